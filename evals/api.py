@@ -1,0 +1,268 @@
+"""The calls behind the commands: `run`, `load`, `score`.
+
+With `evals.cli` the only module that knows tasks, models and reports; it finds the first two through the registry.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evals import records, registry, result, runner, signature
+from evals.errors import InputError, UnknownName
+from evals.records import Record, RunFolder, load
+from evals.resolve import Resolved, resolve
+from evals.schema import Json, Model, Options, Placement, Samples, Task
+from evals.workers import Pool
+
+__all__ = ["load", "run", "score"]
+
+SCALES = ("mini", "full")
+
+
+def run(
+    model: str,
+    task: str,
+    *,
+    scale: str = "mini",
+    checkpoint: str | None = None,
+    data: Path | str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    out: Path | str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    token_budget: int | None = None,
+    shots: int | None = None,
+    method: str | None = None,
+    blind: bool = False,
+    share: bool = True,
+    workers: int = 1,
+    seed: int = 0,
+    progress: bool = False,
+    command: str = "",
+) -> Record:
+    """Run a model on a task, or go on with a run that was interrupted, or read one that is finished.
+
+    Args:
+        model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`.
+        task: a registered name.
+        scale: `mini` (bundled checkpoint and data) or `full` (public ones).
+        checkpoint: a folder or hub id that is loaded instead of a registered model's own.
+        data: a folder with the benchmark's official files, read instead of the scale's data.
+        split: a split of the task; by default its first.
+        limit: only the first so many samples.
+        out: the run folder; by default `runs/<model>-<task>-<signature>`.
+        device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
+        dtype: `float32`, `bfloat16`, `float16`; by default float32 on a CPU and bfloat16 on a GPU.
+        token_budget: token positions a batch may hold; by default what suits the device.
+        shots: examples in the prompt, for tasks that take them.
+        method: how a language task is asked, for tasks that offer a choice.
+        blind: replace every picture by a flat one.
+        share: compute shared prefixes once; off only to measure what that is worth.
+        workers: processes that share the run; the result does not depend on how many.
+        seed: joined with a sample's id wherever something is drawn.
+        progress: show a progress bar on standard error.
+        command: what the user typed, kept in the manifest.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: for anything that the user can mend.
+
+    Example:
+        >>> record = run("vl", "vqa", limit=5)  # doctest: +SKIP
+        >>> record.result["headline"]  # doctest: +SKIP
+        'accuracy'
+    """
+    registry.discover()
+    folder_of_data = Path(data).expanduser() if data is not None else None
+    options = Options(scale, split, folder_of_data, limit, blind, shots, method, seed)
+    job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
+    adapter, resolved = job.adapter(), job.resolved()
+    _check(adapter, resolved, options, token_budget, workers)
+    if scale == "mini":
+        os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only; read by the library when it is first imported
+    everything = adapter.samples(options)
+    samples = job.chosen(everything)
+    loaded = resolved.load(job.placement)
+    loaded.check(everything.ids, samples.ids)
+    planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
+    manifest = signature.sign(adapter, options, samples, loaded, plan=planned, command=command)
+    folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
+    with RunFolder(folder, manifest) as run_folder:
+        if not (folder / records.RESULT).exists():
+            _evaluate(job, adapter, samples, loaded, run_folder, workers, progress)
+            summary = result.summarise(adapter, load(folder), peak_memory_bytes=_peak_memory(loaded))
+            _keep_pictures(load(folder), samples, summary)
+            run_folder.finish(summary)
+            _report(load(folder))
+    return load(folder)
+
+
+def score(folder: Path | str) -> Record:
+    """Score a finished run's outputs again with the task as it is now; no model is needed.
+
+    Raises:
+        InputError: when the folder is no run or holds no finished samples.
+    """
+    registry.discover()
+    record = load(folder)
+    adapter = registry.TASKS.get(record.manifest["task"]["name"])
+    with RunFolder(record.folder, record.manifest) as run_folder:
+        records.rewrite(record, result.rescore(adapter, record))
+        old = record.result or {"efficiency": {"peak_memory_bytes": None}}
+        peak = old["efficiency"]["peak_memory_bytes"]
+        run_folder.finish(result.summarise(adapter, record, peak_memory_bytes=peak))
+        _report(load(folder))
+    return load(folder)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a run is of, by names alone, so that it can be sent to a worker."""
+
+    model: str
+    task: str
+    checkpoint: str | None
+    options: Options
+    placement: Placement
+
+    def adapter(self) -> Task:
+        return registry.TASKS.get(self.task)
+
+    def resolved(self) -> Resolved:
+        return resolve(self.model, scale=self.options.scale, checkpoint=self.checkpoint)
+
+    def chosen(self, samples: Samples) -> Samples:
+        """The samples that this run is of, out of all the split's."""
+        samples = runner.limited(samples, self.options.limit)
+        return runner.blinded(samples) if self.options.blind else samples
+
+
+@dataclass
+class _Walk:
+    """One worker's way over the plan; loads the model when it first walks."""
+
+    job: _Job
+    budget: int
+    count: int
+    loaded: tuple[Samples, Model] | None = None
+
+    def __call__(self, number: int, done: set[str], claim: runner.Claim, emit: runner.Emit) -> None:
+        if self.loaded is None:
+            registry.discover()
+            samples = self.job.chosen(self.job.adapter().samples(self.job.options))
+            self.loaded = samples, self.job.resolved().load(self._placement(number))
+        samples, model = self.loaded
+
+        def shared(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+            # The workers' seconds pass at the same time: a sample costs its part of them.
+            emit(
+                ticket,
+                [
+                    a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
+                    for a in answers
+                ],
+            )
+
+        runner.work(
+            samples, model, budget=self.budget, share=self.job.placement.share, done=done, claim=claim, emit=shared
+        )
+
+    def _placement(self, number: int) -> Placement:
+        """A GPU for each worker where there are enough, else its part of the cores."""
+        wanted = self.job.placement
+        if wanted.device in {None, "cuda"} and _gpus() > number:
+            return replace(wanted, device=f"cuda:{number}")
+        return replace(wanted, threads=max(1, (os.cpu_count() or 1) // self.count))
+
+
+def _evaluate(
+    job: _Job, task: Task, samples: Samples, model: Model, folder: RunFolder, count: int, progress: bool
+) -> None:
+    """Compute what is not on disk yet."""
+    from tqdm import tqdm
+
+    budget = folder.manifest["plan"]["token_budget"]
+    with tqdm(
+        total=len(samples), initial=len(folder.done), unit=" samples", disable=not progress, desc=task.name
+    ) as bar:
+        collector = runner.Collector(task, samples)
+        totals = [0.0, 0]
+
+        def emit(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+            rows = collector.add(answers)
+            folder.append(rows)
+            scored = [row["values"][task.headline] for row in rows if task.headline in row["values"]]
+            if scored:
+                totals[0] += sum(scored)
+                totals[1] += len(scored)
+                bar.set_postfix_str(f"{task.headline} {100 * totals[0] / totals[1]:.1f} %", refresh=False)
+            bar.update(len(rows))
+
+        def claim(ticket: runner.Ticket, ids: set[str]) -> bool:
+            return not ids <= folder.done
+
+        if count > 1:
+            Pool(_Walk(job, budget, count), count, len(samples), folder.done, emit).run()
+        else:
+            share = job.placement.share
+            runner.work(samples, model, budget=budget, share=share, done=folder.done, claim=claim, emit=emit)
+
+
+def _check(task: Task, model: Resolved, options: Options, token_budget: int | None, count_workers: int) -> None:
+    """Refuse what cannot work before anything heavy is read."""
+    if options.scale not in SCALES:
+        raise UnknownName("scale", options.scale, SCALES)
+    if task.needs not in model.family.abilities:
+        can = ", ".join(sorted(model.family.abilities)) or "nothing"
+        raise InputError(f"task {task.name!r} needs a model that can {task.needs}; {model.name!r} can: {can}")
+    for flag, value in (("--token-budget", token_budget), ("--workers", count_workers)):
+        if value is not None and value < 1:
+            raise InputError(f"{flag} {value}: give 1 or more")
+
+
+def _default_folder(manifest: dict[str, Json]) -> Path:
+    """`runs/<model>-<task>-<signature>`, with names that a file system takes."""
+    names = (manifest["model"]["name"], manifest["task"]["name"])
+    safe = ["".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.") for name in names]
+    return Path("runs") / "-".join([*safe, manifest["signature"]])
+
+
+def _keep_pictures(record: Record, samples: Samples, summary: dict[str, Json]) -> None:
+    """Keep a small picture of each of the worst samples, so that a page can show them without the data."""
+    from evals.data import thumbnail
+    from reports.worst import worst
+
+    for row in worst(replace(record, result=summary)):
+        picture = thumbnail(samples[row["index"]])
+        if picture is not None:
+            (record.folder / records.WORST).mkdir(exist_ok=True)
+            records.write_atomically(record.folder / records.WORST / records.picture_name(row["id"]), picture)
+
+
+def _report(record: Record) -> None:
+    import reports
+
+    reports.write(record)
+
+
+def _peak_memory(model: Model) -> int:
+    """The most bytes held: on the model's device where it counts them, else by the processes of this run."""
+    counted = getattr(model, "peak_memory_bytes", None)
+    if counted is not None:
+        return int(counted())
+    unit = 1 if sys.platform == "darwin" else 1024
+    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return unit * max(own, children)
+
+
+def _gpus() -> int:
+    """How many CUDA devices there are; asked only where the library is loaded anyway."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.device_count() if torch else 0

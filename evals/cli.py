@@ -1,0 +1,195 @@
+"""Commands to calls.
+
+Exit codes: 0 done; 1 samples failed; 2 bad usage or bad input, with one line on standard error; 130 interrupted, and
+what was finished is kept. This is the only module that prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from evals.errors import EvalsError, InputError
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FORMATS = ("md", "csv", "tex", "html", "json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        chosen = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = chosen.call
+        chosen.command = shlex.join(["python", "-m", "evals", *arguments])
+        return command(chosen)
+    except InputError as error:
+        print(f"evals: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except EvalsError as error:
+        print(f"evals: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("evals: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line of error, in the voice of the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m evals", description="Evaluate models, compare runs, check what documents claim.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    listing = commands.add_parser("list", help="what there is, a line each")
+    listing.add_argument("what", nargs="?", choices=("models", "tasks", "runs"), help="only these")
+    listing.set_defaults(call=_list)
+    show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
+    show.add_argument("run", type=Path, metavar="RUN")
+    show.set_defaults(call=_show)
+    score = commands.add_parser("score", help="score a run again from its record, without the model")
+    score.add_argument("run", type=Path, metavar="RUN")
+    score.set_defaults(call=_score)
+    report = commands.add_parser("report", help="tables and pages of runs")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    report.add_argument("--format", choices=FORMATS, default="md")
+    report.set_defaults(call=_report)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser("run", help="evaluate a model on a task", epilog=_EXAMPLES, formatter_class=_Raw)
+    add = run.add_argument
+    add("--model", required=True, metavar="M", help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE")
+    add("--task", required=True, metavar="T", help="a name of `list tasks`")
+    add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
+    add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own")
+    add("--data", metavar="DIR", help="a folder with the benchmark's official files")
+    add("--split", metavar="S", help="a split of the task; default: its first")
+    add("--limit", type=_whole, metavar="N", help="only the first N samples")
+    add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
+    add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU where there is one")
+    add("--dtype", metavar="T", help="float32, bfloat16, float16; default float32 on a CPU, bfloat16 on a GPU")
+    add("--token-budget", type=_whole, metavar="N", help="token positions a batch may hold; default: by the device")
+    add("--shots", type=_whole, metavar="K", help="examples in the prompt, for tasks that take them")
+    add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
+    add("--blind", action="store_true", help="replace every picture by a flat one: the control")
+    add("--workers", type=_whole, default=1, metavar="N", help="processes that share the run")
+    add("--seed", type=_whole, default=0, metavar="S", help="where draws start; each is joined with its sample's id")
+    run.set_defaults(call=_run)
+
+
+_EXAMPLES = """examples:
+  python -m evals run --model vl --task vqa
+  python -m evals run --model vl --task vqa --blind
+  python -m evals run --model replay:results.json --task vqa --data ~/vqa2
+"""
+
+
+class _Raw(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the examples."""
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from evals import api
+
+    given = {name: value for name, value in vars(chosen).items() if name != "call"}
+    record = api.run(**given, progress=sys.stderr.isatty() or not os.environ.get("CI"))
+    _print_table([record])
+    return FAILED if record.result and record.result["failed"] else DONE
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    from evals import records
+    from reports import terminal
+
+    print(terminal.show(records.load(chosen.run)))
+    return DONE
+
+
+def _score(chosen: argparse.Namespace) -> int:
+    from evals import api
+
+    _print_table([api.score(chosen.run)])
+    return DONE
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from evals import records
+    from reports import page, tables
+
+    runs = [records.load(run) for run in chosen.runs]
+    sys.stdout.write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
+    return DONE
+
+
+def _print_table(runs: Sequence[Any]) -> None:
+    from reports import tables
+
+    print(tables.render(runs, "text"))
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    from evals import registry
+
+    registry.discover()
+    tables = {"models": _models, "tasks": _tasks, "runs": _runs}
+    for what in [chosen.what] if chosen.what else tables:
+        rows = tables[what]()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+        print(f"{what}:" if rows else f"{what}: none")
+        for row in rows:
+            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return DONE
+
+
+def _models() -> list[tuple[str, ...]]:
+    from evals.registry import FAMILIES, VARIANTS
+
+    rows: list[tuple[str, ...]] = [
+        (variant.name, variant.family, " ".join(variant.tasks), variant.summary) for variant in VARIANTS
+    ]
+    return rows + [(f"{family.prefix}:…", family.name, "", family.summary) for family in FAMILIES if family.prefix]
+
+
+def _tasks() -> list[tuple[str, ...]]:
+    from evals.registry import TASKS
+
+    return [(task.name, task.needs, " ".join(task.splits), task.summary) for task in TASKS]
+
+
+def _runs() -> list[tuple[str, ...]]:
+    """The runs under `runs/`, with their headline where they are finished."""
+    from evals import records
+
+    rows: list[tuple[str, ...]] = []
+    for manifest in sorted(Path("runs").glob(f"*/{records.MANIFEST}")):
+        record = records.load(manifest.parent)
+        rows.append((str(record.folder), _headline(record)))
+    return rows
+
+
+def _headline(record: Any) -> str:
+    if record.result is None:
+        return "not finished"
+    name = record.result["headline"]
+    return f"{name} {record.result['metrics'][name]['value']:.4f} (n = {record.result['n']})"

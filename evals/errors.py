@@ -1,0 +1,55 @@
+"""The errors of the suite, one small tree.
+
+    EvalsError
+    ├── InputError          the user's to mend: an argument, a file, a checkpoint, a row of data; exit code 2
+    │   ├── UnknownName     a model, task, split or metric that is not registered; names the near ones
+    │   └── RecordError     a run folder that cannot be used: another signature, another process, damaged
+    └── SampleError         one sample cannot be answered; it is recorded as failed and the run goes on
+
+A message holds what came, what was allowed and where, on one line: the command line prints it as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EvalsError(Exception):
+    """Any error that the suite raises on purpose."""
+
+
+class InputError(EvalsError):
+    """Something given by the user cannot be used; the message says what came, what was allowed and where."""
+
+
+class UnknownName(InputError):
+    """A name that nothing is registered under.
+
+    Example:
+        >>> raise UnknownName("task", "vqaa", ["vqa", "glue"])
+        Traceback (most recent call last):
+            ...
+        evals.errors.UnknownName: no task is named 'vqaa'; did you mean 'vqa'? known: glue, vqa
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        """Compose the message from what came and what was allowed.
+
+        Args:
+            kind: what was looked for, in the singular ("task").
+            name: what came.
+            known: the names that exist.
+        """
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ";"
+        super().__init__(f"no {kind} is named {name!r}{hint} known: {', '.join(names) or 'none'}")
+
+
+class RecordError(InputError):
+    """A run folder that cannot be continued or read; nothing in it was changed."""
+
+
+class SampleError(EvalsError):
+    """One sample cannot be prepared or answered; the run records it as failed and goes on."""

@@ -1,0 +1,82 @@
+"""What a user calls a model, to the family that loads it and the checkpoint that it loads.
+
+vl                       a registered variant, at the scale's checkpoint or at `--checkpoint`
+./folder, /folder        a local checkpoint; its `config.json` tells the family
+hf:ORG/NAME[@REV]        a checkpoint of the hub, at a commit that is recorded at first use
+replay:FILE, …           what a family with a prefix of its own makes of it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from evals.errors import InputError
+from evals.hub import local_copy
+from evals.registry import FAMILIES, VARIANTS
+from evals.schema import Family, Model, Placement
+
+_ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A model that is known by name, before any weight is read."""
+
+    name: str
+    """What the run calls it."""
+    family: Family
+    """What loads it."""
+    checkpoint: str
+    """What is loaded: a folder or a file."""
+
+    def load(self, placement: Placement) -> Model:
+        """Load it. Raises `InputError`."""
+        return self.family.load(self.name, self.checkpoint, placement)
+
+
+def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved:
+    """Find the family and the checkpoint of a model.
+
+    Args:
+        name: in one of the forms that the module's docstring lists.
+        scale: which of a variant's checkpoints is meant, `mini` or `full`.
+        checkpoint: a folder or a hub id that is loaded instead of a variant's own.
+
+    Raises:
+        InputError: for a checkpoint that is not one, or that no family loads.
+        UnknownName: for a name that no variant has.
+    """
+    prefix, colon, rest = name.partition(":")
+    special = {family.prefix: family for family in FAMILIES if family.prefix}
+    if colon and prefix in special:
+        return Resolved(name, special[prefix], rest)
+    if (colon and prefix == "hf") or name.startswith((".", "/", "~")):
+        folder = local_copy(rest if colon else name)
+        return Resolved(name, _family_of(folder), str(folder))
+    variant = VARIANTS.get(name)
+    chosen = checkpoint or variant.checkpoints.get(scale)
+    if chosen is None:
+        raise InputError(f"model {name!r} has no checkpoint at scale {scale!r}: name one with --checkpoint")
+    own = checkpoint is None and scale == "mini"
+    folder = _ROOT / chosen if own else local_copy(chosen)
+    family = _family_of(folder) if checkpoint else FAMILIES.get(variant.family)
+    return Resolved(name, family, str(folder))
+
+
+def _family_of(folder: Path) -> Family:
+    """Tell the family of a checkpoint from its configuration."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not a checkpoint: it has no config.json")
+    try:
+        config = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    for family in FAMILIES:
+        if family.accepts(config):
+            return family
+    wants = " (it wants code of its own, which is never run)" if "auto_map" in config else ""
+    raise InputError(f"{path}: no family loads model_type {config.get('model_type')!r}{wants}")

@@ -1,0 +1,100 @@
+"""All that determines a result: code, data, model, numerics, plan, environment.
+
+The signature is kept in full in a run's `manifest.json`; its identity is a hash of it. Two runs with one identity
+give the same result, so a folder is only ever continued by a run of its own identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from evals.schema import Json, Model, Options, Samples, Task
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pillow", "safetensors", "scikit-learn", "scipy")
+_IDENTIFYING = ("task", "data", "model", "plan", "code", "packages")
+_PLACES = frozenset({"folder", "checkpoint"})
+"""Where things lie; what they are is told by their digests."""
+
+
+def sign(
+    task: Task, options: Options, samples: Samples, model: Model, *, plan: Mapping[str, Json], command: str
+) -> dict[str, Json]:
+    """Gather everything that determines a result, and its identity.
+
+    Args:
+        task: what is measured.
+        options: what the user chose about it.
+        samples: the split; its facts, its size and a digest of its ids are kept.
+        model: its facts are kept.
+        plan: how requests become batches: `budget` as the user gave it (None for automatic), `share`, `window`.
+        command: what the user typed; kept for people, not part of the identity.
+
+    Returns:
+        The manifest, with the identity (12 hexadecimal digits) under `signature`.
+    """
+    split = samples.facts.get("split") or options.split or task.splits[0]
+    chosen = {k: v for k, v in asdict(options).items() if k not in {"data", "split"}}
+    ids = hashlib.sha256("\n".join(samples.ids).encode()).hexdigest()
+    manifest: dict[str, Json] = {
+        "task": {"name": task.name, "version": task.version, "needs": task.needs, "split": split, **chosen},
+        "data": {**samples.facts, "samples": len(samples), "ids": ids[:16]},
+        "model": {"name": model.name, **model.facts},
+        "plan": dict(plan),
+        "code": {"digest": code_digest(task)},
+        "packages": _versions(),
+    }
+    determining = {
+        field: {key: value for key, value in manifest[field].items() if key not in _PLACES} for field in _IDENTIFYING
+    }
+    identity = hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+    manifest["code"]["commit"] = _commit()
+    # What follows explains small differences but must not keep an interrupted run from going on.
+    manifest["plan"]["token_budget"] = plan["budget"] or model.token_budget
+    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
+    return {"signature": identity, **manifest, "machine": machine, "command": command}
+
+
+def code_digest(task: Task) -> str:
+    """Hash the sources that make a result: the machine, every adapter and family, and a plug-in's own file."""
+    files = {path for package in ("evals", "tasks", "models") for path in (_ROOT / package).glob("*.py")}
+    own = inspect.getsourcefile(inspect.unwrap(task.score))
+    if own is not None:
+        files.add(Path(own).resolve())
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _versions() -> dict[str, str]:
+    """The installed versions of the packages that numbers pass through, read without importing them."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with a mark when files were changed since; None outside a checkout."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=_ROOT, capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

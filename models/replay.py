@@ -1,0 +1,144 @@
+"""Recorded outputs instead of a model: `replay:FILE`.
+
+A file of any of these forms is read, told apart by its contents:
+
+    {"id": "42000", "output": "white"}                      JSONL, one sample a line; other keys are ignored
+    [{"question_id": 42000, "answer": "white"}, …]          the VQA results format
+    index	prediction                                       GLUE's submission format, tab-separated with this header
+
+Every sample of the run must be in the file once, and nothing else may be: a missing, unknown or repeated id is an
+error that names it, since a score over other samples than the benchmark's would look like any other score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from evals.errors import InputError
+from evals.registry import FAMILIES
+from evals.schema import Batch, Family, Json, Placement, Prediction, Prompt, Request
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A model that answers from a file."""
+
+    name: str
+    path: Path
+    outputs: Mapping[str, Json]
+    facts: Mapping[str, Json]
+    abilities: frozenset[str] = frozenset({"generate", "choose", "embed"})
+    token_budget: int = 1024
+    """It counts one position a request, so this many samples are written at once."""
+
+    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+        """Refuse a file whose ids are not the benchmark's."""
+        missing = [id for id in wanted if id not in self.outputs]
+        if missing:
+            raise InputError(f"{self.path} has no output for {_listed(missing)} of the {len(wanted)} samples")
+        unknown = self.outputs.keys() - set(known)
+        if unknown:
+            raise InputError(f"{self.path} has outputs for {_listed(sorted(unknown))}, which are not in the split")
+
+    def prepare(self, request: Request) -> Prompt:
+        """Count every request as one token."""
+        return Prompt(request, key=request.id, tokens=(0,), reserve=0)
+
+    def stage(self, prompts: Sequence[Prompt], batch: Batch) -> None:
+        """Do nothing: nothing is computed."""
+
+    def run(self, prompts: Sequence[Prompt], batch: Batch, staged: None) -> list[Prediction]:
+        """Look the outputs up."""
+        ids = [prompts[member].request.id for member in batch.members]
+        return [Prediction(id, output=self.outputs[id]) for id in ids]
+
+
+def load(name: str, checkpoint: str, placement: Placement) -> Replay:
+    """Read a file of recorded outputs. Raises `InputError` naming the file and the place."""
+    path = Path(checkpoint)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read recorded outputs from {path}: {error.strerror}") from error
+    outputs: dict[str, Json] = {}
+    for place, id, output in _entries(path, data):
+        if id in outputs:
+            raise InputError(f"{path}, {place}: id {id} comes a second time")
+        outputs[id] = output
+    facts = {"family": "replay", "checkpoint": str(path), "digest": hashlib.sha256(data).hexdigest()[:16]}
+    return Replay(name, path, outputs, facts)
+
+
+def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    """Yield (place, id, output) in any of the forms."""
+    first = data.lstrip()[:1]
+    if first == b"[":
+        yield from _vqa_results(path, data)
+    elif first == b"{":
+        yield from _json_lines(path, data)
+    elif data.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].split() == [b"index", b"prediction"]:
+        yield from _glue_results(path, data)
+    else:
+        raise InputError(
+            f"{path} is not in a known form: JSON lines with id and output, a JSON list with question_id and answer, "
+            f"or tab-separated index and prediction with a header"
+        )
+
+
+def _vqa_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    try:
+        entries = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    for number, entry in enumerate(entries, start=1):
+        yield f"entry {number}", *_pair(path, f"entry {number}", entry, "question_id", "answer")
+
+
+def _json_lines(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}, column {error.colno}: {error.msg}") from error
+        yield f"line {number}", *_pair(path, f"line {number}", entry, "id", "output")
+
+
+def _glue_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    for number, line in enumerate(data.decode("utf-8-sig").splitlines()[1:], start=2):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise InputError(f"{path}, line {number}: {len(columns)} columns, expected index and prediction")
+        yield f"line {number}", columns[0].strip(), columns[1].strip()
+
+
+def _pair(path: Path, place: str, entry: Json, id_key: str, output_key: str) -> tuple[str, Json]:
+    if not isinstance(entry, dict) or id_key not in entry or output_key not in entry:
+        raise InputError(f"{path}, {place}: expected an object with {id_key} and {output_key}")
+    id = entry[id_key]
+    if not isinstance(id, str | int) or isinstance(id, bool):
+        raise InputError(f"{path}, {place}: {id_key} is {id!r}, expected text or a whole number")
+    return str(id), entry[output_key]
+
+
+def _listed(ids: Sequence[str]) -> str:
+    """Name the first few of many."""
+    shown = ", ".join(ids[:3])
+    return shown if len(ids) <= 3 else f"{shown} and {len(ids) - 3} more"
+
+
+FAMILIES.add(
+    Family(
+        name="replay",
+        summary="recorded outputs instead of a model",
+        abilities=frozenset({"generate", "choose", "embed"}),
+        load=load,
+        prefix="replay",
+    )
+)

@@ -1,0 +1,39 @@
+"""Reads `variants.yaml` into the registry: every registered model is a row of that file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from evals.errors import InputError
+from evals.registry import VARIANTS
+from evals.schema import Variant
+
+_TABLE = Path(__file__).with_name("variants.yaml")
+_COLUMNS = {"family", "summary", "checkpoints", "tasks"}
+
+
+def read(path: Path) -> list[Variant]:
+    """Read a table of variants. Raises `InputError` naming the file, the row and what is wrong with it."""
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(table, dict):
+        raise InputError(f"{path} holds {type(table).__name__}, expected a row a variant")
+    return [_variant(path, name, row) for name, row in table.items()]
+
+
+def _variant(path: Path, name: str, row: object) -> Variant:
+    if not isinstance(row, dict):
+        raise InputError(f"{path}: {name} is {type(row).__name__}, expected columns {', '.join(sorted(_COLUMNS))}")
+    missing = {"family", "summary", "checkpoints"} - row.keys()
+    if missing:
+        raise InputError(f"{path}: {name} lacks {', '.join(sorted(missing))}")
+    details = {column: value for column, value in row.items() if column not in _COLUMNS}
+    return Variant(name, row["family"], row["summary"], row["checkpoints"], tuple(row.get("tasks", ())), details)
+
+
+for variant in read(_TABLE):
+    VARIANTS.add(variant)

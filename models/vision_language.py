@@ -1,0 +1,253 @@
+"""Vision-language models: DeepSeek-VL, DeepSeek-VL-hybrid and every other image-text-to-text checkpoint.
+
+A prompt is one user message of pictures and texts, rendered by the checkpoint's chat template; a checkpoint without
+one reads the pictures' placeholders followed by the text. Questions about one picture share the computation of all
+that comes before the question, the picture above all. That needs a decoder whose positions simply count the tokens;
+other architectures go through the library's own `generate`, a batch at a time and without sharing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.data import decode
+from evals.errors import InputError, SampleError
+from evals.registry import FAMILIES
+from evals.schema import Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
+from models import torch_backend
+from models.torch_backend import Continuation, Decoder, Place, Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+SHARING = frozenset({"deepseek_vl", "deepseek_vl_hybrid", "llava"})
+"""Model types whose prefixes may be computed apart: plain positions, causal attention over pictures too."""
+
+
+@dataclass(frozen=True)
+class VisionLanguage:
+    """A loaded checkpoint with its processor."""
+
+    name: str
+    facts: Mapping[str, Json]
+    token_budget: int
+    _model: PreTrainedModel
+    _processor: ProcessorMixin
+    _where: Place
+    _decoder: Decoder
+    abilities: frozenset[str] = frozenset({"generate"})
+
+    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+        """Accept any samples."""
+
+    def prepare(self, request: Request) -> Prompt:
+        """Render and tokenise a prompt; placeholders of different pictures get different numbers, all negative."""
+        if not isinstance(request, Generate):
+            raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
+        pictures = [part for part in request.parts if isinstance(part, Image)]
+        tokens = self._tokens(self._render(request.parts), pictures)
+        codes = iter(-1 - zlib.crc32(picture.key.encode()) for picture in pictures)
+        marked, previous, code = [], None, 0
+        placeholder = self._processor.image_token_id
+        for token in tokens:
+            if token == placeholder and previous != placeholder:
+                code = next(codes, code)
+            marked.append(code if token == placeholder else token)
+            previous = token
+        return Prompt(request, self._key(request), tuple(marked), request.max_new_tokens)
+
+    def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
+        """Decode each group's pictures and make the tensors that the model reads of them."""
+        staged: list[dict[str, Any] | SampleError] = []
+        for group in batch.groups:
+            request = prompts[group.members[0]].request
+            try:
+                staged.append(self._pixels([part for part in request.parts if isinstance(part, Image)]))
+            except SampleError as error:
+                staged.append(error)
+        return staged
+
+    def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
+        """Generate for every member; those whose picture cannot be read fail, and the others go on."""
+
+        def fail(member: int, reason: str) -> Prediction:
+            return Prediction(prompts[member].request.id, failure=reason)
+
+        readable = [
+            (group, inputs) for group, inputs in zip(batch.groups, staged, strict=True) if isinstance(inputs, dict)
+        ]
+        answers: dict[int, Prediction] = {}
+        if readable:
+            part = Batch(tuple(group for group, _ in readable))
+            predictions = torch_backend.split_when_full(
+                part, [inputs for _, inputs in readable], lambda b, s: self._answer(prompts, b, s), fail
+            )
+            answers = dict(zip(part.members, predictions, strict=True))
+        for group, inputs in zip(batch.groups, staged, strict=True):
+            if isinstance(inputs, SampleError):
+                answers |= {member: fail(member, str(inputs)) for member in group.members}
+        return [answers[member] for member in batch.members]
+
+    def peak_memory_bytes(self) -> int | None:
+        """The most bytes that the device held; None where only the process knows."""
+        return torch_backend.peak_memory_bytes(self._where)
+
+    def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
+        continue_all = self._continue_shared if self._shares else self._continue_plainly
+        return [
+            Prediction(
+                prompts[member].request.id,
+                output=self._cut(continuation.tokens, _asked(prompts[member]).stop),
+                truncated=continuation.truncated,
+                prompt_tokens=len(prompts[member].tokens),
+                new_tokens=len(continuation.tokens),
+            )
+            for member, continuation in zip(batch.members, continue_all(prompts, batch, staged), strict=True)
+        ]
+
+    def _continue_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
+        """Generate with each group's shared part computed once."""
+        import torch
+
+        placeholder = self._processor.image_token_id
+        prefixes, rows = [], []
+        for owner, group in enumerate(batch.groups):
+            tokens = [placeholder if token < 0 else token for token in prompts[group.members[0]].tokens]
+            prefixes.append(tokens[: group.shared])
+            for member in group.members:
+                request = _asked(prompts[member])
+                rows.append(Row(owner, prompts[member].tokens[group.shared :], request.max_new_tokens, request.stop))
+        names = dict.fromkeys(name for inputs in staged for name in inputs)
+        inputs = {
+            name: torch.cat([inputs[name] for inputs in staged if name in inputs]).to(self._where.device)
+            for name in names
+        }
+        inputs = {name: v.to(self._where.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
+        return self._decoder.generate(prefixes, rows, inputs)
+
+    def _continue_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
+        """Generate with the library's own loop, for architectures whose positions are not plain counts."""
+        import torch
+
+        requests = [_asked(prompts[member]) for member in batch.members]
+        encoded = self._processor(
+            text=[self._render(request.parts) for request in requests],
+            images=[inputs["pictures"] for inputs in staged] if any(inputs["pictures"] for inputs in staged) else None,
+            padding=True, padding_side="left", return_tensors="pt",
+        ).to(self._where.device, self._where.dtype)  # fmt: skip
+        with torch.inference_mode():
+            longest = max(request.max_new_tokens for request in requests)
+            output = self._model.generate(**encoded, max_new_tokens=longest, do_sample=False)
+        return [
+            self._decoder.ended(tokens[: request.max_new_tokens], request.stop)
+            for tokens, request in zip(output[:, encoded["input_ids"].shape[1] :].tolist(), requests, strict=True)
+        ]
+
+    def _cut(self, tokens: Sequence[int], stops: Sequence[str]) -> str:
+        """The text of new tokens up to the first stop string."""
+        text: str = self._processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        ends = [text.find(stop) for stop in stops if stop in text]
+        return text[: min(ends)].strip() if ends else text.strip()
+
+    @property
+    def _shares(self) -> bool:
+        return self._model.config.model_type in SHARING
+
+    def _key(self, request: Generate) -> tuple[object, ...]:
+        """What a prompt may share: its leading parts, as long as no picture comes last."""
+        *leading, last = request.parts
+        if isinstance(last, Image) or not leading or not self._shares:
+            return (request.id,)
+        return tuple(part if isinstance(part, str) else (part.key, part.blind) for part in leading)
+
+    def _render(self, parts: Sequence[Part]) -> str:
+        """The prompt as one text, with a placeholder where each picture goes."""
+        if self._processor.chat_template is None:
+            return "".join(part if isinstance(part, str) else self._processor.image_token for part in parts)
+        content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
+        rendered: str = self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        return rendered
+
+    def _tokens(self, text: str, pictures: Sequence[Image]) -> list[int]:
+        """Tokenise a rendered prompt, each placeholder as often as its picture has features."""
+        tokenizer, each = self._processor.tokenizer, getattr(self._processor, "num_image_tokens", None)
+        # A template that writes the beginning-of-text token itself must not get a second one.
+        special = not (tokenizer.bos_token and text.startswith(tokenizer.bos_token))
+        if each is None and pictures:
+            encoded = self._processor(
+                text=text, images=[decode(picture) for picture in pictures], add_special_tokens=special
+            )
+            ids = encoded["input_ids"]
+            return list(ids[0] if isinstance(ids[0], Sequence) else ids)
+        expanded = text.replace(self._processor.image_token, self._processor.image_token * (each or 1))
+        return list(tokenizer(expanded, add_special_tokens=special)["input_ids"])
+
+    def _pixels(self, pictures: Sequence[Image]) -> dict[str, Any]:
+        import torch
+
+        decoded = [decode(picture) for picture in pictures]
+        if not self._shares:
+            return {"pictures": decoded}
+        if not decoded:
+            return {}
+        read = self._processor.image_processor(images=decoded, return_tensors="pt")
+        return {name: value for name, value in read.items() if isinstance(value, torch.Tensor)}
+
+
+def _asked(prompt: Prompt) -> Generate:
+    """The request of a prompt that `prepare` let through."""
+    assert isinstance(prompt.request, Generate)
+    return prompt.request
+
+
+def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
+    """Load a checkpoint folder. Raises `InputError` for one without weights, tokenizer or image processor."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    folder = Path(checkpoint)
+    where = torch_backend.place(placement)
+    try:
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise InputError(f"{folder} has no usable processor: {str(error).strip().splitlines()[0]}") from error
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    model = torch_backend.load_weights(AutoModelForImageTextToText, folder, where)
+    ends = model.generation_config.eos_token_id if model.generation_config else None
+    ends = processor.tokenizer.eos_token_id if ends is None else ends
+    decoder = Decoder(
+        model,
+        ends=ends if isinstance(ends, list) else [ends],
+        text=lambda tokens: processor.tokenizer.decode(tokens, skip_special_tokens=True),
+    )
+    facts = {
+        "family": "vision_language",
+        **torch_backend.facts(model, folder, where),
+        "chat_template": processor.chat_template is not None,
+        "image_processor": type(processor.image_processor).__name__,
+    }
+    return VisionLanguage(name, facts, torch_backend.token_budget(model, where), model, processor, where, decoder)
+
+
+def accepts(config: Mapping[str, Json]) -> bool:
+    """Whether the library has an image-text-to-text class for this configuration."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    return config.get("model_type") in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
+FAMILIES.add(
+    Family(
+        name="vision_language",
+        summary="pictures and text to text: DeepSeek-VL, DeepSeek-VL-hybrid, LLaVA, …",
+        abilities=frozenset({"generate"}),
+        load=load,
+        accepts=accepts,
+    )
+)

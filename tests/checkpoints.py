@@ -1,0 +1,104 @@
+"""Small random checkpoints in the library's own layout: real classes, made-up weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = (
+    "{% for m in messages %}User: {% for c in m['content'] %}"
+    "{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}{% endif %}{% endfor %}\n\n{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+TEXT = ["What color is the large circle? red", "How many squares are there? 3", "User: Assistant: yes no left right"]
+
+
+def tokenizer(folder: Path) -> Any:
+    """A byte-level BPE tokenizer of 400 entries, trained on a few lines."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    special = ["<s>", "</s>", "<pad>", "<image>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bpe.train_from_iterator(
+        TEXT * 20, trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+
+
+def text_config(**changes: Any) -> dict[str, Any]:
+    return {
+        "model_type": "llama", "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 400, "max_position_embeddings": 512,
+        "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, **changes,
+    }  # fmt: skip
+
+
+def vision_config() -> dict[str, Any]:
+    return {
+        "model_type": "siglip_vision_model", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "image_size": 32, "patch_size": 8, "vision_use_head": False,
+    }  # fmt: skip
+
+
+def deepseek_vl(folder: Path, *, seed: int = 0, template: bool = True) -> Path:
+    """DeepSeek-VL with 16 image tokens."""
+    import torch
+    from transformers import DeepseekVLConfig, DeepseekVLForConditionalGeneration, DeepseekVLProcessor
+    from transformers.models.deepseek_vl import DeepseekVLImageProcessorPil
+
+    torch.manual_seed(seed)
+    words = tokenizer(folder)
+    config = DeepseekVLConfig(
+        text_config=text_config(), vision_config=vision_config(), image_token_id=words.image_token_id
+    )
+    model = _spread(DeepseekVLForConditionalGeneration(config))
+    model.save_pretrained(folder)
+    pictures = DeepseekVLImageProcessorPil(size={"height": 32, "width": 32})
+    processor = DeepseekVLProcessor(pictures, words, chat_template=TEMPLATE if template else None, num_image_tokens=16)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def deepseek_vl_hybrid(folder: Path, *, seed: int = 0) -> Path:
+    """DeepSeek-VL-hybrid, the class of VL-7B: a second, high-resolution vision encoder."""
+    import torch
+    from transformers import (
+        DeepseekVLHybridConfig,
+        DeepseekVLHybridForConditionalGeneration,
+        DeepseekVLHybridProcessor,
+    )
+    from transformers.models.deepseek_vl_hybrid import DeepseekVLHybridImageProcessorPil
+
+    torch.manual_seed(seed)
+    words = tokenizer(folder)
+    high = {
+        "model_type": "sam_vision_model", "hidden_size": 32, "output_channels": 16, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 64, "patch_size": 4, "mlp_dim": 64, "window_size": 4,
+        "global_attn_indexes": [1], "num_pos_feats": 8,
+    }  # fmt: skip
+    config = DeepseekVLHybridConfig(
+        text_config=text_config(), vision_config=vision_config(), high_res_vision_config=high,
+        image_token_id=words.image_token_id,
+    )  # fmt: skip
+    model = _spread(DeepseekVLHybridForConditionalGeneration(config))
+    model.save_pretrained(folder)
+    pictures = DeepseekVLHybridImageProcessorPil(
+        size={"height": 32, "width": 32}, high_res_size={"height": 64, "width": 64}
+    )
+    DeepseekVLHybridProcessor(pictures, words, chat_template=TEMPLATE, num_image_tokens=16).save_pretrained(folder)
+    return folder
+
+
+def _spread(model: Any) -> Any:
+    """Make random weights large enough that different prompts get different answers."""
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.data.mul_(4)
+    return model

@@ -1,0 +1,92 @@
+"""A plug-in as an outside package would write it: a task and a family, found through its entry point.
+
+`toy:` answers from the text of the prompt, so what comes out does not depend on batches or workers; `toy:slow` takes a
+hundredth of a second a batch; `toy:dies` kills its process once, at the batch that holds request 40 (a worker that is
+lost); `toy:picky` fails every tenth sample.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from evals.errors import SampleError
+from evals.registry import FAMILIES, TASKS
+from evals.schema import Family, Generate, Metric, Prediction, Prompt, Sample, Samples, Score, Task
+
+COUNT = 3000
+
+
+class Toy:
+    abilities = frozenset({"generate"})
+    token_budget = 64
+
+    def __init__(self, name, behaviour):
+        self.name, self.behaviour = name, behaviour
+        self.facts = {"family": "toy", "digest": behaviour}
+
+    def check(self, known, wanted):
+        pass
+
+    def prepare(self, request):
+        if self.behaviour == "picky" and int(request.id.split("#")[0]) % 10 == 0:
+            raise SampleError(f"request {request.id} is one of those that are not liked")
+        tokens = [ord(character) for part in request.parts for character in part]
+        return Prompt(request, request.parts[:-1], tokens, reserve=0)
+
+    def stage(self, prompts, batch):
+        if self.behaviour == "slow":
+            time.sleep(0.01)
+        return None
+
+    def run(self, prompts, batch, staged):
+        requests = [prompts[member].request for member in batch.members]
+        if self.behaviour.startswith("dies:") and any(request.id == "40#0" for request in requests):
+            marker = Path(self.behaviour.removeprefix("dies:"))
+            if not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return [Prediction(request.id, output=str(len(request.parts[-1]) % 7), prompt_tokens=3) for request in requests]
+
+
+def samples(options):
+    def build(index):
+        text = "x" * (index * 37 % 23 + 1)
+        # Every fourth sample asks three times, as pass@k does.
+        requests = tuple(
+            Generate(f"{index}#{n}", ("shared " * (index // 5 % 3), text), 1) for n in range(1 + 2 * (index % 4 == 0))
+        )
+        return Sample(str(index), requests, target=str(len(text) % 7 if index % 3 else 0), cluster=str(index // 5))
+
+    return Samples([str(index) for index in range(COUNT)], build, {"source": "made up", "split": "all"})
+
+
+def score(samples, predictions):
+    found = []
+    for sample in samples:
+        outputs = [prediction.output for prediction in predictions[sample.id]]
+        failed = any(prediction.failure for prediction in predictions[sample.id])
+        value = 0.0 if failed else float(outputs[-1] == sample.target)
+        found.append(Score(sample.id, outputs[-1], sample.target, {"accuracy": value}, failed, sample.cluster))
+    return found
+
+
+def summarise(scores):
+    values = [score.values["accuracy"] for score in scores]
+    return {"accuracy": Metric(sum(values) / len(values), None, None, len(values))}
+
+
+def register():
+    FAMILIES.add(
+        Family(
+            "toy",
+            "made up",
+            frozenset({"generate"}),
+            lambda name, behaviour, placement: Toy(name, behaviour),
+            prefix="toy",
+        )
+    )
+    TASKS.add(Task("toy", "made up", 1, "generate", ("all",), "accuracy", samples, score, summarise))
+    TASKS.add(Task("toy/embed", "made up", 1, "embed", ("all",), "accuracy", samples, score, summarise))
