@@ -83,8 +83,9 @@ def run(
     folder_of_data = Path(data).expanduser() if data is not None else None
     options = Options(scale, split, folder_of_data, limit, blind, shots, method, seed)
     job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
+    _check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
-    _check(adapter, resolved, options, token_budget, workers)
+    _check_abilities(adapter, resolved)
     if scale == "mini":
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only; read by the library when it is first imported
     everything = adapter.samples(options)
@@ -215,16 +216,20 @@ def _evaluate(
             runner.work(samples, model, budget=budget, share=share, done=folder.done, claim=claim, emit=emit)
 
 
-def _check(task: Task, model: Resolved, options: Options, token_budget: int | None, count_workers: int) -> None:
-    """Refuse what cannot work before anything heavy is read."""
+def _check_numbers(options: Options, token_budget: int | None, workers: int) -> None:
+    """Refuse what cannot work before anything is read."""
     if options.scale not in SCALES:
         raise UnknownName("scale", options.scale, SCALES)
+    for flag, value in (("--limit", options.limit), ("--token-budget", token_budget), ("--workers", workers)):
+        if value is not None and value < 1:
+            raise InputError(f"{flag} {value} leaves nothing to do: give 1 or more")
+
+
+def _check_abilities(task: Task, model: Resolved) -> None:
+    """Refuse a model that cannot do what the task asks for."""
     if task.needs not in model.family.abilities:
         can = ", ".join(sorted(model.family.abilities)) or "nothing"
         raise InputError(f"task {task.name!r} needs a model that can {task.needs}; {model.name!r} can: {can}")
-    for flag, value in (("--token-budget", token_budget), ("--workers", count_workers)):
-        if value is not None and value < 1:
-            raise InputError(f"{flag} {value}: give 1 or more")
 
 
 def _default_folder(manifest: dict[str, Json]) -> Path:
@@ -254,9 +259,9 @@ def _report(record: Record) -> None:
 
 def _peak_memory(model: Model) -> int:
     """The most bytes held: on the model's device where it counts them, else by the processes of this run."""
-    counted = getattr(model, "peak_memory_bytes", None)
+    counted = model.peak_memory_bytes()
     if counted is not None:
-        return int(counted())
+        return counted
     unit = 1 if sys.platform == "darwin" else 1024
     own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return unit * max(own, children)

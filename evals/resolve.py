@@ -30,11 +30,12 @@ class Resolved:
     family: Family
     """What loads it."""
     checkpoint: str
-    """What is loaded: a folder or a file."""
+    """What is loaded: a folder, a hub id, or what stood behind the family's prefix."""
 
     def load(self, placement: Placement) -> Model:
-        """Load it. Raises `InputError`."""
-        return self.family.load(self.name, self.checkpoint, placement)
+        """Fetch it, if it lies on the hub, and load it. Raises `InputError`."""
+        local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
+        return self.family.load(self.name, local, placement)
 
 
 def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved:
@@ -60,10 +61,9 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
     chosen = checkpoint or variant.checkpoints.get(scale)
     if chosen is None:
         raise InputError(f"model {name!r} has no checkpoint at scale {scale!r}: name one with --checkpoint")
-    own = checkpoint is None and scale == "mini"
-    folder = _ROOT / chosen if own else local_copy(chosen)
-    family = _family_of(folder) if checkpoint else FAMILIES.get(variant.family)
-    return Resolved(name, family, str(folder))
+    if checkpoint is not None:
+        return Resolved(name, _family_of(local_copy(checkpoint)), checkpoint)
+    return Resolved(name, FAMILIES.get(variant.family), str(_ROOT / chosen) if scale == "mini" else chosen)
 
 
 def _family_of(folder: Path) -> Family:

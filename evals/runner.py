@@ -258,9 +258,7 @@ def question(sample: Sample) -> str:
 
 
 def limited(samples: Samples, limit: int | None) -> Samples:
-    """Keep the first samples of a split. Raises `InputError` when nothing is left to measure."""
-    if limit is not None and limit < 1:
-        raise InputError(f"--limit {limit} leaves no samples: give 1 or more")
+    """Keep the first samples of a split. Raises `InputError` when there is nothing to measure."""
     if not len(samples):
         raise InputError("the split has no samples: there is nothing to measure")
     return samples if limit is None else Samples(samples.ids[:limit], samples.build, samples.facts)

@@ -321,6 +321,9 @@ class Model(Protocol):
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Answer a batch: one prediction a member, in the order of `batch.members`; a failed one says why."""
 
+    def peak_memory_bytes(self) -> int | None:
+        """The most bytes that its device held; None where only the process knows."""
+
 
 @dataclass(frozen=True)
 class Variant:

@@ -57,6 +57,9 @@ class Replay:
         ids = [prompts[member].request.id for member in batch.members]
         return [Prediction(id, output=self.outputs[id]) for id in ids]
 
+    def peak_memory_bytes(self) -> None:
+        """Leave it to the process."""
+
 
 def load(name: str, checkpoint: str, placement: Placement) -> Replay:
     """Read a file of recorded outputs. Raises `InputError` naming the file and the place."""
