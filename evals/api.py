@@ -93,7 +93,9 @@ def run(
     loaded = resolved.load(job.placement)
     loaded.check(everything.ids, samples.ids)
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
-    manifest = signature.sign(adapter, options, samples, loaded, plan=planned, command=command)
+    manifest = signature.sign(
+        adapter, options, samples, loaded, replica=resolved.replica, plan=planned, command=command
+    )
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
     with RunFolder(folder, manifest) as run_folder:
         if not (folder / records.RESULT).exists():

@@ -122,7 +122,7 @@ def _show(chosen: argparse.Namespace) -> int:
     from evals import records
     from reports import terminal
 
-    print(terminal.show(records.load(chosen.run)))
+    sys.stdout.write(terminal.show(records.load(chosen.run)))
     return DONE
 
 
@@ -145,7 +145,7 @@ def _report(chosen: argparse.Namespace) -> int:
 def _print_table(runs: Sequence[Any]) -> None:
     from reports import tables
 
-    print(tables.render(runs, "text"))
+    sys.stdout.write(tables.render(runs, "text"))
 
 
 def _list(chosen: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ A record of `samples.jsonl`:
 
 from __future__ import annotations
 
+import mmap
 import os
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,10 +53,11 @@ class Record:
         if not path.exists():
             return
         order = sorted((row["index"], offset) for offset, row in _rows(path))
-        with path.open("rb") as file:
+        if not order:
+            return
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
             for _, offset in order:
-                file.seek(offset)
-                yield orjson.loads(file.readline())
+                yield orjson.loads(log[offset : log.find(b"\n", offset)])
 
     def picture(self, sample_id: str) -> bytes | None:
         """Return the PNG that the run kept of a sample among its worst, or None."""

@@ -31,6 +31,8 @@ class Resolved:
     """What loads it."""
     checkpoint: str
     """What is loaded: a folder, a hub id, or what stood behind the family's prefix."""
+    replica: bool = False
+    """It is a bundled replica, not the public model of that name."""
 
     def load(self, placement: Placement) -> Model:
         """Fetch it, if it lies on the hub, and load it. Raises `InputError`."""
@@ -63,7 +65,8 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         raise InputError(f"model {name!r} has no checkpoint at scale {scale!r}: name one with --checkpoint")
     if checkpoint is not None:
         return Resolved(name, _family_of(local_copy(checkpoint)), checkpoint)
-    return Resolved(name, FAMILIES.get(variant.family), str(_ROOT / chosen) if scale == "mini" else chosen)
+    bundled = scale == "mini"
+    return Resolved(name, FAMILIES.get(variant.family), str(_ROOT / chosen) if bundled else chosen, replica=bundled)
 
 
 def _family_of(folder: Path) -> Family:

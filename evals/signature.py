@@ -28,7 +28,14 @@ _PLACES = frozenset({"folder", "checkpoint"})
 
 
 def sign(
-    task: Task, options: Options, samples: Samples, model: Model, *, plan: Mapping[str, Json], command: str
+    task: Task,
+    options: Options,
+    samples: Samples,
+    model: Model,
+    *,
+    replica: bool,
+    plan: Mapping[str, Json],
+    command: str,
 ) -> dict[str, Json]:
     """Gather everything that determines a result, and its identity.
 
@@ -37,6 +44,7 @@ def sign(
         options: what the user chose about it.
         samples: the split; its facts, its size and a digest of its ids are kept.
         model: its facts are kept.
+        replica: whether it is a bundled replica, whose results say nothing of the public model.
         plan: how requests become batches: `budget` as the user gave it (None for automatic), `share`, `window`.
         command: what the user typed; kept for people, not part of the identity.
 
@@ -49,7 +57,7 @@ def sign(
     manifest: dict[str, Json] = {
         "task": {"name": task.name, "version": task.version, "needs": task.needs, "split": split, **chosen},
         "data": {**samples.facts, "samples": len(samples), "ids": ids[:16]},
-        "model": {"name": model.name, **model.facts},
+        "model": {"name": model.name, "replica": replica, **model.facts},
         "plan": dict(plan),
         "code": {"digest": code_digest(task)},
         "packages": _versions(),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import DynamicCache, PreTrainedModel
 
+_ROOT = Path(__file__).parents[1]
 DTYPES = ("float32", "bfloat16", "float16")
 _CPU_BUDGET_PER_CORE = 4096
 """Token positions a core; two cores decode small models fastest with some 64 to 128 rows of 100 positions."""
@@ -85,7 +86,7 @@ def facts(model: PreTrainedModel, folder: Path, where: Place) -> dict[str, Any]:
 
     on_gpu = where.device.type == "cuda"
     return {
-        "checkpoint": str(folder),
+        "checkpoint": str(folder.relative_to(_ROOT) if folder.is_relative_to(_ROOT) else folder),
         "digest": digest(folder),
         "architecture": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
