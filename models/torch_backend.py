@@ -7,7 +7,7 @@ V vocabulary. Prompts are padded on the left, so the last position of every row 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from evals.schema import Batch, Group, Placement, Prediction
 
 if TYPE_CHECKING:
     import torch
-    from transformers import DynamicCache, PreTrainedModel
+    from transformers import PreTrainedModel
 
 _ROOT = Path(__file__).parents[1]
 DTYPES = ("float32", "bfloat16", "float16")
@@ -129,152 +129,6 @@ def peak_memory_bytes(where: Place) -> int | None:
     import torch
 
     return int(torch.cuda.max_memory_allocated(where.device)) if where.device.type == "cuda" else None
-
-
-# Decoding with shared prefixes
-
-
-@dataclass(frozen=True)
-class Row:
-    """One prompt of a batch, after its shared part."""
-
-    owner: int
-    """The group whose shared part it continues."""
-    rest: Sequence[int]
-    """Its own tokens, at least one."""
-    max_new_tokens: int
-    """Stop after so many."""
-    stop: tuple[str, ...] = ()
-    """Stop at any of these strings."""
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What was generated for a row."""
-
-    tokens: list[int]
-    """New tokens, without the one that ended it."""
-    truncated: bool
-    """It ended because `max_new_tokens` were there."""
-
-
-class Decoder:
-    """Greedy decoding of rows that share prefixes: each prefix is computed once and its cache handed to its rows."""
-
-    def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], text: Callable[[Sequence[int]], str]) -> None:
-        """Wrap a model with a language-model head.
-
-        Args:
-            model: takes `past_key_values`, `position_ids` and `logits_to_keep`, as the library's decoders do.
-            ends: token ids that end a text.
-            text: tokens to text, to look for stop strings.
-        """
-        self._model = model
-        self._ends = frozenset(ends)
-        self._text = text
-
-    def generate(
-        self, prefixes: Sequence[Sequence[int]], rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]
-    ) -> list[Continuation]:
-        """Continue every row.
-
-        Args:
-            prefixes: each group's shared tokens, at least one.
-            rows: the prompts; `owner` points into `prefixes`.
-            inputs: what else the model reads with the prefixes (pictures).
-
-        Returns:
-            One continuation a row, in order.
-        """
-        import torch
-
-        with torch.inference_mode():
-            cache, mask_GP = self._prefill(prefixes, inputs)
-            owners = torch.tensor([row.owner for row in rows], device=mask_GP.device)
-            if len(rows) != len(prefixes) or [row.owner for row in rows] != list(range(len(prefixes))):
-                cache.batch_select_indices(owners)
-            ids_RS, mask_RS = self._padded([row.rest for row in rows])
-            mask = torch.cat([mask_GP[owners], mask_RS], dim=1)
-            return self._decode(rows, ids_RS, mask, cache)
-
-    def ended(self, tokens: Sequence[int], stop: tuple[str, ...]) -> Continuation:
-        """Read what another loop generated: tokens up to an end or a stop string."""
-        for count, token in enumerate(tokens):
-            if token in self._ends:
-                return Continuation(list(tokens[:count]), truncated=False)
-        return Continuation(list(tokens), truncated=not any(s in self._text(tokens) for s in stop))
-
-    def _prefill(
-        self, prefixes: Sequence[Sequence[int]], inputs: Mapping[str, torch.Tensor]
-    ) -> tuple[DynamicCache, torch.Tensor]:
-        """Compute the shared parts; returns their key-value cache and their attention mask (G, P)."""
-        from transformers import DynamicCache
-
-        ids_GP, mask_GP = self._padded(prefixes)
-        cache = DynamicCache(config=self._model.config.get_text_config())
-        self._model(
-            input_ids=ids_GP, attention_mask=mask_GP, position_ids=_positions(mask_GP, ids_GP.shape[1]),
-            past_key_values=cache, use_cache=True, logits_to_keep=1, **inputs,
-        )  # fmt: skip
-        return cache, mask_GP
-
-    def _decode(
-        self, rows: Sequence[Row], ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache
-    ) -> list[Continuation]:
-        """Add the likeliest token to every row until it ends; rows that have ended leave the batch."""
-        import torch
-
-        new: list[list[int]] = [[] for _ in rows]
-        truncated = [False] * len(rows)
-        alive = list(range(len(rows)))
-        while alive:
-            logits_RV = self._model(
-                input_ids=ids, attention_mask=mask, position_ids=_positions(mask, ids.shape[1]),
-                past_key_values=cache, use_cache=True, logits_to_keep=1,
-            ).logits[:, -1]  # fmt: skip
-            chosen = logits_RV.argmax(dim=-1)
-            keep = []
-            for place, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
-                if token in self._ends:
-                    continue
-                new[row].append(token)
-                if self._stops(rows[row], new[row]):
-                    continue
-                truncated[row] = len(new[row]) >= rows[row].max_new_tokens
-                if not truncated[row]:
-                    keep.append(place)
-            if len(keep) < len(alive):
-                places = torch.tensor(keep, dtype=torch.long, device=ids.device)
-                cache.batch_select_indices(places)
-                mask, chosen = mask[places], chosen[places]
-                alive = [alive[place] for place in keep]
-            ids = chosen[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-        return [Continuation(tokens, cut) for tokens, cut in zip(new, truncated, strict=True)]
-
-    def _stops(self, row: Row, tokens: Sequence[int]) -> bool:
-        """Whether a stop string is in the new text; only its last tokens can have completed one."""
-        if not row.stop:
-            return False
-        tail = self._text(tokens[-(max(map(len, row.stop)) + 1) :])
-        return any(stop in tail for stop in row.stop)
-
-    def _padded(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pad on the left; returns ids and mask, both (len(sequences), longest) int64."""
-        import torch
-
-        longest = max(map(len, sequences))
-        ids = torch.zeros(len(sequences), longest, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, tokens in enumerate(sequences):
-            ids[row, longest - len(tokens) :] = torch.tensor(tokens)
-            mask[row, longest - len(tokens) :] = 1
-        return ids.to(self._model.device), mask.to(self._model.device)
-
-
-def _positions(mask: torch.Tensor, last: int) -> torch.Tensor:
-    """The positions of the last tokens of rows, not counting padding: (rows, last)."""
-    return (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -last:]
 
 
 # Memory

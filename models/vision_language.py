@@ -19,7 +19,9 @@ from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
 from evals.schema import Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
 from models import torch_backend
-from models.torch_backend import Continuation, Decoder, Place, Row
+from models.decoding import Continuation, Decoder, Row, end_tokens, shares, until
+from models.library_decoding import LibraryDecoder
+from models.torch_backend import Place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -38,7 +40,7 @@ class VisionLanguage:
     _model: PreTrainedModel
     _processor: ProcessorMixin
     _where: Place
-    _decoder: Decoder
+    _decoder: Decoder | LibraryDecoder
     abilities: frozenset[str] = frozenset({"generate"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
@@ -49,7 +51,12 @@ class VisionLanguage:
         if not isinstance(request, Generate):
             raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
         pictures = [part for part in request.parts if isinstance(part, Image)]
-        tokens = self._tokens(self._render(request.parts), pictures)
+        rendered = self._render(request.parts)
+        if rendered.count(self._processor.image_token) != len(pictures):
+            raise SampleError(
+                f"request {request.id}: its text holds the picture placeholder {self._processor.image_token}"
+            )
+        tokens = self._tokens(rendered, pictures)
         codes = iter(-1 - zlib.crc32(picture.key.encode()) for picture in pictures)
         marked, previous, code = [], None, 0
         placeholder = self._processor.image_token_id
@@ -131,31 +138,27 @@ class VisionLanguage:
 
     def _continue_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
         """Generate with the library's own loop, for architectures whose positions are not plain counts."""
-        import torch
-
+        assert isinstance(self._decoder, LibraryDecoder)
         requests = [_asked(prompts[member]) for member in batch.members]
         encoded = self._processor(
             text=[self._render(request.parts) for request in requests],
             images=[inputs["pictures"] for inputs in staged] if any(inputs["pictures"] for inputs in staged) else None,
             padding=True, padding_side="left", return_tensors="pt",
         ).to(self._where.device, self._where.dtype)  # fmt: skip
-        with torch.inference_mode():
-            longest = max(request.max_new_tokens for request in requests)
-            output = self._model.generate(**encoded, max_new_tokens=longest, do_sample=False)
+        longest = max(request.max_new_tokens for request in requests)
+        new = self._decoder.continue_prompts(encoded, longest)
         return [
             self._decoder.ended(tokens[: request.max_new_tokens], request.stop)
-            for tokens, request in zip(output[:, encoded["input_ids"].shape[1] :].tolist(), requests, strict=True)
+            for tokens, request in zip(new, requests, strict=True)
         ]
 
     def _cut(self, tokens: Sequence[int], stops: Sequence[str]) -> str:
         """The text of new tokens up to the first stop string."""
-        text: str = self._processor.tokenizer.decode(tokens, skip_special_tokens=True)
-        ends = [text.find(stop) for stop in stops if stop in text]
-        return text[: min(ends)].strip() if ends else text.strip()
+        return until(self._processor.tokenizer.decode(tokens, skip_special_tokens=True), stops).strip()
 
     @property
     def _shares(self) -> bool:
-        return self._model.config.model_type in SHARING
+        return isinstance(self._decoder, Decoder)
 
     def _key(self, request: Generate) -> tuple[object, ...]:
         """What a prompt may share: its leading parts, as long as no picture comes last."""
@@ -219,16 +222,16 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
     model = torch_backend.load_weights(AutoModelForImageTextToText, folder, where)
-    ends = model.generation_config.eos_token_id if model.generation_config else None
-    ends = processor.tokenizer.eos_token_id if ends is None else ends
-    decoder = Decoder(
+    shared = model.config.model_type in SHARING and shares(model)
+    decoder = (Decoder if shared else LibraryDecoder)(
         model,
-        ends=ends if isinstance(ends, list) else [ends],
+        ends=end_tokens(model, processor.tokenizer),
         text=lambda tokens: processor.tokenizer.decode(tokens, skip_special_tokens=True),
     )
     facts = {
         "family": "vision_language",
         **torch_backend.facts(model, folder, where),
+        "shares_prefixes": shared,
         "chat_template": processor.chat_template is not None,
         "image_processor": type(processor.image_processor).__name__,
     }
@@ -239,7 +242,10 @@ def accepts(config: Mapping[str, Json]) -> bool:
     """Whether the library has an image-text-to-text class for this configuration."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-    return config.get("model_type") in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    architectures = config.get("architectures") or [
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.get(config.get("model_type"))
+    ]
+    return architectures[0] in set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
 
 
 FAMILIES.add(

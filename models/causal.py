@@ -1,0 +1,249 @@
+"""Language models: every checkpoint that the library loads for causal language modelling, and encoder-decoders.
+
+`generate` reads the prompt as one user message where the checkpoint has a chat template; `choose` always reads it as
+plain text, since an answer to a message need not begin with a label. What many prompts have in common (few-shot
+examples, a context with several endings) is computed once where the architecture allows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.errors import InputError, SampleError
+from evals.registry import FAMILIES
+from evals.schema import Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
+from models import torch_backend
+from models.decoding import Continuation, Decoder, Endings, Row, end_tokens, shares, until
+from models.library_decoding import LibraryDecoder
+from models.torch_backend import Place
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing(Prompt):
+    """A prompt whose endings are to be weighed."""
+
+    endings: tuple[tuple[int, ...], ...]
+    """Tokens of each ending."""
+
+
+@dataclass(frozen=True)
+class Causal:
+    """A loaded checkpoint with its tokenizer."""
+
+    name: str
+    facts: Mapping[str, Json]
+    token_budget: int
+    _model: PreTrainedModel
+    _tokenizer: PreTrainedTokenizerBase
+    _where: Place
+    _decoder: Decoder | LibraryDecoder
+    abilities: frozenset[str] = frozenset({"generate", "choose"})
+
+    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+        """Accept any samples."""
+
+    def prepare(self, request: Request) -> Prompt:
+        """Tokenise a prompt, and the endings that are to be weighed after it."""
+        text = _text(request)
+        key: tuple[object, ...] = request.parts[:-1] or (request.id,)
+        if isinstance(request, Generate):
+            return Prompt(request, key, self._tokens(self._rendered(text)), request.max_new_tokens)
+        if isinstance(request, Choose):
+            # Cut the whole, then take off what it begins with: a cut may fall elsewhere than the texts meet.
+            context = self._tokens(text)
+            wholes = [self._tokens(text + choice) for choice in request.choices]
+            shared = min(_common(context, whole) for whole in wholes)
+            endings = tuple(whole[shared:] for whole in wholes)
+            if not shared or not all(endings):
+                raise SampleError(f"request {request.id}: an ending adds no token to its prompt")
+            reserve = sum(len(ending) - 1 for ending in endings)
+            return Weighing(request, key, context[:shared], reserve, endings)
+        raise SampleError(f"request {request.id} asks to embed; this family generates and chooses")
+
+    def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
+        """Nothing needs to be ready but the tokens."""
+        return [None] * len(batch.groups)
+
+    def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
+        """Answer every member; a batch that the memory does not hold is halved."""
+
+        def fail(member: int, reason: str) -> Prediction:
+            return Prediction(prompts[member].request.id, failure=reason)
+
+        weigh = isinstance(prompts[batch.members[0]], Weighing)
+        act = self._choose if weigh else self._generate
+        return torch_backend.split_when_full(batch, staged, lambda part, _: act(prompts, part), fail)
+
+    def peak_memory_bytes(self) -> int | None:
+        """The most bytes that the device held; None where only the process knows."""
+        return torch_backend.peak_memory_bytes(self._where)
+
+    def _generate(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
+        prefixes, owners = _prefixes(prompts, batch)
+        rows = []
+        for member, owner in zip(batch.members, owners, strict=True):
+            request = prompts[member].request
+            assert isinstance(request, Generate)
+            rest = prompts[member].tokens[len(prefixes[owner]) :]
+            draw = _drawing(request) if request.temperature else None
+            rows.append(Row(owner, rest, request.max_new_tokens, request.stop, draw))
+        return [
+            self._generated(prompts[member], row, continuation)
+            for member, row, continuation in zip(
+                batch.members, rows, self._decoder.generate(prefixes, rows, {}), strict=True
+            )
+        ]
+
+    def _generated(self, prompt: Prompt, row: Row, continuation: Continuation) -> Prediction:
+        return Prediction(
+            prompt.request.id,
+            output=until(self._tokenizer.decode(continuation.tokens, skip_special_tokens=True), row.stop),
+            truncated=continuation.truncated,
+            prompt_tokens=len(prompt.tokens),
+            new_tokens=len(continuation.tokens),
+        )
+
+    def _choose(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
+        prefixes, owners = _prefixes(prompts, batch)
+        rows = []
+        for member, owner in zip(batch.members, owners, strict=True):
+            prompt = prompts[member]
+            assert isinstance(prompt, Weighing)
+            rows.append(Endings(owner, prompt.tokens[len(prefixes[owner]) :], prompt.endings))
+        found = self._decoder.loglikelihoods(prefixes, rows, {})
+        return [_chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
+
+    def _rendered(self, text: str) -> str:
+        if self._tokenizer.chat_template is None:
+            return text
+        rendered: str = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+        )
+        return rendered
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        # A template that writes the beginning-of-text token itself must not get a second one.
+        bos = self._tokenizer.bos_token
+        special = not (bos and text.startswith(bos))
+        ids = list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+        if ids and ids[-1] == self._tokenizer.eos_token_id and not self._model.config.is_encoder_decoder:
+            ids.pop()  # some tokenizers close every text, and a prompt is to be continued
+        return tuple(ids)
+
+
+def _text(request: Request) -> str:
+    """The prompt as one text. Raises `SampleError` when it has a picture."""
+    pictures = [part for part in request.parts if not isinstance(part, str)]
+    if pictures:
+        raise SampleError(f"request {request.id} has a picture; a language model reads text only")
+    return "".join(_only_text(request.parts))
+
+
+def _only_text(parts: Sequence[Part]) -> list[str]:
+    return [part for part in parts if isinstance(part, str)]
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Count the tokens that two prompts begin with alike."""
+    return next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
+    """Each group's shared tokens, and the group of each member."""
+    prefixes = [prompts[group.members[0]].tokens[: group.shared] for group in batch.groups]
+    owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
+    return prefixes, owners
+
+
+def _chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
+    """The likeliest ending after dividing by its length as the request says; of equals, the first."""
+    request = prompt.request
+    assert isinstance(request, Choose)
+    assert isinstance(prompt, Weighing)
+    lengths = {
+        "none": [1] * len(scores),
+        "tokens": [len(ending) for ending in prompt.endings],
+        "characters": [len(choice) for choice in request.choices],
+    }[request.normalise]
+    weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
+    return Prediction(
+        request.id,
+        output=request.choices[weighed.index(max(weighed))],
+        scores=tuple(scores),
+        prompt_tokens=len(prompt.tokens),
+        new_tokens=sum(len(ending) for ending in prompt.endings),
+    )
+
+
+def _drawing(request: Generate) -> Callable[[torch.Tensor], int]:
+    """A chooser of tokens whose chance comes from the request alone, whatever shares its batch."""
+    import torch
+
+    seed = hashlib.sha256(f"{request.seed}:{request.id}".encode()).digest()[:8]
+    generator = torch.Generator().manual_seed(int.from_bytes(seed, "little"))
+
+    def draw(logits_V: torch.Tensor) -> int:
+        likely, tokens = (logits_V.float().cpu() / request.temperature).softmax(dim=-1).sort(descending=True)
+        inside = likely.cumsum(dim=-1) - likely < request.top_p
+        return int(tokens[torch.multinomial(likely * inside, 1, generator=generator)])
+
+    return draw
+
+
+def load(name: str, checkpoint: str, placement: Placement) -> Causal:
+    """Load a checkpoint folder. Raises `InputError` for one without weights or tokenizer."""
+    import orjson
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    folder = Path(checkpoint)
+    where = torch_backend.place(placement)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config = orjson.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise InputError(f"{folder} has no usable tokenizer: {str(error).strip().splitlines()[0]}") from error
+    kind = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
+    model = torch_backend.load_weights(kind, folder, where)
+    decoder = (Decoder if shares(model) else LibraryDecoder)(
+        model,
+        ends=end_tokens(model, tokenizer),
+        text=lambda tokens: tokenizer.decode(tokens, skip_special_tokens=True),
+    )
+    facts = {
+        "family": "causal",
+        **torch_backend.facts(model, folder, where),
+        "chat_template": tokenizer.chat_template is not None,
+        "shares_prefixes": isinstance(decoder, Decoder),
+    }
+    return Causal(name, facts, torch_backend.token_budget(model, where), model, tokenizer, where, decoder)
+
+
+def accepts(config: Mapping[str, Json]) -> bool:
+    """Whether the library has a causal or sequence-to-sequence class for this configuration."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )
+
+    known = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
+    architectures = config.get("architectures") or [known.get(config.get("model_type"))]
+    return architectures[0] in set(known.values())
+
+
+FAMILIES.add(
+    Family(
+        name="causal",
+        summary="text to text: Llama, Qwen2, DeepSeek-V2 and -V3, …, and encoder-decoders",
+        abilities=frozenset({"generate", "choose"}),
+        load=load,
+        accepts=accepts,
+    )
+)
