@@ -42,6 +42,9 @@ def run(
     share: bool = True,
     workers: int = 1,
     seed: int = 0,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    samples: int = 1,
     progress: bool = False,
     command: str = "",
 ) -> Record:
@@ -65,6 +68,9 @@ def run(
         share: compute shared prefixes once; off only to measure what that is worth.
         workers: processes that share the run; the result does not depend on how many.
         seed: joined with a sample's id wherever something is drawn.
+        temperature: 0 takes the likeliest token each time; more draws, the flatter the higher.
+        top_p: draw from the smallest set of tokens with this much probability.
+        samples: outputs a problem, for tasks that take several.
         progress: show a progress bar on standard error.
         command: what the user typed, kept in the manifest.
 
@@ -81,27 +87,26 @@ def run(
     """
     registry.discover()
     folder_of_data = Path(data).expanduser() if data is not None else None
-    options = Options(scale, split, folder_of_data, limit, blind, shots, method, seed)
+    options = Options(scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples)
     job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
     _check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
-    _check_abilities(adapter, resolved)
+    options = replace(options, method=_method(adapter, resolved, method))
+    job = replace(job, options=options)
     if scale == "mini":
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only; read by the library when it is first imported
     everything = adapter.samples(options)
-    samples = job.chosen(everything)
+    chosen = job.chosen(everything)
     loaded = resolved.load(job.placement)
-    loaded.check(everything.ids, samples.ids)
+    loaded.check(everything.ids, chosen.ids)
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
-    manifest = signature.sign(
-        adapter, options, samples, loaded, replica=resolved.replica, plan=planned, command=command
-    )
+    manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
     with RunFolder(folder, manifest) as run_folder:
         if not (folder / records.RESULT).exists():
-            _evaluate(job, adapter, samples, loaded, run_folder, workers, progress)
+            _evaluate(job, adapter, chosen, loaded, run_folder, workers, progress)
             summary = result.summarise(adapter, load(folder), peak_memory_bytes=_peak_memory(loaded))
-            _keep_pictures(load(folder), samples, summary)
+            _keep_pictures(load(folder), chosen, summary)
             run_folder.finish(summary)
             _report(load(folder))
     return load(folder)
@@ -222,16 +227,33 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
     """Refuse what cannot work before anything is read."""
     if options.scale not in SCALES:
         raise UnknownName("scale", options.scale, SCALES)
-    for flag, value in (("--limit", options.limit), ("--token-budget", token_budget), ("--workers", workers)):
+    counts = {"limit": options.limit, "token-budget": token_budget, "workers": workers, "samples": options.samples}
+    for flag, value in counts.items():
         if value is not None and value < 1:
-            raise InputError(f"{flag} {value} leaves nothing to do: give 1 or more")
+            raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
+    if options.shots is not None and options.shots < 0:
+        raise InputError(f"--shots {options.shots}: give 0 or more")
+    if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
+        given = f"--temperature {options.temperature} --top-p {options.top_p}"
+        raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
+    if options.samples > 1 and not options.temperature:
+        raise InputError(f"--samples {options.samples} would be all alike: give --temperature too")
 
 
-def _check_abilities(task: Task, model: Resolved) -> None:
-    """Refuse a model that cannot do what the task asks for."""
-    if task.needs not in model.family.abilities:
-        can = ", ".join(sorted(model.family.abilities)) or "nothing"
-        raise InputError(f"task {task.name!r} needs a model that can {task.needs}; {model.name!r} can: {can}")
+def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:
+    """Choose how a task is asked: as the user wants, else the first way that the model can; None where there is one.
+
+    Refuses a model that cannot do what is asked of it.
+    """
+    if wanted is not None and wanted not in task.methods:
+        raise UnknownName(f"method of {task.name}", wanted, task.methods)
+    methods: list[str | None] = [wanted] if wanted is not None else [*task.methods] or [None]
+    abilities = [task.needs if method is None else task.methods[method] for method in methods]
+    for method, ability in zip(methods, abilities, strict=True):
+        if ability in model.family.abilities:
+            return method
+    can = ", ".join(sorted(model.family.abilities)) or "nothing"
+    raise InputError(f"task {task.name!r} needs a model that can {' or '.join(abilities)}; {model.name!r} can: {can}")
 
 
 def _default_folder(manifest: dict[str, Json]) -> Path:

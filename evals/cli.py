@@ -87,6 +87,9 @@ def _add_run(commands: Any) -> None:
     add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
     add("--blind", action="store_true", help="replace every picture by a flat one: the control")
     add("--workers", type=_whole, default=1, metavar="N", help="processes that share the run")
+    add("--temperature", type=float, default=0.0, metavar="T", help="0 takes the likeliest token; more draws")
+    add("--top-p", type=float, default=1.0, metavar="P", help="draw from the smallest set with this much probability")
+    add("--samples", type=_whole, default=1, metavar="K", help="outputs a problem, for pass@k and majority")
     add("--seed", type=_whole, default=0, metavar="S", help="where draws start; each is joined with its sample's id")
     run.set_defaults(call=_run)
 

@@ -43,6 +43,7 @@ def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> d
     if not scores:
         raise InputError(f"{record.folder} holds no finished samples: there is nothing to score")
     manifest = record.manifest
+    metrics = {name: _finite(name, metric) for name, metric in task.summarise(scores).items()}
     return {
         "task": task.name,
         "model": manifest["model"]["name"],
@@ -50,8 +51,9 @@ def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> d
         "split": manifest["task"]["split"],
         **counts,
         "signature": manifest["signature"],
-        "metrics": {name: _finite(name, metric) for name, metric in task.summarise(scores).items()},
-        "headline": task.headline,
+        "metrics": metrics,
+        # Of a part of a split (MNLI's mismatched rows) the first metric stands for it.
+        "headline": task.headline if task.headline in metrics else next(iter(metrics)),
         "efficiency": _efficiency(sums, counts["n"], peak_memory_bytes),
     }
 
@@ -91,7 +93,10 @@ def _finite(name: str, metric: Metric) -> dict[str, Json]:
     """Refuse a metric that is no number: it must never reach a table."""
     if not math.isfinite(metric.value):
         raise EvalsError(f"metric {name} came out as {metric.value} over {metric.n} items")
-    return asdict(metric)
+    entry = asdict(metric)
+    if metric.note is None:
+        del entry["note"]
+    return entry
 
 
 def _efficiency(sums: Mapping[str, float], n: int, peak_memory_bytes: int | None) -> dict[str, Json]:

@@ -35,7 +35,7 @@ U = TypeVar("U")
 class Answer(NamedTuple):
     """One request answered, on its way from whoever computed it to the record."""
 
-    index: int
+    place: int
     """The sample's place in the split."""
     prediction: Prediction
     seconds: float
@@ -122,7 +122,7 @@ def _work_window(
 ) -> None:
     """Compute the batches of one window."""
     unready = Ticket(window.start, -1)
-    if window.failed and claim(unready, {window.ids[answer.index - window.start] for answer in window.failed}):
+    if window.failed and claim(unready, {window.ids[answer.place - window.start] for answer in window.failed}):
         emit(unready, window.failed)
 
     def claimed() -> Iterator[tuple[Ticket, Batch]]:
@@ -203,11 +203,11 @@ class Collector:
         """Take answers in any order; return the records of the samples that they complete."""
         complete: list[tuple[int, Sample, list[Answer]]] = []
         for answer in answers:
-            sample, known = self._waiting.setdefault(answer.index, (self._samples[answer.index], {}))
+            sample, known = self._waiting.setdefault(answer.place, (self._samples[answer.place], {}))
             known[answer.prediction.id] = answer
             if len(known) == len(sample.requests):
-                del self._waiting[answer.index]
-                complete.append((answer.index, sample, [known[request.id] for request in sample.requests]))
+                del self._waiting[answer.place]
+                complete.append((answer.place, sample, [known[request.id] for request in sample.requests]))
         scores = self._scores(complete)
         return [
             record(index, sample, answers, score)

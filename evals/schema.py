@@ -161,6 +161,12 @@ class Options:
     """How a language task is asked (`choose`, `classify`, `probe`), or None for what the model can do."""
     seed: int = 0
     """Joined with a sample's id wherever something is drawn."""
+    temperature: float = 0.0
+    """0 takes the likeliest token each time; more draws, the flatter the higher."""
+    top_p: float = 1.0
+    """Draw from the smallest set of tokens with this much probability."""
+    samples: int = 1
+    """Outputs a problem, for tasks that take several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,8 @@ class Metric:
     """How many items it is about."""
     unit: str = "fraction"
     """`fraction`, `coefficient`, `rank`, `seconds`, …"""
+    note: str | None = None
+    """Why the value is a convention and no measurement (an undefined coefficient that counts as 0), where it is."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +256,9 @@ class Task:
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     per_sample: bool = True
     """Whether a sample's score needs that sample alone; retrieval needs them all."""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    """The ways to ask by name (`choose`), each with the ability that it needs, the preferred one first; empty where
+    there is one way, which is by `needs`."""
 
 
 # What a model is made of

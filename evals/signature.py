@@ -6,6 +6,7 @@ give the same result, so a folder is only ever continued by a run of its own ide
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -15,6 +16,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -74,9 +76,13 @@ def sign(
 
 
 def code_digest(task: Task) -> str:
-    """Hash the sources that make a result: the machine, every adapter and family, and a plug-in's own file."""
-    files = {path for package in ("evals", "tasks", "models") for path in (_ROOT / package).glob("*.py")}
-    own = inspect.getsourcefile(inspect.unwrap(task.score))
+    """Hash the sources that make a result: the machine, adapters, families, their tables, a plug-in's own file."""
+    folders = [_ROOT / package for package in ("evals", "tasks", "models")]
+    files = {path for folder in folders for pattern in ("*.py", "*.json") for path in folder.glob(pattern)}
+    score: Any = task.score
+    while isinstance(score, functools.partial):
+        score = score.func
+    own = inspect.getsourcefile(inspect.unwrap(score))
     if own is not None:
         files.add(Path(own).resolve())
     digest = hashlib.sha256()

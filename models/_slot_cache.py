@@ -13,7 +13,7 @@ import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
 
-class SlotCache(Cache):
+class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
     """Keys and values of every layer, a slot a row. Said through `at`: which slots a forward pass reads and writes."""
 
     def __init__(self, layers: int, slots: int, room: int, device: torch.device) -> None:
@@ -66,12 +66,13 @@ class SlotCache(Cache):
         self.slots = len(places)
 
 
-class _SlotLayer(DynamicLayer):
+class _SlotLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values (slots, heads, L, width) of one layer."""
 
     def __init__(self, cache: SlotCache) -> None:
         super().__init__()
         self._cache = cache
+        self.is_initialized = False
 
     def allocate(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Take the memory, with the widths of these; once."""

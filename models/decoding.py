@@ -78,7 +78,7 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
 
 
 def until(text: str, stops: Sequence[str]) -> str:
-    """Cut a text before the first of some strings.
+    r"""Cut a text before the first of some strings.
 
     Example:
         >>> until("18\n\nQuestion: what", ("Question:", "\n\n"))

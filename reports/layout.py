@@ -16,7 +16,7 @@ from evals.errors import RecordError
 from evals.records import Record
 from evals.schema import Json, Metric
 from reports.markup import Table
-from reports.wording import MISSING, amount, interval, short_names, written
+from reports.wording import MISSING, amount, interval, measured, short_names, written
 
 COUNTS = {
     "failed": "gave no output and count as wrong",
@@ -113,6 +113,11 @@ def counted(record: Record) -> str:
     return f"{result(record)['n']:,} samples: {wrong}"
 
 
+def notes(record: Record) -> list[str]:
+    """Say of which metrics the value is a convention and no measurement, and why."""
+    return [f"{name}: {metric.note}" for name, metric in metrics(record).items() if metric.note]
+
+
 def efficiency(record: Record) -> list[tuple[str, str]]:
     """What the run cost: label and printed figure; figures that this version does not know come last."""
     entries: Mapping[str, float | None] = result(record).get("efficiency") or {}
@@ -141,7 +146,7 @@ def table(section: Section) -> Table:
 
 def numbers(metric: Metric) -> tuple[str, str, str]:
     """Print a metric: value, interval, n."""
-    return amount(metric.value, metric.unit), interval(metric), f"{metric.n:,}"
+    return measured(metric), interval(metric), f"{metric.n:,}"
 
 
 def side_by_side(records: Sequence[Record]) -> bool:
@@ -178,7 +183,7 @@ def _cell(metric: Metric | None) -> str:
     """Print a value with its interval."""
     if metric is None:
         return MISSING
-    value = amount(metric.value, metric.unit)
+    value = measured(metric)
     return value if metric.low is None else f"{value} ({interval(metric)})"
 
 

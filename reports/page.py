@@ -20,7 +20,7 @@ from markupsafe import Markup
 from evals.errors import InputError
 from evals.records import Record
 from reports import figures, layout
-from reports.wording import about, amount, blind, interval, title, visible
+from reports.wording import about, amount, blind, interval, measured, title, visible
 from reports.worst import Case, cases
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _run(record: Record) -> dict[str, Any]:
         "metrics": layout.metrics(record),
         "n": layout.result(record)["n"],
         "counts": layout.counts(record),
+        "notes": layout.notes(record),
         "sections": [(section, figures.scale([row.metric for row in section.rows])) for section in sections],
         "efficiency": layout.efficiency(record),
         "made": layout.made(record),
@@ -97,7 +98,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"amount": amount, "interval": interval, "visible": visible}
+    environment.globals |= {"amount": amount, "interval": interval, "measured": measured, "visible": visible}
     environment.globals |= {"strip": figures.strip, "axis": figures.axis}
     return environment
 

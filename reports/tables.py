@@ -64,7 +64,8 @@ def _markdown_run(record: Record) -> Iterator[str]:
     row = layout.headline(record)
     value, spread, n = layout.numbers(row.metric)
     yield f"**{value}** {escape_markdown(row.name)}, 95 % interval {spread}, n = {n}"
-    yield escape_markdown(layout.counted(record))
+    for remark in (layout.counted(record), *layout.notes(record)):
+        yield escape_markdown(remark)
     for section in layout.sections(record):
         yield f"## {escape_markdown(section.title)}"
         yield markup.markdown(layout.table(section))

@@ -20,13 +20,13 @@ def text(records: Sequence[Record]) -> str:
         parts.append(markup.text(layout.comparison(records), WIDTH))
     for record in records:
         parts += [title(record)] if len(records) > 1 else []
-        parts += [_metrics(record), layout.counted(record), _where(record)]
+        parts += [_metrics(record), *_remarks(record), _where(record)]
     return "\n\n".join(parts)
 
 
 def show(record: Record) -> str:
     """Write all about one finished run: its metrics, what it cost, its worst samples, and how it was made."""
-    parts = [about([record]), _metrics(record), layout.counted(record)]
+    parts = [about([record]), _metrics(record), *_remarks(record)]
     parts += ["Efficiency", _fields(layout.efficiency(record))]
     parts.append("The worst samples")
     parts += ["\n".join(_case(case)) for case in cases(record)]
@@ -48,6 +48,10 @@ def _metrics(record: Record) -> str:
             (indent + row.label, *layout.numbers(row.metric), figures.blocks(row.metric, on)) for row in section.rows
         ]
     return markup.text(Table("", ("metric", *layout.NUMBERS, ""), "lrrrl", tuple(rows)), WIDTH)
+
+
+def _remarks(record: Record) -> list[str]:
+    return [layout.counted(record), *(one_line(note, 300) for note in layout.notes(record))]
 
 
 def _fields(fields: Sequence[tuple[str, str]], indent: int = 2) -> str:

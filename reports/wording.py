@@ -59,6 +59,16 @@ def amount(value: float | None, unit: str) -> str:
             return f"{_significant(value)} {unit}".rstrip()
 
 
+def measured(metric: Metric) -> str:
+    """Print a metric's value: a fraction with two decimals of a percent, as the official scorers print theirs.
+
+    Example:
+        >>> measured(Metric(0.810866, 0.78, 0.84, 589)), measured(Metric(2.0, None, None, 5, "rank"))
+        ('81.09 %', '2.0')
+    """
+    return f"{metric.value * 100:z.2f} %" if metric.unit == "fraction" else amount(metric.value, metric.unit)
+
+
 def interval(metric: Metric) -> str:
     """Print a 95 % interval, its unit once.
 

@@ -18,7 +18,10 @@ ANSWERS = ["red"] * 7 + ["dark red"] * 2 + ["blue"]
 
 def vqa(folder: Path, *, images: bool = True, questions: int = 6) -> Path:
     """A small benchmark in the official layout: two questions on each picture."""
-    asked = [{"image_id": 1 + n // 2, "question": f"What color is thing {n}?", "question_id": 10 + n} for n in range(questions)]
+    asked = [
+        {"image_id": 1 + n // 2, "question": f"What color is thing {n}?", "question_id": 10 + n}
+        for n in range(questions)
+    ]
     told = [
         {
             "image_id": question["image_id"], "question_id": question["question_id"], "question_type": "what color is",
@@ -230,7 +233,12 @@ def bomb(path: Path) -> None:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
 
 
 # What is wrong with the place or the checkpoint

@@ -74,7 +74,9 @@ def test_start_up_loads_nothing_heavy(arguments):
         f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environ(), cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ(), cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stderr.strip().splitlines()[-1] == "[]"
 
 

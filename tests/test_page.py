@@ -103,4 +103,4 @@ def test_axis_describes_itself():
     assert on is not None
     drawn = figures.axis(on, each)
     assert "<title>Scale from 0.0 % to 100.0 %</title>" in drawn
-    assert "the dashed line is the whole, 50.0 %.</desc>" in drawn
+    assert "the dashed line is the whole, 50.00 %.</desc>" in drawn

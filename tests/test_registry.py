@@ -58,7 +58,9 @@ def test_a_plug_in_that_does_not_load_is_named(tmp_path):
 
 def test_a_variant_is_a_row_that_a_user_can_add(tmp_path):
     table = tmp_path / "variants.yaml"
-    table.write_text("mine:\n  family: vision_language\n  summary: my own\n  checkpoints: {mini: here}\n  licence: MIT\n")
+    table.write_text(
+        "mine:\n  family: vision_language\n  summary: my own\n  checkpoints: {mini: here}\n  licence: MIT\n"
+    )
     (variant,) = read(table)
     assert (variant.name, variant.details) == ("mine", {"licence": "MIT"})
 

@@ -120,7 +120,7 @@ def test_every_metric_is_in_every_format(found, data):
     page = re.sub(r"\s+", " ", Outline(texts["html"]).text)
     for section in layout.sections(one):
         for each in section.rows:
-            value = wording.amount(each.metric.value, each.metric.unit)
+            value = wording.measured(each.metric)
             label = wording.one_line(each.label)
             assert f"| {markup.escape_markdown(each.label)} | {value} |" in texts["md"]
             assert f"{markup.escape_latex(each.label)} & {markup.escape_latex(value)} &" in texts["tex"]
@@ -153,8 +153,8 @@ def test_same_task_stands_side_by_side(record, tmp_path):
     blind = make(tmp_path / "blind", metrics={"accuracy": metric(0.31), "f1": metric(0.2)}, signed=manifest(blind=True))
     table = layout.comparison([record, blind])
     assert table.columns == ("metric", "vl", "vl (blind)")
-    assert table.rows[0] == ("accuracy", "47.5 % (42.5 to 52.5 %)", "31.0 % (26.0 to 36.0 %)")
-    assert ("f1", "–", "20.0 % (15.0 to 25.0 %)") in table.rows
+    assert table.rows[0] == ("accuracy", "47.50 % (42.5 to 52.5 %)", "31.00 % (26.0 to 36.0 %)")
+    assert ("f1", "–", "20.00 % (15.0 to 25.0 %)") in table.rows
     assert {each[0] for each in table.rows} == {*METRICS, "f1"}
     page = Outline(render([record, blind], "html"))
     assert page.tags.count("article") == 2
@@ -168,7 +168,7 @@ def test_other_tasks_get_a_row_a_run(record, tmp_path, format):
         tmp_path / "b", metrics={"rsum": metric(3.0, unit="points")}, signed=signed, task="retrieval", headline="rsum"
     )
     assert layout.comparison([record, other]).rows == (
-        ("vl a1b2c3", "vqa", "accuracy", "47.5 %", "42.5 to 52.5 %", "4"),
+        ("vl a1b2c3", "vqa", "accuracy", "47.50 %", "42.5 to 52.5 %", "4"),
         ("vl ffeedd", "retrieval", "rsum", "3.00 points", "2.95 to 3.05 points", "4"),
     )
     text = render([record, other], format)

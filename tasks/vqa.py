@@ -1,0 +1,275 @@
+"""VQA 2.0: questions about photographs, each answered by ten people.
+
+Goyal et al., Making the V in VQA Matter, CVPR 2017; https://visualqa.org. The validation split asks 214,354 questions
+about 40,504 images of COCO; a question comes again with a similar image to which the answer is another. A question and
+its annotation, as they stand in the official files:
+
+    {"image_id": 42, "question": "What color are the gym shoes?", "question_id": 42000}
+    {"question_id": 42000, "image_id": 42, "question_type": "what color are the", "answer_type": "other", "answers":
+     [{"answer": "white", "answer_confidence": "yes", "answer_id": 1}, … nine more]}
+
+An answer is worth the more the more annotators gave it; `tasks.vqa_accuracy` says how much, by the official rule and by
+two others that are in use. The bundled data (`tasks.mini.vqa`) have the same form and traits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from evals import data
+from evals.errors import InputError, UnknownName
+from evals.registry import TASKS
+from evals.schema import Generate, Image, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
+from tasks.vqa_accuracy import RULES, clean
+
+INSTRUCTION = "Answer the question using a single word or phrase.\n"
+MAX_NEW_TOKENS = 16
+SPLITS = ("validation", "test")
+BUNDLED = Path(__file__).parent / "mini" / "vqa"
+ANSWER_TYPES = {"yes/no": "yes-no", "number": "number", "other": "other"}
+"""The official answer types, and what metrics call them."""
+SOURCE = (
+    "VQA 2.0 is at https://visualqa.org/download.html: put v2_OpenEnded_mscoco_val2014_questions.json, "
+    "v2_mscoco_val2014_annotations.json and, to run a model, a folder val2014/ of COCO_val2014_*.jpg into one folder, "
+    "and name that with --data"
+)
+
+
+# What is read
+
+
+class Question(msgspec.Struct, frozen=True, gc=False):
+    """What is asked about which image."""
+
+    question_id: int
+    image_id: int
+    question: str
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What one annotator said."""
+
+    answer: str
+
+
+class Annotation(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a question."""
+
+    question_id: int
+    image_id: int
+    question_type: str
+    answer_type: str
+    answers: Annotated[list[Answer], msgspec.Meta(min_length=1)]
+
+
+class QuestionsFile(msgspec.Struct, frozen=True):
+    """`*questions.json`."""
+
+    questions: list[Question]
+
+
+class AnnotationsFile(msgspec.Struct, frozen=True):
+    """`*annotations.json`."""
+
+    annotations: list[Annotation]
+
+
+class BundledImage(msgspec.Struct, frozen=True, gc=False):
+    """An image of the bundled data."""
+
+    image_id: int
+    image: bytes
+
+
+# Where the samples come from
+
+
+def samples(options: Options) -> Samples:
+    """Read a split: bundled, or of the official files in a folder.
+
+    A split in a folder is a pair of files, `<name>_questions.json` and `<name>_annotations.json`, and goes by that
+    name; that of the official `v2_OpenEnded_mscoco_val2014_questions.json` is `val2014`. By default it is `val2014` if
+    it is there, else the only officially named pair, else the only pair. Pictures lie in the folder or in folders in
+    it. None is opened here; one that is missing fails its samples when a model needs it.
+
+    Raises:
+        InputError: files are missing, malformed, or do not belong together.
+        UnknownName: there is no such split.
+    """
+    if options.data is not None:
+        return _official(options.data, options.split)
+    if options.scale == "full":
+        raise InputError(f"vqa at full scale needs the official files; {SOURCE}")
+    return _bundled(options.split or SPLITS[0])
+
+
+def _bundled(split: str) -> Samples:
+    if split not in SPLITS:
+        raise UnknownName("split of vqa", split, SPLITS)
+    rows, images = BUNDLED / f"{split}.parquet", BUNDLED / f"{split}-images.parquet"
+    questions, annotations = data.read_parquet(rows, Question), data.read_parquet(rows, Annotation)
+    pictures = {
+        row.image_id: Image(str(row.image_id), data=row.image) for row in data.read_parquet(images, BundledImage)
+    }
+    return _samples(questions, annotations, pictures.__getitem__, _facts("bundled", split, rows, images))
+
+
+def _official(folder: Path, split: str | None) -> Samples:
+    split, asked, known = _pair(folder, split)
+    questions = data.read_json(asked, QuestionsFile).questions
+    annotations = _joined(questions, data.read_json(known, AnnotationsFile).annotations, asked, known)
+    pictures = _pictures(folder)
+
+    def picture(image: int) -> Image:
+        return Image(str(image), path=pictures.get(image) or folder / f"COCO_*_{image:012d}.jpg")
+
+    return _samples(questions, annotations, picture, _facts("official files", split, asked, known))
+
+
+def _facts(source: str, split: str, *files: Path) -> dict[str, Json]:
+    return {"source": source, "split": split, "files": {path.name: data.digest(path) for path in files}}
+
+
+def _samples(
+    questions: Sequence[Question],
+    annotations: Sequence[Annotation],
+    picture: Callable[[int], Image],
+    facts: Mapping[str, Json],
+) -> Samples:
+    """Make the samples of questions and annotations in one order, and of what gives the picture of an image id."""
+
+    def build(index: int) -> Sample:
+        question, annotation = questions[index], annotations[index]
+        id, parts = str(question.question_id), (picture(question.image_id), INSTRUCTION, question.question)
+        return Sample(
+            id,
+            requests=(Generate(id, parts, MAX_NEW_TOKENS, stop=("\n",)),),
+            target=[given.answer for given in annotation.answers],
+            cluster=str(question.image_id),
+            labels={"answer type": annotation.answer_type, "question type": annotation.question_type},
+        )
+
+    return Samples([str(question.question_id) for question in questions], build, facts)
+
+
+def _pair(folder: Path, split: str | None) -> tuple[str, Path, Path]:
+    """Choose a split of a folder: its name, its questions file and its annotations file."""
+    found = data.find(folder, ["*questions.json", "*annotations.json"], SOURCE)
+    questions, annotations = ({_split_name(path): path for path in paths} for paths in found)
+    known = sorted(questions.keys() & annotations.keys())
+    if not known:
+        names = ", ".join(path.name for paths in found for path in paths)
+        raise InputError(f"{folder} has no annotations file of the name of a questions file, but {names}; {SOURCE}")
+    official = [name for name in known if questions[name].name.startswith("v2_")]
+    split = split or _default_split(folder, known, official)
+    if split not in known:
+        raise UnknownName(f"split of {folder}", split, known)
+    return split, questions[split], annotations[split]
+
+
+def _split_name(path: Path) -> str:
+    """Name the split of a file: its name without what official names begin with, and without its kind."""
+    return re.sub(r"^v2_(OpenEnded_)?mscoco_|_?(questions|annotations)\.json$", "", path.name) or "unnamed"
+
+
+def _default_split(folder: Path, known: list[str], official: list[str]) -> str:
+    if "val2014" in official:
+        return "val2014"
+    candidates = official or known
+    if len(candidates) > 1:
+        raise InputError(f"{folder} holds several splits; choose one with --split: {', '.join(known)}")
+    return candidates[0]
+
+
+def _pictures(folder: Path) -> dict[int, Path]:
+    """Find `COCO_*_<image id>.jpg` in a folder and in the folders in it. Of two with one id the first counts."""
+    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    paths: dict[int, Path] = {}
+    for path in (path for place in places for path in sorted(place.glob("COCO_*.jpg"))):
+        number = path.stem.rpartition("_")[2]
+        if re.fullmatch("[0-9]{12}", number):
+            paths.setdefault(int(number), path)
+    return paths
+
+
+def _joined(
+    questions: Sequence[Question], annotations: Sequence[Annotation], asked: Path, known: Path
+) -> list[Annotation]:
+    """Put annotations in the order of their questions. Both files must know the same questions, each once."""
+    data.unique([row.question_id for row in questions], asked, "question_id")
+    data.unique([row.question_id for row in annotations], known, "question_id")
+    by_id = {row.question_id: row for row in annotations}
+    ids = {row.question_id for row in questions}
+    for rows, others, path in ((questions, by_id.keys(), known), (annotations, ids, asked)):
+        lacking = [row.question_id for row in rows if row.question_id not in others]
+        if lacking:
+            raise InputError(f"{path}: question_id {lacking[0]} is missing ({len(lacking)} of {len(rows)} are)")
+    joined = [by_id[row.question_id] for row in questions]
+    for question, annotation in zip(questions, joined, strict=True):
+        if question.image_id != annotation.image_id:
+            image = f"image_id {annotation.image_id}, but {question.image_id} in {asked.name}"
+            raise InputError(f"{known}: question_id {question.question_id} has {image}")
+    return joined
+
+
+# What they are worth
+
+
+def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
+    """Score each sample's answer by the three rules of `tasks.vqa_accuracy`.
+
+    A sample without output is worth 0 and is marked as failed. An empty output counts as unparsed (its answer is None)
+    and is worth what the official scorer gives it: 0, but where annotators' answers normalise to nothing.
+
+    Raises:
+        InputError: an output is no text.
+    """
+    return [_score(sample, *predictions[sample.id]) for sample in samples]
+
+
+def _score(sample: Sample, prediction: Prediction) -> Score:
+    failed = prediction.failure is not None
+    output = "" if failed else prediction.output
+    if not isinstance(output, str):
+        raise InputError(f"the output for question_id {sample.id} is {output!r:.40}, expected text")
+    values = {name: 0.0 if failed else rule(output, sample.target) for name, rule in RULES.items()}
+    return Score(sample.id, clean(output) or None, sample.target, values, failed, sample.cluster, sample.labels)
+
+
+def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
+    """Average over all questions, each answer type and each question type, with intervals clustered by image.
+
+    Types that no question has are left out.
+    """
+    from evals.metrics import Mean, means
+
+    answer_types, question_types = (
+        sorted({score.labels[label] for score in scores}) for label in ("answer type", "question type")
+    )
+    wanted = {"accuracy": Mean("accuracy")}
+    for kind in sorted(answer_types, key=lambda kind: [*ANSWER_TYPES, *answer_types].index(kind)):
+        wanted[f"accuracy/{ANSWER_TYPES.get(kind, kind)}"] = Mean("accuracy", "answer type", kind)
+    wanted |= {rule: Mean(rule) for rule in ("accuracy-always-normalised", "accuracy-2017")}
+    for kind in question_types:
+        wanted[f"accuracy/question-type/{kind}"] = Mean("accuracy", "question type", kind)
+    return means(scores, wanted)
+
+
+TASKS.add(
+    Task(
+        name="vqa",
+        summary="VQA 2.0: open questions about images, official accuracy",
+        version=1,
+        needs="generate",
+        splits=SPLITS,
+        headline="accuracy",
+        samples=samples,
+        score=score,
+        summarise=summarise,
+    )
+)
