@@ -11,6 +11,7 @@ import pytest
 
 from evals import Generate, Image, InputError, Options, Prediction, Sample, SampleError, Score, UnknownName, data
 from evals.registry import TASKS
+from evals.stats import wilson
 from tasks import vqa, vqa_accuracy
 
 RULES = ["accuracy", "accuracy-2017", "accuracy-always-normalised"]
