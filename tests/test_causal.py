@@ -104,12 +104,10 @@ def test_generation_is_the_same_at_every_budget_and_the_librarys_own(folder):
 
 
 def test_more_rows_than_slots_are_refilled_without_changing_an_answer(tmp_path, monkeypatch):
-    from models import decoding
-
     model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
     whole = [prediction.output for prediction in answers(model, told(), 100_000)]
-    monkeypatch.setattr(decoding, "SLOTS", 3)
-    monkeypatch.setattr(decoding, "PREFILL", 40)
+    monkeypatch.setattr(model._decoder, "_slots", 3)
+    monkeypatch.setattr(model._decoder, "_prefill", 40)
     assert [prediction.output for prediction in answers(model, told(), 100_000)] == whole
 
 

@@ -169,3 +169,18 @@ def test_a_gpu_gives_the_cpus_answers(tmp_path):
     on_gpu = answers(vision_language.load("tiny", str(folder), Placement("cuda", "float32")), requests(), 400)
     same = sum(on_cpu[id] == on_gpu[id] for id in on_cpu)
     assert same >= 0.95 * len(on_cpu), "float32 kernels differ in the last digits, so a near tie may flip"
+
+
+def test_architectures_without_sharing_go_through_the_librarys_loop_and_answer_alike(tmp_path, monkeypatch):
+    folder = checkpoints.deepseek_vl(tmp_path)
+    shared = answers(vision_language.load("tiny", str(folder), CPU), requests(2), 400)
+    monkeypatch.setattr(vision_language, "SHARING", frozenset())
+    plain = vision_language.load("tiny", str(folder), CPU)
+    assert not plain.facts["shares_prefixes"]
+    assert answers(plain, requests(2), 400) == shared
+
+
+def test_a_question_that_holds_the_placeholder_fails_alone(tmp_path):
+    model = vision_language.load("tiny", str(checkpoints.deepseek_vl(tmp_path)), CPU)
+    with pytest.raises(SampleError, match="placeholder"):
+        model.prepare(Generate("x", (picture(1), "What is <image>?"), 4))
