@@ -204,7 +204,8 @@ def _evaluate(
         totals = [0.0, 0]
 
         def emit(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
-            rows = collector.add(answers)
+            # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
+            rows = [row for row in collector.add(answers) if row["id"] not in folder.done]
             folder.append(rows)
             scored = [row["values"][task.headline] for row in rows if task.headline in row["values"]]
             if scored:
