@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals import records, registry, result, runner, signature
-from evals.errors import InputError, UnknownName
+from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
 from evals.schema import Json, Model, Options, Placement, Samples, Task
@@ -91,10 +91,9 @@ def run(
     job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
     _check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
+    _check_taken(adapter, options)
     options = replace(options, method=_method(adapter, resolved, method))
     job = replace(job, options=options)
-    if scale == "mini":
-        os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only; read by the library when it is first imported
     everything = adapter.samples(options)
     chosen = job.chosen(everything)
     loaded = resolved.load(job.placement)
@@ -105,9 +104,13 @@ def run(
     with RunFolder(folder, manifest) as run_folder:
         if not (folder / records.RESULT).exists():
             _evaluate(job, adapter, chosen, loaded, run_folder, workers, progress)
+            _check_complete(folder, run_folder)
+            if not adapter.per_sample:
+                records.rewrite(load(folder), result.rescore(adapter, load(folder)))
             summary = result.summarise(adapter, load(folder), peak_memory_bytes=_peak_memory(loaded))
             _keep_pictures(load(folder), chosen, summary)
             run_folder.finish(summary)
+        if not (folder / "report.html").exists():  # also where a crash came between the result and its report
             _report(load(folder))
     return load(folder)
 
@@ -122,12 +125,21 @@ def score(folder: Path | str) -> Record:
     record = load(folder)
     adapter = registry.TASKS.get(record.manifest["task"]["name"])
     with RunFolder(record.folder, record.manifest) as run_folder:
+        _check_complete(record.folder, run_folder)
         records.rewrite(record, result.rescore(adapter, record))
         old = record.result or {"efficiency": {"peak_memory_bytes": None}}
         peak = old["efficiency"]["peak_memory_bytes"]
-        run_folder.finish(result.summarise(adapter, record, peak_memory_bytes=peak))
+        summary = result.summarise(adapter, record, peak_memory_bytes=peak)
+        run_folder.finish(summary)
         _report(load(folder))
     return load(folder)
+
+
+def _check_complete(folder: Path, run: RunFolder) -> None:
+    """Refuse to make a result of a part of the samples."""
+    total = run.manifest["data"]["samples"]
+    if len(run.done) != total:
+        raise RecordError(f"{folder} holds {len(run.done)} of {total} samples: start its run again to finish it")
 
 
 @dataclass(frozen=True)
@@ -185,7 +197,8 @@ class _Walk:
     def _placement(self, number: int) -> Placement:
         """A GPU for each worker where there are enough, else its part of the cores."""
         wanted = self.job.placement
-        if wanted.device in {None, "cuda"} and _gpus() > number:
+        on_torch = self.job.resolved().family.prefix is None
+        if on_torch and wanted.device in {None, "cuda"} and _gpus() > number:
             return replace(wanted, device=f"cuda:{number}")
         return replace(wanted, threads=max(1, (os.cpu_count() or 1) // self.count))
 
@@ -241,6 +254,14 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
         raise InputError(f"--samples {options.samples} would be all alike: give --temperature too")
 
 
+def _check_taken(task: Task, options: Options) -> None:
+    """Refuse options that the task would not heed: the manifest must not say what was not done."""
+    defaults = Options()
+    for name in ("shots", "temperature", "samples"):
+        if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
+            raise InputError(f"--{name} means nothing to task {task.name!r}; leave it out")
+
+
 def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:
     """Choose how a task is asked: as the user wants, else the first way that the model can; None where there is one.
 
@@ -293,6 +314,7 @@ def _peak_memory(model: Model) -> int:
 
 
 def _gpus() -> int:
-    """How many CUDA devices there are; asked only where the library is loaded anyway."""
-    torch = sys.modules.get("torch")
-    return torch.cuda.device_count() if torch else 0
+    """How many CUDA devices there are; asked by workers of several, which load the library anyway."""
+    import torch
+
+    return int(torch.cuda.device_count())

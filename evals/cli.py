@@ -37,9 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("evals: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -115,17 +112,22 @@ def _whole(text: str) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     from evals import api
 
+    if chosen.scale == "mini":
+        os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     given = {name: value for name, value in vars(chosen).items() if name != "call"}
     record = api.run(**given, progress=sys.stderr.isatty() or not os.environ.get("CI"))
     _print_table([record])
-    return FAILED if record.result and record.result["failed"] else DONE
+    if record.result and record.result["failed"]:
+        print(f"evals: {record.result['failed']} samples failed; remove {record.folder} to try again", file=sys.stderr)
+        return FAILED
+    return DONE
 
 
 def _show(chosen: argparse.Namespace) -> int:
     from evals import records
     from reports import terminal
 
-    sys.stdout.write(terminal.show(records.load(chosen.run)))
+    _write(terminal.show(records.load(chosen.run)))
     return DONE
 
 
@@ -141,14 +143,23 @@ def _report(chosen: argparse.Namespace) -> int:
     from reports import page, tables
 
     runs = [records.load(run) for run in chosen.runs]
-    sys.stdout.write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
+    _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
 
 
 def _print_table(runs: Sequence[Any]) -> None:
     from reports import tables
 
-    sys.stdout.write(tables.render(runs, "text"))
+    _write(tables.render(runs, "text"))
+
+
+def _write(text: str) -> None:
+    """Write to standard output, whose reader may have seen enough (`| head`)."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _list(chosen: argparse.Namespace) -> int:
@@ -159,9 +170,10 @@ def _list(chosen: argparse.Namespace) -> int:
     for what in [chosen.what] if chosen.what else tables:
         rows = tables[what]()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-        print(f"{what}:" if rows else f"{what}: none")
+        _write(f"{what}:\n" if rows else f"{what}: none\n")
         for row in rows:
-            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            _write("  " + "  ".join(cells).rstrip() + "\n")
     return DONE
 
 
@@ -186,8 +198,10 @@ def _runs() -> list[tuple[str, ...]]:
 
     rows: list[tuple[str, ...]] = []
     for manifest in sorted(Path("runs").glob(f"*/{records.MANIFEST}")):
-        record = records.load(manifest.parent)
-        rows.append((str(record.folder), _headline(record)))
+        try:
+            rows.append((str(manifest.parent), _headline(records.load(manifest.parent))))
+        except InputError as error:
+            rows.append((str(manifest.parent), f"damaged: {error}"))
     return rows
 
 

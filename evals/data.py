@@ -18,7 +18,7 @@ import gc
 import hashlib
 import io
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, TypeVar
 
@@ -172,6 +172,15 @@ def digest(path: Path) -> str:
 
 
 # Folders
+
+
+def listing_digest(paths: Iterable[Path]) -> str:
+    """Hash the names and sizes of files that are too many to be read: 16 hexadecimal digits.
+
+    Files that were added, removed or replaced by others of another size are noticed.
+    """
+    listed = sorted(f"{path.name}\0{path.stat().st_size}" for path in paths)
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16]
 
 
 def find(folder: Path, patterns: Sequence[str], source: str) -> list[list[Path]]:

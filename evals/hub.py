@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import filelock
 import orjson
 
 from evals.errors import InputError
@@ -38,18 +39,29 @@ def local_copy(name: str) -> Path:
 
 def _snapshot(repository: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     pins_path = Path(os.environ.get("EVALS_CACHE", "~/.cache/evals")).expanduser() / "pins.json"
-    pins = orjson.loads(pins_path.read_bytes()) if pins_path.exists() else {}
+    pins = _read_pins(pins_path)
     try:
         folder = snapshot_download(
             repository, revision=revision or pins.get(repository), allow_patterns=list(_PATTERNS)
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"cannot get {repository} from the hub: {reason}") from error
+        raise InputError(f"no folder is called {repository}, and the hub gives no such checkpoint: {reason}") from error
     if not revision and repository not in pins:
         pins_path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(pins_path, dumps({**pins, repository: Path(folder).name}))
+        with filelock.FileLock(pins_path.with_suffix(".lock")):
+            write_atomically(pins_path, dumps({**_read_pins(pins_path), repository: Path(folder).name}))
     return Path(folder)
+
+
+def _read_pins(path: Path) -> dict[str, str]:
+    try:
+        pins = orjson.loads(path.read_bytes()) if path.exists() else {}
+    except (orjson.JSONDecodeError, OSError) as error:
+        raise InputError(f"{path}, which keeps the hub's commits, cannot be read: {error}") from error
+    if not isinstance(pins, dict):
+        raise InputError(f"{path}, which keeps the hub's commits, holds {type(pins).__name__}, expected an object")
+    return pins

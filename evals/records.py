@@ -34,6 +34,8 @@ from evals.schema import Json
 
 MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.json", "worst"
 _LOCK = ".lock"
+_MANIFEST_FIELDS = ("signature", "task", "data", "model", "plan")
+_RESULT_FIELDS = ("task", "model", "metrics", "headline", "n", "failed", "efficiency")
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ def load(folder: Path | str) -> Record:
     folder = Path(folder)
     if not (folder / MANIFEST).exists():
         raise RecordError(f"{folder} is no run folder: it has no {MANIFEST}")
-    result = _read(folder / RESULT) if (folder / RESULT).exists() else None
-    return Record(folder, _read(folder / MANIFEST), result)
+    result = _read(folder / RESULT, _RESULT_FIELDS) if (folder / RESULT).exists() else None
+    return Record(folder, _read(folder / MANIFEST, _MANIFEST_FIELDS), result)
 
 
 def picture_name(sample_id: str) -> str:
@@ -167,7 +169,7 @@ class RunFolder:
                 raise RecordError(f"{self.folder} holds {SAMPLES} but no {MANIFEST}: choose another --out")
             write_atomically(path, dumps(self.manifest))
             return
-        held = _read(path)
+        held = _read(path, ("signature",))
         if held["signature"] != self.manifest["signature"]:
             fields = ", ".join(differences(held, self.manifest)) or "nothing that is recorded"
             raise RecordError(
@@ -225,13 +227,16 @@ def rewrite(record: Record, rows: Iterable[Mapping[str, Json]]) -> None:
     write_atomically(record.folder / SAMPLES, data)
 
 
-def _read(path: Path) -> dict[str, Json]:
+def _read(path: Path, fields: Sequence[str]) -> dict[str, Json]:
     try:
         value = orjson.loads(path.read_bytes())
     except (orjson.JSONDecodeError, OSError) as error:
         raise RecordError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise RecordError(f"{path} holds {type(value).__name__}, not an object")
+    lacking = [field for field in fields if field not in value]
+    if lacking:
+        raise RecordError(f"{path} is not a run's: it lacks {', '.join(lacking)}")
     return value
 
 
@@ -246,6 +251,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 row = cast("dict[str, Any]", orjson.loads(line))
             except orjson.JSONDecodeError as error:
                 raise RecordError(f"{path}, line {number}, is damaged: {error}") from error
+            if not isinstance(row, dict) or "id" not in row:
+                raise RecordError(f"{path}, line {number}, is no sample's record: it has no id")
             yield offset, row
             offset += len(line)
 

@@ -53,10 +53,13 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         UnknownName: for a name that no variant has.
     """
     prefix, colon, rest = name.partition(":")
+    named = bool(colon) or name.startswith((".", "/", "~")) or ("/" in name and Path(name).is_dir())
+    if checkpoint is not None and named:
+        raise InputError(f"--checkpoint {checkpoint} is for registered models; {name!r} names its own")
     special = {family.prefix: family for family in FAMILIES if family.prefix}
     if colon and prefix in special:
         return Resolved(name, special[prefix], rest)
-    if (colon and prefix == "hf") or name.startswith((".", "/", "~")):
+    if named and (not colon or prefix == "hf"):
         folder = local_copy(rest if colon else name)
         return Resolved(name, _family_of(folder), str(folder))
     variant = VARIANTS.get(name)
@@ -78,6 +81,8 @@ def _family_of(folder: Path) -> Family:
         config = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds {type(config).__name__}, expected an object")
     for family in FAMILIES:
         if family.accepts(config):
             return family

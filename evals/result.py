@@ -84,7 +84,7 @@ def _predictions(row: Mapping[str, Json]) -> list[Prediction]:
     """Read the recorded outputs of a sample as predictions."""
     outputs = row["output"] if len(row["scores"]) > 1 else [row["output"]]
     return [
-        Prediction(row["id"], output, row["failure"], row["truncated"], tuple(scores))
+        Prediction(row["id"], output, row["failure"] if output is None else None, row["truncated"], tuple(scores))
         for output, scores in zip(outputs, row["scores"], strict=True)
     ]
 

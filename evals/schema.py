@@ -254,6 +254,8 @@ class Task:
     request, so that a finished run is scored again from its record."""
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
+    takes: frozenset[str] = frozenset()
+    """Which of the options `shots`, `temperature` and `samples` mean something to it; others are refused."""
     per_sample: bool = True
     """Whether a sample's score needs that sample alone; retrieval needs them all."""
     methods: Mapping[str, str] = field(default_factory=dict)

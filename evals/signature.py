@@ -23,7 +23,10 @@ import orjson
 from evals.schema import Json, Model, Options, Samples, Task
 
 _ROOT = Path(__file__).parents[1]
-_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pillow", "safetensors", "scikit-learn", "scipy")
+_PACKAGES = (
+    "torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "scipy", "scikit-learn", "math-verify",
+    "latex2sympy2_extended", "sympy",
+)  # fmt: skip
 _IDENTIFYING = ("task", "data", "model", "plan", "code", "packages")
 _PLACES = frozenset({"folder", "checkpoint"})
 """Where things lie; what they are is told by their digests."""
@@ -61,7 +64,7 @@ def sign(
         "data": {**samples.facts, "samples": len(samples), "ids": ids[:16]},
         "model": {"name": model.name, "replica": replica, **model.facts},
         "plan": dict(plan),
-        "code": {"digest": code_digest(task)},
+        "code": {"digest": code_digest(task, model)},
         "packages": _versions(),
     }
     determining = {
@@ -75,20 +78,22 @@ def sign(
     return {"signature": identity, **manifest, "machine": machine, "command": command}
 
 
-def code_digest(task: Task) -> str:
+def code_digest(task: Task, model: Model) -> str:
     """Hash the sources that make a result: the machine, adapters, families, their tables, a plug-in's own file."""
     folders = [_ROOT / package for package in ("evals", "tasks", "models")]
     files = {path for folder in folders for pattern in ("*.py", "*.json") for path in folder.glob(pattern)}
-    score: Any = task.score
-    while isinstance(score, functools.partial):
-        score = score.func
-    own = inspect.getsourcefile(inspect.unwrap(score))
-    if own is not None:
-        files.add(Path(own).resolve())
+    files |= {Path(own).resolve() for own in (_source(task.score), _source(type(model))) if own is not None}
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _source(thing: Any) -> str | None:
+    """The file that a function or class was written in, also under `functools.partial`."""
+    while isinstance(thing, functools.partial):
+        thing = thing.func
+    return inspect.getsourcefile(inspect.unwrap(thing))
 
 
 def _versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ is left.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable
@@ -78,7 +79,8 @@ class Pool:
         for worker in self._workers:
             if worker.idle and worker.walked < self._deaths:
                 worker.idle, worker.walked = False, self._deaths
-                worker.pipe.send(set(self._done))
+                with contextlib.suppress(ConnectionError):  # it has died; listening to it will tell
+                    worker.pipe.send(set(self._done))
         if all(worker.idle for worker in self._workers):
             missing = self._total - len(self._done)
             raise EvalsError(f"no worker is left for {missing} of {self._total} samples; the others are kept")

@@ -32,6 +32,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
         """How many positions of each slot are filled."""
         self.places = self.columns_RS = self.lengths
         self.length = 0
+        self.whole = True
 
     @contextmanager
     def at(self, places: Sequence[int], columns_RS: torch.Tensor) -> Iterator[None]:
@@ -52,6 +53,8 @@ class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
         from_, to = (torch.tensor(rows, device=self.lengths.device) for rows in (owners, places))
         length = int(other.lengths[from_].max())
         for ours, theirs in zip(self.layers, other.layers, strict=True):
+            if not theirs.is_initialized:
+                continue  # all its slots are empty
             ours.allocate(theirs.keys, theirs.values)
             ours.keys[to, :, :length] = theirs.keys[from_, :, :length]
             ours.values[to, :, :length] = theirs.values[from_, :, :length]

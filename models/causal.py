@@ -7,8 +7,8 @@ examples, a context with several endings) is computed once where the architectur
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,11 @@ from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
 from evals.schema import Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
 from models import torch_backend
-from models.decoding import Continuation, Decoder, Endings, Row, end_tokens, shares, until
+from models.decoding import NOT_FINITE, Continuation, Decoder, Endings, Row, drawing, end_tokens, shares, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -55,17 +54,15 @@ class Causal:
         text = _text(request)
         key: tuple[object, ...] = request.parts[:-1] or (request.id,)
         if isinstance(request, Generate):
-            return Prompt(request, key, self._tokens(self._rendered(text)), request.max_new_tokens)
+            tokens = self._prompt_tokens(text)
+            if not tokens:
+                raise SampleError(f"request {request.id} is an empty prompt")
+            return Prompt(request, key, tokens, request.max_new_tokens)
         if isinstance(request, Choose):
-            # Cut the whole, then take off what it begins with: a cut may fall elsewhere than the texts meet.
-            context = self._tokens(text)
-            wholes = [self._tokens(text + choice) for choice in request.choices]
-            shared = min(_common(context, whole) for whole in wholes)
-            endings = tuple(whole[shared:] for whole in wholes)
-            if not shared or not all(endings):
+            context, endings = self._endings(text, request.choices)
+            if not context or not all(endings):
                 raise SampleError(f"request {request.id}: an ending adds no token to its prompt")
-            reserve = sum(len(ending) - 1 for ending in endings)
-            return Weighing(request, key, context[:shared], reserve, endings)
+            return Weighing(request, key, context, sum(len(ending) - 1 for ending in endings), endings)
         raise SampleError(f"request {request.id} asks to embed; this family generates and chooses")
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
@@ -93,8 +90,7 @@ class Causal:
             request = prompts[member].request
             assert isinstance(request, Generate)
             rest = prompts[member].tokens[len(prefixes[owner]) :]
-            draw = _drawing(request) if request.temperature else None
-            rows.append(Row(owner, rest, request.max_new_tokens, request.stop, draw))
+            rows.append(Row(owner, rest, request.max_new_tokens, request.stop, drawing(request)))
         return [
             self._generated(prompts[member], row, continuation)
             for member, row, continuation in zip(
@@ -103,6 +99,8 @@ class Causal:
         ]
 
     def _generated(self, prompt: Prompt, row: Row, continuation: Continuation) -> Prediction:
+        if continuation.failure is not None:
+            return Prediction(prompt.request.id, failure=continuation.failure)
         return Prediction(
             prompt.request.id,
             output=until(self._tokenizer.decode(continuation.tokens, skip_special_tokens=True), row.stop),
@@ -121,19 +119,30 @@ class Causal:
         found = self._decoder.loglikelihoods(prefixes, rows, {})
         return [_chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
 
-    def _rendered(self, text: str) -> str:
+    def _prompt_tokens(self, text: str) -> tuple[int, ...]:
+        """Tokens of a prompt to continue. A template writes its own special tokens; without one the tokenizer does."""
         if self._tokenizer.chat_template is None:
-            return text
-        rendered: str = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-        )
-        return rendered
+            return self._tokens(text)
+        message = [{"role": "user", "content": text}]
+        rendered = self._tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+        return tuple(self._tokenizer(rendered, add_special_tokens=False)["input_ids"])
+
+    def _endings(self, text: str, choices: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+        """Tokens of a context and of the endings that may follow it.
+
+        What an encoder reads stays whole. A decoder's text is cut as one, and then what all begin with is taken off:
+        the tokens' borders may fall elsewhere than the texts'.
+        """
+        context = self._tokens(text)
+        if self._model.config.is_encoder_decoder:
+            cut = [self._tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
+            return context, tuple(map(tuple, cut))
+        wholes = [self._tokens(text + choice) for choice in choices]
+        shared = min(_common(context, whole) for whole in wholes)
+        return context[:shared], tuple(whole[shared:] for whole in wholes)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
-        # A template that writes the beginning-of-text token itself must not get a second one.
-        bos = self._tokenizer.bos_token
-        special = not (bos and text.startswith(bos))
-        ids = list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
+        ids = list(self._tokenizer(text)["input_ids"])
         if ids and ids[-1] == self._tokenizer.eos_token_id and not self._model.config.is_encoder_decoder:
             ids.pop()  # some tokenizers close every text, and a prompt is to be continued
         return tuple(ids)
@@ -173,6 +182,8 @@ def _chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
         "tokens": [len(ending) for ending in prompt.endings],
         "characters": [len(choice) for choice in request.choices],
     }[request.normalise]
+    if not all(map(math.isfinite, scores)):
+        return Prediction(request.id, failure=NOT_FINITE)
     weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
     return Prediction(
         request.id,
@@ -181,21 +192,6 @@ def _chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
         prompt_tokens=len(prompt.tokens),
         new_tokens=sum(len(ending) for ending in prompt.endings),
     )
-
-
-def _drawing(request: Generate) -> Callable[[torch.Tensor], int]:
-    """A chooser of tokens whose chance comes from the request alone, whatever shares its batch."""
-    import torch
-
-    seed = hashlib.sha256(f"{request.seed}:{request.id}".encode()).digest()[:8]
-    generator = torch.Generator().manual_seed(int.from_bytes(seed, "little"))
-
-    def draw(logits_V: torch.Tensor) -> int:
-        likely, tokens = (logits_V.float().cpu() / request.temperature).softmax(dim=-1).sort(descending=True)
-        inside = likely.cumsum(dim=-1) - likely < request.top_p
-        return int(tokens[torch.multinomial(likely * inside, 1, generator=generator)])
-
-    return draw
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:
@@ -208,8 +204,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         config = orjson.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        raise InputError(f"{folder} has no usable tokenizer: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
+        raise InputError(f"{folder} has no usable tokenizer: {torch_backend.first_line(error)}") from error
     kind = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
     model = torch_backend.load_weights(kind, folder, where)
     decoder = (Decoder if shares(model) else LibraryDecoder)(
@@ -227,15 +223,17 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
 
 
 def accepts(config: Mapping[str, Json]) -> bool:
-    """Whether the library has a causal or sequence-to-sequence class for this configuration."""
+    """Whether the library has a causal or sequence-to-sequence class for this configuration, and none with pictures."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
         MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
     )
 
     known = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
     architectures = config.get("architectures") or [known.get(config.get("model_type"))]
-    return architectures[0] in set(known.values())
+    with_pictures = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
+    return architectures[0] in set(known.values()) - with_pictures
 
 
 FAMILIES.add(

@@ -14,9 +14,12 @@ the cache, V vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from evals.schema import Generate
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +28,12 @@ if TYPE_CHECKING:
     from models._slot_cache import SlotCache
 
 T = TypeVar("T")
+NOT_FINITE = "the model's scores are not finite numbers; try --dtype bfloat16 or float32"
+"""A failure of the numbers, which must never pass for an answer."""
 SLOTS = {"cpu": 64, "cuda": 256}
 """Rows that generate at once, by device; on two cores more make a step dearer than they make it fuller."""
 PREFILL = {"cpu": 2048, "cuda": 16_384}
-"""Token positions of prompts computed at once, by device; on two cores more only adds padding. A GPU is not measured."""
+"""Token positions of prompts computed at once, by device; on two cores more only adds padding. No GPU was measured."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Continuation:
     """New tokens, without the one that ended it."""
     truncated: bool
     """It ended because `max_new_tokens` were there."""
+    failure: str | None = None
+    """Why it is worth nothing: the model gave no numbers."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,23 @@ class Endings:
     """Its own tokens, at least one."""
     endings: Sequence[Sequence[int]]
     """Each at least one token."""
+
+
+def drawing(request: Generate) -> Callable[[torch.Tensor], int] | None:
+    """A chooser of tokens whose chance comes from the request alone, whatever shares its batch; None takes the best."""
+    import torch
+
+    if not request.temperature:
+        return None
+    seed = hashlib.sha256(f"{request.seed}:{request.id}".encode()).digest()[:8]
+    generator = torch.Generator().manual_seed(int.from_bytes(seed, "little"))
+
+    def draw(logits_V: torch.Tensor) -> int:
+        likely, tokens = (logits_V.float().cpu() / request.temperature).softmax(dim=-1).sort(descending=True)
+        inside = likely.cumsum(dim=-1) - likely < request.top_p
+        return int(tokens[torch.multinomial(likely * inside, 1, generator=generator)])
+
+    return draw
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -88,14 +112,17 @@ def until(text: str, stops: Sequence[str]) -> str:
 
 
 def shares(model: PreTrainedModel) -> bool:
-    """Whether every layer attends to all that came before, so that a cache's rows may be cut and filled freely."""
+    """Whether every layer attends to all before it, at rotary positions, so that a cache may be cut and filled."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
     config = model.config.get_text_config()
-    plain = all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
-    scaling = getattr(config, "rope_parameters", None) or {}
-    return plain and not config.is_encoder_decoder and "mrope_section" not in scaling
+    rotary = getattr(config, "rope_parameters", None) or {}
+    # Other positions (ALiBi, learnt tables, scalings that depend on the length) do not only count a token's own.
+    plain = rotary.get("rope_type") in {"default", "linear", "llama3", "yarn"} and "mrope_section" not in rotary
+    if not plain or config.is_encoder_decoder or getattr(config, "alibi", False):
+        return False
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
 class Decoder:
@@ -122,7 +149,7 @@ class Decoder:
         """Continue every row.
 
         Args:
-            prefixes: tokens that rows share, at least one each.
+            prefixes: tokens that rows share; may be empty.
             rows: what to continue; `owner` points into `prefixes`.
             inputs: what else the model reads with the prefixes (pictures), in their order.
 
@@ -133,7 +160,9 @@ class Decoder:
 
         with torch.inference_mode():
             shared = self._prefixes(prefixes, inputs)
-            room = max(len(prefixes[row.owner]) + len(row.rest) + row.max_new_tokens for row in rows)
+            # Rows are filled in chunks that are padded to their longest, so each part counts at its longest.
+            parts = (map(len, prefixes), (len(row.rest) for row in rows), (row.max_new_tokens for row in rows))
+            room = sum(map(max, parts))
             count = min(self._slots, len(rows))
             return self._generate(rows, _Slots(self._cache(count, room), shared))
 
@@ -166,11 +195,12 @@ class Decoder:
         key = tuple(prefixes[0]) if len(prefixes) == 1 and not inputs else None
         if key is not None and self._kept is not None and self._kept[0] == key:
             return self._kept[1]
-        cache = self._cache(len(prefixes), max(map(len, prefixes)))
+        cache = self._cache(len(prefixes), max(1, *map(len, prefixes)))
         if inputs:  # pictures belong to their prompts by order, so these are computed together
             self._fill(cache, list(range(len(prefixes))), prefixes, inputs)
         else:
-            for chunk in _chunks(list(enumerate(prefixes)), lambda numbered: len(numbered[1]), self._prefill):
+            some = [(number, tokens) for number, tokens in enumerate(prefixes) if tokens]
+            for chunk in _chunks(some, lambda numbered: len(numbered[1]), self._prefill):
                 self._fill(cache, [number for number, _ in chunk], [tokens for _, tokens in chunk], {})
         self._kept = None if key is None else (key, cache)
         return cache
@@ -221,6 +251,7 @@ class Decoder:
     def _generate(self, rows: Sequence[Row], slots: _Slots) -> list[Continuation]:
         new: list[list[int]] = [[] for _ in rows]
         truncated = [False] * len(rows)
+        failures: dict[int, str] = {}
         waiting = list(range(len(rows) - 1, -1, -1))
         while waiting or slots.taken:
             if waiting and slots.empty:
@@ -228,13 +259,16 @@ class Decoder:
                 for chunk in _chunks(entering, lambda row: len(rows[row].rest), self._prefill):
                     places = slots.enter(chunk, [rows[row].owner for row in chunk])
                     logits_RV = self._fill(slots.cache, places, [rows[row].rest for row in chunk], {})
-                    self._append(rows, chunk, logits_RV, new, truncated, slots)
+                    self._append(rows, chunk, logits_RV, new, truncated, failures, slots)
             else:
                 slots.close_ranks()
                 here = list(slots.taken)
                 logits_RV = self._fill(slots.cache, list(slots.taken.values()), [new[row][-1:] for row in here], {})
-                self._append(rows, here, logits_RV, new, truncated, slots)
-        return [Continuation(tokens, cut) for tokens, cut in zip(new, truncated, strict=True)]
+                self._append(rows, here, logits_RV, new, truncated, failures, slots)
+        return [
+            Continuation(tokens, cut, failures.get(row))
+            for row, (tokens, cut) in enumerate(zip(new, truncated, strict=True))
+        ]
 
     def _append(
         self,
@@ -243,11 +277,17 @@ class Decoder:
         logits_RV: torch.Tensor,
         new: list[list[int]],
         truncated: list[bool],
+        failures: dict[int, str],
         slots: _Slots,
     ) -> None:
         """Choose the next token of some rows; those that end leave their slots."""
-        likeliest = logits_RV.argmax(dim=-1).tolist()
-        for row, logits_V, best in zip(here, logits_RV, likeliest, strict=True):
+        highest_R, likeliest_R = logits_RV.max(dim=-1)
+        finite = highest_R.isfinite().tolist()
+        for row, logits_V, best, sound in zip(here, logits_RV, likeliest_R.tolist(), finite, strict=True):
+            if not sound:
+                failures[row] = NOT_FINITE
+                slots.leave(row)
+                continue
             draw = rows[row].draw
             token = best if draw is None else draw(logits_V)
             if token in self._ends:

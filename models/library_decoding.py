@@ -38,7 +38,7 @@ class LibraryDecoder:
         """Continue every row; as `Decoder.generate`. Raises `InputError` when a row wants its tokens drawn."""
         if any(row.draw for row in rows):
             raise InputError("this architecture is decoded by the library's loop, greedily: give no --temperature")
-        ids, mask = self._left_padded([[*prefixes[row.owner], *row.rest] for row in rows])
+        ids, mask = self._padded([[*prefixes[row.owner], *row.rest] for row in rows])
         longest = max(row.max_new_tokens for row in rows)
         new = self.continue_prompts({"input_ids": ids, "attention_mask": mask, **inputs}, longest)
         return [self.ended(tokens[: row.max_new_tokens], row.stop) for tokens, row in zip(new, rows, strict=True)]
@@ -61,7 +61,11 @@ class LibraryDecoder:
         import torch
 
         with torch.inference_mode():
-            output = self._model.generate(**encoded, max_new_tokens=max_new_tokens, do_sample=False)
+            # The checkpoint's own habits (beams, penalties) would answer another question than the other loop does.
+            output = self._model.generate(
+                **encoded, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, repetition_penalty=1.0,
+                no_repeat_ngram_size=0,
+            )  # fmt: skip
         # A decoder repeats its prompt; an encoder-decoder begins with its start token.
         skip = 1 if self._model.config.is_encoder_decoder else encoded["input_ids"].shape[1]
         new: list[list[int]] = output[:, skip:].tolist()
@@ -76,7 +80,7 @@ class LibraryDecoder:
 
     def _after_context(self, contexts: Sequence[Sequence[int]], endings: Sequence[Sequence[int]]) -> list[float]:
         """Log-likelihoods of endings as continuations of contexts."""
-        ids, mask = self._left_padded([[*context, *ending] for context, ending in zip(contexts, endings, strict=True)])
+        ids, mask = self._padded([[*context, *ending] for context, ending in zip(contexts, endings, strict=True)])
         longest = max(map(len, endings))
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         logits = self._model(
@@ -89,7 +93,7 @@ class LibraryDecoder:
         """Log-likelihoods of endings as what an encoder-decoder says of contexts."""
         import torch
 
-        ids, mask = self._left_padded(contexts)
+        ids, mask = self._padded(contexts)
         width = max(map(len, endings))
         told = torch.tensor([[*ending, *[0] * (width - len(ending))] for ending in endings], device=ids.device)
         start = torch.full_like(told[:, :1], self._model.config.decoder_start_token_id)
@@ -98,15 +102,17 @@ class LibraryDecoder:
         likely = logits.float().log_softmax(dim=-1)
         return [_sum(row[: len(ending)], ending) for row, ending in zip(likely, endings, strict=True)]
 
-    def _left_padded(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _padded(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pad on the left for a decoder, which goes on at the end; on the right for an encoder, which counts from 0."""
         import torch
 
         longest = max(map(len, sequences))
         ids = torch.zeros(len(sequences), longest, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, tokens in enumerate(sequences):
-            ids[row, longest - len(tokens) :] = torch.tensor(tokens)
-            mask[row, longest - len(tokens) :] = 1
+            start = 0 if self._model.config.is_encoder_decoder else longest - len(tokens)
+            ids[row, start : start + len(tokens)] = torch.tensor(tokens)
+            mask[row, start : start + len(tokens)] = 1
         return ids.to(self._model.device), mask.to(self._model.device)
 
 

@@ -54,8 +54,17 @@ class Replay:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: None) -> list[Prediction]:
         """Look the outputs up."""
-        ids = [prompts[member].request.id for member in batch.members]
-        return [Prediction(id, output=self.outputs[id]) for id in ids]
+        return [self._answer(prompts[member].request.id) for member in batch.members]
+
+    def _answer(self, id: str) -> Prediction:
+        """Find the output of a request: the sample's, or the n-th of a list where `#n` was asked for."""
+        if id in self.outputs:
+            return Prediction(id, output=self.outputs[id])
+        sample, _, number = id.rpartition("#")
+        several = self.outputs.get(sample)
+        if not isinstance(several, list) or int(number) >= len(several):
+            raise InputError(f"{self.path}: id {sample} needs a list of at least {int(number) + 1} outputs")
+        return Prediction(id, output=several[int(number)])
 
     def peak_memory_bytes(self) -> None:
         """Leave it to the process."""
@@ -63,7 +72,7 @@ class Replay:
 
 def load(name: str, checkpoint: str, placement: Placement) -> Replay:
     """Read a file of recorded outputs. Raises `InputError` naming the file and the place."""
-    path = Path(checkpoint)
+    path = Path(checkpoint).expanduser()
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -114,7 +123,11 @@ def _json_lines(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
 
 
 def _glue_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
-    for number, line in enumerate(data.decode("utf-8-sig").splitlines()[1:], start=2):
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error}") from error
+    for number, line in enumerate(text.splitlines()[1:], start=2):
         columns = line.split("\t")
         if len(columns) != 2:
             raise InputError(f"{path}, line {number}: {len(columns)} columns, expected index and prediction")

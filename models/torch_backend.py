@@ -1,8 +1,4 @@
-"""What the families that run on torch share: placing and loading weights, decoding with shared prefixes, memory.
-
-Shapes in this file: G groups, R rows (prompts), P positions of the padded shared parts, S of the padded rests,
-V vocabulary. Prompts are padded on the left, so the last position of every row is where its next token comes from.
-"""
+"""What the families on torch share: placing and loading weights, a token budget, splitting a batch that is too big."""
 
 from __future__ import annotations
 
@@ -71,13 +67,18 @@ def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel
             folder, dtype=where.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
             output_loading_info=True,
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"{folder} cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # a damaged or foreign checkpoint makes the library raise nearly anything
+        raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
     if found["missing_keys"]:
         missing = sorted(found["missing_keys"])
         raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
     loaded: PreTrainedModel = model.to(where.device).eval()
     return loaded
+
+
+def first_line(error: Exception) -> str:
+    """Say what an error says, on one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def facts(model: PreTrainedModel, folder: Path, where: Place) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def token_budget(model: PreTrainedModel, where: Place) -> int:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     cache = 2 * config.num_hidden_layers * heads * width
-    # The cache is held twice while it grows; a layer's activations are some twenty times the hidden size.
+    # A prefix's cache is copied into its rows' slots; a layer's activations are some twenty times the hidden size.
     bytes_each = where.dtype.itemsize * (2 * cache + 20 * config.hidden_size)
     free, _ = torch.cuda.mem_get_info(where.device)
     fits = max(1, int(_MEMORY_SHARE * free / bytes_each))
@@ -166,7 +167,8 @@ def split_when_full(
 def _is_memory(error: RuntimeError) -> bool:
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    told = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 def _release() -> None:

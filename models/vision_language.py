@@ -8,8 +8,10 @@ other architectures go through the library's own `generate`, a batch at a time a
 
 from __future__ import annotations
 
+import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
 from evals.schema import Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
 from models import torch_backend
-from models.decoding import Continuation, Decoder, Row, end_tokens, shares, until
+from models.decoding import Continuation, Decoder, Row, drawing, end_tokens, shares, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
 
@@ -41,6 +43,8 @@ class VisionLanguage:
     _processor: ProcessorMixin
     _where: Place
     _decoder: Decoder | LibraryDecoder
+    _lock: threading.Lock
+    """A tokenizer's padding is a setting of its own, changed by whoever calls it: one at a time."""
     abilities: frozenset[str] = frozenset({"generate"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
@@ -52,7 +56,7 @@ class VisionLanguage:
             raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
         pictures = [part for part in request.parts if isinstance(part, Image)]
         rendered = self._render(request.parts)
-        if rendered.count(self._processor.image_token) != len(pictures):
+        if self._shares and rendered.count(self._processor.image_token) != len(pictures):
             raise SampleError(
                 f"request {request.id}: its text holds the picture placeholder {self._processor.image_token}"
             )
@@ -106,15 +110,21 @@ class VisionLanguage:
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         continue_all = self._continue_shared if self._shares else self._continue_plainly
         return [
-            Prediction(
-                prompts[member].request.id,
-                output=self._cut(continuation.tokens, _asked(prompts[member]).stop),
-                truncated=continuation.truncated,
-                prompt_tokens=len(prompts[member].tokens),
-                new_tokens=len(continuation.tokens),
-            )
+            self._prediction(prompts[member], continuation)
             for member, continuation in zip(batch.members, continue_all(prompts, batch, staged), strict=True)
         ]
+
+    def _prediction(self, prompt: Prompt, continuation: Continuation) -> Prediction:
+        if continuation.failure is not None:
+            return Prediction(prompt.request.id, failure=continuation.failure)
+        text = self._processor.tokenizer.decode(continuation.tokens, skip_special_tokens=True)
+        return Prediction(
+            prompt.request.id,
+            output=until(text, _asked(prompt).stop).strip(),
+            truncated=continuation.truncated,
+            prompt_tokens=len(prompt.tokens),
+            new_tokens=len(continuation.tokens),
+        )
 
     def _continue_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
         """Generate with each group's shared part computed once."""
@@ -127,7 +137,8 @@ class VisionLanguage:
             prefixes.append(tokens[: group.shared])
             for member in group.members:
                 request = _asked(prompts[member])
-                rows.append(Row(owner, prompts[member].tokens[group.shared :], request.max_new_tokens, request.stop))
+                rest = prompts[member].tokens[group.shared :]
+                rows.append(Row(owner, rest, request.max_new_tokens, request.stop, drawing(request)))
         names = dict.fromkeys(name for inputs in staged for name in inputs)
         inputs = {
             name: torch.cat([inputs[name] for inputs in staged if name in inputs]).to(self._where.device)
@@ -140,21 +151,21 @@ class VisionLanguage:
         """Generate with the library's own loop, for architectures whose positions are not plain counts."""
         assert isinstance(self._decoder, LibraryDecoder)
         requests = [_asked(prompts[member]) for member in batch.members]
-        encoded = self._processor(
-            text=[self._render(request.parts) for request in requests],
-            images=[inputs["pictures"] for inputs in staged] if any(inputs["pictures"] for inputs in staged) else None,
-            padding=True, padding_side="left", return_tensors="pt",
-        ).to(self._where.device, self._where.dtype)  # fmt: skip
+        if any(request.temperature for request in requests):
+            raise InputError("this architecture is decoded by the library's loop, greedily: give no --temperature")
+        texts = [self._render(request.parts) for request in requests]
+        pictures = [inputs["pictures"] for inputs in staged]
+        with self._lock:
+            encoded = self._processor(
+                text=texts, images=pictures if any(pictures) else None, padding=True, padding_side="left",
+                add_special_tokens=self._adds_special(texts[0]), return_tensors="pt",
+            ).to(self._where.device, self._where.dtype)  # fmt: skip
         longest = max(request.max_new_tokens for request in requests)
         new = self._decoder.continue_prompts(encoded, longest)
         return [
             self._decoder.ended(tokens[: request.max_new_tokens], request.stop)
             for tokens, request in zip(new, requests, strict=True)
         ]
-
-    def _cut(self, tokens: Sequence[int], stops: Sequence[str]) -> str:
-        """The text of new tokens up to the first stop string."""
-        return until(self._processor.tokenizer.decode(tokens, skip_special_tokens=True), stops).strip()
 
     @property
     def _shares(self) -> bool:
@@ -179,17 +190,21 @@ class VisionLanguage:
 
     def _tokens(self, text: str, pictures: Sequence[Image]) -> list[int]:
         """Tokenise a rendered prompt, each placeholder as often as its picture has features."""
-        tokenizer, each = self._processor.tokenizer, getattr(self._processor, "num_image_tokens", None)
-        # A template that writes the beginning-of-text token itself must not get a second one.
-        special = not (tokenizer.bos_token and text.startswith(tokenizer.bos_token))
+        each = getattr(self._processor, "num_image_tokens", None)
+        special = self._adds_special(text)
         if each is None and pictures:
-            encoded = self._processor(
-                text=text, images=[decode(picture) for picture in pictures], add_special_tokens=special
-            )
-            ids = encoded["input_ids"]
+            decoded = [decode(picture) for picture in pictures]
+            with self._lock, _refused(pictures):
+                ids = self._processor(text=text, images=decoded, add_special_tokens=special)["input_ids"]
             return list(ids[0] if isinstance(ids[0], Sequence) else ids)
         expanded = text.replace(self._processor.image_token, self._processor.image_token * (each or 1))
-        return list(tokenizer(expanded, add_special_tokens=special)["input_ids"])
+        with self._lock:
+            return list(self._processor.tokenizer(expanded, add_special_tokens=special)["input_ids"])
+
+    def _adds_special(self, text: str) -> bool:
+        """Whether the tokenizer is to add its special tokens: not where the template wrote the first itself."""
+        bos = self._processor.tokenizer.bos_token
+        return not (bos and text.startswith(bos))
 
     def _pixels(self, pictures: Sequence[Image]) -> dict[str, Any]:
         import torch
@@ -199,8 +214,19 @@ class VisionLanguage:
             return {"pictures": decoded}
         if not decoded:
             return {}
-        read = self._processor.image_processor(images=decoded, return_tensors="pt")
+        with _refused(pictures):
+            read = self._processor.image_processor(images=decoded, return_tensors="pt")
         return {name: value for name, value in read.items() if isinstance(value, torch.Tensor)}
+
+
+@contextmanager
+def _refused(pictures: Sequence[Image]) -> Iterator[None]:
+    """Turn whatever an image processor raises into a failure of the sample whose pictures it refuses."""
+    try:
+        yield
+    except Exception as error:
+        names = ", ".join(str(picture.path or f"image {picture.key}") for picture in pictures)
+        raise SampleError(f"{names} is refused by the image processor: {error}".splitlines()[0]) from error
 
 
 def _asked(prompt: Prompt) -> Generate:
@@ -217,8 +243,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
     where = torch_backend.place(placement)
     try:
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        raise InputError(f"{folder} has no usable processor: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
+        raise InputError(f"{folder} has no usable processor: {torch_backend.first_line(error)}") from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
     model = torch_backend.load_weights(AutoModelForImageTextToText, folder, where)
@@ -235,7 +261,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
         "chat_template": processor.chat_template is not None,
         "image_processor": type(processor.image_processor).__name__,
     }
-    return VisionLanguage(name, facts, torch_backend.token_budget(model, where), model, processor, where, decoder)
+    budget = torch_backend.token_budget(model, where)
+    return VisionLanguage(name, facts, budget, model, processor, where, decoder, threading.Lock())
 
 
 def accepts(config: Mapping[str, Json]) -> bool:

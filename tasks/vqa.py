@@ -123,12 +123,14 @@ def _official(folder: Path, split: str | None) -> Samples:
     split, asked, known = _pair(folder, split)
     questions = data.read_json(asked, QuestionsFile).questions
     annotations = _joined(questions, data.read_json(known, AnnotationsFile).annotations, asked, known)
-    pictures = _pictures(folder)
+    pictures, shown = _pictures(folder), {question.image_id for question in questions}
 
     def picture(image: int) -> Image:
         return Image(str(image), path=pictures.get(image) or folder / f"COCO_*_{image:012d}.jpg")
 
-    return _samples(questions, annotations, picture, _facts("official files", split, asked, known))
+    facts = _facts("official files", split, asked, known)
+    facts["pictures"] = data.listing_digest(path for image, path in pictures.items() if image in shown)
+    return _samples(questions, annotations, picture, facts)
 
 
 def _facts(source: str, split: str, *files: Path) -> dict[str, Json]:

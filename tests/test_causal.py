@@ -158,3 +158,77 @@ def test_a_checkpoint_without_a_tokenizer_is_named(tmp_path):
     (tmp_path / "tokenizer_config.json").unlink()
     with pytest.raises(InputError, match="no usable tokenizer"):
         causal.load("tiny", str(tmp_path), CPU)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prompts_of_all_lengths_fit_their_batch(tmp_path_factory, seed):
+    import random
+
+    folder = tmp_path_factory.getbasetemp() / "lengths"
+    if not folder.exists():
+        folder.mkdir()
+        checkpoints.language_model(folder, "llama")
+    model = causal.load("tiny", str(folder), CPU)
+    draw = random.Random(seed)
+    leading = ["shared " * draw.randint(0, 12) for _ in range(4)]
+    asked = [
+        Generate(str(n), (draw.choice(leading), "own " * draw.randint(0, 20) + "x"), draw.randint(1, 9))
+        for n in range(20)
+    ]
+    alone = [prediction.output for prediction in answers(model, asked, 1)]
+    assert [prediction.output for prediction in answers(model, asked, draw.choice([200, 2000]))] == alone
+
+
+def test_a_template_writes_its_own_special_tokens(tmp_path):
+    from transformers import AutoTokenizer
+
+    checkpoints.language_model(tmp_path, "llama")
+    words = AutoTokenizer.from_pretrained(tmp_path)
+    words.chat_template = "{% for m in messages %}User: {{ m['content'] }}{% endfor %} Assistant:"
+    adding_specials(words).save_pretrained(tmp_path)
+    model = causal.load("tiny", str(tmp_path), CPU)
+    message = [{"role": "user", "content": "What color?"}]
+    expected = AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(message, add_generation_prompt=True)[
+        "input_ids"
+    ]
+    assert list(model.prepare(Generate("x", ("What ", "color?"), 3)).tokens) == list(expected)
+
+
+def test_a_tokenizer_that_closes_texts_does_not_close_a_prompt(tmp_path):
+    from transformers import AutoTokenizer
+
+    checkpoints.language_model(tmp_path, "llama")
+    adding_specials(AutoTokenizer.from_pretrained(tmp_path)).save_pretrained(tmp_path)
+    model = causal.load("tiny", str(tmp_path), CPU)
+    prompt = model.prepare(Choose("x", ("What color?",), (" red", " left")))
+    assert prompt.tokens[0] == 0, "a beginning-of-text token, once"
+    assert 1 not in prompt.tokens
+    assert not any(1 in ending for ending in prompt.endings)
+
+
+def adding_specials(words):
+    """Make a tokenizer begin every text with <s> and end it with </s>."""
+    from tokenizers.processors import TemplateProcessing
+
+    words.backend_tokenizer.post_processor = TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
+    return words
+
+
+def test_numbers_that_are_none_are_failures(tmp_path):
+    import torch
+
+    model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
+    with torch.no_grad():
+        model._model.lm_head.weight.fill_(float("nan"))
+    for asked in (weighed(), told()):
+        for prediction in answers(model, asked, 1000):
+            assert prediction.output is None
+            assert "not finite" in prediction.failure
+
+
+def test_prompts_of_one_token_run(tmp_path):
+    model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
+    found = answers(model, [Generate(text, (text,), 3) for text in "abc"], 1000)
+    assert all(prediction.failure is None for prediction in found)
+    with pytest.raises(SampleError, match="empty"):
+        model.prepare(Generate("x", ("",), 3))

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from commands import ROOT, environ, evals
+from commands import ROOT, environ, evals, refused
 
 CLOCK = {"seconds", "samples_per_second", "model_share", "peak_memory_bytes"}
 
@@ -162,3 +162,52 @@ def test_the_default_folder_names_model_task_and_signature(tmp_path):
     again = evals("run", "--model", "toy:", "--task", "toy", "--limit", "4", cwd=tmp_path)
     assert again.returncode == 0
     assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_result_is_never_made_of_a_part(tmp_path):
+    folder = tmp_path / "run"
+    assert evals("run", "--model", "toy:", "--task", "toy", "--limit", "20", "--out", folder).returncode == 0
+    (folder / "result.json").unlink()
+    log = (folder / "samples.jsonl").read_text().splitlines(keepends=True)
+    (folder / "samples.jsonl").write_text("".join(log[:7]))
+    refused(evals("score", folder), "holds 7 of 20 samples")
+    assert not (folder / "result.json").exists()
+    done = evals("run", "--model", "toy:", "--task", "toy", "--limit", "20", "--out", folder)
+    assert done.returncode == 0, done.stderr
+    assert [row["index"] for row in samples(folder)] == list(range(20)), "each sample once, in spite of shared batches"
+
+
+def test_a_crash_before_the_report_costs_no_report(reference):
+    for name in ("report.md", "report.html"):
+        (reference / name).unlink()
+    assert evals("run", "--model", "toy:", "--task", "toy", "--out", reference).returncode == 0
+    assert (reference / "report.html").exists()
+
+
+def test_one_of_several_outputs_that_failed_fails_alone_when_scored_again(tmp_path):
+    folder = tmp_path / "run"
+    assert evals("run", "--model", "toy:", "--task", "toy", "--limit", "9", "--out", folder).returncode == 0
+    (row,) = [row for row in samples(folder) if row["index"] == 4]
+    from evals.result import _predictions
+
+    told = _predictions({**row, "output": ["1", None, "3"], "failure": "out of memory"})
+    assert [prediction.failure for prediction in told] == [None, "out of memory", None]
+
+
+@pytest.mark.parametrize("option", [("--shots", "3"), ("--temperature", "0.7"), ("--method", "probe")])
+def test_an_option_that_means_nothing_to_the_task_is_refused(option, tmp_path):
+    refused(evals("run", "--model", "toy:", "--task", "toy", *option, cwd=tmp_path), "toy")
+
+
+def test_workers_share_a_real_model(tmp_path):
+    import checkpoints
+
+    folder = checkpoints.deepseek_vl(tmp_path)
+    for count in (1, 2):
+        done = evals(
+            "run", "--model", folder, "--task", "vqa", "--limit", 40, "--token-budget", 500, "--workers", count,
+            "--out", tmp_path / str(count),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert result(tmp_path / "1") == result(tmp_path / "2")
+    assert [row["output"] for row in samples(tmp_path / "1")] == [row["output"] for row in samples(tmp_path / "2")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import checkpoints
@@ -184,3 +185,22 @@ def test_a_question_that_holds_the_placeholder_fails_alone(tmp_path):
     model = vision_language.load("tiny", str(checkpoints.deepseek_vl(tmp_path)), CPU)
     with pytest.raises(SampleError, match="placeholder"):
         model.prepare(Generate("x", (picture(1), "What is <image>?"), 4))
+
+
+def test_one_long_question_beside_two_of_another_picture(tmp_path):
+    model = vision_language.load("tiny", str(checkpoints.deepseek_vl(tmp_path)), CPU)
+    long = "What " + "very " * 40 + "long question is this?"
+    asked = [Generate("a", (picture(1), "Answer.\n", long), 16)]
+    asked += [Generate(name, (picture(2), "Answer.\n", name + long), 16) for name in "bc"]
+    assert answers(model, asked, 100_000) == answers(model, asked, 1)
+
+
+def test_drawn_answers_differ_by_seed_or_are_refused(tmp_path, monkeypatch):
+    folder = checkpoints.deepseek_vl(tmp_path)
+    asked = [[replace(request, temperature=2.0, seed=seed) for request in requests(1)] for seed in (1, 2)]
+    model = vision_language.load("tiny", str(folder), CPU)
+    assert answers(model, asked[0], 400) != answers(model, asked[1], 400)
+    assert answers(model, asked[0], 400) == answers(model, asked[0], 1)
+    monkeypatch.setattr(vision_language, "SHARING", frozenset())
+    with pytest.raises(InputError, match="--temperature"):
+        answers(vision_language.load("tiny", str(folder), CPU), asked[0], 400)
