@@ -1,0 +1,228 @@
+"""The `r1` replica: a narrow decoder of twelve layers that reads and reckons, trained on what the mini benchmarks ask.
+
+It is a Llama with a tokenizer of its own, in which every word of the benchmarks is one token and every digit is one.
+Three things make half an hour on two cores enough:
+
+- Labels are one token in fifty, and a model that sees no more of English than that takes long to find out that two
+  sentences can be compared. So it also learns, with less weight, to continue the questions themselves.
+- A problem of a hundred tokens has two or three sums. The sums of further problems are learned alone, ten tokens each.
+- The matrices are trained by `Muon`, which gets more out of a step than AdamW.
+
+The stream of lessons is a function of the recipe: every step takes as many rows of each task, by their numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from tasks.mini import math
+from tasks.mini.lessons import TASKS, Lesson, lesson
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
+
+END, PAD = "<|end_of_sentence|>", "<|pad|>"
+
+WATCHED = "validation watched"
+"""The stream on which training is watched: of the kind of the bundled validation splits, and none of their rows."""
+
+OTHER_PROBLEMS = 1_000_000_000
+"""Number of the first problem of which only the sums are learned."""
+
+SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
+
+IGNORED = -100
+"""The target of a position that predicts nothing."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that settles the checkpoint."""
+
+    steps: int = 1500
+    cooling: int = 400
+    """Over so many of the last steps the learning rates fall to nothing; before them they do not depend on `steps`."""
+    rows: int = 8
+    """Rows of each task of GLUE a step, all processes together."""
+    problems: int = 16
+    """Mathematical problems a step, all processes together; as many more are there for their sums."""
+    processes: int = 2
+    """Each has one thread and a share of every step's rows: two threads wait for each other at every operation."""
+    rate: float = 2e-3
+    """Of AdamW, for embeddings and norms; the matrices' is `muon_rate`."""
+    muon_rate: float = 4e-3
+    warmup: int = 60
+    """Steps over which the learning rates rise."""
+    decay: float = 0.02
+    reading: float = 0.5
+    """Weight of continuing the questions; it falls to a tenth over the first `early` steps."""
+    early: int = 1000
+    seed: int = 1
+    width: int = 128
+    inner: int = 352
+    heads: int = 4
+    layers: int = 12
+    vocabulary: int = 1792
+
+
+def lessons(recipe: Recipe, step: int, rank: int) -> list[Lesson]:
+    """Give what one process learns from in one step: a function of its arguments."""
+    found = []
+    for task in TASKS:
+        share = (recipe.problems if task == "math" else recipe.rows) // recipe.processes
+        first = (step * recipe.processes + rank) * share
+        found += [lesson(task, "train", index) for index in range(first, first + share)]
+        if task == "math":
+            found += [one for index in range(first, first + share) for one in sums(OTHER_PROBLEMS + index)]
+    return found
+
+
+def sums(index: int) -> list[Lesson]:
+    """Give the sums of a problem alone, but for those whose two numbers are kept for validation."""
+    problem = math.problem("train", index)
+    return [
+        Lesson("sums", f" {first} {sign} {second} =", f" {result}")
+        for first, sign, second, result in SUM.findall(problem.answer)
+        if not math.are_held_out((int(first), int(second)))
+    ]
+
+
+def build_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
+    """Train a byte-level BPE on lessons: it cuts any text, and keeps their words whole and all digits apart."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex("\n"), "isolated"),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(_texts(), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END, pad_token=PAD, model_max_length=1024)
+
+
+def _texts() -> Iterator[str]:
+    """Give what the tokenizer learns from; the second genre of MNLI is read too, so that its words are whole."""
+    for task in TASKS:
+        splits = ("train", "train", "validation_mismatched watched") if task == "mnli" else ("train",)
+        for number, split in enumerate(splits):
+            for index in range(800):
+                made = lesson(task, split, 10_000_000 * (1 + number) + index)
+                yield f"{made.asked}{made.answer}"
+
+
+def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
+    """Make the untrained model, seeded."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(recipe.seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=recipe.inner,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+class Page(NamedTuple):
+    """Lessons of about one length, as tensors: B lessons, S tokens of the longest."""
+
+    tokens: torch.Tensor
+    """(B, S) int64; what follows the end of a lesson is padding, which nothing before it sees."""
+    reading: torch.Tensor
+    """(B, S) int64: the next token where it is still of the question, else `IGNORED`."""
+    answers: torch.Tensor
+    """(B, S) int64: the next token where it is of the answer to a task of GLUE, else `IGNORED`."""
+    solutions: torch.Tensor
+    """(B, S) int64: the same for mathematical problems and sums."""
+
+
+def pages(tokenizer: PreTrainedTokenizerBase, found: Sequence[Lesson], sheets: int = 4) -> list[Page]:
+    """Lay out lessons, the short ones and the long ones apart, so that little is padding."""
+    asked = tokenizer([one.asked for one in found], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([_said(one) for one in found], add_special_tokens=False)["input_ids"]
+    laid = sorted(zip(found, asked, answers, strict=True), key=lambda one: len(one[1]) + len(one[2]))
+    total, cuts, seen = sum(len(ids) + len(said) for _, ids, said in laid), [0], 0
+    for number, (_, ids, said) in enumerate(laid, start=1):
+        seen += len(ids) + len(said)
+        if seen >= total * len(cuts) / sheets:
+            cuts.append(number)
+    return [_page(laid[start:end]) for start, end in pairwise(cuts)]
+
+
+def _said(one: Lesson) -> str:
+    """Give what the model is to say: it ends a worked solution by itself; a label is never generated, only weighed."""
+    return f"{one.answer}{END}" if one.task == "math" else one.answer
+
+
+def _page(laid: Sequence[tuple[Lesson, list[int], list[int]]]) -> Page:
+    import torch
+
+    size = (len(laid), max(len(asked) + len(said) for _, asked, said in laid) - 1)
+    tokens, targets = torch.zeros(size, dtype=torch.int64), [torch.full(size, IGNORED) for _ in range(3)]
+    for number, (found, asked, said) in enumerate(laid):
+        ids = torch.tensor(asked + said)
+        start, end = len(asked) - 1, len(ids) - 1
+        tokens[number, :end] = ids[:-1]
+        targets[0][number, :start] = ids[1 : start + 1]
+        targets[2 if found.task in {"math", "sums"} else 1][number, start:end] = ids[start + 1 :]
+    return Page(tokens, *targets)
+
+
+class Marks(NamedTuple):
+    """How lessons went: the share of those whose whole answer greedy decoding would give, by task."""
+
+    shares: dict[str, float]
+
+    def __str__(self) -> str:
+        return " ".join(f"{task} {share:.2f}" for task, share in self.shares.items())
+
+
+def watched(number: int) -> list[Lesson]:
+    """Give lessons to watch the training by, so many a task."""
+    return [lesson(task, WATCHED, index) for task in TASKS for index in range(number)]
+
+
+def marks(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, exam: Sequence[Lesson]) -> Marks:
+    """Say how much of an exam the model would answer entirely right."""
+    import torch
+
+    right: Counter[str] = Counter()
+    for task in TASKS:
+        for page in pages(tokenizer, [one for one in exam if one.task == task], sheets=2):
+            targets = page.solutions if task == "math" else page.answers
+            with torch.no_grad():
+                said = model(page.tokens, use_cache=False).logits.argmax(-1)
+            right[task] += int(((said == targets) | (targets == IGNORED)).all(1).sum())
+    totals = Counter(one.task for one in exam)
+    return Marks({task: right[task] / totals[task] for task in TASKS})
+
+
+def some_texts(number: int) -> list[str]:
+    """Give the first texts that the tokenizer learns from."""
+    return list(islice(_texts(), number))

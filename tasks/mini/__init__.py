@@ -1,0 +1,1 @@
+"""The mini benchmarks: seeded generators, and the splits that they made, in the official formats."""

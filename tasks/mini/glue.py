@@ -1,0 +1,148 @@
+"""Mini GLUE: all nine tasks of GLUE in a small English, in the hub's columns, with the official labels.
+
+    wnli   {"sentence1": "Anna lent Clara some money because she was poor.", "sentence2": "Clara was poor.", "label": 1}
+
+A row is seeded by its task, split and number, so any row can be made alone. Every row has a key, what it combines (an
+action and a thing, a schema and its names); a fifth of all keys occur in the validation splits and nowhere else.
+`train` is endless; its first `SHOTS` rows are bundled, for examples in prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
+
+from tasks.mini import math
+from tasks.mini.english import Draft
+from tasks.mini.entailment import mnli, rte
+from tasks.mini.pairs import mrpc, qnli, qqp, stsb
+from tasks.mini.pronouns import wnli
+from tasks.mini.sentences import cola, sst2
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ITEMS = 200
+"""Rows of each bundled validation split."""
+
+SHOTS = 64
+"""Rows of each bundled train split."""
+
+PROBLEMS = 300
+"""Rows of the bundled validation split of mini math."""
+
+FOLDER = Path(__file__).parent
+
+Row = dict[str, str | int | float]
+"""A row in the hub's columns."""
+
+
+class Bench(NamedTuple):
+    """How the rows of one task are made."""
+
+    make: Callable[[Random, float], Draft]
+    columns: tuple[str, ...]
+    shares: tuple[float, ...] = ()
+    """How frequent each label is, about as in the real task; none for STS-B, whose labels come from its rows."""
+    splits: tuple[str, ...] = ("train", "validation")
+
+
+TABLE = {
+    "cola": Bench(cola, ("sentence",), (0.3, 0.7)),
+    "sst2": Bench(sst2, ("sentence",), (0.49, 0.51)),
+    "mrpc": Bench(mrpc, ("sentence1", "sentence2"), (0.32, 0.68)),
+    "stsb": Bench(stsb, ("sentence1", "sentence2")),
+    "qqp": Bench(qqp, ("question1", "question2"), (0.63, 0.37)),
+    "mnli": Bench(
+        mnli,
+        ("premise", "hypothesis"),
+        (0.35, 0.32, 0.33),
+        ("train", "validation_matched", "validation_mismatched"),
+    ),
+    "qnli": Bench(qnli, ("question", "sentence"), (0.5, 0.5)),
+    "rte": Bench(rte, ("sentence1", "sentence2"), (0.52, 0.48)),
+    "wnli": Bench(wnli, ("sentence1", "sentence2"), (0.52, 0.48)),
+}
+
+
+def row(task: str, split: str, index: int) -> Row:
+    """Make one row.
+
+    Args:
+        task: A key of `TABLE`.
+        split: One of the task's splits; any other name gives another endless stream of training rows.
+        index: Its number, from 0.
+    """
+    bench = TABLE[task]
+    rng = Random(f"mini glue {task} {split}:{index}")
+    label = rng.choices(range(len(bench.shares)), bench.shares)[0] if bench.shares else 0
+    make = partial(mnli, genre="mismatched") if split.startswith("validation_mismatched") else bench.make
+    while True:
+        draft = make(rng, label)
+        if is_held_out(draft.key) == split.startswith("validation"):
+            label_ = label if bench.shares else draft.score
+            return {**dict(zip(bench.columns, draft.texts, strict=True)), "label": label_, "idx": index}
+
+
+def is_held_out(key: str) -> bool:
+    """Tell whether what has this key belongs to the validation splits."""
+    return crc32(key.encode()) % 5 == 0
+
+
+def rows(task: str, split: str) -> list[Row]:
+    """Make the rows of a bundled split, the repeated ones left out; `math` is a task here too."""
+    if task == "math":
+        problems = (math.problem(split, index) for index in range(SHOTS if split == "train" else PROBLEMS))
+        return [{"question": problem.question, "answer": problem.answer} for problem in problems]
+    distinct: dict[tuple[object, ...], Row] = {}
+    for index in count():
+        made = row(task, split, index)
+        distinct.setdefault(tuple(made[column] for column in TABLE[task].columns), made)
+        if len(distinct) == (SHOTS if split == "train" else ITEMS):
+            break
+    return list(distinct.values())
+
+
+def files() -> dict[Path, tuple[str, str]]:
+    """List the bundled files, with the task and the split that each holds."""
+    named = {
+        FOLDER / f"glue/{task}-{split}.parquet": (task, split)
+        for task, bench in TABLE.items()
+        for split in bench.splits
+    }
+    return {**named, **{FOLDER / f"math/{split}.parquet": ("math", split) for split in ("train", "validation")}}
+
+
+def table(task: str, split: str) -> pyarrow.Table:
+    """Put a bundled split into the hub's column types."""
+    import pyarrow
+
+    made = rows(task, split)
+    types = {"label": pyarrow.float32() if task == "stsb" else pyarrow.int64(), "idx": pyarrow.int32()}
+    schema = pyarrow.schema([(column, types.get(column, pyarrow.string())) for column in made[0]])
+    return pyarrow.Table.from_pylist(made, schema=schema)
+
+
+def write() -> None:
+    """Write all bundled files."""
+    from pyarrow import parquet
+
+    for path, (task, split) in files().items():
+        path.parent.mkdir(exist_ok=True)
+        parquet.write_table(table(task, split), path, compression="zstd")
+
+
+def differences() -> list[str]:
+    """Say which bundled files are not what the generators give; their encoding does not count, only what they hold."""
+    from pyarrow import parquet
+
+    return [
+        f"{path.name} differs"
+        for path, (task, split) in files().items()
+        if not path.exists() or not parquet.read_table(path).equals(table(task, split))
+    ]

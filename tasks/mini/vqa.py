@@ -1,0 +1,200 @@
+"""Mini VQA: drawn scenes with questions and ten annotators each, with the traits of VQA 2.0 (Goyal et al. 2017).
+
+A row, as bundled in `vqa/validation.parquet` and `vqa/test.parquet`:
+
+    question_id 200000002, image_id 200000, question "What shape is the solid object?", question_type "what",
+    answer_type "other", multiple_choice_answer "triangle", pair_id 200000002, region [25, 73, 43, 90],
+    answers [{"answer": "triangle", "answer_confidence": "yes", "answer_id": 1}, ... ten]
+
+Questions come in complementary pairs: images 2k and 2k + 1 differ in two or three edits, and each question is asked of
+both, where its answers differ. So whoever does not look is right about one of the two at most, and yes and no come
+equally often.
+
+Every draw is seeded by the image's id, so any row can be made alone, in any order. `train` is endless and never
+bundled. It holds out eight pairs of colour and shape, which the other splits do ask about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from random import Random
+from typing import NamedTuple
+
+from tasks.mini import questions
+from tasks.mini.naming import Family, Name, Query
+from tasks.mini.questions import FAMILIES
+from tasks.mini.scenes import COLORS, SHAPES, Scene, compose, edit
+
+FIRST_IMAGE = {"validation": 100_000, "test": 200_000, "train": 1_000_000}
+"""Where the image ids of each split begin. Ids seed the scenes, so no image is in two splits; `train` has no end."""
+
+QUESTIONS = 1_000
+"""Questions in the bundled validation and test splits."""
+
+MIX = {"yes/no": 0.37, "number": 0.08, "other": 0.55}
+"""Shares of the answer types to aim at; VQA 2.0 has 0.38, 0.13 and 0.49 (of the validation questions)."""
+
+PAIRS = frozenset((color, shape) for color in COLORS for shape in SHAPES)
+HELD_OUT = frozenset(
+    {("red", "star"), ("orange", "cross"), ("yellow", "heart"), ("green", "circle")}
+    | {("blue", "triangle"), ("purple", "square"), ("pink", "diamond"), ("black", "heart")}
+)
+"""Colours and shapes that `train` never shows together."""
+
+THINGS = (2, 3, 3, 4, 4, 5, 5, 6)
+"""How many things are put into a scene, each entry as likely as the next."""
+
+OFFICIAL_TYPES = frozenset(
+    {
+        "are", "are the", "are there", "are there any", "does the", "how", "how many", "is", "is it", "is the",
+        "is there", "is there a", "what", "what are the", "what color", "what color are the", "what color is",
+        "what color is the", "what is", "what is in the", "what is the", "what is the color of the", "what kind of",
+        "what type of", "where is the", "which",
+    }
+)  # fmt: skip
+"""Those question types of VQA 2.0 with which a question here can begin; the longest that fits is its type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about one image, with the truth; `annotators` adds what ten people say."""
+
+    question_id: int
+    image_id: int
+    text: str
+    answer_type: str
+    answer: str
+    pair_id: int
+    """The question_id under which the first image of the pair is asked the same."""
+    region: tuple[int, int, int, int] | None
+    """Box of the thing that the question is about, in pixels (left, top, right, bottom), if it is about one."""
+    names: tuple[Name, ...]
+    """What the question names, in the order of its words."""
+
+    @property
+    def question_type(self) -> str:
+        """One of `OFFICIAL_TYPES`."""
+        return official_type(self.text)
+
+
+class Sheet(NamedTuple):
+    """An image and what is asked about it."""
+
+    image_id: int
+    scene: Scene
+    questions: tuple[Question, ...]
+
+
+def split(name: str) -> list[Sheet]:
+    """Give the sheets of a bundled split, `QUESTIONS` questions in all."""
+    first, left = FIRST_IMAGE[name], QUESTIONS
+    sheets: list[Sheet] = []
+    for image_id in count(first, 2):
+        wanted = Random(f"questions {image_id}").choice((4, 5, 5, 5, 6))
+        pair = sheets_of_pair(image_id, wanted=min(wanted, left // 2), allowed=PAIRS)
+        sheets += pair
+        left -= sum(len(sheet.questions) for sheet in pair)
+        if not left:
+            break
+    return sheets
+
+
+def train(*, wanted: int = 5) -> Iterator[Sheet]:
+    """Give the endless training split, two sheets of a pair after each other.
+
+    Args:
+        wanted: Questions to ask of an image, at most.
+    """
+    for image_id in count(FIRST_IMAGE["train"], 2):
+        yield from sheets_of_pair(image_id, wanted=wanted, allowed=PAIRS - HELD_OUT)
+
+
+def sheets_of_pair(
+    image_id: int, *, wanted: int, allowed: frozenset[tuple[str, str]], things: tuple[int, ...] = THINGS
+) -> list[Sheet]:
+    """Make two similar scenes, and ask both the same questions with different answers.
+
+    Args:
+        image_id: The even id of the first image.
+        wanted: Questions to ask of each, at most.
+        allowed: The (colour, shape) pairs to draw from.
+        things: How many things a scene has, each entry as likely as the next.
+
+    Returns:
+        Two sheets; none where the scenes turned out so similar that no question tells them apart.
+    """
+    rng = Random(f"mini vqa {image_id}")
+    first = compose(rng, things=rng.choice(things), allowed=allowed, seed=image_id)
+    second = _edited(first, rng, allowed)
+    asked = _ask_both(first, second, wanted, rng)
+    pair = ((image_id, first), (image_id + 1, second))
+    return [Sheet(image, scene, _questions(image, scene, asked, pair_image=image_id)) for image, scene in pair if asked]
+
+
+def _edited(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> Scene:
+    """Change two or three things about a scene."""
+    edits = rng.choice((2, 3))
+    while edits:
+        changed = edit(scene, rng, allowed)
+        edits -= changed != scene
+        scene = changed
+    return scene
+
+
+def _ask_both(first: Scene, second: Scene, wanted: int, rng: Random) -> dict[Query, str]:
+    """Find questions that both scenes answer, and answer differently, and put them into words."""
+    asked: dict[Query, str] = {}
+    for answer_type in rng.choices(tuple(MIX), tuple(MIX.values()), k=4 * wanted):
+        query = _find(first, second, answer_type, rng) if len(asked) < wanted else None
+        if query and query not in asked:
+            asked[query] = questions.ask(query, rng)
+    return asked
+
+
+def _find(first: Scene, second: Scene, answer_type: str, rng: Random) -> Query | None:
+    """Find one question of a type, or None.
+
+    The family is settled before the scenes are looked at, or what is easily found would crowd out the rest.
+    """
+    families = _families(answer_type)
+    for family in rng.choices(families, [family.weight for family in families], k=6):
+        for _ in range(6):
+            query = family.propose(rng.choice((first, second)), rng)
+            one = family.answer(first, query) if query else None
+            other = family.answer(second, query) if query and one else None
+            if query and one and other and one.text != other.text:
+                return query
+    return None
+
+
+@cache
+def _families(answer_type: str) -> tuple[Family, ...]:
+    return tuple(family for family in FAMILIES.values() if family.answer_type == answer_type)
+
+
+def _questions(image_id: int, scene: Scene, asked: dict[Query, str], *, pair_image: int) -> tuple[Question, ...]:
+    """Answer for one image what is asked of both; the numbers are those of COCO-VQA, `image_id * 1000 + n`."""
+    answered = []
+    for n, (query, text) in enumerate(asked.items()):
+        truth = questions.answer(scene, query)
+        assert truth is not None, query
+        answer_type = FAMILIES[query.family].answer_type
+        question_id, pair_id = image_id * 1000 + n, pair_image * 1000 + n
+        answered.append(
+            Question(question_id, image_id, text, answer_type, truth.text, pair_id, truth.region, query.names)
+        )
+    return tuple(answered)
+
+
+def official_type(text: str) -> str:
+    """Give the official type of a question: the longest that it begins with.
+
+    Example:
+        >>> official_type("What color is the star?"), official_type("Which is larger, the star or the heart?")
+        ('what color is the', 'which')
+    """
+    words = f"{text.lower().rstrip('?')} "
+    return max((kind for kind in OFFICIAL_TYPES if words.startswith(f"{kind} ")), key=len, default="none of the above")
