@@ -1,6 +1,6 @@
 """The Muon optimiser (Jordan et al. 2024) in float32.
 
-`torch.optim.Muon` orthogonalises in bfloat16, which is right on a GPU and on our two cores takes ten times as long as
+`torch.optim.Muon` orthogonalises in bfloat16, which is right on a GPU. On two CPU cores that took five times as long as
 the forward and backward pass together. Here matrices of one shape go through the iteration together, in float32.
 """
 
@@ -18,24 +18,31 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 
 
-class Muon(torch.optim.Optimizer):  # type: ignore[misc]  # torch is untyped here
-    """Momentum, its step replaced by the nearest matrix with all singular values one, sized as AdamW's would be."""
+class Muon(torch.optim.Optimizer):  # type: ignore[misc]  # torch is not followed by mypy here
+    """Momentum whose step becomes the nearest matrix with all singular values one, sized as AdamW's step would be.
+
+    Args:
+        parameters: Matrices.
+        lr: Learning rate, on the scale of AdamW's.
+        momentum: Share of the velocity that is kept.
+        weight_decay: Decoupled, as AdamW's.
+    """
 
     def __init__(
         self, parameters: Iterable[torch.Tensor], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, closure: Callable[[], float] | None = None) -> None:
         """Take one step; parameters without a gradient stay as they are."""
-        for group in self.param_groups:
-            alike: dict[Any, list[torch.Tensor]] = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for parameters in alike.values():
-                self._step_alike(parameters, group)
+        with torch.no_grad():
+            for group in self.param_groups:
+                alike: dict[Any, list[torch.Tensor]] = defaultdict(list)
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        alike[parameter.shape].append(parameter)
+                for parameters in alike.values():
+                    self._step_alike(parameters, group)
 
     def _step_alike(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
         """Step the parameters of one shape together."""

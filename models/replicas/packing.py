@@ -1,13 +1,11 @@
-"""Scenes to batches for the `vl` replica: one sequence an image, in which a question sees the image and no other.
+"""Scenes to batches for the `vl` replica: a sequence an image, its questions seeing the image and not one another.
 
 A sequence is the shared prefix (image, instruction) and then each question with its answer. The block mask lets a
-question attend to the prefix and
-to itself, and its positions go on from the prefix as if it stood alone: training a dozen questions costs one image and
-computes
-exactly what evaluating them one by one would.
+question attend to the prefix and to itself, and its positions go on from the prefix as if it stood alone: a dozen
+questions cost one image, and training computes exactly what evaluating them one by one does.
 
-Shapes: B images, S tokens of the longest sequence, P patches (`PATCHES` a side, squared), W words of `WORDS`, Q
-questions that are about one thing.
+Shapes: B images, S tokens of the longest sequence, P patches (`PATCHES` a side, squared), W words of `WORDS`, L tokens
+that should look somewhere.
 """
 
 from __future__ import annotations
@@ -84,15 +82,14 @@ class _Row:
 
 
 class Packer:
-    """Turns sheets into batches with one tokenizer."""
+    """Turns sheets into batches with one tokenizer.
+
+    Args:
+        tokenizer: Of the replica.
+        prefix: What every prompt begins with, its image token already repeated.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prefix: str) -> None:
-        """Prepare.
-
-        Args:
-            tokenizer: Of the replica.
-            prefix: What every prompt begins with, its image token already repeated.
-        """
         self.tokenizer = tokenizer
         self.prefix = self._ids(prefix)
 
@@ -186,7 +183,16 @@ def patch_shares(scene: Scene) -> np.ndarray:
 
 
 def patch_words(scene: Scene, shares: np.ndarray) -> torch.Tensor:
-    """Say what each patch shows, (P, W) float32: the words true of the thing that takes most of it."""
+    """Say what each patch shows, (P, W) float32.
+
+    Args:
+        scene: What is drawn.
+        shares: Its `patch_shares`.
+
+    Returns:
+        1 for the words true of the thing that takes most of a patch; for `background` and its colour where none takes a
+        twelfth.
+    """
     import numpy as np
     import torch
 
