@@ -1,12 +1,12 @@
 """The `r1` replica: a narrow decoder of twelve layers that reads and reckons, trained on what the mini benchmarks ask.
 
 It is a Llama with a tokenizer of its own, in which every word of the benchmarks is one token and every digit is one.
-Three things make half an hour on two cores enough:
+Three things are meant to make half an hour on two cores enough, which has not been tried yet:
 
 - Labels are one token in fifty, and a model that sees no more of English than that takes long to find out that two
   sentences can be compared. So it also learns, with less weight, to continue the questions themselves.
 - A problem of a hundred tokens has two or three sums. The sums of further problems are learned alone, ten tokens each.
-- The matrices are trained by `Muon`, which gets more out of a step than AdamW.
+- The matrices are trained by `Muon`, as those of the `vl` replica are.
 
 The stream of lessons is a function of the recipe: every step takes as many rows of each task, by their numbers.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 END, PAD = "<|end_of_sentence|>", "<|pad|>"
 
 WATCHED = "validation watched"
-"""The stream on which training is watched: of the kind of the bundled validation splits, and none of their rows."""
+"""The stream on which training is watched: of the kind of the bundled validation splits, drawn apart from them."""
 
 OTHER_PROBLEMS = 1_000_000_000
 """Number of the first problem of which only the sums are learned."""

@@ -87,7 +87,7 @@ class Recipe:
 
 
 def build_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
-    """Train a byte-level BPE on what training asks and answers: the benchmark's words stay whole, any text can be cut."""
+    """Train a byte-level BPE on what training asks and answers: it cuts any text, and leaves those words whole."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
