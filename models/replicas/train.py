@@ -1,7 +1,6 @@
 """Train a bundled replica again, and score it: `python -m models.replicas.train vl [--out DIR] [--resume]`.
 
-Each recipe is seeded and its card says what it took. The weights come out the same on one kind of machine and nearly so
-on another; the scores come out within their intervals.
+Each recipe is seeded, and the card beside its checkpoint says what it took.
 """
 
 from __future__ import annotations
