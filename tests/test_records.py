@@ -18,7 +18,7 @@ from evals import RecordError, records
 from evals.errors import InputError
 from evals.records import RunFolder, load, picture_name
 
-MANIFEST = {"signature": "a1", "task": {"name": "toy"}, "plan": {"token_budget": 8}}
+MANIFEST = {"signature": "a1", "task": {"name": "toy"}, "data": {}, "model": {}, "plan": {"token_budget": 8}}
 
 
 def row(index):
