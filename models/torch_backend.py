@@ -62,6 +62,9 @@ def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel
     """
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} has no .safetensors file: other weight formats can run code and are not read")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a run shows a bar of its own
     try:
         model, found = auto_class.from_pretrained(
             folder, dtype=where.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
