@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.replicas.llama import llama_config
 from tasks.mini import math
@@ -71,7 +71,23 @@ class Recipe:
     vocabulary: int = 1792
 
 
-def lessons(recipe: Recipe, step: int, rank: int) -> list[Lesson]:
+class Portions(Protocol):
+    """The part of a recipe that says how much is learnt in a step."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of each task of GLUE a step, all processes together."""
+
+    @property
+    def problems(self) -> int:
+        """Mathematical problems a step, all processes together."""
+
+    @property
+    def processes(self) -> int:
+        """Among whom they are divided."""
+
+
+def lessons(recipe: Portions, step: int, rank: int) -> list[Lesson]:
     """Give what one process learns from in one step: a function of its arguments."""
     found = []
     for task in TASKS:
@@ -136,6 +152,36 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForC
     return LlamaForCausalLM(llama_config(recipe, tokenizer))
 
 
+class Schedule(Protocol):
+    """The part of a recipe that says how the learning rates go."""
+
+    @property
+    def steps(self) -> int:
+        """In all."""
+
+    @property
+    def warmup(self) -> int:
+        """Steps over which the rates rise."""
+
+    @property
+    def cooling(self) -> int:
+        """Steps at the end over which they fall."""
+
+    @property
+    def rate(self) -> float:
+        """Highest of AdamW."""
+
+    @property
+    def muon_rate(self) -> float:
+        """Highest of Muon."""
+
+
+def rates(schedule: Schedule, step: int) -> tuple[float, float]:
+    """Give the learning rates of Muon and AdamW: they rise, stay, and fall to nothing."""
+    share = min(1, (step + 1) / schedule.warmup, (schedule.steps - step) / schedule.cooling)
+    return schedule.muon_rate * share, schedule.rate * share
+
+
 class Page(NamedTuple):
     """Lessons of about one length, as tensors: B lessons, S tokens of the longest."""
 
@@ -152,7 +198,7 @@ class Page(NamedTuple):
 def pages(tokenizer: PreTrainedTokenizerBase, found: Sequence[Lesson], sheets: int = 4) -> list[Page]:
     """Lay out lessons, the short ones and the long ones apart, so that little is padding."""
     asked = tokenizer([one.asked for one in found], add_special_tokens=False)["input_ids"]
-    answers = tokenizer([_said(one) for one in found], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([ended(one) for one in found], add_special_tokens=False)["input_ids"]
     laid = sorted(zip(found, asked, answers, strict=True), key=lambda one: len(one[1]) + len(one[2]))
     total, cuts, seen = sum(len(ids) + len(said) for _, ids, said in laid), [0], 0
     for number, (_, ids, said) in enumerate(laid, start=1):
@@ -162,7 +208,7 @@ def pages(tokenizer: PreTrainedTokenizerBase, found: Sequence[Lesson], sheets: i
     return [_page(laid[start:end]) for start, end in pairwise(cuts)]
 
 
-def _said(one: Lesson) -> str:
+def ended(one: Lesson) -> str:
     """Give what the model is to say: it ends a worked solution by itself; a label is never generated, only weighed."""
     return f"{one.answer}{END}" if one.task == "math" else one.answer
 
