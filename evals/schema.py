@@ -191,7 +191,7 @@ class Prediction:
     id: str
     """The request's id."""
     output: Json = None
-    """The generated text, the chosen ending, or the embedding as a list of floats; None when it failed."""
+    """The generated text, the chosen ending, or the embedding as `evals.vectors` packs it; None when it failed."""
     failure: str | None = None
     """Why there is no output, in one line."""
     truncated: bool = False

@@ -2,7 +2,10 @@
 
 variants.yaml        the registered models, a row each; read by `variants`
 vision_language      DeepSeek-VL, DeepSeek-VL-hybrid and every other image-text-to-text checkpoint
+causal               language models of every kind
 replay               recorded outputs instead of a model
-torch_backend        device, dtype, shared prefixes, decoding, out-of-memory splitting: what the families share
+decoding             the loop over slots of a cache: shared prefixes, generation (`generating`), endings (`weighing`)
+library_decoding     the library's own loop, for architectures whose caches cannot be cut
+torch_backend        device, dtype, token budget, out-of-memory splitting: what the families share
 replicas/            recipes and bundled checkpoints
 """

@@ -17,9 +17,11 @@ from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
 from evals.schema import MODALITIES, Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
 from models import torch_backend
-from models.decoding import NOT_FINITE, Continuation, Decoder, Endings, Row, drawing, end_tokens, shares, until
+from models.decoding import Decoder, shares
+from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
+from models.weighing import Endings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

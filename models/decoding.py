@@ -3,7 +3,7 @@
 A prefix that several prompts share is computed once, and its keys and values are copied into a slot for each of them.
 A slot is a row of a cache that is allocated once and written in place: a row that ends leaves its slot to the next
 prompt, so short answers do not wait for long ones. What each token may see is said by an explicit mask, so rows of
-different lengths, and several endings of one prompt in one row, go through the model together.
+different lengths, and several endings of one prompt in one row (`models.weighing`), go through the model together.
 
 That needs a decoder whose layers all attend to everything before (`shares`), as Llama, Qwen2, DeepSeek-V2 and -V3 and
 the language model of DeepSeek-VL do. Log-likelihoods are taken in float32.
@@ -14,101 +14,23 @@ the cache, V vocabulary.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from evals.schema import Generate
+from models.generating import NOT_FINITE, Continuation, Row
+from models.weighing import Endings, branches, likelihoods, read_columns
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from models._slot_cache import SlotCache
 
 T = TypeVar("T")
-NOT_FINITE = "the model's scores are not finite numbers; try --dtype bfloat16 or float32"
-"""A failure of the numbers, which must never pass for an answer."""
 SLOTS = {"cpu": 64, "cuda": 256}
 """Rows that generate at once, by device; on two cores more make a step dearer than they make it fuller."""
 PREFILL = {"cpu": 2048, "cuda": 16_384}
 """Token positions of prompts computed at once, by device; on two cores more only adds padding. No GPU was measured."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A prompt to continue, after its shared part."""
-
-    owner: int
-    """The prefix that it continues."""
-    rest: Sequence[int]
-    """Its own tokens, at least one."""
-    max_new_tokens: int
-    """Stop after so many."""
-    stop: tuple[str, ...] = ()
-    """Stop at any of these strings."""
-    draw: Callable[[torch.Tensor], int] | None = None
-    """Chooses a token from logits (V,); None takes the likeliest."""
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What was generated for a row."""
-
-    tokens: list[int]
-    """New tokens, without the one that ended it."""
-    truncated: bool
-    """It ended because `max_new_tokens` were there."""
-    failure: str | None = None
-    """Why it is worth nothing: the model gave no numbers."""
-
-
-@dataclass(frozen=True)
-class Endings:
-    """A prompt with endings to weigh, after its shared part."""
-
-    owner: int
-    """The prefix that it continues."""
-    rest: Sequence[int]
-    """Its own tokens, at least one."""
-    endings: Sequence[Sequence[int]]
-    """Each at least one token."""
-
-
-def drawing(request: Generate) -> Callable[[torch.Tensor], int] | None:
-    """A chooser of tokens whose chance comes from the request alone, whatever shares its batch; None takes the best."""
-    import torch
-
-    if not request.temperature:
-        return None
-    seed = hashlib.sha256(f"{request.seed}:{request.id}".encode()).digest()[:8]
-    generator = torch.Generator().manual_seed(int.from_bytes(seed, "little"))
-
-    def draw(logits_V: torch.Tensor) -> int:
-        likely, tokens = (logits_V.float().cpu() / request.temperature).softmax(dim=-1).sort(descending=True)
-        inside = likely.cumsum(dim=-1) - likely < request.top_p
-        return int(tokens[torch.multinomial(likely * inside, 1, generator=generator)])
-
-    return draw
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The ids that end a text: what the checkpoint is configured for, else the tokenizer's end token."""
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    ends = configured if isinstance(configured, list) else [configured]
-    found = [end for end in ends if end is not None]
-    return found or [end for end in [tokenizer.eos_token_id] if end is not None]
-
-
-def until(text: str, stops: Sequence[str]) -> str:
-    r"""Cut a text before the first of some strings.
-
-    Example:
-        >>> until("18\n\nQuestion: what", ("Question:", "\n\n"))
-        '18'
-    """
-    return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]
 
 
 def shares(model: PreTrainedModel) -> bool:
@@ -179,7 +101,7 @@ class Decoder:
         with torch.inference_mode():
             shared = self._prefixes(prefixes, inputs)
             found: list[list[float]] = []
-            for chunk in _chunks(rows, lambda row: len(_side_by_side(row)), self._prefill):
+            for chunk in _chunks(rows, lambda row: len(row.tokens), self._prefill):
                 found += self._weigh(shared, chunk)
             return found
 
@@ -313,64 +235,17 @@ class Decoder:
         import torch
 
         device = self._model.device
-        owners = [row.owner for row in rows]
-        ids_RS = _padded([_side_by_side(row) for row in rows], device)
+        owners, places = [row.owner for row in rows], list(range(len(rows)))
+        ids_RS = _padded([row.tokens for row in rows], device)
         room = int(shared.lengths[owners].max()) + ids_RS.shape[1]
         cache = self._cache(len(rows), room)
-        places = list(range(len(rows)))
         cache.copy(shared, owners, places)
         starts = cache.lengths[places]
-        columns_RS = starts[:, None] + torch.arange(ids_RS.shape[1], device=device)
-        positions_RS, seen_RSL = _branches(rows, starts, room)
-        readings = [_readings(row) for row in rows]
-        columns = torch.tensor(sorted({column for reading in readings for ending in reading for column in ending}))
-        with cache.at(places, columns_RS):
-            logits = self._forward(cache, ids_RS, positions_RS, seen_RSL, columns.to(device), {})
-        place = {column: index for index, column in enumerate(columns.tolist())}
-        found = []
-        for logits_CV, row, reading in zip(logits, rows, readings, strict=True):
-            likely = logits_CV.float().log_softmax(dim=-1)
-            found.append([
-                float(likely[[place[column] for column in at], list(ending)].sum())
-                for at, ending in zip(reading, row.endings, strict=True)
-            ])  # fmt: skip
-        return found
-
-
-def _side_by_side(row: Endings) -> list[int]:
-    """A prompt's own tokens and then, but for its last token, every ending."""
-    return [*row.rest, *(token for ending in row.endings for token in ending[:-1])]
-
-
-def _readings(row: Endings) -> list[list[int]]:
-    """For each ending, the columns of `_side_by_side` after which its tokens come."""
-    found, at = [], len(row.rest)
-    for ending in row.endings:
-        found.append([len(row.rest) - 1, *range(at, at + len(ending) - 1)])
-        at += len(ending) - 1
-    return found
-
-
-def _branches(rows: Sequence[Endings], starts: torch.Tensor, room: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions (R, S), and what each token sees (R, S, L): all before it, but never another ending."""
-    import torch
-
-    longest = max(len(_side_by_side(row)) for row in rows)
-    positions_RS = torch.zeros(len(rows), longest, dtype=torch.long)
-    seen_RSL = torch.zeros(len(rows), longest, room, dtype=torch.bool)
-    for r, (row, start) in enumerate(zip(rows, starts.tolist(), strict=True)):
-        own = len(row.rest)
-        positions_RS[r, :own] = torch.arange(start, start + own)
-        seen_RSL[r, :own, : start + own] = torch.arange(start + own) <= positions_RS[r, :own, None]
-        seen_RSL[r, own:, : start + own] = True
-        for ending, reading in zip(row.endings, _readings(row), strict=True):
-            inner = reading[1:]
-            if inner:
-                first, end = inner[0], inner[-1] + 1
-                positions_RS[r, first:end] = torch.arange(start + own, start + own + len(ending) - 1)
-                block = torch.ones(end - first, end - first, dtype=torch.bool).tril()
-                seen_RSL[r, first:end, start + first : start + end] = block
-    return positions_RS.to(starts.device), seen_RSL.to(starts.device)
+        positions_RS, seen_RSL = branches(rows, starts, room)
+        columns = read_columns(rows)
+        with cache.at(places, starts[:, None] + torch.arange(ids_RS.shape[1], device=device)):
+            logits = self._forward(cache, ids_RS, positions_RS, seen_RSL, torch.tensor(columns, device=device), {})
+        return likelihoods(rows, columns, logits)
 
 
 class _Slots:

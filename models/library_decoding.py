@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError
-from models.decoding import Continuation, Endings, Row
+from models.generating import Continuation, Row
+from models.weighing import Endings
 
 if TYPE_CHECKING:
     import torch

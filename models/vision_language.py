@@ -21,7 +21,8 @@ from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
 from evals.schema import Audio, Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
 from models import torch_backend
-from models.decoding import Continuation, Decoder, Row, drawing, end_tokens, shares, until
+from models.decoding import Decoder, shares
+from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
 

@@ -1,0 +1,58 @@
+"""Embeddings as a record holds them: a vector of float32 as text, little more than five characters a number.
+
+A list of decimal numbers would take two to four times as much room, and a benchmark may have 30,000 embeddings.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.errors import InputError
+from evals.schema import Json
+
+Vector = NDArray[np.float32]
+
+
+def pack(vector: Sequence[float] | NDArray[np.floating]) -> str:
+    """Write a vector as text: its numbers as little-endian float32, in base64.
+
+    Raises:
+        ValueError: it has no numbers, more than one axis, or a number that is not finite in float32.
+
+    Example:
+        >>> pack([1.0, -0.5]), unpack(pack([1.0, -0.5]))
+        ('AACAPwAAAL8=', array([ 1. , -0.5], dtype=float32))
+    """
+    values = np.asarray(vector, dtype="<f4")
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"expected one axis of finite numbers, got shape {values.shape}")
+    return base64.b64encode(values.tobytes()).decode()
+
+
+def unpack(output: Json) -> Vector:
+    """Read a vector: what `pack` wrote, or a list of numbers as recorded outputs of other programs have it.
+
+    Raises:
+        InputError: it is neither, or a number is not finite.
+    """
+    try:
+        if isinstance(output, str):
+            values = np.frombuffer(base64.b64decode(output, validate=True), dtype="<f4").astype(np.float32)
+        else:
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+                values = np.asarray(output, dtype=np.float32)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise InputError(f"{_shown(output)} is no embedding: {error}") from error
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise InputError(f"{_shown(output)} is no embedding: expected a list of finite numbers")
+    return values
+
+
+def _shown(output: Json) -> str:
+    text = repr(output)
+    return text if len(text) <= 40 else f"{text[:37]}…"

@@ -1,0 +1,106 @@
+"""How endings of a prompt are weighed in one pass: laid side by side in a row, each blind to the others.
+
+A row holds what its prompt adds to a shared prefix, and then every ending but for its last token, whose likelihood is
+read before it. So an ending of one token costs nothing beyond its prompt. Log-likelihoods are taken in float32.
+
+Letters in the names of tensors: R rows, S tokens of a row, L positions of the cache, C columns whose logits are read, V
+vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Endings:
+    """A prompt with endings to weigh, after its shared part."""
+
+    owner: int
+    """The prefix that it continues."""
+    rest: Sequence[int]
+    """Its own tokens, at least one."""
+    endings: Sequence[Sequence[int]]
+    """Each at least one token."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """Its row: its own tokens and then, but for its last token, every ending."""
+        return [*self.rest, *(token for ending in self.endings for token in ending[:-1])]
+
+    @property
+    def readings(self) -> list[list[int]]:
+        """For each ending, the columns of the row after which its tokens come.
+
+        Example:
+            >>> Endings(0, [7, 7, 7], [[1], [2, 3, 4], [5, 6]]).readings
+            [[2], [2, 3, 4], [2, 5]]
+        """
+        found, at = [], len(self.rest)
+        for ending in self.endings:
+            found.append([len(self.rest) - 1, *range(at, at + len(ending) - 1)])
+            at += len(ending) - 1
+        return found
+
+
+def read_columns(rows: Sequence[Endings]) -> list[int]:
+    """List the columns at which some row reads logits, ascending."""
+    return sorted({column for row in rows for reading in row.readings for column in reading})
+
+
+def branches(rows: Sequence[Endings], starts: torch.Tensor, room: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Say where tokens stand and what they see: all before them, but never another ending.
+
+    Args:
+        rows: what goes through the model.
+        starts: the length of each row's prefix, (R,) int64.
+        room: positions of the cache.
+
+    Returns:
+        Positions (R, S) int64 and what is seen (R, S, L) bool.
+    """
+    import torch
+
+    longest = max(len(row.tokens) for row in rows)
+    positions_RS = torch.zeros(len(rows), longest, dtype=torch.long)
+    seen_RSL = torch.zeros(len(rows), longest, room, dtype=torch.bool)
+    for r, (row, start) in enumerate(zip(rows, starts.tolist(), strict=True)):
+        own = len(row.rest)
+        positions_RS[r, :own] = torch.arange(start, start + own)
+        seen_RSL[r, :own, : start + own] = torch.arange(start + own) <= positions_RS[r, :own, None]
+        seen_RSL[r, own:, : start + own] = True
+        for ending, reading in zip(row.endings, row.readings, strict=True):
+            inner = reading[1:]
+            if inner:
+                first, end = inner[0], inner[-1] + 1
+                positions_RS[r, first:end] = torch.arange(start + own, start + own + len(ending) - 1)
+                block = torch.ones(end - first, end - first, dtype=torch.bool).tril()
+                seen_RSL[r, first:end, start + first : start + end] = block
+    return positions_RS.to(starts.device), seen_RSL.to(starts.device)
+
+
+def likelihoods(rows: Sequence[Endings], columns: Sequence[int], logits_RCV: torch.Tensor) -> list[list[float]]:
+    """Add up what each ending's tokens are worth.
+
+    Args:
+        rows: what went through the model.
+        columns: the columns whose logits were kept, as `read_columns` lists them.
+        logits_RCV: those logits.
+
+    Returns:
+        For each row the log-likelihood of every ending, in nats.
+    """
+    place = {column: index for index, column in enumerate(columns)}
+    found = []
+    for row, logits_CV in zip(rows, logits_RCV, strict=True):
+        likely = logits_CV.float().log_softmax(dim=-1)
+        found.append([
+            float(likely[[place[column] for column in reading], list(ending)].sum())
+            for reading, ending in zip(row.readings, row.endings, strict=True)
+        ])  # fmt: skip
+    return found
