@@ -273,10 +273,8 @@ def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool
     lacking = [kind for kind in shown if model.modalities is not None and kind not in model.modalities]
     if lacking and not force:
         reads = ", ".join(sorted(model.modalities or ()))
-        raise InputError(
-            f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only "
-            f"(--force asks all the same, and then runs the blind control)"
-        )
+        hint = " (--force asks all the same, and then runs the blind control)" if "image" in lacking else ""
+        raise InputError(f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only{hint}")
     if force and "image" not in lacking:
         raise InputError(f"--force is for pictures, shown to a model not known to read them; {task.name!r} needs none")
 

@@ -76,7 +76,7 @@ def _add_run(commands: Any) -> None:
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own")
-    add("--data", metavar="DIR", help="a folder with the benchmark's official files")
+    add("--data", metavar="DIR", help="a folder with the benchmark's official files; for custom a JSON-lines file")
     add("--split", metavar="S", help="a split of the task; default: its first")
     add("--limit", type=_whole, metavar="N", help="only the first N samples")
     add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
