@@ -92,20 +92,14 @@ def samples(options: Options) -> Samples:
     shown = [_parts(row, path.parent, f"{path}, line {number}") for number, row in numbered]
 
     def build(index: int) -> Sample:
-        parts, row = shown[index], numbered[index][1]
+        id, parts, target = ids[index], shown[index], numbered[index][1].target
+        drawn = Generate(
+            id, parts, MAX_NEW_TOKENS, temperature=options.temperature, top_p=options.top_p, seed=options.seed
+        )
         return Sample(
-            ids[index],
-            requests=(
-                Generate(
-                    ids[index],
-                    parts,
-                    MAX_NEW_TOKENS,
-                    temperature=options.temperature,
-                    top_p=options.top_p,
-                    seed=options.seed,
-                ),
-            ),  # fmt: skip
-            target=row.target if isinstance(row.target, list) else [row.target],
+            id,
+            requests=(drawn,),
+            target=target if isinstance(target, list) else [target],
             cluster=next((part.key for part in parts if not isinstance(part, str)), ""),
             labels={"shows": "+".join(MODALITIES[type(part)] for part in parts)},
         )
