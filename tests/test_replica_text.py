@@ -11,13 +11,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from models.replicas import loop, r1, r1_zero, v2, v3_seq2seq
+from models.replicas import alignment, loop, r1, r1_zero, v2, v3_looks, v3_seq2seq
 from models.replicas.train import RECIPES
 from tasks.mini.glue import TABLE
 from tasks.mini.lessons import TASKS
 from tasks.mini.sums import sums
 
 TINY = {"width": 16, "inner": 32, "heads": 2, "layers": 2}
+DEEP = {**TINY, "layers": 5}
+"""Deep enough for what is led."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_every_recipe_can_be_begun(name):
 # v3-seq2seq
 
 
-SEQ2SEQ = v3_seq2seq.Recipe(**TINY, rows=2, holed=2, problems=2, steps=3, cooling=1, processes=1, vocabulary=400)
+SEQ2SEQ = v3_seq2seq.Recipe(**DEEP, rows=2, holed=2, problems=2, steps=3, cooling=1, processes=1, vocabulary=400)
 
 
 def test_holes_hold_what_is_missing(tokenizer):
@@ -66,21 +68,39 @@ def test_holes_hold_what_is_missing(tokenizer):
 def test_an_encoder_decoder_learns_and_padding_changes_nothing(tokenizer):
     model = v3_seq2seq.build_model(SEQ2SEQ, tokenizer)
     found = v3_seq2seq.pairs(SEQ2SEQ, tokenizer, 0, 0)
-    first = v3_seq2seq.learn(model, v3_seq2seq.pages(found, sheets=1), reading=1.0)
+    weights = v3_seq2seq.Weights(1.0, 0.0, alignment.sense(tokenizer))
+    first = v3_seq2seq.learn(model, v3_seq2seq.pages(found, sheets=1), weights)
     model.zero_grad()
-    assert v3_seq2seq.learn(model, v3_seq2seq.pages(found, sheets=4), reading=1.0) == pytest.approx(first, rel=1e-3)
+    again = v3_seq2seq.learn(model, v3_seq2seq.pages(found, sheets=4), weights)
+    assert [again[kind] for kind in v3_seq2seq.KINDS] == pytest.approx([first[kind] for kind in v3_seq2seq.KINDS], 1e-3)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(3):
         optimiser.step()
         optimiser.zero_grad()
-        last = v3_seq2seq.learn(model, v3_seq2seq.pages(found), reading=1.0)
+        last = v3_seq2seq.learn(model, v3_seq2seq.pages(found), weights)
     assert all(last[kind] < first[kind] for kind in v3_seq2seq.KINDS)
+
+
+def test_numbers_are_copied_from_where_they_stand(tokenizer):
+    asked, said = "Ida has 57 hats and 3 bags. Leo has 5 hats.", " Ida gives 57 / 3 = 19 hats.\n#### 19"
+    pair = v3_seq2seq.answered(tokenizer, [r1.Lesson("math", asked, said)])
+    page = v3_seq2seq.pages(pair, sheets=1)[0]
+    read, before = v3_looks.copies(page, alignment.sense(tokenizer))
+    labels, tokens = page.labels[0].tolist(), page.tokens[0].tolist()
+
+    def seen(looks, texts, shift):
+        places = looks[0].nonzero().tolist()
+        return [(labels[place], texts[start - shift]) for place, start in places]
+
+    digit = tokenizer.convert_tokens_to_ids
+    assert seen(read, tokens, 0) == [(digit("5"), digit("5")), (digit("3"), digit("3"))]
+    assert seen(before, labels, 1) == [(digit("1"), digit("1"))]
 
 
 def test_an_encoder_decoder_is_saved_as_it_is_loaded(tokenizer, tmp_path):
     loop.work(0, v3_seq2seq.begin, SEQ2SEQ, tmp_path, False, f"file://{tmp_path}/point")
     model, again = AutoModelForSeq2SeqLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    assert len(model.encoder.block) == len(model.decoder.block) == 2
+    assert len(model.encoder.block) == len(model.decoder.block) == 5
     assert set(v3_seq2seq.marks(model.float(), again, r1.watched(2)).shares) == set(TASKS)
     asked = "Sentence: the plot is not tedious ."
     assert again.decode(again(asked)["input_ids"]) == asked
@@ -205,17 +225,21 @@ def test_what_is_rewarded_becomes_likelier(characters, monkeypatch):
     assert sum(shares[-5:]) / 5 > 0.5
 
 
-def test_a_killed_run_goes_on_and_leaves_a_curve_and_checkpoints(monkeypatch, tmp_path):
+def test_training_leaves_a_curve_and_checkpoints(monkeypatch, tmp_path):
     monkeypatch.setattr(r1_zero, "KEPT", {"0": 0, "5000": 40})
     monkeypatch.setattr(r1_zero, "WATCH_EVERY", 3)
-    loop.work(0, r1_zero.begin, ZERO, tmp_path, False, f"file://{tmp_path}/first")
+    loop.work(0, r1_zero.begin, ZERO, tmp_path, False, f"file://{tmp_path}/point")
     rows = r1_zero.read_curve(tmp_path)
     assert [row["interactions"] for row in rows[::2]] == ["0", "40", "60", "80"]
     assert {row["split"] for row in rows} == {"environment", "validation"}
     assert all(float(row["low"]) <= float(row["rate"]) <= float(row["high"]) for row in rows)
     for name in ("0", "5000", "last"):
         assert AutoModelForCausalLM.from_pretrained(tmp_path / name).config.num_hidden_layers == 2
-    monkeypatch.setattr(type(tmp_path), "unlink", lambda path, missing_ok: None)  # as if it were killed at the end
-    loop.work(0, r1_zero.begin, replace(ZERO, steps=3), tmp_path / "cut", False, f"file://{tmp_path}/second")
-    monkeypatch.undo()
-    assert len(r1_zero.read_curve(tmp_path / "cut")) == 2 * 3
+
+
+def test_a_run_that_goes_on_drops_the_points_after_its_save(tmp_path):
+    course = r1_zero.begin(ZERO, 0)
+    for done in (0, 1, 3, 2):
+        course.watch(done)
+        course.save(tmp_path, done)
+    assert [row["interactions"] for row in r1_zero.read_curve(tmp_path)[::2]] == ["0", "20", "40"]

@@ -46,22 +46,26 @@ IGNORED = -100
 class Recipe:
     """All that settles the checkpoint."""
 
-    steps: int = 1500
+    steps: int = 1400
     cooling: int = 400
     """Over so many of the last steps the learning rates fall to nothing; before them they do not depend on `steps`."""
-    rows: int = 8
+    rows: int = 12
     """Rows of each task of GLUE a step, all processes together."""
-    problems: int = 16
+    easy: int = 400
+    """In so many of the first steps twice as many rows are drawn, and of each task the shorter half is kept."""
+    problems: int = 12
     """Mathematical problems a step, all processes together; as many more are there for their sums."""
     processes: int = 2
-    rate: float = 2e-3
+    rate: float = 1.5e-3
     """Of AdamW, for embeddings and norms; the matrices' is `muon_rate`."""
-    muon_rate: float = 4e-3
-    warmup: int = 60
+    muon_rate: float = 2.5e-3
+    warmup: int = 100
     """Steps over which the learning rates rise."""
     decay: float = 0.02
     reading: float = 0.5
     """Weight of continuing the questions; it falls to a tenth over the first `early` steps."""
+    looks: float = 1.0
+    """Weight of looking where `alignment` shows; it falls as that of reading does."""
     early: int = 1000
     seed: int = 1
     width: int = 128
@@ -79,6 +83,10 @@ class Portions(Protocol):
         """Rows of each task of GLUE a step, all processes together."""
 
     @property
+    def easy(self) -> int:
+        """In so many of the first steps twice as many rows are drawn, and of each task the shorter half is kept."""
+
+    @property
     def problems(self) -> int:
         """Mathematical problems a step, all processes together."""
 
@@ -92,8 +100,10 @@ def lessons(recipe: Portions, step: int, rank: int) -> list[Lesson]:
     found = []
     for task in TASKS:
         share = (recipe.problems if task == "math" else recipe.rows) // recipe.processes
-        first = (step * recipe.processes + rank) * share
-        found += [lesson(task, "train", index) for index in range(first, first + share)]
+        drawn = 2 * share if step < recipe.easy else share
+        first = (step + min(step, recipe.easy)) * recipe.processes * share + rank * drawn
+        rows = [lesson(task, "train", index) for index in range(first, first + drawn)]
+        found += sorted(rows, key=lambda one: len(one.asked) + len(one.answer))[:share]
         if task == "math":
             found += [one for index in range(first, first + share) for one in sums(OTHER_PROBLEMS + index)]
     return found

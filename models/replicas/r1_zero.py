@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 KEPT = {"0": 0, "5000": 5_000}
 """The checkpoints that are kept besides the last, and after how many interactions: `r1-zero@5000`."""
 
-WATCH_EVERY = 100
+WATCH_EVERY = 25
 """Steps between two points of the learning curve."""
 
 CURVE = "curve.csv"
@@ -43,10 +43,10 @@ END, PAD, UNKNOWN = "<|end_of_sentence|>", "<|pad|>", "<|unknown|>"
 class Recipe:
     """All that settles the checkpoints."""
 
-    steps: int = 4000
-    cooling: int = 1000
+    steps: int = 1000
+    cooling: int = 300
     """Over so many of the last steps the learning rates fall to nothing."""
-    problems: int = 10
+    problems: int = 20
     """Sums that are shown in a step, all processes together."""
     answers: int = 10
     """Answers that are drawn to each: episodes of the same sum, compared with one another."""

@@ -31,11 +31,12 @@ TEACHER = Path(__file__).parent / "checkpoints" / "r1"
 class Recipe:
     """All that settles the checkpoint, with the teacher's weights."""
 
-    steps: int = 500
-    cooling: int = 300
-    rows: int = 8
-    problems: int = 16
-    """As of `r1`."""
+    steps: int = 300
+    cooling: int = 200
+    rows: int = 12
+    easy: int = 0
+    problems: int = 12
+    """As of `r1`, but for its easy beginning."""
     processes: int = 2
     rate: float = 1e-3
     muon_rate: float = 2e-3

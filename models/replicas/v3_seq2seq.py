@@ -2,7 +2,8 @@
 
 It reads the same lessons with the same tokenizer. What it learns of English beyond the labels it learns as T5 does: a
 part of the rows is not answered but read with holes, and the decoder says what stood in them. Half of a pair of
-sentences often tells what is missing in the other, so holes teach to compare.
+sentences often tells what is missing in the other, so holes teach to compare. And it is shown
+where to look (`v3_looks`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from models.replicas import loop, r1
+from models.replicas import alignment, loop, r1, v3_looks
 from models.replicas.r1 import IGNORED, Marks
 from tasks.mini.lessons import TASKS, Lesson, lesson
 
@@ -38,23 +39,29 @@ WATCH_EVERY, EXAM = 100, 40
 class Recipe:
     """All that settles the checkpoint."""
 
-    steps: int = 1500
-    cooling: int = 400
+    steps: int = 1000
+    cooling: int = 300
     """Over so many of the last steps the learning rates fall to nothing."""
-    rows: int = 12
+    rows: int = 10
     """Rows of each task of GLUE that are answered in a step, all processes together."""
-    holed: int = 4
+    easy: int = 300
+    """In so many of the first steps twice as many rows are drawn, and of each task the shorter half is kept."""
+    holed: int = 2
     """Rows of each task of GLUE that are read with holes in a step."""
-    problems: int = 16
+    problems: int = 12
     """Mathematical problems a step; as many more are there for their sums."""
     processes: int = 2
-    rate: float = 2e-3
+    rate: float = 3e-3
     """Of AdamW, for embeddings, position biases and norms; the matrices' is `muon_rate`."""
-    muon_rate: float = 4e-3
+    muon_rate: float = 2.5e-3
     warmup: int = 60
     decay: float = 0.02
     reading: float = 0.5
     """Weight of saying what stood in the holes."""
+    looks: float = 1.0
+    """Weight of looking where `v3_looks` shows."""
+    early: int = 800
+    """Both weights fall to a tenth over so many steps."""
     missing: float = 0.2
     """Share of the words that are left out where holes are made."""
     seed: int = 5
@@ -93,6 +100,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> T5ForCond
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.pad_token_id,
     )
+    config._attn_implementation = "eager"  # the looks that are led must be seen
     return T5ForConditionalGeneration(config)
 
 
@@ -189,7 +197,15 @@ def _page(laid: Sequence[Pair]) -> Page:
     return Page(tokens, mask, labels, [pair.kind for pair in laid])
 
 
-def learn(model: T5ForConditionalGeneration, laid: Sequence[Page], reading: float) -> dict[str, float]:
+class Weights(NamedTuple):
+    """How much it counts what is learnt beside the answers."""
+
+    reading: float
+    looks: float
+    words: alignment.Sense
+
+
+def learn(model: T5ForConditionalGeneration, laid: Sequence[Page], weights: Weights) -> dict[str, float]:
     """Add the gradients of some pages, and give the mean loss of each kind.
 
     A label is one token and a worked solution fifty: each kind counts as a whole, or labels would hardly count.
@@ -202,14 +218,20 @@ def learn(model: T5ForConditionalGeneration, laid: Sequence[Page], reading: floa
         kind: sum(int((page.labels[rows[kind]] != IGNORED).sum()) for page, rows in zip(laid, of_kind, strict=True))
         for kind in KINDS
     }
-    losses = dict.fromkeys(KINDS, 0.0)
+    losses = dict.fromkeys((*KINDS, "looks", "likes"), 0.0)
     for page, rows in zip(laid, of_kind, strict=True):
-        logits = model(input_ids=page.tokens, attention_mask=page.mask, labels=page.labels, use_cache=False).logits
-        each = cross_entropy(logits.flatten(0, 1), page.labels.flatten(), ignore_index=IGNORED, reduction="none")
+        said = model(
+            input_ids=page.tokens, attention_mask=page.mask, labels=page.labels, use_cache=False,
+            output_attentions=True, output_hidden_states=True,
+        )  # fmt: skip
+        each = cross_entropy(said.logits.flatten(0, 1), page.labels.flatten(), ignore_index=IGNORED, reduction="none")
         sums = each.view_as(page.labels).sum(1)
         parts = {kind: sums[rows[kind]].sum() / max(1, totals[kind]) for kind in KINDS}
-        (reading * parts["reading"] + parts["answers"] + parts["solutions"]).backward()
-        losses = {kind: losses[kind] + float(parts[kind].detach()) for kind in KINDS}
+        looks, likes = v3_looks.lead(model, page, said, weights.words)
+        parts |= {"looks": looks / len(laid), "likes": likes / len(laid)}
+        beside = weights.reading * parts["reading"] + weights.looks * (parts["looks"] + parts["likes"])
+        (parts["answers"] + parts["solutions"] + beside).backward()
+        losses = {name: losses[name] + float(part.detach()) for name, part in parts.items()}
     return losses
 
 
@@ -241,15 +263,18 @@ class Course:
         self.steps, self.decay = recipe.steps, recipe.decay
         self.stops = range(WATCH_EVERY, recipe.steps, WATCH_EVERY)
         self._exam = r1.watched(EXAM) if rank == 0 else []
+        self._words = alignment.sense(self.tokenizer)
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
         return r1.rates(self._recipe, step)
 
     def learn(self, step: int) -> dict[str, float]:
-        """Learn from the step's pairs."""
-        found = pairs(self._recipe, self.tokenizer, step, self._rank)
-        return learn(self.model, pages(found), self._recipe.reading)
+        """Learn from the step's pairs; reading, and where to look, count less and less."""
+        recipe = self._recipe
+        share = max(0.1, 1 - 0.9 * step / recipe.early)
+        weights = Weights(recipe.reading * share, recipe.looks * share, self._words)
+        return learn(self.model, pages(pairs(recipe, self.tokenizer, step, self._rank)), weights)
 
     def watch(self, done: int) -> str:
         """Mark the watched stream."""
