@@ -18,6 +18,7 @@ from evals.errors import EvalsError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("md", "csv", "tex", "html", "json")
+EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     score.set_defaults(call=_score)
     report = commands.add_parser("report", help="tables and pages of runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    report.add_argument("--format", choices=FORMATS, default="md")
+    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
     return parser
 
@@ -167,6 +168,11 @@ def _report(chosen: argparse.Namespace) -> int:
     from reports import page, tables
 
     runs = [records.load(run) for run in chosen.runs]
+    if chosen.format in EXPORTS:
+        from reports import exports
+
+        _write(exports.render(runs, chosen.format))
+        return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
 
