@@ -84,6 +84,7 @@ def _add_run(commands: Any) -> None:
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_whole, metavar="N", help="token positions a batch may hold; default: by the device")
     add("--shots", type=_whole, metavar="K", help="examples in the prompt, for tasks that take them")
+    add("--same-shots", action="store_true", help="the same examples for every sample: they are computed once")
     add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
     add("--blind", action="store_true", help="replace every picture by a flat one: the control")
     add("--force", action="store_true", help="show pictures to a model not known to read them; blind control follows")
