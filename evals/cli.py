@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     listing = commands.add_parser("list", help="what there is, a line each")
-    listing.add_argument("what", nargs="?", choices=("models", "tasks", "runs"), help="only these")
+    listing.add_argument("what", nargs="?", choices=("models", "tasks", "claims", "runs"), help="only these")
     listing.set_defaults(call=_list)
     model = commands.add_parser("show-model", help="one model: what it is, and its size, counted without its weights")
     model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
@@ -92,6 +92,7 @@ def _add_run(commands: Any) -> None:
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_whole, metavar="N", help="token positions a batch may hold; default: by the device")
     add("--shots", type=_whole, metavar="K", help="examples in the prompt, for tasks that take them")
+    add("--same-shots", action="store_true", help="the same examples for every sample: they are computed once")
     add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
     add("--blind", action="store_true", help="replace every picture by a flat one: the control")
     add("--force", action="store_true", help="show pictures to a model not known to read them; blind control follows")
@@ -209,7 +210,10 @@ def _list(chosen: argparse.Namespace) -> int:
     if chosen.what == "models":
         _list_models()
         return DONE
-    tables = {"models": _models, "tasks": _tasks, "runs": _runs}
+    if chosen.what == "claims":
+        _list_claims()
+        return DONE
+    tables = {"models": _models, "tasks": _tasks, "claims": _documents, "runs": _runs}
     for what in [chosen.what] if chosen.what else tables:
         _write_rows(what, tables[what]())
     return DONE
@@ -230,6 +234,21 @@ def _list_models() -> None:
 
     _write(systems.blocks(list(VARIANTS)) + "\n")
     _write_rows("families", [(f"{family.prefix}:…", family.summary) for family in FAMILIES if family.prefix])
+
+
+def _list_claims() -> None:
+    """Every claim of the bundled documents."""
+    from reports import claim_files, claim_list
+
+    for path in claim_files.bundled():
+        document = claim_files.load(path)
+        _write_rows(f"{document.document.id}, {document.document.title}", list(claim_list.claims(document)))
+
+
+def _documents() -> list[tuple[str, ...]]:
+    from reports import claim_list
+
+    return claim_list.documents()
 
 
 def _models() -> list[tuple[str, ...]]:
