@@ -75,6 +75,8 @@ class Value(Model):
     """The upper end where a range is printed; `printed` is then its lower end."""
     times: Decimal = Field(default=Decimal(1), gt=0)
     """What the digits count: 1e8 for 亿, 1e9 for billions. The precision scales with it."""
+    exact: bool = False
+    """The printed digits are a count or a setting and not rounded: 8-bit integers, 64 experts."""
     unit: str | None = None
     """A unit of `reports/vocabulary.yaml`; percentages of a whole are `percent`, their differences `points`."""
     value: Words | None = None
@@ -128,6 +130,8 @@ class Reading(Value):
     """What the words then mean."""
     reads: Expression | None = None
     """The value as an expression over the claim's own id (`B-24 + 1`); without it, the claim's own digits."""
+    derive: Expression | None = None
+    """What it is then computed from, where it isn't the claim's own `derive`."""
     relation: Relation | None = None
     """What is measured under this reading, where it isn't what `measure` says."""
 
@@ -178,6 +182,8 @@ class Measure(Model):
     """What of the subject's and the baseline's metric the value is about."""
     baseline: str | None = None
     """The other subject, for every relation but `level`."""
+    system: str | None = None
+    """The registered model that is run, where it isn't the subject's (`r1-zero@5000`)."""
     split: str | None = None
     """The split that the document names; None: the task's default."""
     shots: int | None = Field(default=None, ge=0)
@@ -244,6 +250,8 @@ class Claim(Statement):
     """The ways to read ambiguous wording; without any, the claim is read as it stands."""
     checks: tuple[Check, ...] = ()
     """Arithmetic beyond `derive`: floors, consequences, with the ways out."""
+    escapes: tuple[Line, ...] = ()
+    """Ways out of a failed check that no arithmetic can close ("another device")."""
     resolutions: tuple[Resolution, ...] = ()
     """Whether test sets could show the difference."""
     attainable: tuple[Expression, ...] = ()
@@ -297,8 +305,8 @@ class Quantity(Model):
     - `equal`: words; disagree when they differ;
     - `set`: sets of words, with bounds; disagree when no set satisfies both;
     - `ordering`: orders of words; disagree when two words are in the opposite order;
-    - `attribution`: of whom the value is said; two documents disagree when they say the same value of different
-      subjects only."""
+    - `attribution`: of whom a value is said; for each word (or the same printed digits), two documents disagree when
+      none of the subjects of which one says it is among those of which the other does."""
     unit: str | None = None
     """The unit of its numbers; a claim's unit must be of the same dimension."""
 
