@@ -15,6 +15,7 @@ options and where the key comes from; `models.transport` what happens to a reque
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeVar, cast
@@ -58,7 +59,6 @@ WEIGHING: Mapping[str, Mapping[str, Json]] = {
 """The ways to ask a server for a prompt's own log-probabilities."""
 _NEW_LIMIT = "max_completion_tokens"
 """What OpenAI's reasoning models want instead of `max_tokens`."""
-_PROBES = 3
 _CHOICE_TOKENS = 16
 _THOUGHT_TOKENS = 4096
 """Tokens in which a model that thinks first must come to its choice."""
@@ -246,6 +246,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
     traits = _find_out(server, model, listed)
     facts = {
         "family": "endpoint",
+        "checkpoint": f"{settings.server}#{model}",
         "server": settings.server,
         "served_model": model,
         "answers_as": traits.served,
@@ -269,7 +270,8 @@ def _find_out(server: Server, model: str, listed: Sequence[str]) -> Traits:
     """Ask the least that shows what a server can do. Raises `InputError` where it can do nothing for the model."""
     question = Generate("probe", ("Say yes.",), 1)
     limit = "max_tokens"
-    said = _try(server, "chat/completions", chat_body(question, model=model, max_tokens=1, stop=False), read_chat)
+    body = chat_body(question, model=model, max_tokens=1, stop=False)
+    said = _try(server, "chat/completions", body, read_chat)
     if isinstance(said, RejectedError) and _NEW_LIMIT in str(said):
         limit = _NEW_LIMIT
         body = chat_body(question, model=model, max_tokens=1, stop=False, limit=limit)
@@ -280,24 +282,29 @@ def _find_out(server: Server, model: str, listed: Sequence[str]) -> Traits:
     continued = _try(server, "completions", body, read_completion)
     if isinstance(continued, Reply):
         return Traits("completions", _weighing(server, model), False, continued.served)
-    vector = _try(server, "embeddings", _embedding_body(model, ("yes",)), read_embedding)
-    if isinstance(vector, list):
+    if isinstance(_try(server, "embeddings", _embedding_body(model, ("yes",)), read_embedding), list):
         return Traits(None, None, False, None)
-    others = f"; it lists {', '.join(listed[:8])}" if listed and model not in listed else ""
+    if model in listed:  # it has the model and stumbles over the question: the samples may go better
+        return Traits("chat", None, False, None)
+    others = f"; it lists {', '.join(listed[:8])}" if listed else ""
     raise InputError(f"{server.address} does not answer for model {model!r}: {said}{others}")
 
 
 def _try(server: Server, path: str, body: Mapping[str, Json], read: Callable[[Any], T]) -> T | SampleError:
-    """Ask, and give a refusal back; what is refused for good is asked twice more, lest one stumble decides a run."""
-    for _ in range(_PROBES - 1):
-        try:
-            return cast("T", server.ask(path, body, lambda answer: (read(answer), 1)).value)
-        except RejectedError:
-            continue
-        except SampleError as error:
-            return error
+    """Ask, and give a refusal back; what is refused for good is asked once more, lest one stumble decides a run.
+
+    What was answered once is from then on what the server is expected to answer.
+    """
+
+    def ask() -> T:
+        return cast("T", server.ask(path, body, lambda answer: (read(answer), 1), trial=True).value)
+
     try:
-        return cast("T", server.ask(path, body, lambda answer: (read(answer), 1)).value)
+        with suppress(RejectedError):
+            answer = ask()
+            server.prove = ask
+            return answer
+        return ask()
     except SampleError as error:
         return error
 
@@ -306,14 +313,14 @@ def _weighing(server: Server, model: str) -> str | None:
     """Find the way in which a server gives a prompt's own log-probabilities; many ignore the question silently."""
     for way in WEIGHING:
         try:
-            _weigh(server, model, way, ["one two", "one two three"], retries=_PROBES - 1)
+            _weigh(server, model, way, ["one two", "one two three"], trial=True)
         except SampleError:
             continue
         return way
     return None
 
 
-def _weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, retries: int | None = None) -> Answered:
+def _weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, trial: bool = False) -> Answered:
     """Have prompts weighed token by token; the answer is (the prompts' `Weighed`, `Usage`)."""
     body = {"model": model, "prompt": list(prompts), "max_tokens": 1, "temperature": 0.0, **WEIGHING[way]}
 
@@ -321,7 +328,7 @@ def _weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, retr
         found = read_weighed(answer, prompts)
         return (found, read_usage(answer)), sum(map(len, found))
 
-    return server.ask("completions", body, read, retries=retries)
+    return server.ask("completions", body, read, trial=trial)
 
 
 def _embedding_body(model: str, parts: Sequence[Part]) -> dict[str, Json]:

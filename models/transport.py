@@ -6,8 +6,9 @@
     400, 404, 413, 422, …               this request is refused for good: the sample fails and says why
     401, 402, 403                       the key, the money or the permission is wrong: the run stops, nothing is lost
 
-A run also stops when the server is gone (it does not answer its list of models either), when it has answered none of
-many requests in a row, and at the deadline. The key comes from the environment and is cut out of all that comes back.
+A run also stops when the server is gone (it does not even answer what it answered before the run), when it has answered
+none of many requests in a row, and at the deadline. The key comes from the environment and is cut out of all that
+comes back.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import random
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -33,7 +35,8 @@ STREAK = 32
 """Requests in a row without any answer after which the run stops."""
 _LONGEST_WAIT = 600.0
 """A server that asks for more seconds of patience is asked again after these."""
-_LISTING_TRIES = 3
+_TRIALS = 3
+"""Tries after the first, at least, of what decides over a whole run."""
 _BUSY = frozenset({408, 425, 429, 503, 529})
 _STOPPING = {401: "refuses the key", 402: "wants money", 403: "denies access"}
 _MASKED_KEY = re.compile(r"\bsk-[\w*-]+|[^\s'\"]*\*{3,}[^\s'\"]*")
@@ -91,12 +94,15 @@ class Server:
         self._client = httpx2.Client(
             headers=headers, limits=limits, params=settings.query or None, trust_env=not settings.loopback
         )
+        weakref.finalize(self, self._client.close)  # its connections end with it
         self._gate = Gate(settings.concurrency)
         self._end = time.monotonic() + settings.deadline
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._reason: EvalsError | None = None
         self._streak = 0
+        self.prove: Callable[[], object] = self.listing
+        """Asks what the server answered before the run; raises `SampleError` or `InputError` when it no longer does."""
         self._alive_until = 0.0
 
     @property
@@ -105,7 +111,7 @@ class Server:
         return self._settings.server
 
     def ask(
-        self, path: str, body: Mapping[str, Json], read: Callable[[Any], tuple[T, int]], *, retries: int | None = None
+        self, path: str, body: Mapping[str, Json], read: Callable[[Any], tuple[T, int]], *, trial: bool = False
     ) -> Answered:
         """Send a request until it is answered.
 
@@ -113,23 +119,26 @@ class Server:
             path: under the base address, without a slash before it.
             body: what is posted.
             read: makes of the answer a value and its number of new tokens, or raises `MalformedError`.
-            retries: tries after the first, or None for as many as the user allows.
+            trial: it is no sample's: it finds out something of the server, and that it fails is an answer too.
 
         Raises:
             SampleError: this request is refused or has failed too often; the next may go well.
             EvalsError: the run cannot go on; every later request raises the same.
         """
         content = orjson.dumps(body)
-        most = self._settings.retries if retries is None else retries
+        most = max(_TRIALS, self._settings.retries) if trial else self._settings.retries
         tries = busy = 0
         while True:
-            outcome = self._try(path, content, read)
+            outcome = self._try(path, content, read, trial)
             if not isinstance(outcome, _Failed):
                 self._streak = 0
                 return Answered(outcome[0], tries + busy)
             tries, busy = tries + (not outcome.busy), busy + outcome.busy
             if tries > most or busy > 4 * most:
-                self._give_up(f"{outcome.reason} ({tries + busy} tries)")
+                reason = f"{outcome.reason} ({tries + busy} tries)"
+                if not trial:
+                    self._blame(reason)
+                raise SampleError(reason)
             backoff = min(30.0, self._settings.backoff * 2.0 ** (tries + busy - 1))
             self._sleep(max(outcome.wait, backoff * random.uniform(0.5, 1.0)))
 
@@ -154,7 +163,9 @@ class Server:
         except orjson.JSONDecodeError:
             return None
 
-    def _try(self, path: str, content: bytes, read: Callable[[Any], tuple[T, int]]) -> tuple[T, int] | _Failed:
+    def _try(
+        self, path: str, content: bytes, read: Callable[[Any], tuple[T, int]], trial: bool
+    ) -> tuple[T, int] | _Failed:
         """Send a request once."""
         import httpx2
 
@@ -178,22 +189,17 @@ class Server:
                 return value, tokens
             if status in _BUSY:
                 place.pushed_back()
-        return self._failure(status, headers, data)
+        return self._failure(status, headers, data, trial)
 
-    def _failure(self, status: int, headers: Mapping[str, str], data: bytes) -> _Failed:
+    def _failure(self, status: int, headers: Mapping[str, str], data: bytes, trial: bool) -> _Failed:
         """Make of a status what it means. Raises where another try would change nothing."""
         if status in _STOPPING:
             self.stop(InputError(f"{self._refusal(status, data)}; {_KEPT}"))
         message = self._message(data)
         if status in _BUSY or status >= 500:
             return _Failed(f"the server answers {status}: {message}", status in _BUSY, _patience(headers))
-        with self._lock:
-            self._streak += 1
-            streak = self._streak
-        if streak >= STREAK:
-            self.stop(
-                InputError(f"{self._settings.server} refused {streak} requests in a row with {status}: {message}")
-            )
+        if not trial:
+            self._count(f"the server answers {status}: {message}")
         raise RejectedError(status, message)
 
     def _exchange(
@@ -217,34 +223,30 @@ class Server:
                     raise httpx2.DecodingError(f"the answer has more than {MAX_BYTES >> 20} MiB")
             return response.status_code, response.headers, self._without_key(b"".join(parts))
 
-    def _give_up(self, reason: str) -> NoReturn:
-        """Fail the sample; stop the run where it was not the sample's fault."""
+    def _blame(self, reason: str) -> None:
+        """Stop the run where a failure was not its sample's: the server does not do what it did before the run."""
+        with self._lock:
+            if time.monotonic() >= self._alive_until:
+                try:
+                    self.prove()
+                except (SampleError, InputError) as error:
+                    gone = f"{self._settings.server} is gone: {reason}; nor does it answer what it did before: {error}"
+                    self.stop(InputError(f"{gone}; {_KEPT}"))
+                self._alive_until = time.monotonic() + 5
+        self._count(reason)
+
+    def _count(self, reason: str) -> None:
+        """Stop the run where nothing but failures comes."""
         with self._lock:
             self._streak += 1
             streak = self._streak
         if streak >= STREAK:
-            self.stop(
-                InputError(f"{self._settings.server} answered none of {streak} requests in a row: {reason}; {_KEPT}")
-            )
-        if not self._alive():
-            self.stop(InputError(f"{self._settings.server} is gone: {reason}; {_KEPT}"))
-        raise SampleError(reason)
-
-    def _alive(self) -> bool:
-        """Whether the server answers anything at all, at most asked every few seconds."""
-        with self._lock:
-            if time.monotonic() < self._alive_until:
-                return True
-            try:
-                self.listing()
-            except InputError:
-                return False
-            self._alive_until = time.monotonic() + 5
-            return True
+            name = self._settings.server
+            self.stop(InputError(f"{name} answered none of {streak} requests in a row, at last: {reason}; {_KEPT}"))
 
     def listing(self) -> Json:
         """Ask for its list of models, more than once where it stumbles. Raises `InputError` as `get` does."""
-        for attempt in range(_LISTING_TRIES - 1):
+        for attempt in range(_TRIALS):
             try:
                 return self.get("models")
             except InputError:
