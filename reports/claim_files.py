@@ -111,6 +111,8 @@ def _facts(path: Path) -> Record:
             source.known((*at, "quantity"), "quantity", fact.quantity, vocabulary.quantities)
         if fact.unit:
             source.known((*at, "unit"), "unit", fact.unit, vocabulary.units)
+        for reference in references(parse(fact.derive)) if fact.derive else ():
+            source.known((*at, "derive"), "fact", reference.id, {fact.id for fact in record.facts})
     return record
 
 

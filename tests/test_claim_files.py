@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from conftest import CHECKOUT
 
 from evals.errors import InputError
 from reports import claim_files
@@ -56,3 +57,29 @@ def test_a_document_is_read(load):
 def test_a_mistake_is_named_with_its_line(load):
     with pytest.raises(InputError, match=r"claims.yaml:6: B-59 no subject is named 'vll'; did you mean 'vl'"):
         load(DOCUMENT.replace("subject: vl\n", "subject: vll\n"))
+
+
+@pytest.mark.parametrize(("name", "count"), [("a", 65), ("b", 95)])
+def test_the_documents_claims_are_all_there(name, count):
+    document = claim_files.load(claim_files.FOLDER / f"{name}.yaml")
+    assert [claim.id for claim in document.claims] == [f"{name.upper()}-{n:02}" for n in range(1, count + 1)]
+    for claim in document.claims:
+        assert claim.quote, claim.id
+        tested = claim.measure or claim.checks or claim.derive or claim.record or claim.untestable
+        by_record = any(
+            fact.quantity == said.quantity and {*fact.subject} & {*said.subject}
+            for said in claim.statements
+            for fact in claim_files.load_record().facts
+        )
+        assert tested or by_record or claim.underspecified, f"{claim.id}: nothing could test it"
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_quotes_are_the_documents_own_words(name):
+    path = CHECKOUT.parent / "shared" / "documents" / f"{name}.txt"
+    if not path.exists():
+        pytest.skip(f"no document at {path}")
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for claim in claim_files.load(claim_files.FOLDER / f"{name}.yaml").claims:
+        assert claim.quote in lines[claim.line - 1], f"{claim.id}: {claim.quote!r} is not in line {claim.line}"
