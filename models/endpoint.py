@@ -28,7 +28,6 @@ from evals.schema import (
     Embed,
     Family,
     Generate,
-    Image,
     Json,
     Part,
     Placement,
@@ -157,7 +156,7 @@ class Endpoint:
         return self._server.ask("chat/completions", asked, lambda body: read(read_chat, body))
 
     def _choose(self, request: Choose) -> Prediction:
-        if self._traits.weighing is None or any(isinstance(part, Image) for part in request.parts):
+        if self._traits.weighing is None or not all(isinstance(part, str) for part in request.parts):
             return self._choose_in_writing(request)
         context = _text(request.parts)
         prompts = [context, *(context + choice for choice in request.choices)]
@@ -333,7 +332,7 @@ def _weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, tria
 
 def _embedding_body(model: str, parts: Sequence[Part]) -> dict[str, Json]:
     asked: dict[str, Json] = {"model": model, "encoding_format": "float"}
-    if any(isinstance(part, Image) for part in parts):
+    if not all(isinstance(part, str) for part in parts):
         return asked | {"messages": [message(parts)]}
     return asked | {"input": _text(parts)}
 

