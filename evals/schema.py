@@ -182,6 +182,8 @@ class Options:
     """Draw from the smallest set of tokens with this much probability."""
     samples: int = 1
     """Outputs a problem, for tasks that take several."""
+    same_shots: bool = False
+    """The same examples for all samples, so that they are computed once, where a task would draw them for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +276,7 @@ class Task:
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     takes: frozenset[str] = frozenset()
-    """Which of the options `shots`, `temperature` and `samples` mean something to it; others are refused."""
+    """Which of `shots`, `same_shots`, `temperature` and `samples` mean something to it; others are refused."""
     per_sample: bool = True
     """Whether a sample's score needs that sample alone; retrieval needs them all."""
     methods: Mapping[str, str] = field(default_factory=dict)
