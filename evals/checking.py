@@ -21,7 +21,7 @@ def check(files: Sequence[Path | str] = (), *, paper: bool = False, out: Path | 
     """Give every claim of some documents its verdict.
 
     Args:
-        files: claims in the format of `reports/claims/README.md`; by default the bundled documents.
+        files: claims in the format of `reports/claims/README.md`; by default the two articles whose systems are registered.
         paper: run no model: arithmetic, other documents and the public record only.
         out: a folder for `claims.json`, `.md`, `.csv`, `.tex` and `.html`; by default nothing is written.
 
@@ -39,7 +39,7 @@ def check(files: Sequence[Path | str] = (), *, paper: bool = False, out: Path | 
 
     registry.discover()
     names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
-    paths = [Path(file).expanduser() for file in files] or claim_files.bundled()
+    paths = [Path(file).expanduser() for file in files] or claim_files.default()
     documents = [claim_files.load(path, subjects=names, tasks=tasks) for path in paths]
     _check_distinct([document.document.id for document in documents], paths)
     checked = verdicts.assess(documents, claim_files.load_record(), claim_files.load_vocabulary())

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check", help="claims to verdicts: arithmetic, other documents, the public record, runs"
     )
-    check.add_argument("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the bundled ones")
+    check.add_argument("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the two articles")
     check.add_argument("--paper", action="store_true", required=True, help="run no model")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
