@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from claim_mistakes import DOCUMENT, MISTAKES
+from commands import evals
 from conftest import CHECKOUT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,10 +43,11 @@ def test_a_mistake_is_named_with_its_line(load):
         load(DOCUMENT.replace("subject: vl\n", "subject: vll\n"))
 
 
-@pytest.mark.parametrize(("name", "count"), [("a", 65), ("b", 95)])
+@pytest.mark.parametrize(("name", "count"), [("a", 65), ("b", 95), ("gsm8k-verifiers", 7)])
 def test_the_documents_claims_are_all_there(name, count):
     document = claim_files.load(claim_files.FOLDER / f"{name}.yaml")
-    assert [claim.id for claim in document.claims] == [f"{name.upper()}-{n:02}" for n in range(1, count + 1)]
+    letter = name[0].upper()
+    assert [claim.id for claim in document.claims] == [f"{letter}-{n:02}" for n in range(1, count + 1)]
     for claim in document.claims:
         assert claim.quote, claim.id
         tested = claim.measure or claim.checks or claim.derive or claim.record or claim.untestable
@@ -159,3 +163,14 @@ def test_the_listings_run_as_the_record_says():
         with pytest.raises(RuntimeError, match="must match the size"):
             layer(torch.zeros(shape))
     assert layer(torch.zeros(512)).shape == (512,)
+
+
+def test_list_has_a_line_a_document_and_a_claim():
+    brief = evals("list")
+    assert brief.returncode == 0, brief.stderr
+    assert "  b                95 claims  2025-09-25  " in brief.stdout
+    whole = evals("list", "claims").stdout
+    assert len(re.findall(r"^  [ABG]-[0-9]{2}  ", whole, flags=re.MULTILINE)) == 65 + 95 + 7
+    assert re.search(
+        r"^  B-59  quality +vl +vqa accuracy, record +VL scores 78.3 % on VQA 2.0.$", whole, flags=re.MULTILINE
+    )

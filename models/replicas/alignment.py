@@ -126,25 +126,24 @@ def copies(tokens: torch.Tensor, solutions: torch.Tensor, words: Sense) -> torch
     looks = torch.zeros(*tokens.shape, tokens.shape[1], dtype=torch.bool)
     for row in (solutions >= 0).any(1).nonzero()[:, 0].tolist():
         ids, targets = tokens[row].tolist(), solutions[row].tolist()
-        known = list(numbers(ids, words))
+        numbers = list(_numbers(ids, words))
         for place, (token, target) in enumerate(zip(ids, targets, strict=True)):
             begins = target in words.digits and token not in words.digits
             if begins and words.equals not in ids[max(0, place - 1) : place + 1]:
-                written = number_at(targets, place, words)
-                for start, number in known:
+                written = _number(targets, place, words)
+                for start, number in numbers:
                     looks[row, place, start] = start < place and number == written
     return looks
 
 
-def numbers(ids: list[int], words: Sense) -> Iterable[tuple[int, tuple[int, ...]]]:
+def _numbers(ids: list[int], words: Sense) -> Iterable[tuple[int, tuple[int, ...]]]:
     """Give each number of a text with the place of its first digit."""
     for place, token in enumerate(ids):
         if token in words.digits and (place == 0 or ids[place - 1] not in words.digits):
-            yield place, number_at(ids, place, words)
+            yield place, _number(ids, place, words)
 
 
-def number_at(ids: list[int], place: int, words: Sense) -> tuple[int, ...]:
-    """Give the digits that stand from a place on."""
+def _number(ids: list[int], place: int, words: Sense) -> tuple[int, ...]:
     end = place
     while end < len(ids) and ids[end] in words.digits:
         end += 1
