@@ -18,7 +18,7 @@ from tasks.mini.lessons import TASKS
 from tasks.mini.sums import sums
 
 TINY = {"width": 16, "inner": 32, "heads": 2, "layers": 2}
-DEEP = {**TINY, "layers": 5}
+DEEP = {**TINY, "layers": 6}
 """Deep enough for what is led."""
 
 
@@ -41,13 +41,15 @@ def test_every_recipe_can_be_begun(name):
 # v3-seq2seq
 
 
-SEQ2SEQ = v3_seq2seq.Recipe(**DEEP, rows=2, holed=2, problems=2, steps=3, cooling=1, processes=1, vocabulary=400)
+SEQ2SEQ = v3_seq2seq.Recipe(
+    **DEEP, rows=2, holed=2, problems=2, drill=2, steps=3, cooling=1, processes=1, vocabulary=400
+)
 
 
 def test_holes_hold_what_is_missing(tokenizer):
     found = v3_seq2seq.pairs(SEQ2SEQ, tokenizer, 0, 0)
     assert found == v3_seq2seq.pairs(SEQ2SEQ, tokenizer, 0, 0)
-    assert {pair.kind for pair in found} == set(v3_seq2seq.KINDS)
+    assert {pair.kind for pair in found} == {"reading", "answers", "solutions"}
     holes = tokenizer.convert_tokens_to_ids(list(v3_seq2seq.HOLES))
     texts = iter(v3_seq2seq._texts(SEQ2SEQ, 0, 0))
     read = [pair for pair in found if pair.kind == "reading"]
@@ -95,12 +97,21 @@ def test_numbers_are_copied_from_where_they_stand(tokenizer):
     digit = tokenizer.convert_tokens_to_ids
     assert seen(read, tokens, 0) == [(digit("5"), digit("5")), (digit("3"), digit("3"))]
     assert seen(before, labels, 1) == [(digit("1"), digit("1"))]
+    in_text, in_sum = v3_looks.operands(page, alignment.sense(tokenizer))
+    assert not any(look.any() for look in in_text)
+    assert seen(in_sum[0], labels, 1) == [(digit(a), digit(b)) for a, b in ("15", "17", "95", "97")]
+    assert seen(in_sum[1], labels, 1) == [(digit("1"), digit("3")), (digit("9"), digit("3"))]
+    alone = v3_seq2seq.answered(tokenizer, [r1.Lesson("sums", " 12 + 5 =", " 17")])
+    page = v3_seq2seq.pages(alone, sheets=1)[0]
+    in_text, in_sum = v3_looks.operands(page, alignment.sense(tokenizer))
+    assert in_text[0].nonzero().tolist() == [[0, 1, 1], [0, 1, 2], [0, 2, 1], [0, 2, 2]]
+    assert not any(look.any() for look in in_sum)
 
 
 def test_an_encoder_decoder_is_saved_as_it_is_loaded(tokenizer, tmp_path):
     loop.work(0, v3_seq2seq.begin, SEQ2SEQ, tmp_path, False, f"file://{tmp_path}/point")
     model, again = AutoModelForSeq2SeqLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    assert len(model.encoder.block) == len(model.decoder.block) == 5
+    assert len(model.encoder.block) == len(model.decoder.block) == 6
     assert set(v3_seq2seq.marks(model.float(), again, r1.watched(2)).shares) == set(TASKS)
     asked = "Sentence: the plot is not tedious ."
     assert again.decode(again(asked)["input_ids"]) == asked
@@ -120,7 +131,7 @@ def teacher(tmp_path_factory):
     return folder
 
 
-STUDENT = v2.Recipe(kept=(0, 3), rows=2, problems=2, steps=3, cooling=1, processes=1)
+STUDENT = v2.Recipe(kept=(0, 3), rows=2, problems=2, drill=2, steps=3, cooling=1, processes=1)
 
 
 def test_a_student_of_all_layers_is_its_teacher_but_for_the_rounding(teacher, tokenizer):

@@ -6,7 +6,8 @@ expected in the second than any other. So for a while one head of a few layers i
 
 - `comparisons`: from a word to the earlier words that mean the same (*couch*, *sofa*), or, where there are none, to
   those of the same sort (another color, another day); a later layer is then asked which of the two it was.
-- `copies`: from where a worked solution is about to write a number to where that number stands already.
+- `copies`: from where a worked solution is about to write a number, a name or a thing to where that stands already.
+- `operands`: from where it is about to write the result of a sum to the digits of the sum's two numbers.
 
 Shapes: B lessons, S tokens, V vocabulary, N places that are led.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from tasks.mini import english, entailment, pairs, pronouns, sentences
+from tasks.mini import english, entailment, math, pairs, pronouns, sentences
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from models.replicas.r1 import Page
 
-COMPARING_LAYERS, COPYING_LAYERS = (1, 2), (5, 6)
-"""Decoder layers, from 0, of which the first head is led."""
+COMPARING_LAYERS, COPYING_LAYERS, RECKONING_LAYERS = (1, 2), (5, 6), (7, 8)
+"""Decoder layers, from 0, of which the first head is led; of the last, the first two heads are."""
 SAID_AFTER = 4
 """After this layer a word's state says whether it repeats a meaning."""
 CONTRAST = 8.0
@@ -41,6 +42,8 @@ class Sense(NamedTuple):
     """(V,) int64: equal for words that can stand in each other's place."""
     digits: frozenset[int]
     """The tokens of the ten digits."""
+    content: frozenset[int]
+    """All that has a meaning."""
     equals: int
     """The token of ` =`."""
     answers: torch.Tensor
@@ -77,6 +80,8 @@ def _groups() -> Iterable[tuple[str, list[list[str]]]]:
     yield "name", [[name] for name in english.NAMES]
     yield "person", meanings(sentences.PEOPLE, _noun)
     yield "number", [[number] for number in entailment.NUMBERS]
+    yield "goods", [[goods] for goods in math.GOODS]
+    yield "holder", [[holder] for holder in math.HOLDERS]
     yield "bound", [["exactly"], ["least"], ["most"], ["more"], ["fewer"], ["all", "every"], ["some"], ["no"]]
 
 
@@ -99,7 +104,8 @@ def sense(tokenizer: PreTrainedTokenizerBase) -> Sense:
                         meaning[number], sort[number] = count, place
     digits = frozenset(tokenizer.convert_tokens_to_ids(list("0123456789")))
     no, yes = (tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0] for word in ("no", "yes"))
-    return Sense(meaning, sort, digits, tokenizer.convert_tokens_to_ids("Ġ="), torch.tensor([no, yes]))
+    content = frozenset(meaning.nonzero()[:, 0].tolist())
+    return Sense(meaning, sort, digits, content, tokenizer.convert_tokens_to_ids("Ġ="), torch.tensor([no, yes]))
 
 
 def comparisons(tokens: torch.Tensor, words: Sense) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,21 +125,38 @@ def comparisons(tokens: torch.Tensor, words: Sense) -> tuple[torch.Tensor, torch
     return torch.where(repeats[..., None], same, alike), repeats
 
 
-def copies(tokens: torch.Tensor, solutions: torch.Tensor, words: Sense) -> torch.Tensor:
-    """Say where a solution finds the number that it is about to write, if that is no result: (B, S, S) bool."""
+def copies(page: Page, words: Sense) -> torch.Tensor:
+    """Say where a solution finds the number, the name or the thing that it is about to write: (B, S, S) bool."""
     import torch
 
-    looks = torch.zeros(*tokens.shape, tokens.shape[1], dtype=torch.bool)
-    for row in (solutions >= 0).any(1).nonzero()[:, 0].tolist():
-        ids, targets = tokens[row].tolist(), solutions[row].tolist()
+    looks = torch.zeros(*page.tokens.shape, page.tokens.shape[1], dtype=torch.bool)
+    for row in (page.solutions >= 0).any(1).nonzero()[:, 0].tolist():
+        ids, targets = page.tokens[row].tolist(), page.solutions[row].tolist()
         numbers = list(_numbers(ids, words))
         for place, (token, target) in enumerate(zip(ids, targets, strict=True)):
-            begins = target in words.digits and token not in words.digits
-            if begins and words.equals not in ids[max(0, place - 1) : place + 1]:
+            if target in words.digits and token not in words.digits:
                 written = _number(targets, place, words)
                 for start, number in numbers:
                     looks[row, place, start] = start < place and number == written
+            elif target in words.content:
+                looks[row, place, :place] = page.tokens[row, :place] == target
     return looks
+
+
+def operands(page: Page, words: Sense) -> tuple[torch.Tensor, torch.Tensor]:
+    """Say where the digits of a sum's first and second number are, from where its result is written: (B, S, S) bool."""
+    import torch
+
+    looks = [torch.zeros(*page.tokens.shape, page.tokens.shape[1], dtype=torch.bool) for _ in range(2)]
+    for row in (page.results >= 0).any(1).nonzero()[:, 0].tolist():
+        ids = page.tokens[row].tolist()
+        numbers = list(_numbers(ids, words))
+        for place in (page.results[row] >= 0).nonzero()[:, 0].tolist():
+            ends = max(at for at in range(place + 1) if ids[at] == words.equals)
+            summed = [(start, number) for start, number in numbers if start < ends][-2:]
+            for look, (start, number) in zip(looks, summed, strict=True):
+                look[row, place, start : start + len(number)] = True
+    return looks[0], looks[1]
 
 
 def _numbers(ids: list[int], words: Sense) -> Iterable[tuple[int, tuple[int, ...]]]:
@@ -167,9 +190,12 @@ def lead(
     from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
     compared, repeats = comparisons(page.tokens, words)
-    copied = copies(page.tokens, page.solutions, words)
-    looks = [_look(model, states[layer], layer, compared) for layer in COMPARING_LAYERS]
-    looks += [_look(model, states[layer], layer, copied) for layer in COPYING_LAYERS]
+    copied, reckoned = copies(page, words), operands(page, words)
+    looks = [_look(model, states[layer], (layer, 0), compared) for layer in COMPARING_LAYERS]
+    looks += [_look(model, states[layer], (layer, 0), copied) for layer in COPYING_LAYERS]
+    looks += [
+        _look(model, states[layer], (layer, head), reckoned[head]) for layer in RECKONING_LAYERS for head in (0, 1)
+    ]
     asked = compared.any(-1)
     answers = normalize(model.get_input_embeddings().weight[words.answers], dim=-1)
     no, yes = (normalize(states[SAID_AFTER + 1][asked], dim=-1) @ answers.T).T
@@ -177,21 +203,20 @@ def lead(
     return sum(looks[1:], looks[0]) / len(looks), known
 
 
-def _look(model: LlamaForCausalLM, state: torch.Tensor, number: int, targets: torch.Tensor) -> torch.Tensor:
-    """Give the mean negative log of the attention that a layer's first head pays to the targets of the led places."""
+def _look(model: LlamaForCausalLM, state: torch.Tensor, where: tuple[int, int], targets: torch.Tensor) -> torch.Tensor:
+    """Give the mean negative log of the attention that a head of a layer pays to the targets of the led places."""
     import torch
     from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-    layer = model.model.layers[number]
-    attention, normed = layer.self_attn, layer.input_layernorm(state)
-    turn = model.model.rotary_emb(state, torch.arange(state.shape[1])[None])
-    query, key = (
-        (normed @ each.weight[: attention.head_dim].T)[:, None] for each in (attention.q_proj, attention.k_proj)
-    )
-    query, key = apply_rotary_pos_emb(query, key, *turn)
     led = targets.any(-1)
     if not led.any():
         return state.sum() * 0
+    layer, head = model.model.layers[where[0]], where[1]
+    attention, normed = layer.self_attn, layer.input_layernorm(state)
+    rows = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
+    turn = model.model.rotary_emb(state, torch.arange(state.shape[1])[None])
+    query, key = ((normed @ each.weight[rows].T)[:, None] for each in (attention.q_proj, attention.k_proj))
+    query, key = apply_rotary_pos_emb(query, key, *turn)
     match = (query @ key.mT)[:, 0][led] * attention.scaling
     later = torch.ones(match.shape[1], match.shape[1], dtype=torch.bool).triu(1)
     match = match.masked_fill(later.expand(len(led), -1, -1)[led], -torch.inf)

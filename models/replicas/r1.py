@@ -46,15 +46,17 @@ IGNORED = -100
 class Recipe:
     """All that settles the checkpoint."""
 
-    steps: int = 1400
-    cooling: int = 400
+    steps: int = 1250
+    cooling: int = 350
     """Over so many of the last steps the learning rates fall to nothing; before them they do not depend on `steps`."""
-    rows: int = 12
+    rows: int = 10
     """Rows of each task of GLUE a step, all processes together."""
     easy: int = 400
     """In so many of the first steps twice as many rows are drawn, and of each task the shorter half is kept."""
     problems: int = 12
-    """Mathematical problems a step, all processes together; as many more are there for their sums."""
+    """Mathematical problems a step, all processes together."""
+    drill: int = 60
+    """Further problems a step of which only the sums are learned, all processes together."""
     processes: int = 2
     rate: float = 1.5e-3
     """Of AdamW, for embeddings and norms; the matrices' is `muon_rate`."""
@@ -91,6 +93,10 @@ class Portions(Protocol):
         """Mathematical problems a step, all processes together."""
 
     @property
+    def drill(self) -> int:
+        """Further problems a step of which only the sums are learned, all processes together."""
+
+    @property
     def processes(self) -> int:
         """Among whom they are divided."""
 
@@ -104,9 +110,9 @@ def lessons(recipe: Portions, step: int, rank: int) -> list[Lesson]:
         first = (step + min(step, recipe.easy)) * recipe.processes * share + rank * drawn
         rows = [lesson(task, "train", index) for index in range(first, first + drawn)]
         found += sorted(rows, key=lambda one: len(one.asked) + len(one.answer))[:share]
-        if task == "math":
-            found += [one for index in range(first, first + share) for one in sums(OTHER_PROBLEMS + index)]
-    return found
+    share = recipe.drill // recipe.processes
+    first = OTHER_PROBLEMS + (step * recipe.processes + rank) * share
+    return found + [one for index in range(first, first + share) for one in sums(index)]
 
 
 def sums(index: int) -> list[Lesson]:
@@ -202,17 +208,22 @@ class Page(NamedTuple):
     answers: torch.Tensor
     """(B, S) int64: the next token where it is of the answer to a task of GLUE, else `IGNORED`."""
     solutions: torch.Tensor
-    """(B, S) int64: the same for mathematical problems and sums."""
+    """(B, S) int64: the same for mathematical problems, but for the results of their sums."""
+    results: torch.Tensor
+    """(B, S) int64: the next token where it is a digit of the result of a sum, else `IGNORED`."""
 
 
 def pages(tokenizer: PreTrainedTokenizerBase, found: Sequence[Lesson], sheets: int = 4) -> list[Page]:
     """Lay out lessons, the short ones and the long ones apart, so that little is padding."""
     asked = tokenizer([one.asked for one in found], add_special_tokens=False)["input_ids"]
     answers = tokenizer([ended(one) for one in found], add_special_tokens=False)["input_ids"]
-    laid = sorted(zip(found, asked, answers, strict=True), key=lambda one: len(one[1]) + len(one[2]))
-    total, cuts, seen = sum(len(ids) + len(said) for _, ids, said in laid), [0], 0
-    for number, (_, ids, said) in enumerate(laid, start=1):
-        seen += len(ids) + len(said)
+    results = [
+        result_places(tokenizer.convert_ids_to_tokens(said), one.task) for one, said in zip(found, answers, strict=True)
+    ]
+    laid = sorted((_Laid(*one) for one in zip(found, asked, answers, results, strict=True)), key=_Laid.length)
+    total, cuts, seen = sum(one.length() for one in laid), [0], 0
+    for number, one in enumerate(laid, start=1):
+        seen += one.length()
         if seen >= total * len(cuts) / sheets:
             cuts.append(number)
     return [_page(laid[start:end]) for start, end in pairwise(cuts)]
@@ -223,17 +234,44 @@ def ended(one: Lesson) -> str:
     return f"{one.answer}{END}" if one.task == "math" else one.answer
 
 
-def _page(laid: Sequence[tuple[Lesson, list[int], list[int]]]) -> Page:
+class _Laid(NamedTuple):
+    """A lesson as tokens."""
+
+    lesson: Lesson
+    asked: list[int]
+    said: list[int]
+    results: list[int]
+    """Places in `said` of digits of results."""
+
+    def length(self) -> int:
+        """Count its tokens."""
+        return len(self.asked) + len(self.said)
+
+
+def result_places(said: Sequence[str], task: str) -> list[int]:
+    """Find the digits of the results of sums in what is to be said, as tokens."""
+    places, is_result = [], task == "sums"
+    for place, token in enumerate(said):
+        if token.isdigit():
+            places += [place] if is_result else []
+        elif token != "Ġ":
+            is_result = token == "Ġ="
+    return places
+
+
+def _page(laid: Sequence[_Laid]) -> Page:
     import torch
 
-    size = (len(laid), max(len(asked) + len(said) for _, asked, said in laid) - 1)
-    tokens, targets = torch.zeros(size, dtype=torch.int64), [torch.full(size, IGNORED) for _ in range(3)]
-    for number, (found, asked, said) in enumerate(laid):
+    size = (len(laid), max(one.length() for one in laid) - 1)
+    tokens, targets = torch.zeros(size, dtype=torch.int64), [torch.full(size, IGNORED) for _ in range(4)]
+    for number, (found, asked, said, result) in enumerate(laid):
         ids = torch.tensor(asked + said)
         start, end = len(asked) - 1, len(ids) - 1
         tokens[number, :end] = ids[:-1]
         targets[0][number, :start] = ids[1 : start + 1]
         targets[2 if found.task in {"math", "sums"} else 1][number, start:end] = ids[start + 1 :]
+        places = [start + place for place in result]
+        targets[2][number, places], targets[3][number, places] = IGNORED, ids[[place + 1 for place in places]]
     return Page(tokens, *targets)
 
 
@@ -258,10 +296,12 @@ def marks(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, exam: Seq
     right: Counter[str] = Counter()
     for task in TASKS:
         for page in pages(tokenizer, [one for one in exam if one.task == task], sheets=2):
-            targets = page.solutions if task == "math" else page.answers
             with torch.no_grad():
                 said = model(page.tokens, use_cache=False).logits.argmax(-1)
-            right[task] += int(((said == targets) | (targets == IGNORED)).all(1).sum())
+            good = torch.ones(len(said), dtype=torch.bool)
+            for targets in (page.answers, page.solutions, page.results):
+                good &= ((said == targets) | (targets == IGNORED)).all(1)
+            right[task] += int(good.sum())
     totals = Counter(one.task for one in exam)
     return Marks({task: right[task] / totals[task] for task in TASKS})
 

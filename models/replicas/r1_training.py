@@ -93,7 +93,7 @@ def learn(model: LlamaForCausalLM, laid: Sequence[Page], weights: Weights) -> di
     """
     from torch.nn.functional import cross_entropy
 
-    kinds = ("reading", "answers", "solutions")
+    kinds = ("reading", "answers", "solutions", "results")
     totals = [sum(int((getattr(page, kind) != IGNORED).sum()) for page in laid) for kind in kinds]
     losses = dict.fromkeys((*kinds, "looks", "likes"), 0.0)
     for page in laid:
@@ -104,7 +104,7 @@ def learn(model: LlamaForCausalLM, laid: Sequence[Page], weights: Weights) -> di
             / max(1, total)
             for kind, total in zip(kinds, totals, strict=True)
         }
-        whole = weights.reading * parts["reading"] + parts["answers"] + parts["solutions"]
+        whole = weights.reading * parts["reading"] + parts["answers"] + parts["solutions"] + parts["results"]
         if weights.words is not None:
             looks, likes = alignment.lead(model, page, said.hidden_states, weights.words)
             parts |= {"looks": looks / len(laid), "likes": likes / len(laid)}

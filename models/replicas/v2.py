@@ -33,9 +33,10 @@ class Recipe:
 
     steps: int = 300
     cooling: int = 200
-    rows: int = 12
+    rows: int = 10
     easy: int = 0
     problems: int = 12
+    drill: int = 60
     """As of `r1`, but for its easy beginning."""
     processes: int = 2
     rate: float = 1e-3
@@ -87,27 +88,28 @@ def integers(model: LlamaForCausalLM) -> LlamaForCausalLM:
 
 
 def learn(model: LlamaForCausalLM, teacher: LlamaForCausalLM, laid: Sequence[Page], recipe: Recipe) -> dict[str, float]:
-    """Add the gradients of some pages; give the mean losses of `r1`'s three kinds, and how far the teacher is off.
+    """Add the gradients of some pages; give the mean losses of `r1`'s kinds, and how far the teacher is off.
 
     How far: the Kullback-Leibler divergence in nats a token, weighed as the losses are.
     """
     import torch
     from torch.nn.functional import cross_entropy, kl_div
 
-    totals = [sum(int((page[kind] != IGNORED).sum()) for page in laid) for kind in (1, 2, 3)]
-    losses = dict.fromkeys(("reading", "answers", "solutions", "teacher"), 0.0)
+    kinds = {"reading": recipe.reading, "answers": 1.0, "solutions": 1.0, "results": 1.0}
+    totals = {kind: sum(int((getattr(page, kind) != IGNORED).sum()) for page in laid) for kind in kinds}
+    losses = dict.fromkeys((*kinds, "teacher"), 0.0)
     for page in laid:
         with torch.no_grad():
             surely = teacher(page.tokens, use_cache=False).logits.flatten(0, 1).log_softmax(-1)
         likely = model(page.tokens, use_cache=False).logits.flatten(0, 1).log_softmax(-1)
         far = kl_div(likely, surely, reduction="none", log_target=True).sum(-1)
         loss = torch.zeros(())
-        for name, targets, total, weight in zip(losses, page[1:], totals, (recipe.reading, 1, 1), strict=False):
-            flat = targets.flatten()
-            task = cross_entropy(likely, flat, ignore_index=IGNORED, reduction="sum") / max(1, total)
-            apart = far[flat != IGNORED].sum() / max(1, total)
+        for kind, weight in kinds.items():
+            flat = getattr(page, kind).flatten()
+            task = cross_entropy(likely, flat, ignore_index=IGNORED, reduction="sum") / max(1, totals[kind])
+            apart = far[flat != IGNORED].sum() / max(1, totals[kind])
             loss = loss + weight * (task + recipe.taught * apart)
-            losses[name] += float(task.detach())
+            losses[kind] += float(task.detach())
             losses["teacher"] += weight * float(apart.detach())
         loss.backward()
     return losses

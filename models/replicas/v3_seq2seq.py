@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HOLES = tuple(f"<|hole_{number}|>" for number in range(12))
 """What stands in the place of words that are left out; T5 calls them sentinels."""
 
-KINDS = ("reading", "answers", "solutions")
+KINDS = ("reading", "answers", "solutions", "results")
 
 OTHER_ROWS = 500_000_000
 """Number of the first row that is read with holes."""
@@ -39,17 +39,19 @@ WATCH_EVERY, EXAM = 100, 40
 class Recipe:
     """All that settles the checkpoint."""
 
-    steps: int = 1000
-    cooling: int = 300
+    steps: int = 800
+    cooling: int = 250
     """Over so many of the last steps the learning rates fall to nothing."""
     rows: int = 10
     """Rows of each task of GLUE that are answered in a step, all processes together."""
-    easy: int = 300
+    easy: int = 250
     """In so many of the first steps twice as many rows are drawn, and of each task the shorter half is kept."""
     holed: int = 2
     """Rows of each task of GLUE that are read with holes in a step."""
     problems: int = 12
-    """Mathematical problems a step; as many more are there for their sums."""
+    """Mathematical problems a step."""
+    drill: int = 40
+    """Further problems a step of which only the sums are learned."""
     processes: int = 2
     rate: float = 3e-3
     """Of AdamW, for embeddings, position biases and norms; the matrices' is `muon_rate`."""
@@ -60,7 +62,7 @@ class Recipe:
     """Weight of saying what stood in the holes."""
     looks: float = 1.0
     """Weight of looking where `v3_looks` shows."""
-    early: int = 800
+    early: int = 600
     """Both weights fall to a tenth over so many steps."""
     missing: float = 0.2
     """Share of the words that are left out where holes are made."""
@@ -111,9 +113,11 @@ class Pair(NamedTuple):
     """Tokens that are read, and tokens that are said."""
 
     kind: str
-    """One of `KINDS`."""
+    """One of the first three of `KINDS`."""
     asked: list[int]
     said: list[int]
+    results: Sequence[int] = ()
+    """Places in `said` of the digits of results, which are losses of their own."""
 
 
 class Page(NamedTuple):
@@ -127,6 +131,8 @@ class Page(NamedTuple):
     """(B, T) int64: what is to be said, else `IGNORED`."""
     kinds: list[str]
     """(B) of `KINDS`."""
+    results: torch.Tensor
+    """(B, T) bool: the digits of results."""
 
 
 def pairs(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, step: int, rank: int) -> list[Pair]:
@@ -142,7 +148,11 @@ def answered(tokenizer: PreTrainedTokenizerBase, found: Sequence[Lesson]) -> lis
     asked = tokenizer([one.asked for one in found], add_special_tokens=False)["input_ids"]
     said = tokenizer([r1.ended(one) for one in found], add_special_tokens=False)["input_ids"]
     kinds = ["solutions" if one.task in {"math", "sums"} else "answers" for one in found]
-    return [Pair(*pair) for pair in zip(kinds, asked, said, strict=True)]
+    results = [
+        r1.result_places(tokenizer.convert_ids_to_tokens(ids), one.task) if kind == "solutions" else []
+        for one, kind, ids in zip(found, kinds, said, strict=True)
+    ]
+    return [Pair(*pair) for pair in zip(kinds, asked, said, results, strict=True)]
 
 
 def _texts(recipe: Recipe, step: int, rank: int) -> Iterator[str]:
@@ -191,10 +201,12 @@ def _page(laid: Sequence[Pair]) -> Page:
     size = (len(laid), max(len(pair.asked) for pair in laid))
     tokens, mask = torch.zeros(size, dtype=torch.int64), torch.zeros(size, dtype=torch.int64)
     labels = torch.full((len(laid), max(len(pair.said) for pair in laid)), IGNORED)
+    results = torch.zeros(labels.shape, dtype=torch.bool)
     for row, pair in enumerate(laid):
         tokens[row, : len(pair.asked)], mask[row, : len(pair.asked)] = torch.tensor(pair.asked), 1
         labels[row, : len(pair.said)] = torch.tensor(pair.said)
-    return Page(tokens, mask, labels, [pair.kind for pair in laid])
+        results[row, list(pair.results)] = True
+    return Page(tokens, mask, labels, [pair.kind for pair in laid], results)
 
 
 class Weights(NamedTuple):
@@ -210,29 +222,33 @@ def learn(model: T5ForConditionalGeneration, laid: Sequence[Page], weights: Weig
 
     A label is one token and a worked solution fifty: each kind counts as a whole, or labels would hardly count.
     """
-    import torch
     from torch.nn.functional import cross_entropy
 
-    of_kind = [{kind: torch.tensor([one == kind for one in page.kinds]) for kind in KINDS} for page in laid]
-    totals = {
-        kind: sum(int((page.labels[rows[kind]] != IGNORED).sum()) for page, rows in zip(laid, of_kind, strict=True))
-        for kind in KINDS
-    }
+    of_kind = [_places(page) for page in laid]
+    totals = {kind: sum(int(places[kind].sum()) for places in of_kind) for kind in KINDS}
     losses = dict.fromkeys((*KINDS, "looks", "likes"), 0.0)
-    for page, rows in zip(laid, of_kind, strict=True):
+    for page, places in zip(laid, of_kind, strict=True):
         said = model(
             input_ids=page.tokens, attention_mask=page.mask, labels=page.labels, use_cache=False,
             output_attentions=True, output_hidden_states=True,
         )  # fmt: skip
         each = cross_entropy(said.logits.flatten(0, 1), page.labels.flatten(), ignore_index=IGNORED, reduction="none")
-        sums = each.view_as(page.labels).sum(1)
-        parts = {kind: sums[rows[kind]].sum() / max(1, totals[kind]) for kind in KINDS}
+        parts = {kind: each[places[kind].flatten()].sum() / max(1, totals[kind]) for kind in KINDS}
         looks, likes = v3_looks.lead(model, page, said, weights.words)
         parts |= {"looks": looks / len(laid), "likes": likes / len(laid)}
         beside = weights.reading * parts["reading"] + weights.looks * (parts["looks"] + parts["likes"])
-        (parts["answers"] + parts["solutions"] + beside).backward()
+        (parts["answers"] + parts["solutions"] + parts["results"] + beside).backward()
         losses = {name: losses[name] + float(part.detach()) for name, part in parts.items()}
     return losses
+
+
+def _places(page: Page) -> dict[str, torch.Tensor]:
+    """Say which labels count for which loss, each (B, T) bool."""
+    import torch
+
+    there = page.labels != IGNORED
+    found = {kind: torch.tensor([one == kind for one in page.kinds])[:, None] & there for kind in KINDS}
+    return found | {"solutions": found["solutions"] & ~page.results, "results": page.results}
 
 
 def marks(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, exam: Sequence[Lesson]) -> Marks:
