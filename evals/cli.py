@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--paper", action="store_true", required=True, help="run no model")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
+    check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
     check.set_defaults(call=_check)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
@@ -169,7 +170,7 @@ def _check(chosen: argparse.Namespace) -> int:
     from evals import checking
 
     checked = checking.check(chosen.files, paper=chosen.paper, out=chosen.out)
-    _write(checking.summary(checked, chosen.out))
+    _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
     return FAILED if chosen.strict and checked.contradicted else DONE
 
 

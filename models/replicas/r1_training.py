@@ -41,7 +41,7 @@ class Course:
         self.steps, self.decay = recipe.steps, recipe.decay
         self.stops = range(WATCH_EVERY, recipe.steps, WATCH_EVERY)
         self._exam = watched(EXAM) if rank == 0 else []
-        self._words = alignment.sense(self.tokenizer)
+        self._words = alignment.sense(self.tokenizer) if recipe.looks else None
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
