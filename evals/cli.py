@@ -18,6 +18,7 @@ from evals.errors import EvalsError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("md", "csv", "tex", "html", "json")
+EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--paper", action="store_true", required=True, help="run no model")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
+    check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
     check.set_defaults(call=_check)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     score.set_defaults(call=_score)
     report = commands.add_parser("report", help="tables and pages of runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    report.add_argument("--format", choices=FORMATS, default="md")
+    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
     return parser
 
@@ -168,7 +170,7 @@ def _check(chosen: argparse.Namespace) -> int:
     from evals import checking
 
     checked = checking.check(chosen.files, paper=chosen.paper, out=chosen.out)
-    _write(checking.summary(checked, chosen.out))
+    _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
     return FAILED if chosen.strict and checked.contradicted else DONE
 
 
@@ -184,6 +186,11 @@ def _report(chosen: argparse.Namespace) -> int:
     from reports import page, tables
 
     runs = [records.load(run) for run in chosen.runs]
+    if chosen.format in EXPORTS:
+        from reports import exports
+
+        _write(exports.render(runs, chosen.format))
+        return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
 
