@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from models.int8 import LARGEST, Int8Linear, RoundedLinear, quantise, rounded
+from models._int8 import LARGEST, Int8Linear, RoundedLinear, quantise, rounded
 
 
 @pytest.fixture(scope="module")

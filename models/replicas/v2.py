@@ -6,7 +6,7 @@
 - While it learns, it computes with its weights as they will be rounded, and learns past the rounding as if there were
   none (quantisation-aware training with a straight-through estimator, Jacob et al., arXiv 1712.05877).
 
-Saved are the integers: `models.int8` says how.
+Saved are the integers: `models._int8` says how.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def build_model(recipe: Recipe, teacher: LlamaForCausalLM) -> LlamaForCausalLM:
     """Take some layers of the teacher, and let their weights be rounded whenever they are used."""
     from torch import nn
 
-    from models.int8 import RoundedLinear
+    from models._int8 import RoundedLinear
 
     model = copy.deepcopy(teacher).requires_grad_(True).train()
     model.model.layers = nn.ModuleList([model.model.layers[number] for number in recipe.kept])
@@ -77,7 +77,7 @@ def integers(model: LlamaForCausalLM) -> LlamaForCausalLM:
     """Give a copy of a model in training whose layers hold integers; embeddings and norms at half precision."""
     import torch
 
-    from models.int8 import quantise
+    from models._int8 import quantise
 
     copied = copy.deepcopy(model)
     quantise(copied)
@@ -160,7 +160,7 @@ def report(out: Path) -> list[str]:
     """Say what the teacher and a finished checkpoint reach on more of the watched stream."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    import models.int8  # noqa: F401  # so that the library knows what such a checkpoint is
+    import models._int8  # noqa: F401  # so that the library knows what such a checkpoint is
 
     tokenizer, exam = AutoTokenizer.from_pretrained(out), r1.watched(5 * EXAM)
     found = {name: AutoModelForCausalLM.from_pretrained(path, dtype="float32") for name, path in _folders(out)}
