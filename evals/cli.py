@@ -18,6 +18,7 @@ from evals.errors import EvalsError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("md", "csv", "tex", "html", "json")
+EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--data", metavar="DIR", help="a folder with a benchmark's official files")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
+    check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
     check.set_defaults(call=_check)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     score.set_defaults(call=_score)
     report = commands.add_parser("report", help="tables and pages of runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    report.add_argument("--format", choices=FORMATS, default="md")
+    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
     return parser
 
@@ -201,7 +203,7 @@ def _check(chosen: argparse.Namespace) -> int:
         chosen.files, paper=chosen.paper, scale=chosen.scale, systems=dict(chosen.system), data=chosen.data,
         out=chosen.out, progress=sys.stderr.isatty() or not os.environ.get("CI"), command=chosen.command,
     )  # fmt: skip
-    _write(checking.summary(checked, chosen.out))
+    _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
     return FAILED if chosen.strict and checked.contradicted else DONE
 
 
@@ -217,6 +219,11 @@ def _report(chosen: argparse.Namespace) -> int:
     from reports import page, tables
 
     runs = [records.load(run) for run in chosen.runs]
+    if chosen.format in EXPORTS:
+        from reports import exports
+
+        _write(exports.render(runs, chosen.format))
+        return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
 
