@@ -97,7 +97,7 @@ def run(
     everything = adapter.samples(options)
     chosen = job.chosen(everything)
     loaded = resolved.load(job.placement)
-    loaded.check(everything.ids, chosen.ids)
+    loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)

@@ -76,16 +76,23 @@ def answer(
     model: DeepseekVLForConditionalGeneration, words: torch.Tensor, packer: Packer, recipe: Recipe, step: int, rank: int
 ) -> dict[str, torch.Tensor]:
     """Give the losses of a step of the second stage; where to look counts less and less."""
-    import torch
-
-    batch = packer.pack(lesson(recipe, step, rank))
     for eyes in (model.model.vision_model, model.model.aligner):
         eyes.requires_grad_(step >= recipe.still * recipe.horizon)
+    looks = max(0.1, 1 - 2 * step / recipe.horizon)
+    return answer_losses(model, words, packer.pack(lesson(recipe, step, rank)), looks)
+
+
+def answer_losses(
+    model: DeepseekVLForConditionalGeneration, words: torch.Tensor, batch: Batch, looks: float
+) -> dict[str, torch.Tensor]:
+    """Give the losses of answering a batch; `looks` is what it counts where the model looks."""
+    from torch.nn.functional import cross_entropy
+
     reading = read(model, batch)
     return {
-        "answers": torch.nn.functional.cross_entropy(reading.logits, batch.labels[batch.labels != IGNORED]),
+        "answers": cross_entropy(reading.logits, batch.labels[batch.labels != IGNORED]),
         "words": 5 * word_loss(reading.patches, model.get_input_embeddings().weight[words], batch.words),
-        "looks": max(0.1, 1 - 2 * step / recipe.horizon) * look_loss(model, batch, reading),
+        "looks": looks * look_loss(model, batch, reading),
     }
 
 

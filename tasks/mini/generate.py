@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.mini.annotators import annotate
 from tasks.mini.drawing import draw
+from tasks.mini.retrieval import told
 from tasks.mini.vqa import Question, Sheet, split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 BUNDLED = Path(__file__).parent / "vqa"
+RETRIEVAL = Path(__file__).parent / "retrieval"
 SPLITS = ("validation", "test")
 
 Row = dict[str, Any]
@@ -89,6 +91,29 @@ def write(name: str) -> None:
     parquet.write_table(images, BUNDLED / f"{name}-images.parquet", compression="none")
 
 
+def captions(name: str) -> list[Row]:
+    """Give the rows of a split of mini retrieval."""
+    return [{"image_id": one.image_id, "captions": list(one.captions)} for one in told(name)]
+
+
+def write_captions(name: str) -> None:
+    """Write the file of a bundled split of mini retrieval; its images are those of mini VQA."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    RETRIEVAL.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([("image_id", pa.int64()), ("captions", pa.list_(pa.string()))])
+    parquet.write_table(pa.Table.from_pylist(captions(name), schema), RETRIEVAL / f"{name}.parquet", compression="zstd")
+
+
+def bundled_captions(name: str) -> list[Row]:
+    """Read the rows of a bundled split of mini retrieval."""
+    from pyarrow import parquet
+
+    read: list[Row] = parquet.read_table(RETRIEVAL / f"{name}.parquet").to_pylist()
+    return read
+
+
 def _png(image: Image) -> bytes:
     written = io.BytesIO()
     image.save(written, "PNG", optimize=True)
@@ -108,6 +133,8 @@ def differences(name: str) -> list[str]:
     if list(images) != [sheet.image_id for sheet in sheets]:
         found.append(f"{name}: the bundled images are others than the generated")
         return found
+    if bundled_captions(name) != captions(name):
+        found.append(f"{name}: the bundled captions are others than the generated")
     changed = (sheet.image_id for sheet in sheets if images[sheet.image_id].tobytes() != draw(sheet.scene).tobytes())
     return found + [f"{name}: image {image_id} differs" for image_id in changed]
 
@@ -170,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1 if found else 0
     for name in SPLITS:
         write(name)
-        print(f"wrote {BUNDLED / name}.parquet and {name}-images.parquet")
+        write_captions(name)
+        print(f"wrote {BUNDLED / name}.parquet and {name}-images.parquet, {RETRIEVAL / name}.parquet")
     return 0
 
 
