@@ -21,7 +21,7 @@ Protocols are named and frozen:
     coco-val2017-5k              the 5,000 pictures of val2017, which are others
     …-5x1000                     five galleries of 1,000 pictures one after the other, averaged
     …-all-captions               where a picture has more than five
-    mini                         200 drawn scenes in complementary pairs (`tasks.mini.retrieval`)
+    mini                         200 drawn scenes in complementary groups (`tasks.mini.retrieval`)
     custom                       anything else, such as those pictures of a split that are there
 """
 
@@ -43,7 +43,6 @@ from tasks.retrieval_scoring import carriers, score, summarise, text_ids
 
 SPLITS = ("validation", "test")
 BUNDLED = Path(__file__).parent / "mini" / "retrieval"
-PICTURES = Path(__file__).parent / "mini" / "vqa"
 FIRST = 5
 """Captions of a picture that count, where a protocol does not take all."""
 FOLD = 1000
@@ -59,18 +58,12 @@ PROTOCOLS = {
 """By collection and split: the protocol, and how many pictures it is of."""
 
 
-class BundledCaptions(msgspec.Struct, frozen=True, gc=False):
+class Bundled(msgspec.Struct, frozen=True, gc=False):
     """A picture of the bundled data and what is said of it."""
 
     image_id: int
-    captions: list[str]
-
-
-class BundledImage(msgspec.Struct, frozen=True, gc=False):
-    """A picture of the bundled data; the same file serves mini VQA."""
-
-    image_id: int
     image: bytes
+    captions: list[str]
 
 
 # Where the samples come from
@@ -98,11 +91,11 @@ def samples(options: Options) -> Samples:
 def _bundled(split: str) -> Samples:
     if split not in SPLITS:
         raise UnknownName("split of retrieval", split, SPLITS)
-    rows, images = BUNDLED / f"{split}.parquet", PICTURES / f"{split}-images.parquet"
-    pixels = {row.image_id: row.image for row in data.read_parquet(images, BundledImage)}
-    told = [Told(str(row.image_id), "", tuple(row.captions)) for row in data.read_parquet(rows, BundledCaptions)]
-    facts = {"source": "bundled", "split": split, "files": {path.name: data.digest(path) for path in (rows, images)}}
-    pictures = {one.id: Image(one.id, data=pixels[int(one.id)]) for one in told}
+    path = BUNDLED / f"{split}.parquet"
+    rows = data.read_parquet(path, Bundled)
+    told = [Told(str(row.image_id), "", tuple(row.captions)) for row in rows]
+    pictures = {str(row.image_id): Image(str(row.image_id), data=row.image) for row in rows}
+    facts = {"source": "bundled", "split": split, "files": {path.name: data.digest(path)}}
     return _samples(told, pictures, facts | _size("mini", told), folds=False)
 
 

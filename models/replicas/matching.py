@@ -3,7 +3,7 @@
 A picture and a caption are embedded as `models.vision_language` embeds them: the last hidden state at the end of a
 prompt that shows the one or the other and asks for it in one word. In a batch of pictures and captions, each picture is
 to be nearest to its own captions and each caption to its own picture (InfoNCE in both directions). Pictures come in
-complementary pairs, as in the benchmark: the hardest picture to tell apart is always in the batch.
+groups that are made of the same words, as in the benchmark: the hardest to tell apart are always in the batch.
 
 Shapes: B images, C captions an image, D width.
 """
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from models.replicas.packing import ASSISTANT, PATCHES, USER, pixels
 from models.vision_language import IN_ONE_WORD
-from tasks.mini.captions import captions
+from tasks.mini.retrieval import GROUP, group
 from tasks.mini.scenes import Scene
-from tasks.mini.vqa import HELD_OUT, PAIRS, Sheet, pair_of_scenes, sheets_of_pair
+from tasks.mini.vqa import HELD_OUT, PAIRS, Sheet, sheets_of_pair
 
 if TYPE_CHECKING:
     import torch
@@ -39,18 +39,19 @@ CHUNKS = 4
 """Parts that captions are read in, the short ones and the long ones apart, so that little is padding."""
 
 
-def matched(recipe: Recipe, step: int, rank: int) -> list[int]:
-    """Give the even image ids of the pairs that one process learns from in one step of the third stage."""
+def matched(recipe: Recipe, step: int, rank: int) -> range:
+    """Give the ids of the first image of each group that one process learns from in one step of the third stage."""
     share = recipe.matched // recipe.processes
     first = MATCHED + step * recipe.matched + rank * share
-    return list(range(first, first + share, 2))
+    return range(first, first + share, GROUP)
 
 
 def rehearsed(recipe: Recipe, step: int, rank: int) -> list[Sheet]:
-    """Give the images about which one process is also asked, with the questions."""
-    pairs = matched(recipe, step, rank)[: recipe.rehearsed // recipe.processes // 2]
-    allowed = PAIRS - HELD_OUT
-    return [sheet for i in pairs for sheet in sheets_of_pair(i, wanted=recipe.questions, allowed=allowed)]
+    """Give the images about which one process is asked in one step of the third stage, with the questions."""
+    share = recipe.rehearsed // recipe.processes
+    first = MATCHED + step * recipe.rehearsed + rank * share
+    images, allowed = range(first, first + share, 2), PAIRS - HELD_OUT
+    return [sheet for i in images for sheet in sheets_of_pair(i, wanted=recipe.questions, allowed=allowed)]
 
 
 def match(
@@ -61,15 +62,13 @@ def match(
     rank: int,
 ) -> torch.Tensor:
     """Give the loss of matching in a step of the third stage, in nats."""
-    pairs = [(i, pair_of_scenes(i, allowed=PAIRS - HELD_OUT)) for i in matched(recipe, step, rank)]
-    scenes = [(image_id + n, scene) for image_id, pair in pairs for n, scene in enumerate(pair)]
-    told = []
-    for image_id, scene in scenes:
-        rng = Random(f"matched {image_id}")
-        whole, *others = captions(scene, rng)
-        told += [whole, *rng.sample(others, CAPTIONS - 1)]
-    images = embed_images(model, tokenizer, [scene for _, scene in scenes])
-    return match_loss(images, embed_texts(model, tokenizer, told))
+    told = [one for image_id in matched(recipe, step, rank) for one in group(image_id, allowed=PAIRS - HELD_OUT)]
+    texts = []
+    for one in told:
+        whole, *others = one.captions
+        texts += [whole, *Random(f"matched {one.image_id}").sample(others, CAPTIONS - 1)]
+    images = embed_images(model, tokenizer, [one.scene for one in told])
+    return match_loss(images, embed_texts(model, tokenizer, texts))
 
 
 def match_loss(images_BD: torch.Tensor, texts_ND: torch.Tensor) -> torch.Tensor:
@@ -136,22 +135,24 @@ def _states(
 
 
 def found(
-    model: DeepseekVLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, pairs: int
+    model: DeepseekVLForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, images: int
 ) -> dict[str, float]:
     """Give the share of watched pictures of which a caption is among the first five, and the other way about."""
     import torch
     from torch.nn.functional import normalize
 
-    images = range(WATCHED, WATCHED + 2 * pairs, 2)
-    scenes = [scene for image_id in images for scene in pair_of_scenes(image_id, allowed=PAIRS)]
-    told = [text for n, scene in enumerate(scenes) for text in captions(scene, Random(f"watched {n}"))]
-    owner = torch.arange(len(scenes)).repeat_interleave(5)
+    firsts = range(WATCHED, WATCHED + images, GROUP)
+    told = [one for image_id in firsts for one in group(image_id, allowed=PAIRS)]
+    owner = torch.tensor([n for n, one in enumerate(told) for _ in one.captions])
+    scenes = [one.scene for one in told]
     with torch.no_grad():
         seen = torch.cat([embed_images(model, tokenizer, scenes[at : at + 50]) for at in range(0, len(scenes), 50)])
-        likeness = normalize(seen, dim=-1) @ normalize(embed_texts(model, tokenizer, told), dim=-1).T
-    to_text = (owner[likeness.topk(5).indices] == torch.arange(len(scenes))[:, None]).any(1)
-    to_image = (likeness.T.topk(5).indices == owner[:, None]).any(1)
-    return {
-        "image-to-text": round(to_text.float().mean().item(), 3),
-        "text-to-image": round(to_image.float().mean().item(), 3),
-    }
+        texts = embed_texts(model, tokenizer, [text for one in told for text in one.captions])
+    likeness = normalize(seen, dim=-1) @ normalize(texts, dim=-1).T
+    marks = {}
+    for k in (1, 5):
+        to_text = (owner[likeness.topk(k).indices] == torch.arange(len(told))[:, None]).any(1)
+        to_image = (likeness.T.topk(k).indices == owner[:, None]).any(1)
+        marks[f"i2t@{k}"] = round(to_text.float().mean().item(), 3)
+        marks[f"t2i@{k}"] = round(to_image.float().mean().item(), 3)
+    return marks

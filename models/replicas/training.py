@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 WATCH_EVERY = 50
 """Steps between two looks at what training is watched on."""
 
-WATCHED_PAIRS = 50
-"""Pairs of pictures that finding is watched on, 500 captions."""
+FOUND = 100
+"""Pictures that finding is watched on, with 500 captions."""
 
 RECIPE = Recipe()
 
@@ -63,7 +63,7 @@ class Course:
         answered = str(exam.answers(self.model, self._packer, self._words))
         if done <= self._recipe.seeing + self._recipe.steps:
             return answered
-        return f"{answered} found {matching.found(self.model, self._tokenizer, WATCHED_PAIRS)}"
+        return f"{answered} found {matching.found(self.model, self._tokenizer, FOUND)}"
 
     def save(self, out: Path, done: int) -> None:
         """Save the model and its processor."""

@@ -127,24 +127,11 @@ def sheets_of_pair(
         Two sheets; none where the scenes turned out so similar that no question tells them apart.
     """
     rng = Random(f"mini vqa {image_id}")
-    first, second = _pair(rng, image_id, allowed, things)
+    first = compose(rng, things=rng.choice(things), allowed=allowed, seed=image_id)
+    second = _edited(first, rng, allowed)
     asked = _ask_both(first, second, wanted, rng)
     pair = ((image_id, first), (image_id + 1, second))
     return [Sheet(image, scene, _questions(image, scene, asked, pair_image=image_id)) for image, scene in pair if asked]
-
-
-def pair_of_scenes(
-    image_id: int, *, allowed: frozenset[tuple[str, str]], things: tuple[int, ...] = THINGS
-) -> tuple[Scene, Scene]:
-    """Make the two similar scenes of `sheets_of_pair`, without asking anything."""
-    return _pair(Random(f"mini vqa {image_id}"), image_id, allowed, things)
-
-
-def _pair(
-    rng: Random, image_id: int, allowed: frozenset[tuple[str, str]], things: tuple[int, ...]
-) -> tuple[Scene, Scene]:
-    first = compose(rng, things=rng.choice(things), allowed=allowed, seed=image_id)
-    return first, _edited(first, rng, allowed)
 
 
 def _edited(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> Scene:
