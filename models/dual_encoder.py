@@ -2,7 +2,8 @@
 
 The library's `get_image_features` and `get_text_features` do the work; the scale and bias of a checkpoint's logits do
 not change any order and are left out. A text that is longer than the tokenizer's own limit is cut there, as the model
-was trained, and the prediction says so. SigLIP was trained on texts padded to the limit and is given them so.
+was trained, and the prediction says so. SigLIP was trained on texts padded to the limit, the padding read like any
+other token, and is given them so.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class DualEncoder:
         if isinstance(part, Image):
             return Prompt(request, request.id, (0,) * self._patches, 0)
         with self._lock:
-            tokens = self._processor.tokenizer(part, truncation=False)["input_ids"]
+            tokens = self._processor.tokenizer(part, truncation=False, verbose=False)["input_ids"]
         return Prompt(request, request.id, tuple(tokens), 0)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[Any]:

@@ -17,7 +17,7 @@ MACHINE = {
 ALLOWED = {
     "tasks": {*MACHINE, "evals.stats", "evals.grading", "evals", "tasks"},
     "models": {*MACHINE, "evals", "models"},
-    "reports": {"evals.records", "evals.stats", "evals.schema", "evals.errors", "reports"},
+    "reports": {"evals.records", "evals.vectors", "evals.stats", "evals.schema", "evals.errors", "reports"},
     "evals": {"evals"},
 }
 KNOW_ALL = {"evals/cli.py", "evals/api.py"}
