@@ -14,7 +14,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import EvalsError, InputError, RecordError, SampleError, UnknownName
-from evals.schema import Choose, Embed, Generate, Image, Metric, Options, Prediction, Sample, Samples, Score, Task
+from evals.schema import (
+    Audio,
+    Choose,
+    Embed,
+    Generate,
+    Image,
+    Metric,
+    Options,
+    Prediction,
+    Sample,
+    Samples,
+    Score,
+    Task,
+)
 
 if TYPE_CHECKING:
     from evals.api import load, run, score
@@ -22,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audio",
     "Choose",
     "Embed",
     "EvalsError",

@@ -15,7 +15,7 @@ from evals import records, registry, result, runner, signature
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
-from evals.schema import Json, Model, Options, Placement, Samples, Task
+from evals.schema import MODALITIES, Json, Model, Options, Placement, Samples, Task
 from evals.workers import Pool
 
 __all__ = ["load", "run", "score"]
@@ -45,6 +45,7 @@ def run(
     temperature: float = 0.0,
     top_p: float = 1.0,
     samples: int = 1,
+    force: bool = False,
     progress: bool = False,
     command: str = "",
 ) -> Record:
@@ -71,6 +72,7 @@ def run(
         temperature: 0 takes the likeliest token each time; more draws, the flatter the higher.
         top_p: draw from the smallest set of tokens with this much probability.
         samples: outputs a problem, for tasks that take several.
+        force: ask a model for what it is not known to read; a blind control must then show that it does.
         progress: show a progress bar on standard error.
         command: what the user typed, kept in the manifest.
 
@@ -96,6 +98,7 @@ def run(
     job = replace(job, options=options)
     everything = adapter.samples(options)
     chosen = job.chosen(everything)
+    _check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
     loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
@@ -260,6 +263,20 @@ def _check_taken(task: Task, options: Options) -> None:
     for name in ("shots", "temperature", "samples"):
         if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
             raise InputError(f"--{name} means nothing to task {task.name!r}; leave it out")
+
+
+def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:
+    """Refuse a model that does not read what the samples hold: a server may take pictures and never look at them."""
+    shown = samples.facts.get("modalities") or sorted(
+        {MODALITIES[type(part)] for request in samples[0].requests for part in request.parts} if len(samples) else ()
+    )
+    lacking = [kind for kind in shown if model.modalities is not None and kind not in model.modalities]
+    if lacking and not force:
+        reads = ", ".join(sorted(model.modalities or ()))
+        hint = " (--force asks all the same, and then runs the blind control)" if "image" in lacking else ""
+        raise InputError(f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only{hint}")
+    if force and "image" not in lacking:
+        raise InputError(f"--force is for pictures, shown to a model not known to read them; {task.name!r} needs none")
 
 
 def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:

@@ -51,8 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     listing = commands.add_parser("list", help="what there is, a line each")
-    listing.add_argument("what", nargs="?", choices=("models", "tasks", "runs"), help="only these")
+    listing.add_argument("what", nargs="?", choices=("models", "tasks", "claims", "runs"), help="only these")
     listing.set_defaults(call=_list)
+    model = commands.add_parser("show-model", help="one model: what it is, and its size, counted without its weights")
+    model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
+    model.set_defaults(call=_show_model)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
     show.set_defaults(call=_show)
@@ -73,7 +76,7 @@ def _add_run(commands: Any) -> None:
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own")
-    add("--data", metavar="DIR", help="a folder with the benchmark's official files")
+    add("--data", metavar="DIR", help="a folder with the benchmark's official files; for custom a JSON-lines file")
     add("--split", metavar="S", help="a split of the task; default: its first")
     add("--limit", type=_whole, metavar="N", help="only the first N samples")
     add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
@@ -83,6 +86,7 @@ def _add_run(commands: Any) -> None:
     add("--shots", type=_whole, metavar="K", help="examples in the prompt, for tasks that take them")
     add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
     add("--blind", action="store_true", help="replace every picture by a flat one: the control")
+    add("--force", action="store_true", help="show pictures to a model not known to read them; blind control follows")
     add("--workers", type=_whole, default=1, metavar="N", help="processes that share the run")
     add("--temperature", type=float, default=0.0, metavar="T", help="0 takes the likeliest token; more draws")
     add("--top-p", type=float, default=1.0, metavar="P", help="draw from the smallest set with this much probability")
@@ -115,11 +119,17 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.scale == "mini":
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     given = {name: value for name, value in vars(chosen).items() if name != "call"}
-    record = api.run(**given, progress=sys.stderr.isatty() or not os.environ.get("CI"))
-    _print_table([record])
-    if record.result and record.result["failed"]:
-        print(f"evals: {record.result['failed']} samples failed; remove {record.folder} to try again", file=sys.stderr)
-        return FAILED
+    given["progress"] = sys.stderr.isatty() or not os.environ.get("CI")
+    runs = [api.run(**given)]
+    if chosen.force and not chosen.blind:
+        aside = f"{Path(chosen.out)}-blind" if chosen.out else None
+        runs.append(api.run(**{**given, "blind": True, "out": aside}))
+    _print_table(runs)
+    for record in runs:
+        if record.result and record.result["failed"]:
+            failed = record.result["failed"]
+            print(f"evals: {failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
+            return FAILED
     return DONE
 
 
@@ -128,6 +138,20 @@ def _show(chosen: argparse.Namespace) -> int:
     from reports import terminal
 
     _write(terminal.show(records.load(chosen.run)))
+    return DONE
+
+
+def _show_model(chosen: argparse.Namespace) -> int:
+    from evals import registry
+    from evals.hub import local_copy
+    from models import size
+    from reports import systems
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # what lies here is counted; nothing is fetched for it
+    registry.discover()
+    counted = size.of(chosen.model, local_copy)
+    rows = [systems.row(registry.VARIANTS.get(chosen.model))] if chosen.model in registry.VARIANTS else []
+    _write(systems.sheets(chosen.model, rows + [systems.size(c.source, c.figures()) for c in counted]))
     return DONE
 
 
@@ -166,15 +190,48 @@ def _list(chosen: argparse.Namespace) -> int:
     from evals import registry
 
     registry.discover()
-    tables = {"models": _models, "tasks": _tasks, "runs": _runs}
+    if chosen.what == "models":
+        _list_models()
+        return DONE
+    if chosen.what == "claims":
+        _list_claims()
+        return DONE
+    tables = {"models": _models, "tasks": _tasks, "claims": _documents, "runs": _runs}
     for what in [chosen.what] if chosen.what else tables:
-        rows = tables[what]()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-        _write(f"{what}:\n" if rows else f"{what}: none\n")
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            _write("  " + "  ".join(cells).rstrip() + "\n")
+        _write_rows(what, tables[what]())
     return DONE
+
+
+def _write_rows(what: str, rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    _write(f"{what}:\n" if rows else f"{what}: none\n")
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def _list_models() -> None:
+    """Every registered model with all that its row tells, and the families that have a prefix of their own."""
+    from evals.registry import FAMILIES, VARIANTS
+    from reports import systems
+
+    _write(systems.blocks(list(VARIANTS)) + "\n")
+    _write_rows("families", [(f"{family.prefix}:…", family.summary) for family in FAMILIES if family.prefix])
+
+
+def _list_claims() -> None:
+    """Every claim of the bundled documents."""
+    from reports import claim_files, claim_list
+
+    for path in claim_files.bundled():
+        document = claim_files.load(path)
+        _write_rows(f"{document.document.id}, {document.document.title}", list(claim_list.claims(document)))
+
+
+def _documents() -> list[tuple[str, ...]]:
+    from reports import claim_list
+
+    return claim_list.documents()
 
 
 def _models() -> list[tuple[str, ...]]:

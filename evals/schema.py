@@ -38,7 +38,19 @@ class Image:
     """Replace it by a flat grey picture of the same size: the control that shows whether a model looks."""
 
 
-Part = str | Image
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A recording by reference: nothing is decoded before a model needs the sound."""
+
+    key: str
+    """Its identity within a run: equal keys are the same recording."""
+    path: Path | None = None
+    """The file that holds it, or None when `data` does."""
+    data: bytes | None = field(default=None, repr=False)
+    """Its encoded bytes (WAV), for recordings that come inside a table."""
+
+
+Part = str | Image | Audio
 """One piece of a prompt. A prompt is a sequence of parts; the last is what is new, the ones before may be shared."""
 
 
@@ -87,6 +99,9 @@ class Embed:
 
 
 Request = Generate | Choose | Embed
+
+MODALITIES: Mapping[type, str] = {str: "text", Image: "image", Audio: "audio"}
+"""What a model can read, by the kind of part that holds it."""
 
 ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "embed": Embed}
 """What a model can be able to do, and the request that asks for it."""
@@ -391,5 +406,7 @@ class Family:
     """Loads (name, checkpoint path or hub id, placement). Raises `InputError`."""
     accepts: Callable[[Mapping[str, Json]], bool] = lambda config: False
     """Whether it loads a checkpoint with this `config.json`."""
+    modalities: frozenset[str] | None = None
+    """What its models read: values of `MODALITIES`; None where that is not known before one is asked."""
     prefix: str | None = None
     """Names that begin with this and a colon (`replay:FILE`) are this family's."""

@@ -60,6 +60,8 @@ class DualEncoder:
         (part,) = request.parts
         if isinstance(part, Image):
             return Prompt(request, request.id, (0,) * self._patches, 0)
+        if not isinstance(part, str):
+            raise SampleError(f"request {request.id} has a recording; this family embeds texts and pictures")
         with self._lock:
             tokens = self._processor.tokenizer(part, truncation=False, verbose=False)["input_ids"]
         return Prompt(request, request.id, tuple(tokens), 0)
@@ -197,5 +199,6 @@ FAMILIES.add(
         abilities=frozenset({"embed"}),
         load=load,
         accepts=accepts,
+        modalities=frozenset({"text", "image"}),
     )
 )

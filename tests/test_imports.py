@@ -68,7 +68,8 @@ def test_the_rule_would_notice():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["list", "tasks"], ["run", "--help"], ["show", "none"], ["run"]]
+    "arguments",
+    [["--help"], ["list"], ["list", "tasks"], ["list", "claims"], ["run", "--help"], ["show", "none"], ["run"]],
 )
 def test_start_up_loads_nothing_heavy(arguments):
     code = (
