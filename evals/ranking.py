@@ -11,6 +11,7 @@ Letters in the names of arrays: Q queries, G gallery, D width, R right items of 
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -125,8 +126,11 @@ def _device(comparisons: int) -> str:
 def _first_appearances(rows_GD: Matrix) -> Places:
     """For each row the place of the first row that equals it."""
     seen: dict[bytes, int] = {}
-    rows_GD = rows_GD + np.float32(0)  # a negative zero equals zero
-    places = (seen.setdefault(row.tobytes(), place) for place, row in enumerate(rows_GD))
+
+    def digest(row: Vector) -> bytes:  # the rows themselves would fill as much memory again
+        return hashlib.blake2b((row + np.float32(0)).tobytes(), digest_size=16).digest()  # a negative zero equals zero
+
+    places = (seen.setdefault(digest(row), place) for place, row in enumerate(rows_GD))
     return np.fromiter(places, dtype=np.intp, count=len(rows_GD))
 
 
