@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def run(
     dtype: str | None = None,
     token_budget: int | None = None,
     shots: int | None = None,
+    same_shots: bool = False,
     method: str | None = None,
     blind: bool = False,
     share: bool = True,
@@ -64,6 +66,7 @@ def run(
         dtype: `float32`, `bfloat16`, `float16`; by default float32 on a CPU and bfloat16 on a GPU.
         token_budget: token positions a batch may hold; by default what suits the device.
         shots: examples in the prompt, for tasks that take them.
+        same_shots: the same examples for all samples, computed once, where a task would draw them for each.
         method: how a language task is asked, for tasks that offer a choice.
         blind: replace every picture by a flat one.
         share: compute shared prefixes once; off only to measure what that is worth.
@@ -89,7 +92,9 @@ def run(
     """
     registry.discover()
     folder_of_data = Path(data).expanduser() if data is not None else None
-    options = Options(scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples)
+    options = Options(
+        scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples, same_shots
+    )  # fmt: skip
     job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
     _check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
@@ -183,10 +188,10 @@ class _Walk:
             self.loaded = samples, self.job.resolved().load(self._placement(number))
         samples, model = self.loaded
 
-        def shared(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def shared(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # The workers' seconds pass at the same time: a sample costs its part of them.
             emit(
-                ticket,
+                tickets,
                 [
                     a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
                     for a in answers
@@ -219,7 +224,7 @@ def _evaluate(
         collector = runner.Collector(task, samples)
         totals = [0.0, 0]
 
-        def emit(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def emit(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
             rows = [row for row in collector.add(answers) if row["id"] not in folder.done]
             folder.append(rows)
@@ -250,6 +255,8 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
             raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
     if options.shots is not None and options.shots < 0:
         raise InputError(f"--shots {options.shots}: give 0 or more")
+    if options.same_shots and not options.shots:
+        raise InputError("--same-shots says which examples --shots K takes; give that too")
     if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
         given = f"--temperature {options.temperature} --top-p {options.top_p}"
         raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
@@ -260,9 +267,10 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
 def _check_taken(task: Task, options: Options) -> None:
     """Refuse options that the task would not heed: the manifest must not say what was not done."""
     defaults = Options()
-    for name in ("shots", "temperature", "samples"):
+    for name in ("shots", "same_shots", "temperature", "samples"):
         if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
-            raise InputError(f"--{name} means nothing to task {task.name!r}; leave it out")
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
 
 
 def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:

@@ -189,6 +189,8 @@ class Options:
     """Draw from the smallest set of tokens with this much probability."""
     samples: int = 1
     """Outputs a problem, for tasks that take several."""
+    same_shots: bool = False
+    """The same examples for all samples, so that they are computed once, where a task would draw them for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,10 @@ class Prediction:
     """This request's share of the token positions that the model computed, padding included."""
     useful_tokens: float = 0.0
     """This request's share of those that were not padding."""
+    reasoning: str | None = None
+    """What a reasoning model thought first, where it comes apart from the output: recorded, never scored."""
+    charges: Mapping[str, float] = field(default_factory=dict)
+    """Further costs, added up under their names in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +283,7 @@ class Task:
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     takes: frozenset[str] = frozenset()
-    """Which of the options `shots`, `temperature` and `samples` mean something to it; others are refused."""
+    """Which of `shots`, `same_shots`, `temperature` and `samples` mean something to it; others are refused."""
     per_sample: bool = True
     """Whether a sample's score needs that sample alone; retrieval needs them all."""
     methods: Mapping[str, str] = field(default_factory=dict)
@@ -326,7 +332,11 @@ class Batch:
 
 
 class Model(Protocol):
-    """Anything that answers requests: weights on a device, a server, a file of recorded outputs."""
+    """Anything that answers requests: weights on a device, a server, a file of recorded outputs.
+
+    One that mostly waits for others says with a further property, `concurrency: int`, how many batches it takes at
+    once: `stage` and `run` are then called from so many threads.
+    """
 
     @property
     def name(self) -> str:

@@ -29,7 +29,9 @@ def test_lm_eval_is_asked_what_our_models_read(case, model, tmp_path):
     (file,) = task["dataset_kwargs"]["data_files"].values()
     rows = {row["id"]: row for row in map(json.loads, Path(file).read_text().splitlines())}
     registry.discover()
-    samples = runner.limited(registry.TASKS.get(case.task).samples(Options(shots=case.shots)), 7)
+    samples = runner.limited(
+        registry.TASKS.get(case.task).samples(Options(shots=case.shots, same_shots=case.same_shots)), 7
+    )
     read = runner._window(samples, model, 0, 10_000, True).prompts
     assert [prompt.request.id for prompt in read] == list(rows)
     for prompt in read:

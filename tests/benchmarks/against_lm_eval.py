@@ -48,12 +48,23 @@ class Case:
     """How many times as fast the suite should be."""
     shots: int | None = None
     """Examples in the prompt, or the suite's default."""
+    same_shots: bool = False
+    """The examples are the same for all rows."""
+
+    @property
+    def flags(self) -> list[str]:
+        """Options of the suite's command."""
+        return [
+            *([] if self.shots is None else ["--shots", str(self.shots)]),
+            *(["--same-shots"] if self.same_shots else []),
+        ]
 
 
 CASES = (
     Case("sst2", "glue/sst2", "glue", 400, 1.6),
     Case("rte", "glue/rte", "glue", 200, 2.2),
-    Case("rte-5", "glue/rte", "glue", 64, 4.0, shots=5),
+    Case("rte-5-drawn", "glue/rte", "glue", 64, 2.2, shots=5),
+    Case("rte-5", "glue/rte", "glue", 64, 4.0, shots=5, same_shots=True),
     Case("gsm8k", "math/gsm8k", "gsm8k", 64, 2.0, shots=0),
     Case("gsm8k-8", "math/gsm8k", "gsm8k", 32, 3.0, shots=8),
 )
@@ -152,7 +163,8 @@ def asked(case: Case, data: Path | None, limit: int) -> list[dict[str, Any]]:
     from evals.schema import Choose, Generate, Options
 
     registry.discover()
-    samples = registry.TASKS.get(case.task).samples(Options(data=data and data / case.folder, shots=case.shots))
+    options = Options(data=data and data / case.folder, shots=case.shots, same_shots=case.same_shots)
+    samples = registry.TASKS.get(case.task).samples(options)
     rows: list[dict[str, Any]] = []
     for index in range(min(limit, len(samples))):
         (request,) = samples[index].requests
@@ -206,7 +218,7 @@ def corpus(data: Path | None) -> Iterator[str]:
 def suite(case: Case, data: Path | None, checkpoint: Path, rows: int, out: Path) -> Took:
     command = [
         sys.executable, "-m", "evals", "run", "--model", str(checkpoint), "--task", case.task, "--limit", str(rows),
-        *(["--data", str(data / case.folder)] if data else []), *([] if case.shots is None else ["--shots", str(case.shots)]), "--device", "cpu", "--out", str(out),
+        *case.flags, *(["--data", str(data / case.folder)] if data else []), "--device", "cpu", "--out", str(out),
     ]  # fmt: skip
     seconds, processor = timed(command, out.with_suffix(".log"))
     found = {}
