@@ -82,7 +82,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="evaluate a model on a task", epilog=_EXAMPLES, formatter_class=_Raw)
     add = run.add_argument
-    add("--model", required=True, metavar="M", help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE")
+    add(
+        "--model",
+        required=True,
+        metavar="M",
+        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME",
+    )
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own")

@@ -16,9 +16,11 @@ from commands import ROOT, environ, evals, refused
 from PIL import Image as Picture
 from servers import FakeServer, Faulty, Reply, chat, error
 
+from evals import registry
 from evals.errors import EvalsError, InputError
 from evals.plan import plan
-from evals.schema import Choose, Embed, Generate, Image, Placement
+from evals.resolve import resolve
+from evals.schema import Choose, Embed, Generate, Image, Placement, Variant
 from evals.vectors import unpack
 from models.endpoint import load
 
@@ -193,6 +195,21 @@ def test_the_address_may_come_from_the_environment_and_the_name_from_the_server(
         monkeypatch.setenv("EVALS_ENDPOINT", server.url)
         assert load("named", "#m", Placement()).facts["served_model"] == "m"
         assert load("named", server.url, Placement()).facts["served_model"] == "m"
+
+
+def test_a_row_of_variants_may_stand_for_a_server(monkeypatch):
+    registry.discover()
+    rows = registry.Registry("model")
+    rows.add(Variant("big", "endpoint", "behind a server", {"mini": "#m", "full": "http://127.0.0.1:1/v1#m"}))
+    monkeypatch.setattr("evals.resolve.VARIANTS", rows)
+    for scale, checkpoint, expected in (
+        ("mini", None, "#m"),
+        ("full", None, "http://127.0.0.1:1/v1#m"),
+        ("full", "http://127.0.0.1:2/v1", "http://127.0.0.1:2/v1"),
+        ("mini", "endpoint:http://127.0.0.1:3/v1#n", "http://127.0.0.1:3/v1#n"),
+    ):
+        found = resolve("big", scale=scale, checkpoint=checkpoint)
+        assert (found.family.name, found.checkpoint, found.replica) == ("endpoint", expected, False)
 
 
 @pytest.mark.parametrize(
