@@ -153,6 +153,8 @@ def look_loss(model: DeepseekVLForConditionalGeneration, batch: Batch, reading: 
     lessons = {**dict.fromkeys(NAMING_LAYERS, batch.named), **dict.fromkeys(ASKING_LAYERS, batch.asked)}
     losses = []
     for number, looks in lessons.items():
+        if not len(looks.tokens):  # a few questions may name nothing, or be about no one thing
+            continue
         attention = decoder.layers[number].self_attn
         state = decoder.layers[number].input_layernorm(reading.states[number])
         weights = (attention.q_proj.weight, attention.k_proj.weight)
@@ -161,4 +163,4 @@ def look_loss(model: DeepseekVLForConditionalGeneration, batch: Batch, reading: 
         image, position = looks.tokens.T
         match = torch.einsum("ld,lpd->lp", query[image, 0, position], key[:, 0, is_patch][image]) * attention.scaling
         losses.append(-(looks.patches * match.log_softmax(-1)).sum(-1).mean())
-    return torch.stack(losses).mean()
+    return torch.stack(losses).mean() if losses else reading.patches.new_zeros(())

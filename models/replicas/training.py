@@ -51,8 +51,10 @@ class Course:
     def _match(self, step: int) -> dict[str, float]:
         """Go on answering, and match; one after the other, as each takes its memory."""
         self.model.requires_grad_(True)
-        batch = self._packer.pack(matching.rehearsed(self._recipe, step, self._rank))
-        losses = _backward(teaching.answer_losses(self.model, self._words, batch, looks=0.1))
+        sheets, losses = matching.rehearsed(self._recipe, step, self._rank), {}
+        if sheets:  # of so few images all may have turned out to be alike
+            batch = self._packer.pack(sheets)
+            losses = _backward(teaching.answer_losses(self.model, self._words, batch, looks=0.1))
         loss = matching.match(self.model, self._tokenizer, self._recipe, step, self._rank)
         return losses | _backward({"match": loss})
 

@@ -63,7 +63,7 @@ class Recipe:
     """Images a step of the second stage, all processes together."""
     questions: int = 12
     """Questions an image, at most."""
-    matching: int = 700
+    matching: int = 350
     """Steps of the third stage: the model learns to match pictures and captions, and goes on answering."""
     matched: int = 64
     """Images a step of the third stage, all processes together."""
