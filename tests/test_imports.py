@@ -18,7 +18,15 @@ RECORDED = {"evals.records", "evals.schema", "evals.vectors", "evals.errors"}
 ALLOWED = {
     "tasks": {*MACHINE, "evals.stats", "evals.grading", "evals", "tasks"},
     "models": {*MACHINE, "evals", "models"},
-    "reports": {*RECORDED, "evals.stats", "evals.power", "evals.paired", "evals.decisions", "reports"},
+    "reports": {
+        *RECORDED,
+        "evals.stats",
+        "evals.power",
+        "evals.paired",
+        "evals.decisions",
+        "evals.comparison",
+        "reports",
+    },
     "evals": {"evals"},
 }
 KNOW_ALL = {"evals/cli.py", "evals/api.py", "evals/checking.py"}
