@@ -105,7 +105,7 @@ def run(
     chosen = job.chosen(everything)
     _check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
-    loaded.check(everything.ids, chosen.ids)
+    loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
