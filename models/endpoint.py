@@ -74,7 +74,9 @@ class Traits:
     weighing: str | None
     """A key of `WEIGHING`, or None where it gives no log-probabilities of a prompt."""
     thinks: bool
-    """It thought before its first answer: a stop would end the thought, so stops are heeded here alone."""
+    """It thought before its first answer: a stop would end the thought, so none are sent."""
+    stops: bool
+    """It takes stops; some servers stumble over them (`transformers serve` with a vision-language model)."""
     served: str | None
     """The model's name in its answers."""
     limit: str = "max_tokens"
@@ -141,7 +143,7 @@ class Endpoint:
 
     def _written(self, request: Generate, most: int) -> Answered:
         """Have a text written."""
-        model, stop = self._model, not self._traits.thinks
+        model, stop = self._model, self._traits.stops
 
         def read(reader: Callable[[Any], Reply], body: Any) -> tuple[Reply, int]:
             reply = reader(body)
@@ -251,7 +253,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
         "answers_as": traits.served,
         "generates_by": traits.generate,
         "chooses_by": _chooses_by(traits),
-        "stops": "heeded here" if traits.thinks else "heeded by the server and here",
+        "stops": "heeded by the server and here" if traits.stops else "heeded here",
         "max_tokens": settings.max_tokens,
         **settings.query,
     }
@@ -267,7 +269,7 @@ def _chooses_by(traits: Traits) -> str:
 
 def _find_out(server: Server, model: str, listed: Sequence[str]) -> Traits:
     """Ask the least that shows what a server can do. Raises `InputError` where it can do nothing for the model."""
-    question = Generate("probe", ("Say yes.",), 1)
+    question = Generate("probe", ("Say yes.",), 1, stop=("\n",))
     limit = "max_tokens"
     body = chat_body(question, model=model, max_tokens=1, stop=False)
     said = _try(server, "chat/completions", body, read_chat)
@@ -276,23 +278,28 @@ def _find_out(server: Server, model: str, listed: Sequence[str]) -> Traits:
         body = chat_body(question, model=model, max_tokens=1, stop=False, limit=limit)
         said = _try(server, "chat/completions", body, read_chat)
     if isinstance(said, Reply):
-        return Traits("chat", _weighing(server, model), said.reasoning is not None, said.served, limit)
+        thinks = said.reasoning is not None
+        stopped = {**body, "stop": list(question.stop)}
+        stops = not thinks and isinstance(_try(server, "chat/completions", stopped, read_chat, prove=False), Reply)
+        return Traits("chat", _weighing(server, model), thinks, stops, said.served, limit)
     body = completion_body(question, model=model, max_tokens=1, stop=False)
     continued = _try(server, "completions", body, read_completion)
     if isinstance(continued, Reply):
-        return Traits("completions", _weighing(server, model), False, continued.served)
+        return Traits("completions", _weighing(server, model), False, True, continued.served)
     if isinstance(_try(server, "embeddings", _embedding_body(model, ("yes",)), read_embedding), list):
-        return Traits(None, None, False, None)
+        return Traits(None, None, False, False, None)
     if model in listed:  # it has the model and stumbles over the question: the samples may go better
-        return Traits("chat", None, False, None)
+        return Traits("chat", None, False, False, None)
     others = f"; it lists {', '.join(listed[:8])}" if listed else ""
     raise InputError(f"{server.address} does not answer for model {model!r}: {said}{others}")
 
 
-def _try(server: Server, path: str, body: Mapping[str, Json], read: Callable[[Any], T]) -> T | SampleError:
+def _try(
+    server: Server, path: str, body: Mapping[str, Json], read: Callable[[Any], T], *, prove: bool = True
+) -> T | SampleError:
     """Ask, and give a refusal back; what is refused for good is asked once more, lest one stumble decides a run.
 
-    What was answered once is from then on what the server is expected to answer.
+    What was answered once is from then on what the server is expected to answer, unless `prove` is off.
     """
 
     def ask() -> T:
@@ -301,7 +308,8 @@ def _try(server: Server, path: str, body: Mapping[str, Json], read: Callable[[An
     try:
         with suppress(RejectedError):
             answer = ask()
-            server.prove = ask
+            if prove:
+                server.prove = ask
             return answer
         return ask()
     except SampleError as error:
