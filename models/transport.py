@@ -243,7 +243,7 @@ class Server:
             self.stop(InputError(f"{name} answered none of {streak} requests in a row, at last: {reason}; {_KEPT}"))
 
     def listing(self) -> Json:
-        """Ask for its list of models, again where it is there but silent. Raises `InputError` as `get` does."""
+        """Ask for its list of models, again where it is there and silent. Raises `InputError`, as `get` does."""
         import httpx2
 
         for attempt in range(_TRIALS):

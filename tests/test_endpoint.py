@@ -16,9 +16,11 @@ from commands import ROOT, environ, evals, refused
 from PIL import Image as Picture
 from servers import FakeServer, Faulty, Reply, chat, error
 
+from evals import registry
 from evals.errors import EvalsError, InputError
 from evals.plan import plan
-from evals.schema import Choose, Embed, Generate, Image, Placement
+from evals.resolve import resolve
+from evals.schema import Choose, Embed, Generate, Image, Placement, Variant
 from evals.vectors import unpack
 from models.endpoint import load
 
@@ -195,6 +197,21 @@ def test_the_address_may_come_from_the_environment_and_the_name_from_the_server(
         assert load("named", server.url, Placement()).facts["served_model"] == "m"
 
 
+def test_a_row_of_variants_may_stand_for_a_server(monkeypatch):
+    registry.discover()
+    rows = registry.Registry("model")
+    rows.add(Variant("big", "endpoint", "behind a server", {"mini": "#m", "full": "http://127.0.0.1:1/v1#m"}))
+    monkeypatch.setattr("evals.resolve.VARIANTS", rows)
+    for scale, checkpoint, expected in (
+        ("mini", None, "#m"),
+        ("full", None, "http://127.0.0.1:1/v1#m"),
+        ("full", "http://127.0.0.1:2/v1", "http://127.0.0.1:2/v1"),
+        ("mini", "endpoint:http://127.0.0.1:3/v1#n", "http://127.0.0.1:3/v1#n"),
+    ):
+        found = resolve("big", scale=scale, checkpoint=checkpoint)
+        assert (found.family.name, found.checkpoint, found.replica) == ("endpoint", expected, False)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -258,6 +275,14 @@ def test_a_server_that_is_gone_stops_the_run():
     for _ in range(2):  # so does every later request
         with pytest.raises(InputError, match="is gone"):
             loaded.run(prompts, plan(prompts, 1)[0], None)
+
+
+def test_the_deadline_ends_a_run_of_several_workers(tmp_path):
+    with chats(lambda call: Reply(b"{}", delay=60)) as server:
+        done = run(server, tmp_path / "run", "--workers", "2", options="deadline=1&backoff=0.01")
+    assert done.returncode == 1
+    assert "the deadline of 1 s has come" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_deadline_ends_the_run():
