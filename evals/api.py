@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -187,10 +188,10 @@ class _Walk:
             self.loaded = samples, self.job.resolved().load(self._placement(number))
         samples, model = self.loaded
 
-        def shared(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def shared(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # The workers' seconds pass at the same time: a sample costs its part of them.
             emit(
-                ticket,
+                tickets,
                 [
                     a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
                     for a in answers
@@ -223,7 +224,7 @@ def _evaluate(
         collector = runner.Collector(task, samples)
         totals = [0.0, 0]
 
-        def emit(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def emit(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
             rows = [row for row in collector.add(answers) if row["id"] not in folder.done]
             folder.append(rows)

@@ -1,7 +1,7 @@
 """Commands to calls.
 
-Exit codes: 0 done; 1 samples failed; 2 bad usage or bad input, with one line on standard error; 130 interrupted, and
-what was finished is kept. This is the only module that prints.
+Exit codes: 0 done; 1 samples failed, or `check --strict` found a contradiction; 2 bad usage or bad input, with one line
+on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from evals.errors import EvalsError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("md", "csv", "tex", "html", "json")
+EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     model = commands.add_parser("show-model", help="one model: what it is, and its size, counted without its weights")
     model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
     model.set_defaults(call=_show_model)
+    check = commands.add_parser(
+        "check", help="claims to verdicts: arithmetic, other documents, the public record, runs"
+    )
+    check.add_argument("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the two articles")
+    check.add_argument("--paper", action="store_true", required=True, help="run no model")
+    check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
+    check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
+    check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
+    check.set_defaults(call=_check)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
     show.set_defaults(call=_show)
@@ -64,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     score.set_defaults(call=_score)
     report = commands.add_parser("report", help="tables and pages of runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    report.add_argument("--format", choices=FORMATS, default="md")
+    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
     return parser
 
@@ -156,6 +166,14 @@ def _show_model(chosen: argparse.Namespace) -> int:
     return DONE
 
 
+def _check(chosen: argparse.Namespace) -> int:
+    from evals import checking
+
+    checked = checking.check(chosen.files, paper=chosen.paper, out=chosen.out)
+    _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
+    return FAILED if chosen.strict and checked.contradicted else DONE
+
+
 def _score(chosen: argparse.Namespace) -> int:
     from evals import api
 
@@ -168,6 +186,11 @@ def _report(chosen: argparse.Namespace) -> int:
     from reports import page, tables
 
     runs = [records.load(run) for run in chosen.runs]
+    if chosen.format in EXPORTS:
+        from reports import exports
+
+        _write(exports.render(runs, chosen.format))
+        return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
 

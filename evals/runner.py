@@ -11,6 +11,7 @@ several, and scores each sample when its last request is answered. Neither branc
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from evals.errors import InputError, SampleError
+from evals.hands import Hands
 from evals.plan import padding, plan
 from evals.schema import Batch, Image, Json, Model, Part, Prediction, Prompt, Request, Sample, Samples, Score, Task
 
@@ -55,8 +57,8 @@ class Ticket(NamedTuple):
 
 Claim = Callable[[Ticket, set[str]], bool]
 """Asked before a batch is computed, with the ids of its samples; False leaves it out."""
-Emit = Callable[[Ticket, list[Answer]], None]
-"""Receives a finished batch."""
+Emit = Callable[[Sequence[Ticket], list[Answer]], None]
+"""Receives finished batches: one, or all that a model which answers several at once has finished meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,13 @@ def work(samples: Samples, model: Model, *, budget: int, share: bool, done: set[
     clock = _Clock()
     with ThreadPoolExecutor(max_workers=2) as background:
         try:
-            for window in _ahead(background, lambda start: _window(samples, model, start, budget, share), starts, 1):
-                _work_window(model, window, background, claim, emit, clock)
+            windows = _ahead(background, lambda start: _window(samples, model, start, budget, share), starts, 1)
+            at_once: int = getattr(model, "concurrency", 1)
+            if at_once > 1:
+                _work_at_once(model, windows, at_once, claim, emit, clock)
+            else:
+                for window in windows:
+                    _work_window(model, window, background, claim, emit, clock)
         except BaseException:
             background.shutdown(wait=False, cancel_futures=True)
             raise
@@ -121,24 +128,72 @@ def _work_window(
     model: Model, window: Window, background: ThreadPoolExecutor, claim: Claim, emit: Emit, clock: _Clock
 ) -> None:
     """Compute the batches of one window."""
-    unready = Ticket(window.start, -1)
-    if window.failed and claim(unready, {window.ids[answer.place - window.start] for answer in window.failed}):
-        emit(unready, window.failed)
-
-    def claimed() -> Iterator[tuple[Ticket, Batch]]:
-        for number, batch in enumerate(window.batches):
-            ticket = Ticket(window.start, number)
-            if claim(ticket, {window.ids[window.owners[member] - window.start] for member in batch.members}):
-                yield ticket, batch
 
     def stage(ticket_and_batch: tuple[Ticket, Batch]) -> tuple[Ticket, Batch, Any]:
         ticket, batch = ticket_and_batch
         return ticket, batch, model.stage(window.prompts, batch)
 
-    for ticket, batch, staged in _ahead(background, stage, claimed(), _AHEAD):
+    for ticket, batch, staged in _ahead(background, stage, _claimed(window, claim, emit), _AHEAD):
         with clock:
             predictions = model.run(window.prompts, batch, staged)
-        emit(ticket, _answers(window, batch, predictions, *clock.read()))
+        emit([ticket], _answers(window, batch, predictions, *clock.read()))
+
+
+def _work_at_once(model: Model, windows: Iterable[Window], count: int, claim: Claim, emit: Emit, clock: _Clock) -> None:
+    """Compute batches on many threads, also of several windows, and hand on each as soon as it is finished.
+
+    All that is finished at one moment goes out together: who receives it waits for the disk once. After an error
+    nothing new is begun, and what is under way is still waited for: it has been paid for.
+    """
+
+    def act(given: tuple[Window, Ticket, Batch]) -> list[Prediction]:
+        window, _, batch = given
+        return model.run(window.prompts, batch, model.stage(window.prompts, batch))
+
+    hands = Hands(act, count)
+
+    def hand_on(*, wait: bool) -> None:
+        with clock:
+            ended = hands.finished(wait=wait)
+        done = [(*each.given, each.result) for each in ended if each.result is not None]
+        seconds, inside = clock.read() if done else (0.0, 0.0)
+        answers = [
+            _answers(window, batch, result, seconds / len(done), inside / len(done))
+            for window, _, batch, result in done
+        ]
+        if done:
+            emit([ticket for _, ticket, _, _ in done], [answer for each in answers for answer in each])
+        for each in ended:
+            if each.error is not None:
+                raise each.error
+
+    try:
+        for window in windows:
+            for ticket, batch in _claimed(window, claim, emit):
+                hands.give((window, ticket, batch))
+                while hands.busy >= 2 * count:  # as many again wait, so that no thread waits for this one
+                    hand_on(wait=True)
+        while hands.busy:
+            hand_on(wait=True)
+    except Exception:
+        hands.drop()
+        while hands.busy:
+            with contextlib.suppress(Exception):  # the first error is the one that is told
+                hand_on(wait=True)
+        raise
+    finally:
+        hands.dismiss()
+
+
+def _claimed(window: Window, claim: Claim, emit: Emit) -> Iterator[tuple[Ticket, Batch]]:
+    """Yield the batches of a window that are free; what could not even be tokenised is handed on first."""
+    unready = Ticket(window.start, -1)
+    if window.failed and claim(unready, {window.ids[answer.place - window.start] for answer in window.failed}):
+        emit([unready], window.failed)
+    for number, batch in enumerate(window.batches):
+        ticket = Ticket(window.start, number)
+        if claim(ticket, {window.ids[window.owners[member] - window.start] for member in batch.members}):
+            yield ticket, batch
 
 
 def _answers(
@@ -225,6 +280,7 @@ def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score |
     """Make the record of one sample, as the docstring of `evals.records` shows it."""
     predictions = [answer.prediction for answer in answers]
     outputs = [prediction.output for prediction in predictions]
+    reasoning = [prediction.reasoning for prediction in predictions]
     failures = [prediction.failure for prediction in predictions if prediction.failure is not None]
     return {
         "id": sample.id,
@@ -240,6 +296,7 @@ def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score |
         "scores": [prediction.scores for prediction in predictions],
         "cluster": sample.cluster,
         "labels": dict(sample.labels),
+        **({"reasoning": reasoning} if any(reasoning) else {}),
         "cost": {
             "prompt_tokens": sum(prediction.prompt_tokens for prediction in predictions),
             "new_tokens": sum(prediction.new_tokens for prediction in predictions),
@@ -247,8 +304,15 @@ def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score |
             "useful_tokens": sum(prediction.useful_tokens for prediction in predictions),
             "seconds": sum(answer.seconds for answer in answers),
             "model_seconds": sum(answer.model_seconds for answer in answers),
+            **_charges(predictions),
         },
     }
+
+
+def _charges(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Add up what was charged for a sample, name by name."""
+    names = dict.fromkeys(name for prediction in predictions for name in prediction.charges)
+    return {name: sum(prediction.charges.get(name, 0) for prediction in predictions) for name in names}
 
 
 def question(sample: Sample) -> str:

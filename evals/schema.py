@@ -208,6 +208,10 @@ class Prediction:
     """This request's share of the token positions that the model computed, padding included."""
     useful_tokens: float = 0.0
     """This request's share of those that were not padding."""
+    reasoning: str | None = None
+    """What a reasoning model thought first, where it comes apart from the output: recorded, never scored."""
+    charges: Mapping[str, float] = field(default_factory=dict)
+    """Further costs, added up under their names in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +325,11 @@ class Batch:
 
 
 class Model(Protocol):
-    """Anything that answers requests: weights on a device, a server, a file of recorded outputs."""
+    """Anything that answers requests: weights on a device, a server, a file of recorded outputs.
+
+    One that mostly waits for others says with a further property, `concurrency: int`, how many batches it takes at
+    once: `stage` and `run` are then called from so many threads.
+    """
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from conftest import CHECKOUT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals import registry
+from evals import cli, registry
 from evals.errors import InputError
 from reports import claim_files
 from reports.claims import Check, Claim, Measure, Pointer, Reading, Resolution, Untestable
@@ -174,3 +174,16 @@ def test_list_has_a_line_a_document_and_a_claim():
     assert re.search(
         r"^  B-59  quality +vl +vqa accuracy, record +VL scores 78.3 % on VQA 2.0.$", whole, flags=re.MULTILINE
     )
+
+
+def test_check_refuses_every_mistake_in_one_line(tmp_path, capsys):
+    path = tmp_path / "claims.yaml"
+    for right, wrong, line, words in MISTAKES.values():
+        path.write_text(DOCUMENT.replace(right, wrong, 1), encoding="utf-8")
+        assert cli.main(["check", str(path), "--paper", "--out", str(tmp_path / "out")]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert len(printed.err.splitlines()) == 1
+        assert f"claims.yaml:{line}:" in printed.err
+        assert words in printed.err
+    assert not (tmp_path / "out").exists()
