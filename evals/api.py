@@ -54,7 +54,7 @@ def run(
     """Run a model on a task, or go on with a run that was interrupted, or read one that is finished.
 
     Args:
-        model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`.
+        model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`, `endpoint:URL#NAME`.
         task: a registered name.
         scale: `mini` (bundled checkpoint and data) or `full` (public ones).
         checkpoint: a folder or hub id that is loaded instead of a registered model's own.
@@ -105,7 +105,7 @@ def run(
     chosen = job.chosen(everything)
     _check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
-    loaded.check(everything.ids, chosen.ids)
+    loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)

@@ -282,6 +282,7 @@ def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score |
     outputs = [prediction.output for prediction in predictions]
     reasoning = [prediction.reasoning for prediction in predictions]
     failures = [prediction.failure for prediction in predictions if prediction.failure is not None]
+    cut = [prediction.truncated for prediction in predictions]
     return {
         "id": sample.id,
         "index": index,
@@ -292,7 +293,8 @@ def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score |
         "values": dict(score.values) if score else {},
         "failed": bool(failures),
         "failure": failures[0] if failures else None,
-        "truncated": any(prediction.truncated for prediction in predictions),
+        "truncated": any(cut),
+        **({"truncations": cut} if len(cut) > 1 and any(cut) else {}),
         "scores": [prediction.scores for prediction in predictions],
         "cluster": sample.cluster,
         "labels": dict(sample.labels),
@@ -325,7 +327,7 @@ def limited(samples: Samples, limit: int | None) -> Samples:
     """Keep the first samples of a split. Raises `InputError` when there is nothing to measure."""
     if not len(samples):
         raise InputError("the split has no samples: there is nothing to measure")
-    return samples if limit is None else Samples(samples.ids[:limit], samples.build, samples.facts)
+    return samples if limit is None else replace(samples, ids=samples.ids[:limit])
 
 
 def blinded(samples: Samples) -> Samples:
@@ -337,7 +339,7 @@ def blinded(samples: Samples) -> Samples:
         sample = samples.build(index)
         return replace(sample, requests=tuple(_blind_request(request) for request in sample.requests))
 
-    return Samples(samples.ids, build, samples.facts)
+    return replace(samples, build=build)
 
 
 def _blind_request(request: Request) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator as operator_module
 import re
 
 import pytest
@@ -15,7 +16,7 @@ from evals import cli, registry
 from evals.errors import InputError
 from reports import claim_files
 from reports.claims import Check, Claim, Measure, Pointer, Reading, Resolution, Untestable
-from reports.expressions import parse, references
+from reports.expressions import Number, Operation, parse, references
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_the_record_is_whole():
         assert fact.quantity, fact.id
         assert fact.state != "known" or fact.digits or fact.value or fact.derive, fact.id
     for source in record.sources.values():
-        assert source.address or "torch" in source.title or "transformers" in source.title
+        assert source.address or "torch" in source.title or "counted" in source.title
 
 
 def test_the_listings_run_as_the_record_says():
@@ -187,3 +188,22 @@ def test_check_refuses_every_mistake_in_one_line(tmp_path, capsys):
         assert f"claims.yaml:{line}:" in printed.err
         assert words in printed.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("v3", 671_026_404_352), ("v2", 235_741_434_880), ("v2-lite", 15_706_484_224)],
+)
+def test_sizes_are_recomputed_from_configurations(name, parameters):
+    """As `models/size.py` counts them with the library's classes (test_systems.py)."""
+    (fact,) = [fact for fact in claim_files.load_record().facts if fact.id == f"{name}-parameters-counted"]
+    assert fact.digits is None
+    assert compute(parse(fact.derive)) == parameters
+
+
+def compute(tree):
+    match tree:
+        case Number(text, _):
+            return int(text)
+        case Operation(operator, left, right):
+            return {"+": operator_module.add, "*": operator_module.mul}[operator](compute(left), compute(right))
