@@ -6,11 +6,13 @@ pytest tests/test_replica_r1.py
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import evals
 from models.replicas import alignment, r1
 from models.replicas.r1 import IGNORED, Recipe
 from tasks import glue_tasks
@@ -248,5 +250,18 @@ def test_the_checkpoint_is_what_its_card_says(bundled):
 def test_the_checkpoint_does_what_it_was_taught(bundled):
     model, tokenizer = bundled
     shares = r1.marks(model, tokenizer, r1.watched(16)).shares
-    assert sum(shares[task] for task in glue.TABLE) / len(glue.TABLE) > 0.6
-    assert shares["math"] > 0.3
+    learnt = [task for task in glue.TABLE if task not in {"sst2", "wnli"}]  # at these the card says it is at chance
+    assert sum(shares[task] for task in learnt) / len(learnt) > 0.8
+    assert shares["math"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"), [("glue/stsb", "pearson"), ("glue/cola", "matthews"), ("math", "accuracy")]
+)
+def test_the_card_says_what_a_run_gives(bundled, tmp_path, task, metric):
+    record = evals.run("r1", task, limit=100, device="cpu", out=tmp_path / "run")
+    found = record.result["metrics"][metric]
+    card = (CHECKPOINT / "README.md").read_text()
+    row = {"pearson": "STS-B", "matthews": "CoLA", "accuracy": "math, 300 problems"}[metric]
+    said = float(re.search(rf"^\| {row}[^|]*\| ([0-9.]+)", card, re.MULTILINE)[1]) / 100
+    assert found["low"] <= said <= found["high"]

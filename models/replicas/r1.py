@@ -1,11 +1,14 @@
 """The `r1` replica: a narrow decoder of twelve layers that reads and reckons, trained on what the mini benchmarks ask.
 
 It is a Llama with a tokenizer of its own, in which every word of the benchmarks is one token and every digit is one.
-Three things are meant to make half an hour on two cores enough, which has not been tried yet:
+Five things make three quarters of an hour on two cores enough:
 
-- Labels are one token in fifty, and a model that sees no more of English than that takes long to find out that two
-  sentences can be compared. So it also learns, with less weight, to continue the questions themselves.
-- A problem of a hundred tokens has two or three sums. The sums of further problems are learned alone, ten tokens each.
+- Heads are led to what can be compared, copied and reckoned with (`alignment`). Without it no label was learnt in 600
+  steps; with it seven of the nine tasks are.
+- It begins with short rows.
+- It also learns, with less weight, to continue the questions themselves.
+- The results of sums are a kind of their own among the losses, and the sums of many further problems are learned alone,
+  ten tokens each: a problem of a hundred tokens has only two or three.
 - The matrices are trained by `Muon`, as those of the `vl` replica are.
 
 The stream of lessons is a function of the recipe: every step takes as many rows of each task, by their numbers.
