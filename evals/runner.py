@@ -20,7 +20,24 @@ from typing import Any, NamedTuple, TypeVar
 
 from evals.errors import InputError, SampleError
 from evals.plan import padding, plan
-from evals.schema import Batch, Image, Json, Model, Part, Prediction, Prompt, Request, Sample, Samples, Score, Task
+from evals.schema import (
+    Batch,
+    Classify,
+    Embed,
+    Image,
+    Json,
+    Model,
+    Part,
+    Prediction,
+    Predictions,
+    Prompt,
+    Reader,
+    Request,
+    Sample,
+    Samples,
+    Score,
+    Task,
+)
 
 WINDOW = 1024
 """Samples planned together: enough that batches are even, few enough that memory does not grow with the split."""
@@ -190,13 +207,45 @@ class _Clock:
         return elapsed, inside
 
 
+def answers_of(
+    samples: Samples, model: Model, *, budget: int, share: bool, advance: Callable[[float], object]
+) -> Predictions:
+    """Answer all requests of some samples and keep the answers, as for what a task learns from.
+
+    Args:
+        samples: all of them are answered.
+        model: answers.
+        budget: token positions a batch may hold.
+        share: compute shared prefixes once.
+        advance: told after each batch how many samples were begun.
+
+    Raises:
+        InputError: a request could not be answered; says which and why.
+    """
+    found: dict[str, Prediction] = {}
+
+    def emit(ticket: Ticket, answers: list[Answer]) -> None:
+        for answer in answers:
+            if answer.prediction.failure is not None:
+                raise InputError(f"sample {answer.prediction.id} cannot be learned from: {answer.prediction.failure}")
+            found[answer.prediction.id] = answer.prediction
+        fresh = {answer.place for answer in answers} - begun
+        begun.update(fresh)
+        advance(len(fresh))
+
+    begun: set[int] = set()
+    work(samples, model, budget=budget, share=share, done=set(), claim=lambda *_: True, emit=emit)
+    return {sample.id: [found[request.id] for request in sample.requests] for sample in samples}
+
+
 class Collector:
     """Turns answers into sample records, each when the last of its sample's requests is answered."""
 
-    def __init__(self, task: Task, samples: Samples) -> None:
-        """Collect for a task, out of these samples."""
+    def __init__(self, task: Task, samples: Samples, read: Reader | None = None) -> None:
+        """Collect for a task, out of these samples; answers are read as they are, or by what the task has learned."""
         self._task = task
         self._samples = samples
+        self._read = read
         self._waiting: dict[int, tuple[Sample, dict[str, Answer]]] = {}
 
     def add(self, answers: Iterable[Answer]) -> list[Row]:
@@ -208,24 +257,36 @@ class Collector:
             if len(known) == len(sample.requests):
                 del self._waiting[answer.place]
                 complete.append((answer.place, sample, [known[request.id] for request in sample.requests]))
-        scores = self._scores(complete)
+        readings = {sample.id: self._readings(sample, answers) for _, sample, answers in complete}
+        scores = self._scores([sample for _, sample, _ in complete], readings)
         return [
-            record(index, sample, answers, score)
+            record(index, sample, answers, readings[sample.id], score)
             for (index, sample, answers), score in zip(complete, scores, strict=True)
         ]
 
-    def _scores(self, complete: Sequence[tuple[int, Sample, list[Answer]]]) -> Sequence[Score | None]:
-        if not self._task.per_sample or not complete:
-            return [None] * len(complete)
-        predictions = {sample.id: [answer.prediction for answer in answers] for _, sample, answers in complete}
-        return self._task.score([sample for _, sample, _ in complete], predictions)
+    def _readings(self, sample: Sample, answers: Sequence[Answer]) -> list[Prediction]:
+        predictions = [answer.prediction for answer in answers]
+        return predictions if self._read is None else [self._read(sample, predictions)]
+
+    def _scores(self, samples: Sequence[Sample], readings: Predictions) -> Sequence[Score | None]:
+        return self._task.score(samples, readings) if self._task.per_sample and samples else [None] * len(samples)
 
 
-def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score | None) -> Row:
-    """Make the record of one sample, as the docstring of `evals.records` shows it."""
+def record(
+    index: int, sample: Sample, answers: Sequence[Answer], readings: Sequence[Prediction], score: Score | None
+) -> Row:
+    """Make the record of one sample, as the docstring of `evals.records` shows it.
+
+    Args:
+        index: the sample's place in the split.
+        sample: what was asked.
+        answers: what it cost, a request each.
+        readings: what was made of the answers: the same predictions, or one of them all.
+        score: what it was worth, where that can be said of the sample alone.
+    """
     predictions = [answer.prediction for answer in answers]
-    outputs = [prediction.output for prediction in predictions]
-    failures = [prediction.failure for prediction in predictions if prediction.failure is not None]
+    outputs = [reading.output for reading in readings]
+    failures = [reading.failure for reading in readings if reading.failure is not None]
     return {
         "id": sample.id,
         "index": index,
@@ -237,7 +298,7 @@ def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score |
         "failed": bool(failures),
         "failure": failures[0] if failures else None,
         "truncated": any(prediction.truncated for prediction in predictions),
-        "scores": [prediction.scores for prediction in predictions],
+        "scores": [reading.scores for reading in readings],
         "cluster": sample.cluster,
         "labels": dict(sample.labels),
         "cost": {
@@ -252,7 +313,10 @@ def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score |
 
 
 def question(sample: Sample) -> str:
-    """The last text of a sample's prompt: what it asks, without what many samples have in common."""
+    """What a sample asks, without what many have in common: the prompt's last text, or all that is classified."""
+    asked = [request for request in sample.requests if isinstance(request, Classify | Embed)]
+    if asked:
+        return "\n".join(part for request in asked for part in request.parts if isinstance(part, str))
     parts = sample.requests[0].parts if sample.requests else ()
     return next((part for part in reversed(parts) if isinstance(part, str)), "")
 
@@ -261,7 +325,7 @@ def limited(samples: Samples, limit: int | None) -> Samples:
     """Keep the first samples of a split. Raises `InputError` when there is nothing to measure."""
     if not len(samples):
         raise InputError("the split has no samples: there is nothing to measure")
-    return samples if limit is None else Samples(samples.ids[:limit], samples.build, samples.facts)
+    return samples if limit is None else replace(samples, ids=samples.ids[:limit])
 
 
 def blinded(samples: Samples) -> Samples:
@@ -273,11 +337,13 @@ def blinded(samples: Samples) -> Samples:
         sample = samples.build(index)
         return replace(sample, requests=tuple(_blind_request(request) for request in sample.requests))
 
-    return Samples(samples.ids, build, samples.facts)
+    return replace(samples, build=build)
 
 
 def _blind_request(request: Request) -> Request:
     def blind(part: Part) -> Part:
         return replace(part, blind=True) if isinstance(part, Image) else part
 
+    if isinstance(request, Classify):  # has no pictures
+        return request
     return replace(request, parts=tuple(blind(part) for part in request.parts))

@@ -86,9 +86,22 @@ class Embed:
     """What is embedded."""
 
 
-Request = Generate | Choose | Embed
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Put a text, or a pair of texts, into one of some classes, or on a scale."""
 
-ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "embed": Embed}
+    id: str
+    """As in `Generate`."""
+    parts: tuple[str, ...]
+    """The text, or the two of a pair in their order, as the benchmark has them: there is no prompt around them."""
+    labels: tuple[str, ...]
+    """The classes by the benchmark's names; the prediction's output is one, its `scores` follow this order. None where
+    a number is wanted."""
+
+
+Request = Generate | Choose | Classify | Embed
+
+ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "classify": Classify, "embed": Embed}
 """What a model can be able to do, and the request that asks for it."""
 
 
@@ -127,6 +140,8 @@ class Samples:
     """Makes the sample at an index of `ids`; cheap, pure, and opens no picture."""
     facts: Mapping[str, Json] = field(default_factory=dict)
     """What determines the samples, for the signature: source, protocol, digests of the files."""
+    train: Samples | None = None
+    """Samples with targets that the task must have learned from before it can answer these (`Task.learn`)."""
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -176,13 +191,15 @@ class Prediction:
     id: str
     """The request's id."""
     output: Json = None
-    """The generated text, the chosen ending, or the embedding as `evals.vectors` packs it; None when it failed."""
+    """The generated text, the chosen ending, the class or number, or the embedding as `evals.vectors` packs it; None
+    when it failed."""
     failure: str | None = None
     """Why there is no output, in one line."""
     truncated: bool = False
-    """Generation ended at `max_new_tokens`, not at a stop."""
+    """Generation ended at `max_new_tokens`, not at a stop; or the text was longer than the model reads, and was cut."""
     scores: tuple[float, ...] = ()
-    """Of a `Choose`: each ending's log-likelihood in nats, not normalised."""
+    """Of a `Choose`: each ending's log-likelihood in nats, not normalised. Of a `Classify`: each class's
+    log-probability."""
     prompt_tokens: int = 0
     """Tokens of the whole prompt, shared ones included."""
     new_tokens: int = 0
@@ -231,6 +248,12 @@ class Metric:
     """Why the value is a convention and no measurement (an undefined coefficient that counts as 0), where it is."""
 
 
+Predictions = Mapping[str, Sequence[Prediction]]
+"""By sample id, in the order of the sample's requests."""
+Reader = Callable[[Sample, Sequence[Prediction]], Prediction]
+"""Makes of what a model answered to a sample's requests the one prediction that is recorded and scored."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A benchmark as a value: where its samples come from and how they are scored."""
@@ -249,9 +272,9 @@ class Task:
     """The metric that stands for the task."""
     samples: Callable[[Options], Samples]
     """Reads a split. Raises `InputError` for files that are missing or malformed."""
-    score: Callable[[Sequence[Sample], Mapping[str, Sequence[Prediction]]], list[Score]]
-    """Scores samples by their predictions: by sample id, in the order of the sample's requests. Pure, and reads no
-    request, so that a finished run is scored again from its record."""
+    score: Callable[[Sequence[Sample], Predictions], list[Score]]
+    """Scores samples by their predictions. Pure, and reads no request, so that a finished run is scored again from its
+    record."""
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     takes: frozenset[str] = frozenset()
@@ -261,6 +284,9 @@ class Task:
     methods: Mapping[str, str] = field(default_factory=dict)
     """The ways to ask by name (`choose`), each with the ability that it needs, the preferred one first; empty where
     there is one way, which is by `needs`."""
+    learn: Callable[[Sequence[Sample], Predictions], Reader] | None = None
+    """Learns from the train samples' targets and embeddings how to read the embeddings of others, for the methods that
+    need `embed`; pure. None where embeddings are scored as they are."""
 
 
 # What a model is made of

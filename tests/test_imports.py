@@ -11,7 +11,7 @@ import pytest
 from commands import ROOT, environ, evals
 
 PACKAGES = ("evals", "tasks", "models", "reports")
-MACHINE = {"evals.schema", "evals.metrics", "evals.data", "evals.errors", "evals.registry"}
+MACHINE = {"evals.schema", "evals.metrics", "evals.data", "evals.errors", "evals.registry", "evals.vectors"}
 ALLOWED = {
     "tasks": {*MACHINE, "evals.stats", "evals.grading", "evals", "tasks"},
     "models": {*MACHINE, "evals", "models"},
