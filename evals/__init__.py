@@ -4,8 +4,8 @@
     >>> evals.Metric(value=0.783, low=0.756, high=0.809, n=1000).unit
     'fraction'
 
-The calls behind the commands are `run`, `load` and `score`; the nouns are those of `evals.schema`. Importing this
-package costs milliseconds: nothing heavy is loaded before a call needs it.
+The calls behind the commands are `run`, `load`, `score` and `check`; the nouns are those of `evals.schema`. Importing
+this package costs milliseconds: nothing heavy is loaded before a call needs it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import EvalsError, InputError, RecordError, SampleError, UnknownName
-from evals.schema import Choose, Embed, Generate, Image, Metric, Options, Prediction, Sample, Samples, Score, Task
+from evals.schema import (
+    Audio,
+    Choose,
+    Embed,
+    Generate,
+    Image,
+    Metric,
+    Options,
+    Prediction,
+    Sample,
+    Samples,
+    Score,
+    Task,
+)
 
 if TYPE_CHECKING:
     from evals.api import load, run, score
+    from evals.checking import check
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audio",
     "Choose",
     "Embed",
     "EvalsError",
@@ -38,6 +53,7 @@ __all__ = [
     "Score",
     "Task",
     "UnknownName",
+    "check",
     "load",
     "run",
     "score",
@@ -48,4 +64,6 @@ def __getattr__(name: str) -> Any:
     """Load the calls when one is first used: they know every package, and importing a noun should not."""
     if name in {"load", "run", "score"}:
         return getattr(importlib.import_module("evals.api"), name)
+    if name == "check":
+        return importlib.import_module("evals.checking").check
     raise AttributeError(f"module 'evals' has no attribute {name!r}")

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evals import records, registry, result, runner, signature
+from evals import collector, records, registry, result, runner, signature
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
-from evals.schema import Json, Model, Options, Placement, Reader, Samples, Task
+from evals.schema import MODALITIES, Json, Model, Options, Placement, Reader, Samples, Task
 from evals.workers import Pool
 
 __all__ = ["load", "run", "score"]
@@ -37,6 +38,7 @@ def run(
     dtype: str | None = None,
     token_budget: int | None = None,
     shots: int | None = None,
+    same_shots: bool = False,
     method: str | None = None,
     blind: bool = False,
     share: bool = True,
@@ -45,6 +47,7 @@ def run(
     temperature: float = 0.0,
     top_p: float = 1.0,
     samples: int = 1,
+    force: bool = False,
     progress: bool = False,
     command: str = "",
 ) -> Record:
@@ -63,6 +66,7 @@ def run(
         dtype: `float32`, `bfloat16`, `float16`; by default float32 on a CPU and bfloat16 on a GPU.
         token_budget: token positions a batch may hold; by default what suits the device.
         shots: examples in the prompt, for tasks that take them.
+        same_shots: the same examples for all samples, computed once, where a task would draw them for each.
         method: how a language task is asked, for tasks that offer a choice.
         blind: replace every picture by a flat one.
         share: compute shared prefixes once; off only to measure what that is worth.
@@ -71,6 +75,7 @@ def run(
         temperature: 0 takes the likeliest token each time; more draws, the flatter the higher.
         top_p: draw from the smallest set of tokens with this much probability.
         samples: outputs a problem, for tasks that take several.
+        force: ask a model for what it is not known to read; a blind control must then show that it does.
         progress: show a progress bar on standard error.
         command: what the user typed, kept in the manifest.
 
@@ -87,7 +92,9 @@ def run(
     """
     registry.discover()
     folder_of_data = Path(data).expanduser() if data is not None else None
-    options = Options(scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples)
+    options = Options(
+        scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples, same_shots
+    )  # fmt: skip
     job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
     _check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
@@ -96,6 +103,7 @@ def run(
     job = replace(job, options=options)
     everything = adapter.samples(options)
     chosen = job.chosen(everything)
+    _check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
     loaded.check(everything.ids, chosen.ids)
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
@@ -180,10 +188,10 @@ class _Walk:
             self.loaded = samples, self.job.resolved().load(self._placement(number))
         samples, model = self.loaded
 
-        def shared(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def shared(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # The workers' seconds pass at the same time: a sample costs its part of them.
             emit(
-                ticket,
+                tickets,
                 [
                     a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
                     for a in answers
@@ -214,12 +222,12 @@ def _evaluate(
     with tqdm(
         total=len(samples), initial=len(folder.done), unit=" samples", disable=not progress, desc=task.name
     ) as bar:
-        collector = runner.Collector(task, samples, read)
+        collected = collector.Collector(task, samples, read)
         totals = [0.0, 0]
 
-        def emit(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def emit(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
-            rows = [row for row in collector.add(answers) if row["id"] not in folder.done]
+            rows = [row for row in collected.add(answers) if row["id"] not in folder.done]
             folder.append(rows)
             scored = [row["values"][task.headline] for row in rows if task.headline in row["values"]]
             if scored:
@@ -249,7 +257,9 @@ def _learned(task: Task, samples: Samples, model: Model, budget: int, job: _Job,
     model.check(samples.train.ids, samples.train.ids)
     total = len(samples.train)
     with tqdm(total=total, unit=" samples", disable=not progress, desc=f"{task.name}, train") as bar:
-        answers = runner.answers_of(samples.train, model, budget=budget, share=job.placement.share, advance=bar.update)
+        answers = collector.answers_of(
+            samples.train, model, budget=budget, share=job.placement.share, advance=bar.update
+        )
     return task.learn(list(samples.train), answers)
 
 
@@ -263,6 +273,8 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
             raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
     if options.shots is not None and options.shots < 0:
         raise InputError(f"--shots {options.shots}: give 0 or more")
+    if options.same_shots and not options.shots:
+        raise InputError("--same-shots says which examples --shots K takes; give that too")
     if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
         given = f"--temperature {options.temperature} --top-p {options.top_p}"
         raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
@@ -273,9 +285,24 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
 def _check_taken(task: Task, options: Options) -> None:
     """Refuse options that the task would not heed: the manifest must not say what was not done."""
     defaults = Options()
-    for name in ("shots", "temperature", "samples"):
+    for name in ("shots", "same_shots", "temperature", "samples"):
         if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
-            raise InputError(f"--{name} means nothing to task {task.name!r}; leave it out")
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
+
+
+def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:
+    """Refuse a model that does not read what the samples hold: a server may take pictures and never look at them."""
+    shown = samples.facts.get("modalities") or sorted(
+        {MODALITIES[type(part)] for request in samples[0].requests for part in request.parts} if len(samples) else ()
+    )
+    lacking = [kind for kind in shown if model.modalities is not None and kind not in model.modalities]
+    if lacking and not force:
+        reads = ", ".join(sorted(model.modalities or ()))
+        hint = " (--force asks all the same, and then runs the blind control)" if "image" in lacking else ""
+        raise InputError(f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only{hint}")
+    if force and "image" not in lacking:
+        raise InputError(f"--force is for pictures, shown to a model not known to read them; {task.name!r} needs none")
 
 
 def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:

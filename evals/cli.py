@@ -1,7 +1,7 @@
 """Commands to calls.
 
-Exit codes: 0 done; 1 samples failed; 2 bad usage or bad input, with one line on standard error; 130 interrupted, and
-what was finished is kept. This is the only module that prints.
+Exit codes: 0 done; 1 samples failed, or `check --strict` found a contradiction; 2 bad usage or bad input, with one line
+on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from evals.errors import EvalsError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("md", "csv", "tex", "html", "json")
+EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,8 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     listing = commands.add_parser("list", help="what there is, a line each")
-    listing.add_argument("what", nargs="?", choices=("models", "tasks", "runs"), help="only these")
+    listing.add_argument("what", nargs="?", choices=("models", "tasks", "claims", "runs"), help="only these")
     listing.set_defaults(call=_list)
+    model = commands.add_parser("show-model", help="one model: what it is, and its size, counted without its weights")
+    model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
+    model.set_defaults(call=_show_model)
+    check = commands.add_parser(
+        "check", help="claims to verdicts: arithmetic, other documents, the public record, runs"
+    )
+    check.add_argument("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the two articles")
+    check.add_argument("--paper", action="store_true", required=True, help="run no model")
+    check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
+    check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
+    check.set_defaults(call=_check)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
     show.set_defaults(call=_show)
@@ -61,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     score.set_defaults(call=_score)
     report = commands.add_parser("report", help="tables and pages of runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    report.add_argument("--format", choices=FORMATS, default="md")
+    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
     return parser
 
@@ -73,7 +85,7 @@ def _add_run(commands: Any) -> None:
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own")
-    add("--data", metavar="DIR", help="a folder with the benchmark's official files")
+    add("--data", metavar="DIR", help="a folder with the benchmark's official files; for custom a JSON-lines file")
     add("--split", metavar="S", help="a split of the task; default: its first")
     add("--limit", type=_whole, metavar="N", help="only the first N samples")
     add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
@@ -81,8 +93,10 @@ def _add_run(commands: Any) -> None:
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_whole, metavar="N", help="token positions a batch may hold; default: by the device")
     add("--shots", type=_whole, metavar="K", help="examples in the prompt, for tasks that take them")
+    add("--same-shots", action="store_true", help="the same examples for every sample: they are computed once")
     add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
     add("--blind", action="store_true", help="replace every picture by a flat one: the control")
+    add("--force", action="store_true", help="show pictures to a model not known to read them; blind control follows")
     add("--workers", type=_whole, default=1, metavar="N", help="processes that share the run")
     add("--temperature", type=float, default=0.0, metavar="T", help="0 takes the likeliest token; more draws")
     add("--top-p", type=float, default=1.0, metavar="P", help="draw from the smallest set with this much probability")
@@ -115,11 +129,17 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.scale == "mini":
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     given = {name: value for name, value in vars(chosen).items() if name != "call"}
-    record = api.run(**given, progress=sys.stderr.isatty() or not os.environ.get("CI"))
-    _print_table([record])
-    if record.result and record.result["failed"]:
-        print(f"evals: {record.result['failed']} samples failed; remove {record.folder} to try again", file=sys.stderr)
-        return FAILED
+    given["progress"] = sys.stderr.isatty() or not os.environ.get("CI")
+    runs = [api.run(**given)]
+    if chosen.force and not chosen.blind:
+        aside = f"{Path(chosen.out)}-blind" if chosen.out else None
+        runs.append(api.run(**{**given, "blind": True, "out": aside}))
+    _print_table(runs)
+    for record in runs:
+        if record.result and record.result["failed"]:
+            failed = record.result["failed"]
+            print(f"evals: {failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
+            return FAILED
     return DONE
 
 
@@ -129,6 +149,28 @@ def _show(chosen: argparse.Namespace) -> int:
 
     _write(terminal.show(records.load(chosen.run)))
     return DONE
+
+
+def _show_model(chosen: argparse.Namespace) -> int:
+    from evals import registry
+    from evals.hub import local_copy
+    from models import size
+    from reports import systems
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # what lies here is counted; nothing is fetched for it
+    registry.discover()
+    counted = size.of(chosen.model, local_copy)
+    rows = [systems.row(registry.VARIANTS.get(chosen.model))] if chosen.model in registry.VARIANTS else []
+    _write(systems.sheets(chosen.model, rows + [systems.size(c.source, c.figures()) for c in counted]))
+    return DONE
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from evals import checking
+
+    checked = checking.check(chosen.files, paper=chosen.paper, out=chosen.out)
+    _write(checking.summary(checked, chosen.out))
+    return FAILED if chosen.strict and checked.contradicted else DONE
 
 
 def _score(chosen: argparse.Namespace) -> int:
@@ -143,6 +185,11 @@ def _report(chosen: argparse.Namespace) -> int:
     from reports import page, tables
 
     runs = [records.load(run) for run in chosen.runs]
+    if chosen.format in EXPORTS:
+        from reports import exports
+
+        _write(exports.render(runs, chosen.format))
+        return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
 
@@ -166,15 +213,48 @@ def _list(chosen: argparse.Namespace) -> int:
     from evals import registry
 
     registry.discover()
-    tables = {"models": _models, "tasks": _tasks, "runs": _runs}
+    if chosen.what == "models":
+        _list_models()
+        return DONE
+    if chosen.what == "claims":
+        _list_claims()
+        return DONE
+    tables = {"models": _models, "tasks": _tasks, "claims": _documents, "runs": _runs}
     for what in [chosen.what] if chosen.what else tables:
-        rows = tables[what]()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-        _write(f"{what}:\n" if rows else f"{what}: none\n")
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            _write("  " + "  ".join(cells).rstrip() + "\n")
+        _write_rows(what, tables[what]())
     return DONE
+
+
+def _write_rows(what: str, rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    _write(f"{what}:\n" if rows else f"{what}: none\n")
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def _list_models() -> None:
+    """Every registered model with all that its row tells, and the families that have a prefix of their own."""
+    from evals.registry import FAMILIES, VARIANTS
+    from reports import systems
+
+    _write(systems.blocks(list(VARIANTS)) + "\n")
+    _write_rows("families", [(f"{family.prefix}:…", family.summary) for family in FAMILIES if family.prefix])
+
+
+def _list_claims() -> None:
+    """Every claim of the bundled documents."""
+    from reports import claim_files, claim_list
+
+    for path in claim_files.bundled():
+        document = claim_files.load(path)
+        _write_rows(f"{document.document.id}, {document.document.title}", list(claim_list.claims(document)))
+
+
+def _documents() -> list[tuple[str, ...]]:
+    from reports import claim_list
+
+    return claim_list.documents()
 
 
 def _models() -> list[tuple[str, ...]]:

@@ -5,7 +5,7 @@ declared is checked, both at C speed and without a dict in between. Samples are 
 Whatever is wrong with a file is an `InputError` that names the file, the place in it and what was expected; whatever is
 wrong with a picture is a `SampleError` of the one sample that shows it.
 
-    files      read_json  read_jsonl  read_parquet  read_tsv  digest
+    files      read_json  read_jsonl  read_jsonl_lines  read_parquet  read_tsv  digest
     folders    find  inside
     rows       unique
     pictures   decode  thumbnail
@@ -82,13 +82,18 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 def read_jsonl(path: Path, kind: type[T]) -> list[T]:
     """Read a file of one JSON value a line, as `read_json` does; empty lines are skipped, errors name the line."""
+    return [value for _, value in read_jsonl_lines(path, kind)]
+
+
+def read_jsonl_lines(path: Path, kind: type[T]) -> list[tuple[int, T]]:
+    """Read as `read_jsonl` does, each value with the number of its line, from 1."""
     decoder = msgspec.json.Decoder(kind)
     values = []
     with _collector_paused():
         for number, line in enumerate(_bytes(path).split(b"\n"), start=1):
             if line.strip():
                 try:
-                    values.append(decoder.decode(line))
+                    values.append((number, decoder.decode(line)))
                 except _UNREADABLE as error:
                     raise InputError(f"{path}: {_explain(error, line, number)}") from error
     return values

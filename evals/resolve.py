@@ -3,7 +3,7 @@
 vl                       a registered variant, at the scale's checkpoint or at `--checkpoint`
 ./folder, /folder        a local checkpoint; its `config.json` tells the family
 hf:ORG/NAME[@REV]        a checkpoint of the hub, at a commit that is recorded at first use
-replay:FILE, …           what a family with a prefix of its own makes of it
+replay:FILE, …           what a family with a prefix of its own makes of it; `--checkpoint` takes these too
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 from evals.errors import InputError
 from evals.hub import local_copy
 from evals.registry import FAMILIES, VARIANTS
-from evals.schema import Family, Model, Placement
+from evals.schema import Family, Model, Placement, Variant
 
 _ROOT = Path(__file__).parents[1]
 
@@ -33,6 +33,8 @@ class Resolved:
     """What is loaded: a folder, a hub id, or what stood behind the family's prefix."""
     replica: bool = False
     """It is a bundled replica, not the public model of that name."""
+    modalities: frozenset[str] | None = None
+    """What it reads, values of `MODALITIES`; None where that is not known."""
 
     def load(self, placement: Placement) -> Model:
         """Fetch it, if it lies on the hub, and load it. Raises `InputError`."""
@@ -46,7 +48,7 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
     Args:
         name: in one of the forms that the module's docstring lists.
         scale: which of a variant's checkpoints is meant, `mini` or `full`.
-        checkpoint: a folder or a hub id that is loaded instead of a variant's own.
+        checkpoint: what is loaded instead of a variant's own: a folder, a hub id, or `endpoint:URL#NAME`, …
 
     Raises:
         InputError: for a checkpoint that is not one, or that no family loads.
@@ -58,18 +60,41 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         raise InputError(f"--checkpoint {checkpoint} is for registered models; {name!r} names its own")
     special = {family.prefix: family for family in FAMILIES if family.prefix}
     if colon and prefix in special:
-        return Resolved(name, special[prefix], rest)
+        return Resolved(name, special[prefix], rest, modalities=special[prefix].modalities)
     if named and (not colon or prefix == "hf"):
         folder = local_copy(rest if colon else name)
-        return Resolved(name, _family_of(folder), str(folder))
+        family = _family_of(folder)
+        return Resolved(name, family, str(folder), modalities=family.modalities)
     variant = VARIANTS.get(name)
     chosen = checkpoint or variant.checkpoints.get(scale)
     if chosen is None:
-        raise InputError(f"model {name!r} has no checkpoint at scale {scale!r}: name one with --checkpoint")
+        raise InputError(f"model {name!r} has no checkpoint at scale {scale!r}: {_instead(variant, scale)}")
     if checkpoint is not None:
-        return Resolved(name, _family_of(local_copy(checkpoint)), checkpoint)
-    bundled = scale == "mini"
-    return Resolved(name, FAMILIES.get(variant.family), str(_ROOT / chosen) if bundled else chosen, replica=bundled)
+        prefix, colon, rest = checkpoint.partition(":")
+        served = special.get(prefix) if colon else None
+        own = FAMILIES.get(variant.family)
+        if served is None and own.prefix:
+            served, rest = own, checkpoint  # a row of a family without folders says where, and needs no prefix for it
+        family = served or _family_of(local_copy(checkpoint))
+        return Resolved(name, family, rest if served else checkpoint, modalities=_reads(variant, scale, family))
+    family = FAMILIES.get(variant.family)
+    bundled = scale == "mini" and family.prefix is None
+    place = str(_ROOT / chosen) if bundled else chosen
+    return Resolved(name, family, place, replica=bundled, modalities=_reads(variant, scale, family))
+
+
+def _instead(variant: Variant, scale: str) -> str:
+    """Say what to do about a checkpoint that a variant does not have."""
+    asked = variant.details.get("endpoint")
+    if scale == "full" and asked:
+        return f"it is too big to be loaded here; name a server of {asked} with --checkpoint endpoint:URL#NAME"
+    return "name one with --checkpoint"
+
+
+def _reads(variant: Variant, scale: str, family: Family) -> frozenset[str] | None:
+    """What a variant reads at a scale: what its row says, else what its family reads."""
+    told = (variant.details.get("modalities") or {}).get(scale)
+    return frozenset(told) if told else family.modalities
 
 
 def _family_of(folder: Path) -> Family:

@@ -38,8 +38,8 @@ def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> d
         counts["failed"] += row["failed"]
         counts["unparsed"] += row["answer"] is None and not row["failed"]
         counts["truncated"] += row["truncated"]
-        for name in _SUMS:
-            sums[name] += row["cost"][name]
+        for name, value in row["cost"].items():
+            sums[name] = sums.get(name, 0) + value
     if not scores:
         raise InputError(f"{record.folder} holds no finished samples: there is nothing to score")
     manifest = record.manifest
@@ -109,4 +109,5 @@ def _efficiency(sums: Mapping[str, float], n: int, peak_memory_bytes: int | None
         "padding_share": round(1 - sums["useful_tokens"] / computed, 9) if computed else None,
         "model_share": sums["model_seconds"] / seconds if seconds else None,
         "peak_memory_bytes": peak_memory_bytes,
+        **{name: value for name, value in sums.items() if name not in _SUMS},
     }

@@ -38,7 +38,19 @@ class Image:
     """Replace it by a flat grey picture of the same size: the control that shows whether a model looks."""
 
 
-Part = str | Image
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A recording by reference: nothing is decoded before a model needs the sound."""
+
+    key: str
+    """Its identity within a run: equal keys are the same recording."""
+    path: Path | None = None
+    """The file that holds it, or None when `data` does."""
+    data: bytes | None = field(default=None, repr=False)
+    """Its encoded bytes (WAV), for recordings that come inside a table."""
+
+
+Part = str | Image | Audio
 """One piece of a prompt. A prompt is a sequence of parts; the last is what is new, the ones before may be shared."""
 
 
@@ -100,6 +112,9 @@ class Classify:
 
 
 Request = Generate | Choose | Classify | Embed
+
+MODALITIES: Mapping[type, str] = {str: "text", Image: "image", Audio: "audio"}
+"""What a model can read, by the kind of part that holds it."""
 
 ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "classify": Classify, "embed": Embed}
 """What a model can be able to do, and the request that asks for it."""
@@ -182,6 +197,8 @@ class Options:
     """Draw from the smallest set of tokens with this much probability."""
     samples: int = 1
     """Outputs a problem, for tasks that take several."""
+    same_shots: bool = False
+    """The same examples for all samples, so that they are computed once, where a task would draw them for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +225,10 @@ class Prediction:
     """This request's share of the token positions that the model computed, padding included."""
     useful_tokens: float = 0.0
     """This request's share of those that were not padding."""
+    reasoning: str | None = None
+    """What a reasoning model thought first, where it comes apart from the output: recorded, never scored."""
+    charges: Mapping[str, float] = field(default_factory=dict)
+    """Further costs, added up under their names in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +299,7 @@ class Task:
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     takes: frozenset[str] = frozenset()
-    """Which of the options `shots`, `temperature` and `samples` mean something to it; others are refused."""
+    """Which of `shots`, `same_shots`, `temperature` and `samples` mean something to it; others are refused."""
     per_sample: bool = True
     """Whether a sample's score needs that sample alone; retrieval needs them all."""
     methods: Mapping[str, str] = field(default_factory=dict)
@@ -330,7 +351,11 @@ class Batch:
 
 
 class Model(Protocol):
-    """Anything that answers requests: weights on a device, a server, a file of recorded outputs."""
+    """Anything that answers requests: weights on a device, a server, a file of recorded outputs.
+
+    One that mostly waits for others says with a further property, `concurrency: int`, how many batches it takes at
+    once: `stage` and `run` are then called from so many threads.
+    """
 
     @property
     def name(self) -> str:
@@ -410,5 +435,7 @@ class Family:
     """Loads (name, checkpoint path or hub id, placement). Raises `InputError`."""
     accepts: Callable[[Mapping[str, Json]], bool] = lambda config: False
     """Whether it loads a checkpoint with this `config.json`."""
+    modalities: frozenset[str] | None = None
+    """What its models read: values of `MODALITIES`; None where that is not known before one is asked."""
     prefix: str | None = None
     """Names that begin with this and a colon (`replay:FILE`) are this family's."""

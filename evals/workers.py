@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -109,10 +109,10 @@ class Pool:
             worker.hands.add(ticket)
         return free
 
-    def _finish(self, worker: _Worker, ticket: Ticket, answers: list[Answer]) -> None:
-        worker.hands.discard(ticket)
-        self._computed.add(ticket)
-        self._emit(ticket, answers)
+    def _finish(self, worker: _Worker, tickets: list[Ticket], answers: list[Answer]) -> None:
+        worker.hands.difference_update(tickets)
+        self._computed.update(tickets)
+        self._emit(tickets, answers)
 
 
 def _start(context: SpawnContext, walk: Walk, number: int) -> _Worker:
@@ -131,8 +131,8 @@ def _serve(walk: Walk, number: int, pipe: Connection) -> None:
         pipe.send(("claim", ticket, ids))
         return bool(pipe.recv())
 
-    def emit(ticket: Ticket, answers: list[Answer]) -> None:
-        pipe.send(("batch", ticket, answers))
+    def emit(tickets: Sequence[Ticket], answers: list[Answer]) -> None:
+        pipe.send(("batch", list(tickets), answers))
 
     try:
         while True:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
-from evals.schema import Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
+from evals.schema import MODALITIES, Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
 from models import torch_backend
 from models.decoding import Decoder, shares
 from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
@@ -151,10 +151,10 @@ class Causal:
 
 
 def _text(request: Request) -> str:
-    """The prompt as one text. Raises `SampleError` when it has a picture."""
-    pictures = [part for part in request.parts if not isinstance(part, str)]
-    if pictures:
-        raise SampleError(f"request {request.id} has a picture; a language model reads text only")
+    """The prompt as one text. Raises `SampleError` when it has a picture or a recording."""
+    other = {MODALITIES[type(part)] for part in request.parts if not isinstance(part, str)}
+    if other:
+        raise SampleError(f"request {request.id} has {' and '.join(sorted(other))}; a language model reads text only")
     return "".join(_only_text(request.parts))
 
 
@@ -245,5 +245,6 @@ FAMILIES.add(
         abilities=frozenset({"generate", "choose"}),
         load=load,
         accepts=accepts,
+        modalities=frozenset({"text"}),
     )
 )

@@ -206,5 +206,6 @@ FAMILIES.add(
         abilities=frozenset({"classify"}),
         load=load,
         accepts=accepts,
+        modalities=frozenset({"text"}),
     )
 )

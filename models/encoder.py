@@ -240,5 +240,6 @@ FAMILIES.add(
         abilities=frozenset({"embed"}),
         load=load,
         accepts=accepts,
+        modalities=frozenset({"text"}),
     )
 )

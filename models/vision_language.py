@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from evals.data import decode
 from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
-from evals.schema import Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
+from evals.schema import Audio, Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
 from models import torch_backend
 from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
@@ -55,6 +55,8 @@ class VisionLanguage:
         """Render and tokenise a prompt; placeholders of different pictures get different numbers, all negative."""
         if not isinstance(request, Generate):
             raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
+        if any(isinstance(part, Audio) for part in request.parts):
+            raise SampleError(f"request {request.id} has a recording; this family reads text and pictures")
         pictures = [part for part in request.parts if isinstance(part, Image)]
         rendered = self._render(request.parts)
         if self._shares and rendered.count(self._processor.image_token) != len(pictures):
@@ -177,7 +179,7 @@ class VisionLanguage:
         *leading, last = request.parts
         if isinstance(last, Image) or not leading or not self._shares:
             return (request.id,)
-        return tuple(part if isinstance(part, str) else (part.key, part.blind) for part in leading)
+        return tuple((part.key, part.blind) if isinstance(part, Image) else part for part in leading)
 
     def _render(self, parts: Sequence[Part]) -> str:
         """The prompt as one text, with a placeholder where each picture goes."""
@@ -283,5 +285,6 @@ FAMILIES.add(
         abilities=frozenset({"generate"}),
         load=load,
         accepts=accepts,
+        modalities=frozenset({"text", "image"}),
     )
 )

@@ -102,7 +102,8 @@ def samples(names: Sequence[str], options: Options) -> Samples:
 
     Examples for the prompt are drawn from train by the sample's id, each row as likely as any other: which come does
     not depend on other samples. They are as unbalanced as train is, and of the few rows that stand in train too (16 of
-    CoLA's, 6 of STS-B's) one may be its own example.
+    CoLA's, 6 of STS-B's) one may be its own example. With `same_shots` all rows of a task have the examples of one
+    draw: a run is several times as fast, and its result depends on that draw.
 
     Raises:
         InputError: files are missing or malformed, or more examples are wanted than there are.
@@ -180,7 +181,8 @@ def _requests(part: Part, index: int, id: str, options: Options) -> tuple[Reques
         return tuple(Embed(own, (text,)) for own, text in zip(ids, texts, strict=True))
     shots: list[str] = []
     if part.examples is not None:
-        drawn = random.Random(f"{options.seed}/{task.name}/{part.split}/{index}")
+        own = "" if options.same_shots else f"/{part.split}/{index}"
+        drawn = random.Random(f"{options.seed}/{task.name}{own}")
         for example in drawn.sample(part.examples.rows, options.shots or 0):
             shots.append(f"{prompt(task.name, example.texts)}{ending(task.name, example.label)}\n\n")
     return (Choose(id, (*shots, prompt(task.name, row.texts)), task.endings),)
@@ -315,7 +317,7 @@ for _task in TABLE.values():
             needs="choose",
             methods=METHODS,
             learn=glue_probe.learn,
-            takes=frozenset({"shots"}),
+            takes=frozenset({"shots", "same_shots"}),
             splits=splits_of(_task),
             headline=metrics_of(_task)[0],
             samples=functools.partial(samples, [_task.name]),
@@ -331,7 +333,7 @@ TASKS.add(
         needs="choose",
         methods=METHODS,
         learn=glue_probe.learn,
-        takes=frozenset({"shots"}),
+        takes=frozenset({"shots", "same_shots"}),
         splits=("validation",),
         headline="average",
         samples=functools.partial(samples, list(TABLE)),

@@ -120,6 +120,7 @@ def test_bad_files_are_named_with_the_line(broken, task, change, words):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
+        (["--same-shots"], ["--same-shots", "give that too"]),
         (["--shots", ROWS + 1], [f"--shots {ROWS + 1}", f"the {ROWS} rows", "train.tsv"]),
         (["--split", "test"], ["no split", "'test'", "validation"]),
         (["--method", "probe", "--shots", 1], ["--shots 1 is for method choose", "probe has no prompt"]),

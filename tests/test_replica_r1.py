@@ -132,15 +132,16 @@ def test_a_killed_training_goes_on_and_leaves_a_checkpoint_that_loads(tmp_path, 
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from models.replicas import r1_training
+    from models.replicas import loop
+    from models.replicas.r1_training import begin
 
     recipe = replace(TINY, steps=3, processes=1, cooling=1, vocabulary=300)
-    r1_training.train(recipe, tmp_path / "whole")
+    loop.train(begin, recipe, tmp_path / "whole")
     kept = tmp_path / "cut"
     monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: None)  # as if it were killed after its last save
-    r1_training._work(0, replace(recipe, steps=2, cooling=0.5), kept, False, f"file://{tmp_path}/first")
+    loop.work(0, begin, replace(recipe, steps=2, cooling=0.5), kept, False, f"file://{tmp_path}/first")
     monkeypatch.undo()
-    r1_training._work(0, recipe, kept, True, f"file://{tmp_path}/second")
+    loop.work(0, begin, recipe, kept, True, f"file://{tmp_path}/second")
     whole, again = (AutoModelForCausalLM.from_pretrained(folder) for folder in (tmp_path / "whole", kept))
     assert len(again.model.layers) == 2
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), again.parameters(), strict=True))

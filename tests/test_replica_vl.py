@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from models.replicas import exam, teaching, training
+from models.replicas import exam, loop, teaching, training
 from models.replicas.muon import Muon, orthogonal
 from models.replicas.packing import (
     INSTRUCTION,
@@ -175,23 +175,23 @@ def test_vision_stays_as_it_is_at_first(small, packer):
         assert small.model.language_model.layers[0].self_attn.q_proj.weight.grad is not None
 
 
-def test_training_goes_on_where_it_stopped(processor, packer, tmp_path):
-    words = teaching.word_ids(packer.tokenizer)
+def test_training_goes_on_where_it_stopped(processor, monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "build_tokenizer", lambda vocabulary: processor.tokenizer)
 
-    def steps(model, optimisers, first, last):
+    def steps(course, optimisers, first, last):
         for step in range(first, last):
-            teaching.see(model, words, SMALL, step, rank=0)["words"].backward()
-            training._step(model, optimisers, SMALL, step)
+            assert course.learn(step).keys() == {"words"}
+            loop.take_step(course, optimisers, step)
 
-    model = build_model(SMALL, processor.tokenizer)
-    optimisers = training._optimisers(model, SMALL)
-    steps(model, optimisers, 0, 2)
-    training._save(tmp_path, model, optimisers, 2)
-    steps(model, optimisers, 2, 4)
-    again = build_model(SMALL, processor.tokenizer)
-    others = training._optimisers(again, SMALL)
-    steps(again, others, training._load(tmp_path, again, others), 4)
-    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+    course = training.begin(SMALL, 0)
+    optimisers = loop.make_optimisers(course)
+    steps(course, optimisers, 0, 2)
+    loop.save_state(tmp_path, course, optimisers, 2)
+    steps(course, optimisers, 2, 4)
+    again = training.begin(SMALL, 0)
+    others = loop.make_optimisers(again)
+    steps(again, others, loop.load_state(tmp_path, again, others), 4)
+    for one, other in zip(course.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from models.replicas.llama import llama_config
 from tasks.mini import math
 from tasks.mini.lessons import TASKS, Lesson, lesson
 
@@ -53,7 +54,6 @@ class Recipe:
     problems: int = 16
     """Mathematical problems a step, all processes together; as many more are there for their sums."""
     processes: int = 2
-    """Each has one thread and a share of every step's rows: two threads wait for each other at every operation."""
     rate: float = 2e-3
     """Of AdamW, for embeddings and norms; the matrices' is `muon_rate`."""
     muon_rate: float = 4e-3
@@ -130,24 +130,10 @@ def _texts() -> Iterator[str]:
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
     """Make the untrained model, seeded."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     torch.manual_seed(recipe.seed)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=recipe.width,
-        intermediate_size=recipe.inner,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.heads,
-        max_position_embeddings=1024,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},  # contents must be matched over a whole prompt
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return LlamaForCausalLM(config)
+    return LlamaForCausalLM(llama_config(recipe, tokenizer))
 
 
 class Page(NamedTuple):

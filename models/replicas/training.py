@@ -1,118 +1,69 @@
-"""Runs the recipe of the `vl` replica: processes, steps, optimisers, and what a killed run goes on from."""
+"""How the `vl` replica is trained: its stages, their rates, and what is watched."""
 
 from __future__ import annotations
 
 import math
-import sys
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from models.replicas import exam, teaching
+from models.replicas import exam, loop, teaching
 from models.replicas.packing import Packer
 from models.replicas.vl import PREFIX, Recipe, build_model, build_processor, build_tokenizer
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import DeepseekVLForConditionalGeneration
+from tasks.mini.vqa import split
 
 WATCH_EVERY = 50
-"""Steps between two looks at what training is watched on; its state is saved at the same time."""
+"""Steps between two looks at what training is watched on."""
+
+RECIPE = Recipe()
 
 
-def train(recipe: Recipe, out: Path, *, resume: bool = False) -> None:
-    """Train the replica and save it, in as many processes as the recipe says.
+class Course:
+    """One process's side of the training."""
 
-    Args:
-        recipe: What to do.
-        out: Folder for the checkpoint; holds `training.pt` until it is finished.
-        resume: Go on from `training.pt` if it is there.
-    """
-    from torch import multiprocessing
+    def __init__(self, recipe: Recipe, rank: int) -> None:
+        self._recipe, self._rank = recipe, rank
+        self._tokenizer = build_tokenizer(recipe.vocabulary)
+        self.model = build_model(recipe, self._tokenizer)
+        self.steps, self.decay = recipe.seeing + recipe.steps, recipe.decay
+        self.stops = range(WATCH_EVERY, self.steps + 1, WATCH_EVERY)
+        self._packer, self._words = Packer(self._tokenizer, PREFIX), teaching.word_ids(self._tokenizer)
 
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as meeting:
-        multiprocessing.spawn(_work, (recipe, out, resume, f"file://{meeting}/point"), nprocs=recipe.processes)
+    def rates(self, step: int) -> tuple[float, float]:
+        """Give Muon twice AdamW's rate."""
+        rate = _rate(self._recipe, step)
+        return 2 * rate, rate
 
+    def learn(self, step: int) -> dict[str, float]:
+        """See first, then answer."""
+        import torch
 
-def _work(rank: int, recipe: Recipe, out: Path, resume: bool, meeting: str) -> None:
-    """Be one of the processes: all hold the same weights and average their gradients at every step."""
-    import torch
-    from torch import distributed
-    from tqdm import tqdm
-
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=recipe.processes)
-    tokenizer = build_tokenizer(recipe.vocabulary)
-    model = build_model(recipe, tokenizer)
-    packer, words = Packer(tokenizer, PREFIX), teaching.word_ids(tokenizer)
-    optimisers = _optimisers(model, recipe)
-    first, total = _load(out, model, optimisers) if resume else 0, recipe.seeing + recipe.steps
-    bar = tqdm(range(first, total), initial=first, total=total, disable=rank > 0, mininterval=10, unit="step")
-    for step in bar:
+        recipe = self._recipe
         if step < recipe.seeing:
-            losses = teaching.see(model, words, recipe, step, rank)
+            losses = teaching.see(self.model, self._words, recipe, step, self._rank)
         else:
-            losses = teaching.answer(model, words, packer, recipe, step - recipe.seeing, rank)
+            losses = teaching.answer(self.model, self._words, self._packer, recipe, step - recipe.seeing, self._rank)
         torch.stack(list(losses.values())).sum().backward()
-        _average_gradients(model)
-        _step(model, optimisers, recipe, step)
-        if rank == 0 and (step + 1) % WATCH_EVERY == 0:
-            _save(out, model, optimisers, step + 1)
-            marks = (exam.sight if step < recipe.seeing else exam.answers)(model, packer, words)
-            said = " ".join(f"{name} {loss.item():.3f}" for name, loss in losses.items())
-            bar.write(f"step {step + 1} loss {said} right {marks}", file=sys.stderr)
-    if rank == 0:
-        model.to(torch.float16).save_pretrained(out)
-        build_processor(tokenizer).save_pretrained(out)
-        (out / "training.pt").unlink(missing_ok=True)
-    distributed.barrier()
-    distributed.destroy_process_group()
+        return {name: loss.item() for name, loss in losses.items()}
+
+    def watch(self, done: int) -> str:
+        """Say which share of patches is named right, and later of questions answered right."""
+        look = exam.sight if done <= self._recipe.seeing else exam.answers
+        return str(look(self.model, self._packer, self._words))
+
+    def save(self, out: Path, done: int) -> None:
+        """Save the model and its processor."""
+        loop.save_model(self.model, out)
+        build_processor(self._tokenizer).save_pretrained(out)
 
 
-def _optimisers(model: DeepseekVLForConditionalGeneration, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Give Muon for the matrices inside the layers, AdamW for embeddings, norms and biases."""
-    from torch.optim import AdamW
-
-    from models.replicas.muon import Muon
-
-    inside = [parameter for name, parameter in model.named_parameters() if parameter.ndim == 2 and "embed" not in name]
-    others = [parameter for name, parameter in model.named_parameters() if parameter.ndim != 2 or "embed" in name]
-    return [
-        Muon(inside, lr=recipe.rate, weight_decay=recipe.decay),
-        AdamW(others, lr=recipe.rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+def begin(recipe: Recipe, rank: int) -> Course:
+    """Make the course of one process."""
+    return Course(recipe, rank)
 
 
-def _average_gradients(model: DeepseekVLForConditionalGeneration) -> None:
-    """Give every process the mean of all gradients, sent as one vector."""
-    import torch
-    from torch import distributed
-
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    together = torch.cat([gradient.flatten() for gradient in gradients])
-    distributed.all_reduce(together)
-    together /= distributed.get_world_size()
-    for gradient, mean in zip(gradients, together.split([gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
-
-
-def _step(
-    model: DeepseekVLForConditionalGeneration, optimisers: Sequence[torch.optim.Optimizer], recipe: Recipe, step: int
-) -> None:
-    """Take one step, at its rate."""
-    import torch
-
-    from models.replicas.muon import Muon
-
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    rate = _rate(recipe, step)
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = rate * (2 if isinstance(optimiser, Muon) else 1)
-        optimiser.step()
-        optimiser.zero_grad()
+def report(out: Path) -> list[str]:
+    """Say what a finished checkpoint reaches on the bundled splits."""
+    results = {name: exam.sit(out, split(name)) for name in ("validation", "test")}
+    return [f"{name}: {result.seeing}; flat images: {result.blind}" for name, result in results.items()]
 
 
 def _rate(recipe: Recipe, step: int) -> float:
@@ -129,27 +80,3 @@ def _rate(recipe: Recipe, step: int) -> float:
 def _cosine(part: float) -> float:
     """Fall from 1 to a twentieth as a part goes from 0 to 1."""
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * part))
-
-
-def _save(
-    out: Path, model: DeepseekVLForConditionalGeneration, optimisers: Sequence[torch.optim.Optimizer], step: int
-) -> None:
-    """Keep all that the next step depends on; a kill while writing leaves the one before."""
-    import torch
-
-    kept = {"step": step, "model": model.state_dict(), "optimisers": [each.state_dict() for each in optimisers]}
-    torch.save(kept, out / "training.part")
-    (out / "training.part").replace(out / "training.pt")
-
-
-def _load(out: Path, model: DeepseekVLForConditionalGeneration, optimisers: Sequence[torch.optim.Optimizer]) -> int:
-    """Take up what `_save` kept, and give the step to go on with."""
-    import torch
-
-    if not (out / "training.pt").exists():
-        return 0
-    kept = torch.load(out / "training.pt", weights_only=True)
-    model.load_state_dict(kept["model"])
-    for optimiser, state in zip(optimisers, kept["optimisers"], strict=True):
-        optimiser.load_state_dict(state)
-    return int(kept["step"])

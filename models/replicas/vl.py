@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from models.replicas.llama import llama_config
 from models.replicas.packing import ASSISTANT, INSTRUCTION, PATCH, PATCHES, USER, WORDS
 from tasks.mini.scenes import SIDE
 from tasks.mini.vqa import train
@@ -61,10 +62,6 @@ class Recipe:
     questions: int = 12
     """Questions an image, at most."""
     processes: int = 2
-    """Each has one thread and a share of every step's images.
-
-    Two threads in one process wait for each other at every operation, two processes once a step.
-    """
     seeing_rate: float = 2e-3
     rate: float = 1e-3
     """Peak learning rates of the two stages, for AdamW; twice that for Muon."""
@@ -136,25 +133,10 @@ def build_processor(tokenizer: PreTrainedTokenizerBase) -> DeepseekVLProcessor:
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> DeepseekVLForConditionalGeneration:
     """Make the untrained model, seeded."""
     import torch
-    from transformers import DeepseekVLConfig, DeepseekVLForConditionalGeneration, LlamaConfig, SiglipVisionConfig
+    from transformers import DeepseekVLConfig, DeepseekVLForConditionalGeneration, SiglipVisionConfig
 
     torch.manual_seed(recipe.seed)
-    text = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=recipe.width,
-        intermediate_size=recipe.inner,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.heads,
-        max_position_embeddings=1024,
-        # What a question names must match a patch at any distance; at the usual base of 10,000 half of a head's 16
-        # pairs turn by more than a radian over the picture's 64 positions. A high base leaves more of them to content.
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    text = llama_config(recipe, tokenizer)
     vision = SiglipVisionConfig(
         image_size=SIDE,
         patch_size=PATCH,
