@@ -54,7 +54,7 @@ def run(
     """Run a model on a task, or go on with a run that was interrupted, or read one that is finished.
 
     Args:
-        model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`.
+        model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`, `endpoint:URL#NAME`.
         task: a registered name.
         scale: `mini` (bundled checkpoint and data) or `full` (public ones).
         checkpoint: a folder or hub id that is loaded instead of a registered model's own.

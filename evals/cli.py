@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--paper", action="store_true", required=True, help="run no model")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
+    check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
     check.set_defaults(call=_check)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
@@ -81,7 +82,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="evaluate a model on a task", epilog=_EXAMPLES, formatter_class=_Raw)
     add = run.add_argument
-    add("--model", required=True, metavar="M", help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE")
+    add(
+        "--model",
+        required=True,
+        metavar="M",
+        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME",
+    )
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own")
@@ -169,7 +175,7 @@ def _check(chosen: argparse.Namespace) -> int:
     from evals import checking
 
     checked = checking.check(chosen.files, paper=chosen.paper, out=chosen.out)
-    _write(checking.summary(checked, chosen.out))
+    _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
     return FAILED if chosen.strict and checked.contradicted else DONE
 
 

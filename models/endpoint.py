@@ -15,10 +15,9 @@ options and where the key comes from; `models.transport` what happens to a reque
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
@@ -30,7 +29,6 @@ from evals.schema import (
     Family,
     Generate,
     Json,
-    Part,
     Placement,
     Prediction,
     Prompt,
@@ -45,41 +43,16 @@ from models.endpoint_answers import (
     read_completion,
     read_embedding,
     read_usage,
-    read_weighed,
 )
-from models.endpoint_messages import chat_body, completion_body, message
+from models.endpoint_messages import chat_body, completion_body
 from models.endpoint_settings import Settings, find_key, read_settings
+from models.endpoint_traits import Traits, embedding_body, find_out, text_of, weigh
 from models.generating import until
-from models.transport import Answered, MalformedError, RejectedError, Server
+from models.transport import Answered, MalformedError, Server
 
-WEIGHING: Mapping[str, Mapping[str, Json]] = {
-    "echo": {"echo": True, "logprobs": 1},
-    "prompt_logprobs": {"prompt_logprobs": 0},
-}
-"""The ways to ask a server for a prompt's own log-probabilities."""
-_NEW_LIMIT = "max_completion_tokens"
-"""What OpenAI's reasoning models want instead of `max_tokens`."""
 _CHOICE_TOKENS = 16
 _THOUGHT_TOKENS = 4096
 """Tokens in which a model that thinks first must come to its choice."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What a server can do for a model, as it was found before the run."""
-
-    generate: str | None
-    """`chat`, `completions`, or None for a model of embeddings."""
-    weighing: str | None
-    """A key of `WEIGHING`, or None where it gives no log-probabilities of a prompt."""
-    thinks: bool
-    """It thought before its first answer: a stop would end the thought, so stops are heeded here alone."""
-    served: str | None
-    """The model's name in its answers."""
-    limit: str = "max_tokens"
-    """What it calls the most tokens that may come."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +117,7 @@ class Endpoint:
 
     def _written(self, request: Generate, most: int) -> Answered:
         """Have a text written."""
-        model, stop = self._model, not self._traits.thinks
+        model, stop = self._model, self._traits.stops
 
         def read(reader: Callable[[Any], Reply], body: Any) -> tuple[Reply, int]:
             reply = reader(body)
@@ -161,9 +134,9 @@ class Endpoint:
     def _choose(self, request: Choose) -> Prediction:
         if self._traits.weighing is None or not all(isinstance(part, str) for part in request.parts):
             return self._choose_in_writing(request)
-        context = _text(request.parts)
+        context = text_of(request.parts)
         prompts = [context, *(context + choice for choice in request.choices)]
-        answered = _weigh(self._server, self._model, self._traits.weighing, prompts)
+        answered = weigh(self._server, self._model, self._traits.weighing, prompts)
         (before, *wholes), usage = answered.value
         shared = min(_common([before, whole]) for whole in wholes)
         endings = [whole[shared:] for whole in wholes]
@@ -205,7 +178,7 @@ class Endpoint:
     def _embed(self, request: Embed) -> Prediction:
         from evals.vectors import pack
 
-        answered = self._server.ask("embeddings", _embedding_body(self._model, request.parts), _read_vector)
+        answered = self._server.ask("embeddings", embedding_body(self._model, request.parts), _read_vector)
         vector, usage = answered.value
         return Prediction(
             request.id,
@@ -245,7 +218,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
     model = settings.model or _only(listed, settings)
     if settings.prices is not None:
         settings.prices.of(model, prompt=0, cached=0, new=0)
-    traits = _find_out(server, model, listed)
+    traits = find_out(server, model, listed)
     facts = {
         "family": "endpoint",
         "checkpoint": f"{settings.server}#{model}",
@@ -254,7 +227,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
         "answers_as": traits.served,
         "generates_by": traits.generate,
         "chooses_by": _chooses_by(traits),
-        "stops": "heeded here" if traits.thinks else "heeded by the server and here",
+        "stops": "heeded by the server and here" if traits.stops else "heeded here",
         "max_tokens": settings.max_tokens,
         **settings.query,
     }
@@ -268,84 +241,8 @@ def _chooses_by(traits: Traits) -> str:
     return f"log-likelihood ({traits.weighing}); writing one of the choices where there are pictures"
 
 
-def _find_out(server: Server, model: str, listed: Sequence[str]) -> Traits:
-    """Ask the least that shows what a server can do. Raises `InputError` where it can do nothing for the model."""
-    question = Generate("probe", ("Say yes.",), 1)
-    limit = "max_tokens"
-    body = chat_body(question, model=model, max_tokens=1, stop=False)
-    said = _try(server, "chat/completions", body, read_chat)
-    if isinstance(said, RejectedError) and _NEW_LIMIT in str(said):
-        limit = _NEW_LIMIT
-        body = chat_body(question, model=model, max_tokens=1, stop=False, limit=limit)
-        said = _try(server, "chat/completions", body, read_chat)
-    if isinstance(said, Reply):
-        return Traits("chat", _weighing(server, model), said.reasoning is not None, said.served, limit)
-    body = completion_body(question, model=model, max_tokens=1, stop=False)
-    continued = _try(server, "completions", body, read_completion)
-    if isinstance(continued, Reply):
-        return Traits("completions", _weighing(server, model), False, continued.served)
-    if isinstance(_try(server, "embeddings", _embedding_body(model, ("yes",)), read_embedding), list):
-        return Traits(None, None, False, None)
-    if model in listed:  # it has the model and stumbles over the question: the samples may go better
-        return Traits("chat", None, False, None)
-    others = f"; it lists {', '.join(listed[:8])}" if listed else ""
-    raise InputError(f"{server.address} does not answer for model {model!r}: {said}{others}")
-
-
-def _try(server: Server, path: str, body: Mapping[str, Json], read: Callable[[Any], T]) -> T | SampleError:
-    """Ask, and give a refusal back; what is refused for good is asked once more, lest one stumble decides a run.
-
-    What was answered once is from then on what the server is expected to answer.
-    """
-
-    def ask() -> T:
-        return cast("T", server.ask(path, body, lambda answer: (read(answer), 1), trial=True).value)
-
-    try:
-        with suppress(RejectedError):
-            answer = ask()
-            server.prove = ask
-            return answer
-        return ask()
-    except SampleError as error:
-        return error
-
-
-def _weighing(server: Server, model: str) -> str | None:
-    """Find the way in which a server gives a prompt's own log-probabilities; many ignore the question silently."""
-    for way in WEIGHING:
-        try:
-            _weigh(server, model, way, ["one two", "one two three"], trial=True)
-        except SampleError:
-            continue
-        return way
-    return None
-
-
-def _weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, trial: bool = False) -> Answered:
-    """Have prompts weighed token by token; the answer is (the prompts' `Weighed`, `Usage`)."""
-    body = {"model": model, "prompt": list(prompts), "max_tokens": 1, "temperature": 0.0, **WEIGHING[way]}
-
-    def read(answer: Any) -> tuple[tuple[list[Weighed], Usage], int]:
-        found = read_weighed(answer, prompts)
-        return (found, read_usage(answer)), sum(map(len, found))
-
-    return server.ask("completions", body, read, trial=trial)
-
-
-def _embedding_body(model: str, parts: Sequence[Part]) -> dict[str, Json]:
-    asked: dict[str, Json] = {"model": model, "encoding_format": "float"}
-    if not all(isinstance(part, str) for part in parts):
-        return asked | {"messages": [message(parts)]}
-    return asked | {"input": _text(parts)}
-
-
 def _read_vector(body: Any) -> tuple[tuple[list[float], Usage], int]:
     return (read_embedding(body), read_usage(body)), 1
-
-
-def _text(parts: Sequence[Part]) -> str:
-    return "".join(part for part in parts if isinstance(part, str))
 
 
 def _common(weighed: Sequence[Weighed]) -> int:

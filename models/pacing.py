@@ -17,7 +17,7 @@ START = 8
 """Requests at once before anything is known of a server."""
 _STEP = 1.25
 """Growth after which it is asked whether it was worth it."""
-_WORTH = 0.9
+_WORTH = 0.5
 """It was not when latency grew by more than this part of the growth."""
 _REST = 10
 """Rounds without growth after some was taken back."""
@@ -46,6 +46,8 @@ class Limit:
         self._steep = True
         self._rest = 0
         self._round: list[float] = []
+        self._begun = self.value
+        """What it was when the round began: under this number its answers were asked for."""
         self._mark: tuple[float, float] | None = None
         """The number and the latency by which growth is judged."""
 
@@ -59,9 +61,9 @@ class Limit:
         if full and not self._rest:
             self.value = min(float(self.most), self.value + (1 if self._steep else 1 / self.value))
         self._round.append(seconds)
-        if len(self._round) >= self.value:
+        if len(self._round) >= self._begun:
             self._judge(median(self._round))
-            self._round = []
+            self._round, self._begun = [], self.value
             self._rest = max(0, self._rest - 1)
 
     def pushed_back(self, epoch: int) -> None:
@@ -69,18 +71,18 @@ class Limit:
         if epoch == self.epoch:
             self.value = max(1.0, self.value / 2)
             self.epoch += 1
-            self._steep, self._mark, self._round = False, None, []
+            self._steep, self._mark, self._round, self._begun = False, None, [], self.value
 
     def _judge(self, latency: float) -> None:
         """Take growth back that bought nothing."""
-        if self._mark is None or self.value < self._mark[0]:
-            self._mark = (self.value, latency)
-        elif self.value >= _STEP * self._mark[0]:
+        if self._mark is None or self._begun < self._mark[0]:
+            self._mark = (self._begun, latency)
+        elif self._begun >= _STEP * self._mark[0]:
             value, before = self._mark
-            if latency - before > _WORTH * before * (self.value / value - 1):
-                self.value, self._steep, self._rest = value, False, _REST
+            if latency - before > _WORTH * before * (self._begun / value - 1):
+                self.value, self._steep, self._rest, self._mark = value, False, _REST, None
             else:
-                self._mark = (self.value, latency)
+                self._mark = (self._begun, latency)
 
 
 class Gate:
@@ -102,7 +104,7 @@ class Gate:
         with self._changed:
             while self._inside >= int(self.limit.value):
                 check()
-                self._changed.wait(0.5)
+                self._changed.wait(2.0)
             self._inside += 1
             ticket = Pass(self, self.limit.epoch, full=self._inside >= int(self.limit.value))
         try:

@@ -5,7 +5,9 @@ A file of any of these forms is read, told apart by its contents:
     {"id": "42000", "output": "white"}                      JSONL, one sample a line; other keys are ignored
     [{"question_id": 42000, "answer": "white"}, …]          the VQA results format
     index	prediction                                       GLUE's submission format, tab-separated with this header
+    {"question": …, "6b_finetuning": {"solution": …}, …}    grade-school-math's example_model_solutions.jsonl
 
+The last holds several systems' outputs in the order of GSM8K's test.jsonl: `replay:FILE#6b_finetuning` names one.
 Every sample of the run must be in the file once, and nothing else may be: a missing, unknown or repeated id is an
 error that names it, since a score over other samples than the benchmark's would look like any other score.
 """
@@ -73,16 +75,22 @@ class Replay:
 def load(name: str, checkpoint: str, placement: Placement) -> Replay:
     """Read a file of recorded outputs. Raises `InputError` naming the file and the place."""
     path = Path(checkpoint).expanduser()
+    system = None
+    if "#" in path.name and not path.exists():
+        name_only, _, system = path.name.rpartition("#")
+        path = path.with_name(name_only)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read recorded outputs from {path}: {error.strerror}") from error
     outputs: dict[str, Json] = {}
-    for place, id, output in _entries(path, data):
+    for place, id, output in _entries(path, data) if system is None else _solutions(path, data, system):
         if id in outputs:
             raise InputError(f"{path}, {place}: id {id} comes a second time")
         outputs[id] = output
     facts = {"family": "replay", "checkpoint": str(path), "digest": hashlib.sha256(data).hexdigest()[:16]}
+    if system is not None:
+        facts["system"] = system
     return Replay(name, path, outputs, facts)
 
 
@@ -112,14 +120,37 @@ def _vqa_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
 
 
 def _json_lines(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    for place, entry in _lines(path, data):
+        systems = _systems(entry)
+        if systems and "output" not in entry:
+            raise InputError(f"{path} holds outputs of several systems; name one: replay:{path}#{systems[0]}")
+        yield place, *_pair(path, place, entry, "id", "output")
+
+
+def _solutions(path: Path, data: bytes, system: str) -> Iterator[tuple[str, str, Json]]:
+    """Read one system of grade-school-math's file: its rows are in the order of test.jsonl, whose row is the id."""
+    for row, (place, entry) in enumerate(_lines(path, data)):
+        systems = _systems(entry)
+        if system not in systems:
+            raise InputError(f"{path}, {place}: no outputs of {system!r}; there are {', '.join(systems) or 'none'}")
+        yield place, str(row), entry[system]["solution"]
+
+
+def _systems(entry: Json) -> list[str]:
+    """Name the systems whose solutions an entry holds."""
+    if not isinstance(entry, dict):
+        return []
+    return [name for name, value in entry.items() if isinstance(value, dict) and isinstance(value.get("solution"), str)]
+
+
+def _lines(path: Path, data: bytes) -> Iterator[tuple[str, Json]]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            entry = orjson.loads(line)
+            yield f"line {number}", orjson.loads(line)
         except orjson.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}, column {error.colno}: {error.msg}") from error
-        yield f"line {number}", *_pair(path, f"line {number}", entry, "id", "output")
 
 
 def _glue_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:

@@ -143,10 +143,10 @@ class Server:
             self._sleep(max(outcome.wait, backoff * random.uniform(0.5, 1.0)))
 
     def get(self, path: str) -> Json:
-        """Ask for what costs the server nothing; None where it has no such thing.
+        """Ask for what costs the server nothing; None where it has no such thing, or stumbles over it as some do.
 
         Raises:
-            InputError: it cannot be reached, answers with a fault of its own, or refuses the key.
+            InputError: it cannot be reached or refuses the key.
         """
         import httpx2
 
@@ -156,8 +156,6 @@ class Server:
             raise InputError(f"{self._settings.server} cannot be reached: {self._said(error)}") from error
         if status in _STOPPING:
             raise InputError(self._refusal(status, data))
-        if status >= 500:
-            raise InputError(f"{self._settings.server} answers {status}: {self._message(data)}")
         try:
             return orjson.loads(data) if status == 200 else None
         except orjson.JSONDecodeError:
@@ -245,11 +243,15 @@ class Server:
             self.stop(InputError(f"{name} answered none of {streak} requests in a row, at last: {reason}; {_KEPT}"))
 
     def listing(self) -> Json:
-        """Ask for its list of models, more than once where it stumbles. Raises `InputError` as `get` does."""
+        """Ask for its list of models, again where it is there and silent. Raises `InputError`, as `get` does."""
+        import httpx2
+
         for attempt in range(_TRIALS):
             try:
                 return self.get("models")
-            except InputError:
+            except InputError as error:
+                if isinstance(error.__cause__, httpx2.ConnectError):
+                    raise
                 self._stopped.wait(self._settings.backoff * 2**attempt)
         return self.get("models")
 

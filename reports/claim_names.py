@@ -73,7 +73,7 @@ class Names:
         if measure.baseline:
             self.source.known((*where, "baseline"), "subject", measure.baseline, self.subjects)
         metrics = self.tasks[measure.task]
-        if metrics is None or any(name.endswith("/") and measure.metric.startswith(name) for name in metrics):
+        if metrics is None or any(name.endswith(("/", "@")) and measure.metric.startswith(name) for name in metrics):
             return
         self.source.known((*where, "metric"), f"metric of {measure.task}", measure.metric, metrics)
 

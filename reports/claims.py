@@ -418,4 +418,4 @@ class Vocabulary(Model):
     quantities: dict[str, Quantity]
     """What can be said of a subject."""
     tasks: dict[str, tuple[str, ...]]
-    """The metrics that a claim can be about, by task; a name that ends in `/` allows whatever follows."""
+    """The metrics that a claim can be about, by task; a name that ends in `/` or `@` allows whatever follows."""

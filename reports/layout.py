@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from evals.errors import RecordError
 from evals.records import Record
 from evals.schema import Json, Metric
+from reports.controls import demonstrated
 from reports.markup import Table
 from reports.wording import MISSING, amount, interval, measured, short_names, written
 
@@ -117,8 +118,9 @@ def counted(record: Record) -> str:
 
 
 def notes(record: Record) -> list[str]:
-    """Say of which metrics the value is a convention and no measurement, and why."""
-    return [f"{name}: {metric.note}" for name, metric in metrics(record).items() if metric.note]
+    """Say what the blind control shows, and of which metrics the value is a convention and no measurement, and why."""
+    conventions = [f"{name}: {metric.note}" for name, metric in metrics(record).items() if metric.note]
+    return [*demonstrated([record]), *conventions]
 
 
 def efficiency(record: Record) -> list[tuple[str, str]]:

@@ -84,7 +84,10 @@ class Facts:
         name = f"{' and '.join(fact.subject)} {(fact.quantity or '').replace('-', ' ')}".strip()
         release = f" ({fact.release})" if fact.release else ""
         ledger = self._ledger
-        value = f" {ledger.show(fact)}" if ledger is not None and fact.state == "known" else f" {fact.state}"
+        value = f" {fact.state}"
+        if ledger is not None and fact.state == "known":
+            computed = Said(fact.id, "record", fact.subject[0], fact, ledger) if fact.derive else None
+            value = f" {computed.show() if computed else ledger.show(fact)}"
         place = ", ".join(part for part in (source.title, fact.where, source.revision) if part)
         return f"{name}{release}:{value} [{place}]"
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from evals.records import Record
 from evals.schema import Json, Metric
+from reports.controls import demonstrated
 
 MISSING = "–"
 """Printed where there is no number: nothing is made up."""
@@ -197,6 +198,8 @@ def about(records: Sequence[Record]) -> str:
         sentences.append("Blind control: every picture was replaced by a flat one." if len(records) == 1 else _CONTROLS)
     if any(record.manifest["model"].get("replica") for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
+    if len(records) > 1:
+        sentences += demonstrated(records)
     return one_line(" ".join(sentences))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator as operator_module
 import re
 
 import pytest
@@ -11,11 +12,11 @@ from conftest import CHECKOUT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals import registry
+from evals import cli, registry
 from evals.errors import InputError
 from reports import claim_files
 from reports.claims import Check, Claim, Measure, Pointer, Reading, Resolution, Untestable
-from reports.expressions import parse, references
+from reports.expressions import Number, Operation, parse, references
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_the_record_is_whole():
         assert fact.quantity, fact.id
         assert fact.state != "known" or fact.digits or fact.value or fact.derive, fact.id
     for source in record.sources.values():
-        assert source.address or "torch" in source.title or "transformers" in source.title
+        assert source.address or "torch" in source.title or "counted" in source.title
 
 
 def test_the_listings_run_as_the_record_says():
@@ -174,3 +175,35 @@ def test_list_has_a_line_a_document_and_a_claim():
     assert re.search(
         r"^  B-59  quality +vl +vqa accuracy, record +VL scores 78.3 % on VQA 2.0.$", whole, flags=re.MULTILINE
     )
+
+
+def test_check_refuses_every_mistake_in_one_line(tmp_path, capsys):
+    path = tmp_path / "claims.yaml"
+    for right, wrong, line, words in MISTAKES.values():
+        path.write_text(DOCUMENT.replace(right, wrong, 1), encoding="utf-8")
+        assert cli.main(["check", str(path), "--paper", "--out", str(tmp_path / "out")]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert len(printed.err.splitlines()) == 1
+        assert f"claims.yaml:{line}:" in printed.err
+        assert words in printed.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("v3", 671_026_404_352), ("v2", 235_741_434_880), ("v2-lite", 15_706_484_224)],
+)
+def test_sizes_are_recomputed_from_configurations(name, parameters):
+    """As `models/size.py` counts them with the library's classes (test_systems.py)."""
+    (fact,) = [fact for fact in claim_files.load_record().facts if fact.id == f"{name}-parameters-counted"]
+    assert fact.digits is None
+    assert compute(parse(fact.derive)) == parameters
+
+
+def compute(tree):
+    match tree:
+        case Number(text, _):
+            return int(text)
+        case Operation(operator, left, right):
+            return {"+": operator_module.add, "*": operator_module.mul}[operator](compute(left), compute(right))

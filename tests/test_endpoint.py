@@ -16,9 +16,11 @@ from commands import ROOT, environ, evals, refused
 from PIL import Image as Picture
 from servers import FakeServer, Faulty, Reply, chat, error
 
+from evals import registry
 from evals.errors import EvalsError, InputError
 from evals.plan import plan
-from evals.schema import Choose, Embed, Generate, Image, Placement
+from evals.resolve import resolve
+from evals.schema import Choose, Embed, Generate, Image, Placement, Variant
 from evals.vectors import unpack
 from models.endpoint import load
 
@@ -53,6 +55,11 @@ def chats(respond):
     return FakeServer(answer)
 
 
+def asked(server):
+    """The chats that were asked for samples, not to find out what the server can do."""
+    return [call for call in server.asked("/chat/completions") if call.prompt != "Say yes."]
+
+
 def run(server, out, *more, options="timeout=2&backoff=0.01&retries=3&concurrency=32", **environment):
     model = f"endpoint:{server.url}?{options}#m"
     return evals("run", "--model", model, "--task", "toy/numbers", "--out", out, *more, **environment)
@@ -80,7 +87,7 @@ def test_every_sample_ends_as_an_answer_or_a_failure_also_after_a_kill(tmp_path)
         process.wait()
         kept = log.read_bytes()
         done = run(server, tmp_path / "run")
-        asked = len(server.asked("/chat/completions"))
+        sent = len(asked(server))
     assert done.returncode == 1, done.stderr
     assert log.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
     found = rows(tmp_path / "run")
@@ -89,7 +96,7 @@ def test_every_sample_ends_as_an_answer_or_a_failure_also_after_a_kill(tmp_path)
     assert failed == {number for number in range(1200) if number % 20 in Faulty.LASTING}
     assert all(row["output"] == str(int(row["id"]) + 1) for row in found if not row["failed"])
     assert all(row["failure"] for row in found if row["failed"])
-    assert asked > 1200
+    assert sent > 1200
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["failed"] == len(failed)
     assert result["efficiency"]["retries"] > 100
@@ -190,6 +197,21 @@ def test_the_address_may_come_from_the_environment_and_the_name_from_the_server(
         assert load("named", server.url, Placement()).facts["served_model"] == "m"
 
 
+def test_a_row_of_variants_may_stand_for_a_server(monkeypatch):
+    registry.discover()
+    rows = registry.Registry("model")
+    rows.add(Variant("big", "endpoint", "behind a server", {"mini": "#m", "full": "http://127.0.0.1:1/v1#m"}))
+    monkeypatch.setattr("evals.resolve.VARIANTS", rows)
+    for scale, checkpoint, expected in (
+        ("mini", None, "#m"),
+        ("full", None, "http://127.0.0.1:1/v1#m"),
+        ("full", "http://127.0.0.1:2/v1", "http://127.0.0.1:2/v1"),
+        ("mini", "endpoint:http://127.0.0.1:3/v1#n", "http://127.0.0.1:3/v1#n"),
+    ):
+        found = resolve("big", scale=scale, checkpoint=checkpoint)
+        assert (found.family.name, found.checkpoint, found.replica) == ("endpoint", expected, False)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -267,10 +289,10 @@ def test_the_deadline_ends_the_run():
 
 
 def test_what_is_sent_is_what_was_asked():
-    asked = generate(stop=("\n", "Q:"), temperature=0.7, top_p=0.9, seed=3)
+    drawing = generate(stop=("\n", "Q:"), temperature=0.7, top_p=0.9, seed=3)
     with chats(lambda call: chat(" two\nQ: three")) as server:
-        _, (plain, drawn, again) = answers(server, [generate(id="a"), generate(id="b", stop=("\n",)), asked])
-        bodies = [call.body for call in server.asked("/chat/completions")][1:]
+        _, (plain, drawn, again) = answers(server, [generate(id="a"), generate(id="b", stop=("\n",)), drawing])
+        bodies = [call.body for call in asked(server)]
     assert plain.output == "two\nQ: three"
     assert drawn.output == again.output == "two"
     assert bodies[0] == {
@@ -283,11 +305,20 @@ def test_what_is_sent_is_what_was_asked():
     assert isinstance(bodies[2]["seed"], int)
 
 
+def test_stops_are_kept_from_a_server_that_stumbles_over_them():
+    with chats(lambda call: chat("two\nthree")) as server:
+        plain = server._respond
+        server._respond = lambda call: error(500, "no vocabulary") if "stop" in (call.body or {}) else plain(call)
+        loaded, (found,) = answers(server, [generate(stop=("\n",))])
+    assert found.output == "two"
+    assert loaded.facts["stops"] == "heeded here"
+
+
 def test_samples_of_one_question_have_seeds_of_their_own():
     requests = [generate(id=f"1#{n}", temperature=1.0) for n in range(4)]
     with chats(lambda call: chat("x")) as server:
         answers(server, requests)
-        seeds = [call.body.get("seed") for call in server.asked("/chat/completions")][1:]
+        seeds = [call.body.get("seed") for call in asked(server)]
     assert len(set(seeds)) == 4
 
 
@@ -313,7 +344,7 @@ def test_pictures_go_as_they_are_or_as_png_and_blind_ones_grey(tmp_path):
     requests = [Generate(image.key, (image, "What is it?"), 4) for image in images]
     with chats(lambda call: chat("a thing")) as server:
         _, found = answers(server, requests)
-        sent = [call.body["messages"][0]["content"] for call in server.asked("/chat/completions")][1:]
+        sent = [call.body["messages"][0]["content"] for call in asked(server)]
     assert [bool(each.failure) for each in found] == [False] * 4 + [True]
     assert "bad.png" in found[4].failure
     kinds, datas = zip(*(content[0]["image_url"]["url"].split(";base64,") for content in sent), strict=True)
@@ -340,7 +371,7 @@ def test_thinking_is_kept_apart_and_never_cut_by_a_stop(tmp_path):
     requests = [generate(text, text, stop=("\n",)) for text in ("apart", "within", "cut")]
     with FakeServer(answer) as server:
         loaded, (apart, within, cut) = answers(server, requests, QUICK + "&max_tokens=500")
-        bodies = [call.body for call in server.asked("/chat/completions")][1:]
+        bodies = [call.body for call in asked(server)]
     assert apart.output == within.output == "18"
     assert apart.reasoning == within.reasoning == "First.\nThen."
     assert apart.charges["reasoning_tokens"] == 7
@@ -366,7 +397,7 @@ def test_a_server_is_given_the_time_that_it_asks_for():
 
 def test_an_answer_that_does_not_end_in_time_is_asked_for_again():
     def respond(call):
-        return Reply(b"{}", delay=2) if len(server.asked("/chat/completions")) == 2 else chat("2")
+        return Reply(b"{}", delay=2) if len(asked(server)) == 1 else chat("2")
 
     with chats(respond) as server:
         began = time.monotonic()
@@ -466,7 +497,7 @@ def test_without_log_probabilities_a_choice_is_written_down():
     said = {"a": "Yes.", "b": "**No**", "c": "It depends: yes or no."}
     with chats(lambda call: chat(said[call.prompt[0]])) as server:
         loaded, found = answers(server, [Choose(id, (id,), (" no", " yes")) for id in said])
-        prompt = server.asked("/chat/completions")[1].prompt
+        prompt = asked(server)[0].prompt
     assert [each.output for each in found] == [" yes", " no", "It depends: yes or no."]
     assert not any(each.scores for each in found)
     assert "no, yes" in prompt
