@@ -105,7 +105,7 @@ def run(
     chosen = job.chosen(everything)
     _check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
-    loaded.check(everything.ids, chosen.ids)
+    loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
@@ -254,7 +254,7 @@ def _learned(task: Task, samples: Samples, model: Model, budget: int, job: _Job,
         return None
     if samples.train is None:
         return task.learn([], {})
-    model.check(samples.train.ids, samples.train.ids)
+    model.check(samples.train.answer_ids(), samples.train.answer_ids())
     total = len(samples.train)
     with tqdm(total=total, unit=" samples", disable=not progress, desc=f"{task.name}, train") as bar:
         answers = collector.answers_of(

@@ -57,11 +57,24 @@ def _parser() -> argparse.ArgumentParser:
     model = commands.add_parser("show-model", help="one model: what it is, and its size, counted without its weights")
     model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
     model.set_defaults(call=_show_model)
+    compare = commands.add_parser("compare", help="two runs: paired tests, and what differs in how they were made")
+    compare.add_argument("runs", type=Path, nargs=2, metavar="RUN")
+    compare.set_defaults(call=_compare)
     check = commands.add_parser(
         "check", help="claims to verdicts: arithmetic, other documents, the public record, runs"
     )
     check.add_argument("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the two articles")
-    check.add_argument("--paper", action="store_true", required=True, help="run no model")
+    check.add_argument("--paper", action="store_true", help="run no model; otherwise what is missing is run")
+    check.add_argument("--scale", default="mini", metavar="S", help="mini: bundled replicas (default); full: public")
+    check.add_argument(
+        "--system",
+        type=_system,
+        action="append",
+        default=[],
+        metavar="SUBJECT=M",
+        help="the model that stands for a subject: a name, hf:…, a folder, replay:FILE",
+    )
+    check.add_argument("--data", metavar="DIR", help="a folder with a benchmark's official files")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
     check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
@@ -122,6 +135,13 @@ class _Raw(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the examples."""
 
 
+def _system(text: str) -> tuple[str, str]:
+    subject, equals, model = text.partition("=")
+    if not (subject and equals and model):
+        raise argparse.ArgumentTypeError(f"{text!r} is not SUBJECT=MODEL")
+    return subject, model
+
+
 def _whole(text: str) -> int:
     try:
         return int(text)
@@ -171,10 +191,23 @@ def _show_model(chosen: argparse.Namespace) -> int:
     return DONE
 
 
+def _compare(chosen: argparse.Namespace) -> int:
+    from evals import checking
+    from reports import comparison
+
+    _write(comparison.text(checking.compare(*chosen.runs)))
+    return DONE
+
+
 def _check(chosen: argparse.Namespace) -> int:
     from evals import checking
 
-    checked = checking.check(chosen.files, paper=chosen.paper, out=chosen.out)
+    if chosen.scale == "mini":
+        os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
+    checked = checking.check(
+        chosen.files, paper=chosen.paper, scale=chosen.scale, systems=dict(chosen.system), data=chosen.data,
+        out=chosen.out, progress=sys.stderr.isatty() or not os.environ.get("CI"), command=chosen.command,
+    )  # fmt: skip
     _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
     return FAILED if chosen.strict and checked.contradicted else DONE
 

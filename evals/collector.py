@@ -90,6 +90,7 @@ def record(
         score: what it was worth, where that can be said of the sample alone.
     """
     predictions = [answer.prediction for answer in answers]
+    cut = [prediction.truncated for prediction in predictions]
     outputs = [reading.output for reading in readings]
     reasoning = [prediction.reasoning for prediction in predictions]
     failures = [reading.failure for reading in readings if reading.failure is not None]
@@ -103,7 +104,8 @@ def record(
         "values": dict(score.values) if score else {},
         "failed": bool(failures),
         "failure": failures[0] if failures else None,
-        "truncated": any(prediction.truncated for prediction in predictions),
+        "truncated": any(cut),
+        **({"truncations": cut} if len(readings) > 1 and any(cut) else {}),
         "scores": [reading.scores for reading in readings],
         "cluster": sample.cluster,
         "labels": dict(sample.labels),

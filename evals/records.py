@@ -13,6 +13,9 @@ A record of `samples.jsonl`:
      "scores": [[]], "cluster": "42", "labels": {"answer type": "other", …},
      "cost": {"prompt_tokens": 81, "new_tokens": 2, "computed_tokens": 33.4, "useful_tokens": 31.2,
               "seconds": 0.004, "model_seconds": 0.0037}}
+
+`output` is a list where a sample has several requests, `truncations` then says which of them were cut, if any were; an
+embedding is text that `evals.vectors` reads.
 """
 
 from __future__ import annotations

@@ -82,10 +82,12 @@ def _sample(row: Mapping[str, Json]) -> Sample:
 
 def _predictions(row: Mapping[str, Json]) -> list[Prediction]:
     """Read the recorded outputs of a sample as predictions."""
-    outputs = row["output"] if len(row["scores"]) > 1 else [row["output"]]
+    count = len(row["scores"])
+    outputs = row["output"] if count > 1 else [row["output"]]
+    cut = row.get("truncations") or [row["truncated"]] * count
     return [
-        Prediction(row["id"], output, row["failure"] if output is None else None, row["truncated"], tuple(scores))
-        for output, scores in zip(outputs, row["scores"], strict=True)
+        Prediction(row["id"], output, row["failure"] if output is None else None, truncated, tuple(scores))
+        for output, truncated, scores in zip(outputs, cut, row["scores"], strict=True)
     ]
 
 

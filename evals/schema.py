@@ -155,8 +155,15 @@ class Samples:
     """Makes the sample at an index of `ids`; cheap, pure, and opens no picture."""
     facts: Mapping[str, Json] = field(default_factory=dict)
     """What determines the samples, for the signature: source, protocol, digests of the files."""
+    parts: Callable[[int], Sequence[str]] | None = None
+    """The ids under which recorded outputs answer the sample at an index, where they are not its own id alone."""
     train: Samples | None = None
     """Samples with targets that the task must have learned from before it can answer these (`Task.learn`)."""
+
+    def answer_ids(self) -> Sequence[str]:
+        """All ids that recorded outputs must have."""
+        parts = self.parts
+        return self.ids if parts is None else [id for index in range(len(self.ids)) for id in parts(index)]
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -374,7 +381,7 @@ class Model(Protocol):
         """How many token positions a batch may hold when the user names no budget."""
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
-        """Raise `InputError` when it cannot answer the `wanted` samples of all the `known` ones (by id)."""
+        """Raise `InputError` when it cannot answer the `wanted` ids of all the `known` ones (`Samples.answer_ids`)."""
 
     def prepare(self, request: Request) -> Prompt:
         """Turn a request into tokens. Called from a background thread; raises `SampleError`."""

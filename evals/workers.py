@@ -95,6 +95,8 @@ class Pool:
                 self._finish(worker, *content)
             elif kind == "walked":
                 worker.idle = True
+            elif kind == "stopped":
+                raise EvalsError(*content)
             else:
                 raise InputError(*content)
         except (EOFError, ConnectionError):
@@ -141,5 +143,7 @@ def _serve(walk: Walk, number: int, pipe: Connection) -> None:
             pipe.send(("walked",))
     except InputError as error:
         pipe.send(("refused", str(error)))
+    except EvalsError as error:  # the input was in order, and yet there is no going on: a deadline
+        pipe.send(("stopped", str(error)))
     except (EOFError, ConnectionError):
         return

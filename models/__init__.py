@@ -1,6 +1,7 @@
 """The models: variants as rows of a table, one file a family.
 
 variants.yaml        the registered models, a row each; read by `variants`
+dual_encoder         CLIP and SigLIP: pictures and texts to vectors
 vision_language      DeepSeek-VL, DeepSeek-VL-hybrid and every other image-text-to-text checkpoint
 causal               language models of every kind
 replay               recorded outputs instead of a model

@@ -4,6 +4,9 @@ A prompt is one user message of pictures and texts, rendered by the checkpoint's
 one reads the pictures' placeholders followed by the text. Questions about one picture share the computation of all
 that comes before the question, the picture above all. That needs a decoder whose positions simply count the tokens;
 other architectures go through the library's own `generate`, a batch at a time and without sharing.
+
+A picture or a text is embedded as the last hidden state, after the final norm, at the last token of a prompt that shows
+it and goes on `In one word:`: where the model is about to name it. The prompt is rendered as any other is.
 """
 
 from __future__ import annotations
@@ -19,16 +22,32 @@ from typing import TYPE_CHECKING, Any
 from evals.data import decode
 from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
-from evals.schema import Audio, Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
+from evals.schema import (
+    Audio,
+    Batch,
+    Embed,
+    Family,
+    Generate,
+    Image,
+    Json,
+    Part,
+    Placement,
+    Prediction,
+    Prompt,
+    Request,
+)
 from models import torch_backend
 from models.decoding import Decoder, shares
-from models.generating import Continuation, Row, drawing, end_tokens, until
+from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, ProcessorMixin
 
+IN_ONE_WORD = "\nIn one word:"
+"""Follows what is embedded, as in Jiang et al., E5-V (2024), with one wording for pictures and texts."""
 SHARING = frozenset({"deepseek_vl", "deepseek_vl_hybrid", "llava"})
 """Model types whose prefixes may be computed apart: plain positions, causal attention over pictures too."""
 
@@ -46,19 +65,19 @@ class VisionLanguage:
     _decoder: Decoder | LibraryDecoder
     _lock: threading.Lock
     """A tokenizer's padding is a setting of its own, changed by whoever calls it: one at a time."""
-    abilities: frozenset[str] = frozenset({"generate"})
+    abilities: frozenset[str] = frozenset({"generate", "embed"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
         """Render and tokenise a prompt; placeholders of different pictures get different numbers, all negative."""
-        if not isinstance(request, Generate):
+        if not isinstance(request, Generate | Embed):
             raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
         if any(isinstance(part, Audio) for part in request.parts):
             raise SampleError(f"request {request.id} has a recording; this family reads text and pictures")
         pictures = [part for part in request.parts if isinstance(part, Image)]
-        rendered = self._render(request.parts)
+        rendered = self._render(_shown(request))
         if self._shares and rendered.count(self._processor.image_token) != len(pictures):
             raise SampleError(
                 f"request {request.id}: its text holds the picture placeholder {self._processor.image_token}"
@@ -72,7 +91,8 @@ class VisionLanguage:
                 code = next(codes, code)
             marked.append(code if token == placeholder else token)
             previous = token
-        return Prompt(request, self._key(request), tuple(marked), request.max_new_tokens)
+        reserve = request.max_new_tokens if isinstance(request, Generate) else 0
+        return Prompt(request, self._key(request), tuple(marked), reserve)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
         """Decode each group's pictures and make the tensors that the model reads of them."""
@@ -86,7 +106,7 @@ class VisionLanguage:
         return staged
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
-        """Generate for every member; those whose picture cannot be read fail, and the others go on."""
+        """Generate for every member, or embed it; those whose picture cannot be read fail, and the others go on."""
 
         def fail(member: int, reason: str) -> Prediction:
             return Prediction(prompts[member].request.id, failure=reason)
@@ -111,6 +131,8 @@ class VisionLanguage:
         return torch_backend.peak_memory_bytes(self._where)
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
+        if isinstance(prompts[batch.members[0]].request, Embed):
+            return self._embed(prompts, batch, staged)
         continue_all = self._continue_shared if self._shares else self._continue_plainly
         return [
             self._prediction(prompts[member], continuation)
@@ -129,10 +151,63 @@ class VisionLanguage:
             new_tokens=len(continuation.tokens),
         )
 
-    def _continue_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
-        """Generate with each group's shared part computed once."""
+    def _embed(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
+        """Take the last hidden state at the end of every prompt."""
+        import numpy as np
         import torch
 
+        from evals.vectors import pack
+
+        with torch.inference_mode():
+            states = self._states_shared if self._shares else self._states_plainly
+            rows = [row for start in states(prompts, batch, staged) for row in start.float().cpu().numpy()]
+        return [
+            Prediction(prompts[member].request.id, failure=NOT_FINITE)
+            if not np.isfinite(row).all()
+            else Prediction(prompts[member].request.id, output=pack(row), prompt_tokens=len(prompts[member].tokens))
+            for member, row in zip(batch.members, rows, strict=True)
+        ]
+
+    def _states_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[torch.Tensor]:
+        """Read all prompts at once; padding follows their ends, where nothing that counts sees it."""
+        import torch
+
+        placeholder = self._processor.image_token_id
+        rows = [
+            torch.tensor([placeholder if token < 0 else token for token in prompts[member].tokens])
+            for member in batch.members
+        ]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self._where.device)
+        output = self._model.base_model(input_ids=ids, use_cache=False, **self._joined(staged))
+        ends = torch.tensor([len(row) - 1 for row in rows])
+        return [output.last_hidden_state[torch.arange(len(rows)), ends]]
+
+    def _states_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[torch.Tensor]:
+        """Read the prompts one by one, as the library prepares them: they may differ in what they are made of."""
+        states = []
+        for member, inputs in zip(batch.members, staged, strict=True):
+            text, pictures = self._render(_shown(prompts[member].request)), inputs["pictures"]
+            with self._lock:
+                encoded = self._processor(
+                    text=[text], images=[pictures] if pictures else None,
+                    add_special_tokens=self._adds_special(text), return_tensors="pt",
+                ).to(self._where.device, self._where.dtype)  # fmt: skip
+            states.append(self._model.base_model(**encoded, use_cache=False).last_hidden_state[:, -1])
+        return states
+
+    def _joined(self, staged: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Join what groups of a batch show, on the device."""
+        import torch
+
+        names = dict.fromkeys(name for inputs in staged for name in inputs)
+        joined = {
+            name: torch.cat([inputs[name] for inputs in staged if name in inputs]).to(self._where.device)
+            for name in names
+        }
+        return {name: v.to(self._where.dtype) if v.is_floating_point() else v for name, v in joined.items()}
+
+    def _continue_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
+        """Generate with each group's shared part computed once."""
         placeholder = self._processor.image_token_id
         prefixes, rows = [], []
         for owner, group in enumerate(batch.groups):
@@ -142,13 +217,7 @@ class VisionLanguage:
                 request = _asked(prompts[member])
                 rest = prompts[member].tokens[group.shared :]
                 rows.append(Row(owner, rest, request.max_new_tokens, request.stop, drawing(request)))
-        names = dict.fromkeys(name for inputs in staged for name in inputs)
-        inputs = {
-            name: torch.cat([inputs[name] for inputs in staged if name in inputs]).to(self._where.device)
-            for name in names
-        }
-        inputs = {name: v.to(self._where.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
-        return self._decoder.generate(prefixes, rows, inputs)
+        return self._decoder.generate(prefixes, rows, self._joined(staged))
 
     def _continue_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
         """Generate with the library's own loop, for architectures whose positions are not plain counts."""
@@ -174,10 +243,10 @@ class VisionLanguage:
     def _shares(self) -> bool:
         return isinstance(self._decoder, Decoder)
 
-    def _key(self, request: Generate) -> tuple[object, ...]:
+    def _key(self, request: Generate | Embed) -> tuple[object, ...]:
         """What a prompt may share: its leading parts, as long as no picture comes last."""
         *leading, last = request.parts
-        if isinstance(last, Image) or not leading or not self._shares:
+        if isinstance(request, Embed) or isinstance(last, Image) or not leading or not self._shares:
             return (request.id,)
         return tuple((part.key, part.blind) if isinstance(part, Image) else part for part in leading)
 
@@ -232,8 +301,13 @@ def _refused(pictures: Sequence[Image]) -> Iterator[None]:
         raise SampleError(f"{names} is refused by the image processor: {error}".splitlines()[0]) from error
 
 
+def _shown(request: Request) -> tuple[Part, ...]:
+    """What a prompt shows: what is embedded is followed by what asks for it."""
+    return (*request.parts, IN_ONE_WORD) if isinstance(request, Embed) else request.parts
+
+
 def _asked(prompt: Prompt) -> Generate:
-    """The request of a prompt that `prepare` let through."""
+    """The request of a prompt that is to be continued."""
     assert isinstance(prompt.request, Generate)
     return prompt.request
 
@@ -282,7 +356,7 @@ FAMILIES.add(
     Family(
         name="vision_language",
         summary="pictures and text to text: DeepSeek-VL, DeepSeek-VL-hybrid, LLaVA, …",
-        abilities=frozenset({"generate"}),
+        abilities=frozenset({"generate", "embed"}),
         load=load,
         accepts=accepts,
         modalities=frozenset({"text", "image"}),

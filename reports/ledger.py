@@ -133,6 +133,9 @@ class Ledger:
 
     def show(self, value: Value) -> str:
         """Print a value: the digits as its document has them, or what they count where it has words for that."""
+        if value.digits is None and value.derive is not None:
+            resolved = self.resolve(value.derive)
+            return figure(self.at(resolved), self.unit(value) if value.unit else resolved.unit)
         if value.digits is None:
             return " ".join(value.value or ())
         ends = [value.digits, value.upto] if value.upto else [value.digits]

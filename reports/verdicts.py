@@ -16,13 +16,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evals.schema import Json
-from reports import arithmetic
+from reports import arithmetic, measured
 from reports.arithmetic import Finding
 from reports.claims import Claim, Document, Record, Statement, Vocabulary
 from reports.ledger import Ledger
+from reports.measured import Job, Outcome, Result
 from reports.public_record import Facts
 from reports.statements import AGREE, APART, Pair, Said, declared, gather, pairs
+from reports.wording import about
 
+NOTHING_RAN = "No run was made: no system of the claims is there at this scale. Evidence is as on paper."
 PAPER = "On paper: no model was run; evidence is arithmetic, other documents and the public record."
 AXES = ("arithmetic", "cross_document", "public_record", "measurement")
 PRECEDENCE = (
@@ -150,6 +153,54 @@ def assess(documents: Sequence[Document], record: Record, vocabulary: Vocabulary
         crossings=tuple(pair for pair in across if pair.answer == APART),
         agreements=tuple(pair for pair in across if pair.answer == AGREE),
         inner=tuple(inner),
+    )
+
+
+def with_measurements(
+    checked: Checked,
+    outcomes: Mapping[Job, Outcome],
+    systems: Mapping[str, Mapping[str, str]],
+    ledgers: Sequence[Ledger],
+) -> Checked:
+    """Add what runs say to what was found on paper.
+
+    Args:
+        checked: what `assess` gave.
+        outcomes: what came of each run that the claims need.
+        systems: by document, the model that stands for each subject.
+        ledgers: the numbers of each document, in the order of the documents.
+    """
+    found: list[Assessment] = []
+    for document, ledger in zip(checked.documents, ledgers, strict=True):
+        own = [each for each in checked.assessments if each.document is document]
+        system = systems[document.document.id]
+        results = [
+            measured.measure(
+                each.claim, ledger, measured.jobs(each.claim, system), outcomes, other_spec=_other_spec(each.claim, own)
+            )
+            for each in own
+        ]
+        there = [result for result in results if result is not None]
+        corrected = iter(measured.corrected(there))
+        found += [
+            each if result is None else _measured(each, next(corrected))
+            for each, result in zip(own, results, strict=True)
+        ]
+    records = [r for outcome in outcomes.values() for r in (outcome.record, outcome.blind) if r is not None]
+    return replace(checked, assessments=tuple(_inherit(found)), about=about(records) if records else NOTHING_RAN)
+
+
+def _measured(each: Assessment, result: Result) -> Assessment:
+    return replace(each, measurement=result.finding, subject_match=result.match, measured=result.rows)
+
+
+def _other_spec(claim: Claim, own: Sequence[Assessment]) -> bool:
+    """Whether the record contradicts what a document says the subject of a claim is."""
+    return any(
+        other.claim.kind in {"size", "architecture"}
+        and other.public_record.verdict == "contradicted"
+        and set(other.claim.subject) & set(claim.subject)
+        for other in own
     )
 
 

@@ -219,6 +219,8 @@ def _subject(record: Record) -> str:
     )
     weights = f" (checkpoint {checkpoint})" if checkpoint else ""
     details = [f"data {data['source']}"] if data.get("source") else []
+    if data.get("protocol"):
+        details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
     details += [f"first {task['limit']:,} samples only"] if task.get("limit") else []
     where = f" ({', '.join(details)})" if details else ""
     return f"{model(record)}{' blind' if blind(record) else ''}{weights} on {task['name']} {task['split']}{where}"

@@ -192,3 +192,32 @@ def pair_tokenizer(folder: Path, *, types: bool) -> Any:
         tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
         model_input_names=["input_ids", *(["token_type_ids"] if types else []), "attention_mask"],
     )  # fmt: skip
+
+
+def dual_encoder(folder: Path, kind: str = "clip", *, limit: int = 24, seed: int = 0) -> Path:
+    """CLIP or SigLIP, 16 patches a picture; texts begin and end with the tokens of that, `limit` of them at most."""
+    import torch
+    from tokenizers import processors
+    from transformers import AutoConfig, AutoModel
+    from transformers.models.clip import CLIPImageProcessorPil, CLIPProcessor
+    from transformers.models.siglip import SiglipImageProcessorPil, SiglipProcessor
+
+    torch.manual_seed(seed)
+    words = tokenizer(folder)
+    words.model_max_length = limit
+    words.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = {**shape, "vocab_size": 400, "max_position_embeddings": limit, "bos_token_id": 0, "eos_token_id": 1,
+            "pad_token_id": 2, "projection_size": 32}  # fmt: skip
+    vision = {**shape, "image_size": 32, "patch_size": 8}
+    config = AutoConfig.for_model(kind, text_config=text, vision_config=vision, projection_dim=16)
+    _spread(AutoModel.from_config(config)).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    if kind == "clip":
+        processor = CLIPProcessor(CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=size), words)
+    else:
+        processor = SiglipProcessor(SiglipImageProcessorPil(size=size), words)
+    processor.save_pretrained(folder)
+    return folder

@@ -200,3 +200,37 @@ def test_sizes_in_the_record_are_those_of_the_registered_models():
     facts = {fact.id: fact for fact in claim_files.load_record().facts}
     for name, fact in {"v3": "v3-parameters-counted", "vl": "vl-parameters", "vl-7b": "vl-7b-parameters"}.items():
         assert int(facts[fact].printed) == told[name]
+
+
+# Runs
+
+MEASURED = """\
+document: {id: mine, title: My article, subjects: {thing: {name: Thing, system: "toy:x"}, other: {name: Other}}}
+claims:
+- {id: M-1, says: Half are right., subject: thing, printed: "50", unit: percent, measure: {task: toy, metric: accuracy}}
+- {id: M-2, says: It is as good., subject: other, printed: "50", unit: percent, measure: {task: toy, metric: accuracy}}
+"""
+
+
+def test_what_is_missing_is_run_once(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(MEASURED)
+    arguments = ["check", path, "--system", "other=replay:none.json", "--out", "out"]
+    first = command(*arguments, cwd=tmp_path, timeout=300)
+    assert first.returncode == 0, first.stderr
+    found = {claim["id"]: claim for claim in json.loads((tmp_path / "out" / "claims.json").read_text())["claims"]}
+    runs = list((tmp_path / "runs").iterdir())
+    assert [run.name.startswith("toy-x-toy-") for run in runs] == [True]
+    assert (found["M-1"]["measurement"], found["M-1"]["subject_match"]) == ("inconclusive", "exact")
+    assert found["M-1"]["measured"][0]["n"] == 3000  # and no interval, which would decide
+    assert found["M-2"]["measurement"] == "error"  # tried, and failed
+    assert any("none.json" in line for line in found["M-2"]["working"])
+    page = (tmp_path / "out" / "claims.html").read_text()
+    command(*arguments, cwd=tmp_path, timeout=300)
+    assert list((tmp_path / "runs").iterdir()) == runs
+    assert (tmp_path / "out" / "claims.html").read_text() == page
+
+
+def test_systems_are_given_by_subject(tmp_path):
+    assert refused(command("check", "--system", "vl", cwd=tmp_path), "vl", "SUBJECT=MODEL")
+    assert refused(command("check", "--system", "vll=replay:x", cwd=tmp_path), "vll", "'vl'")

@@ -277,6 +277,14 @@ def test_a_server_that_is_gone_stops_the_run():
             loaded.run(prompts, plan(prompts, 1)[0], None)
 
 
+def test_the_deadline_ends_a_run_of_several_workers(tmp_path):
+    with chats(lambda call: Reply(b"{}", delay=60)) as server:
+        done = run(server, tmp_path / "run", "--workers", "2", options="deadline=1&backoff=0.01")
+    assert done.returncode == 1
+    assert "the deadline of 1 s has come" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_deadline_ends_the_run():
     with chats(lambda call: Reply(b"{}", delay=30)) as server:
         began = time.monotonic()

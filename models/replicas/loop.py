@@ -170,6 +170,17 @@ def save_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optim
     part.replace(out / STATE)
 
 
+def start_at(begin: Callable[[Any, int], Course], recipe: Any, checkpoint: Path, step: int, out: Path) -> None:
+    """Make the state from which a run goes on at a step, with a checkpoint's weights and new optimisers."""
+    import torch
+
+    course = begin(recipe, 0)
+    trained = type(course.model).from_pretrained(checkpoint, dtype=torch.float32)
+    course.model.load_state_dict(trained.state_dict())
+    out.mkdir(parents=True, exist_ok=True)
+    save_state(out, course, make_optimisers(course), step)
+
+
 def load_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optimizer]) -> int:
     """Take up what `save_state` kept, and give the step to go on with."""
     import torch
