@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parents[1]
 DTYPES = ("float32", "bfloat16", "float16")
-_CPU_BUDGET_PER_CORE = 4096
+CPU_BUDGET_PER_CORE = 4096
 """Token positions a core; two cores decode small models fastest with some 64 to 128 rows of 100 positions."""
 _LARGEST_BUDGET = 1 << 18
 _MEMORY_SHARE = 0.5
@@ -121,12 +121,12 @@ def digest(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def token_budget(model: PreTrainedModel, where: Place) -> int:
-    """How many token positions a batch may hold: from the free memory of a GPU, or from the cores of a CPU."""
+def token_budget(model: PreTrainedModel, where: Place, per_core: int = CPU_BUDGET_PER_CORE) -> int:
+    """How many token positions a batch may hold: from the free memory of a GPU, or so many a core of a CPU."""
     import torch
 
     if where.device.type != "cuda":
-        return _CPU_BUDGET_PER_CORE * int(torch.get_num_threads())
+        return per_core * int(torch.get_num_threads())
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

@@ -6,7 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 
 CHECKOUT = Path(__file__).parents[1]
 
