@@ -70,6 +70,8 @@ def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[s
         raise InputError(f"{folder} has no .safetensors file: other weight formats can run code and are not read")
     from transformers.utils import logging
 
+    import models._int8  # noqa: F401  # so that the library knows what such a checkpoint is
+
     logging.disable_progress_bar()  # a run shows a bar of its own
     told = logging.get_verbosity()
     logging.set_verbosity_error()  # the table of weights that are lacking or left over: the first are an error below

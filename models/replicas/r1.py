@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.replicas.llama import llama_config
 from tasks.mini import math
@@ -80,7 +80,31 @@ class Recipe:
     vocabulary: int = 1792
 
 
-def lessons(recipe: Recipe, step: int, rank: int) -> list[Lesson]:
+class Portions(Protocol):
+    """The part of a recipe that says how much is learnt in a step."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of each task of GLUE a step, all processes together."""
+
+    @property
+    def easy(self) -> int:
+        """In so many of the first steps twice as many rows are drawn, and of each task the shorter half is kept."""
+
+    @property
+    def problems(self) -> int:
+        """Mathematical problems a step, all processes together."""
+
+    @property
+    def drill(self) -> int:
+        """Further problems a step of which only the sums are learned, all processes together."""
+
+    @property
+    def processes(self) -> int:
+        """Among whom they are divided."""
+
+
+def lessons(recipe: Portions, step: int, rank: int) -> list[Lesson]:
     """Give what one process learns from in one step: a function of its arguments."""
     found = []
     for task in TASKS:
@@ -147,6 +171,36 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForC
     return LlamaForCausalLM(llama_config(recipe, tokenizer))
 
 
+class Schedule(Protocol):
+    """The part of a recipe that says how the learning rates go."""
+
+    @property
+    def steps(self) -> int:
+        """In all."""
+
+    @property
+    def warmup(self) -> int:
+        """Steps over which the rates rise."""
+
+    @property
+    def cooling(self) -> int:
+        """Steps at the end over which they fall."""
+
+    @property
+    def rate(self) -> float:
+        """Highest of AdamW."""
+
+    @property
+    def muon_rate(self) -> float:
+        """Highest of Muon."""
+
+
+def rates(schedule: Schedule, step: int) -> tuple[float, float]:
+    """Give the learning rates of Muon and AdamW: they rise, stay, and fall to nothing."""
+    share = min(1, (step + 1) / schedule.warmup, (schedule.steps - step) / schedule.cooling)
+    return schedule.muon_rate * share, schedule.rate * share
+
+
 class Page(NamedTuple):
     """Lessons of about one length, as tensors: B lessons, S tokens of the longest."""
 
@@ -165,9 +219,9 @@ class Page(NamedTuple):
 def pages(tokenizer: PreTrainedTokenizerBase, found: Sequence[Lesson], sheets: int = 4) -> list[Page]:
     """Lay out lessons, the short ones and the long ones apart, so that little is padding."""
     asked = tokenizer([one.asked for one in found], add_special_tokens=False)["input_ids"]
-    answers = tokenizer([_said(one) for one in found], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([ended(one) for one in found], add_special_tokens=False)["input_ids"]
     results = [
-        _results(tokenizer.convert_ids_to_tokens(said), one.task) for one, said in zip(found, answers, strict=True)
+        result_places(tokenizer.convert_ids_to_tokens(said), one.task) for one, said in zip(found, answers, strict=True)
     ]
     laid = sorted((_Laid(*one) for one in zip(found, asked, answers, results, strict=True)), key=_Laid.length)
     total, cuts, seen = sum(one.length() for one in laid), [0], 0
@@ -178,7 +232,7 @@ def pages(tokenizer: PreTrainedTokenizerBase, found: Sequence[Lesson], sheets: i
     return [_page(laid[start:end]) for start, end in pairwise(cuts)]
 
 
-def _said(one: Lesson) -> str:
+def ended(one: Lesson) -> str:
     """Give what the model is to say: it ends a worked solution by itself; a label is never generated, only weighed."""
     return f"{one.answer}{END}" if one.task == "math" else one.answer
 
@@ -197,7 +251,7 @@ class _Laid(NamedTuple):
         return len(self.asked) + len(self.said)
 
 
-def _results(said: Sequence[str], task: str) -> list[int]:
+def result_places(said: Sequence[str], task: str) -> list[int]:
     """Find the digits of the results of sums in what is to be said, as tokens."""
     places, is_result = [], task == "sums"
     for place, token in enumerate(said):

@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.replicas import alignment, loop
-from models.replicas.r1 import IGNORED, Page, Recipe, build_model, build_tokenizer, lessons, marks, pages, watched
+from models.replicas.r1 import (
+    IGNORED,
+    Page,
+    Recipe,
+    build_model,
+    build_tokenizer,
+    lessons,
+    marks,
+    pages,
+    rates,
+    watched,
+)
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -28,15 +39,13 @@ class Course:
         self.tokenizer = build_tokenizer(recipe.vocabulary)
         self.model = build_model(recipe, self.tokenizer)
         self.steps, self.decay = recipe.steps, recipe.decay
-        self.stops = {*range(WATCH_EVERY, recipe.steps, WATCH_EVERY), recipe.steps}
+        self.stops = range(WATCH_EVERY, recipe.steps, WATCH_EVERY)
         self._exam = watched(EXAM) if rank == 0 else []
         self._words = alignment.sense(self.tokenizer) if recipe.looks else None
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
-        recipe = self._recipe
-        share = min(1, (step + 1) / recipe.warmup, (recipe.steps - step) / recipe.cooling)
-        return recipe.muon_rate * share, recipe.rate * share
+        return rates(self._recipe, step)
 
     def learn(self, step: int) -> dict[str, float]:
         """Learn from the step's lessons; reading, and where to look, count less and less."""
