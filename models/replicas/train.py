@@ -12,7 +12,13 @@ from importlib import import_module
 from pathlib import Path
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-RECIPES = {"r1": "r1_training", "vl": "training"}
+RECIPES = {
+    "r1": "r1_training",
+    "r1-zero": "r1_zero",
+    "v2": "v2",
+    "v3-seq2seq": "v3_seq2seq",
+    "vl": "training",
+}
 """By replica the module of this folder that gives its `RECIPE`, its `begin` and its `report`."""
 
 

@@ -31,7 +31,7 @@ class Course:
         self._tokenizer = build_tokenizer(recipe.vocabulary)
         self.model = build_model(recipe, self._tokenizer)
         self.steps, self.decay = recipe.seeing + recipe.steps + recipe.matching, recipe.decay
-        self.stops = range(WATCH_EVERY, self.steps + 1, WATCH_EVERY)
+        self.stops = range(WATCH_EVERY, self.steps, WATCH_EVERY)
         self._packer, self._words = Packer(self._tokenizer, PREFIX), teaching.word_ids(self._tokenizer)
 
     def rates(self, step: int) -> tuple[float, float]:
