@@ -109,6 +109,8 @@ def broken(folder, tmp_path):
         ("qnli", lambda c: c.replace(b"\tentailment", b"", 1), ["line 2", "3 columns, expected 4"]),
         ("cola", lambda c: b"sentence\tlabel\n" + c, ["line 1", "2 columns, expected 4", "source, label, star"]),
         ("mrpc", lambda c: c + b"\xff\xfe", ["not UTF-8"]),
+        ("mrpc", lambda c: c.replace(b"\n", b'\n"', 1), ["line 2", "the label is '\"0'", "0 (not_equivalent)"]),
+        ("sst2", lambda c: b"\xef\xbb\xbf" * 2 + c, ["no column sentence"]),
     ],
 )  # fmt: skip
 def test_bad_files_are_named_with_the_line(broken, task, change, words):
@@ -121,7 +123,7 @@ def test_bad_files_are_named_with_the_line(broken, task, change, words):
         (["--same-shots"], ["--same-shots", "give that too"]),
         (["--shots", ROWS + 1], [f"--shots {ROWS + 1}", f"the {ROWS} rows", "train.tsv"]),
         (["--split", "test"], ["no split", "'test'", "validation"]),
-        (["--method", "probe"], ["no method of glue/rte is named 'probe'", "choose"]),
+        (["--method", "probe", "--shots", 1], ["--shots 1 is for method choose", "probe has no prompt"]),
     ],
 )
 def test_options_that_cannot_be(broken, more, words):
