@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evals import records, registry, result, runner, signature
+from evals import collector, records, registry, result, runner, signature
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
-from evals.schema import MODALITIES, Json, Model, Options, Placement, Samples, Task
+from evals.schema import MODALITIES, Json, Model, Options, Placement, Reader, Samples, Task
 from evals.workers import Pool
 
 __all__ = ["load", "run", "score"]
@@ -218,15 +218,16 @@ def _evaluate(
     from tqdm import tqdm
 
     budget = folder.manifest["plan"]["token_budget"]
+    read = _learned(task, samples, model, budget, job, progress) if len(folder.done) < len(samples) else None
     with tqdm(
         total=len(samples), initial=len(folder.done), unit=" samples", disable=not progress, desc=task.name
     ) as bar:
-        collector = runner.Collector(task, samples)
+        collected = collector.Collector(task, samples, read)
         totals = [0.0, 0]
 
         def emit(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
-            rows = [row for row in collector.add(answers) if row["id"] not in folder.done]
+            rows = [row for row in collected.add(answers) if row["id"] not in folder.done]
             folder.append(rows)
             scored = [row["values"][task.headline] for row in rows if task.headline in row["values"]]
             if scored:
@@ -243,6 +244,23 @@ def _evaluate(
         else:
             share = job.placement.share
             runner.work(samples, model, budget=budget, share=share, done=folder.done, claim=claim, emit=emit)
+
+
+def _learned(task: Task, samples: Samples, model: Model, budget: int, job: _Job, progress: bool) -> Reader | None:
+    """Have a task learn from its train samples how to read embeddings, where the chosen method asks for that."""
+    from tqdm import tqdm
+
+    if task.learn is None or task.methods.get(job.options.method or "") != "embed":
+        return None
+    if samples.train is None:
+        return task.learn([], {})
+    model.check(samples.train.answer_ids(), samples.train.answer_ids())
+    total = len(samples.train)
+    with tqdm(total=total, unit=" samples", disable=not progress, desc=f"{task.name}, train") as bar:
+        answers = collector.answers_of(
+            samples.train, model, budget=budget, share=job.placement.share, advance=bar.update
+        )
+    return task.learn(list(samples.train), answers)
 
 
 def _check_numbers(options: Options, token_budget: int | None, workers: int) -> None:

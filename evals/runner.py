@@ -5,8 +5,8 @@ is computed; a batch's pictures are decoded while the batch before is on the dev
 which requests share a batch depends on nothing but the samples, the model and the budget, so after an interruption the
 same batches come out, and those that are on disk are skipped: whole windows of them without building a sample.
 
-`work` computes and knows nothing of scores or files; a `Collector` gathers what it computed, from one process or from
-several, and scores each sample when its last request is answered. Neither branches on a task or a model.
+`work` computes and knows nothing of scores or files; `evals.collector` gathers what it computed, from one process or
+from several, and scores each sample when its last request is answered. Neither branches on a task or a model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,19 @@ from typing import Any, NamedTuple, TypeVar
 from evals.errors import InputError, SampleError
 from evals.hands import Hands
 from evals.plan import padding, plan
-from evals.schema import Batch, Image, Json, Model, Part, Prediction, Prompt, Request, Sample, Samples, Score, Task
+from evals.schema import (
+    Batch,
+    Classify,
+    Image,
+    Json,
+    Model,
+    Part,
+    Prediction,
+    Prompt,
+    Request,
+    Sample,
+    Samples,
+)
 
 WINDOW = 1024
 """Samples planned together: enough that batches are even, few enough that memory does not grow with the split."""
@@ -245,84 +257,6 @@ class _Clock:
         return elapsed, inside
 
 
-class Collector:
-    """Turns answers into sample records, each when the last of its sample's requests is answered."""
-
-    def __init__(self, task: Task, samples: Samples) -> None:
-        """Collect for a task, out of these samples."""
-        self._task = task
-        self._samples = samples
-        self._waiting: dict[int, tuple[Sample, dict[str, Answer]]] = {}
-
-    def add(self, answers: Iterable[Answer]) -> list[Row]:
-        """Take answers in any order; return the records of the samples that they complete."""
-        complete: list[tuple[int, Sample, list[Answer]]] = []
-        for answer in answers:
-            sample, known = self._waiting.setdefault(answer.place, (self._samples[answer.place], {}))
-            known[answer.prediction.id] = answer
-            if len(known) == len(sample.requests):
-                del self._waiting[answer.place]
-                complete.append((answer.place, sample, [known[request.id] for request in sample.requests]))
-        scores = self._scores(complete)
-        return [
-            record(index, sample, answers, score)
-            for (index, sample, answers), score in zip(complete, scores, strict=True)
-        ]
-
-    def _scores(self, complete: Sequence[tuple[int, Sample, list[Answer]]]) -> Sequence[Score | None]:
-        if not self._task.per_sample or not complete:
-            return [None] * len(complete)
-        predictions = {sample.id: [answer.prediction for answer in answers] for _, sample, answers in complete}
-        return self._task.score([sample for _, sample, _ in complete], predictions)
-
-
-def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score | None) -> Row:
-    """Make the record of one sample, as the docstring of `evals.records` shows it."""
-    predictions = [answer.prediction for answer in answers]
-    outputs = [prediction.output for prediction in predictions]
-    reasoning = [prediction.reasoning for prediction in predictions]
-    failures = [prediction.failure for prediction in predictions if prediction.failure is not None]
-    cut = [prediction.truncated for prediction in predictions]
-    return {
-        "id": sample.id,
-        "index": index,
-        "prompt": question(sample),
-        "output": outputs[0] if len(outputs) == 1 else outputs,
-        "answer": score.answer if score else None,
-        "target": sample.target,
-        "values": dict(score.values) if score else {},
-        "failed": bool(failures),
-        "failure": failures[0] if failures else None,
-        "truncated": any(cut),
-        **({"truncations": cut} if len(cut) > 1 and any(cut) else {}),
-        "scores": [prediction.scores for prediction in predictions],
-        "cluster": sample.cluster,
-        "labels": dict(sample.labels),
-        **({"reasoning": reasoning} if any(reasoning) else {}),
-        "cost": {
-            "prompt_tokens": sum(prediction.prompt_tokens for prediction in predictions),
-            "new_tokens": sum(prediction.new_tokens for prediction in predictions),
-            "computed_tokens": sum(prediction.computed_tokens for prediction in predictions),
-            "useful_tokens": sum(prediction.useful_tokens for prediction in predictions),
-            "seconds": sum(answer.seconds for answer in answers),
-            "model_seconds": sum(answer.model_seconds for answer in answers),
-            **_charges(predictions),
-        },
-    }
-
-
-def _charges(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Add up what was charged for a sample, name by name."""
-    names = dict.fromkeys(name for prediction in predictions for name in prediction.charges)
-    return {name: sum(prediction.charges.get(name, 0) for prediction in predictions) for name in names}
-
-
-def question(sample: Sample) -> str:
-    """The last text of a sample's prompt: what it asks, without what many samples have in common."""
-    parts = sample.requests[0].parts if sample.requests else ()
-    return next((part for part in reversed(parts) if isinstance(part, str)), "")
-
-
 def limited(samples: Samples, limit: int | None) -> Samples:
     """Keep the first samples of a split. Raises `InputError` when there is nothing to measure."""
     if not len(samples):
@@ -346,4 +280,6 @@ def _blind_request(request: Request) -> Request:
     def blind(part: Part) -> Part:
         return replace(part, blind=True) if isinstance(part, Image) else part
 
+    if isinstance(request, Classify):  # has no pictures
+        return request
     return replace(request, parts=tuple(blind(part) for part in request.parts))

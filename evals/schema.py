@@ -98,12 +98,25 @@ class Embed:
     """What is embedded."""
 
 
-Request = Generate | Choose | Embed
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Put a text, or a pair of texts, into one of some classes, or on a scale."""
+
+    id: str
+    """As in `Generate`."""
+    parts: tuple[str, ...]
+    """The text, or the two of a pair in their order, as the benchmark has them: there is no prompt around them."""
+    labels: tuple[str, ...]
+    """The classes by the benchmark's names; the prediction's output is one, its `scores` follow this order. None where
+    a number is wanted."""
+
+
+Request = Generate | Choose | Classify | Embed
 
 MODALITIES: Mapping[type, str] = {str: "text", Image: "image", Audio: "audio"}
 """What a model can read, by the kind of part that holds it."""
 
-ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "embed": Embed}
+ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "classify": Classify, "embed": Embed}
 """What a model can be able to do, and the request that asks for it."""
 
 
@@ -144,6 +157,8 @@ class Samples:
     """What determines the samples, for the signature: source, protocol, digests of the files."""
     parts: Callable[[int], Sequence[str]] | None = None
     """The ids under which recorded outputs answer the sample at an index, where they are not its own id alone."""
+    train: Samples | None = None
+    """Samples with targets that the task must have learned from before it can answer these (`Task.learn`)."""
 
     def answer_ids(self) -> Sequence[str]:
         """All ids that recorded outputs must have."""
@@ -200,13 +215,15 @@ class Prediction:
     id: str
     """The request's id."""
     output: Json = None
-    """The generated text, the chosen ending, or the embedding as `evals.vectors` packs it; None when it failed."""
+    """The generated text, the chosen ending, the class or number, or the embedding as `evals.vectors` packs it; None
+    when it failed."""
     failure: str | None = None
     """Why there is no output, in one line."""
     truncated: bool = False
-    """Generation ended at `max_new_tokens`, not at a stop."""
+    """Generation ended at `max_new_tokens`, not at a stop; or the text was longer than the model reads, and was cut."""
     scores: tuple[float, ...] = ()
-    """Of a `Choose`: each ending's log-likelihood in nats, not normalised."""
+    """Of a `Choose`: each ending's log-likelihood in nats, not normalised. Of a `Classify`: each class's
+    log-probability."""
     prompt_tokens: int = 0
     """Tokens of the whole prompt, shared ones included."""
     new_tokens: int = 0
@@ -259,6 +276,12 @@ class Metric:
     """Why the value is a convention and no measurement (an undefined coefficient that counts as 0), where it is."""
 
 
+Predictions = Mapping[str, Sequence[Prediction]]
+"""By sample id, in the order of the sample's requests."""
+Reader = Callable[[Sample, Sequence[Prediction]], Prediction]
+"""Makes of what a model answered to a sample's requests the one prediction that is recorded and scored."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A benchmark as a value: where its samples come from and how they are scored."""
@@ -277,9 +300,9 @@ class Task:
     """The metric that stands for the task."""
     samples: Callable[[Options], Samples]
     """Reads a split. Raises `InputError` for files that are missing or malformed."""
-    score: Callable[[Sequence[Sample], Mapping[str, Sequence[Prediction]]], list[Score]]
-    """Scores samples by their predictions: by sample id, in the order of the sample's requests. Pure, and reads no
-    request, so that a finished run is scored again from its record."""
+    score: Callable[[Sequence[Sample], Predictions], list[Score]]
+    """Scores samples by their predictions. Pure, and reads no request, so that a finished run is scored again from its
+    record."""
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     takes: frozenset[str] = frozenset()
@@ -289,6 +312,9 @@ class Task:
     methods: Mapping[str, str] = field(default_factory=dict)
     """The ways to ask by name (`choose`), each with the ability that it needs, the preferred one first; empty where
     there is one way, which is by `needs`."""
+    learn: Callable[[Sequence[Sample], Predictions], Reader] | None = None
+    """Learns from the train samples' targets and embeddings how to read the embeddings of others, for the methods that
+    need `embed`; pure. None where embeddings are scored as they are."""
 
 
 # What a model is made of

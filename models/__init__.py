@@ -6,6 +6,7 @@ vision_language      DeepSeek-VL, DeepSeek-VL-hybrid and every other image-text-
 causal               language models of every kind
 replay               recorded outputs instead of a model
 decoding             the loop over slots of a cache: shared prefixes, generation (`generating`), endings (`weighing`)
+last_state           embeddings by the last hidden state of a prompt
 library_decoding     the library's own loop, for architectures whose caches cannot be cut
 torch_backend        device, dtype, token budget, out-of-memory splitting: what the families share
 replicas/            recipes and bundled checkpoints

@@ -24,6 +24,7 @@ from evals.registry import FAMILIES
 from evals.schema import (
     Batch,
     Choose,
+    Classify,
     Embed,
     Family,
     Generate,
@@ -95,6 +96,8 @@ class Endpoint:
                     return self._choose(request)
                 case Embed():
                     return self._embed(request)
+                case Classify():
+                    raise SampleError(f"request {request.id} asks for a class, which no server is asked for")
         except SampleError as error:
             return Prediction(request.id, failure=str(error))
 

@@ -54,8 +54,14 @@ def place(placement: Placement) -> Place:
     return Place(device, getattr(torch, name))
 
 
-def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel:
+def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[str, ...] = ()) -> PreTrainedModel:
     """Load a checkpoint's weights: safetensors only, and never code that lies beside them.
+
+    Args:
+        auto_class: the library's class that loads them.
+        folder: the checkpoint.
+        where: device and number format.
+        unused: what the names of weights begin with that may be lacking, because the family does not use them.
 
     Raises:
         InputError: when the folder is no such checkpoint, or lacks some of the weights.
@@ -67,6 +73,8 @@ def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel
     import models._int8  # noqa: F401  # so that the library knows what such a checkpoint is
 
     logging.disable_progress_bar()  # a run shows a bar of its own
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # the table of weights that are lacking or left over: the first are an error below
     try:
         model, found = auto_class.from_pretrained(
             folder, dtype=where.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
@@ -74,8 +82,10 @@ def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel
         )  # fmt: skip
     except Exception as error:  # a damaged or foreign checkpoint makes the library raise nearly anything
         raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    if found["missing_keys"]:
-        missing = sorted(found["missing_keys"])
+    finally:
+        logging.set_verbosity(told)
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith(unused))
+    if missing:
         raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
     loaded: PreTrainedModel = model.to(where.device).eval()
     return loaded

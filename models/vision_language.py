@@ -5,8 +5,7 @@ one reads the pictures' placeholders followed by the text. Questions about one p
 that comes before the question, the picture above all. That needs a decoder whose positions simply count the tokens;
 other architectures go through the library's own `generate`, a batch at a time and without sharing.
 
-A picture or a text is embedded as the last hidden state, after the final norm, at the last token of a prompt that shows
-it and goes on `In one word:`: where the model is about to name it. The prompt is rendered as any other is.
+A picture or a text is embedded as `models.last_state` says, by a prompt that is rendered as any other is.
 """
 
 from __future__ import annotations
@@ -36,9 +35,10 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from models import torch_backend
+from models import last_state, torch_backend
 from models.decoding import Decoder, shares
-from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
+from models.generating import Continuation, Row, drawing, end_tokens, until
+from models.last_state import shown
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
 
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, ProcessorMixin
 
-IN_ONE_WORD = "\nIn one word:"
-"""Follows what is embedded, as in Jiang et al., E5-V (2024), with one wording for pictures and texts."""
 SHARING = frozenset({"deepseek_vl", "deepseek_vl_hybrid", "llava"})
 """Model types whose prefixes may be computed apart: plain positions, causal attention over pictures too."""
 
@@ -77,7 +75,7 @@ class VisionLanguage:
         if any(isinstance(part, Audio) for part in request.parts):
             raise SampleError(f"request {request.id} has a recording; this family reads text and pictures")
         pictures = [part for part in request.parts if isinstance(part, Image)]
-        rendered = self._render(_shown(request))
+        rendered = self._render(shown(request))
         if self._shares and rendered.count(self._processor.image_token) != len(pictures):
             raise SampleError(
                 f"request {request.id}: its text holds the picture placeholder {self._processor.image_token}"
@@ -152,48 +150,25 @@ class VisionLanguage:
         )
 
     def _embed(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
-        """Take the last hidden state at the end of every prompt."""
-        import numpy as np
-        import torch
+        """Take the last hidden state at the end of every prompt; prompts that share nothing are read one by one."""
+        members = [prompts[member] for member in batch.members]
+        if self._shares:
+            placeholder = self._processor.image_token_id
+            rows = [[placeholder if token < 0 else token for token in prompt.tokens] for prompt in members]
+            states = last_state.of_rows(self._model, rows, self._joined(staged))
+        else:
+            states = [self._state(p, inputs["pictures"]) for p, inputs in zip(members, staged, strict=True)]
+        return [last_state.prediction(prompt, state) for prompt, state in zip(members, states, strict=True)]
 
-        from evals.vectors import pack
-
-        with torch.inference_mode():
-            states = self._states_shared if self._shares else self._states_plainly
-            rows = [row for start in states(prompts, batch, staged) for row in start.float().cpu().numpy()]
-        return [
-            Prediction(prompts[member].request.id, failure=NOT_FINITE)
-            if not np.isfinite(row).all()
-            else Prediction(prompts[member].request.id, output=pack(row), prompt_tokens=len(prompts[member].tokens))
-            for member, row in zip(batch.members, rows, strict=True)
-        ]
-
-    def _states_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[torch.Tensor]:
-        """Read all prompts at once; padding follows their ends, where nothing that counts sees it."""
-        import torch
-
-        placeholder = self._processor.image_token_id
-        rows = [
-            torch.tensor([placeholder if token < 0 else token for token in prompts[member].tokens])
-            for member in batch.members
-        ]
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self._where.device)
-        output = self._model.base_model(input_ids=ids, use_cache=False, **self._joined(staged))
-        ends = torch.tensor([len(row) - 1 for row in rows])
-        return [output.last_hidden_state[torch.arange(len(rows)), ends]]
-
-    def _states_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[torch.Tensor]:
-        """Read the prompts one by one, as the library prepares them: they may differ in what they are made of."""
-        states = []
-        for member, inputs in zip(batch.members, staged, strict=True):
-            text, pictures = self._render(_shown(prompts[member].request)), inputs["pictures"]
-            with self._lock:
-                encoded = self._processor(
-                    text=[text], images=[pictures] if pictures else None,
-                    add_special_tokens=self._adds_special(text), return_tensors="pt",
-                ).to(self._where.device, self._where.dtype)  # fmt: skip
-            states.append(self._model.base_model(**encoded, use_cache=False).last_hidden_state[:, -1])
-        return states
+    def _state(self, prompt: Prompt, pictures: Sequence[Any]) -> torch.Tensor:
+        """Read one prompt with the library's own preparation."""
+        text = self._render(shown(prompt.request))
+        with self._lock:
+            encoded = self._processor(
+                text=[text], images=[pictures] if pictures else None,
+                add_special_tokens=self._adds_special(text), return_tensors="pt",
+            ).to(self._where.device, self._where.dtype)  # fmt: skip
+        return last_state.of_one(self._model, encoded)
 
     def _joined(self, staged: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Join what groups of a batch show, on the device."""
@@ -299,11 +274,6 @@ def _refused(pictures: Sequence[Image]) -> Iterator[None]:
     except Exception as error:
         names = ", ".join(str(picture.path or f"image {picture.key}") for picture in pictures)
         raise SampleError(f"{names} is refused by the image processor: {error}".splitlines()[0]) from error
-
-
-def _shown(request: Request) -> tuple[Part, ...]:
-    """What a prompt shows: what is embedded is followed by what asks for it."""
-    return (*request.parts, IN_ONE_WORD) if isinstance(request, Embed) else request.parts
 
 
 def _asked(prompt: Prompt) -> Generate:

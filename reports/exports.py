@@ -84,11 +84,17 @@ def _model(run: Record) -> dict[str, Json]:
     facts = run.manifest["model"]
     engine = {"name": "transformers", "version": run.manifest.get("packages", {}).get("transformers", "unknown")}
     told = ("replica", "family", "checkpoint", "digest", "dtype", "device")
+    elsewhere = {"endpoint": "externally_managed", "replay": "unknown"}
+    hub = not model_id(run).startswith(f"{LIBRARY}/") and facts.get("family") not in elsewhere
     return {
         "name": model(run),
         "id": model_id(run),
         **({"inference_engine": engine} if facts.get("family") not in {"replay", "endpoint"} else {}),
-        "additional_details": _texts({key: facts.get(key) for key in told}),
+        "additional_details": {
+            "deployment_type": elsewhere.get(facts.get("family"), "self_deployed"),
+            "model_availability": "open_weights" if hub or facts.get("replica") else "unknown",
+            **_texts({key: facts.get(key) for key in told}),
+        },
     }
 
 

@@ -129,7 +129,7 @@ def test_the_vocabularys_tasks_are_the_registered_ones():
     registry.discover()
     known = claim_files.load_vocabulary().tasks
     for task in registry.TASKS:
-        if task.name.partition("/")[0] in known:  # a plug-in's task is its own
+        if task.name in known:  # of any other task, a plug-in's for example, no metric is checked
             assert any(task.headline == name or task.headline.startswith(name) for name in known[task.name]), task.name
 
 

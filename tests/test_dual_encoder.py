@@ -112,6 +112,16 @@ def test_a_vision_language_model_embeds_at_the_end_of_its_prompt(tmp_path):
         assert "is not a picture" in found["broken"].failure
 
 
+def test_a_model_that_shares_nothing_embeds_the_same(tmp_path, monkeypatch):
+    folder = deepseek_vl(tmp_path)
+    shared = answers(vision_language.load("tiny", str(folder), Placement("cpu")), requests(), 500)
+    monkeypatch.setattr(vision_language, "SHARING", frozenset())
+    plain = answers(vision_language.load("tiny", str(folder), Placement("cpu")), requests(), 500)
+    assert plain["broken"].failure == shared["broken"].failure
+    for id in (*(f"i{n}" for n in range(3)), *(f"t{n}" for n in range(len(TEXTS)))):
+        assert np.allclose(unpack(plain[id].output), unpack(shared[id].output), rtol=1e-3, atol=1e-4)
+
+
 def vectors_of(model, data, samples: list[Sample]):
     """Embeddings by the library alone, a picture and a text at a time."""
     processor = transformers.AutoProcessor.from_pretrained(model)

@@ -3,8 +3,8 @@
 pytest tests/test_exports.py
 EVALS_GOLDEN=write pytest tests/test_exports.py -k golden     after a change that is meant; look at the diff
 
-The golden Every Eval Ever log was validated by the models of every_eval_ever 0.3.0, which needs Python 3.12 and older
-packages than ours; where that package is installed, the test asks it.
+The golden Every Eval Ever log was validated by the JSON schema and the models of every_eval_ever 0.3.0, which needs
+Python 3.12 and older packages than ours; where that package is installed, the test asks it.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ def test_every_eval_ever_has_every_metric_with_its_interval(replica):
         interval = details["uncertainty"].get("confidence_interval")
         assert (interval and interval["lower"]) == METRICS[name]["low"]
     assert "replicas" in log["source_metadata"]["additional_details"]["about"]
+    details = log["model_info"]["additional_details"]
+    assert (details["deployment_type"], details["model_availability"]) == ("self_deployed", "open_weights")
     assert log["evaluation_results"][0]["source_data"]["dataset_name"] == "VQA 2.0, bundled"
 
 

@@ -6,6 +6,7 @@ python -m pytest tests/test_replica_vl.py
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import pytest
 import torch
 import transformers
 
+from evals.schema import Batch, Embed, Group, Image, Placement
+from evals.vectors import unpack
+from models import vision_language
 from models.replicas import exam, loop, matching, teaching, training
 from models.replicas.muon import Muon, orthogonal
 from models.replicas.packing import (
@@ -28,8 +32,9 @@ from models.replicas.packing import (
 from models.replicas.train import CHECKPOINTS
 from models.replicas.vl import PREFIX, Recipe, build_model, build_processor, build_tokenizer
 from tasks.mini.drawing import draw
+from tasks.mini.retrieval import group
 from tasks.mini.scenes import Scene, Thing
-from tasks.mini.vqa import split
+from tasks.mini.vqa import PAIRS, Question, split
 
 CHECKPOINT = CHECKPOINTS / "vl"
 SMALL = Recipe(width=20, inner=40, heads=2, layers=5, vision_layers=1, images=4, scenes=4, questions=4, processes=1)
@@ -215,6 +220,32 @@ def test_padding_and_company_change_no_embedding(small, packer):
     together = matching.embed_texts(small, packer.tokenizer, texts * 2)
     alone = torch.cat([matching.embed_texts(small, packer.tokenizer, [text]) for text in texts])
     torch.testing.assert_close(together, alone.repeat(2, 1), rtol=1e-4, atol=1e-5)
+
+
+def test_recipe_embeds_as_the_family_does(small, processor, packer, tmp_path):
+    small.save_pretrained(tmp_path)
+    build_processor(processor.tokenizer).save_pretrained(tmp_path)
+    model = vision_language.load("small", str(tmp_path), Placement("cpu"))
+    told = group(7_000_000, allowed=PAIRS)[0]
+    drawing = io.BytesIO()
+    draw(told.scene).save(drawing, "PNG")
+    asked = [Embed("0", (Image("0", data=drawing.getvalue()),)), Embed("0#0", (told.captions[0],))]
+    prompts = [model.prepare(request) for request in asked]
+    batch = Batch((Group(0, (0,)), Group(0, (1,))))
+    seen, read = (torch.tensor(unpack(one.output)) for one in model.run(prompts, batch, model.stage(prompts, batch)))
+    with torch.no_grad():
+        expected = matching.embed_images(small, packer.tokenizer, [told.scene])
+        torch.testing.assert_close(seen, expected[0], rtol=1e-4, atol=1e-5)
+        expected = matching.embed_texts(small, packer.tokenizer, told.captions[:1])
+        torch.testing.assert_close(read, expected[0], rtol=1e-4, atol=1e-5)
+
+
+def test_questions_that_name_nothing_teach_no_looks(small, packer, sheets):
+    question = Question(1, 1, "Why?", "other", "red", 1, None, ())
+    batch = packer.pack([sheets[0]._replace(questions=(question,))])
+    losses = teaching.answer_losses(small, teaching.word_ids(packer.tokenizer), batch, looks=0.1)
+    assert losses["looks"] == 0
+    assert all(torch.isfinite(loss) for loss in losses.values())
 
 
 def test_matching_wants_own_captions_nearest_and_forgives_several():

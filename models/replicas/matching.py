@@ -1,6 +1,6 @@
 """How the `vl` replica learns to match pictures and captions: the third stage of its training.
 
-A picture and a caption are embedded as `models.vision_language` embeds them: the last hidden state at the end of a
+A picture and a caption are embedded as `models.last_state` embeds them: the last hidden state at the end of a
 prompt that shows the one or the other and asks for it in one word. In a batch of pictures and captions, each picture is
 to be nearest to its own captions and each caption to its own picture (InfoNCE in both directions). Pictures come in
 groups that are made of the same words, as in the benchmark: the hardest to tell apart are always in the batch.
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
+from models.last_state import IN_ONE_WORD
 from models.replicas.packing import ASSISTANT, PATCHES, USER, pixels
-from models.vision_language import IN_ONE_WORD
 from tasks.mini.retrieval import GROUP, group
 from tasks.mini.scenes import Scene
 from tasks.mini.vqa import HELD_OUT, PAIRS, Sheet, sheets_of_pair
