@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from reports import claim_tables
+from reports import claim_figures, claim_tables
 from reports.claim_tables import say, subjects
 from reports.page import environment
 from reports.verdicts import AXES, PRECEDENCE, Assessment, Checked
@@ -40,6 +39,8 @@ def render(checked: Checked) -> str:
         summary=[_count(word, count, checked) for word, count in claim_tables.summary(checked.assessments)],
         systems=claim_tables.by_subject(checked.assessments),
         matrix=_matrix(checked),
+        curves=claim_figures.curves(checked.runs),
+        variants=claim_figures.matrix(checked.runs),
         documents=[_document(checked, number) for number in range(len(checked.documents))],
     )  # fmt: skip
 
@@ -101,10 +102,5 @@ def _claim(each: Assessment) -> dict[str, Any]:
         "contradicts": each.contradicts,
         "inherits": each.inherits,
         "note": claim.note,
-        "measured": each.measured,
+        "bands": [drawn for row in each.measured if (drawn := claim_figures.band(row)) is not None],
     }
-
-
-def anchors(ids: Sequence[str]) -> Markup:
-    """Link to claims of the page."""
-    return Markup(", ").join(Markup('<a href="#{0}">{0}</a>').format(id) for id in ids)

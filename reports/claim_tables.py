@@ -46,15 +46,23 @@ def summary(assessments: Sequence[Assessment]) -> list[tuple[str, int]]:
     return [(word, counts[word]) for word in PRECEDENCE if counts[word]]
 
 
-def by_subject(assessments: Sequence[Assessment]) -> Table:
-    """Count the headlines of each subject."""
-    words = [word for word, _ in summary(assessments)]
+def by_subject(assessments: Sequence[Assessment], least: int = 5) -> Table:
+    """Count the headlines of each subject; those of few claims together, as others."""
     names = Counter(subject for each in assessments for subject in subjects(each.claim))
+    frequent = [name for name in sorted(names, key=lambda name: (-names[name], name)) if names[name] >= least]
+    columns = [*(frequent or names), *(["others"] if frequent and len(frequent) < len(names) else [])]
+
+    def own(column: str) -> list[Assessment]:
+        named = [each for each in assessments if column in subjects(each.claim)]
+        rest = [each for each in assessments if not set(frequent) & set(subjects(each.claim))]
+        return rest if column == "others" and column not in names else named
+
     rows = []
-    for name in sorted(names, key=lambda name: (-names[name], name)):
-        counts = Counter(each.headline for each in assessments if name in subjects(each.claim))
-        rows.append((name, *(str(counts[word]) if counts[word] else "" for word in words), str(names[name])))
-    return Table("By system", ("system", *map(say, words), "claims"), "l" + "r" * (len(words) + 1), tuple(rows))
+    for word, _ in summary(assessments):
+        counts = [sum(each.headline == word for each in own(column)) for column in columns]
+        rows.append((say(word), *(str(count) if count else "" for count in counts)))
+    rows.append(("claims", *(str(len(own(column))) for column in columns)))
+    return Table("By system", ("verdict", *columns), "l" + "r" * len(columns), tuple(rows))
 
 
 def verdicts(assessments: Sequence[Assessment]) -> Table:

@@ -137,7 +137,7 @@ class Ledger:
             resolved = self.resolve(value.derive)
             return figure(self.at(resolved), self.unit(value) if value.unit else resolved.unit)
         if value.digits is None:
-            return " ".join(value.value or ())
+            return ", ".join(value.value or ())
         ends = [value.digits, value.upto] if value.upto else [value.digits]
         if value.times == 1:
             return f"{' to '.join(ends)} {self.unit(value).symbol}".strip()

@@ -15,10 +15,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evals.records import Record
 from evals.schema import Json
 from reports import arithmetic, measured
 from reports.arithmetic import Finding
-from reports.claims import Claim, Document, Record, Statement, Vocabulary
+from reports.claims import Claim, Document, Statement, Vocabulary
+from reports.claims import Record as Known
 from reports.ledger import Ledger
 from reports.measured import Job, Outcome, Result
 from reports.public_record import Facts
@@ -101,6 +103,8 @@ class Checked:
     """Pairs within a document that cannot both be true."""
     about: str = PAPER
     """Which scale, checkpoints and data it is about: the first line of every report."""
+    runs: tuple[Record, ...] = ()
+    """The runs that were made for it, blind controls included."""
 
     @property
     def contradicted(self) -> list[Assessment]:
@@ -123,7 +127,7 @@ def headline(vector: Mapping[str, str]) -> str:
     return min((word for word in words if word in PRECEDENCE), key=PRECEDENCE.index, default="not_testable_here")
 
 
-def assess(documents: Sequence[Document], record: Record, vocabulary: Vocabulary) -> Checked:
+def assess(documents: Sequence[Document], record: Known, vocabulary: Vocabulary) -> Checked:
     """Check every claim of some documents on paper: no model is run.
 
     Raises:
@@ -187,7 +191,8 @@ def with_measurements(
             for each, result in zip(own, results, strict=True)
         ]
     records = [r for outcome in outcomes.values() for r in (outcome.record, outcome.blind) if r is not None]
-    return replace(checked, assessments=tuple(_inherit(found)), about=about(records) if records else NOTHING_RAN)
+    said = about(records) if records else NOTHING_RAN
+    return replace(checked, assessments=tuple(_inherit(found)), about=said, runs=tuple(records))
 
 
 def _measured(each: Assessment, result: Result) -> Assessment:
