@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.errors import InputError
-from evals.vectors import Vector
 
 if TYPE_CHECKING:
     import torch
+
+    from evals.vectors import Vector
 
 Matrix = NDArray[np.float32]
 Places = NDArray[np.intp]

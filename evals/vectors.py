@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from evals.errors import InputError
 from evals.schema import Json
 
-Vector = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
 
 
 def pack(vector: Sequence[float] | NDArray[np.floating]) -> str:
@@ -28,6 +30,8 @@ def pack(vector: Sequence[float] | NDArray[np.floating]) -> str:
         >>> pack([1.0, -0.5]), unpack(pack([1.0, -0.5]))
         ('AACAPwAAAL8=', array([ 1. , -0.5], dtype=float32))
     """
+    import numpy as np
+
     values = np.asarray(vector, dtype="<f4")
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"expected one axis of finite numbers, got shape {values.shape}")
@@ -40,6 +44,8 @@ def unpack(output: Json) -> Vector:
     Raises:
         InputError: it is neither, or a number is not finite.
     """
+    import numpy as np
+
     try:
         if isinstance(output, str):
             values = np.frombuffer(base64.b64decode(output, validate=True), dtype="<f4").astype(np.float32)

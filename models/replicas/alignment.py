@@ -132,11 +132,11 @@ def copies(page: Page, words: Sense) -> torch.Tensor:
     looks = torch.zeros(*page.tokens.shape, page.tokens.shape[1], dtype=torch.bool)
     for row in (page.solutions >= 0).any(1).nonzero()[:, 0].tolist():
         ids, targets = page.tokens[row].tolist(), page.solutions[row].tolist()
-        numbers = list(_numbers(ids, words))
+        found = list(numbers_in(ids, words))
         for place, (token, target) in enumerate(zip(ids, targets, strict=True)):
             if target in words.digits and token not in words.digits:
-                written = _number(targets, place, words)
-                for start, number in numbers:
+                written = number_at(targets, place, words)
+                for start, number in found:
                     looks[row, place, start] = start < place and number == written
             elif target in words.content:
                 looks[row, place, :place] = page.tokens[row, :place] == target
@@ -150,23 +150,24 @@ def operands(page: Page, words: Sense) -> tuple[torch.Tensor, torch.Tensor]:
     looks = [torch.zeros(*page.tokens.shape, page.tokens.shape[1], dtype=torch.bool) for _ in range(2)]
     for row in (page.results >= 0).any(1).nonzero()[:, 0].tolist():
         ids = page.tokens[row].tolist()
-        numbers = list(_numbers(ids, words))
+        found = list(numbers_in(ids, words))
         for place in (page.results[row] >= 0).nonzero()[:, 0].tolist():
             ends = max(at for at in range(place + 1) if ids[at] == words.equals)
-            summed = [(start, number) for start, number in numbers if start < ends][-2:]
+            summed = [(start, number) for start, number in found if start < ends][-2:]
             for look, (start, number) in zip(looks, summed, strict=True):
                 look[row, place, start : start + len(number)] = True
     return looks[0], looks[1]
 
 
-def _numbers(ids: list[int], words: Sense) -> Iterable[tuple[int, tuple[int, ...]]]:
+def numbers_in(ids: list[int], words: Sense) -> Iterable[tuple[int, tuple[int, ...]]]:
     """Give each number of a text with the place of its first digit."""
     for place, token in enumerate(ids):
         if token in words.digits and (place == 0 or ids[place - 1] not in words.digits):
-            yield place, _number(ids, place, words)
+            yield place, number_at(ids, place, words)
 
 
-def _number(ids: list[int], place: int, words: Sense) -> tuple[int, ...]:
+def number_at(ids: list[int], place: int, words: Sense) -> tuple[int, ...]:
+    """Give the digits that stand from a place on."""
     end = place
     while end < len(ids) and ids[end] in words.digits:
         end += 1

@@ -41,9 +41,9 @@ def copies(page: Page, words: Sense) -> tuple[torch.Tensor, torch.Tensor]:
         targets = page.labels[row].tolist()
         if page.kinds[row] != "solutions" or len(targets) < 2:
             continue
-        there = list(alignment._numbers(page.tokens[row].tolist(), words))
+        there = list(alignment.numbers_in(page.tokens[row].tolist(), words))
         before: list[tuple[int, tuple[int, ...]]] = []
-        for place, number in alignment._numbers(targets, words):
+        for place, number in alignment.numbers_in(targets, words):
             if not page.results[row, place]:
                 for start, other in there:
                     read[row, place, start] = other == number
@@ -69,7 +69,7 @@ def operands(page: Page, words: Sense) -> tuple[list[torch.Tensor], list[torch.T
         targets = page.labels[row].tolist()
         equals = [at for at in range(place) if targets[at] == words.equals]
         where, shift, ids = (said, 1, targets[: equals[-1]]) if equals else (read, 0, page.tokens[row].tolist())
-        summed = list(alignment._numbers(ids, words))[-2:]
+        summed = list(alignment.numbers_in(ids, words))[-2:]
         for look, (start, number) in zip(where, summed, strict=True):
             look[row, place, start + shift : start + shift + len(number)] = True
     return read, said
