@@ -4,8 +4,8 @@
     >>> evals.Metric(value=0.783, low=0.756, high=0.809, n=1000).unit
     'fraction'
 
-The calls behind the commands are `run`, `load` and `score`; the nouns are those of `evals.schema`. Importing this
-package costs milliseconds: nothing heavy is loaded before a call needs it.
+The calls behind the commands are `run`, `load`, `score`, `check` and `compare`; the nouns are those of `evals.schema`.
+Importing this package costs milliseconds: nothing heavy is loaded before a call needs it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from evals.schema import (
 
 if TYPE_CHECKING:
     from evals.api import load, run, score
+    from evals.checking import check, compare
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,8 @@ __all__ = [
     "Score",
     "Task",
     "UnknownName",
+    "check",
+    "compare",
     "load",
     "run",
     "score",
@@ -62,4 +65,6 @@ def __getattr__(name: str) -> Any:
     """Load the calls when one is first used: they know every package, and importing a noun should not."""
     if name in {"load", "run", "score"}:
         return getattr(importlib.import_module("evals.api"), name)
+    if name in {"check", "compare"}:
+        return getattr(importlib.import_module("evals.checking"), name)
     raise AttributeError(f"module 'evals' has no attribute {name!r}")

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evals import records, registry, result, runner, signature
+from evals import collector, records, registry, result, runner, signature
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
-from evals.schema import MODALITIES, Json, Model, Options, Placement, Samples, Task
+from evals.schema import MODALITIES, Json, Model, Options, Placement, Reader, Samples, Task
 from evals.workers import Pool
 
 __all__ = ["load", "run", "score"]
@@ -37,6 +38,7 @@ def run(
     dtype: str | None = None,
     token_budget: int | None = None,
     shots: int | None = None,
+    same_shots: bool = False,
     method: str | None = None,
     blind: bool = False,
     share: bool = True,
@@ -52,7 +54,7 @@ def run(
     """Run a model on a task, or go on with a run that was interrupted, or read one that is finished.
 
     Args:
-        model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`.
+        model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`, `endpoint:URL#NAME`.
         task: a registered name.
         scale: `mini` (bundled checkpoint and data) or `full` (public ones).
         checkpoint: a folder or hub id that is loaded instead of a registered model's own.
@@ -64,6 +66,7 @@ def run(
         dtype: `float32`, `bfloat16`, `float16`; by default float32 on a CPU and bfloat16 on a GPU.
         token_budget: token positions a batch may hold; by default what suits the device.
         shots: examples in the prompt, for tasks that take them.
+        same_shots: the same examples for all samples, computed once, where a task would draw them for each.
         method: how a language task is asked, for tasks that offer a choice.
         blind: replace every picture by a flat one.
         share: compute shared prefixes once; off only to measure what that is worth.
@@ -89,7 +92,9 @@ def run(
     """
     registry.discover()
     folder_of_data = Path(data).expanduser() if data is not None else None
-    options = Options(scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples)
+    options = Options(
+        scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples, same_shots
+    )  # fmt: skip
     job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
     _check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
@@ -100,7 +105,7 @@ def run(
     chosen = job.chosen(everything)
     _check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
-    loaded.check(everything.ids, chosen.ids)
+    loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
@@ -183,10 +188,10 @@ class _Walk:
             self.loaded = samples, self.job.resolved().load(self._placement(number))
         samples, model = self.loaded
 
-        def shared(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def shared(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # The workers' seconds pass at the same time: a sample costs its part of them.
             emit(
-                ticket,
+                tickets,
                 [
                     a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
                     for a in answers
@@ -213,15 +218,16 @@ def _evaluate(
     from tqdm import tqdm
 
     budget = folder.manifest["plan"]["token_budget"]
+    read = _learned(task, samples, model, budget, job, progress) if len(folder.done) < len(samples) else None
     with tqdm(
         total=len(samples), initial=len(folder.done), unit=" samples", disable=not progress, desc=task.name
     ) as bar:
-        collector = runner.Collector(task, samples)
+        collected = collector.Collector(task, samples, read)
         totals = [0.0, 0]
 
-        def emit(ticket: runner.Ticket, answers: list[runner.Answer]) -> None:
+        def emit(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
             # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
-            rows = [row for row in collector.add(answers) if row["id"] not in folder.done]
+            rows = [row for row in collected.add(answers) if row["id"] not in folder.done]
             folder.append(rows)
             scored = [row["values"][task.headline] for row in rows if task.headline in row["values"]]
             if scored:
@@ -240,6 +246,23 @@ def _evaluate(
             runner.work(samples, model, budget=budget, share=share, done=folder.done, claim=claim, emit=emit)
 
 
+def _learned(task: Task, samples: Samples, model: Model, budget: int, job: _Job, progress: bool) -> Reader | None:
+    """Have a task learn from its train samples how to read embeddings, where the chosen method asks for that."""
+    from tqdm import tqdm
+
+    if task.learn is None or task.methods.get(job.options.method or "") != "embed":
+        return None
+    if samples.train is None:
+        return task.learn([], {})
+    model.check(samples.train.answer_ids(), samples.train.answer_ids())
+    total = len(samples.train)
+    with tqdm(total=total, unit=" samples", disable=not progress, desc=f"{task.name}, train") as bar:
+        answers = collector.answers_of(
+            samples.train, model, budget=budget, share=job.placement.share, advance=bar.update
+        )
+    return task.learn(list(samples.train), answers)
+
+
 def _check_numbers(options: Options, token_budget: int | None, workers: int) -> None:
     """Refuse what cannot work before anything is read."""
     if options.scale not in SCALES:
@@ -250,6 +273,8 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
             raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
     if options.shots is not None and options.shots < 0:
         raise InputError(f"--shots {options.shots}: give 0 or more")
+    if options.same_shots and not options.shots:
+        raise InputError("--same-shots says which examples --shots K takes; give that too")
     if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
         given = f"--temperature {options.temperature} --top-p {options.top_p}"
         raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
@@ -260,9 +285,10 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
 def _check_taken(task: Task, options: Options) -> None:
     """Refuse options that the task would not heed: the manifest must not say what was not done."""
     defaults = Options()
-    for name in ("shots", "temperature", "samples"):
+    for name in ("shots", "same_shots", "temperature", "samples"):
         if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
-            raise InputError(f"--{name} means nothing to task {task.name!r}; leave it out")
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
 
 
 def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:

@@ -1,7 +1,7 @@
 """Commands to calls.
 
-Exit codes: 0 done; 1 samples failed; 2 bad usage or bad input, with one line on standard error; 130 interrupted, and
-what was finished is kept. This is the only module that prints.
+Exit codes: 0 done; 1 samples failed, or `check --strict` found a contradiction; 2 bad usage or bad input, with one line
+on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from evals.errors import EvalsError, InputError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 FORMATS = ("md", "csv", "tex", "html", "json")
+EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,11 +52,33 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     listing = commands.add_parser("list", help="what there is, a line each")
-    listing.add_argument("what", nargs="?", choices=("models", "tasks", "runs"), help="only these")
+    listing.add_argument("what", nargs="?", choices=("models", "tasks", "claims", "runs"), help="only these")
     listing.set_defaults(call=_list)
     model = commands.add_parser("show-model", help="one model: what it is, and its size, counted without its weights")
     model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
     model.set_defaults(call=_show_model)
+    compare = commands.add_parser("compare", help="two runs: paired tests, and what differs in how they were made")
+    compare.add_argument("runs", type=Path, nargs=2, metavar="RUN")
+    compare.set_defaults(call=_compare)
+    check = commands.add_parser(
+        "check", help="claims to verdicts: arithmetic, other documents, the public record, runs"
+    )
+    check.add_argument("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the two articles")
+    check.add_argument("--paper", action="store_true", help="run no model; otherwise what is missing is run")
+    check.add_argument("--scale", default="mini", metavar="S", help="mini: bundled replicas (default); full: public")
+    check.add_argument(
+        "--system",
+        type=_system,
+        action="append",
+        default=[],
+        metavar="SUBJECT=M",
+        help="the model that stands for a subject: a name, hf:…, a folder, replay:FILE",
+    )
+    check.add_argument("--data", metavar="DIR", help="a folder with a benchmark's official files")
+    check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
+    check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
+    check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
+    check.set_defaults(call=_check)
     show = commands.add_parser("show", help="one run: result, how it was made, the worst samples")
     show.add_argument("run", type=Path, metavar="RUN")
     show.set_defaults(call=_show)
@@ -64,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     score.set_defaults(call=_score)
     report = commands.add_parser("report", help="tables and pages of runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    report.add_argument("--format", choices=FORMATS, default="md")
+    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
     _add_attend(commands)
     return parser
@@ -89,7 +112,12 @@ def _add_attend(commands: Any) -> None:
 def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="evaluate a model on a task", epilog=_EXAMPLES, formatter_class=_Raw)
     add = run.add_argument
-    add("--model", required=True, metavar="M", help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE")
+    add(
+        "--model",
+        required=True,
+        metavar="M",
+        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME",
+    )
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own")
@@ -101,6 +129,7 @@ def _add_run(commands: Any) -> None:
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_whole, metavar="N", help="token positions a batch may hold; default: by the device")
     add("--shots", type=_whole, metavar="K", help="examples in the prompt, for tasks that take them")
+    add("--same-shots", action="store_true", help="the same examples for every sample: they are computed once")
     add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
     add("--blind", action="store_true", help="replace every picture by a flat one: the control")
     add("--force", action="store_true", help="show pictures to a model not known to read them; blind control follows")
@@ -121,6 +150,13 @@ _EXAMPLES = """examples:
 
 class _Raw(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the examples."""
+
+
+def _system(text: str) -> tuple[str, str]:
+    subject, equals, model = text.partition("=")
+    if not (subject and equals and model):
+        raise argparse.ArgumentTypeError(f"{text!r} is not SUBJECT=MODEL")
+    return subject, model
 
 
 def _whole(text: str) -> int:
@@ -203,6 +239,27 @@ def _attend(chosen: argparse.Namespace) -> int:
     return DONE
 
 
+def _compare(chosen: argparse.Namespace) -> int:
+    from evals import checking
+    from reports import comparison
+
+    _write(comparison.text(checking.compare(*chosen.runs)))
+    return DONE
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    from evals import checking
+
+    if chosen.scale == "mini":
+        os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
+    checked = checking.check(
+        chosen.files, paper=chosen.paper, scale=chosen.scale, systems=dict(chosen.system), data=chosen.data,
+        out=chosen.out, progress=sys.stderr.isatty() or not os.environ.get("CI"), command=chosen.command,
+    )  # fmt: skip
+    _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
+    return FAILED if chosen.strict and checked.contradicted else DONE
+
+
 def _score(chosen: argparse.Namespace) -> int:
     from evals import api
 
@@ -215,6 +272,11 @@ def _report(chosen: argparse.Namespace) -> int:
     from reports import page, tables
 
     runs = [records.load(run) for run in chosen.runs]
+    if chosen.format in EXPORTS:
+        from reports import exports
+
+        _write(exports.render(runs, chosen.format))
+        return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
 
@@ -241,7 +303,10 @@ def _list(chosen: argparse.Namespace) -> int:
     if chosen.what == "models":
         _list_models()
         return DONE
-    tables = {"models": _models, "tasks": _tasks, "runs": _runs}
+    if chosen.what == "claims":
+        _list_claims()
+        return DONE
+    tables = {"models": _models, "tasks": _tasks, "claims": _documents, "runs": _runs}
     for what in [chosen.what] if chosen.what else tables:
         _write_rows(what, tables[what]())
     return DONE
@@ -262,6 +327,21 @@ def _list_models() -> None:
 
     _write(systems.blocks(list(VARIANTS)) + "\n")
     _write_rows("families", [(f"{family.prefix}:…", family.summary) for family in FAMILIES if family.prefix])
+
+
+def _list_claims() -> None:
+    """Every claim of the bundled documents."""
+    from reports import claim_files, claim_list
+
+    for path in claim_files.bundled():
+        document = claim_files.load(path)
+        _write_rows(f"{document.document.id}, {document.document.title}", list(claim_list.claims(document)))
+
+
+def _documents() -> list[tuple[str, ...]]:
+    from reports import claim_list
+
+    return claim_list.documents()
 
 
 def _models() -> list[tuple[str, ...]]:

@@ -13,6 +13,7 @@ wrong with a picture is a `SampleError` of the one sample that shows it.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gc
 import hashlib
@@ -346,6 +347,8 @@ def _malformed(error: Exception, text: bytes) -> tuple[str, bytes]:
         text.decode()
     except UnicodeDecodeError as undecodable:
         return "not UTF-8", text[: undecodable.start]
+    if text.startswith(codecs.BOM_UTF8):
+        return "it begins with a byte order mark, which JSON has not", b""
     reason, _, place = str(error).removeprefix("JSON is malformed: ").rstrip(")").partition(" (byte ")
     return reason, text[: int(place)] if place else text
 

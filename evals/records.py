@@ -13,6 +13,9 @@ A record of `samples.jsonl`:
      "scores": [[]], "cluster": "42", "labels": {"answer type": "other", …},
      "cost": {"prompt_tokens": 81, "new_tokens": 2, "computed_tokens": 33.4, "useful_tokens": 31.2,
               "seconds": 0.004, "model_seconds": 0.0037}}
+
+`output` is a list where a sample has several requests, `truncations` then says which of them were cut, if any were; an
+embedding is text that `evals.vectors` reads.
 """
 
 from __future__ import annotations
@@ -24,9 +27,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
 
 import filelock
+import msgspec
 import orjson
 
 from evals.errors import InputError, RecordError
@@ -54,7 +57,7 @@ class Record:
         path = self.folder / SAMPLES
         if not path.exists():
             return
-        order = sorted((row["index"], offset) for offset, row in _rows(path))
+        order = sorted((row.index, offset) for offset, row in _rows(path))
         if not order:
             return
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
@@ -180,7 +183,7 @@ class RunFolder:
         samples = self.folder / SAMPLES
         if samples.exists():
             _drop_torn_line(samples)
-            self.done = {row["id"] for _, row in _rows(samples)}
+            self.done = {row.id for _, row in _rows(samples)}
 
 
 def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
@@ -240,20 +243,27 @@ def _read(path: Path, fields: Sequence[str]) -> dict[str, Json]:
     return value
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each whole line of a log with the place where it begins."""
+class _Row(msgspec.Struct, frozen=True, gc=False):
+    """What tells a record from the others; the rest of its line is not made into objects."""
+
+    id: str
+    index: int
+
+
+def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
+    """Yield what each whole line of a log is about, with the place where it begins."""
+    decode = msgspec.json.Decoder(_Row).decode
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return  # torn by a crash; whoever writes next drops it
             try:
-                row = cast("dict[str, Any]", orjson.loads(line))
-            except orjson.JSONDecodeError as error:
+                yield offset, decode(line)
+            except msgspec.ValidationError as error:
+                raise RecordError(f"{path}, line {number}, is no sample's record: {error}") from error
+            except msgspec.DecodeError as error:
                 raise RecordError(f"{path}, line {number}, is damaged: {error}") from error
-            if not isinstance(row, dict) or "id" not in row:
-                raise RecordError(f"{path}, line {number}, is no sample's record: it has no id")
-            yield offset, row
             offset += len(line)
 
 

@@ -72,9 +72,13 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
     if checkpoint is not None:
         prefix, colon, rest = checkpoint.partition(":")
         served = special.get(prefix) if colon else None
+        own = FAMILIES.get(variant.family)
+        if served is None and own.prefix:
+            served, rest = own, checkpoint  # a row of a family without folders says where, and needs no prefix for it
         family = served or _family_of(local_copy(checkpoint))
         return Resolved(name, family, rest if served else checkpoint, modalities=_reads(variant, scale, family))
-    bundled, family = scale == "mini", FAMILIES.get(variant.family)
+    family = FAMILIES.get(variant.family)
+    bundled = scale == "mini" and family.prefix is None
     place = str(_ROOT / chosen) if bundled else chosen
     return Resolved(name, family, place, replica=bundled, modalities=_reads(variant, scale, family))
 

@@ -38,8 +38,8 @@ def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> d
         counts["failed"] += row["failed"]
         counts["unparsed"] += row["answer"] is None and not row["failed"]
         counts["truncated"] += row["truncated"]
-        for name in _SUMS:
-            sums[name] += row["cost"][name]
+        for name, value in row["cost"].items():
+            sums[name] = sums.get(name, 0) + value
     if not scores:
         raise InputError(f"{record.folder} holds no finished samples: there is nothing to score")
     manifest = record.manifest
@@ -82,10 +82,12 @@ def _sample(row: Mapping[str, Json]) -> Sample:
 
 def _predictions(row: Mapping[str, Json]) -> list[Prediction]:
     """Read the recorded outputs of a sample as predictions."""
-    outputs = row["output"] if len(row["scores"]) > 1 else [row["output"]]
+    count = len(row["scores"])
+    outputs = row["output"] if count > 1 else [row["output"]]
+    cut = row.get("truncations") or [row["truncated"]] * count
     return [
-        Prediction(row["id"], output, row["failure"] if output is None else None, row["truncated"], tuple(scores))
-        for output, scores in zip(outputs, row["scores"], strict=True)
+        Prediction(row["id"], output, row["failure"] if output is None else None, truncated, tuple(scores))
+        for output, truncated, scores in zip(outputs, cut, row["scores"], strict=True)
     ]
 
 
@@ -109,4 +111,5 @@ def _efficiency(sums: Mapping[str, float], n: int, peak_memory_bytes: int | None
         "padding_share": round(1 - sums["useful_tokens"] / computed, 9) if computed else None,
         "model_share": sums["model_seconds"] / seconds if seconds else None,
         "peak_memory_bytes": peak_memory_bytes,
+        **{name: value for name, value in sums.items() if name not in _SUMS},
     }

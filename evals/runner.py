@@ -5,12 +5,13 @@ is computed; a batch's pictures are decoded while the batch before is on the dev
 which requests share a batch depends on nothing but the samples, the model and the budget, so after an interruption the
 same batches come out, and those that are on disk are skipped: whole windows of them without building a sample.
 
-`work` computes and knows nothing of scores or files; a `Collector` gathers what it computed, from one process or from
-several, and scores each sample when its last request is answered. Neither branches on a task or a model.
+`work` computes and knows nothing of scores or files; `evals.collector` gathers what it computed, from one process or
+from several, and scores each sample when its last request is answered. Neither branches on a task or a model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,8 +20,21 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from evals.errors import InputError, SampleError
+from evals.hands import Hands
 from evals.plan import padding, plan
-from evals.schema import Batch, Image, Json, Model, Part, Prediction, Prompt, Request, Sample, Samples, Score, Task
+from evals.schema import (
+    Batch,
+    Classify,
+    Image,
+    Json,
+    Model,
+    Part,
+    Prediction,
+    Prompt,
+    Request,
+    Sample,
+    Samples,
+)
 
 WINDOW = 1024
 """Samples planned together: enough that batches are even, few enough that memory does not grow with the split."""
@@ -55,8 +69,8 @@ class Ticket(NamedTuple):
 
 Claim = Callable[[Ticket, set[str]], bool]
 """Asked before a batch is computed, with the ids of its samples; False leaves it out."""
-Emit = Callable[[Ticket, list[Answer]], None]
-"""Receives a finished batch."""
+Emit = Callable[[Sequence[Ticket], list[Answer]], None]
+"""Receives finished batches: one, or all that a model which answers several at once has finished meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +107,13 @@ def work(samples: Samples, model: Model, *, budget: int, share: bool, done: set[
     clock = _Clock()
     with ThreadPoolExecutor(max_workers=2) as background:
         try:
-            for window in _ahead(background, lambda start: _window(samples, model, start, budget, share), starts, 1):
-                _work_window(model, window, background, claim, emit, clock)
+            windows = _ahead(background, lambda start: _window(samples, model, start, budget, share), starts, 1)
+            at_once: int = getattr(model, "concurrency", 1)
+            if at_once > 1:
+                _work_at_once(model, windows, at_once, claim, emit, clock)
+            else:
+                for window in windows:
+                    _work_window(model, window, background, claim, emit, clock)
         except BaseException:
             background.shutdown(wait=False, cancel_futures=True)
             raise
@@ -121,24 +140,72 @@ def _work_window(
     model: Model, window: Window, background: ThreadPoolExecutor, claim: Claim, emit: Emit, clock: _Clock
 ) -> None:
     """Compute the batches of one window."""
-    unready = Ticket(window.start, -1)
-    if window.failed and claim(unready, {window.ids[answer.place - window.start] for answer in window.failed}):
-        emit(unready, window.failed)
-
-    def claimed() -> Iterator[tuple[Ticket, Batch]]:
-        for number, batch in enumerate(window.batches):
-            ticket = Ticket(window.start, number)
-            if claim(ticket, {window.ids[window.owners[member] - window.start] for member in batch.members}):
-                yield ticket, batch
 
     def stage(ticket_and_batch: tuple[Ticket, Batch]) -> tuple[Ticket, Batch, Any]:
         ticket, batch = ticket_and_batch
         return ticket, batch, model.stage(window.prompts, batch)
 
-    for ticket, batch, staged in _ahead(background, stage, claimed(), _AHEAD):
+    for ticket, batch, staged in _ahead(background, stage, _claimed(window, claim, emit), _AHEAD):
         with clock:
             predictions = model.run(window.prompts, batch, staged)
-        emit(ticket, _answers(window, batch, predictions, *clock.read()))
+        emit([ticket], _answers(window, batch, predictions, *clock.read()))
+
+
+def _work_at_once(model: Model, windows: Iterable[Window], count: int, claim: Claim, emit: Emit, clock: _Clock) -> None:
+    """Compute batches on many threads, also of several windows, and hand on each as soon as it is finished.
+
+    All that is finished at one moment goes out together: who receives it waits for the disk once. After an error
+    nothing new is begun, and what is under way is still waited for: it has been paid for.
+    """
+
+    def act(given: tuple[Window, Ticket, Batch]) -> list[Prediction]:
+        window, _, batch = given
+        return model.run(window.prompts, batch, model.stage(window.prompts, batch))
+
+    hands = Hands(act, count)
+
+    def hand_on(*, wait: bool) -> None:
+        with clock:
+            ended = hands.finished(wait=wait)
+        done = [(*each.given, each.result) for each in ended if each.result is not None]
+        seconds, inside = clock.read() if done else (0.0, 0.0)
+        answers = [
+            _answers(window, batch, result, seconds / len(done), inside / len(done))
+            for window, _, batch, result in done
+        ]
+        if done:
+            emit([ticket for _, ticket, _, _ in done], [answer for each in answers for answer in each])
+        for each in ended:
+            if each.error is not None:
+                raise each.error
+
+    try:
+        for window in windows:
+            for ticket, batch in _claimed(window, claim, emit):
+                hands.give((window, ticket, batch))
+                while hands.busy >= 2 * count:  # as many again wait, so that no thread waits for this one
+                    hand_on(wait=True)
+        while hands.busy:
+            hand_on(wait=True)
+    except Exception:
+        hands.drop()
+        while hands.busy:
+            with contextlib.suppress(Exception):  # the first error is the one that is told
+                hand_on(wait=True)
+        raise
+    finally:
+        hands.dismiss()
+
+
+def _claimed(window: Window, claim: Claim, emit: Emit) -> Iterator[tuple[Ticket, Batch]]:
+    """Yield the batches of a window that are free; what could not even be tokenised is handed on first."""
+    unready = Ticket(window.start, -1)
+    if window.failed and claim(unready, {window.ids[answer.place - window.start] for answer in window.failed}):
+        emit([unready], window.failed)
+    for number, batch in enumerate(window.batches):
+        ticket = Ticket(window.start, number)
+        if claim(ticket, {window.ids[window.owners[member] - window.start] for member in batch.members}):
+            yield ticket, batch
 
 
 def _answers(
@@ -190,78 +257,11 @@ class _Clock:
         return elapsed, inside
 
 
-class Collector:
-    """Turns answers into sample records, each when the last of its sample's requests is answered."""
-
-    def __init__(self, task: Task, samples: Samples) -> None:
-        """Collect for a task, out of these samples."""
-        self._task = task
-        self._samples = samples
-        self._waiting: dict[int, tuple[Sample, dict[str, Answer]]] = {}
-
-    def add(self, answers: Iterable[Answer]) -> list[Row]:
-        """Take answers in any order; return the records of the samples that they complete."""
-        complete: list[tuple[int, Sample, list[Answer]]] = []
-        for answer in answers:
-            sample, known = self._waiting.setdefault(answer.place, (self._samples[answer.place], {}))
-            known[answer.prediction.id] = answer
-            if len(known) == len(sample.requests):
-                del self._waiting[answer.place]
-                complete.append((answer.place, sample, [known[request.id] for request in sample.requests]))
-        scores = self._scores(complete)
-        return [
-            record(index, sample, answers, score)
-            for (index, sample, answers), score in zip(complete, scores, strict=True)
-        ]
-
-    def _scores(self, complete: Sequence[tuple[int, Sample, list[Answer]]]) -> Sequence[Score | None]:
-        if not self._task.per_sample or not complete:
-            return [None] * len(complete)
-        predictions = {sample.id: [answer.prediction for answer in answers] for _, sample, answers in complete}
-        return self._task.score([sample for _, sample, _ in complete], predictions)
-
-
-def record(index: int, sample: Sample, answers: Sequence[Answer], score: Score | None) -> Row:
-    """Make the record of one sample, as the docstring of `evals.records` shows it."""
-    predictions = [answer.prediction for answer in answers]
-    outputs = [prediction.output for prediction in predictions]
-    failures = [prediction.failure for prediction in predictions if prediction.failure is not None]
-    return {
-        "id": sample.id,
-        "index": index,
-        "prompt": question(sample),
-        "output": outputs[0] if len(outputs) == 1 else outputs,
-        "answer": score.answer if score else None,
-        "target": sample.target,
-        "values": dict(score.values) if score else {},
-        "failed": bool(failures),
-        "failure": failures[0] if failures else None,
-        "truncated": any(prediction.truncated for prediction in predictions),
-        "scores": [prediction.scores for prediction in predictions],
-        "cluster": sample.cluster,
-        "labels": dict(sample.labels),
-        "cost": {
-            "prompt_tokens": sum(prediction.prompt_tokens for prediction in predictions),
-            "new_tokens": sum(prediction.new_tokens for prediction in predictions),
-            "computed_tokens": sum(prediction.computed_tokens for prediction in predictions),
-            "useful_tokens": sum(prediction.useful_tokens for prediction in predictions),
-            "seconds": sum(answer.seconds for answer in answers),
-            "model_seconds": sum(answer.model_seconds for answer in answers),
-        },
-    }
-
-
-def question(sample: Sample) -> str:
-    """The last text of a sample's prompt: what it asks, without what many samples have in common."""
-    parts = sample.requests[0].parts if sample.requests else ()
-    return next((part for part in reversed(parts) if isinstance(part, str)), "")
-
-
 def limited(samples: Samples, limit: int | None) -> Samples:
     """Keep the first samples of a split. Raises `InputError` when there is nothing to measure."""
     if not len(samples):
         raise InputError("the split has no samples: there is nothing to measure")
-    return samples if limit is None else Samples(samples.ids[:limit], samples.build, samples.facts)
+    return samples if limit is None else replace(samples, ids=samples.ids[:limit])
 
 
 def blinded(samples: Samples) -> Samples:
@@ -273,11 +273,13 @@ def blinded(samples: Samples) -> Samples:
         sample = samples.build(index)
         return replace(sample, requests=tuple(_blind_request(request) for request in sample.requests))
 
-    return Samples(samples.ids, build, samples.facts)
+    return replace(samples, build=build)
 
 
 def _blind_request(request: Request) -> Request:
     def blind(part: Part) -> Part:
         return replace(part, blind=True) if isinstance(part, Image) else part
 
+    if isinstance(request, Classify):  # has no pictures
+        return request
     return replace(request, parts=tuple(blind(part) for part in request.parts))

@@ -98,12 +98,25 @@ class Embed:
     """What is embedded."""
 
 
-Request = Generate | Choose | Embed
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Put a text, or a pair of texts, into one of some classes, or on a scale."""
+
+    id: str
+    """As in `Generate`."""
+    parts: tuple[str, ...]
+    """The text, or the two of a pair in their order, as the benchmark has them: there is no prompt around them."""
+    labels: tuple[str, ...]
+    """The classes by the benchmark's names; the prediction's output is one, its `scores` follow this order. None where
+    a number is wanted."""
+
+
+Request = Generate | Choose | Classify | Embed
 
 MODALITIES: Mapping[type, str] = {str: "text", Image: "image", Audio: "audio"}
 """What a model can read, by the kind of part that holds it."""
 
-ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "embed": Embed}
+ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "classify": Classify, "embed": Embed}
 """What a model can be able to do, and the request that asks for it."""
 
 
@@ -142,6 +155,15 @@ class Samples:
     """Makes the sample at an index of `ids`; cheap, pure, and opens no picture."""
     facts: Mapping[str, Json] = field(default_factory=dict)
     """What determines the samples, for the signature: source, protocol, digests of the files."""
+    parts: Callable[[int], Sequence[str]] | None = None
+    """The ids under which recorded outputs answer the sample at an index, where they are not its own id alone."""
+    train: Samples | None = None
+    """Samples with targets that the task must have learned from before it can answer these (`Task.learn`)."""
+
+    def answer_ids(self) -> Sequence[str]:
+        """All ids that recorded outputs must have."""
+        parts = self.parts
+        return self.ids if parts is None else [id for index in range(len(self.ids)) for id in parts(index)]
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -182,6 +204,8 @@ class Options:
     """Draw from the smallest set of tokens with this much probability."""
     samples: int = 1
     """Outputs a problem, for tasks that take several."""
+    same_shots: bool = False
+    """The same examples for all samples, so that they are computed once, where a task would draw them for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +215,15 @@ class Prediction:
     id: str
     """The request's id."""
     output: Json = None
-    """The generated text, the chosen ending, or the embedding as `evals.vectors` packs it; None when it failed."""
+    """The generated text, the chosen ending, the class or number, or the embedding as `evals.vectors` packs it; None
+    when it failed."""
     failure: str | None = None
     """Why there is no output, in one line."""
     truncated: bool = False
-    """Generation ended at `max_new_tokens`, not at a stop."""
+    """Generation ended at `max_new_tokens`, not at a stop; or the text was longer than the model reads, and was cut."""
     scores: tuple[float, ...] = ()
-    """Of a `Choose`: each ending's log-likelihood in nats, not normalised."""
+    """Of a `Choose`: each ending's log-likelihood in nats, not normalised. Of a `Classify`: each class's
+    log-probability."""
     prompt_tokens: int = 0
     """Tokens of the whole prompt, shared ones included."""
     new_tokens: int = 0
@@ -206,6 +232,10 @@ class Prediction:
     """This request's share of the token positions that the model computed, padding included."""
     useful_tokens: float = 0.0
     """This request's share of those that were not padding."""
+    reasoning: str | None = None
+    """What a reasoning model thought first, where it comes apart from the output: recorded, never scored."""
+    charges: Mapping[str, float] = field(default_factory=dict)
+    """Further costs, added up under their names in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +276,12 @@ class Metric:
     """Why the value is a convention and no measurement (an undefined coefficient that counts as 0), where it is."""
 
 
+Predictions = Mapping[str, Sequence[Prediction]]
+"""By sample id, in the order of the sample's requests."""
+Reader = Callable[[Sample, Sequence[Prediction]], Prediction]
+"""Makes of what a model answered to a sample's requests the one prediction that is recorded and scored."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A benchmark as a value: where its samples come from and how they are scored."""
@@ -264,18 +300,21 @@ class Task:
     """The metric that stands for the task."""
     samples: Callable[[Options], Samples]
     """Reads a split. Raises `InputError` for files that are missing or malformed."""
-    score: Callable[[Sequence[Sample], Mapping[str, Sequence[Prediction]]], list[Score]]
-    """Scores samples by their predictions: by sample id, in the order of the sample's requests. Pure, and reads no
-    request, so that a finished run is scored again from its record."""
+    score: Callable[[Sequence[Sample], Predictions], list[Score]]
+    """Scores samples by their predictions. Pure, and reads no request, so that a finished run is scored again from its
+    record."""
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     takes: frozenset[str] = frozenset()
-    """Which of the options `shots`, `temperature` and `samples` mean something to it; others are refused."""
+    """Which of `shots`, `same_shots`, `temperature` and `samples` mean something to it; others are refused."""
     per_sample: bool = True
     """Whether a sample's score needs that sample alone; retrieval needs them all."""
     methods: Mapping[str, str] = field(default_factory=dict)
     """The ways to ask by name (`choose`), each with the ability that it needs, the preferred one first; empty where
     there is one way, which is by `needs`."""
+    learn: Callable[[Sequence[Sample], Predictions], Reader] | None = None
+    """Learns from the train samples' targets and embeddings how to read the embeddings of others, for the methods that
+    need `embed`; pure. None where embeddings are scored as they are."""
 
 
 # What a model is made of
@@ -319,7 +358,11 @@ class Batch:
 
 
 class Model(Protocol):
-    """Anything that answers requests: weights on a device, a server, a file of recorded outputs."""
+    """Anything that answers requests: weights on a device, a server, a file of recorded outputs.
+
+    One that mostly waits for others says with a further property, `concurrency: int`, how many batches it takes at
+    once: `stage` and `run` are then called from so many threads.
+    """
 
     @property
     def name(self) -> str:
@@ -338,7 +381,7 @@ class Model(Protocol):
         """How many token positions a batch may hold when the user names no budget."""
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
-        """Raise `InputError` when it cannot answer the `wanted` samples of all the `known` ones (by id)."""
+        """Raise `InputError` when it cannot answer the `wanted` ids of all the `known` ones (`Samples.answer_ids`)."""
 
     def prepare(self, request: Request) -> Prompt:
         """Turn a request into tokens. Called from a background thread; raises `SampleError`."""

@@ -88,6 +88,36 @@ def cluster_bootstrap(
     ]
 
 
+def resampled_totals(
+    values: Sequence[Floats], clusters: Sequence[str], *, resamples: int = RESAMPLES
+) -> tuple[Floats, Floats]:
+    """Draw whole clusters again and again and sum columns, for statistics of a few sums (a ratio, a share of errors).
+
+    Args:
+        values: K columns of N finite values.
+        clusters: N names; items of one name are drawn together.
+        resamples: how many times the clusters are drawn.
+
+    Returns:
+        The columns' sums in each resample, (B, K), and the number of items in each, (B,).
+
+    Raises:
+        ValueError: as `cluster_bootstrap` does.
+
+    Example:
+        >>> sums, sizes = resampled_totals([np.ones(3), np.zeros(3)], ["a", "a", "b"], resamples=5)
+        >>> bool((sums[:, 0] == sizes).all()), float(sums[:, 1].max())
+        (True, 0.0)
+    """
+    names = {name: code for code, name in enumerate(sorted(set(clusters)))}
+    codes_N = np.fromiter((names[name] for name in clusters), dtype=np.intp, count=len(clusters))
+    totals = [_totals(column, None, codes_N, len(names)) for column in values]
+    sums_CK = np.stack([sums for sums, _, _ in totals], axis=1)
+    counts_CK = np.stack([counts for _, counts, _ in totals], axis=1)
+    drawn_BK, sizes_BK = _resample(sums_CK, counts_CK, resamples)
+    return drawn_BK * np.array([step for _, _, step in totals]), sizes_BK[:, 0]
+
+
 def resampled_counts(
     counts_NM: NDArray[np.integer], clusters: Sequence[str], stream: str, *, resamples: int = RESAMPLES
 ) -> Floats:

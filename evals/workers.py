@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -95,6 +95,8 @@ class Pool:
                 self._finish(worker, *content)
             elif kind == "walked":
                 worker.idle = True
+            elif kind == "stopped":
+                raise EvalsError(*content)
             else:
                 raise InputError(*content)
         except (EOFError, ConnectionError):
@@ -109,10 +111,10 @@ class Pool:
             worker.hands.add(ticket)
         return free
 
-    def _finish(self, worker: _Worker, ticket: Ticket, answers: list[Answer]) -> None:
-        worker.hands.discard(ticket)
-        self._computed.add(ticket)
-        self._emit(ticket, answers)
+    def _finish(self, worker: _Worker, tickets: list[Ticket], answers: list[Answer]) -> None:
+        worker.hands.difference_update(tickets)
+        self._computed.update(tickets)
+        self._emit(tickets, answers)
 
 
 def _start(context: SpawnContext, walk: Walk, number: int) -> _Worker:
@@ -131,8 +133,8 @@ def _serve(walk: Walk, number: int, pipe: Connection) -> None:
         pipe.send(("claim", ticket, ids))
         return bool(pipe.recv())
 
-    def emit(ticket: Ticket, answers: list[Answer]) -> None:
-        pipe.send(("batch", ticket, answers))
+    def emit(tickets: Sequence[Ticket], answers: list[Answer]) -> None:
+        pipe.send(("batch", list(tickets), answers))
 
     try:
         while True:
@@ -141,5 +143,7 @@ def _serve(walk: Walk, number: int, pipe: Connection) -> None:
             pipe.send(("walked",))
     except InputError as error:
         pipe.send(("refused", str(error)))
+    except EvalsError as error:  # the input was in order, and yet there is no going on: a deadline
+        pipe.send(("stopped", str(error)))
     except (EOFError, ConnectionError):
         return

@@ -26,6 +26,11 @@ from models.weighing import Endings
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_REFILLED_PER_CORE, _EXPECTED_SHARE = 16_384, 8
+"""Of a CPU's core, where rows take the slots of those that ended: the token positions of a batch, and the part of
+`max_new_tokens` that a text is expected to need. No more rows are under way than there are slots, so a batch of many
+rows needs no more memory; it only leaves fewer slots empty while its last rows end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weighing(Prompt):
@@ -46,6 +51,7 @@ class Causal:
     _tokenizer: PreTrainedTokenizerBase
     _where: Place
     _decoder: Decoder | LibraryDecoder
+    _reserve_share: int
     abilities: frozenset[str] = frozenset({"generate", "choose"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
@@ -59,7 +65,7 @@ class Causal:
             tokens = self._prompt_tokens(text)
             if not tokens:
                 raise SampleError(f"request {request.id} is an empty prompt")
-            return Prompt(request, key, tokens, request.max_new_tokens)
+            return Prompt(request, key, tokens, -(-request.max_new_tokens // self._reserve_share))
         if isinstance(request, Choose):
             context, endings = self._endings(text, request.choices)
             if not context or not all(endings):
@@ -221,7 +227,10 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
         "chat_template": tokenizer.chat_template is not None,
         "shares_prefixes": isinstance(decoder, Decoder),
     }
-    return Causal(name, facts, torch_backend.token_budget(model, where), model, tokenizer, where, decoder)
+    refills = isinstance(decoder, Decoder) and where.device.type == "cpu"
+    per_core = _REFILLED_PER_CORE if refills else torch_backend.CPU_BUDGET_PER_CORE
+    budget = torch_backend.token_budget(model, where, per_core)
+    return Causal(name, facts, budget, model, tokenizer, where, decoder, _EXPECTED_SHARE if refills else 1)
 
 
 def accepts(config: Mapping[str, Json]) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parents[1]
 DTYPES = ("float32", "bfloat16", "float16")
-_CPU_BUDGET_PER_CORE = 4096
+CPU_BUDGET_PER_CORE = 4096
 """Token positions a core; two cores decode small models fastest with some 64 to 128 rows of 100 positions."""
 _LARGEST_BUDGET = 1 << 18
 _MEMORY_SHARE = 0.5
@@ -54,8 +54,14 @@ def place(placement: Placement) -> Place:
     return Place(device, getattr(torch, name))
 
 
-def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel:
+def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[str, ...] = ()) -> PreTrainedModel:
     """Load a checkpoint's weights: safetensors only, and never code that lies beside them.
+
+    Args:
+        auto_class: the library's class that loads them.
+        folder: the checkpoint.
+        where: device and number format.
+        unused: what the names of weights begin with that may be lacking, because the family does not use them.
 
     Raises:
         InputError: when the folder is no such checkpoint, or lacks some of the weights.
@@ -64,7 +70,11 @@ def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel
         raise InputError(f"{folder} has no .safetensors file: other weight formats can run code and are not read")
     from transformers.utils import logging
 
+    import models._int8  # noqa: F401  # so that the library knows what such a checkpoint is
+
     logging.disable_progress_bar()  # a run shows a bar of its own
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # the table of weights that are lacking or left over: the first are an error below
     try:
         model, found = auto_class.from_pretrained(
             folder, dtype=where.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
@@ -72,8 +82,10 @@ def load_weights(auto_class: Any, folder: Path, where: Place) -> PreTrainedModel
         )  # fmt: skip
     except Exception as error:  # a damaged or foreign checkpoint makes the library raise nearly anything
         raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    if found["missing_keys"]:
-        missing = sorted(found["missing_keys"])
+    finally:
+        logging.set_verbosity(told)
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith(unused))
+    if missing:
         raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
     loaded: PreTrainedModel = model.to(where.device).eval()
     return loaded
@@ -111,12 +123,12 @@ def digest(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def token_budget(model: PreTrainedModel, where: Place) -> int:
-    """How many token positions a batch may hold: from the free memory of a GPU, or from the cores of a CPU."""
+def token_budget(model: PreTrainedModel, where: Place, per_core: int = CPU_BUDGET_PER_CORE) -> int:
+    """How many token positions a batch may hold: from the free memory of a GPU, or so many a core of a CPU."""
     import torch
 
     if where.device.type != "cuda":
-        return _CPU_BUDGET_PER_CORE * int(torch.get_num_threads())
+        return per_core * int(torch.get_num_threads())
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

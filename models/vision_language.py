@@ -4,6 +4,8 @@ A prompt is one user message of pictures and texts, rendered by the checkpoint's
 one reads the pictures' placeholders followed by the text. Questions about one picture share the computation of all
 that comes before the question, the picture above all. That needs a decoder whose positions simply count the tokens;
 other architectures go through the library's own `generate`, a batch at a time and without sharing.
+
+A picture or a text is embedded as `models.last_state` says, by a prompt that is rendered as any other is.
 """
 
 from __future__ import annotations
@@ -19,14 +21,29 @@ from typing import TYPE_CHECKING, Any
 from evals.data import decode
 from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
-from evals.schema import Audio, Batch, Family, Generate, Image, Json, Part, Placement, Prediction, Prompt, Request
-from models import torch_backend
+from evals.schema import (
+    Audio,
+    Batch,
+    Embed,
+    Family,
+    Generate,
+    Image,
+    Json,
+    Part,
+    Placement,
+    Prediction,
+    Prompt,
+    Request,
+)
+from models import last_state, torch_backend
 from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
+from models.last_state import shown
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, ProcessorMixin
 
 SHARING = frozenset({"deepseek_vl", "deepseek_vl_hybrid", "llava"})
@@ -46,19 +63,19 @@ class VisionLanguage:
     _decoder: Decoder | LibraryDecoder
     _lock: threading.Lock
     """A tokenizer's padding is a setting of its own, changed by whoever calls it: one at a time."""
-    abilities: frozenset[str] = frozenset({"generate"})
+    abilities: frozenset[str] = frozenset({"generate", "embed"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
         """Render and tokenise a prompt; placeholders of different pictures get different numbers, all negative."""
-        if not isinstance(request, Generate):
+        if not isinstance(request, Generate | Embed):
             raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
         if any(isinstance(part, Audio) for part in request.parts):
             raise SampleError(f"request {request.id} has a recording; this family reads text and pictures")
         pictures = [part for part in request.parts if isinstance(part, Image)]
-        rendered = self._render(request.parts)
+        rendered = self._render(shown(request))
         if self._shares and rendered.count(self._processor.image_token) != len(pictures):
             raise SampleError(
                 f"request {request.id}: its text holds the picture placeholder {self._processor.image_token}"
@@ -72,7 +89,8 @@ class VisionLanguage:
                 code = next(codes, code)
             marked.append(code if token == placeholder else token)
             previous = token
-        return Prompt(request, self._key(request), tuple(marked), request.max_new_tokens)
+        reserve = request.max_new_tokens if isinstance(request, Generate) else 0
+        return Prompt(request, self._key(request), tuple(marked), reserve)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
         """Decode each group's pictures and make the tensors that the model reads of them."""
@@ -86,7 +104,7 @@ class VisionLanguage:
         return staged
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
-        """Generate for every member; those whose picture cannot be read fail, and the others go on."""
+        """Generate for every member, or embed it; those whose picture cannot be read fail, and the others go on."""
 
         def fail(member: int, reason: str) -> Prediction:
             return Prediction(prompts[member].request.id, failure=reason)
@@ -111,6 +129,8 @@ class VisionLanguage:
         return torch_backend.peak_memory_bytes(self._where)
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
+        if isinstance(prompts[batch.members[0]].request, Embed):
+            return self._embed(prompts, batch, staged)
         continue_all = self._continue_shared if self._shares else self._continue_plainly
         return [
             self._prediction(prompts[member], continuation)
@@ -129,10 +149,40 @@ class VisionLanguage:
             new_tokens=len(continuation.tokens),
         )
 
-    def _continue_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
-        """Generate with each group's shared part computed once."""
+    def _embed(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
+        """Take the last hidden state at the end of every prompt; prompts that share nothing are read one by one."""
+        members = [prompts[member] for member in batch.members]
+        if self._shares:
+            placeholder = self._processor.image_token_id
+            rows = [[placeholder if token < 0 else token for token in prompt.tokens] for prompt in members]
+            states = last_state.of_rows(self._model, rows, self._joined(staged))
+        else:
+            states = [self._state(p, inputs["pictures"]) for p, inputs in zip(members, staged, strict=True)]
+        return [last_state.prediction(prompt, state) for prompt, state in zip(members, states, strict=True)]
+
+    def _state(self, prompt: Prompt, pictures: Sequence[Any]) -> torch.Tensor:
+        """Read one prompt with the library's own preparation."""
+        text = self._render(shown(prompt.request))
+        with self._lock:
+            encoded = self._processor(
+                text=[text], images=[pictures] if pictures else None,
+                add_special_tokens=self._adds_special(text), return_tensors="pt",
+            ).to(self._where.device, self._where.dtype)  # fmt: skip
+        return last_state.of_one(self._model, encoded)
+
+    def _joined(self, staged: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Join what groups of a batch show, on the device."""
         import torch
 
+        names = dict.fromkeys(name for inputs in staged for name in inputs)
+        joined = {
+            name: torch.cat([inputs[name] for inputs in staged if name in inputs]).to(self._where.device)
+            for name in names
+        }
+        return {name: v.to(self._where.dtype) if v.is_floating_point() else v for name, v in joined.items()}
+
+    def _continue_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
+        """Generate with each group's shared part computed once."""
         placeholder = self._processor.image_token_id
         prefixes, rows = [], []
         for owner, group in enumerate(batch.groups):
@@ -142,13 +192,7 @@ class VisionLanguage:
                 request = _asked(prompts[member])
                 rest = prompts[member].tokens[group.shared :]
                 rows.append(Row(owner, rest, request.max_new_tokens, request.stop, drawing(request)))
-        names = dict.fromkeys(name for inputs in staged for name in inputs)
-        inputs = {
-            name: torch.cat([inputs[name] for inputs in staged if name in inputs]).to(self._where.device)
-            for name in names
-        }
-        inputs = {name: v.to(self._where.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
-        return self._decoder.generate(prefixes, rows, inputs)
+        return self._decoder.generate(prefixes, rows, self._joined(staged))
 
     def _continue_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
         """Generate with the library's own loop, for architectures whose positions are not plain counts."""
@@ -179,10 +223,10 @@ class VisionLanguage:
     def _shares(self) -> bool:
         return isinstance(self._decoder, Decoder)
 
-    def _key(self, request: Generate) -> tuple[object, ...]:
+    def _key(self, request: Generate | Embed) -> tuple[object, ...]:
         """What a prompt may share: its leading parts, as long as no picture comes last."""
         *leading, last = request.parts
-        if isinstance(last, Image) or not leading or not self._shares:
+        if isinstance(request, Embed) or isinstance(last, Image) or not leading or not self._shares:
             return (request.id,)
         return tuple((part.key, part.blind) if isinstance(part, Image) else part for part in leading)
 
@@ -238,7 +282,7 @@ def _refused(pictures: Sequence[Image]) -> Iterator[None]:
 
 
 def _asked(prompt: Prompt) -> Generate:
-    """The request of a prompt that `prepare` let through."""
+    """The request of a prompt that is to be continued."""
     assert isinstance(prompt.request, Generate)
     return prompt.request
 
@@ -287,7 +331,7 @@ FAMILIES.add(
     Family(
         name="vision_language",
         summary="pictures and text to text: DeepSeek-VL, DeepSeek-VL-hybrid, LLaVA, …",
-        abilities=frozenset({"generate"}),
+        abilities=frozenset({"generate", "embed"}),
         load=load,
         accepts=accepts,
         modalities=frozenset({"text", "image"}),

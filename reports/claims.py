@@ -24,7 +24,7 @@ import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from reports.expressions import CLAIM_ID, FACT_ID
 
@@ -43,7 +43,8 @@ or threshold is defined; it is advice and no statement of fact."""
 
 Judgement = Literal["supported", "partially_supported", "contradicted", "no_public_record", "source_unreadable"]
 
-Digits = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+_DIGITS = r"^-?[0-9]+(\.[0-9]+)?$"
+Digits = Annotated[str, Field(pattern=_DIGITS), WithJsonSchema({"type": ["string", "number"], "pattern": _DIGITS})]
 """A number as it is printed, quoted in YAML; its last digit tells its precision."""
 Expression = Annotated[str, Field(min_length=1)]
 """Arithmetic over claims and facts; see `reports.expressions`."""
@@ -417,4 +418,4 @@ class Vocabulary(Model):
     quantities: dict[str, Quantity]
     """What can be said of a subject."""
     tasks: dict[str, tuple[str, ...]]
-    """The metrics that a claim can be about, by task; a name that ends in `/` allows whatever follows."""
+    """The metrics that a claim can be about, by task; a name that ends in `/` or `@` allows whatever follows."""

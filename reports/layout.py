@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from evals.errors import RecordError
 from evals.records import Record
 from evals.schema import Json, Metric
+from reports.controls import demonstrated
 from reports.markup import Table
 from reports.wording import MISSING, amount, interval, measured, short_names, written
 
@@ -33,6 +34,9 @@ _EFFICIENCY = {
     "padding_share": ("padding", "fraction"),
     "model_share": ("time inside the model", "fraction"),
     "peak_memory_bytes": ("peak memory", "bytes"),
+    "cached_tokens": ("prompt tokens that a server had cached", "count"),
+    "reasoning_tokens": ("new tokens that were thoughts", "count"),
+    "retries": ("requests sent again", "count"),
 }
 """What a run costs, in the order of printing: label and unit."""
 NUMBERS = ("value", "95 % interval", "n")
@@ -114,19 +118,31 @@ def counted(record: Record) -> str:
 
 
 def notes(record: Record) -> list[str]:
-    """Say of which metrics the value is a convention and no measurement, and why."""
-    return [f"{name}: {metric.note}" for name, metric in metrics(record).items() if metric.note]
+    """Say what the blind control shows, and of which metrics the value is a convention and no measurement, and why."""
+    conventions = [f"{name}: {metric.note}" for name, metric in metrics(record).items() if metric.note]
+    return [*demonstrated([record]), *conventions]
 
 
 def efficiency(record: Record) -> list[tuple[str, str]]:
     """What the run cost: label and printed figure; figures that this version does not know come last."""
     entries: Mapping[str, float | None] = result(record).get("efficiency") or {}
-    others = {name: (name.replace("_", " "), "") for name in sorted(set(entries) - set(_EFFICIENCY))}
+    others = {name: _unknown(name) for name in sorted(set(entries) - set(_EFFICIENCY))}
     return [
         (label, amount(entries[name], unit))
         for name, (label, unit) in {**_EFFICIENCY, **others}.items()
         if name in entries
     ]
+
+
+def _unknown(name: str) -> tuple[str, str]:
+    """Label a figure by its name; of money the currency is its unit.
+
+    Example:
+        >>> _unknown("cost_usd"), _unknown("joules_used")
+        (('cost', 'USD'), ('joules used', ''))
+    """
+    kind, _, currency = name.partition("_")
+    return ("cost", currency.upper()) if kind == "cost" and currency else (name.replace("_", " "), "")
 
 
 def made(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:

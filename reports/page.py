@@ -49,7 +49,7 @@ def render(records: Sequence[Record]) -> str:
         raise InputError("a report needs at least one run: none came")
     css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     several = len(records) > 1
-    return _environment().get_template("run.html").render(
+    return environment().get_template("run.html").render(
         css=Markup(css),  # ours, and checked by its hash
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         about=about(records),
@@ -86,10 +86,11 @@ def _picture(record: Record, sample_id: str) -> Markup | None:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The template engine of all pages: escapes every text after making it visible, refuses unknown names."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    engine = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -98,9 +99,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"amount": amount, "interval": interval, "measured": measured, "visible": visible}
-    environment.globals |= {"strip": figures.strip, "axis": figures.axis}
-    return environment
+    engine.globals |= {"amount": amount, "interval": interval, "measured": measured, "visible": visible}
+    engine.globals |= {"strip": figures.strip, "axis": figures.axis}
+    return engine
 
 
 def _finalize(value: object) -> object:

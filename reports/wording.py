@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from evals.records import Record
 from evals.schema import Json, Metric
+from reports.controls import demonstrated
 
 MISSING = "–"
 """Printed where there is no number: nothing is made up."""
@@ -197,6 +198,8 @@ def about(records: Sequence[Record]) -> str:
         sentences.append("Blind control: every picture was replaced by a flat one." if len(records) == 1 else _CONTROLS)
     if any(record.manifest["model"].get("replica") for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
+    if len(records) > 1:
+        sentences += demonstrated(records)
     return one_line(" ".join(sentences))
 
 
@@ -216,6 +219,8 @@ def _subject(record: Record) -> str:
     )
     weights = f" (checkpoint {checkpoint})" if checkpoint else ""
     details = [f"data {data['source']}"] if data.get("source") else []
+    if data.get("protocol"):
+        details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
     details += [f"first {task['limit']:,} samples only"] if task.get("limit") else []
     where = f" ({', '.join(details)})" if details else ""
     return f"{model(record)}{' blind' if blind(record) else ''}{weights} on {task['name']} {task['split']}{where}"

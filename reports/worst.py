@@ -17,6 +17,7 @@ from statistics import fmean
 
 from evals.records import Record
 from evals.schema import Json
+from evals.vectors import unpack
 from reports.wording import amount, written
 
 
@@ -143,7 +144,8 @@ def _spread(places: list[_Place], count: int, seen: Counter[object]) -> list[_Pl
 
 def _case(row: Mapping[str, Json], record: Record) -> Case:
     result = record.result or {}
-    output, answer = written(row["output"]), written(row["answer"])
+    embedded = record.manifest["task"].get("needs") == "embed"
+    output, answer = embeddings(row["output"]) if embedded else written(row["output"]), written(row["answer"])
     unit = result["metrics"].get(result["headline"], {}).get("unit", "fraction")
     own = result["headline"] in row["values"]
     return Case(
@@ -156,6 +158,20 @@ def _case(row: Mapping[str, Json], record: Record) -> Case:
         labels=tuple(sorted(row["labels"].items())),
         notes=tuple(_notes(row)),
     )
+
+
+def embeddings(output: Json) -> str:
+    """Say what was embedded, whose numbers tell nobody anything.
+
+    Example:
+        >>> embeddings(["AACAPwAAAL8=", [1.0, -0.5], None]), embeddings("AACAPwAAAL8=")
+        ('2 embeddings of 2 numbers', '1 embedding of 2 numbers')
+    """
+    given = [one for one in (output if isinstance(output, list) else [output]) if one is not None]
+    if not given:
+        return ""
+    size = len(unpack(given[0]))
+    return f"{len(given)} {'embedding' if len(given) == 1 else 'embeddings'} of {size} numbers"
 
 
 def _counted(target: Json) -> tuple[tuple[str, int], ...]:

@@ -13,8 +13,14 @@ rows of three of the official files, and what a language model is asked of the s
     Answer: positive
 
 What tells the nine apart is in `tasks.glue_tasks`. Each is a task of its own, and `glue` is all nine in one run, with
-the leaderboard's average. The chosen ending is the answer; of STS-B it is the mean of the scale's points, each weighted
-by the probability of its ending. Outputs that were recorded elsewhere are names or numbers of labels, or scores.
+the leaderboard's average. A model is asked in one of three ways, by what it can do:
+
+    choose      which ending of the prompt is the likeliest; of STS-B the mean of the scale's points, each weighted by
+                the probability of its ending
+    classify    which class a checkpoint that was trained on the task puts the texts into, as they stand in the files
+    probe       what a logistic regression on the train rows' embeddings says of a row's (`tasks.glue_probe`)
+
+Outputs that were recorded elsewhere are names or numbers of labels, or scores.
 """
 
 from __future__ import annotations
@@ -30,7 +36,21 @@ from typing import TYPE_CHECKING
 from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
-from evals.schema import Choose, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
+from evals.schema import (
+    Choose,
+    Classify,
+    Embed,
+    Json,
+    Metric,
+    Options,
+    Prediction,
+    Request,
+    Sample,
+    Samples,
+    Score,
+    Task,
+)
+from tasks import glue_probe
 from tasks.glue_files import WHERE, Source, read
 from tasks.glue_tasks import HIGHEST, TABLE, Subtask, ending, prompt, read_answer
 
@@ -39,7 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLE", "Subtask", "ending", "prompt"]
 
-METHODS = {"choose": "choose"}
+METHODS = {"choose": "choose", "classify": "classify", "probe": "embed"}
 """The ways to ask, and the ability that each needs."""
 
 
@@ -82,7 +102,8 @@ def samples(names: Sequence[str], options: Options) -> Samples:
 
     Examples for the prompt are drawn from train by the sample's id, each row as likely as any other: which come does
     not depend on other samples. They are as unbalanced as train is, and of the few rows that stand in train too (16 of
-    CoLA's, 6 of STS-B's) one may be its own example.
+    CoLA's, 6 of STS-B's) one may be its own example. With `same_shots` all rows of a task have the examples of one
+    draw: a run is several times as fast, and its result depends on that draw.
 
     Raises:
         InputError: files are missing or malformed, or more examples are wanted than there are.
@@ -90,11 +111,21 @@ def samples(names: Sequence[str], options: Options) -> Samples:
     """
     if options.data is None and options.scale == "full":
         raise InputError(f"glue at full scale needs its files; {WHERE}")
+    if options.shots and options.method not in (None, "choose"):
+        raise InputError(f"--shots {options.shots} is for method choose; {options.method} has no prompt")
     parts = [part for name in names for part in _parts(TABLE[name], options, suite=len(names) > 1)]
+    learned = [TABLE[name] for name in names if options.method == "probe" and TABLE[name].labels]
+    train = [Part(task, "train", f"train/{task.name}/", read(task, "train", options.data), None) for task in learned]
+    facts = _facts([*parts, *train], options)
+    return replace(_in_turn(parts, options, facts), train=_in_turn(train, options, {}) if train else None)
+
+
+def _in_turn(parts: Sequence[Part], options: Options, facts: Mapping[str, Json]) -> Samples:
+    """Take the first row of each file, then the second of each, and so on."""
     longest = max(len(part.source.rows) for part in parts)
     places = [(part, index) for index in range(longest) for part in parts if index < len(part.source.rows)]
     ids = [f"{part.prefix}{index}" for part, index in places]
-    return Samples(ids, lambda place: _sample(*places[place], options), _facts(parts, options))
+    return Samples(ids, lambda place: _sample(*places[place], options), facts)
 
 
 def splits_of(task: Subtask) -> tuple[str, ...]:
@@ -130,18 +161,31 @@ def _facts(parts: Sequence[Part], options: Options) -> dict[str, Json]:
 
 def _sample(part: Part, index: int, options: Options) -> Sample:
     task, row, id = part.task, part.source.rows[index], f"{part.prefix}{index}"
-    shots: list[str] = []
-    if part.examples is not None:
-        drawn = random.Random(f"{options.seed}/{task.name}/{part.split}/{index}")
-        for example in drawn.sample(part.examples.rows, options.shots or 0):
-            shots.append(f"{prompt(task.name, example.texts)}{ending(task.name, example.label)}\n\n")
     return Sample(
         id,
-        requests=(Choose(id, (*shots, prompt(task.name, row.texts)), task.endings),),
+        requests=_requests(part, index, id, options),
         target=task.labels[int(row.label)] if task.labels else row.label,
         cluster=part.clusters[index],
         labels=part.labels,
     )
+
+
+def _requests(part: Part, index: int, id: str, options: Options) -> tuple[Request, ...]:
+    """Ask of a row in the chosen way. Where there is no prompt, texts go to the model as they stand in the files."""
+    task, row = part.task, part.source.rows[index]
+    texts = tuple(row.texts.values())
+    if options.method == "classify":
+        return (Classify(id, texts, task.labels),)
+    if options.method == "probe":
+        ids = [id] if len(texts) == 1 else [f"{id}#{n}" for n in range(len(texts))]
+        return tuple(Embed(own, (text,)) for own, text in zip(ids, texts, strict=True))
+    shots: list[str] = []
+    if part.examples is not None:
+        own = "" if options.same_shots else f"/{part.split}/{index}"
+        drawn = random.Random(f"{options.seed}/{task.name}{own}")
+        for example in drawn.sample(part.examples.rows, options.shots or 0):
+            shots.append(f"{prompt(task.name, example.texts)}{ending(task.name, example.label)}\n\n")
+    return (Choose(id, (*shots, prompt(task.name, row.texts)), task.endings),)
 
 
 # What they are worth
@@ -179,7 +223,7 @@ def _score(sample: Sample, prediction: Prediction) -> Score:
 
 def _answer(task: Subtask, prediction: Prediction) -> float | None:
     """Read a prediction as a label's number or a score."""
-    if task.labels or not prediction.scores:
+    if task.labels or not prediction.scores:  # only a language model weighs STS-B's points
         return read_answer(task, prediction.output)
     highest = max(prediction.scores)
     weights = [math.exp(score - highest) for score in prediction.scores]
@@ -272,7 +316,8 @@ for _task in TABLE.values():
             version=1,
             needs="choose",
             methods=METHODS,
-            takes=frozenset({"shots"}),
+            learn=glue_probe.learn,
+            takes=frozenset({"shots", "same_shots"}),
             splits=splits_of(_task),
             headline=metrics_of(_task)[0],
             samples=functools.partial(samples, [_task.name]),
@@ -287,7 +332,8 @@ TASKS.add(
         version=1,
         needs="choose",
         methods=METHODS,
-        takes=frozenset({"shots"}),
+        learn=glue_probe.learn,
+        takes=frozenset({"shots", "same_shots"}),
         splits=("validation",),
         headline="average",
         samples=functools.partial(samples, list(TABLE)),

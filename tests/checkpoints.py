@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,32 +106,118 @@ def _spread(model: Any) -> Any:
     return model
 
 
+def config_of(kind: str, **more: Any) -> Any:
+    """A small configuration of a kind: `llama`, `qwen2`, `mistral` with a window, `deepseek_v2`, `t5`, `bert`, …"""
+    from transformers import AutoConfig
+
+    shape = text_config(model_type=kind)
+    experts = {
+        "num_key_value_heads": 4, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8,
+        "n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1, "moe_intermediate_size": 32,
+        "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1,
+    }  # fmt: skip
+    changes: dict[str, dict[str, Any]] = {
+        "mistral": {"sliding_window": 24},
+        "deepseek_v2": {"q_lora_rank": None, **experts},
+        "deepseek_v3": {"q_lora_rank": 16, **experts},
+        "t5": {"d_model": 48, "d_kv": 12, "d_ff": 96, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 2},
+        "bert": {"max_position_embeddings": 64},
+        "roberta": {"max_position_embeddings": 67},  # of which the padding token's number, 2, and those before are lost
+    }
+    return AutoConfig.for_model(**{**shape, **changes.get(kind, {}), **more})
+
+
 def language_model(folder: Path, kind: str, *, seed: int = 0) -> Path:
-    """A small decoder of a kind (`llama`, `qwen2`, `mistral` with a window, `deepseek_v2`, `deepseek_v3`) or a T5."""
+    """A small decoder of a kind, or a T5."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    torch.manual_seed(seed)
+    auto = AutoModelForSeq2SeqLM if kind == "t5" else AutoModelForCausalLM
+    _spread(auto.from_config(config_of(kind))).save_pretrained(folder)
+    tokenizer(folder).save_pretrained(folder)
+    return folder
+
+
+def classifier(folder: Path, kind: str, labels: Sequence[str] = ("LABEL_0", "LABEL_1"), *, seed: int = 0) -> Path:
+    """A small sequence classifier of a kind, whose outputs have these names."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(seed)
+    names = dict(enumerate(labels))
+    config = config_of(kind, id2label=names, label2id={name: number for number, name in names.items()})
+    _spread(AutoModelForSequenceClassification.from_config(config)).save_pretrained(folder)
+    pair_tokenizer(folder, types=kind == "bert").save_pretrained(folder)
+    return folder
+
+
+def encoder(folder: Path, kind: str = "bert", *, seed: int = 0) -> Path:
+    """A small text encoder of a kind, without a head; of a T5 the encoder."""
+    import torch
+    from transformers import AutoModel, T5EncoderModel
+
+    torch.manual_seed(seed)
+    auto: Any = T5EncoderModel._from_config if kind == "t5" else AutoModel.from_config
+    _spread(auto(config_of(kind))).save_pretrained(folder)
+    pair_tokenizer(folder, types=kind == "bert").save_pretrained(folder)
+    return folder
+
+
+def sentence_encoder(folder: Path, *, pooling: dict[str, Any], steps: Sequence[str] = (), **files: Any) -> Path:
+    """A small encoder in a folder of sentence-transformers; further files are given by their names without ending."""
+    encoder(folder)
+    kinds = ["Transformer", "Pooling", *steps]
+    modules = [
+        {"idx": n, "name": str(n), "path": f"{n}_{kind}" if n else "", "type": f"sentence_transformers.models.{kind}"}
+        for n, kind in enumerate(kinds)
+    ]
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 48, **pooling}))
+    for name, content in {"modules": modules, **files}.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def pair_tokenizer(folder: Path, *, types: bool) -> Any:
+    """The tokenizer, with <s> before and </s> after each text, and with types for the two of a pair if wanted."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    backend = tokenizer(folder).backend_tokenizer
+    backend.post_processor = TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B:1 </s>:1", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        model_input_names=["input_ids", *(["token_type_ids"] if types else []), "attention_mask"],
+    )  # fmt: skip
+
+
+def dual_encoder(folder: Path, kind: str = "clip", *, limit: int = 24, seed: int = 0) -> Path:
+    """CLIP or SigLIP, 16 patches a picture; texts begin and end with the tokens of that, `limit` of them at most."""
+    import torch
+    from tokenizers import processors
+    from transformers import AutoConfig, AutoModel
+    from transformers.models.clip import CLIPImageProcessorPil, CLIPProcessor
+    from transformers.models.siglip import SiglipImageProcessorPil, SiglipProcessor
 
     torch.manual_seed(seed)
     words = tokenizer(folder)
-    shape = text_config(model_type=kind)
-    changes: dict[str, dict[str, Any]] = {
-        "mistral": {"sliding_window": 24},
-        "deepseek_v2": {
-            "num_key_value_heads": 4, "kv_lora_rank": 16, "q_lora_rank": None, "qk_nope_head_dim": 8,
-            "qk_rope_head_dim": 4, "v_head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2,
-            "n_shared_experts": 1, "moe_intermediate_size": 32, "first_k_dense_replace": 1, "n_group": 1,
-            "topk_group": 1,
-        },
-        "deepseek_v3": {
-            "num_key_value_heads": 4, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_nope_head_dim": 8,
-            "qk_rope_head_dim": 4, "v_head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2,
-            "n_shared_experts": 1, "moe_intermediate_size": 32, "first_k_dense_replace": 1, "n_group": 1,
-            "topk_group": 1,
-        },
-        "t5": {"d_model": 48, "d_kv": 12, "d_ff": 96, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 2},
-    }  # fmt: skip
-    config = AutoConfig.for_model(**{**shape, **changes.get(kind, {})})
-    auto = AutoModelForSeq2SeqLM if kind == "t5" else AutoModelForCausalLM
-    _spread(auto.from_config(config)).save_pretrained(folder)
-    words.save_pretrained(folder)
+    words.model_max_length = limit
+    words.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = {**shape, "vocab_size": 400, "max_position_embeddings": limit, "bos_token_id": 0, "eos_token_id": 1,
+            "pad_token_id": 2, "projection_size": 32}  # fmt: skip
+    vision = {**shape, "image_size": 32, "patch_size": 8}
+    config = AutoConfig.for_model(kind, text_config=text, vision_config=vision, projection_dim=16)
+    _spread(AutoModel.from_config(config)).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    if kind == "clip":
+        processor = CLIPProcessor(CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=size), words)
+    else:
+        processor = SiglipProcessor(SiglipImageProcessorPil(size=size), words)
+    processor.save_pretrained(folder)
     return folder

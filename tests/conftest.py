@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -17,3 +22,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no benchmark data at {folder}")
     return folder
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Run a command within the tests' own process, where the libraries are loaded already; returns as `evals` does."""
+    from evals.cli import main
+
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([*map(str, arguments)])
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run

@@ -147,7 +147,7 @@ def test_normalising_divides_by_length_and_says_so(tmp_path):
 
 def test_what_it_cannot_read_fails_the_sample(tmp_path):
     model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
-    with pytest.raises(SampleError, match="picture"):
+    with pytest.raises(SampleError, match="has image"):
         model.prepare(Generate("x", (Image("a", data=b""), "What?"), 3))
     with pytest.raises(SampleError, match="adds no token"):
         model.prepare(Choose("x", ("What?",), (" a", "")))

@@ -133,6 +133,17 @@ def test_examples_depend_on_the_samples_id_and_the_seed_alone(folder):
         assert shot.endswith(("\nAnswer: yes\n\n", "\nAnswer: no\n\n"))
 
 
+def test_the_same_examples_for_all_rows_if_wanted(folder):
+    for seed in range(3):
+        wanted = options(folder, shots=3, same_shots=True, seed=seed)
+        for samples in (glue.samples(["rte"], wanted), glue.samples(["mnli"], wanted)):
+            drawn = {sample.requests[0].parts[:-1] for sample in samples}
+            assert len(drawn) == 1
+            assert len(set(*drawn)) == 3
+    seeds = [glue.samples(["rte"], options(folder, shots=3, same_shots=True, seed=seed)) for seed in range(9)]
+    assert len({samples[0].requests[0].parts[:-1] for samples in seeds}) > 1
+
+
 def test_every_row_of_train_is_drawn_as_often(folder):
     samples = [glue.samples(["rte"], options(folder, shots=3, seed=seed)) for seed in range(60)]
     drawn = Counter(part for one in samples for sample in one for part in sample.requests[0].parts[:-1])

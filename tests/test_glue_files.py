@@ -76,6 +76,16 @@ def test_real_tsv_and_parquet_agree(shared_data, name):
             assert tsv == copy
 
 
+def test_a_byte_order_mark_changes_no_row(folder, tmp_path):
+    for task in TABLE.values():
+        split = next(iter(task.sizes))
+        name = f"{split.replace('validation', 'dev')}.tsv"
+        content = (folder / task.folder / name).read_bytes().removeprefix(b"\xef\xbb\xbf")
+        (tmp_path / task.folder).mkdir()
+        (tmp_path / task.folder / name).write_bytes(b"\xef\xbb\xbf" + content)
+        assert read(task, split, tmp_path).rows == read(task, split, folder).rows
+
+
 # What is wrong
 
 
@@ -109,6 +119,7 @@ def broken(folder, tmp_path):
         ("qnli", lambda c: c.replace(b"\tentailment", b"", 1), ["line 2", "3 columns, expected 4"]),
         ("cola", lambda c: b"sentence\tlabel\n" + c, ["line 1", "2 columns, expected 4", "source, label, star"]),
         ("mrpc", lambda c: c + b"\xff\xfe", ["not UTF-8"]),
+        ("mrpc", lambda c: c.replace(b"\t0\n", b'\t"0\n', 1), ["line 2", "the label is '\"0'", "0 (not_equivalent)"]),
     ],
 )  # fmt: skip
 def test_bad_files_are_named_with_the_line(broken, task, change, words):
@@ -118,9 +129,10 @@ def test_bad_files_are_named_with_the_line(broken, task, change, words):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
+        (["--same-shots"], ["--same-shots", "give that too"]),
         (["--shots", ROWS + 1], [f"--shots {ROWS + 1}", f"the {ROWS} rows", "train.tsv"]),
         (["--split", "test"], ["no split", "'test'", "validation"]),
-        (["--method", "probe"], ["no method of glue/rte is named 'probe'", "choose"]),
+        (["--method", "probe", "--shots", 1], ["--shots 1 is for method choose", "probe has no prompt"]),
     ],
 )
 def test_options_that_cannot_be(broken, more, words):

@@ -252,11 +252,21 @@ def test_metrics_for_a_trainer_load_without_a_network():
     code = """
 import socket
 socket.socket.connect = None
+import numpy as np
+from collections import namedtuple
 from evals.errors import InputError
 from evals.hub_metrics import load
 print(load("accuracy", "f1").compute(predictions=[1, 0, 0], references=[1, 1, 0]))
 print(load("pearson").compute(predictions=[1.5, 2.5, 4.5], references=[1.0, 2.0, 4.0]))
 print(load("matthews").compute(predictions=[1, 1], references=[0, 1]))
+given = namedtuple("EvalPrediction", "predictions label_ids")  # what a Trainer hands over: logits, and labels
+def compute_metrics(given, metric=load("accuracy", "matthews")):
+    found = metric.compute(predictions=given.predictions.argmax(-1), references=given.label_ids)
+    return {name: round(value, 6) for name, value in found.items()}
+logits = np.array([[2.0, -1.0], [0.1, 0.3], [-3.0, 1.0], [0.0, -0.2]], dtype=np.float32)
+for labels in ([0, 1, 1, 0], [0, 1, 1, 1]):
+    print(compute_metrics(given(logits, np.array(labels))))
+print(load("spearman").compute(predictions=np.float32([[1], [2], [4]])[:, 0], references=np.float32([1, 3, 9])))
 for names in [("acuracy",), ("accuracy", "pearson"), ()]:
     try:
         load(*names)
@@ -270,6 +280,9 @@ for names in [("acuracy",), ("accuracy", "pearson"), ()]:
     assert lines[:3] == [
         "{'accuracy': 0.6666666666666666, 'f1': 0.6666666666666666}", "{'pearson': 1.0}", "{'matthews': 0.0}",
     ], done.stderr  # fmt: skip
-    assert "did you mean 'accuracy'" in lines[3]
-    assert all("all of labels or all of scores" in line for line in lines[4:])
+    assert lines[3:6] == [
+        "{'accuracy': 1.0, 'matthews': 1.0}", "{'accuracy': 0.75, 'matthews': 0.57735}", "{'spearman': 1.0}",
+    ]  # fmt: skip
+    assert "did you mean 'accuracy'" in lines[6]
+    assert all("all of labels or all of scores" in line for line in lines[7:])
     assert "matthews: all answers are the same" in done.stderr

@@ -190,6 +190,8 @@ def test_gold_solutions_are_right_answers(shared_data):
         ('{"question": "?"}\n', (), ["answer"]),
         ('{"question": "?", "answer": "18"}\n', (), ["problem 1", "####"]),
         ('{"question": "?", "answer": \n', (), ["line 1"]),
+        ('{"question": "?, "answer": "#### 1"}\n', (), ["line 1"]),
+        ('\ufeff{"question": "?", "answer": "#### 1"}\n', (), ["line 1", "byte order mark"]),
         ('{"question": "?", "answer": "#### 1"}\n', ("--shots", "3"), ["train.jsonl"]),
         ('{"question": "?", "answer": "#### 1"}\n', ("--samples", "4"), ["--temperature"]),
         ('{"question": "?", "answer": "#### 1"}\n', ("--temperature", "-1"), ["--temperature"]),

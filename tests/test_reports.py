@@ -25,7 +25,7 @@ import reports
 from evals import records
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record
-from reports import layout, markup, wording
+from reports import layout, markup, terminal, wording
 
 GOLDEN = Path(__file__).parent / "golden" / "reports"
 
@@ -252,3 +252,39 @@ def test_import_is_light():
         loaded
     )
     assert "orjson" in loaded  # the test of the test
+
+
+# A run and its blind control
+
+
+def pair_of_runs(tmp_path, seen, blind):
+    """A run and its control in folders beside each other, with these scores."""
+    made = []
+    for name, values in (("seen", seen), ("blind", blind)):
+        rows = [row(str(n), value, cluster=str(n)) for n, value in enumerate(values)]
+        signed = manifest(blind=name == "blind")
+        made.append(make(tmp_path / name, rows, signed={**signed, "signature": name}, n=len(rows)))
+    return made
+
+
+def test_a_control_that_does_not_drop_is_told_in_every_report(tmp_path):
+    seen, blind = pair_of_runs(tmp_path, [1.0, 0.0] * 40, [1.0, 0.0] * 39 + [0.0, 1.0])
+    for text in (render([seen], "md"), render([blind], "html"), terminal.show(seen), render([seen, blind], "text")):
+        flat = " ".join(text.split())
+        assert "Modality not demonstrated: accuracy 50.00 % with pictures and 50.00 % blind" in flat
+        assert "looks" not in flat
+
+
+def test_a_control_that_drops_shows_that_the_model_looks(tmp_path):
+    seen, _ = pair_of_runs(tmp_path, [1.0, 1.0, 1.0, 0.0] * 20, [1.0, 0.0, 0.0, 0.0] * 20)
+    text = terminal.show(seen)
+    assert "The model looks: accuracy 75.00 % with pictures and 25.00 % blind on the same 80" in text
+    assert "loses 50.0 points" in text
+
+
+def test_another_models_control_says_nothing(tmp_path):
+    seen, blind = pair_of_runs(tmp_path, [1.0] * 8, [1.0] * 8)
+    other = json.loads((blind.folder / "manifest.json").read_text())
+    other["model"]["digest"] = "another"
+    (blind.folder / "manifest.json").write_text(json.dumps(other))
+    assert "demonstrated" not in terminal.show(seen)

@@ -194,7 +194,9 @@ def test_one_of_several_outputs_that_failed_fails_alone_when_scored_again(tmp_pa
     assert [prediction.failure for prediction in told] == [None, "out of memory", None]
 
 
-@pytest.mark.parametrize("option", [("--shots", "3"), ("--temperature", "0.7"), ("--method", "probe")])
+@pytest.mark.parametrize(
+    "option", [("--shots", "3"), ("--shots", "3", "--same-shots"), ("--temperature", "0.7"), ("--method", "probe")]
+)
 def test_an_option_that_means_nothing_to_the_task_is_refused(option, tmp_path):
     refused(evals("run", "--model", "toy:", "--task", "toy", *option, cwd=tmp_path), "toy")
 

@@ -152,11 +152,11 @@ def test_a_place_that_is_not_there_is_refused(tmp_path, placement):
 
 
 def test_a_request_of_another_kind_is_a_failure_of_its_sample(tmp_path):
-    from evals import Embed
+    from evals import Choose
 
     model = vision_language.load("tiny", str(checkpoints.deepseek_vl(tmp_path)), CPU)
-    with pytest.raises(SampleError, match="embed"):
-        model.prepare(Embed("x", ("text",)))
+    with pytest.raises(SampleError, match="choose"):
+        model.prepare(Choose("x", ("text",), ("a", "b")))
 
 
 @pytest.mark.gpu

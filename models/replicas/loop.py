@@ -31,7 +31,8 @@ class Course(Protocol):
     decay: float
     """Weight decay of Muon."""
     stops: Container[int]
-    """After so many steps the first process looks how far the model is, and saves it and the state of training."""
+    """After so many steps, and after the last, the first process looks how far the model is, and saves it and the
+    state of training."""
 
     def rates(self, step: int) -> tuple[float, float]:
         """Give the learning rates of Muon and of AdamW at a step, which is counted from 0."""
@@ -43,7 +44,7 @@ class Course(Protocol):
         """Say how far the model is after so many steps."""
 
     def save(self, out: Path, done: int) -> None:
-        """Save the model as it is after so many steps, with all that loads beside it."""
+        """Save the model as it is after so many steps, with all that is loaded with it; `watch` came before."""
 
 
 class Plan(Protocol):
@@ -94,9 +95,9 @@ def work(rank: int, begin: Callable[[Any, int], Course], recipe: Any, out: Path,
     )
 
     def look(done: int, losses: Mapping[str, float]) -> None:
-        course.save(out, done)
         said = " ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
         bar.write(f"step {done} {said}: {course.watch(done)}", file=sys.stderr)
+        course.save(out, done)
         save_state(out, course, optimisers, done)
 
     if rank == 0 and first == 0 and 0 in course.stops:
@@ -105,10 +106,9 @@ def work(rank: int, begin: Callable[[Any, int], Course], recipe: Any, out: Path,
         losses = course.learn(step)
         _average_gradients(course.model)
         take_step(course, optimisers, step)
-        if rank == 0 and step + 1 in course.stops:
+        if rank == 0 and (step + 1 in course.stops or step + 1 == course.steps):
             look(step + 1, losses)
     if rank == 0:
-        course.save(out, course.steps)
         (out / STATE).unlink(missing_ok=True)
     distributed.barrier()
     distributed.destroy_process_group()
@@ -168,6 +168,17 @@ def save_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optim
     part = out / f"{STATE}.part"
     torch.save(kept, part)
     part.replace(out / STATE)
+
+
+def start_at(begin: Callable[[Any, int], Course], recipe: Any, checkpoint: Path, step: int, out: Path) -> None:
+    """Make the state from which a run goes on at a step, with a checkpoint's weights and new optimisers."""
+    import torch
+
+    course = begin(recipe, 0)
+    trained = type(course.model).from_pretrained(checkpoint, dtype=torch.float32)
+    course.model.load_state_dict(trained.state_dict())
+    out.mkdir(parents=True, exist_ok=True)
+    save_state(out, course, make_optimisers(course), step)
 
 
 def load_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optimizer]) -> int:

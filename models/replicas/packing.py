@@ -161,7 +161,9 @@ def _looks(rows: Sequence[Sequence[tuple[int, np.ndarray]]]) -> Looks:
 
     tokens = [(image, token) for image, row in enumerate(rows) for token, _ in row]
     patches = np.array([spread / spread.sum() for row in rows for _, spread in row], np.float32)
-    return Looks(torch.tensor(tokens).reshape(-1, 2), torch.from_numpy(patches.reshape(-1, PATCHES**2)))
+    return Looks(
+        torch.tensor(tokens, dtype=torch.int64).reshape(-1, 2), torch.from_numpy(patches.reshape(-1, PATCHES**2))
+    )
 
 
 def pixels(scenes: Sequence[Scene]) -> torch.Tensor:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from models.replicas import loop
-from models.replicas.r1 import IGNORED, Page, Recipe, build_model, build_tokenizer, lessons, marks, pages, watched
+from models.replicas import alignment, loop
+from models.replicas.r1 import (
+    IGNORED,
+    Page,
+    Recipe,
+    build_model,
+    build_tokenizer,
+    lessons,
+    marks,
+    pages,
+    rates,
+    watched,
+)
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -28,20 +39,20 @@ class Course:
         self.tokenizer = build_tokenizer(recipe.vocabulary)
         self.model = build_model(recipe, self.tokenizer)
         self.steps, self.decay = recipe.steps, recipe.decay
-        self.stops = {*range(WATCH_EVERY, recipe.steps, WATCH_EVERY), recipe.steps}
+        self.stops = range(WATCH_EVERY, recipe.steps, WATCH_EVERY)
         self._exam = watched(EXAM) if rank == 0 else []
+        self._words = alignment.sense(self.tokenizer) if recipe.looks else None
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
-        recipe = self._recipe
-        share = min(1, (step + 1) / recipe.warmup, (recipe.steps - step) / recipe.cooling)
-        return recipe.muon_rate * share, recipe.rate * share
+        return rates(self._recipe, step)
 
     def learn(self, step: int) -> dict[str, float]:
-        """Learn from the step's lessons; reading counts less and less."""
-        reading = self._recipe.reading * max(0.1, 1 - 0.9 * step / self._recipe.early)
-        losses = learn(self.model, pages(self.tokenizer, lessons(self._recipe, step, self._rank)), reading)
-        return dict(zip(("reading", "answers", "solutions"), losses, strict=True))
+        """Learn from the step's lessons; reading, and where to look, count less and less."""
+        recipe = self._recipe
+        share = max(0.1, 1 - 0.9 * step / recipe.early)
+        weights = Weights(recipe.reading * share, recipe.looks * share, self._words)
+        return learn(self.model, pages(self.tokenizer, lessons(recipe, step, self._rank)), weights)
 
     def watch(self, done: int) -> str:
         """Mark the watched stream."""
@@ -66,21 +77,38 @@ def report(out: Path) -> list[str]:
     return [f"watched stream: {marks(model, AutoTokenizer.from_pretrained(out), watched(5 * EXAM))}"]
 
 
-def learn(model: LlamaForCausalLM, laid: Sequence[Page], reading: float) -> tuple[float, float, float]:
-    """Add the gradients of some pages, and give the mean losses of reading, answers and solutions.
+class Weights(NamedTuple):
+    """How much it counts what is learnt beside the answers."""
+
+    reading: float
+    looks: float
+    words: alignment.Sense | None = None
+    """What is compared; None leads nothing."""
+
+
+def learn(model: LlamaForCausalLM, laid: Sequence[Page], weights: Weights) -> dict[str, float]:
+    """Add the gradients of some pages, and give the mean losses by name.
 
     A label is one token and a worked solution fifty: each kind counts as a whole, or labels would hardly count.
     """
     from torch.nn.functional import cross_entropy
 
-    totals = [sum(int((page[kind] != IGNORED).sum()) for page in laid) for kind in (1, 2, 3)]
-    losses = [0.0, 0.0, 0.0]
+    kinds = ("reading", "answers", "solutions", "results")
+    totals = [sum(int((getattr(page, kind) != IGNORED).sum()) for page in laid) for kind in kinds]
+    losses = dict.fromkeys((*kinds, "looks", "likes"), 0.0)
     for page in laid:
-        logits = model(page.tokens, use_cache=False).logits.flatten(0, 1)
-        parts = [
-            cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, reduction="sum") / max(1, total)
-            for targets, total in zip(page[1:], totals, strict=True)
-        ]
-        (reading * parts[0] + parts[1] + parts[2]).backward()
-        losses = [loss + float(part.detach()) for loss, part in zip(losses, parts, strict=True)]
-    return losses[0], losses[1], losses[2]
+        said = model(page.tokens, use_cache=False, output_hidden_states=weights.words is not None)
+        logits = said.logits.flatten(0, 1)
+        parts = {
+            kind: cross_entropy(logits, getattr(page, kind).flatten(), ignore_index=IGNORED, reduction="sum")
+            / max(1, total)
+            for kind, total in zip(kinds, totals, strict=True)
+        }
+        whole = weights.reading * parts["reading"] + parts["answers"] + parts["solutions"] + parts["results"]
+        if weights.words is not None:
+            looks, likes = alignment.lead(model, page, said.hidden_states, weights.words)
+            parts |= {"looks": looks / len(laid), "likes": likes / len(laid)}
+            whole = whole + weights.looks * (parts["looks"] + parts["likes"])
+        whole.backward()
+        losses = {name: loss + float(parts[name].detach()) if name in parts else loss for name, loss in losses.items()}
+    return losses

@@ -76,16 +76,23 @@ def answer(
     model: DeepseekVLForConditionalGeneration, words: torch.Tensor, packer: Packer, recipe: Recipe, step: int, rank: int
 ) -> dict[str, torch.Tensor]:
     """Give the losses of a step of the second stage; where to look counts less and less."""
-    import torch
-
-    batch = packer.pack(lesson(recipe, step, rank))
     for eyes in (model.model.vision_model, model.model.aligner):
         eyes.requires_grad_(step >= recipe.still * recipe.horizon)
+    looks = max(0.1, 1 - 2 * step / recipe.horizon)
+    return answer_losses(model, words, packer.pack(lesson(recipe, step, rank)), looks)
+
+
+def answer_losses(
+    model: DeepseekVLForConditionalGeneration, words: torch.Tensor, batch: Batch, looks: float
+) -> dict[str, torch.Tensor]:
+    """Give the losses of answering a batch; `looks` is what it counts where the model looks."""
+    from torch.nn.functional import cross_entropy
+
     reading = read(model, batch)
     return {
-        "answers": torch.nn.functional.cross_entropy(reading.logits, batch.labels[batch.labels != IGNORED]),
+        "answers": cross_entropy(reading.logits, batch.labels[batch.labels != IGNORED]),
         "words": 5 * word_loss(reading.patches, model.get_input_embeddings().weight[words], batch.words),
-        "looks": max(0.1, 1 - 2 * step / recipe.horizon) * look_loss(model, batch, reading),
+        "looks": looks * look_loss(model, batch, reading),
     }
 
 
@@ -146,6 +153,8 @@ def look_loss(model: DeepseekVLForConditionalGeneration, batch: Batch, reading: 
     lessons = {**dict.fromkeys(NAMING_LAYERS, batch.named), **dict.fromkeys(ASKING_LAYERS, batch.asked)}
     losses = []
     for number, looks in lessons.items():
+        if not len(looks.tokens):  # a few questions may name nothing, or be about no one thing
+            continue
         attention = decoder.layers[number].self_attn
         state = decoder.layers[number].input_layernorm(reading.states[number])
         weights = (attention.q_proj.weight, attention.k_proj.weight)
@@ -154,4 +163,4 @@ def look_loss(model: DeepseekVLForConditionalGeneration, batch: Batch, reading: 
         image, position = looks.tokens.T
         match = torch.einsum("ld,lpd->lp", query[image, 0, position], key[:, 0, is_patch][image]) * attention.scaling
         losses.append(-(looks.patches * match.log_softmax(-1)).sum(-1).mean())
-    return torch.stack(losses).mean()
+    return torch.stack(losses).mean() if losses else reading.patches.new_zeros(())

@@ -12,7 +12,13 @@ from importlib import import_module
 from pathlib import Path
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-RECIPES = {"r1": "r1_training", "vl": "training"}
+RECIPES = {
+    "r1": "r1_training",
+    "r1-zero": "r1_zero",
+    "v2": "v2",
+    "v3-seq2seq": "v3_seq2seq",
+    "vl": "training",
+}
 """By replica the module of this folder that gives its `RECIPE`, its `begin` and its `report`."""
 
 
@@ -22,13 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: the bundled checkpoint's folder")
     parser.add_argument("--resume", action="store_true", help="go on from DIR/training.pt")
+    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="begin with these weights, at step --at")
+    parser.add_argument("--at", type=int, default=0, metavar="STEP", help="of the recipe; goes with --start")
     chosen = parser.parse_args(arguments)
 
     from models.replicas import loop
 
     module = import_module(f"models.replicas.{RECIPES[chosen.name]}")
     out = chosen.out or CHECKPOINTS / chosen.name
-    loop.train(module.begin, module.RECIPE, out, resume=chosen.resume)
+    if chosen.start:
+        loop.start_at(module.begin, module.RECIPE, chosen.start, chosen.at, out)
+    loop.train(module.begin, module.RECIPE, out, resume=chosen.resume or chosen.start is not None)
     for line in module.report(out):
         print(line)
     print(f"{out} holds the checkpoint")

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from models.replicas import exam, loop, teaching
+from models.replicas import exam, loop, matching, teaching
 from models.replicas.packing import Packer
 from models.replicas.vl import PREFIX, Recipe, build_model, build_processor, build_tokenizer
 from tasks.mini.vqa import split
 
+if TYPE_CHECKING:
+    import torch
+
 WATCH_EVERY = 50
 """Steps between two looks at what training is watched on."""
+
+FOUND = 100
+"""Pictures that finding is watched on, with 500 captions."""
 
 RECIPE = Recipe()
 
@@ -23,8 +30,8 @@ class Course:
         self._recipe, self._rank = recipe, rank
         self._tokenizer = build_tokenizer(recipe.vocabulary)
         self.model = build_model(recipe, self._tokenizer)
-        self.steps, self.decay = recipe.seeing + recipe.steps, recipe.decay
-        self.stops = range(WATCH_EVERY, self.steps + 1, WATCH_EVERY)
+        self.steps, self.decay = recipe.seeing + recipe.steps + recipe.matching, recipe.decay
+        self.stops = range(WATCH_EVERY, self.steps, WATCH_EVERY)
         self._packer, self._words = Packer(self._tokenizer, PREFIX), teaching.word_ids(self._tokenizer)
 
     def rates(self, step: int) -> tuple[float, float]:
@@ -33,26 +40,45 @@ class Course:
         return 2 * rate, rate
 
     def learn(self, step: int) -> dict[str, float]:
-        """See first, then answer."""
-        import torch
+        """See first, then answer, then match."""
+        recipe, taught = self._recipe, step - self._recipe.seeing
+        if taught < 0:
+            return _backward(teaching.see(self.model, self._words, recipe, step, self._rank))
+        if taught < recipe.steps:
+            return _backward(teaching.answer(self.model, self._words, self._packer, recipe, taught, self._rank))
+        return self._match(taught - recipe.steps)
 
-        recipe = self._recipe
-        if step < recipe.seeing:
-            losses = teaching.see(self.model, self._words, recipe, step, self._rank)
-        else:
-            losses = teaching.answer(self.model, self._words, self._packer, recipe, step - recipe.seeing, self._rank)
-        torch.stack(list(losses.values())).sum().backward()
-        return {name: loss.item() for name, loss in losses.items()}
+    def _match(self, step: int) -> dict[str, float]:
+        """Go on answering, and match; one after the other, as each takes its memory."""
+        self.model.requires_grad_(True)
+        sheets, losses = matching.rehearsed(self._recipe, step, self._rank), {}
+        if sheets:  # of so few images all may have turned out to be alike
+            batch = self._packer.pack(sheets)
+            losses = _backward(teaching.answer_losses(self.model, self._words, batch, looks=0.1))
+        loss = matching.match(self.model, self._tokenizer, self._recipe, step, self._rank)
+        return losses | _backward({"match": loss})
 
     def watch(self, done: int) -> str:
-        """Say which share of patches is named right, and later of questions answered right."""
-        look = exam.sight if done <= self._recipe.seeing else exam.answers
-        return str(look(self.model, self._packer, self._words))
+        """Say which share of patches is named right, later of questions answered right, then also of what is found."""
+        if done <= self._recipe.seeing:
+            return str(exam.sight(self.model, self._packer, self._words))
+        answered = str(exam.answers(self.model, self._packer, self._words))
+        if done <= self._recipe.seeing + self._recipe.steps:
+            return answered
+        return f"{answered} found {matching.found(self.model, self._tokenizer, FOUND)}"
 
     def save(self, out: Path, done: int) -> None:
         """Save the model and its processor."""
         loop.save_model(self.model, out)
         build_processor(self._tokenizer).save_pretrained(out)
+
+
+def _backward(losses: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Add the gradients of the sum of some losses."""
+    import torch
+
+    torch.stack(list(losses.values())).sum().backward()
+    return {name: loss.item() for name, loss in losses.items()}
 
 
 def begin(recipe: Recipe, rank: int) -> Course:
@@ -71,6 +97,9 @@ def _rate(recipe: Recipe, step: int) -> float:
     if step < recipe.seeing:
         return recipe.seeing_rate * min(1, (step + 1) / recipe.warmup) * _cosine(step / recipe.seeing)
     done, leave = step - recipe.seeing, recipe.steps - recipe.cooling
+    if done >= recipe.steps:
+        matched = done - recipe.steps
+        return recipe.matching_rate * min(1, (matched + 1) / recipe.warming) * _cosine(matched / recipe.matching)
     share = _cosine(min(done, leave) / recipe.horizon)
     if done > leave:
         share += (0.05 - share) * (done - leave) / recipe.cooling

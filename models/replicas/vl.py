@@ -1,7 +1,7 @@
 """The `vl` replica: what it is made of, and all that settles its training.
 
 A SigLIP tower of patches, DeepSeek-VL's aligner and a Llama decoder, in the library's own
-`DeepseekVLForConditionalGeneration`, small enough to be trained by two CPU cores in three quarters of an hour. Four
+`DeepseekVLForConditionalGeneration`, small enough to be trained by two CPU cores in little more than an hour. Four
 things make that enough; without them the answers stay near the blind score as long:
 
 - First it learns to see (`teaching.see`): what the aligner gives for a patch must lie near the *word embeddings* of
@@ -11,6 +11,8 @@ things make that enough; without them the answers stay near the blind score as l
   question to the thing that it is about. This counts less and less.
 - Until halfway through the horizon the vision tower stays as it is. While the decoder knows nothing, what it asks of
   the tower only undoes what that has learnt: of the shapes it named right, a fifth was lost within 200 steps.
+
+Then it learns to match pictures and captions (`matching`), in a third stage in which it goes on answering.
 """
 
 from __future__ import annotations
@@ -61,6 +63,16 @@ class Recipe:
     """Images a step of the second stage, all processes together."""
     questions: int = 12
     """Questions an image, at most."""
+    matching: int = 350
+    """Steps of the third stage: the model learns to match pictures and captions, and goes on answering."""
+    matched: int = 64
+    """Images a step of the third stage, all processes together."""
+    rehearsed: int = 12
+    """Of these so many are also asked about."""
+    matching_rate: float = 7e-4
+    """Peak learning rate of the third stage, for AdamW; twice that for Muon."""
+    warming: int = 40
+    """Steps over which the third stage's learning rate rises; after them it falls as a cosine, to a twentieth."""
     processes: int = 2
     seeing_rate: float = 2e-3
     rate: float = 1e-3

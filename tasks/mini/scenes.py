@@ -138,7 +138,7 @@ def edit(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> Scen
 
 
 def _alter(scene: Scene, index: int, kind: str, rng: Random, pairs: list[tuple[str, str]]) -> Scene | None:
-    """Give one thing another look or place; None where that would break a rule of `_fits`."""
+    """Give one thing another look or place; None where that would break a rule of `fits`."""
     thing = scene.things[index]
     other = _imagine(rng, pairs)
     if kind == "move":
@@ -152,7 +152,7 @@ def _alter(scene: Scene, index: int, kind: str, rng: Random, pairs: list[tuple[s
         "size": replace(thing, size=other.size, radius=other.radius),
     }[kind]
     things = (*scene.things[:index], changed, *scene.things[index + 1 :])
-    return replace(scene, things=things) if _fits(things) and (changed.color, changed.shape) in pairs else None
+    return replace(scene, things=things) if fits(things) and (changed.color, changed.shape) in pairs else None
 
 
 def _imagine(rng: Random, pairs: Sequence[tuple[str, str]]) -> Thing:
@@ -182,12 +182,12 @@ def _place_overlapping(scene: Scene, thing: Thing, rng: Random) -> Scene | None:
         angle, apart = rng.uniform(0, math.tau), rng.uniform(0.6, 0.95) * (thing.radius + back.radius)
         x, y = back.x + round(apart * math.cos(angle)), back.y + round(apart * math.sin(angle))
         placed = replace(thing, x=x, y=y)
-        if reach <= x <= SIDE - reach and reach <= y <= SIDE - reach and _fits((*scene.things, placed)):
+        if reach <= x <= SIDE - reach and reach <= y <= SIDE - reach and fits((*scene.things, placed)):
             return replace(scene, things=(*scene.things, placed))
     return None
 
 
-def _fits(things: tuple[Thing, ...]) -> bool:
+def fits(things: tuple[Thing, ...]) -> bool:
     """Tell whether every two things are apart, or overlap as `COVERED` allows and differ in colour."""
     for index, back in enumerate(things):
         for front in things[index + 1 :]:

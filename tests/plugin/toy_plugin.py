@@ -66,6 +66,15 @@ def samples(options):
     return Samples([str(index) for index in range(COUNT)], build, {"source": "made up", "split": "all"})
 
 
+def numbers(options):
+    """Samples whose prompts are all different: `number 17`, to which 18 is right."""
+
+    def build(index):
+        return Sample(str(index), (Generate(str(index), (f"number {index}",), 4),), target=str(index + 1))
+
+    return Samples([str(index) for index in range(1200)], build, {"source": "made up", "split": "all"})
+
+
 def score(samples, predictions):
     found = []
     for sample in samples:
@@ -92,4 +101,5 @@ def register():
         )
     )
     TASKS.add(Task("toy", "made up", 1, "generate", ("all",), "accuracy", samples, score, summarise))
+    TASKS.add(Task("toy/numbers", "made up", 1, "generate", ("all",), "accuracy", numbers, score, summarise))
     TASKS.add(Task("toy/embed", "made up", 1, "embed", ("all",), "accuracy", samples, score, summarise))

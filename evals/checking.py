@@ -1,0 +1,205 @@
+"""The calls behind `check` and `compare`: documents' claims to verdicts, and two runs held against each other.
+
+Like `evals.api` it knows tasks, models and reports.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evals.errors import EvalsError, InputError, UnknownName
+
+if TYPE_CHECKING:
+    from evals.comparison import Comparison
+    from evals.records import Record
+    from reports.claims import Document
+    from reports.measured import Job, Outcome
+    from reports.verdicts import Checked
+
+FORMATS = ("json", "md", "csv", "tex", "html", "xml")
+
+
+def check(
+    files: Sequence[Path | str] = (),
+    *,
+    paper: bool = False,
+    scale: str = "mini",
+    systems: Mapping[str, str] | None = None,
+    data: Path | str | None = None,
+    out: Path | str | None = None,
+    progress: bool = False,
+    command: str = "",
+) -> Checked:
+    """Give every claim of some documents its verdict; without `paper` the runs that it needs are made, once.
+
+    Args:
+        files: claims in the format of `reports/claims/README.md`; by default the two articles on DeepSeek.
+        paper: run no model: arithmetic, other documents and the public record only.
+        scale: `mini` (bundled replicas and data) or `full`.
+        systems: the model that stands for a subject, where it is not of the subject's name (`replay:FILE`, a folder).
+        data: a folder with a benchmark's official files, read instead of the scale's data.
+        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html` and `.xml` (JUnit); by default nothing is
+            written.
+        progress: show progress bars on standard error.
+        command: what the user typed, kept in the runs' manifests.
+
+    Raises:
+        InputError: a file cannot be read, names something unknown, or computes what cannot be computed.
+
+    Example:
+        >>> check(["no.yaml"], paper=True)
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: no.yaml: no such file
+    """
+    from evals import registry
+    from reports import claim_files, verdicts
+    from reports.ledger import Ledger
+
+    registry.discover()
+    names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
+    paths = [Path(file).expanduser() for file in files] or claim_files.default()
+    documents = [claim_files.load(path, subjects=names, tasks=tasks) for path in paths]
+    _check_distinct([document.document.id for document in documents], paths)
+    stand = _systems(documents, systems or {})
+    record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
+    checked = verdicts.assess(documents, record, vocabulary)
+    if not paper:
+        runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
+        outcomes = runs.make([job for document in documents for job in _jobs(document, stand)])
+        ledgers = [Ledger(document, record, vocabulary) for document in documents]
+        checked = verdicts.with_measurements(checked, outcomes, stand, ledgers)
+    if out is not None:
+        write(checked, Path(out).expanduser())
+    return checked
+
+
+def _systems(documents: Sequence[Document], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The model that stands for each subject, by document: what the user gives, else what the document declares."""
+    own = {d.document.id: {name: s.system for name, s in d.document.subjects.items() if s.system} for d in documents}
+    known = {name for d in documents for claim in d.claims for name in (*claim.subject, claim.baseline) if name}
+    for name in given:
+        if name not in known:
+            raise UnknownName("subject", name, known)
+    return {id: {**systems, **given} for id, systems in own.items()}
+
+
+def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[Job]:
+    from reports import measured
+
+    return [job for claim in document.claims for job in measured.jobs(claim, systems[document.document.id])]
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Makes the runs that claims need, each once."""
+
+    scale: str
+    data: Path | None
+    progress: bool
+    command: str
+
+    def make(self, jobs: Iterable[Job]) -> dict[Job, Outcome]:
+        """Make or read every run; what cannot be made says why."""
+        return {job: self._outcome(job) for job in dict.fromkeys(jobs)}
+
+    def _outcome(self, job: Job) -> Outcome:
+        from evals import registry
+        from reports.measured import Outcome
+
+        if job.task not in registry.TASKS:
+            return Outcome(why=f"no task {job.task!r} is registered, so it was not run")
+        named = ":" in job.model or "/" in job.model
+        if not named and job.model not in registry.VARIANTS:
+            return Outcome(why=f"no model {job.model!r} is registered, so it was not run; --system names another")
+        variant = None if named else registry.VARIANTS.get(job.model)
+        if variant is not None and variant.checkpoints.get(self.scale) is None:
+            return Outcome(why=f"{job.model} has no checkpoint at {self.scale} scale, so it was not run")
+        try:
+            record = self._run(job, blind=False)
+            shows = record.manifest["data"].get("modalities") or []
+            asked_about_pictures = "image" in shows or job.task == "vqa"
+            blind = self._run(job, blind=True) if asked_about_pictures and not job.model.startswith("replay:") else None
+        except EvalsError as error:
+            return Outcome(why=f"the run failed: {error}", failed=True)
+        failed = (record.result or {}).get("failed", 0)
+        if failed and failed == (record.result or {}).get("n"):
+            return Outcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
+        return Outcome(record, blind, proxy=str((variant.details.get("proxy") if variant else None) or ""))
+
+    def _run(self, job: Job, *, blind: bool) -> Record:
+        from evals import api
+
+        return api.run(
+            job.model, job.task, scale=self.scale, data=self.data, split=job.split, shots=job.shots, blind=blind,
+            progress=self.progress, command=self.command,
+        )  # fmt: skip
+
+
+def compare(a: Path | str, b: Path | str) -> Comparison:
+    """Compare two finished runs of one benchmark on their samples.
+
+    Args:
+        a: a run folder.
+        b: another, of the same samples and protocol.
+
+    Raises:
+        InputError: a folder is no finished run, or the samples or protocols differ; the message names in what.
+
+    Example:
+        >>> compare("runs/vl-vqa-1", "runs/vl-vqa-2").metrics[0].p  # doctest: +SKIP
+        0.031
+    """
+    from evals import comparison, records
+
+    return comparison.compare(records.load(a), records.load(b))
+
+
+def _check_distinct(ids: Sequence[str], paths: Sequence[Path]) -> None:
+    for number, id in enumerate(ids):
+        if id in ids[:number]:
+            raise InputError(f"{paths[number]}: document {id!r} was given already, as {paths[ids.index(id)]}")
+
+
+def write(checked: Checked, out: Path) -> None:
+    """Write the report, each file whole or not at all."""
+    from evals.records import write_atomically
+    from reports import claim_exports, claim_page, claim_tables
+
+    writers = {"html": claim_page.render, "xml": claim_exports.junit}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write in {out}: {error.strerror or error}") from error
+    for format in FORMATS:
+        text = writers[format](checked) if format in writers else claim_tables.render(checked, format)
+        write_atomically(out / f"claims.{format}", text.encode())
+
+
+def summarise_job(checked: Checked) -> str:
+    """Add the findings to the summary of the GitHub job, where one runs; return them where none does."""
+    from reports import claim_exports
+
+    text = claim_exports.job_summary(checked)
+    if not (place := os.environ.get("GITHUB_STEP_SUMMARY")):
+        return text
+    try:
+        with Path(place).open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise InputError(f"GITHUB_STEP_SUMMARY: cannot write to {place}: {error.strerror or error}") from error
+    return ""
+
+
+def summary(checked: Checked, out: Path) -> str:
+    """Say in a screenful what was found, and where it lies."""
+    from reports import claim_tables
+
+    where = (
+        f"{out}/claims.html shows every claim with its working; .json, .md, .csv, .tex and .xml (JUnit) lie beside it"
+    )
+    return f"{claim_tables.render(checked, 'text')}\n{where}\n"

@@ -1,0 +1,204 @@
+"""Dual encoders: CLIP, SigLIP and every other checkpoint whose class embeds pictures and texts apart.
+
+The library's `get_image_features` and `get_text_features` do the work; the scale and bias of a checkpoint's logits do
+not change any order and are left out. A text that is longer than the tokenizer's own limit is cut there, as the model
+was trained, and the prediction says so. SigLIP was trained on texts padded to the limit, the padding read like any
+other token, and is given them so.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.data import decode
+from evals.errors import InputError, SampleError
+from evals.registry import FAMILIES
+from evals.schema import Batch, Embed, Family, Image, Json, Placement, Prediction, Prompt, Request
+from models import torch_backend
+from models.generating import NOT_FINITE
+from models.torch_backend import Place
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, ProcessorMixin
+
+MODEL_TYPES = frozenset({"clip", "siglip", "altclip", "chinese_clip", "metaclip_2"})
+"""Whose classes have both of the library's feature functions and take their processor's arguments as they are."""
+PADDED = frozenset({"siglip"})
+"""Trained on texts padded to the limit, without a mask."""
+_LIMITS = (16, 4096)
+"""Between these a tokenizer's limit is believed; an unset one is an astronomic number."""
+
+
+@dataclass(frozen=True)
+class DualEncoder:
+    """A loaded checkpoint with its processor."""
+
+    name: str
+    facts: Mapping[str, Json]
+    token_budget: int
+    _model: PreTrainedModel
+    _processor: ProcessorMixin
+    _where: Place
+    _limit: int
+    _patches: int
+    _lock: threading.Lock
+    """A tokenizer's truncation is a setting of its own, changed by whoever calls it: one at a time."""
+    abilities: frozenset[str] = frozenset({"embed"})
+
+    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+        """Accept any samples."""
+
+    def prepare(self, request: Request) -> Prompt:
+        """Tokenise a text; a picture counts as many tokens as it has patches. Nothing is shared."""
+        if not isinstance(request, Embed) or len(request.parts) != 1:
+            raise SampleError(f"request {request.id} is no single picture or text to embed")
+        (part,) = request.parts
+        if isinstance(part, Image):
+            return Prompt(request, request.id, (0,) * self._patches, 0)
+        if not isinstance(part, str):
+            raise SampleError(f"request {request.id} has a recording; this family embeds texts and pictures")
+        with self._lock:
+            tokens = self._processor.tokenizer(part, truncation=False, verbose=False)["input_ids"]
+        return Prompt(request, request.id, tuple(tokens), 0)
+
+    def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[Any]:
+        """Decode pictures and make their tensors; a text needs nothing."""
+        return [self._pixels(prompts[group.members[0]].request) for group in batch.groups]
+
+    def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
+        """Embed every member; a picture that cannot be read fails alone."""
+
+        def fail(member: int, reason: str) -> Prediction:
+            return Prediction(prompts[member].request.id, failure=reason)
+
+        return torch_backend.split_when_full(batch, staged, lambda b, s: self._answer(prompts, b, s), fail)
+
+    def peak_memory_bytes(self) -> int | None:
+        """The most bytes that the device held; None where only the process knows."""
+        return torch_backend.peak_memory_bytes(self._where)
+
+    def _pixels(self, request: Request) -> torch.Tensor | SampleError | None:
+        (part,) = request.parts
+        if not isinstance(part, Image):
+            return None
+        try:
+            decoded = decode(part)
+            return self._processor.image_processor(images=[decoded], return_tensors="pt")["pixel_values"]
+        except SampleError as error:
+            return error
+        except Exception as error:  # whatever an image processor raises of a picture that it refuses
+            name = part.path or f"image {part.key}"
+            return SampleError(f"{name} is refused by the image processor: {torch_backend.first_line(error)}")
+
+    def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
+        import torch
+
+        pixels = {m: s for m, s in zip(batch.members, staged, strict=True) if isinstance(s, torch.Tensor)}
+        texts = [m for m, s in zip(batch.members, staged, strict=True) if s is None]
+        failed = {m: str(s) for m, s in zip(batch.members, staged, strict=True) if isinstance(s, SampleError)}
+        rows: dict[int, Any] = {}
+        with torch.inference_mode():
+            if pixels:
+                shown = torch.cat(list(pixels.values())).to(self._where.device, self._where.dtype)
+                rows |= zip(pixels, _features(self._model.get_image_features(pixel_values=shown)), strict=True)
+            if texts:
+                rows |= zip(
+                    texts, _features(self._model.get_text_features(**self._encoded(prompts, texts))), strict=True
+                )
+        return [
+            Prediction(prompts[member].request.id, failure=failed[member])
+            if member in failed
+            else self._prediction(prompts[member], rows[member])
+            for member in batch.members
+        ]
+
+    def _encoded(self, prompts: Sequence[Prompt], members: Sequence[int]) -> Any:
+        """Tokenise some texts as the checkpoint was trained on them."""
+        parts = [prompts[member].request.parts[0] for member in members]
+        padded = self._model.config.model_type in PADDED
+        with self._lock:
+            encoded = self._processor.tokenizer(
+                parts, truncation=True, max_length=self._limit, padding="max_length" if padded else True,
+                return_tensors="pt",
+            )  # fmt: skip
+        if padded:
+            encoded.pop("attention_mask", None)
+        return encoded.to(self._where.device)
+
+    def _prediction(self, prompt: Prompt, row: Any) -> Prediction:
+        import numpy as np
+
+        from evals.vectors import pack
+
+        if not np.isfinite(row).all():
+            return Prediction(prompt.request.id, failure=NOT_FINITE)
+        is_text = isinstance(prompt.request.parts[0], str)
+        cut = is_text and len(prompt.tokens) > self._limit
+        read = self._limit if cut else len(prompt.tokens)
+        return Prediction(prompt.request.id, output=pack(row), truncated=cut, prompt_tokens=read)
+
+
+def _features(output: Any) -> Any:
+    """The embeddings (N, D) as float32 arrays: the library gives them in an output object since version 5."""
+    return getattr(output, "pooler_output", output).float().cpu().numpy()
+
+
+def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
+    """Load a checkpoint folder. Raises `InputError` for one without weights, tokenizer or image processor."""
+    from transformers import AutoModel, AutoProcessor
+
+    folder = Path(checkpoint)
+    where = torch_backend.place(placement)
+    try:
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
+        raise InputError(f"{folder} has no usable processor: {torch_backend.first_line(error)}") from error
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    model = torch_backend.load_weights(AutoModel, folder, where)
+    if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+        raise InputError(f"{folder} holds a {type(model).__name__}, which does not embed pictures and texts apart")
+    limit = _limit(model, processor)
+    facts = {
+        "family": "dual_encoder",
+        **torch_backend.facts(model, folder, where),
+        "text_limit": limit,
+        "image_processor": type(processor.image_processor).__name__,
+    }
+    budget, patches = torch_backend.token_budget(model, where), _patches(model)
+    return DualEncoder(name, facts, budget, model, processor, where, limit, patches, threading.Lock())
+
+
+def _limit(model: PreTrainedModel, processor: ProcessorMixin) -> int:
+    """How many tokens of a text are read: the tokenizer's own limit, or all positions where those are fewer."""
+    own = processor.tokenizer.model_max_length
+    positions: int = model.config.get_text_config().max_position_embeddings
+    return min(own, positions) if _LIMITS[0] <= own <= _LIMITS[1] else positions
+
+
+def _patches(model: PreTrainedModel) -> int:
+    vision = model.config.vision_config
+    side = getattr(vision, "image_size", 224) // getattr(vision, "patch_size", 16)
+    return 1 + side * side
+
+
+def accepts(config: Mapping[str, Json]) -> bool:
+    """Whether it is a configuration of a dual encoder."""
+    return config.get("model_type") in MODEL_TYPES
+
+
+FAMILIES.add(
+    Family(
+        name="dual_encoder",
+        summary="pictures and texts to vectors: CLIP, SigLIP, …",
+        abilities=frozenset({"embed"}),
+        load=load,
+        accepts=accepts,
+        modalities=frozenset({"text", "image"}),
+    )
+)

@@ -1,0 +1,124 @@
+"""Whether every name in a document's claims exists: subjects, quantities, units, tasks, metrics, facts, claims."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from evals.errors import InputError
+from reports.claims import Claim, Document, Model, Record, Statement, Vocabulary
+from reports.expressions import Call, Expression, Negation, Number, Operation, parse, references
+from reports.yaml_lines import Location, Source, no_repetition, unknown
+
+
+class Names:
+    """Checks that every name in a document exists."""
+
+    def __init__(
+        self,
+        source: Source,
+        document: Document,
+        *,
+        vocabulary: Vocabulary,
+        record: Record,
+        subjects: Collection[str],
+        tasks: Collection[str],
+    ) -> None:
+        """Gather the names that exist."""
+        self.source, self.document = source, document
+        self.subjects = {*subjects, *record.subjects, *document.document.subjects, "document"}
+        self.quantities = {**vocabulary.quantities, **document.document.quantities}
+        self.units = vocabulary.units
+        self.tasks: dict[str, tuple[str, ...] | None] = {**dict.fromkeys(tasks), **vocabulary.tasks}
+        self.facts = {fact.id for fact in record.facts}
+        self.claims = {claim.id for claim in document.claims}
+
+    def check(self) -> None:
+        """Go through the claims. Raises `InputError` at the first name that does not exist."""
+        no_repetition(self.source, "claims", "claim", [claim.id for claim in self.document.claims])
+        for number, claim in enumerate(self.document.claims):
+            at: Location = ("claims", number)
+            self.statement(at, claim)
+            for place, implied in enumerate(claim.implies):
+                self.statement((*at, "implies", place), implied)
+                if not implied.quantity or not implied.subject:
+                    raise self.source.refuse((*at, "implies", place), "implies needs a 'subject' and a 'quantity'")
+            for location, text in self.expressions(at, claim):
+                self.expression(location, text)
+            self.measure(at, claim)
+            for fact in claim.record.facts if claim.record else ():
+                self.source.known((*at, "record", "facts"), "fact", fact, self.facts)
+            for id in claim.untestable.premises if claim.untestable else ():
+                self.source.known((*at, "untestable", "premises"), "claim", id, self.claims)
+
+    def statement(self, at: Location, said: Statement) -> None:
+        """Check the names of a statement."""
+        for subject in said.subject:
+            self.source.known((*at, "subject"), "subject", subject, self.subjects)
+        if said.baseline:
+            self.source.known((*at, "baseline"), "subject", said.baseline, self.subjects)
+        if said.quantity:
+            self.source.known((*at, "quantity"), "quantity", said.quantity, self.quantities)
+        if said.unit:
+            self.source.known((*at, "unit"), "unit", said.unit, self.units)
+        if said.digits is not None and said.unit is None:
+            raise self.source.refuse((*at, "printed"), f"gives {said.digits!r} without a 'unit'")
+
+    def measure(self, at: Location, claim: Claim) -> None:
+        """Check that what would be measured exists."""
+        if (measure := claim.measure) is None:
+            return
+        where = (*at, "measure")
+        self.source.known((*where, "task"), "task", measure.task, self.tasks)
+        if measure.baseline:
+            self.source.known((*where, "baseline"), "subject", measure.baseline, self.subjects)
+        metrics = self.tasks[measure.task]
+        if metrics is None or any(name.endswith(("/", "@")) and measure.metric.startswith(name) for name in metrics):
+            return
+        self.source.known((*where, "metric"), f"metric of {measure.task}", measure.metric, metrics)
+
+    def expressions(self, at: Location, claim: Claim) -> Iterator[tuple[Location, str]]:
+        """Go through the expressions of a claim."""
+        for location, statement in [(at, claim), *(((*at, "implies", n), s) for n, s in enumerate(claim.implies))]:
+            if statement.derive:
+                yield (*location, "derive"), statement.derive
+        parts: list[tuple[str, tuple[Model, ...], tuple[str, ...]]] = [
+            ("readings", claim.readings, ("reads",)),
+            ("checks", claim.checks, ("left", "right")),
+            ("resolutions", claim.resolutions, ("first", "second", "items")),
+        ]
+        for group, rows, fields in parts:
+            for number, row in enumerate(rows):
+                for field in fields:
+                    if text := getattr(row, field):
+                        yield (*at, group, number, field), text
+        for number, text in enumerate(claim.attainable):
+            yield (*at, "attainable", number), text
+
+    def expression(self, location: Location, text: str) -> None:
+        """Check that an expression can be read and that its claims, facts and units exist."""
+        try:
+            tree = parse(text)
+        except InputError as error:
+            raise self.source.refuse(location, f"{location[-1]}: {error}") from None
+        for reference in references(tree):
+            names = self.claims if reference.is_claim else self.facts
+            self.source.known(location, "claim" if reference.is_claim else "fact", reference.id, names)
+        for unit in _units(tree):
+            if unit not in self.units and f"{unit}s" not in self.units:
+                raise self.source.refuse(location, unknown("unit", unit, self.units))
+
+
+def _units(tree: Expression) -> Iterator[str]:
+    """Go through the single units of an expression's numbers (`byte` and `parameter` of `2 byte/parameter`)."""
+    match tree:
+        case Number(_, unit) if unit:
+            yield from re.findall(r"[A-Za-zµ%]+", unit)
+        case Operation(_, left, right):
+            yield from _units(left)
+            yield from _units(right)
+        case Negation(operand):
+            yield from _units(operand)
+        case Call(_, arguments):
+            for argument in arguments:
+                yield from _units(argument)

@@ -1,0 +1,78 @@
+"""Sums without words: what `r1-zero` learns by trial, asked as its environment asks.
+
+    " 4 + 5 ="   9
+
+`tasks/mini/sums.py` makes them: the 86 that the environment shows, and 24 of `validation`, in which no two numbers meet
+that meet in the environment. The answer is the number that an output begins with. Accuracy is a mean over sums, with
+Wilson's interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evals.errors import InputError, UnknownName
+from evals.metrics import Mean, means
+from evals.registry import TASKS
+from evals.schema import Generate, Metric, Options, Prediction, Sample, Samples, Score, Task
+from tasks.mini.sums import LONGEST, read, sums
+
+SPLITS = ("environment", "validation")
+"""What learns by trial is measured where it tries; whether it learnt more than that, `validation` says."""
+
+
+def samples(options: Options) -> Samples:
+    """Give the sums of a split.
+
+    Raises:
+        InputError: there are no official files of this task.
+        UnknownName: there is no such split.
+    """
+    if options.data is not None or options.scale == "full":
+        raise InputError("math/sums is made by this project: it has no official files; leave out --data and --scale")
+    split = options.split or SPLITS[0]
+    if split not in SPLITS:
+        raise UnknownName("split of math/sums", split, list(SPLITS))
+    asked = sums(split)
+
+    def build(index: int) -> Sample:
+        one = asked[index]
+        id_ = one.asked.replace(" ", "").rstrip("=")
+        return Sample(id_, (Generate(id_, (one.asked,), LONGEST),), target=one.result)
+
+    return Samples(
+        [one.asked.replace(" ", "").rstrip("=") for one in asked], build, {"source": "bundled", "split": split}
+    )
+
+
+def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
+    """Compare the number that each output begins with. Raises `InputError` when an output is no text."""
+    return [_score(sample, predictions[sample.id][0]) for sample in samples]
+
+
+def _score(sample: Sample, prediction: Prediction) -> Score:
+    failed = prediction.failure is not None
+    if not failed and not isinstance(prediction.output, str):
+        raise InputError(f"the output for {sample.id} is {prediction.output!r:.40}, expected text")
+    answer = None if failed else read(prediction.output)
+    return Score(sample.id, answer, sample.target, {"accuracy": float(answer == sample.target)}, failed)
+
+
+def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
+    """Give the share of sums that are solved."""
+    return means(scores, {"accuracy": Mean("accuracy")})
+
+
+TASKS.add(
+    Task(
+        name="math/sums",
+        summary="sums and differences of one-digit numbers, bundled: what r1-zero learns by trial",
+        version=1,
+        needs="generate",
+        splits=SPLITS,
+        headline="accuracy",
+        samples=samples,
+        score=score,
+        summarise=summarise,
+    )
+)

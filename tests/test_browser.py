@@ -1,0 +1,77 @@
+"""The claims' page in headless Chromium: at two widths, in light and dark, folded and open. Skipped without a browser.
+
+Pictures go to `$EVALS_SHOTS` where that is set, for somebody to look at.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from chromium import axe, browser, picture
+from PIL import Image
+from run_folders import make, manifest, metric, row
+
+import evals
+from reports import claim_page
+
+SHOWN = ["A-20", "A-37", "A-59", "B-18", "B-24", "B-28", "B-59", "B-60", "B-61", "B-94"]
+"""A claim of each mark, with all parts of the evidence."""
+MEASURED = {
+    "task": "vqa", "metric": "accuracy", "relation": "level", "value": 0.805, "low": 0.774, "high": 0.834, "n": 1000,
+    "claimed_low": 0.7825, "claimed_high": 0.7835, "decision": None, "subject_match": "replica",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of some claims, with everything that a page can have."""
+    browser()
+    folder = tmp_path_factory.mktemp("runs")
+    found = evals.check(paper=True)
+    some = [each for each in found.assessments if each.claim.id in SHOWN]
+    some = [replace(each, measured=(MEASURED,)) if each.claim.id == "B-59" else each for each in some]
+    runs = tuple(
+        make(folder / name, [row("1", value)], {"accuracy": metric(value)}, signed(name), headline="accuracy")
+        for name, value in (("r1-zero@0", 0.12), ("r1-zero@2500", 0.4), ("r1-zero@5000", 0.67), ("vl", 0.8))
+    )
+    return claim_page.render(replace(found, assessments=tuple(some), runs=runs))
+
+
+def signed(name):
+    whole = manifest(name="math" if "@" in name else "vqa")
+    whole["model"] |= {"name": name, "parameters": 3_000_000}
+    return whole
+
+
+def opened(html):
+    return html.replace('<details class="claim"', '<details open class="claim"')
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (500, True)])
+def test_axe_finds_nothing(page, tmp_path, width, dark):
+    found = axe(opened(page), tmp_path, width, dark=dark)
+    assert found["violations"] == []
+    assert found["passes"] > 20
+
+
+def test_axe_would_notice(page, tmp_path):
+    broken = page.replace('<html lang="en">', "<html>").replace("<h1>", '<img src="data:,"><h1>')
+    assert {"html-has-lang", "image-alt"} <= {rule for rule, *_ in axe(broken, tmp_path, 1200)["violations"]}
+
+
+@pytest.mark.parametrize(("name", "width", "dark"), [("desktop", 1200, False), ("phone", 500, True)])
+def test_pictures_show_a_page_that_fits_its_width(page, tmp_path, name, width, dark):
+    shots = Path(os.environ.get("EVALS_SHOTS", tmp_path)).resolve()
+    copy = tmp_path / "claims.html"
+    copy.write_text(opened(page))
+    with Image.open(picture(copy, shots / f"claims-{name}.png", width, 5000, dark=dark)) as shot:
+        pixels = shot.convert("L")
+        assert pixels.size == (width, 5000)
+        corner = pixels.getpixel((0, 0))
+        assert (corner < 60) == dark
+        assert pixels.crop((0, 0, width, 1200)).getextrema()[1] - pixels.getextrema()[0] > 150  # there is text
+        edge = pixels.crop((width - 4, 0, width, 5000))
+        assert edge.getextrema() == (corner, corner)  # nothing runs out on the right

@@ -1,0 +1,90 @@
+"""`compare`: paired tests on shared samples, what differs in the making, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from commands import evals as command
+from commands import refused
+from run_folders import make, manifest, metric, row
+
+import evals
+
+
+def rows(right):
+    return [row(str(10 + n), float(value)) for n, value in enumerate(right)]
+
+
+def runs(tmp_path, a, b, **changes):
+    """Two run folders of the same samples: right and wrong answers, and what their manifests have otherwise."""
+    for name, right, signed in (("a", a, manifest()), ("b", b, manifest() | changes)):
+        make(
+            tmp_path / name,
+            rows(right),
+            {"accuracy": metric(sum(right) / len(right), len(right))},
+            signed,
+            headline="accuracy",
+        )
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_the_headline_is_tested_on_the_same_samples(tmp_path):
+    a, b = runs(tmp_path, [1] * 8 + [0, 0] * 5, [0] * 8 + [1, 0] * 5)
+    found = evals.compare(a, b).metrics[0]
+    assert (found.name, found.n, found.wins, found.losses) == ("accuracy", 18, 8, 5)
+    assert found.difference == pytest.approx(3 / 18)
+    assert found.p == pytest.approx(0.58105469)  # of 13 coin throws, 8 or more on one side
+    assert found.test == "McNemar, exact"
+    assert found.low < found.difference < found.high
+
+
+def test_soft_figures_are_resampled(tmp_path):
+    a, b = runs(tmp_path, [0.3, 0.6, 1, 0.9] * 10, [0.3] * 40)
+    found = evals.compare(a, b).metrics[0]
+    assert found.test.startswith("bootstrap")
+    assert found.p < 0.001
+
+
+def test_what_differs_is_ordered_by_what_explains(tmp_path):
+    other = manifest()["model"] | {"digest": "beef"}
+    a, b = runs(
+        tmp_path, [1, 0], [0, 1], model=other, machine={"python": "3.12.1", "cores": 8}, packages={"torch": "2.12"}
+    )
+    found = evals.compare(a, b).differences
+    assert [each.field for each in found] == ["model.digest", "packages", "machine.cores", "machine.python"]
+    done = command("compare", a, b)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Mini scale")
+    for words in ("accuracy", "McNemar", "other weights", "beef", "3.12.1", "significant four times in five"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("split", "test"), ("version", 2), ("shots", 5), ("name", "glue/rte"), ("temperature", 0.6)]
+)
+def test_another_protocol_is_refused_by_name(tmp_path, field, value):
+    a, b = runs(tmp_path, [1, 0], [0, 1], task=manifest()["task"] | {field: value})
+    assert refused(command("compare", a, b), f"task.{field}", str(value))
+
+
+def test_other_samples_are_refused_by_name(tmp_path):
+    a, b = runs(tmp_path, [1, 0, 1], [0, 1])
+    assert refused(command("compare", a, b), "'12'", "not in")
+    assert refused(command("compare", b, a), "'12'", "not in")
+
+
+def test_runs_that_are_none_are_refused(tmp_path):
+    a, b = runs(tmp_path, [1, 0], [0, 1])
+    assert refused(command("compare", a, tmp_path / "none"), "none")
+    (b / "result.json").unlink()
+    assert refused(command("compare", a, b), "not finished")
+
+
+def test_a_run_does_not_differ_from_itself(tmp_path):
+    a, _ = runs(tmp_path, [1, 0] * 9, [1, 0] * 9)
+    found = evals.compare(a, a)
+    assert found.metrics[0].p == 1.0
+    assert (found.metrics[0].difference, found.metrics[0].low) == (0, None)
+    assert found.differences == ()
+    json.dumps([one.p for one in found.metrics])
