@@ -49,7 +49,6 @@ def by_the_library(folder, picture, question):
     model = AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager")
     parts = [{"type": "image"}, *({"type": "text", "text": text} for text in (attention.INSTRUCTION, question))]
     text = processor.apply_chat_template([{"role": "user", "content": parts}], add_generation_prompt=True)
-    assert text == f"User: <image>{attention.INSTRUCTION}{question}\n\nAssistant:"
     encoded = processor(text=text, images=[picture], return_tensors="pt")
     with torch.inference_mode():
         output = model(**encoded, output_attentions=True)
