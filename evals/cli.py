@@ -89,7 +89,24 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
+    _add_attend(commands)
     return parser
+
+
+def _add_attend(commands: Any) -> None:
+    attend = commands.add_parser("attend", help="where a vision-language model looked: a heat map over a picture")
+    add = attend.add_argument
+    add("--model", required=True, metavar="M", help="as in run")
+    add("--image", required=True, metavar="I", help="a picture")
+    add("--question", required=True, metavar="Q", help="what is asked about it")
+    add("--out", required=True, type=Path, metavar="PNG", help="where the heat map goes")
+    add("--scale", default="mini", metavar="S", help="as in run")
+    add("--checkpoint", metavar="C", help="as in run")
+    add("--device", metavar="D", help="as in run")
+    add("--layers", type=_several, metavar="N,N", help="layers of the decoder to average, from 0; default: all")
+    add("--heads", type=_several, metavar="N,N", help="heads of each to average, from 0; default: all")
+    add("--token", type=_whole, default=0, metavar="N", help="which token of the answer, from 0; default: the first")
+    attend.set_defaults(call=_attend)
 
 
 def _add_run(commands: Any) -> None:
@@ -149,6 +166,10 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+def _several(text: str) -> list[int]:
+    return [_whole(number) for number in text.split(",")]
+
+
 def _run(chosen: argparse.Namespace) -> int:
     from evals import api
 
@@ -188,6 +209,33 @@ def _show_model(chosen: argparse.Namespace) -> int:
     counted = size.of(chosen.model, local_copy)
     rows = [systems.row(registry.VARIANTS.get(chosen.model))] if chosen.model in registry.VARIANTS else []
     _write(systems.sheets(chosen.model, rows + [systems.size(c.source, c.figures()) for c in counted]))
+    return DONE
+
+
+def _attend(chosen: argparse.Namespace) -> int:
+    from evals import registry
+    from evals.resolve import resolve
+    from evals.schema import Placement
+    from models.attention import VisualAttentionMapper
+
+    if chosen.scale == "mini":
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    registry.discover()
+    loaded = resolve(chosen.model, scale=chosen.scale, checkpoint=chosen.checkpoint).load(Placement(chosen.device))
+    seen = VisualAttentionMapper.of(loaded).generate_attention(
+        chosen.image, chosen.question, layers=chosen.layers, heads=chosen.heads, token=chosen.token
+    )
+    try:
+        seen.draw().save(chosen.out)
+    except (OSError, ValueError) as error:  # no such folder, or a name that says no format of pictures
+        raise InputError(f"cannot write {chosen.out}: {error}") from error
+    row, column = divmod(int(seen.regions_RC.argmax()), seen.regions_RC.shape[1])
+    _write(
+        f"answer   {seen.answer}\n"
+        f"looked   most at row {row + 1}, column {column + 1} of {len(seen.regions_RC)} x {seen.regions_RC.shape[1]}\n"
+        f"share    {100 * seen.picture_share:.0f} % of the attention of {seen.token.strip()!r} is on the picture\n"
+        f"heat map {chosen.out}\n"
+    )
     return DONE
 
 

@@ -8,6 +8,8 @@ replay               recorded outputs instead of a model
 decoding             the loop over slots of a cache: shared prefixes, generation (`generating`), endings (`weighing`)
 last_state           embeddings by the last hidden state of a prompt
 library_decoding     the library's own loop, for architectures whose caches cannot be cut
+attention            where a vision-language model looked: heat maps
+size                 parameters, layers, experts and bytes from a configuration; `configs.yaml` has the public ones
 torch_backend        device, dtype, token budget, out-of-memory splitting: what the families share
 replicas/            recipes and bundled checkpoints
 """

@@ -215,6 +215,11 @@ class VisionLanguage:
         ]
 
     @property
+    def kind(self) -> str:
+        """The library's name of its architecture (`deepseek_vl`)."""
+        return str(self._model.config.model_type)
+
+    @property
     def _shares(self) -> bool:
         return isinstance(self._decoder, Decoder)
 
