@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PLUGIN = ROOT / "tests" / "plugin"
 
 
-def evals(*arguments, cwd=ROOT, timeout=60, plugin=True, **environment):
+def evals(*arguments, cwd=ROOT, timeout=180, plugin=True, **environment):
     """Run `python -m evals …` and return the finished process, its output as text."""
     return subprocess.run(
         [sys.executable, "-m", "evals", *map(str, arguments)],

@@ -268,7 +268,7 @@ def test_third_stage_learns_with_every_part(processor, monkeypatch):
 def test_a_stage_starts_from_saved_weights(small, processor, monkeypatch, tmp_path):
     monkeypatch.setattr(training, "build_tokenizer", lambda vocabulary: processor.tokenizer)
     small.save_pretrained(tmp_path / "saved")
-    loop.start_at(training.begin, dataclasses.replace(SMALL, seed=9), tmp_path / "saved", 2050, tmp_path)
+    loop.start_at(training.begin, dataclasses.replace(SMALL, seed=9), {tmp_path / "saved": 1}, 2050, tmp_path)
     course = training.begin(dataclasses.replace(SMALL, seed=9), 0)
     assert loop.load_state(tmp_path, course, loop.make_optimisers(course)) == 2050
     for one, other in zip(course.model.parameters(), small.parameters(), strict=True):

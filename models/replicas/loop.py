@@ -170,13 +170,27 @@ def save_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optim
     part.replace(out / STATE)
 
 
-def start_at(begin: Callable[[Any, int], Course], recipe: Any, checkpoint: Path, step: int, out: Path) -> None:
-    """Make the state from which a run goes on at a step, with a checkpoint's weights and new optimisers."""
+def start_at(
+    begin: Callable[[Any, int], Course], recipe: Any, checkpoints: Mapping[Path, float], step: int, out: Path
+) -> None:
+    """Make the state from which a run goes on at a step, with new optimisers and the mean of checkpoints' weights.
+
+    Args:
+        begin: As in `train`.
+        recipe: As in `train`.
+        checkpoints: Folders, each with its share in the mean.
+        step: The step to go on with.
+        out: Where to.
+    """
     import torch
 
     course = begin(recipe, 0)
-    trained = type(course.model).from_pretrained(checkpoint, dtype=torch.float32)
-    course.model.load_state_dict(trained.state_dict())
+    kind = type(course.model)
+    trained = [(kind.from_pretrained(one, dtype=torch.float32).state_dict(), part) for one, part in checkpoints.items()]
+    total = sum(part for _, part in trained)
+    course.model.load_state_dict(
+        {name: sum(weights[name] * (part / total) for weights, part in trained) for name in trained[0][0]}
+    )
     out.mkdir(parents=True, exist_ok=True)
     save_state(out, course, make_optimisers(course), step)
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MATCHED, WATCHED = 30_000_000, 95_000_000
 """First image ids of the third stage's pictures, and of those that it is watched on: of no bundled split."""
 
+APART = 100_000
+"""Added to the steps of the fourth stage, whose images are others than the third's."""
+
 CAPTIONS = 2
 """Captions an image in a step: the one that lists everything, and one of the four others."""
 

@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: the bundled checkpoint's folder")
     parser.add_argument("--resume", action="store_true", help="go on from DIR/training.pt")
-    parser.add_argument("--start", type=Path, metavar="CHECKPOINT", help="begin with these weights, at step --at")
+    parser.add_argument(
+        "--start", nargs="+", metavar="CHECKPOINT[:SHARE]", help="begin with these weights or their mean, at step --at"
+    )
     parser.add_argument("--at", type=int, default=0, metavar="STEP", help="of the recipe; goes with --start")
     chosen = parser.parse_args(arguments)
 
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module = import_module(f"models.replicas.{RECIPES[chosen.name]}")
     out = chosen.out or CHECKPOINTS / chosen.name
     if chosen.start:
-        loop.start_at(module.begin, module.RECIPE, chosen.start, chosen.at, out)
+        parts = (one.partition(":") for one in chosen.start)
+        loop.start_at(module.begin, module.RECIPE, {Path(c): float(s or 1) for c, _, s in parts}, chosen.at, out)
     loop.train(module.begin, module.RECIPE, out, resume=chosen.resume or chosen.start is not None)
     for line in module.report(out):
         print(line)

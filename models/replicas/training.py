@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ class Course:
         self._recipe, self._rank = recipe, rank
         self._tokenizer = build_tokenizer(recipe.vocabulary)
         self.model = build_model(recipe, self._tokenizer)
-        self.steps, self.decay = recipe.seeing + recipe.steps + recipe.matching, recipe.decay
+        self.steps = recipe.seeing + recipe.steps + recipe.matching + recipe.settling
+        self.decay = recipe.decay
         self.stops = range(WATCH_EVERY, self.steps, WATCH_EVERY)
         self._packer, self._words = Packer(self._tokenizer, PREFIX), teaching.word_ids(self._tokenizer)
 
@@ -51,11 +53,15 @@ class Course:
     def _match(self, step: int) -> dict[str, float]:
         """Go on answering, and match; one after the other, as each takes its memory."""
         self.model.requires_grad_(True)
-        sheets, losses = matching.rehearsed(self._recipe, step, self._rank), {}
+        recipe = self._recipe
+        if step >= recipe.matching:
+            recipe = replace(recipe, matched=recipe.settling_matched, rehearsed=recipe.settling_rehearsed)
+            step += matching.APART
+        sheets, losses = matching.rehearsed(recipe, step, self._rank), {}
         if sheets:  # of so few images all may have turned out to be alike
             batch = self._packer.pack(sheets)
             losses = _backward(teaching.answer_losses(self.model, self._words, batch, looks=0.1))
-        loss = matching.match(self.model, self._tokenizer, self._recipe, step, self._rank)
+        loss = matching.match(self.model, self._tokenizer, recipe, step, self._rank)
         return losses | _backward({"match": loss})
 
     def watch(self, done: int) -> str:
@@ -99,6 +105,9 @@ def _rate(recipe: Recipe, step: int) -> float:
     done, leave = step - recipe.seeing, recipe.steps - recipe.cooling
     if done >= recipe.steps:
         matched = done - recipe.steps
+        if matched >= recipe.matching:
+            settled = matched - recipe.matching
+            return recipe.settling_rate * min(1, (settled + 1) / 10) * _cosine(settled / recipe.settling)
         return recipe.matching_rate * min(1, (matched + 1) / recipe.warming) * _cosine(matched / recipe.matching)
     share = _cosine(min(done, leave) / recipe.horizon)
     if done > leave:
