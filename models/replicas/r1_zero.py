@@ -43,8 +43,8 @@ END, PAD, UNKNOWN = "<|end_of_sentence|>", "<|pad|>", "<|unknown|>"
 class Recipe:
     """All that settles the checkpoints."""
 
-    steps: int = 300
-    cooling: int = 100
+    steps: int = 175
+    cooling: int = 1
     """Over so many of the last steps the learning rates fall to nothing."""
     problems: int = 20
     """Sums that are shown in a step, all processes together."""
