@@ -59,8 +59,8 @@ def test_all_checkpoints_together_are_small():
 @pytest.mark.parametrize("name", [*NAMES, "r1-zero"])
 def test_a_replica_runs_every_task_that_it_says(name, tmp_path):
     for task in VARIANTS.get(name).tasks:
-        record = evals.run(name, task, limit=4, device="cpu", out=tmp_path / task)
-        assert record.result["n"] >= 4
+        record = evals.run(name, task, limit=2, device="cpu", out=tmp_path / task)
+        assert record.result["n"] >= 2
         assert record.result["failed"] == 0
 
 
