@@ -58,12 +58,12 @@ class Hands(Generic[T, U]):
             self._threads += 1
             threading.Thread(target=self._work, daemon=True).start()
 
-    def finished(self, *, wait: bool = True) -> list[Done[T, U]]:
+    def finished(self) -> list[Done[T, U]]:
         """Take all calls that have ended; where there is none, wait for the first if there is one to wait for."""
         found: list[Done[T, U]] = []
         while self.busy > len(found):
             try:
-                found.append(self._done.get(block=wait and not found))
+                found.append(self._done.get(block=not found))
             except queue.Empty:
                 break
         self.busy -= len(found)
@@ -79,7 +79,8 @@ class Hands(Generic[T, U]):
             self.busy -= 1
 
     def dismiss(self) -> None:
-        """Let every thread end after the call that it is making."""
+        """Let every thread end after the call that it is making, and begin no other."""
+        self.drop()
         for _ in range(self._threads):
             self._given.put(None)
 

@@ -164,9 +164,9 @@ def _work_at_once(model: Model, windows: Iterable[Window], count: int, claim: Cl
 
     hands = Hands(act, count)
 
-    def hand_on(*, wait: bool) -> None:
+    def hand_on() -> None:
         with clock:
-            ended = hands.finished(wait=wait)
+            ended = hands.finished()
         done = [(*each.given, each.result) for each in ended if each.result is not None]
         seconds, inside = clock.read() if done else (0.0, 0.0)
         answers = [
@@ -184,14 +184,14 @@ def _work_at_once(model: Model, windows: Iterable[Window], count: int, claim: Cl
             for ticket, batch in _claimed(window, claim, emit):
                 hands.give((window, ticket, batch))
                 while hands.busy >= 2 * count:  # as many again wait, so that no thread waits for this one
-                    hand_on(wait=True)
+                    hand_on()
         while hands.busy:
-            hand_on(wait=True)
+            hand_on()
     except Exception:
         hands.drop()
         while hands.busy:
             with contextlib.suppress(Exception):  # the first error is the one that is told
-                hand_on(wait=True)
+                hand_on()
         raise
     finally:
         hands.dismiss()
