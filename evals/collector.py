@@ -57,7 +57,9 @@ class Collector:
         """Take answers in any order; return the records of the samples that they complete."""
         complete: list[tuple[int, Sample, list[Answer]]] = []
         for answer in answers:
-            sample, known = self._waiting.setdefault(answer.place, (self._samples[answer.place], {}))
+            if answer.place not in self._waiting:
+                self._waiting[answer.place] = self._samples[answer.place], {}
+            sample, known = self._waiting[answer.place]
             known[answer.prediction.id] = answer
             if len(known) == len(sample.requests):
                 del self._waiting[answer.place]
