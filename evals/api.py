@@ -1,6 +1,7 @@
 """The calls behind the commands: `run`, `load`, `score`.
 
-With `evals.cli` the only module that knows tasks, models and reports; it finds the first two through the registry.
+With `evals.cli` and `evals.checking` the only module that knows tasks, models and reports; it finds the first two
+through the registry.
 """
 
 from __future__ import annotations
@@ -16,12 +17,10 @@ from evals import collector, records, registry, result, runner, signature
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
-from evals.schema import MODALITIES, Json, Model, Options, Placement, Reader, Samples, Task
+from evals.schema import MODALITIES, SCALES, Json, Model, Options, Placement, Reader, Samples, Task
 from evals.workers import Pool
 
 __all__ = ["load", "run", "score"]
-
-SCALES = ("mini", "full")
 
 
 def run(
@@ -280,6 +279,8 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
         raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
     if options.samples > 1 and not options.temperature:
         raise InputError(f"--samples {options.samples} would be all alike: give --temperature too")
+    if options.top_p != 1 and not options.temperature:
+        raise InputError(f"--top-p {options.top_p} says what is drawn from, and nothing is: give --temperature too")
 
 
 def _check_taken(task: Task, options: Options) -> None:
@@ -302,7 +303,8 @@ def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool
         hint = " (--force asks all the same, and then runs the blind control)" if "image" in lacking else ""
         raise InputError(f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only{hint}")
     if force and "image" not in lacking:
-        raise InputError(f"--force is for pictures, shown to a model not known to read them; {task.name!r} needs none")
+        why = f"{model.name!r} may read them" if "image" in shown else f"{task.name!r} has none"
+        raise InputError(f"--force is for pictures, shown to a model not known to read them; {why}")
 
 
 def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:

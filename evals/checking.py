@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.errors import EvalsError, InputError, UnknownName
+from evals.schema import SCALES
 
 if TYPE_CHECKING:
     from evals.comparison import Comparison
@@ -60,6 +61,8 @@ def check(
     from reports import claim_files, verdicts
     from reports.ledger import Ledger
 
+    if scale not in SCALES:
+        raise UnknownName("scale", scale, SCALES)
     registry.discover()
     names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
     paths = [Path(file).expanduser() for file in files] or claim_files.default()

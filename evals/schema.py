@@ -178,6 +178,10 @@ class Samples:
         return (self.build(index) for index in range(len(self.ids)))
 
 
+SCALES = ("mini", "full")
+"""Bundled checkpoints and data, or the public ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user chose about the task's side of a run."""
