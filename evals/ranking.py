@@ -107,17 +107,6 @@ def rank(
         yield from _on_device(queries_QD, gallery_GD, right, first_G, device)
 
 
-def average_precision(ranks: Places, cut: int) -> float:
-    """Average the precision at each right item among the first `cut`, over as many as could be there.
-
-    Example:
-        >>> average_precision(np.array([1, 4, 30]), cut=10)  # (1/1 + 2/4) / 3
-        0.5
-    """
-    within = ranks[ranks <= cut]
-    return float((np.arange(1, len(within) + 1) / within).sum() / min(len(ranks), cut))
-
-
 def _device(comparisons: int) -> str:
     """A GPU, if it is worth it and a model's run has torch at hand: scoring alone never loads it."""
     torch: Any = sys.modules.get("torch")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evals import ranking
 from evals.errors import InputError
-from evals.ranking import average_precision, rank, unit_rows
+from evals.ranking import rank, unit_rows
 
 SIGNS = st.sampled_from(
     [signs for signs in itertools.product((-1.0, 0.0, 1.0), repeat=6) if sum(map(abs, signs)) in {1, 4}]
@@ -119,8 +119,3 @@ def test_what_is_no_number_names_the_first_of_its_kind(bad):
 def test_another_width_is_named():
     with pytest.raises(InputError, match="the embedding of b has 3 numbers, that of a has 2"):
         unit_rows([np.float32([1, 2]), np.float32([1, 2, 3])], ["a", "b"])
-
-
-def test_average_precision_by_hand():
-    assert average_precision(np.array([2, 3, 11]), cut=10) == pytest.approx((1 / 2 + 2 / 3) / 3)
-    assert average_precision(np.arange(1, 13), cut=10) == 1.0

@@ -28,7 +28,7 @@ from tasks import retrieval
 from tasks.mini import generate
 from tasks.mini.retrieval import GROUP, told
 from tasks.mini.scenes import COLORS, SHAPES, SIZES, TEXTURES
-from tasks.retrieval_scoring import score, summarise, text_ids
+from tasks.retrieval_scoring import _average_precision, score, summarise, text_ids
 
 RECALLS = [f"{direction}/recall@{k}" for direction in ("image-to-text", "text-to-image") for k in (1, 5, 10)]
 
@@ -223,6 +223,12 @@ def test_recalls_equal_brute_force_with_ties_and_words_in_common(data):
         )
         gain = metrics["rsum/shared-captions"].value - metrics["rsum"].value
         assert metrics["rsum/shared-captions-gain"].value == pytest.approx(gain)
+
+
+def test_average_precision_by_hand():
+    assert _average_precision([2, 3, 11]) == pytest.approx((1 / 2 + 2 / 3) / 3)
+    assert _average_precision([1, 4, None]) == 0.5  # (1/1 + 2/4) / 3
+    assert _average_precision(list(range(1, 13))) == 1.0
 
 
 def test_a_case_worked_by_hand():
