@@ -73,13 +73,7 @@ def cluster_bootstrap(
         >>> cluster_bootstrap([right], ["a"] * 6)
         [None]
     """
-    masks = masks if masks is not None else [None] * len(values)
-    names = {name: code for code, name in enumerate(sorted(set(clusters)))}
-    codes_N = np.fromiter((names[name] for name in clusters), dtype=np.intp, count=len(clusters))
-    totals = [_totals(column, mask, codes_N, len(names)) for column, mask in zip(values, masks, strict=True)]
-    sums_CK = np.stack([sums for sums, _, _ in totals], axis=1)
-    counts_CK = np.stack([counts for _, counts, _ in totals], axis=1)
-    steps_K = np.array([step for _, _, step in totals])
+    sums_CK, counts_CK, steps_K = _by_cluster(values, clusters, [None] * len(values) if masks is None else masks)
     drawn_sums_BK, drawn_counts_BK = _resample(sums_CK, counts_CK, resamples)
     spread_K = np.count_nonzero(counts_CK, axis=0) > 1
     return [
@@ -109,13 +103,9 @@ def resampled_totals(
         >>> bool((sums[:, 0] == sizes).all()), float(sums[:, 1].max())
         (True, 0.0)
     """
-    names = {name: code for code, name in enumerate(sorted(set(clusters)))}
-    codes_N = np.fromiter((names[name] for name in clusters), dtype=np.intp, count=len(clusters))
-    totals = [_totals(column, None, codes_N, len(names)) for column in values]
-    sums_CK = np.stack([sums for sums, _, _ in totals], axis=1)
-    counts_CK = np.stack([counts for _, counts, _ in totals], axis=1)
+    sums_CK, counts_CK, steps_K = _by_cluster(values, clusters, [None] * len(values))
     drawn_BK, sizes_BK = _resample(sums_CK, counts_CK, resamples)
-    return drawn_BK * np.array([step for _, _, step in totals]), sizes_BK[:, 0]
+    return drawn_BK * steps_K, sizes_BK[:, 0]
 
 
 def resampled_counts(
@@ -211,6 +201,17 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
     low = 0.0 if successes == 0 else (centre - half) / scale
     high = 1.0 if successes == n else (centre + half) / scale
     return low, high
+
+
+def _by_cluster(
+    values: Sequence[Floats], clusters: Sequence[str], masks: Sequence[Mask | None]
+) -> tuple[Floats, Floats, Floats]:
+    """Sum columns by cluster: sums in whole grid steps and numbers of items, both (C, K), and the steps' sizes."""
+    names = {name: code for code, name in enumerate(sorted(set(clusters)))}
+    codes_N = np.fromiter((names[name] for name in clusters), dtype=np.intp, count=len(clusters))
+    totals = [_totals(column, mask, codes_N, len(names)) for column, mask in zip(values, masks, strict=True)]
+    sums, counts, steps = zip(*totals, strict=True)
+    return np.stack(sums, axis=1), np.stack(counts, axis=1), np.array(steps)
 
 
 def _totals(
