@@ -7,7 +7,8 @@ A score's `answer` holds what the metrics are made of:
      "text-to-image": [1, 8, 2, 90, 4],             the rank of the picture among all pictures, for each caption
      "nearest caption": "42.jpg#1",                 what came first for the picture …
      "nearest images": ["17.jpg", …],               … and for each caption
-     "shared-captions": {"image-to-text": …}}       the ranks again where any picture with the same words is right
+     "shared-captions": {"image-to-text": …},       the ranks again where any picture with the same words is right
+     "truncated captions": 0}                       how many were longer than the model reads
 
 What has no embedding is found by nobody and finds nothing: its rank is null.
 """
@@ -188,7 +189,7 @@ def _score(sample: Sample, answer: dict[str, Json], predictions: Sequence[Predic
     values |= {f"{TEXT_TO_IMAGE}/recall@{k}": _within(back, k) / len(back) for k in CUTS}
     values[f"{IMAGE_TO_TEXT}/map@{DEPTH}"] = _average_precision(forth)
     values[f"{TEXT_TO_IMAGE}/map@{DEPTH}"] = math.fsum(_average_precision([rank]) for rank in back) / len(back)
-    values["truncated-captions"] = float(sum(prediction.truncated for prediction in predictions))
+    answer["truncated captions"] = sum(prediction.truncated for prediction in predictions)
     failed = any(prediction.failure is not None for prediction in predictions)
     return Score(sample.id, answer, sample.target, values, failed, sample.cluster, sample.labels)
 
@@ -219,7 +220,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
         metrics[f"{direction}/median-rank"] = _median(scores, direction)
     if any(SHARED in answer for answer in answers):
         metrics |= _shared(answers)
-    truncated = sum(score.values["truncated-captions"] for score in scores)
+    truncated = sum(answer["truncated captions"] for answer in answers)
     if truncated:
         captions = sum(len(answer[TEXT_TO_IMAGE]) for answer in answers)
         metrics["truncated-captions"] = Metric(truncated, None, None, captions, "count")
