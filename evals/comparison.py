@@ -11,22 +11,22 @@ stand beside each other without a test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evals import paired
-from evals.errors import InputError, RecordError
+from evals.errors import InputError
 from evals.records import Record, differences
 from evals.schema import Json
 from evals.stats import Floats
 
 PROTOCOL = (
     "task.name", "task.version", "task.split", "task.limit", "task.shots", "task.same_shots", "task.method",
-    "task.temperature", "task.top_p", "task.samples", "data.protocol", "data.prompt", "data.ids",
+    "task.temperature", "task.top_p", "task.samples", "data.protocol",
 )  # fmt: skip
-"""What must be equal for two runs to have been asked the same thing."""
+"""What must be equal for two runs to have been asked the same thing, and the samples' ids."""
 _LIKELY = (
     ("task.blind", "one of them saw no pictures"),
     ("model.digest", "other weights"),
@@ -108,8 +108,7 @@ def compare(a: Record, b: Record) -> Comparison:
         InputError: the protocols or the samples differ; the message names in what.
     """
     for record in (a, b):
-        if record.result is None:
-            raise RecordError(f"{record.folder} is not finished: start its run again to go on")
+        record.finished()
     _check_protocol(a, b)
     ours, theirs = ({row["id"]: row for row in record.samples()} for record in (a, b))
     _check_ids(a, b, ours, theirs)
@@ -135,7 +134,7 @@ def explained(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Difference]:
 def _check_protocol(a: Record, b: Record) -> None:
     for field in PROTOCOL:
         ours, theirs = _at(a.manifest, field), _at(b.manifest, field)
-        if ours != theirs and field != "data.ids":
+        if ours != theirs:
             raise InputError(
                 f"{a.folder} and {b.folder} were asked otherwise: {field} is {ours!r} in one, {theirs!r} in the other"
             )
@@ -154,30 +153,22 @@ def _metrics(
 ) -> Iterator[Compared]:
     """Compare each metric that both runs have: those with samples' figures by tests, corrected together."""
     tested = list(_tested(ours, theirs))
-    adjusted = paired.holm([p for _, _, p, _ in tested])
-    found: dict[str, Compared] = {}
-    for (name, estimate, p, counts), corrected in zip(tested, adjusted, strict=True):
-        low, high = estimate.interval() or (None, None)
-        found[name] = Compared(
-            name, counts["a"], counts["b"], estimate.n, estimate.value, low, high, p, corrected, counts["test"],
-            estimate.detectable, counts["wins"], counts["losses"],
-        )  # fmt: skip
-    assert a.result is not None
-    assert b.result is not None
-    both = [name for name in a.result["metrics"] if name in b.result["metrics"]]
-    headline = a.result["headline"]
-    for name in sorted(dict.fromkeys([*both, *found]), key=lambda name: (name != headline, name not in found, name)):
+    adjusted = paired.holm([p for _, p in tested])
+    found = {each.name: replace(each, adjusted=p) for (each, _), p in zip(tested, adjusted, strict=True)}
+    one, other, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
+    names = dict.fromkeys([*(name for name in one if name in other), *found])
+    for name in sorted(names, key=lambda name: (name != headline, name not in found, name)):
         if name in found:
             yield found[name]
         elif name.count("/") < 2:
-            one, other = (record.result["metrics"][name] for record in (a, b) if record.result)
-            yield Compared(name, one["value"], other["value"], one["n"], one["value"] - other["value"])
+            value, against = one[name]["value"], other[name]["value"]
+            yield Compared(name, value, against, one[name]["n"], value - against)
 
 
 def _tested(
     ours: Mapping[str, dict[str, Any]], theirs: Mapping[str, dict[str, Any]]
-) -> Iterator[tuple[str, paired.Estimate, float, dict[str, Any]]]:
-    """Test every figure that samples have in both runs."""
+) -> Iterator[tuple[Compared, float]]:
+    """Test every figure that samples have in both runs; yields it with its p-value, which is still to be corrected."""
     names = dict.fromkeys(name for row in ours.values() for name in row["values"])
     for name in names:
         ids = [id for id, row in ours.items() if name in row["values"] and name in theirs[id]["values"]]
@@ -185,13 +176,14 @@ def _tested(
             continue
         a_N, b_N = (figures(rows, ids, name) for rows in (ours, theirs))
         estimate = paired.difference(a_N, b_N, clusters(ours, ids))
+        low, high = estimate.interval() or (None, None)
         binary = bool(np.isin(np.concatenate([a_N, b_N]), (0, 1)).all())
         p = paired.mcnemar(a_N, b_N) if binary else estimate.p()
-        yield name, estimate, p, {
-            "a": float(a_N.mean()), "b": float(b_N.mean()), "wins": int((a_N > b_N).sum()),
-            "losses": int((a_N < b_N).sum()),
-            "test": "McNemar, exact" if binary else "bootstrap of paired differences by cluster",
-        }  # fmt: skip
+        yield Compared(
+            name, float(a_N.mean()), float(b_N.mean()), estimate.n, estimate.value, low, high, p,
+            test="McNemar, exact" if binary else "bootstrap of paired differences by cluster",
+            detectable=estimate.detectable, wins=int((a_N > b_N).sum()), losses=int((a_N < b_N).sum()),
+        ), p  # fmt: skip
 
 
 def figures(rows: Mapping[str, dict[str, Any]], ids: Sequence[str], name: str) -> Floats:

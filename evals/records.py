@@ -52,6 +52,12 @@ class Record:
     result: dict[str, Json] | None
     """The metrics, or None while the run is not finished."""
 
+    def finished(self) -> dict[str, Json]:
+        """Return the result. Raises `RecordError` while there is none."""
+        if self.result is None:
+            raise RecordError(f"{self.folder} holds no {RESULT}: the run is not finished, start it again to go on")
+        return self.result
+
     def samples(self) -> Iterator[dict[str, Json]]:
         """Yield the sample records in the order of the benchmark, one at a time: the file may be large."""
         path = self.folder / SAMPLES

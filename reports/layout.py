@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals.errors import RecordError
 from evals.records import Record
 from evals.schema import Json, Metric
 from reports.controls import demonstrated
@@ -67,23 +66,16 @@ class Section:
     """Of a breakdown: the metric that is broken down."""
 
 
-def result(record: Record) -> Mapping[str, Json]:
-    """The result of a finished run. Raises `RecordError` when it is not finished."""
-    if record.result is None:
-        raise RecordError(f"{record.folder} holds no result.json: the run is not finished, start it again to go on")
-    return record.result
-
-
 def metrics(record: Record) -> dict[str, Metric]:
     """The metrics of a finished run: the headline's family first, numbers in names in their order."""
-    found = {name: Metric(**entry) for name, entry in result(record)["metrics"].items()}
-    first = result(record)["headline"].split("/")[0]
+    found = {name: Metric(**entry) for name, entry in record.finished()["metrics"].items()}
+    first = record.finished()["headline"].split("/")[0]
     return {name: found[name] for name in sorted(found, key=lambda name: (name.split("/")[0] != first, _natural(name)))}
 
 
 def headline(record: Record) -> Row:
     """The metric that stands for the run."""
-    name = result(record)["headline"]
+    name = record.finished()["headline"]
     return Row(name, name, metrics(record)[name])
 
 
@@ -108,13 +100,13 @@ def sections(record: Record) -> list[Section]:
 
 def counts(record: Record) -> list[tuple[str, int, str]]:
     """How many samples went wrong in which way, with what that means; the names with a count of zero too."""
-    return [(name, result(record).get(name) or 0, meaning) for name, meaning in COUNTS.items()]
+    return [(name, record.finished().get(name) or 0, meaning) for name, meaning in COUNTS.items()]
 
 
 def counted(record: Record) -> str:
     """Say on one line how many samples there were, and how many went wrong in which way."""
     wrong = ", ".join(f"{count:,} {name}" for name, count, _ in counts(record))
-    return f"{result(record)['n']:,} samples: {wrong}"
+    return f"{record.finished()['n']:,} samples: {wrong}"
 
 
 def notes(record: Record) -> list[str]:
@@ -125,7 +117,7 @@ def notes(record: Record) -> list[str]:
 
 def efficiency(record: Record) -> list[tuple[str, str]]:
     """What the run cost: label and printed figure; figures that this version does not know come last."""
-    entries: Mapping[str, float | None] = result(record).get("efficiency") or {}
+    entries: Mapping[str, float | None] = record.finished().get("efficiency") or {}
     others = {name: _unknown(name) for name in sorted(set(entries) - set(_EFFICIENCY))}
     return [
         (label, amount(entries[name], unit))
@@ -167,7 +159,7 @@ def numbers(metric: Metric) -> tuple[str, str, str]:
 
 def side_by_side(records: Sequence[Record]) -> bool:
     """Whether runs can stand in one table as columns: they did the same task on the same split."""
-    return len({(result(record)["task"], result(record)["split"]) for record in records}) == 1
+    return len({(record.finished()["task"], record.finished()["split"]) for record in records}) == 1
 
 
 def joined(records: Sequence[Record]) -> list[Section]:
@@ -188,7 +180,7 @@ def comparison(records: Sequence[Record]) -> Table:
         body = tuple((row.name, *(_cell(each.get(row.name)) for each in found)) for row in rows)
         return Table("Comparison", ("metric", *names), "l" + "r" * len(names), body)
     heads = [headline(record) for record in records]
-    tasks = [result(record)["task"] for record in records]
+    tasks = [record.finished()["task"] for record in records]
     body = tuple(
         (name, task, head.name, *numbers(head.metric)) for name, task, head in zip(names, tasks, heads, strict=True)
     )

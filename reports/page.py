@@ -70,7 +70,7 @@ def _run(record: Record) -> dict[str, Any]:
         "blind": blind(record),
         "head": layout.headline(record),
         "metrics": layout.metrics(record),
-        "n": layout.result(record)["n"],
+        "n": record.finished()["n"],
         "counts": layout.counts(record),
         "notes": layout.notes(record),
         "sections": [(section, figures.scale([row.metric for row in section.rows])) for section in sections],

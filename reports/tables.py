@@ -101,7 +101,7 @@ def _csv(records: Sequence[Record]) -> str:
 
 def _csv_rows(record: Record) -> Iterator[list[str | float | None]]:
     """One row a metric; what the run is about stands in each, so that files can be joined."""
-    result, task, model = layout.result(record), record.manifest["task"], record.manifest["model"]
+    result, task, model = record.finished(), record.manifest["task"], record.manifest["model"]
     source = record.manifest["data"].get("source")
     run = [model["name"], model.get("checkpoint"), task["name"], task["split"], task["scale"], source]
     run += ["yes" if blind(record) else "no", record.manifest["signature"], result["n"]]
@@ -111,7 +111,7 @@ def _csv_rows(record: Record) -> Iterator[list[str | float | None]]:
 
 
 def _json(records: Sequence[Record]) -> str:
-    runs = [{"about": about([r]), "manifest": r.manifest, "result": layout.result(r)} for r in records]
+    runs = [{"about": about([r]), "manifest": r.manifest, "result": r.finished()} for r in records]
     return json.dumps({"about": about(records), "runs": runs}, indent=2, sort_keys=True, allow_nan=False)
 
 
