@@ -332,7 +332,7 @@ def _default_folder(manifest: dict[str, Json]) -> Path:
 
 def _keep_pictures(record: Record, samples: Samples, summary: dict[str, Json]) -> None:
     """Keep a small picture of each of the worst samples, so that a page can show them without the data."""
-    from evals.data import thumbnail
+    from evals.pictures import thumbnail
     from reports.worst import worst
 
     for row in worst(replace(record, result=summary)):

@@ -53,3 +53,13 @@ class RecordError(InputError):
 
 class SampleError(EvalsError):
     """One sample cannot be prepared or answered; the run records it as failed and goes on."""
+
+
+def one_line(error: BaseException | None) -> str:
+    """Put what an error says on one line; of one that says nothing, its kind.
+
+    Example:
+        >>> one_line(ValueError("bad\\n  header")), one_line(KeyError())
+        ('bad header', 'KeyError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__

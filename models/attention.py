@@ -27,8 +27,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.data import decode
 from evals.errors import InputError, SampleError, UnknownName
+from evals.pictures import decode
 from evals.registry import VARIANTS
 from evals.schema import Batch, Generate, Group, Image, Placement
 from models import vision_language

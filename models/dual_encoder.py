@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data import decode
 from evals.errors import InputError, SampleError
+from evals.pictures import decode
 from evals.registry import FAMILIES
 from evals.schema import Batch, Embed, Family, Image, Json, Placement, Prediction, Prompt, Request
 from models import torch_backend

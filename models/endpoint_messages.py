@@ -7,8 +7,8 @@ import io
 import zlib
 from collections.abc import Sequence
 
-from evals.data import MAX_PIXELS, decode
 from evals.errors import SampleError
+from evals.pictures import MAX_PIXELS, decode
 from evals.schema import Audio, Generate, Image, Json, Part
 
 _SENT = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}

@@ -21,7 +21,7 @@ import orjson
 import yaml
 
 from evals.data import read_json
-from evals.errors import InputError, UnknownName
+from evals.errors import InputError, UnknownName, one_line
 from evals.registry import VARIANTS
 from evals.schema import Json, Variant
 
@@ -217,7 +217,9 @@ def _configuration(config: Mapping[str, Json]) -> PreTrainedConfig:
     except KeyError as error:
         raise InputError("the configuration has no model_type") from error
     except Exception as error:  # the library raises nearly anything for values that do not fit
-        raise InputError(f"no size can be counted for model_type {config['model_type']!r}: {_line(error)}") from error
+        raise InputError(
+            f"no size can be counted for model_type {config['model_type']!r}: {one_line(error)}"
+        ) from error
 
 
 def _on_meta(config: PreTrainedConfig) -> nn.Module:
@@ -236,7 +238,7 @@ def _on_meta(config: PreTrainedConfig) -> nn.Module:
                 return model
             except Exception as error:  # no such class, or a configuration that does not fit it
                 reason = error
-    raise InputError(f"no size can be counted for model_type {config.model_type!r}: {_line(reason)}")
+    raise InputError(f"no size can be counted for model_type {config.model_type!r}: {one_line(reason)}")
 
 
 def _layers(text: PreTrainedConfig) -> int | None:
@@ -263,9 +265,5 @@ def _stored(weights: Iterable[Path]) -> int:
                 header = orjson.loads(file.read(min(length, path.stat().st_size)))
             total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
         except (struct.error, orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is not a readable safetensors file: {_line(error)}") from error
+            raise InputError(f"{path} is not a readable safetensors file: {one_line(error)}") from error
     return total
-
-
-def _line(error: BaseException | None) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data import decode
 from evals.errors import InputError, SampleError
+from evals.pictures import decode
 from evals.registry import FAMILIES
 from evals.schema import (
     Audio,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 from evals import Audio, Image, InputError, Options, Prediction
-from evals.data import decode
+from evals.pictures import decode
 from tasks import custom
 
 

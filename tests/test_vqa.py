@@ -10,6 +10,7 @@ import re
 import pytest
 
 from evals import Generate, Image, InputError, Options, Prediction, Sample, SampleError, Score, UnknownName, data
+from evals.pictures import decode
 from evals.registry import TASKS
 from evals.stats import wilson
 from tasks import vqa, vqa_accuracy
@@ -143,7 +144,7 @@ def test_a_request_is_the_image_the_instruction_and_the_question():
     assert instruction == "Answer the question using a single word or phrase.\n"
     assert question.endswith("?")
     assert image.key == one.cluster
-    assert data.decode(image).mode == "RGB"
+    assert decode(image).mode == "RGB"
 
 
 def test_questions_of_one_image_share_what_comes_before_them():
@@ -221,7 +222,7 @@ def test_pictures_lie_in_the_folder_or_one_deeper_and_are_not_opened(write, plac
 def test_a_missing_picture_is_the_samples_failure(write):
     image = vqa.samples(Options(data=write([question(1)], [annotation(1)])))[0].requests[0].parts[0]
     with pytest.raises(SampleError, match=r"COCO_\*_000000000042\.jpg does not exist"):
-        data.decode(image)
+        decode(image)
 
 
 def split_of(folder, split=None):
@@ -249,7 +250,7 @@ def test_the_shared_folder_has_two_splits(shared_data):
     assert len(pictured) == 428
     images = {one.requests[0].parts[0] for one in pictured}
     assert len(images) == 71
-    assert all(data.decode(image).size == (256, 256) for image in images)
+    assert all(decode(image).size == (256, 256) for image in images)
 
 
 def test_files_without_their_partners_are_named(write, tmp_path):
