@@ -150,16 +150,11 @@ def _features(output: Any) -> Any:
 
 def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
     """Load a checkpoint folder. Raises `InputError` for one without weights, tokenizer or image processor."""
-    from transformers import AutoModel, AutoProcessor
+    from transformers import AutoModel
 
     folder = Path(checkpoint)
     where = torch_backend.place(placement)
-    try:
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
-        raise InputError(f"{folder} has no usable processor: {torch_backend.first_line(error)}") from error
-    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    processor = torch_backend.load_processor(folder)
     model = torch_backend.load_weights(AutoModel, folder, where)
     if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
         raise InputError(f"{folder} holds a {type(model).__name__}, which does not embed pictures and texts apart")

@@ -13,7 +13,7 @@ from evals.schema import Batch, Group, Placement, Prediction
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, ProcessorMixin
 
 _ROOT = Path(__file__).parents[1]
 DTYPES = ("float32", "bfloat16", "float16")
@@ -89,6 +89,19 @@ def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[s
         raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
     loaded: PreTrainedModel = model.to(where.device).eval()
     return loaded
+
+
+def load_processor(folder: Path) -> ProcessorMixin:
+    """Load what a checkpoint reads pictures and texts with. Raises `InputError` when it lacks one of the two."""
+    from transformers import AutoProcessor
+
+    try:
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
+        raise InputError(f"{folder} has no usable processor: {first_line(error)}") from error
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    return processor
 
 
 def first_line(error: Exception) -> str:

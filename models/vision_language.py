@@ -289,16 +289,11 @@ def _asked(prompt: Prompt) -> Generate:
 
 def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
     """Load a checkpoint folder. Raises `InputError` for one without weights, tokenizer or image processor."""
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
 
     folder = Path(checkpoint)
     where = torch_backend.place(placement)
-    try:
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
-        raise InputError(f"{folder} has no usable processor: {torch_backend.first_line(error)}") from error
-    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    processor = torch_backend.load_processor(folder)
     model = torch_backend.load_weights(AutoModelForImageTextToText, folder, where)
     shared = model.config.model_type in SHARING and shares(model)
     decoder = (Decoder if shared else LibraryDecoder)(

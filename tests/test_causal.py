@@ -155,10 +155,10 @@ def test_what_it_cannot_read_fails_the_sample(tmp_path):
 
 def test_a_checkpoint_without_a_tokenizer_is_named(tmp_path):
     checkpoints.language_model(tmp_path, "llama")
-    (tmp_path / "tokenizer.json").unlink()
-    (tmp_path / "tokenizer_config.json").unlink()
-    with pytest.raises(InputError, match="no usable tokenizer"):
-        causal.load("tiny", str(tmp_path), CPU)
+    for file in ("tokenizer.json", "tokenizer_config.json"):  # without the first alone the library makes one up
+        (tmp_path / file).unlink()
+        with pytest.raises(InputError, match="no usable tokenizer"):
+            causal.load("tiny", str(tmp_path), CPU)
 
 
 @pytest.mark.parametrize("seed", range(4))
