@@ -80,13 +80,9 @@ class Causal:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Answer every member; a batch that the memory does not hold is halved."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
         weigh = isinstance(prompts[batch.members[0]], Weighing)
         act = self._choose if weigh else self._generate
-        return torch_backend.split_when_full(batch, staged, lambda part, _: act(prompts, part), fail)
+        return torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""

@@ -72,11 +72,7 @@ class DualEncoder:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Embed every member; a picture that cannot be read fails alone."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
-        return torch_backend.split_when_full(batch, staged, lambda b, s: self._answer(prompts, b, s), fail)
+        return torch_backend.split_when_full(prompts, batch, staged, lambda b, s: self._answer(prompts, b, s))
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""

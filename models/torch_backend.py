@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError
-from evals.schema import Batch, Group, Placement, Prediction
+from evals.schema import Batch, Group, Placement, Prediction, Prompt
 
 if TYPE_CHECKING:
     import torch
@@ -164,18 +164,18 @@ def peak_memory_bytes(where: Place) -> int | None:
 
 
 def split_when_full(
+    prompts: Sequence[Prompt],
     batch: Batch,
     staged: Sequence[Any],
     act: Callable[[Batch, Sequence[Any]], list[Prediction]],
-    fail: Callable[[int, str], Prediction],
 ) -> list[Prediction]:
-    """Run a batch; when the memory does not hold it, run its halves, down to single prompts.
+    """Run a batch; when the memory does not hold it, run its halves, down to single prompts, which may fail alone.
 
     Args:
+        prompts: what was planned.
         batch: what to run.
         staged: one thing a group of the batch.
         act: runs a batch.
-        fail: makes the prediction of a prompt (by its place) that fails alone, from the reason.
 
     Returns:
         One prediction a member, in the order of `batch.members`.
@@ -188,8 +188,8 @@ def split_when_full(
     _release()
     halves = _halves(batch, staged)
     if not halves:
-        return [fail(batch.members[0], "out of memory, alone in its batch")]
-    return [prediction for half, own in halves for prediction in split_when_full(half, own, act, fail)]
+        return [Prediction(prompts[batch.members[0]].request.id, failure="out of memory, alone in its batch")]
+    return [prediction for half, own in halves for prediction in split_when_full(prompts, half, own, act)]
 
 
 def _is_memory(error: RuntimeError) -> bool:

@@ -105,10 +105,6 @@ class VisionLanguage:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Generate for every member, or embed it; those whose picture cannot be read fail, and the others go on."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
         readable = [
             (group, inputs) for group, inputs in zip(batch.groups, staged, strict=True) if isinstance(inputs, dict)
         ]
@@ -116,12 +112,13 @@ class VisionLanguage:
         if readable:
             part = Batch(tuple(group for group, _ in readable))
             predictions = torch_backend.split_when_full(
-                part, [inputs for _, inputs in readable], lambda b, s: self._answer(prompts, b, s), fail
+                prompts, part, [inputs for _, inputs in readable], lambda b, s: self._answer(prompts, b, s)
             )
             answers = dict(zip(part.members, predictions, strict=True))
         for group, inputs in zip(batch.groups, staged, strict=True):
             if isinstance(inputs, SampleError):
-                answers |= {member: fail(member, str(inputs)) for member in group.members}
+                reason = str(inputs)
+                answers |= {m: Prediction(prompts[m].request.id, failure=reason) for m in group.members}
         return [answers[member] for member in batch.members]
 
     def peak_memory_bytes(self) -> int | None:
