@@ -20,6 +20,7 @@ from evals.registry import FAMILIES
 from evals.schema import Batch, Embed, Family, Image, Json, Placement, Prediction, Prompt, Request
 from models import torch_backend
 from models.generating import NOT_FINITE
+from models.texts import longest
 from models.torch_backend import Place
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ MODEL_TYPES = frozenset({"clip", "siglip", "altclip", "chinese_clip", "metaclip_
 """Whose classes have both of the library's feature functions and take their processor's arguments as they are."""
 PADDED = frozenset({"siglip"})
 """Trained on texts padded to the limit, without a mask."""
-_LIMITS = (16, 4096)
-"""Between these a tokenizer's limit is believed; an unset one is an astronomic number."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
     model = torch_backend.load_weights(AutoModel, folder, where)
     if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
         raise InputError(f"{folder} holds a {type(model).__name__}, which does not embed pictures and texts apart")
-    limit = _limit(model, processor)
+    limit = longest(model, processor.tokenizer)
+    assert limit is not None, "each of the model types has so many positions"
     facts = {
         "family": "dual_encoder",
         **torch_backend.facts(model, folder, where),
@@ -163,13 +163,6 @@ def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
     }
     budget, patches = torch_backend.token_budget(model, where), _patches(model)
     return DualEncoder(name, facts, budget, model, processor, where, limit, patches, threading.Lock())
-
-
-def _limit(model: PreTrainedModel, processor: ProcessorMixin) -> int:
-    """How many tokens of a text are read: the tokenizer's own limit, or all positions where those are fewer."""
-    own = processor.tokenizer.model_max_length
-    positions: int = model.config.get_text_config().max_position_embeddings
-    return min(own, positions) if _LIMITS[0] <= own <= _LIMITS[1] else positions
 
 
 def _patches(model: PreTrainedModel) -> int:
