@@ -204,12 +204,7 @@ class VisionLanguage:
                 text=texts, images=pictures if any(pictures) else None, padding=True, padding_side="left",
                 add_special_tokens=self._adds_special(texts[0]), return_tensors="pt",
             ).to(self._where.device, self._where.dtype)  # fmt: skip
-        longest = max(request.max_new_tokens for request in requests)
-        new = self._decoder.continue_prompts(encoded, longest)
-        return [
-            self._decoder.ended(tokens[: request.max_new_tokens], request.stop)
-            for tokens, request in zip(new, requests, strict=True)
-        ]
+        return self._decoder.continue_prompts(encoded, requests)
 
     @property
     def kind(self) -> str:

@@ -215,10 +215,11 @@ def adding_specials(words):
     return words
 
 
-def test_numbers_that_are_none_are_failures(tmp_path):
+@pytest.mark.parametrize("kind", ["llama", "mistral", "t5"])
+def test_numbers_that_are_none_are_failures(tmp_path, kind):
     import torch
 
-    model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
+    model = causal.load("tiny", str(checkpoints.language_model(tmp_path, kind)), CPU)
     with torch.no_grad():
         model._model.lm_head.weight.fill_(float("nan"))
     for asked in (weighed(), told()):
