@@ -22,15 +22,15 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.errors import InputError, SampleError, UnknownName
 from evals.pictures import decode
 from evals.registry import VARIANTS
-from evals.schema import Batch, Generate, Group, Image, Placement
+from evals.schema import Batch, Generate, Group, Image, Placement, Prompt
 from models import vision_language
 from models.decoding import Decoder
 from models.vision_language import VisionLanguage
@@ -185,7 +185,7 @@ class VisualAttentionMapper:
             inputs = self.model._pixels([picture])
         except SampleError as error:
             raise InputError(str(error)) from error
-        answer, said = self._answer(request)
+        answer, said = self._answer(prompt, inputs)
         ids = [self._placeholder if id < 0 else id for id in prompt.tokens] + said
         asked = _chosen("token of the answer", [token], len(said) + 1)[0]
         with torch.inference_mode():
@@ -210,13 +210,11 @@ class VisualAttentionMapper:
             picture, question, answer, shown, regions_RC, share, tuple(kept_layers), tuple(kept_heads)
         )  # fmt: skip
 
-    def _answer(self, request: Generate) -> tuple[str, list[int]]:
+    def _answer(self, prompt: Prompt, inputs: Mapping[str, torch.Tensor]) -> tuple[str, list[int]]:
         """The greedy answer as text and as tokens, without the one that ends it."""
-        prompt = self.model.prepare(request)
-        batch = Batch((Group(0, (0,)),))
         # A group that shares nothing would leave its picture in the row, and pictures go in with the prefixes.
-        shared = replace(batch.groups[0], shared=len(prompt.tokens) - 1)
-        (found,) = self.model._continue_shared([prompt], Batch((shared,)), self.model.stage([prompt], batch))
+        batch = Batch((Group(len(prompt.tokens) - 1, (0,)),))
+        (found,) = self.model._continue_shared([prompt], batch, [inputs])
         if found.failure is not None:
             raise InputError(found.failure)
         return self._text(found.tokens).strip(), list(found.tokens)

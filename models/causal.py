@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.errors import InputError, SampleError
+from evals.data import read_json
+from evals.errors import SampleError
 from evals.registry import FAMILIES
 from evals.schema import MODALITIES, Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
-from models import torch_backend
+from models import texts, torch_backend
 from models.decoding import Decoder, shares
 from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
@@ -79,13 +80,9 @@ class Causal:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Answer every member; a batch that the memory does not hold is halved."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
         weigh = isinstance(prompts[batch.members[0]], Weighing)
         act = self._choose if weigh else self._generate
-        return torch_backend.split_when_full(batch, staged, lambda part, _: act(prompts, part), fail)
+        return torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
@@ -204,16 +201,12 @@ def _chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     """Load a checkpoint folder. Raises `InputError` for one without weights or tokenizer."""
-    import orjson
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     folder = Path(checkpoint)
     where = torch_backend.place(placement)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        config = orjson.loads((folder / "config.json").read_bytes())
-    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
-        raise InputError(f"{folder} has no usable tokenizer: {torch_backend.first_line(error)}") from error
+    tokenizer = texts.load_tokenizer(folder)
+    config = read_json(folder / "config.json", dict[str, Json])
     kind = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
     model = torch_backend.load_weights(kind, folder, where)
     decoder = (Decoder if shares(model) else LibraryDecoder)(

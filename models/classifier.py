@@ -101,11 +101,7 @@ class Classifier:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Classify every member; a batch that the memory does not hold is halved."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
-        return torch_backend.split_when_full(batch, staged, lambda part, _: self._classify(prompts, part), fail)
+        return torch_backend.split_when_full(prompts, batch, staged, lambda part, _: self._classify(prompts, part))
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""

@@ -20,6 +20,7 @@ from evals.registry import FAMILIES
 from evals.schema import Batch, Embed, Family, Image, Json, Placement, Prediction, Prompt, Request
 from models import torch_backend
 from models.generating import NOT_FINITE
+from models.texts import longest
 from models.torch_backend import Place
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ MODEL_TYPES = frozenset({"clip", "siglip", "altclip", "chinese_clip", "metaclip_
 """Whose classes have both of the library's feature functions and take their processor's arguments as they are."""
 PADDED = frozenset({"siglip"})
 """Trained on texts padded to the limit, without a mask."""
-_LIMITS = (16, 4096)
-"""Between these a tokenizer's limit is believed; an unset one is an astronomic number."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,7 @@ class DualEncoder:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Embed every member; a picture that cannot be read fails alone."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
-        return torch_backend.split_when_full(batch, staged, lambda b, s: self._answer(prompts, b, s), fail)
+        return torch_backend.split_when_full(prompts, batch, staged, lambda b, s: self._answer(prompts, b, s))
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
@@ -150,20 +145,16 @@ def _features(output: Any) -> Any:
 
 def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
     """Load a checkpoint folder. Raises `InputError` for one without weights, tokenizer or image processor."""
-    from transformers import AutoModel, AutoProcessor
+    from transformers import AutoModel
 
     folder = Path(checkpoint)
     where = torch_backend.place(placement)
-    try:
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
-        raise InputError(f"{folder} has no usable processor: {torch_backend.first_line(error)}") from error
-    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    processor = torch_backend.load_processor(folder)
     model = torch_backend.load_weights(AutoModel, folder, where)
     if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
         raise InputError(f"{folder} holds a {type(model).__name__}, which does not embed pictures and texts apart")
-    limit = _limit(model, processor)
+    limit = longest(model, processor.tokenizer)
+    assert limit is not None, "each of the model types has so many positions"
     facts = {
         "family": "dual_encoder",
         **torch_backend.facts(model, folder, where),
@@ -172,13 +163,6 @@ def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
     }
     budget, patches = torch_backend.token_budget(model, where), _patches(model)
     return DualEncoder(name, facts, budget, model, processor, where, limit, patches, threading.Lock())
-
-
-def _limit(model: PreTrainedModel, processor: ProcessorMixin) -> int:
-    """How many tokens of a text are read: the tokenizer's own limit, or all positions where those are fewer."""
-    own = processor.tokenizer.model_max_length
-    positions: int = model.config.get_text_config().max_position_embeddings
-    return min(own, positions) if _LIMITS[0] <= own <= _LIMITS[1] else positions
 
 
 def _patches(model: PreTrainedModel) -> int:

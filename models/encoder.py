@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from evals.data import read_json
 from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES
 from evals.schema import Batch, Embed, Family, Json, Placement, Prediction, Prompt, Request
@@ -88,18 +87,19 @@ def recipe(folder: Path) -> Recipe:
     """
     if not (folder / "modules.json").is_file():
         return Recipe()
-    steps = [(str(step.get("type", "")).rpartition(".")[2], step) for step in _read(folder / "modules.json", list)]
+    listed = read_json(folder / "modules.json", list[dict[str, Json]])
+    steps = [(str(step.get("type", "")).rpartition(".")[2], str(step.get("path", ""))) for step in listed]
     known = ["Transformer", "Pooling", "Normalize"]
     unknown = [kind for kind, _ in steps if kind not in known]
-    if unknown or [kind for kind, _ in steps][:2] != known[:2] or steps[0][1].get("path"):
+    if unknown or [kind for kind, _ in steps][:2] != known[:2] or steps[0][1]:
         found = ", ".join(kind for kind, _ in steps)
         raise InputError(f"{folder / 'modules.json'} lists {found}; this family does {', '.join(known)}, in this order")
-    pooling = _read(folder / str(steps[1][1]["path"]) / "config.json", dict)
+    pooling = read_json(folder / steps[1][1] / "config.json", dict[str, Json])
     wanted = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True]
     if not wanted or not POOLINGS.keys() >= set(wanted):
         raise InputError(f"{folder}: pooling {', '.join(wanted) or 'by nothing'}; allowed: {', '.join(POOLINGS)}")
-    reading = _read(folder / "sentence_bert_config.json", dict, {})
-    prompts = _read(folder / "config_sentence_transformers.json", dict, {})
+    reading = _if_there(folder / "sentence_bert_config.json")
+    prompts = _if_there(folder / "config_sentence_transformers.json")
     prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"), "")
     if prompt and pooling.get("include_prompt") is False:
         raise InputError(f"{folder}: its vectors leave out the prompt {prompt!r}, which this family cannot do")
@@ -113,17 +113,8 @@ def recipe(folder: Path) -> Recipe:
     )
 
 
-def _read(path: Path, kind: type, missing: Json = None) -> Any:
-    """Read a file of JSON. Raises `InputError` naming it."""
-    if missing is not None and not path.is_file():
-        return missing
-    try:
-        value = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {torch_backend.first_line(error)}") from error
-    if not isinstance(value, kind):
-        raise InputError(f"{path} holds {type(value).__name__}, expected {kind.__name__}")
-    return value
+def _if_there(path: Path) -> dict[str, Json]:
+    return read_json(path, dict[str, Json]) if path.is_file() else {}
 
 
 @dataclass(frozen=True)
@@ -157,11 +148,7 @@ class Encoder:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Embed every member; a batch that the memory does not hold is halved."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
-        return torch_backend.split_when_full(batch, staged, lambda part, _: self._embed(prompts, part), fail)
+        return torch_backend.split_when_full(prompts, batch, staged, lambda part, _: self._embed(prompts, part))
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
@@ -197,7 +184,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
     where = torch_backend.place(placement)
     steps = recipe(folder)
     tokenizer = texts.load_tokenizer(folder)
-    kind = _read(folder / "config.json", dict).get("model_type")
+    kind = read_json(folder / "config.json", dict[str, Json]).get("model_type")
     encoding = AutoModelForTextEncoding if kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES else AutoModel
     model = torch_backend.load_weights(encoding, folder, where, unused=("pooler.",))
     model.config.use_cache = False  # nothing is continued

@@ -61,13 +61,14 @@ def read_chat(body: Any) -> Reply:
     """Read a chat completion; what a reasoning model thought is told apart, whether the server did so or not."""
     choice = _first(body, "choices")
     message = _dict(choice.get("message"))
-    thought = message.get("reasoning_content", message.get("reasoning"))
+    thoughts = (message.get("reasoning_content"), message.get("reasoning"))  # either may be null
+    thought = next((each for each in thoughts if isinstance(each, str)), None)
     content = message.get("content")
     if isinstance(content, list):
-        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
-    if content is None and (isinstance(thought, str) or choice.get("finish_reason") == "length"):
+        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    if content is None and (thought is not None or choice.get("finish_reason") == "length"):
         content = ""  # it came no further than its thought
-    return _reply(body, choice, content, thought if isinstance(thought, str) else None)
+    return _reply(body, choice, content, thought)
 
 
 def read_completion(body: Any) -> Reply:

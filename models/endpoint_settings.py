@@ -89,11 +89,12 @@ concurrency, deadline, max_tokens, prices, retries, timeout
         split = urllib.parse.urlsplit(address)
         host, _ = split.hostname, split.port
     except ValueError as error:
-        raise InputError(f"an endpoint's address cannot be read: {error}; expected http://HOST:PORT/v1#NAME") from None
+        why = "it holds an @" if "@" in address else error  # what stands before it may be a password
+        raise InputError(f"an endpoint's address cannot be read: {why}; expected http://HOST:PORT/v1#NAME") from None
     if split.username is not None or split.password is not None:
         raise InputError(f"the address of endpoint {host} holds a name or password: set the key as EVALS_API_KEY")
     if split.scheme not in {"http", "https"} or not host:
-        shown = "…" if split.query else repr(address)
+        shown = "…" if split.query or "@" in address.partition("#")[0] else repr(address)
         raise InputError(f"endpoint {shown} is no address: expected http://HOST:PORT/v1#NAME")
     given = urllib.parse.parse_qsl(split.query, keep_blank_values=True)
     known = {each.name for each in fields(Settings)} - {"server", "model", "query"} | _PASSED_ON

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError
-from models.generating import Continuation, Row
+from evals.schema import Generate
+from models.generating import NOT_FINITE, Continuation, Row
 from models.weighing import Endings
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ class LibraryDecoder:
         if any(row.draw for row in rows):
             raise InputError("this architecture is decoded by the library's loop, greedily: give no --temperature")
         ids, mask = self._padded([[*prefixes[row.owner], *row.rest] for row in rows])
-        longest = max(row.max_new_tokens for row in rows)
-        new = self.continue_prompts({"input_ids": ids, "attention_mask": mask, **inputs}, longest)
-        return [self.ended(tokens[: row.max_new_tokens], row.stop) for tokens, row in zip(new, rows, strict=True)]
+        return self.continue_prompts({"input_ids": ids, "attention_mask": mask, **inputs}, rows)
 
     def loglikelihoods(
         self, prefixes: Sequence[Sequence[int]], rows: Sequence[Endings], inputs: Mapping[str, torch.Tensor]
@@ -57,24 +56,33 @@ class LibraryDecoder:
             likelihoods = iter(weigh(contexts, endings))
         return [[next(likelihoods) for _ in row.endings] for row in rows]
 
-    def continue_prompts(self, encoded: Mapping[str, Any], max_new_tokens: int) -> list[list[int]]:
-        """Continue prompts that are ready for the model, padded on the left; returns the new tokens of each."""
+    def continue_prompts(self, encoded: Mapping[str, Any], wanted: Sequence[Row | Generate]) -> list[Continuation]:
+        """Continue prompts that are ready for the model, padded on the left, each as long as is wanted."""
         import torch
+        from transformers import LogitsProcessorList
+
+        finite: list[torch.Tensor] = []
+
+        def watch(_: torch.Tensor, scores_RV: torch.Tensor) -> torch.Tensor:
+            finite.append(scores_RV.amax(dim=-1).isfinite())
+            return scores_RV
 
         with torch.inference_mode():
             # The checkpoint's own habits (beams, penalties) would answer another question than the other loop does.
             output = self._model.generate(
-                **encoded, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, repetition_penalty=1.0,
-                no_repeat_ngram_size=0,
+                **encoded, max_new_tokens=max(each.max_new_tokens for each in wanted), do_sample=False, num_beams=1,
+                repetition_penalty=1.0, no_repeat_ngram_size=0, logits_processor=LogitsProcessorList([watch]),
             )  # fmt: skip
         # A decoder repeats its prompt; an encoder-decoder begins with its start token.
         skip = 1 if self._model.config.is_encoder_decoder else encoded["input_ids"].shape[1]
-        new: list[list[int]] = output[:, skip:].tolist()
-        return new
+        new = zip(output[:, skip:].tolist(), torch.stack(finite, dim=1).tolist(), wanted, strict=True)
+        return [self._ended(tokens[: each.max_new_tokens], sound, each.stop) for tokens, sound, each in new]
 
-    def ended(self, tokens: Sequence[int], stop: tuple[str, ...]) -> Continuation:
-        """Cut what was generated at the first end or stop string."""
-        for count, token in enumerate(tokens):
+    def _ended(self, tokens: Sequence[int], sound: Sequence[bool], stop: tuple[str, ...]) -> Continuation:
+        """Cut what was generated at the first end or stop string; `sound` says which scores were numbers."""
+        for count, (token, number) in enumerate(zip(tokens, sound, strict=False)):
+            if not number:
+                return Continuation(list(tokens[:count]), truncated=False, failure=NOT_FINITE)
             if token in self._ends:
                 return Continuation(list(tokens[:count]), truncated=False)
         return Continuation(list(tokens), truncated=not any(mark in self._text(tokens) for mark in stop))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError
-from evals.schema import Batch, Group, Placement, Prediction
+from evals.schema import Batch, Group, Placement, Prediction, Prompt
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, ProcessorMixin
 
 _ROOT = Path(__file__).parents[1]
 DTYPES = ("float32", "bfloat16", "float16")
@@ -91,6 +91,19 @@ def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[s
     return loaded
 
 
+def load_processor(folder: Path) -> ProcessorMixin:
+    """Load what a checkpoint reads pictures and texts with. Raises `InputError` when it lacks one of the two."""
+    from transformers import AutoProcessor
+
+    try:
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
+        raise InputError(f"{folder} has no usable processor: {first_line(error)}") from error
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    return processor
+
+
 def first_line(error: Exception) -> str:
     """Say what an error says, on one line."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -151,18 +164,18 @@ def peak_memory_bytes(where: Place) -> int | None:
 
 
 def split_when_full(
+    prompts: Sequence[Prompt],
     batch: Batch,
     staged: Sequence[Any],
     act: Callable[[Batch, Sequence[Any]], list[Prediction]],
-    fail: Callable[[int, str], Prediction],
 ) -> list[Prediction]:
-    """Run a batch; when the memory does not hold it, run its halves, down to single prompts.
+    """Run a batch; when the memory does not hold it, run its halves, down to single prompts, which may fail alone.
 
     Args:
+        prompts: what was planned.
         batch: what to run.
         staged: one thing a group of the batch.
         act: runs a batch.
-        fail: makes the prediction of a prompt (by its place) that fails alone, from the reason.
 
     Returns:
         One prediction a member, in the order of `batch.members`.
@@ -175,8 +188,8 @@ def split_when_full(
     _release()
     halves = _halves(batch, staged)
     if not halves:
-        return [fail(batch.members[0], "out of memory, alone in its batch")]
-    return [prediction for half, own in halves for prediction in split_when_full(half, own, act, fail)]
+        return [Prediction(prompts[batch.members[0]].request.id, failure="out of memory, alone in its batch")]
+    return [prediction for half, own in halves for prediction in split_when_full(prompts, half, own, act)]
 
 
 def _is_memory(error: RuntimeError) -> bool:

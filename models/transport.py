@@ -133,6 +133,7 @@ class Server:
             if not isinstance(outcome, _Failed):
                 self._streak = 0
                 return Answered(outcome[0], tries + busy)
+            self._check()  # what the deadline cut short is no failure of its sample
             tries, busy = tries + (not outcome.busy), busy + outcome.busy
             if tries > most or busy > 4 * most:
                 reason = f"{outcome.reason} ({tries + busy} tries)"
@@ -175,7 +176,7 @@ class Server:
                 status, headers, data = self._exchange("POST", path, content, limit)
             except httpx2.TimeoutException:
                 place.pushed_back()
-                return _Failed(f"no answer within {limit:.3g} s", busy=False)
+                return _Failed(f"no answer within {limit:.3g} s")
             except httpx2.HTTPError as error:
                 return _Failed(f"the connection broke: {self._said(error)}")
             if status == 200:
@@ -250,8 +251,8 @@ class Server:
             try:
                 return self.get("models")
             except InputError as error:
-                if isinstance(error.__cause__, httpx2.ConnectError):
-                    raise
+                if error.__cause__ is None or isinstance(error.__cause__, httpx2.ConnectError):
+                    raise  # it refuses the key, or nobody is there
                 self._stopped.wait(self._settings.backoff * 2**attempt)
         return self.get("models")
 

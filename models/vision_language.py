@@ -105,10 +105,6 @@ class VisionLanguage:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
         """Generate for every member, or embed it; those whose picture cannot be read fail, and the others go on."""
-
-        def fail(member: int, reason: str) -> Prediction:
-            return Prediction(prompts[member].request.id, failure=reason)
-
         readable = [
             (group, inputs) for group, inputs in zip(batch.groups, staged, strict=True) if isinstance(inputs, dict)
         ]
@@ -116,12 +112,13 @@ class VisionLanguage:
         if readable:
             part = Batch(tuple(group for group, _ in readable))
             predictions = torch_backend.split_when_full(
-                part, [inputs for _, inputs in readable], lambda b, s: self._answer(prompts, b, s), fail
+                prompts, part, [inputs for _, inputs in readable], lambda b, s: self._answer(prompts, b, s)
             )
             answers = dict(zip(part.members, predictions, strict=True))
         for group, inputs in zip(batch.groups, staged, strict=True):
             if isinstance(inputs, SampleError):
-                answers |= {member: fail(member, str(inputs)) for member in group.members}
+                reason = str(inputs)
+                answers |= {m: Prediction(prompts[m].request.id, failure=reason) for m in group.members}
         return [answers[member] for member in batch.members]
 
     def peak_memory_bytes(self) -> int | None:
@@ -207,12 +204,7 @@ class VisionLanguage:
                 text=texts, images=pictures if any(pictures) else None, padding=True, padding_side="left",
                 add_special_tokens=self._adds_special(texts[0]), return_tensors="pt",
             ).to(self._where.device, self._where.dtype)  # fmt: skip
-        longest = max(request.max_new_tokens for request in requests)
-        new = self._decoder.continue_prompts(encoded, longest)
-        return [
-            self._decoder.ended(tokens[: request.max_new_tokens], request.stop)
-            for tokens, request in zip(new, requests, strict=True)
-        ]
+        return self._decoder.continue_prompts(encoded, requests)
 
     @property
     def kind(self) -> str:
@@ -289,16 +281,11 @@ def _asked(prompt: Prompt) -> Generate:
 
 def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
     """Load a checkpoint folder. Raises `InputError` for one without weights, tokenizer or image processor."""
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
 
     folder = Path(checkpoint)
     where = torch_backend.place(placement)
-    try:
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
-        raise InputError(f"{folder} has no usable processor: {torch_backend.first_line(error)}") from error
-    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+    processor = torch_backend.load_processor(folder)
     model = torch_backend.load_weights(AutoModelForImageTextToText, folder, where)
     shared = model.config.model_type in SHARING and shares(model)
     decoder = (Decoder if shared else LibraryDecoder)(

@@ -150,6 +150,7 @@ def test_a_wrong_key_is_told_in_the_servers_words(tmp_path):
         with FakeServer(respond, listing) as server:
             done = run(server, tmp_path / "run", EVALS_API_KEY=KEY)
         assert refused(done, "Incorrect API key provided", "Ask an administrator", "401")
+        assert len(server.asked("/models")) == 1  # it is not asked again
         assert "secret" not in done.stderr
         assert not (tmp_path / "run").exists()
 
@@ -173,6 +174,8 @@ def test_a_wrong_model_name():
     ("address", "words"),
     [
         ("http://user:hunter2@127.0.0.1/v1#m", "holds a name or password"),
+        ("http://user:hunter2/x@127.0.0.1/v1#m", "cannot be read"),
+        ("user:hunter2@127.0.0.1/v1#m", "is no address"),
         ("127.0.0.1:8000/v1#m", "is no address"),
         ("http://127.0.0.1:99999/v1#m", "cannot be read"),
         ("http://127.0.0.1/v1?api_key=hunter2#m", "'api_key' of endpoint 127.0.0.1 is unknown"),
@@ -293,6 +296,15 @@ def test_the_deadline_ends_the_run():
         assert time.monotonic() - began < 15
 
 
+def test_what_the_deadline_cuts_short_is_no_failure_of_its_sample():
+    def respond(call):  # the first shows that the server is still there, so the second is not put down to that
+        return error(500, "out of luck") if call.prompt == "number 1" else Reply(b"{}", delay=30)
+
+    requests = [generate(), generate("number 2", "2")]
+    with chats(respond) as server, pytest.raises(EvalsError, match="the deadline of 1 s has come"):
+        answers(server, requests, options="deadline=1&backoff=0.01&retries=0")
+
+
 # One request
 
 
@@ -387,6 +399,13 @@ def test_thinking_is_kept_apart_and_never_cut_by_a_stop(tmp_path):
     assert all("stop" not in body and body["max_tokens"] == 500 for body in bodies)
     assert loaded.facts["max_tokens"] == 500
     assert "here" in loaded.facts["stops"]
+
+
+def test_a_thought_is_found_under_either_name():
+    with chats(lambda call: chat([{"type": "text", "text": None}, {"type": "text", "text": "18"}],
+                                 reasoning_content=None, reasoning="16 + 2")) as server:  # fmt: skip
+        _, (found,) = answers(server, [generate()])
+    assert (found.output, found.reasoning) == ("18", "16 + 2")
 
 
 def test_a_server_is_given_the_time_that_it_asks_for():

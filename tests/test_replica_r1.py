@@ -208,15 +208,15 @@ def test_a_killed_training_goes_on_and_leaves_a_checkpoint_that_loads(tmp_path, 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from models.replicas import loop
-    from models.replicas.r1_training import begin
+    from models.replicas.r1_training import Course
 
     recipe = replace(TINY, steps=3, processes=1, cooling=1, vocabulary=300, looks=0)
-    loop.train(begin, recipe, tmp_path / "whole")
+    loop.train(Course, recipe, tmp_path / "whole")
     kept = tmp_path / "cut"
     monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: None)  # as if it were killed after its last save
-    loop.work(0, begin, replace(recipe, steps=2, cooling=0.5), kept, False, f"file://{tmp_path}/first")
+    loop.work(0, Course, replace(recipe, steps=2, cooling=0.5), kept, False, f"file://{tmp_path}/first")
     monkeypatch.undo()
-    loop.work(0, begin, recipe, kept, True, f"file://{tmp_path}/second")
+    loop.work(0, Course, recipe, kept, True, f"file://{tmp_path}/second")
     whole, again = (AutoModelForCausalLM.from_pretrained(folder) for folder in (tmp_path / "whole", kept))
     assert len(again.model.layers) == 2
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), again.parameters(), strict=True))

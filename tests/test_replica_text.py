@@ -32,7 +32,7 @@ def test_every_recipe_can_be_begun(name):
     from importlib import import_module
 
     module = import_module(f"models.replicas.{RECIPES[name]}")
-    assert callable(module.begin)
+    assert callable(module.Course)
     assert callable(module.report)
     assert type(module.RECIPE)() == module.RECIPE
     assert module.RECIPE.processes == 2
@@ -109,7 +109,7 @@ def test_numbers_are_copied_from_where_they_stand(tokenizer):
 
 
 def test_an_encoder_decoder_is_saved_as_it_is_loaded(tokenizer, tmp_path):
-    loop.work(0, v3_seq2seq.begin, SEQ2SEQ, tmp_path, False, f"file://{tmp_path}/point")
+    loop.work(0, v3_seq2seq.Course, SEQ2SEQ, tmp_path, False, f"file://{tmp_path}/point")
     model, again = AutoModelForSeq2SeqLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
     assert len(model.encoder.block) == len(model.decoder.block) == 6
     assert set(v3_seq2seq.marks(model.float(), again, r1.watched(2)).shares) == set(TASKS)
@@ -167,7 +167,7 @@ def test_a_student_draws_near_to_its_teacher(teacher):
 
 def test_a_student_is_saved_as_integers(teacher, monkeypatch, tmp_path):
     monkeypatch.setattr(v2, "TEACHER", teacher)
-    loop.work(0, v2.begin, STUDENT, tmp_path, False, f"file://{tmp_path}/point")
+    loop.work(0, v2.Course, STUDENT, tmp_path, False, f"file://{tmp_path}/point")
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     assert len(model.model.layers) == 2
     assert model.model.layers[1].mlp.up_proj.weight.dtype == torch.int8
@@ -222,7 +222,7 @@ def test_only_what_is_better_than_the_others_is_praised():
 
 
 def test_what_is_rewarded_becomes_likelier(characters, monkeypatch):
-    course = r1_zero.begin(replace(ZERO, problems=20, answers=20, entropy=0.0), 0)
+    course = r1_zero.Course(replace(ZERO, problems=20, answers=20, entropy=0.0), 0)
     monkeypatch.setattr(
         course._environment, "step", lambda text: ("", float(text[:1] == "7"), True, False, {"right": False})
     )
@@ -239,7 +239,7 @@ def test_what_is_rewarded_becomes_likelier(characters, monkeypatch):
 def test_training_leaves_a_curve_and_checkpoints(monkeypatch, tmp_path):
     monkeypatch.setattr(r1_zero, "KEPT", {"0": 0, "5000": 40})
     monkeypatch.setattr(r1_zero, "WATCH_EVERY", 3)
-    loop.work(0, r1_zero.begin, ZERO, tmp_path, False, f"file://{tmp_path}/point")
+    loop.work(0, r1_zero.Course, ZERO, tmp_path, False, f"file://{tmp_path}/point")
     rows = r1_zero.read_curve(tmp_path)
     assert [row["interactions"] for row in rows[::2]] == ["0", "40", "60", "80"]
     assert {row["split"] for row in rows} == {"environment", "validation"}
@@ -249,7 +249,7 @@ def test_training_leaves_a_curve_and_checkpoints(monkeypatch, tmp_path):
 
 
 def test_a_run_that_goes_on_drops_the_points_after_its_save(tmp_path):
-    course = r1_zero.begin(ZERO, 0)
+    course = r1_zero.Course(ZERO, 0)
     for done in (0, 1, 3, 2):
         course.watch(done)
         course.save(tmp_path, done)

@@ -190,12 +190,12 @@ def test_training_goes_on_where_it_stopped(processor, monkeypatch, tmp_path):
             assert course.learn(step).keys() == {"words"}
             loop.take_step(course, optimisers, step)
 
-    course = training.begin(SMALL, 0)
+    course = training.Course(SMALL, 0)
     optimisers = loop.make_optimisers(course)
     steps(course, optimisers, 0, 2)
     loop.save_state(tmp_path, course, optimisers, 2)
     steps(course, optimisers, 2, 4)
-    again = training.begin(SMALL, 0)
+    again = training.Course(SMALL, 0)
     others = loop.make_optimisers(again)
     steps(again, others, loop.load_state(tmp_path, again, others), 4)
     for one, other in zip(course.model.parameters(), again.model.parameters(), strict=True):
@@ -259,7 +259,7 @@ def test_matching_wants_own_captions_nearest_and_forgives_several():
 def test_third_stage_learns_with_every_part(processor, monkeypatch):
     monkeypatch.setattr(training, "build_tokenizer", lambda vocabulary: processor.tokenizer)
     recipe = dataclasses.replace(SMALL, matched=4, rehearsed=2)
-    course = training.begin(recipe, 0)
+    course = training.Course(recipe, 0)
     losses = course.learn(recipe.seeing + recipe.steps)
     assert losses.keys() == {"answers", "words", "looks", "match"}
     assert all(parameter.grad is not None for parameter in course.model.parameters())
@@ -268,8 +268,8 @@ def test_third_stage_learns_with_every_part(processor, monkeypatch):
 def test_a_stage_starts_from_saved_weights(small, processor, monkeypatch, tmp_path):
     monkeypatch.setattr(training, "build_tokenizer", lambda vocabulary: processor.tokenizer)
     small.save_pretrained(tmp_path / "saved")
-    loop.start_at(training.begin, dataclasses.replace(SMALL, seed=9), {tmp_path / "saved": 1}, 2050, tmp_path)
-    course = training.begin(dataclasses.replace(SMALL, seed=9), 0)
+    loop.start_at(training.Course, dataclasses.replace(SMALL, seed=9), {tmp_path / "saved": 1}, 2050, tmp_path)
+    course = training.Course(dataclasses.replace(SMALL, seed=9), 0)
     assert loop.load_state(tmp_path, course, loop.make_optimisers(course)) == 2050
     for one, other in zip(course.model.parameters(), small.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from evals import Generate, Image, InputError, SampleError
 from evals.plan import plan
-from evals.schema import Batch, Group, Placement
+from evals.schema import Batch, Group, Placement, Prediction, Prompt
 from models import vision_language
 from models.torch_backend import split_when_full
 
@@ -114,8 +114,9 @@ def test_out_of_memory_halves_the_batch_down_to_the_culprit():
         return [f"{member} with {own}" for member, own in zip(batch.members, "".join(staged), strict=False)]
 
     batch = Batch((Group(0, (0, 1)), Group(0, (2, 3)), Group(0, (4,))))
-    found = split_when_full(batch, ["aa", "bb", "c"], act, lambda member, reason: (member, reason))
-    assert found[3] == (3, "out of memory, alone in its batch")
+    prompts = [Prompt(Generate(str(n), ("text",), 1), n, (0,), 1) for n in range(5)]
+    found = split_when_full(prompts, batch, ["aa", "bb", "c"], act)
+    assert found[3] == Prediction("3", failure="out of memory, alone in its batch")
     assert len(found) == 5
     assert seen[0] == (0, 1, 2, 3, 4)
 
@@ -125,7 +126,7 @@ def test_other_errors_are_not_taken_for_memory():
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        split_when_full(Batch((Group(0, (0,)),)), [""], act, lambda member, reason: reason)
+        split_when_full([], Batch((Group(0, (0,)),)), [""], act)
 
 
 @pytest.mark.parametrize(

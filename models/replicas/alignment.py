@@ -14,7 +14,7 @@ Shapes: B lessons, S tokens, V vocabulary, N places that are led.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from tasks.mini import english, entailment, math, pairs, pronouns, sentences
@@ -50,6 +50,10 @@ class Sense(NamedTuple):
     """(2,) int64: the tokens of *no* and *yes*."""
 
 
+def _itself(word: str) -> list[str]:
+    return [word]
+
+
 def _verb(word: str) -> list[str]:
     return [word, english.past(word), english.participle(word), english.progressive(word), english.third(word)]
 
@@ -65,12 +69,10 @@ def _last(phrase: str) -> list[str]:
 def _groups() -> Iterable[tuple[str, list[list[str]]]]:
     """Give each sort of word with its meanings, each as all the words that have it."""
 
-    def meanings(words: Iterable[str], forms: object = list) -> list[list[str]]:
-        found = []
-        for word in words:
-            alike = [word, *([english.SYNONYMS[word]] if word in english.SYNONYMS else [])]
-            found.append([form for each in alike for form in ([each] if forms is list else forms(each))])  # type: ignore[operator]
-        return found
+    def meanings(words: Iterable[str], forms: Callable[[str], list[str]] = _itself) -> list[list[str]]:
+        return [
+            [form for alike in (word, english.SYNONYMS.get(word)) if alike for form in forms(alike)] for word in words
+        ]
 
     yield "action", meanings(english.ACTIONS, _verb)
     yield "thing", meanings([*english.THINGS, *english.KINDS, *pronouns.CONTAINERS, *pronouns.SIGHTS], _noun)

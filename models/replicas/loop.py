@@ -1,6 +1,6 @@
 """The loop that trains every replica: processes, optimisers, steps, and what a killed run goes on from.
 
-A recipe's module gives `begin`, which makes a `Course` in each process; all else about a recipe is in the course.
+A recipe's module has its own class of a `Course`, which each process makes; all else about a recipe is in the course.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 STATE = "training.pt"
 """The file in a checkpoint's folder from which a killed run goes on; gone when the run is finished."""
@@ -58,6 +58,36 @@ class Plan(Protocol):
         """
 
 
+class Schedule(Protocol):
+    """The part of a recipe that says how the learning rates go."""
+
+    @property
+    def steps(self) -> int:
+        """In all."""
+
+    @property
+    def warmup(self) -> int:
+        """Steps over which the rates rise."""
+
+    @property
+    def cooling(self) -> int:
+        """Steps at the end over which they fall."""
+
+    @property
+    def rate(self) -> float:
+        """Highest of AdamW."""
+
+    @property
+    def muon_rate(self) -> float:
+        """Highest of Muon."""
+
+
+def rates(schedule: Schedule, step: int) -> tuple[float, float]:
+    """Give the learning rates of Muon and AdamW: they rise, stay, and fall to nothing."""
+    share = min(1, (step + 1) / schedule.warmup, (schedule.steps - step) / schedule.cooling)
+    return schedule.muon_rate * share, schedule.rate * share
+
+
 R = TypeVar("R", bound=Plan)
 
 
@@ -65,7 +95,7 @@ def train(begin: Callable[[R, int], Course], recipe: R, out: Path, *, resume: bo
     """Train a replica and save it, in as many processes as the recipe says.
 
     Args:
-        begin: Makes the course of a process from the recipe and the process's rank; a module's function, so that it
+        begin: Makes the course of a process from the recipe and the process's rank; the class of a module, so that it
             can be sent to a process.
         recipe: What to do.
         out: Folder for the checkpoint; holds `training.pt` until it is finished.
@@ -153,11 +183,12 @@ def _average_gradients(model: PreTrainedModel) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def save_model(model: PreTrainedModel, out: Path) -> None:
-    """Save a model at half precision, which is what it is worth; the model itself stays as it is."""
+def save_model(model: PreTrainedModel, reader: PreTrainedTokenizerBase | ProcessorMixin, out: Path) -> None:
+    """Save a model, which stays as it is, at half precision, which is what it is worth, and what it reads with."""
     import torch
 
     copy.deepcopy(model).to(torch.float16).save_pretrained(out)
+    reader.save_pretrained(out)
 
 
 def save_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optimizer], done: int) -> None:

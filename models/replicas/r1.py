@@ -171,36 +171,6 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForC
     return LlamaForCausalLM(llama_config(recipe, tokenizer))
 
 
-class Schedule(Protocol):
-    """The part of a recipe that says how the learning rates go."""
-
-    @property
-    def steps(self) -> int:
-        """In all."""
-
-    @property
-    def warmup(self) -> int:
-        """Steps over which the rates rise."""
-
-    @property
-    def cooling(self) -> int:
-        """Steps at the end over which they fall."""
-
-    @property
-    def rate(self) -> float:
-        """Highest of AdamW."""
-
-    @property
-    def muon_rate(self) -> float:
-        """Highest of Muon."""
-
-
-def rates(schedule: Schedule, step: int) -> tuple[float, float]:
-    """Give the learning rates of Muon and AdamW: they rise, stay, and fall to nothing."""
-    share = min(1, (step + 1) / schedule.warmup, (schedule.steps - step) / schedule.cooling)
-    return schedule.muon_rate * share, schedule.rate * share
-
-
 class Page(NamedTuple):
     """Lessons of about one length, as tensors: B lessons, S tokens of the longest."""
 

@@ -16,7 +16,6 @@ from models.replicas.r1 import (
     lessons,
     marks,
     pages,
-    rates,
     watched,
 )
 
@@ -45,7 +44,7 @@ class Course:
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
-        return rates(self._recipe, step)
+        return loop.rates(self._recipe, step)
 
     def learn(self, step: int) -> dict[str, float]:
         """Learn from the step's lessons; reading, and where to look, count less and less."""
@@ -60,13 +59,7 @@ class Course:
 
     def save(self, out: Path, done: int) -> None:
         """Save the model and its tokenizer."""
-        loop.save_model(self.model, out)
-        self.tokenizer.save_pretrained(out)
-
-
-def begin(recipe: Recipe, rank: int) -> Course:
-    """Make the course of one process."""
-    return Course(recipe, rank)
+        loop.save_model(self.model, self.tokenizer, out)
 
 
 def report(out: Path) -> list[str]:

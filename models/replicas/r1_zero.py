@@ -159,9 +159,7 @@ class Course:
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
-        recipe = self._recipe
-        share = min(1, (step + 1) / recipe.warmup, (recipe.steps - step) / recipe.cooling)
-        return recipe.muon_rate * share, recipe.rate * share
+        return loop.rates(self._recipe, step)
 
     def learn(self, step: int) -> dict[str, float]:
         """Let every sum be answered some times, and make likelier what was judged better."""
@@ -205,8 +203,7 @@ class Course:
             writer.writerows([*before, *self._points])
         name = "last" if done == self.steps else self._kept.get(done)
         if name:
-            loop.save_model(self.model, out / name)
-            self._tokenizer.save_pretrained(out / name)
+            loop.save_model(self.model, self._tokenizer, out / name)
 
 
 def solved(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, split: str) -> list[bool]:
@@ -237,11 +234,6 @@ def read_curve(out: Path) -> list[dict[str, str]]:
 
 
 RECIPE = Recipe()
-
-
-def begin(recipe: Recipe, rank: int) -> Course:
-    """Make the course of one process."""
-    return Course(recipe, rank)
 
 
 def report(out: Path) -> list[str]:

@@ -19,7 +19,7 @@ RECIPES = {
     "v3-seq2seq": "v3_seq2seq",
     "vl": "training",
 }
-"""By replica the module of this folder that gives its `RECIPE`, its `begin` and its `report`."""
+"""By replica the module of this folder that gives its `RECIPE`, its `Course` and its `report`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = chosen.out or CHECKPOINTS / chosen.name
     if chosen.start:
         parts = (one.partition(":") for one in chosen.start)
-        loop.start_at(module.begin, module.RECIPE, {Path(c): float(s or 1) for c, _, s in parts}, chosen.at, out)
-    loop.train(module.begin, module.RECIPE, out, resume=chosen.resume or chosen.start is not None)
+        loop.start_at(module.Course, module.RECIPE, {Path(c): float(s or 1) for c, _, s in parts}, chosen.at, out)
+    loop.train(module.Course, module.RECIPE, out, resume=chosen.resume or chosen.start is not None)
     for line in module.report(out):
         print(line)
     print(f"{out} holds the checkpoint")

@@ -75,8 +75,7 @@ class Course:
 
     def save(self, out: Path, done: int) -> None:
         """Save the model and its processor."""
-        loop.save_model(self.model, out)
-        build_processor(self._tokenizer).save_pretrained(out)
+        loop.save_model(self.model, build_processor(self._tokenizer), out)
 
 
 def _backward(losses: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -85,11 +84,6 @@ def _backward(losses: dict[str, torch.Tensor]) -> dict[str, float]:
 
     torch.stack(list(losses.values())).sum().backward()
     return {name: loss.item() for name, loss in losses.items()}
-
-
-def begin(recipe: Recipe, rank: int) -> Course:
-    """Make the course of one process."""
-    return Course(recipe, rank)
 
 
 def report(out: Path) -> list[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.replicas import r1
+from models.replicas import loop, r1
 from models.replicas.r1 import IGNORED, Page
 from models.replicas.r1_training import EXAM, WATCH_EVERY
 
@@ -131,7 +131,7 @@ class Course:
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
-        return r1.rates(self._recipe, step)
+        return loop.rates(self._recipe, step)
 
     def learn(self, step: int) -> dict[str, float]:
         """Learn from lessons that the teacher has not seen."""
@@ -151,11 +151,6 @@ class Course:
 RECIPE = Recipe()
 
 
-def begin(recipe: Recipe, rank: int) -> Course:
-    """Make the course of one process."""
-    return Course(recipe, rank)
-
-
 def report(out: Path) -> list[str]:
     """Say what the teacher and a finished checkpoint reach on more of the watched stream."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -163,9 +158,8 @@ def report(out: Path) -> list[str]:
     import models._int8  # noqa: F401  # so that the library knows what such a checkpoint is
 
     tokenizer, exam = AutoTokenizer.from_pretrained(out), r1.watched(5 * EXAM)
-    found = {name: AutoModelForCausalLM.from_pretrained(path, dtype="float32") for name, path in _folders(out)}
-    return [f"{name} on the watched stream: {r1.marks(model, tokenizer, exam)}" for name, model in found.items()]
-
-
-def _folders(out: Path) -> tuple[tuple[str, Path], ...]:
-    return (("teacher", TEACHER), ("student", out))
+    lines = []
+    for name, folder in (("teacher", TEACHER), ("student", out)):
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+        lines.append(f"{name} on the watched stream: {r1.marks(model, tokenizer, exam)}")
+    return lines

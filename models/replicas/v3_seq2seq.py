@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from models.replicas import alignment, loop, r1, v3_looks
 from models.replicas.r1 import IGNORED, Marks
+from models.replicas.r1_training import EXAM, WATCH_EVERY
 from tasks.mini.lessons import TASKS, Lesson, lesson
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ KINDS = ("reading", "answers", "solutions", "results")
 
 OTHER_ROWS = 500_000_000
 """Number of the first row that is read with holes."""
-
-WATCH_EVERY, EXAM = 100, 40
-"""Steps between two looks at the watched stream; its lessons a task."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +281,7 @@ class Course:
 
     def rates(self, step: int) -> tuple[float, float]:
         """Rise, stay, and fall to nothing."""
-        return r1.rates(self._recipe, step)
+        return loop.rates(self._recipe, step)
 
     def learn(self, step: int) -> dict[str, float]:
         """Learn from the step's pairs; reading, and where to look, count less and less."""
@@ -298,16 +296,10 @@ class Course:
 
     def save(self, out: Path, done: int) -> None:
         """Save the model and its tokenizer."""
-        loop.save_model(self.model, out)
-        self.tokenizer.save_pretrained(out)
+        loop.save_model(self.model, self.tokenizer, out)
 
 
 RECIPE = Recipe()
-
-
-def begin(recipe: Recipe, rank: int) -> Course:
-    """Make the course of one process."""
-    return Course(recipe, rank)
 
 
 def report(out: Path) -> list[str]:
