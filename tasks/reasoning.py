@@ -271,9 +271,7 @@ def _grader() -> Grader:
 def _reading(prediction: Prediction, form: str) -> Reading:
     if prediction.failure is not None:
         return Reading(None, None, ran_on=False)
-    if not isinstance(prediction.output, str):
-        raise InputError(f"the output for {prediction.id} is {prediction.output!r:.40}, expected text")
-    return read(prediction.output, form)
+    return read(prediction.text(), form)
 
 
 def _score(
