@@ -7,7 +7,7 @@ scores into `Metric`s:
     Task.samples(options) -> Samples -> Sample -> Request -> Model.prepare -> plan -> Model.stage, run -> Prediction
     Task.score(samples, predictions) -> Scores          Task.summarise(scores) -> {name: Metric}
 
-Nothing here imports more than the standard library.
+Nothing here imports more than the standard library and the errors.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from evals.errors import InputError
 
 Json = Any
 """A value that JSON can hold: None, bool, int, finite float, str, or a list or mapping of these."""
@@ -240,6 +242,20 @@ class Prediction:
     """What a reasoning model thought first, where it comes apart from the output: recorded, never scored."""
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs, added up under their names in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
+
+    def text(self, word: str = "id") -> str:
+        """Give the output of a task that asks for text; empty when it failed.
+
+        Args:
+            word: what the benchmark calls the request's id, for the error.
+
+        Raises:
+            InputError: the output, which may have been recorded elsewhere, is no text.
+        """
+        output = "" if self.failure is not None else self.output
+        if not isinstance(output, str):
+            raise InputError(f"the output for {word} {self.id} is {output!r:.40}, expected text")
+        return output
 
 
 @dataclass(frozen=True, slots=True)

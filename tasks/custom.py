@@ -57,6 +57,9 @@ _SHORTEST_PICTURE = 64
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 """What encoded pictures begin with."""
 
+_DECIMAL = re.compile(r"\.\d")
+"""A full stop that frames nothing: .5 is a number."""
+_IN_NUMBER = re.compile(r"\d[.,]\d")
 _FRAMES = frozenset(".,;:!?…。、\"'`*_")
 """NFKC turns the wide forms of the other marks into these."""
 
@@ -188,7 +191,7 @@ def normalised(text: str) -> str:
     """
     joined = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     start, end = 0, len(joined)
-    while start < end and _frames(joined[start]) and not re.match(r"\.\d", joined[start:]):
+    while start < end and _frames(joined[start]) and not _DECIMAL.match(joined, start):
         start += 1
     while start < end and _frames(joined[end - 1]):
         end -= 1
@@ -199,13 +202,14 @@ def occurs(target: str, output: str) -> bool:
     """Whether a normalised target occurs in a normalised output, not inside a longer word or number.
 
     Example:
-        >>> occurs("red", "it is red."), occurs("red", "a hundred"), occurs("3", "13"), occurs("红色", "是红色的")
-        (True, False, False, True)
+        >>> occurs("red", "it is red."), occurs("red", "a hundred"), occurs("红色", "是红色的")
+        (True, False, True)
+        >>> occurs("3", "it is 3."), occurs("3", "13"), occurs("3", "3.5"), occurs("3", "1,3")
+        (True, False, False, False)
     """
     at = output.find(target)
     while at >= 0:
-        before, after = output[at - 1 : at] if at else "", output[at + len(target) : at + len(target) + 1]
-        if not _glued(before, target[0]) and not _glued(target[-1], after):
+        if not _inside(output, at) and not _inside(output, at + len(target)):
             return True
         at = output.find(target, at + 1)
     return False
@@ -216,9 +220,17 @@ def _frames(character: str) -> bool:
     return character in _FRAMES or unicodedata.category(character) in {"Ps", "Pe", "Pi", "Pf", "Zs"}
 
 
-def _glued(left: str, right: str) -> bool:
-    """Whether two neighbours belong to one word: letters or digits of a script that puts spaces between words."""
-    return bool(left and right) and all(c.isalnum() and c < "\u2e80" for c in (left, right))
+def _inside(text: str, place: int) -> bool:
+    """Whether a place between two characters is inside a word, of a script that puts spaces between words, or number.
+
+    A point or a comma between two digits belongs to their number: it may be a decimal, a thousands mark or a list, and
+    what is not certain is not found.
+    """
+    if not 0 < place < len(text):
+        return False
+    if all(c.isalnum() and c < "\u2e80" for c in text[place - 1 : place + 1]):
+        return True
+    return any(_IN_NUMBER.match(text, start) for start in (place - 2, place - 1) if start >= 0)
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
@@ -232,10 +244,7 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
 
 def _score(sample: Sample, prediction: Prediction) -> Score:
     failed = prediction.failure is not None
-    output = "" if failed else prediction.output
-    if not isinstance(output, str):
-        raise InputError(f"the output for id {sample.id} is {output!r:.40}, expected text")
-    answer, targets = normalised(output), [target for target in map(normalised, sample.target) if target]
+    answer, targets = normalised(prediction.text()), [target for target in map(normalised, sample.target) if target]
     values = {
         "accuracy": float(not failed and answer in targets),
         "contains": float(not failed and any(occurs(target, answer) for target in targets)),

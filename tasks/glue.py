@@ -15,8 +15,8 @@ rows of three of the official files, and what a language model is asked of the s
 What tells the nine apart is in `tasks.glue_tasks`. Each is a task of its own, and `glue` is all nine in one run, with
 the leaderboard's average. A model is asked in one of three ways, by what it can do:
 
-    choose      which ending of the prompt is the likeliest; of STS-B the mean of the scale's points, each weighted by
-                the probability of its ending
+    choose      which ending of the prompt is the likeliest, whatever its length; of STS-B the mean of the scale's
+                points, each weighted by the probability of its ending
     classify    which class a checkpoint that was trained on the task puts the texts into, as they stand in the files
     probe       what a logistic regression on the train rows' embeddings says of a row's (`tasks.glue_probe`)
 

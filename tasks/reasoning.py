@@ -31,8 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import msgspec
-
 from evals import data
 from evals.errors import InputError, UnknownName
 from evals.grading import Grader
@@ -40,6 +38,7 @@ from evals.metrics import Mean, means
 from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from tasks.math_answers import Answer, cut_run_on, extract_flexible, extract_strict, normalise, strip_thinking
+from tasks.reasoning_files import read_problems
 
 INSTRUCTIONS = {
     "####": "Solve each problem step by step. End with #### and the answer as a number.\n\n",
@@ -48,31 +47,6 @@ INSTRUCTIONS = {
 """By the form of the answer that is asked for; our own wording."""
 STOP = ("\n\nQuestion:",)
 MINI = Path(__file__).parent / "mini" / "math"
-
-
-class _Gsm8k(msgspec.Struct, frozen=True):
-    question: str
-    answer: str
-
-
-class _Math(msgspec.Struct, frozen=True):
-    problem: str
-    solution: str
-    unique_id: str | None = None
-    level: str | int | None = None
-    type: str | None = None
-    subject: str | None = None
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One row, whichever file it came from."""
-
-    id: str
-    question: str
-    solution: str
-    gold: str
-    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -126,7 +100,7 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
             f"math/{benchmark.name} at full scale needs the official files; {benchmark.source}; see --data"
         )
     path = _path(benchmark, options)
-    problems = _read(path, benchmark)
+    problems = read_problems(path, benchmark.form)
     leading, examples = _leading(benchmark, options, path)
     count = options.samples
 
@@ -169,35 +143,6 @@ def _path(benchmark: Benchmark, options: Options) -> Path:
     return path
 
 
-def _read(path: Path, benchmark: Benchmark) -> list[Problem]:
-    """Read problems of either kind of file; ids are unique, and every solution states an answer."""
-    if path.suffix == ".parquet":
-        rows: Sequence[_Gsm8k | _Math] = data.read_parquet(path, _Gsm8k)
-        form = "####"
-    else:
-        form = benchmark.form
-        rows = data.read_jsonl(path, _Gsm8k) if form == "####" else data.read_jsonl(path, _Math)
-    if not rows:
-        raise InputError(f"{path} has no problems")
-    problems = [_problem(path, number, row, form) for number, row in enumerate(rows)]
-    data.unique([problem.id for problem in problems], path)
-    return problems
-
-
-def _problem(path: Path, number: int, row: _Gsm8k | _Math, form: str) -> Problem:
-    """Make a problem of a row; the answer is the last that its solution states in the benchmark's form."""
-    solution = row.answer if isinstance(row, _Gsm8k) else row.solution
-    gold = extract_strict(solution, form)
-    if gold is None:
-        asked = "#### and the answer" if form == "####" else "\\boxed{answer}"
-        raise InputError(f"{path}, problem {number + 1}: its solution does not end in {asked}")
-    if isinstance(row, _Gsm8k):
-        return Problem(str(number), row.question, solution, gold.text.replace(",", ""), {})
-    told = {"level": row.level, "type": row.type or row.subject}
-    labels = {name: str(value) for name, value in told.items() if value is not None}
-    return Problem(row.unique_id or str(number), row.problem, solution, gold.text, labels)
-
-
 def _leading(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, int]:
     """The part of the prompt that all problems have in common, and how many examples it holds.
 
@@ -209,7 +154,7 @@ def _leading(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, i
         return INSTRUCTIONS[benchmark.form], 0
     if not train.exists():
         raise InputError(f"--shots {wanted} needs training problems: {train} does not exist; {benchmark.source}")
-    known = _read(train, benchmark)
+    known = read_problems(train, benchmark.form)
     if wanted > len(known):
         raise InputError(f"--shots {wanted} is more than the {len(known)} problems of {train}")
     chosen = Random(f"{benchmark.name} {options.seed}").sample(known, wanted)
@@ -271,9 +216,7 @@ def _grader() -> Grader:
 def _reading(prediction: Prediction, form: str) -> Reading:
     if prediction.failure is not None:
         return Reading(None, None, ran_on=False)
-    if not isinstance(prediction.output, str):
-        raise InputError(f"the output for {prediction.id} is {prediction.output!r:.40}, expected text")
-    return read(prediction.output, form)
+    return read(prediction.text(), form)
 
 
 def _score(

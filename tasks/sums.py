@@ -10,11 +10,14 @@ Wilson's interval.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from evals import data
 from evals.errors import InputError, UnknownName
 from evals.metrics import Mean, means
 from evals.registry import TASKS
 from evals.schema import Generate, Metric, Options, Prediction, Sample, Samples, Score, Task
+from tasks.mini import sums as bundled
 from tasks.mini.sums import LONGEST, read, sums
 
 SPLITS = ("environment", "validation")
@@ -34,15 +37,13 @@ def samples(options: Options) -> Samples:
     if split not in SPLITS:
         raise UnknownName("split of math/sums", split, list(SPLITS))
     asked = sums(split)
+    ids = [one.asked.replace(" ", "").rstrip("=") for one in asked]
 
     def build(index: int) -> Sample:
-        one = asked[index]
-        id_ = one.asked.replace(" ", "").rstrip("=")
-        return Sample(id_, (Generate(id_, (one.asked,), LONGEST),), target=one.result)
+        return Sample(ids[index], (Generate(ids[index], (asked[index].asked,), LONGEST),), target=asked[index].result)
 
-    return Samples(
-        [one.asked.replace(" ", "").rstrip("=") for one in asked], build, {"source": "bundled", "split": split}
-    )
+    source = Path(bundled.__file__)  # makes them, and reads answers
+    return Samples(ids, build, {"source": "bundled", "split": split, "files": {source.name: data.digest(source)}})
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
@@ -51,11 +52,9 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
 
 
 def _score(sample: Sample, prediction: Prediction) -> Score:
-    failed = prediction.failure is not None
-    if not failed and not isinstance(prediction.output, str):
-        raise InputError(f"the output for {sample.id} is {prediction.output!r:.40}, expected text")
-    answer = None if failed else read(prediction.output)
-    return Score(sample.id, answer, sample.target, {"accuracy": float(answer == sample.target)}, failed)
+    answer = read(prediction.text())
+    values = {"accuracy": float(answer == sample.target)}
+    return Score(sample.id, answer, sample.target, values, failed=prediction.failure is not None)
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:

@@ -235,10 +235,7 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
 
 
 def _score(sample: Sample, prediction: Prediction) -> Score:
-    failed = prediction.failure is not None
-    output = "" if failed else prediction.output
-    if not isinstance(output, str):
-        raise InputError(f"the output for question_id {sample.id} is {output!r:.40}, expected text")
+    failed, output = prediction.failure is not None, prediction.text("question_id")
     values = {name: 0.0 if failed else rule(output, sample.target) for name, rule in RULES.items()}
     return Score(sample.id, clean(output) or None, sample.target, values, failed, sample.cluster, sample.labels)
 

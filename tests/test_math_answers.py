@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from tasks.math_answers import Answer, cut_run_on, extract_flexible, extract_str
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "math_answers.json").read_text())
 LONG = 500_000
 """Characters; at this length anything quadratic takes hours."""
+SECONDS = 20
+"""Of processor, after which a reader of that many is killed: ten times and more what a linear one takes."""
 
 
 def text_of(answer: Answer | None) -> str | None:
@@ -101,16 +106,43 @@ REPEATED += r" \text{ \text{_a} \( \[ \left( \, ^\circ <think> </think> answer a
 REPEATED += r" answer_is_\a answer_is_$a \\ e 1e 1_x_10^ 1_1/ x_1_1/1 -_1 9_% * ~ _ "
 
 
+READERS = """
+from tasks.math_answers import cut_run_on, extract_flexible, extract_strict, normalise, strip_thinking
+readers = [strip_thinking, cut_run_on, extract_flexible, normalise]
+readers += [lambda text, form=form: extract_strict(text, form) for form in ("####", "boxed", "A:")]
+"""
+QUADRATIC = "readers = [lambda text: sum(len(text[start:]) for start in range(len(text)))]"
+
+
+def killed_at(units, readers, seconds=SECONDS):
+    """Read long texts of each unit in a process with so much processor time; name the unit at which it was killed."""
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+{readers}
+for unit in {units!r}:
+    print(repr(unit), flush=True)
+    text = "\\\\boxed{{" + unit * ({LONG} // len(unit)) + "}}1"
+    for reader in readers:
+        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 1 + {seconds}, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        reader(text)
+"""
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode in {0, -signal.SIGXCPU}, done.stderr
+    return done.stdout.splitlines()[-1] if done.returncode else None
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", REPEATED.split())
-@pytest.mark.parametrize("end", ["", "\n"])
-def test_long_outputs_take_linear_time(unit, end):
-    unit = unit.replace("_", " ") + end
-    text = "\\boxed{" + unit * (LONG // len(unit)) + "}1"
-    for function in (strip_thinking, cut_run_on, extract_flexible, normalise):
-        function(text)
-    for form in ("####", "boxed", "A:"):
-        extract_strict(text, form)
+@pytest.mark.parametrize("end", ["", "\n"], ids=["one line", "lines"])
+def test_long_outputs_take_linear_time(end):
+    units = [unit.replace("_", " ") + end for unit in REPEATED.split()]
+    assert killed_at(units, READERS) is None
+
+
+def test_a_reader_of_quadratic_time_is_killed():
+    assert killed_at(["(", "1"], QUADRATIC, seconds=1) == "'('"
 
 
 # The real data; the grades are held against the publisher's in test_grading.

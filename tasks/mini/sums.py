@@ -16,7 +16,6 @@ from tasks.mini.math import are_held_out
 
 ANSWER = re.compile(r"\s*(\d+)")
 
-
 LONGEST = 3
 """Characters that an answer needs: a space, a digit, and what shows that the number is over."""
 
