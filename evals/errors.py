@@ -56,10 +56,10 @@ class SampleError(EvalsError):
 
 
 def one_line(error: BaseException | None) -> str:
-    """Put what an error says on one line; of one that says nothing, its kind.
+    r"""Put what an error says on one line; of one that says nothing, its kind.
 
     Example:
-        >>> one_line(ValueError("bad\\n  header")), one_line(KeyError())
+        >>> one_line(ValueError("bad\n  header")), one_line(KeyError())
         ('bad header', 'KeyError')
     """
     return " ".join(str(error).split()) or type(error).__name__
