@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evals import collector, records, registry, result, runner, signature
+from evals import collector, records, registry, result, runner, signature, timing
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
@@ -103,7 +103,11 @@ def run(
     everything = adapter.samples(options)
     chosen = job.chosen(everything)
     _check_modalities(adapter, resolved, everything, force)
-    loaded = resolved.load(job.placement)
+    loaded: Model = resolved.load(job.placement)
+    if adapter.timed:
+        if workers > 1:
+            raise InputError(f"--workers {workers}: {task!r} is timed, one process after the other; leave it out")
+        loaded = timing.timed(loaded, timing.Source(model, scale, checkpoint, job.placement))
     loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
