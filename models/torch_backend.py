@@ -119,28 +119,11 @@ def facts(model: PreTrainedModel, folder: Path, where: Place) -> dict[str, Any]:
         "digest": digest(folder),
         "architecture": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "step_parameters": step_parameters(model),
         "device": torch.cuda.get_device_name(where.device) if on_gpu else where.device.type,
         "dtype": str(where.dtype).removeprefix("torch."),
         "attention": model.config._attn_implementation,
         "remote_code": False,
     }
-
-
-def step_parameters(model: PreTrainedModel) -> int | None:
-    """How many parameters each new token reads: the decoder's and the head's, without the input embedding and without
-    experts, of which a batch may need few or all. None for a model that has no such step."""
-    head = model.get_output_embeddings()
-    if head is None or not callable(getattr(model, "get_decoder", None)):
-        return None
-    decoder = model.get_decoder()
-    embedding = {id(parameter) for parameter in model.get_input_embeddings().parameters()}
-    read = {
-        id(parameter): parameter.numel()
-        for name, parameter in decoder.named_parameters()
-        if ".experts." not in name and id(parameter) not in embedding
-    }
-    return sum(read.values()) + sum(parameter.numel() for parameter in head.parameters())
 
 
 def digest(folder: Path) -> str:

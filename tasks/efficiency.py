@@ -1,36 +1,60 @@
 """Efficiency: how long a model takes, how much memory it holds, and what its device could do at best.
 
-Three splits are three kinds of request, each of one length: `short` (32 words, 16 new tokens), `long` (256 words, 64
-new tokens) and `caption` (a drawn picture and "Describe the picture.", 16 new tokens). A sample is one repetition in
-one process, `2/17` the eighteenth of the third process: 3 processes of 30 repetitions, each process a fresh start that
-warms up first (`evals.timing` has the clock). A model that ends its text early makes fewer tokens; `new-tokens` says
-how many there were, and no latency is extrapolated.
+Three kinds of request are timed, one at a time; a model that reads no pictures is not shown any:
+
+| kind | prompt | new tokens at mini scale | at full scale |
+|---|---|---|---|
+| `short` | 16 words; at full scale 128 | 16 | 64 |
+| `long` | 64 words; at full scale 1,024 | 32 | 256 |
+| `caption` | a drawn picture of 96 x 96 and "Describe the picture." | 16 | 64 |
+
+Every model writes exactly so many tokens, whatever it would say, so that models are compared at one length; how many
+tokens the same words are to each is told beside. A sample is one repetition in one process, `short/2/7`. Each process
+is a fresh start that loads the model and warms up (`evals.stopwatch` has the clock); of several models those of one
+number run side by side and take turns (`evals.interleaving`). By default 3 processes of 10 repetitions, at full scale 5
+of 30; `--processes` and `--repetitions` say otherwise, `--split short` times one kind only.
 
 | metric | |
 |---|---|
-| `latency`, `/p95`, `/p99` | seconds of a whole answer: the median and two tails; `caption-latency` for `caption` |
+| `latency`, `/p95`, `/p99` | seconds of a whole answer: the median, and two tails; of few repetitions the tails are next to the slowest |
 | `time-to-first-token`, … | seconds of the same request with one new token |
-| `per-token`, … | seconds of each token after the first |
-| `throughput` | new tokens a second, one request at a time |
-| `peak-memory`, `loaded-memory`, `working-memory` | bytes: in all, of loading, and of cache and workspace on top |
-| `floor/read`, `floor/compute` | seconds a token needs at the speed that was probed on the same device |
+| `per-token`, … | seconds of each token after the first: (latency - time to first token) / (new tokens - 1), by repetition |
+| `throughput` | new tokens a second, one request at a time: all tokens over all seconds |
+| `prompt-tokens`, `new-tokens` | of the request |
+| `long-latency`, `caption-latency`, … | the same of the other kinds |
+| `peak-memory` | the most bytes held from loading on. On a GPU: by tensors, as torch's allocator counts. On a CPU: by the process, as Linux counts its resident set, Python and libraries included |
+| `peak-memory/weights` | of these, all weights, counted |
+| `peak-memory/cache` | keys and values at the end of the longest request, counted |
+| `peak-memory/workspace` | what answering took on top of what was held after loading, without the cache |
+| `peak-memory/process` | on a CPU only: what was held after loading, without the weights |
+| `size-on-disk` | bytes of the files of the weights |
+| `device/read`, `device/compute` | the best that the device was seen to do in each process |
 
-Intervals are 95 %, by a bootstrap of two levels: processes, and repetitions within each (Kalibera and Jones, Rigorous
-benchmarking in reasonable time, ISMM 2013). A median below its floor means that the clock is wrong: an error.
+Beside each time stand its floors (`evals.floors`): what reading the weights and multiplying with them takes at the
+device's best. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong.
+Intervals are 95 %, by a bootstrap of two levels, processes and the repetitions of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from evals import floors
 from evals.errors import EvalsError, InputError, UnknownName
+from evals.floors import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, Demands, Floors, Speeds
 from evals.registry import TASKS
 from evals.schema import Generate, Image, Json, Metric, Options, Part, Prediction, Sample, Samples, Score, Task
 
-PROCESSES, REPETITIONS = 3, 30
-TAILS = {"/p95": 0.95, "/p99": 0.99}
+SPLITS = ("all", "short", "long", "caption")
+PROCESSES = {"mini": 3, "full": 5}
+REPETITIONS = {"mini": 10, "full": 30}
+TAILS = ("", "/p95", "/p99")
 _SIDE = 96
+_UNITS = {
+    "throughput": "tokens/s", "prompt-tokens": "count", "new-tokens": "count", "peak-memory": "bytes",
+    "size-on-disk": "bytes", "device/read": "bytes/s", "device/compute": "operations/s",
+}  # fmt: skip
 
 
 class Kind(NamedTuple):
@@ -40,33 +64,42 @@ class Kind(NamedTuple):
     new_tokens: int
 
 
-KINDS = {"short": Kind(32, 16), "long": Kind(256, 64), "caption": Kind(0, 16)}
+KINDS = {
+    "mini": {"short": Kind(16, 16), "long": Kind(64, 32), "caption": Kind(0, 16)},
+    "full": {"short": Kind(128, 64), "long": Kind(1024, 256), "caption": Kind(0, 64)},
+}
 
 
 def samples(options: Options) -> Samples:
-    """Make the repetitions of a split. Raises `InputError` for a folder of data, `UnknownName` for no such split."""
+    """Make the repetitions. Raises `InputError` for a folder of data, `UnknownName` for no such split."""
     if options.data is not None:
         raise InputError("efficiency reads no data: leave --data out")
-    split = options.split or "short"
-    if split not in KINDS:
-        raise UnknownName("split of efficiency", split, KINDS)
-    parts, ids = _parts(split), [f"{p}/{r}" for p in range(PROCESSES) for r in range(REPETITIONS)]
+    split = options.split or SPLITS[0]
+    if split not in SPLITS:
+        raise UnknownName("split of efficiency", split, SPLITS)
+    kinds = {name: kind for name, kind in KINDS[options.scale].items() if split in ("all", name)}
+    processes = options.processes or PROCESSES[options.scale]
+    repetitions = options.repetitions or REPETITIONS[options.scale]
+    ids = [f"{kind}/{process}/{n}" for process in range(processes) for n in range(repetitions) for kind in kinds]
+    parts = {name: _parts(name, kind) for name, kind in kinds.items()}
 
     def build(index: int) -> Sample:
-        request = Generate(ids[index], parts, KINDS[split].new_tokens)
-        labels = {"process": ids[index].partition("/")[0], "split": split}
-        return Sample(ids[index], requests=(request,), target=None, cluster=labels["process"], labels=labels)
+        kind, process, _ = ids[index].split("/")
+        length = kinds[kind].new_tokens
+        request = Generate(ids[index], parts[kind], length, min_new_tokens=length)
+        return Sample(ids[index], requests=(request,), target=None, cluster=process, labels={"kind": kind})
 
-    facts = {"source": "bundled", "split": split, "words": KINDS[split].words, "new_tokens": KINDS[split].new_tokens}
+    lengths = {name: {"words": kind.words, "new_tokens": kind.new_tokens} for name, kind in kinds.items()}
+    facts = {"source": "bundled", "split": split, "processes": processes, "repetitions": repetitions, "kinds": lengths}
     return Samples(ids, build, facts)
 
 
-def _parts(split: str) -> tuple[Part, ...]:
-    if split == "caption":
+def _parts(name: str, kind: Kind) -> tuple[Part, ...]:
+    if name == "caption":
         return Image("efficiency", data=_picture()), "Describe the picture."
-    words = "Tell me which of these numbers is the largest and why it is so".split()
-    counted = [words[place] if place < len(words) else str(place * 7919 % 997) for place in range(KINDS[split].words)]
-    return (" ".join(counted),)
+    words = "Which of these numbers is the largest ?".split()
+    numbers = [str(100 + 7919 * place % 897) for place in range(kind.words - len(words))]
+    return (" ".join([*words, *numbers]),)
 
 
 def _picture() -> bytes:
@@ -97,108 +130,103 @@ def _score(sample: Sample, prediction: Prediction) -> Score:
     told = prediction.output
     if not isinstance(told, Mapping) or "seconds" not in told:
         raise InputError(f"the output for id {sample.id} is no timing: efficiency cannot be scored from answers")
-    return Score(sample.id, told, None, _values(told), False, sample.cluster, sample.labels)
+    prefix = _prefix(sample.labels["kind"])
+    least = {f"{prefix}{name}": dict(kinds) for name, kinds in _floors(told).items()}
+    return Score(sample.id, least, None, dict(_values(told, prefix)), False, sample.cluster, sample.labels)
 
 
-def _values(told: Mapping[str, Json]) -> dict[str, float]:
+def _prefix(kind: str) -> str:
+    return "" if kind == "short" else f"{kind}-"
+
+
+def _values(told: Mapping[str, Json], prefix: str) -> Iterator[tuple[str, float]]:
     first, whole, count = told["seconds to the first token"], told["seconds"], told["new tokens"]
-    values = {
-        "latency": whole,
-        "time-to-first-token": first,
-        "new-tokens": count,
-        "prompt-tokens": told["prompt tokens"],
-    }
+    yield f"{prefix}{WHOLE}", whole
+    yield f"{prefix}{FIRST}", first
     if count > 1:
-        values["per-token"] = max(0.0, whole - first) / (count - 1)
-    names = {"peak bytes": "peak-memory", "loaded bytes": "loaded-memory", "working bytes": "working-memory"}
-    names |= {"seconds to read": "floor/read", "seconds to compute": "floor/compute"}
-    return {**values, **{name: told[figure] for figure, name in names.items() if figure in told}}
+        yield f"{prefix}{STEP}", (whole - first) / (count - 1)
+    yield f"{prefix}throughput", count / whole
+    yield f"{prefix}prompt-tokens", told["prompt tokens"]
+    yield f"{prefix}new-tokens", count
+    demands, peak, loaded = told.get("demands"), told.get("peak bytes"), told.get("loaded bytes")
+    if peak is not None:
+        yield "peak-memory", peak
+    if demands is None:
+        return
+    needs = Demands(**demands)
+    yield "peak-memory/weights", needs.weights_bytes
+    cache = needs.cache_bytes(told["prompt tokens"], count)
+    yield "peak-memory/cache", cache
+    if peak is not None and loaded is not None:
+        yield "peak-memory/workspace", max(0.0, peak - loaded - cache)
+        if needs.device == "cpu":
+            yield "peak-memory/process", max(0.0, loaded - needs.weights_bytes)
+    yield "size-on-disk", needs.disk_bytes
+    if told.get("speeds"):
+        yield "device/read", told["speeds"]["bytes_per_second"]
+        yield "device/compute", told["speeds"]["operations_per_second"]
+
+
+def _floors(told: Mapping[str, Json]) -> Floors:
+    if not told.get("demands") or not told.get("speeds"):
+        return {}
+    needs, seen = Demands(**told["demands"]), Speeds(**told["speeds"])
+    return floors.floors(needs, seen, told["prompt tokens"], told["new tokens"])
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Make the metrics of the module's docstring.
 
     Raises:
-        EvalsError: every repetition failed, or a time lies below its floor.
+        EvalsError: every repetition failed, or a median lies below its floor.
     """
     sound = [score for score in scores if not score.failed]
     if not sound:
-        raise EvalsError("every repetition failed: there is nothing to time")
-    prefix = "caption-" if sound[0].labels["split"] == "caption" else ""
+        raise EvalsError("every repetition failed: there is nothing to time; `samples.jsonl` says why")
     metrics: dict[str, Metric] = {}
-    for name in ("latency", "time-to-first-token", "per-token"):
-        times = [score for score in sound if name in score.values]
-        if times:
-            full = f"{prefix}{name}" if name == "latency" else name
-            metrics[full] = _metric(times, name, _quantile(0.5))
-            for suffix, level in TAILS.items():
-                metrics[f"{full}{suffix}"] = _metric(times, name, _quantile(level))
-    metrics["throughput"] = _throughput(sound)
-    for name, unit in (("new-tokens", "count"), ("prompt-tokens", "count")):
-        values = [score.values[name] for score in sound]
-        metrics[name] = Metric(sum(values) / len(values), None, None, len(values), unit)
-    metrics |= _extremes(sound)
-    _hold_floors(metrics)
+    for name in dict.fromkeys(name for score in sound for name in score.values):
+        having = [score for score in sound if name in score.values]
+        timed = name.endswith((WHOLE, FIRST, STEP))
+        for tail in TAILS if timed else ("",):
+            metrics[name + tail] = _metric(name + tail, name, having)
+        _hold(name, metrics[name])
     return metrics
 
 
-def _extremes(sound: Sequence[Score]) -> dict[str, Metric]:
-    """The most memory of any process, and the lowest floor that any probe gave."""
-    found = {}
-    for name, unit, best in (
-        ("peak-memory", "bytes", max), ("loaded-memory", "bytes", max), ("working-memory", "bytes", max),
-        ("floor/read", "seconds", min), ("floor/compute", "seconds", min),
-    ):  # fmt: skip
-        values = [score.values[name] for score in sound if name in score.values]
-        if values:
-            processes = len({score.cluster for score in sound})
-            found[name] = Metric(float(best(values)), float(min(values)), float(max(values)), processes, unit)
-    return found
+def _metric(metric: str, figure: str, scores: Sequence[Score]) -> Metric:
+    """Make one metric of a figure of the repetitions that have it."""
+    from evals import timings
+
+    processes = dict.fromkeys(score.cluster for score in scores)
+    found = timings.estimate(
+        metric, [[score.values[figure] for score in scores if score.cluster == process] for process in processes]
+    )
+    unit = next(
+        (unit for name, unit in _UNITS.items() if figure.partition("/")[0].endswith(name) or figure == name), "seconds"
+    )
+    least = [score.answer[figure] for score in scores if figure in (score.answer or {})]
+    together = {kind: min(each[kind] for each in least) for kind in (BANDWIDTH, ARITHMETIC)} if least else {}
+    return Metric(found.value, *timings.interval(found), found.n, unit, floors=together)
 
 
-def _hold_floors(metrics: Mapping[str, Metric]) -> None:
-    for floor in ("floor/read", "floor/compute"):
-        if "per-token" in metrics and floor in metrics and metrics["per-token"].value < metrics[floor].value:
-            times = f"{metrics['per-token'].value:.3g} s a token, at least {metrics[floor].value:.3g} s"
-            raise EvalsError(f"a time lies below its floor: {times} ({floor}); the clock or the probe is wrong")
-
-
-def _quantile(level: float) -> Callable[..., float]:
-    import numpy as np
-
-    return lambda values: float(np.quantile(values, level))
-
-
-def _metric(scores: Sequence[Score], name: str, statistic: Callable[..., float]) -> Metric:
-    from evals.stats import two_level_bootstrap
-
-    by_process = _by_process(scores, name)
-    value = statistic([value for values in by_process for value in values])
-    low, high = two_level_bootstrap(by_process, statistic, f"efficiency {name}") or (None, None)
-    return Metric(value, low, high, len(scores), "seconds")
-
-
-def _by_process(scores: Sequence[Score], name: str) -> list[list[float]]:
-    processes = sorted({score.cluster for score in scores})
-    return [[score.values[name] for score in scores if score.cluster == process] for process in processes]
-
-
-def _throughput(scores: Sequence[Score]) -> Metric:
-    tokens = sum(score.values["new-tokens"] for score in scores)
-    return Metric(tokens / sum(score.values["latency"] for score in scores), None, None, len(scores), "tokens/s")
+def _hold(name: str, metric: Metric) -> None:
+    why = floors.below(metric.value, metric.floors)
+    if why is not None:
+        raise EvalsError(f"{name} came out as {why}")
 
 
 TASKS.add(
     Task(
         name="efficiency",
-        summary="latency, throughput and memory, in fresh processes, with the device's floors",
+        summary="latency, throughput and memory, in fresh processes and in turn, with the device's floors",
         version=1,
         needs="generate",
-        splits=tuple(KINDS),
+        splits=SPLITS,
         headline="latency",
         samples=samples,
         score=score,
         summarise=summarise,
+        takes=frozenset({"processes", "repetitions"}),
         timed=True,
     )
 )
