@@ -212,7 +212,7 @@ def _interleave(
                 continue
             with interleaving.Session(entrants) as session:
                 if not runs:
-                    manifests = _timed_manifests(jobs, adapter, entrants, session, command)
+                    manifests = _timed_manifests(jobs, adapter, entrants, session.facts, command)
                     places = [f or _default_folder(m) for f, m in zip(folders, manifests, strict=True)]
                     runs = [
                         stack.enter_context(RunFolder(Path(place).expanduser(), manifest))
@@ -253,19 +253,24 @@ def _has(run: RunFolder, entrant: interleaving.Entrant, process: str) -> bool:
 
 
 def _timed_manifests(
-    jobs: Sequence[_Job], adapter: Task, entrants: Sequence[interleaving.Entrant], session: interleaving.Session,
+    jobs: Sequence[_Job],
+    adapter: Task,
+    entrants: Sequence[interleaving.Entrant],
+    facts: Mapping[str, Mapping[str, Json]],
     command: str,
-) -> list[dict[str, Json]]:  # fmt: skip
+) -> list[dict[str, Json]]:
     """Sign each model's run; who took turns determines the times, so it belongs to the identity."""
-    together = [entrant.name for entrant in entrants]
-    plan = {"budget": None, "share": False, "window": 1, "interleaved": together}
-    return [
-        signature.sign(
-            adapter, job.options, entrant.samples, interleaving.Known(entrant.name, session.facts[entrant.name]),
-            replica=job.resolved().replica, plan=plan, command=command,
+    plan = {"budget": None, "share": False, "window": 1, "interleaved": [entrant.name for entrant in entrants]}
+    found = []
+    for job, entrant in zip(jobs, entrants, strict=True):
+        resolved = job.resolved()
+        model = signature.Elsewhere(entrant.name, facts[entrant.name], resolved.family.load)
+        found.append(
+            signature.sign(
+                adapter, job.options, entrant.samples, model, replica=resolved.replica, plan=plan, command=command
+            )
         )
-        for job, entrant in zip(jobs, entrants, strict=True)
-    ]  # fmt: skip
+    return found
 
 
 def _check_timed(task: Task, given: Mapping[str, object]) -> None:

@@ -183,10 +183,8 @@ def _run(chosen: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     given = {name: value for name, value in vars(chosen).items() if name != "call"}
     given["progress"] = sys.stderr.isatty() or not os.environ.get("CI")
-    if "," in chosen.model and api.is_timed(chosen.task):
-        runs = _in_turn(given)
-    else:
-        runs = [api.run(**given)]
+    several = "," in chosen.model and api.is_timed(chosen.task)
+    runs = _in_turn(given) if several else [api.run(**given)]
     if chosen.force and not chosen.blind:
         aside = f"{Path(chosen.out)}-blind" if chosen.out else None
         runs.append(api.run(**{**given, "blind": True, "out": aside}))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from evals.collector import Collector
 from evals.runner import Answer, Row
-from evals.schema import Json, Prediction, Sample, Samples, Task
+from evals.schema import Generate, Json, Prediction, Sample, Samples, Task
 from evals.stopwatch import Source, Timer
 
 _Place = tuple[int, Sample]
@@ -38,16 +38,6 @@ class Entrant:
     def name(self) -> str:
         """What the user called it."""
         return self.source.model
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of a model that was loaded in another process: as much as the signature needs."""
-
-    name: str
-    facts: Mapping[str, Json]
-    abilities: frozenset[str] = frozenset()
-    token_budget: int = 1
 
 
 def order(names: Sequence[str], repetition: int) -> list[str]:
@@ -104,13 +94,13 @@ class Session:
         """
         own = {entrant.name: _of(entrant.samples, process) for entrant in self._entrants}
         for name, rounds in own.items():
-            kinds = {sample.requests[0].parts: sample.requests[0] for _, sample in rounds}
+            kinds = {_request(sample).parts: _request(sample) for _, sample in rounds}
             self._timers[name].warm_up(list(kinds.values()))
         found: dict[str, list[Answer]] = {name: [] for name in own}
         for repetition, turn in _turns(own):
             for name in order(list(turn), repetition):
                 place, sample = turn[name]
-                prediction = self._timers[name].time(sample.requests[0])
+                prediction = self._timers[name].time(_request(sample))
                 found[name].append(_answer(place, self._marked(prediction)))
                 advance()
         return found
@@ -132,6 +122,13 @@ def peak_bytes(rows: Iterable[Mapping[str, Json]]) -> int | None:
     return max(told, default=None)
 
 
+def _request(sample: Sample) -> Generate:
+    """What is timed of a sample: one text to be written."""
+    (request,) = sample.requests
+    assert isinstance(request, Generate)
+    return request
+
+
 def _of(samples: Samples, process: str) -> list[_Place]:
     return [(place, sample) for place, sample in enumerate(samples) if sample.cluster == process]
 
@@ -144,8 +141,8 @@ def _turns(own: Mapping[str, Sequence[_Place]]) -> Iterator[tuple[int, dict[str,
     for id in ids:
         turn = {name: rounds[id] for name, rounds in by_id.items() if id in rounds}
         _, sample = next(iter(turn.values()))
-        yield seen[sample.requests[0].parts], turn
-        seen[sample.requests[0].parts] += 1
+        yield seen[_request(sample).parts], turn
+        seen[_request(sample).parts] += 1
 
 
 def _answer(place: int, prediction: Prediction) -> Answer:

@@ -341,8 +341,6 @@ class Task:
     methods: Mapping[str, str] = field(default_factory=dict)
     """The ways to ask by name (`choose`), each with the ability that it needs, the preferred one first; empty where
     there is one way, which is by `needs`."""
-    timed: bool = False
-    """Its requests are not only answered but timed, each alone, in fresh processes (`evals.timing`)."""
     learn: Callable[[Sequence[Sample], Predictions], Reader] | None = None
     """Learns from the train samples' targets and embeddings how to read the embeddings of others, for the methods that
     need `embed`; pure. None where embeddings are scored as they are."""

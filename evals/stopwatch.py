@@ -86,8 +86,8 @@ class Stopwatch:
         failure = one.failure or all_of_it.failure or self._early(request, all_of_it) or self._impossible(told)
         if failure is not None:
             return Prediction(request.id, failure=failure)
-        counts = {"prompt_tokens": all_of_it.prompt_tokens, "new_tokens": all_of_it.new_tokens}
-        return Prediction(request.id, output=told, **counts)
+        prompt, new = all_of_it.prompt_tokens, all_of_it.new_tokens
+        return Prediction(request.id, output=told, prompt_tokens=prompt, new_tokens=new)
 
     def _once(self, request: Generate) -> tuple[float, Prediction]:
         device.synchronise(self._device)
@@ -196,7 +196,11 @@ def _serve(pipe: Connection, source: Source) -> None:
         while True:
             told = pipe.recv()
             time.sleep(SETTLE)
-            pipe.send(watch.time(told) if isinstance(told, Generate) else watch.warm_up(told))
+            if isinstance(told, Generate):
+                pipe.send(watch.time(told))
+            else:
+                watch.warm_up(told)
+                pipe.send(None)
     except EOFError:
         return
     except InputError as error:

@@ -11,6 +11,7 @@ the `session` that it was part of, and pairs are of one session. The two members
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +42,7 @@ def statistic(metric: str) -> tuple[str, Statistic]:
     """
     for suffix, level in TAILS.items():
         if metric.endswith(suffix):
-            return metric.removesuffix(suffix), lambda values: np.quantile(values, level, axis=-1)
+            return metric.removesuffix(suffix), functools.partial(np.quantile, q=level, axis=-1)
     if metric.endswith("throughput"):
         return metric, lambda values: 1 / np.mean(1 / values, axis=-1)
     if "memory" in metric or "disk" in metric:
@@ -58,8 +59,10 @@ def estimate(metric: str, groups: Sequence[Sequence[float]]) -> Estimate:
     """
     _, of = statistic(metric)
     values_N = np.array([value for group in groups for value in group], np.float64)
-    draws = of(values_N[two_level_draws([len(group) for group in groups], metric)]) if len(groups) > 1 else []
-    return Estimate(float(of(values_N)), len(values_N), np.asarray(draws, np.float64))
+    if len(groups) < 2:  # one process does not show how processes vary
+        return Estimate(float(of(values_N)), len(values_N), np.array([]))
+    drawn_BN = two_level_draws([len(group) for group in groups], metric)
+    return Estimate(float(of(values_N)), len(values_N), of(values_N[drawn_BN]))
 
 
 def ratio(metric: str, pairs: Sequence[Sequence[tuple[float, float]]]) -> Estimate:

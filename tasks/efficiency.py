@@ -14,21 +14,21 @@ is a fresh start that loads the model and warms up (`evals.stopwatch` has the cl
 number run side by side and take turns (`evals.interleaving`). By default 3 processes of 10 repetitions, at full scale 5
 of 30; `--processes` and `--repetitions` say otherwise, `--split short` times one kind only.
 
-| metric | |
-|---|---|
-| `latency`, `/p95`, `/p99` | seconds of a whole answer: the median, and two tails; of few repetitions the tails are next to the slowest |
-| `time-to-first-token`, … | seconds of the same request with one new token |
-| `per-token`, … | seconds of each token after the first: (latency - time to first token) / (new tokens - 1), by repetition |
-| `throughput` | new tokens a second, one request at a time: all tokens over all seconds |
-| `prompt-tokens`, `new-tokens` | of the request |
-| `long-latency`, `caption-latency`, … | the same of the other kinds |
-| `peak-memory` | the most bytes held from loading on. On a GPU: by tensors, as torch's allocator counts. On a CPU: by the process, as Linux counts its resident set, Python and libraries included |
-| `peak-memory/weights` | of these, all weights, counted |
-| `peak-memory/cache` | keys and values at the end of the longest request, counted |
-| `peak-memory/workspace` | what answering took on top of what was held after loading, without the cache |
-| `peak-memory/process` | on a CPU only: what was held after loading, without the weights |
-| `size-on-disk` | bytes of the files of the weights |
-| `device/read`, `device/compute` | the best that the device was seen to do in each process |
+    latency, /p95, /p99      seconds of a whole answer: the median, and two tails, which of few repetitions are next to
+                             the slowest
+    time-to-first-token, …   seconds of the same request with one new token
+    per-token, …             seconds of each token after the first: what lies between the two, by repetition
+    throughput               new tokens a second, one request at a time: all tokens over all seconds
+    prompt-tokens            what the words are to the model's tokenizer; and new-tokens
+    long-latency, caption-latency, …   the same of the other kinds
+    peak-memory              the most bytes held once it is loaded. On a GPU: by tensors, as torch's allocator counts. On
+                             a CPU: by the process, as Linux counts its resident set, Python and libraries included
+    peak-memory/weights      of these, all weights, counted
+    peak-memory/cache        keys and values at the end of the longest request, counted
+    peak-memory/workspace    what answering took on top of what was held after loading, without the cache
+    peak-memory/process      on a CPU only: what was held after loading, without the weights
+    size-on-disk             bytes of the files of the weights
+    device/read, /compute    the best that the device was seen to do: bytes and operations a second
 
 Beside each time stand its floors (`evals.floors`): what reading the weights and multiplying with them takes at the
 device's best. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong.
@@ -97,9 +97,9 @@ def samples(options: Options) -> Samples:
 def _parts(name: str, kind: Kind) -> tuple[Part, ...]:
     if name == "caption":
         return Image("efficiency", data=_picture()), "Describe the picture."
-    words = "Which of these numbers is the largest ?".split()
-    numbers = [str(100 + 7919 * place % 897) for place in range(kind.words - len(words))]
-    return (" ".join([*words, *numbers]),)
+    asked = "Which of these numbers is the largest?"
+    numbers = [str(100 + 7919 * place % 897) for place in range(kind.words - asked.count(" ") - 1)]
+    return (" ".join([asked, *numbers]),)
 
 
 def _picture() -> bytes:
