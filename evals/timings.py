@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from evals.errors import InputError
 from evals.paired import Estimate
 from evals.records import Record
 from evals.stats import Floats, percentiles, two_level_draws
 
 Statistic = Callable[[Floats], Floats]
 """Of the last axis of an array."""
+Pair = tuple[float, float]
+"""A figure of one model, and of the other that took its turn beside it."""
 TAILS = {"/p95": 0.95, "/p99": 0.99}
 
 
@@ -65,39 +66,54 @@ def estimate(metric: str, groups: Sequence[Sequence[float]]) -> Estimate:
     return Estimate(float(of(values_N)), len(values_N), of(values_N[drawn_BN]))
 
 
-def ratio(metric: str, pairs: Sequence[Sequence[tuple[float, float]]]) -> Estimate:
+def ratio(metric: str, pairs: Sequence[Sequence[Pair]]) -> Estimate:
     """Estimate a metric of one model over that of another, from the pairs of each session.
 
     Example:
         >>> ratio("latency", [[(2.0, 1.0), (2.2, 1.1)], [(2.4, 1.2), (2.0, 1.0)]]).value
         2.0
     """
+    return _related(metric, pairs, np.divide)
+
+
+def difference(metric: str, pairs: Sequence[Sequence[Pair]]) -> Estimate:
+    """Estimate a metric of one model less that of another, from the pairs of each session.
+
+    Example:
+        >>> difference("latency", [[(2.0, 1.0), (2.5, 1.5)], [(2.25, 1.25), (2.0, 1.0)]]).value
+        1.0
+    """
+    return _related(metric, pairs, np.subtract)
+
+
+def _related(metric: str, pairs: Sequence[Sequence[Pair]], relate: Callable[[Floats, Floats], Floats]) -> Estimate:
     _, of = statistic(metric)
     both_N2 = np.array([pair for group in pairs for pair in group], np.float64)
-    value = float(of(both_N2[:, 0]) / of(both_N2[:, 1]))
-    if len(pairs) < 2:
+    value = float(relate(of(both_N2[:, 0]), of(both_N2[:, 1])))
+    if len(pairs) < 2:  # one session does not show how sessions vary
         return Estimate(value, len(both_N2), np.array([]))
     drawn_BN = two_level_draws([len(group) for group in pairs], metric)
-    return Estimate(value, len(both_N2), of(both_N2[drawn_BN, 0]) / of(both_N2[drawn_BN, 1]))
+    return Estimate(value, len(both_N2), relate(of(both_N2[drawn_BN, 0]), of(both_N2[drawn_BN, 1])))
 
 
-def paired(a: Record, b: Record, metric: str) -> list[list[tuple[float, float]]]:
+def in_turn(a: Record, b: Record, metric: str) -> list[list[Pair]]:
     """Gather the pairs of a figure that two runs have of one session, session by session; a failed one has no pair.
 
-    Raises:
-        InputError: the runs were not timed in turn.
+    Args:
+        a: a finished run.
+        b: another.
+        metric: the metric that is made of the figure.
+
+    Returns:
+        Nothing where the runs were not timed in turn, or lack the figure.
     """
     figure, _ = statistic(metric)
     ours, theirs = ({_place(row): row["values"] for row in record.samples() if not row["failed"]} for record in (a, b))
-    shared = [place for place in ours if place in theirs]
-    if not shared:
-        raise InputError(not_in_turn(a, b))
-    sessions: dict[str, list[tuple[float, float]]] = {}
-    for session, id in shared:
-        both = ours[session, id], theirs[session, id]
-        if all(figure in values for values in both):
-            one, other = (float(values[figure]) for values in both)
-            sessions.setdefault(session, []).append((one, other))
+    sessions: dict[str, list[Pair]] = {}
+    for session, id in (place for place in ours if place in theirs):
+        own, other = ours[session, id].get(figure), theirs[session, id].get(figure)
+        if own is not None and other is not None:
+            sessions.setdefault(session, []).append((float(own), float(other)))
     return list(sessions.values())
 
 

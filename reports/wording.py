@@ -54,6 +54,10 @@ def amount(value: float | None, unit: str) -> str:
             return f"{value:,.0f}"
         case "bytes":
             return _bytes(value)
+        case "bytes/s":
+            return f"{_significant(value / 1e9)} GB/s"
+        case "operations/s":
+            return f"{_significant(value / 1e9)} GFLOP/s"
         case "seconds":
             return f"{_significant(value * 1000)} ms" if 0 < abs(value) < 1 else f"{_significant(value)} s"
         case _:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from statistics import fmean
 
+from evals import timings
 from evals.records import Record
 from evals.schema import Json
 from evals.vectors import unpack
@@ -120,11 +121,13 @@ def _candidates(record: Record, count: int) -> list[_Place]:
 
 
 def _places(record: Record) -> Iterator[_Place]:
-    """Place every sample that has a figure, or that failed."""
+    """Place every sample that has a figure, or that failed; of times the longest are the worst."""
+    slow = timings.is_timed(record)
     for row in record.samples():
         value = figure(row, record)
         if value is not None or row["failed"]:
-            rank = not row["failed"], round(value or 0.0, 9)  # 0.3 and 0.1 + 0.2 are equally bad
+            badness = -(value or 0.0) if slow else value or 0.0
+            rank = not row["failed"], round(badness, 9)  # 0.3 and 0.1 + 0.2 are equally bad
             yield _Place(rank, hashlib.sha256(row["id"].encode()).digest(), row)
 
 
