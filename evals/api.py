@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -188,6 +188,12 @@ def interleave(
     return _interleave(jobs, folders, progress, command)
 
 
+def check_timed(model: str, task: str, *, scale: str = "mini", split: str | None = None) -> None:
+    """Raise `InputError` where a model cannot be timed, before any weight is read."""
+    registry.discover()
+    _entrant(_Job(model, task, None, Options(scale, split), Placement()), registry.TASKS.get(task))
+
+
 def is_timed(task: str) -> bool:
     """Say whether a task times its models, so that several of them may take turns."""
     registry.discover()
@@ -202,29 +208,22 @@ def _interleave(
 
     adapter = jobs[0].adapter()
     entrants = [_entrant(job, adapter) for job in jobs]
-    numbers = interleaving.processes(entrants)
-    runs: list[RunFolder] = []
-    with ExitStack() as stack, tqdm(
-        total=sum(len(entrant.samples) for entrant in entrants), unit=" turns", disable=not progress, desc=adapter.name
-    ) as bar:  # fmt: skip
-        for number in numbers:
-            if runs and all(_has(run, entrant, number) for run, entrant in zip(runs, entrants, strict=True)):
-                continue
+    total = sum(len(entrant.samples) for entrant in entrants)
+    with ExitStack() as stack, tqdm(total=total, unit=" turns", disable=not progress, desc=adapter.name) as bar:
+        with interleaving.Session(entrants) as session:
+            manifests = _timed_manifests(jobs, adapter, entrants, session.facts, command)
+            places = [place or _default_folder(signed) for place, signed in zip(folders, manifests, strict=True)]
+            runs = [
+                stack.enter_context(RunFolder(Path(place).expanduser(), signed))
+                for place, signed in zip(places, manifests, strict=True)
+            ]
+            timing = _Timing(adapter, entrants, runs, bar.update)
+            missing = timing.missing()
+            for number in missing[:1]:
+                timing.time(session, number)
+        for number in missing[1:]:
             with interleaving.Session(entrants) as session:
-                if not runs:
-                    manifests = _timed_manifests(jobs, adapter, entrants, session.facts, command)
-                    places = [f or _default_folder(m) for f, m in zip(folders, manifests, strict=True)]
-                    runs = [
-                        stack.enter_context(RunFolder(Path(place).expanduser(), manifest))
-                        for place, manifest in zip(places, manifests, strict=True)
-                    ]
-                    bar.update(sum(len(run.done) for run in runs))
-                    if all(_has(run, entrant, number) for run, entrant in zip(runs, entrants, strict=True)):
-                        continue
-                answers = session.time(number, bar.update)
-            for run, entrant in zip(runs, entrants, strict=True):
-                rows = interleaving.record(adapter, entrant, answers[entrant.name])
-                run.append([row for row in rows if row["id"] not in run.done])
+                timing.time(session, number)
         for run in runs:
             if not (run.folder / records.RESULT).exists():
                 _check_complete(run.folder, run)
@@ -237,10 +236,40 @@ def _interleave(
     return [load(run.folder) for run in runs]
 
 
+@dataclass(frozen=True)
+class _Timing:
+    """Models that are timed, and where their runs are kept."""
+
+    task: Task
+    entrants: Sequence[interleaving.Entrant]
+    runs: Sequence[RunFolder]
+    advance: Callable[[float], object]
+
+    def missing(self) -> list[str]:
+        """The processes whose samples are not all on the disk, in order; counts the others as done."""
+        found = []
+        for number in interleaving.processes(self.entrants):
+            own = [_ids(entrant, number) for entrant in self.entrants]
+            if all(ids <= run.done for ids, run in zip(own, self.runs, strict=True)):
+                self.advance(sum(map(len, own)))
+            else:
+                found.append(number)
+        return found
+
+    def time(self, session: interleaving.Session, number: str) -> None:
+        """Time a process of each model, and keep what came of it."""
+        answers = session.time(number, lambda: self.advance(1))
+        for run, entrant in zip(self.runs, self.entrants, strict=True):
+            rows = interleaving.record(self.task, entrant, answers[entrant.name])
+            run.append([row for row in rows if row["id"] not in run.done])
+
+
 def _entrant(job: _Job, adapter: Task) -> interleaving.Entrant:
     """A model that is timed, and the requests that it is shown: those that it can read."""
     resolved = job.resolved()
     _method(adapter, resolved, None)
+    if resolved.family.name == "replay":
+        raise InputError(f"model {job.model!r} is recorded outputs: nothing is computed that could be timed")
     samples = adapter.samples(job.options)
     readable = runner.readable(samples, resolved.modalities)
     if not len(readable):
@@ -248,8 +277,8 @@ def _entrant(job: _Job, adapter: Task) -> interleaving.Entrant:
     return interleaving.Entrant(Source(job.model, job.options.scale, job.checkpoint, job.placement), readable)
 
 
-def _has(run: RunFolder, entrant: interleaving.Entrant, process: str) -> bool:
-    return run.done >= {sample.id for sample in entrant.samples if sample.cluster == process}
+def _ids(entrant: interleaving.Entrant, process: str) -> set[str]:
+    return {sample.id for sample in entrant.samples if sample.cluster == process}
 
 
 def _timed_manifests(

@@ -182,11 +182,11 @@ def _timed(a: Record, b: Record) -> Iterator[Compared]:
         if not pairs[name]:
             continue
         difference, ratio = timings.difference(name, pairs[name]), timings.ratio(name, pairs[name])
-        low, high = timings.interval(difference)
+        (low, high), (ratio_low, ratio_high) = timings.interval(difference), timings.interval(ratio)
         yield Compared(
             name, one[name]["value"], other[name]["value"], ratio.n, difference.value, low, high,
             test="bootstrap of the ratio over sessions and the repetitions of each, timed in turn",
-            ratio=ratio.value, **dict(zip(("ratio_low", "ratio_high"), timings.interval(ratio), strict=True)),
+            ratio=ratio.value, ratio_low=ratio_low, ratio_high=ratio_high,
         )  # fmt: skip
 
 

@@ -60,15 +60,19 @@ class _Part:
     def __init__(self, named: Iterable[tuple[str, torch.Tensor]], share: float) -> None:
         weighed = [(weight, share if _EXPERTS in f".{name}" else 1.0) for name, weight in named]
         self.bytes = sum(_bytes(weight) * part for weight, part in weighed)
-        self.parameters = sum(weight.numel() * part for weight, part in weighed)
+        # A norm's weights multiply and add nothing.
+        self.parameters = sum(weight.numel() * part for weight, part in weighed if weight.dim() > 1)
 
 
 def _named(module: torch.nn.Module, taken: set[int]) -> list[tuple[str, torch.Tensor]]:
     """The weights that every token meets: no embedding, of which it needs a row."""
+    from torch import nn
+
+    tables = {id(own.weight) for own in module.modules() if isinstance(own, nn.Embedding)} | taken
     return [
         (name, weight)
         for name, weight in module.named_parameters()
-        if id(weight) not in taken and not any(part in name for part in _READ_ONCE)
+        if id(weight) not in tables and not any(part in name for part in _READ_ONCE)
     ]
 
 

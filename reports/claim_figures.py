@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from evals import timings
 from evals.records import Record
 from evals.schema import Json
 from reports.wording import amount, blind, model
@@ -165,7 +166,8 @@ class Variant:
 
 def matrix(runs: Sequence[Record]) -> list[Variant]:
     """Compare the systems that ran, task by task, by quality, latency, memory and size."""
-    whole = [run for run in runs if run.result is not None and not blind(run) and _costs(run)]
+    asked = [run for run in runs if run.result is not None and not blind(run) and not timings.is_timed(run)]
+    whole = [run for run in asked if _costs(run)]
     found = []
     for run in sorted(whole, key=lambda run: (run.manifest["task"]["name"], -_headline(run)["value"])):
         rivals = [other for other in whole if other.manifest["task"]["name"] == run.manifest["task"]["name"]]

@@ -19,7 +19,7 @@ def text(records: Sequence[Record]) -> str:
     if len(records) > 1:
         parts.append(markup.text(layout.comparison(records), WIDTH))
         if (ratios := layout.ratios(records)) is not None:
-            parts.append(markup.text(ratios, WIDTH))
+            parts.append(f"{ratios.title}\n\n{markup.text(ratios, WIDTH)}")
     for record in records:
         parts += [title(record)] if len(records) > 1 else []
         parts += [_metrics(record), *_remarks(record), _where(record)]

@@ -21,8 +21,8 @@ of 30; `--processes` and `--repetitions` say otherwise, `--split short` times on
     throughput               new tokens a second, one request at a time: all tokens over all seconds
     prompt-tokens            what the words are to the model's tokenizer; and new-tokens
     long-latency, caption-latency, …   the same of the other kinds
-    peak-memory              the most bytes held once it is loaded. On a GPU: by tensors, as torch's allocator counts. On
-                             a CPU: by the process, as Linux counts its resident set, Python and libraries included
+    peak-memory              the most bytes held once it is loaded. On a GPU: by tensors, by torch's allocator; on a
+                             CPU: by the process, as Linux counts its resident set, Python and libraries included
     peak-memory/weights      of these, all weights, counted
     peak-memory/cache        keys and values at the end of the longest request, counted
     peak-memory/workspace    what answering took on top of what was held after loading, without the cache
