@@ -9,12 +9,24 @@ vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evals.schema import Choose, Prediction, Prompt
+from models.generating import NOT_FINITE
+
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing(Prompt):
+    """A prompt whose endings are to be weighed."""
+
+    endings: tuple[tuple[int, ...], ...]
+    """Tokens of each ending."""
 
 
 @dataclass(frozen=True)
@@ -104,3 +116,25 @@ def likelihoods(rows: Sequence[Endings], columns: Sequence[int], logits_RCV: tor
             for reading, ending in zip(row.readings, row.endings, strict=True)
         ])  # fmt: skip
     return found
+
+
+def chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
+    """The likeliest ending after dividing by its length as the request says; of equals, the first."""
+    request = prompt.request
+    assert isinstance(request, Choose)
+    assert isinstance(prompt, Weighing)
+    lengths = {
+        "none": [1] * len(scores),
+        "tokens": [len(ending) for ending in prompt.endings],
+        "characters": [len(choice) for choice in request.choices],
+    }[request.normalise]
+    if not all(map(math.isfinite, scores)):
+        return Prediction(request.id, failure=NOT_FINITE)
+    weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
+    return Prediction(
+        request.id,
+        output=request.choices[weighed.index(max(weighed))],
+        scores=tuple(scores),
+        prompt_tokens=len(prompt.tokens),
+        new_tokens=sum(len(ending) for ending in prompt.endings),
+    )
