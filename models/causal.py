@@ -16,7 +16,20 @@ from typing import TYPE_CHECKING, Any
 from evals.data import read_json
 from evals.errors import SampleError
 from evals.registry import FAMILIES
-from evals.schema import MODALITIES, Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
+from evals.schema import (
+    MODALITIES,
+    Batch,
+    Choose,
+    Family,
+    Generate,
+    Group,
+    Json,
+    Part,
+    Placement,
+    Prediction,
+    Prompt,
+    Request,
+)
 from models import texts, torch_backend
 from models.decoding import Decoder, shares
 from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
@@ -171,10 +184,15 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def _prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
-    """Each group's shared tokens, and the group of each member."""
-    prefixes = [prompts[group.members[0]].tokens[: group.shared] for group in batch.groups]
+    """Each group's shared tokens, and the group of each member; a prompt that is alone goes through in one piece."""
+    prefixes = [_prefix(prompts[group.members[0]].tokens, group) for group in batch.groups]
     owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
     return prefixes, owners
+
+
+def _prefix(tokens: Sequence[int], group: Group) -> Sequence[int]:
+    alone = len(group.members) == 1 and group.shared == len(tokens) - 1  # the plan leaves every prompt a token
+    return () if alone else tokens[: group.shared]
 
 
 def _chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:

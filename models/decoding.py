@@ -130,21 +130,25 @@ class Decoder:
     def _fill(
         self, cache: SlotCache, places: list[int], tokens: Sequence[Sequence[int]], inputs: Mapping[str, torch.Tensor]
     ) -> torch.Tensor:
-        """Put tokens after what the rows at some places hold; returns the logits (R, V) after each row's last."""
+        """Put tokens after what the rows at some places hold; returns the logits (R, V) after each row's last.
+
+        Rows are padded in front, so that they end together and the model's head, which is wide, computes one column.
+        In the cache the padding goes behind the row, where the next tokens will overwrite it.
+        """
         import torch
 
         device = self._model.device
         lengths = torch.tensor([len(row) for row in tokens], device=device)
         ids_RS = _padded(tokens, device)
-        R, S = ids_RS.shape
+        S = ids_RS.shape[1]
         starts = cache.lengths[places]
-        positions_RS = starts[:, None] + torch.arange(S, device=device)
+        positions_RS = starts[:, None] + (torch.arange(S, device=device) + lengths[:, None]) % S
         seen_RSL = torch.arange(int(starts.max()) + S, device=device) <= positions_RS[:, :, None]
-        columns, last = (lengths - 1).unique(return_inverse=True)
         with cache.at(places, positions_RS):
-            logits = self._forward(cache, ids_RS, positions_RS, seen_RSL, columns, inputs)
+            last = torch.tensor([S - 1], device=device)
+            logits = self._forward(cache, ids_RS, positions_RS, seen_RSL, last, inputs)
         cache.lengths[places] += lengths
-        return logits[torch.arange(R, device=device), last]
+        return logits[:, 0]
 
     def _forward(
         self,
@@ -279,12 +283,12 @@ class _Slots:
 
 
 def _padded(sequences: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
-    """Pad on the right with zeros, (len(sequences), longest) int64."""
+    """Pad in front with zeros, (len(sequences), longest) int64."""
     import torch
 
     ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
     for row, tokens in enumerate(sequences):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
+        ids[row, ids.shape[1] - len(tokens) :] = torch.tensor(tokens)
     return ids.to(device)
 
 
