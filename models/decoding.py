@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SLOTS = {"cpu": 64, "cuda": 256}
 """Rows that generate at once, by device; on two cores more make a step dearer than they make it fuller."""
-PREFILL = {"cpu": 2048, "cuda": 16_384}
-"""Token positions of prompts computed at once, by device; on two cores more only adds padding. No GPU was measured."""
+PREFILL = {"cpu": 512, "cuda": 16_384}
+"""Token positions of prompts computed at once, by device. On two cores more only adds padding: 400 rows of SST-2 through
+an 85M Qwen2 take 18.1 s at 512, 19.6 at 1,024 and 20.0 at 2,048. No GPU was measured."""
 
 
 def shares(model: PreTrainedModel) -> bool:
