@@ -95,7 +95,8 @@ class Causal:
         """Answer every member; a batch that the memory does not hold is halved."""
         weigh = isinstance(prompts[batch.members[0]], Weighing)
         act = self._choose if weigh else self._generate
-        return torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
+        answers = torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
+        return self._decoder.counted.settle(answers)
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
