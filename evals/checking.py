@@ -84,7 +84,9 @@ def check(
 def _systems(documents: Sequence[Document], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The model that stands for each subject, by document: what the user gives, else what the document declares."""
     own = {d.document.id: {name: s.system for name, s in d.document.subjects.items() if s.system} for d in documents}
-    known = {name for d in documents for claim in d.claims for name in (*claim.subject, claim.baseline) if name}
+    claims = [claim for document in documents for claim in document.claims]
+    named = [name for claim in claims for name in (*claim.subject, claim.baseline)]
+    known = {name for name in [*named, *(claim.measure.baseline for claim in claims if claim.measure)] if name}
     for name in given:
         if name not in known:
             raise UnknownName("subject", name, known)

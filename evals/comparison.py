@@ -115,7 +115,7 @@ def compare(a: Record, b: Record) -> Comparison:
         record.finished()
     _check_protocol(a, b)
     found = tuple(explained(a.manifest, b.manifest))
-    if timings.is_timed(a):
+    if a.timed:
         return Comparison(a, b, tuple(_timed(a, b)), found)
     ours, theirs = ({row["id"]: row for row in record.samples()} for record in (a, b))
     _check_ids(a, b, ours, theirs)

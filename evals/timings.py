@@ -28,11 +28,6 @@ Pair = tuple[float, float]
 TAILS = {"/p95": 0.95, "/p99": 0.99}
 
 
-def is_timed(record: Record) -> bool:
-    """Whether a run's figures are timings."""
-    return "interleaved" in record.manifest["plan"]
-
-
 def statistic(metric: str) -> tuple[str, Statistic]:
     """Give the figure of a repetition that a metric is made of, and how.
 

@@ -13,7 +13,6 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from evals import timings
 from evals.records import Record
 from evals.schema import Json
 from reports.wording import amount, blind, model
@@ -166,7 +165,7 @@ class Variant:
 
 def matrix(runs: Sequence[Record]) -> list[Variant]:
     """Compare the systems that ran, task by task, by quality, latency, memory and size."""
-    asked = [run for run in runs if run.result is not None and not blind(run) and not timings.is_timed(run)]
+    asked = [run for run in runs if run.result is not None and not blind(run) and not run.timed]
     whole = [run for run in asked if _costs(run)]
     found = []
     for run in sorted(whole, key=lambda run: (run.manifest["task"]["name"], -_headline(run)["value"])):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from evals import timings
 from evals.comparison import Compared, Comparison
 from evals.schema import Metric
 from reports import layout, markup
@@ -22,7 +21,7 @@ def text(found: Comparison) -> str:
 
 
 def _metrics(found: Comparison, a: str, b: str) -> Table:
-    if timings.is_timed(found.a):
+    if found.a.timed:
         return _ratios(found, a, b)
     columns = ("metric", a, b, "difference", "95 % interval", "p", "p (Holm)", "better, worse", "n")
     rows = tuple(

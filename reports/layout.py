@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals import timings
 from evals.records import Record
 from evals.schema import Json, Metric
 from reports.controls import demonstrated
@@ -73,7 +72,7 @@ def metrics(record: Record) -> dict[str, Metric]:
     Timings keep the order of their task, which goes from what one waits for to what it is made of.
     """
     found = {name: Metric(**entry) for name, entry in record.finished()["metrics"].items()}
-    if timings.is_timed(record):
+    if record.timed:
         return found
     first = record.finished()["headline"].split("/")[0]
     return {name: found[name] for name in sorted(found, key=lambda name: (name.split("/")[0] != first, _natural(name)))}
@@ -202,7 +201,7 @@ def joined(records: Sequence[Record]) -> list[Section]:
 def ratios(records: Sequence[Record]) -> Table | None:
     """Set models that were timed in turn against the first of them; None for any other runs."""
     first, *others = records
-    if not others or not all(map(timings.is_timed, records)):
+    if not others or not all(record.timed for record in records):
         return None
     compared = [[one for name in metrics(first) if (one := _ratio(record, first, name))] for record in others]
     if not all(compared):
@@ -217,6 +216,8 @@ def ratios(records: Sequence[Record]) -> Table | None:
 
 def _ratio(record: Record, first: Record, name: str) -> tuple[str, Metric] | None:
     """A figure over the first's, where that tells of the models."""
+    from evals import timings
+
     if name.startswith("device/") or name.endswith("-tokens"):
         return None
     pairs = timings.in_turn(record, first, name)

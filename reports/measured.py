@@ -293,7 +293,7 @@ def _relation(
     """Two systems on the same samples: difference, ratio, saved errors, or who is the better."""
     assert claim.measure is not None
     metric = claim.measure.metric
-    timed = any(map(timings.is_timed, records))
+    timed = any(record.timed for record in records)
     estimate, null, p = (_timed if timed else _estimate)(metric, relation, records)
     ends = [None if end is None else float(end) for end in (claimed.low, claimed.high)]
     share = relation in {"difference", "error-reduction", "retention", "order"} and not timed

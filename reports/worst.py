@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from statistics import fmean
 
-from evals import timings
 from evals.records import Record
 from evals.schema import Json
 from evals.vectors import unpack
@@ -122,7 +121,7 @@ def _candidates(record: Record, count: int) -> list[_Place]:
 
 def _places(record: Record) -> Iterator[_Place]:
     """Place every sample that has a figure, or that failed; of times the longest are the worst."""
-    slow = timings.is_timed(record)
+    slow = record.timed
     for row in record.samples():
         value = figure(row, record)
         if value is not None or row["failed"]:
