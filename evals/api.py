@@ -261,7 +261,7 @@ class _Timing:
         """Time a process of each model, and keep what came of it."""
         answers = session.time(number, lambda: self.advance(1))
         for run, entrant in zip(self.runs, self.entrants, strict=True):
-            rows = interleaving.record(self.task, entrant, answers[entrant.name])
+            rows = interleaving.record(self.task, entrant, session, answers[entrant.name])
             run.append([row for row in rows if row["id"] not in run.done])
 
 

@@ -15,7 +15,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from evals.collector import Collector
 from evals.runner import Answer, Row
@@ -101,19 +101,14 @@ class Session:
             for name in order(list(turn), repetition):
                 place, sample = turn[name]
                 prediction = self._timers[name].time(_request(sample))
-                found[name].append(_answer(place, self._marked(prediction)))
+                found[name].append(_answer(place, prediction))
                 advance()
         return found
 
-    def _marked(self, prediction: Prediction) -> Prediction:
-        """Note the session in what was measured: only what is of one session may be compared."""
-        told = prediction.output
-        return prediction if told is None else replace(prediction, output={**told, "session": self.id})
 
-
-def record(task: Task, entrant: Entrant, answers: Sequence[Answer]) -> list[Row]:
-    """Make the records of what a model was timed at."""
-    return Collector(task, entrant.samples).add(answers)
+def record(task: Task, entrant: Entrant, session: Session, answers: Sequence[Answer]) -> list[Row]:
+    """Make the records of what a model was timed at; their cluster is the session, within which models compare."""
+    return [{**row, "cluster": session.id} for row in Collector(task, entrant.samples).add(answers)]
 
 
 def peak_bytes(rows: Iterable[Mapping[str, Json]]) -> int | None:

@@ -347,7 +347,7 @@ class Task:
     need `embed`; pure. None where embeddings are scored as they are."""
     timed: bool = False
     """Whether its requests are timed (`evals.interleaving`): each alone, in fresh processes, several models in turn. A
-    sample's cluster is then its process, `0`, `1`, …, and its samples stand in the order of these."""
+    sample's cluster is then its process, `0`, `1`, …; once it is timed, the session of that process and the others'."""
 
 
 # What a model is made of

@@ -5,15 +5,14 @@ percentile, for `throughput` the harmonic mean, for bytes the most. Intervals co
 processes and the repetitions of each.
 
 Timings of different moments differ by more than models do: the machine is warm or cold, busy or idle. So a ratio is
-only ever formed of repetitions that were computed in turn, in processes that ran side by side; each of these carries
-the `session` that it was part of, and pairs are of one session. The two members of a pair are drawn together.
+only ever formed of repetitions that were computed in turn, in processes that ran side by side: such a session is the
+cluster of its samples, and pairs are of one session. The two members of a pair are drawn together.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -103,7 +102,7 @@ def in_turn(a: Record, b: Record, metric: str) -> list[list[Pair]]:
         Nothing where the runs were not timed in turn, or lack the figure.
     """
     figure, _ = statistic(metric)
-    ours, theirs = ({_place(row): row["values"] for row in record.samples() if not row["failed"]} for record in (a, b))
+    ours, theirs = ({(row["cluster"], row["id"]): row["values"] for row in record.samples()} for record in (a, b))
     sessions: dict[str, list[Pair]] = {}
     for session, id in (place for place in ours if place in theirs):
         own, other = ours[session, id].get(figure), theirs[session, id].get(figure)
@@ -117,11 +116,6 @@ def not_in_turn(a: Record, b: Record) -> str:
     names = [record.manifest["model"]["name"] for record in (a, b)]
     together = f"time them in one run, --model {','.join(names)} --task {a.manifest['task']['name']}"
     return f"{a.folder} and {b.folder} were not timed in turn, so their ratio would be the machine's too: {together}"
-
-
-def _place(row: Mapping[str, Any]) -> tuple[str, str]:
-    """The session of a repetition, and its id."""
-    return row["output"]["session"], row["id"]
 
 
 def interval(found: Estimate) -> tuple[float | None, float | None]:

@@ -84,8 +84,8 @@ def timed(folder, name, factor, *, session="", slow=1.0):
     rows = []
     for n in range(10):
         value = factor * slow * (0.1 + 0.01 * (n % 5)) * (1 + n // 5)
-        told = {"seconds": value, "session": f"{session}{n // 5}"}
-        rows.append(row(str(n), 0.0, output=told, answer={}, values={"latency": value}, cluster=str(n // 5), labels={}))
+        told = {"output": {"seconds": value}, "answer": {}, "values": {"latency": value}, "labels": {}}
+        rows.append(row(str(n), 0.0, cluster=f"{session}{n // 5}", **told))
     signed = manifest()
     signed["model"]["name"], signed["task"]["name"], signed["plan"]["interleaved"] = name, "efficiency", ["r1", "v2"]
     shown = {"latency": metric(float(np.median([each["values"]["latency"] for each in rows])), 10, "seconds", 0.01)}
@@ -108,6 +108,6 @@ def test_runs_of_different_sessions_have_no_ratio(tmp_path):
 
 def test_a_failed_repetition_has_no_pair(tmp_path):
     r1, v2 = timed(tmp_path / "r1", "r1", 2.0), timed(tmp_path / "v2", "v2", 1.0)
-    rows = [{**each, "failed": each["id"] == "3"} for each in v2.samples()]
+    rows = [{**each, "values": {} if each["id"] == "3" else each["values"]} for each in v2.samples()]
     rewrite(v2, rows)
     assert sum(map(len, timings.in_turn(r1, load(v2.folder), "latency"))) == 9
