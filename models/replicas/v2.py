@@ -31,8 +31,8 @@ TEACHER = Path(__file__).parent / "checkpoints" / "r1"
 class Recipe:
     """All that settles the checkpoint, with the teacher's weights."""
 
-    steps: int = 1_000
-    cooling: int = 300
+    steps: int = 400
+    cooling: int = 200
     rows: int = 8
     easy: int = 0
     problems: int = 8
