@@ -2,6 +2,7 @@
 
 variants.yaml        the registered models, a row each; read by `variants`
 dual_encoder         CLIP and SigLIP: pictures and texts to vectors
+two_streams          BLIP: pictures and questions to text, pictures and texts to vectors, texts to labels
 vision_language      DeepSeek-VL, DeepSeek-VL-hybrid and every other image-text-to-text checkpoint
 causal               language models of every kind
 classifier           sequence classifiers: a text or a pair to a class

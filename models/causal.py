@@ -7,7 +7,6 @@ examples, a context with several endings) is computed once where the architectur
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,26 @@ from typing import TYPE_CHECKING, Any
 from evals.data import read_json
 from evals.errors import SampleError
 from evals.registry import FAMILIES
-from evals.schema import MODALITIES, Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
+from evals.schema import (
+    MODALITIES,
+    Batch,
+    Choose,
+    Family,
+    Generate,
+    Group,
+    Json,
+    Part,
+    Placement,
+    Prediction,
+    Prompt,
+    Request,
+)
 from models import texts, torch_backend
 from models.decoding import Decoder, shares
-from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
+from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
-from models.weighing import Endings
+from models.weighing import Endings, Weighing, chosen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,14 +43,6 @@ _REFILLED_PER_CORE, _EXPECTED_SHARE = 16_384, 8
 """Of a CPU's core, where rows take the slots of those that ended: the token positions of a batch, and the part of
 `max_new_tokens` that a text is expected to need. No more rows are under way than there are slots, so a batch of many
 rows needs no more memory; it only leaves fewer slots empty while its last rows end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weighing(Prompt):
-    """A prompt whose endings are to be weighed."""
-
-    endings: tuple[tuple[int, ...], ...]
-    """Tokens of each ending."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class Causal:
         """Answer every member; a batch that the memory does not hold is halved."""
         weigh = isinstance(prompts[batch.members[0]], Weighing)
         act = self._choose if weigh else self._generate
-        return torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
+        answers = torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
+        return self._decoder.counted.settle(answers)
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
@@ -122,7 +127,7 @@ class Causal:
             assert isinstance(prompt, Weighing)
             rows.append(Endings(owner, prompt.tokens[len(prefixes[owner]) :], prompt.endings))
         found = self._decoder.loglikelihoods(prefixes, rows, {})
-        return [_chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
+        return [chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
 
     def _prompt_tokens(self, text: str) -> tuple[int, ...]:
         """Tokens of a prompt to continue. A template writes its own special tokens; without one the tokenizer does."""
@@ -171,32 +176,15 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def _prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
-    """Each group's shared tokens, and the group of each member."""
-    prefixes = [prompts[group.members[0]].tokens[: group.shared] for group in batch.groups]
+    """Each group's shared tokens, and the group of each member; a prompt that is alone goes through in one piece."""
+    prefixes = [_prefix(prompts[group.members[0]].tokens, group) for group in batch.groups]
     owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
     return prefixes, owners
 
 
-def _chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
-    """The likeliest ending after dividing by its length as the request says; of equals, the first."""
-    request = prompt.request
-    assert isinstance(request, Choose)
-    assert isinstance(prompt, Weighing)
-    lengths = {
-        "none": [1] * len(scores),
-        "tokens": [len(ending) for ending in prompt.endings],
-        "characters": [len(choice) for choice in request.choices],
-    }[request.normalise]
-    if not all(map(math.isfinite, scores)):
-        return Prediction(request.id, failure=NOT_FINITE)
-    weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
-    return Prediction(
-        request.id,
-        output=request.choices[weighed.index(max(weighed))],
-        scores=tuple(scores),
-        prompt_tokens=len(prompt.tokens),
-        new_tokens=sum(len(ending) for ending in prompt.endings),
-    )
+def _prefix(tokens: Sequence[int], group: Group) -> Sequence[int]:
+    alone = len(group.members) == 1 and group.shared == len(tokens) - 1  # the plan leaves every prompt a token
+    return () if alone else tokens[: group.shared]
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:

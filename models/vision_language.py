@@ -114,7 +114,7 @@ class VisionLanguage:
             predictions = torch_backend.split_when_full(
                 prompts, part, [inputs for _, inputs in readable], lambda b, s: self._answer(prompts, b, s)
             )
-            answers = dict(zip(part.members, predictions, strict=True))
+            answers = dict(zip(part.members, self._decoder.counted.settle(predictions), strict=True))
         for group, inputs in zip(batch.groups, staged, strict=True):
             if isinstance(inputs, SampleError):
                 reason = str(inputs)
