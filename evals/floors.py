@@ -77,9 +77,9 @@ def floors(demands: Demands, speeds: Speeds, prompt_tokens: int, new_tokens: int
 
     Example:
         >>> ten = Demands("cpu", "float32", 40, 40, 40, 40, 10, 0, 10, 0, 0)  # ten weights of four bytes
-        >>> found = floors(ten, Speeds(bytes_per_second=100, operations_per_second=10), 5, 3)
+        >>> found = floors(ten, Speeds(bytes_per_second=80, operations_per_second=10), 5, 3)
         >>> found["per-token"], found["latency"]["bandwidth"], found["latency"]["arithmetic"]
-        ({'bandwidth': 0.4, 'arithmetic': 2.0}, 1.2, 14.0)
+        ({'bandwidth': 0.5, 'arithmetic': 2.0}, 1.5, 14.0)
     """
     step = _times(demands.step_bytes, demands.step_parameters, speeds)
     first = _times(
