@@ -7,7 +7,6 @@ examples, a context with several endings) is computed once where the architectur
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ from evals.registry import FAMILIES
 from evals.schema import MODALITIES, Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
 from models import texts, torch_backend
 from models.decoding import Decoder, shares
-from models.generating import NOT_FINITE, Continuation, Row, drawing, end_tokens, until
+from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
-from models.weighing import Endings
+from models.weighing import Endings, Weighing, chosen, divided
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -31,14 +30,6 @@ _REFILLED_PER_CORE, _EXPECTED_SHARE = 16_384, 8
 """Of a CPU's core, where rows take the slots of those that ended: the token positions of a batch, and the part of
 `max_new_tokens` that a text is expected to need. No more rows are under way than there are slots, so a batch of many
 rows needs no more memory; it only leaves fewer slots empty while its last rows end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weighing(Prompt):
-    """A prompt whose endings are to be weighed."""
-
-    endings: tuple[tuple[int, ...], ...]
-    """Tokens of each ending."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +113,7 @@ class Causal:
             assert isinstance(prompt, Weighing)
             rows.append(Endings(owner, prompt.tokens[len(prefixes[owner]) :], prompt.endings))
         found = self._decoder.loglikelihoods(prefixes, rows, {})
-        return [_chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
+        return [chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
 
     def _prompt_tokens(self, text: str) -> tuple[int, ...]:
         """Tokens of a prompt to continue. A template writes its own special tokens; without one the tokenizer does."""
@@ -133,18 +124,12 @@ class Causal:
         return tuple(self._tokenizer(rendered, add_special_tokens=False)["input_ids"])
 
     def _endings(self, text: str, choices: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-        """Tokens of a context and of the endings that may follow it.
-
-        What an encoder reads stays whole. A decoder's text is cut as one, and then what all begin with is taken off:
-        the tokens' borders may fall elsewhere than the texts'.
-        """
-        context = self._tokens(text)
+        """Tokens of a context and of the endings that may follow it; what an encoder reads stays whole."""
         if self._model.config.is_encoder_decoder:
+            context = self._tokens(text)
             cut = [self._tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
             return context, tuple(map(tuple, cut))
-        wholes = [self._tokens(text + choice) for choice in choices]
-        shared = min(_common(context, whole) for whole in wholes)
-        return context[:shared], tuple(whole[shared:] for whole in wholes)
+        return divided(self._tokens, text, choices)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
         ids = list(self._tokenizer(text)["input_ids"])
@@ -165,38 +150,11 @@ def _only_text(parts: Sequence[Part]) -> list[str]:
     return [part for part in parts if isinstance(part, str)]
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Count the tokens that two prompts begin with alike."""
-    return next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
 def _prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
     """Each group's shared tokens, and the group of each member."""
     prefixes = [prompts[group.members[0]].tokens[: group.shared] for group in batch.groups]
     owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
     return prefixes, owners
-
-
-def _chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
-    """The likeliest ending after dividing by its length as the request says; of equals, the first."""
-    request = prompt.request
-    assert isinstance(request, Choose)
-    assert isinstance(prompt, Weighing)
-    lengths = {
-        "none": [1] * len(scores),
-        "tokens": [len(ending) for ending in prompt.endings],
-        "characters": [len(choice) for choice in request.choices],
-    }[request.normalise]
-    if not all(map(math.isfinite, scores)):
-        return Prediction(request.id, failure=NOT_FINITE)
-    weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
-    return Prediction(
-        request.id,
-        output=request.choices[weighed.index(max(weighed))],
-        scores=tuple(scores),
-        prompt_tokens=len(prompt.tokens),
-        new_tokens=sum(len(ending) for ending in prompt.endings),
-    )
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:

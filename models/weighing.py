@@ -9,12 +9,24 @@ vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evals.schema import Choose, Prediction, Prompt
+from models.generating import NOT_FINITE
+
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing(Prompt):
+    """A prompt whose endings are to be weighed."""
+
+    endings: tuple[tuple[int, ...], ...]
+    """Tokens of each ending."""
 
 
 @dataclass(frozen=True)
@@ -104,3 +116,49 @@ def likelihoods(rows: Sequence[Endings], columns: Sequence[int], logits_RCV: tor
             for reading, ending in zip(row.readings, row.endings, strict=True)
         ])  # fmt: skip
     return found
+
+
+def chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
+    """The likeliest ending after dividing by its length as the request says; of equals, the first."""
+    request = prompt.request
+    assert isinstance(request, Choose)
+    assert isinstance(prompt, Weighing)
+    lengths = {
+        "none": [1] * len(scores),
+        "tokens": [len(ending) for ending in prompt.endings],
+        "characters": [len(choice) for choice in request.choices],
+    }[request.normalise]
+    if not all(map(math.isfinite, scores)):
+        return Prediction(request.id, failure=NOT_FINITE)
+    weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
+    return Prediction(
+        request.id,
+        output=request.choices[weighed.index(max(weighed))],
+        scores=tuple(scores),
+        prompt_tokens=len(prompt.tokens),
+        new_tokens=sum(len(ending) for ending in prompt.endings),
+    )
+
+
+def divided(
+    cut: Callable[[str], tuple[int, ...]], text: str, choices: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Give the tokens of a context and of the endings that may follow it, for a model that reads both as one text.
+
+    The text is cut with each ending, and then what all begin with is taken off: the tokens' borders may fall elsewhere
+    than the texts'.
+
+    Args:
+        cut: a text to its tokens.
+        text: the context.
+        choices: the endings.
+    """
+    context = cut(text)
+    wholes = [cut(text + choice) for choice in choices]
+    shared = min(_common(context, whole) for whole in wholes)
+    return context[:shared], tuple(whole[shared:] for whole in wholes)
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Count the tokens that two prompts begin with alike."""
+    return next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
