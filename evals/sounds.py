@@ -22,7 +22,7 @@ from evals.schema import Audio
 
 MAX_SECONDS = 600
 """The longest recording that is decoded: more than any model here hears, and 38 MB at 16 kHz."""
-_WHOLE = {1: (np.dtype("u1"), 128, 128), 2: (np.dtype("<i2"), 0, 1 << 15), 4: (np.dtype("<i4"), 0, 1 << 31)}
+_WHOLE: dict[int, tuple[str, int, int]] = {1: ("u1", 128, 128), 2: ("<i2", 0, 1 << 15), 4: ("<i4", 0, 1 << 31)}
 """By bytes a sample: how it is stored, which number is silence, and how far from it the loudest is."""
 
 
@@ -64,7 +64,7 @@ def decode(audio: Audio) -> Sound:
     except (wave.Error, EOFError) as error:
         raise SampleError(f"{name} is not a WAV file of whole numbers: {one_line(error)}") from error
     kind, silence, loudest = _WHOLE[width]
-    whole = np.frombuffer(read[: len(read) // (width * channels) * width * channels], kind)
+    whole: NDArray[np.integer] = np.frombuffer(read[: len(read) // (width * channels) * width * channels], kind)
     samples = (whole.reshape(-1, channels).astype(np.float64).mean(axis=1) - silence) / loudest
     return Sound(np.zeros(len(samples), np.float32) if audio.blind else samples.astype(np.float32), rate)
 

@@ -60,8 +60,8 @@ class MixtureConfig(PreTrainedConfig):  # type: ignore[misc]  # the library is u
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="deepseek_v3"),
     }
 
-    text_config: dict | PreTrainedConfig | None = None
-    vision_config: dict | PreTrainedConfig | None = None
+    text_config: Any = None
+    vision_config: Any = None
     image_token_id: int = 2
     audio_token_id: int = 3
     image_side: int = 128
@@ -117,7 +117,7 @@ class MixturePreTrainedModel(PreTrainedModel):  # type: ignore[misc]
     _supports_flash_attn = True
     _supports_attention_backend = True
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, Bridge):
@@ -237,7 +237,8 @@ class MelExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
     @property
     def longest(self) -> int:
         """Samples of the longest recording."""
-        return round(self.seconds * self.sampling_rate)
+        samples: int = round(self.seconds * self.sampling_rate)
+        return samples
 
     def __call__(self, raw_speech: Sequence[NDArray[np.float32]], **_: Any) -> BatchFeature:
         """Give `input_features`, (B, M, F) float32 in about -1.5 to 1.5.

@@ -84,7 +84,7 @@ def by_the_model(folder, request):
         for part in request.parts
     ]
     inputs = {
-        "input_ids": processor.tokenizer(f"User: {''.join(pieces)}\n\nAssistant:", return_tensors="pt")["input_ids"]
+        "input_ids": processor.tokenizer(f"User: {''.join(pieces)}\nAssistant:", return_tensors="pt")["input_ids"]
     }
     for part in request.parts:
         if isinstance(part, Image):
@@ -101,7 +101,7 @@ def by_the_model(folder, request):
         if int(new) == processor.tokenizer.eos_token_id:
             break
         tokens = torch.cat([tokens, new.view(1, 1)], 1)
-    start = len(processor.tokenizer(f"User: {''.join(pieces)}\n\nAssistant:")["input_ids"])
+    start = len(processor.tokenizer(f"User: {''.join(pieces)}\nAssistant:")["input_ids"])
     return processor.tokenizer.decode(tokens[0, start:], skip_special_tokens=True).split("\n")[0].strip()
 
 

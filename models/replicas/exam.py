@@ -38,11 +38,21 @@ def sight(model: DeepseekVLForConditionalGeneration, packer: Packer, words: torc
     with torch.no_grad():
         patches = model.model.get_image_features(batch.pixels).pooler_output
         near = normalize(patches, dim=-1) @ normalize(model.get_input_embeddings().weight[words], dim=-1).T
-    on_thing = batch.words[..., WORDS.index("background")] == 0
+    return first_words(near, batch.words)
+
+
+def first_words(near: torch.Tensor, true: torch.Tensor) -> Marks:
+    """Give the share of patches of things whose colour, shape, ... comes first among the words for it.
+
+    Args:
+        near: (B, P, W), how near a patch is to each of `WORDS`.
+        true: (B, P, W), 1 where a word is true of a patch.
+    """
+    on_thing = true[..., WORDS.index("background")] == 0
     marks = {}
     for name, values in {"color": tuple(COLORS), "shape": SHAPES, "size": SIZES, "texture": TEXTURES}.items():
         columns = [WORDS.index(word) for word in values]
-        right = near[..., columns].argmax(-1) == batch.words[..., columns].argmax(-1)
+        right = near[..., columns].argmax(-1) == true[..., columns].argmax(-1)
         marks[name] = round(right[on_thing].float().mean().item(), 3)
     return marks
 

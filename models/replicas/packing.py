@@ -99,18 +99,18 @@ class Packer:
 
         shares = [patch_shares(sheet.scene) for sheet in sheets]
         rows = [self._row(sheet, share) for sheet, share in zip(sheets, shares, strict=True)]
-        blocks = _padded([row.blocks for row in rows], 0)
+        blocks = padded([row.blocks for row in rows], 0)
         before = torch.ones(blocks.shape[1], blocks.shape[1], dtype=torch.bool).tril()
         prefix_or_own = (blocks[:, None, :] == 0) | (blocks[:, None, :] == blocks[:, :, None])
         return Batch(
             pixels([sheet.scene for sheet in sheets]),
-            _padded([row.tokens for row in rows], 0),
-            _padded([row.positions for row in rows], 0),
+            padded([row.tokens for row in rows], 0),
+            padded([row.positions for row in rows], 0),
             (prefix_or_own & before)[:, None],
-            _padded([row.labels for row in rows], IGNORED),
+            padded([row.labels for row in rows], IGNORED),
             torch.stack([patch_words(sheet.scene, share) for sheet, share in zip(sheets, shares, strict=True)]),
-            _looks([row.named for row in rows]),
-            _looks([row.asked for row in rows]),
+            looks_of([row.named for row in rows]),
+            looks_of([row.asked for row in rows]),
         )
 
     def _row(self, sheet: Sheet, shares: np.ndarray) -> _Row:
@@ -125,37 +125,51 @@ class Packer:
             row.positions += range(len(self.prefix), len(self.prefix) + length)
             row.blocks += [block] * length
             row.labels += [IGNORED] * (len(asked) - 1) + said
-            row.named += [(start + token, spread) for token, spread in self._named(question, sheet.scene, shares)]
+            found = named(self.tokenizer, question, sheet.scene, shares)
+            row.named += [(start + token, spread) for token, spread in found]
             boxes = [thing.box for thing in sheet.scene.things]
             if question.region in boxes:
                 row.asked.append((start + len(asked) - 1, shares[boxes.index(question.region)]))
         return row
 
-    def _named(self, question: Question, scene: Scene, shares: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Find the last token of each name in a question, and the patches of all things that it fits."""
-        encoded = self.tokenizer(question.text, add_special_tokens=False)
-        end = 0
-        for name in question.names:
-            said = re.compile(f"{name.plural}|{name}").search(question.text, end)
-            assert said is not None, (question.text, name)
-            end = said.end()
-            fitting = [
-                share / share.sum() for share, thing in zip(shares, scene.things, strict=True) if name.fits(thing)
-            ]
-            if fitting:
-                yield encoded.char_to_token(end - 1), sum(fitting)
-
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+def named(
+    tokenizer: PreTrainedTokenizerBase, question: Question, scene: Scene, shares: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Find the last token of each name in a question, and the patches of all things that it fits.
+
+    Args:
+        tokenizer: Cuts the question; its special tokens are not counted.
+        question: What is asked.
+        scene: Of what.
+        shares: Its `patch_shares`.
+
+    Yields:
+        The token's place, and how much of each patch it is about, (P,) float32.
+    """
+    encoded = tokenizer(question.text, add_special_tokens=False)
+    end = 0
+    for name in question.names:
+        said = re.compile(f"{name.plural}|{name}").search(question.text, end)
+        assert said is not None, (question.text, name)
+        end = said.end()
+        fitting = [share / share.sum() for share, thing in zip(shares, scene.things, strict=True) if name.fits(thing)]
+        if fitting:
+            yield encoded.char_to_token(end - 1), sum(fitting)
+
+
+def padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Make rows of tokens as long as the longest."""
     import torch
 
     return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
 
-def _looks(rows: Sequence[Sequence[tuple[int, np.ndarray]]]) -> Looks:
+def looks_of(rows: Sequence[Sequence[tuple[int, np.ndarray]]]) -> Looks:
+    """Say where tokens should look; a row an image, of each token its place and how its attention is spread."""
     import numpy as np
     import torch
 

@@ -240,4 +240,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> MixtureFo
         audio_steps=STEPS,
     )
     # What is led must be seen, and the library's plain attention is the one that shows it.
-    return MixtureForConditionalGeneration._from_config(config, attn_implementation="eager")
+    model: MixtureForConditionalGeneration = MixtureForConditionalGeneration._from_config(
+        config, attn_implementation="eager"
+    )
+    return model

@@ -64,7 +64,8 @@ def recordings(first: int, number: int) -> tuple[torch.Tensor, list[tones.Clip]]
     from models._mixture import MelExtractor
 
     clips = [tones.clip(clip_id) for clip_id in range(first, first + number)]
-    read = MelExtractor(sampling_rate=tones.RATE)([(one.samples.astype(np.float32) - 128) / 128 for one in clips])
+    heard = [((one.samples.astype(np.float32) - 128) / 128).astype(np.float32) for one in clips]
+    read = MelExtractor(sampling_rate=tones.RATE)(heard)
     return read["input_features"], clips
 
 
@@ -313,7 +314,7 @@ def named(steps: torch.Tensor, embeddings: torch.Tensor, truth: torch.Tensor) ->
 
     near = (normalize(steps, dim=-1) @ normalize(embeddings, dim=-1).T).argmax(-1)
     there = truth[..., -1] == 0
-    return round((near == truth.argmax(-1))[there].float().mean().item(), 3)
+    return float(round((near == truth.argmax(-1))[there].float().mean().item(), 3))
 
 
 def glue_marks(

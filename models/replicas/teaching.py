@@ -7,7 +7,7 @@ anywhere. Shapes: as in `packing`; N labels in a batch.
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.replicas.packing import IGNORED, WORDS, Batch, Packer, patch_shares, patch_words, pixels
 from tasks.mini.scenes import Scene, compose
@@ -28,7 +28,19 @@ SEEN, WATCHED = 60_000_000, 90_000_000
 EASY_THINGS = (2, 3, 3, 4)
 
 
-def sight(recipe: Recipe, step: int, rank: int) -> list[Scene]:
+class Views(Protocol):
+    """The part of a recipe that says how much is seen in a step."""
+
+    @property
+    def scenes(self) -> int:
+        """Images a step of the first stage, all processes together."""
+
+    @property
+    def processes(self) -> int:
+        """Among whom they are divided."""
+
+
+def sight(recipe: Views, step: int, rank: int) -> list[Scene]:
     """Give the scenes of which one process names the patches in one step of the first stage."""
     share = recipe.scenes // recipe.processes
     first = SEEN + step * recipe.scenes + rank * share
@@ -61,7 +73,7 @@ def word_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
 
 
 def see(
-    model: DeepseekVLForConditionalGeneration, words: torch.Tensor, recipe: Recipe, step: int, rank: int
+    model: DeepseekVLForConditionalGeneration, words: torch.Tensor, recipe: Views, step: int, rank: int
 ) -> dict[str, torch.Tensor]:
     """Give the losses of a step of the first stage; `words` are `word_ids`."""
     import torch
