@@ -67,7 +67,7 @@ def run(
         shots: examples in the prompt, for tasks that take them.
         same_shots: the same examples for all samples, computed once, where a task would draw them for each.
         method: how a language task is asked, for tasks that offer a choice.
-        blind: replace every picture by a flat one.
+        blind: replace every picture by a flat one, and every recording by silence.
         share: compute shared prefixes once; off only to measure what that is worth.
         workers: processes that share the run; the result does not depend on how many.
         seed: joined with a sample's id wherever something is drawn.
@@ -104,6 +104,7 @@ def run(
     chosen = job.chosen(everything)
     _check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
+    _check_able(adapter, options, loaded)
     loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
@@ -305,6 +306,14 @@ def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool
     if force and "image" not in lacking:
         why = f"{model.name!r} may read them" if "image" in shown else f"{task.name!r} has none"
         raise InputError(f"--force is for pictures, shown to a model not known to read them; {why}")
+
+
+def _check_able(task: Task, options: Options, model: Model) -> None:
+    """Refuse a checkpoint whose weights do less than its family can."""
+    ability = task.needs if options.method is None else task.methods[options.method]
+    if ability not in model.abilities:
+        can = ", ".join(sorted(model.abilities)) or "nothing"
+        raise InputError(f"task {task.name!r} needs a model that can {ability}; {model.name!r} has weights to: {can}")
 
 
 def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:

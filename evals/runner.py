@@ -212,16 +212,16 @@ def _claimed(window: Window, claim: Claim, emit: Emit) -> Iterator[tuple[Ticket,
 def _answers(
     window: Window, batch: Batch, predictions: Sequence[Prediction], seconds: float, inside: float
 ) -> list[Answer]:
-    """Divide a batch's costs among its predictions."""
-    computed, useful = padding(window.prompts, batch)
+    """Divide a batch's costs among its predictions; a model that pads in its own way has counted that itself."""
     each = len(predictions)
+    if not any(prediction.computed_tokens for prediction in predictions):
+        computed, useful = padding(window.prompts, batch)
+        predictions = [
+            replace(prediction, computed_tokens=computed / each, useful_tokens=useful / each)
+            for prediction in predictions
+        ]
     return [
-        Answer(
-            window.owners[member],
-            replace(prediction, computed_tokens=computed / each, useful_tokens=useful / each),
-            seconds / each,
-            inside / each,
-        )
+        Answer(window.owners[member], prediction, seconds / each, inside / each)
         for member, prediction in zip(batch.members, predictions, strict=True)
     ]
 

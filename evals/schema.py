@@ -237,7 +237,8 @@ class Prediction:
     new_tokens: int = 0
     """Tokens generated, or scored as an ending."""
     computed_tokens: float = 0.0
-    """This request's share of the token positions that the model computed, padding included."""
+    """This request's share of the token positions that the model computed, padding included; 0 leaves it to the plan,
+    which knows how the batch was laid out."""
     useful_tokens: float = 0.0
     """This request's share of those that were not padding."""
     reasoning: str | None = None

@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING, Any
 from evals.data import read_json
 from evals.errors import SampleError
 from evals.registry import FAMILIES
-from evals.schema import MODALITIES, Batch, Choose, Family, Generate, Json, Part, Placement, Prediction, Prompt, Request
+from evals.schema import (
+    MODALITIES,
+    Batch,
+    Choose,
+    Family,
+    Generate,
+    Group,
+    Json,
+    Part,
+    Placement,
+    Prediction,
+    Prompt,
+    Request,
+)
 from models import texts, torch_backend
 from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
@@ -73,7 +86,8 @@ class Causal:
         """Answer every member; a batch that the memory does not hold is halved."""
         weigh = isinstance(prompts[batch.members[0]], Weighing)
         act = self._choose if weigh else self._generate
-        return torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
+        answers = torch_backend.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
+        return self._decoder.counted.settle(answers)
 
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
@@ -151,10 +165,15 @@ def _only_text(parts: Sequence[Part]) -> list[str]:
 
 
 def _prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
-    """Each group's shared tokens, and the group of each member."""
-    prefixes = [prompts[group.members[0]].tokens[: group.shared] for group in batch.groups]
+    """Each group's shared tokens, and the group of each member; a prompt that is alone goes through in one piece."""
+    prefixes = [_prefix(prompts[group.members[0]].tokens, group) for group in batch.groups]
     owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
     return prefixes, owners
+
+
+def _prefix(tokens: Sequence[int], group: Group) -> Sequence[int]:
+    alone = len(group.members) == 1 and group.shared == len(tokens) - 1  # the plan leaves every prompt a token
+    return () if alone else tokens[: group.shared]
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:

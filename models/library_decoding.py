@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evals.errors import InputError
 from evals.schema import Generate
 from models.generating import NOT_FINITE, Continuation, Row
+from models.padding import Counted
 from models.weighing import Endings
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class LibraryDecoder:
         self._model = model
         self._ends = frozenset(ends)
         self._text = text
+        self.counted = Counted()
+        """What of prompts was padded here."""
 
     def generate(
         self, prefixes: Sequence[Sequence[int]], rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]
@@ -115,6 +118,7 @@ class LibraryDecoder:
         """Pad on the left for a decoder, which goes on at the end; on the right for an encoder, which counts from 0."""
         import torch
 
+        self.counted.add(sequences)
         longest = max(map(len, sequences))
         ids = torch.zeros(len(sequences), longest, dtype=torch.long)
         mask = torch.zeros_like(ids)

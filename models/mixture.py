@@ -37,6 +37,7 @@ from evals.sounds import at_rate, decode
 from models import torch_backend
 from models.decoding import Decoder
 from models.generating import end_tokens
+from models.placeholders import Placeholders
 from models.vision_language import VisionLanguage
 from models.weighing import Endings, Weighing, chosen, divided
 
@@ -83,7 +84,7 @@ class Mixture(VisionLanguage):
         return [chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
 
     @property
-    def _placeholders(self) -> Mapping[type, tuple[str, int]]:
+    def _placeholders(self) -> Placeholders:
         return {**super()._placeholders, Audio: (self._processor.audio_token, self._processor.audio_token_id)}
 
     def _tokens(self, text: str, pictures: Sequence[Image]) -> list[int]:

@@ -11,7 +11,6 @@ A picture or a text is embedded as `models.last_state` says, by a prompt that is
 from __future__ import annotations
 
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.last_state import shown
 from models.library_decoding import LibraryDecoder
+from models.placeholders import Placeholders, marked, plain
 from models.torch_backend import Place
 
 if TYPE_CHECKING:
@@ -81,31 +81,12 @@ class VisionLanguage:
                 raise SampleError(f"request {request.id}: its text holds the {MODALITIES[kind]} placeholder {text}")
         tokens = self._tokens(rendered, [part for part in request.parts if isinstance(part, Image)])
         reserve = request.max_new_tokens if isinstance(request, Generate) else 0
-        return Prompt(request, self._key(request), self._marked(tokens, request.parts), reserve)
+        return Prompt(request, self._key(request), marked(tokens, request.parts, self._placeholders), reserve)
 
     @property
-    def _placeholders(self) -> Mapping[type, tuple[str, int]]:
+    def _placeholders(self) -> Placeholders:
         """What stands in a prompt for a picture, as text and as a token; and for a recording, where it is read."""
         return {Image: (self._processor.image_token, self._processor.image_token_id)}
-
-    def _marked(self, tokens: Sequence[int], parts: Sequence[Part]) -> tuple[int, ...]:
-        """Number placeholders by what they stand for: negative, and by their remainder of one kind."""
-        codes = {}
-        for place, (kind, (_, token)) in enumerate(self._placeholders.items()):
-            keys = [part.key for part in parts if not isinstance(part, str) and isinstance(part, kind)]
-            codes[token] = iter([-1 - len(self._placeholders) * zlib.crc32(key.encode()) - place for key in keys])
-        marked, previous, code = [], None, 0
-        for token in tokens:
-            if token in codes and previous != token:
-                code = next(codes[token], code)
-            marked.append(code if token in codes else token)
-            previous = token
-        return tuple(marked)
-
-    def _plain(self, tokens: Sequence[int]) -> list[int]:
-        """Turn marked tokens into those that the model reads."""
-        plain = [token for _, token in self._placeholders.values()]
-        return [plain[(-1 - token) % len(plain)] if token < 0 else token for token in tokens]
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
         """Decode each group's pictures and make the tensors that the model reads of them."""
@@ -129,7 +110,7 @@ class VisionLanguage:
             predictions = torch_backend.split_when_full(
                 prompts, part, [inputs for _, inputs in readable], lambda b, s: self._answer(prompts, b, s)
             )
-            answers = dict(zip(part.members, predictions, strict=True))
+            answers = dict(zip(part.members, self._decoder.counted.settle(predictions), strict=True))
         for group, inputs in zip(batch.groups, staged, strict=True):
             if isinstance(inputs, SampleError):
                 reason = str(inputs)
@@ -165,7 +146,7 @@ class VisionLanguage:
         """Take the last hidden state at the end of every prompt; prompts that share nothing are read one by one."""
         members = [prompts[member] for member in batch.members]
         if self._shares:
-            rows = [self._plain(prompt.tokens) for prompt in members]
+            rows = [plain(prompt.tokens, self._placeholders) for prompt in members]
             states = last_state.of_rows(self._model, rows, self._joined(staged))
         else:
             states = [self._state(p, inputs["pictures"]) for p, inputs in zip(members, staged, strict=True)]
@@ -196,7 +177,7 @@ class VisionLanguage:
         """Generate with each group's shared part computed once."""
         prefixes, rows = [], []
         for owner, group in enumerate(batch.groups):
-            prefixes.append(self._plain(prompts[group.members[0]].tokens[: group.shared]))
+            prefixes.append(plain(prompts[group.members[0]].tokens[: group.shared], self._placeholders))
             for member in group.members:
                 request = _asked(prompts[member])
                 rest = prompts[member].tokens[group.shared :]

@@ -1,7 +1,9 @@
 """How endings of a prompt are weighed in one pass: laid side by side in a row, each blind to the others.
 
 A row holds what its prompt adds to a shared prefix, and then every ending but for its last token, whose likelihood is
-read before it. So an ending of one token costs nothing beyond its prompt. Log-likelihoods are taken in float32.
+read before it. So an ending of one token costs nothing beyond its prompt. Rows are padded in front, so that they end
+together: endings of the same lengths are then read at the same columns, and the model's head, which is wide, computes
+no others. Log-likelihoods are taken in float32.
 
 Letters in the names of tensors: R rows, S tokens of a row, L positions of the cache, C columns whose logits are read, V
 vocabulary.
@@ -47,7 +49,7 @@ class Endings:
 
     @property
     def readings(self) -> list[list[int]]:
-        """For each ending, the columns of the row after which its tokens come.
+        """For each ending, the places in the row after which its tokens come.
 
         Example:
             >>> Endings(0, [7, 7, 7], [[1], [2, 3, 4], [5, 6]]).readings
@@ -61,12 +63,15 @@ class Endings:
 
 
 def read_columns(rows: Sequence[Endings]) -> list[int]:
-    """List the columns at which some row reads logits, ascending."""
-    return sorted({column for row in rows for reading in row.readings for column in reading})
+    """List the columns at which some row reads logits, ascending; rows end together."""
+    return sorted({front + place for row, front in _fronts(rows) for reading in row.readings for place in reading})
 
 
 def branches(rows: Sequence[Endings], starts: torch.Tensor, room: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Say where tokens stand and what they see: all before them, but never another ending.
+
+    A row's tokens lie in the cache after its prefix and its padding, which sees only itself, so that its numbers stay
+    finite, and which nothing sees.
 
     Args:
         rows: what goes through the model.
@@ -81,19 +86,27 @@ def branches(rows: Sequence[Endings], starts: torch.Tensor, room: int) -> tuple[
     longest = max(len(row.tokens) for row in rows)
     positions_RS = torch.zeros(len(rows), longest, dtype=torch.long)
     seen_RSL = torch.zeros(len(rows), longest, room, dtype=torch.bool)
-    for r, (row, start) in enumerate(zip(rows, starts.tolist(), strict=True)):
-        own = len(row.rest)
-        positions_RS[r, :own] = torch.arange(start, start + own)
-        seen_RSL[r, :own, : start + own] = torch.arange(start + own) <= positions_RS[r, :own, None]
-        seen_RSL[r, own:, : start + own] = True
+    for r, ((row, front), start) in enumerate(zip(_fronts(rows), starts.tolist(), strict=True)):
+        own, first = len(row.rest), start + front
+        positions_RS[r, front : front + own] = torch.arange(start, start + own)
+        seen_RSL[r, range(front), range(start, first)] = True
+        seen_RSL[r, front:, :start] = True
+        seen_RSL[r, front : front + own, first : first + own] = torch.ones(own, own, dtype=torch.bool).tril()
+        seen_RSL[r, front + own :, first : first + own] = True
         for ending, reading in zip(row.endings, row.readings, strict=True):
-            inner = reading[1:]
-            if inner:
-                first, end = inner[0], inner[-1] + 1
-                positions_RS[r, first:end] = torch.arange(start + own, start + own + len(ending) - 1)
-                block = torch.ones(end - first, end - first, dtype=torch.bool).tril()
-                seen_RSL[r, first:end, start + first : start + end] = block
+            count = len(ending) - 1
+            if count:
+                at = front + reading[1]
+                positions_RS[r, at : at + count] = torch.arange(start + own, start + own + count)
+                block = torch.ones(count, count, dtype=torch.bool).tril()
+                seen_RSL[r, at : at + count, start + at : start + at + count] = block
     return positions_RS.to(starts.device), seen_RSL.to(starts.device)
+
+
+def _fronts(rows: Sequence[Endings]) -> list[tuple[Endings, int]]:
+    """Each row with the padding before it."""
+    lengths = [len(row.tokens) for row in rows]
+    return [(row, max(lengths) - length) for row, length in zip(rows, lengths, strict=True)]
 
 
 def likelihoods(rows: Sequence[Endings], columns: Sequence[int], logits_RCV: torch.Tensor) -> list[list[float]]:
@@ -109,10 +122,10 @@ def likelihoods(rows: Sequence[Endings], columns: Sequence[int], logits_RCV: tor
     """
     place = {column: index for index, column in enumerate(columns)}
     found = []
-    for row, logits_CV in zip(rows, logits_RCV, strict=True):
+    for (row, front), logits_CV in zip(_fronts(rows), logits_RCV, strict=True):
         likely = logits_CV.float().log_softmax(dim=-1)
         found.append([
-            float(likely[[place[column] for column in reading], list(ending)].sum())
+            float(likely[[place[front + at] for at in reading], list(ending)].sum())
             for reading, ending in zip(row.readings, row.endings, strict=True)
         ])  # fmt: skip
     return found

@@ -98,7 +98,7 @@ def _derived(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
         shown = _unit(reading if reading and reading.unit else claim, ledger, resolved)
         come = _comes_to(text, resolved, ledger, shown)
         lines += [come] if come not in lines else []
-        target = _read(claim, reading, ledger)
+        target = claimed(claim, reading, ledger)
         verdict, more = _held(resolved, target, ledger, shown)
         found.append(verdict)
         heading = f"read as “{reading.says}”: " if reading else ""
@@ -107,7 +107,7 @@ def _derived(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
         yield Finding(min(found, key=SEVERITY.index, default="na"), tuple(lines))
 
 
-def _read(claim: Claim, reading: Reading | None, ledger: Ledger) -> Interval:
+def claimed(claim: Claim, reading: Reading | None, ledger: Ledger) -> Interval:
     """What a claim allows in one reading."""
     own = ledger.allowed(reading if reading is not None and reading.digits is not None else claim)
     if reading is None or reading.reads is None or own is None:
@@ -172,7 +172,7 @@ def _compared(claim: Claim, check: Check, right: Resolved, ledger: Ledger, unit:
     strict = check.compare in {"above", "below"} and value == 0
     if (wanted.holds(value) and not strict) or (check.compare == "equals" and low <= 0 <= high):
         return "consistent", [sides]
-    if Interval(low, high).meets(wanted):
+    if Interval(low, high).meets(wanted) and not (strict and low == high):
         part = boxes.share(difference.tree, ledger.box(boxes.names(difference.tree)), wanted.low, wanted.high)
         return "nominally_inconsistent", [sides, f"{_percent(part)} of the rounding box would do"]
     return _LAWS[check.law], [sides]

@@ -15,11 +15,9 @@ from reports import claim_tables, markup
 from reports.claim_tables import say
 from reports.claims import Document
 from reports.markup import Table, escape_markdown
-from reports.verdicts import PRECEDENCE, Assessment, Checked
+from reports.verdicts import CONTRADICTED, SUPPORTED, Assessment, Checked
 from reports.wording import visible
 
-PASSED = ("supported", "partially_supported")
-CONTRADICTED = PRECEDENCE[:4]
 LIMIT = 1_000_000
 """Bytes that a job's summary may have; a step's whole summary is refused beyond 1 MiB."""
 _TITLE = 120
@@ -77,7 +75,7 @@ def outcome(word: str) -> str:
         return "failure"
     if word == "error":
         return "error"
-    return "passed" if word in PASSED else "skipped"
+    return "passed" if word in SUPPORTED else "skipped"
 
 
 def _counts(found: Sequence[Assessment]) -> dict[str, str]:

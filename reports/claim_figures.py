@@ -91,8 +91,7 @@ def _measured(row: Mapping[str, Json]) -> str:
 
 
 def _value(value: float | None, row: Mapping[str, Json]) -> str:
-    share = row["relation"] not in {"ratio", "speed-up"} and row["task"] != "efficiency"
-    return amount(value, "fraction" if share else "x")
+    return amount(value, row["unit"])
 
 
 # A learning curve
@@ -125,7 +124,8 @@ def _curve(name: str, task: str, own: Mapping[int, Record]) -> Curve:
         found = _headline(run)
         x, y = 100 * step / last, 100 * (1 - found["value"])
         marks.append((x, y, found))
-        spread = f" ({amount(found['low'], 'fraction')} to {amount(found['high'], 'fraction')})" if found["low"] else ""
+        whiskers = found["low"] is not None
+        spread = f" ({amount(found['low'], 'fraction')} to {amount(found['high'], 'fraction')})" if whiskers else ""
         points.append((f"{step:,}", f"{amount(found['value'], 'fraction')}{spread}"))
     parts = [
         Markup('<line class="dotted" x1="{:.2f}%" y1="{:.2f}%" x2="{:.2f}%" y2="{:.2f}%"/>').format(a, b, c, d)
@@ -172,7 +172,7 @@ def matrix(runs: Sequence[Record]) -> list[Variant]:
         seconds, memory, size = _costs(run) or (0.0, None, None)
         found.append(
             Variant(
-                model(run), run.manifest["task"]["name"], f"{_headline(run)['value'] * 100:.1f} %",
+                model(run), run.manifest["task"]["name"], amount(_headline(run)["value"], _headline(run)["unit"]),
                 amount(seconds, "seconds"), amount(memory, "bytes"), amount(size, "count"),
                 not any(_beats(other, run) for other in rivals),
             )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from evals.errors import InputError
-from reports.claims import Claim, Document, Model, Record, Statement, Vocabulary
-from reports.expressions import Call, Expression, Negation, Number, Operation, parse, references
+from reports.claims import Claim, Document, Model, Record, Statement, Value, Vocabulary
+from reports.expressions import parse, references, single_units, units
 from reports.yaml_lines import Location, Source, no_repetition, unknown
 
 
@@ -43,6 +42,10 @@ class Names:
                 self.statement((*at, "implies", place), implied)
                 if not implied.quantity or not implied.subject:
                     raise self.source.refuse((*at, "implies", place), "implies needs a 'subject' and a 'quantity'")
+            for place, reading in enumerate(claim.readings):
+                self.value((*at, "readings", place), reading)
+            for place, check in enumerate(claim.checks):
+                self.single_units((*at, "checks", place, "unit"), single_units(check.unit or ""))
             for location, text in self.expressions(at, claim):
                 self.expression(location, text)
             self.measure(at, claim)
@@ -59,10 +62,14 @@ class Names:
             self.source.known((*at, "baseline"), "subject", said.baseline, self.subjects)
         if said.quantity:
             self.source.known((*at, "quantity"), "quantity", said.quantity, self.quantities)
-        if said.unit:
-            self.source.known((*at, "unit"), "unit", said.unit, self.units)
-        if said.digits is not None and said.unit is None:
-            raise self.source.refuse((*at, "printed"), f"gives {said.digits!r} without a 'unit'")
+        self.value(at, said)
+
+    def value(self, at: Location, given: Value) -> None:
+        """Check that a value's unit exists, and that digits have one."""
+        if given.unit:
+            self.source.known((*at, "unit"), "unit", given.unit, self.units)
+        if given.digits is not None and given.unit is None:
+            raise self.source.refuse((*at, "printed"), f"gives {given.digits!r} without a 'unit'")
 
     def measure(self, at: Location, claim: Claim) -> None:
         """Check that what would be measured exists."""
@@ -83,7 +90,7 @@ class Names:
             if statement.derive:
                 yield (*location, "derive"), statement.derive
         parts: list[tuple[str, tuple[Model, ...], tuple[str, ...]]] = [
-            ("readings", claim.readings, ("reads",)),
+            ("readings", claim.readings, ("reads", "derive")),
             ("checks", claim.checks, ("left", "right")),
             ("resolutions", claim.resolutions, ("first", "second", "items")),
         ]
@@ -104,21 +111,10 @@ class Names:
         for reference in references(tree):
             names = self.claims if reference.is_claim else self.facts
             self.source.known(location, "claim" if reference.is_claim else "fact", reference.id, names)
-        for unit in _units(tree):
+        self.single_units(location, units(tree))
+
+    def single_units(self, location: Location, names: Iterable[str]) -> None:
+        """Check that units exist, in the singular or the plural."""
+        for unit in names:
             if unit not in self.units and f"{unit}s" not in self.units:
                 raise self.source.refuse(location, unknown("unit", unit, self.units))
-
-
-def _units(tree: Expression) -> Iterator[str]:
-    """Go through the single units of an expression's numbers (`byte` and `parameter` of `2 byte/parameter`)."""
-    match tree:
-        case Number(_, unit) if unit:
-            yield from re.findall(r"[A-Za-zµ%]+", unit)
-        case Operation(_, left, right):
-            yield from _units(left)
-            yield from _units(right)
-        case Negation(operand):
-            yield from _units(operand)
-        case Call(_, arguments):
-            for argument in arguments:
-                yield from _units(argument)

@@ -1,48 +1,45 @@
 """What `check` found, as one page: self-contained, without scripts, for a screen, a phone or paper.
 
-It shares the style sheet and the rules of `reports.page`: the one style sheet is allowed by its hash, everything else
-is forbidden, and every text is made visible and escaped on its way out.
+It is filled as every page is (`reports.page.fill`): nothing but its own style sheets is allowed, and every text is
+made visible and escaped on its way out.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from reports import claim_figures, claim_tables
 from reports.claim_tables import say, subjects
-from reports.page import environment
-from reports.verdicts import AXES, PRECEDENCE, Assessment, Checked
+from reports.claims import Document
+from reports.page import fill
+from reports.verdicts import AXES, CONTRADICTED, PRECEDENCE, SUPPORTED, Assessment, Checked
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _TONES = {
-    "against": PRECEDENCE[:4],
+    "against": CONTRADICTED,
     "doubt": PRECEDENCE[4:8],
-    "for": ("supported", "partially_supported"),
+    "for": SUPPORTED,
 }
 """How a verdict is marked: beside its word, never instead of it."""
 
 
 def render(checked: Checked) -> str:
     """Write the page; the same findings give the same page."""
-    css = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "claims.css"))
-    return environment().get_template("claims.html").render(
-        css=Markup(css),  # ours, and checked by its hash
-        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+    counts = claim_tables.summary(checked.assessments)
+    most = max(count for _, count in counts)
+    return fill(
+        "claims.html",
+        ["report.css", "claims.css"],
         about=checked.about,
+        mini=True,
         title="What the documents claim" if len(checked.documents) > 1 else "What the document claims",
         total=len(checked.assessments),
-        summary=[_count(word, count, checked) for word, count in claim_tables.summary(checked.assessments)],
+        summary=[_count(word, count, most) for word, count in counts],
         systems=claim_tables.by_subject(checked.assessments),
         matrix=_matrix(checked),
         curves=claim_figures.curves(checked.runs),
         variants=claim_figures.matrix(checked.runs),
-        documents=[_document(checked, number) for number in range(len(checked.documents))],
-    )  # fmt: skip
+        documents=[_document(checked, document) for document in checked.documents],
+    )
 
 
 def tone(word: str) -> str:
@@ -50,9 +47,8 @@ def tone(word: str) -> str:
     return next((name for name, words in _TONES.items() if word in words), "open")
 
 
-def _count(word: str, count: int, checked: Checked) -> dict[str, Any]:
+def _count(word: str, count: int, most: int) -> dict[str, Any]:
     """A row of the summary: the word, how many, and the share of the longest bar."""
-    most = max(count for _, count in claim_tables.summary(checked.assessments))
     return {"word": say(word), "count": count, "width": f"{100 * count / most:.2f}%", "tone": tone(word)}
 
 
@@ -60,20 +56,16 @@ def _matrix(checked: Checked) -> dict[str, Any] | None:
     """The contradictions between documents: a row a topic, a column a document."""
     if not checked.crossings:
         return None
-    names = [document.document.id for document in checked.documents]
-    rows = []
-    for subject, quantity, group in claim_tables.topics(checked.crossings):
-        cells: dict[str, list[tuple[str, str, str]]] = {name: [] for name in names}
-        for said in (said for pair in group for said in (pair.first, pair.second)):
-            cell = (said.by, said.subject if " or " in subject else "", said.show())
-            cells[said.where] += [cell] if cell not in cells[said.where] else []
-        rows.append({"subject": subject, "quantity": quantity, "cells": [cells[name] for name in names]})
+    rows = [
+        {"subject": subject, "quantity": quantity, "cells": list(cells.values())}
+        for subject, quantity, cells in claim_tables.sides(checked)
+    ]
     rows.sort(key=lambda row: (str(row["subject"]), str(row["quantity"])))
+    names = [document.document.id for document in checked.documents]
     return {"names": names, "rows": rows, "pairs": len(checked.crossings)}
 
 
-def _document(checked: Checked, number: int) -> dict[str, Any]:
-    document = checked.documents[number]
+def _document(checked: Checked, document: Document) -> dict[str, Any]:
     info = document.document
     own = [each for each in checked.assessments if each.document is document]
     return {
@@ -82,7 +74,6 @@ def _document(checked: Checked, number: int) -> dict[str, Any]:
         "date": info.date.isoformat() if info.date else None,
         "language": info.language,
         "claims": [_claim(each) for each in own],
-        "summary": claim_tables.summary(own),
     }
 
 

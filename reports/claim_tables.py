@@ -35,9 +35,8 @@ def say(word: str) -> str:
 
 
 def subjects(claim: Claim) -> list[str]:
-    """Who a claim is about, the subjects of what it implies included."""
-    every = [*claim.subject, *(subject for each in claim.implies for subject in each.subject)]
-    return list(dict.fromkeys(claim.subject or every))
+    """Who a claim is about, each once."""
+    return list(dict.fromkeys(claim.subject))
 
 
 def summary(assessments: Sequence[Assessment]) -> list[tuple[str, int]]:
@@ -87,17 +86,33 @@ def topics(crossings: Sequence[Pair]) -> list[tuple[str, str, list[Pair]]]:
     return [(subject, quantity.replace("-", " "), group) for (subject, quantity), group in groups.items()]
 
 
-def contradictions(checked: Checked) -> Table:
-    """One row a topic on which two documents disagree: what each says, with the claims."""
-    rows = []
+def sides(checked: Checked) -> list[tuple[str, str, dict[str, list[tuple[str, str, str]]]]]:
+    """List the topics on which documents disagree: subject, quantity, and by document who says what.
+
+    A saying is a claim's id, its subject where the topic has two, and its value.
+    """
+    found = []
     for subject, quantity, group in topics(checked.crossings):
-        sides: dict[str, list[str]] = {}
+        cells: dict[str, list[tuple[str, str, str]]] = {each.document.id: [] for each in checked.documents}
         for said in (said for pair in group for said in (pair.first, pair.second)):
-            text = f"{said.by} {said.show()}" + (f" ({said.subject})" if " or " in subject else "")
-            sides.setdefault(said.where, [])
-            sides[said.where] += [text] if text not in sides[said.where] else []
-        rows.append((f"{quantity} of {subject}", *("; ".join(side) for side in list(sides.values())[:2])))
-    return Table("Contradictions between documents", ("about", "one says", "the other says"), "lll", tuple(rows))
+            cell = (said.by, said.subject if " or " in subject else "", said.show())
+            cells[said.where] += [cell] if cell not in cells[said.where] else []
+        found.append((subject, quantity, cells))
+    return found
+
+
+def contradictions(checked: Checked) -> Table:
+    """One row a topic on which documents disagree, a column a document: what each says, with the claims."""
+    columns = ("about", *(f"document {each.document.id}" for each in checked.documents))
+    rows = tuple(
+        (f"{quantity} of {subject}", *("; ".join(_saying(*cell) for cell in side) for side in cells.values()))
+        for subject, quantity, cells in sides(checked)
+    )
+    return Table("Contradictions between documents", columns, "l" * len(columns), rows)
+
+
+def _saying(by: str, subject: str, shown: str) -> str:
+    return f"{by} {shown}" + (f" ({subject})" if subject else "")
 
 
 # Formats
@@ -137,7 +152,7 @@ def _json(checked: Checked) -> str:
             for pair in checked.agreements
         ],
     }  # fmt: skip
-    return json.dumps(found, ensure_ascii=False, indent=1)
+    return json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
 
 
 def _csv(checked: Checked) -> str:

@@ -279,6 +279,10 @@ class Claim(Statement):
     def _testable_or_not(self) -> Claim:
         if self.untestable and self.measure:
             raise ValueError("is untestable and has a 'measure': it can't be both")
+        alone = self.measure is not None and self.measure.baseline is None
+        for reading in self.readings:
+            if alone and reading.relation not in {None, "level"}:
+                raise ValueError(f"has a reading of relation {reading.relation!r}, so 'measure' needs a 'baseline'")
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evals.comparison import Compared, Comparison
 from reports import markup
 from reports.markup import Table
-from reports.wording import MISSING, about, one_line, short_names, written
+from reports.wording import MISSING, about, one_line, probability, short_names, written
 
 _SHOWN = 60
 
@@ -23,8 +23,8 @@ def _metrics(found: Comparison, a: str, b: str) -> Table:
     columns = ("metric", a, b, "difference", "95 % interval", "p", "p (Holm)", "better, worse", "n")
     rows = tuple(
         (
-            one.name, _figure(one.a), _figure(one.b), _points(one.difference), _interval(one), _p(one.p),
-            _p(one.adjusted), f"{one.wins}, {one.losses}" if one.p is not None else MISSING, f"{one.n:,}",
+            one.name, _figure(one.a), _figure(one.b), _points(one.difference), _interval(one), probability(one.p),
+            probability(one.adjusted), f"{one.wins}, {one.losses}" if one.p is not None else MISSING, f"{one.n:,}",
         )
         for one in found.metrics
     )  # fmt: skip
@@ -64,7 +64,3 @@ def _points(value: float) -> str:
 
 def _interval(one: Compared) -> str:
     return MISSING if one.low is None or one.high is None else f"{one.low:+.4f} to {one.high:+.4f}"
-
-
-def _p(value: float | None) -> str:
-    return MISSING if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"

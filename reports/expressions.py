@@ -112,17 +112,40 @@ def references(tree: Expression) -> Iterator[Reference]:
         >>> [reference.id for reference in references(parse("min(B-20 * 8 bit, r1-layers)"))]
         ['B-20', 'r1-layers']
     """
+    return (part for part in walk(tree) if isinstance(part, Reference))
+
+
+def units(tree: Expression) -> Iterator[str]:
+    """Go through the single units of an expression's numbers.
+
+    Example:
+        >>> list(units(parse("2 byte/parameter + 3")))
+        ['byte', 'parameter']
+    """
+    for part in walk(tree):
+        if isinstance(part, Number) and part.unit:
+            yield from single_units(part.unit)
+
+
+def single_units(text: str) -> list[str]:
+    """Split a unit as it is written into the units that it is made of."""
+    return re.findall(r"[A-Za-zµ%]+(?:-[A-Za-z]+)*", text)
+
+
+def walk(tree: Expression) -> Iterator[Expression]:
+    """Go through an expression and all its parts, from left to right."""
+    yield tree
     match tree:
-        case Reference():
-            yield tree
         case Operation(_, left, right):
-            yield from references(left)
-            yield from references(right)
+            parts: tuple[Expression, ...] = (left, right)
         case Negation(operand):
-            yield from references(operand)
-        case Call(_, arguments):
-            for argument in arguments:
-                yield from references(argument)
+            parts = (operand,)
+        case Call(_, parts):
+            pass
+        case _:
+            parts = ()
+    for part in parts:
+        yield from walk(part)
 
 
 class _Reader:

@@ -138,8 +138,8 @@ def dataset_title(run: Record) -> str:
 def model_id(run: Record) -> str:
     """Name a model as ORG/NAME: the hub's id where it was asked for so, else our own."""
     name: str = run.manifest["model"]["name"]
-    plain = name.removeprefix("hf:").partition("@")[0]
-    if plain.count("/") == 1 and ":" not in plain and not plain.startswith((".", "~", "/")):
+    plain = name.partition("@")[0].removeprefix("hf:")
+    if name.startswith("hf:") and plain.count("/") == 1:
         return plain
     return f"{LIBRARY}/{one_line(name.rpartition('/')[2])}"
 

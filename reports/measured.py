@@ -7,34 +7,37 @@ holds at its scale, and nothing of a level.
     supported, refuted        the described system was run, and the interval lies within or outside what is claimed
     inconclusive              it was run, and the interval reaches both sides
     modality_not_demonstrated pictures were asked about, and the same questions without them go as well
-    unmeasured                what would be run is not there, or what was run is not the described system
+    unmeasured                what would be run is not there or lacks the metric, or it is not the described system
     error                     a run failed
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evals import paired
 from evals.comparison import clusters, figures
-from evals.decisions import EQUIVALENCE_LEVEL, Decision, against_band, against_bound, equivalent
+from evals.decisions import EQUIVALENCE_LEVEL, Decision, against_band, against_bound, equivalent, ordered
 from evals.paired import Estimate
 from evals.power import detectable
 from evals.records import Record
 from evals.schema import Json
-from reports.arithmetic import Finding
+from reports.arithmetic import Finding, claimed
 from reports.claims import Claim, Reading
 from reports.ledger import Ledger
 from reports.quantities import Interval
-from reports.wording import about
+from reports.wording import about, probability
 
 MARGIN = 0.025
 """How far two protocols may move a level: one model moved 2.4 points between two READMEs of one laboratory."""
 LIKE = (0.8, 1.25)
 """What still counts as about the same ratio."""
 _HALF, _ONE_SIDED = 1.959964, 1.644854
+_OPPOSITE: Mapping[Decision, Decision] = {
+    "supported": "refuted", "refuted": "supported", "inconclusive": "inconclusive",
+}  # fmt: skip
 _LESS_IS_BETTER = ("latency", "time", "memory", "median-rank")
 
 
@@ -66,15 +69,36 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What runs say of one claim, before several claims are corrected for each other."""
+    """What runs gave for one claim, before several claims are corrected for each other."""
 
-    finding: Finding
+    claim: Claim
+    lines: tuple[str, ...]
+    """How it was measured, or why it was not."""
+    word: str | None = None
+    """What the axis says whatever the rows decide: of a run that is not there, or of pictures that were not seen."""
     match: str = "none"
-    rows: tuple[Mapping[str, Json], ...] = ()
-    """What was measured, a row a reading."""
-    p: float | None = None
-    """Two-sided, of a comparison; None for a level."""
-    decisions: tuple[Decision, ...] = field(default=())
+    replica: bool = False
+    """Whether a bundled replica was run."""
+    decided: tuple[Mapping[str, Json], ...] = ()
+    """What was measured, a row a reading, with what it would decide for the described system."""
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided, of a comparison; None for a level."""
+        return next((row["p"] for row in self.decided if row.get("p") is not None), None)
+
+    @property
+    def rows(self) -> tuple[Mapping[str, Json], ...]:
+        """What was measured; decisions are of the described system only."""
+        other = {} if self.match == "exact" else {"decision": None}
+        who = {"subject_match": self.match, "replica": self.replica}
+        return tuple({**row, **other, **who} for row in self.decided)
+
+    @property
+    def finding(self) -> Finding:
+        """What it says of the claim."""
+        word = self.word or _word(self)
+        return Finding(_open(self.claim, word), (*self.lines, *_meaning(self), *_left_open(self.claim)))
 
 
 def jobs(claim: Claim, system: Mapping[str, str]) -> list[Job]:
@@ -107,85 +131,95 @@ def measure(
     if claim.measure is None or not wanted:
         return None
     got = [outcomes.get(job, Outcome(why="not run")) for job in wanted]
-    missing = [(job, outcome) for job, outcome in zip(wanted, got, strict=True) if outcome.record is None]
-    if missing:
-        word = "error" if any(outcome.failed for _, outcome in missing) else "unmeasured"
-        reasons = [f"{job.model} on {job.task}: {outcome.why}" for job, outcome in missing]
-        return Result(Finding(_open(claim, word), (*reasons, *_left_open(claim))))
+    metric = claim.measure.metric
+    if missing := [(job, why) for job, outcome in zip(wanted, got, strict=True) if (why := _missing(outcome, metric))]:
+        word = "error" if any(outcome.failed for outcome in got) else "unmeasured"
+        return Result(claim, tuple(f"{job.model} on {job.task}: {why}" for job, why in missing), word)
     records = [outcome.record for outcome in got if outcome.record is not None]
-    match = _match(claim, got, records, other_spec)
     readings = claim.readings or (None,)
     results = [_read(claim, reading, ledger, records) for reading in readings]
-    lines = [_heading(record, outcome, claim.measure.metric) for record, outcome in zip(records, got, strict=True)]
-    for reading, (_, _, more) in zip(readings, results, strict=True):
+    lines = [_heading(record, outcome, metric) for record, outcome in zip(records, got, strict=True)]
+    for reading, (_, more) in zip(readings, results, strict=True):
         lines += [f"read as “{reading.says}”: {line}" if reading else line for line in more]
-    blank = [line for outcome in got for line in _unseeing(outcome, claim.measure.metric)]
-    decided = {} if match == "exact" else {"decision": None}
-    rows = tuple({**row, **decided, "subject_match": match} for row, _, _ in results)
-    p = next((float(row["p"]) for row in rows if row.get("p") is not None), None)
-    decisions = tuple(decision for _, decision, _ in results)
-    word = "modality_not_demonstrated" if blank else _word(claim, match, decisions, rows)
-    shown = [*lines, *blank, *_meaning(match, decisions, rows), *_left_open(claim)]
-    return Result(Finding(word, tuple(shown)), match, rows, p, decisions)
+    blank = [line for outcome in got for line in _unseeing(outcome, metric)]
+    return Result(
+        claim,
+        (*lines, *blank),
+        "modality_not_demonstrated" if blank else None,
+        _match(claim, got, records, other_spec),
+        any(record.manifest["model"].get("replica") for record in records),
+        tuple(row for row, _ in results),
+    )
 
 
 def corrected(results: Sequence[Result]) -> list[Result]:
     """Correct the comparisons of one document for how many they are, by Holm; both p-values are shown.
 
-    A direction that is not significant any more is undecided.
+    A decision or a direction that is not significant any more is undecided.
     """
     tested = [index for index, result in enumerate(results) if result.p is not None]
     adjusted = dict(zip(tested, paired.holm([results[index].p or 0.0 for index in tested]), strict=True))
-    found = []
-    for index, result in enumerate(results):
-        if index not in adjusted:
-            found.append(result)
-            continue
-        p = adjusted[index]
-        line = f"p = {_p(result.p)}; corrected for {len(tested)} comparisons of the document (Holm): {_p(p)}"
-        lost = p >= 0.05 and result.p is not None and result.p < 0.05
-        word = "inconclusive" if lost and result.finding.verdict in {"supported", "refuted"} else result.finding.verdict
-        rows = tuple({**row, "p_holm": p, **({"direction": "undecided"} if lost else {})} for row in result.rows)
-        found.append(replace(result, finding=Finding(word, (*result.finding.working, line)), rows=rows))
-    return found
+    return [_corrected(each, adjusted[n], len(tested)) if n in adjusted else each for n, each in enumerate(results)]
+
+
+def _corrected(result: Result, p: float, count: int) -> Result:
+    line = f"p = {probability(result.p)}; corrected for {count} comparisons of the document (Holm): {probability(p)}"
+    rows = tuple({**row, "p_holm": p} for row in result.decided)
+    if result.p is not None and result.p < 0.05 <= p:
+        rows = tuple(
+            {**row, "decision": "inconclusive", "direction": row.get("direction") and "undecided"} for row in rows
+        )
+    return replace(result, lines=(*result.lines, line), decided=rows)
 
 
 # Who was run
 
 
+def _missing(outcome: Outcome, metric: str) -> str:
+    """Say why a run gives no figure; nothing where it gives one."""
+    if outcome.record is None:
+        return outcome.why
+    known = (outcome.record.result or {}).get("metrics", {})
+    return "" if metric in known else f"the run has no {metric}"
+
+
 def _match(claim: Claim, outcomes: Sequence[Outcome], records: Sequence[Record], other_spec: bool) -> str:
-    """Say how what was run relates to what is described; of two systems the weaker relation."""
-    if any(record.manifest["model"].get("replica") for record in records):
-        return "replica"
-    if any(outcome.proxy for outcome in outcomes) or (claim.measure is not None and claim.measure.proxy):
+    """Say how what was run relates to what is described; of two systems the weaker relation.
+
+    A replica stands in for the described system as any proxy does; what it may show is said beside it.
+    """
+    replica = any(record.manifest["model"].get("replica") for record in records)
+    if replica or any(outcome.proxy for outcome in outcomes) or (claim.measure is not None and claim.measure.proxy):
         return "proxy"
     return "same_name_different_spec" if other_spec else "exact"
 
 
-def _meaning(match: str, decisions: Sequence[Decision], rows: Sequence[Mapping[str, Json]]) -> list[str]:
+def _meaning(result: Result) -> list[str]:
     """Say what the relation lets the measurement mean."""
-    directions = {row["direction"] for row in rows if row.get("direction")}
-    if match == "replica":
-        said = [f"at the replicas' scale the direction {direction}" for direction in sorted(directions)]
-        return [*said, "a replica is no evidence of the level of the described system"]
-    if match == "exact":
+    if not result.decided or result.match == "exact":
         return []
-    which = "the public model of that name" if match == "same_name_different_spec" else "a stand-in"
-    return [f"{which} measures so; the described system was not run ({', '.join(dict.fromkeys(decisions))} if it were)"]
+    if result.replica:
+        directions = sorted({row["direction"] for row in result.decided if row.get("direction")})
+        said = [f"at the replicas' scale the direction {direction}" for direction in directions]
+        return [*said, "a replica is no evidence of the level of the described system"]
+    which = "the public model of that name" if result.match == "same_name_different_spec" else "a stand-in"
+    decisions = ", ".join(dict.fromkeys(row["decision"] for row in result.decided))
+    return [f"{which} measures so; the described system was not run ({decisions} if it were)"]
 
 
-def _word(claim: Claim, match: str, decisions: Sequence[Decision], rows: Sequence[Mapping[str, Json]]) -> str:
+def _word(result: Result) -> str:
     """The word of the axis: a decision for the described system only."""
-    if match != "exact":
-        undecided = any(row.get("direction") == "undecided" for row in rows)
-        return _open(claim, "inconclusive" if undecided else "unmeasured")
-    kinds = set(decisions)
-    return _open(claim, kinds.pop() if len(kinds) == 1 else "inconclusive")
+    if result.match != "exact":
+        undecided = any(row.get("direction") == "undecided" for row in result.decided)
+        return "inconclusive" if undecided else "unmeasured"
+    kinds = {row["decision"] for row in result.decided}
+    return kinds.pop() if len(kinds) == 1 else "inconclusive"
 
 
 def _open(claim: Claim, word: str) -> str:
-    """A claim that leaves open what would have to be measured stays underspecified, unless a run failed."""
-    return "underspecified" if claim.underspecified is not None and word != "error" else word
+    """A claim that leaves open what would have to be measured stays so, unless a run failed or saw no pictures."""
+    told = {"error", "modality_not_demonstrated"}
+    return "underspecified" if claim.underspecified is not None and word not in told else word
 
 
 def _left_open(claim: Claim) -> list[str]:
@@ -210,30 +244,17 @@ def _heading(record: Record, outcome: Outcome, metric: str) -> str:
 
 def _read(
     claim: Claim, reading: Reading | None, ledger: Ledger, records: Sequence[Record]
-) -> tuple[dict[str, Any], Decision, list[str]]:
+) -> tuple[dict[str, Any], list[str]]:
     """Measure what one reading claims and hold it against the claim."""
     assert claim.measure is not None
     relation = (reading.relation if reading else None) or claim.measure.relation
-    claimed = _claimed(claim, reading, ledger)
+    ends = claimed(claim, reading, ledger)
     if relation == "level":
-        return _level(claim, claimed, records[0], ledger)
-    return _relation(claim, claimed, relation, records)
+        return _level(claim, ends, records[0], ledger)
+    return _relation(claim, ends, relation, records)
 
 
-def _claimed(claim: Claim, reading: Reading | None, ledger: Ledger) -> Interval:
-    value = reading if reading is not None and reading.digits is not None else claim
-    own = ledger.allowed(value)
-    if own is None:
-        return Interval(None, None)
-    if reading is not None and reading.reads is not None:
-        low, high = ledger.extent(ledger.resolve(reading.reads))
-        return Interval(low if own.low is not None else None, high if own.high is not None else None)
-    return own
-
-
-def _level(
-    claim: Claim, claimed: Interval, record: Record, ledger: Ledger
-) -> tuple[dict[str, Any], Decision, list[str]]:
+def _level(claim: Claim, claimed: Interval, record: Record, ledger: Ledger) -> tuple[dict[str, Any], list[str]]:
     """One system's own figure: its interval against the band of the claim, widened by the protocol's margin."""
     assert claim.measure is not None
     found = _metric(record, claim.measure.metric)
@@ -243,13 +264,14 @@ def _level(
     margin = (float(claim.measure.margin) / 100 if claim.measure.margin else MARGIN) if share else 0.0
     ends = [None if end is None else float(end) for end in (claimed.low, claimed.high)]
     decision = _held(found["value"] * factor, low, high, ends, margin)
-    row = _row(claim, "level", found["value"] * factor, low, high, found["n"], ends, decision)
+    unit = "bits" if found["unit"] == "bytes" else found["unit"]
+    row = _row(claim, "level", found["value"] * factor, low, high, found["n"], ends, decision, unit)
     lines = [f"claimed {_band(ends, share)}" + (f", and {margin * 100:g} points for the protocol" if margin else "")]
     if decision == "inconclusive" and low is not None and high is not None:
         least = detectable((high - low) / (2 * _HALF))
         row["detectable"] = least
         lines.append(f"so many items find a difference of {_amount(least, share)} significant four times in five")
-    return row, decision, lines
+    return row, lines
 
 
 def _held(value: float, low: float | None, high: float | None, ends: Sequence[float | None], margin: float) -> Decision:
@@ -266,32 +288,28 @@ def _held(value: float, low: float | None, high: float | None, ends: Sequence[fl
 
 def _relation(
     claim: Claim, claimed: Interval, relation: str, records: Sequence[Record]
-) -> tuple[dict[str, Any], Decision, list[str]]:
+) -> tuple[dict[str, Any], list[str]]:
     """Two systems on the same samples: difference, ratio, saved errors, or who is the better."""
     assert claim.measure is not None
     metric = claim.measure.metric
     estimate, null, p = _estimate(metric, relation, records)
     ends = [None if end is None else float(end) for end in (claimed.low, claimed.high)]
-    if estimate is None:
-        row = _row(claim, relation, None, None, None, 0, ends, "inconclusive")
-        return (
-            row,
-            "inconclusive",
-            [f"no {relation}: the runs share no samples' figures, or the baseline's may be zero"],
-        )
-    interval = estimate.interval()
-    low, high = interval or (None, None)
-    decision = _decide(claim, relation, estimate, ends, null)
     share = relation in {"difference", "error-reduction", "retention", "order"}
-    row = _row(claim, relation, estimate.value, low, high, estimate.n, ends, decision)
+    unit = "fraction" if share else "x"
+    if estimate is None:
+        row = _row(claim, relation, None, None, None, 0, ends, "inconclusive", unit)
+        return row, [f"no {relation}: the runs share no samples' figures, or the baseline's may be zero"]
+    low, high = estimate.interval() or (None, None)
+    decision = _decide(claim, relation, estimate, ends, null, p)
+    row = _row(claim, relation, estimate.value, low, high, estimate.n, ends, decision, unit)
     row |= {"p": p, "detectable": estimate.detectable}
-    row["direction"] = None if relation == "retention" else _direction(estimate, null, ends, p)
+    row["direction"] = _direction(claim, relation, estimate, ends, null, p)
     spread = f" ({_amount(low, share)} to {_amount(high, share)})" if low is not None else ""
     said = f"{relation} {_amount(estimate.value, share)}{spread} on {estimate.n:,} shared samples"
     lines = [f"{said}; claimed {_band(ends, share)}"]
     if decision == "inconclusive" or row["direction"] == "undecided":
         lines.append(f"a true one of {_amount(estimate.detectable, share)} would be found four times in five")
-    return row, decision, lines
+    return row, lines
 
 
 def _estimate(metric: str, relation: str, records: Sequence[Record]) -> tuple[Estimate | None, float, float | None]:
@@ -321,29 +339,36 @@ def _estimate(metric: str, relation: str, records: Sequence[Record]) -> tuple[Es
     return found, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else found.p(null)
 
 
-def _decide(claim: Claim, relation: str, estimate: Estimate, ends: Sequence[float | None], null: float) -> Decision:
-    """Hold an estimate against what is claimed: a band, a one-sided bound, or about the same."""
+def _decide(
+    claim: Claim, relation: str, estimate: Estimate, ends: Sequence[float | None], null: float, p: float | None
+) -> Decision:
+    """Hold an estimate against what is claimed: a band, a one-sided bound, who is ahead, or about the same."""
     low, high = ends
     if claim.bound == "about":
         margin = (low if low is not None else LIKE[0], high if high is not None else LIKE[1])
         return equivalent(estimate.interval(EQUIVALENCE_LEVEL), margin)
-    if relation == "order" or (low is None and high is None):
-        return against_bound(estimate.lower(), estimate.upper(), null, least=True)
-    if high is None and low is not None:
-        return against_bound(estimate.lower(), estimate.upper(), low, least=True)
-    if low is None and high is not None:
-        return against_bound(estimate.lower(), estimate.upper(), high, least=False)
-    assert low is not None
-    assert high is not None
-    return against_band(estimate.interval(), (low, high))
+    if relation == "order" or [end for end in ends if end is not None] in ([], [null]):  # who is ahead
+        decision = ordered(estimate.interval(), null) if p is not None and p < 0.05 else "inconclusive"
+        return decision if relation == "order" or high is None else _OPPOSITE[decision]
+    if low is not None and high is not None:
+        return against_band(estimate.interval(), (low, high))
+    bound = low if low is not None else high
+    assert bound is not None
+    return against_bound(estimate.lower(), estimate.upper(), bound, least=low is not None)
 
 
-def _direction(estimate: Estimate, null: float, ends: Sequence[float | None], p: float | None) -> str:
-    """Whether a difference goes the way that is claimed, at the scale that was run."""
+def _direction(
+    claim: Claim, relation: str, estimate: Estimate, ends: Sequence[float | None], null: float, p: float | None
+) -> str | None:
+    """Whether a difference goes the way that is claimed, at the scale that was run; None where either way may be."""
+    low, high = (None, None) if relation == "order" else ends
+    if relation == "retention" or claim.bound == "about":
+        return None
+    upwards = (low is None and high is None) or (low is not None and low >= null)
+    if not upwards and (high is None or high > null):
+        return None
     if p is None or p >= 0.05:
         return "undecided"
-    known = [end for end in ends if end is not None]
-    upwards = not known or sum(known) / len(known) >= null
     return "holds" if (estimate.value > null) == upwards else "fails"
 
 
@@ -355,23 +380,24 @@ def _unseeing(outcome: Outcome, metric: str) -> list[str]:
     if estimate is None or p is None or (p < 0.05 and estimate.value > 0):
         return []
     name = outcome.record.manifest["model"]["name"]
-    return [f"{name} answers as well without the pictures (difference {estimate.value * 100:.2f} points, p = {_p(p)})"]
+    drop = f"difference {estimate.value * 100:.2f} points, p = {probability(p)}"
+    return [f"{name} answers as well without the pictures ({drop})"]
 
 
 def _metric(record: Record, name: str) -> dict[str, Any]:
-    """A metric of a finished run; one that it lacks has no value."""
-    found = (record.result or {}).get("metrics", {}).get(name)
-    return dict(found) if found else {"value": float("nan"), "low": None, "high": None, "n": 0, "unit": "fraction"}
+    """A metric that a finished run is known to have."""
+    assert record.result is not None
+    return dict(record.result["metrics"][name])
 
 
 def _row(
     claim: Claim, relation: str, value: float | None, low: float | None, high: float | None, n: int,
-    ends: Sequence[float | None], decision: Decision,
+    ends: Sequence[float | None], decision: Decision, unit: str,
 ) -> dict[str, Any]:  # fmt: skip
     assert claim.measure is not None
     return {
         "task": claim.measure.task, "metric": claim.measure.metric, "relation": relation, "value": value, "low": low,
-        "high": high, "n": n, "claimed_low": ends[0], "claimed_high": ends[1], "decision": decision,
+        "high": high, "n": n, "claimed_low": ends[0], "claimed_high": ends[1], "decision": decision, "unit": unit,
     }  # fmt: skip
 
 
@@ -397,7 +423,3 @@ def _percent(value: float | None) -> str:
 
 def _show(metric: Mapping[str, Any]) -> str:
     return _percent(metric["value"]) if metric["unit"] == "fraction" else f"{metric['value']:.4g} {metric['unit']}"
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"

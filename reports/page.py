@@ -47,18 +47,25 @@ def render(records: Sequence[Record]) -> str:
     """
     if not records:
         raise InputError("a report needs at least one run: none came")
-    css = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     several = len(records) > 1
-    return environment().get_template("run.html").render(
-        css=Markup(css),  # ours, and checked by its hash
-        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+    return fill(
+        "run.html",
+        ["report.css"],
         about=about(records),
         mini=any(record.manifest["task"]["scale"] == "mini" for record in records),
         title=f"Comparison of {len(records)} runs" if several else title(records[0]),
         comparison=layout.comparison(records) if several else None,
         joined=layout.joined(records) if several and layout.side_by_side(records) else None,
         runs=[_run(record) for record in records],
-    )  # fmt: skip
+    )
+
+
+def fill(template: str, sheets: Sequence[str], **shown: Any) -> str:
+    """Fill a template that extends `base.html`; only its own style sheets are allowed, by their hash."""
+    css = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in sheets)
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    sheet = Markup(css)  # ours, and checked by its hash
+    return _environment().get_template(template).render(css=sheet, css_hash=digest, **shown)
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -86,7 +93,7 @@ def _picture(record: Record, sample_id: str) -> Markup | None:
 
 
 @cache
-def environment() -> Environment:
+def _environment() -> Environment:
     """The template engine of all pages: escapes every text after making it visible, refuses unknown names."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

@@ -1,7 +1,7 @@
 """What is publicly known, held against what a claim says.
 
 supported            a fact of the record agrees, and none of the claim's statements is contradicted
-partially_supported  some of it agrees and some does not, or a reader judged so, with the reason
+partially_supported  a reader judged so, with the reason
 contradicted         a statement disagrees with every release that the record knows
 no_public_record     the sources were read and hold nothing of the kind
 source_unreadable    the source that would tell could not be read

@@ -178,7 +178,8 @@ def pairs(said: Sequence[Said], quantities: Mapping[str, Quantity], *, within: b
     found = []
     for group in topics.values():
         for first, second in combinations(group, 2):
-            if first.by != second.by and (first.where == second.where) == within:
+            same = (first.by, first.where) == (second.by, second.where)  # ids are of a document's own
+            if not same and (first.where == second.where) == within:
                 decided = compare(first, second, quantities[first.statement.quantity or ""])
                 found += [Pair(first, second, *decided)] if decided else []
     return found if within else [*found, *_attributions(said, quantities)]

@@ -21,6 +21,7 @@ from reports import arithmetic, measured
 from reports.arithmetic import Finding
 from reports.claims import Claim, Document, Statement, Vocabulary
 from reports.claims import Record as Known
+from reports.expressions import parse, references
 from reports.ledger import Ledger
 from reports.measured import Job, Outcome, Result
 from reports.public_record import Facts
@@ -50,6 +51,8 @@ PRECEDENCE = (
     "not_a_factual_claim",
 )
 """ANALYSIS 4.2, extended: the first of these that an axis says is the headline."""
+CONTRADICTED, SUPPORTED = PRECEDENCE[:4], ("supported", "partially_supported")
+"""The headlines that speak against a claim, and those that speak for it."""
 _BY_RECORD = {"contradicted": "contradicted_by_public_record"}
 
 
@@ -109,7 +112,7 @@ class Checked:
     @property
     def contradicted(self) -> list[Assessment]:
         """The claims that something contradicts: themselves, the record, a measurement or another document."""
-        return [each for each in self.assessments if each.headline in PRECEDENCE[:4]]
+        return [each for each in self.assessments if each.headline in CONTRADICTED]
 
 
 def headline(vector: Mapping[str, str]) -> str:
@@ -263,7 +266,7 @@ def _assess(claim: Claim, document: Document, ledger: Ledger, evidence: _Evidenc
         cross_document=_crossed(mine, record),
         public_record=record,
         measurement=unmeasured(claim),
-        contradicts=tuple(sorted({*against, *_refuting(claim, ledger, sums)} - {claim.id}, key=_order)),
+        contradicts=tuple(sorted(against | _refuting(claim, ledger, sums) - {claim.id}, key=_order)),
     )
 
 
@@ -342,10 +345,8 @@ def _inherit(assessments: Sequence[Assessment]) -> list[Assessment]:
 
 
 def _sources(claim: Claim) -> list[str]:
-    from reports.expressions import parse, references
-
-    texts = [text for text in (claim.derive,) if text]
-    return list(dict.fromkeys(ref.id for text in texts for ref in references(parse(text)) if ref.is_claim))
+    found = references(parse(claim.derive)) if claim.derive else ()
+    return list(dict.fromkeys(reference.id for reference in found if reference.is_claim))
 
 
 def _order(id: str) -> tuple[str, int]:

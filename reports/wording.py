@@ -84,6 +84,16 @@ def interval(metric: Metric) -> str:
     return f"{number} to {high}" if high.partition(" ")[2] == unit else f"{low} to {high}"
 
 
+def probability(p: float | None) -> str:
+    """Print a p-value.
+
+    Example:
+        >>> probability(0.0352), probability(2e-9), probability(None)
+        ('0.0352', '< 0.0001', '–')
+    """
+    return MISSING if p is None else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
 def _significant(value: float) -> str:
     """Print three significant digits, but never drop digits before the point."""
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import SafeConstructor
 
 from evals.errors import InputError, UnknownName
 
@@ -36,9 +37,7 @@ class Source:
 
     def at(self, location: Location) -> str:
         """Say where something is: the file and the line of the nearest part that has one."""
-        while location and location not in self.lines:
-            location = location[:-1]
-        return f"{self.path}:{self.lines.get(location, 1)}"
+        return f"{self.path}:{self.lines.get(self._present(location), 1)}"
 
     def refuse(self, location: Location, message: str) -> InputError:
         """Make the error for a mistake at a place, naming the claim or fact that it is in."""
@@ -122,9 +121,8 @@ def _values(path: Path, node: yaml.Node, location: Location, lines: dict[Locatio
 
 
 def _scalar(path: Path, node: yaml.Node) -> Any:
-    loader = yaml.SafeLoader("")
     try:
-        return loader.construct_object(node)
+        return SafeConstructor().construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         line = node.start_mark.line + 1
         raise InputError(f"{path}:{line}: {node.value!r} cannot be read: {' '.join(str(error).split())}") from None

@@ -252,3 +252,33 @@ def mixture(folder: Path, *, seed: int = 0) -> Path:
         words, chat_template=template, num_image_tokens=4, num_audio_tokens=5,
     ).save_pretrained(folder)  # fmt: skip
     return folder
+
+
+def two_streams(folder: Path, *kinds: str, limit: int = 40, seed: int = 0) -> Path:
+    """BLIP with 17 positions a picture: `BlipForQuestionAnswering`, `BlipForImageTextRetrieval`, or both in one."""
+    import torch
+    import transformers
+    from safetensors.torch import load_file, save_file
+    from tokenizers.processors import TemplateProcessing
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    torch.manual_seed(seed)
+    words = tokenizer(folder)
+    words.model_max_length = limit
+    words.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = {**shape, "vocab_size": 400, "max_position_embeddings": limit, "bos_token_id": 3, "sep_token_id": 1,
+            "pad_token_id": 2}  # fmt: skip
+    vision = {**shape, "image_size": 32, "patch_size": 8, "initializer_range": 0.2}
+    config = transformers.BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=16)
+    weights: dict[str, Any] = {}
+    for kind in kinds:
+        model = _spread(_spread(getattr(transformers, kind)(config)))
+        model.save_pretrained(folder)
+        weights = {**load_file(folder / "model.safetensors"), **weights}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    pictures = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    transformers.BlipProcessor(pictures, words).save_pretrained(folder)
+    return folder

@@ -21,7 +21,8 @@ SHOWN = ["A-20", "A-37", "A-59", "B-18", "B-24", "B-28", "B-59", "B-60", "B-61",
 """A claim of each mark, with all parts of the evidence."""
 MEASURED = {
     "task": "vqa", "metric": "accuracy", "relation": "level", "value": 0.805, "low": 0.774, "high": 0.834, "n": 1000,
-    "claimed_low": 0.7825, "claimed_high": 0.7835, "decision": None, "subject_match": "replica",
+    "claimed_low": 0.7825, "claimed_high": 0.7835, "decision": None, "unit": "fraction",
+    "subject_match": "proxy",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import checkpoints
 import pytest
 
 from evals import Choose, Generate, Image, InputError, SampleError
-from evals.plan import plan
+from evals.plan import padding, plan
 from evals.schema import Placement
 from models import causal
 
@@ -234,3 +234,17 @@ def test_prompts_of_one_token_run(tmp_path):
     assert all(prediction.failure is None for prediction in found)
     with pytest.raises(SampleError, match="empty"):
         model.prepare(Generate("x", ("",), 3))
+
+
+def test_padding_is_counted_where_it_happens(tmp_path, monkeypatch):
+    """Prompts go through in pieces of similar lengths, so a batch of short and long ones pads little."""
+    model = causal.load("x", str(checkpoints.language_model(tmp_path, "llama")), CPU)
+    monkeypatch.setattr(model._decoder, "_prefill", 40)
+    asked = [Choose(str(n), ("yes " * words + str(n),), (" red",)) for n, words in enumerate((18, 18, 2, 2, 2))]
+    prompts = [model.prepare(request) for request in asked]
+    (batch,) = plan(prompts, 10_000)
+    given = model.run(prompts, batch, model.stage(prompts, batch))
+    useful = sum(len(prompt.tokens) for prompt in prompts)
+    assert sum(each.useful_tokens for each in given) == pytest.approx(useful)
+    assert useful <= sum(each.computed_tokens for each in given) < 1.2 * useful
+    assert padding(prompts, batch)[0] > 1.5 * useful

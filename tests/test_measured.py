@@ -65,8 +65,8 @@ def test_the_described_system_decides_a_level(tmp_path, low, high, expected):
 @pytest.mark.parametrize("share", [0.783, 0.1])
 def test_a_replica_says_nothing_of_a_level(tmp_path, share):
     found = judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(share), replica=True)))
-    assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "replica")
-    assert found.measured[0]["decision"] is None
+    assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
+    assert (found.measured[0]["decision"], found.measured[0]["replica"]) == (None, True)
     assert any("no evidence of the level" in line for line in found.working)
 
 
@@ -81,9 +81,34 @@ def test_a_replica_shows_a_direction(tmp_path, one, two, word, direction):
         vl=Outcome(run(tmp_path, "vl", right(one), replica=True)),
         v3=Outcome(run(tmp_path, "v3", right(two), replica=True)),
     )
-    assert (found.measurement.verdict, found.subject_match) == (word, "replica")
+    assert (found.measurement.verdict, found.subject_match) == (word, "proxy")
     assert found.measured[0]["direction"] == direction
     assert any(f"the direction {direction}" in line for line in found.working)
+
+
+@pytest.mark.parametrize(
+    ("bound", "digits", "one", "two", "decision", "direction"),
+    [
+        ("above", "0", 0.9, 0.8, "supported", "holds"),
+        ("below", "0", 0.9, 0.8, "refuted", "fails"),
+        ("below", "0", 0.8, 0.9, "supported", "holds"),
+        ("at-least", "20", 0.9, 0.8, "refuted", "holds"),  # ahead, but not by so much
+        ("at-most", "20", 0.9, 0.8, "supported", None),  # which leaves open who is ahead
+        ("at-most", "-2", 0.9, 0.8, "refuted", "fails"),
+        ("about", "0", 0.8, 0.8, "inconclusive", None),
+    ],
+)
+def test_a_bound_is_held_against_the_side_that_it_is_on(tmp_path, bound, digits, one, two, decision, direction):
+    claim = "id: T-1, " + BETTER.replace("'0'", f"'{digits}'").replace("above", bound)
+    runs = {"vl": one, "v3": two}
+    for replica in (False, True):
+        own = {
+            name: Outcome(run(tmp_path / str(replica), name, right(each), replica=replica))
+            for name, each in runs.items()
+        }
+        found = judge(tmp_path, claim, **own)
+        assert found.measured[0]["direction"] == direction
+        assert found.measured[0]["decision"] == (None if replica else decision)
 
 
 def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):

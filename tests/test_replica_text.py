@@ -35,7 +35,7 @@ def test_every_recipe_can_be_begun(name):
     assert callable(module.Course)
     assert callable(module.report)
     assert type(module.RECIPE)() == module.RECIPE
-    assert module.RECIPE.processes == 2
+    assert module.RECIPE.processes in {1, 2}
 
 
 # v3-seq2seq

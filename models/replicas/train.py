@@ -17,6 +17,7 @@ RECIPES = {
     "r1-moe": "r1_moe_training",
     "r1-zero": "r1_zero",
     "v2": "v2",
+    "v3": "v3_training",
     "v3-seq2seq": "v3_seq2seq",
     "vl": "training",
 }
