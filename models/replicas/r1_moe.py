@@ -67,7 +67,7 @@ class Recipe:
     """Pictures a step of the first stage."""
     sounds: int = 16
     """Recordings a step of the first stage."""
-    steps: int = 1200
+    steps: int = 1440
     """Steps of the second stage: the decoder learns to answer and to match."""
     images: int = 12
     """Pictures that are asked about in a step of the second stage."""
@@ -86,8 +86,18 @@ class Recipe:
     matched: int = 16
     """Pictures a step that are matched with two captions each."""
     matching: int = 500
-    """The step of the second stage from which it matches."""
-    cooling: int = 300
+    """The step of the second stage from which it matches, and its encoders learn too."""
+    mending: int = 900
+    """The step of the second stage from which, for some steps, it only learns to see and to hear again."""
+    mended: int = 60
+    """So many. Then its encoders stay as they are for good, and cells, steps and words are lengthened."""
+    lengthened: float = 16.0
+    """How many times as long they become, where the norm before the head becomes as much smaller."""
+    gathering: int = 1000
+    """The step of the second stage from which names are led to their words, and the ends of questions to names."""
+    images_later: int = 20
+    """Pictures that are asked about in a step after that."""
+    cooling: int = 200
     """Last steps, in which the rates fall to nothing."""
     processes: int = 1
     sensing_rate: float = 2e-3

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from models.replicas.r1_moe import (
 )
 from tasks.mini import tones
 from tasks.mini.glue import TABLE
+from tasks.mini.scenes import COLORS, SIZES, TEXTURES
 from tasks.mini.vqa import FIRST_IMAGE, HELD_OUT, PAIRS, THINGS, Sheet, sheets_of_pair
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ FOUND, LISTENED = 60, 60
 COMPARING_LAYERS, ASKING_LAYERS, SAID_AFTER = (1, 2), (3, 4), 3
 """Decoder layers, from 0, of which the first head is led: from words and names, and from the ends of questions. After
 the last a word's state says whether it repeats a meaning."""
+
+WORD_HEAD, NAME_HEAD = (0, 0), (2, 1)
+"""The layer and the head that are led from the last word of a name to its others, and from the end of a question to the
+names in it: for what is to be looked at must be known whole."""
 
 SOUNDED, HEARD_LATER, WATCHED_CLIPS = 2_000_000, 3_000_000, 900_000_000
 """Ids of the first recordings of the two stages, and of those that are watched."""
@@ -107,7 +113,9 @@ def asked(recipe: Recipe, step: int) -> list[Sheet]:
 # Its losses
 
 
-def answer_losses(model: MixtureForConditionalGeneration, batch: Batch, words: torch.Tensor) -> dict[str, torch.Tensor]:
+def answer_losses(
+    model: MixtureForConditionalGeneration, batch: Batch, words: torch.Tensor, attributes: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Give the losses of answering questions about pictures, and of looking at what they are about."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -128,6 +136,7 @@ def answer_losses(model: MixtureForConditionalGeneration, batch: Batch, words: t
         "answers": cross_entropy(model.lm_head(said.last_hidden_state[labels]), batch.labels[labels]),
         "words": teaching.word_loss(patches, model.get_input_embeddings().weight[words], batch.words),
         "named": torch.stack(looks).mean() if looks else embedded.sum() * 0,
+        "gathered": gathering_loss(batch, said.attentions, attributes),
     }
 
 
@@ -136,6 +145,46 @@ def _patch_loss(attention_BHSS: torch.Tensor, looks: Looks, is_patch: torch.Tens
     image, position = looks.tokens.T
     paid = attention_BHSS[image, 0, position][:, is_patch].clamp(min=1e-9)
     return -(looks.patches * paid.log()).sum(-1).mean()
+
+
+def gathering_loss(batch: Batch, attentions: Sequence[torch.Tensor], attributes: torch.Tensor) -> torch.Tensor:
+    """Measure how far names are from looking at their own words, and ends of questions from looking at names.
+
+    Args:
+        batch: What was read.
+        attentions: (B, H, S, S) of each layer.
+        attributes: The tokens of colours, sizes and textures.
+    """
+    import torch
+
+    image, last = batch.named.tokens.T
+    words = torch.zeros(len(last), batch.tokens.shape[1])
+    before, goes_on = torch.isin(batch.tokens, attributes), torch.ones(len(last), dtype=torch.bool)
+    for back in (1, 2, 3):
+        goes_on = goes_on & before[image, last - back]
+        words[range(len(last)), last - back] = goes_on.float()
+    asked, end = batch.asked.tokens.T
+    named = torch.zeros(batch.tokens.shape, dtype=torch.bool)
+    named[image, last] = True
+    names = (named[asked] & batch.visible[asked, 0, end]).float()
+    losses = [torch.zeros(())]
+    for targets, paid in (
+        (words, attentions[WORD_HEAD[0]][image, WORD_HEAD[1], last]),
+        (names, attentions[NAME_HEAD[0]][asked, NAME_HEAD[1], end]),
+    ):
+        there = targets.any(-1)
+        spread = targets[there] / targets[there].sum(-1, keepdim=True)
+        if len(spread):
+            losses.append(-(spread * paid[there].clamp(min=1e-9).log()).sum(-1).mean())
+    return torch.stack(losses).sum() / 2
+
+
+def attribute_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
+    """Give the tokens of the words that stand before a thing's shape in its name."""
+    import torch
+
+    words = (*COLORS, *SIZES, *TEXTURES)
+    return torch.tensor(tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"])[:, 0]
 
 
 def heard_loss(
@@ -198,6 +247,7 @@ class Course:
         self.stops = range(WATCH_EVERY, self.steps, WATCH_EVERY)
         self._packer, self._words = Packer(self._tokenizer, PREFIX), teaching.word_ids(self._tokenizer)
         self._digits, self._sense = digit_ids(self._tokenizer), alignment.sense(self._tokenizer)
+        self._attributes = attribute_ids(self._tokenizer)
         self._gates = [layer.mlp.gate for layer in self.model.model.language_model.layers[1:]]
         self._chosen: list[torch.Tensor] = []
         for number, gate in enumerate(self._gates):
@@ -212,12 +262,35 @@ class Course:
             )
             return recipe.muon_rate * share, recipe.sensing_rate * share
         share = min(1, (done + 1) / recipe.warmup, (recipe.steps - done) / recipe.cooling)
+        if 0 <= (mends := done - recipe.mending) < recipe.mended:
+            share = min(1, (mends + 1) / 10, (recipe.mended - mends) / recipe.mended)
         return recipe.muon_rate * share, recipe.rate * share
 
     def learn(self, step: int) -> dict[str, float]:
         """See and hear first, then answer, and then match too."""
-        done = step - self._recipe.sensing
-        return self._sense_things(step) if done < 0 else self._answer(done)
+        recipe, done = self._recipe, step - self._recipe.sensing
+        mends = done - recipe.mending
+        self.model.requires_grad_(done < 0 or mends >= recipe.mended or mends < 0)
+        for senses in self._senses:
+            senses.requires_grad_(done < 0 or recipe.matching <= done < recipe.mending + recipe.mended)
+        if mends == recipe.mended:
+            self._lengthen()
+        return self._sense_things(step) if done < 0 or 0 <= mends < recipe.mended else self._answer(done)
+
+    def _lengthen(self) -> None:
+        """Make what enters the decoder longer, or what its first layer adds drowns it; the head notices nothing."""
+        import torch
+
+        inner, times = self.model.model, self._recipe.lengthened
+        with torch.no_grad():
+            for one in (inner.language_model.embed_tokens.weight, inner.image_bridge.gain, inner.audio_bridge.gain):
+                one.mul_(times)
+            inner.language_model.norm.weight.div_(times)
+
+    @property
+    def _senses(self) -> tuple[torch.nn.Module, ...]:
+        inner = self.model.model
+        return inner.vision_model, inner.image_bridge, inner.ears, inner.audio_bridge
 
     def _sense_things(self, step: int) -> dict[str, float]:
         recipe, self._chosen = self._recipe, []
@@ -234,15 +307,17 @@ class Course:
 
         recipe, model = self._recipe, self.model
         model.eval()  # nothing is dropped out; the ResNet's norms stay as they were learnt
-        for senses in (model.model.vision_model, model.model.image_bridge, model.model.ears, model.model.audio_bridge):
-            senses.requires_grad_(step >= recipe.matching)
-        share = max(0.1, 1 - 0.9 * step / recipe.early)
+        later = step - recipe.mending - recipe.mended
+        share = max(0.1, 1 - 0.9 * step / recipe.early) if later < 0 else max(0.1, 1 - later / 300)
+        images = recipe.images if later < 0 else recipe.images_later
         self._chosen = [torch.zeros(recipe.experts, dtype=torch.int64) for _ in self._gates]
         losses: dict[str, float] = {}
-        sheets = asked(recipe, step)
+        sheets = asked(replace(recipe, images=images), step)
         if sheets:  # of so few images all may have turned out to be alike
-            found = answer_losses(model, self._packer.pack(sheets), self._words)
-            weights = {"answers": 1.0, "words": 5.0, "named": recipe.looks * share}
+            found = answer_losses(model, self._packer.pack(sheets), self._words, self._attributes)
+            looks = recipe.looks * share
+            gathers = looks if step >= recipe.gathering else 0.0
+            weights = {"answers": 1.0, "words": 5.0, "named": looks, "gathered": gathers}
             losses |= _backward({name: weights[name] * loss for name, loss in found.items()})
         first = HEARD_LATER + step * recipe.heard
         losses |= _backward({"heard": 0.3 * heard_loss(model, self._tokenizer, first, recipe.heard)})
