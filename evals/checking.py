@@ -6,8 +6,8 @@ Like `evals.api` it knows tasks, models and reports.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from evals.comparison import Comparison
     from evals.records import Record
     from reports.claims import Document
+    from reports.kept import Kept
+    from reports.learning import Learning
     from reports.measured import Job, Outcome
     from reports.verdicts import Checked
 
@@ -32,6 +34,7 @@ def check(
     systems: Mapping[str, str] | None = None,
     data: Path | str | None = None,
     out: Path | str | None = None,
+    recorded: Path | str | None = None,
     progress: bool = False,
     command: str = "",
 ) -> Checked:
@@ -43,8 +46,9 @@ def check(
         scale: `mini` (bundled replicas and data) or `full`.
         systems: the model that stands for a subject, where it is not of the subject's name (`replay:FILE`, a folder).
         data: a folder with a benchmark's official files, read instead of the scale's data.
-        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html` and `.xml` (JUnit); by default nothing is
-            written.
+        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html` and `.xml` (JUnit), and for `records/`, what of
+            the runs they rest on; by default nothing is written.
+        recorded: such a folder of an earlier check, whose records are read; no model is run.
         progress: show progress bars on standard error.
         command: what the user typed, kept in the runs' manifests.
 
@@ -58,11 +62,13 @@ def check(
         evals.errors.InputError: no.yaml: no such file
     """
     from evals import registry
-    from reports import claim_files, verdicts
+    from reports import claim_files, kept, verdicts
     from reports.ledger import Ledger
 
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
+    if paper and recorded is not None:
+        raise InputError("--paper and --recorded: either no run is looked at, or those of an earlier check are")
     registry.discover()
     names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
     paths = [Path(file).expanduser() for file in files] or claim_files.default()
@@ -72,29 +78,61 @@ def check(
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
     checked = verdicts.assess(documents, record, vocabulary)
     if not paper:
-        runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
-        outcomes = runs.make([job for document in documents for job in _jobs(document, stand)])
+        if recorded is not None:
+            held = kept.load(Path(recorded).expanduser())
+        else:
+            runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
+            held = runs.make([jobs for document in documents for jobs in _jobs(document, stand)])
         ledgers = [Ledger(document, record, vocabulary) for document in documents]
-        checked = verdicts.with_measurements(checked, outcomes, stand, ledgers)
+        checked = verdicts.with_measurements(checked, held.outcomes, stand, ledgers)
+        checked = replace(checked, curves=held.curves)
     if out is not None:
-        write(checked, Path(out).expanduser())
+        write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
     return checked
 
 
 def _systems(documents: Sequence[Document], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The model that stands for each subject, by document: what the user gives, else what the document declares."""
     own = {d.document.id: {name: s.system for name, s in d.document.subjects.items() if s.system} for d in documents}
-    known = {name for d in documents for claim in d.claims for name in (*claim.subject, claim.baseline) if name}
+    claims = [claim for document in documents for claim in document.claims]
+    named = [name for claim in claims for name in (*claim.subject, claim.baseline)]
+    known = {name for name in [*named, *(claim.measure.baseline for claim in claims if claim.measure)] if name}
     for name in given:
         if name not in known:
             raise UnknownName("subject", name, known)
     return {id: {**systems, **given} for id, systems in own.items()}
 
 
-def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[Job]:
+def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[list[Job]]:
+    """The runs that each claim needs."""
     from reports import measured
 
-    return [job for claim in document.claims for job in measured.jobs(claim, systems[document.document.id])]
+    return [measured.jobs(claim, systems[document.document.id]) for claim in document.claims]
+
+
+def _is_timed(job: Job) -> bool:
+    from evals import registry
+
+    return job.task in registry.TASKS and registry.TASKS.get(job.task).timed
+
+
+def together(groups: Iterable[Sequence[Job]]) -> list[list[Job]]:
+    """Join groups that share a run, so that every two of one group are in one; of one task and split only.
+
+    Example:
+        >>> from reports.measured import Job
+        >>> a, b, c, d = (Job(name, "efficiency") for name in "abcd")
+        >>> [[job.model for job in jobs] for jobs in together([[a, b], [d], [c, b]])]
+        [['d'], ['a', 'b', 'c']]
+    """
+    found: list[list[Job]] = []
+    for group in groups:
+        for kind in dict.fromkeys((job.task, job.split) for job in group):
+            own = [job for job in group if (job.task, job.split) == kind]
+            touched = [jobs for jobs in found if {*jobs} & {*own}]
+            joined = dict.fromkeys(job for jobs in [*touched, own] for job in jobs)
+            found = [jobs for jobs in found if jobs not in touched] + [list(joined)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -106,22 +144,85 @@ class _Runs:
     progress: bool
     command: str
 
-    def make(self, jobs: Iterable[Job]) -> dict[Job, Outcome]:
-        """Make or read every run; what cannot be made says why."""
-        return {job: self._outcome(job) for job in dict.fromkeys(jobs)}
+    def make(self, groups: Sequence[Sequence[Job]]) -> Kept:
+        """Make or read every run, and the curves of the systems; what cannot be made says why.
 
-    def _outcome(self, job: Job) -> Outcome:
+        Args:
+            groups: the runs of each claim. Where these are timed, they are so in turn.
+        """
+        from reports.kept import Kept
+
+        wanted = list(dict.fromkeys(job for jobs in groups for job in jobs))
+        timed = [[job for job in jobs if _is_timed(job)] for jobs in groups]
+        # What is small is timed all together, so that any two can be compared; else what a claim compares.
+        at_once = together(timed) if self.scale == "full" else together([[job for jobs in timed for job in jobs]])
+        found = {job: outcome for jobs in at_once for job, outcome in self._in_turn(jobs).items()}
+        outcomes = {job: found[job] if job in found else self._outcome(job) for job in wanted}
+        return Kept(outcomes, tuple(self._curves(wanted)))
+
+    def _curves(self, jobs: Sequence[Job]) -> Iterator[Learning]:
+        """Read the curves beside the bundled checkpoints: of one system at several moments there is one."""
         from evals import registry
+        from evals.resolve import bundled
+        from reports import learning
+
+        seen: set[Path] = set()
+        for name in dict.fromkeys(job.model for job in jobs if job.model in registry.VARIANTS):
+            folder = bundled(registry.VARIANTS.get(name)) if self.scale == "mini" else None
+            for path in (folder / learning.FILE, folder.parent / learning.FILE) if folder else ():
+                if path.is_file() and path not in seen:
+                    seen.add(path)
+                    yield learning.read(path, name.partition("@")[0])
+
+    def _in_turn(self, jobs: Sequence[Job]) -> dict[Job, Outcome]:
+        """Time the models of some runs together; those that cannot be timed are left out."""
+        from evals import api
         from reports.measured import Outcome
 
+        found = {job: Outcome(why=why) for job in jobs if (why := self._not_there(job)) is not None}
+        for job in jobs:
+            if job not in found:
+                try:
+                    api.check_timed(job.model, job.task, scale=self.scale, split=job.split)
+                except InputError as error:
+                    found[job] = Outcome(why=f"it cannot be timed: {error}")
+        rest = [job for job in jobs if job not in found]
+        if not rest:
+            return found
+        names, first = [job.model for job in rest], rest[0]
+        try:
+            records = api.interleave(
+                names, first.task, scale=self.scale, split=first.split, progress=self.progress, command=self.command
+            )
+        except EvalsError as error:
+            return found | {job: Outcome(why=f"the run failed: {error}", failed=True) for job in rest}
+        return found | {job: Outcome(record, proxy=self._proxy(job)) for job, record in zip(rest, records, strict=True)}
+
+    def _not_there(self, job: Job) -> str | None:
+        """Say why a run cannot be made, before it is tried."""
+        from evals import registry
+
         if job.task not in registry.TASKS:
-            return Outcome(why=f"no task {job.task!r} is registered, so it was not run")
+            return f"no task {job.task!r} is registered, so it was not run"
         named = ":" in job.model or "/" in job.model
         if not named and job.model not in registry.VARIANTS:
-            return Outcome(why=f"no model {job.model!r} is registered, so it was not run; --system names another")
-        variant = None if named else registry.VARIANTS.get(job.model)
-        if variant is not None and variant.checkpoints.get(self.scale) is None:
-            return Outcome(why=f"{job.model} has no checkpoint at {self.scale} scale, so it was not run")
+            return f"no model {job.model!r} is registered, so it was not run; --system names another"
+        if not named and registry.VARIANTS.get(job.model).checkpoints.get(self.scale) is None:
+            return f"{job.model} has no checkpoint at {self.scale} scale, so it was not run"
+        return None
+
+    def _proxy(self, job: Job) -> str:
+        """Why the model is not the one of that name."""
+        from evals import registry
+
+        known = job.model in registry.VARIANTS
+        return str((registry.VARIANTS.get(job.model).details.get("proxy") if known else None) or "")
+
+    def _outcome(self, job: Job) -> Outcome:
+        from reports.measured import Outcome
+
+        if (why := self._not_there(job)) is not None:
+            return Outcome(why=why)
         try:
             record = self._run(job, blind=False)
             shows = record.manifest["data"].get("modalities") or []
@@ -132,7 +233,7 @@ class _Runs:
         failed = (record.result or {}).get("failed", 0)
         if failed and failed == (record.result or {}).get("n"):
             return Outcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
-        return Outcome(record, blind, proxy=str((variant.details.get("proxy") if variant else None) or ""))
+        return Outcome(record, blind, proxy=self._proxy(job))
 
     def _run(self, job: Job, *, blind: bool) -> Record:
         from evals import api
@@ -168,10 +269,10 @@ def _check_distinct(ids: Sequence[str], paths: Sequence[Path]) -> None:
             raise InputError(f"{paths[number]}: document {id!r} was given already, as {paths[ids.index(id)]}")
 
 
-def write(checked: Checked, out: Path) -> None:
-    """Write the report, each file whole or not at all."""
+def write(checked: Checked, out: Path, *, keep: bool = False) -> None:
+    """Write the report, each file whole or not at all, and where wanted the records that it rests on."""
     from evals.records import write_atomically
-    from reports import claim_exports, claim_page, claim_tables
+    from reports import claim_exports, claim_page, claim_tables, kept
 
     writers = {"html": claim_page.render, "xml": claim_exports.junit}
     try:
@@ -181,6 +282,8 @@ def write(checked: Checked, out: Path) -> None:
     for format in FORMATS:
         text = writers[format](checked) if format in writers else claim_tables.render(checked, format)
         write_atomically(out / f"claims.{format}", text.encode())
+    if keep:
+        kept.keep(checked, out)
 
 
 def summarise_job(checked: Checked) -> str:

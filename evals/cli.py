@@ -1,7 +1,7 @@
 """Commands to calls.
 
-Exit codes: 0 done; 1 samples failed, or `check --strict` found a contradiction; 2 bad usage or bad input, with one line
-on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
+Exit codes: 0 done; 1 samples failed, or `--strict` found a contradiction or a change; 2 bad usage or bad input, with
+one line on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--data", metavar="DIR", help="a folder with a benchmark's official files")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
+    check.add_argument("--recorded", metavar="DIR", help="run no model: read the records that an earlier --out holds")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
     check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
     check.set_defaults(call=_check)
@@ -89,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
+    trends = commands.add_parser("trends", help="checks of several days: figures over time, and what left its interval")
+    trends.add_argument("days", type=Path, nargs="+", metavar="DIR", help="what check --out left, or a folder of runs")
+    trends.add_argument("--format", choices=("md", "html"), default="md")
+    trends.add_argument("--strict", action="store_true", help="exit with 1 where a figure left its interval")
+    trends.set_defaults(call=_trends)
     _add_attend(commands)
     return parser
 
@@ -116,7 +122,8 @@ def _add_run(commands: Any) -> None:
         "--model",
         required=True,
         metavar="M",
-        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME",
+        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME; for the task "
+        "efficiency several with commas between, which are timed in turn so that their ratio is theirs",
     )
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
@@ -137,6 +144,10 @@ def _add_run(commands: Any) -> None:
     add("--temperature", type=float, default=0.0, metavar="T", help="0 takes the likeliest token; more draws")
     add("--top-p", type=float, default=1.0, metavar="P", help="draw from the smallest set with this much probability")
     add("--samples", type=_whole, default=1, metavar="K", help="outputs a problem, for pass@k and majority")
+    add("--processes", type=_whole, metavar="N", help="efficiency: fresh starts of each model; default 3, full scale 5")
+    add(
+        "--repetitions", type=_whole, metavar="N", help="efficiency: of each request in each; default 10, full scale 30"
+    )
     add("--seed", type=_whole, default=0, metavar="S", help="where draws start; each is joined with its sample's id")
     run.set_defaults(call=_run)
 
@@ -145,6 +156,7 @@ _EXAMPLES = """examples:
   python -m evals run --model vl --task vqa
   python -m evals run --model vl --task vqa --blind
   python -m evals run --model replay:results.json --task vqa --data ~/vqa2
+  python -m evals run --model r1,v2 --task efficiency
 """
 
 
@@ -177,7 +189,8 @@ def _run(chosen: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     given = {name: value for name, value in vars(chosen).items() if name != "call"}
     given["progress"] = sys.stderr.isatty() or not os.environ.get("CI")
-    runs = [api.run(**given)]
+    several = "," in chosen.model and api.is_timed(chosen.task)
+    runs = _in_turn(given) if several else [api.run(**given)]
     if chosen.force and not chosen.blind:
         aside = f"{Path(chosen.out)}-blind" if chosen.out else None
         runs.append(api.run(**{**given, "blind": True, "out": aside}))
@@ -188,6 +201,20 @@ def _run(chosen: argparse.Namespace) -> int:
             print(f"evals: {failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
             return FAILED
     return DONE
+
+
+def _in_turn(given: dict[str, Any]) -> list[Any]:
+    """Time several models together; what only one run can have is refused."""
+    from evals import api
+
+    taken = {"scale", "split", "out", "device", "dtype", "processes", "repetitions", "progress", "command"}
+    usual = vars(_parser().parse_args(["run", "--model", "M", "--task", "T"]))
+    for name, value in given.items():
+        if name not in {*taken, "model", "task"} and value != usual[name]:
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} cannot be given for several models that are timed in turn; leave it out")
+    names = given["model"].split(",")
+    return api.interleave(names, given["task"], **{name: given[name] for name in taken})
 
 
 def _show(chosen: argparse.Namespace) -> int:
@@ -254,7 +281,8 @@ def _check(chosen: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     checked = checking.check(
         chosen.files, paper=chosen.paper, scale=chosen.scale, systems=dict(chosen.system), data=chosen.data,
-        out=chosen.out, progress=sys.stderr.isatty() or not os.environ.get("CI"), command=chosen.command,
+        out=chosen.out, recorded=chosen.recorded, progress=sys.stderr.isatty() or not os.environ.get("CI"),
+        command=chosen.command,
     )  # fmt: skip
     _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
     return FAILED if chosen.strict and checked.contradicted else DONE
@@ -279,6 +307,17 @@ def _report(chosen: argparse.Namespace) -> int:
         return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
+
+
+def _trends(chosen: argparse.Namespace) -> int:
+    from reports import trend_page, trends
+
+    days = [trends.read(folder) for folder in chosen.days]
+    _write(trend_page.render(days, chosen.format))
+    changed = trends.changes(days) if chosen.strict else []
+    for line in changed:
+        print(f"evals: {line}", file=sys.stderr)
+    return FAILED if changed else DONE
 
 
 def _print_table(runs: Sequence[Any]) -> None:

@@ -97,6 +97,12 @@ def _experts(variant: Variant) -> int | None:
     return chosen
 
 
+def bundled(variant: Variant) -> Path | None:
+    """The folder of a variant's bundled checkpoint; None where it has none."""
+    folder = variant.checkpoints.get("mini")
+    return _ROOT / folder if folder is not None else None
+
+
 def _instead(variant: Variant, scale: str) -> str:
     """Say what to do about a checkpoint that a variant does not have."""
     asked = variant.details.get("endpoint")

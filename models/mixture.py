@@ -129,7 +129,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Mixture:
         "feature_extractor": type(processor.feature_extractor).__name__,
     }
     budget = torch_backend.token_budget(model, where)
-    return Mixture(name, facts, budget, model, processor, where, decoder, threading.Lock())
+    return Mixture(name, facts, budget, model, processor, where, decoder, threading.Lock(), folder)
 
 
 def accepts(config: Mapping[str, Json]) -> bool:
