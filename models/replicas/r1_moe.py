@@ -67,7 +67,7 @@ class Recipe:
     """Pictures a step of the first stage."""
     sounds: int = 16
     """Recordings a step of the first stage."""
-    steps: int = 1440
+    steps: int = 1360
     """Steps of the second stage: the decoder learns to answer and to match."""
     images: int = 12
     """Pictures that are asked about in a step of the second stage."""
@@ -97,7 +97,7 @@ class Recipe:
     """The step of the second stage from which names are led to their words, and the ends of questions to names."""
     images_later: int = 20
     """Pictures that are asked about in a step after that."""
-    cooling: int = 200
+    cooling: int = 160
     """Last steps, in which the rates fall to nothing."""
     processes: int = 1
     sensing_rate: float = 2e-3
