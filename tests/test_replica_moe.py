@@ -41,7 +41,7 @@ def loaded():
 
     import models._mixture  # noqa: F401  # so that the library knows what such a checkpoint is
 
-    model = AutoModelForImageTextToText.from_pretrained(FOLDER, dtype=torch.float32).eval()
+    model = AutoModelForImageTextToText.from_pretrained(FOLDER, dtype=torch.float32, attn_implementation="eager").eval()
     return model, AutoProcessor.from_pretrained(FOLDER).tokenizer
 
 
@@ -93,7 +93,7 @@ def test_the_number_of_experts_is_part_of_the_signature(tmp_path):
 
 
 def test_all_experts_are_used(loaded):
-    """No expert of any layer is idle over a few hundred tokens of each kind, and every token has eight."""
+    """Over a few hundred tokens of two kinds every token has eight experts, and hardly one of 64 is idle."""
     import torch
 
     from models.replicas import r1
@@ -102,18 +102,18 @@ def test_all_experts_are_used(loaded):
 
     model, tokenizer = loaded
     gates = [layer.mlp.gate for layer in model.model.language_model.layers[1:]]
-    counts = [torch.zeros(64, dtype=torch.int64) for _ in gates]
-    for count, gate in zip(counts, gates, strict=True):
-        gate.register_forward_hook(
-            lambda _, __, routed, count=count: count.add_(routed[2].flatten().bincount(minlength=64))
-        )
+    chosen = {gate: [] for gate in gates}
+    watches = [gate.register_forward_hook(lambda gate, _, routed: chosen[gate].append(routed[2])) for gate in gates]
     with torch.no_grad():
         _listen(model, tokenizer, 7_000_000, len(DIGITS))
         for page in r1.pages(tokenizer, [one for one in r1.watched(4) if one.task != "math"]):
             model(page.tokens, use_cache=False)
-    for count in counts:
-        assert int(count.sum()) == 8 * int(counts[0].sum()) // 8
-        assert int((count == 0).sum()) <= 6
+    for watch in watches:
+        watch.remove()
+    for gate in gates:
+        experts = torch.cat(chosen[gate])
+        assert all(len(set(row)) == 8 for row in experts.tolist())
+        assert int((experts.flatten().bincount(minlength=64) == 0).sum()) <= 6
 
 
 def test_a_step_learns_from_what_was_learnt(loaded):
