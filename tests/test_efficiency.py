@@ -307,7 +307,9 @@ def test_turns_change_and_requests_stay_in_pairs(monkeypatch):
     monkeypatch.setattr(interleaving, "Timer", Timer)
     every = efficiency.samples(Options(processes=1, repetitions=2))
     text = evals.runner.readable(every, {"text"})
-    crew = [interleaving.Entrant(Source(n, "mini", None, CPU), s) for n, s in (("a", text), ("b", every))]
+    crew = [
+        interleaving.Entrant(Source(n, "mini", None, CPU), s, None, Options()) for n, s in (("a", text), ("b", every))
+    ]
     with interleaving.Session(crew) as session:
         found = session.time("0", lambda: None)
     assert turns == [
