@@ -6,8 +6,8 @@ Like `evals.api` it knows tasks, models and reports.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from evals.comparison import Comparison
     from evals.records import Record
     from reports.claims import Document
+    from reports.kept import Kept
+    from reports.learning import Learning
     from reports.measured import Job, Outcome
     from reports.verdicts import Checked
 
@@ -32,6 +34,7 @@ def check(
     systems: Mapping[str, str] | None = None,
     data: Path | str | None = None,
     out: Path | str | None = None,
+    recorded: Path | str | None = None,
     progress: bool = False,
     command: str = "",
 ) -> Checked:
@@ -43,8 +46,9 @@ def check(
         scale: `mini` (bundled replicas and data) or `full`.
         systems: the model that stands for a subject, where it is not of the subject's name (`replay:FILE`, a folder).
         data: a folder with a benchmark's official files, read instead of the scale's data.
-        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html` and `.xml` (JUnit); by default nothing is
-            written.
+        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html` and `.xml` (JUnit), and for `records/`, what of
+            the runs they rest on; by default nothing is written.
+        recorded: such a folder of an earlier check, whose records are read; no model is run.
         progress: show progress bars on standard error.
         command: what the user typed, kept in the runs' manifests.
 
@@ -58,11 +62,13 @@ def check(
         evals.errors.InputError: no.yaml: no such file
     """
     from evals import registry
-    from reports import claim_files, verdicts
+    from reports import claim_files, kept, verdicts
     from reports.ledger import Ledger
 
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
+    if paper and recorded is not None:
+        raise InputError("--paper and --recorded: either no run is looked at, or those of an earlier check are")
     registry.discover()
     names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
     paths = [Path(file).expanduser() for file in files] or claim_files.default()
@@ -72,12 +78,16 @@ def check(
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
     checked = verdicts.assess(documents, record, vocabulary)
     if not paper:
-        runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
-        outcomes = runs.make([job for document in documents for job in _jobs(document, stand)])
+        if recorded is not None:
+            held = kept.load(Path(recorded).expanduser())
+        else:
+            runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
+            held = runs.make([job for document in documents for job in _jobs(document, stand)])
         ledgers = [Ledger(document, record, vocabulary) for document in documents]
-        checked = verdicts.with_measurements(checked, outcomes, stand, ledgers)
+        checked = verdicts.with_measurements(checked, held.outcomes, stand, ledgers)
+        checked = replace(checked, curves=held.curves)
     if out is not None:
-        write(checked, Path(out).expanduser())
+        write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
     return checked
 
 
@@ -106,9 +116,26 @@ class _Runs:
     progress: bool
     command: str
 
-    def make(self, jobs: Iterable[Job]) -> dict[Job, Outcome]:
-        """Make or read every run; what cannot be made says why."""
-        return {job: self._outcome(job) for job in dict.fromkeys(jobs)}
+    def make(self, jobs: Iterable[Job]) -> Kept:
+        """Make or read every run, and the curves of the systems; what cannot be made says why."""
+        from reports.kept import Kept
+
+        different = list(dict.fromkeys(jobs))
+        return Kept({job: self._outcome(job) for job in different}, tuple(self._curves(different)))
+
+    def _curves(self, jobs: Sequence[Job]) -> Iterator[Learning]:
+        """Read the curves beside the bundled checkpoints: of one system at several moments there is one."""
+        from evals import registry
+        from evals.resolve import bundled
+        from reports import learning
+
+        seen: set[Path] = set()
+        for name in dict.fromkeys(job.model for job in jobs if job.model in registry.VARIANTS):
+            folder = bundled(registry.VARIANTS.get(name)) if self.scale == "mini" else None
+            for path in (folder / learning.FILE, folder.parent / learning.FILE) if folder else ():
+                if path.is_file() and path not in seen:
+                    seen.add(path)
+                    yield learning.read(path, name.partition("@")[0])
 
     def _outcome(self, job: Job) -> Outcome:
         from evals import registry
@@ -168,10 +195,10 @@ def _check_distinct(ids: Sequence[str], paths: Sequence[Path]) -> None:
             raise InputError(f"{paths[number]}: document {id!r} was given already, as {paths[ids.index(id)]}")
 
 
-def write(checked: Checked, out: Path) -> None:
-    """Write the report, each file whole or not at all."""
+def write(checked: Checked, out: Path, *, keep: bool = False) -> None:
+    """Write the report, each file whole or not at all, and where wanted the records that it rests on."""
     from evals.records import write_atomically
-    from reports import claim_exports, claim_page, claim_tables
+    from reports import claim_exports, claim_page, claim_tables, kept
 
     writers = {"html": claim_page.render, "xml": claim_exports.junit}
     try:
@@ -181,6 +208,8 @@ def write(checked: Checked, out: Path) -> None:
     for format in FORMATS:
         text = writers[format](checked) if format in writers else claim_tables.render(checked, format)
         write_atomically(out / f"claims.{format}", text.encode())
+    if keep:
+        kept.keep(checked, out)
 
 
 def summarise_job(checked: Checked) -> str:

@@ -1,7 +1,7 @@
 """Commands to calls.
 
-Exit codes: 0 done; 1 samples failed, or `check --strict` found a contradiction; 2 bad usage or bad input, with one line
-on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
+Exit codes: 0 done; 1 samples failed, or `--strict` found a contradiction or a change; 2 bad usage or bad input, with
+one line on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--data", metavar="DIR", help="a folder with a benchmark's official files")
     check.add_argument("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="default runs/claims")
+    check.add_argument("--recorded", metavar="DIR", help="run no model: read the records that an earlier --out holds")
     check.add_argument("--strict", action="store_true", help="exit with 1 where a claim is contradicted")
     check.add_argument("--summary", action="store_true", help="add to the GitHub job's summary; elsewhere, print it")
     check.set_defaults(call=_check)
@@ -89,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
     report.set_defaults(call=_report)
+    trends = commands.add_parser("trends", help="checks of several days: figures over time, and what left its interval")
+    trends.add_argument("days", type=Path, nargs="+", metavar="DIR", help="what check --out left, or a folder of runs")
+    trends.add_argument("--format", choices=("md", "html"), default="md")
+    trends.add_argument("--strict", action="store_true", help="exit with 1 where a figure left its interval")
+    trends.set_defaults(call=_trends)
     _add_attend(commands)
     return parser
 
@@ -254,7 +260,8 @@ def _check(chosen: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     checked = checking.check(
         chosen.files, paper=chosen.paper, scale=chosen.scale, systems=dict(chosen.system), data=chosen.data,
-        out=chosen.out, progress=sys.stderr.isatty() or not os.environ.get("CI"), command=chosen.command,
+        out=chosen.out, recorded=chosen.recorded, progress=sys.stderr.isatty() or not os.environ.get("CI"),
+        command=chosen.command,
     )  # fmt: skip
     _write(checking.summarise_job(checked) if chosen.summary else checking.summary(checked, chosen.out))
     return FAILED if chosen.strict and checked.contradicted else DONE
@@ -279,6 +286,17 @@ def _report(chosen: argparse.Namespace) -> int:
         return DONE
     _write(page.render(runs) if chosen.format == "html" else tables.render(runs, chosen.format))
     return DONE
+
+
+def _trends(chosen: argparse.Namespace) -> int:
+    from reports import trend_page, trends
+
+    days = [trends.read(folder) for folder in chosen.days]
+    _write(trend_page.render(days, chosen.format))
+    changed = trends.changes(days) if chosen.strict else []
+    for line in changed:
+        print(f"evals: {line}", file=sys.stderr)
+    return FAILED if changed else DONE
 
 
 def _print_table(runs: Sequence[Any]) -> None:

@@ -83,6 +83,12 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
     return Resolved(name, family, place, replica=bundled, modalities=_reads(variant, scale, family))
 
 
+def bundled(variant: Variant) -> Path | None:
+    """The folder of a variant's bundled checkpoint; None where it has none."""
+    folder = variant.checkpoints.get("mini")
+    return _ROOT / folder if folder is not None else None
+
+
 def _instead(variant: Variant, scale: str) -> str:
     """Say what to do about a checkpoint that a variant does not have."""
     asked = variant.details.get("endpoint")

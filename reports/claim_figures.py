@@ -1,4 +1,4 @@
-"""Figures of the claims' page: a claimed band against what was measured, a learning curve, and who is on the front.
+"""Figures of the claims' page: a claimed band against what was measured, and who is on the front.
 
 Drawn as text, as `reports.figures` does: inline SVG without scripts or styles of its own, colours from the style sheet.
 Every number of a figure is also in the text beside it.
@@ -7,16 +7,18 @@ Every number of a figure is also in the text beside it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from markupsafe import Markup
 
 from evals.records import Record
 from evals.schema import Json
+from reports.markup import Table
 from reports.wording import amount, blind, model
 
+EFFICIENCY = "efficiency"
+"""The task that times systems; it asks for no quality."""
 _MARGIN = 0.15
 """Free space beside the outermost mark, as a share of the range."""
 
@@ -94,58 +96,6 @@ def _value(value: float | None, row: Mapping[str, Json]) -> str:
     return amount(value, row["unit"])
 
 
-# A learning curve
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A system at several moments of its training, on one task."""
-
-    title: str
-    drawing: Markup
-    points: tuple[tuple[str, str], ...]
-    """Moment and figure, as the table beside the drawing has them."""
-
-
-def curves(runs: Sequence[Record]) -> list[Curve]:
-    """Draw the systems that ran at several moments, named `NAME@STEP`."""
-    groups: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
-    for run in runs:
-        name, at, step = run.manifest["model"]["name"].rpartition("@")
-        if at and step.isdigit() and not blind(run) and run.result is not None:
-            groups[name, run.manifest["task"]["name"]][int(step)] = run
-    return [_curve(name, task, dict(sorted(own.items()))) for (name, task), own in groups.items() if len(own) > 1]
-
-
-def _curve(name: str, task: str, own: Mapping[int, Record]) -> Curve:
-    last = max(own)
-    marks, points = [], []
-    for step, run in own.items():
-        found = _headline(run)
-        x, y = 100 * step / last, 100 * (1 - found["value"])
-        marks.append((x, y, found))
-        whiskers = found["low"] is not None
-        spread = f" ({amount(found['low'], 'fraction')} to {amount(found['high'], 'fraction')})" if whiskers else ""
-        points.append((f"{step:,}", f"{amount(found['value'], 'fraction')}{spread}"))
-    parts = [
-        Markup('<line class="dotted" x1="{:.2f}%" y1="{:.2f}%" x2="{:.2f}%" y2="{:.2f}%"/>').format(a, b, c, d)
-        for (a, b, _), (c, d, _) in pairwise(marks)
-    ]
-    for x, y, found in marks:
-        if found["low"] is not None:
-            ends = 100 * (1 - found["low"]), 100 * (1 - found["high"])
-            parts.append(
-                Markup('<line class="reach" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1:.2f}%" y2="{2:.2f}%"/>').format(x, *ends)
-            )
-        parts.append(Markup('<circle class="dot" cx="{:.2f}%" cy="{:.2f}%" r="4"/>').format(x, y))
-    title = f"{name} on {task}: {next(iter(own.values())).result['headline']} by interactions"  # type: ignore[index]
-    drawing = Markup(
-        '<svg class="curve" role="img" width="100%" height="180"><title>{}</title><desc>From 0 at the bottom to 100 % '
-        "at the top; whiskers are 95 % intervals. The table beside it has the numbers.</desc>{}</svg>"
-    ).format(title, Markup("").join(parts))
-    return Curve(title, drawing, tuple(points))
-
-
 # Who is on the front
 
 
@@ -159,41 +109,96 @@ class Variant:
     latency: str
     memory: str
     size: str
+    disk: str
     front: bool
     """No other system on the task is as good in everything and better in something."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """What a system takes; None where it is not known."""
+
+    seconds: float | None
+    memory: float | None
+    parameters: float | None
+    disk: float | None
+
+    def __iter__(self) -> Iterator[float]:
+        """The less, the better; what is not known is nobody's lead."""
+        return (-(cost or 0.0) for cost in (self.seconds, self.memory, self.parameters, self.disk))
+
+
 def matrix(runs: Sequence[Record]) -> list[Variant]:
-    """Compare the systems that ran, task by task, by quality, latency, memory and size."""
-    whole = [run for run in runs if run.result is not None and not blind(run) and _costs(run)]
+    """Compare the systems that ran, task by task, by quality, latency, memory and size.
+
+    Latency, memory and size on disk are what task `efficiency` measured, where it measured all systems of a task; else
+    latency is of the run itself.
+    """
+    alone = {model(run): run for run in runs if run.result is not None and _task(run) == EFFICIENCY}
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for run in runs:
+        if run.result is not None and not blind(run) and _task(run) != EFFICIENCY and _of_run(run):
+            groups[_task(run)].append(run)
     found = []
-    for run in sorted(whole, key=lambda run: (run.manifest["task"]["name"], -_headline(run)["value"])):
-        rivals = [other for other in whole if other.manifest["task"]["name"] == run.manifest["task"]["name"]]
-        seconds, memory, size = _costs(run) or (0.0, None, None)
-        found.append(
-            Variant(
-                model(run), run.manifest["task"]["name"], amount(_headline(run)["value"], _headline(run)["unit"]),
-                amount(seconds, "seconds"), amount(memory, "bytes"), amount(size, "count"),
-                not any(_beats(other, run) for other in rivals),
-            )
-        )  # fmt: skip
+    for task, own in sorted(groups.items()):
+        timed = all(model(run) in alone for run in own)
+        rows = [(run, _of_task(alone[model(run)], run) if timed else _of_run(run)) for run in own]
+        for run, costs in sorted(rows, key=lambda row: -_headline(row[0])["value"]):
+            assert costs is not None
+            front = not any(_beats((_headline(other)["value"], *theirs), (_headline(run)["value"], *costs))
+                            for other, theirs in rows if theirs is not None)  # fmt: skip
+            quality = amount(_headline(run)["value"], _headline(run)["unit"])
+            found.append(
+                Variant(
+                    model(run), task, quality, amount(costs.seconds, "seconds"), amount(costs.memory, "bytes"),
+                    amount(costs.parameters, "count"), amount(costs.disk, "bytes"), front,
+                )
+            )  # fmt: skip
     return found
 
 
-def _costs(run: Record) -> tuple[float, float | None, float | None] | None:
-    """Seconds a sample, peak bytes and parameters; None for outputs that were only read."""
+def variants(runs: Sequence[Record]) -> Table:
+    """The matrix as a table of text."""
+    columns = ("task", "system", "front", "quality", "latency", "memory", "parameters", "on disk")
+    rows = tuple(
+        (each.task, each.system, "yes" if each.front else "no", each.quality, each.latency, each.memory, each.size,
+         each.disk)
+        for each in matrix(runs)
+    )  # fmt: skip
+    return Table("What was run", columns, "lllrrrrr", rows)
+
+
+def _of_run(run: Record) -> _Costs | None:
+    """Seconds a sample, peak bytes and parameters of a run; None for outputs that were only read.
+
+    On a CPU the peak is of the process, which a check shares among its runs: it is not the run's own, and left out.
+    """
     efficiency = (run.result or {}).get("efficiency") or {}
     rate, size = efficiency.get("samples_per_second"), run.manifest["model"].get("parameters")
-    return (1 / rate, efficiency.get("peak_memory_bytes"), size) if rate and size else None
+    own = str(run.manifest["model"].get("device", "")).startswith("cuda")
+    return _Costs(1 / rate, efficiency.get("peak_memory_bytes") if own else None, size, None) if rate and size else None
 
 
-def _beats(one: Record, other: Record) -> bool:
+def _of_task(timed: Record, run: Record) -> _Costs:
+    """The same as task `efficiency` measured it."""
+    metrics = timed.finished()["metrics"]
+    seconds, memory, disk = (
+        (metrics.get(name) or {}).get("value") for name in ("latency", "peak-memory", "size-on-disk")
+    )
+    return _Costs(seconds, memory, run.manifest["model"].get("parameters"), disk)
+
+
+def _beats(ours: Sequence[float], theirs: Sequence[float]) -> bool:
     """Whether one is at least as good in everything and better in something."""
-    ours, theirs = ((_headline(run)["value"], *(-(cost or 0.0) for cost in _costs(run) or ())) for run in (one, other))
     return all(a >= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
 
 
+def _task(run: Record) -> str:
+    name: str = run.manifest["task"]["name"]
+    return name
+
+
 def _headline(run: Record) -> dict[str, Json]:
-    result = run.result or {}
+    result = run.finished()
     found: dict[str, Json] = result["metrics"][result["headline"]]
     return found

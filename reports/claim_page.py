@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports import claim_figures, claim_tables
+from reports import claim_figures, claim_tables, learning
 from reports.claim_tables import say, subjects
 from reports.claims import Document
 from reports.page import fill
@@ -36,7 +36,7 @@ def render(checked: Checked) -> str:
         summary=[_count(word, count, most) for word, count in counts],
         systems=claim_tables.by_subject(checked.assessments),
         matrix=_matrix(checked),
-        curves=claim_figures.curves(checked.runs),
+        curves=learning.curves(checked.curves),
         variants=claim_figures.matrix(checked.runs),
         documents=[_document(checked, document) for document in checked.documents],
     )

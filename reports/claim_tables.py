@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from evals.errors import UnknownName
-from reports import markup
+from reports import claim_figures, markup
 from reports.claims import Claim
 from reports.markup import Table, escape_markdown
 from reports.statements import Pair
@@ -170,6 +170,8 @@ def _markdown(checked: Checked) -> str:
     parts += ["## By system", markup.markdown(by_subject(checked.assessments))]
     if checked.crossings:
         parts += ["## Contradictions between documents", markup.markdown(contradictions(checked))]
+    if (variants := claim_figures.variants(checked.runs)).rows:
+        parts += [f"## {variants.title}", markup.markdown(variants)]
     for document in checked.documents:
         info = document.document
         parts.append(f"## Document {escape_markdown(info.id)}: {escape_markdown(info.title)}")
@@ -197,6 +199,7 @@ def _latex(checked: Checked) -> str:
     )
     tables = [verdicts(checked.assessments), by_subject(checked.assessments)]
     tables += [contradictions(checked)] if checked.crossings else []
+    tables += [variants] if (variants := claim_figures.variants(checked.runs)).rows else []
     tables.append(Table("Every claim", columns, "lllllll", rows))
     head = f"% {markup.escape_latex(checked.about)}\n% needs \\usepackage{{booktabs}}"
     return "\n\n".join([head, *(markup.latex(table) for table in tables)])

@@ -28,7 +28,7 @@ from reports.arithmetic import Finding, claimed
 from reports.claims import Claim, Reading
 from reports.ledger import Ledger
 from reports.quantities import Interval
-from reports.wording import about, probability
+from reports.wording import about, p_value, probability
 
 MARGIN = 0.025
 """How far two protocols may move a level: one model moved 2.4 points between two READMEs of one laboratory."""
@@ -163,7 +163,7 @@ def corrected(results: Sequence[Result]) -> list[Result]:
 
 
 def _corrected(result: Result, p: float, count: int) -> Result:
-    line = f"p = {probability(result.p)}; corrected for {count} comparisons of the document (Holm): {probability(p)}"
+    line = f"{p_value(result.p)}; corrected for {count} comparisons of the document (Holm): {probability(p)}"
     rows = tuple({**row, "p_holm": p} for row in result.decided)
     if result.p is not None and result.p < 0.05 <= p:
         rows = tuple(
@@ -380,7 +380,7 @@ def _unseeing(outcome: Outcome, metric: str) -> list[str]:
     if estimate is None or p is None or (p < 0.05 and estimate.value > 0):
         return []
     name = outcome.record.manifest["model"]["name"]
-    drop = f"difference {estimate.value * 100:.2f} points, p = {probability(p)}"
+    drop = f"difference {estimate.value * 100:.2f} points, {p_value(p)}"
     return [f"{name} answers as well without the pictures ({drop})"]
 
 

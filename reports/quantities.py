@@ -172,10 +172,13 @@ def figure(value: Fraction | float, measure: Unit = PLAIN) -> str:
         >>> figure(Fraction(2222, 10000), Unit("%", Fraction(1, 100), {})), figure(1.5)
         ('22.22 %', '1.5')
         >>> figure(17_500_000_000, PLAIN), figure(3150336)
-        ('17.5e9', '3,150,336')
+        ('17.5 billion', '3,150,336')
     """
     amount = float(value / measure.factor)
     return f"{_digits(amount)} {measure.symbol}".strip()
+
+
+_LARGE = {6: "million", 9: "billion", 12: "trillion"}
 
 
 def _digits(amount: float) -> str:
@@ -183,5 +186,6 @@ def _digits(amount: float) -> str:
         return f"{amount:,.0f}"
     if abs(amount) >= 1e6:
         thousands = (len(f"{abs(amount):.0f}") - 1) // 3 * 3
-        return f"{amount / 10**thousands:.4g}e{thousands}"
+        word = _LARGE.get(thousands)
+        return f"{amount / 10**thousands:.4g}" + (f" {word}" if word else f"e{thousands}")
     return f"{amount:,.0f}" if abs(amount) >= 1e4 else f"{amount:.4g}"

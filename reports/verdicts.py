@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from evals.records import Record
 from evals.schema import Json
@@ -22,6 +22,7 @@ from reports.arithmetic import Finding
 from reports.claims import Claim, Document, Statement, Vocabulary
 from reports.claims import Record as Known
 from reports.expressions import parse, references
+from reports.learning import Learning
 from reports.ledger import Ledger
 from reports.measured import Job, Outcome, Result
 from reports.public_record import Facts
@@ -108,6 +109,10 @@ class Checked:
     """Which scale, checkpoints and data it is about: the first line of every report."""
     runs: tuple[Record, ...] = ()
     """The runs that were made for it, blind controls included."""
+    outcomes: Mapping[Job, Outcome] = field(default_factory=dict)
+    """What came of each run that the claims need."""
+    curves: tuple[Learning, ...] = ()
+    """How the systems that were run learnt, where that was kept."""
 
     @property
     def contradicted(self) -> list[Assessment]:
@@ -148,12 +153,13 @@ def assess(documents: Sequence[Document], record: Known, vocabulary: Vocabulary)
         for document, ledger in zip(documents, ledgers, strict=True)
         for claim in document.claims
     }
-    evidence = _Evidence(across, inner, _convicted(inner, sums, documents), sums, facts, said)
-    assessments = [
-        _assess(claim, document, ledger, evidence)
+    refuting = {
+        (document.document.id, claim.id): _refuting(claim, ledger, sums[document.document.id, claim.id])
         for document, ledger in zip(documents, ledgers, strict=True)
         for claim in document.claims
-    ]
+    }
+    evidence = _Evidence(across, inner, _convicted(inner, sums, documents), sums, _mutual(refuting), facts, said)
+    assessments = [_assess(claim, document, evidence) for document in documents for claim in document.claims]
     return Checked(
         documents=tuple(documents),
         assessments=tuple(_inherit(assessments)),
@@ -195,7 +201,9 @@ def with_measurements(
         ]
     records = [r for outcome in outcomes.values() for r in (outcome.record, outcome.blind) if r is not None]
     said = about(records) if records else NOTHING_RAN
-    return replace(checked, assessments=tuple(_inherit(found)), about=said, runs=tuple(records))
+    return replace(
+        checked, assessments=tuple(_inherit(found)), about=said, runs=tuple(records), outcomes=dict(outcomes)
+    )
 
 
 def _measured(each: Assessment, result: Result) -> Assessment:
@@ -245,11 +253,13 @@ class _Evidence:
     """The claims that do not fit into their own document."""
     sums: Mapping[_Key, Finding]
     """Each claim's own arithmetic."""
+    refuting: Mapping[_Key, set[str]]
+    """The claims of a document that cannot all be true because one of them does not come out of the others."""
     facts: Facts
     said: Sequence[Said]
 
 
-def _assess(claim: Claim, document: Document, ledger: Ledger, evidence: _Evidence) -> Assessment:
+def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment:
     key = own, _ = document.document.id, claim.id
     sums = evidence.sums[key]
     inner = [pair for pair in evidence.inner if _partner(pair, claim, own)]
@@ -266,7 +276,7 @@ def _assess(claim: Claim, document: Document, ledger: Ledger, evidence: _Evidenc
         cross_document=_crossed(mine, record),
         public_record=record,
         measurement=unmeasured(claim),
-        contradicts=tuple(sorted(against | _refuting(claim, ledger, sums) - {claim.id}, key=_order)),
+        contradicts=tuple(sorted(against | evidence.refuting[key], key=_order)),
     )
 
 
@@ -292,12 +302,21 @@ def _partner(pair: Pair, claim: Claim, document: str) -> str | None:
 
 
 def _refuting(claim: Claim, ledger: Ledger, sums: Finding) -> set[str]:
-    """The claims whose numbers a claim does not agree with."""
+    """The other claims whose numbers a claim does not agree with."""
     if sums.verdict in {"na", "consistent"}:
         return set()
     texts = [claim.derive, *(text for check in claim.checks if check.compare for text in (check.left, check.right))]
     ids = {name for text in texts if text for name in ledger.inputs(text)}
-    return {id for id in ids if id in ledger.claims}
+    return {id for id in ids if id in ledger.claims} - {claim.id}
+
+
+def _mutual(refuting: Mapping[_Key, set[str]]) -> dict[_Key, set[str]]:
+    """Say of both sides of a sum that fails that they contradict each other: it tells not which of them is wrong."""
+    found = {key: set(others) for key, others in refuting.items()}
+    for (document, id), others in refuting.items():
+        for other in others:
+            found[document, other].add(id)
+    return found
 
 
 def _crossed(mine: Sequence[Pair], record: Finding) -> Finding:

@@ -94,6 +94,17 @@ def probability(p: float | None) -> str:
     return MISSING if p is None else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
+def p_value(p: float | None) -> str:
+    """Print a p-value within a sentence.
+
+    Example:
+        >>> p_value(0.0352), p_value(2e-9)
+        ('p = 0.0352', 'p < 0.0001')
+    """
+    text = probability(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def _significant(value: float) -> str:
     """Print three significant digits, but never drop digits before the point."""
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0

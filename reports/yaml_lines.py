@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -59,7 +59,7 @@ class Source:
         try:
             return model.model_validate(self.values)
         except ValidationError as error:
-            mistakes = [(tuple(found["loc"]), found) for found in error.errors(include_url=False)]
+            mistakes = _innermost([(tuple(found["loc"]), found) for found in error.errors(include_url=False)])
             location, found = min(mistakes, key=lambda mistake: self.lines.get(self._present(mistake[0]), 0))
             if found["type"] == "missing":  # a key that is misspelt rather than forgotten says more
                 strangers = [one for one in mistakes if one[1]["type"] == "extra_forbidden"]
@@ -125,12 +125,25 @@ def _scalar(path: Path, node: yaml.Node) -> Any:
         return SafeConstructor().construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         line = node.start_mark.line + 1
-        raise InputError(f"{path}:{line}: {node.value!r} cannot be read: {' '.join(str(error).split())}") from None
+        why = getattr(error, "problem", None) or error
+        raise InputError(f"{path}:{line}: {node.value!r} cannot be read: {' '.join(str(why).split())}") from None
+
+
+def _innermost(mistakes: Sequence[tuple[Location, Any]]) -> list[tuple[Location, Any]]:
+    """Leave out what only follows from a mistake further in: a list whose one entry is wrong is called too short."""
+    places = [location for location, _ in mistakes]
+    return [each for each in mistakes if not any(each[0] == place[:-1] for place in places)]
+
+
+def _place(location: Location) -> str:
+    """Name a place by its key; an entry of a list by its number too."""
+    key = str(location[-1]) if location else ""
+    return f"{location[-2]}, entry {location[-1] + 1}" if location and isinstance(location[-1], int) else key
 
 
 def _mistake(location: Location, found: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Say what one finding of pydantic means to the author of the file."""
-    name, kind, given = str(location[-1]) if location else "", found["type"], found.get("input")
+    name, kind, given = _place(location), found["type"], found.get("input")
     if kind == "extra_forbidden":
         return unknown("key", name, _keys(model, location[:-1]))
     if kind == "missing":

@@ -62,6 +62,7 @@ MISTAKES = {
     "testable and not": ("kind: quality", "untestable: {reason: plan, why: x}", 3, "can't be both"),
     "a judgement without a reason": ("kind: quality", "record: {facts: [r1-layers], judged: supported}", 7, "needs its 'why'"),
     "a word where a list was expected": ("kind: quality", "readings: three", 7, "readings: 'three' where a list was expected"),
+    "a claim that is a word": ("claims:\n", "claims:\n- B-1\n", 3, "claims, entry 1: 'B-1' where a mapping of keys and values was expected"),
     "no claims": ("claims:", "claims: []\nnotes:", 2, "claims"),
     "itself within itself": ("kind: quality", "note: &a [*a]", 7, "nested too deeply"),
 }  # fmt: skip

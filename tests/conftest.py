@@ -38,3 +38,11 @@ def command(capsys, monkeypatch):
         return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 
     return run
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--renew",
+        choices=("runs", "text"),
+        help="make reports/baseline and the front page's table again: run everything, or write from the records",
+    )

@@ -73,6 +73,8 @@ def test_json_is_the_contract(report):
     by_id = {claim["id"]: claim for claim in found["claims"]}
     assert by_id["B-24"]["headline"] == "internally_inconsistent"
     assert {"B-65", "B-68"} <= {*by_id["B-24"]["contradicts"]}
+    for id, claim in by_id.items():
+        assert all(id in by_id[other]["contradicts"] for other in claim["contradicts"]), id
 
 
 def test_csv_has_a_row_a_claim(report):
