@@ -4,8 +4,8 @@
     >>> evals.Metric(value=0.783, low=0.756, high=0.809, n=1000).unit
     'fraction'
 
-The calls behind the commands are `run`, `load`, `score`, `check` and `compare`; the nouns are those of `evals.schema`.
-Importing this package costs milliseconds: nothing heavy is loaded before a call needs it.
+The calls behind the commands are `run`, `interleave`, `load`, `score`, `check` and `compare`; the nouns are those of
+`evals.schema`. Importing this package costs milliseconds: nothing heavy is loaded before a call needs it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from evals.schema import (
 )
 
 if TYPE_CHECKING:
-    from evals.api import load, run, score
+    from evals.api import interleave, load, run, score
     from evals.checking import check, compare
 
 __version__ = "0.1.0"
@@ -55,6 +55,7 @@ __all__ = [
     "UnknownName",
     "check",
     "compare",
+    "interleave",
     "load",
     "run",
     "score",
@@ -63,7 +64,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load the calls when one is first used: they know every package, and importing a noun should not."""
-    if name in {"load", "run", "score"}:
+    if name in {"interleave", "load", "run", "score"}:
         return getattr(importlib.import_module("evals.api"), name)
     if name in {"check", "compare"}:
         return getattr(importlib.import_module("evals.checking"), name)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evals import collector, records, registry, result, runner, signature
+from evals import collector, interleaving, records, registry, result, runner, signature
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records import Record, RunFolder, load
 from evals.resolve import Resolved, resolve
 from evals.schema import MODALITIES, SCALES, Json, Model, Options, Placement, Reader, Samples, Task
+from evals.stopwatch import Source
 from evals.workers import Pool
 
-__all__ = ["load", "run", "score"]
+__all__ = ["interleave", "load", "run", "score"]
 
 
 def run(
@@ -46,6 +48,8 @@ def run(
     temperature: float = 0.0,
     top_p: float = 1.0,
     samples: int = 1,
+    processes: int | None = None,
+    repetitions: int | None = None,
     force: bool = False,
     progress: bool = False,
     command: str = "",
@@ -74,6 +78,8 @@ def run(
         temperature: 0 takes the likeliest token each time; more draws, the flatter the higher.
         top_p: draw from the smallest set of tokens with this much probability.
         samples: outputs a problem, for tasks that take several.
+        processes: fresh starts of the model, for a task that times it.
+        repetitions: times that each of them computes each request, for a task that times it.
         force: ask a model for what it is not known to read; a blind control must then show that it does.
         progress: show a progress bar on standard error.
         command: what the user typed, kept in the manifest.
@@ -92,12 +98,18 @@ def run(
     registry.discover()
     folder_of_data = Path(data).expanduser() if data is not None else None
     options = Options(
-        scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples, same_shots
+        scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples, same_shots,
+        processes, repetitions,
     )  # fmt: skip
     job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
     _check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
     _check_taken(adapter, options)
+    if adapter.timed:
+        refused = {"limit": limit, "workers": workers if workers > 1 else None, "token-budget": token_budget}
+        _check_timed(adapter, {**refused, "blind": blind, "force": force})
+        (record,) = _interleave([job], [out], progress, command)
+        return record
     options = replace(options, method=_method(adapter, resolved, method))
     job = replace(job, options=options)
     everything = adapter.samples(options)
@@ -121,6 +133,181 @@ def run(
         if not (folder / "report.html").exists():  # also where a crash came between the result and its report
             _report(load(folder))
     return load(folder)
+
+
+def interleave(
+    models: Sequence[str],
+    task: str = "efficiency",
+    *,
+    scale: str = "mini",
+    split: str | None = None,
+    out: Path | str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    processes: int | None = None,
+    repetitions: int | None = None,
+    progress: bool = False,
+    command: str = "",
+) -> list[Record]:
+    """Time several models in turn, so that the ratio of two is theirs and not the machine's.
+
+    Args:
+        models: as `run` takes one; all different.
+        task: one whose requests are timed.
+        scale: as in `run`.
+        split: as in `run`.
+        out: a folder for the run folders, each named after its model; by default as `run` names them.
+        device: as in `run`.
+        dtype: as in `run`.
+        processes: fresh starts of each model.
+        repetitions: times that each of them computes each request.
+        progress: show a progress bar on standard error.
+        command: what the user typed, kept in the manifests.
+
+    Returns:
+        A finished run a model, in their order.
+
+    Raises:
+        InputError: for anything that the user can mend.
+
+    Example:
+        >>> r1, v2 = interleave(["r1", "v2"])  # doctest: +SKIP
+        >>> compare(r1.folder, v2.folder).metrics[0].ratio  # doctest: +SKIP
+        0.58
+    """
+    registry.discover()
+    adapter = registry.TASKS.get(task)
+    if not adapter.timed:
+        raise InputError(f"task {task!r} is not timed: its models need not take turns, run them one by one")
+    for name in models:
+        if models.count(name) > 1:
+            raise InputError(f"model {name!r} is named twice: it cannot take turns with itself")
+    options = Options(scale, split, processes=processes, repetitions=repetitions)
+    _check_numbers(options, None, 1)
+    jobs = [_Job(name, task, None, options, Placement(device, dtype)) for name in models]
+    folders = [None if out is None else Path(out) / _safe(name) for name in models]
+    return _interleave(jobs, folders, progress, command)
+
+
+def check_timed(model: str, task: str, *, scale: str = "mini", split: str | None = None) -> None:
+    """Raise `InputError` where a model cannot be timed, before any weight is read."""
+    registry.discover()
+    _entrant(_Job(model, task, None, Options(scale, split), Placement()), registry.TASKS.get(task))
+
+
+def is_timed(task: str) -> bool:
+    """Say whether a task times its models, so that several of them may take turns."""
+    registry.discover()
+    return registry.TASKS.get(task).timed
+
+
+def _interleave(
+    jobs: Sequence[_Job], folders: Sequence[Path | str | None], progress: bool, command: str
+) -> list[Record]:
+    """Time the models of some jobs in turn, or go on where that was interrupted."""
+    from tqdm import tqdm
+
+    adapter = jobs[0].adapter()
+    entrants = [_entrant(job, adapter) for job in jobs]
+    total = sum(len(entrant.samples) for entrant in entrants)
+    with ExitStack() as stack, tqdm(total=total, unit=" turns", disable=not progress, desc=adapter.name) as bar:
+        with interleaving.Session(entrants) as session:
+            manifests = _timed_manifests(jobs, adapter, entrants, session.facts, command)
+            places = [place or _default_folder(signed) for place, signed in zip(folders, manifests, strict=True)]
+            runs = [
+                stack.enter_context(RunFolder(Path(place).expanduser(), signed))
+                for place, signed in zip(places, manifests, strict=True)
+            ]
+            timing = _Timing(adapter, entrants, runs, bar.update)
+            missing = timing.missing()
+            for number in missing[:1]:
+                timing.time(session, number)
+        for number in missing[1:]:
+            with interleaving.Session(entrants) as session:
+                timing.time(session, number)
+        for run in runs:
+            if not (run.folder / records.RESULT).exists():
+                _check_complete(run.folder, run)
+                record = load(run.folder)
+                peak = interleaving.peak_bytes(record.samples())
+                run.finish(result.summarise(adapter, record, peak_memory_bytes=peak))
+        for run in runs:
+            if not (run.folder / "report.html").exists():
+                _report(load(run.folder))
+    return [load(run.folder) for run in runs]
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """Models that are timed, and where their runs are kept."""
+
+    task: Task
+    entrants: Sequence[interleaving.Entrant]
+    runs: Sequence[RunFolder]
+    advance: Callable[[float], object]
+
+    def missing(self) -> list[str]:
+        """The processes whose samples are not all on the disk, in order; counts the others as done."""
+        found = []
+        for number in interleaving.processes(self.entrants):
+            own = [_ids(entrant, number) for entrant in self.entrants]
+            if all(ids <= run.done for ids, run in zip(own, self.runs, strict=True)):
+                self.advance(sum(map(len, own)))
+            else:
+                found.append(number)
+        return found
+
+    def time(self, session: interleaving.Session, number: str) -> None:
+        """Time a process of each model, and keep what came of it."""
+        answers = session.time(number, lambda: self.advance(1))
+        for run, entrant in zip(self.runs, self.entrants, strict=True):
+            rows = interleaving.record(self.task, entrant, session, answers[entrant.name])
+            run.append([row for row in rows if row["id"] not in run.done])
+
+
+def _entrant(job: _Job, adapter: Task) -> interleaving.Entrant:
+    """A model that is timed, and the requests that it is shown: those that it can read."""
+    resolved = job.resolved()
+    _method(adapter, resolved, None)
+    if resolved.family.name == "replay":
+        raise InputError(f"model {job.model!r} is recorded outputs: nothing is computed that could be timed")
+    samples = adapter.samples(job.options)
+    readable = runner.readable(samples, resolved.modalities)
+    if not len(readable):
+        _check_modalities(adapter, resolved, samples, force=False)
+    return interleaving.Entrant(Source(job.model, job.options.scale, job.checkpoint, job.placement), readable)
+
+
+def _ids(entrant: interleaving.Entrant, process: str) -> set[str]:
+    return {sample.id for sample in entrant.samples if sample.cluster == process}
+
+
+def _timed_manifests(
+    jobs: Sequence[_Job],
+    adapter: Task,
+    entrants: Sequence[interleaving.Entrant],
+    facts: Mapping[str, Mapping[str, Json]],
+    command: str,
+) -> list[dict[str, Json]]:
+    """Sign each model's run; who took turns determines the times, so it belongs to the identity."""
+    plan = {"budget": None, "share": False, "window": 1, "interleaved": [entrant.name for entrant in entrants]}
+    found = []
+    for job, entrant in zip(jobs, entrants, strict=True):
+        resolved = job.resolved()
+        model = signature.Elsewhere(entrant.name, facts[entrant.name], resolved.family.load)
+        found.append(
+            signature.sign(
+                adapter, job.options, entrant.samples, model, replica=resolved.replica, plan=plan, command=command
+            )
+        )
+    return found
+
+
+def _check_timed(task: Task, given: Mapping[str, object]) -> None:
+    """Refuse options that mean nothing to a task that is timed."""
+    for flag, value in given.items():
+        if value:
+            raise InputError(f"--{flag} means nothing to task {task.name!r}, whose requests are timed; leave it out")
 
 
 def score(folder: Path | str) -> Record:
@@ -268,6 +455,7 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
     if options.scale not in SCALES:
         raise UnknownName("scale", options.scale, SCALES)
     counts = {"limit": options.limit, "token-budget": token_budget, "workers": workers, "samples": options.samples}
+    counts |= {"processes": options.processes, "repetitions": options.repetitions}
     for flag, value in counts.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
@@ -287,7 +475,7 @@ def _check_numbers(options: Options, token_budget: int | None, workers: int) -> 
 def _check_taken(task: Task, options: Options) -> None:
     """Refuse options that the task would not heed: the manifest must not say what was not done."""
     defaults = Options()
-    for name in ("shots", "same_shots", "temperature", "samples"):
+    for name in ("shots", "same_shots", "temperature", "samples", "processes", "repetitions"):
         if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
@@ -335,8 +523,11 @@ def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:
 def _default_folder(manifest: dict[str, Json]) -> Path:
     """`runs/<model>-<task>-<signature>`, with names that a file system takes."""
     names = (manifest["model"]["name"], manifest["task"]["name"])
-    safe = ["".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.") for name in names]
-    return Path("runs") / "-".join([*safe, manifest["signature"]])
+    return Path("runs") / "-".join([*map(_safe, names), manifest["signature"]])
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.")
 
 
 def _keep_pictures(record: Record, samples: Samples, summary: dict[str, Json]) -> None:

@@ -82,7 +82,7 @@ def check(
             held = kept.load(Path(recorded).expanduser())
         else:
             runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
-            held = runs.make([job for document in documents for job in _jobs(document, stand)])
+            held = runs.make([jobs for document in documents for jobs in _jobs(document, stand)])
         ledgers = [Ledger(document, record, vocabulary) for document in documents]
         checked = verdicts.with_measurements(checked, held.outcomes, stand, ledgers)
         checked = replace(checked, curves=held.curves)
@@ -94,17 +94,45 @@ def check(
 def _systems(documents: Sequence[Document], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """The model that stands for each subject, by document: what the user gives, else what the document declares."""
     own = {d.document.id: {name: s.system for name, s in d.document.subjects.items() if s.system} for d in documents}
-    known = {name for d in documents for claim in d.claims for name in (*claim.subject, claim.baseline) if name}
+    claims = [claim for document in documents for claim in document.claims]
+    named = [name for claim in claims for name in (*claim.subject, claim.baseline)]
+    known = {name for name in [*named, *(claim.measure.baseline for claim in claims if claim.measure)] if name}
     for name in given:
         if name not in known:
             raise UnknownName("subject", name, known)
     return {id: {**systems, **given} for id, systems in own.items()}
 
 
-def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[Job]:
+def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[list[Job]]:
+    """The runs that each claim needs."""
     from reports import measured
 
-    return [job for claim in document.claims for job in measured.jobs(claim, systems[document.document.id])]
+    return [measured.jobs(claim, systems[document.document.id]) for claim in document.claims]
+
+
+def _is_timed(job: Job) -> bool:
+    from evals import registry
+
+    return job.task in registry.TASKS and registry.TASKS.get(job.task).timed
+
+
+def together(groups: Iterable[Sequence[Job]]) -> list[list[Job]]:
+    """Join groups that share a run, so that every two of one group are in one; of one task and split only.
+
+    Example:
+        >>> from reports.measured import Job
+        >>> a, b, c, d = (Job(name, "efficiency") for name in "abcd")
+        >>> [[job.model for job in jobs] for jobs in together([[a, b], [d], [c, b]])]
+        [['d'], ['a', 'b', 'c']]
+    """
+    found: list[list[Job]] = []
+    for group in groups:
+        for kind in dict.fromkeys((job.task, job.split) for job in group):
+            own = [job for job in group if (job.task, job.split) == kind]
+            touched = [jobs for jobs in found if {*jobs} & {*own}]
+            joined = dict.fromkeys(job for jobs in [*touched, own] for job in jobs)
+            found = [jobs for jobs in found if jobs not in touched] + [list(joined)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -116,12 +144,21 @@ class _Runs:
     progress: bool
     command: str
 
-    def make(self, jobs: Iterable[Job]) -> Kept:
-        """Make or read every run, and the curves of the systems; what cannot be made says why."""
+    def make(self, groups: Sequence[Sequence[Job]]) -> Kept:
+        """Make or read every run, and the curves of the systems; what cannot be made says why.
+
+        Args:
+            groups: the runs of each claim. Where these are timed, they are so in turn.
+        """
         from reports.kept import Kept
 
-        different = list(dict.fromkeys(jobs))
-        return Kept({job: self._outcome(job) for job in different}, tuple(self._curves(different)))
+        wanted = list(dict.fromkeys(job for jobs in groups for job in jobs))
+        timed = [[job for job in jobs if _is_timed(job)] for jobs in groups]
+        # What is small is timed all together, so that any two can be compared; else what a claim compares.
+        at_once = together(timed) if self.scale == "full" else together([[job for jobs in timed for job in jobs]])
+        found = {job: outcome for jobs in at_once for job, outcome in self._in_turn(jobs).items()}
+        outcomes = {job: found[job] if job in found else self._outcome(job) for job in wanted}
+        return Kept(outcomes, tuple(self._curves(wanted)))
 
     def _curves(self, jobs: Sequence[Job]) -> Iterator[Learning]:
         """Read the curves beside the bundled checkpoints: of one system at several moments there is one."""
@@ -137,18 +174,55 @@ class _Runs:
                     seen.add(path)
                     yield learning.read(path, name.partition("@")[0])
 
-    def _outcome(self, job: Job) -> Outcome:
-        from evals import registry
+    def _in_turn(self, jobs: Sequence[Job]) -> dict[Job, Outcome]:
+        """Time the models of some runs together; those that cannot be timed are left out."""
+        from evals import api
         from reports.measured import Outcome
 
+        found = {job: Outcome(why=why) for job in jobs if (why := self._not_there(job)) is not None}
+        for job in jobs:
+            if job not in found:
+                try:
+                    api.check_timed(job.model, job.task, scale=self.scale, split=job.split)
+                except InputError as error:
+                    found[job] = Outcome(why=f"it cannot be timed: {error}")
+        rest = [job for job in jobs if job not in found]
+        if not rest:
+            return found
+        names, first = [job.model for job in rest], rest[0]
+        try:
+            records = api.interleave(
+                names, first.task, scale=self.scale, split=first.split, progress=self.progress, command=self.command
+            )
+        except EvalsError as error:
+            return found | {job: Outcome(why=f"the run failed: {error}", failed=True) for job in rest}
+        return found | {job: Outcome(record, proxy=self._proxy(job)) for job, record in zip(rest, records, strict=True)}
+
+    def _not_there(self, job: Job) -> str | None:
+        """Say why a run cannot be made, before it is tried."""
+        from evals import registry
+
         if job.task not in registry.TASKS:
-            return Outcome(why=f"no task {job.task!r} is registered, so it was not run")
+            return f"no task {job.task!r} is registered, so it was not run"
         named = ":" in job.model or "/" in job.model
         if not named and job.model not in registry.VARIANTS:
-            return Outcome(why=f"no model {job.model!r} is registered, so it was not run; --system names another")
-        variant = None if named else registry.VARIANTS.get(job.model)
-        if variant is not None and variant.checkpoints.get(self.scale) is None:
-            return Outcome(why=f"{job.model} has no checkpoint at {self.scale} scale, so it was not run")
+            return f"no model {job.model!r} is registered, so it was not run; --system names another"
+        if not named and registry.VARIANTS.get(job.model).checkpoints.get(self.scale) is None:
+            return f"{job.model} has no checkpoint at {self.scale} scale, so it was not run"
+        return None
+
+    def _proxy(self, job: Job) -> str:
+        """Why the model is not the one of that name."""
+        from evals import registry
+
+        known = job.model in registry.VARIANTS
+        return str((registry.VARIANTS.get(job.model).details.get("proxy") if known else None) or "")
+
+    def _outcome(self, job: Job) -> Outcome:
+        from reports.measured import Outcome
+
+        if (why := self._not_there(job)) is not None:
+            return Outcome(why=why)
         try:
             record = self._run(job, blind=False)
             shows = record.manifest["data"].get("modalities") or []
@@ -159,7 +233,7 @@ class _Runs:
         failed = (record.result or {}).get("failed", 0)
         if failed and failed == (record.result or {}).get("n"):
             return Outcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
-        return Outcome(record, blind, proxy=str((variant.details.get("proxy") if variant else None) or ""))
+        return Outcome(record, blind, proxy=self._proxy(job))
 
     def _run(self, job: Job, *, blind: bool) -> Record:
         from evals import api

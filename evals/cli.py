@@ -122,7 +122,8 @@ def _add_run(commands: Any) -> None:
         "--model",
         required=True,
         metavar="M",
-        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME",
+        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME; for the task "
+        "efficiency several with commas between, which are timed in turn so that their ratio is theirs",
     )
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
@@ -143,6 +144,10 @@ def _add_run(commands: Any) -> None:
     add("--temperature", type=float, default=0.0, metavar="T", help="0 takes the likeliest token; more draws")
     add("--top-p", type=float, default=1.0, metavar="P", help="draw from the smallest set with this much probability")
     add("--samples", type=_whole, default=1, metavar="K", help="outputs a problem, for pass@k and majority")
+    add("--processes", type=_whole, metavar="N", help="efficiency: fresh starts of each model; default 3, full scale 5")
+    add(
+        "--repetitions", type=_whole, metavar="N", help="efficiency: of each request in each; default 10, full scale 30"
+    )
     add("--seed", type=_whole, default=0, metavar="S", help="where draws start; each is joined with its sample's id")
     run.set_defaults(call=_run)
 
@@ -151,6 +156,7 @@ _EXAMPLES = """examples:
   python -m evals run --model vl --task vqa
   python -m evals run --model vl --task vqa --blind
   python -m evals run --model replay:results.json --task vqa --data ~/vqa2
+  python -m evals run --model r1,v2 --task efficiency
 """
 
 
@@ -183,7 +189,8 @@ def _run(chosen: argparse.Namespace) -> int:
         os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
     given = {name: value for name, value in vars(chosen).items() if name != "call"}
     given["progress"] = sys.stderr.isatty() or not os.environ.get("CI")
-    runs = [api.run(**given)]
+    several = "," in chosen.model and api.is_timed(chosen.task)
+    runs = _in_turn(given) if several else [api.run(**given)]
     if chosen.force and not chosen.blind:
         aside = f"{Path(chosen.out)}-blind" if chosen.out else None
         runs.append(api.run(**{**given, "blind": True, "out": aside}))
@@ -194,6 +201,20 @@ def _run(chosen: argparse.Namespace) -> int:
             print(f"evals: {failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
             return FAILED
     return DONE
+
+
+def _in_turn(given: dict[str, Any]) -> list[Any]:
+    """Time several models together; what only one run can have is refused."""
+    from evals import api
+
+    taken = {"scale", "split", "out", "device", "dtype", "processes", "repetitions", "progress", "command"}
+    usual = vars(_parser().parse_args(["run", "--model", "M", "--task", "T"]))
+    for name, value in given.items():
+        if name not in {*taken, "model", "task"} and value != usual[name]:
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} cannot be given for several models that are timed in turn; leave it out")
+    names = given["model"].split(",")
+    return api.interleave(names, given["task"], **{name: given[name] for name in taken})
 
 
 def _show(chosen: argparse.Namespace) -> int:

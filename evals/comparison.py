@@ -5,7 +5,7 @@
 The samples must be the same and asked by the same protocol; what differs is named and refused. Every figure that both
 runs have of their samples is compared on the samples that have it: by McNemar's exact test where it is 0 or 1, and by
 a bootstrap of the paired differences over clusters. Metrics that are no mean of samples' figures (a correlation, F1)
-stand beside each other without a test.
+stand beside each other without a test. Timings are compared by their ratio, and only where the two were timed in turn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from evals import paired
+from evals import paired, timings
 from evals.errors import InputError
 from evals.records import Record, differences
 from evals.schema import Json
@@ -75,6 +75,10 @@ class Compared:
     """Samples on which a is better."""
     losses: int = 0
     """Samples on which b is better."""
+    ratio: float | None = None
+    """a / b, of what was timed in turn; its own 95 % interval follows."""
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +114,12 @@ def compare(a: Record, b: Record) -> Comparison:
     for record in (a, b):
         record.finished()
     _check_protocol(a, b)
+    found = tuple(explained(a.manifest, b.manifest))
+    if a.timed:
+        return Comparison(a, b, tuple(_timed(a, b)), found)
     ours, theirs = ({row["id"]: row for row in record.samples()} for record in (a, b))
     _check_ids(a, b, ours, theirs)
-    return Comparison(a, b, tuple(_metrics(a, b, ours, theirs)), tuple(explained(a.manifest, b.manifest)))
+    return Comparison(a, b, tuple(_metrics(a, b, ours, theirs)), found)
 
 
 def explained(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Difference]:
@@ -163,6 +170,24 @@ def _metrics(
         elif name.count("/") < 2:
             value, against = one[name]["value"], other[name]["value"]
             yield Compared(name, value, against, one[name]["n"], value - against)
+
+
+def _timed(a: Record, b: Record) -> Iterator[Compared]:
+    """Compare what was timed in turn, by the ratio. Raises `InputError` where it was not."""
+    one, other, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
+    pairs = {name: timings.in_turn(a, b, name) for name in one if name in other}
+    if not pairs.get(headline):
+        raise InputError(timings.not_in_turn(a, b))
+    for name in sorted(pairs, key=lambda name: name != headline):
+        if not pairs[name]:
+            continue
+        difference, ratio = timings.difference(name, pairs[name]), timings.ratio(name, pairs[name])
+        (low, high), (ratio_low, ratio_high) = timings.interval(difference), timings.interval(ratio)
+        yield Compared(
+            name, one[name]["value"], other[name]["value"], ratio.n, difference.value, low, high,
+            test="bootstrap of the ratio over sessions and the repetitions of each, timed in turn",
+            ratio=ratio.value, ratio_low=ratio_low, ratio_high=ratio_high,
+        )  # fmt: skip
 
 
 def _tested(

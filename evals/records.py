@@ -52,6 +52,11 @@ class Record:
     result: dict[str, Json] | None
     """The metrics, or None while the run is not finished."""
 
+    @property
+    def timed(self) -> bool:
+        """Whether its figures are timings, which only those that were timed in turn can be compared with."""
+        return "interleaved" in self.manifest["plan"]
+
     def finished(self) -> dict[str, Json]:
         """Return the result. Raises `RecordError` while there is none."""
         if self.result is None:

@@ -96,9 +96,7 @@ def _finite(name: str, metric: Metric) -> dict[str, Json]:
     if not math.isfinite(metric.value):
         raise EvalsError(f"metric {name} came out as {metric.value} over {metric.n} items")
     entry = asdict(metric)
-    if metric.note is None:
-        del entry["note"]
-    return entry
+    return {field: value for field, value in entry.items() if value or field not in {"note", "floors"}}
 
 
 def _efficiency(sums: Mapping[str, float], n: int, peak_memory_bytes: int | None) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +23,7 @@ from evals.errors import InputError, SampleError
 from evals.hands import Hands
 from evals.plan import padding, plan
 from evals.schema import (
+    MODALITIES,
     Batch,
     Classify,
     Image,
@@ -262,6 +263,18 @@ def limited(samples: Samples, limit: int | None) -> Samples:
     if not len(samples):
         raise InputError("the split has no samples: there is nothing to measure")
     return samples if limit is None else replace(samples, ids=samples.ids[:limit])
+
+
+def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
+    """Keep the samples that hold nothing but what a model reads; all where that is not known."""
+    if modalities is None:
+        return samples
+    kept = [
+        index
+        for index, sample in enumerate(samples)
+        if {MODALITIES[type(part)] for request in sample.requests for part in request.parts} <= {*modalities}
+    ]
+    return replace(samples, ids=[samples.ids[index] for index in kept], build=lambda place: samples.build(kept[place]))
 
 
 def blinded(samples: Samples) -> Samples:

@@ -74,6 +74,8 @@ class Generate:
     """Sample from the smallest set of tokens with this much probability; 1.0 is all of them."""
     seed: int = 0
     """Where the sampling starts; joined with `id`, so that no draw depends on the order of requests."""
+    min_new_tokens: int = 0
+    """Do not end the text before so many tokens: where models are timed at one length, whatever they would say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,10 @@ class Options:
     """Outputs a problem, for tasks that take several."""
     same_shots: bool = False
     """The same examples for all samples, so that they are computed once, where a task would draw them for each."""
+    processes: int | None = None
+    """Fresh starts of a model that is timed, or None for the task's default."""
+    repetitions: int | None = None
+    """Times that each of them computes each request, or None for the task's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +301,8 @@ class Metric:
     """`fraction`, `coefficient`, `rank`, `seconds`, …"""
     note: str | None = None
     """Why the value is a convention and no measurement (an undefined coefficient that counts as 0), where it is."""
+    floors: Mapping[str, float] = field(default_factory=dict)
+    """What it cannot be less than, in its unit, by the reason (`bandwidth`), where such a thing is known."""
 
 
 Predictions = Mapping[str, Sequence[Prediction]]
@@ -327,7 +335,8 @@ class Task:
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
     takes: frozenset[str] = frozenset()
-    """Which of `shots`, `same_shots`, `temperature` and `samples` mean something to it; others are refused."""
+    """Which of `shots`, `same_shots`, `temperature`, `samples`, `processes` and `repetitions` mean something to it;
+    others are refused."""
     per_sample: bool = True
     """Whether a sample's score needs that sample alone; retrieval needs them all."""
     methods: Mapping[str, str] = field(default_factory=dict)
@@ -336,6 +345,9 @@ class Task:
     learn: Callable[[Sequence[Sample], Predictions], Reader] | None = None
     """Learns from the train samples' targets and embeddings how to read the embeddings of others, for the methods that
     need `embed`; pure. None where embeddings are scored as they are."""
+    timed: bool = False
+    """Whether its requests are timed (`evals.interleaving`): each alone, in fresh processes, several models in turn. A
+    sample's cluster is then its process, `0`, `1`, …; once it is timed, the session of that process and the others'."""
 
 
 # What a model is made of
@@ -382,7 +394,8 @@ class Model(Protocol):
     """Anything that answers requests: weights on a device, a server, a file of recorded outputs.
 
     One that mostly waits for others says with a further property, `concurrency: int`, how many batches it takes at
-    once: `stage` and `run` are then called from so many threads.
+    once: `stage` and `run` are then called from so many threads. One whose weights lie on a device here says with
+    `demands() -> evals.floors.Demands` what they need, so that its times can be held against the device's floors.
     """
 
     @property

@@ -13,14 +13,14 @@ import inspect
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from evals.schema import Json, Model, Options, Samples, Task
+from evals.schema import Json, Options, Samples, Task
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = (
@@ -32,11 +32,38 @@ _PLACES = frozenset({"folder", "checkpoint"})
 """Where things lie; what they are is told by their digests."""
 
 
+class Known(Protocol):
+    """As much of a model as a signature needs."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+
+    @property
+    def facts(self) -> Mapping[str, Json]:
+        """All of it that determines its answers."""
+
+    @property
+    def token_budget(self) -> int:
+        """How many token positions a batch may hold when the user names no budget."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A model that was loaded in another process."""
+
+    name: str
+    facts: Mapping[str, Json]
+    made_by: Callable[..., object]
+    """What loaded it there: its source is part of the code that makes a result."""
+    token_budget: int = 1
+
+
 def sign(
     task: Task,
     options: Options,
     samples: Samples,
-    model: Model,
+    model: Known,
     *,
     replica: bool,
     plan: Mapping[str, Json],
@@ -78,11 +105,12 @@ def sign(
     return {"signature": identity, **manifest, "machine": machine, "command": command}
 
 
-def code_digest(task: Task, model: Model) -> str:
+def code_digest(task: Task, model: Known) -> str:
     """Hash the sources that make a result: the machine, adapters, families, their tables, a plug-in's own file."""
     folders = [_ROOT / package for package in ("evals", "tasks", "models")]
     files = {path for folder in folders for pattern in ("*.py", "*.json") for path in folder.glob(pattern)}
-    files |= {Path(own).resolve() for own in (_source(task.score), _source(type(model))) if own is not None}
+    made_by = model.made_by if isinstance(model, Elsewhere) else type(model)
+    files |= {Path(own).resolve() for own in (_source(task.score), _source(made_by)) if own is not None}
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.parent.name}/{path.name}".encode() + b"\0" + path.read_bytes() + b"\0")

@@ -162,6 +162,36 @@ def resampled_weights(clusters: Sequence[str], stream: str, *, resamples: int = 
         yield times_DC[:, codes_N].astype(np.float64)
 
 
+def two_level_draws(sizes: Sequence[int], stream: str, *, resamples: int = 2_000) -> NDArray[np.intp]:
+    """Draw groups again and again, and members of each, for statistics of values that come in groups.
+
+    What varies more, from group to group or within one, need not be known: a resample draws as many groups as there
+    are, with replacement, and of each that is drawn as many members as the largest has, so that groups weigh the same.
+
+    Args:
+        sizes: how many members each group has (the repetitions of each process), at least one.
+        stream: what is resampled; streams of different names are independent.
+        resamples: how many are drawn.
+
+    Returns:
+        Places in the groups' values, joined in order: (B, groups x the largest size).
+
+    Source: Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM (2013).
+
+    Example:
+        >>> values = np.array([1.0, 1.1, 2.0, 2.1, 3.0, 3.1])
+        >>> low, high = percentiles(np.median(values[two_level_draws([2, 2, 2], "example")], axis=-1))
+        >>> low < 1.6 and high > 2.5
+        True
+    """
+    generator, groups, most = _generator(stream), len(sizes), max(sizes)
+    starts_G, sizes_G = np.cumsum([0, *sizes[:-1]]), np.array(sizes)
+    picked_BG = generator.integers(0, groups, size=(resamples, groups))
+    within_BGM = generator.random((resamples, groups, most)) * sizes_G[picked_BG][:, :, None]
+    places: NDArray[np.intp] = (starts_G[picked_BG][:, :, None] + within_BGM.astype(np.intp)).reshape(resamples, -1)
+    return places
+
+
 def percentiles(values_B: Floats, level: float = LEVEL) -> Interval:
     """Take the percentile interval of a statistic's resampled values, or None when they do not vary."""
     if not len(values_B) or values_B.min() == values_B.max():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data import read_json
 from evals.errors import SampleError
+from evals.floors import Demands
 from evals.registry import FAMILIES
 from evals.schema import (
     MODALITIES,
@@ -29,7 +30,7 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from models import texts, torch_backend
+from models import texts, torch_backend, weights_needed
 from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
@@ -57,6 +58,7 @@ class Causal:
     _where: Place
     _decoder: Decoder | LibraryDecoder
     _reserve_share: int
+    _folder: Path
     abilities: frozenset[str] = frozenset({"generate", "choose"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
@@ -93,6 +95,10 @@ class Causal:
         """The most bytes that the device held; None where only the process knows."""
         return torch_backend.peak_memory_bytes(self._where)
 
+    def demands(self) -> Demands:
+        """What its weights need of the device."""
+        return weights_needed.demands(self._model, self._folder, self._where)
+
     def _generate(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         prefixes, owners = _prefixes(prompts, batch)
         rows = []
@@ -100,7 +106,9 @@ class Causal:
             request = prompts[member].request
             assert isinstance(request, Generate)
             rest = prompts[member].tokens[len(prefixes[owner]) :]
-            rows.append(Row(owner, rest, request.max_new_tokens, request.stop, drawing(request)))
+            rows.append(
+                Row(owner, rest, request.max_new_tokens, request.stop, drawing(request), request.min_new_tokens)
+            )
         return [
             self._generated(prompts[member], row, continuation)
             for member, row, continuation in zip(
@@ -211,7 +219,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     refills = isinstance(decoder, Decoder) and where.device.type == "cpu"
     per_core = _REFILLED_PER_CORE if refills else torch_backend.CPU_BUDGET_PER_CORE
     budget = torch_backend.token_budget(model, where, per_core)
-    return Causal(name, facts, budget, model, tokenizer, where, decoder, _EXPECTED_SHARE if refills else 1)
+    share = _EXPECTED_SHARE if refills else 1
+    return Causal(name, facts, budget, model, tokenizer, where, decoder, share, folder)
 
 
 def accepts(config: Mapping[str, Json]) -> bool:

@@ -14,6 +14,7 @@ the cache, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -224,6 +225,9 @@ class Decoder:
                 continue
             draw = rows[row].draw
             token = best if draw is None else draw(logits_V)
+            if token in self._ends and len(new[row]) < rows[row].min_new_tokens:
+                going_on_V = logits_V.index_fill(0, self._end_ids(), -math.inf)
+                token = int(going_on_V.argmax()) if draw is None else draw(going_on_V)
             if token in self._ends:
                 slots.leave(row)
                 continue
@@ -233,6 +237,11 @@ class Decoder:
             elif len(new[row]) >= rows[row].max_new_tokens:
                 truncated[row] = True
                 slots.leave(row)
+
+    def _end_ids(self) -> torch.Tensor:
+        import torch
+
+        return torch.tensor(sorted(self._ends), device=self._model.device)
 
     def _stops(self, row: Row, tokens: Sequence[int]) -> bool:
         """Whether a stop string is in the new text; only its last tokens can have completed one."""

@@ -36,6 +36,8 @@ class Row:
     """Stop at any of these strings."""
     draw: Callable[[torch.Tensor], int] | None = None
     """Chooses a token from logits (V,); None takes the likeliest."""
+    min_new_tokens: int = 0
+    """Do not end before so many."""
 
 
 @dataclass(frozen=True)

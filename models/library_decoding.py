@@ -6,6 +6,7 @@ Encoder-decoders, layers that attend to a window, positions in several dimension
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,14 @@ class LibraryDecoder:
 
         finite: list[torch.Tensor] = []
 
+        least = torch.tensor([each.min_new_tokens for each in wanted], device=self._model.device)
+        ends = torch.tensor(sorted(self._ends), dtype=torch.long, device=self._model.device)
+
         def watch(_: torch.Tensor, scores_RV: torch.Tensor) -> torch.Tensor:
+            early_R = least > len(finite)
             finite.append(scores_RV.amax(dim=-1).isfinite())
+            if early_R.any():
+                scores_RV[early_R.nonzero(), ends] = -math.inf
             return scores_RV
 
         with torch.inference_mode():

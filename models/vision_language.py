@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
+from evals.floors import Demands
 from evals.pictures import decode
 from evals.registry import FAMILIES
 from evals.schema import (
@@ -35,7 +36,7 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from models import last_state, torch_backend
+from models import last_state, torch_backend, weights_needed
 from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.last_state import shown
@@ -63,6 +64,7 @@ class VisionLanguage:
     _decoder: Decoder | LibraryDecoder
     _lock: threading.Lock
     """A tokenizer's padding is a setting of its own, changed by whoever calls it: one at a time."""
+    _folder: Path
     abilities: frozenset[str] = frozenset({"generate", "embed"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
@@ -124,6 +126,10 @@ class VisionLanguage:
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
         return torch_backend.peak_memory_bytes(self._where)
+
+    def demands(self) -> Demands:
+        """What its decoder's weights need of the device for each token; pictures come on top."""
+        return weights_needed.demands(self._model, self._folder, self._where)
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         if isinstance(prompts[batch.members[0]].request, Embed):
@@ -188,7 +194,8 @@ class VisionLanguage:
             for member in group.members:
                 request = _asked(prompts[member])
                 rest = prompts[member].tokens[group.shared :]
-                rows.append(Row(owner, rest, request.max_new_tokens, request.stop, drawing(request)))
+                draw, least = drawing(request), request.min_new_tokens
+                rows.append(Row(owner, rest, request.max_new_tokens, request.stop, draw, least))
         return self._decoder.generate(prefixes, rows, self._joined(staged))
 
     def _continue_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
@@ -301,7 +308,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
         "image_processor": type(processor.image_processor).__name__,
     }
     budget = torch_backend.token_budget(model, where)
-    return VisionLanguage(name, facts, budget, model, processor, where, decoder, threading.Lock())
+    return VisionLanguage(name, facts, budget, model, processor, where, decoder, threading.Lock(), folder)
 
 
 def accepts(config: Mapping[str, Json]) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from evals.comparison import Compared, Comparison
-from reports import markup
+from evals.schema import Metric
+from reports import layout, markup
 from reports.markup import Table
-from reports.wording import MISSING, about, one_line, probability, short_names, written
+from reports.wording import MISSING, about, amount, interval, one_line, probability, short_names, written
 
 _SHOWN = 60
 
@@ -20,6 +21,8 @@ def text(found: Comparison) -> str:
 
 
 def _metrics(found: Comparison, a: str, b: str) -> Table:
+    if found.a.timed:
+        return _ratios(found, a, b)
     columns = ("metric", a, b, "difference", "95 % interval", "p", "p (Holm)", "better, worse", "n")
     rows = tuple(
         (
@@ -29,6 +32,19 @@ def _metrics(found: Comparison, a: str, b: str) -> Table:
         for one in found.metrics
     )  # fmt: skip
     return Table("Comparison", columns, "lrrrrrrrr", rows)
+
+
+def _ratios(found: Comparison, a: str, b: str) -> Table:
+    units = {name: metric.unit for name, metric in layout.metrics(found.a).items()}
+    rows = tuple(
+        (
+            one.name, amount(one.a, units[one.name]), amount(one.b, units[one.name]),
+            amount(one.ratio, "x"), interval(Metric(one.ratio or 0.0, one.ratio_low, one.ratio_high, one.n, "x")),
+            f"{one.n:,}",
+        )
+        for one in found.metrics
+    )  # fmt: skip
+    return Table("Comparison", ("metric", a, b, f"{a} / {b}", "95 % interval", "n"), "lrrrrr", rows)
 
 
 def _fields(found: Comparison, a: str, b: str) -> Table:

@@ -24,9 +24,13 @@ def demonstrated(records: Sequence[Record]) -> list[str]:
             only they count.
 
     Returns:
-        A sentence a pair of finished runs whose headline is scored sample by sample.
+        A sentence a pair of finished runs whose headline is scored sample by sample; several name their models.
     """
-    return [_sentence(*map(_stamp, pair)) for pair in _pairs(records) if _comparable(*pair)]
+    pairs = [pair for pair in _pairs(records) if _comparable(*pair)]
+    sentences = [_sentence(*map(_stamp, pair)) for pair in pairs]
+    if len(pairs) < 2:
+        return sentences
+    return [f"{run.manifest['model']['name']}: {said}" for (run, _), said in zip(pairs, sentences, strict=True)]
 
 
 def _pairs(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:

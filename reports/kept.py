@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from evals import records
+from evals import records, timings
 from evals.errors import InputError, RecordError
 from evals.records import MANIFEST, RESULT, SAMPLES, Record, dumps, write_atomically
 from evals.schema import Json
@@ -105,6 +105,7 @@ def _copy(record: Record, to: Path, wanted: set[str]) -> None:
     to.mkdir(parents=True)
     result = record.finished()
     names = {*wanted, result["headline"]}
+    names |= {timings.statistic(name)[0] for name in names} if record.timed else set()
     write_atomically(to / MANIFEST, dumps(record.manifest))
     write_atomically(to / RESULT, dumps(result))
     lines = (

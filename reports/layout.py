@@ -67,8 +67,13 @@ class Section:
 
 
 def metrics(record: Record) -> dict[str, Metric]:
-    """The metrics of a finished run: the headline's family first, numbers in names in their order."""
+    """The metrics of a finished run: the headline's family first, numbers in names in their order.
+
+    Timings keep the order of their task, which goes from what one waits for to what it is made of.
+    """
     found = {name: Metric(**entry) for name, entry in record.finished()["metrics"].items()}
+    if record.timed:
+        return found
     first = record.finished()["headline"].split("/")[0]
     return {name: found[name] for name in sorted(found, key=lambda name: (name.split("/")[0] != first, _natural(name)))}
 
@@ -148,8 +153,30 @@ def made(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def table(section: Section) -> Table:
     """Print a section."""
-    rows = tuple((row.label, *numbers(row.metric)) for row in section.rows)
-    return Table(section.title, (section.subject, *NUMBERS), "lrrr", rows)
+    rows = tuple((row.label, *cells) for row, cells in zip(section.rows, printed(section.rows), strict=True))
+    columns = (section.subject, *headings(section.rows))
+    return Table(section.title, columns, "l" + "r" * (len(columns) - 1), rows)
+
+
+def floors(rows: Sequence[Row]) -> list[str]:
+    """The kinds of floor that some metrics have, in order: `bandwidth`, `arithmetic`."""
+    return list(dict.fromkeys(kind for row in rows for kind in row.metric.floors))
+
+
+def headings(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Name the columns of numbers: the floors of a value stand beside it where there are any."""
+    value, *rest = NUMBERS
+    return (value, *(f"{kind} floor" for kind in floors(rows)), *rest)
+
+
+def printed(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Print the numbers of each metric, as `headings` names them."""
+    kinds = floors(rows)
+    cells = []
+    for metric in (row.metric for row in rows):
+        value, *rest = numbers(metric)
+        cells.append((value, *(amount(metric.floors.get(kind), metric.unit) for kind in kinds), *rest))
+    return cells
 
 
 def numbers(metric: Metric) -> tuple[str, str, str]:
@@ -169,6 +196,35 @@ def joined(records: Sequence[Record]) -> list[Section]:
         _, rows = found.setdefault(section.title, (section, {}))
         rows.update({row.name: row for row in section.rows if row.name not in rows})
     return [replace(section, rows=tuple(rows.values())) for section, rows in found.values()]
+
+
+def ratios(records: Sequence[Record]) -> Table | None:
+    """Set models that were timed in turn against the first of them; None for any other runs."""
+    first, *others = records
+    if not others or not all(record.timed for record in records):
+        return None
+    compared = [[one for name in metrics(first) if (one := _ratio(record, first, name))] for record in others]
+    if not all(compared):
+        return None
+    names = short_names(records)
+    by_name = [dict(column) for column in compared]
+    shown = [name for name in metrics(first) if any(name in column for column in by_name)]
+    body = tuple((name, *(_cell(column.get(name)) for column in by_name)) for name in shown)
+    columns = ("metric", *(f"{name} / {names[0]}" for name in names[1:]))
+    return Table("Timed in turn", columns, "l" + "r" * len(others), body)
+
+
+def _ratio(record: Record, first: Record, name: str) -> tuple[str, Metric] | None:
+    """A figure over the first's, where that tells of the models."""
+    from evals import timings
+
+    if name.startswith("device/") or name.endswith("-tokens"):
+        return None
+    pairs = timings.in_turn(record, first, name)
+    if not pairs or not all(other for group in pairs for _, other in group):
+        return None
+    found = timings.ratio(name, pairs)
+    return name, Metric(found.value, *timings.interval(found), found.n, "x")
 
 
 def comparison(records: Sequence[Record]) -> Table:

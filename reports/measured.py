@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evals import paired
+from evals import paired, timings
 from evals.comparison import clusters, figures
 from evals.decisions import EQUIVALENCE_LEVEL, Decision, against_band, against_bound, equivalent, ordered
 from evals.paired import Estimate
@@ -28,7 +28,7 @@ from reports.arithmetic import Finding, claimed
 from reports.claims import Claim, Reading
 from reports.ledger import Ledger
 from reports.quantities import Interval
-from reports.wording import about, p_value, probability
+from reports.wording import about, amount, p_value, probability
 
 MARGIN = 0.025
 """How far two protocols may move a level: one model moved 2.4 points between two READMEs of one laboratory."""
@@ -236,7 +236,8 @@ def _heading(record: Record, outcome: Outcome, metric: str) -> str:
     control = f"; blind control {_percent(_metric(blind, metric)['value'])}" if blind is not None else ""
     size = record.manifest["model"].get("parameters")
     weights = f" {size:,} parameters." if size else ""
-    return f"{metric} {_show(found)}{spread}, n = {found['n']:,}{control}. {about([record])}{weights}"
+    least = "".join(f"; {kind} floor {amount(floor, found['unit'])}" for kind, floor in found.get("floors", {}).items())
+    return f"{metric} {_show(found)}{spread}, n = {found['n']:,}{least}{control}. {about([record])}{weights}"
 
 
 # What it measured
@@ -292,20 +293,23 @@ def _relation(
     """Two systems on the same samples: difference, ratio, saved errors, or who is the better."""
     assert claim.measure is not None
     metric = claim.measure.metric
-    estimate, null, p = _estimate(metric, relation, records)
+    timed = any(record.timed for record in records)
+    estimate, null, p = (_timed if timed else _estimate)(metric, relation, records)
     ends = [None if end is None else float(end) for end in (claimed.low, claimed.high)]
-    share = relation in {"difference", "error-reduction", "retention", "order"}
+    share = relation in {"difference", "error-reduction", "retention", "order"} and not timed
     unit = "fraction" if share else "x"
     if estimate is None:
         row = _row(claim, relation, None, None, None, 0, ends, "inconclusive", unit)
-        return row, [f"no {relation}: the runs share no samples' figures, or the baseline's may be zero"]
+        why = "the runs share no samples' figures, or the baseline's may be zero"
+        return row, [f"no {relation}: {timings.not_in_turn(*records) if timed else why}"]
     low, high = estimate.interval() or (None, None)
     decision = _decide(claim, relation, estimate, ends, null, p)
     row = _row(claim, relation, estimate.value, low, high, estimate.n, ends, decision, unit)
     row |= {"p": p, "detectable": estimate.detectable}
     row["direction"] = _direction(claim, relation, estimate, ends, null, p)
     spread = f" ({_amount(low, share)} to {_amount(high, share)})" if low is not None else ""
-    said = f"{relation} {_amount(estimate.value, share)}{spread} on {estimate.n:,} shared samples"
+    on = "repetitions that were timed in turn" if timed else "shared samples"
+    said = f"{relation} {_amount(estimate.value, share)}{spread} on {estimate.n:,} {on}"
     lines = [f"{said}; claimed {_band(ends, share)}"]
     if decision == "inconclusive" or row["direction"] == "undecided":
         lines.append(f"a true one of {_amount(estimate.detectable, share)} would be found four times in five")
@@ -337,6 +341,22 @@ def _estimate(metric: str, relation: str, records: Sequence[Record]) -> tuple[Es
         return None, null, None
     binary = set(a_N) | set(b_N) <= {0.0, 1.0}
     return found, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else found.p(null)
+
+
+def _timed(metric: str, relation: str, records: Sequence[Record]) -> tuple[Estimate | None, float, float | None]:
+    """Estimate a relation of what was timed in turn, as `_estimate` does; None where it was not, or makes no sense.
+
+    Faster is less of a time and more of a rate; who is ahead is told by the ratio too.
+    """
+    a, b = records
+    if relation in {"order", "speed-up"} and not metric.endswith("throughput"):
+        a, b = b, a
+    pairs = timings.in_turn(a, b, metric)
+    if not pairs or relation == "error-reduction":
+        return None, 1.0, None
+    relate, null = (timings.difference, 0.0) if relation == "difference" else (timings.ratio, 1.0)
+    found = relate(metric, pairs)
+    return found, null, found.p(null) if len(found.draws_B) else None
 
 
 def _decide(

@@ -55,6 +55,7 @@ def render(records: Sequence[Record]) -> str:
         mini=any(record.manifest["task"]["scale"] == "mini" for record in records),
         title=f"Comparison of {len(records)} runs" if several else title(records[0]),
         comparison=layout.comparison(records) if several else None,
+        ratios=layout.ratios(records) if several else None,
         joined=layout.joined(records) if several and layout.side_by_side(records) else None,
         runs=[_run(record) for record in records],
     )
@@ -107,7 +108,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     engine.globals |= {"amount": amount, "interval": interval, "measured": measured, "visible": visible}
-    engine.globals |= {"strip": figures.strip, "axis": figures.axis}
+    engine.globals |= {"floors": layout.floors, "strip": figures.strip, "axis": figures.axis}
     return engine
 
 

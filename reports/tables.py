@@ -20,7 +20,7 @@ from reports.worst import Case, cases
 
 _CSV = (
     "model", "checkpoint", "task", "split", "scale", "data", "blind", "signature", "samples", "failed", "unparsed",
-    "truncated", "metric", "value", "low", "high", "n", "unit",
+    "truncated", "metric", "value", "low", "high", "n", "unit", "floor",
     "about",
 )  # fmt: skip
 
@@ -53,6 +53,8 @@ def _markdown(records: Sequence[Record]) -> str:
     parts = [escape_markdown(about(records))]
     if len(records) > 1:
         parts += ["# Comparison", markup.markdown(layout.comparison(records))]
+        if (ratios := layout.ratios(records)) is not None:
+            parts += [f"# {ratios.title}", markup.markdown(ratios)]
     for record in records:
         parts.append(f"# {escape_markdown(title(record))}")
         parts += [escape_markdown(about([record]))] if len(records) > 1 else []
@@ -107,7 +109,8 @@ def _csv_rows(record: Record) -> Iterator[list[str | float | None]]:
     run += ["yes" if blind(record) else "no", record.manifest["signature"], result["n"]]
     run += [count for _, count, _ in layout.counts(record)]
     for name, metric in layout.metrics(record).items():
-        yield [*run, name, metric.value, metric.low, metric.high, metric.n, metric.unit, about([record])]
+        floor = max(metric.floors.values(), default=None)
+        yield [*run, name, metric.value, metric.low, metric.high, metric.n, metric.unit, floor, about([record])]
 
 
 def _json(records: Sequence[Record]) -> str:
@@ -119,6 +122,8 @@ def _latex(records: Sequence[Record]) -> str:
     tables: list[Table] = []
     if len(records) > 1:
         tables.append(replace(layout.comparison(records), title=f"Comparison. {about(records)}"))
+        if (ratios := layout.ratios(records)) is not None:
+            tables.append(replace(ratios, title=f"{ratios.title}. {about(records)}"))
     for record in records:
         tables += [
             replace(layout.table(section), title=f"{title(record)}: {section.title}. {about([record])}")

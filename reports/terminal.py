@@ -18,6 +18,8 @@ def text(records: Sequence[Record]) -> str:
     parts = [about(records)]
     if len(records) > 1:
         parts.append(markup.text(layout.comparison(records), WIDTH))
+        if (ratios := layout.ratios(records)) is not None:
+            parts.append(f"{ratios.title}\n\n{markup.text(ratios, WIDTH)}")
     for record in records:
         parts += [title(record)] if len(records) > 1 else []
         parts += [_metrics(record), *_remarks(record), _where(record)]
@@ -38,16 +40,18 @@ def show(record: Record) -> str:
 
 def _metrics(record: Record) -> str:
     """All metrics in one table, so that every bar begins in the same column."""
+    sections = layout.sections(record)
+    every = [row for section in sections for row in section.rows]
+    columns = ("metric", *layout.headings(every), "")
+    cells = iter(layout.printed(every))
     rows: list[tuple[str, ...]] = []
-    for section in layout.sections(record):
+    for section in sections:
         on = figures.scale([row.metric for row in section.rows])
         if section.whole is not None:
-            rows.append((section.title, "", "", "", ""))
+            rows.append((section.title, *[""] * (len(columns) - 1)))
         indent = "  " if section.whole else ""
-        rows += [
-            (indent + row.label, *layout.numbers(row.metric), figures.blocks(row.metric, on)) for row in section.rows
-        ]
-    return markup.text(Table("", ("metric", *layout.NUMBERS, ""), "lrrrl", tuple(rows)), WIDTH)
+        rows += [(indent + row.label, *next(cells), figures.blocks(row.metric, on)) for row in section.rows]
+    return markup.text(Table("", columns, "l" + "r" * (len(columns) - 2) + "l", tuple(rows)), WIDTH)
 
 
 def _remarks(record: Record) -> list[str]:

@@ -12,6 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from evals.records import Record
 from evals.schema import Json, Metric
@@ -24,6 +25,8 @@ LIMIT = 2000
 
 _CONTROLS = "Blind runs are controls: each picture was replaced by a flat one."
 _LONG = 40
+_MANY = 3
+"""So many runs a report names one by one."""
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 _UNSEEN = re.compile(r"[^\n\t\u200c\u200d -~]")  # the joiners belong to emoji and to Persian
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
@@ -54,6 +57,10 @@ def amount(value: float | None, unit: str) -> str:
             return f"{value:,.0f}"
         case "bytes":
             return _bytes(value)
+        case "bytes/s":
+            return f"{_significant(value / 1e9)} GB/s"
+        case "operations/s":
+            return f"{_significant(value / 1e9)} GFLOP/s"
         case "seconds":
             return f"{_significant(value * 1000)} ms" if 0 < abs(value) < 1 else f"{_significant(value)} s"
         case _:
@@ -214,7 +221,8 @@ def about(records: Sequence[Record]) -> str:
     """
     scales = list(dict.fromkeys(_scale(record) for record in records))
     runs = list(dict.fromkeys(_subject(record) for record in records))
-    sentences = [f"{' and '.join(scales).capitalize()}: {'; '.join(runs)}."]
+    said = "; ".join(runs) if len(runs) <= _MANY else _together(records)
+    sentences = [f"{' and '.join(scales).capitalize()}: {said}."]
     if any(blind(record) for record in records):
         sentences.append("Blind control: every picture was replaced by a flat one." if len(records) == 1 else _CONTROLS)
     if any(record.manifest["model"].get("replica") for record in records):
@@ -233,15 +241,33 @@ def _scale(record: Record) -> str:
 
 def _subject(record: Record) -> str:
     """Say which checkpoint met which data."""
-    task, data, checkpoint = (
-        record.manifest["task"],
-        record.manifest["data"],
-        record.manifest["model"].get("checkpoint"),
-    )
+    checkpoint = record.manifest["model"].get("checkpoint")
     weights = f" (checkpoint {checkpoint})" if checkpoint else ""
-    details = [f"data {data['source']}"] if data.get("source") else []
-    if data.get("protocol"):
-        details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
-    details += [f"first {task['limit']:,} samples only"] if task.get("limit") else []
-    where = f" ({', '.join(details)})" if details else ""
-    return f"{model(record)}{' blind' if blind(record) else ''}{weights} on {task['name']} {task['split']}{where}"
+    return f"{model(record)}{' blind' if blind(record) else ''}{weights} on {_asked(record)}"
+
+
+def _asked(*records: Record) -> str:
+    """Say what was asked, of which data; what shares its details has them once."""
+    tasks: dict[str, list[str]] = {}
+    for record in records:
+        task, data = record.manifest["task"], record.manifest["data"]
+        details = [f"data {data['source']}"] if data.get("source") else []
+        if data.get("protocol"):
+            details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
+        details += [f"first {task['limit']:,} samples only"] if task.get("limit") else []
+        tasks.setdefault(", ".join(details), []).append(f"{task['name']} {task['split']}")
+    return "; ".join(
+        ", ".join(dict.fromkeys(names)) + (f" ({details})" if details else "") for details, names in tasks.items()
+    )
+
+
+def _together(records: Sequence[Record]) -> str:
+    """Say of many runs which checkpoints met which data, each once."""
+    places = {model(record): record.manifest["model"].get("checkpoint") for record in records}
+    folders = [PurePosixPath(place).parents for place in places.values() if place]
+    shared = [folder for folder in folders[0] if all(folder in own for own in folders)] if folders else []
+    if len(folders) == len(places) and shared and len(shared[0].parts) > 1:
+        who = f"{', '.join(places)} (checkpoints under {shared[0]})"
+    else:
+        who = ", ".join(name + (f" (checkpoint {place})" if place else "") for name, place in places.items())
+    return f"{who} on {_asked(*records)}"

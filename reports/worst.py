@@ -120,11 +120,13 @@ def _candidates(record: Record, count: int) -> list[_Place]:
 
 
 def _places(record: Record) -> Iterator[_Place]:
-    """Place every sample that has a figure, or that failed."""
+    """Place every sample that has a figure, or that failed; of times the longest are the worst."""
+    slow = record.timed
     for row in record.samples():
         value = figure(row, record)
         if value is not None or row["failed"]:
-            rank = not row["failed"], round(value or 0.0, 9)  # 0.3 and 0.1 + 0.2 are equally bad
+            badness = -(value or 0.0) if slow else value or 0.0
+            rank = not row["failed"], round(badness, 9)  # 0.3 and 0.1 + 0.2 are equally bad
             yield _Place(rank, hashlib.sha256(row["id"].encode()).digest(), row)
 
 

@@ -13,15 +13,16 @@ from commands import ROOT, environ, evals
 PACKAGES = ("evals", "tasks", "models", "reports")
 MACHINE = {
     "evals.schema", "evals.metrics", "evals.data", "evals.errors", "evals.registry", "evals.vectors", "evals.ranking",
-    "evals.pictures",
+    "evals.pictures", "evals.floors",
 }  # fmt: skip
 RECORDED = {"evals.records", "evals.schema", "evals.vectors", "evals.errors"}
 ALLOWED = {
-    "tasks": {*MACHINE, "evals.stats", "evals.grading", "evals", "tasks"},
+    "tasks": {*MACHINE, "evals.stats", "evals.timings", "evals.grading", "evals", "tasks"},
     "models": {*MACHINE, "evals", "models"},
     "reports": {
         *RECORDED,
         "evals.stats",
+        "evals.timings",
         "evals.power",
         "evals.paired",
         "evals.decisions",

@@ -288,3 +288,19 @@ def test_another_models_control_says_nothing(tmp_path):
     other["model"]["digest"] = "another"
     (blind.folder / "manifest.json").write_text(json.dumps(other))
     assert "demonstrated" not in terminal.show(seen)
+
+
+def test_many_runs_are_named_together(tmp_path):
+    def run(name, task, place):
+        signed = manifest(name=task)
+        signed["model"] |= {"name": name, "checkpoint": place}
+        signed["signature"] = f"{name}{task}"
+        return make(tmp_path / f"{name}-{task}", signed=signed)
+
+    runs = [run(name, task, f"models/replicas/{name}") for name in ("vl", "v3") for task in ("vqa", "custom")]
+    said = wording.about(runs)
+    assert said.startswith(
+        "Mini scale: vl, v3 (checkpoints under models/replicas) on vqa validation, custom validation (data bundled)."
+    )
+    apart = wording.about([*runs, run("r1", "vqa", "org/r1")])
+    assert "vl (checkpoint models/replicas/vl), v3 (checkpoint models/replicas/v3), r1 (checkpoint org/r1) on" in apart

@@ -43,14 +43,14 @@ END, PAD, UNKNOWN = "<|end_of_sentence|>", "<|pad|>", "<|unknown|>"
 class Recipe:
     """All that settles the checkpoints."""
 
-    steps: int = 175
-    cooling: int = 1
+    steps: int = 1_000
+    cooling: int = 100
     """Over so many of the last steps the learning rates fall to nothing."""
     problems: int = 20
     """Sums that are shown in a step, all processes together."""
     answers: int = 10
     """Answers that are drawn to each: episodes of the same sum, compared with one another."""
-    processes: int = 2
+    processes: int = 1
     rate: float = 1e-3
     muon_rate: float = 1e-3
     warmup: int = 20

@@ -1,0 +1,113 @@
+"""What no measurement can beat: the time that reading a model's weights and multiplying with them takes at least.
+
+A decoder reads all of its weights for each new token, and multiplies and adds once a weight and token. Divided by what
+the device was seen to do at best, that is the least time of a token: a time below it is a mistake of the clock, not a
+quick model.
+
+    bandwidth floor     bytes of weights that must be read / bytes a second
+    arithmetic floor    2 x weights that a token meets / operations a second
+
+Left out, so that the floors hold for every implementation: the cache, pictures, activations, the input embedding (of
+which a token needs one row) and experts beyond those that one token uses. One request at a time, no speculation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FIRST, STEP, WHOLE = "time-to-first-token", "per-token", "latency"
+BANDWIDTH, ARITHMETIC = "bandwidth", "arithmetic"
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a loaded model needs, counted from its weights."""
+
+    device: str
+    """Where it is: `cpu`, `cuda:0`."""
+    dtype: str
+    """What it computes in: `float32`, `bfloat16`."""
+    weights_bytes: int
+    """All its weights, in memory."""
+    disk_bytes: int
+    """The files of its weights."""
+    first_bytes: float
+    """Weights that are read for the first token: of an encoder-decoder both parts."""
+    step_bytes: float
+    """Weights that are read for each token after it."""
+    prompt_parameters: float
+    """Weights that each token of the prompt meets."""
+    first_parameters: float
+    """Weights that only the first new token meets: the head, of an encoder-decoder all of the decoder."""
+    step_parameters: float
+    """Weights that each token after it meets."""
+    prompt_cache_bytes: float
+    """Keys and values that are kept of a token of the prompt."""
+    new_cache_bytes: float
+    """Keys and values that are kept of a new token."""
+
+    def cache_bytes(self, prompt_tokens: int, new_tokens: int) -> float:
+        """Keys and values at the end of a text."""
+        return self.prompt_cache_bytes * prompt_tokens + self.new_cache_bytes * new_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """The best that a device was seen to do."""
+
+    bytes_per_second: float
+    """Reading, from buffers as large as the weights: where these fit into a cache, those do."""
+    operations_per_second: float
+    """Multiplications and additions of large matrices, in the model's number format."""
+
+
+Floors = Mapping[str, Mapping[str, float]]
+"""Seconds by measured figure (`latency`) and kind of floor (`bandwidth`)."""
+
+
+def floors(demands: Demands, speeds: Speeds, prompt_tokens: int, new_tokens: int) -> Floors:
+    """Give the least seconds of a text's first token, of each token after it, and of the whole.
+
+    Args:
+        demands: what the model needs.
+        speeds: what the device can do.
+        prompt_tokens: the prompt's length.
+        new_tokens: the text's length, at least 1.
+
+    Example:
+        >>> ten = Demands("cpu", "float32", 40, 40, 40, 40, 10, 0, 10, 0, 0)  # ten weights of four bytes
+        >>> found = floors(ten, Speeds(bytes_per_second=80, operations_per_second=10), 5, 3)
+        >>> found["per-token"], found["latency"]["bandwidth"], found["latency"]["arithmetic"]
+        ({'bandwidth': 0.5, 'arithmetic': 2.0}, 1.5, 14.0)
+    """
+    step = _times(demands.step_bytes, demands.step_parameters, speeds)
+    first = _times(
+        demands.first_bytes, demands.prompt_parameters * prompt_tokens + demands.first_parameters, speeds
+    )  # fmt: skip
+    return {
+        FIRST: first,
+        **({STEP: step} if new_tokens > 1 else {}),
+        WHOLE: {kind: first[kind] + (new_tokens - 1) * step[kind] for kind in first},
+    }
+
+
+def below(seconds: float, least: Mapping[str, float]) -> str | None:
+    """Say which floor a time lies below, and by how much; None where it lies on or above all.
+
+    Example:
+        >>> below(0.3, {"bandwidth": 0.4, "arithmetic": 0.1})
+        '0.3 s, less than the 0.4 s of its bandwidth floor: the clock or the probe of the device is wrong'
+    """
+    kind = max(least, key=lambda name: least[name], default=None)
+    if kind is None or seconds >= least[kind]:
+        return None
+    limit = f"the {least[kind]:.3g} s of its {kind} floor"
+    return f"{seconds:.3g} s, less than {limit}: the clock or the probe of the device is wrong"
+
+
+def _times(read: float, parameters: float, speeds: Speeds) -> dict[str, float]:
+    return {
+        BANDWIDTH: read / speeds.bytes_per_second,
+        ARITHMETIC: 2 * parameters / speeds.operations_per_second,
+    }  # fmt: skip
