@@ -71,7 +71,7 @@ def run(
         shots: examples in the prompt, for tasks that take them.
         same_shots: the same examples for all samples, computed once, where a task would draw them for each.
         method: how a language task is asked, for tasks that offer a choice.
-        blind: replace every picture by a flat one.
+        blind: replace every picture by a flat one, and every recording by silence.
         share: compute shared prefixes once; off only to measure what that is worth.
         workers: processes that share the run; the result does not depend on how many.
         seed: joined with a sample's id wherever something is drawn.

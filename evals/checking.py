@@ -116,6 +116,18 @@ def _is_timed(job: Job) -> bool:
     return job.task in registry.TASKS and registry.TASKS.get(job.task).timed
 
 
+def _rivals(jobs: Iterable[Job]) -> list[Job]:
+    """Time also who does a task beside a system that is timed: what they take stands beside each other."""
+    wanted = list(dict.fromkeys(jobs))
+    timings = {job.model: job for job in wanted if _is_timed(job)}
+    found = []
+    for task in dict.fromkeys(job.task for job in wanted if not _is_timed(job)):
+        own = dict.fromkeys(job.model for job in wanted if job.task == task)
+        like = next((timings[name] for name in own if name in timings), None)
+        found += [replace(like, model=name) for name in own if like is not None and name not in timings]
+    return found
+
+
 def together(groups: Iterable[Sequence[Job]]) -> list[list[Job]]:
     """Join groups that share a run, so that every two of one group are in one; of one task and split only.
 
@@ -152,10 +164,13 @@ class _Runs:
         """
         from reports.kept import Kept
 
-        wanted = list(dict.fromkeys(job for jobs in groups for job in jobs))
         timed = [[job for job in jobs if _is_timed(job)] for jobs in groups]
         # What is small is timed all together, so that any two can be compared; else what a claim compares.
-        at_once = together(timed) if self.scale == "full" else together([[job for jobs in timed for job in jobs]])
+        if self.scale == "mini":
+            timed = [[job for jobs in timed for job in jobs]]
+            timed[0] += _rivals(job for jobs in groups for job in jobs)
+        at_once = together(timed)
+        wanted = list(dict.fromkeys(job for jobs in (*groups, *timed) for job in jobs))
         found = {job: outcome for jobs in at_once for job, outcome in self._in_turn(jobs).items()}
         outcomes = {job: found[job] if job in found else self._outcome(job) for job in wanted}
         return Kept(outcomes, tuple(self._curves(wanted)))

@@ -138,7 +138,7 @@ def _add_run(commands: Any) -> None:
     add("--shots", type=_whole, metavar="K", help="examples in the prompt, for tasks that take them")
     add("--same-shots", action="store_true", help="the same examples for every sample: they are computed once")
     add("--method", choices=("choose", "classify", "probe"), help="how a language task is asked")
-    add("--blind", action="store_true", help="replace every picture by a flat one: the control")
+    add("--blind", action="store_true", help="replace pictures by flat ones, recordings by silence: the control")
     add("--force", action="store_true", help="show pictures to a model not known to read them; blind control follows")
     add("--workers", type=_whole, default=1, metavar="N", help="processes that share the run")
     add("--temperature", type=float, default=0.0, metavar="T", help="0 takes the likeliest token; more draws")

@@ -28,7 +28,7 @@ PROTOCOL = (
 )  # fmt: skip
 """What must be equal for two runs to have been asked the same thing, and the samples' ids."""
 _LIKELY = (
-    ("task.blind", "one of them saw no pictures"),
+    ("task.blind", "one of them saw no pictures or heard no recordings"),
     ("model.digest", "other weights"),
     ("model.revision", "other weights"),
     ("model.checkpoint", "other weights"),

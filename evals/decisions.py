@@ -2,6 +2,7 @@
 
     against_band(interval, band)      "78.3 %": the band of its rounding, widened by the margin of the protocol
     against_bound(estimate, ...)      "at least 85 %": one-sided
+    against_tail(exceeding, ...)      "99 % within 500 ms": exact binomial
     equivalent(estimate, margin)      "about the same": two one-sided tests
     ordered(estimate)                 "A is better than B": the sign
 
@@ -53,6 +54,29 @@ def against_bound(lower: float | None, upper: float | None, bound: float, *, lea
     if not least:
         lower, upper, bound = -upper, -lower, -bound
     return "supported" if lower >= bound else "refuted" if upper < bound else "inconclusive"
+
+
+def against_tail(exceeding: int, n: int, allowed: float) -> Decision:
+    """Say whether no more than a share of all would exceed a limit, by how many of some trials did.
+
+    Args:
+        exceeding: trials that exceeded it.
+        n: all trials.
+        allowed: the share that may, 0.01 for a 99th percentile.
+
+    Returns:
+        Supported or refuted where the exact one-sided binomial test says so at 5 %. For a 99th percentile 299 trials,
+        none of which exceeds the limit, are the fewest that support it.
+
+    Example:
+        >>> against_tail(0, 299, 0.01), against_tail(0, 298, 0.01), against_tail(3, 20, 0.01)
+        ('supported', 'inconclusive', 'refuted')
+    """
+    from scipy.stats import binomtest
+
+    if binomtest(exceeding, n, allowed, "less").pvalue <= 1 - LEVEL:
+        return "supported"
+    return "refuted" if binomtest(exceeding, n, allowed, "greater").pvalue <= 1 - LEVEL else "inconclusive"
 
 
 def equivalent(interval: Interval, margin: Band) -> Decision:

@@ -8,7 +8,7 @@ replay:FILE, …           what a family with a prefix of its own makes of it; `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -35,9 +35,13 @@ class Resolved:
     """It is a bundled replica, not the public model of that name."""
     modalities: frozenset[str] | None = None
     """What it reads, values of `MODALITIES`; None where that is not known."""
+    experts: int | None = None
+    """How many experts of a layer its row lets work on a token; None for as many as the checkpoint says."""
 
     def load(self, placement: Placement) -> Model:
         """Fetch it, if it lies on the hub, and load it. Raises `InputError`."""
+        if self.experts is not None:
+            placement = replace(placement, experts=self.experts)
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
         return self.family.load(self.name, local, placement)
 
@@ -76,11 +80,21 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         if served is None and own.prefix:
             served, rest = own, checkpoint  # a row of a family without folders says where, and needs no prefix for it
         family = served or _family_of(local_copy(checkpoint))
-        return Resolved(name, family, rest if served else checkpoint, modalities=_reads(variant, scale, family))
+        place = rest if served else checkpoint
+        return Resolved(name, family, place, modalities=_reads(variant, scale, family), experts=_experts(variant))
     family = FAMILIES.get(variant.family)
     bundled = scale == "mini" and family.prefix is None
     place = str(_ROOT / chosen) if bundled else chosen
-    return Resolved(name, family, place, replica=bundled, modalities=_reads(variant, scale, family))
+    reads = _reads(variant, scale, family)
+    return Resolved(name, family, place, replica=bundled, modalities=reads, experts=_experts(variant))
+
+
+def _experts(variant: Variant) -> int | None:
+    """How many experts of a layer a row lets work on a token."""
+    chosen = variant.details.get("experts")
+    if chosen is not None and (not isinstance(chosen, int) or isinstance(chosen, bool)):
+        raise InputError(f"model {variant.name!r}: experts is {chosen!r}, expected a whole number")
+    return chosen
 
 
 def bundled(variant: Variant) -> Path | None:

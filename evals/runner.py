@@ -24,6 +24,7 @@ from evals.hands import Hands
 from evals.plan import padding, plan
 from evals.schema import (
     MODALITIES,
+    Audio,
     Batch,
     Classify,
     Image,
@@ -278,9 +279,13 @@ def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
 
 
 def blinded(samples: Samples) -> Samples:
-    """Replace every picture by a flat one of its size. Raises `InputError` when there is none to replace."""
-    if not any(isinstance(part, Image) for request in samples[0].requests for part in request.parts):
-        raise InputError("--blind is for tasks with pictures: this one has none")
+    """Replace every picture by a flat one of its size, and every recording by silence.
+
+    Raises:
+        InputError: there is none to replace.
+    """
+    if not any(isinstance(part, Image | Audio) for request in samples[0].requests for part in request.parts):
+        raise InputError("--blind is for tasks with pictures or recordings: this one has none")
 
     def build(index: int) -> Sample:
         sample = samples.build(index)
@@ -291,7 +296,7 @@ def blinded(samples: Samples) -> Samples:
 
 def _blind_request(request: Request) -> Request:
     def blind(part: Part) -> Part:
-        return replace(part, blind=True) if isinstance(part, Image) else part
+        return replace(part, blind=True) if isinstance(part, Image | Audio) else part
 
     if isinstance(request, Classify):  # has no pictures
         return request

@@ -50,6 +50,8 @@ class Audio:
     """The file that holds it, or None when `data` does."""
     data: bytes | None = field(default=None, repr=False)
     """Its encoded bytes (WAV), for recordings that come inside a table."""
+    blind: bool = False
+    """Replace it by silence of the same length: the control that shows whether a model listens."""
 
 
 Part = str | Image | Audio
@@ -199,7 +201,7 @@ class Options:
     limit: int | None = None
     """Only the first so many samples."""
     blind: bool = False
-    """Replace every picture by a flat one."""
+    """Replace every picture by a flat one, and every recording by silence."""
     shots: int | None = None
     """Examples in the prompt, or None for the task's default."""
     method: str | None = None
@@ -460,6 +462,8 @@ class Placement:
     """Compute shared prefixes once; off only to measure what that is worth."""
     threads: int | None = None
     """CPU threads, or None for all cores."""
+    experts: int | None = None
+    """How many experts of a layer work on a token, or None for as many as the checkpoint says."""
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,8 @@ def _serve(pipe: Connection, source: Source) -> None:
     try:
         device.warm_libraries()
         model = source.load()
+        if "generate" not in model.abilities:
+            raise InputError(f"{source.model!r} has no weights to generate, so there is nothing to time")
         watch = Stopwatch(model)
         pipe.send({**model.facts, **_threads()})
         while True:

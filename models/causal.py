@@ -35,7 +35,7 @@ from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
-from models.weighing import Endings, Weighing, chosen
+from models.weighing import Endings, Weighing, chosen, divided
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -146,18 +146,12 @@ class Causal:
         return tuple(self._tokenizer(rendered, add_special_tokens=False)["input_ids"])
 
     def _endings(self, text: str, choices: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-        """Tokens of a context and of the endings that may follow it.
-
-        What an encoder reads stays whole. A decoder's text is cut as one, and then what all begin with is taken off:
-        the tokens' borders may fall elsewhere than the texts'.
-        """
-        context = self._tokens(text)
+        """Tokens of a context and of the endings that may follow it; what an encoder reads stays whole."""
         if self._model.config.is_encoder_decoder:
+            context = self._tokens(text)
             cut = [self._tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
             return context, tuple(map(tuple, cut))
-        wholes = [self._tokens(text + choice) for choice in choices]
-        shared = min(_common(context, whole) for whole in wholes)
-        return context[:shared], tuple(whole[shared:] for whole in wholes)
+        return divided(self._tokens, text, choices)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
         ids = list(self._tokenizer(text)["input_ids"])
@@ -176,11 +170,6 @@ def _text(request: Request) -> str:
 
 def _only_text(parts: Sequence[Part]) -> list[str]:
     return [part for part in parts if isinstance(part, str)]
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Count the tokens that two prompts begin with alike."""
-    return next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:

@@ -7,6 +7,7 @@ import io
 import zlib
 from collections.abc import Sequence
 
+from evals import sounds
 from evals.errors import SampleError
 from evals.pictures import MAX_PIXELS, decode
 from evals.schema import Audio, Generate, Image, Json, Part
@@ -72,7 +73,9 @@ def _piece(part: Part) -> dict[str, Json]:
 
 
 def _sound(audio: Audio) -> str:
-    """A recording's own bytes in base64. Raises `SampleError` for a file that cannot be read."""
+    """A recording's own bytes in base64; of a blind one silence. Raises `SampleError` for what cannot be read."""
+    if audio.blind:
+        return base64.b64encode(sounds.wav(sounds.decode(audio))).decode()
     name = audio.path or f"recording {audio.key}"
     try:
         data = audio.data if audio.data is not None else audio.path.read_bytes() if audio.path else b""

@@ -126,7 +126,7 @@ def _of_variant(variant: Variant) -> list[Counted]:
     mini = variant.checkpoints.get("mini")
     named = (variant.checkpoints.get("full"), variant.details.get("public"))
     ids = dict.fromkeys(name.lower() for name in named if name)
-    bundled = [_of_folder(_ROOT / mini)] if mini else []
+    bundled = [_of_folder(_ROOT / mini, variant.details.get("experts"))] if mini else []
     return bundled + [_of_public(_known()[id]) for id in ids if id in _known()]
 
 
@@ -134,9 +134,9 @@ def _of_public(model: Public) -> Counted:
     return Counted(f"{model.hub} ({model.source})", count(model.config), model.assumed)
 
 
-def _of_folder(folder: Path) -> Counted:
+def _of_folder(folder: Path, experts: int | None = None) -> Counted:
     shown = folder.relative_to(_ROOT) if folder.is_relative_to(_ROOT) else folder
-    return Counted(str(shown), of_folder(folder), on_disk=on_disk(folder))
+    return Counted(str(shown), of_folder(folder, experts), on_disk=on_disk(folder))
 
 
 @cache
@@ -186,13 +186,19 @@ def count(config: Mapping[str, Json]) -> Size:
     )
 
 
-def of_folder(folder: Path) -> Size:
+def of_folder(folder: Path, experts: int | None = None) -> Size:
     """Count a checkpoint's parameters: from its configuration, or from its weights' headers where no class is known.
+
+    Args:
+        folder: the checkpoint.
+        experts: how many of a layer work on a token, where it is loaded with others than it says.
 
     Raises:
         InputError: the folder has no `config.json` and no `.safetensors` file, or they are damaged.
     """
     config = read_json(folder / "config.json", dict[str, Any])
+    if experts is not None:
+        config.get("text_config", config)["num_experts_per_tok"] = experts
     try:
         return count(config)
     except InputError:
@@ -209,6 +215,8 @@ def on_disk(folder: Path) -> int:
 
 def _configuration(config: Mapping[str, Json]) -> PreTrainedConfig:
     from transformers import AutoConfig
+
+    import models._mixture  # noqa: F401  # so that the library knows what such a configuration is
 
     given = {key: value for key, value in config.items() if key not in {"auto_map", "quantization_config"}}
     try:

@@ -30,6 +30,8 @@ class Place:
 
     device: torch.device
     dtype: torch.dtype
+    experts: int | None = None
+    """How many experts of a layer work on a token, where that was chosen."""
 
 
 def place(placement: Placement) -> Place:
@@ -51,7 +53,7 @@ def place(placement: Placement) -> Place:
     name = placement.dtype or ("bfloat16" if device.type == "cuda" else "float32")
     if name not in DTYPES:
         raise InputError(f"--dtype {name} is not offered; allowed: {', '.join(DTYPES)}")
-    return Place(device, getattr(torch, name))
+    return Place(device, getattr(torch, name), placement.experts)
 
 
 def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[str, ...] = ()) -> PreTrainedModel:
@@ -88,7 +90,26 @@ def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[s
     if missing:
         raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
     loaded: PreTrainedModel = model.to(where.device).eval()
+    if where.experts is not None:
+        _activate(loaded, where.experts, folder)
     return loaded
+
+
+def _activate(model: PreTrainedModel, experts: int, folder: Path) -> None:
+    """Let so many experts of each layer work on a token. Raises `InputError` where there are not so many."""
+    routers = _routers(model)
+    most = min((router.num_experts for router in routers), default=0)
+    if not 0 < experts <= most:
+        has = f"has layers of {most} experts" if routers else "is no mixture of experts"
+        raise InputError(f"{folder} {has}: it cannot let {experts} of them work on a token")
+    for router in routers:
+        router.top_k = experts
+    model.config.get_text_config().num_experts_per_tok = experts
+
+
+def _routers(model: PreTrainedModel) -> list[Any]:
+    """What chooses the experts of a token, a module a layer."""
+    return [module for module in model.modules() if hasattr(module, "top_k") and hasattr(module, "num_experts")]
 
 
 def load_processor(folder: Path) -> ProcessorMixin:
@@ -114,6 +135,7 @@ def facts(model: PreTrainedModel, folder: Path, where: Place) -> dict[str, Any]:
     import torch
 
     on_gpu = where.device.type == "cuda"
+    routers = _routers(model)
     return {
         "checkpoint": str(folder.relative_to(_ROOT) if folder.is_relative_to(_ROOT) else folder),
         "digest": digest(folder),
@@ -123,6 +145,7 @@ def facts(model: PreTrainedModel, folder: Path, where: Place) -> dict[str, Any]:
         "dtype": str(where.dtype).removeprefix("torch."),
         "attention": model.config._attn_implementation,
         "remote_code": False,
+        **({"experts_per_token": routers[0].top_k} if routers else {}),
     }
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
+from evals.floors import Demands
 from evals.pictures import decode
 from evals.registry import FAMILIES
 from evals.schema import (
@@ -39,7 +40,7 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from models import _blip_decoder, last_state, torch_backend
+from models import _blip_decoder, last_state, torch_backend, weights_needed
 from models._blip_decoder import Read
 from models.generating import Continuation, until
 from models.texts import longest
@@ -71,6 +72,7 @@ class TwoStreams:
     _where: Place
     _limit: int
     _patches: int
+    _folder: Path
     _lock: threading.Lock
     """A tokenizer's truncation is a setting of its own, changed by whoever calls it: one at a time."""
 
@@ -127,6 +129,13 @@ class TwoStreams:
     def peak_memory_bytes(self) -> int | None:
         """The most bytes that the device held; None where only the process knows."""
         return torch_backend.peak_memory_bytes(self._where)
+
+    def demands(self) -> Demands:
+        """What its streams' weights need of the device; pictures come on top."""
+        answering = self._classes[ANSWERING]
+        return weights_needed.of_streams(
+            answering.vision_model.encoder, answering.text_encoder, answering.text_decoder, self._folder, self._where
+        )
 
     def _pixels(self, request: Request) -> torch.Tensor | SampleError | None:
         picture = next((part for part in request.parts if isinstance(part, Image)), None)
@@ -282,7 +291,9 @@ def load(name: str, checkpoint: str, placement: Placement) -> TwoStreams:
     }
     abilities = frozenset(asked.__name__.lower() for asked, kind in NEEDED.items() if kind in held)
     budget, positions = torch_backend.token_budget(first, where), first.vision_model.embeddings.num_positions
-    return TwoStreams(name, facts, budget, abilities, classes, processor, where, limit, positions, threading.Lock())
+    return TwoStreams(
+        name, facts, budget, abilities, classes, processor, where, limit, positions, folder, threading.Lock()
+    )  # fmt: skip
 
 
 def _weight_names(folder: Path) -> set[str]:

@@ -11,7 +11,6 @@ A picture or a text is embedded as `models.last_state` says, by a prompt that is
 from __future__ import annotations
 
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from evals.floors import Demands
 from evals.pictures import decode
 from evals.registry import FAMILIES
 from evals.schema import (
+    MODALITIES,
     Audio,
     Batch,
     Embed,
@@ -41,6 +41,7 @@ from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.last_state import shown
 from models.library_decoding import LibraryDecoder
+from models.placeholders import Placeholders, marked, plain
 from models.torch_backend import Place
 
 if TYPE_CHECKING:
@@ -74,25 +75,20 @@ class VisionLanguage:
         """Render and tokenise a prompt; placeholders of different pictures get different numbers, all negative."""
         if not isinstance(request, Generate | Embed):
             raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
-        if any(isinstance(part, Audio) for part in request.parts):
-            raise SampleError(f"request {request.id} has a recording; this family reads text and pictures")
-        pictures = [part for part in request.parts if isinstance(part, Image)]
+        if any(isinstance(part, Audio) for part in request.parts) and Audio not in self._placeholders:
+            raise SampleError(f"request {request.id} has a recording; this model reads text and pictures")
         rendered = self._render(shown(request))
-        if self._shares and rendered.count(self._processor.image_token) != len(pictures):
-            raise SampleError(
-                f"request {request.id}: its text holds the picture placeholder {self._processor.image_token}"
-            )
-        tokens = self._tokens(rendered, pictures)
-        codes = iter(-1 - zlib.crc32(picture.key.encode()) for picture in pictures)
-        marked, previous, code = [], None, 0
-        placeholder = self._processor.image_token_id
-        for token in tokens:
-            if token == placeholder and previous != placeholder:
-                code = next(codes, code)
-            marked.append(code if token == placeholder else token)
-            previous = token
+        for kind, (text, _) in self._placeholders.items():
+            if self._shares and rendered.count(text) != sum(isinstance(part, kind) for part in request.parts):
+                raise SampleError(f"request {request.id}: its text holds the {MODALITIES[kind]} placeholder {text}")
+        tokens = self._tokens(rendered, [part for part in request.parts if isinstance(part, Image)])
         reserve = request.max_new_tokens if isinstance(request, Generate) else 0
-        return Prompt(request, self._key(request), tuple(marked), reserve)
+        return Prompt(request, self._key(request), marked(tokens, request.parts, self._placeholders), reserve)
+
+    @property
+    def _placeholders(self) -> Placeholders:
+        """What stands in a prompt for a picture, as text and as a token; and for a recording, where it is read."""
+        return {Image: (self._processor.image_token, self._processor.image_token_id)}
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
         """Decode each group's pictures and make the tensors that the model reads of them."""
@@ -100,7 +96,7 @@ class VisionLanguage:
         for group in batch.groups:
             request = prompts[group.members[0]].request
             try:
-                staged.append(self._pixels([part for part in request.parts if isinstance(part, Image)]))
+                staged.append(self._media(request.parts))
             except SampleError as error:
                 staged.append(error)
         return staged
@@ -156,8 +152,7 @@ class VisionLanguage:
         """Take the last hidden state at the end of every prompt; prompts that share nothing are read one by one."""
         members = [prompts[member] for member in batch.members]
         if self._shares:
-            placeholder = self._processor.image_token_id
-            rows = [[placeholder if token < 0 else token for token in prompt.tokens] for prompt in members]
+            rows = [plain(prompt.tokens, self._placeholders) for prompt in members]
             states = last_state.of_rows(self._model, rows, self._joined(staged))
         else:
             states = [self._state(p, inputs["pictures"]) for p, inputs in zip(members, staged, strict=True)]
@@ -186,11 +181,9 @@ class VisionLanguage:
 
     def _continue_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Continuation]:
         """Generate with each group's shared part computed once."""
-        placeholder = self._processor.image_token_id
         prefixes, rows = [], []
         for owner, group in enumerate(batch.groups):
-            tokens = [placeholder if token < 0 else token for token in prompts[group.members[0]].tokens]
-            prefixes.append(tokens[: group.shared])
+            prefixes.append(plain(prompts[group.members[0]].tokens[: group.shared], self._placeholders))
             for member in group.members:
                 request = _asked(prompts[member])
                 rest = prompts[member].tokens[group.shared :]
@@ -223,17 +216,20 @@ class VisionLanguage:
         return isinstance(self._decoder, Decoder)
 
     def _key(self, request: Generate | Embed) -> tuple[object, ...]:
-        """What a prompt may share: its leading parts, as long as no picture comes last."""
+        """What a prompt may share: its leading parts, as long as text comes last."""
         *leading, last = request.parts
-        if isinstance(request, Embed) or isinstance(last, Image) or not leading or not self._shares:
+        if isinstance(request, Embed) or not isinstance(last, str) or not leading or not self._shares:
             return (request.id,)
-        return tuple((part.key, part.blind) if isinstance(part, Image) else part for part in leading)
+        return tuple(part if isinstance(part, str) else (part.key, part.blind) for part in leading)
 
     def _render(self, parts: Sequence[Part]) -> str:
-        """The prompt as one text, with a placeholder where each picture goes."""
+        """The prompt as one text, with a placeholder where each picture or recording goes."""
         if self._processor.chat_template is None:
             return "".join(part if isinstance(part, str) else self._processor.image_token for part in parts)
-        content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
+        content = [
+            {"type": "text", "text": part} if isinstance(part, str) else {"type": MODALITIES[type(part)]}
+            for part in parts
+        ]
         rendered: str = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
@@ -256,6 +252,10 @@ class VisionLanguage:
         """Whether the tokenizer is to add its special tokens: not where the template wrote the first itself."""
         bos = self._processor.tokenizer.bos_token
         return not (bos and text.startswith(bos))
+
+    def _media(self, parts: Sequence[Part]) -> dict[str, Any]:
+        """Make the tensors that the model reads of what a prompt shows."""
+        return self._pixels([part for part in parts if isinstance(part, Image)])
 
     def _pixels(self, pictures: Sequence[Image]) -> dict[str, Any]:
         import torch

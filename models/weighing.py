@@ -12,7 +12,7 @@ vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -151,3 +151,27 @@ def chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
         prompt_tokens=len(prompt.tokens),
         new_tokens=sum(len(ending) for ending in prompt.endings),
     )
+
+
+def divided(
+    cut: Callable[[str], tuple[int, ...]], text: str, choices: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Give the tokens of a context and of the endings that may follow it, for a model that reads both as one text.
+
+    The text is cut with each ending, and then what all begin with is taken off: the tokens' borders may fall elsewhere
+    than the texts'.
+
+    Args:
+        cut: a text to its tokens.
+        text: the context.
+        choices: the endings.
+    """
+    context = cut(text)
+    wholes = [cut(text + choice) for choice in choices]
+    shared = min(_common(context, whole) for whole in wholes)
+    return context[:shared], tuple(whole[shared:] for whole in wholes)
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Count the tokens that two prompts begin with alike."""
+    return next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

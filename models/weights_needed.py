@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _EXPERTS = ".experts."
-_READ_ONCE = ("EncDecAttention.k.", "EncDecAttention.v.", "encoder_attn.k_proj.", "encoder_attn.v_proj.")
-"""Weights of a decoder that meet what the encoder has read: T5's names, and BART's."""
+_READ_ONCE = (
+    "EncDecAttention.k.", "EncDecAttention.v.", "encoder_attn.k_proj.", "encoder_attn.v_proj.",
+    "crossattention.self.key.", "crossattention.self.value.",
+)  # fmt: skip
+"""Weights of a decoder that meet what the encoder has read: T5's names, BART's, and BERT's."""
 _TRIED = 4
 """Tokens of which the cache's size is seen."""
 
@@ -51,6 +54,43 @@ def demands(model: PreTrainedModel, folder: Path, where: Any) -> Demands:
         step_parameters=decoder.parameters + head.parameters,
         prompt_cache_bytes=prompt_cache,
         new_cache_bytes=new_cache,
+    )
+
+
+def of_streams(
+    tower: torch.nn.Module, encoder: PreTrainedModel, decoder: PreTrainedModel, folder: Path, where: Any
+) -> Demands:
+    """Count what a text stream that may look at a picture, and a decoder that reads it, need.
+
+    A token of the prompt, of the picture or of the text, meets no less than the smaller of the two streams, without
+    what looks from one to the other. Of the cache only the decoder's own keys and values are counted.
+
+    Args:
+        tower: reads pictures.
+        encoder: reads texts, beside a picture where there is one.
+        decoder: writes, with a language-model head.
+        folder: the checkpoint, for the size of the files.
+        where: a `torch_backend.Place`.
+    """
+    output = decoder.get_output_embeddings()
+    taken = {id(weight) for module in (decoder.get_input_embeddings(), output) for weight in module.parameters()}
+    read = [(name, weight) for name, weight in _named(encoder, taken) if "crossattention." not in name]
+    reads, writes, head = _Part(read, 1), _Part(_named(decoder, taken), 1), _Part(output.named_parameters(), 1)
+    sees = _Part(_named(tower, set()), 1)
+    config = decoder.config
+    every = {weight for part in (tower, encoder, decoder) for weight in (*part.parameters(), *part.buffers())}
+    return Demands(
+        device=str(where.device),
+        dtype=str(where.dtype).removeprefix("torch."),
+        weights_bytes=sum(map(_bytes, every)),
+        disk_bytes=sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+        first_bytes=reads.bytes + writes.bytes + head.bytes,
+        step_bytes=writes.bytes + head.bytes,
+        prompt_parameters=min(reads.parameters, sees.parameters),
+        first_parameters=writes.parameters + head.parameters,
+        step_parameters=writes.parameters + head.parameters,
+        prompt_cache_bytes=0,
+        new_cache_bytes=2 * config.num_hidden_layers * config.hidden_size * where.dtype.itemsize,
     )
 
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from evals import paired, timings
 from evals.comparison import clusters, figures
-from evals.decisions import EQUIVALENCE_LEVEL, Decision, against_band, against_bound, equivalent, ordered
+from evals.decisions import EQUIVALENCE_LEVEL, Decision, against_band, against_bound, against_tail, equivalent, ordered
 from evals.paired import Estimate
-from evals.power import detectable
+from evals.power import detectable, passes_needed
 from evals.records import Record
 from evals.schema import Json
 from reports.arithmetic import Finding, claimed
@@ -264,7 +264,8 @@ def _level(claim: Claim, claimed: Interval, record: Record, ledger: Ledger) -> t
     share = found["unit"] == "fraction"
     margin = (float(claim.measure.margin) / 100 if claim.measure.margin else MARGIN) if share else 0.0
     ends = [None if end is None else float(end) for end in (claimed.low, claimed.high)]
-    decision = _held(found["value"] * factor, low, high, ends, margin)
+    decision, counted = _tail(claim, record, ends, factor) or (None, "")
+    decision = decision or _held(found["value"] * factor, low, high, ends, margin)
     unit = "bits" if found["unit"] == "bytes" else found["unit"]
     row = _row(claim, "level", found["value"] * factor, low, high, found["n"], ends, decision, unit)
     lines = [f"claimed {_band(ends, share)}" + (f", and {margin * 100:g} points for the protocol" if margin else "")]
@@ -272,7 +273,22 @@ def _level(claim: Claim, claimed: Interval, record: Record, ledger: Ledger) -> t
         least = detectable((high - low) / (2 * _HALF))
         row["detectable"] = least
         lines.append(f"so many items find a difference of {_amount(least, share)} significant four times in five")
-    return row, lines
+    return row, [*lines, *([counted] if counted else [])]
+
+
+def _tail(claim: Claim, record: Record, ends: Sequence[float | None], factor: float) -> tuple[Decision, str] | None:
+    """Hold "so many of all within a time" by counting those beyond it; None for any other claim."""
+    assert claim.measure is not None
+    figure, _ = timings.statistic(claim.measure.metric)
+    level = timings.TAILS.get(claim.measure.metric.removeprefix(figure))
+    least, most = ends
+    if not record.timed or level is None or least is not None or most is None:
+        return None
+    times = [row["values"][figure] * factor for row in record.samples() if figure in row["values"]]
+    beyond, allowed = sum(time > most for time in times), round(1 - level, 9)
+    decision = against_tail(beyond, len(times), allowed)
+    fewest = f"; {passes_needed(level)} within it would be the fewest that show it" if not beyond else ""
+    return decision, f"{beyond} of {len(times)} repetitions took longer, {allowed * 100:g} % may{fewest}"
 
 
 def _held(value: float, low: float | None, high: float | None, ends: Sequence[float | None], margin: float) -> Decision:

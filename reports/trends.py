@@ -120,6 +120,8 @@ def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
     if name not in now.runs:
         yield f"{name}: not run on {now.name}, but on {before.name}"
         return
+    if record.timed:
+        return
     for metric in record.finished()["metrics"]:
         if metric.count("/") > 1 or (old := _metric(record, metric)) is None:
             continue  # a slice of a slice: too few samples to mean anything

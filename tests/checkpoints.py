@@ -223,6 +223,37 @@ def dual_encoder(folder: Path, kind: str = "clip", *, limit: int = 24, seed: int
     return folder
 
 
+def mixture(folder: Path, *, seed: int = 0) -> Path:
+    """A mixture of eight experts, two a token, that reads 4 cells of a picture and 5 steps of 0.4 seconds of sound."""
+    import torch
+    from transformers import PreTrainedTokenizerFast, ResNetConfig
+    from transformers.models.deepseek_vl import DeepseekVLImageProcessorPil
+
+    from models._mixture import MelExtractor, MixtureConfig, MixtureForConditionalGeneration, MixtureProcessor
+
+    torch.manual_seed(seed)
+    words = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer(folder).backend_tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>", "audio_token": "<pad>"},
+    )  # fmt: skip
+    text = "{% else %}{{ c['text'] }}"
+    template = TEMPLATE.replace(text, "{% elif c['type'] == 'audio' %}<pad>" + text)
+    vision = ResNetConfig(
+        embedding_size=8, hidden_sizes=[16], depths=[1], layer_type="basic", downsample_in_first_stage=True
+    )
+    config = MixtureConfig(
+        text_config=config_of("deepseek_v3", n_routed_experts=8), vision_config=vision, image_side=16, image_cells=4,
+        audio_steps=5, mel_bands=20, image_token_id=words.image_token_id, audio_token_id=words.pad_token_id,
+        ears_width=16,
+    )  # fmt: skip
+    _spread(MixtureForConditionalGeneration(config)).save_pretrained(folder)
+    MixtureProcessor(
+        DeepseekVLImageProcessorPil(size={"height": 16, "width": 16}), MelExtractor(feature_size=20, seconds=0.4),
+        words, chat_template=template, num_image_tokens=4, num_audio_tokens=5,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
 def two_streams(folder: Path, *kinds: str, limit: int = 40, seed: int = 0) -> Path:
     """BLIP with 17 positions a picture: `BlipForQuestionAnswering`, `BlipForImageTextRetrieval`, or both in one."""
     import torch

@@ -241,3 +241,14 @@ def test_what_is_missing_is_run_once(tmp_path):
 def test_systems_are_given_by_subject(tmp_path):
     assert refused(command("check", "--system", "vl", cwd=tmp_path), "vl", "SUBJECT=MODEL")
     assert refused(command("check", "--system", "vll=replay:x", cwd=tmp_path), "vll", "'vl'")
+
+
+def test_who_does_a_task_beside_a_timed_system_is_timed_too():
+    from evals.checking import _rivals
+    from evals.registry import discover
+    from reports.measured import Job
+
+    discover()
+    jobs = [Job("v3", "efficiency", "short"), Job("v3", "vqa"), Job("vl", "vqa"), Job("vl", "vqa"), Job("r1", "math")]
+    assert _rivals(jobs) == [Job("vl", "efficiency", "short")]
+    assert _rivals(jobs[1:]) == []

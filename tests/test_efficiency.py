@@ -354,18 +354,21 @@ def test_claims_that_compare_systems_are_timed_in_turn(folders, tmp_path, monkey
     monkeypatch.setattr(efficiency, "PROCESSES", {"mini": 1})
     monkeypatch.setattr(efficiency, "REPETITIONS", {"mini": 2})
     measure = "measure: {task: efficiency, metric: latency, split: short"
+    tail = measure.replace("metric: latency", "metric: latency/p99")
     (tmp_path / "t.yaml").write_text(
         "document: {id: t, title: T, subjects: {one: {name: One}, two: {name: Two}}}\nclaims:\n"
         f'- {{id: T-1, says: x, subject: one, printed: "3", unit: times, {measure}, relation: speed-up, '
         "baseline: two}}\n"
         f'- {{id: T-2, says: x, subject: one, printed: "900", unit: seconds, bound: at-most, {measure}}}}}\n'
+        f'- {{id: T-3, says: x, subject: one, printed: "900", unit: seconds, bound: at-most, {tail}}}}}\n'
     )
     found = evals.check([tmp_path / "t.yaml"], systems=dict(zip(("one", "two"), folders, strict=True)))
-    first, second = found.assessments
+    first, second, third = found.assessments
     assert first.measured[0]["relation"] == "speed-up"
     assert first.measured[0]["value"] > 0
     assert any("repetitions that were timed in turn" in line for line in first.working)
     assert any("bandwidth floor" in line for line in first.working)
+    assert any("0 of 2 repetitions took longer, 1 % may; 299 within it" in line for line in third.working)
     assert second.measured[0]["value"] < 900
     assert second.measurement.verdict == "inconclusive"  # one process gives no interval
     assert len(list((tmp_path / "runs").iterdir())) == 2

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from evals import floors
 from evals.floors import FIRST, STEP, WHOLE, Demands, Speeds
+from evals.plan import plan
 from evals.schema import Placement
 from models import causal, vision_language
 
@@ -131,3 +132,29 @@ def test_a_vision_language_model_counts_its_decoder(tmp_path):
     assert tower > 0
     assert 0 < demands.step_parameters <= every - tower
     assert demands.new_cache_bytes > 0
+
+
+@pytest.mark.parametrize("picture", [False, True])
+def test_two_streams_compute_no_less_than_their_floor(tmp_path, picture):
+    import io
+
+    import torch
+    from PIL import Image as pillow
+
+    from evals.schema import Generate, Image
+    from models import two_streams
+
+    loaded = two_streams.load("tiny", str(checkpoints.two_streams(tmp_path, two_streams.ANSWERING)), Placement("cpu"))
+    file = io.BytesIO()
+    pillow.new("RGB", (32, 32), (9, 9, 9)).save(file, "PNG")
+    parts = (*([Image("x", data=file.getvalue())] if picture else []), "How many squares are there?")
+    request = Generate("1", parts, 1, min_new_tokens=1)
+    prompt = loaded.prepare(request)
+    (batch,) = plan([prompt], 1000)
+    told = []
+    with torch.inference_mode():
+        counted = operations(lambda: told.extend(loaded.run([prompt], batch, loaded.stage([prompt], batch))))
+    demands = loaded.demands()
+    least = 2 * (demands.prompt_parameters * told[0].prompt_tokens + demands.first_parameters)
+    assert 0 < least <= counted
+    assert demands.step_bytes < demands.first_bytes < demands.weights_bytes

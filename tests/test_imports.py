@@ -13,7 +13,7 @@ from commands import ROOT, environ, evals
 PACKAGES = ("evals", "tasks", "models", "reports")
 MACHINE = {
     "evals.schema", "evals.metrics", "evals.data", "evals.errors", "evals.registry", "evals.vectors", "evals.ranking",
-    "evals.pictures", "evals.floors",
+    "evals.pictures", "evals.sounds", "evals.floors",
 }  # fmt: skip
 RECORDED = {"evals.records", "evals.schema", "evals.vectors", "evals.errors"}
 ALLOWED = {

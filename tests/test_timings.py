@@ -9,11 +9,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from run_folders import make, manifest, metric, row
 
 from evals import InputError, comparison, interleaving, timings
+from evals.decisions import against_tail
 from evals.records import load, rewrite
 from evals.stats import two_level_draws
 
@@ -74,6 +75,16 @@ def test_everybody_is_first_equally_often(count, rounds):
         assert {sum(each[place] == name for each in orders) for name in names} == {2 * rounds}
     if count > 2:  # nobody always comes after the same
         assert len({each[each.index(names[0]) - 1] for each in orders if each[0] != names[0]}) > 1
+
+
+@given(st.integers(0, 40), st.integers(1, 400), st.sampled_from([0.05, 0.01]))
+def test_a_tail_is_held_by_counting(exceeding, n, allowed):
+    exceeding = min(exceeding, n)
+    at_most = sum(math.comb(n, k) * allowed**k * (1 - allowed) ** (n - k) for k in range(exceeding + 1))
+    below = sum(math.comb(n, k) * allowed**k * (1 - allowed) ** (n - k) for k in range(exceeding))
+    assume(min(abs(at_most - 0.05), abs(1 - below - 0.05)) > 1e-9)
+    word = "supported" if at_most <= 0.05 else "refuted" if 1 - below <= 0.05 else "inconclusive"
+    assert against_tail(exceeding, n, allowed) == word
 
 
 # Two runs

@@ -70,6 +70,11 @@ def test_times_are_shown_and_not_judged(tmp_path):
          headline="latency")  # fmt: skip
     make(tmp_path / "4" / "vl-vqa", [row("1", 1.0)], seconds, slow.manifest, headline="latency")
     assert trends.changes(days(tmp_path / "3", tmp_path / "4")) == []
+    timed = slow.manifest | {"plan": slow.manifest["plan"] | {"interleaved": []}}
+    for name, share in (("5", 0.5), ("6", 0.1)):
+        make(tmp_path / name / "vl-efficiency", [row("1", 1.0)], {"device/share": metric(share)}, timed,
+             headline="device/share")  # fmt: skip
+    assert trends.changes(days(tmp_path / "5", tmp_path / "6")) == []
 
 
 def test_a_run_that_is_not_made_again_is_a_change_and_a_new_one_is_none(tmp_path):

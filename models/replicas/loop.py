@@ -153,8 +153,11 @@ def make_optimisers(course: Course) -> list[torch.optim.Optimizer]:
 
     embeddings = {id(module.weight) for module in course.model.modules() if isinstance(module, nn.Embedding)}
     parameters = list(course.model.parameters())
-    inside = [one for one in parameters if one.ndim == 2 and id(one) not in embeddings]
-    others = [one for one in parameters if one.ndim != 2 or id(one) in embeddings]
+    # A stack of matrices has three dimensions (the experts of a layer); what convolves is no matrix.
+    convolved = {id(module.weight) for module in course.model.modules() if isinstance(module, nn.Conv1d)}
+    matrices = {id(one) for one in parameters if one.ndim in {2, 3}} - embeddings - convolved
+    inside = [one for one in parameters if id(one) in matrices]
+    others = [one for one in parameters if id(one) not in matrices]
     return [Muon(inside, lr=0.0, weight_decay=course.decay), AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)]
 
 

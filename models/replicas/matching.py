@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from models.last_state import IN_ONE_WORD
 from models.replicas.packing import ASSISTANT, PATCHES, USER, pixels
@@ -42,7 +42,19 @@ CHUNKS = 4
 """Parts that captions are read in, the short ones and the long ones apart, so that little is padding."""
 
 
-def matched(recipe: Recipe, step: int, rank: int) -> range:
+class Matched(Protocol):
+    """The part of a recipe that says how much is matched in a step."""
+
+    @property
+    def matched(self) -> int:
+        """Images a step, all processes together."""
+
+    @property
+    def processes(self) -> int:
+        """Among whom they are divided."""
+
+
+def matched(recipe: Matched, step: int, rank: int) -> range:
     """Give the ids of the first image of each group that one process learns from in one step of the third stage."""
     share = recipe.matched // recipe.processes
     first = MATCHED + step * recipe.matched + rank * share
@@ -60,7 +72,7 @@ def rehearsed(recipe: Recipe, step: int, rank: int) -> list[Sheet]:
 def match(
     model: DeepseekVLForConditionalGeneration,
     tokenizer: PreTrainedTokenizerBase,
-    recipe: Recipe,
+    recipe: Matched,
     step: int,
     rank: int,
 ) -> torch.Tensor:

@@ -22,7 +22,7 @@ class Muon(torch.optim.Optimizer):  # type: ignore[misc]  # torch is not followe
     """Momentum whose step becomes the nearest matrix with all singular values one, sized as AdamW's step would be.
 
     Args:
-        parameters: Matrices.
+        parameters: Matrices, or stacks of them, (matrices, rows, columns), each of which is orthogonalised alone.
         lr: Learning rate, on the scale of AdamW's.
         momentum: Share of the velocity that is kept.
         weight_decay: Decoupled, as AdamW's.
@@ -51,8 +51,10 @@ class Muon(torch.optim.Optimizer):  # type: ignore[misc]  # torch is not followe
             velocity = self.state[parameter].setdefault("velocity", torch.zeros_like(parameter))
             velocity.lerp_(parameter.grad, 1 - group["momentum"])
             steps.append(parameter.grad.lerp(velocity, group["momentum"]))
-        size = 0.2 * max(parameters[0].shape) ** 0.5
-        for parameter, step in zip(parameters, orthogonal(torch.stack(steps)), strict=True):
+        shape = parameters[0].shape
+        size = 0.2 * max(shape[-2:]) ** 0.5
+        found = orthogonal(torch.stack(steps).view(-1, *shape[-2:])).view(-1, *shape)
+        for parameter, step in zip(parameters, found, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-group["lr"] * size)
 
 

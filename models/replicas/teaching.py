@@ -73,7 +73,7 @@ def word_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
 
 
 def see(
-    model: DeepseekVLForConditionalGeneration, words: torch.Tensor, recipe: Recipe, step: int, rank: int
+    model: DeepseekVLForConditionalGeneration, words: torch.Tensor, recipe: Views, step: int, rank: int
 ) -> dict[str, torch.Tensor]:
     """Give the losses of a step of the first stage; `words` are `word_ids`."""
     import torch

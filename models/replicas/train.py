@@ -14,6 +14,7 @@ from pathlib import Path
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 RECIPES = {
     "r1": "r1_training",
+    "r1-moe": "r1_moe_training",
     "r1-zero": "r1_zero",
     "v2": "v2",
     "v3": "v3_training",
