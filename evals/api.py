@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -212,13 +212,13 @@ def _interleave(
     total = sum(len(entrant.samples) for entrant in entrants)
     with ExitStack() as stack, tqdm(total=total, unit=" turns", disable=not progress, desc=adapter.name) as bar:
         with interleaving.Session(entrants) as session:
-            manifests = _timed_manifests(jobs, adapter, entrants, session.facts, command)
+            manifests = [interleaving.manifest(adapter, each, entrants, session, command) for each in entrants]
             places = [place or _default_folder(signed) for place, signed in zip(folders, manifests, strict=True)]
             runs = [
                 stack.enter_context(RunFolder(Path(place).expanduser(), signed))
                 for place, signed in zip(places, manifests, strict=True)
             ]
-            timing = _Timing(adapter, entrants, runs, bar.update)
+            timing = interleaving.Timing(adapter, entrants, runs, bar.update)
             missing = timing.missing()
             for number in missing[:1]:
                 timing.time(session, number)
@@ -237,34 +237,6 @@ def _interleave(
     return [load(run.folder) for run in runs]
 
 
-@dataclass(frozen=True)
-class _Timing:
-    """Models that are timed, and where their runs are kept."""
-
-    task: Task
-    entrants: Sequence[interleaving.Entrant]
-    runs: Sequence[RunFolder]
-    advance: Callable[[float], object]
-
-    def missing(self) -> list[str]:
-        """The processes whose samples are not all on the disk, in order; counts the others as done."""
-        found = []
-        for number in interleaving.processes(self.entrants):
-            own = [_ids(entrant, number) for entrant in self.entrants]
-            if all(ids <= run.done for ids, run in zip(own, self.runs, strict=True)):
-                self.advance(sum(map(len, own)))
-            else:
-                found.append(number)
-        return found
-
-    def time(self, session: interleaving.Session, number: str) -> None:
-        """Time a process of each model, and keep what came of it."""
-        answers = session.time(number, lambda: self.advance(1))
-        for run, entrant in zip(self.runs, self.entrants, strict=True):
-            rows = interleaving.record(self.task, entrant, session, answers[entrant.name])
-            run.append([row for row in rows if row["id"] not in run.done])
-
-
 def _entrant(job: _Job, adapter: Task) -> interleaving.Entrant:
     """A model that is timed, and the requests that it is shown: those that it can read."""
     resolved = job.resolved()
@@ -275,32 +247,8 @@ def _entrant(job: _Job, adapter: Task) -> interleaving.Entrant:
     readable = runner.readable(samples, resolved.modalities)
     if not len(readable):
         _check_modalities(adapter, resolved, samples, force=False)
-    return interleaving.Entrant(Source(job.model, job.options.scale, job.checkpoint, job.placement), readable)
-
-
-def _ids(entrant: interleaving.Entrant, process: str) -> set[str]:
-    return {sample.id for sample in entrant.samples if sample.cluster == process}
-
-
-def _timed_manifests(
-    jobs: Sequence[_Job],
-    adapter: Task,
-    entrants: Sequence[interleaving.Entrant],
-    facts: Mapping[str, Mapping[str, Json]],
-    command: str,
-) -> list[dict[str, Json]]:
-    """Sign each model's run; who took turns determines the times, so it belongs to the identity."""
-    plan = {"budget": None, "share": False, "window": 1, "interleaved": [entrant.name for entrant in entrants]}
-    found = []
-    for job, entrant in zip(jobs, entrants, strict=True):
-        resolved = job.resolved()
-        model = signature.Elsewhere(entrant.name, facts[entrant.name], resolved.family.load)
-        found.append(
-            signature.sign(
-                adapter, job.options, entrant.samples, model, replica=resolved.replica, plan=plan, command=command
-            )
-        )
-    return found
+    source = Source(job.model, job.options.scale, job.checkpoint, job.placement)
+    return interleaving.Entrant(source, readable, resolved, job.options)
 
 
 def _check_timed(task: Task, given: Mapping[str, object]) -> None:

@@ -61,6 +61,13 @@ class Speeds:
     operations_per_second: float
     """Multiplications and additions of large matrices, in the model's number format."""
 
+    def or_better(self, other: Speeds) -> Speeds:
+        """The better of each of two, as a device that was busy once is quicker another time."""
+        return Speeds(
+            max(self.bytes_per_second, other.bytes_per_second),
+            max(self.operations_per_second, other.operations_per_second),
+        )
+
 
 Floors = Mapping[str, Mapping[str, float]]
 """Seconds by measured figure (`latency`) and kind of floor (`bandwidth`)."""

@@ -17,9 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from evals import signature
 from evals.collector import Collector
+from evals.records import RunFolder
+from evals.resolve import Resolved
 from evals.runner import Answer, Row
-from evals.schema import Generate, Json, Prediction, Sample, Samples, Task
+from evals.schema import Generate, Json, Options, Prediction, Sample, Samples, Task
 from evals.stopwatch import Source, Timer
 
 _Place = tuple[int, Sample]
@@ -33,6 +36,10 @@ class Entrant:
     source: Source
     samples: Samples
     """The repetitions that it takes part in."""
+    resolved: Resolved
+    """What it is."""
+    options: Options
+    """What the user chose about the task."""
 
     @property
     def name(self) -> str:
@@ -106,6 +113,45 @@ class Session:
         return found
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Models that are timed, and where their runs are kept."""
+
+    task: Task
+    entrants: Sequence[Entrant]
+    runs: Sequence[RunFolder]
+    advance: Callable[[float], object]
+
+    def missing(self) -> list[str]:
+        """The processes whose samples are not all on the disk, in order; counts the others as done."""
+        found = []
+        for number in processes(self.entrants):
+            own = [_ids(entrant, number) for entrant in self.entrants]
+            if all(ids <= run.done for ids, run in zip(own, self.runs, strict=True)):
+                self.advance(sum(map(len, own)))
+            else:
+                found.append(number)
+        return found
+
+    def time(self, session: Session, number: str) -> None:
+        """Time a process of each model, and keep what came of it."""
+        answers = session.time(number, lambda: self.advance(1))
+        for run, entrant in zip(self.runs, self.entrants, strict=True):
+            rows = record(self.task, entrant, session, answers[entrant.name])
+            run.append([row for row in rows if row["id"] not in run.done])
+
+
+def manifest(
+    task: Task, entrant: Entrant, entrants: Sequence[Entrant], session: Session, command: str
+) -> dict[str, Json]:
+    """Sign the run of one of the models; who took turns determines the times, so it belongs to the identity."""
+    plan = {"budget": None, "share": False, "window": 1, "interleaved": [each.name for each in entrants]}
+    model = signature.Elsewhere(entrant.name, session.facts[entrant.name], entrant.resolved.family.load)
+    return signature.sign(
+        task, entrant.options, entrant.samples, model, replica=entrant.resolved.replica, plan=plan, command=command
+    )
+
+
 def record(task: Task, entrant: Entrant, session: Session, answers: Sequence[Answer]) -> list[Row]:
     """Make the records of what a model was timed at; their cluster is the session, within which models compare."""
     return [{**row, "cluster": session.id} for row in Collector(task, entrant.samples).add(answers)]
@@ -122,6 +168,10 @@ def _request(sample: Sample) -> Generate:
     (request,) = sample.requests
     assert isinstance(request, Generate)
     return request
+
+
+def _ids(entrant: Entrant, process: str) -> set[str]:
+    return {sample.id for sample in entrant.samples if sample.cluster == process}
 
 
 def _of(samples: Samples, process: str) -> list[_Place]:

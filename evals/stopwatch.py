@@ -82,10 +82,12 @@ class Stopwatch:
         """
         first, one = self._once(replace(request, max_new_tokens=1, min_new_tokens=1))
         whole, all_of_it = self._once(request)
-        told = self._told(request, first, whole, all_of_it)
-        failure = one.failure or all_of_it.failure or self._early(request, all_of_it) or self._impossible(told)
+        times = {floors.FIRST: first, floors.WHOLE: whole}
+        failure = one.failure or all_of_it.failure or self._early(request, all_of_it)
+        failure = failure or self._impossible(times, all_of_it)
         if failure is not None:
             return Prediction(request.id, failure=failure)
+        told = self._told(first, whole, all_of_it)
         prompt, new = all_of_it.prompt_tokens, all_of_it.new_tokens
         return Prediction(request.id, output=told, prompt_tokens=prompt, new_tokens=new)
 
@@ -107,7 +109,7 @@ class Stopwatch:
         (prediction,) = self.model.run([prompt], batch, self.model.stage([prompt], batch))
         return prediction
 
-    def _told(self, request: Generate, first: float, whole: float, answer: Prediction) -> dict[str, Json]:
+    def _told(self, first: float, whole: float, answer: Prediction) -> dict[str, Json]:
         peak = device.peak(self._device)
         return {
             "seconds": whole,
@@ -124,12 +126,21 @@ class Stopwatch:
             return None
         return f"the text ended after {answer.new_tokens} of {request.max_new_tokens} tokens, so its time tells nothing"
 
-    def _impossible(self, told: Mapping[str, Any]) -> str | None:
-        """Say so where a time is below its floor. What else the machine does makes times longer, never shorter."""
+    def _impossible(self, times: Mapping[str, float], answer: Prediction) -> str | None:
+        """Say so where a time is below its floor. What else the machine does makes times longer, never shorter.
+
+        It may have made the device look slow when that was probed, so it is probed once more before anything is said.
+        """
+        found = self._below(times, answer)
+        if found is None or self.demands is None or self._speeds is None:
+            return None
+        self._speeds = self._speeds.or_better(device.speeds(self.demands))
+        return self._below(times, answer)
+
+    def _below(self, times: Mapping[str, float], answer: Prediction) -> str | None:
         if self.demands is None or self._speeds is None:
             return None
-        least = floors.floors(self.demands, self._speeds, told["prompt tokens"], told["new tokens"])
-        times = {floors.FIRST: told["seconds to the first token"], floors.WHOLE: told["seconds"]}
+        least = floors.floors(self.demands, self._speeds, answer.prompt_tokens, answer.new_tokens)
         found = ((name, floors.below(seconds, least[name])) for name, seconds in times.items())
         return next((f"{name} {why}" for name, why in found if why is not None), None)
 

@@ -10,8 +10,7 @@ picture the whole text is read by the text stream alone, and endings of it are w
 questions are asked together, so that it is seen once. A text that is longer than the model reads is cut at its end, and
 the prediction says so.
 
-Letters in the names of tensors: G pictures, R rows, P positions of a picture, S tokens of a text, T of an ending, D
-width.
+Letters in the names of tensors: G pictures, R rows, P positions of a picture, S tokens of a text, D width.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from models import last_state, torch_backend, weights_needed
-from models.generating import until
-from models.library_decoding import LibraryDecoder
+from models import _blip_decoder, last_state, torch_backend, weights_needed
+from models._blip_decoder import Read
+from models.generating import Continuation, until
 from models.texts import longest
 from models.torch_backend import Place
 from models.weighing import Weighing, chosen
@@ -160,9 +159,8 @@ class TwoStreams:
             if isinstance(members[0].request, Embed):
                 return self._embed(members, states_GPD)
             owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
-            states_RSD, mask_RS = self._encode(members, None if states_GPD is None else states_GPD[owners])
-            act = self._choose if isinstance(members[0], Weighing) else self._generate
-            return act(members, states_RSD, mask_RS)
+            read = self._encode(members, None if states_GPD is None else states_GPD[owners])
+            return (self._choose if isinstance(members[0], Weighing) else self._generate)(members, read)
 
     def _see(self, staged: Sequence[torch.Tensor]) -> torch.Tensor:
         """Read pictures, (G, P, D)."""
@@ -172,10 +170,8 @@ class TwoStreams:
         states: torch.Tensor = self._any.vision_model(pixel_values=shown).last_hidden_state
         return states
 
-    def _encode(
-        self, members: Sequence[Prompt], pictures_RPD: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Read texts, each beside its picture where there are any: states (R, S, D) and mask (R, S)."""
+    def _encode(self, members: Sequence[Prompt], pictures_RPD: torch.Tensor | None) -> Read:
+        """Read texts, each beside its picture where there are any."""
         with self._lock:
             encoded = self._processor.tokenizer(
                 [_read(prompt.request)[1] for prompt in members], padding=True, truncation=True,
@@ -185,68 +181,46 @@ class TwoStreams:
         states: torch.Tensor = self._any.text_encoder(
             input_ids=encoded["input_ids"], attention_mask=mask_RS, encoder_hidden_states=pictures_RPD
         ).last_hidden_state
-        return states, mask_RS
+        return Read(states, mask_RS)
 
     def _embed(self, members: Sequence[Prompt], states_GPD: torch.Tensor | None) -> list[Prediction]:
         matching = self._classes[MATCHING]
         if states_GPD is not None:
             rows = matching.vision_proj(states_GPD[:, 0])
         else:
-            rows = matching.text_proj(self._encode(members, None)[0][:, 0])
+            rows = matching.text_proj(self._encode(members, None).states_RSD[:, 0])
         return [self._told(last_state.prediction(p, row), p) for p, row in zip(members, rows, strict=True)]
 
-    def _generate(self, members: Sequence[Prompt], states_RSD: torch.Tensor, mask_RS: torch.Tensor) -> list[Prediction]:
-        """Answer by the library's own loop, greedily."""
-        import torch
-
-        requests = [prompt.request for prompt in members]
-        asked = [request for request in requests if isinstance(request, Generate)]
+    def _generate(self, members: Sequence[Prompt], read: Read) -> list[Prediction]:
+        asked = [prompt.request for prompt in members if isinstance(prompt.request, Generate)]
         if any(request.temperature for request in asked):
             raise InputError("this architecture is decoded by the library's loop, greedily: give no --temperature")
-        decoder, text = self._classes[ANSWERING].text_decoder, self._any.config.text_config
-        tokenizer = self._processor.tokenizer
-        loop = LibraryDecoder(
-            decoder, ends=[text.sep_token_id], text=lambda tokens: tokenizer.decode(tokens, skip_special_tokens=True)
-        )
-        begun = torch.full((len(asked), 1), text.bos_token_id, device=self._where.device)
-        states = {"encoder_hidden_states": states_RSD, "encoder_attention_mask": mask_RS}
-        ends = {"eos_token_id": text.sep_token_id, "pad_token_id": text.pad_token_id}
-        found = loop.continue_prompts(
-            {"input_ids": begun, "attention_mask": torch.ones_like(begun), **states, **ends}, asked
-        )
-        predictions = []
-        for prompt, request, said in zip(members, asked, found, strict=True):
-            if said.failure is not None:
-                predictions.append(Prediction(request.id, failure=said.failure))
-                continue
-            output = until(tokenizer.decode(said.tokens, skip_special_tokens=True), request.stop).strip()
-            predictions.append(
-                self._told(
-                    Prediction(
-                        request.id, output=output, truncated=said.truncated, prompt_tokens=len(prompt.tokens),
-                        new_tokens=len(said.tokens),
-                    ),
-                    prompt,
-                )
-            )  # fmt: skip
-        return predictions
+        continuations = _blip_decoder.answer(self._classes[ANSWERING], read, asked, self._text)
+        return [
+            self._answered(prompt, request, said)
+            for prompt, request, said in zip(members, asked, continuations, strict=True)
+        ]
 
-    def _choose(self, members: Sequence[Prompt], states_RSD: torch.Tensor, mask_RS: torch.Tensor) -> list[Prediction]:
-        """Weigh endings, each in a row of its own, by what the decoder makes of what was read."""
-        import torch
-        from torch.nn.utils.rnn import pad_sequence
+    def _answered(self, prompt: Prompt, request: Generate, said: Continuation) -> Prediction:
+        if said.failure is not None:
+            return Prediction(request.id, failure=said.failure)
+        prediction = Prediction(
+            request.id,
+            output=until(self._text(said.tokens), request.stop).strip(),
+            truncated=said.truncated,
+            prompt_tokens=len(prompt.tokens),
+            new_tokens=len(said.tokens),
+        )
+        return self._told(prediction, prompt)
 
-        owners = [row for row, p in enumerate(members) if isinstance(p, Weighing) for _ in p.endings]
-        endings = [torch.tensor(ending) for p in members if isinstance(p, Weighing) for ending in p.endings]
-        told_NT = pad_sequence(endings, batch_first=True).to(self._where.device)
-        begun_N1 = torch.full_like(told_NT[:, :1], self._any.config.text_config.bos_token_id)
-        logits_NTV = self._classes[ANSWERING].text_decoder(
-            input_ids=torch.cat([begun_N1, told_NT[:, :-1]], dim=1), encoder_hidden_states=states_RSD[owners],
-            encoder_attention_mask=mask_RS[owners], use_cache=False,
-        ).logits  # fmt: skip
-        likely_NT = logits_NTV.float().log_softmax(dim=-1).gather(2, told_NT[:, :, None])[:, :, 0]
-        scores = iter(float(row[: len(ending)].sum()) for row, ending in zip(likely_NT, endings, strict=True))
-        return [self._told(chosen(p, [next(scores) for _ in p.endings]), p) for p in members if isinstance(p, Weighing)]
+    def _text(self, tokens: Sequence[int]) -> str:
+        text: str = self._processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+    def _choose(self, members: Sequence[Prompt], read: Read) -> list[Prediction]:
+        weighed = [prompt for prompt in members if isinstance(prompt, Weighing)]
+        scores = _blip_decoder.weigh(self._classes[ANSWERING], read, [prompt.endings for prompt in weighed])
+        return [self._told(chosen(prompt, each), prompt) for prompt, each in zip(weighed, scores, strict=True)]
 
     def _told(self, prediction: Prediction, prompt: Prompt) -> Prediction:
         """Say of an answer to a text that was cut that it was."""
@@ -300,7 +274,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> TwoStreams:
         raise InputError(f"{folder} holds no {wanted}")
     classes = {kind: torch_backend.load_weights(getattr(transformers, kind), folder, where) for kind in held}
     for model in classes.values():
-        heed_masks(model)
+        _blip_decoder.heed_masks(model)
     first, *others = classes.values()
     for other in others:
         other.vision_model, other.text_encoder = first.vision_model, first.text_encoder
@@ -320,21 +294,6 @@ def load(name: str, checkpoint: str, placement: Placement) -> TwoStreams:
     return TwoStreams(
         name, facts, budget, abilities, classes, processor, where, limit, positions, folder, threading.Lock()
     )  # fmt: skip
-
-
-def heed_masks(model: PreTrainedModel) -> None:
-    """Make cross-attention heed the mask of what it looks at.
-
-    The library (5.23) makes that mask and then hands it on under the name of another, so that it is dropped: beside
-    longer questions a shorter one's answer would be made of padding too.
-    """
-
-    def rename(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return given, {**named, "encoder_attention_mask": named.get("attention_mask")}
-
-    for name, module in model.named_modules():
-        if name.endswith(".crossattention.self"):
-            module.register_forward_pre_hook(rename, with_kwargs=True)
 
 
 def _weight_names(folder: Path) -> set[str]:

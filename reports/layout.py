@@ -218,7 +218,7 @@ def _ratio(record: Record, first: Record, name: str) -> tuple[str, Metric] | Non
     """A figure over the first's, where that tells of the models."""
     from evals import timings
 
-    if name.startswith("device/") or name.endswith("-tokens"):
+    if name.startswith("device/") or name.endswith(("-tokens", *timings.TAILS)):  # `compare` has the tails too
         return None
     pairs = timings.in_turn(record, first, name)
     if not pairs or not all(other for group in pairs for _, other in group):

@@ -255,6 +255,15 @@ def test_a_time_below_what_the_device_allows_is_a_failure(monkeypatch):
     assert "floor" in failed.failure
 
 
+def test_a_device_that_looked_slow_is_probed_once_more(monkeypatch):
+    watch = watched(monkeypatch, 0.001)  # as above, below the floor of the speeds that were seen first
+    quick = device.Speeds(1e9, 1e9)
+    monkeypatch.setattr(device, "speeds", lambda demands: quick)
+    done = watch.time(ASKED)
+    assert done.failure is None
+    assert done.output["speeds"] == {"bytes_per_second": 1e9, "operations_per_second": 1e9}
+
+
 def test_a_text_that_ended_early_tells_nothing(monkeypatch):
     assert "after 2 of 4 tokens" in watched(monkeypatch, 0.1, Fake(tokens=2)).time(ASKED).failure
 
@@ -307,7 +316,9 @@ def test_turns_change_and_requests_stay_in_pairs(monkeypatch):
     monkeypatch.setattr(interleaving, "Timer", Timer)
     every = efficiency.samples(Options(processes=1, repetitions=2))
     text = evals.runner.readable(every, {"text"})
-    crew = [interleaving.Entrant(Source(n, "mini", None, CPU), s) for n, s in (("a", text), ("b", every))]
+    crew = [
+        interleaving.Entrant(Source(n, "mini", None, CPU), s, None, Options()) for n, s in (("a", text), ("b", every))
+    ]
     with interleaving.Session(crew) as session:
         found = session.time("0", lambda: None)
     assert turns == [

@@ -18,8 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models._blip_decoder import heed_masks
 from models.replicas.packing import PATCH, WORDS
-from models.two_streams import heed_masks
 from tasks.mini.lessons import TASKS, lesson
 from tasks.mini.retrieval import GROUP, group
 from tasks.mini.scenes import SIDE
