@@ -226,6 +226,16 @@ def test_rows_of_the_table_choose_experts(folder):
     assert model.facts["experts_per_token"] == 4
 
 
+@pytest.mark.parametrize("experts", ["two", 2.5, True])
+def test_a_row_whose_experts_are_no_whole_number_is_refused(experts, monkeypatch):
+    from dataclasses import replace
+
+    row = replace(VARIANTS.get("r1-moe@2"), details={"experts": experts})
+    monkeypatch.setattr(VARIANTS, "get", lambda name: row)
+    with pytest.raises(InputError, match="'r1-moe@2': experts is"):
+        resolve("r1-moe@2", scale="mini")
+
+
 def test_parameters_at_work_follow_the_experts(folder):
     few, many = size.of_folder(folder, 1), size.of_folder(folder, 8)
     assert few.parameters == many.parameters == many.active

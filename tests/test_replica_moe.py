@@ -137,6 +137,21 @@ def test_a_step_learns_from_what_was_learnt(loaded):
     assert torch.isfinite(losses["named"])
 
 
+def test_steps_of_a_recording_know_their_digit():
+    from models.replicas.r1_moe import DIGITS, STEPS
+    from models.replicas.r1_moe_training import SPAN, recordings, sounding
+
+    features, clips = recordings(9_000_000, 5)
+    truth = sounding(clips)
+    assert tuple(features.shape) == (5, 40, 50)
+    assert tuple(truth.shape) == (5, STEPS, len(DIGITS) + 1)
+    for one, steps in zip(clips, truth, strict=True):
+        said = [step for step in range(STEPS) if not steps[step, -1]]
+        assert all(steps[step, DIGITS.index(one.digit)] for step in said)
+        assert said == list(range(said[0], said[-1] + 1))
+        assert abs(len(said) * SPAN - (one.end - one.start)) <= 1.5 * SPAN  # a quarter of a step at either end counts
+
+
 def test_a_stack_of_matrices_is_orthogonalised_matrix_by_matrix():
     import torch
 

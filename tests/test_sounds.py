@@ -91,3 +91,13 @@ def test_a_file_that_is_missing_is_named(tmp_path):
 def test_a_truncated_file_gives_what_is_there():
     whole = written(np.full(100, 16384, "<i2"))
     assert decode(Audio("a", data=whole[:-51])).samples.tolist() == [0.5] * 74
+
+
+def test_a_server_is_sent_silence_by_a_blind_run():
+    import base64
+
+    from models.endpoint_messages import _piece
+
+    loud = Audio("a", data=written(np.full(123, 9999, "<i2")), blind=True)
+    sent = base64.b64decode(_piece(loud)["input_audio"]["data"])
+    assert decode(Audio("b", data=sent)).samples.tolist() == [0.0] * 123
