@@ -6,12 +6,15 @@ process of one thread has less than an hour for all of it, so:
 
 - Cells and steps enter the decoder about as long as word embeddings are. In the `vl` replica they are 14 times as long,
   and most of its training goes into undrowning the words.
-- First it learns to see and to hear (`senses`): what the bridges give for a cell or a step must lie near the word
-  embeddings of what it shows. Then the encoders stay as they are.
+- First it learns to see and to hear: what the bridges give for a cell or a step must lie near the word embeddings of
+  what it shows.
 - Then it learns everything at once: questions about pictures, which digit sounds, the nine tasks of GLUE, and, from
   some step on, to match pictures and captions.
-- One head of a few layers is led: from words to their like (`alignment`), from names to the things that they fit, and
+- A head of a few layers is led: from words to their like (`alignment`), from names to the things that they fit, and
   from the end of a question to the thing that it is about. This counts less and less.
+- For some hundred steps the encoders learn with everything else. That cost them much of their sight; so for some steps
+  they only sense again, and then stay still (`mending`). The README beside this file tells what that and other changes
+  showed.
 - Experts are kept busy as DeepSeek-V3's are: no loss, but a bias of each expert in the choice, raised where it is
   chosen too rarely (`balance`). Muon orthogonalises each expert's matrices on their own.
 """

@@ -419,6 +419,8 @@ def report(out: Path) -> list[str]:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    import models._mixture  # noqa: F401  # so that the library knows what such a checkpoint is
+
     model = AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32)
     with torch.no_grad():
         marks = glue_marks(model, AutoProcessor.from_pretrained(out).tokenizer, 5 * EXAM)
