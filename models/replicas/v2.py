@@ -31,17 +31,17 @@ TEACHER = Path(__file__).parent / "checkpoints" / "r1"
 class Recipe:
     """All that settles the checkpoint, with the teacher's weights."""
 
-    steps: int = 120
-    cooling: int = 90
+    steps: int = 400
+    cooling: int = 200
     rows: int = 8
     easy: int = 0
     problems: int = 8
     drill: int = 24
     """As of `r1`, but for its easy beginning."""
-    processes: int = 2
+    processes: int = 1
     rate: float = 1e-3
     muon_rate: float = 2e-3
-    warmup: int = 10
+    warmup: int = 20
     decay: float = 0.02
     reading: float = 0.1
     """Weight of continuing the questions; 0.1 is where `r1`'s training ends."""
