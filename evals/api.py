@@ -6,21 +6,19 @@ through the registry.
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from evals import collector, interleaving, records, registry, result, runner, signature
-from evals.errors import InputError, RecordError, UnknownName
+from evals import interleaving, records, refusals, registry, result, runner, signature
+from evals.errors import InputError, RecordError
+from evals.job import Job, evaluate
 from evals.records import Record, RunFolder, load
-from evals.resolve import Resolved, resolve
-from evals.schema import MODALITIES, SCALES, Json, Model, Options, Placement, Reader, Samples, Task
+from evals.schema import Json, Model, Options, Placement, Samples, Task
 from evals.stopwatch import Source
-from evals.workers import Pool
 
 __all__ = ["interleave", "load", "run", "score"]
 
@@ -101,29 +99,29 @@ def run(
         scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples, same_shots,
         processes, repetitions,
     )  # fmt: skip
-    job = _Job(model, task, checkpoint, options, Placement(device, dtype, share))
-    _check_numbers(options, token_budget, workers)
+    job = Job(model, task, checkpoint, options, Placement(device, dtype, share))
+    refusals.check_numbers(options, token_budget, workers)
     adapter, resolved = job.adapter(), job.resolved()
-    _check_taken(adapter, options)
+    refusals.check_taken(adapter, options)
     if adapter.timed:
         refused = {"limit": limit, "workers": workers if workers > 1 else None, "token-budget": token_budget}
-        _check_timed(adapter, {**refused, "blind": blind, "force": force})
+        refusals.check_timed(adapter, {**refused, "blind": blind, "force": force})
         (record,) = _interleave([job], [out], progress, command)
         return record
-    options = replace(options, method=_method(adapter, resolved, method))
+    options = replace(options, method=refusals.method(adapter, resolved, method))
     job = replace(job, options=options)
     everything = adapter.samples(options)
     chosen = job.chosen(everything)
-    _check_modalities(adapter, resolved, everything, force)
+    refusals.check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
-    _check_able(adapter, options, loaded)
+    refusals.check_able(adapter, options, loaded)
     loaded.check(everything.answer_ids(), chosen.answer_ids())
     planned = {"budget": token_budget, "share": share, "window": runner.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
     with RunFolder(folder, manifest) as run_folder:
         if not (folder / records.RESULT).exists():
-            _evaluate(job, adapter, chosen, loaded, run_folder, workers, progress)
+            evaluate(job, adapter, chosen, loaded, run_folder, workers, progress)
             _check_complete(folder, run_folder)
             if not adapter.per_sample:
                 records.rewrite(load(folder), result.rescore(adapter, load(folder)))
@@ -183,8 +181,8 @@ def interleave(
         if models.count(name) > 1:
             raise InputError(f"model {name!r} is named twice: it cannot take turns with itself")
     options = Options(scale, split, processes=processes, repetitions=repetitions)
-    _check_numbers(options, None, 1)
-    jobs = [_Job(name, task, None, options, Placement(device, dtype)) for name in models]
+    refusals.check_numbers(options, None, 1)
+    jobs = [Job(name, task, None, options, Placement(device, dtype)) for name in models]
     folders = [None if out is None else Path(out) / _safe(name) for name in models]
     return _interleave(jobs, folders, progress, command)
 
@@ -192,7 +190,7 @@ def interleave(
 def check_timed(model: str, task: str, *, scale: str = "mini", split: str | None = None) -> None:
     """Raise `InputError` where a model cannot be timed, before any weight is read."""
     registry.discover()
-    _entrant(_Job(model, task, None, Options(scale, split), Placement()), registry.TASKS.get(task))
+    _entrant(Job(model, task, None, Options(scale, split), Placement()), registry.TASKS.get(task))
 
 
 def is_timed(task: str) -> bool:
@@ -202,7 +200,7 @@ def is_timed(task: str) -> bool:
 
 
 def _interleave(
-    jobs: Sequence[_Job], folders: Sequence[Path | str | None], progress: bool, command: str
+    jobs: Sequence[Job], folders: Sequence[Path | str | None], progress: bool, command: str
 ) -> list[Record]:
     """Time the models of some jobs in turn, or go on where that was interrupted."""
     from tqdm import tqdm
@@ -237,25 +235,18 @@ def _interleave(
     return [load(run.folder) for run in runs]
 
 
-def _entrant(job: _Job, adapter: Task) -> interleaving.Entrant:
+def _entrant(job: Job, adapter: Task) -> interleaving.Entrant:
     """A model that is timed, and the requests that it is shown: those that it can read."""
     resolved = job.resolved()
-    _method(adapter, resolved, None)
+    refusals.method(adapter, resolved, None)
     if resolved.family.name == "replay":
         raise InputError(f"model {job.model!r} is recorded outputs: nothing is computed that could be timed")
     samples = adapter.samples(job.options)
     readable = runner.readable(samples, resolved.modalities)
     if not len(readable):
-        _check_modalities(adapter, resolved, samples, force=False)
+        refusals.check_modalities(adapter, resolved, samples, force=False)
     source = Source(job.model, job.options.scale, job.checkpoint, job.placement)
     return interleaving.Entrant(source, readable, resolved, job.options)
-
-
-def _check_timed(task: Task, given: Mapping[str, object]) -> None:
-    """Refuse options that mean nothing to a task that is timed."""
-    for flag, value in given.items():
-        if value:
-            raise InputError(f"--{flag} means nothing to task {task.name!r}, whose requests are timed; leave it out")
 
 
 def score(folder: Path | str) -> Record:
@@ -283,189 +274,6 @@ def _check_complete(folder: Path, run: RunFolder) -> None:
     total = run.manifest["data"]["samples"]
     if len(run.done) != total:
         raise RecordError(f"{folder} holds {len(run.done)} of {total} samples: start its run again to finish it")
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a run is of, by names alone, so that it can be sent to a worker."""
-
-    model: str
-    task: str
-    checkpoint: str | None
-    options: Options
-    placement: Placement
-
-    def adapter(self) -> Task:
-        return registry.TASKS.get(self.task)
-
-    def resolved(self) -> Resolved:
-        return resolve(self.model, scale=self.options.scale, checkpoint=self.checkpoint)
-
-    def chosen(self, samples: Samples) -> Samples:
-        """The samples that this run is of, out of all the split's."""
-        samples = runner.limited(samples, self.options.limit)
-        return runner.blinded(samples) if self.options.blind else samples
-
-
-@dataclass
-class _Walk:
-    """One worker's way over the plan; loads the model when it first walks."""
-
-    job: _Job
-    budget: int
-    count: int
-    loaded: tuple[Samples, Model] | None = None
-
-    def __call__(self, number: int, done: set[str], claim: runner.Claim, emit: runner.Emit) -> None:
-        if self.loaded is None:
-            registry.discover()
-            samples = self.job.chosen(self.job.adapter().samples(self.job.options))
-            self.loaded = samples, self.job.resolved().load(self._placement(number))
-        samples, model = self.loaded
-
-        def shared(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
-            # The workers' seconds pass at the same time: a sample costs its part of them.
-            emit(
-                tickets,
-                [
-                    a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
-                    for a in answers
-                ],
-            )
-
-        runner.work(
-            samples, model, budget=self.budget, share=self.job.placement.share, done=done, claim=claim, emit=shared
-        )
-
-    def _placement(self, number: int) -> Placement:
-        """A GPU for each worker where there are enough, else its part of the cores."""
-        wanted = self.job.placement
-        on_torch = self.job.resolved().family.prefix is None
-        if on_torch and wanted.device in {None, "cuda"} and _gpus() > number:
-            return replace(wanted, device=f"cuda:{number}")
-        return replace(wanted, threads=max(1, (os.cpu_count() or 1) // self.count))
-
-
-def _evaluate(
-    job: _Job, task: Task, samples: Samples, model: Model, folder: RunFolder, count: int, progress: bool
-) -> None:
-    """Compute what is not on disk yet."""
-    from tqdm import tqdm
-
-    budget = folder.manifest["plan"]["token_budget"]
-    read = _learned(task, samples, model, budget, job, progress) if len(folder.done) < len(samples) else None
-    with tqdm(
-        total=len(samples), initial=len(folder.done), unit=" samples", disable=not progress, desc=task.name
-    ) as bar:
-        collected = collector.Collector(task, samples, read)
-        totals = [0.0, 0]
-
-        def emit(tickets: Sequence[runner.Ticket], answers: list[runner.Answer]) -> None:
-            # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
-            rows = [row for row in collected.add(answers) if row["id"] not in folder.done]
-            folder.append(rows)
-            scored = [row["values"][task.headline] for row in rows if task.headline in row["values"]]
-            if scored:
-                totals[0] += sum(scored)
-                totals[1] += len(scored)
-                bar.set_postfix_str(f"{task.headline} {100 * totals[0] / totals[1]:.1f} %", refresh=False)
-            bar.update(len(rows))
-
-        def claim(ticket: runner.Ticket, ids: set[str]) -> bool:
-            return not ids <= folder.done
-
-        if count > 1:
-            Pool(_Walk(job, budget, count), count, len(samples), folder.done, emit).run()
-        else:
-            share = job.placement.share
-            runner.work(samples, model, budget=budget, share=share, done=folder.done, claim=claim, emit=emit)
-
-
-def _learned(task: Task, samples: Samples, model: Model, budget: int, job: _Job, progress: bool) -> Reader | None:
-    """Have a task learn from its train samples how to read embeddings, where the chosen method asks for that."""
-    from tqdm import tqdm
-
-    if task.learn is None or task.methods.get(job.options.method or "") != "embed":
-        return None
-    if samples.train is None:
-        return task.learn([], {})
-    model.check(samples.train.answer_ids(), samples.train.answer_ids())
-    total = len(samples.train)
-    with tqdm(total=total, unit=" samples", disable=not progress, desc=f"{task.name}, train") as bar:
-        answers = collector.answers_of(
-            samples.train, model, budget=budget, share=job.placement.share, advance=bar.update
-        )
-    return task.learn(list(samples.train), answers)
-
-
-def _check_numbers(options: Options, token_budget: int | None, workers: int) -> None:
-    """Refuse what cannot work before anything is read."""
-    if options.scale not in SCALES:
-        raise UnknownName("scale", options.scale, SCALES)
-    counts = {"limit": options.limit, "token-budget": token_budget, "workers": workers, "samples": options.samples}
-    counts |= {"processes": options.processes, "repetitions": options.repetitions}
-    for flag, value in counts.items():
-        if value is not None and value < 1:
-            raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
-    if options.shots is not None and options.shots < 0:
-        raise InputError(f"--shots {options.shots}: give 0 or more")
-    if options.same_shots and not options.shots:
-        raise InputError("--same-shots says which examples --shots K takes; give that too")
-    if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
-        given = f"--temperature {options.temperature} --top-p {options.top_p}"
-        raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
-    if options.samples > 1 and not options.temperature:
-        raise InputError(f"--samples {options.samples} would be all alike: give --temperature too")
-    if options.top_p != 1 and not options.temperature:
-        raise InputError(f"--top-p {options.top_p} says what is drawn from, and nothing is: give --temperature too")
-
-
-def _check_taken(task: Task, options: Options) -> None:
-    """Refuse options that the task would not heed: the manifest must not say what was not done."""
-    defaults = Options()
-    for name in ("shots", "same_shots", "temperature", "samples", "processes", "repetitions"):
-        if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
-            flag = name.replace("_", "-")
-            raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
-
-
-def _check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:
-    """Refuse a model that does not read what the samples hold: a server may take pictures and never look at them."""
-    shown = samples.facts.get("modalities") or sorted(
-        {MODALITIES[type(part)] for request in samples[0].requests for part in request.parts} if len(samples) else ()
-    )
-    lacking = [kind for kind in shown if model.modalities is not None and kind not in model.modalities]
-    if lacking and not force:
-        reads = ", ".join(sorted(model.modalities or ()))
-        hint = " (--force asks all the same, and then runs the blind control)" if "image" in lacking else ""
-        raise InputError(f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only{hint}")
-    if force and "image" not in lacking:
-        why = f"{model.name!r} may read them" if "image" in shown else f"{task.name!r} has none"
-        raise InputError(f"--force is for pictures, shown to a model not known to read them; {why}")
-
-
-def _check_able(task: Task, options: Options, model: Model) -> None:
-    """Refuse a checkpoint whose weights do less than its family can."""
-    ability = task.needs if options.method is None else task.methods[options.method]
-    if ability not in model.abilities:
-        can = ", ".join(sorted(model.abilities)) or "nothing"
-        raise InputError(f"task {task.name!r} needs a model that can {ability}; {model.name!r} has weights to: {can}")
-
-
-def _method(task: Task, model: Resolved, wanted: str | None) -> str | None:
-    """Choose how a task is asked: as the user wants, else the first way that the model can; None where there is one.
-
-    Refuses a model that cannot do what is asked of it.
-    """
-    if wanted is not None and wanted not in task.methods:
-        raise UnknownName(f"method of {task.name}", wanted, task.methods)
-    methods: list[str | None] = [wanted] if wanted is not None else [*task.methods] or [None]
-    abilities = [task.needs if method is None else task.methods[method] for method in methods]
-    for method, ability in zip(methods, abilities, strict=True):
-        if ability in model.family.abilities:
-            return method
-    can = ", ".join(sorted(model.family.abilities)) or "nothing"
-    raise InputError(f"task {task.name!r} needs a model that can {' or '.join(abilities)}; {model.name!r} can: {can}")
 
 
 def _default_folder(manifest: dict[str, Json]) -> Path:
@@ -504,10 +312,3 @@ def _peak_memory(model: Model) -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return unit * max(own, children)
-
-
-def _gpus() -> int:
-    """How many CUDA devices there are; asked by workers of several, which load the library anyway."""
-    import torch
-
-    return int(torch.cuda.device_count())
