@@ -20,7 +20,7 @@ from models.endpoint_answers import (
     read_weighed,
 )
 from models.endpoint_messages import chat_body, completion_body, message
-from models.transport import Answered, RejectedError, Server
+from models.transport import Answered, MalformedError, RejectedError, Server
 
 WEIGHING: Mapping[str, Mapping[str, Json]] = {
     "echo": {"echo": True, "logprobs": 1},
@@ -101,14 +101,24 @@ def _try(
 
 
 def _weighing(server: Server, model: str) -> str | None:
-    """Find the way in which a server gives a prompt's own log-probabilities; many ignore the question silently."""
+    """Find the way in which a server gives a prompt's own log-probabilities; many ignore the question silently.
+
+    Such an answer is no failure that might pass: it is asked for once more, at once, lest one stumble decides a run.
+    """
     for way in WEIGHING:
-        try:
-            weigh(server, model, way, ["one two", "one two three"], trial=True)
-        except SampleError:
-            continue
-        return way
+        for _ in range(2):
+            try:
+                weigh(server, model, way, ["one two", "one two three"], trial=True)
+            except _IgnoredError:
+                continue
+            except SampleError:
+                break
+            return way
     return None
+
+
+class _IgnoredError(SampleError):
+    """A trial was answered, and not with what was asked for."""
 
 
 def weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, trial: bool = False) -> Answered:
@@ -116,7 +126,12 @@ def weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, trial
     body = {"model": model, "prompt": list(prompts), "max_tokens": 1, "temperature": 0.0, **WEIGHING[way]}
 
     def read(answer: Any) -> tuple[tuple[list[Weighed], Usage], int]:
-        found = read_weighed(answer, prompts)
+        try:
+            found = read_weighed(answer, prompts)
+        except MalformedError as error:
+            if trial:
+                raise _IgnoredError(str(error)) from error
+            raise
         return (found, read_usage(answer)), sum(map(len, found))
 
     return server.ask("completions", body, read, trial=trial)

@@ -22,6 +22,7 @@ from evals.plan import plan
 from evals.resolve import resolve
 from evals.schema import Choose, Embed, Generate, Image, Placement, Variant
 from evals.vectors import unpack
+from models import endpoint_traits, transport
 from models.endpoint import load
 
 KEY = "sk-very-secret-0123456789"
@@ -518,6 +519,34 @@ def test_choices_are_weighed_by_the_servers_log_probabilities(way, added, normal
     assert found.output == choices[best]
     assert (found.prompt_tokens, found.new_tokens) == (before, 7)
     assert way in loaded.facts["chooses_by"]
+
+
+def test_what_a_server_ignores_is_asked_once_more_and_not_waited_for(monkeypatch):
+    """Most servers answer a question for a prompt's log-probabilities with a plain completion, each time."""
+    waits = []
+    monkeypatch.setattr(transport.Server, "_sleep", lambda self, seconds: waits.append(seconds))
+    with FakeServer(weighing("nothing", 0)) as server:
+        loaded, _ = answers(server, [Choose("1", ("is it",), (" no", " yes"))])
+        tried = server.asked("v1/completions")
+    assert "writing" in loaded.facts["chooses_by"]
+    assert len(tried) == 2 * len(endpoint_traits.WEIGHING)
+    assert not waits
+
+
+@pytest.mark.parametrize("way", ["echo", "prompt_logprobs"])
+def test_one_stumble_does_not_hide_that_a_server_weighs(way):
+    stumbled = []
+
+    def answer(call):
+        if way in call.body and not stumbled:
+            stumbled.append(call)
+            return Reply({"model": "m", "choices": []})
+        return weighing(way, 0)(call)
+
+    with FakeServer(answer) as server:
+        loaded, (found,) = answers(server, [Choose("1", ("is it",), (" no", " yes"))])
+    assert way in loaded.facts["chooses_by"]
+    assert len(found.scores) == 2
 
 
 def test_without_log_probabilities_a_choice_is_written_down():

@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx2
 
 from evals import runner
+from evals.collector import Collector
 from evals.records import RunFolder
 from evals.schema import Generate, Placement, Prediction, Sample, Samples, Score, Task
 from models.endpoint import load
@@ -83,7 +84,7 @@ def whole_run(url: str, count: int) -> tuple[float, float]:
 
     samples = Samples([str(index) for index in range(count)], build)
     with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", {"signature": "x"}) as run:
-        collector = runner.Collector(TASK, samples)
+        collector = Collector(TASK, samples)
         began, cpu = time.perf_counter(), time.process_time()
         runner.work(
             samples, model, budget=model.token_budget, share=True, done=run.done, claim=lambda ticket, ids: True,

@@ -1,0 +1,36 @@
+"""The benchmarks at a size that measures nothing: they still run, and print what the front page quotes of them.
+
+pytest tests/test_benchmarks.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from commands import ROOT
+
+SMALL = {
+    "endpoint": (["--requests", "40"], "requests/s"),
+    "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),
+    "vqa_attention": (["--questions", "3"], "ratio of the two"),
+    "vqa_prefixes": (["--limit", "10", "--repeats", "1"], "ratio"),
+    "vqa_resume": (["--questions", "60"], "to the first new sample"),
+    "vqa_scoring": (["--questions", "60"], "questions"),
+}
+"""By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
+
+
+def test_every_benchmark_is_run_here_or_elsewhere():
+    scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
+    assert scripts == {*SMALL, "against_lm_eval", "qwen2_85m"}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_prints_its_figure(name):
+    size, printed = SMALL[name]
+    script = ROOT / "tests" / "benchmarks" / f"{name}.py"
+    done = subprocess.run([sys.executable, script, *size], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
