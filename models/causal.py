@@ -22,7 +22,6 @@ from evals.schema import (
     Choose,
     Family,
     Generate,
-    Group,
     Json,
     Part,
     Placement,
@@ -35,7 +34,7 @@ from models.decoding import Decoder, shares
 from models.generating import Continuation, Row, drawing, end_tokens, until
 from models.library_decoding import LibraryDecoder
 from models.torch_backend import Place
-from models.weighing import Endings, Weighing, chosen, divided
+from models.weighing import Weighing, divided, prefixes_of, weighed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -100,7 +99,7 @@ class Causal:
         return weights_needed.demands(self._model, self._folder, self._where)
 
     def _generate(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
-        prefixes, owners = _prefixes(prompts, batch)
+        prefixes, owners = prefixes_of(prompts, batch)
         rows = []
         for member, owner in zip(batch.members, owners, strict=True):
             request = prompts[member].request
@@ -128,14 +127,7 @@ class Causal:
         )
 
     def _choose(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
-        prefixes, owners = _prefixes(prompts, batch)
-        rows = []
-        for member, owner in zip(batch.members, owners, strict=True):
-            prompt = prompts[member]
-            assert isinstance(prompt, Weighing)
-            rows.append(Endings(owner, prompt.tokens[len(prefixes[owner]) :], prompt.endings))
-        found = self._decoder.loglikelihoods(prefixes, rows, {})
-        return [chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
+        return weighed(prompts, batch, self._decoder.loglikelihoods)
 
     def _prompt_tokens(self, text: str) -> tuple[int, ...]:
         """Tokens of a prompt to continue. A template writes its own special tokens; without one the tokenizer does."""
@@ -170,18 +162,6 @@ def _text(request: Request) -> str:
 
 def _only_text(parts: Sequence[Part]) -> list[str]:
     return [part for part in parts if isinstance(part, str)]
-
-
-def _prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
-    """Each group's shared tokens, and the group of each member; a prompt that is alone goes through in one piece."""
-    prefixes = [_prefix(prompts[group.members[0]].tokens, group) for group in batch.groups]
-    owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
-    return prefixes, owners
-
-
-def _prefix(tokens: Sequence[int], group: Group) -> Sequence[int]:
-    alone = len(group.members) == 1 and group.shared == len(tokens) - 1  # the plan leaves every prompt a token
-    return () if alone else tokens[: group.shared]
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:

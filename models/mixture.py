@@ -39,7 +39,7 @@ from models.decoding import Decoder
 from models.generating import end_tokens
 from models.placeholders import Placeholders
 from models.vision_language import VisionLanguage
-from models.weighing import Endings, Weighing, chosen, divided
+from models.weighing import Weighing, divided, weighed
 
 ABILITIES = frozenset({"generate", "choose", "embed"})
 MODEL_TYPE = "modality_mixture"
@@ -72,16 +72,7 @@ class Mixture(VisionLanguage):
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         if not isinstance(prompts[batch.members[0]], Weighing):
             return super()._answer(prompts, batch, staged)
-        prefixes, rows = [], []
-        for owner, group in enumerate(batch.groups):
-            prefixes.append(prompts[group.members[0]].tokens[: group.shared])
-            for member in group.members:
-                prompt = prompts[member]
-                assert isinstance(prompt, Weighing)
-                rows.append(Endings(owner, prompt.tokens[group.shared :], prompt.endings))
-        assert isinstance(self._decoder, Decoder)
-        found = self._decoder.loglikelihoods(prefixes, rows, {})
-        return [chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
+        return weighed(prompts, batch, self._decoder.loglikelihoods)
 
     @property
     def _placeholders(self) -> Placeholders:

@@ -12,15 +12,19 @@ vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evals.schema import Choose, Prediction, Prompt
+from evals.schema import Batch, Choose, Group, Prediction, Prompt
 from models.generating import NOT_FINITE
 
 if TYPE_CHECKING:
     import torch
+
+
+Weigh = Callable[[Sequence[Sequence[int]], Sequence["Endings"], Mapping[str, "torch.Tensor"]], list[list[float]]]
+"""Prefixes, rows and what else the model reads with the prefixes, to the log-likelihoods of each row's endings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,30 @@ class Endings:
             found.append([len(self.rest) - 1, *range(at, at + len(ending) - 1)])
             at += len(ending) - 1
         return found
+
+
+def prefixes_of(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
+    """Give each group's shared tokens, and each member's group; a prompt that is alone goes through in one piece."""
+    prefixes = [_prefix(prompts[group.members[0]].tokens, group) for group in batch.groups]
+    owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
+    return prefixes, owners
+
+
+def _prefix(tokens: Sequence[int], group: Group) -> Sequence[int]:
+    alone = len(group.members) == 1 and group.shared == len(tokens) - 1  # the plan leaves every prompt a token
+    return () if alone else tokens[: group.shared]
+
+
+def weighed(prompts: Sequence[Prompt], batch: Batch, loglikelihoods: Weigh) -> list[Prediction]:
+    """Choose among the endings of every member of a batch, in the order of `batch.members`."""
+    prefixes, owners = prefixes_of(prompts, batch)
+    rows = []
+    for member, owner in zip(batch.members, owners, strict=True):
+        prompt = prompts[member]
+        assert isinstance(prompt, Weighing)
+        rows.append(Endings(owner, prompt.tokens[len(prefixes[owner]) :], prompt.endings))
+    found = loglikelihoods(prefixes, rows, {})
+    return [chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
 
 
 def read_columns(rows: Sequence[Endings]) -> list[int]:

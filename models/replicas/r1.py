@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.replicas.llama import llama_config
@@ -277,8 +277,3 @@ def marks(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, exam: Seq
             right[task] += int(good.sum())
     totals = Counter(one.task for one in exam)
     return Marks({task: right[task] / totals[task] for task in TASKS})
-
-
-def some_texts(number: int) -> list[str]:
-    """Give the first texts that the tokenizer learns from."""
-    return list(islice(_texts(), number))
