@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
-from evals.pictures import decode
 from evals.registry import FAMILIES
 from evals.schema import Batch, Embed, Family, Image, Json, Placement, Prediction, Prompt, Request
 from models import torch_backend
@@ -79,16 +78,7 @@ class DualEncoder:
 
     def _pixels(self, request: Request) -> torch.Tensor | SampleError | None:
         (part,) = request.parts
-        if not isinstance(part, Image):
-            return None
-        try:
-            decoded = decode(part)
-            return self._processor.image_processor(images=[decoded], return_tensors="pt")["pixel_values"]
-        except SampleError as error:
-            return error
-        except Exception as error:  # whatever an image processor raises of a picture that it refuses
-            name = part.path or f"image {part.key}"
-            return SampleError(f"{name} is refused by the image processor: {torch_backend.first_line(error)}")
+        return torch_backend.pixels(self._processor, part) if isinstance(part, Image) else None
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         import torch

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.errors import InputError
-from evals.schema import Batch, Group, Placement, Prediction, Prompt
+from evals.errors import InputError, SampleError
+from evals.pictures import decode
+from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
 
 if TYPE_CHECKING:
     import torch
@@ -123,6 +124,18 @@ def load_processor(folder: Path) -> ProcessorMixin:
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
     return processor
+
+
+def pixels(processor: ProcessorMixin, image: Image) -> torch.Tensor | SampleError:
+    """Decode a picture and make what a model reads of it, (1, channels, height, width), or say why that cannot be."""
+    try:
+        read: torch.Tensor = processor.image_processor(images=[decode(image)], return_tensors="pt")["pixel_values"]
+    except SampleError as error:
+        return error
+    except Exception as error:  # whatever an image processor raises of a picture that it refuses
+        name = image.path or f"image {image.key}"
+        return SampleError(f"{name} is refused by the image processor: {first_line(error)}")
+    return read
 
 
 def first_line(error: Exception) -> str:

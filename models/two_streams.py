@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
 from evals.floors import Demands
-from evals.pictures import decode
 from evals.registry import FAMILIES
 from evals.schema import (
     Audio,
@@ -139,15 +138,7 @@ class TwoStreams:
 
     def _pixels(self, request: Request) -> torch.Tensor | SampleError | None:
         picture = next((part for part in request.parts if isinstance(part, Image)), None)
-        if picture is None:
-            return None
-        try:
-            return self._processor.image_processor(images=[decode(picture)], return_tensors="pt")["pixel_values"]
-        except SampleError as error:
-            return error
-        except Exception as error:  # whatever an image processor raises of a picture that it refuses
-            name = picture.path or f"image {picture.key}"
-            return SampleError(f"{name} is refused by the image processor: {torch_backend.first_line(error)}")
+        return None if picture is None else torch_backend.pixels(self._processor, picture)
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         """Answer a batch in which all have a picture, or none."""
