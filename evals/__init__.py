@@ -30,8 +30,8 @@ from evals.schema import (
 )
 
 if TYPE_CHECKING:
-    from evals.api import interleave, load, run, score
-    from evals.checking import check, compare
+    from evals.app.api import interleave, load, run, score
+    from evals.app.check import check, compare
 
 __version__ = "0.1.0"
 
@@ -65,7 +65,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load the calls when one is first used: they know every package, and importing a noun should not."""
     if name in {"interleave", "load", "run", "score"}:
-        return getattr(importlib.import_module("evals.api"), name)
+        return getattr(importlib.import_module("evals.app.api"), name)
     if name in {"check", "compare"}:
-        return getattr(importlib.import_module("evals.checking"), name)
+        return getattr(importlib.import_module("evals.app.check"), name)
     raise AttributeError(f"module 'evals' has no attribute {name!r}")

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from evals import paired, timings
 from evals.errors import InputError
-from evals.records import Record, differences
+from evals.records.folder import Record, differences
 from evals.schema import Json
-from evals.stats import Floats
+from evals.statistics import paired
+from evals.statistics.bootstrap import Floats
+from evals.timing import statistics
 
 PROTOCOL = (
     "task.name", "task.version", "task.split", "task.limit", "task.shots", "task.same_shots", "task.method",
@@ -175,14 +176,14 @@ def _metrics(
 def _timed(a: Record, b: Record) -> Iterator[Compared]:
     """Compare what was timed in turn, by the ratio. Raises `InputError` where it was not."""
     one, other, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
-    pairs = {name: timings.in_turn(a, b, name) for name in one if name in other}
+    pairs = {name: statistics.in_turn(a, b, name) for name in one if name in other}
     if not pairs.get(headline):
-        raise InputError(timings.not_in_turn(a, b))
+        raise InputError(statistics.not_in_turn(a, b))
     for name in sorted(pairs, key=lambda name: name != headline):
         if not pairs[name]:
             continue
-        difference, ratio = timings.difference(name, pairs[name]), timings.ratio(name, pairs[name])
-        (low, high), (ratio_low, ratio_high) = timings.interval(difference), timings.interval(ratio)
+        difference, ratio = statistics.difference(name, pairs[name]), statistics.ratio(name, pairs[name])
+        (low, high), (ratio_low, ratio_high) = statistics.interval(difference), statistics.interval(ratio)
         yield Compared(
             name, one[name]["value"], other[name]["value"], ratio.n, difference.value, low, high,
             test="bootstrap of the ratio over sessions and the repetitions of each, timed in turn",

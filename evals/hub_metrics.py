@@ -9,7 +9,8 @@
 
     Trainer(model, args, eval_dataset=rows, compute_metrics=compute_metrics)
 
-The values are those of `evals.agreement`. `evaluate` takes seconds to import, so this happens at the first `load`.
+The values are those of `evals.metrics.classification`. `evaluate` takes seconds to import, so this happens at the
+first `load`.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from evals.agreement import STATISTICS
 from evals.errors import InputError, UnknownName
+from evals.metrics.classification import STATISTICS
 
 
 def load(*names: str) -> Any:
     """Make one `evaluate.Metric` of some of the suite's metrics.
 
     Args:
-        names: keys of `evals.agreement.STATISTICS`, at least one, all of labels or all of scores.
+        names: keys of `evals.metrics.classification.STATISTICS`, at least one, all of labels or all of scores.
 
     Returns:
         A metric whose `compute(predictions=…, references=…)` gives a number a name. A value that is undefined and
@@ -63,7 +64,7 @@ def _kind() -> Any:
     import evaluate
 
     class Agreement(evaluate.Metric):  # type: ignore[misc]
-        """Metrics of `evals.agreement` on predictions and references."""
+        """Metrics of `evals.metrics.classification` on predictions and references."""
 
         def __init__(self, names: Sequence[str], **settings: Any) -> None:
             self.names = tuple(names)

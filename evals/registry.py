@@ -1,26 +1,24 @@
 """Names to tasks, families and variants.
 
-A module registers by one plain call, `TASKS.add(Task(...))`, as its last statement. `discover` imports every module
-of the packages `tasks` and `models` once, then what outside packages offer under the entry-point group
-`evals.plugins`, so a plug-in makes the same call in its own module.
+A module registers by one plain call, `TASKS.add(Task(...))`, as its last statement. The first look into a table
+imports every module of the rooms that hold tasks and families, then what outside packages offer under the entry-point
+group `evals.plugins`, so a plug-in makes the same call in its own module.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.metadata
-import importlib.util
 import pkgutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from evals.errors import InputError, UnknownName
 from evals.schema import Family, Task, Variant
 
 PLUGIN_GROUP = "evals.plugins"
-_ROOT = Path(__file__).parents[1]
+ROOMS = ("evals.tasks", "evals.models", "evals.models.families", "evals.models.endpoint")
+"""The packages whose modules register something; not those inside them."""
 
 
 class Named(Protocol):
@@ -49,16 +47,17 @@ class Registry(Generic[T]):
         evals.errors.UnknownName: no model is named 'v1'; did you mean 'vl'? known: vl
     """
 
-    def __init__(self, kind: str) -> None:
-        """Make an empty table for a kind of thing, named in the singular."""
+    def __init__(self, kind: str, fill: Callable[[], None] | None = None) -> None:
+        """Make an empty table for a kind of thing, named in the singular; `fill` is called before the first look."""
         self.kind = kind
-        self._values: dict[str, T] = {}
+        self._fill = fill
+        self._entries: dict[str, T] = {}
 
     def add(self, value: T) -> None:
         """Register a value under its name. Raises `InputError` when the name is taken by another."""
-        if value.name in self._values:
+        if value.name in self._entries:
             raise InputError(f"two {self.kind}s are named {value.name!r}: rename one of them")
-        self._values[value.name] = value
+        self._entries[value.name] = value
 
     def get(self, name: str) -> T:
         """Return the value of a name. Raises `UnknownName`, which offers the near ones."""
@@ -70,40 +69,44 @@ class Registry(Generic[T]):
         """Say whether a name is registered."""
         return name in self._values
 
+    @property
+    def _values(self) -> dict[str, T]:
+        if self._fill is not None:
+            self._fill()
+        return self._entries
+
     def __iter__(self) -> Iterator[T]:
         """Go through the values in the order of their names."""
         return iter(sorted(self._values.values(), key=lambda value: value.name))
 
 
-TASKS: Registry[Task] = Registry("task")
-FAMILIES: Registry[Family] = Registry("family")
-VARIANTS: Registry[Variant] = Registry("model")
-
-
-@functools.cache
 def discover() -> None:
-    """Fill the tables: import the project's adapters and families, then every plug-in. Once a process."""
-    for package in ("tasks", "models"):
-        folder = _own_folder(package)
-        for module in pkgutil.iter_modules([str(folder)]):
-            if not module.ispkg and not module.name.startswith("_"):
-                importlib.import_module(f"{package}.{module.name}")
+    """Fill the tables: import the project's tasks and families, then every plug-in. Once a process.
+
+    The tables call it themselves. A plug-in that does not load is an error at every look, not at the first alone.
+    """
+    if _state["filled"]:
+        return
+    _state["filled"] = True  # what is imported may look into the tables
+    try:
+        _import_all()
+    except BaseException:
+        _state["filled"] = False
+        raise
+
+
+TASKS: Registry[Task] = Registry("task", discover)
+FAMILIES: Registry[Family] = Registry("family", discover)
+VARIANTS: Registry[Variant] = Registry("model", discover)
+_state = {"filled": False}
+
+
+def _import_all() -> None:
+    for room in ROOMS:
+        for module in pkgutil.iter_modules(importlib.import_module(room).__path__):
+            importlib.import_module(f"{room}.{module.name}")
     for plugin in importlib.metadata.entry_points(group=PLUGIN_GROUP):
         _load_plugin(plugin)
-
-
-def _own_folder(package: str) -> Path:
-    """Find a package of the project, and refuse one of the same name that lies in its way."""
-    expected = _ROOT / package
-    spec = importlib.util.find_spec(package)
-    found = Path(spec.origin) if spec and spec.origin else None
-    if found is None or found.parent.resolve() != expected.resolve():
-        where = found or (list(spec.submodule_search_locations or []) if spec else "nothing")
-        raise InputError(
-            f"'import {package}' would load {where} instead of {expected / '__init__.py'}: "
-            f"run from another folder or rename that file"
-        )
-    return expected
 
 
 def _load_plugin(plugin: importlib.metadata.EntryPoint) -> None:

@@ -229,8 +229,8 @@ class Prediction:
     id: str
     """The request's id."""
     output: Json = None
-    """The generated text, the chosen ending, the class or number, or the embedding as `evals.vectors` packs it; None
-    when it failed."""
+    """The generated text, the chosen ending, the class or number, or the embedding as `evals.records.embeddings` packs
+    it; None when it failed."""
     failure: str | None = None
     """Why there is no output, in one line."""
     truncated: bool = False
@@ -348,7 +348,8 @@ class Task:
     """Learns from the train samples' targets and embeddings how to read the embeddings of others, for the methods that
     need `embed`; pure. None where embeddings are scored as they are."""
     timed: bool = False
-    """Whether its requests are timed (`evals.interleaving`): each alone, in fresh processes, several models in turn. A
+    """Whether its requests are timed (`evals.timing.interleaving`): each alone, in fresh processes, several models in
+    turn. A
     sample's cluster is then its process, `0`, `1`, …; once it is timed, the session of that process and the others'."""
 
 
@@ -397,7 +398,8 @@ class Model(Protocol):
 
     One that mostly waits for others says with a further property, `concurrency: int`, how many batches it takes at
     once: `stage` and `run` are then called from so many threads. One whose weights lie on a device here says with
-    `demands() -> evals.floors.Demands` what they need, so that its times can be held against the device's floors.
+    `demands() -> evals.timing.roofline.Demands` what they need, so that its times can be held against the device's
+    floors.
     """
 
     @property

@@ -27,13 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.data.images import decode
 from evals.errors import InputError, SampleError, UnknownName
-from evals.pictures import decode
+from evals.models.decoding.engine import Decoder
+from evals.models.families import vision_language
+from evals.models.families.vision_language import VisionLanguage
+from evals.paths import PACKAGE
 from evals.registry import VARIANTS
 from evals.schema import Batch, Generate, Group, Image, Placement, Prompt
-from models import vision_language
-from models.decoding import Decoder
-from models.vision_language import VisionLanguage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +43,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 INSTRUCTION = "Answer the question using a single word or phrase.\n"
-"""What stands before a question, as `tasks.vqa` has it: the model is to do here what it does there."""
+"""What stands before a question, as `evals.tasks.vqa` has it: the model is to do here what it does there."""
 MAX_NEW_TOKENS = 16
 SQUARE = frozenset({"deepseek_vl", "deepseek_vl_hybrid"})
 """Model types that pad a picture to a square around its middle and cut it into a square grid of tokens."""
 
-_ROOT = Path(__file__).parents[1]
 _RAMP = ((0.0, (20, 20, 80)), (0.35, (130, 30, 140)), (0.65, (240, 90, 50)), (1.0, (255, 240, 90)))
 """Colours of the heat map from nothing to the most."""
 _SMALLEST = 480
@@ -140,7 +140,7 @@ class VisualAttentionMapper:
             bundled = VARIANTS.get(name).checkpoints.get("mini")
             if bundled is None:
                 raise InputError(f"model {name!r} has no bundled checkpoint: name the folder of one")
-            folder = _ROOT / bundled
+            folder = PACKAGE / bundled
         return cls.of(vision_language.load(name, str(folder), Placement(device=device)))
 
     @classmethod

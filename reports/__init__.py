@@ -1,18 +1,18 @@
 """What people look at: tables and pages, made from run folders and from nothing else.
 
-    reports.tables.render(records, "md")     Markdown, CSV, LaTeX, JSON, or text for the terminal
-    reports.terminal.show(record)            all about one run, for the terminal
-    reports.page.render(records)             one self-contained page
-    reports.worst.worst(record)              the samples that went worst
+    evals.reports.runs.tables.render(records, "md")     Markdown, CSV, LaTeX, JSON, or text for the terminal
+    evals.reports.runs.terminal.show(record)            all about one run, for the terminal
+    evals.reports.runs.page.render(records)             one self-contained page
+    evals.reports.runs.worst.worst(record)              the samples that went worst
     reports.write(record)                    report.md and report.html into the run folder
 
-A report knows no model and no task: it reads `evals.records`. Importing it and writing text costs milliseconds.
+A report knows no model and no task: it reads `evals.records.folder`. Importing it and writing text costs milliseconds.
 """
 
 from __future__ import annotations
 
-from evals.records import Record, write_atomically
-from reports import page, tables, terminal, worst
+from evals.records.folder import Record, write_atomically
+from evals.reports.runs import page, tables, terminal, worst
 
 __all__ = ["page", "tables", "terminal", "worst", "write"]
 

@@ -257,7 +257,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
 
     Intervals are 95 %, by a bootstrap in which rows about one picture or recording are drawn together.
     """
-    from evals.metrics import Mean, means
+    from evals.metrics.estimates import Mean, means
 
     wanted = {"accuracy": Mean("accuracy"), "contains": Mean("contains")}
     shows = sorted({score.labels["shows"] for score in scores})

@@ -10,9 +10,10 @@ Three kinds of request are timed, one at a time; a model that reads no pictures 
 
 Every model writes exactly so many tokens, whatever it would say, so that models are compared at one length; how many
 tokens the same words are to each is told beside. A sample is one repetition in one process, `short/2/7`. Each process
-is a fresh start that loads the model and warms up (`evals.stopwatch` has the clock); of several models those of one
-number run side by side and take turns (`evals.interleaving`). By default 3 processes of 10 repetitions, at full scale 5
-of 30; `--processes` and `--repetitions` say otherwise, `--split short` times one kind only.
+is a fresh start that loads the model and warms up (`evals.timing.stopwatch` has the clock); of several models those of
+one
+number run side by side and take turns (`evals.timing.interleaving`). By default 3 processes of 10 repetitions, at full
+scale 5 of 30; `--processes` and `--repetitions` say otherwise, `--split short` times one kind only.
 
     latency, /p95, /p99      seconds of a whole answer: the median, and two tails, which of few repetitions are next to
                              the slowest
@@ -30,7 +31,8 @@ of 30; `--processes` and `--repetitions` say otherwise, `--split short` times on
     size-on-disk             bytes of the files of the weights
     device/read, /compute    the best that the device was seen to do: bytes and operations a second
 
-Beside each time stand its floors (`evals.floors`): what reading the weights and multiplying with them takes at the
+Beside each time stand its floors (`evals.timing.roofline`): what reading the weights and multiplying with them takes
+at the
 device's best. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong.
 Intervals are 95 %, by a bootstrap of two levels, processes and the repetitions of each.
 """
@@ -40,11 +42,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from evals import floors
 from evals.errors import EvalsError, InputError, UnknownName
-from evals.floors import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, Demands, Floors, Speeds
 from evals.registry import TASKS
 from evals.schema import Generate, Image, Json, Metric, Options, Part, Prediction, Sample, Samples, Score, Task
+from evals.timing import roofline
+from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, Demands, Floors, Speeds
 
 SPLITS = ("all", "short", "long", "caption")
 PROCESSES = {"mini": 3, "full": 5}
@@ -171,7 +173,7 @@ def _floors(told: Mapping[str, Json]) -> Floors:
     if not told.get("demands") or not told.get("speeds"):
         return {}
     needs, seen = Demands(**told["demands"]), Speeds(**told["speeds"])
-    return floors.floors(needs, seen, told["prompt tokens"], told["new tokens"])
+    return roofline.floors(needs, seen, told["prompt tokens"], told["new tokens"])
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
@@ -195,10 +197,10 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
 
 def _metric(metric: str, figure: str, scores: Sequence[Score]) -> Metric:
     """Make one metric of a figure of the repetitions that have it."""
-    from evals import timings
+    from evals.timing import statistics
 
     processes = dict.fromkeys(score.cluster for score in scores)
-    found = timings.estimate(
+    found = statistics.estimate(
         metric, [[score.values[figure] for score in scores if score.cluster == process] for process in processes]
     )
     unit = next(
@@ -206,11 +208,11 @@ def _metric(metric: str, figure: str, scores: Sequence[Score]) -> Metric:
     )
     least = [score.answer[figure] for score in scores if figure in (score.answer or {})]
     together = {kind: min(each[kind] for each in least) for kind in (BANDWIDTH, ARITHMETIC)} if least else {}
-    return Metric(found.value, *timings.interval(found), found.n, unit, floors=together)
+    return Metric(found.value, *statistics.interval(found), found.n, unit, floors=together)
 
 
 def _hold(name: str, metric: Metric) -> None:
-    why = floors.below(metric.value, metric.floors)
+    why = roofline.below(metric.value, metric.floors)
     if why is not None:
         raise EvalsError(f"{name} came out as {why}")
 

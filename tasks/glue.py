@@ -12,13 +12,14 @@ rows of three of the official files, and what a language model is asked of the s
     Is the opinion in this sentence positive or negative?
     Answer: positive
 
-What tells the nine apart is in `tasks.glue_tasks`. Each is a task of its own, and `glue` is all nine in one run, with
-the leaderboard's average. A model is asked in one of three ways, by what it can do:
+What tells the nine apart is in `evals.tasks.glue_tasks`. Each is a task of its own, and `glue` is all nine in one run,
+with the leaderboard's average. A model is asked in one of three ways, by what it can do:
 
     choose      which ending of the prompt is the likeliest, whatever its length; of STS-B the mean of the scale's
                 points, each weighted by the probability of its ending
     classify    which class a checkpoint that was trained on the task puts the texts into, as they stand in the files
-    probe       what a logistic regression on the train rows' embeddings says of a row's (`tasks.glue_probe`)
+    probe       what a logistic regression on the train rows' embeddings says of a row's
+    (`evals.tasks.scoring.glue_probe`)
 
 Outputs that were recorded elsewhere are names or numbers of labels, or scores.
 """
@@ -50,12 +51,12 @@ from evals.schema import (
     Score,
     Task,
 )
-from tasks import glue_probe
-from tasks.glue_files import WHERE, Source, read
-from tasks.glue_tasks import HIGHEST, TABLE, Subtask, ending, prompt, read_answer
+from evals.tasks.formats.glue import WHERE, Source, read
+from evals.tasks.glue_tasks import HIGHEST, TABLE, Subtask, ending, prompt, read_answer
+from evals.tasks.scoring import glue_probe
 
 if TYPE_CHECKING:
-    from evals.metrics import Estimate
+    from evals.metrics.estimates import Estimate
 
 __all__ = ["TABLE", "Subtask", "ending", "prompt"]
 
@@ -250,7 +251,7 @@ def summarise_suite(scores: Sequence[Score]) -> dict[str, Metric]:
     from resampling the tasks independently. A note says if tasks are missing from a limited run, or if a metric in it
     is undefined.
     """
-    from evals.metrics import average
+    from evals.metrics.estimates import average
 
     by_task: dict[str, list[Score]] = defaultdict(list)
     for score in scores:
@@ -285,7 +286,7 @@ def metrics_of(task: Subtask) -> list[str]:
 
 def _estimates(scores: Sequence[Score]) -> dict[str, Estimate]:
     """Estimate the metrics of one task's scores."""
-    from evals.metrics import estimates
+    from evals.metrics.estimates import estimates
 
     task = TABLE[scores[0].labels["task"]]
     by_set: dict[str, list[Score]] = defaultdict(list)

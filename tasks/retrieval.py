@@ -9,7 +9,8 @@ and its captions, as they stand in Flickr8k:
 A model embeds every picture and every caption by itself, a caption as it is written, without a prompt around it. Then
 each picture is compared with all captions (image to text) and each caption with all pictures (text to image), by
 cosine. A picture is found at k when *any* of its captions is among the first k, as the CLIP literature counts it; that
-is no share of its captions. Ties never help (`evals.ranking`): embeddings that are all alike find next to nothing.
+is no share of its captions. Ties never help (`evals.metrics.retrieval`): embeddings that are all alike find next to
+nothing.
 
 A few captions stand under several pictures, word for word. The headline follows the literature, where a caption has one
 picture; `…/shared-captions` are the same figures when every picture that carries the words counts as right.
@@ -21,7 +22,7 @@ Protocols are named and frozen:
     coco-val2017-5k              the 5,000 pictures of val2017, which are others
     …-5x1000                     five galleries of 1,000 pictures one after the other, averaged
     …-all-captions               where a picture has more than five
-    mini                         200 drawn scenes in complementary groups (`tasks.mini.retrieval`)
+    mini                         200 drawn scenes in complementary groups (`evals.tasks.mini.retrieval`)
     custom                       anything else, such as those pictures of a split that are there
 """
 
@@ -37,12 +38,13 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Embed, Image, Json, Options, Sample, Samples, Task
-from tasks import retrieval_files
-from tasks.retrieval_files import Official, Told
-from tasks.retrieval_scoring import carriers, score, summarise, text_ids
+from evals.tasks.formats import retrieval
+from evals.tasks.formats.retrieval import Official, Told
+from evals.tasks.mini import BUNDLED
+from evals.tasks.scoring.retrieval import carriers, score, summarise, text_ids
 
 SPLITS = ("validation", "test")
-BUNDLED = Path(__file__).parent / "mini" / "retrieval"
+MINI = BUNDLED / "retrieval"
 FIRST = 5
 """Captions of a picture that count, where a protocol does not take all."""
 FOLD = 1000
@@ -84,14 +86,14 @@ def samples(options: Options) -> Samples:
         return _official(options.data, options.split)
     if options.scale == "full":
         raise InputError(f"retrieval at full scale needs the official files: name their folder with --data; "
-                         f"{retrieval_files.SOURCE}")  # fmt: skip
+                         f"{retrieval.SOURCE}")  # fmt: skip
     return _bundled(options.split or SPLITS[0])
 
 
 def _bundled(split: str) -> Samples:
     if split not in SPLITS:
         raise UnknownName("split of retrieval", split, SPLITS)
-    path = BUNDLED / f"{split}.parquet"
+    path = MINI / f"{split}.parquet"
     rows = data.read_parquet(path, Bundled)
     told = [Told(str(row.image_id), "", tuple(row.captions)) for row in rows]
     pictures = {str(row.image_id): Image(str(row.image_id), data=row.image) for row in rows}
@@ -102,7 +104,7 @@ def _bundled(split: str) -> Samples:
 def _official(folder: Path, split: str | None) -> Samples:
     name, folds = _without(split, FOLDS)
     name, every = _without(name, ALL)
-    official = retrieval_files.read(folder, name)
+    official = retrieval.read(folder, name)
     told = _present(official)
     protocol = _protocol(official, told)
     told = told if every else [Told(one.id, one.file, one.captions[:FIRST]) for one in told]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from evals import data
 from evals.errors import InputError, UnknownName
-from evals.metrics import Mean, means
+from evals.metrics.estimates import Mean, means
 from evals.registry import TASKS
 from evals.schema import Generate, Metric, Options, Prediction, Sample, Samples, Score, Task
-from tasks.mini import sums as bundled
-from tasks.mini.sums import LONGEST, read, sums
+from evals.tasks.mini import sums as bundled
+from evals.tasks.mini.sums import LONGEST, read, sums
 
 SPLITS = ("environment", "validation")
 """What learns by trial is measured where it tries; whether it learnt more than that, `validation` says."""

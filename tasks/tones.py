@@ -2,26 +2,26 @@
 
 It shows that a model hears: a digit is told by two tones at once, which no text gives away, and each digit comes
 equally often, so whoever does not listen is right about one recording in ten (`--blind` replaces each by silence). A
-row and how recordings are made: `tasks.mini.tones`.
+row and how recordings are made: `evals.tasks.mini.tones`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
 from evals import data
 from evals.errors import InputError, UnknownName
-from evals.metrics import Mean, means
+from evals.metrics.estimates import Mean, means
 from evals.registry import TASKS
 from evals.schema import Audio, Generate, Metric, Options, Prediction, Sample, Samples, Score, Task
-from tasks.vqa import INSTRUCTION
+from evals.tasks.mini import BUNDLED
+from evals.tasks.vqa import INSTRUCTION
 
 SPLITS = ("validation",)
 MAX_NEW_TOKENS = 8
-BUNDLED = Path(__file__).parent / "mini" / "tones"
+MINI = BUNDLED / "tones"
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -47,7 +47,7 @@ def samples(options: Options) -> Samples:
     split = options.split or SPLITS[0]
     if split not in SPLITS:
         raise UnknownName("split of tones", split, SPLITS)
-    path = BUNDLED / f"{split}.parquet"
+    path = MINI / f"{split}.parquet"
     rows = data.read_parquet(path, Row)
 
     def build(index: int) -> Sample:

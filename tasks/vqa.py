@@ -8,8 +8,8 @@ its annotation, as they stand in the official files:
     {"question_id": 42000, "image_id": 42, "question_type": "what color are the", "answer_type": "other", "answers":
      [{"answer": "white", "answer_confidence": "yes", "answer_id": 1}, … nine more]}
 
-An answer is worth the more the more annotators gave it; `tasks.vqa_accuracy` says how much, by the official rule and by
-two others that are in use. The bundled data (`tasks.mini.vqa`) have the same form and traits.
+An answer is worth the more the more annotators gave it; `evals.tasks.scoring.vqa` says how much, by the official rule
+and by two others that are in use. The bundled data (`evals.tasks.mini.vqa`) have the same form and traits.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Generate, Image, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
-from tasks.vqa_accuracy import RULES, clean
+from evals.tasks.mini import BUNDLED
+from evals.tasks.scoring.vqa import RULES, clean
 
 INSTRUCTION = "Answer the question using a single word or phrase.\n"
 MAX_NEW_TOKENS = 16
 SPLITS = ("validation", "test")
-BUNDLED = Path(__file__).parent / "mini" / "vqa"
+MINI = BUNDLED / "vqa"
 ANSWER_TYPES = {"yes/no": "yes-no", "number": "number", "other": "other"}
 """The official answer types, and what metrics call them."""
 SOURCE = (
@@ -111,7 +112,7 @@ def samples(options: Options) -> Samples:
 def _bundled(split: str) -> Samples:
     if split not in SPLITS:
         raise UnknownName("split of vqa", split, SPLITS)
-    rows, images = BUNDLED / f"{split}.parquet", BUNDLED / f"{split}-images.parquet"
+    rows, images = MINI / f"{split}.parquet", MINI / f"{split}-images.parquet"
     questions, annotations = data.read_parquet(rows, Question), data.read_parquet(rows, Annotation)
     pictures = {
         row.image_id: Image(str(row.image_id), data=row.image) for row in data.read_parquet(images, BundledImage)
@@ -223,7 +224,7 @@ def _joined(
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
-    """Score each sample's answer by the three rules of `tasks.vqa_accuracy`.
+    """Score each sample's answer by the three rules of `evals.tasks.scoring.vqa`.
 
     A sample without output is worth 0 and is marked as failed. An empty output counts as unparsed (its answer is None)
     and is worth what the official scorer gives it: 0, but where annotators' answers normalise to nothing.
@@ -245,7 +246,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
 
     Types that no question has are left out.
     """
-    from evals.metrics import Mean, means
+    from evals.metrics.estimates import Mean, means
 
     answer_types, question_types = (
         sorted({score.labels[label] for score in scores}) for label in ("answer type", "question type")

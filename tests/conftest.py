@@ -27,7 +27,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def command(capsys, monkeypatch):
     """Run a command within the tests' own process, where the libraries are loaded already; returns as `evals` does."""
-    from evals.cli import main
+    from evals.app.cli import main
 
     monkeypatch.setenv("CI", "true")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -9,9 +9,10 @@ from pathlib import Path
 import checkpoints
 import pytest
 
-from evals import registry, runner
+from evals import registry
+from evals.execution import loop
+from evals.models.families import causal
 from evals.schema import Generate, Options, Placement
-from models import causal
 
 sys.path.append(str(Path(__file__).parent / "benchmarks"))
 import against_lm_eval as benchmark
@@ -29,10 +30,10 @@ def test_lm_eval_is_asked_what_our_models_read(case, model, tmp_path):
     (file,) = task["dataset_kwargs"]["data_files"].values()
     rows = {row["id"]: row for row in map(json.loads, Path(file).read_text().splitlines())}
     registry.discover()
-    samples = runner.limited(
+    samples = loop.limited(
         registry.TASKS.get(case.task).samples(Options(shots=case.shots, same_shots=case.same_shots)), 7
     )
-    read = runner._window(samples, model, 0, 10_000, True).prompts
+    read = loop._window(samples, model, 0, 10_000, True).prompts
     assert [prompt.request.id for prompt in read] == list(rows)
     for prompt in read:
         row, request = rows[prompt.request.id], prompt.request

@@ -3,79 +3,143 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commands import ROOT, environ, evals
+from commands import HEAVY, ROOT, environ, evals
 
-PACKAGES = ("evals", "tasks", "models", "reports")
-MACHINE = {
-    "evals.schema", "evals.metrics", "evals.data", "evals.errors", "evals.registry", "evals.vectors", "evals.ranking",
-    "evals.pictures", "evals.sounds", "evals.floors",
-}  # fmt: skip
-RECORDED = {"evals.records", "evals.schema", "evals.vectors", "evals.errors"}
-ALLOWED = {
-    "tasks": {*MACHINE, "evals.stats", "evals.timings", "evals.grading", "evals", "tasks"},
-    "models": {*MACHINE, "evals", "models"},
-    "reports": {
-        *RECORDED,
-        "evals.stats",
-        "evals.timings",
-        "evals.power",
-        "evals.paired",
-        "evals.decisions",
-        "evals.comparison",
-        "reports",
+LEVELS = [
+    {"errors", "paths"},
+    {"schema", "statistics"},
+    {"records", "registry"},
+    {"data", "metrics"},
+    {"execution", "hub_metrics"},
+    {"timing"},
+    {"comparison"},
+    {"app"},
+]
+"""The rooms of `evals` from the ground up: each imports those below it, and itself."""
+SEEN_BY = {
+    "tasks": {
+        "errors", "schema", "registry", "data", "metrics", "statistics", "records.embeddings", "timing.roofline",
+        "timing.statistics",
     },
-    "evals": {"evals"},
-}
-KNOW_ALL = {"evals/cli.py", "evals/api.py", "evals/checking.py"}
-"""The commands, and the calls behind them."""
-RECIPES = "models/replicas/"
+    "models": {"errors", "paths", "schema", "registry", "data", "records.embeddings", "timing.roofline"},
+    "reports": {"errors", "schema", "records", "statistics", "comparison", "timing.statistics"},
+}  # fmt: skip
+"""What the three packages import of the rest of `evals`."""
+RECIPES_SEE = {"tasks", "statistics"}
 """Recipes train on the bundled benchmarks, in the words in which their tasks ask, and give their curves intervals."""
-HEAVY = {"torch", "transformers", "datasets", "evaluate", "matplotlib", "PIL", "pyarrow", "scipy", "sklearn", "sympy"}
+INSIDE = {
+    "tasks": [{"glue_tasks"}, {"scoring"}, {"formats", "mini"}, {"*"}],
+    "models": [
+        {"decoding"},
+        {"architectures", "endpoint"},
+        {"backend", "replicas"},
+        {"families", "variants"},
+        {"attention"},
+    ],
+    "reports": [{"rendering"}, {"runs", "claims"}, {"exports", "trends"}, {"", "*"}],
+    "reports.claims": [{""}, {"language"}, {"evidence"}, {"verdicts"}, {"*"}, {"output"}],
+}
+"""The rooms inside a package from the ground up; `*` is every other module, "" the package itself."""
 
 
-def imported(path: Path) -> list[str]:
-    """Every module of the project that a file imports, also inside functions."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules() -> dict[str, Path]:
+    """Every module of the project by its one name."""
+    found = {}
+    for parent, folders, names in os.walk(ROOT / "evals", followlinks=True):
+        folders[:] = [folder for folder in folders if folder != "__pycache__"]
+        for name in names:
+            path = Path(parent, name)
+            if path.suffix == ".py":
+                found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(source: str) -> set[str]:
+    """Every module of the project that a source imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
-    return [name for name in found if name.partition(".")[0] in PACKAGES]
+            assert node.level == 0, "a relative import"
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                found.add(module if module in MODULES else str(node.module))
+    return {name for name in found if name.partition(".")[0] in {"evals", "tasks", "models", "reports"}}
 
 
-def allowed(name: str, permitted: set[str]) -> bool:
-    """Whether a dotted name is one of the permitted modules or something in one."""
-    return any(name == module or name.startswith(f"{module}.") for module in permitted - {"evals"}) or (
-        "evals" in permitted and name.startswith("evals.") and name.count(".") == 1 and name.split(".")[1][0].isupper()
-    )
+def level(levels: list[set[str]], room: str) -> int:
+    """How high a room lies; one that is not listed lies with `*`."""
+    listed = set().union(*levels)
+    return next(n for n, rooms in enumerate(levels) if (room if room in listed else "*") in rooms)
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_imports_point_inwards(package):
-    for path in sorted((ROOT / package).rglob("*.py")):
-        name = str(path.relative_to(ROOT))
-        if name in KNOW_ALL:
+def broken(importer: str, module: str) -> str | None:
+    """The rule that an import breaks, or None."""
+    own, _, inner = importer.removeprefix("evals").lstrip(".").partition(".")
+    other, _, its = module.removeprefix("evals").lstrip(".").partition(".")
+    if not module.startswith("evals"):
+        return "a module has one name, which begins with evals"
+    if own in {"", "__main__"} or own == "app":
+        return None
+    if own not in SEEN_BY:
+        if other in SEEN_BY:
+            return "only app knows tasks, models and reports"
+        return None if level(LEVELS, other or "app") <= level(LEVELS, own) else "a room imports those below it"
+    if own != other:
+        seen = SEEN_BY[own] | (RECIPES_SEE if inner.startswith("replicas") else set())
+        name = module.removeprefix("evals.")
+        return None if any(name == room or name.startswith(f"{room}.") for room in seen) else f"what {own} see"
+    for package in (own, ".".join([own, inner.partition(".")[0]])):
+        if package not in INSIDE or not its:
             continue
-        permitted = {"evals"} if package == "evals" else ALLOWED[package]
-        for module in imported(path):
-            if package == "evals":
-                assert module.startswith("evals"), f"{name} imports {module}"
-            elif not (name.startswith(RECIPES) and module.startswith(("tasks.", "evals.stats."))):
-                assert allowed(module, permitted), f"{name} imports {module}"
+        rooms = [name.removeprefix(f"evals.{package}").lstrip(".").partition(".")[0] for name in (importer, module)]
+        if module.startswith(f"evals.{package}") and level(INSIDE[package], rooms[0]) < level(
+            INSIDE[package], rooms[1]
+        ):
+            return f"the order inside {package}"
+    return None
 
 
-def test_the_rule_would_notice():
-    assert not allowed("reports.page", ALLOWED["tasks"])
-    assert not allowed("evals.records", ALLOWED["models"])
-    assert allowed("evals.schema.Task", ALLOWED["tasks"])
-    assert allowed("evals.Image", ALLOWED["tasks"])
+@pytest.mark.parametrize("package", [*sorted(set().union(*LEVELS)), *SEEN_BY])
+def test_imports_point_inwards(package):
+    wrong = [
+        f"{name} imports {module}: {rule}"
+        for name, path in MODULES.items()
+        if name == f"evals.{package}" or name.startswith(f"evals.{package}.")
+        for module in sorted(imported(path.read_text(encoding="utf-8")))
+        if (rule := broken(name, module)) is not None
+    ]
+    assert wrong == []
+
+
+def test_the_rules_would_notice():
+    assert broken("evals.tasks.vqa", "evals.reports.runs.page")
+    assert broken("evals.tasks.vqa", "tasks.glue")
+    assert broken("evals.models.families.causal", "evals.records.folder")
+    assert broken("evals.execution.loop", "evals.tasks.vqa")
+    assert broken("evals.records.folder", "evals.execution.loop")
+    assert broken("evals.models.decoding.engine", "evals.models.families.causal")
+    assert broken("evals.reports.rendering.formatting", "evals.reports.runs.view")
+    assert broken("evals.reports.claims.language.schema", "evals.reports.claims.verdicts")
+    assert not broken("evals.tasks.vqa", "evals.schema")
+    assert not broken("evals.reports.claims.output.page", "evals.reports.claims.verdicts")
+
+
+def test_each_room_says_what_it_is_for():
+    for name, path in MODULES.items():
+        if path.name == "__init__.py":
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+            assert text, f"{name} has no docstring"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +148,7 @@ def test_the_rule_would_notice():
 )
 def test_start_up_loads_nothing_heavy(arguments):
     code = (
-        "import sys\nfrom evals.cli import main\n"
+        "import sys\nfrom evals.app.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
     )
@@ -100,15 +164,14 @@ def test_the_start_up_test_would_notice():
     assert done.stdout.strip() == "['PIL']"
 
 
-@pytest.mark.parametrize("name", ["tasks.py", "models/__init__.py"])
-def test_a_stray_file_of_our_name_is_named_not_imported(tmp_path, name):
-    stray = tmp_path / name
-    stray.parent.mkdir(exist_ok=True)
-    stray.write_text("raise SystemExit('the stray file ran')")
-    done = evals("list", cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert str(stray) in done.stderr
-    assert "ran" not in done.stdout + done.stderr.replace("run from", "")
+@pytest.mark.parametrize("name", ["tasks.py", "models/__init__.py", "reports/__init__.py"])
+def test_a_folder_of_the_users_may_have_our_names(tmp_path, name):
+    own = tmp_path / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("raise SystemExit('the user's own file ran')")
+    done = evals("list", "tasks", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "vqa" in done.stdout
 
 
 def test_what_is_public_can_be_had():

@@ -1,4 +1,4 @@
-"""Train a bundled replica again, and score it: `python -m models.replicas.train NAME [--out DIR] [--resume]`.
+"""Train a bundled replica again, and score it: `python -m evals.models.replicas.train NAME [--out DIR] [--resume]`.
 
 Each recipe is seeded, and the card beside its checkpoint says what it took.
 """
@@ -10,23 +10,24 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
-RECIPES = {
-    "r1": "r1_training",
-    "r1-moe": "r1_moe_training",
-    "r1-zero": "r1_zero",
-    "v2": "v2",
-    "v3": "v3_training",
-    "v3-seq2seq": "v3_seq2seq",
-    "vl": "training",
-}
-"""By replica the module of this folder that gives its `RECIPE`, its `Course` and its `report`."""
+from evals.models.replicas import CHECKPOINTS
+
+RECIPES = ("r1", "r1-moe", "r1-zero", "v2", "v3", "v3-seq2seq", "vl")
+"""Each has a folder of `recipes`, whose `train` gives its `RECIPE`, its `Course` and its `report`."""
+
+
+def recipe(name: str) -> ModuleType:
+    """Import the module that trains a replica."""
+    return import_module(f"evals.models.replicas.recipes.{name.replace('-', '_')}.train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a recipe, save its checkpoint, and print what that reaches."""
-    parser = argparse.ArgumentParser(prog="python -m models.replicas.train", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m evals.models.replicas.train", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: the bundled checkpoint's folder")
     parser.add_argument("--resume", action="store_true", help="go on from DIR/training.pt")
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--at", type=int, default=0, metavar="STEP", help="of the recipe; goes with --start")
     chosen = parser.parse_args(arguments)
 
-    from models.replicas import loop
+    from evals.models.replicas.training import loop
 
-    module = import_module(f"models.replicas.{RECIPES[chosen.name]}")
+    module = recipe(chosen.name)
     out = chosen.out or CHECKPOINTS / chosen.name
     if chosen.start:
         parts = (one.partition(":") for one in chosen.start)

@@ -1,8 +1,10 @@
 """Writes the bundled mini benchmarks, checks them against the generator, and exports them in the official layout.
 
-python -m tasks.mini.generate                                 write the parquet files
-python -m tasks.mini.generate --check                       exit 1 if a bundled row or pixel is not the generator's
-python -m tasks.mini.generate --official DIR --split test   write JSON files and a folder of JPEG, as VQA 2.0 has them
+python -m evals.tasks.mini.generate                                 write the parquet files
+python -m evals.tasks.mini.generate --check                       exit 1 if a bundled row or pixel is not the
+generator's
+python -m evals.tasks.mini.generate --official DIR --split test   write JSON files and a folder of JPEG, as VQA 2.0 has
+them
 """
 
 from __future__ import annotations
@@ -15,18 +17,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.mini import tones
-from tasks.mini.annotators import annotate
-from tasks.mini.drawing import draw
-from tasks.mini.retrieval import told
-from tasks.mini.vqa import Question, Sheet, split
+from evals.tasks.mini import BUNDLED, tones
+from evals.tasks.mini.pictures.annotators import annotate
+from evals.tasks.mini.pictures.drawing import draw
+from evals.tasks.mini.retrieval import told
+from evals.tasks.mini.vqa import Question, Sheet, split
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BUNDLED = Path(__file__).parent / "vqa"
-RETRIEVAL = Path(__file__).parent / "retrieval"
-TONES = Path(__file__).parent / "tones"
+MINI = BUNDLED / "vqa"
+RETRIEVAL = BUNDLED / "retrieval"
+TONES = BUNDLED / "tones"
 SPLITS = ("validation", "test")
 
 Row = dict[str, Any]
@@ -56,7 +58,7 @@ def bundled_rows(name: str) -> list[Row]:
     """Read the rows of a bundled split."""
     from pyarrow import parquet
 
-    read: list[Row] = parquet.read_table(BUNDLED / f"{name}.parquet").to_pylist()
+    read: list[Row] = parquet.read_table(MINI / f"{name}.parquet").to_pylist()
     return read
 
 
@@ -65,7 +67,7 @@ def bundled_images(name: str) -> dict[int, Image]:
     from PIL import Image
     from pyarrow import parquet
 
-    read = parquet.read_table(BUNDLED / f"{name}-images.parquet").to_pylist()
+    read = parquet.read_table(MINI / f"{name}-images.parquet").to_pylist()
     return {row["image_id"]: Image.open(io.BytesIO(row["image"])) for row in read}
 
 
@@ -81,16 +83,16 @@ def write(name: str) -> None:
     columns = {**dict.fromkeys(numbers, pa.int64()), **dict.fromkeys(texts, pa.string())}
     columns |= {"answers": pa.list_(said), "region": pa.list_(pa.int32())}
     questions = rows(sheets)
-    BUNDLED.mkdir(parents=True, exist_ok=True)
+    MINI.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist(questions, schema=pa.schema([(column, columns[column]) for column in questions[0]]))
-    parquet.write_table(table, BUNDLED / f"{name}.parquet", compression="zstd")
+    parquet.write_table(table, MINI / f"{name}.parquet", compression="zstd")
     images = pa.table(
         {
             "image_id": pa.array([sheet.image_id for sheet in sheets], pa.int64()),
             "image": [_png(draw(sheet.scene)) for sheet in sheets],
         }
     )
-    parquet.write_table(images, BUNDLED / f"{name}-images.parquet", compression="none")
+    parquet.write_table(images, MINI / f"{name}-images.parquet", compression="none")
 
 
 def write_told(name: str) -> None:
@@ -216,7 +218,7 @@ def _write_json(path: Path, value: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m tasks.mini.generate", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m evals.tasks.mini.generate", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument(
         "--check", action="store_true", help="compare the bundled files with the generator, write nothing"
@@ -237,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in SPLITS:
         write(name)
         write_told(name)
-        print(f"wrote {BUNDLED / name}.parquet and {name}-images.parquet, {RETRIEVAL / name}.parquet")
+        print(f"wrote {MINI / name}.parquet and {name}-images.parquet, {RETRIEVAL / name}.parquet")
     for name in tones.SPLITS:
         write_tones(name)
         print(f"wrote {TONES / name}.parquet")

@@ -17,12 +17,12 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
-from tasks.mini import math
-from tasks.mini.english import Draft
-from tasks.mini.entailment import mnli, rte
-from tasks.mini.pairs import mrpc, qnli, qqp, stsb
-from tasks.mini.pronouns import wnli
-from tasks.mini.sentences import cola, sst2
+from evals.tasks.mini import BUNDLED, math
+from evals.tasks.mini.language.english import Draft
+from evals.tasks.mini.language.entailment import mnli, rte
+from evals.tasks.mini.language.pairs import mrpc, qnli, qqp, stsb
+from evals.tasks.mini.language.pronouns import wnli
+from evals.tasks.mini.language.sentences import cola, sst2
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,7 +36,6 @@ SHOTS = 64
 PROBLEMS = 300
 """Rows of the bundled validation split of mini math."""
 
-FOLDER = Path(__file__).parent
 
 Row = dict[str, str | int | float]
 """A row in the hub's columns."""
@@ -111,11 +110,11 @@ def rows(task: str, split: str) -> list[Row]:
 def files() -> dict[Path, tuple[str, str]]:
     """List the bundled files, with the task and the split that each holds."""
     named = {
-        FOLDER / f"glue/{task}-{split}.parquet": (task, split)
+        BUNDLED / f"glue/{task}-{split}.parquet": (task, split)
         for task, bench in TABLE.items()
         for split in bench.splits
     }
-    return {**named, **{FOLDER / f"math/{split}.parquet": ("math", split) for split in ("train", "validation")}}
+    return {**named, **{BUNDLED / f"math/{split}.parquet": ("math", split) for split in ("train", "validation")}}
 
 
 def table(task: str, split: str) -> pyarrow.Table:

@@ -21,7 +21,7 @@ from random import Random
 from typing import NamedTuple
 from zlib import crc32
 
-from tasks.mini.english import MEN, NAMES, WOMEN, other
+from evals.tasks.mini.language.english import MEN, NAMES, WOMEN, other
 
 GOODS = (
     *("apples", "marbles", "books", "stamps", "eggs", "cookies", "shells", "coins", "stickers", "pencils", "flowers"),

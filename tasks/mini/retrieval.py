@@ -17,9 +17,9 @@ from itertools import permutations
 from random import Random
 from typing import NamedTuple
 
-from tasks.mini.captions import captions
-from tasks.mini.scenes import Scene, Thing, compose, fits
-from tasks.mini.vqa import PAIRS
+from evals.tasks.mini.pictures.captions import captions
+from evals.tasks.mini.pictures.scenes import Scene, Thing, compose, fits
+from evals.tasks.mini.vqa import PAIRS
 
 IMAGES = 200
 """Images in each bundled split."""

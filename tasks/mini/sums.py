@@ -12,7 +12,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from tasks.mini.math import are_held_out
+from evals.tasks.mini.math import are_held_out
 
 ANSWER = re.compile(r"\s*(\d+)")
 

@@ -23,10 +23,10 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from tasks.mini import questions
-from tasks.mini.naming import Family, Name, Query
-from tasks.mini.questions import FAMILIES
-from tasks.mini.scenes import COLORS, SHAPES, Scene, compose, edit
+from evals.tasks.mini.pictures import questions
+from evals.tasks.mini.pictures.naming import Family, Name, Query
+from evals.tasks.mini.pictures.questions import FAMILIES
+from evals.tasks.mini.pictures.scenes import COLORS, SHAPES, Scene, compose, edit
 
 FIRST_IMAGE = {"validation": 100_000, "test": 200_000, "train": 1_000_000}
 """Where the image ids of each split begin. Ids seed the scenes, so no image is in two splits; `train` has no end."""

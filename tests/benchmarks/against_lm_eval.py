@@ -200,8 +200,8 @@ def corpus(data: Path | None) -> Iterator[str]:
     """What the tokenizer is trained on: problems, and opinions as they are asked. ` yes` stays two tokens of it."""
     from evals import registry
     from evals.schema import Options
-    from tasks.glue import TABLE, ending, prompt
-    from tasks.glue_files import read
+    from evals.tasks.formats.glue import read
+    from evals.tasks.glue import TABLE, ending, prompt
 
     for row in read(TABLE["sst2"], "train", data and data / "glue").rows[:2000]:
         yield prompt("sst2", row.texts) + ending("sst2", row.label)

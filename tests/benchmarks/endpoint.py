@@ -21,11 +21,11 @@ from pathlib import Path
 
 import httpx2
 
-from evals import runner
-from evals.collector import Collector
-from evals.records import RunFolder
+from evals.execution import loop
+from evals.execution.collector import Collector
+from evals.models.endpoint.family import load
+from evals.records.folder import RunFolder
 from evals.schema import Generate, Placement, Prediction, Sample, Samples, Score, Task
-from models.endpoint import load
 
 BODY = json.dumps(
     {
@@ -86,7 +86,7 @@ def whole_run(url: str, count: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", {"signature": "x"}) as run:
         collector = Collector(TASK, samples)
         began, cpu = time.perf_counter(), time.process_time()
-        runner.work(
+        loop.work(
             samples, model, budget=model.token_budget, share=True, done=run.done, claim=lambda ticket, ids: True,
             emit=lambda tickets, answers: run.append(collector.add(answers)),
         )  # fmt: skip

@@ -23,10 +23,10 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from evals.ranking import rank, unit_rows  # noqa: E402
+from evals.metrics.retrieval import rank, unit_rows  # noqa: E402
+from evals.records.embeddings import pack  # noqa: E402
 from evals.schema import Prediction, Sample  # noqa: E402
-from evals.vectors import pack  # noqa: E402
-from tasks.retrieval_scoring import score, summarise, text_ids  # noqa: E402
+from evals.tasks.scoring.retrieval import score, summarise, text_ids  # noqa: E402
 
 CAPTIONS, WIDTH = 5, 512
 TARGET_SECONDS = 10.0

@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from evals import registry  # noqa: E402
-from evals.stats import percentiles, resampled_weights  # noqa: E402
-from models.attention import VisualAttentionMapper  # noqa: E402
-from tasks.mini.drawing import draw  # noqa: E402
-from tasks.mini.scenes import SIDE, silhouette  # noqa: E402
-from tasks.mini.vqa import split  # noqa: E402
+from evals.models.attention import VisualAttentionMapper  # noqa: E402
+from evals.statistics.bootstrap import percentiles, resampled_weights  # noqa: E402
+from evals.tasks.mini.pictures.drawing import draw  # noqa: E402
+from evals.tasks.mini.pictures.scenes import SIDE, silhouette  # noqa: E402
+from evals.tasks.mini.vqa import split  # noqa: E402
 
 
 class Look(NamedTuple):

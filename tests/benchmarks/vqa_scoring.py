@@ -95,7 +95,7 @@ def measure(step: str, folder: str) -> dict[str, float]:
 
 def ours(folder: Path) -> dict[str, float]:
     from evals.schema import Options, Prediction
-    from tasks import vqa
+    from evals.tasks import vqa
 
     results = {row["question_id"]: row["answer"] for row in json.loads((folder / "results.json").read_text())}
     predictions = {str(id): [Prediction(str(id), answer)] for id, answer in results.items()}

@@ -1,0 +1,301 @@
+"""Where rows come from: with `evals.data.images` the only module of the suite that opens data files.
+
+A file is read as rows of a declared type (a `msgspec.Struct`): fields that nobody declared are skipped, and what is
+declared is checked, both at C speed and without a dict in between. Samples are built from rows when they are asked for.
+Whatever is wrong with a file is an `InputError` that names the file, the place in it and what was expected.
+
+    files      read_json  read_jsonl  read_jsonl_lines  read_parquet  read_tsv  digest
+    folders    find  inside
+    rows       unique
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import gc
+import hashlib
+import io
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TypeVar
+
+import msgspec
+
+from evals.errors import InputError, one_line
+from evals.schema import Json
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+T = TypeVar("T")
+
+
+# Files
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    r"""Read a JSON file as a value of a declared type.
+
+    Args:
+        path: UTF-8, without a byte order mark; `NaN` and `Infinity` are not JSON.
+        kind: a `msgspec.Struct` or any type that msgspec decodes; nothing is converted (1.0 and true are no `int`).
+
+    Raises:
+        InputError: it cannot be read, is malformed (names line and column), or holds something else (names the place,
+            and the row by its ids).
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "q.json"
+        >>> _ = path.write_text('[{"question_id": 7,\n  "image_id": 42,}]')
+        >>> read_json(path, list[dict[str, int]])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: .../q.json: malformed JSON at line 2, column 18: trailing comma in object
+        >>> _ = path.write_text('[{"question_id": 7, "image_id": "42"}]')
+        >>> read_json(path, list[dict[str, int]])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: .../q.json: Expected `int`, got `str` - at `$[0][...]` (question_id 7, image_id '42')
+    """
+    text = _bytes(path)
+    try:
+        with _collector_paused():
+            return msgspec.json.decode(text, type=kind)
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: {_explain(error, text)}") from error
+
+
+def read_jsonl(path: Path, kind: type[T]) -> list[T]:
+    """Read a file of one JSON value a line, as `read_json` does; empty lines are skipped, errors name the line."""
+    return [value for _, value in read_jsonl_lines(path, kind)]
+
+
+def read_jsonl_lines(path: Path, kind: type[T]) -> list[tuple[int, T]]:
+    """Read as `read_jsonl` does, each value with the number of its line, from 1."""
+    decoder = msgspec.json.Decoder(kind)
+    values = []
+    with _collector_paused():
+        for number, line in enumerate(_bytes(path).split(b"\n"), start=1):
+            if line.strip():
+                try:
+                    values.append((number, decoder.decode(line)))
+                except _UNREADABLE as error:
+                    raise InputError(f"{path}: {_explain(error, line, number)}") from error
+    return values
+
+
+def read_parquet(path: Path, kind: type[T]) -> list[T]:
+    """Read a Parquet file as rows of a declared type.
+
+    Args:
+        path: the file.
+        kind: a `msgspec.Struct`; only the columns that it declares are read.
+
+    Raises:
+        InputError: it cannot be read, is no Parquet file, lacks a column, or a value is of another type.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = [field.encode_name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
+    try:
+        file = parquet.ParquetFile(io.BytesIO(_bytes(path)))
+        lacking = [name for name in columns if name not in file.schema_arrow.names]
+        if lacking:
+            raise InputError(f"{path} has no column {', '.join(lacking)}; it has {', '.join(file.schema_arrow.names)}")
+        rows = file.read(columns=columns).to_pylist()
+        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {error}{_row(rows, str(error))}") from error
+
+
+def read_tsv(
+    path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None, skip_short: bool = False
+) -> list[tuple[int, tuple[str, ...]]]:
+    r"""Read columns of a tab-separated file without quoting: a quotation mark is a character like any other.
+
+    Args:
+        path: UTF-8, with or without a byte order mark; empty lines are skipped.
+        columns: the names of the columns that are wanted.
+        header: the names of all columns of a file that has no line of them.
+        skip_short: leave out lines with too few columns, of which some published training files have a few.
+
+    Returns:
+        For each row the number of its line, from 1, and the wanted columns in the wanted order.
+
+    Raises:
+        InputError: it cannot be read, is no UTF-8, has no rows, lacks a column, or has a line of another length.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "dev.tsv"
+        >>> _ = path.write_text('\ufeffQuality\tText\n1\tHe said "yes.\n')
+        >>> read_tsv(path, ["Text", "Quality"])
+        [(2, ('He said "yes.', '1'))]
+    """
+    try:
+        lines = enumerate(_bytes(path).decode("utf-8-sig").split("\n"), start=1)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    rows = [(number, line.rstrip("\r").split("\t")) for number, line in lines if line.rstrip("\r")]
+    names = list(header) if header is not None else rows.pop(0)[1] if rows else []
+    if not rows:
+        raise InputError(f"{path} has no rows")
+    lacking = [name for name in columns if name not in names]
+    if lacking:
+        raise InputError(f"{path} has no column {', '.join(lacking)}; it has {', '.join(names)}")
+    for number, row in rows:
+        if len(row) != len(names) and not (skip_short and len(row) < len(names)):
+            raise InputError(f"{path}, line {number}: {len(row)} columns, expected {len(names)} ({', '.join(names)})")
+    places = [names.index(name) for name in columns]
+    return [(number, tuple(row[i] for i in places)) for number, row in rows if len(row) == len(names)]
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits. Raises `InputError` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+# Folders
+
+
+def listing_digest(paths: Iterable[Path]) -> str:
+    """Hash the names and sizes of files that are too many to be read: 16 hexadecimal digits.
+
+    Files that were added, removed or replaced by others of another size are noticed.
+    """
+    listed = sorted(f"{path.name}\0{path.stat().st_size}" for path in paths)
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16]
+
+
+def find(folder: Path, patterns: Sequence[str], source: str) -> list[list[Path]]:
+    """Find the files of a benchmark in a user's folder.
+
+    Args:
+        folder: what the user gave.
+        patterns: one a kind of file (`*questions.json`).
+        source: where the files can be had, for the message.
+
+    Returns:
+        For each pattern the files that match, sorted, at least one.
+
+    Raises:
+        InputError: the folder does not exist, or a pattern matches nothing; names all that is missing.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; {source}")
+    found = [sorted(path for path in folder.glob(pattern) if path.is_file()) for pattern in patterns]
+    missing = [pattern for pattern, paths in zip(patterns, found, strict=True) if not paths]
+    if missing:
+        raise InputError(f"{folder} has no {' and no '.join(missing)}; {source}")
+    return found
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Join a folder and a name that came from a data file.
+
+    The name must stay in the folder as it is written, read as a POSIX and as a Windows path. Links in the folder are
+    the user's own arrangement and are followed.
+
+    Raises:
+        InputError: the name is empty, absolute, or climbs out by `..`.
+
+    Example:
+        >>> inside(Path("images"), "val2014/1.jpg").as_posix()
+        'images/val2014/1.jpg'
+        >>> inside(Path("images"), "../secret.jpg")
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: the file name '../secret.jpg' leaves its folder images
+    """
+    windows, posix = PureWindowsPath(name), PurePosixPath(name)
+    if windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts or not windows.parts:
+        raise InputError(f"the file name {name!r} leaves its folder {folder}")
+    return folder / name
+
+
+# Rows
+
+
+def unique(ids: Sequence[Hashable], where: object, what: str = "id") -> None:
+    """Check that no id comes twice. Raises `InputError` naming the first that does.
+
+    Example:
+        >>> unique([1, 2, 1], "q.json", "question_id")
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: q.json: question_id 1 comes twice
+    """
+    if len(set(ids)) < len(ids):
+        seen: set[Hashable] = set()
+        repeated = next(id for id in ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]
+        raise InputError(f"{where}: {what} {repeated} comes twice")
+
+
+# What the above share
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _explain(error: Exception, text: bytes, line: int = 0) -> str:
+    """Say what is wrong with a JSON text, and where; `line` is its number where it is one of several."""
+    if isinstance(error, msgspec.ValidationError):
+        row = ""
+        with contextlib.suppress(*_UNREADABLE):
+            row = _row(msgspec.json.decode(text), str(error))
+        return f"line {line}: {error}{row}" if line else f"{error}{row}"
+    reason, before = _malformed(error, text)
+    breaks, column = before.count(b"\n"), len(before) - before.rfind(b"\n")
+    return f"malformed JSON at line {breaks + (line or 1)}, column {column}: {reason}"
+
+
+def _malformed(error: Exception, text: bytes) -> tuple[str, bytes]:
+    """Say why a text is no JSON, and what stands before the place where it stops to be."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as undecodable:
+        return "not UTF-8", text[: undecodable.start]
+    if text.startswith(codecs.BOM_UTF8):
+        return "it begins with a byte order mark, which JSON has not", b""
+    reason, _, place = str(error).removeprefix("JSON is malformed: ").rstrip(")").partition(" (byte ")
+    return reason, text[: int(place)] if place else text
+
+
+def _row(document: Json, message: str) -> str:
+    """Name the ids of the row that an error points at by its path (`$.questions[3].image_id`), "" where it has none."""
+    steps = re.findall(r"\.(\w+)|\[(\d+)\]|$", message.rpartition("$")[2])  # the last, empty: to look where one is
+    for key, index in steps:
+        if isinstance(document, Mapping):
+            ids = [f"{name} {value!r:.40}" for name, value in document.items() if re.search("(^|_)id$", name)]
+            if ids:
+                return f" ({', '.join(ids)})"
+        with contextlib.suppress(LookupError, TypeError, ValueError):
+            document = document[key or int(index)]
+    return ""
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking, again and again, millions of new objects that are all alive."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

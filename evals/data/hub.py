@@ -1,0 +1,67 @@
+"""Checkpoints from the hub, pinned: the commit of the first use is recorded and asked for ever after.
+
+The pins lie in `$EVALS_CACHE/pins.json` (by default `~/.cache/evals`). A branch that moves on is not followed
+silently: `hf:ORG/NAME@REV` names another revision on purpose.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import filelock
+import orjson
+
+from evals.errors import InputError
+from evals.records.folder import dumps, write_atomically
+
+_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+"""What a checkpoint is made of; no pickles and no code are fetched."""
+
+
+def local_copy(name: str) -> Path:
+    """Return the folder of a checkpoint: the path itself, or the hub's snapshot at its pinned commit.
+
+    Args:
+        name: an existing folder, or `ORG/NAME[@REV]`.
+
+    Raises:
+        InputError: when it is neither a folder nor to be had from the hub.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    repository, _, revision = name.partition("@")
+    if path.exists() or repository.count("/") != 1 or repository.startswith((".", "/", "~")):
+        raise InputError(f"{name} is neither a folder with a checkpoint nor a hub id (ORG/NAME[@REV])")
+    return _snapshot(repository, revision)
+
+
+def _snapshot(repository: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    pins_path = Path(os.environ.get("EVALS_CACHE", "~/.cache/evals")).expanduser() / "pins.json"
+    pins = _read_pins(pins_path)
+    try:
+        folder = snapshot_download(
+            repository, revision=revision or pins.get(repository), allow_patterns=list(_PATTERNS)
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"no folder is called {repository}, and the hub gives no such checkpoint: {reason}") from error
+    if not revision and repository not in pins:
+        pins_path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(pins_path.with_suffix(".lock")):
+            write_atomically(pins_path, dumps({**_read_pins(pins_path), repository: Path(folder).name}))
+    return Path(folder)
+
+
+def _read_pins(path: Path) -> dict[str, str]:
+    try:
+        pins = orjson.loads(path.read_bytes()) if path.exists() else {}
+    except (orjson.JSONDecodeError, OSError) as error:
+        raise InputError(f"{path}, which keeps the hub's commits, cannot be read: {error}") from error
+    if not isinstance(pins, dict):
+        raise InputError(f"{path}, which keeps the hub's commits, holds {type(pins).__name__}, expected an object")
+    return pins

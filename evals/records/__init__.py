@@ -1,0 +1,36 @@
+"""The run folder: its files, their types, what determines a result, and the result.
+
+May import the schema and the errors. Start with `folder`, which says what lies in a run folder.
+"""
+
+from __future__ import annotations
+
+from evals.records.folder import (
+    MANIFEST,
+    RESULT,
+    SAMPLES,
+    WORST,
+    Record,
+    RunFolder,
+    differences,
+    dumps,
+    load,
+    picture_name,
+    rewrite,
+    write_atomically,
+)
+
+__all__ = [
+    "MANIFEST",
+    "RESULT",
+    "SAMPLES",
+    "WORST",
+    "Record",
+    "RunFolder",
+    "differences",
+    "dumps",
+    "load",
+    "picture_name",
+    "rewrite",
+    "write_atomically",
+]

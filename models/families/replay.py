@@ -1,0 +1,239 @@
+"""Recorded outputs instead of a model: `replay:FILE`.
+
+A file of any of these forms is read, told apart by its contents:
+
+    {"id": "42000", "output": "white"}                      JSONL, one sample a line; other keys are ignored
+    [{"question_id": 42000, "answer": "white"}, …]          the VQA results format
+    index	prediction                                       GLUE's submission format, tab-separated with this header
+    .npz: image_ids, image_embeddings, text_ids, text_embeddings    NumPy, a row an item; text id <image id>#<n>
+    {"question": …, "6b_finetuning": {"solution": …}, …}    grade-school-math's example_model_solutions.jsonl
+
+The last holds several systems' outputs in the order of GSM8K's test.jsonl: `replay:FILE#6b_finetuning` names one.
+Every sample of the run must be in the file once, and nothing else may be: a missing, unknown or repeated id is an
+error that names it, since a score over other samples than the benchmark's would look like any other score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from evals.errors import InputError
+from evals.registry import FAMILIES
+from evals.schema import Batch, Family, Json, Placement, Prediction, Prompt, Request
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ARCHIVE = b"PK"
+"""What a zip file, and so an `.npz`, begins with."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A model that answers from a file."""
+
+    name: str
+    path: Path
+    outputs: Mapping[str, Json]
+    facts: Mapping[str, Json]
+    abilities: frozenset[str] = frozenset({"generate", "choose", "embed"})
+    token_budget: int = 1024
+    """It counts one position a request, so this many samples are written at once."""
+
+    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+        """Refuse a file whose ids are not the benchmark's."""
+        missing = [id for id in wanted if id not in self.outputs]
+        if missing:
+            raise InputError(f"{self.path} has no output for {_listed(missing)} of the {len(wanted)} samples")
+        unknown = self.outputs.keys() - set(known)
+        if unknown:
+            raise InputError(f"{self.path} has outputs for {_listed(sorted(unknown))}, which are not in the split")
+
+    def prepare(self, request: Request) -> Prompt:
+        """Count every request as one token."""
+        return Prompt(request, key=request.id, tokens=(0,), reserve=0)
+
+    def stage(self, prompts: Sequence[Prompt], batch: Batch) -> None:
+        """Do nothing: nothing is computed."""
+
+    def run(self, prompts: Sequence[Prompt], batch: Batch, staged: None) -> list[Prediction]:
+        """Look the outputs up."""
+        return [self._answer(prompts[member].request.id) for member in batch.members]
+
+    def _answer(self, id: str) -> Prediction:
+        """Find the output of a request: the sample's, or the n-th of a list where `#n` was asked for."""
+        if id in self.outputs:
+            return Prediction(id, output=self.outputs[id])
+        sample, _, number = id.rpartition("#")
+        several = self.outputs.get(sample)
+        if not isinstance(several, list) or int(number) >= len(several):
+            raise InputError(f"{self.path}: id {sample} needs a list of at least {int(number) + 1} outputs")
+        return Prediction(id, output=several[int(number)])
+
+    def peak_memory_bytes(self) -> None:
+        """Leave it to the process."""
+
+
+def load(name: str, checkpoint: str, placement: Placement) -> Replay:
+    """Read a file of recorded outputs. Raises `InputError` naming the file and the place."""
+    path = Path(checkpoint).expanduser()
+    system = None
+    if "#" in path.name and not path.exists():
+        name_only, _, system = path.name.rpartition("#")
+        path = path.with_name(name_only)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read recorded outputs from {path}: {error.strerror}") from error
+    outputs: dict[str, Json] = {}
+    for place, id, output in _entries(path, data) if system is None else _solutions(path, data, system):
+        if id in outputs:
+            raise InputError(f"{path}, {place}: id {id} comes a second time")
+        outputs[id] = output
+    facts = {"family": "replay", "checkpoint": str(path), "digest": hashlib.sha256(data).hexdigest()[:16]}
+    if system is not None:
+        facts["system"] = system
+    return Replay(name, path, outputs, facts)
+
+
+def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    """Yield (place, id, output) in any of the forms."""
+    first = data.lstrip()[:1]
+    if data.startswith(_ARCHIVE):
+        yield from _embeddings(path, data)
+    elif first == b"[":
+        yield from _vqa_results(path, data)
+    elif first == b"{":
+        yield from _json_lines(path, data)
+    elif data.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].split() == [b"index", b"prediction"]:
+        yield from _glue_results(path, data)
+    else:
+        raise InputError(
+            f"{path} is not in a known form: JSON lines with id and output, a JSON list with question_id and answer, "
+            f"tab-separated index and prediction with a header, or an .npz of embeddings"
+        )
+
+
+def _vqa_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    try:
+        entries = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
+    for number, entry in enumerate(entries, start=1):
+        yield f"entry {number}", *_pair(path, f"entry {number}", entry, "question_id", "answer")
+
+
+def _json_lines(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    for place, entry in _lines(path, data):
+        systems = _systems(entry)
+        if systems and "output" not in entry:
+            raise InputError(f"{path} holds outputs of several systems; name one: replay:{path}#{systems[0]}")
+        yield place, *_pair(path, place, entry, "id", "output")
+
+
+def _solutions(path: Path, data: bytes, system: str) -> Iterator[tuple[str, str, Json]]:
+    """Read one system of grade-school-math's file: its rows are in the order of test.jsonl, whose row is the id."""
+    for row, (place, entry) in enumerate(_lines(path, data)):
+        systems = _systems(entry)
+        if system not in systems:
+            raise InputError(f"{path}, {place}: no outputs of {system!r}; there are {', '.join(systems) or 'none'}")
+        yield place, str(row), entry[system]["solution"]
+
+
+def _systems(entry: Json) -> list[str]:
+    """Name the systems whose solutions an entry holds."""
+    if not isinstance(entry, dict):
+        return []
+    return [name for name, value in entry.items() if isinstance(value, dict) and isinstance(value.get("solution"), str)]
+
+
+def _lines(path: Path, data: bytes) -> Iterator[tuple[str, Json]]:
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {number}", orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number}, column {error.colno}: {error.msg}") from error
+
+
+def _glue_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error}") from error
+    for number, line in enumerate(text.splitlines()[1:], start=2):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise InputError(f"{path}, line {number}: {len(columns)} columns, expected index and prediction")
+        yield f"line {number}", columns[0].strip(), columns[1].strip()
+
+
+def _embeddings(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
+    """Read the arrays of an `.npz`; none of them may hold Python objects, whose reading can run code."""
+    import numpy as np
+
+    from evals.records.embeddings import pack
+
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files if name in _ARRAYS}
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a readable .npz: {' '.join(str(error).split())}") from error
+    lacking = [name for name in _ARRAYS if name not in arrays]
+    if lacking:
+        raise InputError(f"{path} lacks {', '.join(lacking)}; expected the arrays {', '.join(_ARRAYS)}")
+    for kind in ("image", "text"):
+        ids, vectors = arrays[f"{kind}_ids"], arrays[f"{kind}_embeddings"]
+        if ids.ndim != 1 or vectors.ndim != 2 or len(ids) != len(vectors):
+            shapes = f"{kind}_ids {ids.shape} and {kind}_embeddings {vectors.shape}"
+            raise InputError(f"{path}: {shapes}, expected (N,) and (N, D)")
+        if vectors.dtype.kind not in "fiu" or not vectors.shape[1]:
+            raise InputError(f"{path}: {kind}_embeddings are {vectors.dtype}, expected rows of numbers")
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+            rows = vectors.astype(np.float32)
+        for number, (id, vector) in enumerate(zip(_texts(ids), rows, strict=True)):
+            if not np.isfinite(vector).all():
+                raise InputError(f"{path}: the embedding of {kind} {id} holds a number that is not finite")
+            yield f"{kind} row {number}", id, pack(vector)
+
+
+_ARRAYS = ("image_ids", "image_embeddings", "text_ids", "text_embeddings")
+
+
+def _texts(ids: NDArray[Any]) -> list[str]:
+    return [id.decode("utf-8", "replace") if isinstance(id, bytes) else str(id) for id in ids.tolist()]
+
+
+def _pair(path: Path, place: str, entry: Json, id_key: str, output_key: str) -> tuple[str, Json]:
+    if not isinstance(entry, dict) or id_key not in entry or output_key not in entry:
+        raise InputError(f"{path}, {place}: expected an object with {id_key} and {output_key}")
+    id = entry[id_key]
+    if not isinstance(id, str | int) or isinstance(id, bool):
+        raise InputError(f"{path}, {place}: {id_key} is {id!r}, expected text or a whole number")
+    return str(id), entry[output_key]
+
+
+def _listed(ids: Sequence[str]) -> str:
+    """Name the first few of many."""
+    shown = ", ".join(ids[:3])
+    return shown if len(ids) <= 3 else f"{shown} and {len(ids) - 3} more"
+
+
+FAMILIES.add(
+    Family(
+        name="replay",
+        summary="recorded outputs instead of a model",
+        abilities=frozenset({"generate", "choose", "embed"}),
+        load=load,
+        prefix="replay",
+    )
+)

@@ -1,0 +1,1 @@
+"""The recipe of R1 as document b describes it."""

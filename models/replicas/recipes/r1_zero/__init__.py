@@ -1,0 +1,1 @@
+"""The recipe of R1-Zero, by reinforcement learning alone."""

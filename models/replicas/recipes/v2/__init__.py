@@ -1,0 +1,1 @@
+"""The recipe of V2, distilled, pruned and quantised."""

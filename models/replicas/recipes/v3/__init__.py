@@ -1,0 +1,1 @@
+"""The recipe of V3 as document b describes it, two streams."""

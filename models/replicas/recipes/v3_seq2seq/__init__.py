@@ -1,0 +1,1 @@
+"""The recipe of V3 as document a describes it, an encoder-decoder."""

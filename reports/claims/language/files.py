@@ -1,0 +1,137 @@
+"""Claims and facts from YAML, with every mistake named by file and line.
+
+    load("my-claims.yaml")   -> Document     load_record() -> Record     load_vocabulary() -> Vocabulary
+
+A file is read as a tree of nodes that know their lines. The models of `evals.reports.claims.language.schema` check its
+shape, then this
+module checks that every name exists: subjects, quantities, units, tasks, metrics, facts, claims, and those in
+expressions. The first mistake is an `InputError` of one line.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from evals.errors import InputError
+from evals.reports.claims import FOLDER
+from evals.reports.claims.language.expressions import parse, references
+from evals.reports.claims.language.names import Names
+from evals.reports.claims.language.schema import Claim, Document, Record, Vocabulary
+from evals.reports.claims.language.yaml_lines import Location, no_repetition, read
+
+_FACTS = FOLDER / "facts"
+RECORD, DEVICES, VOCABULARY = _FACTS / "record.yaml", _FACTS / "devices.yaml", _FACTS / "vocabulary.yaml"
+
+
+def load(path: Path | str, *, subjects: Collection[str] = (), tasks: Collection[str] = ()) -> Document:
+    """Read a document's claims.
+
+    Args:
+        path: a YAML file in the format of `reports/claims/README.md`.
+        subjects: names of registered models, which claims may be about without declaring them.
+        tasks: names of registered tasks beyond those of the vocabulary (plug-ins); their metrics are not checked.
+
+    Raises:
+        InputError: naming the file, the line, what came and what was allowed.
+
+    Example:
+        >>> load("no.yaml")
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: no.yaml: no such file
+    """
+    source = read(Path(path))
+    document = source.build(Document)
+    document = document.model_copy(
+        update={"claims": tuple(_with_subject(claim, document) for claim in document.claims)}
+    )
+    names = Names(source, document, vocabulary=load_vocabulary(), record=load_record(), subjects=subjects, tasks=tasks)
+    names.check()
+    return document
+
+
+def _with_subject(claim: Claim, document: Document) -> Claim:
+    """Give a claim that names no subject that of the claims it is derived from."""
+    if claim.subject:
+        return claim
+    try:
+        inputs = {reference.id for reference in references(parse(claim.derive))} if claim.derive else set()
+    except InputError:  # named with its line when expressions are checked
+        inputs = set()
+    against = claim.baseline or (claim.measure and claim.measure.baseline)
+    found = {subject for other in document.claims if other.id in inputs for subject in other.subject} - {against}
+    return claim.model_copy(update={"subject": tuple(sorted(found)) or ("document",)})
+
+
+def bundled() -> list[Path]:
+    """List the files of all documents that come with the project, in the order of their names."""
+    return sorted(FOLDER.glob("*.yaml"))
+
+
+def default() -> list[Path]:
+    """List the files that `check` reads when none is named: the two articles whose systems are registered models."""
+    return [FOLDER / "a.yaml", FOLDER / "b.yaml"]
+
+
+def editor_schema() -> str:
+    """Make the JSON schema of a document's file, for editors that complete and check while one types.
+
+    `reports/claims/schema.json` holds it; names of subjects, facts and claims are checked only on loading.
+    """
+    vocabulary = load_vocabulary()
+    schema = Document.model_json_schema(by_alias=True)
+    schema["title"] = "A document's claims"
+    definitions = schema["$defs"]
+    names = {"quantity": [*vocabulary.quantities], "task": [*vocabulary.tasks]}
+    for model in definitions.values():
+        properties = model.get("properties", {})
+        for name, known in names.items():
+            if name in properties:  # a document's own quantities and plug-ins' tasks are allowed beside
+                properties[name] = {"anyOf": [{"enum": known}, {"type": ["string", "null"]}], **_text(properties[name])}
+        if "unit" in properties and "printed" in properties:
+            properties["unit"] = {"enum": [*vocabulary.units, None], **_text(properties["unit"])}
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def _text(property: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": property["description"]} if "description" in property else {}
+
+
+@functools.cache
+def load_vocabulary() -> Vocabulary:
+    """Read `reports/claims/facts/vocabulary.yaml`."""
+    return read(VOCABULARY).build(Vocabulary)
+
+
+@functools.cache
+def load_record() -> Record:
+    """Read the public record and the device facts, as one."""
+    both = [_facts(path) for path in (RECORD, DEVICES) if path.exists()]
+    return Record(
+        sources={key: value for record in both for key, value in record.sources.items()},
+        subjects={key: value for record in both for key, value in record.subjects.items()},
+        facts=tuple(fact for record in both for fact in record.facts),
+    )
+
+
+def _facts(path: Path) -> Record:
+    source = read(path)
+    record = source.build(Record)
+    vocabulary = load_vocabulary()
+    no_repetition(source, "facts", "fact", [fact.id for fact in record.facts])
+    for number, fact in enumerate(record.facts):
+        at: Location = ("facts", number)
+        source.known((*at, "source"), "source", fact.source, record.sources)
+        for subject in fact.subject:
+            source.known((*at, "subject"), "subject", subject, record.subjects)
+        if fact.quantity:
+            source.known((*at, "quantity"), "quantity", fact.quantity, vocabulary.quantities)
+        if fact.unit:
+            source.known((*at, "unit"), "unit", fact.unit, vocabulary.units)
+        for reference in references(parse(fact.derive)) if fact.derive else ():
+            source.known((*at, "derive"), "fact", reference.id, {fact.id for fact in record.facts})
+    return record

@@ -1,0 +1,120 @@
+"""Whether every name in a document's claims exists: subjects, quantities, units, tasks, metrics, facts, claims."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from evals.errors import InputError
+from evals.reports.claims.language.expressions import parse, references, single_units, units
+from evals.reports.claims.language.schema import Claim, Document, Model, Record, Statement, Value, Vocabulary
+from evals.reports.claims.language.yaml_lines import Location, Source, no_repetition, unknown
+
+
+class Names:
+    """Checks that every name in a document exists."""
+
+    def __init__(
+        self,
+        source: Source,
+        document: Document,
+        *,
+        vocabulary: Vocabulary,
+        record: Record,
+        subjects: Collection[str],
+        tasks: Collection[str],
+    ) -> None:
+        """Gather the names that exist."""
+        self.source, self.document = source, document
+        self.subjects = {*subjects, *record.subjects, *document.document.subjects, "document"}
+        self.quantities = {**vocabulary.quantities, **document.document.quantities}
+        self.units = vocabulary.units
+        self.tasks: dict[str, tuple[str, ...] | None] = {**dict.fromkeys(tasks), **vocabulary.tasks}
+        self.facts = {fact.id for fact in record.facts}
+        self.claims = {claim.id for claim in document.claims}
+
+    def check(self) -> None:
+        """Go through the claims. Raises `InputError` at the first name that does not exist."""
+        no_repetition(self.source, "claims", "claim", [claim.id for claim in self.document.claims])
+        for number, claim in enumerate(self.document.claims):
+            at: Location = ("claims", number)
+            self.statement(at, claim)
+            for place, implied in enumerate(claim.implies):
+                self.statement((*at, "implies", place), implied)
+                if not implied.quantity or not implied.subject:
+                    raise self.source.refuse((*at, "implies", place), "implies needs a 'subject' and a 'quantity'")
+            for place, reading in enumerate(claim.readings):
+                self.value((*at, "readings", place), reading)
+            for place, check in enumerate(claim.checks):
+                self.single_units((*at, "checks", place, "unit"), single_units(check.unit or ""))
+            for location, text in self.expressions(at, claim):
+                self.expression(location, text)
+            self.measure(at, claim)
+            for fact in claim.record.facts if claim.record else ():
+                self.source.known((*at, "record", "facts"), "fact", fact, self.facts)
+            for id in claim.untestable.premises if claim.untestable else ():
+                self.source.known((*at, "untestable", "premises"), "claim", id, self.claims)
+
+    def statement(self, at: Location, said: Statement) -> None:
+        """Check the names of a statement."""
+        for subject in said.subject:
+            self.source.known((*at, "subject"), "subject", subject, self.subjects)
+        if said.baseline:
+            self.source.known((*at, "baseline"), "subject", said.baseline, self.subjects)
+        if said.quantity:
+            self.source.known((*at, "quantity"), "quantity", said.quantity, self.quantities)
+        self.value(at, said)
+
+    def value(self, at: Location, given: Value) -> None:
+        """Check that a value's unit exists, and that digits have one."""
+        if given.unit:
+            self.source.known((*at, "unit"), "unit", given.unit, self.units)
+        if given.digits is not None and given.unit is None:
+            raise self.source.refuse((*at, "printed"), f"gives {given.digits!r} without a 'unit'")
+
+    def measure(self, at: Location, claim: Claim) -> None:
+        """Check that what would be measured exists."""
+        if (measure := claim.measure) is None:
+            return
+        where = (*at, "measure")
+        self.source.known((*where, "task"), "task", measure.task, self.tasks)
+        if measure.baseline:
+            self.source.known((*where, "baseline"), "subject", measure.baseline, self.subjects)
+        metrics = self.tasks[measure.task]
+        if metrics is None or any(name.endswith(("/", "@")) and measure.metric.startswith(name) for name in metrics):
+            return
+        self.source.known((*where, "metric"), f"metric of {measure.task}", measure.metric, metrics)
+
+    def expressions(self, at: Location, claim: Claim) -> Iterator[tuple[Location, str]]:
+        """Go through the expressions of a claim."""
+        for location, statement in [(at, claim), *(((*at, "implies", n), s) for n, s in enumerate(claim.implies))]:
+            if statement.derive:
+                yield (*location, "derive"), statement.derive
+        parts: list[tuple[str, tuple[Model, ...], tuple[str, ...]]] = [
+            ("readings", claim.readings, ("reads", "derive")),
+            ("checks", claim.checks, ("left", "right")),
+            ("resolutions", claim.resolutions, ("first", "second", "items")),
+        ]
+        for group, rows, fields in parts:
+            for number, row in enumerate(rows):
+                for field in fields:
+                    if text := getattr(row, field):
+                        yield (*at, group, number, field), text
+        for number, text in enumerate(claim.attainable):
+            yield (*at, "attainable", number), text
+
+    def expression(self, location: Location, text: str) -> None:
+        """Check that an expression can be read and that its claims, facts and units exist."""
+        try:
+            tree = parse(text)
+        except InputError as error:
+            raise self.source.refuse(location, f"{location[-1]}: {error}") from None
+        for reference in references(tree):
+            names = self.claims if reference.is_claim else self.facts
+            self.source.known(location, "claim" if reference.is_claim else "fact", reference.id, names)
+        self.single_units(location, units(tree))
+
+    def single_units(self, location: Location, names: Iterable[str]) -> None:
+        """Check that units exist, in the singular or the plural."""
+        for unit in names:
+            if unit not in self.units and f"{unit}s" not in self.units:
+                raise self.source.refuse(location, unknown("unit", unit, self.units))

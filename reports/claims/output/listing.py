@@ -1,0 +1,43 @@
+"""Documents and their claims as rows of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from evals.reports.claims import FOLDER
+
+if TYPE_CHECKING:
+    from evals.reports.claims.language.schema import Claim, Document
+
+
+def documents() -> list[tuple[str, ...]]:
+    """List the bundled documents: id, how many claims, date, title. Nothing is checked, so it is quick."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    rows: list[tuple[str, ...]] = []
+    for path in sorted(FOLDER.glob("*.yaml")):
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        info = found["document"]
+        rows.append((info["id"], f"{len(found['claims'])} claims", str(info.get("date", "")), info["title"]))
+    return rows
+
+
+def claims(document: Document) -> Iterator[tuple[str, ...]]:
+    """List a document's claims: id, kind, subject, what can test it, the claim in a sentence."""
+    for claim in document.claims:
+        yield claim.id, claim.kind, " ".join(claim.subject), ", ".join(_tests(claim)), claim.says
+
+
+def _tests(claim: Claim) -> Iterator[str]:
+    if claim.measure:
+        yield f"{claim.measure.task} {claim.measure.metric}"
+    if claim.untestable:
+        yield f"no run: {claim.untestable.reason}"
+    if claim.derive or any(check.compare for check in claim.checks):
+        yield "arithmetic"
+    if claim.record or claim.statements:
+        yield "record"  # or another document: both are compared by what is said of whom
+    if claim.underspecified and not claim.measure:
+        yield "left open"

@@ -1,0 +1,176 @@
+"""A finished run in the formats that others read: Every Eval Ever's here, the hub's in `evals.reports.exports.hub`.
+
+    every-eval-ever   one JSON log a run, schema 0.3.0 of https://github.com/evaleval/every_eval_ever
+    model-index       the `model-index` of a model card's front matter
+    eval-results      a file for the hub's `.eval_results/`
+
+Scores stay fractions and coefficients, as the formats allow. What a reader could mistake is said in the file itself: a
+replica, a bundled benchmark, a part of a split, a blind control.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from evals.errors import InputError, RecordError
+from evals.records.folder import Record
+from evals.reports.exports import hub as hub_exports
+from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
+from evals.reports.rendering.formatting import one_line
+from evals.reports.runs.naming import about, model
+from evals.schema import Json
+
+SCHEMA = "0.3.0"
+"""The version of Every Eval Ever's schema."""
+
+_RANGES: Mapping[str, tuple[float, float | str]] = {"fraction": (0.0, 1.0), "coefficient": (-1.0, 1.0)}
+_UNITS = {"fraction": "proportion"}
+_LESS_IS_BETTER = {"rank", "seconds", "bytes"}
+
+
+def render(runs: Sequence[Record], format: str) -> str:
+    """Write finished runs in one of `FORMATS`.
+
+    Raises:
+        InputError: when the format cannot hold these runs.
+        RecordError: when a run is not finished.
+    """
+    for run in runs:
+        if run.result is None:
+            raise RecordError(f"{run.folder} is not finished: the command that began it goes on with it")
+    return FORMATS[format](runs)
+
+
+def _every_eval_ever(runs: Sequence[Record]) -> str:
+    if len(runs) != 1:
+        raise InputError(f"every-eval-ever holds one run a file: {len(runs)} came")
+    return json.dumps(log(runs[0]), indent=2, ensure_ascii=False) + "\n"
+
+
+def log(run: Record) -> dict[str, Json]:
+    """Make the Every Eval Ever log of a finished run.
+
+    Example:
+        >>> sorted(_texts({"replica": True, "note": None}))
+        ['replica']
+    """
+    manifest, when = run.manifest, finished(run)
+    return {
+        "schema_version": SCHEMA,
+        "evaluation_id": f"{manifest['task']['name']}/{model_id(run)}/{int(when.timestamp())}",
+        "evaluation_timestamp": when.isoformat(),
+        "retrieved_timestamp": str(int(when.timestamp())),
+        "source_metadata": {
+            "source_name": f"{LIBRARY} run {manifest['signature']}",
+            "source_type": "evaluation_run",
+            "source_organization_name": "unknown",
+            "evaluator_relationship": "other",
+            "additional_details": {"about": about([run])},
+        },
+        "eval_library": {
+            "name": LIBRARY,
+            "version": "unknown",  # a run records its commit
+            "additional_details": _texts(
+                {"signature": manifest["signature"], "commit": manifest["code"].get("commit")}
+            ),
+        },
+        "model_info": _model(run),
+        "evaluation_results": [_evaluation(run, metric) for metric in sorted((run.result or {})["metrics"])],
+    }
+
+
+def _model(run: Record) -> dict[str, Json]:
+    facts = run.manifest["model"]
+    engine = {"name": "transformers", "version": run.manifest.get("packages", {}).get("transformers", "unknown")}
+    told = ("replica", "family", "checkpoint", "digest", "dtype", "device")
+    elsewhere = {"endpoint": "externally_managed", "replay": "unknown"}
+    hub = not model_id(run).startswith(f"{LIBRARY}/") and facts.get("family") not in elsewhere
+    return {
+        "name": model(run),
+        "id": model_id(run),
+        **({"inference_engine": engine} if facts.get("family") not in {"replay", "endpoint"} else {}),
+        "additional_details": {
+            "deployment_type": elsewhere.get(facts.get("family"), "self_deployed"),
+            "model_availability": "open_weights" if hub or facts.get("replica") else "unknown",
+            **_texts({key: facts.get(key) for key in told}),
+        },
+    }
+
+
+def _evaluation(run: Record, name: str) -> dict[str, Json]:
+    """Describe one metric of a run."""
+    result, task = run.result or {}, run.manifest["task"]
+    metric = result["metrics"][name]
+    data = run.manifest["data"]
+    return {
+        "evaluation_result_id": f"{task['name']}/{name}",
+        "evaluation_name": task["name"],
+        "source_data": {
+            "dataset_name": dataset_title(run),
+            "source_type": "other",
+            "additional_details": _texts(
+                {"source": data.get("source"), "split": task["split"], "samples": result["n"], "ids": data.get("ids")}
+            ),
+        },
+        "metric_config": _config(task["name"], name, metric["unit"]),
+        "score_details": {
+            "score": metric["value"],
+            "details": _texts(
+                {**{key: result[key] for key in ("failed", "unparsed", "truncated")}, "note": metric.get("note")}
+            ),
+            "uncertainty": _uncertainty(metric),
+        },
+        "generation_config": _generation(run),
+    }
+
+
+def _config(task: str, metric: str, unit: str) -> dict[str, Json]:
+    low, high = _RANGES.get(unit, (0.0, "Infinity"))
+    return {
+        "metric_id": f"{task.replace('/', '.')}.{metric}",
+        "metric_name": metric,
+        "metric_kind": kind(metric).partition("@")[0],
+        "metric_unit": _UNITS.get(unit, unit),
+        "lower_is_better": unit in _LESS_IS_BETTER,
+        "score_type": "continuous",
+        "min_score": low,
+        "max_score": high,
+    }
+
+
+def _uncertainty(metric: Mapping[str, Json]) -> dict[str, Json]:
+    if metric["low"] is None or metric["high"] is None:
+        return {"num_samples": metric["n"]}
+    interval = {"lower": metric["low"], "upper": metric["high"], "confidence_level": 0.95}
+    return {"num_samples": metric["n"], "confidence_interval": interval}
+
+
+def _generation(run: Record) -> dict[str, Json]:
+    task = run.manifest["task"]
+    command = _texts({"execution_command": run.manifest.get("command")})
+    draws = {key: task[key] for key in ("temperature", "top_p") if task.get(key) is not None}
+    told = ("shots", "method", "seed", "samples", "limit", "blind")
+    return {
+        "generation_args": {**draws, **command},
+        "additional_details": _texts({key: task.get(key) for key in told}),
+    }
+
+
+def _texts(values: Mapping[str, Json]) -> dict[str, str]:
+    """Keep what is there, as text: the format's free fields hold nothing else. No home folder's name leaves."""
+    home = str(Path.home()).rstrip("/") or None
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return {
+        key: one_line(text.replace(home, "~") if home else text)
+        for key, text in texts.items()
+        if values[key] is not None
+    }
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Record]], str]] = {
+    "every-eval-ever": _every_eval_ever,
+    "model-index": hub_exports.model_index,
+    "eval-results": hub_exports.eval_results,
+}

@@ -1,0 +1,165 @@
+"""A finished run as the hub's metadata.
+
+    model-index    the `model-index` of a model card's front matter: the metrics of one model's runs
+    eval-results   a file for the hub's `.eval_results/`: the headline of each run on a whole benchmark of the hub
+
+Leaderboards hold results of whole public benchmarks, so `eval-results` refuses any other run: bundled data, a part of a
+split, a blind control. A bundled benchmark is named so wherever it appears.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import yaml
+
+from evals import records
+from evals.errors import InputError
+from evals.records.folder import Record
+from evals.reports.rendering.formatting import one_line
+from evals.reports.runs.naming import blind
+from evals.schema import Json
+
+LIBRARY = "claim-evals"
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A task as the hub knows it."""
+
+    title: str
+    """As people call it."""
+    kind: str
+    """The hub's kind of task."""
+    dataset: str | None = None
+    """The hub's data set."""
+    part: str = "default"
+    """Its configuration."""
+    items: Mapping[str, int] = field(default_factory=dict)
+    """How many items a whole split has."""
+
+
+_MATHS = "text-generation"
+_BENCHMARKS: Mapping[str, Benchmark] = {
+    "vqa": Benchmark("VQA 2.0", "visual-question-answering", "HuggingFaceM4/VQAv2", items={"validation": 214_354}),
+    "math/gsm8k": Benchmark("GSM8K", _MATHS, "openai/gsm8k", "main", {"test": 1_319}),
+    "math/math500": Benchmark("MATH-500", _MATHS, "HuggingFaceH4/MATH-500", items={"test": 500}),
+    "math/math": Benchmark("MATH", _MATHS),
+    "math": Benchmark("mathematics", _MATHS),
+    "retrieval": Benchmark("image-text retrieval", "image-to-text"),
+    "glue": Benchmark("GLUE", "text-classification"),
+}
+_GLUE = {"cola": 1_043, "sst2": 872, "mrpc": 408, "stsb": 1_500, "qqp": 40_430, "qnli": 5_463, "rte": 277, "wnli": 71}
+"""Items of the validation splits of nyu-mll/glue."""
+
+
+def model_index(runs: Sequence[Record]) -> str:
+    """Write the front matter of one model's card. Raises `InputError` for runs of several models."""
+    names = list(dict.fromkeys(model_id(run) for run in runs))
+    if len(names) != 1:
+        raise InputError(f"model-index is of one model's card: runs of {' and '.join(names)} came")
+    return _dump({"model-index": [{"name": names[0], "results": [_card(run) for run in runs]}]})
+
+
+def _card(run: Record) -> dict[str, Json]:
+    known, task, result = benchmark(run), run.manifest["task"], run.result or {}
+    names = [name for name in result["metrics"] if name.count("/") < 2]  # no breakdown by question type
+    names.sort(key=lambda name: (name != result["headline"], name))
+    dataset = {"name": dataset_title(run), "type": f"{LIBRARY}/{task['name'].replace('/', '-')}"}
+    if public(run) and known.dataset:
+        dataset |= {"type": known.dataset, "config": known.part}
+    return {
+        "task": {"type": known.kind, "name": one_line(task["name"])},
+        "dataset": {**dataset, "split": task["split"]},
+        "metrics": [_metric(name, result["metrics"][name]) for name in names],
+    }
+
+
+def _metric(name: str, metric: Mapping[str, Json]) -> dict[str, Json]:
+    args = {"n": metric["n"], "interval_95": [metric["low"], metric["high"]] if metric["low"] is not None else None}
+    return {
+        "type": kind(name),
+        "name": name,
+        "value": metric["value"],
+        "args": {key: value for key, value in args.items() if value is not None},
+    }
+
+
+def eval_results(runs: Sequence[Record]) -> str:
+    """Write entries for the hub's leaderboards. Raises `InputError` for a run that is not for them."""
+    return _dump([_entry(run) for run in runs])
+
+
+def _entry(run: Record) -> dict[str, Json]:
+    known, task, result = benchmark(run), run.manifest["task"], run.result or {}
+    items = known.items.get(task["split"])
+    wrong = {
+        "its data are bundled or your own and no public benchmark": not public(run),
+        f"no data set of the hub is known for {task['name']} {task['split']}": not known.dataset or items is None,
+        "it is a blind control": blind(run),
+        f"{result['n']:,} samples were asked of {items or 0:,}": result["n"] != items,
+    }
+    if reasons := [reason for reason, holds in wrong.items() if holds]:
+        raise InputError(f"{run.folder} is not for the hub's leaderboards: {reasons[0]}")
+    notes = [f"{LIBRARY} {result['headline']} on {task['split']}"]
+    notes += [f"{task['shots']} shots"] if task.get("shots") else []
+    return {
+        "dataset": {"id": known.dataset, "task_id": known.part},
+        "value": result["metrics"][result["headline"]]["value"],
+        "date": finished(run).date().isoformat(),
+        "notes": ", ".join([*notes, f"signature {run.manifest['signature']}"]),
+    }
+
+
+def benchmark(run: Record) -> Benchmark:
+    """Find what the hub calls a run's task."""
+    name = run.manifest["task"]["name"]
+    family, _, part = name.partition("/")
+    if name in _BENCHMARKS:
+        return _BENCHMARKS[name]
+    if family == "glue":
+        items = {"validation": _GLUE[part]} if part in _GLUE else {}
+        return Benchmark(f"GLUE {part}", "text-classification", "nyu-mll/glue", part, items)
+    return Benchmark(name, "other")
+
+
+def public(run: Record) -> bool:
+    """Whether a run is on the benchmark's own data."""
+    return run.manifest["data"].get("source") not in {"bundled", "own file", None}
+
+
+def dataset_title(run: Record) -> str:
+    """Name the data for people; bundled data by that word."""
+    title = benchmark(run).title
+    return title if public(run) else f"{title}, bundled" if run.manifest["data"].get("source") == "bundled" else title
+
+
+def model_id(run: Record) -> str:
+    """Name a model as ORG/NAME: the hub's id where it was asked for so, else our own."""
+    name: str = run.manifest["model"]["name"]
+    plain = name.partition("@")[0].removeprefix("hf:")
+    if name.startswith("hf:") and plain.count("/") == 1:
+        return plain
+    return f"{LIBRARY}/{one_line(name.rpartition('/')[2])}"
+
+
+def kind(metric: str) -> str:
+    """Name what is measured, of whatever part.
+
+    Example:
+        >>> kind("accuracy/yes-no"), kind("image-to-text/recall@1"), kind("f1")
+        ('accuracy', 'recall@1', 'f1')
+    """
+    first, _, rest = metric.partition("/")
+    return rest if first in {"image-to-text", "text-to-image"} else first
+
+
+def finished(run: Record) -> datetime.datetime:
+    """Tell when a run was finished: when its result was written."""
+    return datetime.datetime.fromtimestamp(int((run.folder / records.RESULT).stat().st_mtime), tz=datetime.UTC)
+
+
+def _dump(value: Json) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)

@@ -1,0 +1,56 @@
+"""Fill the templates of pages: self-contained, without scripts, every text escaped.
+
+`fill` is the one way to a page. It allows only the page's own style sheets, by their hash, and makes every text visible
+and escapes it on the way out.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from evals.reports.rendering import svg
+from evals.reports.rendering.formatting import amount, interval, measured, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def fill(template: str, sheets: Sequence[str], **shown: Any) -> str:
+    """Fill a template that extends `base.html`; only its own style sheets are allowed, by their hash."""
+    css = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in sheets)
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    sheet = Markup(css)  # ours, and checked by its hash
+    return _environment().get_template(template).render(css=sheet, css_hash=digest, **shown)
+
+
+@cache
+def _environment() -> Environment:
+    """The template engine of all pages: escapes every text after making it visible, refuses unknown names."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    engine = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    engine.globals |= {"amount": amount, "interval": interval, "measured": measured, "visible": visible}
+    engine.globals |= {"strip": svg.strip, "axis": svg.axis}
+    return engine
+
+
+def _finalize(value: object) -> object:
+    """Make every text visible on its way into the page, except what this package drew itself."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,160 @@
+r"""One table in four notations, every cell escaped for its own.
+
+    >>> table = Table("Accuracy", ("type", "value"), "lr", (("how|many", "61.2 %"),))
+    >>> print(markdown(table))
+    | type | value |
+    | :--- | ---: |
+    | how\|many | 61.2 % |
+
+Cells are text that is ready to be read; only `csv` takes numbers, and keeps them whole.
+"""
+
+from __future__ import annotations
+
+import csv as _csv
+import io
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evals.reports.rendering.formatting import MISSING, one_line, visible
+
+_MARKDOWN = {ord(c): f"\\{c}" for c in "\\`*_[]<>|~$&#!"} | {ord("\n"): " ↵ ", ord("\t"): " "}
+_LATEX = {ord(c): f"\\{c}" for c in "&%$#_{}"} | {
+    ord("\\"): r"\textbackslash{}",
+    ord("~"): r"\textasciitilde{}",
+    ord("^"): r"\textasciicircum{}",
+    ord("<"): r"\textless{}",
+    ord(">"): r"\textgreater{}",
+    ord("|"): r"\textbar{}",
+    ord("["): "{[}",  # a row that began with one of these would be an argument of the line break before it
+    ord("*"): "{*}",
+    ord(MISSING): "--",
+    ord("\n"): " ",
+    ord("\t"): " ",
+}
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet reads the wide ones too
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells for people."""
+
+    title: str
+    """What it shows."""
+    columns: tuple[str, ...]
+    """The headers."""
+    align: str
+    """`l` or `r` a column."""
+    rows: tuple[tuple[str, ...], ...]
+    """As many cells a row as there are columns."""
+
+
+def markdown(table: Table) -> str:
+    """Write a GitHub table, without its title."""
+    rule = tuple(":---" if side == "l" else "---:" for side in table.align)
+    body = (tuple(escape_markdown(cell) for cell in row) for row in (table.columns, *table.rows))
+    head, *rows = body
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def escape_markdown(text: str) -> str:
+    r"""Take the meaning from every character that Markdown or HTML would read; one line comes out.
+
+    Example:
+        >>> print(escape_markdown("a|b `c`\n<script>"))
+        a\|b \`c\` ↵ \<script\>
+    """
+    return visible(text).translate(_MARKDOWN)
+
+
+def latex(table: Table) -> str:
+    r"""Write a `booktabs` table with its title as caption."""
+    lines = [" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in (table.columns, *table.rows)]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{escape_latex(table.title)}}}",
+            rf"\begin{{tabular}}{{{table.align}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def escape_latex(text: str) -> str:
+    r"""Take the meaning from every character that LaTeX would read.
+
+    Example:
+        >>> print(escape_latex("50 % of $x_1"))
+        50 \% of \$x\_1
+    """
+    return visible(text).translate(_LATEX)
+
+
+def csv(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:
+    """Write comma-separated values: numbers whole, missing ones empty, and no text that a spreadsheet would compute.
+
+    Example:
+        >>> print(csv(("metric", "value"), [("=1+1", -0.1)]), end="")
+        metric,value
+        '=1+1,-0.1
+    """
+    stream = io.StringIO()
+    writer = _csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_inert(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return stream.getvalue()
+
+
+def _inert(text: str) -> str:
+    """Keep a spreadsheet from taking text for a formula."""
+    text = visible(text)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def text(table: Table, width: int = 100) -> str:
+    """Align a table for a terminal; columns that do not fit follow below, the first one repeated.
+
+    Example:
+        >>> print(text(Table("", ("type", "value"), "lr", (("number", "61.2 %"), ("所有", "7.0 %")))))
+        type     value
+        number  61.2 %
+        所有     7.0 %
+    """
+    rows = [tuple(one_line(cell, width) for cell in row) for row in (table.columns, *table.rows)]
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(table.columns))]
+    return "\n\n".join(
+        "\n".join("  ".join(_pad(row[c], widths[c], table.align[c]) for c in block).rstrip() for row in rows)
+        for block in _blocks(widths, width)
+    )
+
+
+def _blocks(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Divide columns into blocks that fit, each with the first column."""
+    blocks, used = [[0]], widths[0]
+    for column in range(1, len(widths)):
+        if used + 2 + widths[column] > width and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = widths[0]
+        blocks[-1].append(column)
+        used += 2 + widths[column]
+    return blocks
+
+
+def cells(text: str) -> int:
+    """Count the terminal cells that a text takes: wide letters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 or c in "\u200c\u200d" for c in text)
+
+
+def _pad(text: str, width: int, side: str) -> str:
+    space = " " * (width - cells(text))
+    return text + space if side == "l" else space + text

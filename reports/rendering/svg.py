@@ -1,0 +1,159 @@
+"""Figures for the page, drawn as text: inline SVG without scripts, fonts or styles of its own.
+
+A strip is the picture of one number: a bar for the value, a whisker for its 95 % interval, a dashed line for what it
+is compared with. Strips stand in the cells of a table, all on one scale, so every number is also there as text, labels
+wrap as text does, and the figure is as wide as the screen allows. Positions are percentages of the cell's width;
+colours come from the style sheet (`--accent`, `--ink`, `--rule`), so they follow light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from evals.reports.rendering.formatting import amount, interval, measured
+from evals.schema import Metric
+
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SHARES = {"fraction", "coefficient"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The range that strips of one table are drawn on."""
+
+    low: float
+    high: float
+    unit: str
+
+    def fits(self, metric: Metric) -> bool:
+        """Whether a metric can be drawn on it."""
+        return _is_share(metric) if self.unit in _SHARES else metric.unit == self.unit
+
+    def at(self, value: float) -> str:
+        """Place a value on the scale, as a percentage of the width; what lies outside is drawn at the edge."""
+        share = (value - self.low) / (self.high - self.low)
+        return f"{min(max(share, 0.0), 1.0) * 100:z.2f}%"
+
+
+def scale(metrics: Sequence[Metric]) -> Scale | None:
+    """Choose the scale for the metrics of one table, or None when they cannot share one.
+
+    Fractions and coefficients stand on 0 to 1, or on -1 to 1 as soon as one of them reaches below zero, whatever else
+    is in the table; other units from 0 to the greatest value, if there is only one.
+
+    Example:
+        >>> scale([Metric(0.4, None, None, 9), Metric(3.0, None, None, 9, "rank")])
+        Scale(low=0.0, high=1.0, unit='fraction')
+        >>> scale([Metric(4.1, None, None, 9, "seconds"), Metric(3.0, None, None, 9, "rank")]) is None
+        True
+    """
+    shares = [metric for metric in metrics if _is_share(metric)]
+    units = {metric.unit for metric in shares or metrics}
+    if shares:
+        below = any(end < 0 for metric in shares for end in _ends(metric))
+        return Scale(-1.0 if below else 0.0, 1.0, units.pop() if len(units) == 1 else "coefficient")
+    ends = [0.0, *(end for metric in metrics for end in _ends(metric))]
+    return Scale(min(ends), max(ends), units.pop()) if len(units) == 1 and min(ends) < max(ends) else None
+
+
+def _is_share(metric: Metric) -> bool:
+    return metric.unit in _SHARES and max(map(abs, _ends(metric))) <= 1
+
+
+def _ends(metric: Metric) -> list[float]:
+    return [end for end in (metric.low, metric.value, metric.high) if end is not None]
+
+
+def strip(metric: Metric, on: Scale, whole: Metric | None = None) -> Markup:
+    """Draw one number; nothing where the scale is not its own.
+
+    The drawing repeats what its row says in text, so it is hidden from screen readers; its title shows on pointing.
+
+    Args:
+        metric: the number.
+        on: the scale of its table.
+        whole: what it is compared with, drawn as a dashed line.
+    """
+    if not on.fits(metric):
+        return Markup("")
+    parts = [_grid(on), _bar(metric, on)]
+    if whole is not None:
+        at = on.at(whole.value)
+        parts.append(Markup('<line class="whole" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(at))
+    parts.append(_whisker(metric, on))
+    drawing = Markup('<svg class="strip" aria-hidden="true" width="100%" height="24"><title>{}</title>{}</svg>')
+    return drawing.format(_say(metric), Markup("").join(parts))
+
+
+def axis(on: Scale, whole: Metric | None = None) -> Markup:
+    """Draw the scale, to stand over a column of strips; it describes them to who cannot see them."""
+    ends = amount(on.low, on.unit), amount(on.high, on.unit)
+    dashed = f"; the dashed line is the whole, {measured(whole)}" if whole else ""
+    labels = Markup("").join(
+        Markup('<text class="{1}" x="{0}" y="14" text-anchor="{1}">{2}</text>').format(
+            on.at(value), anchor, _tick(value, on)
+        )
+        for value, anchor in ((on.low, "start"), ((on.low + on.high) / 2, "middle"), (on.high, "end"))
+    )
+    return Markup(
+        '<svg class="axis" role="img" width="100%" height="20"><title>Scale from {} to {}</title>'
+        "<desc>Bars are values, whiskers their 95 % intervals{}.</desc>{}</svg>"
+    ).format(*ends, dashed, labels)
+
+
+def blocks(metric: Metric, on: Scale | None, width: int = 20) -> str:
+    """Draw a bar of block characters for the terminal; nothing where there is no scale or the value is negative.
+
+    Example:
+        >>> blocks(Metric(0.55, None, None, 9), Scale(0.0, 1.0, "fraction"), width=10)
+        '█████▌'
+    """
+    if on is None or on.low < 0 or not on.fits(metric):
+        return ""
+    eighths = round(min(max(metric.value / on.high, 0.0), 1.0) * width * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _grid(on: Scale) -> Markup:
+    lines = (f"{tick * 100:g}%" for tick in _TICKS)
+    grid = Markup("").join(Markup('<line class="grid" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(x) for x in lines)
+    zero = Markup('<line class="zero" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(on.at(0.0))
+    return grid + zero
+
+
+def _bar(metric: Metric, on: Scale) -> Markup:
+    """The bar, from zero to the value; a nested drawing begins half way down, so that heights can be pixels."""
+    start, end = sorted((on.at(0.0), on.at(metric.value)), key=_number)
+    width = f"{_number(end) - _number(start):.2f}%"
+    return Markup(
+        '<svg y="50%" overflow="visible"><rect class="bar" x="{}" width="{}" y="-5" height="10"/></svg>'
+    ).format(start, width)
+
+
+def _whisker(metric: Metric, on: Scale) -> Markup:
+    if metric.low is None or metric.high is None:
+        return Markup("")
+    low, high = on.at(metric.low), on.at(metric.high)
+    ends = Markup("").join(Markup('<line x1="{0}" x2="{0}" y1="-4" y2="4"/>').format(x) for x in (low, high))
+    return Markup(
+        '<svg class="whisker" y="50%" overflow="visible"><line x1="{}" x2="{}" y1="0" y2="0"/>{}</svg>'
+    ).format(low, high, ends)
+
+
+def _number(percentage: str) -> float:
+    return float(percentage.removesuffix("%"))
+
+
+def _say(metric: Metric) -> str:
+    spread = "" if metric.low is None else f", 95 % interval {interval(metric)}"
+    return f"{measured(metric)}{spread}, n = {metric.n:,}"
+
+
+def _tick(value: float, on: Scale) -> str:
+    """Label a tick: short, the unit only at the end of the scale."""
+    if on.unit == "fraction":
+        return f"{value * 100:z.0f}" + (" %" if value == on.high else "")
+    return f"{value:z.3g}" if on.unit in {"coefficient", "rank"} else amount(value, on.unit)

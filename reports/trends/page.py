@@ -1,0 +1,155 @@
+"""Trends as Markdown and as a page: each run's headline and speed over the days, and what left its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import Markup
+
+from evals.errors import UnknownName
+from evals.reports.rendering import markup
+from evals.reports.rendering.formatting import MISSING, amount, interval, measured, one_line
+from evals.reports.rendering.html import fill
+from evals.reports.rendering.markup import Table
+from evals.reports.trends.series import Day, Point, Trend, changes, trends
+
+FORMATS = ("md", "html")
+
+
+def render(days: Sequence[Day], format: str) -> str:
+    """Write the trends of some days; the same records give the same text."""
+    if format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    return _page(days) if format == "html" else _markdown(days)
+
+
+def _about(days: Sequence[Day]) -> str:
+    names = [day.name for day in days]
+    span = f"{names[0]} to {names[-1]}, {len(names)} days" if len(names) > 1 else f"{names[0]} only"
+    scales = dict.fromkeys(str(run.manifest["task"]["scale"]) for run in days[-1].runs.values())
+    counted = f"runs on the last: {len(days[-1].runs)}, at {' and '.join(scales)} scale"
+    return one_line(
+        f"{span}; {counted}. A figure has changed where it lies outside its 95 % interval of the day before; times are "
+        "of whatever machine ran it."
+    )
+
+
+# Markdown
+
+
+def _markdown(days: Sequence[Day]) -> str:
+    parts = [markup.escape_markdown(_about(days)), "# Trends", markup.markdown(_table(days))]
+    if len(days) > 1:
+        lines = [f"- {markup.escape_markdown(line)}" for line in changes(days)]
+        parts += ["## What changed since the day before", "\n".join(lines) or "Nothing."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(days: Sequence[Day]) -> Table:
+    """A row a run: its headline on the last day and on the day before."""
+    columns = ("run", "figure", "the day before", "value", "95 % interval", "changed", "samples a second")
+    return Table("Trends", columns, "llrrrlr", tuple(_row(trend) for trend in trends(days)))
+
+
+def _row(trend: Trend) -> tuple[str, ...]:
+    *earlier, last = (_say(point) for point in trend.points)
+    before = earlier[-1].value if earlier else MISSING
+    changed = "yes" if trend.points[-1].changed else "no"
+    return (trend.run, trend.name, before, last.value, last.spread, changed, last.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A point as text."""
+
+    day: str
+    value: str
+    spread: str
+    rate: str
+    changed: bool
+
+
+def _say(point: Point) -> _Said:
+    value, spread = (measured(point.metric), interval(point.metric)) if point.metric else (MISSING, MISSING)
+    return _Said(point.day, value, spread, amount(point.rate, ""), point.changed)
+
+
+# The page
+
+
+def _page(days: Sequence[Day]) -> str:
+    return fill(
+        "trends.html",
+        ["report.css", "trends.css"],
+        about=_about(days),
+        mini=True,
+        title="Trends",
+        rows=[_shown(trend) for trend in trends(days)],
+        changes=changes(days),
+        several=len(days) > 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A run with its two drawings, and as text."""
+
+    run: str
+    name: str
+    value: Markup
+    speed: Markup
+    points: tuple[_Said, ...]
+
+
+def _shown(trend: Trend) -> _Shown:
+    values = [
+        None if point.metric is None else _Mark(point.metric.value, point.metric.low, point.metric.high, point.changed)
+        for point in trend.points
+    ]
+    speeds = [None if point.rate is None else _Mark(point.rate) for point in trend.points]
+    return _Shown(trend.run, trend.name, _draw(values), _draw(speeds), tuple(_say(point) for point in trend.points))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is drawn of a day."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    changed: bool = False
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """Every number that must fit into the drawing."""
+        return tuple(end for end in (self.low, self.value, self.high) if end is not None)
+
+
+def _draw(marks: Sequence[_Mark | None]) -> Markup:
+    """Draw a line over the days with its whiskers; a day that has changed is a square. The numbers stand beside it."""
+    known = [(number, mark) for number, mark in enumerate(marks) if mark is not None]
+    every = [end for _, mark in known for end in mark.ends]
+    least, most = min(every, default=0.0), max(every, default=1.0)
+    room = (most - least or abs(most) or 1.0) * 0.12
+    least, most = least - room, most + room
+
+    def x(number: int) -> float:
+        return 4 + 92 * number / max(len(marks) - 1, 1)
+
+    def y(value: float) -> float:
+        return 100 * (most - value) / (most - least)
+
+    line = Markup('<line class="{}" x1="{:.2f}%" y1="{:.2f}%" x2="{:.2f}%" y2="{:.2f}%"/>')
+    parts = [line.format("way", x(m), y(one.value), x(n), y(two.value)) for (m, one), (n, two) in pairwise(known)]
+    dot = Markup('<circle class="dot" cx="{:.2f}%" cy="{:.2f}%" r="2.5"/>')
+    square = Markup('<svg x="{:.2f}%" y="{:.2f}%" overflow="visible"><rect class="changed" x="-5" y="-5" width="10" '
+                    'height="10"/></svg>')  # fmt: skip
+    for number, mark in known:
+        if mark.low is not None and mark.high is not None:
+            parts.append(line.format("reach", x(number), y(mark.low), x(number), y(mark.high)))
+        parts.append((square if mark.changed else dot).format(x(number), y(mark.value)))
+    return Markup('<svg class="trend" aria-hidden="true" width="100%" height="56">{}</svg>').format(
+        Markup("").join(parts)
+    )

@@ -1,0 +1,81 @@
+r"""The files of GSM8K, MATH and MATH-500: JSON lines, and the bundled parquet files in GSM8K's form.
+
+    {"question": "Janet's ducks lay 16 eggs per day. …", "answer": "… \n#### 18"}
+    {"problem": "How many vertical asymptotes …?", "level": "Level 3", "type": "Algebra",
+     "solution": "… $\\boxed{2}$ vertical asymptotes.", "unique_id": "test/algebra/1.json"}
+
+A problem's answer is what its worked solution ends in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from evals import data
+from evals.errors import InputError
+from evals.tasks.scoring.math_answers import extract_strict
+
+
+class _Gsm8k(msgspec.Struct, frozen=True):
+    question: str
+    answer: str
+
+
+class _Math(msgspec.Struct, frozen=True):
+    problem: str
+    solution: str
+    unique_id: str | None = None
+    level: str | int | None = None
+    type: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One row, whichever file it came from."""
+
+    id: str
+    question: str
+    solution: str
+    gold: str
+    labels: Mapping[str, str]
+
+
+def read_problems(path: Path, form: str) -> list[Problem]:
+    """Read problems of either kind of file.
+
+    Args:
+        path: JSON lines, or a bundled parquet file, which is in GSM8K's form.
+        form: in which solutions state their answers, `####` or `boxed`.
+
+    Raises:
+        InputError: the file is malformed or empty, ids are not unique, or a solution states no answer.
+    """
+    if path.suffix == ".parquet":
+        rows: Sequence[_Gsm8k | _Math] = data.read_parquet(path, _Gsm8k)
+        form = "####"
+    else:
+        rows = data.read_jsonl(path, _Gsm8k) if form == "####" else data.read_jsonl(path, _Math)
+    if not rows:
+        raise InputError(f"{path} has no problems")
+    problems = [_problem(path, number, row, form) for number, row in enumerate(rows)]
+    data.unique([problem.id for problem in problems], path)
+    return problems
+
+
+def _problem(path: Path, number: int, row: _Gsm8k | _Math, form: str) -> Problem:
+    """Make a problem of a row; the answer is the last that its solution states in the benchmark's form."""
+    solution = row.answer if isinstance(row, _Gsm8k) else row.solution
+    gold = extract_strict(solution, form)
+    if gold is None:
+        asked = "#### and the answer" if form == "####" else "\\boxed{answer}"
+        raise InputError(f"{path}, problem {number + 1}: its solution does not end in {asked}")
+    if isinstance(row, _Gsm8k):
+        return Problem(str(number), row.question, solution, gold.text.replace(",", ""), {})
+    told = {"level": row.level, "type": row.type or row.subject}
+    labels = {name: str(value) for name, value in told.items() if value is not None}
+    return Problem(row.unique_id or str(number), row.problem, solution, gold.text, labels)

@@ -1,0 +1,153 @@
+"""Questions with few answers: how many, and yes or no. Each family refuses what two people could see differently."""
+
+from __future__ import annotations
+
+from random import Random
+
+from evals.tasks.mini.pictures.naming import (
+    RELATIONS,
+    VALUES,
+    Answer,
+    Family,
+    Name,
+    Query,
+    ahead,
+    anyone,
+    both,
+    describe,
+    group,
+    only,
+    two,
+)
+from evals.tasks.mini.pictures.open_questions import overlap
+from evals.tasks.mini.pictures.scenes import Scene, Thing
+
+
+def count(weight: float, *phrasings: str) -> Family:
+    """Ask how many things a name fits; also none, where it fits but for one aspect."""
+
+    def propose(scene: Scene, rng: Random) -> Query:
+        everything = rng.random() < 0.12
+        return Query("count", (Name() if everything else group(scene, rng, (1, 1, 2), altered=0.3),))
+
+    def answer(scene: Scene, query: Query) -> Answer:
+        return Answer(str(sum(query.names[0].fits(thing) for thing in scene.things)))
+
+    return Family("number", weight, phrasings, propose, answer)
+
+
+def exists(weight: float, *phrasings: str) -> Family:
+    """Ask whether there is a thing that a name fits."""
+
+    def propose(scene: Scene, rng: Random) -> Query:
+        return Query("exists", (group(scene, rng, (1, 2, 2, 3), altered=0.5),))
+
+    def answer(scene: Scene, query: Query) -> Answer:
+        return _truth(any(query.names[0].fits(thing) for thing in scene.things), only(scene, query.names[0]))
+
+    return Family("yes/no", weight, phrasings, propose, answer)
+
+
+def has(weight: float, *phrasings: str) -> Family:
+    """Ask whether a thing has a colour, size or texture."""
+
+    def propose(scene: Scene, rng: Random) -> Query | None:
+        asked = rng.choice(("color", "color", "size", "texture"))
+        return _proposed("has", asked, scene, rng)
+
+    def answer(scene: Scene, query: Query) -> Answer | None:
+        thing = only(scene, query.names[0])
+        return _truth(query.word in {thing.color, thing.size, thing.texture}, thing) if thing else None
+
+    return Family("yes/no", weight, phrasings, propose, answer)
+
+
+def has_shape(weight: float, *phrasings: str) -> Family:
+    """Ask whether a thing has a shape."""
+
+    def propose(scene: Scene, rng: Random) -> Query | None:
+        return _proposed("has shape", "shape", scene, rng)
+
+    def answer(scene: Scene, query: Query) -> Answer | None:
+        thing = only(scene, query.names[0])
+        return _truth(thing.shape == query.word, thing) if thing else None
+
+    return Family("yes/no", weight, phrasings, propose, answer)
+
+
+def _proposed(family: str, asked: str, scene: Scene, rng: Random) -> Query | None:
+    """Name a thing without an aspect, and propose a value for the aspect: the true one half of the time."""
+    found = anyone(scene, rng, asked)
+    if found is None:
+        return None
+    value = getattr(found[0], asked) if rng.random() < 0.5 else rng.choice(VALUES[asked])
+    return Query(family, (found[1],), value)
+
+
+def relation(weight: float, *phrasings: str) -> Family:
+    """Ask whether a thing is left of (right of, above, below) another."""
+
+    def propose(scene: Scene, rng: Random) -> Query | None:
+        pair = two(scene, rng)
+        return Query("relation", pair, rng.choice(tuple(RELATIONS))) if pair else None
+
+    def answer(scene: Scene, query: Query) -> Answer | None:
+        pair = both(scene, query)
+        gap = ahead(*pair, RELATIONS[query.word]) if pair else None
+        return _truth(gap > 0, pair[0]) if pair and gap is not None else None
+
+    return Family("yes/no", weight, phrasings, propose, answer)
+
+
+def same(weight: float, *phrasings: str) -> Family:
+    """Ask whether two things have the same colour or size."""
+
+    def propose(scene: Scene, rng: Random) -> Query | None:
+        asked = rng.choice(("color", "size"))
+        pair = two(scene, rng, asked)
+        return Query("same", pair, asked) if pair else None
+
+    def answer(scene: Scene, query: Query) -> Answer | None:
+        pair = both(scene, query)
+        return _truth(getattr(pair[0], query.word) == getattr(pair[1], query.word)) if pair else None
+
+    return Family("yes/no", weight, phrasings, propose, answer)
+
+
+def layers(weight: float, *phrasings: str) -> Family:
+    """Ask which of two overlapping things is in front."""
+
+    def propose(scene: Scene, rng: Random) -> Query | None:
+        pair = overlap(scene.things)
+        if pair is None:
+            return None
+        first, second = (describe(scene, thing, rng) for thing in rng.sample(pair, 2))
+        return Query("layers", (first, second)) if first and second else None
+
+    def answer(scene: Scene, query: Query) -> Answer | None:
+        pair, named = overlap(scene.things), both(scene, query)
+        return _truth(named == pair, named[0]) if pair and named and set(named) == set(pair) else None
+
+    return Family("yes/no", weight, phrasings, propose, answer)
+
+
+def more(weight: float, *phrasings: str) -> Family:
+    """Ask whether there are more of one kind than of another; a tie is not asked about."""
+
+    def propose(scene: Scene, rng: Random) -> Query:
+        asked = rng.choice(("color", "shape", "texture"))
+        present = dict.fromkeys(getattr(thing, asked) for thing in scene.things)
+        first = rng.choice(tuple(present))
+        others = [value for value in VALUES[asked] if value != first and (value in present or rng.random() < 0.3)]
+        second = rng.choice(others or [VALUES[asked][0]])
+        return Query("more", (Name(**{asked: first}), Name(**{asked: second})))
+
+    def answer(scene: Scene, query: Query) -> Answer | None:
+        first, second = (sum(name.fits(thing) for thing in scene.things) for name in query.names)
+        return _truth(first > second) if first != second else None
+
+    return Family("yes/no", weight, phrasings, propose, answer)
+
+
+def _truth(value: bool, about: Thing | None = None) -> Answer:
+    return Answer("yes" if value else "no", about.box if about else None)

@@ -1,0 +1,103 @@
+"""Recordings: what is decoded, what is refused, and what another rate does.
+
+pytest tests/data/test_audio.py
+"""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals import SampleError
+from evals.data.audio import Sound, at_rate, decode, wav
+from evals.schema import Audio
+
+
+def written(samples, *, width=2, channels=1, rate=8000):
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(channels)
+        out.setsampwidth(width)
+        out.setframerate(rate)
+        out.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+@given(st.lists(st.integers(-32767, 32767), min_size=1, max_size=50))
+def test_what_is_written_is_read(whole):
+    sound = Sound(np.array(whole, np.float32) / 32767, 8000)
+    read = decode(Audio("a", data=wav(sound)))
+    assert read.rate == 8000
+    assert read.samples == pytest.approx(sound.samples, abs=1 / 16_000)
+
+
+@pytest.mark.parametrize(
+    ("samples", "width"),
+    [
+        (np.array([128, 192, 64, 0], np.uint8), 1),
+        (np.array([0, 16384, -16384, -32768], "<i2"), 2),
+        (np.array([0, 1 << 30, -(1 << 30), -(1 << 31)], "<i4"), 4),
+    ],
+)
+def test_all_widths_mean_the_same(samples, width):
+    assert decode(Audio("a", data=written(samples, width=width))).samples.tolist() == [0, 0.5, -0.5, -1]
+
+
+def test_channels_become_their_mean():
+    both = np.array([[0, 16384], [16384, 16384]], "<i2")
+    assert decode(Audio("a", data=written(both, channels=2))).samples.tolist() == [0.25, 0.5]
+
+
+def test_a_blind_recording_is_silent_and_as_long():
+    loud = written(np.full(123, 9999, "<i2"))
+    assert decode(Audio("a", data=loud, blind=True)).samples.tolist() == [0.0] * 123
+
+
+def test_a_tone_stays_a_tone_at_another_rate():
+    time = np.arange(16_000) / 16_000
+    tone = Sound(np.sin(2 * np.pi * 440 * time).astype(np.float32), 16_000)
+    low = at_rate(tone, 8000)
+    assert len(low) == 8000
+    assert low[100:-100] == pytest.approx(np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)[100:-100], abs=0.01)
+    high = Sound(np.sin(2 * np.pi * 5000 * time).astype(np.float32), 16_000)
+    assert np.abs(at_rate(high, 8000)[100:-100]).max() < 0.05, "a tone above 4 kHz is folded back"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not a WAV"),
+        (b"ID3 an mp3", "not a WAV"),
+        (written(np.zeros(3, np.uint8), width=3), "24 bits"),
+        (written(np.zeros(0, "<i2")), "no sound"),
+        (written(np.zeros(601, np.uint8), width=1, rate=1), "601 seconds long"),
+    ],
+)
+def test_what_is_no_recording_is_refused(data, words):
+    with pytest.raises(SampleError, match=f"recording a .*{words}"):
+        decode(Audio("a", data=data))
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(SampleError, match=r"no\.wav"):
+        decode(Audio("a", path=tmp_path / "no.wav"))
+
+
+def test_a_truncated_file_gives_what_is_there():
+    whole = written(np.full(100, 16384, "<i2"))
+    assert decode(Audio("a", data=whole[:-51])).samples.tolist() == [0.5] * 74
+
+
+def test_a_server_is_sent_silence_by_a_blind_run():
+    import base64
+
+    from evals.models.endpoint.requests import _piece
+
+    loud = Audio("a", data=written(np.full(123, 9999, "<i2")), blind=True)
+    sent = base64.b64decode(_piece(loud)["input_audio"]["data"])
+    assert decode(Audio("b", data=sent)).samples.tolist() == [0.0] * 123

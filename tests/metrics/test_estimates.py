@@ -1,0 +1,62 @@
+"""Scores to metrics."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evals.metrics.estimates import Mean, means
+from evals.schema import Metric, Score
+from evals.statistics.bootstrap import wilson
+
+
+def scored(id, accuracy, kind, cluster=""):
+    return Score(id, "x", "y", {"accuracy": accuracy, "other rule": 1.0}, cluster=cluster, labels={"kind": kind})
+
+
+SCORES = [
+    scored("1", 1.0, "a", "image 1"),
+    scored("2", 0.3, "b", "image 1"),
+    scored("3", 0.0, "a", "image 2"),
+    scored("4", 0.9, "b", "image 2"),
+]
+
+
+def test_means_by_hand():
+    wanted = {"all": Mean("accuracy"), "a": Mean("accuracy", "kind", "a"), "rule": Mean("other rule")}
+    found = means(SCORES, wanted)
+    assert list(found) == ["all", "a", "rule"]
+    assert (found["all"].value, found["all"].n, found["all"].unit) == (pytest.approx(0.55), 4, "fraction")
+    assert (found["all"].low, found["all"].high) == (pytest.approx(0.45), pytest.approx(0.65))
+    assert found["a"] == Metric(0.5, 0.0, 1.0, n=2)
+    assert (found["rule"].value, found["rule"].high) == (1.0, 1.0)
+    assert 0.2 < found["rule"].low < 1.0  # four right of four, in two clusters: Wilson for two trials
+
+
+def test_an_item_without_a_cluster_is_its_own():
+    alone = [scored(str(n), float(n % 2), "a") for n in range(100)]
+    apart = [scored(str(n), float(n % 2), "a", cluster=f"c{n}") for n in range(100)]
+    paired = [scored(str(n), float(n % 2), "a", cluster=f"c{n // 2}") for n in range(100)]
+    wanted = {"all": Mean("accuracy")}
+    widths = [means(some, wanted)["all"] for some in (alone, apart)]
+    assert widths[0].high - widths[0].low == pytest.approx(widths[1].high - widths[1].low, rel=0.05)
+    low, high = means(paired, wanted)["all"].low, means(paired, wanted)["all"].high
+    assert (low, high) == wilson(25, 50)  # every pair is one right and one wrong: no spread to resample
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]), st.sampled_from("ab")), min_size=1), st.randoms())
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_scores_changes_nothing(rows, random):
+    scores = [scored(str(n), value, kind, cluster=str(n // 3)) for n, (value, kind) in enumerate(rows)]
+    wanted = {"all": Mean("accuracy"), "first": Mean("accuracy", "kind", rows[0][1])}
+    expected = means(scores, wanted)
+    random.shuffle(scores)
+    assert means(scores, wanted) == expected
+
+
+def test_nothing_to_average_is_refused():
+    with pytest.raises(ValueError, match="no scores"):
+        means([], {"all": Mean("accuracy")})
+    with pytest.raises(ValueError, match="no items"):
+        means(SCORES, {"c": Mean("accuracy", "kind", "c")})

@@ -1,0 +1,121 @@
+"""Ranks by blocks against brute force, and that ties never help.
+
+python -m pytest tests/metrics/test_retrieval_ranks.py
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evals.errors import InputError
+from evals.metrics import retrieval
+from evals.metrics.retrieval import rank, unit_rows
+
+SIGNS = st.sampled_from(
+    [signs for signs in itertools.product((-1.0, 0.0, 1.0), repeat=6) if sum(map(abs, signs)) in {1, 4}]
+)
+"""Of length 1 or 2: their cosines are quarters, exact in float32, and many are equal."""
+
+
+def units(vectors):
+    return unit_rows([np.array(vector, dtype=np.float32) for vector in vectors], [str(n) for n in range(len(vectors))])
+
+
+def brute_force(queries, gallery, right):
+    """Sort all items by cosine in float64, of equals the wrong ones first, and look where the right ones are."""
+    found = []
+    for query, places in zip(queries, right, strict=True):
+        cosines = [
+            round(float(np.dot(query, item) / (np.linalg.norm(query) * np.linalg.norm(item))), 9) for item in gallery
+        ]
+        order = sorted(range(len(gallery)), key=lambda item: (-cosines[item], item in set(places)))
+        found.append(sorted(1 + order.index(place) for place in places))
+    return found
+
+
+@st.composite
+def problems(draw):
+    gallery = draw(st.lists(SIGNS, min_size=1, max_size=12))
+    queries = draw(st.lists(SIGNS, min_size=1, max_size=6))
+    places = st.lists(st.integers(0, len(gallery) - 1), min_size=1, max_size=4, unique=True)
+    return queries, gallery, [draw(places) for _ in queries]
+
+
+@given(problems(), st.sampled_from([1, 7, 1 << 22]))
+@settings(deadline=None)
+def test_ranks_are_those_of_brute_force_with_many_ties(problem, block):
+    queries, gallery, right = problem
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrieval, "BLOCK", block)
+        found = list(rank(units(queries), units(gallery), [np.array(places) for places in right], device="cpu"))
+    assert [one.ranks.tolist() for one in found] == brute_force(queries, gallery, right)
+    assert all(place.nearest in range(len(gallery)) for place in found)
+
+
+@given(problems())
+@settings(max_examples=30, deadline=None)
+def test_blocks_of_torch_rank_as_those_of_numpy(problem):
+    queries, gallery, right = problem
+    places = [np.array(each) for each in right]
+    arguments = units(queries), units(gallery), places
+    first = retrieval._first_appearances(arguments[1])
+    ours = list(rank(*arguments, device="cpu"))
+    theirs = list(retrieval._on_device(*arguments, first, "cpu"))
+    assert [one.ranks.tolist() for one in theirs] == [one.ranks.tolist() for one in ours]
+
+
+@pytest.mark.gpu
+def test_blocks_on_a_gpu_rank_as_those_on_a_cpu():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    generator = np.random.default_rng(1)
+    queries, gallery = (unit_rows(generator.normal(size=(n, 64)), ["x"] * n) for n in (300, 700))
+    places = [np.array([n, n + 300]) for n in range(300)]
+    ours, theirs = (list(rank(queries, gallery, places, device=device)) for device in ("cpu", "cuda"))
+    same = [np.array_equal(one.ranks, other.ranks) for one, other in zip(ours, theirs, strict=True)]
+    assert np.mean(same) > 0.99  # a last bit may put two items in another order
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_copies_tie_exactly_whatever_their_numbers(seed):
+    generator = np.random.default_rng(seed)
+    kinds = generator.normal(size=(5, 33))
+    which = generator.integers(0, 5, size=40)
+    gallery = units(kinds[which])
+    queries = units(generator.normal(size=(9, 33)))
+    right = [np.array([n]) for n in range(9)]
+    for query, one in zip(queries, rank(queries, gallery, right, device="cpu"), strict=True):
+        place = right.pop(0)[0]
+        better = {kind for kind in range(5) if kinds[kind] @ query / np.linalg.norm(kinds[kind])
+                  > kinds[which[place]] @ query / np.linalg.norm(kinds[which[place]])}  # fmt: skip
+        assert one.ranks.tolist() == [np.isin(which, [*better, which[place]]).sum()]
+
+
+def test_a_constant_embedding_finds_nothing():
+    gallery = units(np.full((50, 7), 0.3))
+    found = list(rank(gallery[:10], gallery, [np.arange(5 * n, 5 * n + 5) for n in range(10)]))
+    assert [one.ranks.tolist() for one in found] == [[46, 47, 48, 49, 50]] * 10
+
+
+def test_extreme_numbers_keep_their_direction():
+    rows = units([[3e38, 3e38], [1e-40, 0.0], [0.0, 0.0]])
+    assert np.allclose(rows, [[0.5**0.5, 0.5**0.5], [1, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_names_the_first_of_its_kind(bad):
+    vectors = [np.float32([1, 2]), np.float32([1, bad]), np.float32([bad, bad])]
+    with pytest.raises(InputError, match=r"the embedding of b.jpg#3 holds a number that is not finite"):
+        unit_rows(vectors, ["a.jpg", "b.jpg#3", "c"])
+
+
+def test_another_width_is_named():
+    with pytest.raises(InputError, match="the embedding of b has 3 numbers, that of a has 2"):
+        unit_rows([np.float32([1, 2]), np.float32([1, 2, 3])], ["a", "b"])

@@ -1,0 +1,104 @@
+"""What a check keeps beside its report: enough to write the report again, and nothing that was shown or answered."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from commands import evals as command
+from commands import refused
+from run_folders import make, manifest, metric, row
+
+from evals.app import check
+from evals.errors import InputError
+from evals.reports.claims import archive, verdicts
+from evals.reports.claims.evidence import learning_curves
+from evals.reports.claims.evidence.measurement import Job, Outcome
+from evals.reports.claims.language import files
+from evals.reports.claims.language.values import Ledger
+
+DOCUMENT = """\
+document: {id: t, title: T, subjects: {thing: {name: Thing, system: vl}}}
+claims:
+- {id: T-1, says: x, subject: thing, printed: "50", unit: percent, measure: {task: vqa, metric: accuracy}}
+- {id: T-2, says: y, subject: v3, printed: "50", unit: percent, measure: {task: vqa, metric: accuracy}}
+- {id: T-3, says: z, subject: thing, implied: "0", unit: points, bound: above,
+   measure: {task: vqa, metric: accuracy, relation: difference, baseline: r1}}
+"""
+
+
+def run(folder, value, **changes):
+    rows = [row(str(10 + n), float(n < 40 * value), values={"accuracy": float(n < 40 * value), "other": 1.0})
+            for n in range(40)]  # fmt: skip
+    signed = manifest(**changes)
+    signed["model"] |= {"parameters": 3_000_000}
+    return make(folder, rows, {"accuracy": metric(value)}, signed)
+
+
+@pytest.fixture
+def report(tmp_path):
+    """A document, and the report of a check that had runs, a control, a curve, and a run that is not there."""
+    path = tmp_path / "t.yaml"
+    path.write_text(DOCUMENT)
+    document = files.load(path, subjects=["vl", "v3", "r1"])
+    record, vocabulary = files.load_record(), files.load_vocabulary()
+    seen, unseen, other = run(tmp_path / "1", 0.8), run(tmp_path / "2", 0.3, blind=True), run(tmp_path / "3", 0.6)
+    outcomes = {
+        Job("vl", "vqa"): Outcome(seen, unseen),
+        Job("v3", "vqa"): Outcome(why="v3 has no checkpoint"),
+        Job("r1", "vqa"): Outcome(other, proxy="a stand-in"),
+    }
+    paper = verdicts.assess([document], record, vocabulary)
+    checked = verdicts.with_measurements(
+        paper, outcomes, {"t": {"thing": "vl"}}, [Ledger(document, record, vocabulary)]
+    )
+    curve = tmp_path / "curve.csv"
+    curve.write_text("interactions,split,of,rate,low,high\n0,all,9,0,0,0.3\n10,all,9,1,0.7,1\n")
+    checked = verdicts.replace(checked, curves=(learning_curves.read(curve, "zero"),))
+    check.write(checked, tmp_path / "out", keep=True)
+    return path, tmp_path / "out"
+
+
+def test_the_report_is_written_again_byte_for_byte(report, tmp_path):
+    path, out = report
+    done = command("check", path, "--recorded", out, "--out", tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    for format in check.FORMATS:
+        name = f"claims.{format}"
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+    assert "What zero learnt" in (out / "claims.html").read_text()
+    assert not (tmp_path / "again" / "records").exists()
+
+
+def test_what_was_shown_and_answered_is_not_kept(report):
+    folder = report[1] / "records"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "curves", "outcomes.json", "r1-vqa", "vl-vqa", "vl-vqa-blind",
+    ]  # fmt: skip
+    for line in (folder / "vl-vqa" / "samples.jsonl").read_text().splitlines():
+        assert re.fullmatch(r'\{"id":"\d+","index":\d+,"cluster":"\d+","values":\{"accuracy":[01]\.0\}\}', line)
+
+
+def test_what_an_earlier_check_kept_is_replaced(report):
+    _, out = report
+    held = archive.load(out)
+    assert held.outcomes[Job("v3", "vqa")].why == "v3 has no checkpoint"
+    rows = json.loads((out / "records" / "outcomes.json").read_text())
+    (out / "records" / "outcomes.json").write_text(json.dumps(rows[1:2]))
+    with pytest.raises(KeyError):
+        archive.load(out).outcomes[Job("vl", "vqa")]
+
+
+def test_jobs_that_differ_in_little_have_folders_of_their_own():
+    taken: set[str] = set()
+    jobs = [Job("m", "glue/rte"), Job("m", "glue/rte", "test"), Job("m", "glue/rte", None, 0), Job("m", "glue-rte")]
+    names = [archive._name(job, taken) for job in jobs]
+    assert names == ["m-glue-rte", "m-glue-rte-test", "m-glue-rte-0-shots", "m-glue-rte-2"]
+
+
+def test_a_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no records of a check"):
+        archive.load(tmp_path)
+    assert refused(command("check", "--recorded", tmp_path), "records/outcomes.json")
+    assert refused(command("check", "--recorded", tmp_path, "--paper"), "--paper and --recorded")

@@ -1,0 +1,154 @@
+"""The two bundled documents: every row of arithmetic, every contradiction, and the facts that can be counted here.
+
+The rows and the contradictions are those of a reading by hand (`ANALYSIS.md`, sections 2 and 2.1), which knew nothing
+of this code. Where a verdict differs from that reading, the claim's note or the comment here says why.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import evals
+from evals.reports.claims.verdicts import PRECEDENCE, headline
+
+CONSISTENT, NOMINAL = "consistent", "nominally_inconsistent"
+INTERNAL, PHYSICAL, NOTHING = "internally_inconsistent", "physically_implausible", "na"
+
+ROWS = [
+    # row, {claim: what its arithmetic says}, words of the working
+    (1, {"B-18": NOMINAL}, ["22.22 %", "21.9 to 22.54 %", "22.5 to 23.5 %", "0.8 % of the rounding box"]),
+    (2, {"B-24": INTERNAL}, ["1.846", "1.824 to 1.868", "1.741 to 1.96", "1.643 to 2.083", "40 ms", "30 ms"]),
+    (3, {"B-23": CONSISTENT}, ["96.52 %", "96.41 to 96.63 %"]),
+    (4, {"B-61": CONSISTENT}, ["6.2 pp", "8.599 %", "n = 371"]),
+    (5, {"B-57": NOTHING}, ["1.7 points", "z = 1.11", "n = 872 (not told apart", "5,587"]),
+    (6, {"A-32": CONSISTENT}, ["z = 1.63", "n = 872 (not told apart", "n = 1,265", "2,584"]),
+    (7, {"A-33": CONSISTENT}, ["z = 4.04", "n = 5,463 (told apart"]),
+    (8, {"A-22": CONSISTENT}, ["1.5 × (1.353 to 1.667"]),
+    (9, {"A-26": CONSISTENT}, ["2.133 × (2.032"]),
+    (10, {"B-66": NOTHING, "B-67": CONSISTENT}, ["2.333 (2.32 to 2.347", "2.615"]),
+    (11, {"A-36": CONSISTENT}, ["2.6 GB", "21.67 %"]),
+    (12, {"A-37": PHYSICAL}, ["35 GB", "8.229 bit", "a way out: With 8-bit weights", "17.5 GB", "offloaded"]),
+    (13, {"A-38": INTERNAL}, ["30 GB (28.93 to 31.09 GB", "48.57 %", "21 GB"]),
+    (14, {"A-39": PHYSICAL, "A-13": INTERNAL}, ["64 experts; equal to A-62 = 8 experts"]),
+    (15, {"A-53": INTERNAL}, ["18 GB", "40 GB"]),
+    (16, {"A-20": PHYSICAL}, ["1280 token", "1.306 s", "1.712 s", "3328 GB/s", "0.6529 s", "0.7461 s", "8.533 ms"]),
+    (17, {"A-21": PHYSICAL}, ["2.197 s", "1.099 s", "1.441 s", "17.58 s"]),
+    (18, {"A-47": NOTHING}, ["640 token"]),
+    (19, {"A-48": NOTHING, "A-49": CONSISTENT}, ["1.875", "at most 2"]),
+    (20, {"A-08": INTERNAL}, ["37,804,032", "75,608,064", "1967"]),
+    (21, {"A-13": INTERNAL}, ["16,842,816", "202.1 million"]),
+    (22, {"A-18": CONSISTENT}, ["2048 dimensions"]),
+    (23, {"B-70": PHYSICAL}, ["26 GB", "a way out: With 8-bit weights", "13 GB"]),
+    (24, {"B-71": INTERNAL}, ["6.5 GB", "4 GB", "3.25 GB", "= 2 (1.977"]),
+    (25, {"B-79": INTERNAL, "B-80": INTERNAL}, ["4 (3.706 to 4.333", "0.9846 bit", "3.938 bit", "1.6 billion"]),
+    (26, {"B-65": NOTHING}, ["12.75 ms", "9.411", "7.177", "18.82", "14.35", "1440"]),
+    (27, {"B-68": NOTHING}, ["3.188 ms", "20.39", "15.55"]),
+    (28, {"B-31": NOTHING}, ["9501", "8817"]),
+    (29, {"B-32": NOTHING, "B-36": NOTHING, "B-44": NOTHING}, ["3.846", "0.8824", "3.077", "296", "405"]),
+    (30, {"B-62": INTERNAL, "B-63": NOTHING, "B-64": INTERNAL}, ["55 pp", "558.3 %", "5000 interactions", "B-47"]),
+    (31, {"B-81": CONSISTENT}, ["0.8 GB", "8 GB", "0.5078 s"]),
+    (32, {"A-60": CONSISTENT}, ["A-10 = 64 experts", "A-62 = 8 experts"]),
+    (33, {"A-41": NOTHING}, ["41,698", "85,197"]),
+    (34, {"A-28": CONSISTENT, "A-29": CONSISTENT, "B-55": CONSISTENT, "B-56": CONSISTENT, "B-58": CONSISTENT},
+     ["91.5 % is 798 of 872", "91.5 % is no whole number of 277", "86.1 % is no whole number of 408"]),
+]  # fmt: skip
+
+CONTRADICTIONS = {
+    1: "A-05 B-10", 2: "A-14 A-06 A-34 B-11 B-12 B-13 B-34 B-60", 3: "A-04 B-34 B-35", 4: "A-11 B-05",
+    5: "A-20 A-21 A-22 B-65 B-66", 6: "A-17 A-57 A-58 B-06 B-32 B-95", 7: "A-09 A-10 A-15 A-16 B-30 B-31",
+    8: "A-04 B-31", 9: "A-29 B-55", 10: "A-28 B-56", 11: "A-37 B-70", 12: "A-56 B-10 B-02", 13: "A-51 B-82 B-83",
+    14: "A-50 A-40 B-33 B-72 B-95", 15: "A-43 B-73", 16: "A-47 B-72", 17: "A-55 B-77 B-66", 18: "A-18 B-35",
+    19: "A-59 B-90",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checked():
+    return evals.check(paper=True)
+
+
+@pytest.fixture(scope="module")
+def found(checked):
+    return {each.claim.id: each for each in checked.assessments}
+
+
+@pytest.mark.parametrize(("row", "expected", "words"), ROWS, ids=[f"row-{row}" for row, _, _ in ROWS])
+def test_arithmetic(found, row, expected, words):
+    assert {id: found[id].arithmetic.verdict for id in expected} == expected
+    working = "\n".join(line for id in expected for line in found[id].arithmetic.working)
+    for text in words:
+        assert text in working, f"row {row}: {text!r} is not in\n{working}"
+
+
+def test_every_row_is_there():
+    assert [row for row, _, _ in ROWS] == list(range(1, 35))
+
+
+@pytest.mark.parametrize("number", CONTRADICTIONS)
+def test_contradictions_between_documents_are_found_by_rule(checked, found, number):
+    """Each claim of a row is in a pair within the row, or the claim that is computed from it is."""
+    ids = set(CONTRADICTIONS[number].split())
+    linked = set()
+    for pair in checked.crossings:
+        if {pair.first.by, pair.second.by} <= ids:
+            linked |= {pair.first.by, pair.second.by}
+    for id in sorted(linked):
+        linked |= {source for source in ids if source in (found[id].inherits or "")}
+        linked |= {source for source in ids if any(source in (each.derive or "") for each in found[id].claim.implies)}
+    assert linked == ids
+
+
+def test_what_the_documents_agree_on(checked):
+    said = {(pair.quantity, frozenset((pair.first.by, pair.second.by))) for pair in checked.agreements}
+    assert any(quantity == "quality-order" for quantity, _ in said)  # R1 over V3 on text classification, in sign only
+
+
+def test_every_claim_has_one_verdict_by_the_precedence(checked):
+    assert len(checked.assessments) == 160
+    for each in checked.assessments:
+        assert each.headline in PRECEDENCE
+        assert each.headline == headline(each.vector)
+        assert each.working or each.vector["public_record"] == "na"
+    assert "supported" not in {each.arithmetic.verdict for each in checked.assessments}
+
+
+def test_a_contradiction_convicts_neither_and_says_whom_the_record_backs(found):
+    for id in ("A-14", "B-11"):
+        assert found[id].cross_document.verdict == "contradicted_by_other_document"
+    assert "the public record backs this side" in found["A-14"].cross_document.working
+    assert found["B-11"].public_record.verdict == "contradicted"
+
+
+def test_figures_that_can_both_be_true_convict_nobody(found):
+    assert found["A-37"].cross_document.verdict == "na"
+    assert "both can be true" in found["A-37"].cross_document.working[0]
+    assert "B-70" in found["A-37"].contradicts
+
+
+def test_derived_claims_inherit_the_worst_of_their_inputs(found):
+    assert found["B-18"].inherits == "computed from B-60: contradicted by public record"
+    assert found["B-18"].headline == NOMINAL
+
+
+def test_the_listings_do_what_the_working_says():
+    """Rows 20 to 22 run the documents' own listings."""
+    torch = pytest.importorskip("torch")
+    attention = torch.nn.MultiheadAttention(512, 8)
+    layer = [attention, torch.nn.Linear(512, 2048), torch.nn.Linear(2048, 512)]
+    assert 12 * sum(p.numel() for part in layer for p in part.parameters()) == 37_804_032
+    experts = [torch.nn.Linear(512, 512) for _ in range(64)]
+    router = torch.nn.Linear(512, 64)
+    assert sum(p.numel() for part in (*experts, router) for p in part.parameters()) == 16_842_816
+
+    def forward(x):
+        scores = torch.softmax(router(x), dim=-1)
+        return sum(r * e for r, e in zip(scores, [expert(x) for expert in experts], strict=False))
+
+    for shape in ((7, 512), (2, 7, 512)):
+        with pytest.raises(RuntimeError, match=r"512"):
+            forward(torch.zeros(shape))
+    assert forward(torch.zeros(512)).shape == (512,)
+    project = [torch.nn.Linear(512, 2048), torch.nn.Linear(2048, 2048)]
+    attend = torch.nn.MultiheadAttention(2048, 8)
+    assert sum(p.numel() for part in (*project, attend) for p in part.parameters()) == 22_032_384
+    assert attend(torch.zeros(5, 2, 2048), torch.zeros(9, 2, 2048), torch.zeros(9, 2, 2048))[0].shape == (5, 2, 2048)

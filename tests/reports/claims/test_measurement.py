@@ -1,0 +1,244 @@
+"""What runs say of claims: only the described system decides, a replica shows a direction, three words are three."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from run_folders import make, manifest, metric, row
+
+import evals
+from evals.errors import UnknownName
+from evals.reports.claims import verdicts
+from evals.reports.claims.evidence import measurement
+from evals.reports.claims.evidence.measurement import Job, Outcome
+from evals.reports.claims.language import files
+from evals.reports.claims.language.values import Ledger
+
+HEAD = "document: {id: t, title: T, subjects: {one: {name: One, system: vl}, two: {name: Two, system: v3}}}\nclaims:\n"
+VQA = "measure: {{task: vqa, metric: accuracy{}}}"
+LEVEL = f'id: T-1, subject: one, printed: "78.3", unit: percent, {VQA.format("")}'
+BETTER = "subject: one, implied: '0', unit: points, bound: above, " + VQA.format(
+    ", relation: difference, baseline: two"
+)
+
+
+def run(tmp_path, name, right, *, replica=False, blind=False, low=None, high=None, model=None):
+    """A finished run of samples that are right or wrong, each its own picture."""
+    rows = [row(str(10 + n), float(value), cluster=f"image {n}") for n, value in enumerate(right)]
+    share = float(np.mean(right))
+    signed = manifest(blind=blind, scale="mini" if replica else "full")
+    signed["model"] |= {"name": model or name, "replica": replica, "parameters": 3_000_000}
+    own = metric(share, len(rows)) | {
+        "low": share - 0.01 if low is None else low,
+        "high": share + 0.01 if high is None else high,
+    }
+    folder = tmp_path / f"{name}{'-blind' if blind else ''}"
+    return make(folder, rows, {"accuracy": own}, signed, n=len(rows), failed=0, unparsed=0)
+
+
+def judge(tmp_path, claim, **outcomes):
+    """Check one claim against outcomes by model name; the paper evidence is empty."""
+    path = tmp_path / "t.yaml"
+    path.write_text(f"{HEAD}- {{says: x, {claim}}}\n")
+    document = files.load(path, subjects=["vl", "v3"])
+    record, vocabulary = files.load_record(), files.load_vocabulary()
+    paper = verdicts.assess([document], record, vocabulary)
+    known = {Job(name, "vqa"): outcome for name, outcome in outcomes.items()}
+    stand = {"t": {"one": "vl", "two": "v3"}}
+    checked = verdicts.with_measurements(paper, known, stand, [Ledger(document, record, vocabulary)])
+    return checked.assessments[0]
+
+
+def right(share, n=400):
+    return [1] * round(share * n) + [0] * (n - round(share * n))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.775, 0.79, "supported"), (0.60, 0.70, "refuted"), (0.74, 0.79, "inconclusive")],
+)
+def test_the_described_system_decides_a_level(tmp_path, low, high, expected):
+    found = judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(0.78), low=low, high=high)))
+    assert (found.measurement.verdict, found.subject_match, found.headline) == (expected, "exact", expected)
+    assert any("2.5 points for the protocol" in line for line in found.working)
+    assert any("four times in five" in line for line in found.working) == (expected == "inconclusive")
+
+
+@pytest.mark.parametrize("share", [0.783, 0.1])
+def test_a_replica_says_nothing_of_a_level(tmp_path, share):
+    found = judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(share), replica=True)))
+    assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
+    assert (found.measured[0]["decision"], found.measured[0]["replica"]) == (None, True)
+    assert any("no evidence of the level" in line for line in found.working)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "word", "direction"),
+    [(0.9, 0.6, "unmeasured", "holds"), (0.6, 0.9, "unmeasured", "fails"), (0.8, 0.795, "inconclusive", "undecided")],
+)
+def test_a_replica_shows_a_direction(tmp_path, one, two, word, direction):
+    found = judge(
+        tmp_path,
+        "id: T-1, " + BETTER,
+        vl=Outcome(run(tmp_path, "vl", right(one), replica=True)),
+        v3=Outcome(run(tmp_path, "v3", right(two), replica=True)),
+    )
+    assert (found.measurement.verdict, found.subject_match) == (word, "proxy")
+    assert found.measured[0]["direction"] == direction
+    assert any(f"the direction {direction}" in line for line in found.working)
+
+
+@pytest.mark.parametrize(
+    ("bound", "digits", "one", "two", "decision", "direction"),
+    [
+        ("above", "0", 0.9, 0.8, "supported", "holds"),
+        ("below", "0", 0.9, 0.8, "refuted", "fails"),
+        ("below", "0", 0.8, 0.9, "supported", "holds"),
+        ("at-least", "20", 0.9, 0.8, "refuted", "holds"),  # ahead, but not by so much
+        ("at-most", "20", 0.9, 0.8, "supported", None),  # which leaves open who is ahead
+        ("at-most", "-2", 0.9, 0.8, "refuted", "fails"),
+        ("about", "0", 0.8, 0.8, "inconclusive", None),
+    ],
+)
+def test_a_bound_is_held_against_the_side_that_it_is_on(tmp_path, bound, digits, one, two, decision, direction):
+    claim = "id: T-1, " + BETTER.replace("'0'", f"'{digits}'").replace("above", bound)
+    runs = {"vl": one, "v3": two}
+    for replica in (False, True):
+        own = {
+            name: Outcome(run(tmp_path / str(replica), name, right(each), replica=replica))
+            for name, each in runs.items()
+        }
+        found = judge(tmp_path, claim, **own)
+        assert found.measured[0]["direction"] == direction
+        assert found.measured[0]["decision"] == (None if replica else decision)
+
+
+def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):
+    outcomes = {
+        "vl": Outcome(run(tmp_path, "vl", right(0.9))),
+        "v3": Outcome(run(tmp_path, "v3", right(0.8))),
+    }
+    found = judge(tmp_path, "id: T-1, " + BETTER, **outcomes)
+    assert (found.measurement.verdict, found.subject_match) == ("supported", "exact")
+    assert found.measured[0]["p"] == pytest.approx(2 / 2**40)  # 40 wins, no loss
+    error = VQA.format(", relation: error-reduction, baseline: two")
+    halved = judge(tmp_path, f'id: T-1, subject: one, printed: "50", unit: percent, {error}', **outcomes)
+    assert halved.measured[0]["value"] == pytest.approx(0.5)
+    assert halved.measurement.verdict == "inconclusive"  # the interval is wider than the rounding of 50 %
+    far = judge(tmp_path, f'id: T-1, subject: one, printed: "90", unit: percent, {error}', **outcomes)
+    assert far.measurement.verdict == "refuted"
+
+
+def test_each_reading_is_a_hypothesis_of_its_own(tmp_path):
+    readings = (
+        'readings: [{says: "a share of the errors", relation: error-reduction}, {says: "points", relation: difference}]'
+    )
+    claim = f'id: T-1, subject: one, printed: "30", unit: percent, {readings}, '
+    claim += VQA.format(", relation: error-reduction, baseline: two")
+    found = judge(
+        tmp_path, claim,
+        vl=Outcome(run(tmp_path, "vl", right(0.6, 4000))), v3=Outcome(run(tmp_path, "v3", right(0.3, 4000))),
+    )  # fmt: skip
+    assert [each["relation"] for each in found.measured] == ["error-reduction", "difference"]
+    assert [round(each["value"], 3) for each in found.measured] == [0.429, 0.3]
+    assert found.measurement.verdict == "inconclusive"  # refuted in one reading, open in the other
+
+
+def test_pictures_that_make_no_difference_are_told(tmp_path):
+    seen, unseen = run(tmp_path, "vl", right(0.783)), run(tmp_path, "vl", right(0.78), blind=True)
+    found = judge(tmp_path, LEVEL, vl=Outcome(seen, unseen))
+    assert found.headline == "modality_not_demonstrated"
+    assert any("blind control 78.00 %" in line for line in found.working)
+    sighted = judge(tmp_path, LEVEL, vl=Outcome(seen, run(tmp_path, "vl", right(0.3), blind=True)))
+    assert sighted.headline == "supported"
+
+
+def test_not_run_failed_and_undecided_are_three_words(tmp_path):
+    words = [
+        judge(tmp_path, LEVEL).measurement.verdict,
+        judge(tmp_path, LEVEL, vl=Outcome(why="the run failed: out of memory", failed=True)).measurement.verdict,
+        judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(0.78), low=0.7, high=0.9))).measurement.verdict,
+    ]
+    assert words == ["unmeasured", "error", "inconclusive"]
+
+
+def test_a_stand_in_is_named_as_one(tmp_path):
+    found = judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(0.783)), proxy="a smaller model"))
+    assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
+    by_task = LEVEL.replace("metric: accuracy", "metric: accuracy, proxy: another task")
+    assert judge(tmp_path, by_task, vl=Outcome(run(tmp_path, "vl", right(0.783)))).subject_match == "proxy"
+
+
+def test_a_namesake_of_other_size_is_not_the_described_system(tmp_path):
+    path = tmp_path / "t.yaml"
+    size = '- {id: T-2, says: y, subject: vl, kind: size, quantity: parameters, printed: "34", times: 1e9'
+    size += ", unit: parameters}"
+    path.write_text("document: {id: t, title: T}\nclaims:\n- {says: x, " + LEVEL.replace("one", "vl") + f"}}\n{size}\n")
+    document = files.load(path)
+    record, vocabulary = files.load_record(), files.load_vocabulary()
+    paper = verdicts.assess([document], record, vocabulary)
+    outcome = {Job("vl", "vqa"): Outcome(run(tmp_path, "vl", right(0.783)))}
+    found = verdicts.with_measurements(paper, outcome, {"t": {}}, [Ledger(document, record, vocabulary)])
+    first = found.assessments[0]
+    assert (first.subject_match, first.measurement.verdict) == ("same_name_different_spec", "unmeasured")
+    assert any("the public model of that name measures so" in line for line in first.working)
+
+
+def test_comparisons_of_a_document_are_corrected_together(tmp_path):
+    path = tmp_path / "t.yaml"
+    pairs = "".join(f"- {{id: T-{n}, says: x, {BETTER}}}\n" for n in range(1, 6))
+    path.write_text(HEAD + pairs)
+    document = files.load(path, subjects=["vl", "v3"])
+    record, vocabulary = files.load_record(), files.load_vocabulary()
+    paper = verdicts.assess([document], record, vocabulary)
+    # 12 wins against 3 losses: p = 0.035 alone, 0.18 among five
+    ours, theirs = [1] * 12 + [0] * 3 + [1] * 100, [0] * 12 + [1] * 3 + [1] * 100
+    outcomes = {
+        Job("vl", "vqa"): Outcome(run(tmp_path, "vl", ours)),
+        Job("v3", "vqa"): Outcome(run(tmp_path, "v3", theirs)),
+    }
+    stand = {"t": {"one": "vl", "two": "v3"}}
+    found = verdicts.with_measurements(paper, outcomes, stand, [Ledger(document, record, vocabulary)])
+    for each in found.assessments:
+        assert each.measured[0]["p"] == pytest.approx(0.03515625)
+        assert each.measured[0]["p_holm"] == pytest.approx(5 * 0.03515625)
+        assert each.measurement.verdict == "inconclusive"
+        assert any("Holm" in line for line in each.working)
+
+
+def test_claims_left_open_stay_so(tmp_path):
+    found = judge(tmp_path, LEVEL + ", underspecified: the split", vl=Outcome(run(tmp_path, "vl", right(0.783))))
+    assert found.measurement.verdict == "underspecified"
+    assert any("left open: the split" in line for line in found.working)
+
+
+def test_jobs_are_the_subjects_and_the_baselines(tmp_path):
+    path = tmp_path / "t.yaml"
+    path.write_text(f"{HEAD}- {{id: T-1, says: x, {BETTER}}}\n")
+    claim = files.load(path, subjects=["vl", "v3"]).claims[0]
+    assert measurement.jobs(claim, {"one": "vl"}) == [Job("vl", "vqa"), Job("two", "vqa")]
+
+
+# Real outputs
+
+
+def test_a_real_claim_is_settled_on_real_outputs(shared_data, tmp_path, monkeypatch):
+    """Cobbe et al. 2021: "6B verification slightly outperforms a finetuned 175B model", on their published outputs."""
+    monkeypatch.chdir(tmp_path)
+    folder = shared_data / "gsm8k" / "recorded"
+    systems = {name: f"replay:{folder / name}.jsonl" for name in ("6b-verification", "175b-finetuning")}
+    document = files.FOLDER / "gsm8k-verifiers.yaml"
+    found = evals.check([document], data=shared_data / "gsm8k", systems=systems)
+    first, *others = found.assessments
+    assert (first.claim.id, first.headline, first.subject_match) == ("G-01", "supported", "exact")
+    lead = first.measured[0]
+    assert lead["n"] == 1319
+    assert lead["value"] == pytest.approx(0.0432, abs=5e-4)
+    assert 0 < lead["low"] < lead["value"] < lead["high"] < 0.08
+    assert lead["p"] == pytest.approx(0.0032, abs=3e-4)
+    assert {each.measurement.verdict for each in others if each.claim.measure} == {"unmeasured"}
+
+
+def test_a_system_for_nobody_is_refused():
+    with pytest.raises(UnknownName, match="no subject is named '6b'"):
+        evals.check(systems={"6b": "vl"}, paper=True)

@@ -1,0 +1,169 @@
+"""Reading GLUE: every layout holds the same rows, real files are read whole, and bad ones get one clear line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+
+import pyarrow
+import pytest
+from commands import evals, refused
+from glue_folders import ROWS, hub, official
+from golden import FOLDER as GOLDEN
+from pyarrow import parquet
+
+from evals.errors import InputError
+from evals.schema import Options
+from evals.tasks import glue
+from evals.tasks.formats.glue import BUNDLED, read
+from evals.tasks.glue_tasks import TABLE, read_label
+
+FILES = json.loads((GOLDEN / "glue_files.json").read_text())["files"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return official(tmp_path_factory.mktemp("glue"))
+
+
+def test_all_layouts_hold_the_same(folder, tmp_path):
+    copy = hub(folder, tmp_path)
+    for task in TABLE.values():
+        for split in (*task.sizes, "train"):
+            one, two = (read(task, split, place) for place in (folder, copy))
+            assert one.rows == two.rows
+            assert (one.kind, two.kind) == ("official files", "hub files")
+            assert read(task, split, folder / task.folder).rows == read(task, split, copy / task.name).rows == one.rows
+
+
+def test_bundled_rows_are_read():
+    for task in TABLE.values():
+        for split in (*task.sizes, "train"):
+            if not (BUNDLED / f"{task.name}-{split}.parquet").exists():
+                pytest.skip("the bundled rows are not made yet")
+            assert len(read(task, split, None).rows) >= 50
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_real_files_are_read_whole(shared_data, name):
+    expected, (folder, file) = FILES[name], name.split("/")
+    task = next(task for task in TABLE.values() if task.folder == folder)
+    split = file.removesuffix(".tsv").replace("dev", "validation")
+    rows = read(task, split, shared_data / "glue").rows
+    assert len(rows) == task.sizes[split] == expected["rows"]
+    texts = [list(row.texts.values()) for row in rows]
+    assert (digest(texts[0]), digest(texts[-1]), digest(texts)) == (
+        expected["first"], expected["last"], expected["all"],
+    )  # fmt: skip
+    if task.labels:
+        named = {key: read_label(task, key) for key in expected["labels"]}
+        assert {named[key]: count for key, count in expected["labels"].items()} == Counter(row.label for row in rows)
+    else:
+        assert sum(row.label for row in rows) / len(rows) == pytest.approx(expected["labels"]["mean"], abs=1e-6)
+
+
+def digest(texts):
+    return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("name", ["cola", "rte", "stsb", "mrpc"])
+def test_real_tsv_and_parquet_agree(shared_data, name):
+    for split in ("validation", "train"):
+        tsv, copy = (read(TABLE[name], split, shared_data / place).rows for place in ("glue", "glue_parquet"))
+        assert [row.label for row in tsv] == [row.label for row in copy]
+        if name != "mrpc":  # the hub's copy has spaces around marks
+            assert tsv == copy
+
+
+def test_a_byte_order_mark_changes_no_row(folder, tmp_path):
+    for task in TABLE.values():
+        split = next(iter(task.sizes))
+        name = f"{split.replace('validation', 'dev')}.tsv"
+        content = (folder / task.folder / name).read_bytes().removeprefix(b"\xef\xbb\xbf")
+        (tmp_path / task.folder).mkdir()
+        (tmp_path / task.folder / name).write_bytes(b"\xef\xbb\xbf" + content)
+        assert read(task, split, tmp_path).rows == read(task, split, folder).rows
+
+
+# What is wrong
+
+
+@pytest.fixture
+def broken(folder, tmp_path):
+    """Run `glue/<task>` on recorded outputs after a change to a file, and return the finished process."""
+
+    def run(task, file, change, *more):
+        name = TABLE[task].folder
+        (tmp_path / name).mkdir()
+        for path in (folder / name).iterdir():
+            content = path.read_bytes()
+            (tmp_path / name / path.name).write_bytes(change(content) if path.name == file else content)
+        (tmp_path / "out.tsv").write_text("index\tprediction\n0\t1\n")
+        model = f"replay:{tmp_path / 'out.tsv'}"
+        return evals("run", "--model", model, "--task", f"glue/{task}", "--data", tmp_path, *more, cwd=tmp_path)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("task", "change", "words"),
+    [
+        ("rte", lambda c: c.replace(b"sentence2\t", b"sentence_b\t", 1), ["no column sentence2", "it has index"]),
+        ("rte", lambda c: c.replace(b"not_entailment", b"neutral", 1), ["line 3", "'neutral'", "0 (entailment)"]),
+        ("cola", lambda c: c.replace(b"0\t0\t0\t", b"0\t7\t0\t", 1), ["line 1", "'7'", "1 (acceptable)"]),
+        ("stsb", lambda c: c.replace(b"4.250", b"6.250", 1), ["line 6", "'6.250'", "from 0 to 5"]),
+        ("stsb", lambda c: c.replace(b"4.250", b"nan", 1), ["line 6", "'nan'"]),
+        ("sst2", lambda c: b"", ["has no rows"]),
+        ("sst2", lambda c: c.split(b"\n")[0], ["has no rows"]),
+        ("qnli", lambda c: c.replace(b"\tentailment", b"", 1), ["line 2", "3 columns, expected 4"]),
+        ("cola", lambda c: b"sentence\tlabel\n" + c, ["line 1", "2 columns, expected 4", "source, label, star"]),
+        ("mrpc", lambda c: c + b"\xff\xfe", ["not UTF-8"]),
+        ("mrpc", lambda c: c.replace(b"\t0\n", b'\t"0\n', 1), ["line 2", "the label is '\"0'", "0 (not_equivalent)"]),
+    ],
+)  # fmt: skip
+def test_bad_files_are_named_with_the_line(broken, task, change, words):
+    refused(broken(task, "dev.tsv", change), "dev.tsv", *words)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--same-shots"], ["--same-shots", "give that too"]),
+        (["--shots", ROWS + 1], [f"--shots {ROWS + 1}", f"the {ROWS} rows", "train.tsv"]),
+        (["--split", "test"], ["no split", "'test'", "validation"]),
+        (["--method", "probe", "--shots", 1], ["--shots 1 is for method choose", "probe has no prompt"]),
+    ],
+)
+def test_options_that_cannot_be(broken, more, words):
+    refused(broken("rte", "", bytes, *more), *words)
+
+
+def test_a_folder_without_the_task_says_where_to_get_it(folder, tmp_path):
+    with pytest.raises(InputError, match=r"has no WNLI/dev.tsv and no wnli/validation-\*.parquet; GLUE is at"):
+        read(TABLE["wnli"], "validation", folder / "RTE")
+    with pytest.raises(InputError, match="is not a folder"):
+        read(TABLE["wnli"], "validation", tmp_path / "nowhere")
+    with pytest.raises(InputError, match="full scale needs its files"):
+        glue.samples(["rte"], Options(scale="full"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"sentence": ["a"], "label": [-1]}, r"row 0: the label is -1, expected one of 0 \(unacceptable\)"),
+        ({"sentence": ["a"], "label": [None]}, "Expected `int`, got `null`"),
+        ({"text": ["a"], "label": [1]}, "has no column sentence"),
+        ({"sentence": [], "label": []}, "has no rows"),
+    ],
+)
+def test_bad_parquet_files_are_named(tmp_path, columns, words):
+    schema = pyarrow.schema([(next(iter(columns)), pyarrow.string()), ("label", pyarrow.int64())])
+    parquet.write_table(pyarrow.table(columns, schema), tmp_path / "validation-0.parquet")
+    with pytest.raises(InputError, match=words):
+        read(TABLE["cola"], "validation", tmp_path)
+
+
+def test_broken_lines_of_train_are_left_out(folder, tmp_path):
+    (tmp_path / "train.tsv").write_text("id\tquestion1\tquestion2\tis_duplicate\n0\ta\tb\t1\n1\tc\n2\te\tf\t0\n")
+    assert [row.label for row in read(TABLE["qqp"], "train", tmp_path).rows] == [1, 0]

@@ -1,0 +1,212 @@
+"""Math problems: what is asked, what is read, what it is worth; against real outputs with published grades."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from commands import evals, refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals import Options, Prediction, Sample, registry
+from evals.tasks import math as reasoning
+
+registry.discover()
+GSM8K, MATH = registry.TASKS.get("math/gsm8k"), registry.TASKS.get("math/math")
+ROWS = [
+    {
+        "question": f"Ann has {n} bags of {n + 1} marbles. How many?",
+        "answer": f"{n} * {n + 1} = {n * (n + 1)}\n#### {n * (n + 1):,}",
+    }
+    for n in range(30, 40)
+]
+
+
+def write(folder, name, rows):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def scored(outputs, target="18", task=GSM8K):
+    sample = Sample("0", (), target)
+    (score,) = task.score([sample], {"0": [Prediction("0", output) for output in outputs]})
+    return score
+
+
+# What is asked
+
+
+def test_examples_come_from_train_and_are_the_same_for_all(tmp_path):
+    write(tmp_path, "test.jsonl", ROWS[:4])
+    write(tmp_path, "train.jsonl", ROWS[4:])
+    samples = GSM8K.samples(Options(data=tmp_path, shots=3, seed=1))
+    leading = {sample.requests[0].parts[0] for sample in samples}
+    assert len(leading) == 1
+    (prefix,) = leading
+    assert prefix.count("Question:") == 3
+    assert not any(row["question"] in prefix for row in ROWS[:4])
+    assert samples.facts["shots"] == 3
+    other = GSM8K.samples(Options(data=tmp_path, shots=3, seed=2))
+    assert other[0].requests[0].parts[0] != prefix
+
+
+def test_without_training_problems_there_are_no_examples_unless_asked_for(tmp_path):
+    write(tmp_path, "test.jsonl", ROWS)
+    assert GSM8K.samples(Options(data=tmp_path)).facts["shots"] == 0
+    write(tmp_path, "train.jsonl", ROWS * 2)
+    assert GSM8K.samples(Options(data=tmp_path)).facts["shots"] == 8
+
+
+def test_several_outputs_are_several_requests(tmp_path):
+    write(tmp_path, "test.jsonl", ROWS)
+    sample = GSM8K.samples(Options(data=tmp_path, samples=3, temperature=0.6, seed=5))[1]
+    assert [request.id for request in sample.requests] == ["1#0", "1#1", "1#2"]
+    assert {(request.temperature, request.seed) for request in sample.requests} == {(0.6, 5)}
+
+
+def test_a_gold_answer_loses_its_thousands_comma(tmp_path):
+    write(tmp_path, "test.jsonl", [{"question": "?", "answer": "#### 2,125"}])
+    assert GSM8K.samples(Options(data=tmp_path))[0].target == "2125"
+
+
+# What it is worth
+
+
+@pytest.mark.parametrize(
+    ("output", "accuracy", "strict", "flexible"),
+    [
+        ("9 * 2 = 18\n#### 18", 1, 1, 1),
+        ("So she makes $18.00.", 1, 0, 1),
+        ("The answer is 36/2.", 1, 0, 0),
+        ("#### 17", 0, 0, 0),
+        ("I do not know.", 0, 0, 0),
+        ("", 0, 0, 0),
+        ("<think>It may be 17.</think>#### 18", 1, 1, 1),
+        ("<think>18 it is, but I am not done", 0, 0, 0),
+        ("#### 18\n\nQuestion: A robe takes 2 bolts.\nAnswer: #### 3", 1, 1, 1),
+    ],
+)
+def test_three_accuracies_stand_side_by_side(output, accuracy, strict, flexible):
+    values = scored([output]).values
+    assert (values["accuracy"], values["accuracy-strict"], values["accuracy-flexible"]) == (accuracy, strict, flexible)
+
+
+def test_what_cannot_be_read_is_unparsed_and_what_ran_on_is_counted():
+    assert scored(["no number here"]).answer is None
+    assert scored(["#### 18\n\nQuestion: next?\nAnswer:"]).values["run-on"] == 1.0
+    assert scored(["#### 18"]).values["run-on"] == 0.0
+
+
+def test_a_failed_output_is_worth_nothing():
+    sample = Sample("0", (), "18")
+    (score,) = GSM8K.score([sample], {"0": [Prediction("0", failure="out of memory")]})
+    assert score.failed
+    assert set(score.values.values()) == {0.0}
+
+
+def test_a_hostile_answer_costs_a_second_not_the_run():
+    for output in (
+        "#### 9**9**9**9",
+        "\\boxed{" * 100_000,
+        "\\boxed{9^{9^{9^9}}}",
+        "#### __import__('os').system('true')",
+    ):
+        assert scored([output]).values["accuracy"] == 0.0
+
+
+def test_several_outputs_give_pass_at_k_and_a_majority():
+    values = scored(["#### 18", "#### 18.0", "#### 3", "#### 4"]).values
+    assert values["accuracy"] == 0.5
+    assert values["pass@1"] == 0.5
+    assert values["pass@4"] == 1.0
+    assert values["pass@2"] == pytest.approx(1 - (2 / 4) * (1 / 3))
+    assert values["majority"] == 1.0
+
+
+@given(st.integers(1, 12), st.data())
+def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_one(n, data):
+    from itertools import combinations
+
+    right = data.draw(st.integers(0, n))
+    k = data.draw(st.integers(1, n))
+    draws = list(combinations([True] * right + [False] * (n - right), k))
+    assert reasoning.pass_at(n, right, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+@given(st.lists(st.sampled_from(["18", "18.0", "3", "4", None]), min_size=1, max_size=8))
+def test_the_majority_depends_on_no_order(answers):
+    right = [answer in {"18", "18.0"} for answer in answers]
+    found = reasoning.majority(answers, right)
+    assert 0 <= found <= 1
+    assert reasoning.majority(answers[::-1], right[::-1]) == found
+
+
+# Real data
+
+
+@pytest.mark.parametrize(("name", "official"), [("6b-verification", 515), ("175b-finetuning", 458)])
+def test_real_outputs_get_the_publishers_totals(shared_data, tmp_path, name, official):
+    folder = shared_data / "gsm8k"
+    done = evals(
+        "run", "--model", f"replay:{folder / 'recorded' / name}.jsonl", "--task", "math/gsm8k", "--data", folder,
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["n"] == 1319
+    assert round(result["metrics"]["accuracy"]["value"] * 1319) == official
+
+
+@pytest.mark.parametrize(("task", "file", "size"), [("math", "test.jsonl", 5000), ("math500", "math500.jsonl", 500)])
+def test_real_problems_are_read(shared_data, task, file, size):
+    samples = registry.TASKS.get(f"math/{task}").samples(Options(data=shared_data / "math"))
+    assert len(samples) == size
+    assert samples.facts["split"] == file.removesuffix(".jsonl")
+    assert all(sample.target for sample in samples)
+
+
+def test_gold_solutions_are_right_answers(shared_data):
+    samples = registry.TASKS.get("math/math500").samples(Options(data=shared_data / "math"))
+    with (shared_data / "math" / "math500.jsonl").open() as file:
+        solutions = [json.loads(line)["solution"] for line in file]
+    chosen = [samples[index] for index in range(0, 500, 5)]
+    outputs = {sample.id: [Prediction(sample.id, solutions[5 * n])] for n, sample in enumerate(chosen)}
+    scores = MATH.score(chosen, outputs)
+    assert math.fsum(score.values["accuracy"] for score in scores) == len(chosen)
+    metrics = MATH.summarise(scores)
+    assert "accuracy/level/Level 3" in metrics or "accuracy/level/3" in metrics
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("", (), ["no problems"]),
+        ('{"question": "?"}\n', (), ["answer"]),
+        ('{"question": "?", "answer": "18"}\n', (), ["problem 1", "####"]),
+        ('{"question": "?", "answer": \n', (), ["line 1"]),
+        ('{"question": "?, "answer": "#### 1"}\n', (), ["line 1"]),
+        ('\ufeff{"question": "?", "answer": "#### 1"}\n', (), ["line 1", "byte order mark"]),
+        ('{"question": "?", "answer": "#### 1"}\n', ("--shots", "3"), ["train.jsonl"]),
+        ('{"question": "?", "answer": "#### 1"}\n', ("--samples", "4"), ["--temperature"]),
+        ('{"question": "?", "answer": "#### 1"}\n', ("--temperature", "-1"), ["--temperature"]),
+        ('{"question": "?", "answer": "#### 1"}\n', ("--split", "dev"), ["dev.jsonl"]),
+    ],
+)
+def test_one_line_says_what_is_wrong(tmp_path, content, options, words):
+    (tmp_path / "test.jsonl").write_text(content)
+    (tmp_path / "outputs.jsonl").write_text('{"id": "0", "output": "#### 1"}\n')
+    model = f"replay:{tmp_path / 'outputs.jsonl'}"
+    refused(evals("run", "--model", model, "--task", "math/gsm8k", "--data", tmp_path, *options), *words)
+
+
+def test_more_shots_than_training_problems(tmp_path):
+    write(tmp_path, "test.jsonl", ROWS)
+    write(tmp_path, "train.jsonl", ROWS[:2])
+    model = f"replay:{tmp_path / 'test.jsonl'}"
+    refused(evals("run", "--model", model, "--task", "math/gsm8k", "--data", tmp_path, "--shots", 3), "more than the 2")

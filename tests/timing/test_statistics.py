@@ -1,0 +1,127 @@
+"""What is made of timings: statistics against NumPy, intervals against theory, ratios of what took turns only.
+
+pytest tests/timing/test_statistics.py
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from run_folders import make, manifest, metric, row
+
+from evals import InputError, comparison
+from evals.records.folder import load, rewrite
+from evals.statistics.bootstrap import two_level_draws
+from evals.statistics.decisions import against_tail
+from evals.timing import interleaving, statistics
+
+seconds = st.floats(1e-6, 1e3)
+
+
+def test_the_error_of_a_mean_is_that_of_both_levels():
+    rng = np.random.default_rng(1)
+    groups, size = 6, 25
+    values = rng.normal(0, 1, (groups, 1)) + rng.normal(0, 2, (groups, size))
+    drawn = values.ravel()[two_level_draws([size] * groups, "test", resamples=40_000)].mean(axis=-1)
+    # of resampled means: the variance of the groups' means, and that of values within groups, by how many are drawn
+    between, within = values.mean(axis=1).var(), values.var(axis=1).mean()
+    assert drawn.std() == pytest.approx(math.sqrt(between / groups + within / (groups * size)), rel=0.02)
+
+
+def test_groups_of_any_size_weigh_the_same():
+    values = np.array([0.0] * 90 + [1.0] * 3)
+    drawn = values[two_level_draws([90, 3], "test", resamples=4_000)].mean(axis=-1)
+    assert drawn.mean() == pytest.approx(0.5, abs=0.03)
+    assert set(drawn) == {0.0, 0.5, 1.0}
+
+
+@settings(max_examples=25)
+@given(st.lists(st.lists(seconds, min_size=1, max_size=9), min_size=1, max_size=4))
+def test_medians_and_tails_are_numpys(groups):
+    together = [value for group in groups for value in group]
+    for name, level in (("latency", 50), ("latency/p95", 95), ("long-per-token/p99", 99)):
+        found = statistics.estimate(name, groups)
+        assert found.value == pytest.approx(np.percentile(together, level))
+        assert found.n == len(together)
+        interval = found.interval()
+        assert interval is None or min(together) <= interval[0] <= interval[1] <= max(together) * (1 + 1e-12)
+    assert statistics.estimate("peak-memory", groups).value == max(together)
+    assert statistics.estimate("throughput", groups).value == pytest.approx(
+        len(together) / sum(1 / v for v in together)
+    )
+
+
+def test_one_process_gives_no_interval():
+    assert statistics.estimate("latency", [[1.0, 2.0, 3.0]]).interval() is None
+    assert statistics.ratio("latency", [[(1.0, 2.0), (3.0, 4.0)]]).interval() is None
+
+
+@settings(max_examples=25)
+@given(st.floats(0.1, 10), st.lists(st.lists(seconds, min_size=2, max_size=5), min_size=2, max_size=4))
+def test_a_constant_ratio_is_found_whatever_the_machine_does(factor, groups):
+    pairs = [[(factor * value, value) for value in group] for group in groups]
+    found = statistics.ratio("latency", pairs)
+    assert found.value == pytest.approx(factor)
+    assert found.draws_B == pytest.approx(factor)
+
+
+@given(st.integers(1, 5), st.integers(1, 4))
+def test_everybody_is_first_equally_often(count, rounds):
+    names = [f"model {n}" for n in range(count)]
+    orders = [interleaving.order(names, repetition) for repetition in range(rounds * 2 * count)]
+    assert all(sorted(each) == names for each in orders)
+    for place in range(count):
+        assert {sum(each[place] == name for each in orders) for name in names} == {2 * rounds}
+    if count > 2:  # nobody always comes after the same
+        assert len({each[each.index(names[0]) - 1] for each in orders if each[0] != names[0]}) > 1
+
+
+@given(st.integers(0, 40), st.integers(1, 400), st.sampled_from([0.05, 0.01]))
+def test_a_tail_is_held_by_counting(exceeding, n, allowed):
+    exceeding = min(exceeding, n)
+    at_most = sum(math.comb(n, k) * allowed**k * (1 - allowed) ** (n - k) for k in range(exceeding + 1))
+    below = sum(math.comb(n, k) * allowed**k * (1 - allowed) ** (n - k) for k in range(exceeding))
+    assume(min(abs(at_most - 0.05), abs(1 - below - 0.05)) > 1e-9)
+    word = "supported" if at_most <= 0.05 else "refuted" if 1 - below <= 0.05 else "inconclusive"
+    assert against_tail(exceeding, n, allowed) == word
+
+
+# Two runs
+
+
+def timed(folder, name, factor, *, session="", slow=1.0):
+    """A run of two sessions of five repetitions, the machine twice as slow in one of them."""
+    rows = []
+    for n in range(10):
+        value = factor * slow * (0.1 + 0.01 * (n % 5)) * (1 + n // 5)
+        told = {"output": {"seconds": value}, "answer": {}, "values": {"latency": value}, "labels": {}}
+        rows.append(row(str(n), 0.0, cluster=f"{session}{n // 5}", **told))
+    signed = manifest()
+    signed["model"]["name"], signed["task"]["name"], signed["plan"]["interleaved"] = name, "efficiency", ["r1", "v2"]
+    shown = {"latency": metric(float(np.median([each["values"]["latency"] for each in rows])), 10, "seconds", 0.01)}
+    return make(folder, rows, shown, signed, task="efficiency", headline="latency", n=10, failed=0, unparsed=0)
+
+
+def test_a_ratio_is_of_what_took_turns(tmp_path):
+    r1, v2 = timed(tmp_path / "r1", "r1", 2.0), timed(tmp_path / "v2", "v2", 1.0)
+    (found,) = comparison.compare(r1, v2).metrics
+    assert (found.name, found.n) == ("latency", 10)
+    assert (found.ratio, found.ratio_low, found.ratio_high) == (pytest.approx(2.0), None, None)  # it never varies
+    assert found.low < found.difference < found.high
+
+
+def test_runs_of_different_sessions_have_no_ratio(tmp_path):
+    r1, v2 = timed(tmp_path / "r1", "r1", 2.0), timed(tmp_path / "v2", "v2", 1.0, session="another ")
+    with pytest.raises(InputError, match=r"not timed in turn.*--model r1,v2 --task efficiency"):
+        comparison.compare(r1, v2)
+
+
+def test_a_failed_repetition_has_no_pair(tmp_path):
+    r1, v2 = timed(tmp_path / "r1", "r1", 2.0), timed(tmp_path / "v2", "v2", 1.0)
+    rows = [{**each, "values": {} if each["id"] == "3" else each["values"]} for each in v2.samples()]
+    rewrite(v2, rows)
+    assert sum(map(len, statistics.in_turn(r1, load(v2.folder), "latency"))) == 9
