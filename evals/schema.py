@@ -164,9 +164,9 @@ class Samples:
     parts: Callable[[int], Sequence[str]] | None = None
     """The ids under which recorded outputs answer the sample at an index, where they are not its own id alone."""
     train: Samples | None = None
-    """Samples with targets that the task must have learned from before it can answer these (`Task.learn`)."""
+    """Samples with targets that the task must have learned from before it can answer these (`Task.fit_probe`)."""
 
-    def answer_ids(self) -> Sequence[str]:
+    def output_ids(self) -> Sequence[str]:
         """All ids that recorded outputs must have."""
         parts = self.parts
         return self.ids if parts is None else [id for index in range(len(self.ids)) for id in parts(index)]
@@ -309,7 +309,7 @@ class Metric:
 
 Predictions = Mapping[str, Sequence[Prediction]]
 """By sample id, in the order of the sample's requests."""
-Reader = Callable[[Sample, Sequence[Prediction]], Prediction]
+Probe = Callable[[Sample, Sequence[Prediction]], Prediction]
 """Makes of what a model answered to a sample's requests the one prediction that is recorded and scored."""
 
 
@@ -336,7 +336,7 @@ class Task:
     record."""
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Makes the metrics of a whole split from the scores of all its samples; pure."""
-    takes: frozenset[str] = frozenset()
+    supported_options: frozenset[str] = frozenset()
     """Which of `shots`, `same_shots`, `temperature`, `samples`, `processes` and `repetitions` mean something to it;
     others are refused."""
     per_sample: bool = True
@@ -344,7 +344,7 @@ class Task:
     methods: Mapping[str, str] = field(default_factory=dict)
     """The ways to ask by name (`choose`), each with the ability that it needs, the preferred one first; empty where
     there is one way, which is by `needs`."""
-    learn: Callable[[Sequence[Sample], Predictions], Reader] | None = None
+    fit_probe: Callable[[Sequence[Sample], Predictions], Probe] | None = None
     """Learns from the train samples' targets and embeddings how to read the embeddings of others, for the methods that
     need `embed`; pure. None where embeddings are scored as they are."""
     timed: bool = False
@@ -398,7 +398,7 @@ class Model(Protocol):
 
     One that mostly waits for others says with a further property, `concurrency: int`, how many batches it takes at
     once: `stage` and `run` are then called from so many threads. One whose weights lie on a device here says with
-    `demands() -> evals.timing.roofline.Demands` what they need, so that its times can be held against the device's
+    `resource_requirements() -> evals.timing.roofline.ResourceRequirements` what they need, so that its times can be held against the device's
     floors.
     """
 
@@ -419,7 +419,7 @@ class Model(Protocol):
         """How many token positions a batch may hold when the user names no budget."""
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
-        """Raise `InputError` when it cannot answer the `wanted` ids of all the `known` ones (`Samples.answer_ids`)."""
+        """Raise `InputError` when it cannot answer the `wanted` ids of all the `known` ones (`Samples.output_ids`)."""
 
     def prepare(self, request: Request) -> Prompt:
         """Turn a request into tokens. Called from a background thread; raises `SampleError`."""

@@ -277,6 +277,6 @@ TASKS.add(
         samples=samples,
         score=score,
         summarise=summarise,
-        takes=frozenset({"temperature"}),
+        supported_options=frozenset({"temperature"}),
     )
 )

@@ -46,7 +46,7 @@ from evals.errors import EvalsError, InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Generate, Image, Json, Metric, Options, Part, Prediction, Sample, Samples, Score, Task
 from evals.timing import roofline
-from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, Demands, Floors, Speeds
+from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, DevicePeaks, Floors, ResourceRequirements
 
 SPLITS = ("all", "short", "long", "caption")
 PROCESSES = {"mini": 3, "full": 5}
@@ -150,12 +150,12 @@ def _values(told: Mapping[str, Json], prefix: str) -> Iterator[tuple[str, float]
     yield f"{prefix}throughput", count / whole
     yield f"{prefix}prompt-tokens", told["prompt tokens"]
     yield f"{prefix}new-tokens", count
-    demands, peak, loaded = told.get("demands"), told.get("peak bytes"), told.get("loaded bytes")
+    requirements, peak, loaded = told.get("demands"), told.get("peak bytes"), told.get("loaded bytes")
     if peak is not None:
         yield "peak-memory", peak
-    if demands is None:
+    if requirements is None:
         return
-    needs = Demands(**demands)
+    needs = ResourceRequirements(**requirements)
     yield "peak-memory/weights", needs.weights_bytes
     cache = needs.cache_bytes(told["prompt tokens"], count)
     yield "peak-memory/cache", cache
@@ -172,7 +172,7 @@ def _values(told: Mapping[str, Json], prefix: str) -> Iterator[tuple[str, float]
 def _floors(told: Mapping[str, Json]) -> Floors:
     if not told.get("demands") or not told.get("speeds"):
         return {}
-    needs, seen = Demands(**told["demands"]), Speeds(**told["speeds"])
+    needs, seen = ResourceRequirements(**told["demands"]), DevicePeaks(**told["speeds"])
     return roofline.floors(needs, seen, told["prompt tokens"], told["new tokens"])
 
 
@@ -228,7 +228,7 @@ TASKS.add(
         samples=samples,
         score=score,
         summarise=summarise,
-        takes=frozenset({"processes", "repetitions"}),
+        supported_options=frozenset({"processes", "repetitions"}),
         timed=True,
     )
 )

@@ -117,7 +117,7 @@ def run(
     validation.check_modalities(adapter, resolved, everything, force)
     loaded = resolved.load(job.placement)
     validation.check_able(adapter, options, loaded)
-    loaded.check(everything.answer_ids(), chosen.answer_ids())
+    loaded.check(everything.output_ids(), chosen.output_ids())
     planned = {"budget": token_budget, "share": share, "window": loop.WINDOW}
     manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
     folder = Path(out).expanduser() if out is not None else _default_folder(manifest)

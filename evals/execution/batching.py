@@ -1,6 +1,6 @@
-"""Requests to batches: shared prefixes, longest first, a token budget.
+"""Requests to batches: shared prefixes, longest first, a token token_budget.
 
-A plan is a pure function of the prompts and the budget. Who runs a batch, how many workers there are and what was
+A plan is a pure function of the prompts and the token_budget. Who runs a batch, how many workers there are and what was
 interrupted never changes what is in it; that is what makes a result independent of them.
 
 A batch is as big as the token positions that it holds while it runs: every prompt's row is as long as the longest
@@ -41,12 +41,12 @@ class _Size:
         return self.rows * (self.shared + self.rest + self.reserve)
 
 
-def plan(prompts: Sequence[Prompt], budget: int, *, share: bool = True) -> tuple[Batch, ...]:
+def plan(prompts: Sequence[Prompt], token_budget: int, *, share: bool = True) -> tuple[Batch, ...]:
     """Divide prompts into batches.
 
     Args:
         prompts: what to compute; only keys, tokens and reserves are read.
-        budget: token positions that a batch may hold, at least 1. A prompt that alone needs more gets a batch alone.
+        token_budget: token positions that a batch may hold, at least 1. A prompt that alone needs more gets a batch alone.
         share: compute leading tokens of prompts with equal keys once.
 
     Returns:
@@ -54,24 +54,24 @@ def plan(prompts: Sequence[Prompt], budget: int, *, share: bool = True) -> tuple
         comes first and the time that remains can be told early.
 
     Raises:
-        ValueError: when the budget is not positive.
+        ValueError: when the token_budget is not positive.
 
     Example:
         >>> from evals.schema import Embed
         >>> def prompt(key, *tokens):
         ...     return Prompt(Embed("", ()), key, tokens, reserve=0)
-        >>> plan([prompt("cat", 7, 7, 1), prompt("dog", 8, 2), prompt("cat", 7, 7, 3, 4)], budget=8)
+        >>> plan([prompt("cat", 7, 7, 1), prompt("dog", 8, 2), prompt("cat", 7, 7, 3, 4)], token_budget=8)
         (Batch(groups=(Group(shared=2, members=(2, 0)),)), Batch(groups=(Group(shared=1, members=(1,)),)))
     """
-    if budget < 1:
-        raise ValueError(f"a budget of {budget} tokens holds nothing")
+    if token_budget < 1:
+        raise ValueError(f"a token_budget of {token_budget} tokens holds nothing")
     batches: list[Batch] = []
     groups: list[Group] = []
     size = _Size()
     for group in _groups(prompts, share):
-        for piece in _pieces(group, prompts, budget, size):
+        for piece in _pieces(group, prompts, token_budget, size):
             grown = size.grown(piece.shared, (prompts[member] for member in piece.members))
-            if groups and grown.slots > budget:
+            if groups and grown.slots > token_budget:
                 batches.append(Batch(tuple(groups)))
                 groups, grown = [], _Size().grown(piece.shared, (prompts[member] for member in piece.members))
             groups.append(piece)
@@ -125,9 +125,9 @@ def _shared(prompts: Sequence[Sequence[int]]) -> int:
     return max(0, min(common, min(map(len, prompts)) - 1))
 
 
-def _pieces(group: Group, prompts: Sequence[Prompt], budget: int, size: _Size) -> Iterator[Group]:
-    """Cut a group that exceeds the budget; one that fits a batch of its own stays whole."""
-    if _Size().grown(group.shared, (prompts[member] for member in group.members)).slots <= budget:
+def _pieces(group: Group, prompts: Sequence[Prompt], token_budget: int, size: _Size) -> Iterator[Group]:
+    """Cut a group that exceeds the token_budget; one that fits a batch of its own stays whole."""
+    if _Size().grown(group.shared, (prompts[member] for member in group.members)).slots <= token_budget:
         yield group
         return
     piece: list[int] = []
@@ -135,7 +135,7 @@ def _pieces(group: Group, prompts: Sequence[Prompt], budget: int, size: _Size) -
     room = size
     for member in group.members:
         grown = room.grown(group.shared, [prompts[member]])
-        if grown.slots > budget and (piece or room.rows):
+        if grown.slots > token_budget and (piece or room.rows):
             if piece:
                 yield Group(group.shared, tuple(piece))
             piece, grown = [], _Size().grown(group.shared, [prompts[member]])

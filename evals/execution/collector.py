@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from evals.errors import InputError
-from evals.execution.loop import Answer, Row, Ticket, work
-from evals.schema import Classify, Embed, Model, Prediction, Predictions, Reader, Sample, Samples, Score, Task
+from evals.execution.loop import AnsweredRequest, BatchId, Row, work
+from evals.schema import Classify, Embed, Model, Prediction, Predictions, Probe, Sample, Samples, Score, Task
 
 
 def answers_of(
-    samples: Samples, model: Model, *, budget: int, share: bool, advance: Callable[[float], object]
+    samples: Samples, model: Model, *, token_budget: int, share: bool, advance: Callable[[float], object]
 ) -> Predictions:
-    """Answer all requests of some samples and keep the answers, as for what a task learns from.
+    """AnsweredRequest all requests of some samples and keep the answers, as for what a task learns from.
 
     Args:
         samples: all of them are answered.
         model: answers.
-        budget: token positions a batch may hold.
+        token_budget: token positions a batch may hold.
         share: compute shared prefixes once.
         advance: told after each batch how many samples were begun.
 
@@ -29,41 +29,49 @@ def answers_of(
     """
     found: dict[str, Prediction] = {}
 
-    def emit(tickets: Sequence[Ticket], answers: list[Answer]) -> None:
+    def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
         for answer in answers:
             if answer.prediction.failure is not None:
                 raise InputError(f"sample {answer.prediction.id} cannot be learned from: {answer.prediction.failure}")
             found[answer.prediction.id] = answer.prediction
-        fresh = {answer.place for answer in answers} - begun
+        fresh = {answer.sample_index for answer in answers} - begun
         begun.update(fresh)
         advance(len(fresh))
 
     begun: set[int] = set()
-    work(samples, model, budget=budget, share=share, done=set(), claim=lambda *_: True, emit=emit)
+    work(
+        samples,
+        model,
+        token_budget=token_budget,
+        share=share,
+        done=set(),
+        try_acquire=lambda *_: True,
+        on_batch=on_batch,
+    )
     return {sample.id: [found[request.id] for request in sample.requests] for sample in samples}
 
 
 class Collector:
     """Turns answers into sample records, each when the last of its sample's requests is answered."""
 
-    def __init__(self, task: Task, samples: Samples, read: Reader | None = None) -> None:
+    def __init__(self, task: Task, samples: Samples, read: Probe | None = None) -> None:
         """Collect for a task, out of these samples; answers are read as they are, or by what the task has learned."""
         self._task = task
         self._samples = samples
         self._read = read
-        self._waiting: dict[int, tuple[Sample, dict[str, Answer]]] = {}
+        self._waiting: dict[int, tuple[Sample, dict[str, AnsweredRequest]]] = {}
 
-    def add(self, answers: Iterable[Answer]) -> list[Row]:
+    def add(self, answers: Iterable[AnsweredRequest]) -> list[Row]:
         """Take answers in any order; return the records of the samples that they complete."""
-        complete: list[tuple[int, Sample, list[Answer]]] = []
+        complete: list[tuple[int, Sample, list[AnsweredRequest]]] = []
         for answer in answers:
-            if answer.place not in self._waiting:
-                self._waiting[answer.place] = self._samples[answer.place], {}
-            sample, known = self._waiting[answer.place]
+            if answer.sample_index not in self._waiting:
+                self._waiting[answer.sample_index] = self._samples[answer.sample_index], {}
+            sample, known = self._waiting[answer.sample_index]
             known[answer.prediction.id] = answer
             if len(known) == len(sample.requests):
-                del self._waiting[answer.place]
-                complete.append((answer.place, sample, [known[request.id] for request in sample.requests]))
+                del self._waiting[answer.sample_index]
+                complete.append((answer.sample_index, sample, [known[request.id] for request in sample.requests]))
         readings = {sample.id: self._readings(sample, answers) for _, sample, answers in complete}
         scores = self._scores([sample for _, sample, _ in complete], readings)
         return [
@@ -71,7 +79,7 @@ class Collector:
             for (index, sample, answers), score in zip(complete, scores, strict=True)
         ]
 
-    def _readings(self, sample: Sample, answers: Sequence[Answer]) -> list[Prediction]:
+    def _readings(self, sample: Sample, answers: Sequence[AnsweredRequest]) -> list[Prediction]:
         predictions = [answer.prediction for answer in answers]
         return predictions if self._read is None else [self._read(sample, predictions)]
 
@@ -80,7 +88,7 @@ class Collector:
 
 
 def record(
-    index: int, sample: Sample, answers: Sequence[Answer], readings: Sequence[Prediction], score: Score | None
+    index: int, sample: Sample, answers: Sequence[AnsweredRequest], readings: Sequence[Prediction], score: Score | None
 ) -> Row:
     """Make the record of one sample, as the docstring of `evals.records.folder` shows it.
 

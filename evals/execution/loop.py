@@ -2,7 +2,7 @@
 
 The samples are taken in windows. A window's requests are tokenised and planned in the background while the one before
 is computed; a batch's pictures are decoded while the batch before is on the device. Which samples share a window and
-which requests share a batch depends on nothing but the samples, the model and the budget, so after an interruption the
+which requests share a batch depends on nothing but the samples, the model and the token_budget, so after an interruption the
 same batches come out, and those that are on disk are skipped: whole windows of them without building a sample.
 
 `work` computes and knows nothing of scores or files; `evals.execution.collector` gathers what it computed, from one
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from evals.errors import InputError, SampleError
 from evals.execution.batching import padding, plan
-from evals.execution.threads import Hands
+from evals.execution.threads import DaemonThreadPool
 from evals.schema import (
     MODALITIES,
     Audio,
@@ -49,10 +49,10 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Answer(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """One request answered, on its way from whoever computed it to the record."""
 
-    place: int
+    sample_index: int
     """The sample's place in the split."""
     prediction: Prediction
     seconds: float
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
     """Its share of the time inside the model."""
 
 
-class Ticket(NamedTuple):
+class BatchId(NamedTuple):
     """A batch, as the plan numbers it."""
 
     window: int
@@ -70,9 +70,9 @@ class Ticket(NamedTuple):
     """Place of the batch in the window's plan; -1 for the requests that could not be tokenised."""
 
 
-Claim = Callable[[Ticket, set[str]], bool]
+TryAcquire = Callable[[BatchId, set[str]], bool]
 """Asked before a batch is computed, with the ids of its samples; False leaves it out."""
-Emit = Callable[[Sequence[Ticket], list[Answer]], None]
+OnBatch = Callable[[Sequence[BatchId], list[AnsweredRequest]], None]
 """Receives finished batches: one, or all that a model which answers several at once has finished meanwhile."""
 
 
@@ -86,21 +86,30 @@ class Window:
     owners: list[int]
     """The index of each prompt's sample."""
     batches: tuple[Batch, ...]
-    failed: list[Answer]
+    failed: list[AnsweredRequest]
     """Requests that could not even be tokenised."""
 
 
-def work(samples: Samples, model: Model, *, budget: int, share: bool, done: set[str], claim: Claim, emit: Emit) -> None:
+def work(
+    samples: Samples,
+    model: Model,
+    *,
+    token_budget: int,
+    share: bool,
+    done: set[str],
+    try_acquire: TryAcquire,
+    on_batch: OnBatch,
+) -> None:
     """Compute every batch that is not done and may be claimed.
 
     Args:
         samples: the split, already limited.
         model: answers.
-        budget: token positions a batch may hold.
+        token_budget: token positions a batch may hold.
         share: compute shared prefixes once.
         done: ids of samples that are on disk.
-        claim: asked before a batch is computed.
-        emit: receives finished batches.
+        try_acquire: asked before a batch is computed.
+        on_batch: receives finished batches.
     """
     starts = [
         start
@@ -110,23 +119,23 @@ def work(samples: Samples, model: Model, *, budget: int, share: bool, done: set[
     clock = _Clock()
     with ThreadPoolExecutor(max_workers=2) as background:
         try:
-            windows = _ahead(background, lambda start: _window(samples, model, start, budget, share), starts, 1)
+            windows = _ahead(background, lambda start: _window(samples, model, start, token_budget, share), starts, 1)
             at_once: int = getattr(model, "concurrency", 1)
             if at_once > 1:
-                _work_at_once(model, windows, at_once, claim, emit, clock)
+                _work_at_once(model, windows, at_once, try_acquire, on_batch, clock)
             else:
                 for window in windows:
-                    _work_window(model, window, background, claim, emit, clock)
+                    _work_window(model, window, background, try_acquire, on_batch, clock)
         except BaseException:
             background.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _window(samples: Samples, model: Model, start: int, budget: int, share: bool) -> Window:
+def _window(samples: Samples, model: Model, start: int, token_budget: int, share: bool) -> Window:
     """Build the samples of a window, tokenise their requests, and plan."""
     prompts: list[Prompt] = []
     owners: list[int] = []
-    failed: list[Answer] = []
+    failed: list[AnsweredRequest] = []
     stop = min(start + WINDOW, len(samples))
     for index in range(start, stop):
         for request in samples[index].requests:
@@ -134,42 +143,49 @@ def _window(samples: Samples, model: Model, start: int, budget: int, share: bool
                 prompts.append(model.prepare(request))
                 owners.append(index)
             except SampleError as error:
-                failed.append(Answer(index, Prediction(request.id, failure=str(error)), 0.0, 0.0))
-    batches = plan(prompts, budget, share=share)
+                failed.append(AnsweredRequest(index, Prediction(request.id, failure=str(error)), 0.0, 0.0))
+    batches = plan(prompts, token_budget, share=share)
     return Window(start, samples.ids[start:stop], prompts, owners, batches, failed)
 
 
 def _work_window(
-    model: Model, window: Window, background: ThreadPoolExecutor, claim: Claim, emit: Emit, clock: _Clock
+    model: Model,
+    window: Window,
+    background: ThreadPoolExecutor,
+    try_acquire: TryAcquire,
+    on_batch: OnBatch,
+    clock: _Clock,
 ) -> None:
     """Compute the batches of one window."""
 
-    def stage(ticket_and_batch: tuple[Ticket, Batch]) -> tuple[Ticket, Batch, Any]:
-        ticket, batch = ticket_and_batch
-        return ticket, batch, model.stage(window.prompts, batch)
+    def stage(numbered_batch: tuple[BatchId, Batch]) -> tuple[BatchId, Batch, Any]:
+        batch_id, batch = numbered_batch
+        return batch_id, batch, model.stage(window.prompts, batch)
 
-    for ticket, batch, staged in _ahead(background, stage, _claimed(window, claim, emit), _AHEAD):
+    for batch_id, batch, staged in _ahead(background, stage, _acquired(window, try_acquire, on_batch), _AHEAD):
         with clock:
             predictions = model.run(window.prompts, batch, staged)
-        emit([ticket], _answers(window, batch, predictions, *clock.read()))
+        on_batch([batch_id], _answers(window, batch, predictions, *clock.read()))
 
 
-def _work_at_once(model: Model, windows: Iterable[Window], count: int, claim: Claim, emit: Emit, clock: _Clock) -> None:
+def _work_at_once(
+    model: Model, windows: Iterable[Window], count: int, try_acquire: TryAcquire, on_batch: OnBatch, clock: _Clock
+) -> None:
     """Compute batches on many threads, also of several windows, and hand on each as soon as it is finished.
 
     All that is finished at one moment goes out together: who receives it waits for the disk once. After an error
     nothing new is begun, and what is under way is still waited for: it has been paid for.
     """
 
-    def act(given: tuple[Window, Ticket, Batch]) -> list[Prediction]:
+    def act(given: tuple[Window, BatchId, Batch]) -> list[Prediction]:
         window, _, batch = given
         return model.run(window.prompts, batch, model.stage(window.prompts, batch))
 
-    hands = Hands(act, count)
+    pool = DaemonThreadPool(act, count)
 
     def hand_on() -> None:
         with clock:
-            ended = hands.finished()
+            ended = pool.finished()
         done = [(*each.given, each.result) for each in ended if each.result is not None]
         seconds, inside = clock.read() if done else (0.0, 0.0)
         answers = [
@@ -177,43 +193,45 @@ def _work_at_once(model: Model, windows: Iterable[Window], count: int, claim: Cl
             for window, _, batch, result in done
         ]
         if done:
-            emit([ticket for _, ticket, _, _ in done], [answer for each in answers for answer in each])
+            on_batch([batch_id for _, batch_id, _, _ in done], [answer for each in answers for answer in each])
         for each in ended:
             if each.error is not None:
                 raise each.error
 
     try:
         for window in windows:
-            for ticket, batch in _claimed(window, claim, emit):
-                hands.give((window, ticket, batch))
-                while hands.busy >= 2 * count:  # as many again wait, so that no thread waits for this one
+            for batch_id, batch in _acquired(window, try_acquire, on_batch):
+                pool.give((window, batch_id, batch))
+                while pool.busy >= 2 * count:  # as many again wait, so that no thread waits for this one
                     hand_on()
-        while hands.busy:
+        while pool.busy:
             hand_on()
     except Exception:
-        hands.drop()
-        while hands.busy:
+        pool.drop()
+        while pool.busy:
             with contextlib.suppress(Exception):  # the first error is the one that is told
                 hand_on()
         raise
     finally:
-        hands.dismiss()
+        pool.dismiss()
 
 
-def _claimed(window: Window, claim: Claim, emit: Emit) -> Iterator[tuple[Ticket, Batch]]:
+def _acquired(window: Window, try_acquire: TryAcquire, on_batch: OnBatch) -> Iterator[tuple[BatchId, Batch]]:
     """Yield the batches of a window that are free; what could not even be tokenised is handed on first."""
-    unready = Ticket(window.start, -1)
-    if window.failed and claim(unready, {window.ids[answer.place - window.start] for answer in window.failed}):
-        emit([unready], window.failed)
+    unready = BatchId(window.start, -1)
+    if window.failed and try_acquire(
+        unready, {window.ids[answer.sample_index - window.start] for answer in window.failed}
+    ):
+        on_batch([unready], window.failed)
     for number, batch in enumerate(window.batches):
-        ticket = Ticket(window.start, number)
-        if claim(ticket, {window.ids[window.owners[member] - window.start] for member in batch.members}):
-            yield ticket, batch
+        batch_id = BatchId(window.start, number)
+        if try_acquire(batch_id, {window.ids[window.owners[member] - window.start] for member in batch.members}):
+            yield batch_id, batch
 
 
 def _answers(
     window: Window, batch: Batch, predictions: Sequence[Prediction], seconds: float, inside: float
-) -> list[Answer]:
+) -> list[AnsweredRequest]:
     """Divide a batch's costs among its predictions; a model that pads in its own way has counted that itself."""
     each = len(predictions)
     if not any(prediction.computed_tokens for prediction in predictions):
@@ -223,7 +241,7 @@ def _answers(
             for prediction in predictions
         ]
     return [
-        Answer(window.owners[member], prediction, seconds / each, inside / each)
+        AnsweredRequest(window.owners[member], prediction, seconds / each, inside / each)
         for member, prediction in zip(batch.members, predictions, strict=True)
     ]
 

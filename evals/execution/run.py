@@ -11,7 +11,7 @@ from evals.execution import collector, loop
 from evals.execution.resolve import Resolved, resolve
 from evals.execution.workers import Pool
 from evals.records.folder import RunFolder
-from evals.schema import Model, Options, Placement, Reader, Samples, Task
+from evals.schema import Model, Options, Placement, Probe, Samples, Task
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,24 @@ class Job:
 
 
 @dataclass
-class _Walk:
+class _WorkerPass:
     """One worker's way over the plan; loads the model when it first walks."""
 
     job: Job
-    budget: int
+    token_budget: int
     count: int
     loaded: tuple[Samples, Model] | None = None
 
-    def __call__(self, number: int, done: set[str], claim: loop.Claim, emit: loop.Emit) -> None:
+    def __call__(self, number: int, done: set[str], try_acquire: loop.TryAcquire, on_batch: loop.OnBatch) -> None:
         if self.loaded is None:
             samples = self.job.chosen(self.job.adapter().samples(self.job.options))
             self.loaded = samples, self.job.resolved().load(self._placement(number))
         samples, model = self.loaded
 
-        def shared(tickets: Sequence[loop.Ticket], answers: list[loop.Answer]) -> None:
+        def shared(batch_ids: Sequence[loop.BatchId], answers: list[loop.AnsweredRequest]) -> None:
             # The workers' seconds pass at the same time: a sample costs its part of them.
-            emit(
-                tickets,
+            on_batch(
+                batch_ids,
                 [
                     a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
                     for a in answers
@@ -64,7 +64,13 @@ class _Walk:
             )
 
         loop.work(
-            samples, model, budget=self.budget, share=self.job.placement.share, done=done, claim=claim, emit=shared
+            samples,
+            model,
+            token_budget=self.token_budget,
+            share=self.job.placement.share,
+            done=done,
+            try_acquire=try_acquire,
+            on_batch=shared,
         )
 
     def _placement(self, number: int) -> Placement:
@@ -82,15 +88,15 @@ def evaluate(
     """Compute what is not on disk yet."""
     from tqdm import tqdm
 
-    budget = folder.manifest["plan"]["token_budget"]
-    read = _learned(task, samples, model, budget, job, progress) if len(folder.done) < len(samples) else None
+    token_budget = folder.manifest["plan"]["token_budget"]
+    read = _learned(task, samples, model, token_budget, job, progress) if len(folder.done) < len(samples) else None
     with tqdm(
         total=len(samples), initial=len(folder.done), unit=" samples", disable=not progress, desc=task.name
     ) as bar:
         collected = collector.Collector(task, samples, read)
         totals = [0.0, 0]
 
-        def emit(tickets: Sequence[loop.Ticket], answers: list[loop.Answer]) -> None:
+        def on_batch(batch_ids: Sequence[loop.BatchId], answers: list[loop.AnsweredRequest]) -> None:
             # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
             rows = [row for row in collected.add(answers) if row["id"] not in folder.done]
             folder.append(rows)
@@ -101,31 +107,39 @@ def evaluate(
                 bar.set_postfix_str(f"{task.headline} {100 * totals[0] / totals[1]:.1f} %", refresh=False)
             bar.update(len(rows))
 
-        def claim(ticket: loop.Ticket, ids: set[str]) -> bool:
+        def try_acquire(batch_id: loop.BatchId, ids: set[str]) -> bool:
             return not ids <= folder.done
 
         if count > 1:
-            Pool(_Walk(job, budget, count), count, len(samples), folder.done, emit).run()
+            Pool(_WorkerPass(job, token_budget, count), count, len(samples), folder.done, on_batch).run()
         else:
             share = job.placement.share
-            loop.work(samples, model, budget=budget, share=share, done=folder.done, claim=claim, emit=emit)
+            loop.work(
+                samples,
+                model,
+                token_budget=token_budget,
+                share=share,
+                done=folder.done,
+                try_acquire=try_acquire,
+                on_batch=on_batch,
+            )
 
 
-def _learned(task: Task, samples: Samples, model: Model, budget: int, job: Job, progress: bool) -> Reader | None:
+def _learned(task: Task, samples: Samples, model: Model, token_budget: int, job: Job, progress: bool) -> Probe | None:
     """Have a task learn from its train samples how to read embeddings, where the chosen method asks for that."""
     from tqdm import tqdm
 
-    if task.learn is None or task.methods.get(job.options.method or "") != "embed":
+    if task.fit_probe is None or task.methods.get(job.options.method or "") != "embed":
         return None
     if samples.train is None:
-        return task.learn([], {})
-    model.check(samples.train.answer_ids(), samples.train.answer_ids())
+        return task.fit_probe([], {})
+    model.check(samples.train.output_ids(), samples.train.output_ids())
     total = len(samples.train)
     with tqdm(total=total, unit=" samples", disable=not progress, desc=f"{task.name}, train") as bar:
         answers = collector.answers_of(
-            samples.train, model, budget=budget, share=job.placement.share, advance=bar.update
+            samples.train, model, token_budget=token_budget, share=job.placement.share, advance=bar.update
         )
-    return task.learn(list(samples.train), answers)
+    return task.fit_probe(list(samples.train), answers)
 
 
 def _gpus() -> int:

@@ -1,4 +1,4 @@
-"""Many hands: calls that mostly wait (for a server) made at the same time, each on a thread of its own.
+"""Many pool: calls that mostly wait (for a server) made at the same time, each on a thread of its own.
 
 Unlike an executor's, these threads never keep a process alive: an interrupt ends the run at once, whatever a server
 still owes.
@@ -26,16 +26,16 @@ class Done(NamedTuple, Generic[T, U]):
     """What it raised instead."""
 
 
-class Hands(Generic[T, U]):
+class DaemonThreadPool(Generic[T, U]):
     """So many threads that make one kind of call.
 
     Example:
-        >>> hands = Hands(lambda n: n * n, count=2)
+        >>> pool = DaemonThreadPool(lambda n: n * n, count=2)
         >>> for n in (1, 2, 3):
-        ...     hands.give(n)
+        ...     pool.give(n)
         >>> results = []
-        >>> while hands.busy:
-        ...     results += [done.result for done in hands.finished()]
+        >>> while pool.busy:
+        ...     results += [done.result for done in pool.finished()]
         >>> sorted(results)
         [1, 4, 9]
     """
@@ -51,7 +51,7 @@ class Hands(Generic[T, U]):
         """Calls that were given and have not come back through `finished`."""
 
     def give(self, value: T) -> None:
-        """Ask for a call; it waits where all hands are full."""
+        """Ask for a call; it waits where all pool are full."""
         self.busy += 1
         self._given.put((value,))
         if self._threads < min(self.busy, self._count):

@@ -38,7 +38,7 @@ def check_taken(task: Task, options: Options) -> None:
     """Refuse options that the task would not heed: the manifest must not say what was not done."""
     defaults = Options()
     for name in ("shots", "same_shots", "temperature", "samples", "processes", "repetitions"):
-        if getattr(options, name) != getattr(defaults, name) and name not in task.takes:
+        if getattr(options, name) != getattr(defaults, name) and name not in task.supported_options:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
 

@@ -2,7 +2,7 @@
 
 Every worker walks over all batches and asks before it computes one; the parent says yes to the first that asks, and
 is the only one that scores and writes. Workers thus decide who runs a batch and never what is in it. When a worker
-dies, the batches in its hands are free again, and the others take them on another walk; a run fails only when nobody
+dies, the batches in its held are free again, and the others take them on another worker_pass; a run fails only when nobody
 is left.
 """
 
@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 
 from evals.errors import EvalsError, InputError
-from evals.execution.loop import Answer, Claim, Emit, Ticket
+from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
 
-Walk = Callable[[int, set[str], Claim, Emit], None]
-"""One walk over the plan: worker's number, ids that are done, claim, emit. It is sent to the workers, so picklable."""
+WorkerPass = Callable[[int, set[str], TryAcquire, OnBatch], None]
+"""One worker_pass over the plan: worker's number, ids that are done, try_acquire, on_batch. It is sent to the workers, so picklable."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class _Worker:
 
     process: SpawnProcess
     pipe: Connection
-    hands: set[Ticket] = field(default_factory=set)
+    held: set[BatchId] = field(default_factory=set)
     """What it has claimed and not finished."""
     idle: bool = True
     walked: int = -1
@@ -39,23 +39,23 @@ class _Worker:
 class Pool:
     """Workers on one run, as the parent sees them."""
 
-    def __init__(self, walk: Walk, count: int, total: int, done: set[str], emit: Emit) -> None:
+    def __init__(self, worker_pass: WorkerPass, count: int, total: int, done: set[str], on_batch: OnBatch) -> None:
         """Start the workers.
 
         Args:
-            walk: what each worker does.
+            worker_pass: what each worker does.
             count: how many workers.
             total: how many samples there are.
-            done: ids on disk; grows as `emit` is called.
-            emit: takes finished batches.
+            done: ids on disk; grows as `on_batch` is called.
+            on_batch: takes finished batches.
         """
         context = multiprocessing.get_context("spawn")
-        self._workers = [_start(context, walk, number) for number in range(count)]
-        self._computed: set[Ticket] = set()
+        self._workers = [_start(context, worker_pass, number) for number in range(count)]
+        self._computed: set[BatchId] = set()
         self._deaths = 0
         self._total = total
         self._done = done
-        self._emit = emit
+        self._emit = on_batch
 
     def run(self) -> None:
         """Return when every sample is done.
@@ -75,7 +75,7 @@ class Pool:
                 worker.process.join()
 
     def _set_out(self) -> None:
-        """Send idle workers on a walk when there is something that they have not been offered."""
+        """Send idle workers on a worker_pass when there is something that they have not been offered."""
         for worker in self._workers:
             if worker.idle and worker.walked < self._deaths:
                 worker.idle, worker.walked = False, self._deaths
@@ -89,7 +89,7 @@ class Pool:
         """Take one message of a worker, or notice that it has died."""
         try:
             kind, *content = worker.pipe.recv()
-            if kind == "claim":
+            if kind == "try_acquire":
                 worker.pipe.send(self._claim(worker, *content))
             elif kind == "batch":
                 self._finish(worker, *content)
@@ -104,42 +104,42 @@ class Pool:
             self._workers.remove(worker)
             self._deaths += 1
 
-    def _claim(self, worker: _Worker, ticket: Ticket, ids: set[str]) -> bool:
-        taken = ticket in self._computed or any(ticket in other.hands for other in self._workers)
+    def _claim(self, worker: _Worker, batch_id: BatchId, ids: set[str]) -> bool:
+        taken = batch_id in self._computed or any(batch_id in other.held for other in self._workers)
         free = not taken and not ids <= self._done
         if free:
-            worker.hands.add(ticket)
+            worker.held.add(batch_id)
         return free
 
-    def _finish(self, worker: _Worker, tickets: list[Ticket], answers: list[Answer]) -> None:
-        worker.hands.difference_update(tickets)
-        self._computed.update(tickets)
-        self._emit(tickets, answers)
+    def _finish(self, worker: _Worker, batch_ids: list[BatchId], answers: list[AnsweredRequest]) -> None:
+        worker.held.difference_update(batch_ids)
+        self._computed.update(batch_ids)
+        self._emit(batch_ids, answers)
 
 
-def _start(context: SpawnContext, walk: Walk, number: int) -> _Worker:
+def _start(context: SpawnContext, worker_pass: WorkerPass, number: int) -> _Worker:
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(walk, number, theirs), daemon=True)
+    process = context.Process(target=_serve, args=(worker_pass, number, theirs), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
-def _serve(walk: Walk, number: int, pipe: Connection) -> None:
-    """A worker's life: walk whenever the parent asks, until the parent goes away."""
+def _serve(worker_pass: WorkerPass, number: int, pipe: Connection) -> None:
+    """A worker's life: worker_pass whenever the parent asks, until the parent goes away."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
 
-    def claim(ticket: Ticket, ids: set[str]) -> bool:
-        pipe.send(("claim", ticket, ids))
+    def try_acquire(batch_id: BatchId, ids: set[str]) -> bool:
+        pipe.send(("try_acquire", batch_id, ids))
         return bool(pipe.recv())
 
-    def emit(tickets: Sequence[Ticket], answers: list[Answer]) -> None:
-        pipe.send(("batch", list(tickets), answers))
+    def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
+        pipe.send(("batch", list(batch_ids), answers))
 
     try:
         while True:
             done = pipe.recv()
-            walk(number, done, claim, emit)
+            worker_pass(number, done, try_acquire, on_batch)
             pipe.send(("walked",))
     except InputError as error:
         pipe.send(("refused", str(error)))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evals.timing.roofline import Demands, Speeds
+from evals.timing.roofline import DevicePeaks, ResourceRequirements
 
 PROBES = 7
 """Times each speed is tried; the best counts, since a floor must be one that nothing beats."""
@@ -36,24 +36,24 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def speeds(demands: Demands) -> Speeds:
+def peaks(requirements: ResourceRequirements) -> DevicePeaks:
     """See how fast a device reads what a step reads, and how fast it multiplies.
 
     What is read is read as decoding does, a matrix times a vector, and as a plain sum; the best time of both counts.
     """
     import torch
 
-    dtype = getattr(torch, demands.dtype)
-    count = int(max(demands.step_bytes, _LEAST_READ)) // dtype.itemsize
+    dtype = getattr(torch, requirements.dtype)
+    count = int(max(requirements.step_bytes, _LEAST_READ)) // dtype.itemsize
     width = int(count**0.5)
-    kind: dict[str, Any] = {"dtype": dtype, "device": demands.device}
+    kind: dict[str, Any] = {"dtype": dtype, "device": requirements.device}
     matrix, vector = torch.ones(count // width, width, **kind), torch.ones(width, **kind)
-    side = _SIDE["cuda" if on_gpu(demands.device) else "cpu"]
+    side = _SIDE["cuda" if on_gpu(requirements.device) else "cpu"]
     square = torch.ones(side, side, **kind)
     with torch.inference_mode():
-        read = min(_best(lambda: matrix @ vector, demands.device), _best(matrix.sum, demands.device))
-        multiply = _best(lambda: square @ square, demands.device)
-    return Speeds(matrix.numel() * matrix.element_size() / read, 2 * side**3 / multiply)
+        read = min(_best(lambda: matrix @ vector, requirements.device), _best(matrix.sum, requirements.device))
+        multiply = _best(lambda: square @ square, requirements.device)
+    return DevicePeaks(matrix.numel() * matrix.element_size() / read, 2 * side**3 / multiply)
 
 
 def _best(act: Callable[[], Any], device: str) -> float:

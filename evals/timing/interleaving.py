@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from evals.execution.collector import Collector
-from evals.execution.loop import Answer, Row
+from evals.execution.loop import AnsweredRequest, Row
 from evals.execution.resolve import Resolved
 from evals.records import signature
 from evals.records.folder import RunFolder
@@ -89,7 +89,7 @@ class Session:
         """End the processes."""
         self._stack.close()
 
-    def time(self, process: str, advance: Callable[[], object]) -> dict[str, list[Answer]]:
+    def time(self, process: str, advance: Callable[[], object]) -> dict[str, list[AnsweredRequest]]:
         """Have each model warm up, and then time all samples of a process, the models in turn.
 
         Args:
@@ -103,7 +103,7 @@ class Session:
         for name, rounds in own.items():
             kinds = {_request(sample).parts: _request(sample) for _, sample in rounds}
             self._timers[name].warm_up(list(kinds.values()))
-        found: dict[str, list[Answer]] = {name: [] for name in own}
+        found: dict[str, list[AnsweredRequest]] = {name: [] for name in own}
         for repetition, turn in _turns(own):
             for name in order(list(turn), repetition):
                 place, sample = turn[name]
@@ -152,7 +152,7 @@ def manifest(
     )
 
 
-def record(task: Task, entrant: Entrant, session: Session, answers: Sequence[Answer]) -> list[Row]:
+def record(task: Task, entrant: Entrant, session: Session, answers: Sequence[AnsweredRequest]) -> list[Row]:
     """Make the records of what a model was timed at; their cluster is the session, within which models compare."""
     return [{**row, "cluster": session.id} for row in Collector(task, entrant.samples).add(answers)]
 
@@ -190,6 +190,6 @@ def _turns(own: Mapping[str, Sequence[_Place]]) -> Iterator[tuple[int, dict[str,
         seen[_request(sample).parts] += 1
 
 
-def _answer(place: int, prediction: Prediction) -> Answer:
+def _answer(place: int, prediction: Prediction) -> AnsweredRequest:
     seconds = prediction.output["seconds"] if prediction.output else 0.0
-    return Answer(place, prediction, seconds, seconds)
+    return AnsweredRequest(place, prediction, seconds, seconds)

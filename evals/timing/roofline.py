@@ -21,7 +21,7 @@ BANDWIDTH, ARITHMETIC = "bandwidth", "arithmetic"
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class ResourceRequirements:
     """What a loaded model needs, counted from its weights."""
 
     device: str
@@ -53,7 +53,7 @@ class Demands:
 
 
 @dataclass(frozen=True, slots=True)
-class Speeds:
+class DevicePeaks:
     """The best that a device was seen to do."""
 
     bytes_per_second: float
@@ -61,9 +61,9 @@ class Speeds:
     operations_per_second: float
     """Multiplications and additions of large matrices, in the model's number format."""
 
-    def or_better(self, other: Speeds) -> Speeds:
+    def or_better(self, other: DevicePeaks) -> DevicePeaks:
         """The better of each of two, as a device that was busy once is quicker another time."""
-        return Speeds(
+        return DevicePeaks(
             max(self.bytes_per_second, other.bytes_per_second),
             max(self.operations_per_second, other.operations_per_second),
         )
@@ -73,24 +73,24 @@ Floors = Mapping[str, Mapping[str, float]]
 """Seconds by measured figure (`latency`) and kind of floor (`bandwidth`)."""
 
 
-def floors(demands: Demands, speeds: Speeds, prompt_tokens: int, new_tokens: int) -> Floors:
+def floors(requirements: ResourceRequirements, speeds: DevicePeaks, prompt_tokens: int, new_tokens: int) -> Floors:
     """Give the least seconds of a text's first token, of each token after it, and of the whole.
 
     Args:
-        demands: what the model needs.
+        requirements: what the model needs.
         speeds: what the device can do.
         prompt_tokens: the prompt's length.
         new_tokens: the text's length, at least 1.
 
     Example:
-        >>> ten = Demands("cpu", "float32", 40, 40, 40, 40, 10, 0, 10, 0, 0)  # ten weights of four bytes
-        >>> found = floors(ten, Speeds(bytes_per_second=80, operations_per_second=10), 5, 3)
+        >>> ten = ResourceRequirements("cpu", "float32", 40, 40, 40, 40, 10, 0, 10, 0, 0)  # ten weights of four bytes
+        >>> found = floors(ten, DevicePeaks(bytes_per_second=80, operations_per_second=10), 5, 3)
         >>> found["per-token"], found["latency"]["bandwidth"], found["latency"]["arithmetic"]
         ({'bandwidth': 0.5, 'arithmetic': 2.0}, 1.5, 14.0)
     """
-    step = _times(demands.step_bytes, demands.step_parameters, speeds)
+    step = _times(requirements.step_bytes, requirements.step_parameters, speeds)
     first = _times(
-        demands.first_bytes, demands.prompt_parameters * prompt_tokens + demands.first_parameters, speeds
+        requirements.first_bytes, requirements.prompt_parameters * prompt_tokens + requirements.first_parameters, speeds
     )  # fmt: skip
     return {
         FIRST: first,
@@ -113,7 +113,7 @@ def below(seconds: float, least: Mapping[str, float]) -> str | None:
     return f"{seconds:.3g} s, less than {limit}: the clock or the probe of the device is wrong"
 
 
-def _times(read: float, parameters: float, speeds: Speeds) -> dict[str, float]:
+def _times(read: float, parameters: float, speeds: DevicePeaks) -> dict[str, float]:
     return {
         BANDWIDTH: read / speeds.bytes_per_second,
         ARITHMETIC: 2 * parameters / speeds.operations_per_second,

@@ -21,7 +21,7 @@ from evals.errors import EvalsError, InputError, SampleError
 from evals.execution.batching import plan
 from evals.schema import Batch, Generate, Group, Image, Json, Model, Placement, Prediction
 from evals.timing import device, roofline
-from evals.timing.roofline import Demands, Speeds
+from evals.timing.roofline import DevicePeaks, ResourceRequirements
 
 WARM_UP = 2
 """Times each kind of request is computed before the clock counts."""
@@ -54,14 +54,16 @@ class Stopwatch:
         """Count what the model needs.
 
         Args:
-            model: answers; one that can be held against floors says with a further method `demands()` what it needs.
+            model: answers; one that can be held against floors says with a further method `resource_requirements()` what it needs.
             clock: gives seconds.
         """
         self.model = model
         self._clock = clock
-        self.demands: Demands | None = model.demands() if hasattr(model, "demands") else None
-        self._device = self.demands.device if self.demands else "cpu"
-        self._speeds: Speeds | None = None
+        self.resource_requirements: ResourceRequirements | None = (
+            model.resource_requirements() if hasattr(model, "resource_requirements") else None
+        )
+        self._device = self.resource_requirements.device if self.resource_requirements else "cpu"
+        self._peaks: DevicePeaks | None = None
         self._loaded = device.held(self._device)
 
     def warm_up(self, requests: Sequence[Generate]) -> None:
@@ -69,8 +71,8 @@ class Stopwatch:
         for request in requests:
             for _ in range(WARM_UP):
                 self._answer(request)
-        if self.demands is not None:
-            self._speeds = device.speeds(self.demands)
+        if self.resource_requirements is not None:
+            self._peaks = device.peaks(self.resource_requirements)
         device.forget_peak(self._device)
 
     def time(self, request: Generate) -> Prediction:
@@ -117,8 +119,8 @@ class Stopwatch:
             "prompt tokens": answer.prompt_tokens,
             "new tokens": answer.new_tokens,
             **({"loaded bytes": self._loaded, "peak bytes": peak} if self._loaded and peak else {}),
-            **({"demands": asdict(self.demands)} if self.demands else {}),
-            **({"speeds": asdict(self._speeds)} if self._speeds else {}),
+            **({"demands": asdict(self.resource_requirements)} if self.resource_requirements else {}),
+            **({"speeds": asdict(self._peaks)} if self._peaks else {}),
         }
 
     def _early(self, request: Generate, answer: Prediction) -> str | None:
@@ -132,15 +134,15 @@ class Stopwatch:
         It may have made the device look slow when that was probed, so it is probed once more before anything is said.
         """
         found = self._below(times, answer)
-        if found is None or self.demands is None or self._speeds is None:
+        if found is None or self.resource_requirements is None or self._peaks is None:
             return None
-        self._speeds = self._speeds.or_better(device.speeds(self.demands))
+        self._peaks = self._peaks.or_better(device.peaks(self.resource_requirements))
         return self._below(times, answer)
 
     def _below(self, times: Mapping[str, float], answer: Prediction) -> str | None:
-        if self.demands is None or self._speeds is None:
+        if self.resource_requirements is None or self._peaks is None:
             return None
-        least = roofline.floors(self.demands, self._speeds, answer.prompt_tokens, answer.new_tokens)
+        least = roofline.floors(self.resource_requirements, self._peaks, answer.prompt_tokens, answer.new_tokens)
         found = ((name, roofline.below(seconds, least[name])) for name, seconds in times.items())
         return next((f"{name} {why}" for name, why in found if why is not None), None)
 

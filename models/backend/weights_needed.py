@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.timing.roofline import Demands
+from evals.timing.roofline import ResourceRequirements
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ _TRIED = 4
 """Tokens of which the cache's size is seen."""
 
 
-def demands(model: PreTrainedModel, folder: Path, where: Any) -> Demands:
+def resource_requirements(model: PreTrainedModel, folder: Path, where: Any) -> ResourceRequirements:
     """Count what a model with a language-model head needs.
 
     Args:
@@ -42,7 +42,7 @@ def demands(model: PreTrainedModel, folder: Path, where: Any) -> Demands:
     encodes = bool(model.config.is_encoder_decoder)
     encoder = _Part(_named(model.get_encoder(), taken), share) if encodes else _Part([], share)
     prompt_cache, new_cache = _cache_bytes(model)
-    return Demands(
+    return ResourceRequirements(
         device=str(where.device),
         dtype=str(where.dtype).removeprefix("torch."),
         weights_bytes=sum(_bytes(weight) for weight in {*model.parameters(), *model.buffers()}),
@@ -59,7 +59,7 @@ def demands(model: PreTrainedModel, folder: Path, where: Any) -> Demands:
 
 def of_streams(
     tower: torch.nn.Module, encoder: PreTrainedModel, decoder: PreTrainedModel, folder: Path, where: Any
-) -> Demands:
+) -> ResourceRequirements:
     """Count what a text stream that may look at a picture, and a decoder that reads it, need.
 
     A token of the prompt, of the picture or of the text, meets no less than the smaller of the two streams, without
@@ -79,7 +79,7 @@ def of_streams(
     sees = _Part(_named(tower, set()), 1)
     config = decoder.config
     every = {weight for part in (tower, encoder, decoder) for weight in (*part.parameters(), *part.buffers())}
-    return Demands(
+    return ResourceRequirements(
         device=str(where.device),
         dtype=str(where.dtype).removeprefix("torch."),
         weights_bytes=sum(map(_bytes, every)),

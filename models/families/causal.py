@@ -34,7 +34,7 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from evals.timing.roofline import Demands
+from evals.timing.roofline import ResourceRequirements
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -94,9 +94,9 @@ class Causal:
         """The most bytes that the device held; None where only the process knows."""
         return pytorch.peak_memory_bytes(self._where)
 
-    def demands(self) -> Demands:
+    def resource_requirements(self) -> ResourceRequirements:
         """What its weights need of the device."""
-        return weights_needed.demands(self._model, self._folder, self._where)
+        return weights_needed.resource_requirements(self._model, self._folder, self._where)
 
     def _generate(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         prefixes, owners = prefixes_of(prompts, batch)

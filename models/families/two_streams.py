@@ -46,7 +46,7 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from evals.timing.roofline import Demands
+from evals.timing.roofline import ResourceRequirements
 
 if TYPE_CHECKING:
     import torch
@@ -131,7 +131,7 @@ class TwoStreams:
         """The most bytes that the device held; None where only the process knows."""
         return pytorch.peak_memory_bytes(self._where)
 
-    def demands(self) -> Demands:
+    def resource_requirements(self) -> ResourceRequirements:
         """What its streams' weights need of the device; pictures come on top."""
         answering = self._classes[ANSWERING]
         return weights_needed.of_streams(

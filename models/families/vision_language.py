@@ -44,7 +44,7 @@ from evals.schema import (
     Prompt,
     Request,
 )
-from evals.timing.roofline import Demands
+from evals.timing.roofline import ResourceRequirements
 
 if TYPE_CHECKING:
     import torch
@@ -125,9 +125,9 @@ class VisionLanguage:
         """The most bytes that the device held; None where only the process knows."""
         return pytorch.peak_memory_bytes(self._where)
 
-    def demands(self) -> Demands:
+    def resource_requirements(self) -> ResourceRequirements:
         """What its decoder's weights need of the device for each token; pictures come on top."""
-        return weights_needed.demands(self._model, self._folder, self._where)
+        return weights_needed.resource_requirements(self._model, self._folder, self._where)
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         if isinstance(prompts[batch.members[0]].request, Embed):

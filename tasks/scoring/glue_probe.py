@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from evals.errors import InputError
 from evals.records.embeddings import unpack
-from evals.schema import Prediction, Predictions, Reader, Sample
+from evals.schema import Prediction, Predictions, Probe, Sample
 from evals.tasks.glue_tasks import HIGHEST, TABLE
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
@@ -50,7 +50,7 @@ class Head:
         return np.asarray(scores_L - np.logaddexp.reduce(scores_L))
 
 
-def learn(train: Sequence[Sample], embedded: Predictions) -> Reader:
+def fit_probe(train: Sequence[Sample], embedded: Predictions) -> Probe:
     """Learn from train rows how to read embeddings.
 
     Args:

@@ -35,16 +35,16 @@ def slots(prompts, batch):
 
 
 @given(prompts(), st.integers(1, 400), st.booleans())
-def test_every_prompt_has_one_place_and_no_batch_is_over_budget(asked, budget, share):
-    batches = plan(asked, budget, share=share)
+def test_every_prompt_has_one_place_and_no_batch_is_over_budget(asked, token_budget, share):
+    batches = plan(asked, token_budget, share=share)
     assert sorted(member for batch in batches for member in batch.members) == list(range(len(asked)))
     for batch in batches:
-        assert len(batch.members) == 1 or slots(asked, batch) <= budget
+        assert len(batch.members) == 1 or slots(asked, batch) <= token_budget
 
 
 @given(prompts(), st.integers(1, 400))
-def test_groups_begin_with_the_same_tokens_and_leave_each_member_some_of_its_own(asked, budget):
-    for batch in plan(asked, budget):
+def test_groups_begin_with_the_same_tokens_and_leave_each_member_some_of_its_own(asked, token_budget):
+    for batch in plan(asked, token_budget):
         for group in batch.groups:
             assert len({asked[member].key for member in group.members}) == 1
             assert len({asked[member].tokens[: group.shared] for member in group.members}) == 1
@@ -52,8 +52,8 @@ def test_groups_begin_with_the_same_tokens_and_leave_each_member_some_of_its_own
 
 
 @given(prompts(), st.integers(1, 400), st.booleans())
-def test_the_plan_is_a_function_of_the_prompts_and_the_budget(asked, budget, share):
-    assert plan(asked, budget, share=share) == plan(list(asked), budget, share=share)
+def test_the_plan_is_a_function_of_the_prompts_and_the_budget(asked, token_budget, share):
+    assert plan(asked, token_budget, share=share) == plan(list(asked), token_budget, share=share)
 
 
 @given(prompts())
@@ -64,8 +64,8 @@ def test_the_longest_comes_first(asked):
 
 
 @given(prompts(), st.integers(1, 400))
-def test_padding_counts_what_a_padded_batch_computes(asked, budget):
-    for batch in plan(asked, budget):
+def test_padding_counts_what_a_padded_batch_computes(asked, token_budget):
+    for batch in plan(asked, token_budget):
         computed, useful = padding(asked, batch)
         assert 0 < useful <= computed
         if len(batch.members) == 1:
@@ -74,13 +74,13 @@ def test_padding_counts_what_a_padded_batch_computes(asked, budget):
 
 def test_questions_about_one_picture_stay_together_when_they_fit():
     asked = [prompt(key, [key] * 10 + [n, key, n]) for n in range(5) for key in range(4)]
-    for batch in plan(asked, budget=2 * 5 * 13):
+    for batch in plan(asked, token_budget=2 * 5 * 13):
         assert [len(group.members) for group in batch.groups] == [5, 5]
 
 
 def test_a_family_that_exceeds_the_budget_is_cut():
     asked = [prompt("shots", [1] * 20 + [n]) for n in range(100)]
-    batches = plan(asked, budget=10 * 21)
+    batches = plan(asked, token_budget=10 * 21)
     assert [len(batch.members) for batch in batches] == [10] * 10
     assert all(batch.groups[0].shared == 20 for batch in batches)
 

@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from evals.execution.threads import Hands
+from evals.execution.threads import DaemonThreadPool
 
 
-def results(hands):
+def results(pool):
     """Wait for all calls that were given; what they returned, and the messages of what they raised."""
     ended = []
-    while hands.busy:
-        ended += hands.finished()
+    while pool.busy:
+        ended += pool.finished()
     return sorted(done.result for done in ended if done.error is None), [str(d.error) for d in ended if d.error]
 
 
@@ -24,13 +24,13 @@ def test_every_call_comes_back_once_also_those_that_raise(count):
             raise ValueError(f"not {number}")
         return number
 
-    hands = Hands(act, count)
+    pool = DaemonThreadPool(act, count)
     for number in range(50):
-        hands.give(number)
-    returned, raised = results(hands)
+        pool.give(number)
+    returned, raised = results(pool)
     assert returned == [number for number in range(50) if number % 10 != 7]
     assert sorted(raised) == ["not 17", "not 27", "not 37", "not 47", "not 7"]
-    hands.dismiss()
+    pool.dismiss()
 
 
 def test_dismissed_hands_end_the_call_that_they_are_making_and_begin_no_other():
@@ -42,11 +42,11 @@ def test_dismissed_hands_end_the_call_that_they_are_making_and_begin_no_other():
         release.wait(10)
         return number
 
-    hands = Hands(act, 1)
+    pool = DaemonThreadPool(act, 1)
     for number in range(5):
-        hands.give(number)
+        pool.give(number)
     assert going.wait(10)
-    hands.dismiss()
+    pool.dismiss()
     release.set()
-    assert results(hands) == ([0], [])
+    assert results(pool) == ([0], [])
     assert begun == [0]

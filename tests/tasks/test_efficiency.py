@@ -19,7 +19,7 @@ from evals.models.families import causal
 from evals.schema import Options, Placement, Prediction, Prompt
 from evals.tasks import efficiency
 from evals.timing import device, interleaving
-from evals.timing.roofline import Demands
+from evals.timing.roofline import ResourceRequirements
 from evals.timing.stopwatch import Source, Stopwatch
 
 CPU = Placement(device="cpu")
@@ -219,9 +219,9 @@ class Fake:
     def __init__(self, weights=1e3, tokens=None):
         self._weights, self._tokens = weights, tokens
 
-    def demands(self):
+    def resource_requirements(self):
         count = self._weights
-        return Demands("cpu", "float32", 1, 1, count, count, count, count, count, 1.0, 1.0)
+        return ResourceRequirements("cpu", "float32", 1, 1, count, count, count, count, count, 1.0, 1.0)
 
     def prepare(self, request):
         return Prompt(request, request.id, (1, 2, 3), 0)
@@ -241,7 +241,7 @@ ASKED = Generate("short/0/0", ("Which?",), 4, min_new_tokens=4)
 def watched(monkeypatch, step, model=None):
     """A stopwatch whose clock goes on by so many seconds each time that it is read."""
     ticks = iter(range(1_000))
-    monkeypatch.setattr(device, "speeds", lambda demands: device.Speeds(1e6, 1e6))
+    monkeypatch.setattr(device, "peaks", lambda requirements: device.DevicePeaks(1e6, 1e6))
     watch = Stopwatch(model or Fake(), clock=lambda: next(ticks) * step)
     watch.warm_up([ASKED])
     return watch
@@ -258,8 +258,8 @@ def test_a_time_below_what_the_device_allows_is_a_failure(monkeypatch):
 
 def test_a_device_that_looked_slow_is_probed_once_more(monkeypatch):
     watch = watched(monkeypatch, 0.001)  # as above, below the floor of the speeds that were seen first
-    quick = device.Speeds(1e9, 1e9)
-    monkeypatch.setattr(device, "speeds", lambda demands: quick)
+    quick = device.DevicePeaks(1e9, 1e9)
+    monkeypatch.setattr(device, "peaks", lambda requirements: quick)
     done = watch.time(ASKED)
     assert done.failure is None
     assert done.output["speeds"] == {"bytes_per_second": 1e9, "operations_per_second": 1e9}
@@ -354,9 +354,9 @@ def test_on_a_gpu_the_clock_waits_and_the_memory_is_the_allocators(tmp_path):
     watch.warm_up([ASKED])
     done = watch.time(ASKED)
     assert done.failure is None
-    assert watch.demands.device == "cuda:0"
+    assert watch.resource_requirements.device == "cuda:0"
     assert done.output["peak bytes"] == torch.cuda.max_memory_allocated("cuda:0")
-    assert done.output["peak bytes"] > done.output["loaded bytes"] >= watch.demands.weights_bytes
+    assert done.output["peak bytes"] > done.output["loaded bytes"] >= watch.resource_requirements.weights_bytes
     assert torch.cuda.current_stream().query()
 
 

@@ -102,7 +102,7 @@ def test_flickr8k_is_read_as_its_files_say(tmp_path):
     assert [request.id for request in sample.requests] == ["3_ab.jpg", *(f"3_ab.jpg#{n}" for n in range(5))]
     assert sample.requests[0].parts[0].path == tmp_path / "images" / "3_ab.jpg"
     assert sample.target[2] == sample.requests[3].parts[0] == "Caption 2 of 3_ab.jpg ."
-    assert len(samples.answer_ids()) == 60
+    assert len(samples.output_ids()) == 60
     assert len(retrieval.samples(Options(data=tmp_path, split="dev"))) == 2
 
 

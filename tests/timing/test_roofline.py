@@ -14,31 +14,34 @@ from evals.execution.batching import plan
 from evals.models.families import causal, vision_language
 from evals.schema import Placement
 from evals.timing import roofline
-from evals.timing.roofline import FIRST, STEP, WHOLE, Demands, Speeds
+from evals.timing.roofline import FIRST, STEP, WHOLE, DevicePeaks, ResourceRequirements
 
 KINDS = ["llama", "qwen2", "deepseek_v2", "deepseek_v3", "t5"]
 PROMPT = 24
 positive = st.floats(1e-3, 1e12)
 needs = st.builds(
-    Demands, st.just("cpu"), st.just("float32"), *[st.integers(1, 1 << 40)] * 2, *[st.floats(0, 1e12)] * 7
+    ResourceRequirements, st.just("cpu"), st.just("float32"), *[st.integers(1, 1 << 40)] * 2, *[st.floats(0, 1e12)] * 7
 )
-seen = st.builds(Speeds, positive, positive)
+seen = st.builds(DevicePeaks, positive, positive)
 lengths = st.integers(1, 1 << 20)
 
 
 @given(needs, seen, lengths, lengths)
-def test_the_whole_is_the_first_token_and_the_others(demands, speeds, prompt, new):
-    found = roofline.floors(demands, speeds, prompt, new)
+def test_the_whole_is_the_first_token_and_the_others(resource_requirements, speeds, prompt, new):
+    found = roofline.floors(resource_requirements, speeds, prompt, new)
     for kind in (roofline.BANDWIDTH, roofline.ARITHMETIC):
         rest = (new - 1) * found[STEP][kind] if new > 1 else 0
         assert found[WHOLE][kind] == pytest.approx(found[FIRST][kind] + rest)
 
 
 @given(needs, seen, lengths, lengths)
-def test_twice_the_speed_is_half_the_time_and_more_tokens_are_no_less(demands, speeds, prompt, new):
-    found = roofline.floors(demands, speeds, prompt, new)
-    twice = Speeds(2 * speeds.bytes_per_second, 2 * speeds.operations_per_second)
-    quick, long = roofline.floors(demands, twice, prompt, new), roofline.floors(demands, speeds, prompt + 1, new + 1)
+def test_twice_the_speed_is_half_the_time_and_more_tokens_are_no_less(resource_requirements, speeds, prompt, new):
+    found = roofline.floors(resource_requirements, speeds, prompt, new)
+    twice = DevicePeaks(2 * speeds.bytes_per_second, 2 * speeds.operations_per_second)
+    quick, long = (
+        roofline.floors(resource_requirements, twice, prompt, new),
+        roofline.floors(resource_requirements, speeds, prompt + 1, new + 1),
+    )
     for name, kinds in found.items():
         for kind, seconds in kinds.items():
             assert 2 * quick[name][kind] == pytest.approx(seconds)
@@ -70,7 +73,7 @@ def test_no_class_computes_less_than_its_floor(model):
     import torch
 
     kind, loaded = model
-    demands = loaded.demands()
+    requirements = loaded.resource_requirements()
     ids = torch.arange(PROMPT)[None] % 300
     inputs = {"input_ids": ids, "decoder_input_ids": ids[:, :1]} if kind == "t5" else {"input_ids": ids}
     if kind.startswith("deepseek"):
@@ -79,7 +82,7 @@ def test_no_class_computes_less_than_its_floor(model):
         counted = operations(lambda: loaded._model(**inputs))
     heads = PROMPT - 1 if kind != "t5" else 0  # the plain pass makes logits at every position
     head = sum(weight.numel() for weight in loaded._model.get_output_embeddings().parameters())
-    least = 2 * (demands.prompt_parameters * PROMPT + demands.first_parameters + heads * head)
+    least = 2 * (requirements.prompt_parameters * PROMPT + requirements.first_parameters + heads * head)
     assert least <= counted
     if kind != "t5":  # which computes keys and values of all that was read once more
         assert counted < 1.1 * least
@@ -87,31 +90,31 @@ def test_no_class_computes_less_than_its_floor(model):
 
 def test_weights_and_cache_are_counted(model):
     kind, loaded = model
-    demands = loaded.demands()
+    requirements = loaded.resource_requirements()
     module = loaded._model
-    assert demands.weights_bytes >= 4 * sum(weight.numel() for weight in module.parameters())
-    assert demands.disk_bytes == sum(path.stat().st_size for path in loaded._folder.glob("*.safetensors"))
-    assert demands.step_bytes <= demands.first_bytes <= demands.weights_bytes
+    assert requirements.weights_bytes >= 4 * sum(weight.numel() for weight in module.parameters())
+    assert requirements.disk_bytes == sum(path.stat().st_size for path in loaded._folder.glob("*.safetensors"))
+    assert requirements.step_bytes <= requirements.first_bytes <= requirements.weights_bytes
     if kind in {"llama", "qwen2"}:
         config = module.config
         width = config.hidden_size // config.num_attention_heads
         each = 2 * config.num_hidden_layers * config.num_key_value_heads * width * 4
-        assert (demands.prompt_cache_bytes, demands.new_cache_bytes) == (each, each)
-        assert demands.cache_bytes(10, 5) == 15 * each
+        assert (requirements.prompt_cache_bytes, requirements.new_cache_bytes) == (each, each)
+        assert requirements.cache_bytes(10, 5) == 15 * each
     else:
-        assert demands.prompt_cache_bytes > 0 < demands.new_cache_bytes
+        assert requirements.prompt_cache_bytes > 0 < requirements.new_cache_bytes
 
 
 def test_experts_count_as_far_as_a_token_uses_them(tmp_path):
     loaded = causal.load("tiny", str(checkpoints.language_model(tmp_path, "deepseek_v3")), Placement("cpu"))
-    demands, config = loaded.demands(), loaded._model.config
+    requirements, config = loaded.resource_requirements(), loaded._model.config
     decoder = loaded._model.get_decoder().named_parameters()
     experts = sum(weight.numel() for name, weight in decoder if ".experts." in name)
     every = [weight.numel() for weight in loaded._model.parameters() if weight.dim() > 1]
     whole = sum(every) - loaded._model.get_input_embeddings().weight.numel()
     unused = experts * (1 - config.num_experts_per_tok / config.n_routed_experts)
     assert unused > 0
-    assert demands.step_parameters == pytest.approx(whole - unused)
+    assert requirements.step_parameters == pytest.approx(whole - unused)
 
 
 def test_eight_bit_weights_are_read_as_bytes():
@@ -119,19 +122,19 @@ def test_eight_bit_weights_are_read_as_bytes():
     from evals.registry import discover
 
     discover()
-    demands = resolve("v2", scale="mini").load(Placement("cpu")).demands()
-    assert demands.step_bytes < 2 * demands.step_parameters < 4 * demands.step_parameters
-    assert demands.weights_bytes < 2.5e6
+    requirements = resolve("v2", scale="mini").load(Placement("cpu")).resource_requirements()
+    assert requirements.step_bytes < 2 * requirements.step_parameters < 4 * requirements.step_parameters
+    assert requirements.weights_bytes < 2.5e6
 
 
 def test_a_vision_language_model_counts_its_decoder(tmp_path):
     loaded = vision_language.load("tiny", str(checkpoints.deepseek_vl(tmp_path)), Placement("cpu"))
-    demands = loaded.demands()
+    requirements = loaded.resource_requirements()
     tower = sum(weight.numel() for name, weight in loaded._model.named_parameters() if "vision" in name)
     every = sum(weight.numel() for weight in loaded._model.parameters())
     assert tower > 0
-    assert 0 < demands.step_parameters <= every - tower
-    assert demands.new_cache_bytes > 0
+    assert 0 < requirements.step_parameters <= every - tower
+    assert requirements.new_cache_bytes > 0
 
 
 @pytest.mark.parametrize("picture", [False, True])
@@ -154,7 +157,7 @@ def test_two_streams_compute_no_less_than_their_floor(tmp_path, picture):
     told = []
     with torch.inference_mode():
         counted = operations(lambda: told.extend(loaded.run([prompt], batch, loaded.stage([prompt], batch))))
-    demands = loaded.demands()
-    least = 2 * (demands.prompt_parameters * told[0].prompt_tokens + demands.first_parameters)
+    requirements = loaded.resource_requirements()
+    least = 2 * (requirements.prompt_parameters * told[0].prompt_tokens + requirements.first_parameters)
     assert 0 < least <= counted
-    assert demands.step_bytes < demands.first_bytes < demands.weights_bytes
+    assert requirements.step_bytes < requirements.first_bytes < requirements.weights_bytes

@@ -79,7 +79,8 @@ class Value(Model):
     exact: bool = False
     """The printed digits are a count or a setting and not rounded: 8-bit integers, 64 experts."""
     unit: str | None = None
-    """A unit of `reports/claims/facts/vocabulary.yaml`; percentages of a whole are `percent`, their differences `points`."""
+    """A unit of `reports/claims/facts/vocabulary.yaml`; percentages of a whole are `percent`, their differences
+    `points`."""
     value: Words | None = None
     """A category: a word, a set of words, or an order of words (first to last), as the quantity is compared."""
     bound: Bound = "exactly"
@@ -117,7 +118,8 @@ class Statement(Value):
     """Who it is about: subjects of the document or the record. Several: it is said of each. A claim without one has
     the subject of the claims that it is derived from, its baseline aside, or else is about the document."""
     quantity: str | None = None
-    """What of it: a quantity of `reports/claims/facts/vocabulary.yaml` or of the document. It declares how values compare."""
+    """What of it: a quantity of `reports/claims/facts/vocabulary.yaml` or of the document. It declares how values
+    compare."""
     baseline: str | None = None
     """The subject that it is compared with, for differences and ratios."""
     conditions: dict[str, str] = Field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 A printed number stands for everything that rounds to it: "78.3" is 78.25 to 78.35. Ends are fractions: nothing is
 rounded on the way, so whether two intervals touch is exact, where binary intervals (mpmath.iv) enclose 78.35 from
-outside and call intervals that touch in one point overlapping. Units are those of `reports/claims/facts/vocabulary.yaml`, reduced to
+outside and call intervals that touch in one point overlapping. Units are those of
+`reports/claims/facts/vocabulary.yaml`, reduced to
 a factor and exponents over base units; a library of units (pint) takes longer to start than all of `check --paper` has.
 """
 
