@@ -17,11 +17,11 @@ from evals.schema import SCALES
 if TYPE_CHECKING:
     from evals.comparison import Comparison
     from evals.records.folder import Record
-    from evals.reports.claims.archive import Kept
-    from evals.reports.claims.evidence.learning_curves import Learning
-    from evals.reports.claims.evidence.measurement import Job, Outcome
+    from evals.reports.claims.archive import CheckArchive
+    from evals.reports.claims.evidence.learning_curves import LearningCurve
+    from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
     from evals.reports.claims.language.schema import Document
-    from evals.reports.claims.verdicts import Checked
+    from evals.reports.claims.verdicts import CheckResult
 
 FORMATS = ("json", "md", "csv", "tex", "html", "xml")
 
@@ -37,7 +37,7 @@ def check(
     recorded: Path | str | None = None,
     progress: bool = False,
     command: str = "",
-) -> Checked:
+) -> CheckResult:
     """Give every claim of some documents its verdict; without `paper` the runs that it needs are made, once.
 
     Args:
@@ -64,7 +64,7 @@ def check(
     from evals import registry
     from evals.reports.claims import archive, verdicts
     from evals.reports.claims.language import files as claim_files
-    from evals.reports.claims.language.values import Ledger
+    from evals.reports.claims.language.values import ValueTable
 
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
@@ -83,7 +83,7 @@ def check(
         else:
             runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
             held = runs.make([jobs for document in documents for jobs in _jobs(document, stand)])
-        ledgers = [Ledger(document, record, vocabulary) for document in documents]
+        ledgers = [ValueTable(document, record, vocabulary) for document in documents]
         checked = verdicts.with_measurements(checked, held.outcomes, stand, ledgers)
         checked = replace(checked, curves=held.curves)
     if out is not None:
@@ -103,20 +103,20 @@ def _systems(documents: Sequence[Document], given: Mapping[str, str]) -> dict[st
     return {id: {**systems, **given} for id, systems in own.items()}
 
 
-def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[list[Job]]:
+def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[list[RequiredRun]]:
     """The runs that each claim needs."""
     from evals.reports.claims.evidence import measurement
 
     return [measurement.jobs(claim, systems[document.document.id]) for claim in document.claims]
 
 
-def _is_timed(job: Job) -> bool:
+def _is_timed(job: RequiredRun) -> bool:
     from evals import registry
 
     return job.task in registry.TASKS and registry.TASKS.get(job.task).timed
 
 
-def _rivals(jobs: Iterable[Job]) -> list[Job]:
+def _rivals(jobs: Iterable[RequiredRun]) -> list[RequiredRun]:
     """Time also who does a task beside a system that is timed: what they take stands beside each other."""
     wanted = list(dict.fromkeys(jobs))
     timings = {job.model: job for job in wanted if _is_timed(job)}
@@ -128,16 +128,16 @@ def _rivals(jobs: Iterable[Job]) -> list[Job]:
     return found
 
 
-def together(groups: Iterable[Sequence[Job]]) -> list[list[Job]]:
+def together(groups: Iterable[Sequence[RequiredRun]]) -> list[list[RequiredRun]]:
     """Join groups that share a run, so that every two of one group are in one; of one task and split only.
 
     Example:
-        >>> from evals.reports.claims.evidence.measurement import Job
-        >>> a, b, c, d = (Job(name, "efficiency") for name in "abcd")
+        >>> from evals.reports.claims.evidence.measurement import RequiredRun
+        >>> a, b, c, d = (RequiredRun(name, "efficiency") for name in "abcd")
         >>> [[job.model for job in jobs] for jobs in together([[a, b], [d], [c, b]])]
         [['d'], ['a', 'b', 'c']]
     """
-    found: list[list[Job]] = []
+    found: list[list[RequiredRun]] = []
     for group in groups:
         for kind in dict.fromkeys((job.task, job.split) for job in group):
             own = [job for job in group if (job.task, job.split) == kind]
@@ -156,13 +156,13 @@ class _Runs:
     progress: bool
     command: str
 
-    def make(self, groups: Sequence[Sequence[Job]]) -> Kept:
+    def make(self, groups: Sequence[Sequence[RequiredRun]]) -> CheckArchive:
         """Make or read every run, and the curves of the systems; what cannot be made says why.
 
         Args:
             groups: the runs of each claim. Where these are timed, they are so in turn.
         """
-        from evals.reports.claims.archive import Kept
+        from evals.reports.claims.archive import CheckArchive
 
         timed = [[job for job in jobs if _is_timed(job)] for jobs in groups]
         # What is small is timed all together, so that any two can be compared; else what a claim compares.
@@ -173,9 +173,9 @@ class _Runs:
         wanted = list(dict.fromkeys(job for jobs in (*groups, *timed) for job in jobs))
         found = {job: outcome for jobs in at_once for job, outcome in self._in_turn(jobs).items()}
         outcomes = {job: found[job] if job in found else self._outcome(job) for job in wanted}
-        return Kept(outcomes, tuple(self._curves(wanted)))
+        return CheckArchive(outcomes, tuple(self._curves(wanted)))
 
-    def _curves(self, jobs: Sequence[Job]) -> Iterator[Learning]:
+    def _curves(self, jobs: Sequence[RequiredRun]) -> Iterator[LearningCurve]:
         """Read the curves beside the bundled checkpoints: of one system at several moments there is one."""
         from evals import registry
         from evals.execution.resolve import bundled
@@ -189,18 +189,18 @@ class _Runs:
                     seen.add(path)
                     yield learning_curves.read(path, name.partition("@")[0])
 
-    def _in_turn(self, jobs: Sequence[Job]) -> dict[Job, Outcome]:
+    def _in_turn(self, jobs: Sequence[RequiredRun]) -> dict[RequiredRun, RunOutcome]:
         """Time the models of some runs together; those that cannot be timed are left out."""
         from evals.app import api
-        from evals.reports.claims.evidence.measurement import Outcome
+        from evals.reports.claims.evidence.measurement import RunOutcome
 
-        found = {job: Outcome(why=why) for job in jobs if (why := self._not_there(job)) is not None}
+        found = {job: RunOutcome(why=why) for job in jobs if (why := self._not_there(job)) is not None}
         for job in jobs:
             if job not in found:
                 try:
                     api.check_timed(job.model, job.task, scale=self.scale, split=job.split)
                 except InputError as error:
-                    found[job] = Outcome(why=f"it cannot be timed: {error}")
+                    found[job] = RunOutcome(why=f"it cannot be timed: {error}")
         rest = [job for job in jobs if job not in found]
         if not rest:
             return found
@@ -210,10 +210,12 @@ class _Runs:
                 names, first.task, scale=self.scale, split=first.split, progress=self.progress, command=self.command
             )
         except EvalsError as error:
-            return found | {job: Outcome(why=f"the run failed: {error}", failed=True) for job in rest}
-        return found | {job: Outcome(record, proxy=self._proxy(job)) for job, record in zip(rest, records, strict=True)}
+            return found | {job: RunOutcome(why=f"the run failed: {error}", failed=True) for job in rest}
+        return found | {
+            job: RunOutcome(record, proxy=self._proxy(job)) for job, record in zip(rest, records, strict=True)
+        }
 
-    def _not_there(self, job: Job) -> str | None:
+    def _not_there(self, job: RequiredRun) -> str | None:
         """Say why a run cannot be made, before it is tried."""
         from evals import registry
 
@@ -226,31 +228,31 @@ class _Runs:
             return f"{job.model} has no checkpoint at {self.scale} scale, so it was not run"
         return None
 
-    def _proxy(self, job: Job) -> str:
+    def _proxy(self, job: RequiredRun) -> str:
         """Why the model is not the one of that name."""
         from evals import registry
 
         known = job.model in registry.VARIANTS
         return str((registry.VARIANTS.get(job.model).details.get("proxy") if known else None) or "")
 
-    def _outcome(self, job: Job) -> Outcome:
-        from evals.reports.claims.evidence.measurement import Outcome
+    def _outcome(self, job: RequiredRun) -> RunOutcome:
+        from evals.reports.claims.evidence.measurement import RunOutcome
 
         if (why := self._not_there(job)) is not None:
-            return Outcome(why=why)
+            return RunOutcome(why=why)
         try:
             record = self._run(job, blind=False)
             shows = record.manifest["data"].get("modalities") or []
             asked_about_pictures = "image" in shows or job.task == "vqa"
             blind = self._run(job, blind=True) if asked_about_pictures and not job.model.startswith("replay:") else None
         except EvalsError as error:
-            return Outcome(why=f"the run failed: {error}", failed=True)
+            return RunOutcome(why=f"the run failed: {error}", failed=True)
         failed = (record.result or {}).get("failed", 0)
         if failed and failed == (record.result or {}).get("n"):
-            return Outcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
-        return Outcome(record, blind, proxy=self._proxy(job))
+            return RunOutcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
+        return RunOutcome(record, blind, proxy=self._proxy(job))
 
-    def _run(self, job: Job, *, blind: bool) -> Record:
+    def _run(self, job: RequiredRun, *, blind: bool) -> Record:
         from evals.app import api
 
         return api.run(
@@ -284,7 +286,7 @@ def _check_distinct(ids: Sequence[str], paths: Sequence[Path]) -> None:
             raise InputError(f"{paths[number]}: document {id!r} was given already, as {paths[ids.index(id)]}")
 
 
-def write(checked: Checked, out: Path, *, keep: bool = False) -> None:
+def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
     """Write the report, each file whole or not at all, and where wanted the records that it rests on."""
     from evals.records.folder import write_atomically
     from evals.reports.claims import archive
@@ -302,7 +304,7 @@ def write(checked: Checked, out: Path, *, keep: bool = False) -> None:
         archive.keep(checked, out)
 
 
-def summarise_job(checked: Checked) -> str:
+def summarise_job(checked: CheckResult) -> str:
     """Add the findings to the summary of the GitHub job, where one runs; return them where none does."""
     from evals.reports.claims.output import exports
 
@@ -317,7 +319,7 @@ def summarise_job(checked: Checked) -> str:
     return ""
 
 
-def summary(checked: Checked, out: Path) -> str:
+def summary(checked: CheckResult, out: Path) -> str:
     """Say in a screenful what was found, and where it lies."""
     from evals.reports.claims.output import tables
 

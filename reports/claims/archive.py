@@ -20,9 +20,9 @@ from evals import records
 from evals.errors import InputError, RecordError
 from evals.records.folder import MANIFEST, RESULT, SAMPLES, Record, dumps, write_atomically
 from evals.reports.claims.evidence import learning_curves
-from evals.reports.claims.evidence.learning_curves import Learning
-from evals.reports.claims.evidence.measurement import Job, Outcome
-from evals.reports.claims.verdicts import Checked
+from evals.reports.claims.evidence.learning_curves import LearningCurve
+from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
+from evals.reports.claims.verdicts import CheckResult
 from evals.schema import Json
 from evals.timing import statistics
 
@@ -30,14 +30,14 @@ FOLDER, OUTCOMES, CURVES = "records", "outcomes.json", "curves"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CheckArchive:
     """What was kept of a check."""
 
-    outcomes: Mapping[Job, Outcome]
-    curves: tuple[Learning, ...]
+    outcomes: Mapping[RequiredRun, RunOutcome]
+    curves: tuple[LearningCurve, ...]
 
 
-def keep(checked: Checked, out: Path) -> None:
+def keep(checked: CheckResult, out: Path) -> None:
     """Keep the records of a check under its folder; those of an earlier one are replaced.
 
     Raises:
@@ -56,7 +56,7 @@ def keep(checked: Checked, out: Path) -> None:
     write_atomically(folder / OUTCOMES, dumps(rows))
 
 
-def load(out: Path) -> Kept:
+def load(out: Path) -> CheckArchive:
     """Read what a check kept.
 
     Raises:
@@ -71,7 +71,7 @@ def load(out: Path) -> Kept:
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise RecordError(f"{folder / OUTCOMES} cannot be read: {error!r}") from error
     curves = [learning_curves.read(path, path.stem) for path in sorted((folder / CURVES).glob("*.csv"))]
-    return Kept(outcomes, tuple(curves))
+    return CheckArchive(outcomes, tuple(curves))
 
 
 def runs(folder: Path) -> list[Record]:
@@ -87,7 +87,7 @@ def runs(folder: Path) -> list[Record]:
     return found
 
 
-def _outcomes(checked: Checked, folder: Path) -> Iterator[dict[str, Json]]:
+def _outcomes(checked: CheckResult, folder: Path) -> Iterator[dict[str, Json]]:
     """Write each run once, and say of each job where its runs are."""
     taken: set[str] = set()
     for job, outcome in checked.outcomes.items():
@@ -124,13 +124,13 @@ def _copy(record: Record, to: Path, wanted: set[str]) -> None:
     write_atomically(to / SAMPLES, b"".join(lines))
 
 
-def _metrics(checked: Checked, job: Job) -> set[str]:
+def _metrics(checked: CheckResult, job: RequiredRun) -> set[str]:
     """The metrics that claims ask of a task."""
     every = (claim.measure for document in checked.documents for claim in document.claims)
     return {measure.metric for measure in every if measure is not None and measure.task == job.task}
 
 
-def _name(job: Job, taken: set[str]) -> str:
+def _name(job: RequiredRun, taken: set[str]) -> str:
     """Name a run's folder after its job; what sets jobs of one model and task apart is added."""
     shots = f"{job.shots}-shots" if job.shots is not None else None
     parts = (job.model, job.task, job.split, shots)
@@ -148,10 +148,10 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-._@" else "-" for c in name).strip("-.")
 
 
-def _job(row: Mapping[str, Json]) -> Job:
-    return Job(row["model"], row["task"], row["split"], row["shots"])
+def _job(row: Mapping[str, Json]) -> RequiredRun:
+    return RequiredRun(row["model"], row["task"], row["split"], row["shots"])
 
 
-def _outcome(row: Mapping[str, Json], folder: Path) -> Outcome:
+def _outcome(row: Mapping[str, Json], folder: Path) -> RunOutcome:
     record, blind = (records.load(folder / row[field]) if row[field] else None for field in ("record", "blind"))
-    return Outcome(record, blind, row["why"], row["failed"], row["proxy"])
+    return RunOutcome(record, blind, row["why"], row["failed"], row["proxy"])

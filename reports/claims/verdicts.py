@@ -19,14 +19,21 @@ from evals.records.folder import Record
 from evals.reports.claims.evidence import arithmetic
 from evals.reports.claims.evidence import measurement as measured
 from evals.reports.claims.evidence.arithmetic import Finding
-from evals.reports.claims.evidence.cross_document import AGREE, APART, Pair, Said, declared, gather, pairs
-from evals.reports.claims.evidence.learning_curves import Learning
-from evals.reports.claims.evidence.measurement import Job, Outcome, Result
-from evals.reports.claims.evidence.public_record import Facts
+from evals.reports.claims.evidence.cross_document import (
+    AGREE,
+    CONFLICT,
+    Assertion,
+    StatementPair,
+    declared,
+    gather,
+    pairs,
+)
+from evals.reports.claims.evidence.learning_curves import LearningCurve
+from evals.reports.claims.evidence.measurement import ClaimMeasurement, RequiredRun, RunOutcome
+from evals.reports.claims.evidence.public_record import FactIndex
 from evals.reports.claims.language.expressions import parse, references
-from evals.reports.claims.language.schema import Claim, Document, Statement, Vocabulary
-from evals.reports.claims.language.schema import Record as Known
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.schema import Claim, Document, PublicRecord, Statement, Vocabulary
+from evals.reports.claims.language.values import ValueTable
 from evals.reports.runs.naming import about
 from evals.schema import Json
 
@@ -95,24 +102,24 @@ class Assessment:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """Everything that `check` found."""
 
     documents: tuple[Document, ...]
     assessments: tuple[Assessment, ...]
-    crossings: tuple[Pair, ...]
+    crossings: tuple[StatementPair, ...]
     """Pairs of statements of two documents that cannot both be true."""
-    agreements: tuple[Pair, ...]
+    agreements: tuple[StatementPair, ...]
     """Pairs of two documents that say the same."""
-    inner: tuple[Pair, ...]
+    inner: tuple[StatementPair, ...]
     """Pairs within a document that cannot both be true."""
     about: str = PAPER
     """Which scale, checkpoints and data it is about: the first line of every report."""
     runs: tuple[Record, ...] = ()
     """The runs that were made for it, blind controls included."""
-    outcomes: Mapping[Job, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[RequiredRun, RunOutcome] = field(default_factory=dict)
     """What came of each run that the claims need."""
-    curves: tuple[Learning, ...] = ()
+    curves: tuple[LearningCurve, ...] = ()
     """How the systems that were run learnt, where that was kept."""
 
     @property
@@ -136,19 +143,19 @@ def headline(vector: Mapping[str, str]) -> str:
     return min((word for word in words if word in PRECEDENCE), key=PRECEDENCE.index, default="not_testable_here")
 
 
-def assess(documents: Sequence[Document], record: Known, vocabulary: Vocabulary) -> Checked:
+def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Vocabulary) -> CheckResult:
     """Check every claim of some documents on paper: no model is run.
 
     Raises:
         InputError: an expression cannot be computed.
     """
     quantities = declared(vocabulary, *(each.document.quantities for each in documents))
-    ledgers = [Ledger(document, record, vocabulary) for document in documents]
+    ledgers = [ValueTable(document, record, vocabulary) for document in documents]
     said = [each for document, ledger in zip(documents, ledgers, strict=True) for each in _said(document, ledger)]
     said = _own(said, documents)
     across = pairs(said, quantities, within=False)
-    inner = [pair for pair in pairs(said, quantities, within=True) if pair.answer == APART]
-    facts = Facts(record, ledgers[0] if ledgers else None, quantities)
+    inner = [pair for pair in pairs(said, quantities, within=True) if pair.answer == CONFLICT]
+    facts = FactIndex(record, ledgers[0] if ledgers else None, quantities)
     sums = {
         (document.document.id, claim.id): arithmetic.check(claim, ledger)
         for document, ledger in zip(documents, ledgers, strict=True)
@@ -161,21 +168,21 @@ def assess(documents: Sequence[Document], record: Known, vocabulary: Vocabulary)
     }
     evidence = _Evidence(across, inner, _convicted(inner, sums, documents), sums, _mutual(refuting), facts, said)
     assessments = [_assess(claim, document, evidence) for document in documents for claim in document.claims]
-    return Checked(
+    return CheckResult(
         documents=tuple(documents),
         assessments=tuple(_inherit(assessments)),
-        crossings=tuple(pair for pair in across if pair.answer == APART),
+        crossings=tuple(pair for pair in across if pair.answer == CONFLICT),
         agreements=tuple(pair for pair in across if pair.answer == AGREE),
         inner=tuple(inner),
     )
 
 
 def with_measurements(
-    checked: Checked,
-    outcomes: Mapping[Job, Outcome],
+    checked: CheckResult,
+    outcomes: Mapping[RequiredRun, RunOutcome],
     systems: Mapping[str, Mapping[str, str]],
-    ledgers: Sequence[Ledger],
-) -> Checked:
+    ledgers: Sequence[ValueTable],
+) -> CheckResult:
     """Add what runs say to what was found on paper.
 
     Args:
@@ -207,7 +214,7 @@ def with_measurements(
     )
 
 
-def _measured(each: Assessment, result: Result) -> Assessment:
+def _measured(each: Assessment, result: ClaimMeasurement) -> Assessment:
     return replace(each, measurement=result.finding, subject_match=result.match, measured=result.rows)
 
 
@@ -221,14 +228,14 @@ def _other_spec(claim: Claim, own: Sequence[Assessment]) -> bool:
     )
 
 
-def _said(document: Document, ledger: Ledger) -> Iterable[Said]:
+def _said(document: Document, ledger: ValueTable) -> Iterable[Assertion]:
     entries: list[tuple[str, Sequence[Statement], Statement | None]] = [
         (claim.id, claim.statements, claim) for claim in document.claims
     ]
     return gather(document.document.id, ledger, entries)
 
 
-def _own(said: Sequence[Said], documents: Sequence[Document]) -> list[Said]:
+def _own(said: Sequence[Assertion], documents: Sequence[Document]) -> list[Assertion]:
     """Leave out what a claim only implies because the claims that it is computed from do."""
     sources = {(d.document.id, claim.id): _sources(claim) for d in documents for claim in d.claims}
     implied = {(each.where, each.by, each.topic, each.show()) for each in said}
@@ -248,16 +255,16 @@ _Key = tuple[str, str]
 class _Evidence:
     """What was found about all claims together."""
 
-    across: Sequence[Pair]
-    inner: Sequence[Pair]
+    across: Sequence[StatementPair]
+    inner: Sequence[StatementPair]
     convicted: frozenset[_Key]
     """The claims that do not fit into their own document."""
     sums: Mapping[_Key, Finding]
     """Each claim's own arithmetic."""
     refuting: Mapping[_Key, set[str]]
     """The claims of a document that cannot all be true because one of them does not come out of the others."""
-    facts: Facts
-    said: Sequence[Said]
+    facts: FactIndex
+    said: Sequence[Assertion]
 
 
 def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment:
@@ -265,9 +272,9 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     sums = evidence.sums[key]
     inner = [pair for pair in evidence.inner if _partner(pair, claim, own)]
     lines = (f"within the document: {pair.says()}" for pair in inner)
-    word = arithmetic.worst([sums.verdict, *(["internally_inconsistent"] if key in evidence.convicted else [])])
+    word = arithmetic.most_severe([sums.verdict, *(["internally_inconsistent"] if key in evidence.convicted else [])])
     mine = [pair for pair in evidence.across if _partner(pair, claim, own)]
-    others = [*inner, *(pair for pair in mine if pair.answer == APART)]
+    others = [*inner, *(pair for pair in mine if pair.answer == CONFLICT)]
     against = {partner for pair in others if (partner := _partner(pair, claim, own))}
     record = evidence.facts.check(claim, [s for s in evidence.said if (s.where, s.by) == key])
     return Assessment(
@@ -281,7 +288,9 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     )
 
 
-def _convicted(inner: Sequence[Pair], sums: Mapping[_Key, Finding], documents: Sequence[Document]) -> frozenset[_Key]:
+def _convicted(
+    inner: Sequence[StatementPair], sums: Mapping[_Key, Finding], documents: Sequence[Document]
+) -> frozenset[_Key]:
     """Of each pair that one document cannot say together, the claim that does not fit; as few claims as go."""
     place = {(d.document.id, claim.id): number for d in documents for number, claim in enumerate(d.claims)}
     implicit = {(d.document.id, claim.id): claim.implicit for d in documents for claim in d.claims}
@@ -294,7 +303,7 @@ def _convicted(inner: Sequence[Pair], sums: Mapping[_Key, Finding], documents: S
     return frozenset(found | {key for keys in sides for key in keys if key in fails})
 
 
-def _partner(pair: Pair, claim: Claim, document: str) -> str | None:
+def _partner(pair: StatementPair, claim: Claim, document: str) -> str | None:
     """The other claim of a pair that this one is in."""
     for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
         if (one.by, one.where) == (claim.id, document):
@@ -302,7 +311,7 @@ def _partner(pair: Pair, claim: Claim, document: str) -> str | None:
     return None
 
 
-def _refuting(claim: Claim, ledger: Ledger, sums: Finding) -> set[str]:
+def _refuting(claim: Claim, ledger: ValueTable, sums: Finding) -> set[str]:
     """The other claims whose numbers a claim does not agree with."""
     if sums.verdict in {"na", "consistent"}:
         return set()
@@ -320,9 +329,9 @@ def _mutual(refuting: Mapping[_Key, set[str]]) -> dict[_Key, set[str]]:
     return found
 
 
-def _crossed(mine: Sequence[Pair], record: Finding) -> Finding:
+def _crossed(mine: Sequence[StatementPair], record: Finding) -> Finding:
     """What other documents say. Figures that only differ as printed, while both can be true, convict nobody."""
-    apart = [pair for pair in mine if pair.answer == APART]
+    apart = [pair for pair in mine if pair.answer == CONFLICT]
     both = [pair for pair in apart if pair.rule == "figures"]
     lines = tuple(dict.fromkeys(pair.says() + (", though both can be true" if pair in both else "") for pair in apart))
     if len(apart) > len(both):

@@ -61,7 +61,7 @@ def _row(trend: Trend) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _PointText:
     """A point as text."""
 
     day: str
@@ -71,9 +71,9 @@ class _Said:
     changed: bool
 
 
-def _say(point: Point) -> _Said:
+def _say(point: Point) -> _PointText:
     value, spread = (measured(point.metric), interval(point.metric)) if point.metric else (MISSING, MISSING)
-    return _Said(point.day, value, spread, amount(point.rate, ""), point.changed)
+    return _PointText(point.day, value, spread, amount(point.rate, ""), point.changed)
 
 
 # The page
@@ -93,23 +93,23 @@ def _page(days: Sequence[Day]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _TrendRow:
     """A run with its two drawings, and as text."""
 
     run: str
     name: str
     value: Markup
     speed: Markup
-    points: tuple[_Said, ...]
+    points: tuple[_PointText, ...]
 
 
-def _shown(trend: Trend) -> _Shown:
+def _shown(trend: Trend) -> _TrendRow:
     values = [
         None if point.metric is None else _Mark(point.metric.value, point.metric.low, point.metric.high, point.changed)
         for point in trend.points
     ]
     speeds = [None if point.rate is None else _Mark(point.rate) for point in trend.points]
-    return _Shown(trend.run, trend.name, _draw(values), _draw(speeds), tuple(_say(point) for point in trend.points))
+    return _TrendRow(trend.run, trend.name, _draw(values), _draw(speeds), tuple(_say(point) for point in trend.points))
 
 
 @dataclass(frozen=True, slots=True)

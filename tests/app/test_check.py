@@ -19,7 +19,7 @@ from run_folders import HOSTILE, Outline
 
 import evals
 from evals.reports.claims.language import files
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.values import ValueTable
 from evals.reports.claims.output import page as claim_page
 from evals.reports.claims.output import tables
 from evals.reports.claims.output.tables import FORMATS
@@ -203,7 +203,7 @@ def test_sizes_in_the_record_are_those_of_the_registered_models():
     told = {v.name: (v.details.get("parameters") or {}).get("full") for v in VARIANTS}
     record = files.load_record()
     facts = {fact.id: fact for fact in record.facts}
-    ledger = Ledger(files.load(files.default()[0]), record, files.load_vocabulary())
+    ledger = ValueTable(files.load(files.default()[0]), record, files.load_vocabulary())
     for name, fact in {"v3": "v3-parameters-counted", "vl": "vl-parameters", "vl-7b": "vl-7b-parameters"}.items():
         counted = ledger.allowed(facts[fact])
         assert counted.is_point
@@ -247,9 +247,15 @@ def test_systems_are_given_by_subject(tmp_path):
 def test_who_does_a_task_beside_a_timed_system_is_timed_too():
     from evals.app.check import _rivals
     from evals.registry import discover
-    from evals.reports.claims.evidence.measurement import Job
+    from evals.reports.claims.evidence.measurement import RequiredRun
 
     discover()
-    jobs = [Job("v3", "efficiency", "short"), Job("v3", "vqa"), Job("vl", "vqa"), Job("vl", "vqa"), Job("r1", "math")]
-    assert _rivals(jobs) == [Job("vl", "efficiency", "short")]
+    jobs = [
+        RequiredRun("v3", "efficiency", "short"),
+        RequiredRun("v3", "vqa"),
+        RequiredRun("vl", "vqa"),
+        RequiredRun("vl", "vqa"),
+        RequiredRun("r1", "math"),
+    ]
+    assert _rivals(jobs) == [RequiredRun("vl", "efficiency", "short")]
     assert _rivals(jobs[1:]) == []

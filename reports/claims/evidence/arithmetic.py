@@ -21,10 +21,10 @@ from fractions import Fraction
 from evals.errors import InputError
 from evals.reports.claims.language import intervals
 from evals.reports.claims.language.expressions import Number, parse
-from evals.reports.claims.language.intervals import Resolved
-from evals.reports.claims.language.schema import Check, Claim, Reading, Resolution, Value
-from evals.reports.claims.language.units import PLAIN, Interval, Unit, figure
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.intervals import ResolvedExpression
+from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck, StatedValue
+from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, figure
+from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable, resolution
 
 COARSE = (1, 5, 10)
@@ -50,7 +50,7 @@ class Finding:
     """How it comes to it, line by line."""
 
 
-def check(claim: Claim, ledger: Ledger) -> Finding:
+def check(claim: Claim, ledger: ValueTable) -> Finding:
     """Do all of a claim's arithmetic.
 
     Raises:
@@ -62,16 +62,16 @@ def check(claim: Claim, ledger: Ledger) -> Finding:
         lines += [line for each in claim.resolutions for line in _resolved(each, ledger)]
     except InputError as error:
         raise InputError(f"claim {claim.id}: {error}") from error
-    verdict = worst([step.verdict for step in steps])
+    verdict = most_severe([step.verdict for step in steps])
     lines += [f"way out: {way}" for way in claim.escapes if verdict not in {"na", "consistent"}]
     return Finding(verdict, tuple(lines))
 
 
-def worst(verdicts: Sequence[str]) -> str:
+def most_severe(verdicts: Sequence[str]) -> str:
     """The gravest of several outcomes.
 
     Example:
-        >>> worst(["consistent", "physically_implausible"]), worst([])
+        >>> most_severe(["consistent", "physically_implausible"]), most_severe([])
         ('physically_implausible', 'na')
     """
     return max(verdicts, key=SEVERITY.index, default="na")
@@ -80,7 +80,7 @@ def worst(verdicts: Sequence[str]) -> str:
 # What a claim is computed from
 
 
-def _derived(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
+def _derived(claim: Claim, ledger: ValueTable) -> Iterator[Finding]:
     """Compare a claim's digits with what they are computed from, in each reading."""
     if claim.digits is None:
         if claim.derive is not None:
@@ -107,20 +107,22 @@ def _derived(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
         yield Finding(min(found, key=SEVERITY.index, default="na"), tuple(lines))
 
 
-def claimed(claim: Claim, reading: Reading | None, ledger: Ledger) -> Interval:
+def claimed(claim: Claim, reading: ClaimReading | None, ledger: ValueTable) -> ExactInterval:
     """What a claim allows in one reading."""
     own = ledger.allowed(reading if reading is not None and reading.digits is not None else claim)
     if reading is None or reading.reads is None or own is None:
-        return own or Interval(None, None)
+        return own or ExactInterval(None, None)
     low, high = ledger.extent(ledger.resolve(reading.reads))
-    return Interval(low if own.low is not None else None, high if own.high is not None else None)
+    return ExactInterval(low if own.low is not None else None, high if own.high is not None else None)
 
 
-def _held(resolved: Resolved, target: Interval, ledger: Ledger, shown: Unit) -> tuple[str, list[str]]:
+def _held(
+    resolved: ResolvedExpression, target: ExactInterval, ledger: ValueTable, shown: Unit
+) -> tuple[str, list[str]]:
     """Hold what an expression comes to against what is claimed, at each fineness of rounding."""
     ids = intervals.names(resolved.tree)
     value = ledger.at(resolved)
-    meeting = {coarse: Interval(*ledger.extent(resolved, coarse)).meets(target) for coarse in COARSE}
+    meeting = {coarse: ExactInterval(*ledger.extent(resolved, coarse)).meets(target) for coarse in COARSE}
     if target.holds(value):
         return "consistent", []
     if meeting[1]:
@@ -128,7 +130,7 @@ def _held(resolved: Resolved, target: Interval, ledger: Ledger, shown: Unit) -> 
         return "nominally_inconsistent", [f"{_percent(part)} of the rounding box agrees with the claim"]
     lines = []
     for coarse in COARSE[1:]:
-        ends = Interval(*ledger.extent(resolved, coarse))
+        ends = ExactInterval(*ledger.extent(resolved, coarse))
         far = "still apart" if not meeting[coarse] else "they would meet"
         digits = "" if ledger.admits(ids, coarse) else " (the printed digits are finer)"
         lines.append(f"had the inputs been rounded to {coarse} of the last place{digits}: {_range(ends, shown)}, {far}")
@@ -139,7 +141,7 @@ def _held(resolved: Resolved, target: Interval, ledger: Ledger, shown: Unit) -> 
 # What it is held against
 
 
-def _checked(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
+def _checked(claim: Claim, ledger: ValueTable) -> Iterator[Finding]:
     """Go through a claim's checks; an escape decides nothing but says whether it is one."""
     for check in claim.checks:
         right = ledger.resolve(check.right)
@@ -156,7 +158,9 @@ def _checked(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
             yield Finding(verdict, (f"{says}: {_say(verdict)}", *lines))
 
 
-def _compared(claim: Claim, check: Check, right: Resolved, ledger: Ledger, unit: Unit) -> tuple[str, list[str]]:
+def _compared(
+    claim: Claim, check: Check, right: ResolvedExpression, ledger: ValueTable, unit: Unit
+) -> tuple[str, list[str]]:
     """Decide one comparison over the box of all numbers in it."""
     text = check.left if check.left is not None else claim.id
     left = ledger.resolve(text)
@@ -164,15 +168,15 @@ def _compared(claim: Claim, check: Check, right: Resolved, ledger: Ledger, unit:
     low, high = ledger.extent(difference)
     value = ledger.at(difference)
     wanted = {
-        "at-most": Interval(None, Fraction(0)), "below": Interval(None, Fraction(0)),
-        "at-least": Interval(Fraction(0), None), "above": Interval(Fraction(0), None),
-    }.get(check.compare or "", Interval(Fraction(0), Fraction(0)))  # fmt: skip
+        "at-most": ExactInterval(None, Fraction(0)), "below": ExactInterval(None, Fraction(0)),
+        "at-least": ExactInterval(Fraction(0), None), "above": ExactInterval(Fraction(0), None),
+    }.get(check.compare or "", ExactInterval(Fraction(0), Fraction(0)))  # fmt: skip
     ours, theirs = _comes_to(text, left, ledger, unit), _comes_to(check.right, right, ledger, unit)
     sides = f"{ours}; {_ROLES[check.compare or 'equals']} {theirs}"
     strict = check.compare in {"above", "below"} and value == 0
     if (wanted.holds(value) and not strict) or (check.compare == "equals" and low <= 0 <= high):
         return "consistent", [sides]
-    if Interval(low, high).meets(wanted) and not (strict and low == high):
+    if ExactInterval(low, high).meets(wanted) and not (strict and low == high):
         part = intervals.share(difference.tree, ledger.box(intervals.names(difference.tree)), wanted.low, wanted.high)
         return "nominally_inconsistent", [sides, f"{_percent(part)} of the rounding box would do"]
     return _LAWS[check.law], [sides]
@@ -181,7 +185,7 @@ def _compared(claim: Claim, check: Check, right: Resolved, ledger: Ledger, unit:
 # Test sets
 
 
-def _shares(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
+def _shares(claim: Claim, ledger: ValueTable) -> Iterator[Finding]:
     """Whether a printed percentage is a share of whole items of one of the sets (the GRIM test)."""
     if not claim.attainable:
         return
@@ -196,7 +200,7 @@ def _shares(claim: Claim, ledger: Ledger) -> Iterator[Finding]:
     yield Finding("consistent" if found else "internally_inconsistent", tuple(lines))
 
 
-def _resolved(each: Resolution, ledger: Ledger) -> Iterator[str]:
+def _resolved(each: ResolutionCheck, ledger: ValueTable) -> Iterator[str]:
     """Say whether a test set of some size can tell two proportions apart."""
     first, second = (float(ledger.at(ledger.resolve(text))) for text in (each.first, each.second))
     items = int(ledger.at(ledger.resolve(each.items))) if each.items else None
@@ -214,7 +218,7 @@ def _resolved(each: Resolution, ledger: Ledger) -> Iterator[str]:
 # Wording
 
 
-def _comes_to(text: str, resolved: Resolved, ledger: Ledger, unit: Unit) -> str:
+def _comes_to(text: str, resolved: ResolvedExpression, ledger: ValueTable, unit: Unit) -> str:
     """Say what an expression comes to: with the numbers put in, its value and its ends."""
     low, high = ledger.extent(resolved)
     value = figure(ledger.at(resolved), unit)
@@ -224,11 +228,11 @@ def _comes_to(text: str, resolved: Resolved, ledger: Ledger, unit: Unit) -> str:
     if isinstance(parse(text), Number):
         return value
     inputs = ", ".join(f"{id} = {ledger.show(ledger.values[id])}" for id in ids)
-    ends = f" ({_range(Interval(low, high), unit)} with rounding)" if low != high else ""
+    ends = f" ({_range(ExactInterval(low, high), unit)} with rounding)" if low != high else ""
     return f"{text} = {value}{ends}" + (f", where {inputs}" if inputs else "")
 
 
-def _range(ends: Interval, unit: Unit) -> str:
+def _range(ends: ExactInterval, unit: Unit) -> str:
     if ends.is_point and ends.low is not None:
         return figure(ends.low, unit)
     if ends.low is None:
@@ -242,11 +246,11 @@ def _bare(unit: Unit) -> Unit:
     return Unit("", unit.factor, unit.dimension)
 
 
-def _unit(value: Value, ledger: Ledger, resolved: Resolved) -> Unit:
+def _unit(value: StatedValue, ledger: ValueTable, resolved: ResolvedExpression) -> Unit:
     return ledger.unit(value) if value.unit else resolved.unit
 
 
-def _legible(right: Resolved, claim: Claim, ledger: Ledger) -> Unit:
+def _legible(right: ResolvedExpression, claim: Claim, ledger: ValueTable) -> Unit:
     """A unit for people: the claim's own where it fits, else that of the expression."""
     own = ledger.unit(claim)
     return own if own.dimension == right.unit.dimension and own.symbol else right.unit

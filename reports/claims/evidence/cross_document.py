@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from evals.reports.claims.language.schema import Quantity, Statement, Vocabulary
-from evals.reports.claims.language.units import Interval, figure
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.units import ExactInterval, figure
+from evals.reports.claims.language.values import ValueTable
 
-APART, AGREE = "apart", "agree"
-Answer = str | None
+CONFLICT, AGREE = "apart", "agree"
+RuleResult = str | None
 """`apart`, `agree`, or None where a rule has nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Assertion:
     """A statement with who makes it."""
 
     by: str
@@ -31,7 +31,7 @@ class Said:
     """The document, or `record`."""
     subject: str
     statement: Statement
-    ledger: Ledger
+    ledger: ValueTable
     implied: bool = False
     """Whether it follows from the claim rather than being what it says."""
 
@@ -42,15 +42,15 @@ class Said:
         return self.subject, said.quantity, said.baseline, tuple(sorted(said.conditions.items()))
 
     @property
-    def allowed(self) -> Interval | None:
+    def allowed(self) -> ExactInterval | None:
         """What its number allows; None for a category."""
         return self.ledger.allowed(self.statement)
 
     @property
-    def figures(self) -> Interval | None:
+    def figures(self) -> ExactInterval | None:
         """What its digits stand for, whatever bound they are given as."""
         said = self.statement
-        return self.allowed if said.digits is None else Interval(*self.ledger.spread(said))
+        return self.allowed if said.digits is None else ExactInterval(*self.ledger.spread(said))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -69,11 +69,11 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class StatementPair:
     """Two statements that were compared, and what came of it."""
 
-    first: Said
-    second: Said
+    first: Assertion
+    second: Assertion
     rule: str
     answer: str
 
@@ -84,7 +84,7 @@ class Pair:
 
     def says(self) -> str:
         """Say it on one line."""
-        joint = "against" if self.answer == APART else "and"
+        joint = "against" if self.answer == CONFLICT else "and"
         whose = self.first.subject if self.rule != "attribution" else f"{self.first.subject} or {self.second.subject}"
         sides = [
             f"{said.by} {f'({said.subject}) ' if self.rule == 'attribution' else ''}{said.show()}"
@@ -93,37 +93,37 @@ class Pair:
         return f"{self.quantity.replace('-', ' ')} of {whose}: {sides[0]} {joint} {sides[1]} ({self.rule})"
 
 
-def compare(first: Said, second: Said, quantity: Quantity) -> tuple[str, str] | None:
+def compare(first: Assertion, second: Assertion, quantity: Quantity) -> tuple[str, str] | None:
     """Hold two statements of one topic against each other: the rule that decided and its answer.
 
     A rule that finds them apart outweighs one that finds them agreeing.
     """
     answers = [(rule, RULES[rule](first, second)) for rule in quantity.compare if rule in RULES]
     given = [(rule, answer) for rule, answer in answers if answer]
-    return min(given, key=lambda found: found[1] != APART, default=None)
+    return min(given, key=lambda found: found[1] != CONFLICT, default=None)
 
 
-def _interval(first: Said, second: Said) -> Answer:
+def _interval(first: Assertion, second: Assertion) -> RuleResult:
     ours, theirs = first.allowed, second.allowed
     if ours is None or theirs is None:
         return None
-    return AGREE if ours.meets(theirs) else APART
+    return AGREE if ours.meets(theirs) else CONFLICT
 
 
-def _figures(first: Said, second: Said) -> Answer:
+def _figures(first: Assertion, second: Assertion) -> RuleResult:
     ours, theirs = first.figures, second.figures
     if ours is None or theirs is None:
         return None
-    return AGREE if ours.meets(theirs) else APART
+    return AGREE if ours.meets(theirs) else CONFLICT
 
 
-def _equal(first: Said, second: Said) -> Answer:
+def _equal(first: Assertion, second: Assertion) -> RuleResult:
     if not first.words or not second.words:
         return None
-    return AGREE if set(first.words) == set(second.words) else APART
+    return AGREE if set(first.words) == set(second.words) else CONFLICT
 
 
-def _set(first: Said, second: Said) -> Answer:
+def _set(first: Assertion, second: Assertion) -> RuleResult:
     """Whether some set satisfies both; agreement is only said of two that name a member in common."""
     if not first.words or not second.words:
         return None
@@ -137,7 +137,7 @@ def _set(first: Said, second: Said) -> Answer:
         if bound == "without":
             banned |= own
     if least & banned or (most is not None and not least <= most):
-        return APART
+        return CONFLICT
     bounds = {first.statement.bound, second.statement.bound}
     if "exactly" in bounds:  # the whole set is known, and it satisfies the other
         return AGREE
@@ -145,16 +145,16 @@ def _set(first: Said, second: Said) -> Answer:
     return AGREE if one_side and set(first.words) & set(second.words) else None
 
 
-def _ordering(first: Said, second: Said) -> Answer:
+def _ordering(first: Assertion, second: Assertion) -> RuleResult:
     """Whether two words stand in the opposite order; agreement when two or more stand in the same."""
     common = [word for word in first.words if word in second.words]
     if len(common) < 2:
         return None
     theirs = [word for word in second.words if word in common]
-    return AGREE if common == theirs else APART
+    return AGREE if common == theirs else CONFLICT
 
 
-RULES: Mapping[str, Callable[[Said, Said], Answer]] = {
+RULES: Mapping[str, Callable[[Assertion, Assertion], RuleResult]] = {
     "interval": _interval,
     "figures": _figures,
     "equal": _equal,
@@ -164,7 +164,7 @@ RULES: Mapping[str, Callable[[Said, Said], Answer]] = {
 """Every rule of `Quantity.compare` but `attribution`, which is about two subjects and found over whole documents."""
 
 
-def pairs(said: Sequence[Said], quantities: Mapping[str, Quantity], *, within: bool) -> list[Pair]:
+def pairs(said: Sequence[Assertion], quantities: Mapping[str, Quantity], *, within: bool) -> list[StatementPair]:
     """Compare all statements of one topic with each other.
 
     Args:
@@ -172,7 +172,7 @@ def pairs(said: Sequence[Said], quantities: Mapping[str, Quantity], *, within: b
         quantities: how each is compared.
         within: compare statements of one document; otherwise those of two.
     """
-    topics: dict[Hashable, list[Said]] = defaultdict(list)
+    topics: dict[Hashable, list[Assertion]] = defaultdict(list)
     for each in said:
         topics[each.topic].append(each)
     found = []
@@ -181,13 +181,13 @@ def pairs(said: Sequence[Said], quantities: Mapping[str, Quantity], *, within: b
             same = (first.by, first.where) == (second.by, second.where)  # ids are of a document's own
             if not same and (first.where == second.where) == within:
                 decided = compare(first, second, quantities[first.statement.quantity or ""])
-                found += [Pair(first, second, *decided)] if decided else []
+                found += [StatementPair(first, second, *decided)] if decided else []
     return found if within else [*found, *_attributions(said, quantities)]
 
 
-def _attributions(said: Sequence[Said], quantities: Mapping[str, Quantity]) -> Iterator[Pair]:
+def _attributions(said: Sequence[Assertion], quantities: Mapping[str, Quantity]) -> Iterator[StatementPair]:
     """Find what one document says of one subject only and another of another subject only."""
-    holders: dict[Hashable, list[Said]] = defaultdict(list)
+    holders: dict[Hashable, list[Assertion]] = defaultdict(list)
     for each in said:
         if "attribution" in quantities[each.statement.quantity or ""].compare:
             for content in _contents(each):
@@ -199,18 +199,18 @@ def _attributions(said: Sequence[Said], quantities: Mapping[str, Quantity]) -> I
             subjects[each.where].add(each.subject)
         for first, second in combinations(group, 2):
             if first.where != second.where and not subjects[first.where] & subjects[second.where]:
-                yield Pair(first, second, "attribution", APART)
+                yield StatementPair(first, second, "attribution", CONFLICT)
 
 
-def _contents(said: Said) -> list[Hashable]:
+def _contents(said: Assertion) -> list[Hashable]:
     """What is said of the subject: its figure, or each of its words."""
     figures = said.figures
     return [(figures.low, figures.high)] if figures else list(said.words)
 
 
 def gather(
-    where: str, ledger: Ledger, entries: Iterable[tuple[str, Sequence[Statement], Statement | None]]
-) -> Iterator[Said]:
+    where: str, ledger: ValueTable, entries: Iterable[tuple[str, Sequence[Statement], Statement | None]]
+) -> Iterator[Assertion]:
     """List what each entry says, once a subject.
 
     Args:
@@ -221,7 +221,7 @@ def gather(
     for by, statements, own in entries:
         for statement in statements:
             for subject in statement.subject:
-                yield Said(by, where, subject, statement, ledger, implied=statement is not own)
+                yield Assertion(by, where, subject, statement, ledger, implied=statement is not own)
 
 
 def declared(vocabulary: Vocabulary, *own: Mapping[str, Quantity]) -> dict[str, Quantity]:

@@ -26,7 +26,7 @@ COLUMNS = ("interactions", "split", "of", "rate", "low", "high")
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
+class LearningCurve:
     """What one training run reached, split by split."""
 
     system: str
@@ -37,7 +37,7 @@ class Learning:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class CurveFigure:
     """A curve as the page has it."""
 
     title: str
@@ -47,7 +47,7 @@ class Curve:
     """A row a moment: its number, then what each split gave."""
 
 
-def read(path: Path, system: str) -> Learning:
+def read(path: Path, system: str) -> LearningCurve:
     """Read a curve.
 
     Raises:
@@ -65,10 +65,10 @@ def read(path: Path, system: str) -> Learning:
                 splits.setdefault(row["split"], {})[int(row["interactions"])] = found
             except (TypeError, ValueError) as error:
                 raise InputError(f"{path}, line {rows.line_num}: {error}") from error
-    return Learning(system, splits, path)
+    return LearningCurve(system, splits, path)
 
 
-def draw(learning: Learning) -> Curve:
+def draw(learning: LearningCurve) -> CurveFigure:
     """Draw a curve, a line a split: the first drawn through and dotted full, the others dashed and hollow."""
     moments = sorted({step for points in learning.splits.values() for step in points})
     last = max(moments, default=0) or 1
@@ -81,10 +81,10 @@ def draw(learning: Learning) -> Curve:
         "at the bottom to 100 % at the top, against 0 to {} interactions; whiskers are 95 % intervals. The table has "
         "the numbers.</desc>{}</svg>"
     ).format(title, f"{last:,}", Markup("").join(parts))
-    return Curve(title, drawing, tuple(learning.splits), tuple(_row(step, learning) for step in moments))
+    return CurveFigure(title, drawing, tuple(learning.splits), tuple(_row(step, learning) for step in moments))
 
 
-def _row(step: int, learning: Learning) -> tuple[str, ...]:
+def _row(step: int, learning: LearningCurve) -> tuple[str, ...]:
     return (f"{step:,}", *(_figure(points.get(step)) for points in learning.splits.values()))
 
 
@@ -115,6 +115,6 @@ def _down(share: float) -> float:
     return 100 * (1 - share)
 
 
-def curves(found: Sequence[Learning]) -> list[Curve]:
+def curves(found: Sequence[LearningCurve]) -> list[CurveFigure]:
     """Draw those that have more than one moment."""
     return [draw(each) for each in found if len({step for points in each.splits.values() for step in points}) > 1]

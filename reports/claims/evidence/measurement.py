@@ -20,9 +20,9 @@ from typing import Any
 from evals.comparison import clusters, figures
 from evals.records.folder import Record
 from evals.reports.claims.evidence.arithmetic import Finding, claimed
-from evals.reports.claims.language.schema import Claim, Reading
-from evals.reports.claims.language.units import Interval
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.schema import Claim, ClaimReading
+from evals.reports.claims.language.units import ExactInterval
+from evals.reports.claims.language.values import ValueTable
 from evals.reports.rendering.formatting import amount, p_value, probability
 from evals.reports.runs.naming import about
 from evals.schema import Json
@@ -52,7 +52,7 @@ _LESS_IS_BETTER = ("latency", "time", "memory", "median-rank")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What came of running a system on a task."""
 
     record: Record | None = None
@@ -68,7 +68,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RequiredRun:
     """A run that a claim needs."""
 
     model: str
@@ -78,7 +78,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ClaimMeasurement:
     """What runs gave for one claim, before several claims are corrected for each other."""
 
     claim: Claim
@@ -111,7 +111,7 @@ class Result:
         return Finding(_open(self.claim, word), (*self.lines, *_meaning(self), *_left_open(self.claim)))
 
 
-def jobs(claim: Claim, system: Mapping[str, str]) -> list[Job]:
+def jobs(claim: Claim, system: Mapping[str, str]) -> list[RequiredRun]:
     """List the runs that a claim needs: the subject's, and the baseline's.
 
     Args:
@@ -123,12 +123,17 @@ def jobs(claim: Claim, system: Mapping[str, str]) -> list[Job]:
         return []
     subjects = [measure.system] if measure.system else [system.get(name, name) for name in claim.subject[:1]]
     baseline = [system.get(measure.baseline, measure.baseline)] if measure.baseline else []
-    return [Job(model, measure.task, measure.split, measure.shots) for model in (*subjects, *baseline)]
+    return [RequiredRun(model, measure.task, measure.split, measure.shots) for model in (*subjects, *baseline)]
 
 
 def measure(
-    claim: Claim, ledger: Ledger, wanted: Sequence[Job], outcomes: Mapping[Job, Outcome], *, other_spec: bool
-) -> Result | None:
+    claim: Claim,
+    ledger: ValueTable,
+    wanted: Sequence[RequiredRun],
+    outcomes: Mapping[RequiredRun, RunOutcome],
+    *,
+    other_spec: bool,
+) -> ClaimMeasurement | None:
     """Hold a claim against its runs; None for a claim that names no measurement.
 
     Args:
@@ -140,11 +145,11 @@ def measure(
     """
     if claim.measure is None or not wanted:
         return None
-    got = [outcomes.get(job, Outcome(why="not run")) for job in wanted]
+    got = [outcomes.get(job, RunOutcome(why="not run")) for job in wanted]
     metric = claim.measure.metric
     if missing := [(job, why) for job, outcome in zip(wanted, got, strict=True) if (why := _missing(outcome, metric))]:
         word = "error" if any(outcome.failed for outcome in got) else "unmeasured"
-        return Result(claim, tuple(f"{job.model} on {job.task}: {why}" for job, why in missing), word)
+        return ClaimMeasurement(claim, tuple(f"{job.model} on {job.task}: {why}" for job, why in missing), word)
     records = [outcome.record for outcome in got if outcome.record is not None]
     readings = claim.readings or (None,)
     results = [_read(claim, reading, ledger, records) for reading in readings]
@@ -152,7 +157,7 @@ def measure(
     for reading, (_, more) in zip(readings, results, strict=True):
         lines += [f"read as “{reading.says}”: {line}" if reading else line for line in more]
     blank = [line for outcome in got for line in _unseeing(outcome, metric)]
-    return Result(
+    return ClaimMeasurement(
         claim,
         (*lines, *blank),
         "modality_not_demonstrated" if blank else None,
@@ -162,7 +167,7 @@ def measure(
     )
 
 
-def corrected(results: Sequence[Result]) -> list[Result]:
+def corrected(results: Sequence[ClaimMeasurement]) -> list[ClaimMeasurement]:
     """Correct the comparisons of one document for how many they are, by Holm; both p-values are shown.
 
     A decision or a direction that is not significant any more is undecided.
@@ -172,7 +177,7 @@ def corrected(results: Sequence[Result]) -> list[Result]:
     return [_corrected(each, adjusted[n], len(tested)) if n in adjusted else each for n, each in enumerate(results)]
 
 
-def _corrected(result: Result, p: float, count: int) -> Result:
+def _corrected(result: ClaimMeasurement, p: float, count: int) -> ClaimMeasurement:
     line = f"{p_value(result.p)}; corrected for {count} comparisons of the document (Holm): {probability(p)}"
     rows = tuple({**row, "p_holm": p} for row in result.decided)
     if result.p is not None and result.p < 0.05 <= p:
@@ -185,7 +190,7 @@ def _corrected(result: Result, p: float, count: int) -> Result:
 # Who was run
 
 
-def _missing(outcome: Outcome, metric: str) -> str:
+def _missing(outcome: RunOutcome, metric: str) -> str:
     """Say why a run gives no figure; nothing where it gives one."""
     if outcome.record is None:
         return outcome.why
@@ -193,7 +198,7 @@ def _missing(outcome: Outcome, metric: str) -> str:
     return "" if metric in known else f"the run has no {metric}"
 
 
-def _match(claim: Claim, outcomes: Sequence[Outcome], records: Sequence[Record], other_spec: bool) -> str:
+def _match(claim: Claim, outcomes: Sequence[RunOutcome], records: Sequence[Record], other_spec: bool) -> str:
     """Say how what was run relates to what is described; of two systems the weaker relation.
 
     A replica stands in for the described system as any proxy does; what it may show is said beside it.
@@ -204,7 +209,7 @@ def _match(claim: Claim, outcomes: Sequence[Outcome], records: Sequence[Record],
     return "same_name_different_spec" if other_spec else "exact"
 
 
-def _meaning(result: Result) -> list[str]:
+def _meaning(result: ClaimMeasurement) -> list[str]:
     """Say what the relation lets the measurement mean."""
     if not result.decided or result.match == "exact":
         return []
@@ -217,7 +222,7 @@ def _meaning(result: Result) -> list[str]:
     return [f"{which} measures so; the described system was not run ({decisions} if it were)"]
 
 
-def _word(result: Result) -> str:
+def _word(result: ClaimMeasurement) -> str:
     """The word of the axis: a decision for the described system only."""
     if result.match != "exact":
         undecided = any(row.get("direction") == "undecided" for row in result.decided)
@@ -237,7 +242,7 @@ def _left_open(claim: Claim) -> list[str]:
     return [*proxy, *([f"left open: {claim.underspecified}"] if claim.underspecified else [])]
 
 
-def _heading(record: Record, outcome: Outcome, metric: str) -> str:
+def _heading(record: Record, outcome: RunOutcome, metric: str) -> str:
     """Say what a run gave, with its blind control, and what it was of."""
     found = _metric(record, metric)
     share = found["unit"] == "fraction"
@@ -254,7 +259,7 @@ def _heading(record: Record, outcome: Outcome, metric: str) -> str:
 
 
 def _read(
-    claim: Claim, reading: Reading | None, ledger: Ledger, records: Sequence[Record]
+    claim: Claim, reading: ClaimReading | None, ledger: ValueTable, records: Sequence[Record]
 ) -> tuple[dict[str, Any], list[str]]:
     """Measure what one reading claims and hold it against the claim."""
     assert claim.measure is not None
@@ -265,7 +270,9 @@ def _read(
     return _relation(claim, ends, relation, records)
 
 
-def _level(claim: Claim, claimed: Interval, record: Record, ledger: Ledger) -> tuple[dict[str, Any], list[str]]:
+def _level(
+    claim: Claim, claimed: ExactInterval, record: Record, ledger: ValueTable
+) -> tuple[dict[str, Any], list[str]]:
     """One system's own figure: its interval against the band of the claim, widened by the protocol's margin."""
     assert claim.measure is not None
     found = _metric(record, claim.measure.metric)
@@ -314,7 +321,7 @@ def _held(value: float, low: float | None, high: float | None, ends: Sequence[fl
 
 
 def _relation(
-    claim: Claim, claimed: Interval, relation: str, records: Sequence[Record]
+    claim: Claim, claimed: ExactInterval, relation: str, records: Sequence[Record]
 ) -> tuple[dict[str, Any], list[str]]:
     """Two systems on the same samples: difference, ratio, saved errors, or who is the better."""
     assert claim.measure is not None
@@ -418,7 +425,7 @@ def _direction(
     return "holds" if (estimate.value > null) == upwards else "fails"
 
 
-def _unseeing(outcome: Outcome, metric: str) -> list[str]:
+def _unseeing(outcome: RunOutcome, metric: str) -> list[str]:
     """Say so where the same questions without pictures go as well as with them."""
     if outcome.record is None or outcome.blind is None:
         return []

@@ -14,17 +14,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from evals.reports.claims.evidence.arithmetic import Finding
-from evals.reports.claims.evidence.cross_document import AGREE, APART, Said, compare
-from evals.reports.claims.language.schema import Claim, Fact, Quantity, Record
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.evidence.cross_document import AGREE, CONFLICT, Assertion, compare
+from evals.reports.claims.language.schema import Claim, Fact, PublicRecord, Quantity
+from evals.reports.claims.language.values import ValueTable
 
-_WORDS = {APART: "contradicted", AGREE: "supported"}
+_WORDS = {CONFLICT: "contradicted", AGREE: "supported"}
 
 
-class Facts:
+class FactIndex:
     """The public record, ready to be asked."""
 
-    def __init__(self, record: Record, ledger: Ledger | None, quantities: Mapping[str, Quantity]) -> None:
+    def __init__(self, record: PublicRecord, ledger: ValueTable | None, quantities: Mapping[str, Quantity]) -> None:
         """Take the facts, a ledger that has their numbers, and how quantities compare."""
         self._record = record
         self._quantities = quantities
@@ -35,7 +35,7 @@ class Facts:
             for subject in fact.subject:
                 self._topics[subject, fact.quantity, fact.baseline].append(fact)
 
-    def check(self, claim: Claim, said: Sequence[Said]) -> Finding:
+    def check(self, claim: Claim, said: Sequence[Assertion]) -> Finding:
         """Hold a claim's statements against the record."""
         if claim.record is not None and claim.record.judged is not None:
             lines = [self._cite(self._facts[id]) for id in claim.record.facts]
@@ -49,12 +49,12 @@ class Facts:
             lines += more
         return Finding(_together(words), tuple(dict.fromkeys(lines)))
 
-    def _about(self, said: Said) -> list[Fact]:
+    def _about(self, said: Assertion) -> list[Fact]:
         """The facts of a statement's subject, quantity and baseline, under its conditions."""
         topic = said.subject, said.statement.quantity, said.statement.baseline
         return [fact for fact in self._topics[topic] if fact.conditions == said.statement.conditions]
 
-    def _held(self, said: Said, facts: Iterable[Fact]) -> tuple[str | None, list[str]]:
+    def _held(self, said: Assertion, facts: Iterable[Fact]) -> tuple[str | None, list[str]]:
         """Compare a statement with the facts about it, release by release: one that agrees is enough."""
         answers: dict[str | None, list[str]] = defaultdict(list)
         states, lines = set[str](), list[str]()
@@ -64,17 +64,17 @@ class Facts:
                 lines.append(f"{said.by}: {self._cite(fact)}")
                 continue
             assert self._ledger is not None
-            theirs = Said(fact.id, "record", said.subject, fact, self._ledger)
+            theirs = Assertion(fact.id, "record", said.subject, fact, self._ledger)
             quantity = self._quantities[said.statement.quantity or fact.quantity or ""]
             decided = compare(said, theirs, quantity)
             if decided:
                 answers[fact.release].append(decided[1])
-                verb = "against" if decided[1] == APART else "as"
+                verb = "against" if decided[1] == CONFLICT else "as"
                 lines.append(f"{said.show()} {verb} {theirs.show()}: {self._cite(fact)}")
-        if any(APART not in found for found in answers.values()):
+        if any(CONFLICT not in found for found in answers.values()):
             return _WORDS[AGREE], lines
         if answers:
-            return _WORDS[APART], lines
+            return _WORDS[CONFLICT], lines
         word = "no_public_record" if "absent" in states else "source_unreadable" if states else None
         return word, lines
 
@@ -86,7 +86,7 @@ class Facts:
         ledger = self._ledger
         value = f" {fact.state}"
         if ledger is not None and fact.state == "known":
-            computed = Said(fact.id, "record", fact.subject[0], fact, ledger) if fact.derive else None
+            computed = Assertion(fact.id, "record", fact.subject[0], fact, ledger) if fact.derive else None
             value = f" {computed.show() if computed else ledger.show(fact)}"
         place = ", ".join(part for part in (source.title, fact.where, source.revision) if part)
         return f"{name}{release}:{value} [{place}]"

@@ -98,7 +98,7 @@ def parse(text: str) -> Expression:
             ...
         evals.errors.InputError: 'B-59 -' ends where a number, a claim or '(' was expected
     """
-    reader = _Reader(text)
+    reader = _ExpressionParser(text)
     tree = reader.sum()
     if reader.kind:
         raise InputError(f"{text.strip()!r}: {reader.token!r} after the end; an operator was expected")
@@ -148,7 +148,7 @@ def walk(tree: Expression) -> Iterator[Expression]:
         yield from walk(part)
 
 
-class _Reader:
+class _ExpressionParser:
     """Goes through the tokens of one expression."""
 
     def __init__(self, text: str) -> None:

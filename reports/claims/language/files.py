@@ -19,8 +19,8 @@ from typing import Any
 from evals.errors import InputError
 from evals.reports.claims import FOLDER
 from evals.reports.claims.language.expressions import parse, references
-from evals.reports.claims.language.names import Names
-from evals.reports.claims.language.schema import Claim, Document, Record, Vocabulary
+from evals.reports.claims.language.names import NameChecker
+from evals.reports.claims.language.schema import Claim, Document, PublicRecord, Vocabulary
 from evals.reports.claims.language.yaml_lines import Location, no_repetition, read
 
 _FACTS = FOLDER / "facts"
@@ -49,7 +49,9 @@ def load(path: Path | str, *, subjects: Collection[str] = (), tasks: Collection[
     document = document.model_copy(
         update={"claims": tuple(_with_subject(claim, document) for claim in document.claims)}
     )
-    names = Names(source, document, vocabulary=load_vocabulary(), record=load_record(), subjects=subjects, tasks=tasks)
+    names = NameChecker(
+        source, document, vocabulary=load_vocabulary(), record=load_record(), subjects=subjects, tasks=tasks
+    )
     names.check()
     return document
 
@@ -108,19 +110,19 @@ def load_vocabulary() -> Vocabulary:
 
 
 @functools.cache
-def load_record() -> Record:
+def load_record() -> PublicRecord:
     """Read the public record and the device facts, as one."""
     both = [_facts(path) for path in (RECORD, DEVICES) if path.exists()]
-    return Record(
+    return PublicRecord(
         sources={key: value for record in both for key, value in record.sources.items()},
         subjects={key: value for record in both for key, value in record.subjects.items()},
         facts=tuple(fact for record in both for fact in record.facts),
     )
 
 
-def _facts(path: Path) -> Record:
+def _facts(path: Path) -> PublicRecord:
     source = read(path)
-    record = source.build(Record)
+    record = source.build(PublicRecord)
     vocabulary = load_vocabulary()
     no_repetition(source, "facts", "fact", [fact.id for fact in record.facts])
     for number, fact in enumerate(record.facts):

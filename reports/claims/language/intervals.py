@@ -43,7 +43,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedExpression:
     """A tree and the unit that its values are read in."""
 
     tree: Node
@@ -52,11 +52,11 @@ class Resolved:
     """Whether it is only numbers without a unit, which take the unit of what they are added to or compared with."""
 
 
-Lookup = Callable[[str], "Unit | Resolved"]
+Lookup = Callable[[str], "Unit | ResolvedExpression"]
 """Gives the unit of a name of the box, or the tree that the name stands for; raises `InputError`."""
 
 
-def resolve(tree: Expression, lookup: Lookup, units: Units) -> Resolved:
+def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpression:
     """Check units, replace what is computed, and put numbers into base units.
 
     Raises:
@@ -70,19 +70,21 @@ def resolve(tree: Expression, lookup: Lookup, units: Units) -> Resolved:
     """
     match tree:
         case Number(text, None):
-            return Resolved(Node("number", Fraction(text)), PLAIN, bare=True)
+            return ResolvedExpression(Node("number", Fraction(text)), PLAIN, bare=True)
         case Number(text, str() as name):
             measure = units[name]
-            return Resolved(Node("number", Fraction(text) * measure.factor), measure)
+            return ResolvedExpression(Node("number", Fraction(text) * measure.factor), measure)
         case Reference(name):
             found = lookup(name)
-            return found if isinstance(found, Resolved) else Resolved(Node("name", name=name), found)
+            return (
+                found if isinstance(found, ResolvedExpression) else ResolvedExpression(Node("name", name=name), found)
+            )
         case Negation(operand):
             inner = resolve(operand, lookup, units)
-            return Resolved(Node("neg", parts=(inner.tree,)), inner.unit, inner.bare)
+            return ResolvedExpression(Node("neg", parts=(inner.tree,)), inner.unit, inner.bare)
         case Operation("^", left, Number(text)):
             base = resolve(left, lookup, units)
-            power = Resolved(Node("number", Fraction(1)), PLAIN, bare=base.bare)
+            power = ResolvedExpression(Node("number", Fraction(1)), PLAIN, bare=base.bare)
             for _ in range(int(text)):
                 power = _product("*", power, base)
             return power
@@ -100,7 +102,7 @@ def resolve(tree: Expression, lookup: Lookup, units: Units) -> Resolved:
     raise InputError(f"cannot compute {tree!r}")
 
 
-def added(kind: str, left: Resolved, right: Resolved) -> Resolved:
+def added(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> ResolvedExpression:
     """Join two values that must be of one dimension: `+`, `-`, `min`, `max`.
 
     Raises:
@@ -110,18 +112,18 @@ def added(kind: str, left: Resolved, right: Resolved) -> Resolved:
     ours, theirs = (spell(side.unit.dimension) or "plain numbers" for side in (left, right))
     if ours != theirs:
         raise InputError(f"{ours} cannot be joined or compared with {theirs}")
-    return Resolved(Node(kind, parts=(left.tree, right.tree)), left.unit, left.bare and right.bare)
+    return ResolvedExpression(Node(kind, parts=(left.tree, right.tree)), left.unit, left.bare and right.bare)
 
 
-def _beside(one: Resolved, other: Resolved) -> Resolved:
+def _beside(one: ResolvedExpression, other: ResolvedExpression) -> ResolvedExpression:
     """Give a bare number the unit of what it stands beside."""
     if not one.bare or other.bare:
         return one
     factor = Node("number", other.unit.factor)
-    return Resolved(Node("*", parts=(one.tree, factor)), other.unit)
+    return ResolvedExpression(Node("*", parts=(one.tree, factor)), other.unit)
 
 
-def _product(kind: str, left: Resolved, right: Resolved) -> Resolved:
+def _product(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> ResolvedExpression:
     sign = 1 if kind == "*" else -1
     powers = dict(left.unit.dimension)
     for base, power in right.unit.dimension.items():
@@ -131,14 +133,16 @@ def _product(kind: str, left: Resolved, right: Resolved) -> Resolved:
     kept = left.unit if right.bare else right.unit if left.bare and kind == "*" else None
     measure = kept if kept is not None and not (left.bare and right.bare) else None
     unit = measure or Unit(spell(dimension), Fraction(1), dimension)
-    return Resolved(Node(kind, parts=(left.tree, right.tree)), unit, left.bare and right.bare)
+    return ResolvedExpression(Node(kind, parts=(left.tree, right.tree)), unit, left.bare and right.bare)
 
 
-def _root(inner: Resolved) -> Resolved:
+def _root(inner: ResolvedExpression) -> ResolvedExpression:
     if any(power % 2 for power in inner.unit.dimension.values()):
         raise InputError(f"{spell(inner.unit.dimension)} has no square root")
     dimension = {base: power // 2 for base, power in inner.unit.dimension.items()}
-    return Resolved(Node("sqrt", parts=(inner.tree,)), Unit(spell(dimension), Fraction(1), dimension), inner.bare)
+    return ResolvedExpression(
+        Node("sqrt", parts=(inner.tree,)), Unit(spell(dimension), Fraction(1), dimension), inner.bare
+    )
 
 
 def names(tree: Node) -> list[str]:

@@ -6,20 +6,28 @@ from collections.abc import Collection, Iterable, Iterator
 
 from evals.errors import InputError
 from evals.reports.claims.language.expressions import parse, references, single_units, units
-from evals.reports.claims.language.schema import Claim, Document, Model, Record, Statement, Value, Vocabulary
-from evals.reports.claims.language.yaml_lines import Location, Source, no_repetition, unknown
+from evals.reports.claims.language.schema import (
+    Claim,
+    Document,
+    PublicRecord,
+    StatedValue,
+    Statement,
+    StrictModel,
+    Vocabulary,
+)
+from evals.reports.claims.language.yaml_lines import Location, YamlFile, no_repetition, unknown
 
 
-class Names:
+class NameChecker:
     """Checks that every name in a document exists."""
 
     def __init__(
         self,
-        source: Source,
+        source: YamlFile,
         document: Document,
         *,
         vocabulary: Vocabulary,
-        record: Record,
+        record: PublicRecord,
         subjects: Collection[str],
         tasks: Collection[str],
     ) -> None:
@@ -64,7 +72,7 @@ class Names:
             self.source.known((*at, "quantity"), "quantity", said.quantity, self.quantities)
         self.value(at, said)
 
-    def value(self, at: Location, given: Value) -> None:
+    def value(self, at: Location, given: StatedValue) -> None:
         """Check that a value's unit exists, and that digits have one."""
         if given.unit:
             self.source.known((*at, "unit"), "unit", given.unit, self.units)
@@ -89,7 +97,7 @@ class Names:
         for location, statement in [(at, claim), *(((*at, "implies", n), s) for n, s in enumerate(claim.implies))]:
             if statement.derive:
                 yield (*location, "derive"), statement.derive
-        parts: list[tuple[str, tuple[Model, ...], tuple[str, ...]]] = [
+        parts: list[tuple[str, tuple[StrictModel, ...], tuple[str, ...]]] = [
             ("readings", claim.readings, ("reads", "derive")),
             ("checks", claim.checks, ("left", "right")),
             ("resolutions", claim.resolutions, ("first", "second", "items")),

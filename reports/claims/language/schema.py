@@ -36,7 +36,9 @@ Relation = Literal["level", "difference", "error-reduction", "retention", "ratio
 """What is measured, of subject s and baseline b: `level` s; `difference` s - b; `error-reduction` (e_b - e_s) / e_b of
 the errors e = 1 - accuracy; `retention` and `ratio` s / b; `speed-up` b / s of times; `order`: s is the better one."""
 
-Reason = Literal["provenance", "business", "plan", "mechanism", "training", "recommendation", "undefined", "advice"]
+UntestableReason = Literal[
+    "provenance", "business", "plan", "mechanism", "training", "recommendation", "undefined", "advice"
+]
 """Why nothing here can test a claim: its origin is asserted; it needs client data or traffic; it is about the future;
 it names a cause that only an ablation could show; it needs training runs; a choice follows from a utility; no metric
 or threshold is defined; it is advice and no statement of fact."""
@@ -46,7 +48,7 @@ Judgement = Literal["supported", "partially_supported", "contradicted", "no_publ
 _DIGITS = r"^-?[0-9]+(\.[0-9]+)?$"
 Digits = Annotated[str, Field(pattern=_DIGITS), WithJsonSchema({"type": ["string", "number"], "pattern": _DIGITS})]
 """A number as it is printed, quoted in YAML; its last digit tells its precision."""
-Expression = Annotated[str, Field(min_length=1)]
+ExpressionText = Annotated[str, Field(min_length=1)]
 """Arithmetic over claims and facts; see `evals.reports.claims.language.expressions`."""
 Line = Annotated[str, Field(min_length=1)]
 
@@ -59,13 +61,13 @@ Words = Annotated[tuple[Line, ...], BeforeValidator(_several, json_schema_input_
 """A word or a list of words."""
 
 
-class Model(BaseModel):
+class StrictModel(BaseModel):
     """Frozen; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Value(Model):
+class StatedValue(StrictModel):
     """How much, or what."""
 
     printed: Digits | None = None
@@ -87,7 +89,7 @@ class Value(Model):
     """How the value is meant."""
     margin: Digits | None = None
     """With `about`: how far off still counts as the same, in `unit`."""
-    derive: Expression | None = None
+    derive: ExpressionText | None = None
     """The same value computed from others. With digits beside it the two are compared; alone it is the value."""
 
     @property
@@ -96,7 +98,7 @@ class Value(Model):
         return self.printed if self.printed is not None else self.implied
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Value:
+    def _one_kind(self) -> StatedValue:
         if self.printed is not None and self.implied is not None:
             raise ValueError("has both 'printed' and 'implied': digits are either in the document or in its words")
         if self.value is not None and (self.digits is not None or self.derive is not None):
@@ -108,7 +110,7 @@ class Value(Model):
         return self
 
 
-class Statement(Value):
+class Statement(StatedValue):
     """Something said of a subject: the unit in which documents and the record are compared.
 
     Two statements are about the same thing when `subject`, `quantity`, `baseline` and `conditions` are equal.
@@ -126,29 +128,29 @@ class Statement(Value):
     """Under what: statements under different conditions are not compared (`{tokens: "1024"}`)."""
 
 
-class Reading(Value):
+class ClaimReading(StatedValue):
     """One way to read ambiguous wording. A claim fails arithmetic only when it fails under all its readings."""
 
     says: Line
     """What the words then mean."""
-    reads: Expression | None = None
+    reads: ExpressionText | None = None
     """The value as an expression over the claim's own id (`B-24 + 1`); without it, the claim's own digits."""
-    derive: Expression | None = None
+    derive: ExpressionText | None = None
     """What it is then computed from, where it isn't the claim's own `derive`."""
     relation: Relation | None = None
     """What is measured under this reading, where it isn't what `measure` says."""
 
 
-class Check(Model):
+class Check(StrictModel):
     """`left` compared with `right`: one step of arithmetic that the claim must survive."""
 
     says: Line
     """What it shows, in a sentence."""
-    left: Expression | None = None
+    left: ExpressionText | None = None
     """Without it, the claim's own value."""
     compare: Literal["equals", "at-least", "at-most", "above", "below"] | None = None
     """What `left` must be to `right`. Without it nothing is decided: `right` is shown."""
-    right: Expression
+    right: ExpressionText
     """What it is held against."""
     unit: str | None = None
     """The unit in which both are shown."""
@@ -161,20 +163,20 @@ class Check(Model):
     """The assumption: "16-bit weights, 80 GB card"."""
 
 
-class Resolution(Model):
+class ResolutionCheck(StrictModel):
     """Whether a test set of some size can tell two proportions apart: z, and the sizes that would."""
 
     says: str | None = None
     """What it shows, where more than the numbers is to be said."""
-    first: Expression
+    first: ExpressionText
     """A proportion."""
-    second: Expression
+    second: ExpressionText
     """The other."""
-    items: Expression | None = None
+    items: ExpressionText | None = None
     """Items in the set, as a number or a fact (`sst2-validation-items`); None where no set is known."""
 
 
-class Measure(Model):
+class Measure(StrictModel):
     """What run of the suite would test a claim."""
 
     task: Line
@@ -204,7 +206,7 @@ class Measure(Model):
         return self
 
 
-class Pointer(Model):
+class RecordReference(StrictModel):
     """What the public record says, where no rule can compare it with the claim."""
 
     facts: Words
@@ -215,16 +217,16 @@ class Pointer(Model):
     """The reason in a sentence."""
 
     @model_validator(mode="after")
-    def _reasoned(self) -> Pointer:
+    def _reasoned(self) -> RecordReference:
         if self.judged and not self.why:
             raise ValueError("a judgement needs its 'why'")
         return self
 
 
-class Untestable(Model):
+class UntestableClaim(StrictModel):
     """Why nothing here can test a claim."""
 
-    reason: Reason
+    reason: UntestableReason
     """The kind of reason; `advice` makes the claim no statement of fact."""
     why: Line
     """What a test would need."""
@@ -249,15 +251,15 @@ class Claim(Statement):
     """What it is about, for the summary."""
     implicit: bool = False
     """Not printed: it follows from what is."""
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ClaimReading, ...] = ()
     """The ways to read ambiguous wording; without any, the claim is read as it stands."""
     checks: tuple[Check, ...] = ()
     """Arithmetic beyond `derive`: floors, consequences, with the ways out."""
     escapes: tuple[Line, ...] = ()
     """Ways out of a failed check that no arithmetic can close ("another device")."""
-    resolutions: tuple[Resolution, ...] = ()
+    resolutions: tuple[ResolutionCheck, ...] = ()
     """Whether test sets could show the difference."""
-    attainable: tuple[Expression, ...] = ()
+    attainable: tuple[ExpressionText, ...] = ()
     """Set sizes (numbers or facts) of which the printed percentage must be a share of whole items (GRIM)."""
     measure: Measure | None = None
     """The run that tests it."""
@@ -265,9 +267,9 @@ class Claim(Statement):
     """What the document leaves open and a measurement needs (split, length, precision)."""
     implies: tuple[Statement, ...] = ()
     """What must be true if the claim is: compared like the claim itself."""
-    record: Pointer | None = None
+    record: RecordReference | None = None
     """The public record, where no rule compares it. Without it, facts of the same subject and quantity are."""
-    untestable: Untestable | None = None
+    untestable: UntestableClaim | None = None
     """Why no run could test it."""
     note: str | None = None
     """What a reader should know: a correction, a doubt, a reason."""
@@ -288,7 +290,7 @@ class Claim(Statement):
         return self
 
 
-class Subject(Model):
+class Subject(StrictModel):
     """Something that documents make claims about."""
 
     name: Line
@@ -298,7 +300,7 @@ class Subject(Model):
     name, or what the user gives."""
 
 
-class Quantity(Model):
+class Quantity(StrictModel):
     """What can be said of a subject, and when two values of it disagree."""
 
     says: Line
@@ -328,7 +330,7 @@ class Quantity(Model):
 COMPARISONS = frozenset({"interval", "figures", "equal", "set", "ordering", "attribution"})
 
 
-class Info(Model):
+class DocumentInfo(StrictModel):
     """The document itself."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -347,10 +349,10 @@ class Info(Model):
     """Quantities that `reports/claims/facts/vocabulary.yaml` lacks."""
 
 
-class Document(Model):
+class Document(StrictModel):
     """A file of `reports/claims/`."""
 
-    document: Info
+    document: DocumentInfo
     """What it is."""
     claims: tuple[Claim, ...] = Field(min_length=1)
     """What it claims, in its order."""
@@ -365,7 +367,7 @@ class Document(Model):
         return declared.system if declared and declared.system else subject
 
 
-class Source(Model):
+class FactSource(StrictModel):
     """Where facts were read."""
 
     title: Line
@@ -396,10 +398,10 @@ class Fact(Statement):
     """What a reader should know."""
 
 
-class Record(Model):
+class PublicRecord(StrictModel):
     """A file of facts: `reports/claims/facts/record.yaml`, `reports/claims/facts/devices.yaml`."""
 
-    sources: dict[str, Source]
+    sources: dict[str, FactSource]
     """Where the facts are from, by id."""
     subjects: dict[str, Subject]
     """What they are about, by id."""
@@ -407,7 +409,7 @@ class Record(Model):
     """What is known."""
 
 
-class Unit(Model):
+class UnitDefinition(StrictModel):
     """A unit by name."""
 
     symbol: str
@@ -416,10 +418,10 @@ class Unit(Model):
     """In terms of base units and factors, as `pint` reads it: `1e9 byte`."""
 
 
-class Vocabulary(Model):
+class Vocabulary(StrictModel):
     """`reports/claims/facts/vocabulary.yaml`: the names that claims are made of."""
 
-    units: dict[str, Unit]
+    units: dict[str, UnitDefinition]
     """The units of values."""
     quantities: dict[str, Quantity]
     """What can be said of a subject."""

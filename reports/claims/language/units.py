@@ -37,19 +37,19 @@ PLAIN = Unit("", Fraction(1), {})
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ExactInterval:
     """All that a number may be, in base units; None where there is no bound."""
 
     low: Fraction | None
     high: Fraction | None
 
-    def meets(self, other: Interval) -> bool:
+    def meets(self, other: ExactInterval) -> bool:
         """Whether the two have more in common than one end; a single number must lie inside or on an end.
 
         Example:
-            >>> Interval(Fraction(1), Fraction(2)).meets(Interval(Fraction(2), Fraction(3)))
+            >>> ExactInterval(Fraction(1), Fraction(2)).meets(ExactInterval(Fraction(2), Fraction(3)))
             False
-            >>> Interval(Fraction(2), Fraction(2)).meets(Interval(Fraction(2), None))
+            >>> ExactInterval(Fraction(2), Fraction(2)).meets(ExactInterval(Fraction(2), None))
             True
         """
         lows = [end for end in (self.low, other.low) if end is not None]

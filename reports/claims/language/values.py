@@ -14,19 +14,19 @@ from fractions import Fraction
 from evals.errors import InputError
 from evals.reports.claims.language import intervals
 from evals.reports.claims.language.expressions import parse, references
-from evals.reports.claims.language.intervals import Ends, Resolved
-from evals.reports.claims.language.schema import Claim, Document, Fact, Record, Value, Vocabulary
-from evals.reports.claims.language.units import PLAIN, Interval, Unit, Units, admits, figure, last_place
+from evals.reports.claims.language.intervals import Ends, ResolvedExpression
+from evals.reports.claims.language.schema import Claim, Document, Fact, PublicRecord, StatedValue, Vocabulary
+from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, Units, admits, figure, last_place
 
 MARGIN = Fraction(1, 10)
 """How far off `about` reaches, as a share of the number, where the claim gives no margin of its own."""
 _DEEPEST = 20
 
 
-class Ledger:
+class ValueTable:
     """Numbers by id; what a claim computes from others is followed down to what is printed."""
 
-    def __init__(self, document: Document, record: Record, vocabulary: Vocabulary) -> None:
+    def __init__(self, document: Document, record: PublicRecord, vocabulary: Vocabulary) -> None:
         """Take a document's claims and the facts; nothing is computed before it is asked for."""
         facts = {fact.id: fact for fact in record.facts}
         self.values: Mapping[str, Claim | Fact] = {**facts, **{claim.id: claim for claim in document.claims}}
@@ -34,11 +34,11 @@ class Ledger:
         self.claims = frozenset(claim.id for claim in document.claims)
         self._following: list[str] = []
 
-    def unit(self, value: Value) -> Unit:
+    def unit(self, value: StatedValue) -> Unit:
         """The unit of a value; plain numbers where none is given."""
         return self.units[value.unit] if value.unit else PLAIN
 
-    def spread(self, value: Value, coarse: int = 1) -> Ends:
+    def spread(self, value: StatedValue, coarse: int = 1) -> Ends:
         """All that the digits of a value may stand for, in base units, if so many units of the last place are one."""
         scale = Fraction(value.times) * self.unit(value).factor
         digits = value.digits or "0"
@@ -47,12 +47,12 @@ class Ledger:
         ends = (Fraction(digits) - half) * scale, (Fraction(value.upto or digits) + half) * scale
         return ends[0], ends[1]
 
-    def point(self, value: Value) -> Fraction:
+    def point(self, value: StatedValue) -> Fraction:
         """The number that a value's digits are, in base units; of a range its middle."""
         low, high = self.spread(value, coarse=0)
         return (low + high) / 2
 
-    def allowed(self, value: Value) -> Interval | None:
+    def allowed(self, value: StatedValue) -> ExactInterval | None:
         """All that a value allows, bound and margin included; None for one that is no number.
 
         Raises:
@@ -67,15 +67,15 @@ class Ledger:
             (low, high), point = self.spread(value), self.point(value)
         match value.bound:
             case "at-least" | "above":
-                return Interval(low, None)
+                return ExactInterval(low, None)
             case "at-most" | "below":
-                return Interval(None, high)
+                return ExactInterval(None, high)
             case "about":
                 margin = Fraction(value.margin) * self.unit(value).factor if value.margin else abs(point) * MARGIN
-                return Interval(min(low, point - margin), max(high, point + margin))
-        return Interval(low, high)
+                return ExactInterval(min(low, point - margin), max(high, point + margin))
+        return ExactInterval(low, high)
 
-    def resolve(self, text: str) -> Resolved:
+    def resolve(self, text: str) -> ResolvedExpression:
         """Read an expression down to printed numbers.
 
         Raises:
@@ -86,7 +86,7 @@ class Ledger:
         except InputError as error:
             raise error if repr(text)[1:-1] in str(error) else InputError(f"expression {text!r}: {error}") from error
 
-    def _lookup(self, name: str) -> Unit | Resolved:
+    def _lookup(self, name: str) -> Unit | ResolvedExpression:
         if name not in self.values:
             raise InputError(f"{name} is no claim or fact")
         value = self.values[name]
@@ -101,7 +101,7 @@ class Ledger:
             found = self.resolve(value.derive)
         finally:
             self._following.pop()
-        return Resolved(found.tree, self.unit(value) if value.unit else found.unit)
+        return ResolvedExpression(found.tree, self.unit(value) if value.unit else found.unit)
 
     def inputs(self, text: str) -> list[str]:
         """The claims and facts that an expression names, each once."""
@@ -111,14 +111,14 @@ class Ledger:
         """What each number may be."""
         return {id: self.spread(self.values[id], coarse) for id in ids}
 
-    def extent(self, resolved: Resolved, coarse: int = 1) -> Ends:
+    def extent(self, resolved: ResolvedExpression, coarse: int = 1) -> Ends:
         """What an expression may come to. Raises `InputError` where a divisor may be zero."""
         try:
             return intervals.extent(resolved.tree, self.box(intervals.names(resolved.tree), coarse))
         except ZeroDivisionError as error:
             raise InputError(f"no value: {error}") from error
 
-    def at(self, resolved: Resolved) -> Fraction:
+    def at(self, resolved: ResolvedExpression) -> Fraction:
         """What an expression comes to with the numbers as printed."""
         try:
             value = intervals.compute(
@@ -133,7 +133,7 @@ class Ledger:
         rounded = [value.printed for id in ids if (value := self.values[id]).printed is not None and not value.exact]
         return all(admits(digits, coarse) for digits in rounded if digits is not None)
 
-    def show(self, value: Value) -> str:
+    def show(self, value: StatedValue) -> str:
         """Print a value: the digits as its document has them, or what they count where it has words for that."""
         if value.digits is None and value.derive is not None:
             resolved = self.resolve(value.derive)

@@ -28,7 +28,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Source:
+class YamlFile:
     """A YAML file as plain values, and the line of each."""
 
     path: Path
@@ -72,7 +72,7 @@ class Source:
         return location
 
 
-def read(path: Path) -> Source:
+def read(path: Path) -> YamlFile:
     """Read a file into values and lines."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -91,7 +91,7 @@ def read(path: Path) -> Source:
         raise InputError(f"{path}:1: holds no mapping; expected the keys 'document' and 'claims'")
     lines: dict[Location, int] = {}
     values = _values(path, node, (), lines)
-    return Source(path, values, lines)
+    return YamlFile(path, values, lines)
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -214,7 +214,7 @@ def _keys(model: type[BaseModel], location: Location) -> list[str]:
     return sorted(field.alias or name for name, field in current.model_fields.items()) if current else []
 
 
-def no_repetition(source: Source, group: str, kind: str, ids: list[str]) -> None:
+def no_repetition(source: YamlFile, group: str, kind: str, ids: list[str]) -> None:
     """Refuse an id that two claims or two facts have."""
     first: dict[str, int] = {}
     for number, id in enumerate(ids):

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as Xml
 from evals.reports.claims.language.schema import Document
 from evals.reports.claims.output import tables
 from evals.reports.claims.output.tables import say
-from evals.reports.claims.verdicts import CONTRADICTED, SUPPORTED, Assessment, Checked
+from evals.reports.claims.verdicts import CONTRADICTED, SUPPORTED, Assessment, CheckResult
 from evals.reports.rendering import markup
 from evals.reports.rendering.formatting import visible
 from evals.reports.rendering.markup import Table, escape_markdown
@@ -24,7 +24,7 @@ LIMIT = 1_000_000
 _TITLE = 120
 
 
-def junit(checked: Checked) -> str:
+def junit(checked: CheckResult) -> str:
     """Write JUnit XML: a suite a document, a case a claim, the working as its output.
 
     Returns:
@@ -100,7 +100,7 @@ def _clean(text: str) -> str:
     return re.sub("[\ud800-\udfff\ufffe\uffff]", "\ufffd", visible(text, limit=100_000))
 
 
-def job_summary(checked: Checked) -> str:
+def job_summary(checked: CheckResult) -> str:
     """Write a summary of a job in GitHub's Markdown: the counts, what was measured, the contradictions, every claim.
 
     What would go beyond `LIMIT` bytes is left out from the end, and the summary says so.

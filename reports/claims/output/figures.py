@@ -28,7 +28,7 @@ _MARGIN = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class BandFigure:
     """A claimed value with its rounding against a measured interval."""
 
     drawing: Markup
@@ -37,7 +37,7 @@ class Band:
     relation: str
 
 
-def band(row: Mapping[str, Json]) -> Band | None:
+def band(row: Mapping[str, Json]) -> BandFigure | None:
     """Draw one measured row of a claim; None where nothing was measured.
 
     A claim that has one end only is drawn to the edge of the figure on its open side.
@@ -49,7 +49,7 @@ def band(row: Mapping[str, Json]) -> Band | None:
     marks = [mark for mark in (value, low, high, start, end) if mark is not None]
     least, most = min(marks), max(marks)
     room = (most - least or abs(most) or 1.0) * _MARGIN
-    scale = _Scale(least - room, most + room)
+    scale = _Axis(least - room, most + room)
     parts = []
     if start is not None or end is not None:
         left, right = scale.at(scale.low if start is None else start), scale.at(scale.high if end is None else end)
@@ -63,11 +63,11 @@ def band(row: Mapping[str, Json]) -> Band | None:
         parts += [Markup('<line class="reach" x1="{0:.2f}%" x2="{0:.2f}%" y1="10" y2="20"/>').format(x) for x in ends]
     parts.append(Markup('<circle class="dot" cx="{:.2f}%" cy="15" r="4"/>').format(scale.at(value)))
     drawing = Markup('<svg class="band" aria-hidden="true" width="100%" height="30">{}</svg>')
-    return Band(drawing.format(Markup("").join(parts)), _span(start, end, row), _measured(row), _relation(row))
+    return BandFigure(drawing.format(Markup("").join(parts)), _span(start, end, row), _measured(row), _relation(row))
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class _Axis:
     low: float
     high: float
 
@@ -101,7 +101,7 @@ def _value(value: float | None, row: Mapping[str, Json]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class SystemRow:
     """A system on a task: how good, how quick, how big."""
 
     system: str
@@ -129,7 +129,7 @@ class _Costs:
         return (-(cost or 0.0) for cost in (self.seconds, self.memory, self.parameters, self.disk))
 
 
-def matrix(runs: Sequence[Record]) -> list[Variant]:
+def matrix(runs: Sequence[Record]) -> list[SystemRow]:
     """Compare the systems that ran, task by task, by quality, latency, memory and size.
 
     Latency, memory and size on disk are what task `efficiency` measured, where it measured all systems of a task; else
@@ -150,7 +150,7 @@ def matrix(runs: Sequence[Record]) -> list[Variant]:
                             for other, theirs in rows if theirs is not None)  # fmt: skip
             quality = amount(_headline(run)["value"], _headline(run)["unit"])
             found.append(
-                Variant(
+                SystemRow(
                     model(run), task, quality, amount(costs.seconds, "seconds"), amount(costs.memory, "bytes"),
                     amount(costs.parameters, "count"), amount(costs.disk, "bytes"), front,
                 )

@@ -12,7 +12,7 @@ from evals.reports.claims.evidence import learning_curves
 from evals.reports.claims.language.schema import Document
 from evals.reports.claims.output import figures, tables
 from evals.reports.claims.output.tables import say, subjects
-from evals.reports.claims.verdicts import AXES, CONTRADICTED, PRECEDENCE, SUPPORTED, Assessment, Checked
+from evals.reports.claims.verdicts import AXES, CONTRADICTED, PRECEDENCE, SUPPORTED, Assessment, CheckResult
 from evals.reports.rendering.html import fill
 
 _TONES = {
@@ -23,7 +23,7 @@ _TONES = {
 """How a verdict is marked: beside its word, never instead of it."""
 
 
-def render(checked: Checked) -> str:
+def render(checked: CheckResult) -> str:
     """Write the page; the same findings give the same page."""
     counts = tables.summary(checked.assessments)
     most = max(count for _, count in counts)
@@ -53,7 +53,7 @@ def _count(word: str, count: int, most: int) -> dict[str, Any]:
     return {"word": say(word), "count": count, "width": f"{100 * count / most:.2f}%", "tone": tone(word)}
 
 
-def _matrix(checked: Checked) -> dict[str, Any] | None:
+def _matrix(checked: CheckResult) -> dict[str, Any] | None:
     """The contradictions between documents: a row a topic, a column a document."""
     if not checked.crossings:
         return None
@@ -66,7 +66,7 @@ def _matrix(checked: Checked) -> dict[str, Any] | None:
     return {"names": names, "rows": rows, "pairs": len(checked.crossings)}
 
 
-def _document(checked: Checked, document: Document) -> dict[str, Any]:
+def _document(checked: CheckResult, document: Document) -> dict[str, Any]:
     info = document.document
     own = [each for each in checked.assessments if each.document is document]
     return {

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from evals.errors import UnknownName
-from evals.reports.claims.evidence.cross_document import Pair
+from evals.reports.claims.evidence.cross_document import StatementPair
 from evals.reports.claims.language.schema import Claim
 from evals.reports.claims.output import figures
-from evals.reports.claims.verdicts import AXES, PRECEDENCE, Assessment, Checked
+from evals.reports.claims.verdicts import AXES, PRECEDENCE, Assessment, CheckResult
 from evals.reports.rendering import markup
 from evals.reports.rendering.markup import Table, escape_markdown
 
@@ -23,7 +23,7 @@ _CSV = ("document", "id", "kind", "subjects", "says", "quote", "headline", *AXES
         "about")  # fmt: skip
 
 
-def render(checked: Checked, format: str) -> str:
+def render(checked: CheckResult, format: str) -> str:
     """Write what was found in a format of `FORMATS`; the same findings give the same text."""
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
@@ -78,16 +78,16 @@ def verdicts(assessments: Sequence[Assessment]) -> Table:
     return Table("By verdict", columns, "l" + "r" * (len(names) + 1), tuple(rows))
 
 
-def topics(crossings: Sequence[Pair]) -> list[tuple[str, str, list[Pair]]]:
+def topics(crossings: Sequence[StatementPair]) -> list[tuple[str, str, list[StatementPair]]]:
     """Group the contradictions between documents by what they are about: subject, quantity, pairs."""
-    groups: dict[tuple[str, str], list[Pair]] = {}
+    groups: dict[tuple[str, str], list[StatementPair]] = {}
     for pair in crossings:
         who = list(dict.fromkeys((pair.first.subject, pair.second.subject)))
         groups.setdefault((" or ".join(who), pair.quantity), []).append(pair)
     return [(subject, quantity.replace("-", " "), group) for (subject, quantity), group in groups.items()]
 
 
-def sides(checked: Checked) -> list[tuple[str, str, dict[str, list[tuple[str, str, str]]]]]:
+def sides(checked: CheckResult) -> list[tuple[str, str, dict[str, list[tuple[str, str, str]]]]]:
     """List the topics on which documents disagree: subject, quantity, and by document who says what.
 
     A saying is a claim's id, its subject where the topic has two, and its value.
@@ -102,7 +102,7 @@ def sides(checked: Checked) -> list[tuple[str, str, dict[str, list[tuple[str, st
     return found
 
 
-def contradictions(checked: Checked) -> Table:
+def contradictions(checked: CheckResult) -> Table:
     """One row a topic on which documents disagree, a column a document: what each says, with the claims."""
     columns = ("about", *(f"document {each.document.id}" for each in checked.documents))
     rows = tuple(
@@ -138,7 +138,7 @@ def entry(each: Assessment) -> dict[str, object]:
     }
 
 
-def _json(checked: Checked) -> str:
+def _json(checked: CheckResult) -> str:
     found = {
         "about": checked.about,
         "claims": [entry(each) for each in checked.assessments],
@@ -156,17 +156,17 @@ def _json(checked: Checked) -> str:
     return json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
 
 
-def _csv(checked: Checked) -> str:
+def _csv(checked: CheckResult) -> str:
     return markup.csv(_CSV, (_row(each, checked) for each in checked.assessments))
 
 
-def _row(each: Assessment, checked: Checked) -> list[str | float | None]:
+def _row(each: Assessment, checked: CheckResult) -> list[str | float | None]:
     claim = each.claim
     start = [each.document.document.id, claim.id, claim.kind, " ".join(subjects(claim)), claim.says, claim.quote or ""]
     return [*start, each.headline, *each.vector.values(), each.subject_match, " ".join(each.contradicts), checked.about]
 
 
-def _markdown(checked: Checked) -> str:
+def _markdown(checked: CheckResult) -> str:
     parts = [escape_markdown(checked.about), "# Claims", markup.markdown(verdicts(checked.assessments))]
     parts += ["## By system", markup.markdown(by_subject(checked.assessments))]
     if checked.crossings:
@@ -192,7 +192,7 @@ def _section(each: Assessment) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _latex(checked: Checked) -> str:
+def _latex(checked: CheckResult) -> str:
     columns = ("claim", "says", "headline", *map(say, AXES))
     rows = tuple(
         (each.claim.id, each.claim.says, say(each.headline), *map(say, each.vector.values()))
@@ -206,7 +206,7 @@ def _latex(checked: Checked) -> str:
     return "\n\n".join([head, *(markup.latex(table) for table in tables)])
 
 
-def _text(checked: Checked) -> str:
+def _text(checked: CheckResult) -> str:
     """The summary for the terminal."""
     found = len(topics(checked.crossings))
     parts = [checked.about, markup.text(verdicts(checked.assessments)), markup.text(by_subject(checked.assessments))]
@@ -217,7 +217,7 @@ def _text(checked: Checked) -> str:
     return "\n\n".join(parts)
 
 
-FORMATS: Mapping[str, Callable[[Checked], str]] = {
+FORMATS: Mapping[str, Callable[[CheckResult], str]] = {
     "json": _json, "csv": _csv, "md": _markdown, "tex": _latex, "text": _text,
 }  # fmt: skip
 """What findings can be written as, apart from the page."""

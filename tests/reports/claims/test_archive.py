@@ -14,9 +14,9 @@ from evals.app import check
 from evals.errors import InputError
 from evals.reports.claims import archive, verdicts
 from evals.reports.claims.evidence import learning_curves
-from evals.reports.claims.evidence.measurement import Job, Outcome
+from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
 from evals.reports.claims.language import files
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.values import ValueTable
 
 DOCUMENT = """\
 document: {id: t, title: T, subjects: {thing: {name: Thing, system: vl}}}
@@ -45,13 +45,13 @@ def report(tmp_path):
     record, vocabulary = files.load_record(), files.load_vocabulary()
     seen, unseen, other = run(tmp_path / "1", 0.8), run(tmp_path / "2", 0.3, blind=True), run(tmp_path / "3", 0.6)
     outcomes = {
-        Job("vl", "vqa"): Outcome(seen, unseen),
-        Job("v3", "vqa"): Outcome(why="v3 has no checkpoint"),
-        Job("r1", "vqa"): Outcome(other, proxy="a stand-in"),
+        RequiredRun("vl", "vqa"): RunOutcome(seen, unseen),
+        RequiredRun("v3", "vqa"): RunOutcome(why="v3 has no checkpoint"),
+        RequiredRun("r1", "vqa"): RunOutcome(other, proxy="a stand-in"),
     }
     paper = verdicts.assess([document], record, vocabulary)
     checked = verdicts.with_measurements(
-        paper, outcomes, {"t": {"thing": "vl"}}, [Ledger(document, record, vocabulary)]
+        paper, outcomes, {"t": {"thing": "vl"}}, [ValueTable(document, record, vocabulary)]
     )
     curve = tmp_path / "curve.csv"
     curve.write_text("interactions,split,of,rate,low,high\n0,all,9,0,0,0.3\n10,all,9,1,0.7,1\n")
@@ -83,16 +83,21 @@ def test_what_was_shown_and_answered_is_not_kept(report):
 def test_what_an_earlier_check_kept_is_replaced(report):
     _, out = report
     held = archive.load(out)
-    assert held.outcomes[Job("v3", "vqa")].why == "v3 has no checkpoint"
+    assert held.outcomes[RequiredRun("v3", "vqa")].why == "v3 has no checkpoint"
     rows = json.loads((out / "records" / "outcomes.json").read_text())
     (out / "records" / "outcomes.json").write_text(json.dumps(rows[1:2]))
     with pytest.raises(KeyError):
-        archive.load(out).outcomes[Job("vl", "vqa")]
+        archive.load(out).outcomes[RequiredRun("vl", "vqa")]
 
 
 def test_jobs_that_differ_in_little_have_folders_of_their_own():
     taken: set[str] = set()
-    jobs = [Job("m", "glue/rte"), Job("m", "glue/rte", "test"), Job("m", "glue/rte", None, 0), Job("m", "glue-rte")]
+    jobs = [
+        RequiredRun("m", "glue/rte"),
+        RequiredRun("m", "glue/rte", "test"),
+        RequiredRun("m", "glue/rte", None, 0),
+        RequiredRun("m", "glue-rte"),
+    ]
     names = [archive._name(job, taken) for job in jobs]
     assert names == ["m-glue-rte", "m-glue-rte-test", "m-glue-rte-0-shots", "m-glue-rte-2"]
 

@@ -13,8 +13,8 @@ from evals.errors import InputError
 from evals.reports.claims.evidence import arithmetic
 from evals.reports.claims.language import files, intervals
 from evals.reports.claims.language.expressions import parse
-from evals.reports.claims.language.units import PLAIN, Interval, Units
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.units import PLAIN, ExactInterval, Units
+from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable, detectable, passes_needed, resolution
 
 HEAD = "document: {id: t, title: T, subjects: {s: {name: S}, o: {name: O}}}\nclaims:\n"
@@ -24,7 +24,7 @@ def ledger(tmp_path, *claims):
     path = tmp_path / "t.yaml"
     path.write_text(HEAD + "".join(f"- {{says: x, {claim}}}\n" for claim in claims))
     document = files.load(path)
-    return document, Ledger(document, files.load_record(), files.load_vocabulary())
+    return document, ValueTable(document, files.load_record(), files.load_vocabulary())
 
 
 def verdict(tmp_path, *claims):
@@ -205,8 +205,8 @@ def test_bounds(tmp_path, bound, digits, expected):
 
 
 def test_intervals_that_share_one_end_do_not_meet():
-    assert not Interval(Fraction(1), Fraction(2)).meets(Interval(Fraction(2), Fraction(3)))
-    assert Interval(Fraction(1), Fraction(2)).meets(Interval(Fraction(2), Fraction(2)))
+    assert not ExactInterval(Fraction(1), Fraction(2)).meets(ExactInterval(Fraction(2), Fraction(3)))
+    assert ExactInterval(Fraction(1), Fraction(2)).meets(ExactInterval(Fraction(2), Fraction(2)))
 
 
 # What test sets can tell

@@ -17,7 +17,15 @@ from evals.app import cli
 from evals.errors import InputError
 from evals.reports.claims.language import files
 from evals.reports.claims.language.expressions import Number, Operation, parse, references
-from evals.reports.claims.language.schema import Check, Claim, Measure, Pointer, Reading, Resolution, Untestable
+from evals.reports.claims.language.schema import (
+    Check,
+    Claim,
+    ClaimReading,
+    Measure,
+    RecordReference,
+    ResolutionCheck,
+    UntestableClaim,
+)
 
 
 @pytest.fixture
@@ -121,7 +129,7 @@ def test_the_worked_example_loads_and_every_key_is_explained(load):
     quantity = page.split("`quantities: ")[1].split("`")[0]
     document = load(example.replace("claims:\n", f"  quantities: {quantity}\nclaims:\n", 1))
     assert [claim.id for claim in document.claims] == [f"C-{n}" for n in range(1, 7)]
-    for model in (Claim, Check, Measure, Pointer, Reading, Resolution, Untestable):
+    for model in (Claim, Check, Measure, RecordReference, ClaimReading, ResolutionCheck, UntestableClaim):
         for name in model.model_fields:
             assert f"`{name}`" in page or f"{name}:" in page, f"{model.__name__}.{name} is not explained"
 

@@ -10,9 +10,9 @@ import evals
 from evals.errors import UnknownName
 from evals.reports.claims import verdicts
 from evals.reports.claims.evidence import measurement
-from evals.reports.claims.evidence.measurement import Job, Outcome
+from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
 from evals.reports.claims.language import files
-from evals.reports.claims.language.values import Ledger
+from evals.reports.claims.language.values import ValueTable
 
 HEAD = "document: {id: t, title: T, subjects: {one: {name: One, system: vl}, two: {name: Two, system: v3}}}\nclaims:\n"
 VQA = "measure: {{task: vqa, metric: accuracy{}}}"
@@ -43,9 +43,9 @@ def judge(tmp_path, claim, **outcomes):
     document = files.load(path, subjects=["vl", "v3"])
     record, vocabulary = files.load_record(), files.load_vocabulary()
     paper = verdicts.assess([document], record, vocabulary)
-    known = {Job(name, "vqa"): outcome for name, outcome in outcomes.items()}
+    known = {RequiredRun(name, "vqa"): outcome for name, outcome in outcomes.items()}
     stand = {"t": {"one": "vl", "two": "v3"}}
-    checked = verdicts.with_measurements(paper, known, stand, [Ledger(document, record, vocabulary)])
+    checked = verdicts.with_measurements(paper, known, stand, [ValueTable(document, record, vocabulary)])
     return checked.assessments[0]
 
 
@@ -58,7 +58,7 @@ def right(share, n=400):
     [(0.775, 0.79, "supported"), (0.60, 0.70, "refuted"), (0.74, 0.79, "inconclusive")],
 )
 def test_the_described_system_decides_a_level(tmp_path, low, high, expected):
-    found = judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(0.78), low=low, high=high)))
+    found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.78), low=low, high=high)))
     assert (found.measurement.verdict, found.subject_match, found.headline) == (expected, "exact", expected)
     assert any("2.5 points for the protocol" in line for line in found.working)
     assert any("four times in five" in line for line in found.working) == (expected == "inconclusive")
@@ -66,7 +66,7 @@ def test_the_described_system_decides_a_level(tmp_path, low, high, expected):
 
 @pytest.mark.parametrize("share", [0.783, 0.1])
 def test_a_replica_says_nothing_of_a_level(tmp_path, share):
-    found = judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(share), replica=True)))
+    found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(share), replica=True)))
     assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
     assert (found.measured[0]["decision"], found.measured[0]["replica"]) == (None, True)
     assert any("no evidence of the level" in line for line in found.working)
@@ -80,8 +80,8 @@ def test_a_replica_shows_a_direction(tmp_path, one, two, word, direction):
     found = judge(
         tmp_path,
         "id: T-1, " + BETTER,
-        vl=Outcome(run(tmp_path, "vl", right(one), replica=True)),
-        v3=Outcome(run(tmp_path, "v3", right(two), replica=True)),
+        vl=RunOutcome(run(tmp_path, "vl", right(one), replica=True)),
+        v3=RunOutcome(run(tmp_path, "v3", right(two), replica=True)),
     )
     assert (found.measurement.verdict, found.subject_match) == (word, "proxy")
     assert found.measured[0]["direction"] == direction
@@ -105,7 +105,7 @@ def test_a_bound_is_held_against_the_side_that_it_is_on(tmp_path, bound, digits,
     runs = {"vl": one, "v3": two}
     for replica in (False, True):
         own = {
-            name: Outcome(run(tmp_path / str(replica), name, right(each), replica=replica))
+            name: RunOutcome(run(tmp_path / str(replica), name, right(each), replica=replica))
             for name, each in runs.items()
         }
         found = judge(tmp_path, claim, **own)
@@ -115,8 +115,8 @@ def test_a_bound_is_held_against_the_side_that_it_is_on(tmp_path, bound, digits,
 
 def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):
     outcomes = {
-        "vl": Outcome(run(tmp_path, "vl", right(0.9))),
-        "v3": Outcome(run(tmp_path, "v3", right(0.8))),
+        "vl": RunOutcome(run(tmp_path, "vl", right(0.9))),
+        "v3": RunOutcome(run(tmp_path, "v3", right(0.8))),
     }
     found = judge(tmp_path, "id: T-1, " + BETTER, **outcomes)
     assert (found.measurement.verdict, found.subject_match) == ("supported", "exact")
@@ -137,7 +137,7 @@ def test_each_reading_is_a_hypothesis_of_its_own(tmp_path):
     claim += VQA.format(", relation: error-reduction, baseline: two")
     found = judge(
         tmp_path, claim,
-        vl=Outcome(run(tmp_path, "vl", right(0.6, 4000))), v3=Outcome(run(tmp_path, "v3", right(0.3, 4000))),
+        vl=RunOutcome(run(tmp_path, "vl", right(0.6, 4000))), v3=RunOutcome(run(tmp_path, "v3", right(0.3, 4000))),
     )  # fmt: skip
     assert [each["relation"] for each in found.measured] == ["error-reduction", "difference"]
     assert [round(each["value"], 3) for each in found.measured] == [0.429, 0.3]
@@ -146,27 +146,27 @@ def test_each_reading_is_a_hypothesis_of_its_own(tmp_path):
 
 def test_pictures_that_make_no_difference_are_told(tmp_path):
     seen, unseen = run(tmp_path, "vl", right(0.783)), run(tmp_path, "vl", right(0.78), blind=True)
-    found = judge(tmp_path, LEVEL, vl=Outcome(seen, unseen))
+    found = judge(tmp_path, LEVEL, vl=RunOutcome(seen, unseen))
     assert found.headline == "modality_not_demonstrated"
     assert any("blind control 78.00 %" in line for line in found.working)
-    sighted = judge(tmp_path, LEVEL, vl=Outcome(seen, run(tmp_path, "vl", right(0.3), blind=True)))
+    sighted = judge(tmp_path, LEVEL, vl=RunOutcome(seen, run(tmp_path, "vl", right(0.3), blind=True)))
     assert sighted.headline == "supported"
 
 
 def test_not_run_failed_and_undecided_are_three_words(tmp_path):
     words = [
         judge(tmp_path, LEVEL).measurement.verdict,
-        judge(tmp_path, LEVEL, vl=Outcome(why="the run failed: out of memory", failed=True)).measurement.verdict,
-        judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(0.78), low=0.7, high=0.9))).measurement.verdict,
+        judge(tmp_path, LEVEL, vl=RunOutcome(why="the run failed: out of memory", failed=True)).measurement.verdict,
+        judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.78), low=0.7, high=0.9))).measurement.verdict,
     ]
     assert words == ["unmeasured", "error", "inconclusive"]
 
 
 def test_a_stand_in_is_named_as_one(tmp_path):
-    found = judge(tmp_path, LEVEL, vl=Outcome(run(tmp_path, "vl", right(0.783)), proxy="a smaller model"))
+    found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.783)), proxy="a smaller model"))
     assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
     by_task = LEVEL.replace("metric: accuracy", "metric: accuracy, proxy: another task")
-    assert judge(tmp_path, by_task, vl=Outcome(run(tmp_path, "vl", right(0.783)))).subject_match == "proxy"
+    assert judge(tmp_path, by_task, vl=RunOutcome(run(tmp_path, "vl", right(0.783)))).subject_match == "proxy"
 
 
 def test_a_namesake_of_other_size_is_not_the_described_system(tmp_path):
@@ -177,8 +177,8 @@ def test_a_namesake_of_other_size_is_not_the_described_system(tmp_path):
     document = files.load(path)
     record, vocabulary = files.load_record(), files.load_vocabulary()
     paper = verdicts.assess([document], record, vocabulary)
-    outcome = {Job("vl", "vqa"): Outcome(run(tmp_path, "vl", right(0.783)))}
-    found = verdicts.with_measurements(paper, outcome, {"t": {}}, [Ledger(document, record, vocabulary)])
+    outcome = {RequiredRun("vl", "vqa"): RunOutcome(run(tmp_path, "vl", right(0.783)))}
+    found = verdicts.with_measurements(paper, outcome, {"t": {}}, [ValueTable(document, record, vocabulary)])
     first = found.assessments[0]
     assert (first.subject_match, first.measurement.verdict) == ("same_name_different_spec", "unmeasured")
     assert any("the public model of that name measures so" in line for line in first.working)
@@ -194,11 +194,11 @@ def test_comparisons_of_a_document_are_corrected_together(tmp_path):
     # 12 wins against 3 losses: p = 0.035 alone, 0.18 among five
     ours, theirs = [1] * 12 + [0] * 3 + [1] * 100, [0] * 12 + [1] * 3 + [1] * 100
     outcomes = {
-        Job("vl", "vqa"): Outcome(run(tmp_path, "vl", ours)),
-        Job("v3", "vqa"): Outcome(run(tmp_path, "v3", theirs)),
+        RequiredRun("vl", "vqa"): RunOutcome(run(tmp_path, "vl", ours)),
+        RequiredRun("v3", "vqa"): RunOutcome(run(tmp_path, "v3", theirs)),
     }
     stand = {"t": {"one": "vl", "two": "v3"}}
-    found = verdicts.with_measurements(paper, outcomes, stand, [Ledger(document, record, vocabulary)])
+    found = verdicts.with_measurements(paper, outcomes, stand, [ValueTable(document, record, vocabulary)])
     for each in found.assessments:
         assert each.measured[0]["p"] == pytest.approx(0.03515625)
         assert each.measured[0]["p_holm"] == pytest.approx(5 * 0.03515625)
@@ -207,7 +207,7 @@ def test_comparisons_of_a_document_are_corrected_together(tmp_path):
 
 
 def test_claims_left_open_stay_so(tmp_path):
-    found = judge(tmp_path, LEVEL + ", underspecified: the split", vl=Outcome(run(tmp_path, "vl", right(0.783))))
+    found = judge(tmp_path, LEVEL + ", underspecified: the split", vl=RunOutcome(run(tmp_path, "vl", right(0.783))))
     assert found.measurement.verdict == "underspecified"
     assert any("left open: the split" in line for line in found.working)
 
@@ -216,7 +216,7 @@ def test_jobs_are_the_subjects_and_the_baselines(tmp_path):
     path = tmp_path / "t.yaml"
     path.write_text(f"{HEAD}- {{id: T-1, says: x, {BETTER}}}\n")
     claim = files.load(path, subjects=["vl", "v3"]).claims[0]
-    assert measurement.jobs(claim, {"one": "vl"}) == [Job("vl", "vqa"), Job("two", "vqa")]
+    assert measurement.jobs(claim, {"one": "vl"}) == [RequiredRun("vl", "vqa"), RequiredRun("two", "vqa")]
 
 
 # Real outputs
