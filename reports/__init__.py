@@ -3,7 +3,7 @@
     evals.reports.runs.tables.render(records, "md")     Markdown, CSV, LaTeX, JSON, or text for the terminal
     evals.reports.runs.terminal.show(record)            all about one run, for the terminal
     evals.reports.runs.page.render(records)             one self-contained page
-    evals.reports.runs.worst.worst(record)              the samples that went worst
+    evals.reports.runs.worst_samples.choose_worst(record)   the worst samples
     reports.write(record)                    report.md and report.html into the run folder
 
 A report knows no model and no task: it reads `evals.records.folder`. Importing it and writing text costs milliseconds.
@@ -12,9 +12,9 @@ A report knows no model and no task: it reads `evals.records.folder`. Importing 
 from __future__ import annotations
 
 from evals.records.folder import Record, write_atomically
-from evals.reports.runs import page, tables, terminal, worst
+from evals.reports.runs import page, tables, terminal, worst_samples
 
-__all__ = ["page", "tables", "terminal", "worst", "write"]
+__all__ = ["page", "tables", "terminal", "worst_samples", "write"]
 
 
 def write(record: Record) -> None:

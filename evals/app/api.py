@@ -287,9 +287,9 @@ def _safe(name: str) -> str:
 def _keep_pictures(record: Record, samples: Samples, summary: dict[str, Json]) -> None:
     """Keep a small picture of each of the worst samples, so that a page can show them without the data."""
     from evals.data.images import thumbnail
-    from evals.reports.runs.worst import worst
+    from evals.reports.runs.worst_samples import choose_worst
 
-    for row in worst(replace(record, result=summary)):
+    for row in choose_worst(replace(record, result=summary)):
         picture = thumbnail(samples[row["index"]])
         if picture is not None:
             (record.folder / records.WORST).mkdir(exist_ok=True)

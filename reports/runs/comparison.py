@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from evals.comparison import Compared, Comparison
-from evals.reports.rendering import markup
+from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import MISSING, amount, interval, one_line, probability, written
-from evals.reports.rendering.markup import Table
+from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import view
 from evals.reports.runs.naming import about, short_names
 from evals.schema import Metric
@@ -16,9 +16,9 @@ _SHOWN = 60
 def text(found: Comparison) -> str:
     """Write what differs in the result and in the making, for the terminal."""
     a, b = short_names([found.a, found.b])
-    parts = [about([found.a, found.b]), markup.text(_metrics(found, a, b))]
+    parts = [about([found.a, found.b]), table_formats.text(_metrics(found, a, b))]
     parts += [_power(found.metrics[0])] if found.metrics else []
-    parts += [markup.text(_fields(found, a, b))] if found.differences else ["Nothing that is recorded differs."]
+    parts += [table_formats.text(_fields(found, a, b))] if found.differences else ["Nothing that is recorded differs."]
     return "\n\n".join(parts) + "\n"
 
 

@@ -20,7 +20,7 @@ from evals.reports.rendering import svg
 from evals.reports.rendering.html import fill
 from evals.reports.runs import view
 from evals.reports.runs.naming import about, blind, title
-from evals.reports.runs.worst import Case, cases
+from evals.reports.runs.worst_samples import WorstSample, describe_worst
 
 if TYPE_CHECKING:
     pass
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class _Shown:
     """A worst sample with its picture."""
 
-    case: Case
+    case: WorstSample
     picture: Markup | None
     """As a `data:` address."""
 
@@ -73,7 +73,7 @@ def _run(record: Record) -> dict[str, Any]:
         "sections": [(section, svg.scale([row.metric for row in section.rows])) for section in sections],
         "efficiency": view.efficiency(record),
         "made": view.made(record),
-        "worst": [_Shown(case, _picture(record, case.id)) for case in cases(record)],
+        "worst": [_Shown(case, _picture(record, case.id)) for case in describe_worst(record)],
     }
 
 

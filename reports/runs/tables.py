@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from evals.errors import InputError, UnknownName
 from evals.records.folder import Record
-from evals.reports.rendering import markup
+from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import visible
-from evals.reports.rendering.markup import Table, escape_markdown
+from evals.reports.rendering.table_formats import Table, escape_markdown
 from evals.reports.runs import terminal, view
 from evals.reports.runs.naming import about, blind, title
-from evals.reports.runs.worst import Case, cases
+from evals.reports.runs.worst_samples import WorstSample, describe_worst
 
 _CSV = (
     "model", "checkpoint", "task", "split", "scale", "data", "blind", "signature", "samples", "failed", "unparsed",
@@ -54,9 +54,9 @@ def render(records: Sequence[Record], format: str) -> str:
 def _markdown(records: Sequence[Record]) -> str:
     parts = [escape_markdown(about(records))]
     if len(records) > 1:
-        parts += ["# Comparison", markup.markdown(view.comparison(records))]
+        parts += ["# Comparison", table_formats.markdown(view.comparison(records))]
         if (ratios := view.ratios(records)) is not None:
-            parts += [f"# {ratios.title}", markup.markdown(ratios)]
+            parts += [f"# {ratios.title}", table_formats.markdown(ratios)]
     for record in records:
         parts.append(f"# {escape_markdown(title(record))}")
         parts += [escape_markdown(about([record]))] if len(records) > 1 else []
@@ -72,17 +72,17 @@ def _markdown_run(record: Record) -> Iterator[str]:
         yield escape_markdown(remark)
     for section in view.sections(record):
         yield f"## {escape_markdown(section.title)}"
-        yield markup.markdown(view.table(section))
+        yield table_formats.markdown(view.table(section))
     yield "## Efficiency"
-    yield markup.markdown(Table("", ("figure", "value"), "lr", tuple(view.efficiency(record))))
+    yield table_formats.markdown(Table("", ("figure", "value"), "lr", tuple(view.efficiency(record))))
     yield "## The worst samples"
-    yield markup.markdown(_worst(cases(record)))
+    yield table_formats.markdown(_worst(describe_worst(record)))
     yield "## How it was made"
     fields = tuple((f"{group}: {key}", value) for group, entries in view.made(record) for key, value in entries)
-    yield markup.markdown(Table("", ("field", "value"), "ll", fields))
+    yield table_formats.markdown(Table("", ("field", "value"), "ll", fields))
 
 
-def _worst(found: Sequence[Case]) -> Table:
+def _worst(found: Sequence[WorstSample]) -> Table:
     rows = tuple(
         (
             case.id,
@@ -100,7 +100,7 @@ def _worst(found: Sequence[Case]) -> Table:
 
 
 def _csv(records: Sequence[Record]) -> str:
-    return markup.csv(_CSV, (row for record in records for row in _csv_rows(record)))
+    return table_formats.csv(_CSV, (row for record in records for row in _csv_rows(record)))
 
 
 def _csv_rows(record: Record) -> Iterator[list[str | float | None]]:
@@ -132,7 +132,7 @@ def _latex(records: Sequence[Record]) -> str:
             for section in view.sections(record)
         ]
     head = f"% {about(records)}\n% needs \\usepackage{{booktabs}}"
-    return "\n\n".join([head, *(markup.latex(table) for table in tables)])
+    return "\n\n".join([head, *(table_formats.latex(table) for table in tables)])
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Record]], str]] = {

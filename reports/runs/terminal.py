@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from evals.records.folder import Record
-from evals.reports.rendering import markup, svg
+from evals.reports.rendering import svg, table_formats
 from evals.reports.rendering.formatting import one_line, visible
-from evals.reports.rendering.markup import Table
+from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import view
 from evals.reports.runs.naming import about, title
-from evals.reports.runs.worst import Case, cases
+from evals.reports.runs.worst_samples import WorstSample, describe_worst
 
 WIDTH = 100
 
@@ -19,9 +19,9 @@ def text(records: Sequence[Record]) -> str:
     """Write finished runs: what they are about, a comparison if there are several, and the metrics of each."""
     parts = [about(records)]
     if len(records) > 1:
-        parts.append(markup.text(view.comparison(records), WIDTH))
+        parts.append(table_formats.text(view.comparison(records), WIDTH))
         if (ratios := view.ratios(records)) is not None:
-            parts.append(f"{ratios.title}\n\n{markup.text(ratios, WIDTH)}")
+            parts.append(f"{ratios.title}\n\n{table_formats.text(ratios, WIDTH)}")
     for record in records:
         parts += [title(record)] if len(records) > 1 else []
         parts += [_metrics(record), *_remarks(record), _where(record)]
@@ -33,7 +33,7 @@ def show(record: Record) -> str:
     parts = [about([record]), _metrics(record), *_remarks(record)]
     parts += ["Efficiency", _fields(view.efficiency(record))]
     parts.append("The worst samples")
-    parts += ["\n".join(_case(case)) for case in cases(record)]
+    parts += ["\n".join(_case(case)) for case in describe_worst(record)]
     parts.append("How it was made")
     for group, fields in view.made(record):
         parts.append(_fields(fields) if group == "run" else f"  {group}\n{_fields(fields, indent=4)}")
@@ -53,7 +53,7 @@ def _metrics(record: Record) -> str:
             rows.append((section.title, *[""] * (len(columns) - 1)))
         indent = "  " if section.whole else ""
         rows += [(indent + row.label, *next(cells), svg.blocks(row.metric, on)) for row in section.rows]
-    return markup.text(Table("", columns, "l" + "r" * (len(columns) - 2) + "l", tuple(rows)), WIDTH)
+    return table_formats.text(Table("", columns, "l" + "r" * (len(columns) - 2) + "l", tuple(rows)), WIDTH)
 
 
 def _remarks(record: Record) -> list[str]:
@@ -68,7 +68,7 @@ def _fields(fields: Sequence[tuple[str, str]], indent: int = 2) -> str:
     )
 
 
-def _case(case: Case) -> Iterator[str]:
+def _case(case: WorstSample) -> Iterator[str]:
     """A sample on a few lines; the model's own line feeds are shown, not followed."""
     shown = {"output": case.output or "none", "read as": case.answer, "score": case.score, "expected": case.answers}
     yield f"{visible(case.id, 40)}  {one_line(case.question, 300)}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from evals.records.folder import Record
 from evals.reports.rendering.formatting import MISSING, amount, interval, measured, written
-from evals.reports.rendering.markup import Table
+from evals.reports.rendering.table_formats import Table
 from evals.reports.runs.blind_control import demonstrated
 from evals.reports.runs.naming import short_names
 from evals.schema import Json, Metric

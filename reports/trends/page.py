@@ -9,10 +9,10 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from evals.errors import UnknownName
-from evals.reports.rendering import markup
+from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import MISSING, amount, interval, measured, one_line
 from evals.reports.rendering.html import fill
-from evals.reports.rendering.markup import Table
+from evals.reports.rendering.table_formats import Table
 from evals.reports.trends.series import Day, Point, Trend, changes, trends
 
 FORMATS = ("md", "html")
@@ -40,9 +40,9 @@ def _about(days: Sequence[Day]) -> str:
 
 
 def _markdown(days: Sequence[Day]) -> str:
-    parts = [markup.escape_markdown(_about(days)), "# Trends", markup.markdown(_table(days))]
+    parts = [table_formats.escape_markdown(_about(days)), "# Trends", table_formats.markdown(_table(days))]
     if len(days) > 1:
-        lines = [f"- {markup.escape_markdown(line)}" for line in changes(days)]
+        lines = [f"- {table_formats.escape_markdown(line)}" for line in changes(days)]
         parts += ["## What changed since the day before", "\n".join(lines) or "Nothing."]
     return "\n\n".join(parts) + "\n"
 

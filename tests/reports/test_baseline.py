@@ -30,7 +30,7 @@ def checked(request):
 
 
 def front_table(checked):
-    return tables.markup.markdown(tables.verdicts(checked.assessments))
+    return tables.table_formats.markdown(tables.verdicts(checked.assessments))
 
 
 @pytest.mark.parametrize("format", ["md", "csv", "tex"])

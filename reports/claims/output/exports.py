@@ -15,9 +15,9 @@ from evals.reports.claims.language.schema import Document
 from evals.reports.claims.output import tables
 from evals.reports.claims.output.tables import say
 from evals.reports.claims.verdicts import CONTRADICTED, SUPPORTED, Assessment, CheckResult
-from evals.reports.rendering import markup
+from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import visible
-from evals.reports.rendering.markup import Table, escape_markdown
+from evals.reports.rendering.table_formats import Table, escape_markdown
 
 LIMIT = 1_000_000
 """Bytes that a job's summary may have; a step's whole summary is refused beyond 1 MiB."""
@@ -106,15 +106,15 @@ def job_summary(checked: CheckResult) -> str:
     What would go beyond `LIMIT` bytes is left out from the end, and the summary says so.
     """
     measured = [each for each in checked.assessments if each.measured]
-    parts = [escape_markdown(checked.about), "## Claims", markup.markdown(tables.verdicts(checked.assessments))]
+    parts = [escape_markdown(checked.about), "## Claims", table_formats.markdown(tables.verdicts(checked.assessments))]
     if measured:
-        parts += ["### Measured", markup.markdown(_table(measured))]
+        parts += ["### Measured", table_formats.markdown(_table(measured))]
     if checked.crossings:
-        parts += ["### Contradictions between documents", markup.markdown(tables.contradictions(checked))]
+        parts += ["### Contradictions between documents", table_formats.markdown(tables.contradictions(checked))]
     for document in checked.documents:
         found = [each for each in checked.assessments if each.document is document]
         head = f"Every claim of document {escape_markdown(document.document.id)} ({len(found)})"
-        parts.append(f"<details><summary>{head}</summary>\n\n{markup.markdown(_table(found))}\n\n</details>")
+        parts.append(f"<details><summary>{head}</summary>\n\n{table_formats.markdown(_table(found))}\n\n</details>")
     return _fit(parts)
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from evals.records.folder import Record
 from evals.reports.rendering.formatting import amount
-from evals.reports.rendering.markup import Table
+from evals.reports.rendering.table_formats import Table
 from evals.reports.runs.naming import blind, model
 from evals.schema import Json
 

@@ -16,8 +16,8 @@ from evals.reports.claims.evidence.cross_document import StatementPair
 from evals.reports.claims.language.schema import Claim
 from evals.reports.claims.output import figures
 from evals.reports.claims.verdicts import AXES, PRECEDENCE, Assessment, CheckResult
-from evals.reports.rendering import markup
-from evals.reports.rendering.markup import Table, escape_markdown
+from evals.reports.rendering import table_formats
+from evals.reports.rendering.table_formats import Table, escape_markdown
 
 _CSV = ("document", "id", "kind", "subjects", "says", "quote", "headline", *AXES, "subject_match", "contradicts",
         "about")  # fmt: skip
@@ -157,7 +157,7 @@ def _json(checked: CheckResult) -> str:
 
 
 def _csv(checked: CheckResult) -> str:
-    return markup.csv(_CSV, (_row(each, checked) for each in checked.assessments))
+    return table_formats.csv(_CSV, (_row(each, checked) for each in checked.assessments))
 
 
 def _row(each: Assessment, checked: CheckResult) -> list[str | float | None]:
@@ -167,12 +167,12 @@ def _row(each: Assessment, checked: CheckResult) -> list[str | float | None]:
 
 
 def _markdown(checked: CheckResult) -> str:
-    parts = [escape_markdown(checked.about), "# Claims", markup.markdown(verdicts(checked.assessments))]
-    parts += ["## By system", markup.markdown(by_subject(checked.assessments))]
+    parts = [escape_markdown(checked.about), "# Claims", table_formats.markdown(verdicts(checked.assessments))]
+    parts += ["## By system", table_formats.markdown(by_subject(checked.assessments))]
     if checked.crossings:
-        parts += ["## Contradictions between documents", markup.markdown(contradictions(checked))]
+        parts += ["## Contradictions between documents", table_formats.markdown(contradictions(checked))]
     if (variants := figures.variants(checked.runs)).rows:
-        parts += [f"## {variants.title}", markup.markdown(variants)]
+        parts += [f"## {variants.title}", table_formats.markdown(variants)]
     for document in checked.documents:
         info = document.document
         parts.append(f"## Document {escape_markdown(info.id)}: {escape_markdown(info.title)}")
@@ -202,14 +202,18 @@ def _latex(checked: CheckResult) -> str:
     tables += [contradictions(checked)] if checked.crossings else []
     tables += [variants] if (variants := figures.variants(checked.runs)).rows else []
     tables.append(Table("Every claim", columns, "lllllll", rows))
-    head = f"% {markup.escape_latex(checked.about)}\n% needs \\usepackage{{booktabs}}"
-    return "\n\n".join([head, *(markup.latex(table) for table in tables)])
+    head = f"% {table_formats.escape_latex(checked.about)}\n% needs \\usepackage{{booktabs}}"
+    return "\n\n".join([head, *(table_formats.latex(table) for table in tables)])
 
 
 def _text(checked: CheckResult) -> str:
     """The summary for the terminal."""
     found = len(topics(checked.crossings))
-    parts = [checked.about, markup.text(verdicts(checked.assessments)), markup.text(by_subject(checked.assessments))]
+    parts = [
+        checked.about,
+        table_formats.text(verdicts(checked.assessments)),
+        table_formats.text(by_subject(checked.assessments)),
+    ]
     if len(checked.documents) > 1:
         parts.append(
             f"The documents contradict each other on {found} topics ({len(checked.crossings)} pairs of claims)."

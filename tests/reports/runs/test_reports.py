@@ -26,7 +26,7 @@ from run_folders import FORMATS, HOSTILE, METRICS, Outline, make, manifest, metr
 from evals import records, reports
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records.folder import Record
-from evals.reports.rendering import formatting, markup
+from evals.reports.rendering import formatting, table_formats
 from evals.reports.runs import naming, tables, terminal, view
 
 GOLDEN = golden.FOLDER / "reports"
@@ -124,8 +124,8 @@ def test_every_metric_is_in_every_format(found, data):
         for each in section.rows:
             value = formatting.measured(each.metric)
             label = formatting.one_line(each.label)
-            assert f"| {markup.escape_markdown(each.label)} | {value} |" in texts["md"]
-            assert f"{markup.escape_latex(each.label)} & {markup.escape_latex(value)} &" in texts["tex"]
+            assert f"| {table_formats.escape_markdown(each.label)} | {value} |" in texts["md"]
+            assert f"{table_formats.escape_latex(each.label)} & {table_formats.escape_latex(value)} &" in texts["tex"]
             assert label in texts["text"]
             assert value in texts["text"]
             assert re.sub(r"\s+", " ", f"{formatting.visible(each.label)}").strip() in page
@@ -204,7 +204,7 @@ def test_csv_keeps_fractions_whole(tmp_path):
 
 def test_terminal_tables_fit(record, tmp_path):
     runs = [make(tmp_path / str(n), signed=manifest() | {"signature": f"{n}aaaaaaaaa"}) for n in range(8)]
-    assert all(len(line) <= 100 for line in markup.text(view.comparison(runs)).splitlines())
+    assert all(len(line) <= 100 for line in table_formats.text(view.comparison(runs)).splitlines())
     text = render([record], "text")
     assert "\x1b" not in text
     assert text.splitlines()[-1].startswith(str(record.folder))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from run_folders import make, metric, row
 
 from evals.reports.runs import terminal
-from evals.reports.runs.worst import cases, worst
+from evals.reports.runs.worst_samples import choose_worst, describe_worst
 
 
 @pytest.fixture
@@ -20,20 +20,20 @@ def record(tmp_path):
 
 
 def test_worst_fail_first_then_score_least(record):
-    assert [each["id"] for each in worst(record)] == ["13", "11", "12", "10"]
-    assert [each["id"] for each in worst(record, count=2)] == ["13", "11"]
+    assert [each["id"] for each in choose_worst(record)] == ["13", "11", "12", "10"]
+    assert [each["id"] for each in choose_worst(record, count=2)] == ["13", "11"]
 
 
 def test_worst_are_spread_over_labels_and_pictures(tmp_path):
     rows = [row(str(n), 0.0, "yes/no") for n in range(100)] + [row(str(n), 0.0, "number") for n in range(100, 104)]
-    found = worst(make(tmp_path / "run", rows), count=8)
+    found = choose_worst(make(tmp_path / "run", rows), count=8)
     assert sum(each["labels"]["answer type"] == "number" for each in found) >= 2
     assert len({each["cluster"] for each in found}) == 8
 
 
 def test_nearly_equal_figures_are_equal_and_pictures_are_remembered(tmp_path):
     rows = [row("0", 0.0), row("1", 0.3), row("2", 0.1 + 0.2), row("3", 0.3)]
-    found = worst(make(tmp_path / "run", rows), count=3)
+    found = choose_worst(make(tmp_path / "run", rows), count=3)
     assert {each["cluster"] for each in found[:2]} == {"0", "1"}
     assert found[2]["id"] in {"1", "2", "3"}
 
@@ -43,8 +43,8 @@ def test_nearly_equal_figures_are_equal_and_pictures_are_remembered(tmp_path):
 def test_worst_do_not_depend_on_order(order, count):
     rows = [row(str(n), n % 3 / 2, ("yes/no", "number", "other")[n % 2]) for n in range(12)]
     with tempfile.TemporaryDirectory() as folder:
-        expected = worst(make(Path(folder), rows), count)
-        shuffled = worst(make(Path(folder), [rows[n] | {"index": i} for i, n in enumerate(order)]), count)
+        expected = choose_worst(make(Path(folder), rows), count)
+        shuffled = choose_worst(make(Path(folder), [rows[n] | {"index": i} for i, n in enumerate(order)]), count)
     assert [each["id"] for each in shuffled] == [each["id"] for each in expected]
     assert len(expected) == min(count, 12)
     figures = [each["values"]["accuracy"] for each in expected]
@@ -55,11 +55,11 @@ def test_sample_figure_without_the_headline(tmp_path):
     metrics = {"rsum": metric(3.0), "t2i/recall@1": metric(0.5), "t2i/median-rank": metric(2, unit="rank")}
     rows = [row(str(n), 0, values={"t2i/recall@1": float(n), "t2i/median-rank": 9 - n}) for n in (1, 0)]
     rows.append(row("2", 0, values={}))
-    assert [each["id"] for each in worst(make(tmp_path / "run", rows, metrics, headline="rsum"))] == ["0", "1"]
+    assert [each["id"] for each in choose_worst(make(tmp_path / "run", rows, metrics, headline="rsum"))] == ["0", "1"]
 
 
 def test_case_counts_annotators(record):
-    failed, unread, *_ = cases(record)
+    failed, unread, *_ = describe_worst(record)
     assert failed.notes == ("failed: 13.jpg is truncated",)
     assert unread.notes == ("no answer could be read from the output",)
     assert unread.expected == (("red", 7), ("blue", 3))

@@ -22,7 +22,7 @@ from evals.schema import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class WorstSample:
     """One sample as people are shown it."""
 
     id: str
@@ -47,7 +47,7 @@ class Case:
         """The reference answers on one line, those that several annotators gave with their count.
 
         Example:
-            >>> Case("1", "", "", None, (("red", 7), ("blue", 1)), "0.0 %", (), ()).answers
+            >>> WorstSample("1", "", "", None, (("red", 7), ("blue", 1)), "0.0 %", (), ()).answers
             'red (7); blue'
         """
         return "; ".join(f"{answer} ({count})" if count > 1 else answer for answer, count in self.expected)
@@ -67,7 +67,7 @@ class _Place:
         return tuple(sorted(self.row["labels"].items()))
 
 
-def worst(record: Record, count: int = 12) -> list[dict[str, Json]]:
+def choose_worst(record: Record, count: int = 12) -> list[dict[str, Json]]:
     """Choose the worst samples of a finished run, the very worst first; reads the record once.
 
     Args:
@@ -84,9 +84,9 @@ def worst(record: Record, count: int = 12) -> list[dict[str, Json]]:
     return [place.row for place in chosen]
 
 
-def cases(record: Record, count: int = 12) -> list[Case]:
+def describe_worst(record: Record, count: int = 12) -> list[WorstSample]:
     """Describe the worst samples for people."""
-    return [_case(row, record) for row in worst(record, count)]
+    return [_case(row, record) for row in choose_worst(record, count)]
 
 
 def figure(row: Mapping[str, Json], record: Record) -> float | None:
@@ -144,13 +144,13 @@ def _spread(places: list[_Place], count: int, seen: Counter[object]) -> list[_Pl
     return chosen
 
 
-def _case(row: Mapping[str, Json], record: Record) -> Case:
+def _case(row: Mapping[str, Json], record: Record) -> WorstSample:
     result = record.result or {}
     embedded = record.manifest["task"].get("needs") == "embed"
     output, answer = embeddings(row["output"]) if embedded else written(row["output"]), written(row["answer"])
     unit = result["metrics"].get(result["headline"], {}).get("unit", "fraction")
     own = result["headline"] in row["values"]
-    return Case(
+    return WorstSample(
         id=row["id"],
         question=row["prompt"].strip(),
         output=output,

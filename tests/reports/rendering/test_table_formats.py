@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.reports.rendering import formatting, markup
+from evals.reports.rendering import formatting, table_formats
 
 
 @settings(max_examples=60, deadline=None)
@@ -42,7 +42,7 @@ def test_amounts(value, unit, printed):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=20), min_size=3, max_size=3))
 def test_markdown_cells_cannot_leave_their_place(cells):
-    lines = markup.markdown(markup.Table("", ("a", "b", "c"), "lll", (tuple(cells),))).split("\n")
+    lines = table_formats.markdown(table_formats.Table("", ("a", "b", "c"), "lll", (tuple(cells),))).split("\n")
     assert len(lines) == 3
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", lines[2])) == 4
     assert "<" not in lines[2].replace(r"\<", "")
@@ -50,11 +50,11 @@ def test_markdown_cells_cannot_leave_their_place(cells):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "＝1"])
 def test_csv_text_is_never_a_formula(text):
-    [cells] = list(csv.reader(io.StringIO(markup.csv((), [(text, -0.1, None)]).lstrip("\n"))))
+    [cells] = list(csv.reader(io.StringIO(table_formats.csv((), [(text, -0.1, None)]).lstrip("\n"))))
     assert not cells[0].startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝"))
     assert cells[1:] == ["-0.1", ""]
 
 
 def test_latex_takes_the_meaning_from_its_characters():
-    assert markup.escape_latex(r"\a{b} 5%$") == r"\textbackslash{}a\{b\} 5\%\$"
-    assert markup.latex(markup.Table("", ("a",), "l", (("[x]",), ("*",)))).count("{[}x]") == 1
+    assert table_formats.escape_latex(r"\a{b} 5%$") == r"\textbackslash{}a\{b\} 5\%\$"
+    assert table_formats.latex(table_formats.Table("", ("a",), "l", (("[x]",), ("*",)))).count("{[}x]") == 1
