@@ -64,7 +64,7 @@ _FRAMES = frozenset(".,;:!?…。、\"'`*_")
 """NFKC turns the wide forms of the other marks into these."""
 
 
-class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CustomRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One line of the file."""
 
     target: str | list[str]
@@ -85,7 +85,7 @@ def samples(options: Options) -> Samples:
             names a path outside the folder; the message names the line.
     """
     path = _file(options.data)
-    numbered = data.read_jsonl_lines(path, Row)
+    numbered = data.read_jsonl_lines(path, CustomRow)
     if not numbered:
         raise InputError(f"{path} has no rows")
     for number, row in numbered:
@@ -132,7 +132,7 @@ def _file(given: Path | None) -> Path:
     return found[0]
 
 
-def _check(row: Row, where: str) -> None:
+def _check(row: CustomRow, where: str) -> None:
     if not (row.text or row.image or row.audio):
         raise InputError(f"{where}: the row shows nothing: give it a text, an image or an audio")
     targets = row.target if isinstance(row.target, list) else [row.target]
@@ -140,7 +140,7 @@ def _check(row: Row, where: str) -> None:
         raise InputError(f"{where}: target {row.target!r:.40} is empty once it is normalised: no answer could be right")
 
 
-def _parts(row: Row, folder: Path, where: str) -> tuple[Part, ...]:
+def _parts(row: CustomRow, folder: Path, where: str) -> tuple[Part, ...]:
     """What a row shows, in the order in which the model reads it."""
     parts: list[Part] = []
     try:

@@ -15,8 +15,8 @@ rows of three of the official files, and what a language model is asked of the s
 What tells the nine apart is in `evals.tasks.glue_tasks`. Each is a task of its own, and `glue` is all nine in one run,
 with the leaderboard's average. A model is asked in one of three ways, by what it can do:
 
-    choose      which ending of the prompt is the likeliest, whatever its length; of STS-B the mean of the scale's
-                points, each weighted by the probability of its ending
+    choose      which continuation of the prompt is the likeliest, whatever its length; of STS-B the mean of the scale's
+                points, each weighted by the probability of its continuation
     classify    which class a checkpoint that was trained on the task puts the texts into, as they stand in the files
     probe       what a logistic regression on the train rows' embeddings says of a row's
     (`evals.tasks.scoring.glue_probe`)
@@ -51,14 +51,14 @@ from evals.schema import (
     Score,
     Task,
 )
-from evals.tasks.formats.glue import WHERE, Source, read
-from evals.tasks.glue_tasks import HIGHEST, TABLE, Subtask, ending, prompt, read_answer
+from evals.tasks.formats.glue import WHERE, GlueSplit, read
+from evals.tasks.glue_tasks import HIGHEST, TABLE, Subtask, continuation, prompt, read_answer
 from evals.tasks.scoring import glue_probe
 
 if TYPE_CHECKING:
     from evals.metrics.estimates import Estimate
 
-__all__ = ["TABLE", "Subtask", "ending", "prompt"]
+__all__ = ["TABLE", "Subtask", "continuation", "prompt"]
 
 METHODS = {"choose": "choose", "classify": "classify", "probe": "embed"}
 """The ways to ask, and the ability that each needs."""
@@ -68,7 +68,7 @@ METHODS = {"choose": "choose", "classify": "classify", "probe": "embed"}
 
 
 @dataclass(frozen=True)
-class Part:
+class RowsFile:
     """One file of rows, on its way to samples."""
 
     task: Subtask
@@ -76,8 +76,8 @@ class Part:
     """As the hub calls it."""
     prefix: str
     """What ids begin with in the suite, and where a task has several files of rows."""
-    source: Source
-    examples: Source | None
+    source: GlueSplit
+    examples: GlueSplit | None
     """What examples for the prompt are drawn from, if any are wanted."""
 
     @property
@@ -116,12 +116,14 @@ def samples(names: Sequence[str], options: Options) -> Samples:
         raise InputError(f"--shots {options.shots} is for method choose; {options.method} has no prompt")
     parts = [part for name in names for part in _parts(TABLE[name], options, suite=len(names) > 1)]
     learned = [TABLE[name] for name in names if options.method == "probe" and TABLE[name].labels]
-    train = [Part(task, "train", f"train/{task.name}/", read(task, "train", options.data), None) for task in learned]
+    train = [
+        RowsFile(task, "train", f"train/{task.name}/", read(task, "train", options.data), None) for task in learned
+    ]
     facts = _facts([*parts, *train], options)
     return replace(_in_turn(parts, options, facts), train=_in_turn(train, options, {}) if train else None)
 
 
-def _in_turn(parts: Sequence[Part], options: Options, facts: Mapping[str, Json]) -> Samples:
+def _in_turn(parts: Sequence[RowsFile], options: Options, facts: Mapping[str, Json]) -> Samples:
     """Take the first row of each file, then the second of each, and so on."""
     longest = max(len(part.source.rows) for part in parts)
     places = [(part, index) for index in range(longest) for part in parts if index < len(part.source.rows)]
@@ -134,7 +136,7 @@ def splits_of(task: Subtask) -> tuple[str, ...]:
     return tuple(dict.fromkeys(["validation", *task.sizes]))
 
 
-def _parts(task: Subtask, options: Options, *, suite: bool) -> list[Part]:
+def _parts(task: Subtask, options: Options, *, suite: bool) -> list[RowsFile]:
     """Read a task's rows and, if they are wanted, its examples."""
     split = options.split or "validation"
     if split not in splits_of(task):
@@ -146,11 +148,11 @@ def _parts(task: Subtask, options: Options, *, suite: bool) -> list[Part]:
     parts = []
     for name in chosen:
         prefix = (f"{task.name}/" if suite else "") + (f"{name.partition('_')[2]}/" if len(chosen) > 1 else "")
-        parts.append(Part(task, name, prefix, read(task, name, options.data), examples))
+        parts.append(RowsFile(task, name, prefix, read(task, name, options.data), examples))
     return parts
 
 
-def _facts(parts: Sequence[Part], options: Options) -> dict[str, Json]:
+def _facts(parts: Sequence[RowsFile], options: Options) -> dict[str, Json]:
     sources = [(part.task, source) for part in parts for source in (part.source, part.examples) if source is not None]
     files = {f"{task.name}/{path.name}": path for task, source in sources for path in source.files}
     return {
@@ -160,7 +162,7 @@ def _facts(parts: Sequence[Part], options: Options) -> dict[str, Json]:
     }
 
 
-def _sample(part: Part, index: int, options: Options) -> Sample:
+def _sample(part: RowsFile, index: int, options: Options) -> Sample:
     task, row, id = part.task, part.source.rows[index], f"{part.prefix}{index}"
     return Sample(
         id,
@@ -171,7 +173,7 @@ def _sample(part: Part, index: int, options: Options) -> Sample:
     )
 
 
-def _requests(part: Part, index: int, id: str, options: Options) -> tuple[Request, ...]:
+def _requests(part: RowsFile, index: int, id: str, options: Options) -> tuple[Request, ...]:
     """Ask of a row in the chosen way. Where there is no prompt, texts go to the model as they stand in the files."""
     task, row = part.task, part.source.rows[index]
     texts = tuple(row.texts.values())
@@ -185,8 +187,8 @@ def _requests(part: Part, index: int, id: str, options: Options) -> tuple[Reques
         own = "" if options.same_shots else f"/{part.split}/{index}"
         drawn = random.Random(f"{options.seed}/{task.name}{own}")
         for example in drawn.sample(part.examples.rows, options.shots or 0):
-            shots.append(f"{prompt(task.name, example.texts)}{ending(task.name, example.label)}\n\n")
-    return (Choose(id, (*shots, prompt(task.name, row.texts)), task.endings),)
+            shots.append(f"{prompt(task.name, example.texts)}{continuation(task.name, example.label)}\n\n")
+    return (Choose(id, (*shots, prompt(task.name, row.texts)), task.continuations),)
 
 
 # What they are worth
@@ -196,8 +198,8 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
     """Read each sample's answer, and say whether it is right.
 
     The figure of a sample is `accuracy` (0 or 1; `accuracy/matched` of MNLI's matched set), and of STS-B `closeness`, 1
-    less the part of the scale by which it is off. An output that is neither a label nor an ending (for STS-B no number)
-    is unparsed and wrong, and so is none.
+    less the part of the scale by which it is off. An output that is neither a label nor a continuation (for STS-B no
+    number) is unparsed and wrong, and so is none.
     """
     return [_score(sample, *predictions[sample.id]) for sample in samples]
 

@@ -1,9 +1,9 @@
 """The nine tasks of GLUE as a table: their columns, labels, wordings and metrics.
 
 prompt         a row's texts to what a language model is asked
-ending         a label to what answers it
+continuation         a label to what answers it
 read_label     a label as files have it to its number
-read_answer    a label, an ending or a number as models and submissions have it to its number
+read_answer    a label, an continuation or a number as models and submissions have it to its number
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Subtask:
     """What the prompt asks."""
     labels: tuple[str, ...]
     """The names of the labels; a label's number is its place. None for STS-B, whose labels are scores."""
-    endings: tuple[str, ...]
+    continuations: tuple[str, ...]
     """What answers the prompt, a label each; for STS-B a point of the scale each."""
     metrics: tuple[str, ...]
     """The official ones; the first is the headline."""
@@ -138,7 +138,7 @@ def prompt(task: str, fields: Mapping[str, str]) -> str:
     return "\n".join([*lines, subtask.question, "Answer:"])
 
 
-def ending(task: str, label: float) -> str:
+def continuation(task: str, label: float) -> str:
     """Give what answers the prompt of a row with this label, a space before it.
 
     Args:
@@ -146,10 +146,10 @@ def ending(task: str, label: float) -> str:
         label: the label's number; for STS-B the score, which is rounded to the nearest point of the scale.
 
     Example:
-        >>> ending("rte", 0), ending("wnli", 0), ending("mnli", 2), ending("stsb", 3.8)
+        >>> continuation("rte", 0), continuation("wnli", 0), continuation("mnli", 2), continuation("stsb", 3.8)
         (' yes', ' no', ' contradiction', ' 4')
     """
-    return TABLE[task].endings[math.floor(label + 0.5)]
+    return TABLE[task].continuations[math.floor(label + 0.5)]
 
 
 def read_label(task: Subtask, label: Json) -> float | None:
@@ -174,15 +174,15 @@ def read_label(task: Subtask, label: Json) -> float | None:
 
 
 def read_answer(task: Subtask, answer: Json) -> float | None:
-    """Read an answer: as `read_label` does, or an ending of the prompt.
+    """Read an answer: as `read_label` does, or an continuation of the prompt.
 
     Example:
         >>> read_answer(TABLE["rte"], " yes"), read_answer(TABLE["rte"], "entailment"), read_answer(TABLE["rte"], "or")
         (0, 0, None)
     """
-    endings = [ending.strip() for ending in task.endings]
-    if task.labels and isinstance(answer, str) and answer.strip().casefold() in endings:
-        return endings.index(answer.strip().casefold())
+    continuations = [continuation.strip() for continuation in task.continuations]
+    if task.labels and isinstance(answer, str) and answer.strip().casefold() in continuations:
+        return continuations.index(answer.strip().casefold())
     return read_label(task, answer)
 
 

@@ -174,7 +174,7 @@ def _leading(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, i
 
 
 @dataclass(frozen=True)
-class Reading:
+class ExtractedAnswers:
     """What was read from one output."""
 
     strict: Answer | None
@@ -182,7 +182,7 @@ class Reading:
     ran_on: bool
 
 
-def read(output: str, form: str) -> Reading:
+def read(output: str, form: str) -> ExtractedAnswers:
     r"""Read the answer of an output: without its thinking, and without what comes after its answer.
 
     Example:
@@ -192,8 +192,8 @@ def read(output: str, form: str) -> Reading:
     said, reached = strip_thinking(output)
     text, ran_on = cut_run_on(said)
     if not reached:
-        return Reading(None, None, ran_on=False)
-    return Reading(extract_strict(text, form), extract_flexible(text), ran_on)
+        return ExtractedAnswers(None, None, ran_on=False)
+    return ExtractedAnswers(extract_strict(text, form), extract_flexible(text), ran_on)
 
 
 def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
@@ -221,14 +221,14 @@ def _grader() -> Grader:
     return grader
 
 
-def _reading(prediction: Prediction, form: str) -> Reading:
+def _reading(prediction: Prediction, form: str) -> ExtractedAnswers:
     if prediction.failure is not None:
-        return Reading(None, None, ran_on=False)
+        return ExtractedAnswers(None, None, ran_on=False)
     return read(prediction.text(), form)
 
 
 def _score(
-    sample: Sample, predictions: Sequence[Prediction], readings: Sequence[Reading], verified: Sequence[bool]
+    sample: Sample, predictions: Sequence[Prediction], readings: Sequence[ExtractedAnswers], verified: Sequence[bool]
 ) -> Score:
     gold = normalise(sample.target)
     values = {

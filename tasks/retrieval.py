@@ -39,7 +39,7 @@ from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Embed, Image, Json, Options, Sample, Samples, Task
 from evals.tasks.formats import retrieval
-from evals.tasks.formats.retrieval import Official, Told
+from evals.tasks.formats.retrieval import CaptionedImage, Official
 from evals.tasks.mini import BUNDLED
 from evals.tasks.scoring.retrieval import carriers, score, summarise, text_ids
 
@@ -95,7 +95,7 @@ def _bundled(split: str) -> Samples:
         raise UnknownName("split of retrieval", split, SPLITS)
     path = MINI / f"{split}.parquet"
     rows = data.read_parquet(path, Bundled)
-    told = [Told(str(row.image_id), "", tuple(row.captions)) for row in rows]
+    told = [CaptionedImage(str(row.image_id), "", tuple(row.captions)) for row in rows]
     pictures = {str(row.image_id): Image(str(row.image_id), data=row.image) for row in rows}
     facts = {"source": "bundled", "split": split, "files": {path.name: data.digest(path)}}
     return _samples(told, pictures, facts | _size("mini", told), folds=False)
@@ -107,7 +107,7 @@ def _official(folder: Path, split: str | None) -> Samples:
     official = retrieval.read(folder, name)
     told = _present(official)
     protocol = _protocol(official, told)
-    told = told if every else [Told(one.id, one.file, one.captions[:FIRST]) for one in told]
+    told = told if every else [CaptionedImage(one.id, one.file, one.captions[:FIRST]) for one in told]
     if folds and len(told) != FIRST * FOLD:
         raise InputError(f"{folder}: {FOLDS} averages five galleries of 1,000 pictures; the split has {len(told):,}")
     facts = {
@@ -130,17 +130,17 @@ def _without(split: str | None, ending: str) -> tuple[str | None, bool]:
     return split.removesuffix(ending) or None, True
 
 
-def _present(official: Official) -> Sequence[Told]:
+def _present(official: Official) -> Sequence[CaptionedImage]:
     """Keep the pictures that are there; all, where none is."""
     return [one for one in official.told if one.file in official.pictures] or official.told
 
 
-def _protocol(official: Official, told: Sequence[Told]) -> str:
+def _protocol(official: Official, told: Sequence[CaptionedImage]) -> str:
     name, count = PROTOCOLS.get((official.collection, official.split), ("custom", 0))
     return name if len(told) == len(official.told) == count else "custom"
 
 
-def _size(protocol: str, told: Sequence[Told]) -> dict[str, Json]:
+def _size(protocol: str, told: Sequence[CaptionedImage]) -> dict[str, Json]:
     """What a protocol is of, for the signature: names, sizes, and which captions."""
     words = hashlib.sha256(msgspec.json.encode([(one.id, one.captions) for one in told])).hexdigest()
     shared = sum(len(pictures) > 1 for pictures in carriers([one.captions for one in told]).values())
@@ -148,7 +148,9 @@ def _size(protocol: str, told: Sequence[Told]) -> dict[str, Json]:
     return {"protocol": protocol, **counted, "captions digest": words[:16]}
 
 
-def _samples(told: Sequence[Told], pictures: Mapping[str, Image], facts: Mapping[str, Json], *, folds: bool) -> Samples:
+def _samples(
+    told: Sequence[CaptionedImage], pictures: Mapping[str, Image], facts: Mapping[str, Json], *, folds: bool
+) -> Samples:
     def build(index: int) -> Sample:
         one = told[index]
         texts = (

@@ -25,7 +25,7 @@ MINI = BUNDLED / "tones"
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class ToneRow(msgspec.Struct, frozen=True, gc=False):
     """A recording and what is asked about it."""
 
     clip_id: int
@@ -48,7 +48,7 @@ def samples(options: Options) -> Samples:
     if split not in SPLITS:
         raise UnknownName("split of tones", split, SPLITS)
     path = MINI / f"{split}.parquet"
-    rows = data.read_parquet(path, Row)
+    rows = data.read_parquet(path, ToneRow)
 
     def build(index: int) -> Sample:
         row = rows[index]

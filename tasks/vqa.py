@@ -52,7 +52,7 @@ class Question(msgspec.Struct, frozen=True, gc=False):
     question: str
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class AnnotatorAnswer(msgspec.Struct, frozen=True, gc=False):
     """What one annotator said."""
 
     answer: str
@@ -65,7 +65,7 @@ class Annotation(msgspec.Struct, frozen=True, gc=False):
     image_id: int
     question_type: str
     answer_type: str
-    answers: Annotated[list[Answer], msgspec.Meta(min_length=1)]
+    answers: Annotated[list[AnnotatorAnswer], msgspec.Meta(min_length=1)]
 
 
 class QuestionsFile(msgspec.Struct, frozen=True):

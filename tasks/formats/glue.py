@@ -26,7 +26,7 @@ WHERE = (
 )
 
 
-class Row(NamedTuple):
+class GlueRow(NamedTuple):
     """A row of any of the nine tasks."""
 
     texts: Mapping[str, str]
@@ -35,16 +35,16 @@ class Row(NamedTuple):
     """Its number, or STS-B's score."""
 
 
-class Source(NamedTuple):
+class GlueSplit(NamedTuple):
     """One split of one task, read."""
 
-    rows: list[Row]
+    rows: list[GlueRow]
     kind: str
     """`bundled`, `official files` or `hub files`."""
     files: list[Path]
 
 
-def read(task: Subtask, split: str, folder: Path | None) -> Source:
+def read(task: Subtask, split: str, folder: Path | None) -> GlueSplit:
     """Read a split.
 
     Args:
@@ -60,7 +60,7 @@ def read(task: Subtask, split: str, folder: Path | None) -> Source:
     rows = [row for path in files for row in (_tsv if path.suffix == ".tsv" else _parquet)(task, path, split)]
     if not rows:
         raise InputError(f"{files[0]} has no rows")
-    return Source(rows, kind, files)
+    return GlueSplit(rows, kind, files)
 
 
 def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Path]]:
@@ -79,19 +79,19 @@ def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Pat
     raise InputError(f"{folder} has no {task.folder}/{official} and no {task.name}/{hub}; {WHERE}")
 
 
-def _tsv(task: Subtask, path: Path, split: str) -> Iterator[Row]:
+def _tsv(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
     columns = [*task.columns.values(), task.label_column]
     # A few lines of QQP's published train.tsv are broken; the hub's copy leaves them out too.
     rows = data.read_tsv(path, columns, header=task.header or None, skip_short=split == "train")
     for number, (*texts, label) in rows:
-        yield Row(dict(zip(task.columns, texts, strict=True)), _label(task, label, f"{path}, line {number}"))
+        yield GlueRow(dict(zip(task.columns, texts, strict=True)), _label(task, label, f"{path}, line {number}"))
 
 
-def _parquet(task: Subtask, path: Path, split: str) -> Iterator[Row]:
+def _parquet(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
     fields = [*((column, str) for column in task.columns), ("label", int if task.labels else float)]
     for number, row in enumerate(data.read_parquet(path, msgspec.defstruct("Row", fields))):
         texts = {column: getattr(row, column) for column in task.columns}
-        yield Row(texts, _label(task, row.label, f"{path}, row {number}"))  # type: ignore[attr-defined]
+        yield GlueRow(texts, _label(task, row.label, f"{path}, row {number}"))  # type: ignore[attr-defined]
 
 
 def _label(task: Subtask, label: Json, where: str) -> float:

@@ -31,7 +31,7 @@ SOURCE = (
 )
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class CaptionedImage(msgspec.Struct, frozen=True, gc=False):
     """A picture with its captions."""
 
     id: str
@@ -47,7 +47,7 @@ class Official:
     collection: str
     """`flickr8k`, `flickr30k`, `coco`, as the files say; `coco-captions` where the split is not Karpathy's."""
     split: str
-    told: Sequence[Told]
+    told: Sequence[CaptionedImage]
     pictures: Mapping[str, Path]
     """The picture files of the folder, by name."""
     files: Mapping[str, Json]
@@ -138,7 +138,9 @@ def _flickr8k(paths: list[Path], split: str | None) -> Official:
             raise InputError(f"{tokens}, line {number}: caption {match[1]}#{match[2]} comes twice")
         own[int(match[2])] = match[3].strip()
     # The published token file tells of one picture that does not exist (….jpg.1); no list names it.
-    told = [Told(name, name, tuple(text for _, text in sorted(captions.get(name, {}).items()))) for name in wanted]
+    told = [
+        CaptionedImage(name, name, tuple(text for _, text in sorted(captions.get(name, {}).items()))) for name in wanted
+    ]
     return Official("flickr8k", split, told, _pictures(tokens.parent), _digests(tokens, lists[split]))
 
 
@@ -149,7 +151,7 @@ def _karpathy(paths: list[Path], split: str | None) -> Official:
     splits = dict.fromkeys(image.split for image in file.images)
     split = _chosen(paths[0].parent, split, splits, "test")
     told = [
-        Told(
+        CaptionedImage(
             image.filename if image.cocoid is None else str(image.cocoid),
             image.filename,
             tuple(sentence.raw.strip() for sentence in image.sentences),
@@ -170,7 +172,7 @@ def _coco(paths: list[Path], split: str | None) -> Official:
         if annotation.image_id not in captions:
             raise InputError(f"{path}: a caption belongs to image_id {annotation.image_id}, which is not among images")
         captions[annotation.image_id].append(annotation.caption.strip())
-    told = [Told(str(image.id), image.file_name, tuple(captions[image.id])) for image in file.images]
+    told = [CaptionedImage(str(image.id), image.file_name, tuple(captions[image.id])) for image in file.images]
     return Official("coco-captions", split, told, _pictures(path.parent), _digests(path))
 
 

@@ -37,11 +37,11 @@ PROBLEMS = 300
 """Rows of the bundled validation split of mini math."""
 
 
-Row = dict[str, str | int | float]
+HubRow = dict[str, str | int | float]
 """A row in the hub's columns."""
 
 
-class Bench(NamedTuple):
+class RowGenerator(NamedTuple):
     """How the rows of one task are made."""
 
     make: Callable[[Random, float], Draft]
@@ -52,24 +52,24 @@ class Bench(NamedTuple):
 
 
 TABLE = {
-    "cola": Bench(cola, ("sentence",), (0.3, 0.7)),
-    "sst2": Bench(sst2, ("sentence",), (0.49, 0.51)),
-    "mrpc": Bench(mrpc, ("sentence1", "sentence2"), (0.32, 0.68)),
-    "stsb": Bench(stsb, ("sentence1", "sentence2")),
-    "qqp": Bench(qqp, ("question1", "question2"), (0.63, 0.37)),
-    "mnli": Bench(
+    "cola": RowGenerator(cola, ("sentence",), (0.3, 0.7)),
+    "sst2": RowGenerator(sst2, ("sentence",), (0.49, 0.51)),
+    "mrpc": RowGenerator(mrpc, ("sentence1", "sentence2"), (0.32, 0.68)),
+    "stsb": RowGenerator(stsb, ("sentence1", "sentence2")),
+    "qqp": RowGenerator(qqp, ("question1", "question2"), (0.63, 0.37)),
+    "mnli": RowGenerator(
         mnli,
         ("premise", "hypothesis"),
         (0.35, 0.32, 0.33),
         ("train", "validation_matched", "validation_mismatched"),
     ),
-    "qnli": Bench(qnli, ("question", "sentence"), (0.5, 0.5)),
-    "rte": Bench(rte, ("sentence1", "sentence2"), (0.52, 0.48)),
-    "wnli": Bench(wnli, ("sentence1", "sentence2"), (0.52, 0.48)),
+    "qnli": RowGenerator(qnli, ("question", "sentence"), (0.5, 0.5)),
+    "rte": RowGenerator(rte, ("sentence1", "sentence2"), (0.52, 0.48)),
+    "wnli": RowGenerator(wnli, ("sentence1", "sentence2"), (0.52, 0.48)),
 }
 
 
-def row(task: str, split: str, index: int) -> Row:
+def row(task: str, split: str, index: int) -> HubRow:
     """Make one row.
 
     Args:
@@ -93,12 +93,12 @@ def is_held_out(key: str) -> bool:
     return crc32(key.encode()) % 5 == 0
 
 
-def rows(task: str, split: str) -> list[Row]:
+def rows(task: str, split: str) -> list[HubRow]:
     """Make the rows of a bundled split, the repeated ones left out; `math` is a task here too."""
     if task == "math":
         problems = (math.problem(split, index) for index in range(SHOTS if split == "train" else PROBLEMS))
         return [{"question": problem.question, "answer": problem.answer} for problem in problems]
-    distinct: dict[tuple[object, ...], Row] = {}
+    distinct: dict[tuple[object, ...], HubRow] = {}
     for index in count():
         made = row(task, split, index)
         distinct.setdefault(tuple(made[column] for column in TABLE[task].columns), made)

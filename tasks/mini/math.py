@@ -37,7 +37,7 @@ DISTRACTED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Tale:
+class Story:
     """A problem so far: what has been told and worked out, and who has how much at this point."""
 
     goods: str
@@ -52,7 +52,7 @@ class Tale:
     parts: tuple[str, ...] = ()
     """The template: a name for each part."""
 
-    def then(self, part: str, told: str, worked: str, count: int, **changes: object) -> Tale:
+    def then(self, part: str, told: str, worked: str, count: int, **changes: object) -> Story:
         """Add a part."""
         more = {"told": (*self.told, told), "worked": (*self.worked, *([worked] if worked else [])), "count": count}
         return replace(self, **{"before": None, **changes, **more, "parts": (*self.parts, part)})  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ class Tale:
         return other(rng, NAMES, self.holder, self.before[0] if self.before else None)
 
 
-class Problem(NamedTuple):
+class WordProblem(NamedTuple):
     """A row, with what decides which split may have it."""
 
     question: str
@@ -79,13 +79,13 @@ class Problem(NamedTuple):
 # How a problem begins
 
 
-def _start(rng: Random) -> Tale:
-    tale = Tale(rng.choice(GOODS), rng.choice(NAMES), rng.randint(3, 60))
+def _start(rng: Random) -> Story:
+    tale = Story(rng.choice(GOODS), rng.choice(NAMES), rng.randint(3, 60))
     return tale.then("has", f"{tale.holder} has {tale.count} {tale.goods}.", "", tale.count)
 
 
-def _packed(rng: Random) -> Tale:
-    tale = Tale(rng.choice(GOODS), rng.choice(NAMES), 0)
+def _packed(rng: Random) -> Story:
+    tale = Story(rng.choice(GOODS), rng.choice(NAMES), 0)
     packs, each, holders = rng.randint(2, 12), rng.randint(2, 12), rng.choice(HOLDERS)
     told = f"{tale.holder} has {packs} {holders} with {each} {tale.goods} in each."
     worked = f"{tale.holder} has {packs} * {each} = {packs * each} {tale.goods}."
@@ -95,13 +95,13 @@ def _packed(rng: Random) -> Tale:
 # What happens
 
 
-def _gain(rng: Random, tale: Tale) -> Tale:
+def _gain(rng: Random, tale: Story) -> Story:
     more, way = rng.randint(2, 40), rng.choice(("buys", "finds", "gets"))
     told = f"{tale.subject} {way} {more} more {tale.goods}."
     return tale.then("gain", told, _now(tale, "+", more, tale.count + more), tale.count + more)
 
 
-def _gain_packed(rng: Random, tale: Tale) -> Tale:
+def _gain_packed(rng: Random, tale: Story) -> Story:
     packs, each, holders = rng.randint(2, 6), rng.randint(2, 9), rng.choice(HOLDERS)
     told = f"{tale.subject} buys {packs} {holders} with {each} {tale.goods} in each."
     worked = f"The {holders} hold {packs} * {each} = {packs * each} {tale.goods}."
@@ -109,32 +109,32 @@ def _gain_packed(rng: Random, tale: Tale) -> Tale:
     return tale.then("gain packed", told, f"{worked}\n{_now(tale, '+', packs * each, count)}", count)
 
 
-def _loss(rng: Random, tale: Tale) -> Tale:
+def _loss(rng: Random, tale: Story) -> Story:
     less, friend = rng.randint(2, max(2, min(40, tale.count - 1))), tale.someone_else(rng)
     ways = ("gives {} {} to " + friend, "loses {} of the {}", "sells {} of the {}")
     told = f"{tale.subject} {rng.choice(ways).format(less, tale.goods)}."
     return tale.then("loss", told, _now(tale, "-", less, tale.count - less), tale.count - less)
 
 
-def _now(tale: Tale, sign: str, number: int, count: int) -> str:
+def _now(tale: Story, sign: str, number: int, count: int) -> str:
     return f"Then {tale.holder} has {tale.count} {sign} {number} = {count} {tale.goods}."
 
 
-def _times(rng: Random, tale: Tale) -> Tale:
+def _times(rng: Random, tale: Story) -> Story:
     factor, friend = rng.randint(2, 6), tale.someone_else(rng)
     told = f"{friend} has {factor} times as many {tale.goods} as {tale.holder} has now."
     worked = f"{friend} has {factor} * {tale.count} = {factor * tale.count} {tale.goods}."
     return tale.then("times", told, worked, factor * tale.count, holder=friend, before=(tale.holder, tale.count))
 
 
-def _more(rng: Random, tale: Tale) -> Tale:
+def _more(rng: Random, tale: Story) -> Story:
     more, friend = rng.randint(2, 30), tale.someone_else(rng)
     told = f"{friend} has {more} more {tale.goods} than {tale.holder} has now."
     worked = f"{friend} has {tale.count} + {more} = {tale.count + more} {tale.goods}."
     return tale.then("more", told, worked, tale.count + more, holder=friend, before=(tale.holder, tale.count))
 
 
-def _fewer(rng: Random, tale: Tale) -> Tale:
+def _fewer(rng: Random, tale: Story) -> Story:
     less, friend = rng.randint(2, max(2, min(30, tale.count - 1))), tale.someone_else(rng)
     told = f"{friend} has {less} fewer {tale.goods} than {tale.holder} has now."
     worked = f"{friend} has {tale.count} - {less} = {tale.count - less} {tale.goods}."
@@ -144,13 +144,13 @@ def _fewer(rng: Random, tale: Tale) -> Tale:
 # How it ends
 
 
-def _how_many(rng: Random, tale: Tale) -> Tale:
+def _how_many(rng: Random, tale: Story) -> Story:
     now = "" if tale.before or len(tale.parts) == 1 else rng.choice(("now", "in the end"))
     told = f"How many {tale.goods} does {tale.holder} have {now}".rstrip()
     return tale.then("how many", f"{told}?", "", tale.count, before=tale.before)
 
 
-def _together(rng: Random, tale: Tale) -> Tale | None:
+def _together(rng: Random, tale: Story) -> Story | None:
     if not tale.before:
         return None
     friend, theirs = tale.before
@@ -159,7 +159,7 @@ def _together(rng: Random, tale: Tale) -> Tale | None:
     return tale.then("together", told, f"Together they have {theirs} + {tale.count} = {total} {tale.goods}.", total)
 
 
-def _price(rng: Random, tale: Tale) -> Tale:
+def _price(rng: Random, tale: Story) -> Story:
     price = rng.randint(2, 9)
     told = f"{tale.holder} sells all of {_own(tale)} {tale.goods} for {price} dollars each. How much money does"
     told = f"{told} {tale.holder} get?"
@@ -167,7 +167,7 @@ def _price(rng: Random, tale: Tale) -> Tale:
     return tale.then("price", told, f"{tale.holder} gets {price} * {tale.count} = {total} dollars.", total)
 
 
-def _share(rng: Random, tale: Tale) -> Tale | None:
+def _share(rng: Random, tale: Story) -> Story | None:
     friends = [number for number in range(2, 7) if tale.count % number == 0 and tale.count >= 4 * number]
     if not friends:
         return None
@@ -180,7 +180,7 @@ def _share(rng: Random, tale: Tale) -> Tale | None:
     return tale.then("share", f"{told} does each friend get?", worked, each)
 
 
-def _pack(rng: Random, tale: Tale) -> Tale | None:
+def _pack(rng: Random, tale: Story) -> Story | None:
     sizes = [number for number in range(2, 7) if tale.count % number == 0 and tale.count >= 4 * number]
     if not sizes:
         return None
@@ -190,13 +190,13 @@ def _pack(rng: Random, tale: Tale) -> Tale | None:
     return tale.then("pack", f"{told} How many {holders} does {tale.holder} fill?", worked, tale.count // size)
 
 
-def _own(tale: Tale) -> str:
+def _own(tale: Story) -> str:
     return "her" if tale.holder in WOMEN else "his"
 
 
-STARTS: tuple[Callable[[Random], Tale], ...] = (_start, _start, _packed)
-EVENTS: tuple[Callable[[Random, Tale], Tale], ...] = (_gain, _gain, _gain_packed, _loss, _loss, _times, _more, _fewer)
-ENDS: tuple[Callable[[Random, Tale], Tale | None], ...] = (
+STARTS: tuple[Callable[[Random], Story], ...] = (_start, _start, _packed)
+EVENTS: tuple[Callable[[Random, Story], Story], ...] = (_gain, _gain, _gain_packed, _loss, _loss, _times, _more, _fewer)
+ENDS: tuple[Callable[[Random, Story], Story | None], ...] = (
     _how_many,
     _how_many,
     _how_many,
@@ -215,7 +215,7 @@ ASIDES = (
 )
 
 
-def problem(split: str, index: int) -> Problem:
+def problem(split: str, index: int) -> WordProblem:
     """Give a problem of a split: `train` is endless, and so is any other name."""
     rng = Random(f"mini math {split} {index}")
     steps = rng.choice(STEPS)
@@ -225,7 +225,7 @@ def problem(split: str, index: int) -> Problem:
             return found
 
 
-def _draw(rng: Random, steps: int) -> Tale | None:
+def _draw(rng: Random, steps: int) -> Story | None:
     """Draw a tale of so many steps; None where this try had another number of them, or one that is out of range."""
     tale = rng.choice(STARTS)(rng)
     for _ in range(rng.randint(0, steps)):
@@ -237,7 +237,7 @@ def _draw(rng: Random, steps: int) -> Tale | None:
     return ended if ended and done and ended.count <= MOST else None
 
 
-def _write(rng: Random, tale: Tale) -> Problem:
+def _write(rng: Random, tale: Story) -> WordProblem:
     """Write a tale down, sometimes with a number that does not matter."""
     told = list(tale.told)
     if rng.random() < DISTRACTED:
@@ -246,10 +246,10 @@ def _write(rng: Random, tale: Tale) -> Problem:
     question = " ".join(told)
     numbers = tuple(int(word) for word in question.replace(".", " ").split() if word.isdigit())
     answer = "\n".join([*tale.worked, f"#### {tale.count}"])
-    return Problem(question, answer, ", ".join(tale.parts), numbers)
+    return WordProblem(question, answer, ", ".join(tale.parts), numbers)
 
 
-def allowed(split: str, found: Problem) -> bool:
+def allowed(split: str, found: WordProblem) -> bool:
     """Tell whether a split may have a problem: neither its template nor its numbers may be of the other kind."""
     held_out = [_is_held_out(f"tale {found.template}"), are_held_out(found.numbers)]
     return not any(held_out) if split == "train" else all(held_out)

@@ -23,10 +23,10 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from evals.tasks.mini.pictures import questions
-from evals.tasks.mini.pictures.naming import Family, Name, Query
-from evals.tasks.mini.pictures.questions import FAMILIES
-from evals.tasks.mini.pictures.scenes import COLORS, SHAPES, Scene, compose, edit
+from evals.tasks.mini.images import questions
+from evals.tasks.mini.images.naming import Name, Query, QuestionFamily
+from evals.tasks.mini.images.questions import FAMILIES
+from evals.tasks.mini.images.scenes import COLORS, SHAPES, Scene, compose, edit
 
 FIRST_IMAGE = {"validation": 100_000, "test": 200_000, "train": 1_000_000}
 """Where the image ids of each split begin. Ids seed the scenes, so no image is in two splits; `train` has no end."""
@@ -59,7 +59,7 @@ OFFICIAL_TYPES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SceneQuestion:
     """A question about one image, with the truth; `annotators` adds what ten people say."""
 
     question_id: int
@@ -80,18 +80,18 @@ class Question:
         return official_type(self.text)
 
 
-class Sheet(NamedTuple):
+class QuestionSheet(NamedTuple):
     """An image and what is asked about it."""
 
     image_id: int
     scene: Scene
-    questions: tuple[Question, ...]
+    questions: tuple[SceneQuestion, ...]
 
 
-def split(name: str) -> list[Sheet]:
+def split(name: str) -> list[QuestionSheet]:
     """Give the sheets of a bundled split, `QUESTIONS` questions in all."""
     first, left = FIRST_IMAGE[name], QUESTIONS
-    sheets: list[Sheet] = []
+    sheets: list[QuestionSheet] = []
     for image_id in count(first, 2):
         wanted = Random(f"questions {image_id}").choice((4, 5, 5, 5, 6))
         pair = sheets_of_pair(image_id, wanted=min(wanted, left // 2), allowed=PAIRS)
@@ -102,7 +102,7 @@ def split(name: str) -> list[Sheet]:
     return sheets
 
 
-def train(*, wanted: int = 5) -> Iterator[Sheet]:
+def train(*, wanted: int = 5) -> Iterator[QuestionSheet]:
     """Give the endless training split, two sheets of a pair after each other.
 
     Args:
@@ -114,7 +114,7 @@ def train(*, wanted: int = 5) -> Iterator[Sheet]:
 
 def sheets_of_pair(
     image_id: int, *, wanted: int, allowed: frozenset[tuple[str, str]], things: tuple[int, ...] = THINGS
-) -> list[Sheet]:
+) -> list[QuestionSheet]:
     """Make two similar scenes, and ask both the same questions with different answers.
 
     Args:
@@ -131,7 +131,11 @@ def sheets_of_pair(
     second = _edited(first, rng, allowed)
     asked = _ask_both(first, second, wanted, rng)
     pair = ((image_id, first), (image_id + 1, second))
-    return [Sheet(image, scene, _questions(image, scene, asked, pair_image=image_id)) for image, scene in pair if asked]
+    return [
+        QuestionSheet(image, scene, _questions(image, scene, asked, pair_image=image_id))
+        for image, scene in pair
+        if asked
+    ]
 
 
 def _edited(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> Scene:
@@ -171,12 +175,12 @@ def _find(first: Scene, second: Scene, answer_type: str, rng: Random) -> Query |
 
 
 @cache
-def _families(answer_type: str) -> tuple[Family, ...]:
+def _families(answer_type: str) -> tuple[QuestionFamily, ...]:
     return tuple(family for family in FAMILIES.values() if family.answer_type == answer_type)
 
 
-def _questions(image_id: int, scene: Scene, asked: dict[Query, str], *, pair_image: int) -> tuple[Question, ...]:
-    """Answer for one image what is asked of both; the numbers are those of COCO-VQA, `image_id * 1000 + n`."""
+def _questions(image_id: int, scene: Scene, asked: dict[Query, str], *, pair_image: int) -> tuple[SceneQuestion, ...]:
+    """SceneAnswer for one image what is asked of both; the numbers are those of COCO-VQA, `image_id * 1000 + n`."""
     answered = []
     for n, (query, text) in enumerate(asked.items()):
         truth = questions.answer(scene, query)
@@ -184,7 +188,7 @@ def _questions(image_id: int, scene: Scene, asked: dict[Query, str], *, pair_ima
         answer_type = FAMILIES[query.family].answer_type
         question_id, pair_id = image_id * 1000 + n, pair_image * 1000 + n
         answered.append(
-            Question(question_id, image_id, text, answer_type, truth.text, pair_id, truth.region, query.names)
+            SceneQuestion(question_id, image_id, text, answer_type, truth.text, pair_id, truth.region, query.names)
         )
     return tuple(answered)
 

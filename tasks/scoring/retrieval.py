@@ -112,7 +112,7 @@ class _Side(NamedTuple):
     """Which those are."""
 
 
-class _Outcome(NamedTuple):
+class _QueryResult(NamedTuple):
     """What a query found."""
 
     ranks: Ranks
@@ -146,7 +146,7 @@ def _answers(samples: Sequence[Sample], vectors: Mapping[str, Vector]) -> list[d
     return answers
 
 
-def _answer(forth: _Outcome, back: Sequence[_Outcome]) -> dict[str, Json]:
+def _answer(forth: _QueryResult, back: Sequence[_QueryResult]) -> dict[str, Json]:
     return {IMAGE_TO_TEXT: forth.ranks, TEXT_TO_IMAGE: [outcome.ranks[0] for outcome in back]}
 
 
@@ -165,7 +165,7 @@ def _sides(samples: Sequence[Sample], vectors: Mapping[str, Vector]) -> tuple[_S
     return images, captions
 
 
-def _outcomes(queries: _Side, gallery: _Side, right: Mapping[int, Sequence[int]]) -> dict[int, _Outcome]:
+def _outcomes(queries: _Side, gallery: _Side, right: Mapping[int, Sequence[int]]) -> dict[int, _QueryResult]:
     """Let queries, by their places, find their right items."""
     import numpy as np
 
@@ -176,10 +176,10 @@ def _outcomes(queries: _Side, gallery: _Side, right: Mapping[int, Sequence[int]]
     able = [(row, query) for row, query in enumerate(queries.places) if rights.get(query)]
     asking = queries.rows[[row for row, _ in able]] if len(able) < len(queries.rows) else queries.rows
     found = rank(asking, gallery.rows, [np.array(rights[query]) for _, query in able]) if able else ()
-    outcomes = {query: _Outcome([None] * len(items), None) for query, items in right.items()}
+    outcomes = {query: _QueryResult([None] * len(items), None) for query, items in right.items()}
     for (_, query), (ranks, nearest) in zip(able, found, strict=True):
         lost: Ranks = [None] * (len(right[query]) - len(ranks))
-        outcomes[query] = _Outcome([*ranks.tolist(), *lost], gallery.ids[gallery.places[nearest]])
+        outcomes[query] = _QueryResult([*ranks.tolist(), *lost], gallery.ids[gallery.places[nearest]])
     return outcomes
 
 

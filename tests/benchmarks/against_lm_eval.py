@@ -201,10 +201,10 @@ def corpus(data: Path | None) -> Iterator[str]:
     from evals import registry
     from evals.schema import Options
     from evals.tasks.formats.glue import read
-    from evals.tasks.glue import TABLE, ending, prompt
+    from evals.tasks.glue import TABLE, continuation, prompt
 
     for row in read(TABLE["sst2"], "train", data and data / "glue").rows[:2000]:
-        yield prompt("sst2", row.texts) + ending("sst2", row.label)
+        yield prompt("sst2", row.texts) + continuation("sst2", row.label)
     registry.discover()
     folder = data / "gsm8k" if data else None
     samples = registry.TASKS.get("math/gsm8k").samples(Options(data=folder, split="train" if folder else None, shots=0))

@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT))
 from evals import registry  # noqa: E402
 from evals.models.attention import VisualAttentionMapper  # noqa: E402
 from evals.statistics.bootstrap import percentiles, resampled_weights  # noqa: E402
-from evals.tasks.mini.pictures.drawing import draw  # noqa: E402
-from evals.tasks.mini.pictures.scenes import SIDE, silhouette  # noqa: E402
+from evals.tasks.mini.images.drawing import draw  # noqa: E402
+from evals.tasks.mini.images.scenes import SIDE, silhouette  # noqa: E402
 from evals.tasks.mini.vqa import split  # noqa: E402
 
 

@@ -19,8 +19,8 @@ from evals.models.attention import VisualAttentionMapper
 from evals.models.families import vision_language
 from evals.schema import Batch, Group, Placement
 from evals.tasks import vqa
-from evals.tasks.mini.pictures.drawing import draw
-from evals.tasks.mini.pictures.scenes import SIDE, silhouette
+from evals.tasks.mini.images.drawing import draw
+from evals.tasks.mini.images.scenes import SIDE, silhouette
 from evals.tasks.mini.vqa import split
 
 registry.discover()

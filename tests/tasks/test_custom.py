@@ -166,7 +166,7 @@ def test_a_failure_is_wrong_and_counted_apart():
 
 
 def test_the_replica_answers_rows_about_a_picture(tmp_path):
-    from evals.tasks.mini.pictures.drawing import draw
+    from evals.tasks.mini.images.drawing import draw
     from evals.tasks.mini.vqa import split
 
     rows = []

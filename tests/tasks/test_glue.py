@@ -17,7 +17,7 @@ import evals as suite
 from evals.registry import TASKS, discover
 from evals.schema import Options, Prediction
 from evals.tasks import glue
-from evals.tasks.glue_tasks import TABLE, ending, prompt, read_answer, read_label
+from evals.tasks.glue_tasks import TABLE, continuation, prompt, read_answer, read_label
 
 PROMPTS = json.loads((GOLDEN / "glue_prompts.json").read_text())
 MAJORITY = {"cola": 1, "sst2": 1, "mrpc": 1, "stsb": 2.5, "qqp": 0, "mnli": 0, "qnli": 1, "rte": 0, "wnli": 0}
@@ -57,15 +57,15 @@ def test_prompts_and_endings_are_as_they_were():
         texts = {column: f" This is\nthe {column}. " for column in task.columns}
         expected = PROMPTS[task.name]
         assert prompt(task.name, texts) == expected["prompt"]
-        assert [ending(task.name, number) for number in range(len(task.endings))] == expected["endings"]
+        assert [continuation(task.name, number) for number in range(len(task.continuations))] == expected["endings"]
     assert set(PROMPTS) == set(TABLE)
 
 
 def test_the_table_is_consistent():
     for task in TABLE.values():
         assert len(task.columns) == len(task.shown)
-        assert len(task.endings) == (len(task.labels) or 6)
-        assert all(text.startswith(" ") and text.strip() for text in task.endings)
+        assert len(task.continuations) == (len(task.labels) or 6)
+        assert all(text.startswith(" ") and text.strip() for text in task.continuations)
 
 
 def test_each_is_a_task_and_all_nine_are_one():

@@ -30,7 +30,7 @@ from evals.tasks.mini.language.english import (
     past,
     tell,
 )
-from evals.tasks.mini.language.entailment import Claim, implies
+from evals.tasks.mini.language.entailment import Occurrence, implies
 
 DIGEST = "61bbcf729f09bd8584295bb2e9958e9de35aebee650348d1e9b672b83069c092"
 """SHA-256 of all bundled rows as JSON: changing a benchmark is a decision, and changes every score on it."""
@@ -196,11 +196,11 @@ def test_every_hypothesis_can_have_every_label():
 
 def test_what_is_shorter_or_more_general_follows():
     event = Event("Ida", "buy", "flute", "old", "at the market", None)
-    assert implies(Claim(event, done=True), Event("Ida", "buy", "instrument"))
-    assert not implies(Claim(event, done=False), Event("Ida", "buy", "instrument"))
-    assert not implies(Claim(event, done=True), Event("Leo", "buy", "instrument"))
-    assert not implies(Claim(Event("Ida", "buy", "instrument"), done=True), Event("Ida", "buy", "flute"))
-    assert not implies(Claim(event, done=True), Event("Ida", "buy", "flute", None, None, "on Monday"))
+    assert implies(Occurrence(event, done=True), Event("Ida", "buy", "instrument"))
+    assert not implies(Occurrence(event, done=False), Event("Ida", "buy", "instrument"))
+    assert not implies(Occurrence(event, done=True), Event("Leo", "buy", "instrument"))
+    assert not implies(Occurrence(Event("Ida", "buy", "instrument"), done=True), Event("Ida", "buy", "flute"))
+    assert not implies(Occurrence(event, done=True), Event("Ida", "buy", "flute", None, None, "on Monday"))
 
 
 @settings(deadline=None)

@@ -14,12 +14,12 @@ from random import Random
 import pytest
 
 from evals.tasks.mini import generate, vqa
-from evals.tasks.mini.pictures import questions
-from evals.tasks.mini.pictures.annotators import annotate
-from evals.tasks.mini.pictures.captions import captions
-from evals.tasks.mini.pictures.drawing import draw
-from evals.tasks.mini.pictures.naming import Answer, Name, Query
-from evals.tasks.mini.pictures.scenes import COVERED, SIDE, Scene, Thing, hidden
+from evals.tasks.mini.images import questions
+from evals.tasks.mini.images.annotators import annotate
+from evals.tasks.mini.images.captions import captions
+from evals.tasks.mini.images.drawing import draw
+from evals.tasks.mini.images.naming import Name, Query, SceneAnswer
+from evals.tasks.mini.images.scenes import COVERED, SIDE, Scene, Thing, hidden
 from evals.tasks.scoring.vqa import accuracy
 
 SPLITS = ("validation", "test")
@@ -96,7 +96,7 @@ def test_what_two_people_could_see_differently_is_refused(query):
 
 
 def test_region_is_the_box_of_the_thing_asked_about():
-    assert questions.answer(SCENE, Query("color", (Name(shape="cross"),))) == Answer("red", CROSS.box)
+    assert questions.answer(SCENE, Query("color", (Name(shape="cross"),))) == SceneAnswer("red", CROSS.box)
     left, top, right, bottom = CROSS.box
     assert (left + right, top + bottom) == (96, 96)
 

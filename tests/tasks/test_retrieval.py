@@ -27,8 +27,8 @@ from evals.records.embeddings import pack
 from evals.schema import Options, Prediction, Sample
 from evals.tasks import retrieval
 from evals.tasks.mini import generate
-from evals.tasks.mini.pictures.scenes import COLORS, SHAPES, SIZES, TEXTURES
-from evals.tasks.mini.retrieval import GROUP, told
+from evals.tasks.mini.images.scenes import COLORS, SHAPES, SIZES, TEXTURES
+from evals.tasks.mini.retrieval import GROUP, split
 from evals.tasks.scoring.retrieval import _average_precision, score, summarise, text_ids
 
 RECALLS = [f"{direction}/recall@{k}" for direction in ("image-to-text", "text-to-image") for k in (1, 5, 10)]
@@ -142,14 +142,14 @@ def test_coco_captions_are_of_the_pictures_that_are_there(tmp_path):
 
 def test_bundled_splits_are_the_generators():
     for name in retrieval.SPLITS:
-        assert generate.told_differences(name) == []
+        assert generate.caption_differences(name) == []
         samples = retrieval.samples(Options(split=name))
         assert [len(samples), samples.facts["captions"], samples.facts["protocol"]] == [200, 1000, "mini"]
         assert samples[0].requests[0].parts[0].data[:4] == b"\x89PNG"
 
 
 def test_a_perfect_bag_of_words_finds_no_picture_of_a_group_first():
-    rows = told("validation")
+    rows = split("validation")
     kinds = (*COLORS, *SHAPES, *SIZES, *TEXTURES)
 
     def bag(words):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evals.models.replicas.recipes.vl.data import IGNORED, INSTRUCTION, WORDS, Batch, Packer
 from evals.models.replicas.training.teaching import read, watched
-from evals.tasks.mini.pictures.annotators import annotate
-from evals.tasks.mini.pictures.drawing import draw
-from evals.tasks.mini.pictures.scenes import COLORS, SHAPES, SIDE, SIZES, TEXTURES
-from evals.tasks.mini.vqa import Question, Sheet
+from evals.tasks.mini.images.annotators import annotate
+from evals.tasks.mini.images.drawing import draw
+from evals.tasks.mini.images.scenes import COLORS, SHAPES, SIDE, SIZES, TEXTURES
+from evals.tasks.mini.vqa import QuestionSheet, SceneQuestion
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ class Result(NamedTuple):
     """With every image replaced by a flat one."""
 
 
-def sit(checkpoint: Path, sheets: Sequence[Sheet]) -> Result:
+def sit(checkpoint: Path, sheets: Sequence[QuestionSheet]) -> Result:
     """Let a saved checkpoint answer, through the library's own `generate`, and mark it."""
     asked = [(sheet, question) for sheet in sheets for question in sheet.questions]
     said = {blind: _generate(checkpoint, asked, blind=blind) for blind in (False, True)}
@@ -110,13 +110,13 @@ def sit(checkpoint: Path, sheets: Sequence[Sheet]) -> Result:
     return Result(*marks)
 
 
-def worth(answer: str, question: Question) -> float:
+def worth(answer: str, question: SceneQuestion) -> float:
     """Mark an answer: the mean over ten annotators of how many of the other nine said the same, thirds, at most 1."""
     given = [annotation["answer"] for annotation in annotate(question)]
     return sum(min(1.0, (given.count(answer) - (one == answer)) / 3) for one in given) / len(given)
 
 
-def _generate(checkpoint: Path, asked: Sequence[tuple[Sheet, Question]], *, blind: bool) -> list[str]:
+def _generate(checkpoint: Path, asked: Sequence[tuple[QuestionSheet, SceneQuestion]], *, blind: bool) -> list[str]:
     """Answer questions greedily, fifty at a time."""
     import torch
     from PIL import Image

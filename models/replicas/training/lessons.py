@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from evals.tasks.glue_tasks import ending, prompt
+from evals.tasks.glue_tasks import continuation, prompt
 from evals.tasks.math import INSTRUCTIONS
 from evals.tasks.math import prompt as math_prompt
 from evals.tasks.mini import math
@@ -35,4 +35,4 @@ def lesson(task: str, split: str, index: int) -> Lesson:
         return Lesson(task, INSTRUCTIONS["####"] + math_prompt(problem.question), f" {problem.answer}")
     made = row(task, split, index)
     texts = {column: str(made[column]) for column in TABLE[task].columns}
-    return Lesson(task, prompt(task, texts), ending(task, float(made["label"])))
+    return Lesson(task, prompt(task, texts), continuation(task, float(made["label"])))

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from evals.models.decoding.last_state import IN_ONE_WORD
 from evals.models.replicas.recipes.vl.data import ASSISTANT, PATCHES, USER, pixels
-from evals.tasks.mini.pictures.scenes import Scene
+from evals.tasks.mini.images.scenes import Scene
 from evals.tasks.mini.retrieval import GROUP, group
-from evals.tasks.mini.vqa import HELD_OUT, PAIRS, Sheet, sheets_of_pair
+from evals.tasks.mini.vqa import HELD_OUT, PAIRS, QuestionSheet, sheets_of_pair
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ def matched(recipe: Matched, step: int, rank: int) -> range:
     return range(first, first + share, GROUP)
 
 
-def rehearsed(recipe: Recipe, step: int, rank: int) -> list[Sheet]:
+def rehearsed(recipe: Recipe, step: int, rank: int) -> list[QuestionSheet]:
     """Give the images about which one process is asked in one step of the third stage, with the questions."""
     share = recipe.rehearsed // recipe.processes
     first = MATCHED + step * recipe.rehearsed + rank * share

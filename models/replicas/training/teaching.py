@@ -10,8 +10,8 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from evals.models.replicas.recipes.vl.data import IGNORED, WORDS, Batch, Packer, patch_shares, patch_words, pixels
-from evals.tasks.mini.pictures.scenes import Scene, compose
-from evals.tasks.mini.vqa import FIRST_IMAGE, HELD_OUT, PAIRS, THINGS, Sheet, sheets_of_pair
+from evals.tasks.mini.images.scenes import Scene, compose
+from evals.tasks.mini.vqa import FIRST_IMAGE, HELD_OUT, PAIRS, THINGS, QuestionSheet, sheets_of_pair
 
 if TYPE_CHECKING:
     import torch
@@ -48,18 +48,18 @@ def sight(recipe: Views, step: int, rank: int) -> list[Scene]:
     return [compose(rng, things=rng.randint(3, 6), allowed=PAIRS - HELD_OUT, seed=seed) for seed, rng in chances]
 
 
-def lesson(recipe: Recipe, step: int, rank: int) -> list[Sheet]:
+def lesson(recipe: Recipe, step: int, rank: int) -> list[QuestionSheet]:
     """Give the images and questions that one process learns from in one step of the second stage."""
     share = recipe.images // recipe.processes
     things = EASY_THINGS if step < recipe.easy * recipe.horizon else THINGS
     first = FIRST_IMAGE["train"] + step * recipe.images + rank * share
-    sheets: list[Sheet] = []
+    sheets: list[QuestionSheet] = []
     for image_id in range(first, first + share, 2):
         sheets += sheets_of_pair(image_id, wanted=recipe.questions, allowed=PAIRS - HELD_OUT, things=things)
     return sheets
 
 
-def watched(pairs: int) -> list[Sheet]:
+def watched(pairs: int) -> list[QuestionSheet]:
     """Give what training is watched on: asked as the bundled splits are, of scenes that hold nothing out, as theirs."""
     images = range(WATCHED, WATCHED + 2 * pairs, 2)
     return [sheet for image_id in images for sheet in sheets_of_pair(image_id, wanted=5, allowed=PAIRS)]

@@ -46,7 +46,7 @@ NOT_DONE = ("wanted to {do}", "did not {do}", "forgot to {do}", "refused to {do}
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Occurrence:
     """An event, and whether it came about."""
 
     event: Event
@@ -63,7 +63,7 @@ class Claim:
 def rte(rng: Random, label: float) -> Draft:
     """Write a premise and a hypothesis that follows from it (0) or not (1)."""
     event, another = (draw_event(rng, details=rng.choice((1, 2)), actions=MEANT) for _ in range(2))
-    told, aside = Claim(event, done=True), Claim(another, done=rng.random() < 0.5)
+    told, aside = Occurrence(event, done=True), Occurrence(another, done=rng.random() < 0.5)
     shown = _shorten(rng, told.event)
     claims = [told, aside]
     while (
@@ -77,7 +77,7 @@ def rte(rng: Random, label: float) -> Draft:
     return Draft((premise, tell(rng, shown, orders=orders)), f"{told.event.action} {told.event.thing}")
 
 
-def implies(claim: Claim, shown: Event) -> bool:
+def implies(claim: Occurrence, shown: Event) -> bool:
     """Tell whether an event came about of which this is a shorter or more general account."""
     facts = all(getattr(shown, slot) == getattr(claim.event, slot) for slot in slots(shown) if slot != "thing")
     return claim.done and facts and shown.thing in {claim.event.thing, KIND_OF.get(claim.event.thing)}
@@ -89,7 +89,7 @@ def _shorten(rng: Random, event: Event) -> Event:
     return replace(shorter, thing=KIND_OF[event.thing], quality=None) if rng.random() < 0.5 else shorter
 
 
-def _spoil(rng: Random, told: Claim, aside: Claim, shown: Event) -> list[Claim]:
+def _spoil(rng: Random, told: Occurrence, aside: Occurrence, shown: Event) -> list[Occurrence]:
     """Change the premise in a way that mostly keeps what is shown from following."""
     way = rng.choice(("undone", "undone", "swapped", "changed", "general"))
     if way == "undone":

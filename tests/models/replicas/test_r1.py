@@ -41,7 +41,7 @@ def test_lessons_ask_as_the_benchmarks_do(task):
     else:
         row = glue.row(task, "train", 7)
         assert found.asked == glue_tasks.prompt(task, row)
-        assert found.answer == glue_tasks.ending(task, row["label"])
+        assert found.answer == glue_tasks.continuation(task, row["label"])
 
 
 def test_what_is_watched_is_in_no_bundled_split():

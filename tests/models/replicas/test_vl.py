@@ -32,10 +32,10 @@ from evals.models.replicas.training import exam, loop, matching, teaching
 from evals.models.replicas.training.muon import Muon, orthogonal
 from evals.records.embeddings import unpack
 from evals.schema import Batch, Embed, Group, Image, Placement
-from evals.tasks.mini.pictures.drawing import draw
-from evals.tasks.mini.pictures.scenes import Scene, Thing
+from evals.tasks.mini.images.drawing import draw
+from evals.tasks.mini.images.scenes import Scene, Thing
 from evals.tasks.mini.retrieval import group
-from evals.tasks.mini.vqa import PAIRS, Question, split
+from evals.tasks.mini.vqa import PAIRS, SceneQuestion, split
 
 CHECKPOINT = CHECKPOINTS / "vl"
 SMALL = Recipe(width=20, inner=40, heads=2, layers=5, vision_layers=1, images=4, scenes=4, questions=4, processes=1)
@@ -242,7 +242,7 @@ def test_recipe_embeds_as_the_family_does(small, processor, packer, tmp_path):
 
 
 def test_questions_that_name_nothing_teach_no_looks(small, packer, sheets):
-    question = Question(1, 1, "Why?", "other", "red", 1, None, ())
+    question = SceneQuestion(1, 1, "Why?", "other", "red", 1, None, ())
     batch = packer.pack([sheets[0]._replace(questions=(question,))])
     losses = teaching.answer_losses(small, teaching.word_ids(packer.tokenizer), batch, looks=0.1)
     assert losses["looks"] == 0

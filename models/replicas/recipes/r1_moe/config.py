@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from evals.models.replicas.recipes.vl.data import ASSISTANT, INSTRUCTION, PATCH, PATCHES, USER, WORDS
 from evals.models.replicas.training import lessons
 from evals.tasks.mini import glue, tones
-from evals.tasks.mini.pictures.scenes import SIDE
+from evals.tasks.mini.images.scenes import SIDE
 from evals.tasks.mini.retrieval import group
 from evals.tasks.mini.vqa import HELD_OUT, PAIRS, train
 

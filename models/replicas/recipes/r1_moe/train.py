@@ -26,8 +26,8 @@ from evals.models.replicas.recipes.vl.data import IGNORED, Batch, Looks, Packer
 from evals.models.replicas.training import alignment, exam, loop, matching, teaching
 from evals.tasks.mini import tones
 from evals.tasks.mini.glue import TABLE
-from evals.tasks.mini.pictures.scenes import COLORS, SIZES, TEXTURES
-from evals.tasks.mini.vqa import FIRST_IMAGE, HELD_OUT, PAIRS, THINGS, Sheet, sheets_of_pair
+from evals.tasks.mini.images.scenes import COLORS, SIZES, TEXTURES
+from evals.tasks.mini.vqa import FIRST_IMAGE, HELD_OUT, PAIRS, THINGS, QuestionSheet, sheets_of_pair
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ def digit_ids(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
 # What a step learns from
 
 
-def asked(recipe: Recipe, step: int) -> list[Sheet]:
+def asked(recipe: Recipe, step: int) -> list[QuestionSheet]:
     """Give the pictures and questions of a step of the second stage."""
     things = teaching.EASY_THINGS if step < recipe.easy else THINGS
     first = FIRST_IMAGE["train"] + step * recipe.images

@@ -22,7 +22,7 @@ from evals.models.architectures.blip_decoder import heed_masks
 from evals.models.replicas import CHECKPOINTS
 from evals.models.replicas.recipes.vl.data import PATCH, WORDS
 from evals.models.replicas.training.lessons import TASKS, lesson
-from evals.tasks.mini.pictures.scenes import SIDE
+from evals.tasks.mini.images.scenes import SIDE
 from evals.tasks.mini.retrieval import GROUP, group
 from evals.tasks.mini.vqa import HELD_OUT, PAIRS, train
 

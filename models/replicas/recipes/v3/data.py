@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evals.models.replicas.recipes.vl.data import IGNORED, Looks, looks_of, named, padded, patch_shares
 from evals.models.replicas.training.lessons import Lesson
-from evals.tasks.mini.vqa import Sheet
+from evals.tasks.mini.vqa import QuestionSheet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ def said(tokenizer: PreTrainedTokenizerBase, answers: Sequence[str]) -> Said:
     )
 
 
-def ask(tokenizer: PreTrainedTokenizerBase, sheets: Sequence[Sheet]) -> Asked:
+def ask(tokenizer: PreTrainedTokenizerBase, sheets: Sequence[QuestionSheet]) -> Asked:
     """Lay out images' questions, a row an image."""
     import torch
 
@@ -107,7 +107,7 @@ class _Row(NamedTuple):
     asked: list[tuple[int, np.ndarray]]
 
 
-def _row(tokenizer: PreTrainedTokenizerBase, sheet: Sheet) -> _Row:
+def _row(tokenizer: PreTrainedTokenizerBase, sheet: QuestionSheet) -> _Row:
     row, shares = _Row([], [], [], [], [], []), patch_shares(sheet.scene)
     boxes = [thing.box for thing in sheet.scene.things]
     cut = tokenizer([question.text for question in sheet.questions])["input_ids"]

@@ -31,10 +31,10 @@ from evals.models.replicas.recipes.v3.data import Asked, Page, Said, ask, pages,
 from evals.models.replicas.recipes.vl.data import IGNORED, Looks, patch_shares, patch_words, pixels
 from evals.models.replicas.training import alignment, exam, matching, teaching
 from evals.models.replicas.training.lessons import TASKS, Lesson, lesson
-from evals.tasks.mini.pictures.captions import captions
-from evals.tasks.mini.pictures.scenes import Scene
+from evals.tasks.mini.images.captions import captions
+from evals.tasks.mini.images.scenes import Scene
 from evals.tasks.mini.retrieval import GROUP, group
-from evals.tasks.mini.vqa import HELD_OUT, PAIRS, THINGS, Sheet, sheets_of_pair
+from evals.tasks.mini.vqa import HELD_OUT, PAIRS, THINGS, QuestionSheet, sheets_of_pair
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ RECIPE = Recipe()
 class Lookout(NamedTuple):
     """What training is watched on."""
 
-    sheets: list[Sheet]
+    sheets: list[QuestionSheet]
     told: list[tuple[Scene, tuple[str, ...]]]
     rows: list[Lesson]
 
@@ -142,7 +142,7 @@ def report(out: Path) -> list[str]:
 # What a step reads
 
 
-def scenes(recipe: Recipe, step: int) -> tuple[list[Sheet], list[tuple[Scene, tuple[str, ...]]]]:
+def scenes(recipe: Recipe, step: int) -> tuple[list[QuestionSheet], list[tuple[Scene, tuple[str, ...]]]]:
     """Give the images that are asked about in a step of the second stage, and those that are only told."""
     things = teaching.EASY_THINGS if step < recipe.easy else THINGS
     first, allowed = ASKED + step * recipe.images, PAIRS - HELD_OUT
@@ -162,7 +162,7 @@ def scenes(recipe: Recipe, step: int) -> tuple[list[Sheet], list[tuple[Scene, tu
 
 
 def told_of(
-    sheets: Sequence[Sheet], told: Sequence[tuple[Scene, tuple[str, ...]]], step: int
+    sheets: Sequence[QuestionSheet], told: Sequence[tuple[Scene, tuple[str, ...]]], step: int
 ) -> list[tuple[Scene, tuple[str, str]]]:
     """Give each scene with two captions: the one that lists everything, and one of the four others."""
     pictured = [(sheet.scene, captions(sheet.scene, Random(f"captions {sheet.image_id}"))) for sheet in sheets]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from evals.models.replicas.recipes.vl.data import ASSISTANT, INSTRUCTION, PATCH, PATCHES, USER, WORDS
 from evals.models.replicas.training.llama import llama_config
-from evals.tasks.mini.pictures.scenes import SIDE
+from evals.tasks.mini.images.scenes import SIDE
 from evals.tasks.mini.vqa import train
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from evals.tasks.mini.pictures.drawing import draw
-from evals.tasks.mini.pictures.scenes import COLORS, GROUNDS, SHAPES, SIDE, SIZES, TEXTURES, Scene, Thing, silhouette
-from evals.tasks.mini.vqa import Question, Sheet
+from evals.tasks.mini.images.drawing import draw
+from evals.tasks.mini.images.scenes import COLORS, GROUNDS, SHAPES, SIDE, SIZES, TEXTURES, Scene, Thing, silhouette
+from evals.tasks.mini.vqa import QuestionSheet, SceneQuestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ class Packer:
         self.tokenizer = tokenizer
         self.prefix = self._ids(prefix)
 
-    def pack(self, sheets: Sequence[Sheet]) -> Batch:
+    def pack(self, sheets: Sequence[QuestionSheet]) -> Batch:
         """Make the batch of some images and all their questions."""
         import torch
 
@@ -113,7 +113,7 @@ class Packer:
             looks_of([row.asked for row in rows]),
         )
 
-    def _row(self, sheet: Sheet, shares: np.ndarray) -> _Row:
+    def _row(self, sheet: QuestionSheet, shares: np.ndarray) -> _Row:
         """Lay out one image: the prefix is block 0, each question with its answer a block of its own."""
         row = _Row(self.prefix)
         for block, question in enumerate(sheet.questions, start=1):
@@ -137,7 +137,7 @@ class Packer:
 
 
 def named(
-    tokenizer: PreTrainedTokenizerBase, question: Question, scene: Scene, shares: np.ndarray
+    tokenizer: PreTrainedTokenizerBase, question: SceneQuestion, scene: Scene, shares: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Find the last token of each name in a question, and the patches of all things that it fits.
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
-from evals.tasks.mini.pictures.scenes import COLORS, GROUNDS, SIDE, Scene, Thing, corners
+from evals.tasks.mini.images.scenes import COLORS, GROUNDS, SIDE, Scene, Thing, corners
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from evals.tasks.mini.pictures.scenes import COLORS, SHAPES, SIZES, TEXTURES, Scene, Thing
+from evals.tasks.mini.images.scenes import COLORS, SHAPES, SIZES, TEXTURES, Scene, Thing
 
 ASPECTS = ("size", "texture", "color", "shape")
 """What tells things apart, in the order in which English says it."""
@@ -73,7 +73,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SceneAnswer:
     """The truth about a query in one scene."""
 
     text: str
@@ -82,7 +82,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class QuestionFamily:
     """One kind of question."""
 
     answer_type: str
@@ -92,7 +92,7 @@ class Family:
     """Templates over `{a}`, `{b}` (names), `{some}`, `{others}` (plurals), `{one}` (with its article) and `{word}`."""
     propose: Callable[[Scene, Random], Query | None]
     """Makes a query about a scene; None where chance led nowhere."""
-    answer: Callable[[Scene, Query], Answer | None]
+    answer: Callable[[Scene, Query], SceneAnswer | None]
     """Answers a query; None where two people could see it differently, or a name fits no thing, or two."""
 
 

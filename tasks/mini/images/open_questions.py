@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from random import Random
 
-from evals.tasks.mini.pictures.naming import (
+from evals.tasks.mini.images.naming import (
     SIDES,
-    Answer,
-    Family,
     Name,
     Query,
+    QuestionFamily,
+    SceneAnswer,
     ahead,
     along,
     anyone,
@@ -18,7 +18,7 @@ from evals.tasks.mini.pictures.naming import (
     describe,
     only,
 )
-from evals.tasks.mini.pictures.scenes import SIDE, Scene, Thing, distance, hidden
+from evals.tasks.mini.images.scenes import SIDE, Scene, Thing, distance, hidden
 
 FARTHEST = 7
 """Pixels by which the leftmost (topmost, ...) thing must be ahead of the next."""
@@ -27,38 +27,40 @@ NEARER = 1.35
 """How many times farther the second nearest thing must be than the nearest."""
 
 
-def aspect(weight: float, asked: str, *phrasings: str) -> Family:
+def aspect(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
     """Ask for an aspect of a thing that its other aspects name."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         found = anyone(scene, rng, asked)
         return Query(asked, (found[1],)) if found else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
-        return Answer(getattr(thing, asked), thing.box) if thing else None
+        return SceneAnswer(getattr(thing, asked), thing.box) if thing else None
 
-    return Family("other", weight, phrasings, propose, answer)
+    return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
-def ground(weight: float, *phrasings: str) -> Family:
+def ground(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask for the colour of the background."""
-    return Family("other", weight, phrasings, lambda scene, rng: Query("ground"), lambda scene, _: Answer(scene.ground))
+    return QuestionFamily(
+        "other", weight, phrasings, lambda scene, rng: Query("ground"), lambda scene, _: SceneAnswer(scene.ground)
+    )
 
 
-def where(weight: float, *phrasings: str) -> Family:
+def where(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask in which part of the picture a thing is."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         found = anyone(scene, rng)
         return Query("where", (found[1],)) if found else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
         place = _place(thing) if thing else None
-        return Answer(place, thing.box) if thing and place else None
+        return SceneAnswer(place, thing.box) if thing and place else None
 
-    return Family("other", weight, phrasings, propose, answer)
+    return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
 def _place(thing: Thing) -> str | None:
@@ -78,38 +80,38 @@ def _third(position: int) -> int | None:
     return None if abs(offset) < 17 else (1 if offset > 0 else -1)
 
 
-def edge(weight: float, asked: str, *phrasings: str) -> Family:
+def edge(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
     """Ask for an aspect of the thing that is farthest to one side."""
 
     def propose(scene: Scene, rng: Random) -> Query:
         return Query(f"edge {asked}", (), rng.choice(tuple(SIDES)))
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         way = SIDES[query.word]
         second, first = sorted(scene.things, key=lambda thing: along(thing, way))[-2:]
         clear = along(first, way) - along(second, way) >= FARTHEST
-        return Answer(getattr(first, asked), first.box) if clear else None
+        return SceneAnswer(getattr(first, asked), first.box) if clear else None
 
-    return Family("other", weight, phrasings, propose, answer)
+    return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
-def nearest(weight: float, asked: str, *phrasings: str) -> Family:
+def nearest(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
     """Ask for an aspect of the thing that is nearest to another."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         found = anyone(scene, rng)
         return Query(f"nearest {asked}", (found[1],)) if found and len(scene.things) > 2 else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
         if thing is None or len(scene.things) < 3:
             return None
         others = (other for other in scene.things if other is not thing)
         first, second, *_ = sorted(others, key=lambda other: distance(thing, other))
         clear = distance(thing, second) >= NEARER * distance(thing, first)
-        return Answer(getattr(first, asked), first.box) if clear else None
+        return SceneAnswer(getattr(first, asked), first.box) if clear else None
 
-    return Family("other", weight, phrasings, propose, answer)
+    return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
 @lru_cache(maxsize=256)
@@ -121,7 +123,7 @@ def overlap(things: tuple[Thing, ...]) -> tuple[Thing, Thing] | None:
     return pairs[0] if len(pairs) == 1 else None
 
 
-def layer(weight: float, asked: str, *phrasings: str) -> Family:
+def layer(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
     """Name one of two overlapping things and ask for the shape of the other, which is `in front` or `behind`."""
     place = ("in front", "behind").index(asked)
 
@@ -130,49 +132,49 @@ def layer(weight: float, asked: str, *phrasings: str) -> Family:
         name = describe(scene, pair[1 - place], rng) if pair else None
         return Query(asked, (name,)) if name else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = overlap(scene.things)
         if pair is None or only(scene, query.names[0]) != pair[1 - place]:
             return None
-        return Answer(pair[place].shape, pair[place].box)
+        return SceneAnswer(pair[place].shape, pair[place].box)
 
-    return Family("other", weight, phrasings, propose, answer)
+    return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
-def which_size(weight: float, *phrasings: str) -> Family:
+def which_size(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask which of two shapes is larger, or smaller."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         pair = _two_shapes(scene, rng)
         return Query("which size", pair, rng.choice(("larger", "smaller"))) if pair else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = both(scene, query)
         if pair is None or pair[0].size == pair[1].size:
             return None
         larger, smaller = pair if pair[0].size == "large" else pair[::-1]
         chosen = larger if query.word == "larger" else smaller
-        return Answer(chosen.shape, chosen.box)
+        return SceneAnswer(chosen.shape, chosen.box)
 
-    return Family("other", weight, phrasings, propose, answer)
+    return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
-def which_side(weight: float, *phrasings: str) -> Family:
+def which_side(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask which of two shapes is closer to a side."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         pair = _two_shapes(scene, rng)
         return Query("which side", pair, rng.choice(tuple(SIDES))) if pair else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = both(scene, query)
         gap = ahead(*pair, SIDES[query.word]) if pair else None
         if pair is None or gap is None:
             return None
         chosen = pair[0] if gap > 0 else pair[1]
-        return Answer(chosen.shape, chosen.box)
+        return SceneAnswer(chosen.shape, chosen.box)
 
-    return Family("other", weight, phrasings, propose, answer)
+    return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
 def _two_shapes(scene: Scene, rng: Random) -> tuple[Name, Name] | None:

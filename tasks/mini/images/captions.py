@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from evals.tasks.mini.pictures.naming import ASIDE, RELATIONS, Name
-from evals.tasks.mini.pictures.scenes import Scene, Thing
+from evals.tasks.mini.images.naming import ASIDE, RELATIONS, Name
+from evals.tasks.mini.images.scenes import Scene, Thing
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from random import Random
 
-from evals.tasks.mini.pictures.naming import (
+from evals.tasks.mini.images.naming import (
     RELATIONS,
     VALUES,
-    Answer,
-    Family,
     Name,
     Query,
+    QuestionFamily,
+    SceneAnswer,
     ahead,
     anyone,
     both,
@@ -19,60 +19,60 @@ from evals.tasks.mini.pictures.naming import (
     only,
     two,
 )
-from evals.tasks.mini.pictures.open_questions import overlap
-from evals.tasks.mini.pictures.scenes import Scene, Thing
+from evals.tasks.mini.images.open_questions import overlap
+from evals.tasks.mini.images.scenes import Scene, Thing
 
 
-def count(weight: float, *phrasings: str) -> Family:
+def count(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask how many things a name fits; also none, where it fits but for one aspect."""
 
     def propose(scene: Scene, rng: Random) -> Query:
         everything = rng.random() < 0.12
         return Query("count", (Name() if everything else group(scene, rng, (1, 1, 2), altered=0.3),))
 
-    def answer(scene: Scene, query: Query) -> Answer:
-        return Answer(str(sum(query.names[0].fits(thing) for thing in scene.things)))
+    def answer(scene: Scene, query: Query) -> SceneAnswer:
+        return SceneAnswer(str(sum(query.names[0].fits(thing) for thing in scene.things)))
 
-    return Family("number", weight, phrasings, propose, answer)
+    return QuestionFamily("number", weight, phrasings, propose, answer)
 
 
-def exists(weight: float, *phrasings: str) -> Family:
+def exists(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether there is a thing that a name fits."""
 
     def propose(scene: Scene, rng: Random) -> Query:
         return Query("exists", (group(scene, rng, (1, 2, 2, 3), altered=0.5),))
 
-    def answer(scene: Scene, query: Query) -> Answer:
+    def answer(scene: Scene, query: Query) -> SceneAnswer:
         return _truth(any(query.names[0].fits(thing) for thing in scene.things), only(scene, query.names[0]))
 
-    return Family("yes/no", weight, phrasings, propose, answer)
+    return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
-def has(weight: float, *phrasings: str) -> Family:
+def has(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether a thing has a colour, size or texture."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         asked = rng.choice(("color", "color", "size", "texture"))
         return _proposed("has", asked, scene, rng)
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
         return _truth(query.word in {thing.color, thing.size, thing.texture}, thing) if thing else None
 
-    return Family("yes/no", weight, phrasings, propose, answer)
+    return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
-def has_shape(weight: float, *phrasings: str) -> Family:
+def has_shape(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether a thing has a shape."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         return _proposed("has shape", "shape", scene, rng)
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
         return _truth(thing.shape == query.word, thing) if thing else None
 
-    return Family("yes/no", weight, phrasings, propose, answer)
+    return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
 def _proposed(family: str, asked: str, scene: Scene, rng: Random) -> Query | None:
@@ -84,22 +84,22 @@ def _proposed(family: str, asked: str, scene: Scene, rng: Random) -> Query | Non
     return Query(family, (found[1],), value)
 
 
-def relation(weight: float, *phrasings: str) -> Family:
+def relation(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether a thing is left of (right of, above, below) another."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         pair = two(scene, rng)
         return Query("relation", pair, rng.choice(tuple(RELATIONS))) if pair else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = both(scene, query)
         gap = ahead(*pair, RELATIONS[query.word]) if pair else None
         return _truth(gap > 0, pair[0]) if pair and gap is not None else None
 
-    return Family("yes/no", weight, phrasings, propose, answer)
+    return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
-def same(weight: float, *phrasings: str) -> Family:
+def same(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether two things have the same colour or size."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
@@ -107,14 +107,14 @@ def same(weight: float, *phrasings: str) -> Family:
         pair = two(scene, rng, asked)
         return Query("same", pair, asked) if pair else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = both(scene, query)
         return _truth(getattr(pair[0], query.word) == getattr(pair[1], query.word)) if pair else None
 
-    return Family("yes/no", weight, phrasings, propose, answer)
+    return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
-def layers(weight: float, *phrasings: str) -> Family:
+def layers(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask which of two overlapping things is in front."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
@@ -124,14 +124,14 @@ def layers(weight: float, *phrasings: str) -> Family:
         first, second = (describe(scene, thing, rng) for thing in rng.sample(pair, 2))
         return Query("layers", (first, second)) if first and second else None
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair, named = overlap(scene.things), both(scene, query)
         return _truth(named == pair, named[0]) if pair and named and set(named) == set(pair) else None
 
-    return Family("yes/no", weight, phrasings, propose, answer)
+    return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
-def more(weight: float, *phrasings: str) -> Family:
+def more(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether there are more of one kind than of another; a tie is not asked about."""
 
     def propose(scene: Scene, rng: Random) -> Query:
@@ -142,12 +142,12 @@ def more(weight: float, *phrasings: str) -> Family:
         second = rng.choice(others or [VALUES[asked][0]])
         return Query("more", (Name(**{asked: first}), Name(**{asked: second})))
 
-    def answer(scene: Scene, query: Query) -> Answer | None:
+    def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         first, second = (sum(name.fits(thing) for thing in scene.things) for name in query.names)
         return _truth(first > second) if first != second else None
 
-    return Family("yes/no", weight, phrasings, propose, answer)
+    return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
-def _truth(value: bool, about: Thing | None = None) -> Answer:
-    return Answer("yes" if value else "no", about.box if about else None)
+def _truth(value: bool, about: Thing | None = None) -> SceneAnswer:
+    return SceneAnswer("yes" if value else "no", about.box if about else None)

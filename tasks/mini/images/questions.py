@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from random import Random
 
-from evals.tasks.mini.pictures import closed_questions, open_questions
-from evals.tasks.mini.pictures.naming import Answer, Family, Name, Query
-from evals.tasks.mini.pictures.scenes import Scene
+from evals.tasks.mini.images import closed_questions, open_questions
+from evals.tasks.mini.images.naming import Name, Query, QuestionFamily, SceneAnswer
+from evals.tasks.mini.images.scenes import Scene
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, QuestionFamily] = {
     "color": open_questions.aspect(
         5,
         "color",
@@ -80,6 +80,6 @@ def ask(query: Query, rng: Random) -> str:
     return template.format(a=a, b=b, some=a.plural, others=b.plural, one=a.indefinite, word=query.word)
 
 
-def answer(scene: Scene, query: Query) -> Answer | None:
+def answer(scene: Scene, query: Query) -> SceneAnswer | None:
     """Give the answer to a query, or None where the scene leaves it open."""
     return FAMILIES[query.family].answer(scene, query)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import TypedDict
 
-from evals.tasks.mini.pictures.scenes import SHAPES, TEXTURES
-from evals.tasks.mini.vqa import Question
+from evals.tasks.mini.images.scenes import SHAPES, TEXTURES
+from evals.tasks.mini.vqa import SceneQuestion
 
 
-class Annotation(TypedDict):
+class SimulatedAnswer(TypedDict):
     """What one annotator said, as the official files have it."""
 
     answer: str
@@ -73,14 +73,14 @@ NEAR = {
 """What an annotator says who looked badly, for the answers that are not among the alternatives of `_mistake`."""
 
 
-def annotate(question: Question) -> list[Annotation]:
+def annotate(question: SceneQuestion) -> list[SimulatedAnswer]:
     """Give what ten annotators answered: mostly the truth, as people write it."""
     rng = Random(f"annotators {question.question_id}")
     dissenters = set(rng.sample(range(10), rng.choice(DISSENT[question.answer_type])))
     return [_annotation(number, number in dissenters, question.answer, rng) for number in range(10)]
 
 
-def _annotation(number: int, dissents: bool, truth: str, rng: Random) -> Annotation:
+def _annotation(number: int, dissents: bool, truth: str, rng: Random) -> SimulatedAnswer:
     if not dissents:
         return {"answer": truth, "answer_confidence": _confidence(rng, (92, 7, 1)), "answer_id": number + 1}
     said = rng.choice(SAME[truth]) if truth in SAME and rng.random() < 0.75 else _mistake(truth, rng)
