@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import checkpoints
+import package_copies
 import pytest
 from commands import evals, refused
 
@@ -46,6 +47,19 @@ def test_every_registered_thing_is_complete():
 def test_a_plug_in_is_found_by_its_entry_point():
     assert "toy" in evals("list", "tasks").stdout
     assert "toy" not in evals("list", "tasks", plugin=False).stdout
+
+
+@pytest.mark.parametrize("place", ["tasks/fresh.py", "tasks/fresh/__init__.py"])
+def test_a_module_or_package_among_the_tasks_is_registered(tmp_path, place):
+    copied = package_copies.copy(tmp_path)
+    path = copied / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "from evals.registry import TASKS\nfrom evals.schema import Task\n"
+        "TASKS.add(Task('fresh', 'made up', 1, 'generate', ('all',), 'accuracy', None, None, None))\n"
+    )
+    code = "from evals.registry import TASKS; print('fresh' in TASKS, 'vqa' in TASKS)"
+    assert package_copies.python(copied, "-c", code).split() == ["True", "True"]
 
 
 def test_a_plug_in_that_does_not_load_is_named(tmp_path):
