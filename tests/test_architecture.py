@@ -164,8 +164,10 @@ def public_classes(module: Module) -> Iterator[str]:
     """Every public class of a module, and every type alias written as an assignment of a capitalised name."""
     for node in module.nodes:
         match node:
-            case ast.ClassDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(
-                target=ast.Name(id=name), value=ast.expr()
+            case (
+                ast.ClassDef(name=name)
+                | ast.Assign(targets=[ast.Name(id=name)])
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr())
             ):
                 if name[0].isupper() and not name.isupper():
                     yield name

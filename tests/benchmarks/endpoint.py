@@ -87,7 +87,8 @@ def whole_run(url: str, count: int) -> tuple[float, float]:
         collector = Collector(TASK, samples)
         began, cpu = time.perf_counter(), time.process_time()
         loop.work(
-            samples, model, token_budget=model.token_budget, share=True, done=run.done, try_acquire=lambda batch_id, ids: True,
+            samples, model, token_budget=model.token_budget, share=True, done=run.done,
+            try_acquire=lambda batch_id, ids: True,
             on_batch=lambda batch_ids, answers: run.append(collector.add(answers)),
         )  # fmt: skip
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
