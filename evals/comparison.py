@@ -51,7 +51,7 @@ _LIKELY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class MetricComparison:
     """One metric of two runs."""
 
     name: str
@@ -83,7 +83,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ManifestDifference:
     """One field in which two signatures differ."""
 
     field: str
@@ -99,9 +99,9 @@ class Comparison:
 
     a: Record
     b: Record
-    metrics: tuple[Compared, ...]
+    metrics: tuple[MetricComparison, ...]
     """The headline first."""
-    differences: tuple[Difference, ...]
+    differences: tuple[ManifestDifference, ...]
     """What differs in how they were made, the likeliest to explain a change first."""
 
 
@@ -115,7 +115,7 @@ def compare(a: Record, b: Record) -> Comparison:
     for record in (a, b):
         record.finished()
     _check_protocol(a, b)
-    found = tuple(explained(a.manifest, b.manifest))
+    found = tuple(explain_differences(a.manifest, b.manifest))
     if a.timed:
         return Comparison(a, b, tuple(_timed(a, b)), found)
     ours, theirs = ({row["id"]: row for row in record.samples()} for record in (a, b))
@@ -123,11 +123,11 @@ def compare(a: Record, b: Record) -> Comparison:
     return Comparison(a, b, tuple(_metrics(a, b, ours, theirs)), found)
 
 
-def explained(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Difference]:
+def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[ManifestDifference]:
     """List the fields in which two manifests differ, the likeliest to explain a change first.
 
     Example:
-        >>> [d.field for d in explained({"machine": {"cores": 2}, "model": {"digest": "a"}},
+        >>> [d.field for d in explain_differences({"machine": {"cores": 2}, "model": {"digest": "a"}},
         ...                             {"machine": {"cores": 4}, "model": {"digest": "b"}})]
         ['model.digest', 'machine.cores']
     """
@@ -135,7 +135,7 @@ def explained(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Difference]:
     for field in differences(a, b):
         rank = next((n for n, (start, _) in enumerate(_LIKELY) if f"{field}.".startswith(start)), len(_LIKELY))
         why = _LIKELY[rank][1] if rank < len(_LIKELY) else "recorded, and not known to matter"
-        found.append((rank, Difference(field, _at(a, field), _at(b, field), why)))
+        found.append((rank, ManifestDifference(field, _at(a, field), _at(b, field), why)))
     return [difference for _, difference in sorted(found, key=lambda pair: (pair[0], pair[1].field))]
 
 
@@ -158,7 +158,7 @@ def _check_ids(a: Record, b: Record, ours: Mapping[str, Any], theirs: Mapping[st
 
 def _metrics(
     a: Record, b: Record, ours: Mapping[str, dict[str, Any]], theirs: Mapping[str, dict[str, Any]]
-) -> Iterator[Compared]:
+) -> Iterator[MetricComparison]:
     """Compare each metric that both runs have: those with samples' figures by tests, corrected together."""
     tested = list(_tested(ours, theirs))
     adjusted = paired.holm([p for _, p in tested])
@@ -170,10 +170,10 @@ def _metrics(
             yield found[name]
         elif name.count("/") < 2:
             value, against = one[name]["value"], other[name]["value"]
-            yield Compared(name, value, against, one[name]["n"], value - against)
+            yield MetricComparison(name, value, against, one[name]["n"], value - against)
 
 
-def _timed(a: Record, b: Record) -> Iterator[Compared]:
+def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:
     """Compare what was timed in turn, by the ratio. Raises `InputError` where it was not."""
     one, other, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
     pairs = {name: statistics.in_turn(a, b, name) for name in one if name in other}
@@ -184,7 +184,7 @@ def _timed(a: Record, b: Record) -> Iterator[Compared]:
             continue
         difference, ratio = statistics.difference(name, pairs[name]), statistics.ratio(name, pairs[name])
         (low, high), (ratio_low, ratio_high) = statistics.interval(difference), statistics.interval(ratio)
-        yield Compared(
+        yield MetricComparison(
             name, one[name]["value"], other[name]["value"], ratio.n, difference.value, low, high,
             test="bootstrap of the ratio over sessions and the repetitions of each, timed in turn",
             ratio=ratio.value, ratio_low=ratio_low, ratio_high=ratio_high,
@@ -193,31 +193,31 @@ def _timed(a: Record, b: Record) -> Iterator[Compared]:
 
 def _tested(
     ours: Mapping[str, dict[str, Any]], theirs: Mapping[str, dict[str, Any]]
-) -> Iterator[tuple[Compared, float]]:
+) -> Iterator[tuple[MetricComparison, float]]:
     """Test every figure that samples have in both runs; yields it with its p-value, which is still to be corrected."""
     names = dict.fromkeys(name for row in ours.values() for name in row["values"])
     for name in names:
         ids = [id for id, row in ours.items() if name in row["values"] and name in theirs[id]["values"]]
         if not ids:
             continue
-        a_N, b_N = (figures(rows, ids, name) for rows in (ours, theirs))
-        estimate = paired.difference(a_N, b_N, clusters(ours, ids))
+        a_N, b_N = (sample_values(rows, ids, name) for rows in (ours, theirs))
+        estimate = paired.difference(a_N, b_N, sample_clusters(ours, ids))
         low, high = estimate.interval() or (None, None)
         binary = bool(np.isin(np.concatenate([a_N, b_N]), (0, 1)).all())
-        p = paired.mcnemar(a_N, b_N) if binary else estimate.p()
-        yield Compared(
+        p = paired.mcnemar(a_N, b_N) if binary else estimate.p_value()
+        yield MetricComparison(
             name, float(a_N.mean()), float(b_N.mean()), estimate.n, estimate.value, low, high, p,
             test="McNemar, exact" if binary else "bootstrap of paired differences by cluster",
-            detectable=estimate.detectable, wins=int((a_N > b_N).sum()), losses=int((a_N < b_N).sum()),
+            detectable=estimate.minimum_detectable, wins=int((a_N > b_N).sum()), losses=int((a_N < b_N).sum()),
         ), p  # fmt: skip
 
 
-def figures(rows: Mapping[str, dict[str, Any]], ids: Sequence[str], name: str) -> Floats:
+def sample_values(rows: Mapping[str, dict[str, Any]], ids: Sequence[str], name: str) -> Floats:
     """The samples' figures of a metric, in the order of the ids."""
     return np.array([float(rows[id]["values"][name]) for id in ids])
 
 
-def clusters(rows: Mapping[str, dict[str, Any]], ids: Sequence[str]) -> list[str]:
+def sample_clusters(rows: Mapping[str, dict[str, Any]], ids: Sequence[str]) -> list[str]:
     """The samples' clusters; a sample without one is its own."""
     return [rows[id]["cluster"] or f"sample {id}" for id in ids]
 

@@ -21,7 +21,7 @@ from evals.records import result, signature
 from evals.records.folder import Record, RunFolder, load
 from evals.schema import Json, Model, Options, Placement, Samples, Task
 from evals.timing import interleaving
-from evals.timing.stopwatch import Source
+from evals.timing.stopwatch import ModelSource
 
 __all__ = ["interleave", "load", "run", "score"]
 
@@ -215,7 +215,7 @@ def _interleave(
                 stack.enter_context(RunFolder(Path(place).expanduser(), signed))
                 for place, signed in zip(places, manifests, strict=True)
             ]
-            timing = interleaving.Timing(adapter, entrants, runs, bar.update)
+            timing = interleaving.TimingRun(adapter, entrants, runs, bar.update)
             missing = timing.missing()
             for number in missing[:1]:
                 timing.time(session, number)
@@ -234,7 +234,7 @@ def _interleave(
     return [load(run.folder) for run in runs]
 
 
-def _entrant(job: Job, adapter: Task) -> interleaving.Entrant:
+def _entrant(job: Job, adapter: Task) -> interleaving.TimedModel:
     """A model that is timed, and the requests that it is shown: those that it can read."""
     resolved = job.resolved()
     validation.method(adapter, resolved, None)
@@ -244,8 +244,8 @@ def _entrant(job: Job, adapter: Task) -> interleaving.Entrant:
     readable = loop.readable(samples, resolved.modalities)
     if not len(readable):
         validation.check_modalities(adapter, resolved, samples, force=False)
-    source = Source(job.model, job.options.scale, job.checkpoint, job.placement)
-    return interleaving.Entrant(source, readable, resolved, job.options)
+    source = ModelSource(job.model, job.options.scale, job.checkpoint, job.placement)
+    return interleaving.TimedModel(source, readable, resolved, job.options)
 
 
 def score(folder: Path | str) -> Record:

@@ -3,7 +3,7 @@
 Whatever is wrong with a recording is a `SampleError` of the one sample that has it.
 
     decode       a recording's samples, as one channel
-    at_rate      the same at a model's rate
+    resample      the same at a model's rate
     wav          samples as a WAV file
 """
 
@@ -26,7 +26,7 @@ _WHOLE: dict[int, tuple[str, int, int]] = {1: ("u1", 128, 128), 2: ("<i2", 0, 1 
 """By bytes a sample: how it is stored, which number is silence, and how far from it the loudest is."""
 
 
-class Sound(NamedTuple):
+class Waveform(NamedTuple):
     """A decoded recording."""
 
     samples: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Sound(NamedTuple):
     """Samples a second."""
 
 
-def decode(audio: Audio) -> Sound:
+def decode(audio: Audio) -> Waveform:
     """Decode a recording: a WAV file of whole numbers, 8, 16 or 32 bits; several channels become their mean.
 
     A blind recording must still say its length: it comes back silent.
@@ -66,10 +66,10 @@ def decode(audio: Audio) -> Sound:
     kind, silence, loudest = _WHOLE[width]
     whole: NDArray[np.integer] = np.frombuffer(read[: len(read) // (width * channels) * width * channels], kind)
     samples = (whole.reshape(-1, channels).astype(np.float64).mean(axis=1) - silence) / loudest
-    return Sound(np.zeros(len(samples), np.float32) if audio.blind else samples.astype(np.float32), rate)
+    return Waveform(np.zeros(len(samples), np.float32) if audio.blind else samples.astype(np.float32), rate)
 
 
-def at_rate(sound: Sound, rate: int) -> NDArray[np.float32]:
+def resample(sound: Waveform, rate: int) -> NDArray[np.float32]:
     """Give a recording's samples at another rate, by a filter that lets no tone through that the rate cannot hold."""
     if sound.rate == rate:
         return sound.samples
@@ -80,7 +80,7 @@ def at_rate(sound: Sound, rate: int) -> NDArray[np.float32]:
     return found
 
 
-def wav(sound: Sound) -> bytes:
+def to_wav(sound: Waveform) -> bytes:
     """Write a recording as a WAV file of 16 bits a sample."""
     file = io.BytesIO()
     with wave.open(file, "wb") as written:

@@ -15,7 +15,7 @@ from evals.statistics.bootstrap import (
     Floats,
     Mask,
     cluster_bootstrap,
-    percentiles,
+    percentile_interval,
     resampled_counts,
     resampled_weights,
     wilson,
@@ -106,7 +106,7 @@ class Estimate:
 
     def metric(self) -> Metric:
         """Keep the 95 % percentile interval of it; None where the statistic does not vary."""
-        low, high = percentiles(self.resampled_B) or (None, None)
+        low, high = percentile_interval(self.resampled_B) or (None, None)
         return Metric(self.value, low, high, self.n, self.unit, self.note)
 
 

@@ -36,7 +36,7 @@ from typing import Self, cast
 from evals.errors import InputError
 from evals.metrics.math_equivalence import Reason, decide_plainly, decide_symbolically, disarm
 
-Pair = tuple[str, str]
+AnswerPair = tuple[str, str]
 """The gold answer, and the answer to grade."""
 
 _START_SECONDS = 120.0
@@ -103,7 +103,7 @@ class Grader:
         while self._workers:
             self._workers.pop().kill()
 
-    def grade(self, pairs: Iterable[Pair]) -> list[Grade]:
+    def grade(self, pairs: Iterable[AnswerPair]) -> list[Grade]:
         """Grade pairs of (gold answer, answer to grade).
 
         Args:
@@ -125,8 +125,8 @@ class Grader:
             raise
         return [Grade(reasons[pair] or decided[pair]) for pair in pairs]
 
-    def _ask_workers(self, waiting: deque[Pair]) -> dict[Pair, Reason]:
-        decided: dict[Pair, Reason] = {}
+    def _ask_workers(self, waiting: deque[AnswerPair]) -> dict[AnswerPair, Reason]:
+        decided: dict[AnswerPair, Reason] = {}
         while busy := sum(worker.pair is not None for worker in self._workers) + len(waiting):
             while len(self._workers) < min(self._most_workers, busy):
                 self._workers.append(_Worker(self._seconds, self._memory_bytes))
@@ -161,7 +161,7 @@ class _Worker:
         self._patience = seconds * _PATIENCE
         self._is_ready = False
         self.deadline = time.monotonic() + _START_SECONDS
-        self.pair: Pair | None = None
+        self.pair: AnswerPair | None = None
         self.served = 0
 
     @property
@@ -176,7 +176,7 @@ class _Worker:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def send(self, pair: Pair) -> None:
+    def send(self, pair: AnswerPair) -> None:
         assert self._process.stdin is not None
         self.pair = pair
         self.served += 1
@@ -185,7 +185,7 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(pair).encode() + b"\n")
 
-    def receive(self) -> tuple[Pair | None, Reason | None]:
+    def receive(self) -> tuple[AnswerPair | None, Reason | None]:
         """Read the verdict on the pair that the worker holds; no verdict when it has only become ready."""
         word = os.read(self.fileno(), 1024).decode().strip()
         pair, self.pair, self.deadline = self.pair, None, math.inf
@@ -200,7 +200,7 @@ class _Worker:
             return pair, "timeout" if self._process.returncode == -signal.SIGPROF else "crashed"
         return pair, cast(Reason, word)
 
-    def expire(self) -> tuple[Pair | None, Reason | None]:
+    def expire(self) -> tuple[AnswerPair | None, Reason | None]:
         """End a worker that has kept silent for too long."""
         self.kill()
         if not self._is_ready:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evals.records.embeddings import Vector
 
 Matrix = NDArray[np.float32]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 BLOCK = 1 << 22
 """Similarities that are in memory at once on a CPU: 16 MiB."""
@@ -37,10 +37,10 @@ WORTH_A_GPU = 1 << 24
 """Comparisons from which on a GPU that is there is used."""
 
 
-class Found(NamedTuple):
+class QueryRanks(NamedTuple):
     """What became of one query."""
 
-    ranks: Places
+    ranks: Indices
     """(R,) from 1, rising: the places of its right items in the gallery ordered by similarity."""
     nearest: int
     """The gallery's most similar item; of equals the first."""
@@ -79,8 +79,8 @@ def unit_rows(vectors: Sequence[Vector], names: Sequence[str]) -> Matrix:
 
 
 def rank(
-    queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Places], *, device: str | None = None
-) -> Iterator[Found]:
+    queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Indices], *, device: str | None = None
+) -> Iterator[QueryRanks]:
     """Rank each query's right items in the gallery.
 
     Args:
@@ -113,7 +113,7 @@ def _device(comparisons: int) -> str:
     return "cuda" if comparisons >= WORTH_A_GPU and torch is not None and torch.cuda.is_available() else "cpu"
 
 
-def _first_appearances(rows_GD: Matrix) -> Places:
+def _first_appearances(rows_GD: Matrix) -> Indices:
     """For each row the place of the first row that equals it."""
     seen: dict[bytes, int] = {}
 
@@ -124,7 +124,7 @@ def _first_appearances(rows_GD: Matrix) -> Places:
     return np.fromiter(places, dtype=np.intp, count=len(rows_GD))
 
 
-def _on_cpu(queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Places], first_G: Places) -> Iterator[Found]:
+def _on_cpu(queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Indices], first_G: Indices) -> Iterator[QueryRanks]:
     (again,) = np.nonzero(first_G != np.arange(len(first_G)))
     step = max(1, BLOCK // len(gallery_GD))
     for start in range(0, len(queries_QD), step):
@@ -134,12 +134,12 @@ def _on_cpu(queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Places], fir
             own_R = np.sort(similar_G[places])[::-1]
             # A count of a row of booleans runs at the speed of the memory; a sort or a sum does not.
             as_similar_R = np.array([np.count_nonzero(similar_G >= own) for own in own_R])
-            yield Found(_ranks(own_R, as_similar_R), int(similar_G.argmax()))
+            yield QueryRanks(_ranks(own_R, as_similar_R), int(similar_G.argmax()))
 
 
 def _on_device(
-    queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Places], first_G: Places, device: str
-) -> Iterator[Found]:
+    queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Indices], first_G: Indices, device: str
+) -> Iterator[QueryRanks]:
     import torch
 
     gallery = torch.from_numpy(gallery_GD).to(device)
@@ -156,7 +156,7 @@ def _on_device(
         yield from _counted(block, places)
 
 
-def _counted(block: torch.Tensor, places: Sequence[Places]) -> Iterator[Found]:
+def _counted(block: torch.Tensor, places: Sequence[Indices]) -> Iterator[QueryRanks]:
     """Count a block where it lies; queries with fewer right items than others repeat their last."""
     import torch
 
@@ -167,16 +167,16 @@ def _counted(block: torch.Tensor, places: Sequence[Places]) -> Iterator[Found]:
     nearest, own_QR, as_similar_QR = block.argmax(1).tolist(), own.cpu().numpy(), as_similar.cpu().numpy()
     for query, p in enumerate(places):
         order = np.argsort(-own_QR[query, : len(p)], kind="stable")
-        yield Found(_ranks(own_QR[query, order], as_similar_QR[query, order]), nearest[query])
+        yield QueryRanks(_ranks(own_QR[query, order], as_similar_QR[query, order]), nearest[query])
 
 
-def _ranks(own_R: Matrix, as_similar_R: NDArray[np.integer]) -> Places:
+def _ranks(own_R: Matrix, as_similar_R: NDArray[np.integer]) -> Indices:
     """Ranks from how many items are as similar as each right one; `own_R` falls.
 
     Among those are right items: itself, those before it, and others that tie with it. The first of them come first.
     """
     right_R = np.count_nonzero(own_R[None, :] >= own_R[:, None], axis=1)
-    ranks_R: Places = (as_similar_R - right_R + np.arange(1, len(own_R) + 1)).astype(np.intp)
+    ranks_R: Indices = (as_similar_R - right_R + np.arange(1, len(own_R) + 1)).astype(np.intp)
     return ranks_R
 
 

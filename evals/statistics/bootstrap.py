@@ -77,7 +77,7 @@ def cluster_bootstrap(
     drawn_sums_BK, drawn_counts_BK = _resample(sums_CK, counts_CK, resamples)
     spread_K = np.count_nonzero(counts_CK, axis=0) > 1
     return [
-        percentiles(sums[counts > 0] / counts[counts > 0] * step, level) if spread else None
+        percentile_interval(sums[counts > 0] / counts[counts > 0] * step, level) if spread else None
         for sums, counts, step, spread in zip(drawn_sums_BK.T, drawn_counts_BK.T, steps_K, spread_K, strict=True)
     ]
 
@@ -162,7 +162,7 @@ def resampled_weights(clusters: Sequence[str], stream: str, *, resamples: int = 
         yield times_DC[:, codes_N].astype(np.float64)
 
 
-def two_level_draws(sizes: Sequence[int], stream: str, *, resamples: int = 2_000) -> NDArray[np.intp]:
+def two_level_indices(sizes: Sequence[int], stream: str, *, resamples: int = 2_000) -> NDArray[np.intp]:
     """Draw groups again and again, and members of each, for statistics of values that come in groups.
 
     What varies more, from group to group or within one, need not be known: a resample draws as many groups as there
@@ -180,7 +180,7 @@ def two_level_draws(sizes: Sequence[int], stream: str, *, resamples: int = 2_000
 
     Example:
         >>> values = np.array([1.0, 1.1, 2.0, 2.1, 3.0, 3.1])
-        >>> low, high = percentiles(np.median(values[two_level_draws([2, 2, 2], "example")], axis=-1))
+        >>> low, high = percentile_interval(np.median(values[two_level_indices([2, 2, 2], "example")], axis=-1))
         >>> low < 1.6 and high > 2.5
         True
     """
@@ -192,7 +192,7 @@ def two_level_draws(sizes: Sequence[int], stream: str, *, resamples: int = 2_000
     return places
 
 
-def percentiles(values_B: Floats, level: float = LEVEL) -> Interval:
+def percentile_interval(values_B: Floats, level: float = LEVEL) -> Interval:
     """Take the percentile interval of a statistic's resampled values, or None when they do not vary."""
     if not len(values_B) or values_B.min() == values_B.max():
         return None

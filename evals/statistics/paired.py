@@ -20,50 +20,50 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evals.statistics.bootstrap import LEVEL, RESAMPLES, Floats, Interval, percentiles, resampled_totals
-from evals.statistics.power import detectable
+from evals.statistics.bootstrap import LEVEL, RESAMPLES, Floats, Interval, percentile_interval, resampled_totals
+from evals.statistics.power import minimum_detectable
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class BootstrapEstimate:
     """A statistic of paired items and its resampled values."""
 
     value: float
     """From all items."""
     n: int
     """How many items there are."""
-    draws_B: Floats = field(repr=False)
+    resampled_B: Floats = field(repr=False)
     """The statistic in each resample that has one."""
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Its percentile interval, or None where nothing shows how it might vary."""
-        return percentiles(self.draws_B, level)
+        return percentile_interval(self.resampled_B, level)
 
-    def lower(self, level: float = LEVEL) -> float | None:
+    def lower_bound(self, level: float = LEVEL) -> float | None:
         """Its one-sided lower bound: below it with a probability of 1 - level."""
-        return float(np.quantile(self.draws_B, 1 - level)) if len(self.draws_B) else None
+        return float(np.quantile(self.resampled_B, 1 - level)) if len(self.resampled_B) else None
 
-    def upper(self, level: float = LEVEL) -> float | None:
+    def upper_bound(self, level: float = LEVEL) -> float | None:
         """Its one-sided upper bound."""
-        return float(np.quantile(self.draws_B, level)) if len(self.draws_B) else None
+        return float(np.quantile(self.resampled_B, level)) if len(self.resampled_B) else None
 
-    def p(self, against: float = 0.0) -> float:
-        """The two-sided p-value of its being `against`, by inverting the percentile interval; never zero."""
-        below, above = (self.draws_B <= against).sum(), (self.draws_B >= against).sum()
-        return float(min(1.0, 2 * (min(below, above) + 1) / (len(self.draws_B) + 1)))
+    def p_value(self, null: float = 0.0) -> float:
+        """The two-sided p-value of its being `null`, by inverting the percentile interval; never zero."""
+        below, above = (self.resampled_B <= null).sum(), (self.resampled_B >= null).sum()
+        return float(min(1.0, 2 * (min(below, above) + 1) / (len(self.resampled_B) + 1)))
 
     @property
-    def error(self) -> float:
+    def standard_error(self) -> float:
         """Its standard error."""
-        return float(self.draws_B.std(ddof=1)) if len(self.draws_B) > 1 else 0.0
+        return float(self.resampled_B.std(ddof=1)) if len(self.resampled_B) > 1 else 0.0
 
     @property
-    def detectable(self) -> float:
+    def minimum_detectable(self) -> float:
         """The smallest true value apart from the null that would be found significant four times in five."""
-        return detectable(self.error)
+        return minimum_detectable(self.standard_error)
 
 
-def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> Estimate:
+def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> BootstrapEstimate:
     """Estimate the mean of a - b on the same items.
 
     Args:
@@ -81,10 +81,10 @@ def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: 
     """
     _check(a_N, b_N, clusters)
     sums_BK, sizes_B = resampled_totals([a_N - b_N], clusters, resamples=resamples)
-    return Estimate(float((a_N - b_N).mean()), len(a_N), sums_BK[:, 0] / sizes_B)
+    return BootstrapEstimate(float((a_N - b_N).mean()), len(a_N), sums_BK[:, 0] / sizes_B)
 
 
-def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> Estimate | None:
+def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> BootstrapEstimate | None:
     """Estimate the mean of a over the mean of b; None where b's mean may be zero, so that there is no ratio.
 
     Raises:
@@ -101,7 +101,7 @@ def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int =
 
 def error_reduction(
     a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES
-) -> Estimate | None:
+) -> BootstrapEstimate | None:
     """Estimate the share of b's errors that a avoids, (e_b - e_a) / e_b with e = 1 - figure; None if b may have none.
 
     Raises:
@@ -162,12 +162,12 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _quotient(above: float, below: float, above_B: Floats, below_B: Floats, n: int) -> Estimate | None:
+def _quotient(above: float, below: float, above_B: Floats, below_B: Floats, n: int) -> BootstrapEstimate | None:
     """Divide sums, unless the divisor's own interval touches zero."""
     if below <= 0 or np.quantile(below_B, (1 - LEVEL) / 2) <= 0:
         return None
     some = below_B > 0
-    return Estimate(above / below, n, above_B[some] / below_B[some])
+    return BootstrapEstimate(above / below, n, above_B[some] / below_B[some])
 
 
 def _check(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> None:

@@ -17,22 +17,22 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
+class ProportionComparison:
     """Whether two proportions can be told apart."""
 
     z: float | None
     """The difference in standard errors at the size that was asked about, or None without one."""
     p: float | None
     """Two-sided."""
-    significant_from: int
+    n_for_significance: int
     """Items a side from which this difference, if it is seen, is significant."""
-    power_from: int
+    n_for_power: int
     """Items a side from which it is found significant four times in five, if it is real."""
 
 
-def resolution(
+def compare_proportions(
     first: float, second: float, n: int | None = None, *, level: float = LEVEL, power: float = POWER
-) -> Resolution:
+) -> ProportionComparison:
     """Say what size of test set tells two proportions apart, and what a given size says of them.
 
     Args:
@@ -49,8 +49,8 @@ def resolution(
     continuity correction.
 
     Example:
-        >>> resolution(0.892, 0.875, 872)  # doctest: +ELLIPSIS
-        Resolution(z=1.1068..., p=0.268..., significant_from=2735, power_from=5587)
+        >>> compare_proportions(0.892, 0.875, 872)  # doctest: +ELLIPSIS
+        ProportionComparison(z=1.1068..., p=0.268..., n_for_significance=2735, n_for_power=5587)
     """
     if not (0 < first < 1 and 0 < second < 1) or first == second or (n is not None and n < 1):
         raise ValueError(f"proportions {first} and {second} at n = {n}: expected two different ones between 0 and 1")
@@ -58,15 +58,15 @@ def resolution(
     gap = abs(first - second)
     alpha, beta = _NORMAL.inv_cdf((1 + level) / 2), _NORMAL.inv_cdf(power)
     z = None if n is None else gap / math.sqrt(variance / n)
-    return Resolution(
+    return ProportionComparison(
         z=z,
         p=None if z is None else 2 * _NORMAL.cdf(-z),
-        significant_from=math.ceil(alpha**2 * variance / gap**2),
-        power_from=math.ceil((alpha + beta) ** 2 * variance / gap**2),
+        n_for_significance=math.ceil(alpha**2 * variance / gap**2),
+        n_for_power=math.ceil((alpha + beta) ** 2 * variance / gap**2),
     )
 
 
-def detectable(error: float, *, level: float = LEVEL, power: float = POWER) -> float:
+def minimum_detectable(error: float, *, level: float = LEVEL, power: float = POWER) -> float:
     """Give the smallest true difference that is found significant with some power, from its standard error.
 
     Args:
@@ -75,7 +75,7 @@ def detectable(error: float, *, level: float = LEVEL, power: float = POWER) -> f
         power: the chance to find the difference.
 
     Example:
-        >>> round(detectable(0.01), 4)
+        >>> round(minimum_detectable(0.01), 4)
         0.028
     """
     if not error >= 0:
@@ -83,11 +83,11 @@ def detectable(error: float, *, level: float = LEVEL, power: float = POWER) -> f
     return error * (_NORMAL.inv_cdf((1 + level) / 2) + _NORMAL.inv_cdf(power))
 
 
-def passes_needed(share: float, *, level: float = LEVEL) -> int:
+def successes_needed(share: float, *, level: float = LEVEL) -> int:
     """Count the trials that must all succeed to show, one-sided, that at least a share of all would.
 
     Example:
-        >>> passes_needed(0.99)
+        >>> successes_needed(0.99)
         299
     """
     if not 0 < share < 1:
@@ -95,15 +95,15 @@ def passes_needed(share: float, *, level: float = LEVEL) -> int:
     return math.ceil(math.log(1 - level) / math.log(share))
 
 
-def attainable(low: Fraction | float, high: Fraction | float, items: int) -> int | None:
+def attainable_count(low: Fraction | float, high: Fraction | float, items: int) -> int | None:
     """Find a number of items whose share lies between two ends, the nearest to their middle, or None (GRIM).
 
     Source: Brown and Heathers, The GRIM test, Social Psychological and Personality Science 8 (2017).
 
     Example:
-        >>> attainable(Fraction(9145, 10000), Fraction(9155, 10000), 872)
+        >>> attainable_count(Fraction(9145, 10000), Fraction(9155, 10000), 872)
         798
-        >>> attainable(Fraction(9145, 10000), Fraction(9155, 10000), 277) is None
+        >>> attainable_count(Fraction(9145, 10000), Fraction(9155, 10000), 277) is None
         True
     """
     if items < 1:

@@ -23,20 +23,20 @@ _LEAST_READ = 1 << 20
 _PROCESS = Path("/proc/self")
 
 
-def on_gpu(device: str) -> bool:
+def is_cuda(device: str) -> bool:
     """Whether torch calls a device one of CUDA's."""
     return device.startswith("cuda")
 
 
 def synchronise(device: str) -> None:
     """Wait until a device has done what it was given; a CPU has."""
-    if on_gpu(device):
+    if is_cuda(device):
         import torch
 
         torch.cuda.synchronize(device)
 
 
-def peaks(requirements: ResourceRequirements) -> DevicePeaks:
+def probe_peaks(requirements: ResourceRequirements) -> DevicePeaks:
     """See how fast a device reads what a step reads, and how fast it multiplies.
 
     What is read is read as decoding does, a matrix times a vector, and as a plain sum; the best time of both counts.
@@ -48,15 +48,18 @@ def peaks(requirements: ResourceRequirements) -> DevicePeaks:
     width = int(count**0.5)
     kind: dict[str, Any] = {"dtype": dtype, "device": requirements.device}
     matrix, vector = torch.ones(count // width, width, **kind), torch.ones(width, **kind)
-    side = _SIDE["cuda" if on_gpu(requirements.device) else "cpu"]
+    side = _SIDE["cuda" if is_cuda(requirements.device) else "cpu"]
     square = torch.ones(side, side, **kind)
     with torch.inference_mode():
-        read = min(_best(lambda: matrix @ vector, requirements.device), _best(matrix.sum, requirements.device))
-        multiply = _best(lambda: square @ square, requirements.device)
+        read = min(
+            _least_seconds(lambda: matrix @ vector, requirements.device),
+            _least_seconds(matrix.sum, requirements.device),
+        )
+        multiply = _least_seconds(lambda: square @ square, requirements.device)
     return DevicePeaks(matrix.numel() * matrix.element_size() / read, 2 * side**3 / multiply)
 
 
-def _best(act: Callable[[], Any], device: str) -> float:
+def _least_seconds(act: Callable[[], Any], device: str) -> float:
     seconds = []
     for _ in range(PROBES):
         synchronise(device)
@@ -79,18 +82,18 @@ def warm_libraries() -> None:
     square @ square  # the first product sets up the libraries of linear algebra
 
 
-def held(device: str) -> int | None:
+def memory_bytes(device: str) -> int | None:
     """Bytes held now; None where nobody tells."""
-    if on_gpu(device):
+    if is_cuda(device):
         import torch
 
         return int(torch.cuda.memory_allocated(device))
     return _status("VmRSS")
 
 
-def forget_peak(device: str) -> None:
+def reset_peak_memory(device: str) -> None:
     """Let the peak begin anew."""
-    if on_gpu(device):
+    if is_cuda(device):
         import torch
 
         torch.cuda.reset_peak_memory_stats(device)
@@ -99,9 +102,9 @@ def forget_peak(device: str) -> None:
         (_PROCESS / "clear_refs").write_text("5")
 
 
-def peak(device: str) -> int | None:
-    """The most bytes held since `forget_peak`; None where nobody tells."""
-    if on_gpu(device):
+def peak_memory_bytes(device: str) -> int | None:
+    """The most bytes held since `reset_peak_memory`; None where nobody tells."""
+    if is_cuda(device):
         import torch
 
         return int(torch.cuda.max_memory_allocated(device))

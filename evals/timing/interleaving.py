@@ -23,17 +23,17 @@ from evals.execution.resolve import Resolved
 from evals.records import signature
 from evals.records.folder import RunFolder
 from evals.schema import Generate, Json, Options, Prediction, Sample, Samples, Task
-from evals.timing.stopwatch import Source, Timer
+from evals.timing.stopwatch import ModelSource, TimingProcess
 
 _Place = tuple[int, Sample]
 """A sample and its place in the split."""
 
 
 @dataclass(frozen=True)
-class Entrant:
+class TimedModel:
     """A model that is timed."""
 
-    source: Source
+    source: ModelSource
     samples: Samples
     """The repetitions that it takes part in."""
     resolved: Resolved
@@ -59,7 +59,7 @@ def order(names: Sequence[str], repetition: int) -> list[str]:
     return turned[::-1] if repetition // len(names) % 2 else turned
 
 
-def processes(entrants: Sequence[Entrant]) -> list[str]:
+def processes(entrants: Sequence[TimedModel]) -> list[str]:
     """Name the processes of the samples, in order."""
     return list(dict.fromkeys(sample.cluster for entrant in entrants for sample in entrant.samples))
 
@@ -67,11 +67,11 @@ def processes(entrants: Sequence[Entrant]) -> list[str]:
 class Session:
     """One fresh process for each model, side by side; a context manager."""
 
-    def __init__(self, entrants: Sequence[Entrant]) -> None:
+    def __init__(self, entrants: Sequence[TimedModel]) -> None:
         """Name the models; nothing is started before entering."""
         self.id = secrets.token_hex(6)
         self._entrants = entrants
-        self._timers: dict[str, Timer] = {}
+        self._timers: dict[str, TimingProcess] = {}
         self.facts: dict[str, Mapping[str, Json]] = {}
         """What determines each model's answers and times, by its name."""
 
@@ -79,7 +79,7 @@ class Session:
         """Start all, and wait until all are loaded. Raises `InputError` where one cannot be."""
         with ExitStack() as stack:
             for entrant in self._entrants:
-                self._timers[entrant.name] = Timer(entrant.source)
+                self._timers[entrant.name] = TimingProcess(entrant.source)
                 stack.callback(self._timers[entrant.name].close)
             self.facts = {name: timer.ready() for name, timer in self._timers.items()}
             self._stack = stack.pop_all()
@@ -114,11 +114,11 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Timing:
+class TimingRun:
     """Models that are timed, and where their runs are kept."""
 
     task: Task
-    entrants: Sequence[Entrant]
+    entrants: Sequence[TimedModel]
     runs: Sequence[RunFolder]
     advance: Callable[[float], object]
 
@@ -137,12 +137,12 @@ class Timing:
         """Time a process of each model, and keep what came of it."""
         answers = session.time(number, lambda: self.advance(1))
         for run, entrant in zip(self.runs, self.entrants, strict=True):
-            rows = record(self.task, entrant, session, answers[entrant.name])
+            rows = sample_rows(self.task, entrant, session, answers[entrant.name])
             run.append([row for row in rows if row["id"] not in run.done])
 
 
 def manifest(
-    task: Task, entrant: Entrant, entrants: Sequence[Entrant], session: Session, command: str
+    task: Task, entrant: TimedModel, entrants: Sequence[TimedModel], session: Session, command: str
 ) -> dict[str, Json]:
     """Sign the run of one of the models; who took turns determines the times, so it belongs to the identity."""
     plan = {"budget": None, "share": False, "window": 1, "interleaved": [each.name for each in entrants]}
@@ -152,7 +152,7 @@ def manifest(
     )
 
 
-def record(task: Task, entrant: Entrant, session: Session, answers: Sequence[AnsweredRequest]) -> list[Row]:
+def sample_rows(task: Task, entrant: TimedModel, session: Session, answers: Sequence[AnsweredRequest]) -> list[Row]:
     """Make the records of what a model was timed at; their cluster is the session, within which models compare."""
     return [{**row, "cluster": session.id} for row in Collector(task, entrant.samples).add(answers)]
 
@@ -170,7 +170,7 @@ def _request(sample: Sample) -> Generate:
     return request
 
 
-def _ids(entrant: Entrant, process: str) -> set[str]:
+def _ids(entrant: TimedModel, process: str) -> set[str]:
     return {sample.id for sample in entrant.samples if sample.cluster == process}
 
 

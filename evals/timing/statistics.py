@@ -17,17 +17,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from evals.records.folder import Record
-from evals.statistics.bootstrap import Floats, percentiles, two_level_draws
-from evals.statistics.paired import Estimate
+from evals.statistics.bootstrap import Floats, percentile_interval, two_level_indices
+from evals.statistics.paired import BootstrapEstimate
 
-Statistic = Callable[[Floats], Floats]
+Reduction = Callable[[Floats], Floats]
 """Of the last axis of an array."""
-Pair = tuple[float, float]
+TimedPair = tuple[float, float]
 """A figure of one model, and of the other that took its turn beside it."""
 TAILS = {"/p95": 0.95, "/p99": 0.99}
 
 
-def statistic(metric: str) -> tuple[str, Statistic]:
+def statistic(metric: str) -> tuple[str, Reduction]:
     """Give the figure of a repetition that a metric is made of, and how.
 
     Example:
@@ -45,7 +45,7 @@ def statistic(metric: str) -> tuple[str, Statistic]:
     return metric, lambda values: np.median(values, axis=-1)
 
 
-def estimate(metric: str, groups: Sequence[Sequence[float]]) -> Estimate:
+def estimate(metric: str, groups: Sequence[Sequence[float]]) -> BootstrapEstimate:
     """Estimate a metric from the repetitions of each process.
 
     Example:
@@ -55,12 +55,12 @@ def estimate(metric: str, groups: Sequence[Sequence[float]]) -> Estimate:
     _, of = statistic(metric)
     values_N = np.array([value for group in groups for value in group], np.float64)
     if len(groups) < 2:  # one process does not show how processes vary
-        return Estimate(float(of(values_N)), len(values_N), np.array([]))
-    drawn_BN = two_level_draws([len(group) for group in groups], metric)
-    return Estimate(float(of(values_N)), len(values_N), of(values_N[drawn_BN]))
+        return BootstrapEstimate(float(of(values_N)), len(values_N), np.array([]))
+    drawn_BN = two_level_indices([len(group) for group in groups], metric)
+    return BootstrapEstimate(float(of(values_N)), len(values_N), of(values_N[drawn_BN]))
 
 
-def ratio(metric: str, pairs: Sequence[Sequence[Pair]]) -> Estimate:
+def ratio(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> BootstrapEstimate:
     """Estimate a metric of one model over that of another, from the pairs of each session.
 
     Example:
@@ -70,7 +70,7 @@ def ratio(metric: str, pairs: Sequence[Sequence[Pair]]) -> Estimate:
     return _related(metric, pairs, np.divide)
 
 
-def difference(metric: str, pairs: Sequence[Sequence[Pair]]) -> Estimate:
+def difference(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> BootstrapEstimate:
     """Estimate a metric of one model less that of another, from the pairs of each session.
 
     Example:
@@ -80,17 +80,19 @@ def difference(metric: str, pairs: Sequence[Sequence[Pair]]) -> Estimate:
     return _related(metric, pairs, np.subtract)
 
 
-def _related(metric: str, pairs: Sequence[Sequence[Pair]], relate: Callable[[Floats, Floats], Floats]) -> Estimate:
+def _related(
+    metric: str, pairs: Sequence[Sequence[TimedPair]], relate: Callable[[Floats, Floats], Floats]
+) -> BootstrapEstimate:
     _, of = statistic(metric)
     both_N2 = np.array([pair for group in pairs for pair in group], np.float64)
     value = float(relate(of(both_N2[:, 0]), of(both_N2[:, 1])))
     if len(pairs) < 2:  # one session does not show how sessions vary
-        return Estimate(value, len(both_N2), np.array([]))
-    drawn_BN = two_level_draws([len(group) for group in pairs], metric)
-    return Estimate(value, len(both_N2), relate(of(both_N2[drawn_BN, 0]), of(both_N2[drawn_BN, 1])))
+        return BootstrapEstimate(value, len(both_N2), np.array([]))
+    drawn_BN = two_level_indices([len(group) for group in pairs], metric)
+    return BootstrapEstimate(value, len(both_N2), relate(of(both_N2[drawn_BN, 0]), of(both_N2[drawn_BN, 1])))
 
 
-def in_turn(a: Record, b: Record, metric: str) -> list[list[Pair]]:
+def in_turn(a: Record, b: Record, metric: str) -> list[list[TimedPair]]:
     """Gather the pairs of a figure that two runs have of one session, session by session; a failed one has no pair.
 
     Args:
@@ -103,7 +105,7 @@ def in_turn(a: Record, b: Record, metric: str) -> list[list[Pair]]:
     """
     figure, _ = statistic(metric)
     ours, theirs = ({(row["cluster"], row["id"]): row["values"] for row in record.samples()} for record in (a, b))
-    sessions: dict[str, list[Pair]] = {}
+    sessions: dict[str, list[TimedPair]] = {}
     for session, id in (place for place in ours if place in theirs):
         own, other = ours[session, id].get(figure), theirs[session, id].get(figure)
         if own is not None and other is not None:
@@ -118,6 +120,6 @@ def not_in_turn(a: Record, b: Record) -> str:
     return f"{a.folder} and {b.folder} were not timed in turn, so their ratio would be the machine's too: {together}"
 
 
-def interval(found: Estimate) -> tuple[float | None, float | None]:
+def interval(found: BootstrapEstimate) -> tuple[float | None, float | None]:
     """The ends of an estimate's 95 % interval, or None twice."""
-    return percentiles(found.draws_B) or (None, None)
+    return percentile_interval(found.resampled_B) or (None, None)

@@ -1,6 +1,6 @@
 """Timing one model: one request at a time, in a process of its own, with nothing else beside it.
 
-`Stopwatch` times a model that is loaded; `Timer` is a fresh process that loads one and times what it is told, when it
+`Stopwatch` times a model that is loaded; `TimingProcess` is a fresh process that loads one and times what it is told, when it
 is told. A request is computed twice: with one new token, which is the time to the first, and whole; what lies between
 the two is the time of the tokens after it. The clock starts before the prompt is tokenised and its picture decoded and
 stops when the text is there and the device has done everything. No prefix is kept from the request before.
@@ -30,7 +30,7 @@ SETTLE = 0.01
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """How a process loads a model, by names alone, so that it can be sent there."""
 
     model: str
@@ -64,7 +64,7 @@ class Stopwatch:
         )
         self._device = self.resource_requirements.device if self.resource_requirements else "cpu"
         self._peaks: DevicePeaks | None = None
-        self._loaded = device.held(self._device)
+        self._loaded = device.memory_bytes(self._device)
 
     def warm_up(self, requests: Sequence[Generate]) -> None:
         """Compute some requests without a clock, and see what the device can do."""
@@ -72,8 +72,8 @@ class Stopwatch:
             for _ in range(WARM_UP):
                 self._answer(request)
         if self.resource_requirements is not None:
-            self._peaks = device.peaks(self.resource_requirements)
-        device.forget_peak(self._device)
+            self._peaks = device.probe_peaks(self.resource_requirements)
+        device.reset_peak_memory(self._device)
 
     def time(self, request: Generate) -> Prediction:
         """Time a request.
@@ -112,7 +112,7 @@ class Stopwatch:
         return prediction
 
     def _told(self, first: float, whole: float, answer: Prediction) -> dict[str, Json]:
-        peak = device.peak(self._device)
+        peak = device.peak_memory_bytes(self._device)
         return {
             "seconds": whole,
             "seconds to the first token": first,
@@ -136,7 +136,7 @@ class Stopwatch:
         found = self._below(times, answer)
         if found is None or self.resource_requirements is None or self._peaks is None:
             return None
-        self._peaks = self._peaks.or_better(device.peaks(self.resource_requirements))
+        self._peaks = self._peaks.or_better(device.probe_peaks(self.resource_requirements))
         return self._below(times, answer)
 
     def _below(self, times: Mapping[str, float], answer: Prediction) -> str | None:
@@ -147,10 +147,10 @@ class Stopwatch:
         return next((f"{name} {why}" for name, why in found if why is not None), None)
 
 
-class Timer:
+class TimingProcess:
     """A fresh process with one model; a context manager."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ModelSource) -> None:
         """Start the process, which loads the model while others load theirs."""
         self.name = source.model
         context = multiprocessing.get_context("spawn")
@@ -198,7 +198,7 @@ class Timer:
         return answer
 
 
-def _serve(pipe: Connection, source: Source) -> None:
+def _serve(pipe: Connection, source: ModelSource) -> None:
     """Load the model, then warm up or time as told, until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's, which ends this process
     try:

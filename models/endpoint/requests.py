@@ -75,7 +75,7 @@ def _piece(part: Part) -> dict[str, Json]:
 def _sound(audio: Audio) -> str:
     """A recording's own bytes in base64; of a blind one silence. Raises `SampleError` for what cannot be read."""
     if audio.blind:
-        return base64.b64encode(sounds.wav(sounds.decode(audio))).decode()
+        return base64.b64encode(sounds.to_wav(sounds.decode(audio))).decode()
     name = audio.path or f"recording {audio.key}"
     try:
         data = audio.data if audio.data is not None else audio.path.read_bytes() if audio.path else b""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.data.audio import at_rate, decode
+from evals.data.audio import decode, resample
 from evals.errors import SampleError
 from evals.models.backend import pytorch
 from evals.models.decoding.engine import Decoder
@@ -91,7 +91,7 @@ class Mixture(VisionLanguage):
     def _heard(self, audio: Audio) -> Any:
         """Decode a recording at the rate of the front end."""
         extractor = self._processor.feature_extractor
-        samples = at_rate(decode(audio), extractor.sampling_rate)
+        samples = resample(decode(audio), extractor.sampling_rate)
         if len(samples) > extractor.longest:
             name, seconds = audio.path or f"recording {audio.key}", len(samples) / extractor.sampling_rate
             raise SampleError(f"{name} is {seconds:.2f} seconds long; this model hears {extractor.seconds:g} at most")

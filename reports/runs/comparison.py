@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evals.comparison import Compared, Comparison
+from evals.comparison import Comparison, MetricComparison
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import MISSING, amount, interval, one_line, probability, written
 from evals.reports.rendering.table_formats import Table
@@ -62,7 +62,7 @@ def _fields(found: Comparison, a: str, b: str) -> Table:
     return Table("What differs, the likeliest to explain a change first", ("field", a, b, "why"), "llll", rows)
 
 
-def _power(headline: Compared) -> str:
+def _power(headline: MetricComparison) -> str:
     """Say by what test, and what difference so many samples would have found."""
     if headline.detectable is None:
         return f"{headline.name}: {headline.test}"
@@ -80,5 +80,5 @@ def _points(value: float) -> str:
     return f"{value:+.4f}"
 
 
-def _interval(one: Compared) -> str:
+def _interval(one: MetricComparison) -> str:
     return MISSING if one.low is None or one.high is None else f"{one.low:+.4f} to {one.high:+.4f}"

@@ -244,7 +244,7 @@ def _shares(totals_BM: Floats) -> Floats:
 
 
 def _recalls(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
-    from evals.statistics.bootstrap import percentiles, resampled_counts, wilson
+    from evals.statistics.bootstrap import percentile_interval, resampled_counts, wilson
 
     counts_NM = _counts(answers)
     clusters = [str(n) for n in range(len(answers))]
@@ -253,17 +253,17 @@ def _recalls(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
     metrics = {}
     for column, (direction, k) in enumerate((direction, k) for direction in DIRECTIONS for k in CUTS):
         value = float(values[column])
-        low, high = percentiles(drawn_BR[:, column]) or wilson(value * len(answers), len(answers))
+        low, high = percentile_interval(drawn_BR[:, column]) or wilson(value * len(answers), len(answers))
         n = int(counts_NM[:, 3 if direction == IMAGE_TO_TEXT else 7].sum())
         metrics[f"{direction}/recall@{k}"] = Metric(value, low, high, n)
-    return metrics | {"rsum": _between(float(values.sum()), percentiles(drawn_BR.sum(axis=1)), len(answers))}
+    return metrics | {"rsum": _between(float(values.sum()), percentile_interval(drawn_BR.sum(axis=1)), len(answers))}
 
 
 def _shared(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
     """The recalls when every picture that carries the words is right, and what that adds to their sum."""
     import numpy as np
 
-    from evals.statistics.bootstrap import percentiles, resampled_counts
+    from evals.statistics.bootstrap import percentile_interval, resampled_counts
 
     wider = [answer.get(SHARED, answer) for answer in answers]
     metrics = {f"{name}/{SHARED}": metric for name, metric in _recalls(wider).items()}
@@ -272,7 +272,7 @@ def _shared(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
     gains_B = _shares(drawn_BM[:, 8:]).sum(axis=1) - _shares(drawn_BM[:, :8]).sum(axis=1)
     totals = both_NM.sum(axis=0, keepdims=True)
     gain = float(_shares(totals[:, 8:]).sum() - _shares(totals[:, :8]).sum())
-    return metrics | {f"rsum/{SHARED}-gain": _between(gain, percentiles(gains_B), len(answers))}
+    return metrics | {f"rsum/{SHARED}-gain": _between(gain, percentile_interval(gains_B), len(answers))}
 
 
 def _between(value: float, ends: Interval, n: int, unit: str = "fraction") -> Metric:
@@ -296,7 +296,7 @@ def _median(scores: Sequence[Score], direction: str) -> Metric:
     """Give the median rank; of several galleries the mean of their medians. What finds nothing comes last of all."""
     import numpy as np
 
-    from evals.statistics.bootstrap import percentiles, resampled_weights
+    from evals.statistics.bootstrap import percentile_interval, resampled_weights
 
     galleries: dict[str, list[tuple[int, float]]] = defaultdict(list)
     captions: dict[str, int] = defaultdict(int)
@@ -316,7 +316,7 @@ def _median(scores: Sequence[Score], direction: str) -> Metric:
         chunks = resampled_weights(clusters, f"{direction} median {fold}", resamples=_MEDIANS)
         drawn.append(np.concatenate([_weighted_medians(ranks_N[order], weights) for weights in chunks]))
         total += len(items)
-    return _between(math.fsum(values) / len(values), percentiles(np.mean(drawn, axis=0)), total, "rank")
+    return _between(math.fsum(values) / len(values), percentile_interval(np.mean(drawn, axis=0)), total, "rank")
 
 
 def _weighted_medians(rising_N: Floats, weights_DN: Floats) -> Floats:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from evals import registry  # noqa: E402
 from evals.models.attention import VisualAttentionMapper  # noqa: E402
-from evals.statistics.bootstrap import percentiles, resampled_weights  # noqa: E402
+from evals.statistics.bootstrap import percentile_interval, resampled_weights  # noqa: E402
 from evals.tasks.mini.images.drawing import draw  # noqa: E402
 from evals.tasks.mini.images.scenes import SIDE, silhouette  # noqa: E402
 from evals.tasks.mini.vqa import split  # noqa: E402
@@ -92,7 +92,7 @@ def report(looks: list[Look]) -> None:
 
 
 def show(name: str, value: float, resampled: np.ndarray, unit: str = "%", scale: float = 100) -> None:
-    low, high = percentiles(resampled) or (float("nan"), float("nan"))
+    low, high = percentile_interval(resampled) or (float("nan"), float("nan"))
     print(f"  {name:<26} {scale * value:6.2f} {unit}   {scale * low:.2f} to {scale * high:.2f}")
 
 

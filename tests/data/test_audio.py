@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals import SampleError
-from evals.data.audio import Sound, at_rate, decode, wav
+from evals.data.audio import Waveform, decode, resample, to_wav
 from evals.schema import Audio
 
 
@@ -30,8 +30,8 @@ def written(samples, *, width=2, channels=1, rate=8000):
 
 @given(st.lists(st.integers(-32767, 32767), min_size=1, max_size=50))
 def test_what_is_written_is_read(whole):
-    sound = Sound(np.array(whole, np.float32) / 32767, 8000)
-    read = decode(Audio("a", data=wav(sound)))
+    sound = Waveform(np.array(whole, np.float32) / 32767, 8000)
+    read = decode(Audio("a", data=to_wav(sound)))
     assert read.rate == 8000
     assert read.samples == pytest.approx(sound.samples, abs=1 / 16_000)
 
@@ -60,12 +60,12 @@ def test_a_blind_recording_is_silent_and_as_long():
 
 def test_a_tone_stays_a_tone_at_another_rate():
     time = np.arange(16_000) / 16_000
-    tone = Sound(np.sin(2 * np.pi * 440 * time).astype(np.float32), 16_000)
-    low = at_rate(tone, 8000)
+    tone = Waveform(np.sin(2 * np.pi * 440 * time).astype(np.float32), 16_000)
+    low = resample(tone, 8000)
     assert len(low) == 8000
     assert low[100:-100] == pytest.approx(np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)[100:-100], abs=0.01)
-    high = Sound(np.sin(2 * np.pi * 5000 * time).astype(np.float32), 16_000)
-    assert np.abs(at_rate(high, 8000)[100:-100]).max() < 0.05, "a tone above 4 kHz is folded back"
+    high = Waveform(np.sin(2 * np.pi * 5000 * time).astype(np.float32), 16_000)
+    assert np.abs(resample(high, 8000)[100:-100]).max() < 0.05, "a tone above 4 kHz is folded back"
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_importing_loads_no_algebra():
 
 BUSY = """
 import sys
-from evals.grading import Grader
+from evals.metrics.math_grader import Grader
 with Grader(2, seconds=2) as grader:
     grader.grade([("x+1", "1+x"), ("y", "y+0")])
     print(*(worker._process.pid for worker in grader._workers), flush=True)

@@ -46,11 +46,11 @@ def test_the_difference_has_the_paired_standard_error():
     found = paired.difference(a, b, own(2000))
     error = (a - b).std(ddof=1) / math.sqrt(2000)
     assert found.value == pytest.approx((a - b).mean())
-    assert found.error == pytest.approx(error, rel=0.03)
+    assert found.standard_error == pytest.approx(error, rel=0.03)
     low, high = found.interval()
     assert (low, high) == (pytest.approx(found.value - 1.96 * error, abs=0.1 * error),
                            pytest.approx(found.value + 1.96 * error, abs=0.1 * error))  # fmt: skip
-    assert found.detectable == pytest.approx(2.8016 * error, rel=0.03)
+    assert found.minimum_detectable == pytest.approx(2.8016 * error, rel=0.03)
     unpaired = math.sqrt(a.var() / 2000 + b.var() / 2000)
     assert error < 0.9 * unpaired  # what pairing is for
 
@@ -60,20 +60,20 @@ def test_clusters_widen_what_goes_together():
     shift = np.repeat(rng.normal(0, 0.2, 100), 10)
     a, b = 0.5 + shift + rng.normal(0, 0.1, 1000), np.full(1000, 0.5)
     images = [str(n) for n in range(100) for _ in range(10)]
-    assert paired.difference(a, b, images).error > 2.5 * paired.difference(a, b, own(1000)).error
+    assert paired.difference(a, b, images).standard_error > 2.5 * paired.difference(a, b, own(1000)).standard_error
 
 
 def test_bootstrap_p_values_are_those_of_the_t_test():
     rng = np.random.default_rng(3)
     for shift in (0.0, 0.03, 0.06):
         gaps = rng.normal(shift, 0.5, 1500)
-        found = paired.difference(gaps, np.zeros(1500), own(1500)).p()
+        found = paired.difference(gaps, np.zeros(1500), own(1500)).p_value()
         assert found == pytest.approx(scipy.stats.ttest_1samp(gaps, 0).pvalue, abs=0.02)
 
 
 def test_p_is_uniform_where_nothing_differs():
     rng = np.random.default_rng(4)
-    ps = [paired.difference(*answers(rng, 300, 0.7, 0.7), own(300), resamples=400).p() for _ in range(300)]
+    ps = [paired.difference(*answers(rng, 300, 0.7, 0.7), own(300), resamples=400).p_value() for _ in range(300)]
     assert np.mean(np.array(ps) < 0.05) == pytest.approx(0.05, abs=0.035)
 
 
@@ -111,7 +111,7 @@ def test_one_sided_bounds_are_the_ends_of_the_wider_interval():
     a, b = answers(np.random.default_rng(6), 500, 0.8, 0.7)
     found = paired.difference(a, b, own(500))
     low, high = found.interval(EQUIVALENCE_LEVEL)
-    assert (found.lower(), found.upper()) == (pytest.approx(low), pytest.approx(high))
+    assert (found.lower_bound(), found.upper_bound()) == (pytest.approx(low), pytest.approx(high))
 
 
 @settings(deadline=None)

@@ -20,7 +20,7 @@ from evals.schema import Options, Placement, Prediction, Prompt
 from evals.tasks import efficiency
 from evals.timing import device, interleaving
 from evals.timing.roofline import ResourceRequirements
-from evals.timing.stopwatch import Source, Stopwatch
+from evals.timing.stopwatch import ModelSource, Stopwatch
 
 CPU = Placement(device="cpu")
 TASK = ("--task", "efficiency", "--split", "short", "--processes", 2, "--repetitions", 2)
@@ -241,7 +241,7 @@ ASKED = Generate("short/0/0", ("Which?",), 4, min_new_tokens=4)
 def watched(monkeypatch, step, model=None):
     """A stopwatch whose clock goes on by so many seconds each time that it is read."""
     ticks = iter(range(1_000))
-    monkeypatch.setattr(device, "peaks", lambda requirements: device.DevicePeaks(1e6, 1e6))
+    monkeypatch.setattr(device, "probe_peaks", lambda requirements: device.DevicePeaks(1e6, 1e6))
     watch = Stopwatch(model or Fake(), clock=lambda: next(ticks) * step)
     watch.warm_up([ASKED])
     return watch
@@ -259,7 +259,7 @@ def test_a_time_below_what_the_device_allows_is_a_failure(monkeypatch):
 def test_a_device_that_looked_slow_is_probed_once_more(monkeypatch):
     watch = watched(monkeypatch, 0.001)  # as above, below the floor of the speeds that were seen first
     quick = device.DevicePeaks(1e9, 1e9)
-    monkeypatch.setattr(device, "peaks", lambda requirements: quick)
+    monkeypatch.setattr(device, "probe_peaks", lambda requirements: quick)
     done = watch.time(ASKED)
     assert done.failure is None
     assert done.output["speeds"] == {"bytes_per_second": 1e9, "operations_per_second": 1e9}
@@ -296,7 +296,7 @@ def test_turns_change_and_requests_stay_in_pairs(monkeypatch):
     registry.discover()
     turns = []
 
-    class Timer:
+    class TimingProcess:
         def __init__(self, source):
             self.name = source.model
 
@@ -314,11 +314,12 @@ def test_turns_change_and_requests_stay_in_pairs(monkeypatch):
         def close(self):
             turns.append((self.name, "ended"))
 
-    monkeypatch.setattr(interleaving, "Timer", Timer)
+    monkeypatch.setattr(interleaving, "TimingProcess", TimingProcess)
     every = efficiency.samples(Options(processes=1, repetitions=2))
     text = evals.execution.loop.readable(every, {"text"})
     crew = [
-        interleaving.Entrant(Source(n, "mini", None, CPU), s, None, Options()) for n, s in (("a", text), ("b", every))
+        interleaving.TimedModel(ModelSource(n, "mini", None, CPU), s, None, Options())
+        for n, s in (("a", text), ("b", every))
     ]
     with interleaving.Session(crew) as session:
         found = session.time("0", lambda: None)
@@ -328,7 +329,7 @@ def test_turns_change_and_requests_stay_in_pairs(monkeypatch):
         ("b", "short/0/1"), ("a", "short/0/1"), ("b", "long/0/1"), ("a", "long/0/1"), ("b", "caption/0/1"),
         ("b", "ended"), ("a", "ended"),
     ]  # fmt: skip
-    rows = interleaving.record(registry.TASKS.get("efficiency"), crew[0], session, found["a"])
+    rows = interleaving.sample_rows(registry.TASKS.get("efficiency"), crew[0], session, found["a"])
     assert [row["cluster"] for row in rows] == 4 * [session.id]
 
 

@@ -15,7 +15,7 @@ from run_folders import make, manifest, metric, row
 
 from evals import InputError, comparison
 from evals.records.folder import load, rewrite
-from evals.statistics.bootstrap import two_level_draws
+from evals.statistics.bootstrap import two_level_indices
 from evals.statistics.decisions import against_tail
 from evals.timing import interleaving, statistics
 
@@ -26,7 +26,7 @@ def test_the_error_of_a_mean_is_that_of_both_levels():
     rng = np.random.default_rng(1)
     groups, size = 6, 25
     values = rng.normal(0, 1, (groups, 1)) + rng.normal(0, 2, (groups, size))
-    drawn = values.ravel()[two_level_draws([size] * groups, "test", resamples=40_000)].mean(axis=-1)
+    drawn = values.ravel()[two_level_indices([size] * groups, "test", resamples=40_000)].mean(axis=-1)
     # of resampled means: the variance of the groups' means, and that of values within groups, by how many are drawn
     between, within = values.mean(axis=1).var(), values.var(axis=1).mean()
     assert drawn.std() == pytest.approx(math.sqrt(between / groups + within / (groups * size)), rel=0.02)
@@ -34,7 +34,7 @@ def test_the_error_of_a_mean_is_that_of_both_levels():
 
 def test_groups_of_any_size_weigh_the_same():
     values = np.array([0.0] * 90 + [1.0] * 3)
-    drawn = values[two_level_draws([90, 3], "test", resamples=4_000)].mean(axis=-1)
+    drawn = values[two_level_indices([90, 3], "test", resamples=4_000)].mean(axis=-1)
     assert drawn.mean() == pytest.approx(0.5, abs=0.03)
     assert set(drawn) == {0.0, 0.5, 1.0}
 
@@ -66,7 +66,7 @@ def test_a_constant_ratio_is_found_whatever_the_machine_does(factor, groups):
     pairs = [[(factor * value, value) for value in group] for group in groups]
     found = statistics.ratio("latency", pairs)
     assert found.value == pytest.approx(factor)
-    assert found.draws_B == pytest.approx(factor)
+    assert found.resampled_B == pytest.approx(factor)
 
 
 @given(st.integers(1, 5), st.integers(1, 4))

@@ -25,7 +25,7 @@ from evals.reports.claims.language.intervals import ResolvedExpression
 from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck, StatedValue
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, figure
 from evals.reports.claims.language.values import ValueTable
-from evals.statistics.power import attainable, resolution
+from evals.statistics.power import attainable_count, compare_proportions
 
 COARSE = (1, 5, 10)
 """How many units of the last place an author may have rounded inputs to."""
@@ -193,7 +193,7 @@ def _shares(claim: Claim, ledger: ValueTable) -> Iterator[Finding]:
     lines, found = [], False
     for text in claim.attainable:
         items = int(ledger.at(ledger.resolve(text)))
-        count = attainable(low, high, items)
+        count = attainable_count(low, high, items)
         found |= count is not None
         what = f"{count:,} of {items:,} right" if count is not None else f"no whole number of {items:,} items"
         lines.append(f"{ledger.show(claim)} is {what} ({text})")
@@ -204,7 +204,7 @@ def _resolved(each: ResolutionCheck, ledger: ValueTable) -> Iterator[str]:
     """Say whether a test set of some size can tell two proportions apart."""
     first, second = (float(ledger.at(ledger.resolve(text))) for text in (each.first, each.second))
     items = int(ledger.at(ledger.resolve(each.items))) if each.items else None
-    found = resolution(first, second, items)
+    found = compare_proportions(first, second, items)
     heading = f"{each.says}: " if each.says else ""
     gap = f"{heading}{first:.1%} against {second:.1%}, {abs(first - second) * 100:.4g} points"
     if items is not None and found.z is not None and found.p is not None:
@@ -212,7 +212,7 @@ def _resolved(each: ResolutionCheck, ledger: ValueTable) -> Iterator[str]:
         p = f"p = {found.p:.2g}" if found.p > 1e-9 else "p < 1e-9"
         gap += f": z = {found.z:.2f}, {p} at n = {items:,} ({told} at 5 %)"
     yield gap
-    yield f"significant from n = {found.significant_from:,} a side, unpaired; 80 % power from {found.power_from:,}"
+    yield f"significant from n = {found.n_for_significance:,} a side, unpaired; 80 % power from {found.n_for_power:,}"
 
 
 # Wording

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evals.comparison import clusters, figures
+from evals.comparison import sample_clusters, sample_values
 from evals.records.folder import Record
 from evals.reports.claims.evidence.arithmetic import Finding, claimed
 from evals.reports.claims.language.schema import Claim, ClaimReading
@@ -36,8 +36,8 @@ from evals.statistics.decisions import (
     equivalent,
     ordered,
 )
-from evals.statistics.paired import Estimate
-from evals.statistics.power import detectable, passes_needed
+from evals.statistics.paired import BootstrapEstimate
+from evals.statistics.power import minimum_detectable, successes_needed
 from evals.timing import statistics
 
 MARGIN = 0.025
@@ -287,7 +287,7 @@ def _level(
     row = _row(claim, "level", found["value"] * factor, low, high, found["n"], ends, decision, unit)
     lines = [f"claimed {_band(ends, share)}" + (f", and {margin * 100:g} points for the protocol" if margin else "")]
     if decision == "inconclusive" and low is not None and high is not None:
-        least = detectable((high - low) / (2 * _HALF))
+        least = minimum_detectable((high - low) / (2 * _HALF))
         row["detectable"] = least
         lines.append(f"so many items find a difference of {_amount(least, share)} significant four times in five")
     return row, [*lines, *([counted] if counted else [])]
@@ -304,7 +304,7 @@ def _tail(claim: Claim, record: Record, ends: Sequence[float | None], factor: fl
     times = [row["values"][figure] * factor for row in record.samples() if figure in row["values"]]
     beyond, allowed = sum(time > most for time in times), round(1 - level, 9)
     decision = against_tail(beyond, len(times), allowed)
-    fewest = f"; {passes_needed(level)} within it would be the fewest that show it" if not beyond else ""
+    fewest = f"; {successes_needed(level)} within it would be the fewest that show it" if not beyond else ""
     return decision, f"{beyond} of {len(times)} repetitions took longer, {allowed * 100:g} % may{fewest}"
 
 
@@ -338,25 +338,31 @@ def _relation(
     low, high = estimate.interval() or (None, None)
     decision = _decide(claim, relation, estimate, ends, null, p)
     row = _row(claim, relation, estimate.value, low, high, estimate.n, ends, decision, unit)
-    row |= {"p": p, "detectable": estimate.detectable}
+    row |= {"p": p, "detectable": estimate.minimum_detectable}
     row["direction"] = _direction(claim, relation, estimate, ends, null, p)
     spread = f" ({_amount(low, share)} to {_amount(high, share)})" if low is not None else ""
     on = "repetitions that were timed in turn" if timed else "shared samples"
     said = f"{relation} {_amount(estimate.value, share)}{spread} on {estimate.n:,} {on}"
     lines = [f"{said}; claimed {_band(ends, share)}"]
     if decision == "inconclusive" or row["direction"] == "undecided":
-        lines.append(f"a true one of {_amount(estimate.detectable, share)} would be found four times in five")
+        lines.append(f"a true one of {_amount(estimate.minimum_detectable, share)} would be found four times in five")
     return row, lines
 
 
-def _estimate(metric: str, relation: str, records: Sequence[Record]) -> tuple[Estimate | None, float, float | None]:
+def _estimate(
+    metric: str, relation: str, records: Sequence[Record]
+) -> tuple[BootstrapEstimate | None, float, float | None]:
     """Estimate a relation over the samples that both runs have a figure of; the value that means no difference; p."""
     ours, theirs = ({row["id"]: row for row in record.samples()} for record in records)
     both = [id for id in ours if id in theirs]
     ids = [id for id in both if metric in ours[id]["values"] and metric in theirs[id]["values"]]
     if not ids:
         return None, 0.0, None
-    a_N, b_N, together = figures(ours, ids, metric), figures(theirs, ids, metric), clusters(ours, ids)
+    a_N, b_N, together = (
+        sample_values(ours, ids, metric),
+        sample_values(theirs, ids, metric),
+        sample_clusters(ours, ids),
+    )
     match relation:
         case "error-reduction":
             found, null = paired.error_reduction(a_N, b_N, together), 0.0
@@ -373,10 +379,12 @@ def _estimate(metric: str, relation: str, records: Sequence[Record]) -> tuple[Es
     if found is None:
         return None, null, None
     binary = set(a_N) | set(b_N) <= {0.0, 1.0}
-    return found, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else found.p(null)
+    return found, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else found.p_value(null)
 
 
-def _timed(metric: str, relation: str, records: Sequence[Record]) -> tuple[Estimate | None, float, float | None]:
+def _timed(
+    metric: str, relation: str, records: Sequence[Record]
+) -> tuple[BootstrapEstimate | None, float, float | None]:
     """Estimate a relation of what was timed in turn, as `_estimate` does; None where it was not, or makes no sense.
 
     Faster is less of a time and more of a rate; who is ahead is told by the ratio too.
@@ -389,11 +397,11 @@ def _timed(metric: str, relation: str, records: Sequence[Record]) -> tuple[Estim
         return None, 1.0, None
     relate, null = (statistics.difference, 0.0) if relation == "difference" else (statistics.ratio, 1.0)
     found = relate(metric, pairs)
-    return found, null, found.p(null) if len(found.draws_B) else None
+    return found, null, found.p_value(null) if len(found.resampled_B) else None
 
 
 def _decide(
-    claim: Claim, relation: str, estimate: Estimate, ends: Sequence[float | None], null: float, p: float | None
+    claim: Claim, relation: str, estimate: BootstrapEstimate, ends: Sequence[float | None], null: float, p: float | None
 ) -> Decision:
     """Hold an estimate against what is claimed: a band, a one-sided bound, who is ahead, or about the same."""
     low, high = ends
@@ -407,11 +415,11 @@ def _decide(
         return against_band(estimate.interval(), (low, high))
     bound = low if low is not None else high
     assert bound is not None
-    return against_bound(estimate.lower(), estimate.upper(), bound, least=low is not None)
+    return against_bound(estimate.lower_bound(), estimate.upper_bound(), bound, least=low is not None)
 
 
 def _direction(
-    claim: Claim, relation: str, estimate: Estimate, ends: Sequence[float | None], null: float, p: float | None
+    claim: Claim, relation: str, estimate: BootstrapEstimate, ends: Sequence[float | None], null: float, p: float | None
 ) -> str | None:
     """Whether a difference goes the way that is claimed, at the scale that was run; None where either way may be."""
     low, high = (None, None) if relation == "order" else ends

@@ -15,7 +15,7 @@ from evals.reports.claims.language import files, intervals
 from evals.reports.claims.language.expressions import parse
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Units
 from evals.reports.claims.language.values import ValueTable
-from evals.statistics.power import attainable, detectable, passes_needed, resolution
+from evals.statistics.power import attainable_count, compare_proportions, minimum_detectable, successes_needed
 
 HEAD = "document: {id: t, title: T, subjects: {s: {name: S}, o: {name: O}}}\nclaims:\n"
 
@@ -213,25 +213,25 @@ def test_intervals_that_share_one_end_do_not_meet():
 
 
 def test_sizes_are_those_of_the_analysis():
-    assert resolution(0.892, 0.875).power_from == 5587
-    assert resolution(0.892, 0.915).significant_from == 1265
-    assert resolution(0.892, 0.915).power_from == 2584
-    assert resolution(0.783, 0.721).significant_from == 371
-    assert resolution(0.857, 0.883, 5463).z == pytest.approx(4.04, abs=0.01)
-    assert passes_needed(0.99) == 299
+    assert compare_proportions(0.892, 0.875).n_for_power == 5587
+    assert compare_proportions(0.892, 0.915).n_for_significance == 1265
+    assert compare_proportions(0.892, 0.915).n_for_power == 2584
+    assert compare_proportions(0.783, 0.721).n_for_significance == 371
+    assert compare_proportions(0.857, 0.883, 5463).z == pytest.approx(4.04, abs=0.01)
+    assert successes_needed(0.99) == 299
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.892, 0.875), (0.05, 0.053)])
 def test_power_is_what_simulation_finds(first, second):
     import numpy as np
 
-    n = resolution(first, second).power_from
+    n = compare_proportions(first, second).n_for_power
     rng = np.random.default_rng(1)
     a, b = rng.binomial(n, first, 20_000) / n, rng.binomial(n, second, 20_000) / n
     z = abs(a - b) / np.sqrt((a * (1 - a) + b * (1 - b)) / n)
     assert (z > 1.959964).mean() == pytest.approx(0.8, abs=0.015)
     error = np.sqrt((first * (1 - first) + second * (1 - second)) / n)
-    assert detectable(float(error)) == pytest.approx(abs(first - second), rel=1e-3)
+    assert minimum_detectable(float(error)) == pytest.approx(abs(first - second), rel=1e-3)
 
 
 @settings(deadline=None)
@@ -239,5 +239,5 @@ def test_power_is_what_simulation_finds(first, second):
 def test_attainable_shares_are_found_by_trying_all(items, share):
     low, high = Fraction(2 * share - 1, 2000), Fraction(2 * share + 1, 2000)
     counts = [count for count in range(items + 1) if low * items <= count <= high * items]
-    found = attainable(low, high, items)
+    found = attainable_count(low, high, items)
     assert (found in counts) if counts else found is None or not 0 <= found <= items
