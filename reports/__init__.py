@@ -1,18 +1,20 @@
-"""What people look at: tables and pages, made from run folders and from nothing else.
+"""What people read: tables, pages and exports, made from run folders and from nothing else.
 
-    evals.reports.runs.tables.render(records, "md")     Markdown, CSV, LaTeX, JSON, or text for the terminal
-    evals.reports.runs.terminal.show(record)            all about one run, for the terminal
-    evals.reports.runs.page.render(records)             one self-contained page
-    evals.reports.runs.worst_samples.choose_worst(record)   the worst samples
-    reports.write(record)                    report.md and report.html into the run folder
+Sees the records, the statistics and the comparison of runs, and neither models nor tasks; importing it and writing text
+costs milliseconds. Start with `evals.reports.runs.contents`, which gathers what a report of a run shows.
 
-A report knows no model and no task: it reads `evals.records.folder`. Importing it and writing text costs milliseconds.
+    evals.reports.runs.tables.render(records, "md")          Markdown, CSV, LaTeX, JSON, or text for the terminal
+    evals.reports.runs.terminal.show(record)                 all about one run, for the terminal
+    evals.reports.runs.page.render(records)                  one self-contained page
+    evals.reports.runs.worst_samples.choose_worst(record)    the worst samples
+    evals.reports.write(record)                              report.md and report.html into the run folder
 """
 
 from __future__ import annotations
 
 from evals.records.folder import Record, write_atomically
 from evals.reports.runs import page, tables, terminal, worst_samples
+from evals.reports.runs.contents import gather
 
 __all__ = ["page", "tables", "terminal", "worst_samples", "write"]
 
@@ -24,6 +26,6 @@ def write(record: Record) -> None:
         RecordError: when the run is not finished.
         InputError: when the folder cannot be written.
     """
-    texts = {"report.md": tables.render([record], "md"), "report.html": page.render([record])}
-    for name, text in texts.items():
+    contents = gather([record])
+    for name, text in {"report.md": tables.markdown(contents), "report.html": page.html(contents)}.items():
         write_atomically(record.folder / name, text.encode())

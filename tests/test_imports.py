@@ -31,6 +31,8 @@ SEEN_BY = {
     "reports": {"errors", "schema", "records", "statistics", "comparison", "timing.statistics"},
 }  # fmt: skip
 """What the three packages import of the rest of `evals`."""
+RENDERING_SEES = {"errors", "schema"}
+"""Rendering is handed what it shows: it reads no record and computes no statistic."""
 RECIPES_SEE = {"tasks", "statistics"}
 """Recipes train on the bundled benchmarks, in the words in which their tasks ask, and give their curves intervals."""
 INSIDE = {
@@ -97,6 +99,8 @@ def broken(importer: str, module: str) -> str | None:
         return None if level(LEVELS, other or "app") <= level(LEVELS, own) else "a room imports those below it"
     if own != other:
         seen = SEEN_BY[own] | (RECIPES_SEE if inner.startswith("replicas") else set())
+        if (own, inner.partition(".")[0]) == ("reports", "rendering"):
+            seen = RENDERING_SEES
         name = module.removeprefix("evals.")
         return None if any(name == room or name.startswith(f"{room}.") for room in seen) else f"what {own} see"
     for package in (own, ".".join([own, inner.partition(".")[0]])):
@@ -129,7 +133,10 @@ def test_the_rules_would_notice():
     assert broken("evals.execution.loop", "evals.tasks.vqa")
     assert broken("evals.records.folder", "evals.execution.loop")
     assert broken("evals.models.decoding.engine", "evals.models.families.causal")
-    assert broken("evals.reports.rendering.formatting", "evals.reports.runs.view")
+    assert broken("evals.reports.rendering.formatting", "evals.reports.runs.contents")
+    assert broken("evals.reports.rendering.formatting", "evals.records.folder")
+    assert broken("evals.reports.rendering.svg", "evals.statistics.bootstrap")
+    assert not broken("evals.reports.runs.contents", "evals.records.folder")
     assert broken("evals.reports.claims.language.schema", "evals.reports.claims.verdicts")
     assert not broken("evals.tasks.vqa", "evals.schema")
     assert not broken("evals.reports.claims.output.page", "evals.reports.claims.verdicts")

@@ -34,6 +34,7 @@ from evals.reports.claims.evidence.public_record import FactIndex
 from evals.reports.claims.language.expressions import parse, references
 from evals.reports.claims.language.schema import Claim, Document, PublicRecord, Statement, Vocabulary
 from evals.reports.claims.language.values import ValueTable
+from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about
 from evals.schema import Json
 
@@ -208,7 +209,7 @@ def with_measurements(
             for each, result in zip(own, results, strict=True)
         ]
     records = [r for outcome in outcomes.values() for r in (outcome.record, outcome.blind) if r is not None]
-    said = about(records) if records else NOTHING_RAN
+    said = about(records, BlindControls().among(records)) if records else NOTHING_RAN
     return replace(
         checked, assessments=tuple(_inherit(found)), about=said, runs=tuple(records), outcomes=dict(outcomes)
     )

@@ -47,8 +47,13 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     engine.globals |= {"amount": amount, "interval": interval, "measured": measured, "visible": visible}
-    engine.globals |= {"strip": svg.strip, "axis": svg.axis}
+    engine.globals |= {"strip": svg.strip, "axis": svg.axis, "png_address": _png_address}
     return engine
+
+
+def _png_address(png: bytes) -> Markup:
+    """Return an image as a `data:` address, so that it lies inside the page."""
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
 
 
 def _finalize(value: object) -> object:

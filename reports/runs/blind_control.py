@@ -1,111 +1,161 @@
-"""A run and its blind control: whether anything shows that the model looked at the pictures.
+"""Compare a run with its blind control: does the model use the images?
 
-A server may take a picture and never look at it; so may a model that has learnt what is usually answered. Only the
-control tells: the same run with every picture replaced by a flat one. Where its scores do not drop, the modality is not
-demonstrated, whatever the score.
+A server may accept an image and ignore it, and so may a model that has learnt the most frequent answers. The blind
+control is the same run with every image replaced by a flat one. Where its scores do not drop, the run does not
+demonstrate that the model uses the images, however high its score is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
 from evals.errors import InputError
 from evals.records.folder import MANIFEST, RESULT, Record, load
+from evals.reports.runs.naming import blind
 from evals.schema import Json
 
 
-def demonstrated(records: Sequence[Record]) -> list[str]:
-    """Say of each run that has its blind control what the control shows.
+@dataclass(frozen=True, slots=True)
+class ControlVerdict:
+    """The headline of a run and of its blind control, on the samples that both have."""
 
-    Args:
-        records: of one run the control, or of a control the run, is looked for in the folders beside it; of several
-            only they count.
+    metric: str
+    """The headline metric."""
+    with_images: float
+    """Its mean with the images, a fraction."""
+    without_images: float
+    """Its mean in the blind control, a fraction."""
+    drop: float
+    """Mean difference between the two, sample by sample."""
+    n: int
+    """Number of samples that both have."""
+    low: float | None
+    """Lower end of the 95 % interval of the drop; None where no interval can be given."""
+    high: float | None
+    """Upper end of that interval."""
 
-    Returns:
-        A sentence a pair of finished runs whose headline is scored sample by sample; several name their models.
+    @property
+    def demonstrated(self) -> bool:
+        """Whether the run shows that the model uses the images: the interval of the drop lies above zero."""
+        return self.low is not None and self.low > 0
+
+    def __str__(self) -> str:
+        """Say it in one sentence.
+
+        Example:
+            >>> print(ControlVerdict("accuracy", 0.75, 0.25, 0.5, 80, 0.4, 0.6))
+            The model looks: accuracy 75.00 % with images and 25.00 % blind on the same 80; without images it loses \
+50.0 points (95 % interval 40.0 to 60.0).
+        """
+        scores = f"{self.metric} {100 * self.with_images:.2f} % with images and {100 * self.without_images:.2f} % blind"
+        scores += f" on the same {self.n:,}"
+        spread = "no interval can be given"
+        if self.low is not None and self.high is not None:
+            spread = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f}"
+        if self.demonstrated:
+            return f"The model looks: {scores}; without images it loses {100 * self.drop:.1f} points ({spread})."
+        return (
+            f"Modality not demonstrated: {scores}, a drop of {100 * self.drop:.1f} points ({spread}); "
+            "nothing shows that the model looked."
+        )
+
+
+class BlindControls:
+    """Finds the blind controls of runs and compares each pair once, however many reports mention it.
+
+    Reads run folders and computes a bootstrap, so it belongs to gathering and not to rendering.
     """
-    pairs = [pair for pair in _pairs(records) if _comparable(*pair)]
-    sentences = [_sentence(*map(_stamp, pair)) for pair in pairs]
-    if len(pairs) < 2:
-        return sentences
-    return [f"{run.manifest['model']['name']}: {said}" for (run, _), said in zip(pairs, sentences, strict=True)]
+
+    def __init__(self) -> None:
+        """Start without any comparison."""
+        self._verdicts: dict[tuple[Path, Path], ControlVerdict] = {}
+
+    def among(self, records: Sequence[Record]) -> list[str]:
+        """Say of each run whose blind control is among the same records what the control shows.
+
+        Returns:
+            One sentence for each pair of finished runs whose headline is a mean over samples; with two or more pairs,
+            each begins with the model's name.
+        """
+        return self._sentences([(run, control) for run in records for control in records])
+
+    def beside(self, record: Record) -> list[str]:
+        """Say the same of a run whose control lies in a folder beside it, or of a control whose run lies there."""
+        neighbours = list(_neighbours(record))
+        return self._sentences([(record, other) for other in neighbours] + [(other, record) for other in neighbours])
+
+    def _sentences(self, candidates: Sequence[tuple[Record, Record]]) -> list[str]:
+        pairs = [pair for pair in _pairs(candidates) if _comparable(*pair)]
+        sentences = [str(self._compare(*pair)) for pair in pairs]
+        if len(pairs) < 2:
+            return sentences
+        return [f"{run.manifest['model']['name']}: {text}" for (run, _), text in zip(pairs, sentences, strict=True)]
+
+    def _compare(self, run: Record, control: Record) -> ControlVerdict:
+        folders = run.folder.resolve(), control.folder.resolve()
+        if folders not in self._verdicts:
+            self._verdicts[folders] = compare(run, control)
+        return self._verdicts[folders]
 
 
-def _pairs(records: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
-    """Yield (run, control)."""
-    if len(records) == 1:
-        others = list(_beside(records[0]))
-        pairs = [(records[0], other) for other in others] + [(other, records[0]) for other in others]
-    else:
-        pairs = [(run, control) for run in records for control in records]
-    seen: set[str] = set()
-    for run, control in pairs:
-        name = run.manifest["signature"]
-        if _blind(control) and not _blind(run) and name not in seen and _made(run) == _made(control):
-            seen.add(name)
+def compare(run: Record, control: Record) -> ControlVerdict:
+    """Compare the headline of a finished run with that of its blind control, sample by sample."""
+    import numpy as np
+
+    from evals.statistics.bootstrap import cluster_bootstrap
+
+    name = run.finished()["headline"]
+    blind_values = {row["id"]: row["values"].get(name, 0.0) for row in control.samples()}
+    rows = [row for row in run.samples() if row["id"] in blind_values]
+    with_N = np.array([row["values"].get(name, 0.0) for row in rows])
+    without_N = np.array([blind_values[row["id"]] for row in rows])
+    drop_N = with_N - without_N
+    (interval,) = cluster_bootstrap([drop_N], [row["cluster"] or row["id"] for row in rows])
+    low, high = interval or (None, None)
+    return ControlVerdict(
+        metric=name,
+        with_images=float(with_N.mean()),
+        without_images=float(without_N.mean()),
+        drop=float(drop_N.mean()),
+        n=len(rows),
+        low=low,
+        high=high,
+    )
+
+
+def _pairs(candidates: Sequence[tuple[Record, Record]]) -> Iterator[tuple[Record, Record]]:
+    """Yield each run with its control; a run has at most one."""
+    paired: set[str] = set()
+    for run, control in candidates:
+        signature = run.manifest["signature"]
+        if blind(control) and not blind(run) and signature not in paired and _setup(run) == _setup(control):
+            paired.add(signature)
             yield run, control
 
 
-def _beside(record: Record) -> Iterator[Record]:
-    """The finished runs in the folders beside a run's, in the order of their names."""
+def _neighbours(record: Record) -> Iterator[Record]:
+    """Yield the finished runs in the folders beside a run's, in the order of their names."""
     for manifest in sorted(record.folder.resolve().parent.glob(f"*/{MANIFEST}")):
         folder = manifest.parent
         if folder != record.folder.resolve() and (folder / RESULT).exists():
             try:
                 yield load(folder)
             except InputError:
-                continue  # a stranger's damaged folder is no reason to withhold this report
+                continue  # another run's damaged folder is no reason to withhold this report
 
 
-def _blind(record: Record) -> bool:
-    return bool(record.manifest["task"].get("blind"))
-
-
-def _made(record: Record) -> Mapping[str, Json]:
-    """What a run and its control have in common."""
+def _setup(record: Record) -> Mapping[str, Json]:
+    """Return what a run and its control have in common: task, data and model."""
     task = {name: value for name, value in record.manifest["task"].items() if name != "blind"}
     data = record.manifest["data"]
     return {"task": task, "ids": data.get("ids"), "samples": data.get("samples"), "model": record.manifest["model"]}
 
 
 def _comparable(run: Record, control: Record) -> bool:
-    """Whether both are finished, and their headline is the mean of figures of the samples."""
+    """Whether both are finished, and their headline is a mean over samples."""
     if run.result is None or control.result is None or run.result["headline"] != control.result["headline"]:
         return False
     first = next(run.samples(), None)
     return first is not None and run.result["headline"] in first["values"]
-
-
-def _stamp(record: Record) -> tuple[Path, int]:
-    """Which state of a run is meant, so that a pair is read once for all the places that tell of it."""
-    folder = record.folder.resolve()
-    return folder, (folder / RESULT).stat().st_mtime_ns
-
-
-@lru_cache(maxsize=64)
-def _sentence(run_stamp: tuple[Path, int], control_stamp: tuple[Path, int]) -> str:
-    import numpy as np
-
-    from evals.statistics.bootstrap import cluster_bootstrap
-
-    run, control = load(run_stamp[0]), load(control_stamp[0])
-    assert run.result is not None
-    name = run.result["headline"]
-    blind = {row["id"]: row["values"].get(name, 0.0) for row in control.samples()}
-    rows = [row for row in run.samples() if row["id"] in blind]
-    seen = np.array([row["values"].get(name, 0.0) for row in rows])
-    unseen = np.array([blind[row["id"]] for row in rows])
-    (interval,) = cluster_bootstrap([seen - unseen], [row["cluster"] or row["id"] for row in rows])
-    drop = 100 * float((seen - unseen).mean())
-    told = f"{name} {100 * seen.mean():.2f} % with pictures and {100 * unseen.mean():.2f} % blind"
-    told += f" on the same {len(rows):,}"
-    if interval is None:
-        spread, shown = "no interval can be given", False
-    else:
-        spread = f"95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
-        shown = interval[0] > 0
-    if shown:
-        return f"The model looks: {told}; without pictures it loses {drop:.1f} points ({spread})."
-    return f"Modality not demonstrated: {told}, a drop of {drop:.1f} points ({spread}); nothing shows that it looked."

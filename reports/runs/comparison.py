@@ -6,79 +6,78 @@ from evals.comparison import Comparison, MetricComparison
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import MISSING, amount, interval, one_line, probability, written
 from evals.reports.rendering.table_formats import Table
-from evals.reports.runs import view
+from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, short_names
+from evals.reports.runs.sections import ordered_metrics
 from evals.schema import Metric
 
-_SHOWN = 60
+_FIELD_WIDTH = 60
 
 
-def text(found: Comparison) -> str:
-    """Write what differs in the result and in the making, for the terminal."""
-    a, b = short_names([found.a, found.b])
-    parts = [about([found.a, found.b]), table_formats.text(_metrics(found, a, b))]
-    parts += [_power(found.metrics[0])] if found.metrics else []
-    parts += [table_formats.text(_fields(found, a, b))] if found.differences else ["Nothing that is recorded differs."]
+def text(comparison: Comparison) -> str:
+    """Write for the terminal in which metrics two runs differ, and in what of how they were made."""
+    records = [comparison.a, comparison.b]
+    a, b = short_names(records)
+    parts = [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
+    parts += [_power(comparison.metrics[0])] if comparison.metrics else []
+    if comparison.differences:
+        parts.append(table_formats.text(_fields(comparison, a, b)))
+    else:
+        parts.append("Nothing that is recorded differs.")
     return "\n\n".join(parts) + "\n"
 
 
-def _metrics(found: Comparison, a: str, b: str) -> Table:
-    if found.a.timed:
-        return _ratios(found, a, b)
+def _metrics(comparison: Comparison, a: str, b: str) -> Table:
+    if comparison.a.timed:
+        return _ratios(comparison, a, b)
     columns = ("metric", a, b, "difference", "95 % interval", "p", "p (Holm)", "better, worse", "n")
     rows = tuple(
         (
-            one.name, _figure(one.a), _figure(one.b), _points(one.difference), _interval(one), probability(one.p),
-            probability(one.adjusted), f"{one.wins}, {one.losses}" if one.p is not None else MISSING, f"{one.n:,}",
+            metric.name, f"{metric.a:.4f}", f"{metric.b:.4f}", f"{metric.difference:+.4f}", _interval(metric),
+            probability(metric.p), probability(metric.adjusted),
+            f"{metric.wins}, {metric.losses}" if metric.p is not None else MISSING, f"{metric.n:,}",
         )
-        for one in found.metrics
+        for metric in comparison.metrics
     )  # fmt: skip
     return Table("Comparison", columns, "lrrrrrrrr", rows)
 
 
-def _ratios(found: Comparison, a: str, b: str) -> Table:
-    units = {name: metric.unit for name, metric in view.metrics(found.a).items()}
+def _ratios(comparison: Comparison, a: str, b: str) -> Table:
+    units = {name: metric.unit for name, metric in ordered_metrics(comparison.a).items()}
     rows = tuple(
         (
-            one.name, amount(one.a, units[one.name]), amount(one.b, units[one.name]),
-            amount(one.ratio, "x"), interval(Metric(one.ratio or 0.0, one.ratio_low, one.ratio_high, one.n, "x")),
-            f"{one.n:,}",
+            metric.name, amount(metric.a, units[metric.name]), amount(metric.b, units[metric.name]),
+            amount(metric.ratio, "x"),
+            interval(Metric(metric.ratio or 0.0, metric.ratio_low, metric.ratio_high, metric.n, "x")),
+            f"{metric.n:,}",
         )
-        for one in found.metrics
+        for metric in comparison.metrics
     )  # fmt: skip
     return Table("Comparison", ("metric", a, b, f"{a} / {b}", "95 % interval", "n"), "lrrrrr", rows)
 
 
-def _fields(found: Comparison, a: str, b: str) -> Table:
+def _fields(comparison: Comparison, a: str, b: str) -> Table:
     rows = tuple(
         (
-            each.field,
-            one_line(written(each.a), _SHOWN) or MISSING,
-            one_line(written(each.b), _SHOWN) or MISSING,
-            each.why,
+            difference.field,
+            one_line(written(difference.a), _FIELD_WIDTH) or MISSING,
+            one_line(written(difference.b), _FIELD_WIDTH) or MISSING,
+            difference.why,
         )
-        for each in found.differences
+        for difference in comparison.differences
     )
     return Table("What differs, the likeliest to explain a change first", ("field", a, b, "why"), "llll", rows)
 
 
 def _power(headline: MetricComparison) -> str:
-    """Say by what test, and what difference so many samples would have found."""
+    """Name the test of the headline, and the smallest difference that it would have detected."""
     if headline.detectable is None:
         return f"{headline.name}: {headline.test}"
     return (
-        f"{headline.name}: {headline.test}; so many samples find a true difference of "
-        f"{headline.detectable * 100:.2f} points significant four times in five"
+        f"{headline.name}: {headline.test}; minimum detectable difference at 80 % power with {headline.n:,} samples: "
+        f"{headline.detectable * 100:.2f} points"
     )
 
 
-def _figure(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def _points(value: float) -> str:
-    return f"{value:+.4f}"
-
-
-def _interval(one: MetricComparison) -> str:
-    return MISSING if one.low is None or one.high is None else f"{one.low:+.4f} to {one.high:+.4f}"
+def _interval(metric: MetricComparison) -> str:
+    return MISSING if metric.low is None or metric.high is None else f"{metric.low:+.4f} to {metric.high:+.4f}"

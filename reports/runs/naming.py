@@ -1,4 +1,4 @@
-"""What runs are called in print: model, title, and the first line of every report."""
+"""Name runs in print: model, title, and the first line of every report. Reads manifests and no files."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import PurePosixPath
 
 from evals.records.folder import Record
 from evals.reports.rendering.formatting import one_line
-from evals.reports.runs.blind_control import demonstrated
 
-_CONTROLS = "Blind runs are controls: each picture was replaced by a flat one."
+_CONTROL = "Blind control: every image was replaced by a flat one."
+_CONTROLS = "Blind runs are controls: each image was replaced by a flat one."
 _LONG = 40
+"""Characters of a model's name that are shown whole."""
 _MANY = 3
-"""So many runs a report names one by one."""
+"""Maximum number of runs that a report's first line names one by one."""
 
 
 def blind(record: Record) -> bool:
-    """Whether the run is a blind control: every picture was replaced by a flat one."""
+    """Whether the run is a blind control: every image was replaced by a flat one."""
     return bool(record.manifest["task"].get("blind"))
 
 
@@ -50,40 +51,42 @@ def short_names(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def about(records: Sequence[Record]) -> str:
-    """Say which scale, checkpoint and data a report is about: the first line of every report.
+def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
+    """Say which scale, checkpoints and data a report is about: the first line of every report.
 
-    A result of a replica says so, and that it is no evidence about the public model.
+    The line says when results are of replicas, which are no evidence about the public models.
+
+    Args:
+        records: the runs of the report.
+        controls: what the blind controls among them show, as `blind_control.BlindControls` says it.
     """
     scales = list(dict.fromkeys(_scale(record) for record in records))
     runs = list(dict.fromkeys(_subject(record) for record in records))
-    said = "; ".join(runs) if len(runs) <= _MANY else _together(records)
-    sentences = [f"{' and '.join(scales).capitalize()}: {said}."]
+    subjects = "; ".join(runs) if len(runs) <= _MANY else _together(records)
+    sentences = [f"{' and '.join(scales).capitalize()}: {subjects}."]
     if any(blind(record) for record in records):
-        sentences.append("Blind control: every picture was replaced by a flat one." if len(records) == 1 else _CONTROLS)
+        sentences.append(_CONTROL if len(records) == 1 else _CONTROLS)
     if any(record.manifest["model"].get("replica") for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
-    if len(records) > 1:
-        sentences += demonstrated(records)
-    return one_line(" ".join(sentences))
+    return one_line(" ".join([*sentences, *controls]))
 
 
 def _scale(record: Record) -> str:
-    """Say which scale a run is of; one with neither a bundled model nor bundled data is of the user's own files."""
+    """Name the scale of a run; a run with neither a bundled model nor bundled data is of the user's own files."""
     manifest = record.manifest
     bundled = manifest["model"].get("replica") or manifest["data"].get("source") == "bundled"
     return f"{manifest['task']['scale']} scale" if bundled or manifest["task"]["scale"] == "full" else "own files"
 
 
 def _subject(record: Record) -> str:
-    """Say which checkpoint met which data."""
+    """Name the checkpoint and the data of a run."""
     checkpoint = record.manifest["model"].get("checkpoint")
     weights = f" (checkpoint {checkpoint})" if checkpoint else ""
-    return f"{model(record)}{' blind' if blind(record) else ''}{weights} on {_asked(record)}"
+    return f"{model(record)}{' blind' if blind(record) else ''}{weights} on {_tasks(record)}"
 
 
-def _asked(*records: Record) -> str:
-    """Say what was asked, of which data; what shares its details has them once."""
+def _tasks(*records: Record) -> str:
+    """Name tasks and splits with their data; tasks that share these details name them once."""
     tasks: dict[str, list[str]] = {}
     for record in records:
         task, data = record.manifest["task"], record.manifest["data"]
@@ -98,12 +101,14 @@ def _asked(*records: Record) -> str:
 
 
 def _together(records: Sequence[Record]) -> str:
-    """Say of many runs which checkpoints met which data, each once."""
-    places = {model(record): record.manifest["model"].get("checkpoint") for record in records}
-    folders = [PurePosixPath(place).parents for place in places.values() if place]
-    shared = [folder for folder in folders[0] if all(folder in own for own in folders)] if folders else []
-    if len(folders) == len(places) and shared and len(shared[0].parts) > 1:
-        who = f"{', '.join(places)} (checkpoints under {shared[0]})"
+    """Name the checkpoints and the data of many runs, each once."""
+    checkpoints = {model(record): record.manifest["model"].get("checkpoint") for record in records}
+    parents = [PurePosixPath(checkpoint).parents for checkpoint in checkpoints.values() if checkpoint]
+    shared = [folder for folder in parents[0] if all(folder in others for others in parents)] if parents else []
+    if len(parents) == len(checkpoints) and shared and len(shared[0].parts) > 1:
+        models = f"{', '.join(checkpoints)} (checkpoints under {shared[0]})"
     else:
-        who = ", ".join(name + (f" (checkpoint {place})" if place else "") for name, place in places.items())
-    return f"{who} on {_asked(*records)}"
+        models = ", ".join(
+            name + (f" (checkpoint {checkpoint})" if checkpoint else "") for name, checkpoint in checkpoints.items()
+        )
+    return f"{models} on {_tasks(*records)}"

@@ -1,7 +1,7 @@
 """Runs as tables: Markdown, CSV, LaTeX, JSON, and text for the terminal.
 
-One run gives its metrics, how it was made, what it cost and its worst samples, as far as the format can hold them.
-Several runs give a comparison first, a column a run where they did the same task, else a row a run, then each run.
+A report of one run has its metrics, how it was made, what it cost and its worst samples, as far as the format can hold
+them. A report of several runs begins with a comparison: a column per run if they did the same task, else a row per run.
 Every format begins with the same line: which scale, checkpoint and data it is about (in CSV each row carries these).
 """
 
@@ -11,14 +11,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from evals.errors import InputError, UnknownName
+from evals.errors import UnknownName
 from evals.records.folder import Record
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import visible
 from evals.reports.rendering.table_formats import Table, escape_markdown
-from evals.reports.runs import terminal, view
-from evals.reports.runs.naming import about, blind, title
-from evals.reports.runs.worst_samples import WorstSample, describe_worst
+from evals.reports.runs import sections, terminal
+from evals.reports.runs.contents import Detail, ReportContents, RunContents, gather
+from evals.reports.runs.worst_samples import WorstSample
 
 _CSV = (
     "model", "checkpoint", "task", "split", "scale", "data", "blind", "signature", "samples", "failed", "unparsed",
@@ -43,55 +43,54 @@ def render(records: Sequence[Record], format: str) -> str:
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    if not records:
-        raise InputError("a report needs at least one run: none came")
-    return FORMATS[format](records).rstrip("\n") + "\n"
+    write, detail = FORMATS[format]
+    return write(gather(records, detail))
 
 
 # Markdown
 
 
-def _markdown(records: Sequence[Record]) -> str:
-    parts = [escape_markdown(about(records))]
-    if len(records) > 1:
-        parts += ["# Comparison", table_formats.markdown(view.comparison(records))]
-        if (ratios := view.ratios(records)) is not None:
-            parts += [f"# {ratios.title}", table_formats.markdown(ratios)]
-    for record in records:
-        parts.append(f"# {escape_markdown(title(record))}")
-        parts += [escape_markdown(about([record]))] if len(records) > 1 else []
-        parts += _markdown_run(record)
-    return "\n\n".join(parts)
+def markdown(contents: ReportContents) -> str:
+    """Write a report as GitHub's Markdown."""
+    parts = [escape_markdown(contents.about)]
+    if contents.comparison is not None:
+        parts += ["# Comparison", table_formats.markdown(contents.comparison)]
+    if contents.ratios is not None:
+        parts += [f"# {contents.ratios.title}", table_formats.markdown(contents.ratios)]
+    for run in contents.runs:
+        parts.append(f"# {escape_markdown(run.title)}")
+        parts += [escape_markdown(run.about)] if len(contents.runs) > 1 else []
+        parts += _markdown_run(run)
+    return _end_line("\n\n".join(parts))
 
 
-def _markdown_run(record: Record) -> Iterator[str]:
-    row = view.headline(record)
-    value, spread, n = view.numbers(row.metric)
-    yield f"**{value}** {escape_markdown(row.name)}, 95 % interval {spread}, n = {n}"
-    for remark in (view.counted(record), *view.notes(record)):
+def _markdown_run(run: RunContents) -> Iterator[str]:
+    value, spread, n = sections.numbers(run.headline.metric)
+    yield f"**{value}** {escape_markdown(run.headline.name)}, 95 % interval {spread}, n = {n}"
+    for remark in (run.counted, *run.notes):
         yield escape_markdown(remark)
-    for section in view.sections(record):
+    for section in run.sections:
         yield f"## {escape_markdown(section.title)}"
-        yield table_formats.markdown(view.table(section))
+        yield table_formats.markdown(sections.table(section))
     yield "## Efficiency"
-    yield table_formats.markdown(Table("", ("figure", "value"), "lr", tuple(view.efficiency(record))))
+    yield table_formats.markdown(Table("", ("quantity", "value"), "lr", run.efficiency))
     yield "## The worst samples"
-    yield table_formats.markdown(_worst(describe_worst(record)))
+    yield table_formats.markdown(_worst(run.worst))
     yield "## How it was made"
-    fields = tuple((f"{group}: {key}", value) for group, entries in view.made(record) for key, value in entries)
+    fields = tuple((f"{group}: {key}", value) for group, entries in run.provenance for key, value in entries)
     yield table_formats.markdown(Table("", ("field", "value"), "ll", fields))
 
 
-def _worst(found: Sequence[WorstSample]) -> Table:
+def _worst(samples: Sequence[WorstSample]) -> Table:
     rows = tuple(
         (
-            case.id,
-            visible(case.question, 300),
-            visible(case.output or "none", 300) + "".join(f" ({visible(note, 200)})" for note in case.notes),
-            visible(case.answers, 300),
-            case.score,
+            sample.id,
+            visible(sample.question, 300),
+            visible(sample.output or "none", 300) + "".join(f" ({visible(note, 200)})" for note in sample.notes),
+            visible(sample.answers, 300),
+            sample.score,
         )
-        for case in found
+        for sample in samples
     )
     return Table("The worst samples", ("id", "question", "output", "expected", "score"), "llllr", rows)
 
@@ -99,47 +98,54 @@ def _worst(found: Sequence[WorstSample]) -> Table:
 # CSV, JSON, LaTeX
 
 
-def _csv(records: Sequence[Record]) -> str:
-    return table_formats.csv(_CSV, (row for record in records for row in _csv_rows(record)))
+def _csv(contents: ReportContents) -> str:
+    return table_formats.csv(_CSV, (row for run in contents.runs for row in _csv_rows(run)))
 
 
-def _csv_rows(record: Record) -> Iterator[list[str | float | None]]:
-    """One row a metric; what the run is about stands in each, so that files can be joined."""
-    result, task, model = record.finished(), record.manifest["task"], record.manifest["model"]
-    source = record.manifest["data"].get("source")
-    run = [model["name"], model.get("checkpoint"), task["name"], task["split"], task["scale"], source]
-    run += ["yes" if blind(record) else "no", record.manifest["signature"], result["n"]]
-    run += [count for _, count, _ in view.counts(record)]
-    for name, metric in view.metrics(record).items():
+def _csv_rows(run: RunContents) -> Iterator[list[str | float | None]]:
+    """Yield one row per metric; each row names the run, so that files can be concatenated."""
+    task, model, data = run.manifest["task"], run.manifest["model"], run.manifest["data"]
+    start = [model["name"], model.get("checkpoint"), task["name"], task["split"], task["scale"], data.get("source")]
+    start += ["yes" if run.blind else "no", run.manifest["signature"], run.n]
+    start += [count.samples for count in run.counts]
+    for name, metric in run.metrics.items():
         floor = max(metric.floors.values(), default=None)
-        yield [*run, name, metric.value, metric.low, metric.high, metric.n, metric.unit, floor, about([record])]
+        yield [*start, name, metric.value, metric.low, metric.high, metric.n, metric.unit, floor, run.about]
 
 
-def _json(records: Sequence[Record]) -> str:
-    runs = [{"about": about([r]), "manifest": r.manifest, "result": r.finished()} for r in records]
-    return json.dumps({"about": about(records), "runs": runs}, indent=2, sort_keys=True, allow_nan=False)
+def _json(contents: ReportContents) -> str:
+    runs = [{"about": run.about, "manifest": run.manifest, "result": run.result} for run in contents.runs]
+    text = json.dumps({"about": contents.about, "runs": runs}, indent=2, sort_keys=True, allow_nan=False)
+    return _end_line(text)
 
 
-def _latex(records: Sequence[Record]) -> str:
+def _latex(contents: ReportContents) -> str:
     tables: list[Table] = []
-    if len(records) > 1:
-        tables.append(replace(view.comparison(records), title=f"Comparison. {about(records)}"))
-        if (ratios := view.ratios(records)) is not None:
-            tables.append(replace(ratios, title=f"{ratios.title}. {about(records)}"))
-    for record in records:
+    for table in (contents.comparison, contents.ratios):
+        if table is not None:
+            tables.append(replace(table, title=f"{table.title}. {contents.about}"))
+    for run in contents.runs:
         tables += [
-            replace(view.table(section), title=f"{title(record)}: {section.title}. {about([record])}")
-            for section in view.sections(record)
+            replace(sections.table(section), title=f"{run.title}: {section.title}. {run.about}")
+            for section in run.sections
         ]
-    head = f"% {about(records)}\n% needs \\usepackage{{booktabs}}"
-    return "\n\n".join([head, *(table_formats.latex(table) for table in tables)])
+    head = f"% {contents.about}\n% needs \\usepackage{{booktabs}}"
+    return _end_line("\n\n".join([head, *(table_formats.latex(table) for table in tables)]))
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Record]], str]] = {
-    "md": _markdown,
-    "csv": _csv,
-    "tex": _latex,
-    "json": _json,
-    "text": terminal.text,
+def _text(contents: ReportContents) -> str:
+    return _end_line(terminal.text(contents))
+
+
+def _end_line(text: str) -> str:
+    return text.rstrip("\n") + "\n"
+
+
+FORMATS: Mapping[str, tuple[Callable[[ReportContents], str], Detail]] = {
+    "md": (markdown, "samples"),
+    "csv": (_csv, "metrics"),
+    "tex": (_latex, "metrics"),
+    "json": (_json, "metrics"),
+    "text": (_text, "remarks"),
 }
-"""What a run can be written as, apart from the page."""
+"""How a report can be written, apart from the page, and what each format shows of a run."""

@@ -1,8 +1,8 @@
 """The samples that went worst: which they are, and what people are shown of them.
 
-Failures come first, then the lowest figures. Samples that are equally bad (most are, at zero) are spread over labels
-and pictures, so that the twelve show twelve different things; what is still equal is ordered by a hash of the id.
-Nothing is drawn: the same record gives the same samples.
+Failures come first, then the lowest values. Samples that are equally bad (most are, at zero) are spread over labels
+and images, so that the twelve shown differ from each other; remaining ties are ordered by a hash of the ID. The choice
+is not random: the same record gives the same samples.
 """
 
 from __future__ import annotations
@@ -34,17 +34,19 @@ class WorstSample:
     answer: str | None
     """What was read from the output, where that is something else."""
     expected: tuple[tuple[str, int], ...]
-    """The reference answers, each with how many annotators gave it, the commonest first."""
+    """The reference answers, each with how many annotators gave it, the most frequent first."""
     score: str
     """What it was worth, printed."""
     labels: tuple[tuple[str, str], ...]
-    """What metrics are split by."""
+    """The labels by which metrics are split."""
     notes: tuple[str, ...]
-    """What went wrong on the way: a failure, a cut, an output that could not be read."""
+    """What went wrong: a failure, a cut, an output without a readable answer."""
+    image: bytes | None = None
+    """Its image as PNG, where the run kept one."""
 
     @property
     def answers(self) -> str:
-        """The reference answers on one line, those that several annotators gave with their count.
+        """The reference answers on one line, those of several annotators with their count.
 
         Example:
             >>> WorstSample("1", "", "", None, (("red", 7), ("blue", 1)), "0.0 %", (), ()).answers
@@ -54,8 +56,8 @@ class WorstSample:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Place:
-    """Where a sample stands; the first in order is the worst."""
+class _RankedSample:
+    """A sample record with its rank; the first in order is the worst."""
 
     rank: tuple[bool, float]
     digest: bytes
@@ -63,7 +65,7 @@ class _Place:
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
-        """The sample's labels, as something that can be counted."""
+        """The sample's labels, hashable."""
         return tuple(sorted(self.row["labels"].items()))
 
 
@@ -72,26 +74,26 @@ def choose_worst(record: Record, count: int = 12) -> list[dict[str, Json]]:
 
     Args:
         record: a finished run.
-        count: how many are wanted.
+        count: how many samples are wanted.
 
     Returns:
-        Their records of `samples.jsonl`; fewer where there are not so many with a figure.
+        Their records of `samples.jsonl`; fewer than `count` where fewer samples have a value or failed.
     """
-    chosen: list[_Place] = []
+    chosen: list[_RankedSample] = []
     seen: Counter[object] = Counter()
-    for _, equal in groupby(_candidates(record, count), key=lambda place: place.rank):
-        chosen += _spread(list(equal), count - len(chosen), seen)
-    return [place.row for place in chosen]
+    for _, ties in groupby(_candidates(record, count), key=lambda sample: sample.rank):
+        chosen += _spread(list(ties), count - len(chosen), seen)
+    return [sample.row for sample in chosen]
 
 
 def describe_worst(record: Record, count: int = 12) -> list[WorstSample]:
-    """Describe the worst samples for people."""
-    return [_case(row, record) for row in choose_worst(record, count)]
+    """Describe the worst samples for people, with the images that the run kept of them."""
+    return [_describe(row, record) for row in choose_worst(record, count)]
 
 
-def figure(row: Mapping[str, Json], record: Record) -> float | None:
-    """Say what one sample was worth: its own headline figure, or else the mean of its fractions; None without any."""
-    result = record.result or {}
+def sample_value(row: Mapping[str, Json], record: Record) -> float | None:
+    """Return what one sample was worth: its headline value, else the mean of its fractions; None without any."""
+    result = record.finished()
     values: Mapping[str, float] = row["values"]
     if result["headline"] in values:
         return values[result["headline"]]
@@ -100,87 +102,88 @@ def figure(row: Mapping[str, Json], record: Record) -> float | None:
     return fmean(fractions) if fractions else None
 
 
-def _candidates(record: Record, count: int) -> list[_Place]:
-    """Keep, of a split that may have hundreds of thousands of samples, those that can be among the worst, in order.
+def _candidates(record: Record, count: int) -> list[_RankedSample]:
+    """Return, in order, the samples that can be among the worst; a split may have hundreds of thousands.
 
-    A sample that is better than `count` others cannot, and neither can one that `count` equally bad samples with the
-    same labels come before.
+    A sample is left out when `count` others are worse, or when `count` equally bad samples with the same labels come
+    before it.
     """
     ranks: list[tuple[bool, float]] = []
-    alike: dict[object, list[_Place]] = defaultdict(list)
-    for place in _places(record):
-        if len(ranks) == count and place.rank > ranks[-1]:
+    alike: dict[object, list[_RankedSample]] = defaultdict(list)
+    for sample in _rank(record):
+        if len(ranks) == count and sample.rank > ranks[-1]:
             continue
-        insort(ranks, place.rank)
+        insort(ranks, sample.rank)
         del ranks[count:]
-        group = alike[place.rank, place.labels]
-        insort(group, place)
+        group = alike[sample.rank, sample.labels]
+        insort(group, sample)
         del group[count:]
-    return sorted(place for group in alike.values() for place in group)
+    return sorted(sample for group in alike.values() for sample in group)
 
 
-def _places(record: Record) -> Iterator[_Place]:
-    """Place every sample that has a figure, or that failed; of times the longest are the worst."""
-    slow = record.timed
+def _rank(record: Record) -> Iterator[_RankedSample]:
+    """Rank every sample that has a value or failed; of times the longest are the worst."""
+    timed = record.timed
     for row in record.samples():
-        value = figure(row, record)
+        value = sample_value(row, record)
         if value is not None or row["failed"]:
-            badness = -(value or 0.0) if slow else value or 0.0
-            rank = not row["failed"], round(badness, 9)  # 0.3 and 0.1 + 0.2 are equally bad
-            yield _Place(rank, hashlib.sha256(row["id"].encode()).digest(), row)
+            goodness = -(value or 0.0) if timed else value or 0.0
+            rank = not row["failed"], round(goodness, 9)  # 0.3 and 0.1 + 0.2 are equally bad
+            yield _RankedSample(rank, hashlib.sha256(row["id"].encode()).digest(), row)
 
 
-def _spread(places: list[_Place], count: int, seen: Counter[object]) -> list[_Place]:
-    """Choose among equally bad samples: each time the one whose picture and labels were seen least; counts them."""
-    chosen: list[_Place] = []
-    while places and len(chosen) < count:
-        best = min(
-            places,
-            key=lambda place: (seen[place.row["cluster"]], sum(seen[label] for label in place.labels), place.digest),
+def _spread(ties: list[_RankedSample], count: int, seen: Counter[object]) -> list[_RankedSample]:
+    """Choose among equally bad samples, each time one whose image and labels were seen least; updates `seen`."""
+    chosen: list[_RankedSample] = []
+    while ties and len(chosen) < count:
+        rarest = min(
+            ties,
+            key=lambda sample: (seen[sample.row["cluster"]], sum(seen[x] for x in sample.labels), sample.digest),
         )
-        places.remove(best)
-        chosen.append(best)
-        seen.update([*([best.row["cluster"]] if best.row["cluster"] else []), *best.labels])
+        ties.remove(rarest)
+        chosen.append(rarest)
+        seen.update([*([rarest.row["cluster"]] if rarest.row["cluster"] else []), *rarest.labels])
     return chosen
 
 
-def _case(row: Mapping[str, Json], record: Record) -> WorstSample:
-    result = record.result or {}
+def _describe(row: Mapping[str, Json], record: Record) -> WorstSample:
+    result = record.finished()
     embedded = record.manifest["task"].get("needs") == "embed"
     output, answer = embeddings(row["output"]) if embedded else written(row["output"]), written(row["answer"])
     unit = result["metrics"].get(result["headline"], {}).get("unit", "fraction")
-    own = result["headline"] in row["values"]
+    has_headline = result["headline"] in row["values"]
     return WorstSample(
         id=row["id"],
         question=row["prompt"].strip(),
         output=output,
         answer=answer if row["answer"] is not None and answer != output else None,
-        expected=_counted(row["target"]),
-        score=amount(figure(row, record), unit if own else "fraction"),
+        expected=_count_equal(row["target"]),
+        score=amount(sample_value(row, record), unit if has_headline else "fraction"),
         labels=tuple(sorted(row["labels"].items())),
         notes=tuple(_notes(row)),
+        image=record.picture(row["id"]),
     )
 
 
 def embeddings(output: Json) -> str:
-    """Say what was embedded, whose numbers tell nobody anything.
+    """Describe an output of embeddings by their count and size; the numbers themselves are not readable.
 
     Example:
         >>> embeddings(["AACAPwAAAL8=", [1.0, -0.5], None]), embeddings("AACAPwAAAL8=")
         ('2 embeddings of 2 numbers', '1 embedding of 2 numbers')
     """
-    given = [one for one in (output if isinstance(output, list) else [output]) if one is not None]
-    if not given:
+    vectors = [vector for vector in (output if isinstance(output, list) else [output]) if vector is not None]
+    if not vectors:
         return ""
-    size = len(unpack(given[0]))
-    return f"{len(given)} {'embedding' if len(given) == 1 else 'embeddings'} of {size} numbers"
+    size = len(unpack(vectors[0]))
+    return f"{len(vectors)} {'embedding' if len(vectors) == 1 else 'embeddings'} of {size} numbers"
 
 
-def _counted(target: Json) -> tuple[tuple[str, int], ...]:
+def _count_equal(target: Json) -> tuple[tuple[str, int], ...]:
     """Count equal reference answers.
 
     Example:
-        >>> _counted(["red", "blue", "red"]), _counted("#### 72")
+        >>> _count_equal(["red", "blue", "red"]), _count_equal("#### 72")
         ((('red', 2), ('blue', 1)), (('#### 72', 1),))
     """
     answers: Sequence[Json] = target if isinstance(target, list) else [target]

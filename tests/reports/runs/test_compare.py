@@ -56,7 +56,7 @@ def test_what_differs_is_ordered_by_what_explains(tmp_path):
     done = command("compare", a, b)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Mini scale")
-    for words in ("accuracy", "McNemar", "other weights", "beef", "3.12.1", "significant four times in five"):
+    for words in ("accuracy", "McNemar", "other weights", "beef", "3.12.1", "minimum detectable difference"):
         assert words in done.stdout
 
 

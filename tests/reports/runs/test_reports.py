@@ -27,7 +27,7 @@ from evals import records, reports
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records.folder import Record
 from evals.reports.rendering import formatting, table_formats
-from evals.reports.runs import naming, tables, terminal, view
+from evals.reports.runs import naming, sections, several, tables, terminal
 
 GOLDEN = golden.FOLDER / "reports"
 
@@ -35,6 +35,10 @@ GOLDEN = golden.FOLDER / "reports"
 @pytest.fixture
 def record(tmp_path):
     return make(tmp_path / "run")
+
+
+def divide(record):
+    return sections.divide(sections.ordered_metrics(record))
 
 
 # All formats
@@ -118,9 +122,9 @@ def test_every_metric_is_in_every_format(found, data):
         texts = {format: render([one], format) for format in FORMATS}
     assert json.loads(texts["json"])["runs"][0]["result"]["metrics"] == found
     rows = list(csv.DictReader(io.StringIO(texts["csv"])))
-    assert [float(each["value"]) for each in rows] == [found[name]["value"] for name in view.metrics(one)]
+    assert [float(each["value"]) for each in rows] == [found[name]["value"] for name in sections.ordered_metrics(one)]
     page = re.sub(r"\s+", " ", Outline(texts["html"]).text)
-    for section in view.sections(one):
+    for section in divide(one):
         for each in section.rows:
             value = formatting.measured(each.metric)
             label = formatting.one_line(each.label)
@@ -130,7 +134,7 @@ def test_every_metric_is_in_every_format(found, data):
             assert value in texts["text"]
             assert re.sub(r"\s+", " ", f"{formatting.visible(each.label)}").strip() in page
             assert value in page
-    assert sum(len(section.rows) for section in view.sections(one)) == len(found)
+    assert sum(len(section.rows) for section in divide(one)) == len(found)
 
 
 def test_unfinished_run_is_refused_by_name(record):
@@ -153,7 +157,7 @@ def test_bad_calls(record):
 
 def test_same_task_stands_side_by_side(record, tmp_path):
     blind = make(tmp_path / "blind", metrics={"accuracy": metric(0.31), "f1": metric(0.2)}, signed=manifest(blind=True))
-    table = view.comparison([record, blind])
+    table = several.comparison([record, blind])
     assert table.columns == ("metric", "vl", "vl (blind)")
     assert table.rows[0] == ("accuracy", "47.50 % (42.5 to 52.5 %)", "31.00 % (26.0 to 36.0 %)")
     assert ("f1", "–", "20.00 % (15.0 to 25.0 %)") in table.rows
@@ -169,7 +173,7 @@ def test_other_tasks_get_a_row_a_run(record, tmp_path, format):
     other = make(
         tmp_path / "b", metrics={"rsum": metric(3.0, unit="points")}, signed=signed, task="retrieval", headline="rsum"
     )
-    assert view.comparison([record, other]).rows == (
+    assert several.comparison([record, other]).rows == (
         ("vl a1b2c3", "vqa", "accuracy", "47.50 %", "42.5 to 52.5 %", "4"),
         ("vl ffeedd", "retrieval", "rsum", "3.00 points", "2.95 to 3.05 points", "4"),
     )
@@ -204,7 +208,7 @@ def test_csv_keeps_fractions_whole(tmp_path):
 
 def test_terminal_tables_fit(record, tmp_path):
     runs = [make(tmp_path / str(n), signed=manifest() | {"signature": f"{n}aaaaaaaaa"}) for n in range(8)]
-    assert all(len(line) <= 100 for line in table_formats.text(view.comparison(runs)).splitlines())
+    assert all(len(line) <= 100 for line in table_formats.text(several.comparison(runs)).splitlines())
     text = render([record], "text")
     assert "\x1b" not in text
     assert text.splitlines()[-1].startswith(str(record.folder))
@@ -223,7 +227,7 @@ def test_metric_order():
         "accuracy/level/2",
     ]
     one = Record(Path(), manifest(), result({name: metric(0.5) for name in names}))
-    main, level = view.sections(one)
+    main, level = divide(one)
     assert [each.name for each in main.rows] == [
         "accuracy",
         "accuracy/b",
@@ -273,14 +277,14 @@ def test_a_control_that_does_not_drop_is_told_in_every_report(tmp_path):
     seen, blind = pair_of_runs(tmp_path, [1.0, 0.0] * 40, [1.0, 0.0] * 39 + [0.0, 1.0])
     for text in (render([seen], "md"), render([blind], "html"), terminal.show(seen), render([seen, blind], "text")):
         flat = " ".join(text.split())
-        assert "Modality not demonstrated: accuracy 50.00 % with pictures and 50.00 % blind" in flat
+        assert "Modality not demonstrated: accuracy 50.00 % with images and 50.00 % blind" in flat
         assert "looks" not in flat
 
 
 def test_a_control_that_drops_shows_that_the_model_looks(tmp_path):
     seen, _ = pair_of_runs(tmp_path, [1.0, 1.0, 1.0, 0.0] * 20, [1.0, 0.0, 0.0, 0.0] * 20)
     text = terminal.show(seen)
-    assert "The model looks: accuracy 75.00 % with pictures and 25.00 % blind on the same 80" in text
+    assert "The model looks: accuracy 75.00 % with images and 25.00 % blind on the same 80" in text
     assert "loses 50.0 points" in text
 
 

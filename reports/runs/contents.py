@@ -1,0 +1,205 @@
+"""Gather what a report shows, from run folders: the only step that reads files or computes a statistic.
+
+contents = gather(records)      reads the records, their worst samples and their blind controls
+tables, terminal, page          render the contents and nothing else
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from evals.errors import InputError
+from evals.records.folder import Record
+from evals.reports.rendering.formatting import amount, written
+from evals.reports.rendering.table_formats import Table
+from evals.reports.runs import sections, several
+from evals.reports.runs.blind_control import BlindControls
+from evals.reports.runs.naming import about, blind, title
+from evals.reports.runs.sections import MetricRow, Section
+from evals.reports.runs.worst_samples import WorstSample, describe_worst
+from evals.schema import Json, Metric
+
+Detail = Literal["metrics", "remarks", "samples"]
+"""How much of a run a report shows: its metrics; remarks too, which need its blind control; its worst samples too."""
+
+COUNTS = {
+    "failed": "gave no output and count as wrong",
+    "unparsed": "gave an output without a readable answer",
+    "truncated": "were cut at the token limit",
+}
+"""What can go wrong with a sample, and what that means."""
+
+_EFFICIENCY = {
+    "seconds": ("time", "seconds"),
+    "samples_per_second": ("samples per second", ""),
+    "prompt_tokens": ("prompt tokens", "count"),
+    "new_tokens": ("new tokens", "count"),
+    "padding_share": ("padding", "fraction"),
+    "model_share": ("time inside the model", "fraction"),
+    "peak_memory_bytes": ("peak memory", "bytes"),
+    "cached_tokens": ("prompt tokens that a server had cached", "count"),
+    "reasoning_tokens": ("new tokens for reasoning", "count"),
+    "retries": ("requests sent again", "count"),
+}
+"""What a run costs, in the order of printing: label and unit."""
+_GROUPS = ("task", "data", "model", "plan", "code", "packages", "machine", "environment")
+
+Fields = tuple[tuple[str, str], ...]
+"""Labels with what is printed beside them."""
+
+
+class Count(NamedTuple):
+    """How many samples of a run went wrong in one way."""
+
+    name: str
+    samples: int
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunContents:
+    """What a report shows of one run."""
+
+    folder: Path
+    """As it was given; it is printed and not read."""
+    title: str
+    about: str
+    """Scale, checkpoint and data, in one line."""
+    blind: bool
+    """Whether the run is a blind control."""
+    manifest: Mapping[str, Json]
+    result: Mapping[str, Json]
+    headline: MetricRow
+    metrics: Mapping[str, Metric]
+    """Every metric by its name, in the order of printing."""
+    sections: tuple[Section, ...]
+    """The same metrics as tables."""
+    n: int
+    """Number of samples."""
+    counts: tuple[Count, ...]
+    """How many samples went wrong in which way; zeros too."""
+    notes: tuple[str, ...]
+    """What the blind control shows, and which values are conventions and not measurements."""
+    efficiency: Fields
+    """What the run cost."""
+    provenance: tuple[tuple[str, Fields], ...]
+    """How the run was made: groups of the manifest's fields."""
+    worst: tuple[WorstSample, ...]
+
+    @property
+    def counted(self) -> str:
+        """How many samples there were and how many went wrong, in one line."""
+        wrong = ", ".join(f"{count.samples:,} {count.name}" for count in self.counts)
+        return f"{self.n:,} samples: {wrong}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContents:
+    """What a report shows of one or several runs."""
+
+    about: str
+    """The first line: scale, checkpoints and data of all runs, and what their blind controls show."""
+    title: str
+    runs: tuple[RunContents, ...]
+    comparison: Table | None
+    """The runs in one table; None for a single run."""
+    ratios: Table | None
+    """Models that were timed in turn, as ratios to the first; None for other runs."""
+    merged: tuple[Section, ...]
+    """All metrics of runs of one task, for a table with a column per run; empty for other runs."""
+
+    @property
+    def mini(self) -> bool:
+        """Whether any run is of mini scale."""
+        return any(run.manifest["task"]["scale"] == "mini" for run in self.runs)
+
+
+def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportContents:
+    """Gather what a report of finished runs shows.
+
+    Args:
+        records: one or more runs; the order is kept.
+        detail: what is read beyond the results. `metrics` reads the samples only where several runs are compared.
+
+    Raises:
+        InputError: when there is no run.
+        RecordError: when a run is not finished.
+    """
+    if not records:
+        raise InputError("a report needs at least one run: none came")
+    controls = BlindControls()
+    several_runs = len(records) > 1
+    runs = tuple(_gather_run(record, detail, controls) for record in records)
+    same_task = several_runs and several.same_task(records)
+    return ReportContents(
+        about=about(records, controls.among(records)),
+        title=f"Comparison of {len(records)} runs" if several_runs else title(records[0]),
+        runs=runs,
+        comparison=several.comparison(records) if several_runs else None,
+        ratios=several.ratios(records) if several_runs else None,
+        merged=tuple(sections.merge([section for run in runs for section in run.sections])) if same_task else (),
+    )
+
+
+def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunContents:
+    result, metrics = record.finished(), sections.ordered_metrics(record)
+    control = controls.beside(record) if detail != "metrics" else []
+    return RunContents(
+        folder=record.folder,
+        title=title(record),
+        about=about([record]),
+        blind=blind(record),
+        manifest=record.manifest,
+        result=result,
+        headline=sections.headline(record),
+        metrics=metrics,
+        sections=tuple(sections.divide(metrics)),
+        n=result["n"],
+        counts=tuple(Count(name, result.get(name) or 0, meaning) for name, meaning in COUNTS.items()),
+        notes=(*control, *(f"{name}: {metric.note}" for name, metric in metrics.items() if metric.note)),
+        efficiency=_efficiency(result),
+        provenance=_provenance(record.manifest),
+        worst=tuple(describe_worst(record)) if detail == "samples" else (),
+    )
+
+
+def _efficiency(result: Mapping[str, Json]) -> Fields:
+    """Print what a run cost; entries that this version does not know come last."""
+    entries: Mapping[str, float | None] = result.get("efficiency") or {}
+    others = {name: _label(name) for name in sorted(set(entries) - set(_EFFICIENCY))}
+    return tuple(
+        (label, amount(entries[name], unit))
+        for name, (label, unit) in {**_EFFICIENCY, **others}.items()
+        if name in entries
+    )
+
+
+def _label(name: str) -> tuple[str, str]:
+    """Make a label and a unit from an entry's name; the unit of a cost is its currency.
+
+    Example:
+        >>> _label("cost_usd"), _label("joules_used")
+        (('cost', 'USD'), ('joules used', ''))
+    """
+    kind, _, currency = name.partition("_")
+    return ("cost", currency.upper()) if kind == "cost" and currency else (name.replace("_", " "), "")
+
+
+def _provenance(manifest: Mapping[str, Json]) -> tuple[tuple[str, Fields], ...]:
+    """Print how a run was made: groups of the manifest, each with its fields as dotted paths."""
+    run = tuple((key, written(manifest[key])) for key in ("signature", "command") if key in manifest)
+    rest = sorted(set(manifest) - {*_GROUPS, "signature", "command"})
+    groups = [(name, tuple(_flatten(manifest[name]))) for name in (*_GROUPS, *rest) if name in manifest]
+    return (("run", run), *((name, fields) for name, fields in groups if fields))
+
+
+def _flatten(value: Json, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the fields of a part of the manifest as dotted paths, without those that are null."""
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            yield from _flatten(value[key], f"{path}.{key}" if path else key)
+    elif value is not None:
+        yield path or "value", written(value)

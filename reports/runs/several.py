@@ -1,0 +1,72 @@
+"""Set several runs side by side: their metrics in one table, and ratios of models that were timed in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evals.records.folder import Record
+from evals.reports.rendering.table_formats import Table
+from evals.reports.runs import sections
+from evals.reports.runs.naming import short_names
+from evals.reports.runs.sections import NUMBERS, cell, headline, numbers, ordered_metrics
+from evals.schema import Metric
+
+
+def same_task(records: Sequence[Record]) -> bool:
+    """Whether runs can be columns of one table: they did the same task on the same split."""
+    return len({(record.finished()["task"], record.finished()["split"]) for record in records}) == 1
+
+
+def comparison(records: Sequence[Record]) -> Table:
+    """Put several runs into one table: a column per run if they did the same task, else a row per run."""
+    names = short_names(records)
+    if not same_task(records):
+        return _headlines(names, records)
+    metrics_by_run = [ordered_metrics(record) for record in records]
+    merged = sections.merge([section for metrics in metrics_by_run for section in sections.divide(metrics)])
+    rows = tuple(
+        (row.name, *(cell(metrics.get(row.name)) for metrics in metrics_by_run))
+        for section in merged
+        for row in section.rows
+    )
+    return Table("Comparison", ("metric", *names), "l" + "r" * len(names), rows)
+
+
+def _headlines(names: Sequence[str], records: Sequence[Record]) -> Table:
+    """Put runs of different tasks into one table, a row per run with its headline metric."""
+    rows = []
+    for name, record in zip(names, records, strict=True):
+        row = headline(record)
+        rows.append((name, record.finished()["task"], row.name, *numbers(row.metric)))
+    return Table("Comparison", ("run", "task", "metric", *NUMBERS), "lllrrr", tuple(rows))
+
+
+def ratios(records: Sequence[Record]) -> Table | None:
+    """Compare models that were timed in turn with the first of them, by ratios; None for other runs."""
+    first, *others = records
+    if not others or not all(record.timed for record in records):
+        return None
+    metrics = ordered_metrics(first)
+    ratios_by_run = [
+        {name: ratio for name in metrics if (ratio := _ratio(record, first, name)) is not None} for record in others
+    ]
+    if not all(ratios_by_run):
+        return None
+    names = short_names(records)
+    shown = [name for name in metrics if any(name in ratios_by_name for ratios_by_name in ratios_by_run)]
+    rows = tuple((name, *(cell(ratios_by_name.get(name)) for ratios_by_name in ratios_by_run)) for name in shown)
+    columns = ("metric", *(f"{name} / {names[0]}" for name in names[1:]))
+    return Table("Timed in turn", columns, "l" + "r" * len(others), rows)
+
+
+def _ratio(record: Record, first: Record, name: str) -> Metric | None:
+    """Divide a metric of a run by that of the first run; None where the ratio says nothing about the models."""
+    from evals.timing import statistics
+
+    if name.startswith("device/") or name.endswith(("-tokens", *statistics.TAILS)):  # `compare` shows the tails too
+        return None
+    pairs = statistics.in_turn(record, first, name)
+    if not pairs or not all(denominator for session in pairs for _, denominator in session):
+        return None
+    estimate = statistics.ratio(name, pairs)
+    return Metric(estimate.value, *statistics.interval(estimate), estimate.n, "x")
