@@ -44,9 +44,22 @@ from typing import NamedTuple
 
 from evals.errors import EvalsError, InputError, UnknownName
 from evals.registry import TASKS
-from evals.schema import Generate, Image, Json, Metric, Options, Part, Prediction, Sample, Samples, Score, Task
+from evals.schema import (
+    Generate,
+    Image,
+    Json,
+    Metric,
+    Options,
+    Part,
+    Prediction,
+    ResourceRequirements,
+    Sample,
+    Samples,
+    Score,
+    Task,
+)
 from evals.timing import roofline
-from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, DevicePeaks, Floors, ResourceRequirements
+from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, DevicePeaks, Floors
 
 SPLITS = ("all", "short", "long", "caption")
 PROCESSES = {"mini": 3, "full": 5}

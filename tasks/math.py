@@ -110,7 +110,7 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
     path = _path(benchmark, options)
     problems = read_problems(path, benchmark.form)
     leading, examples = _leading(benchmark, options, path)
-    count = options.samples
+    count = options.samples_per_problem
 
     def build(index: int) -> Sample:
         problem = problems[index]

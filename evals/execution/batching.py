@@ -46,7 +46,8 @@ def plan(prompts: Sequence[Prompt], token_budget: int, *, share: bool = True) ->
 
     Args:
         prompts: what to compute; only keys, tokens and reserves are read.
-        token_budget: token positions that a batch may hold, at least 1. A prompt that alone needs more gets a batch alone.
+        token_budget: token positions that a batch may hold, at least 1. A prompt that alone needs more gets a batch
+        alone.
         share: compute leading tokens of prompts with equal keys once.
 
     Returns:

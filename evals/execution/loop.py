@@ -2,7 +2,8 @@
 
 The samples are taken in windows. A window's requests are tokenised and planned in the background while the one before
 is computed; a batch's pictures are decoded while the batch before is on the device. Which samples share a window and
-which requests share a batch depends on nothing but the samples, the model and the token_budget, so after an interruption the
+which requests share a batch depends on nothing but the samples, the model and the token_budget, so after an
+interruption the
 same batches come out, and those that are on disk are skipped: whole windows of them without building a sample.
 
 `work` computes and knows nothing of scores or files; `evals.execution.collector` gathers what it computed, from one

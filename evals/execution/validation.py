@@ -16,7 +16,12 @@ def check_numbers(options: Options, token_budget: int | None, workers: int) -> N
     """Refuse what cannot work before anything is read."""
     if options.scale not in SCALES:
         raise UnknownName("scale", options.scale, SCALES)
-    counts = {"limit": options.limit, "token-budget": token_budget, "workers": workers, "samples": options.samples}
+    counts = {
+        "limit": options.limit,
+        "token-budget": token_budget,
+        "workers": workers,
+        "samples": options.samples_per_problem,
+    }
     counts |= {"processes": options.processes, "repetitions": options.repetitions}
     for flag, value in counts.items():
         if value is not None and value < 1:
@@ -28,8 +33,8 @@ def check_numbers(options: Options, token_budget: int | None, workers: int) -> N
     if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
         given = f"--temperature {options.temperature} --top-p {options.top_p}"
         raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
-    if options.samples > 1 and not options.temperature:
-        raise InputError(f"--samples {options.samples} would be all alike: give --temperature too")
+    if options.samples_per_problem > 1 and not options.temperature:
+        raise InputError(f"--samples {options.samples_per_problem} would be all alike: give --temperature too")
     if options.top_p != 1 and not options.temperature:
         raise InputError(f"--top-p {options.top_p} says what is drawn from, and nothing is: give --temperature too")
 
@@ -38,7 +43,8 @@ def check_taken(task: Task, options: Options) -> None:
     """Refuse options that the task would not heed: the manifest must not say what was not done."""
     defaults = Options()
     for name in ("shots", "same_shots", "temperature", "samples", "processes", "repetitions"):
-        if getattr(options, name) != getattr(defaults, name) and name not in task.supported_options:
+        field = "samples_per_problem" if name == "samples" else name
+        if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
 

@@ -2,7 +2,8 @@
 
 Every worker walks over all batches and asks before it computes one; the parent says yes to the first that asks, and
 is the only one that scores and writes. Workers thus decide who runs a batch and never what is in it. When a worker
-dies, the batches in its held are free again, and the others take them on another worker_pass; a run fails only when nobody
+dies, the batches in its held are free again, and the others take them on another worker_pass; a run fails only when
+nobody
 is left.
 """
 
@@ -20,7 +21,8 @@ from evals.errors import EvalsError, InputError
 from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
 
 WorkerPass = Callable[[int, set[str], TryAcquire, OnBatch], None]
-"""One worker_pass over the plan: worker's number, ids that are done, try_acquire, on_batch. It is sent to the workers, so picklable."""
+"""One worker_pass over the plan: worker's number, ids that are done, try_acquire, on_batch. It is sent to the
+workers, so picklable."""
 
 
 @dataclass

@@ -84,7 +84,8 @@ def sign(
         The manifest, with the identity (12 hexadecimal digits) under `signature`.
     """
     split = samples.facts.get("split") or options.split or task.splits[0]
-    chosen = {k: v for k, v in asdict(options).items() if k not in {"data", "split"}}
+    chosen = {"samples" if k == "samples_per_problem" else k: v for k, v in asdict(options).items()}
+    chosen = {k: v for k, v in chosen.items() if k not in {"data", "split"}}
     ids = hashlib.sha256("\n".join(samples.ids).encode()).hexdigest()
     manifest: dict[str, Json] = {
         "task": {"name": task.name, "version": task.version, "needs": task.needs, "split": split, **chosen},

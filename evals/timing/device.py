@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evals.timing.roofline import DevicePeaks, ResourceRequirements
+from evals.schema import ResourceRequirements
+from evals.timing.roofline import DevicePeaks
 
 PROBES = 7
 """Times each speed is tried; the best counts, since a floor must be one that nothing beats."""

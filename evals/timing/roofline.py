@@ -16,40 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from evals.schema import ResourceRequirements
+
 FIRST, STEP, WHOLE = "time-to-first-token", "per-token", "latency"
 BANDWIDTH, ARITHMETIC = "bandwidth", "arithmetic"
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceRequirements:
-    """What a loaded model needs, counted from its weights."""
-
-    device: str
-    """Where it is: `cpu`, `cuda:0`."""
-    dtype: str
-    """What it computes in: `float32`, `bfloat16`."""
-    weights_bytes: int
-    """All its weights, in memory."""
-    disk_bytes: int
-    """The files of its weights."""
-    first_bytes: float
-    """Weights that are read for the first token: of an encoder-decoder both parts."""
-    step_bytes: float
-    """Weights that are read for each token after it."""
-    prompt_parameters: float
-    """Weights that each token of the prompt meets."""
-    first_parameters: float
-    """Weights that only the first new token meets: the head, of an encoder-decoder all of the decoder."""
-    step_parameters: float
-    """Weights that each token after it meets."""
-    prompt_cache_bytes: float
-    """Keys and values that are kept of a token of the prompt."""
-    new_cache_bytes: float
-    """Keys and values that are kept of a new token."""
-
-    def cache_bytes(self, prompt_tokens: int, new_tokens: int) -> float:
-        """Keys and values at the end of a text."""
-        return self.prompt_cache_bytes * prompt_tokens + self.new_cache_bytes * new_tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from typing import Any
 
 from evals.errors import EvalsError, InputError, SampleError
 from evals.execution.batching import plan
-from evals.schema import Batch, Generate, Group, Image, Json, Model, Placement, Prediction
+from evals.schema import Batch, Generate, Group, Image, Json, Model, Placement, Prediction, ResourceRequirements
 from evals.timing import device, roofline
-from evals.timing.roofline import DevicePeaks, ResourceRequirements
+from evals.timing.roofline import DevicePeaks
 
 WARM_UP = 2
 """Times each kind of request is computed before the clock counts."""
@@ -54,7 +54,8 @@ class Stopwatch:
         """Count what the model needs.
 
         Args:
-            model: answers; one that can be held against floors says with a further method `resource_requirements()` what it needs.
+            model: answers; one that can be held against floors says with a further method `resource_requirements()`
+            what it needs.
             clock: gives seconds.
         """
         self.model = model

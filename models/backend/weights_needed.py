@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.timing.roofline import ResourceRequirements
+from evals.schema import ResourceRequirements
 
 if TYPE_CHECKING:
     import torch

@@ -33,8 +33,8 @@ from evals.schema import (
     Prediction,
     Prompt,
     Request,
+    ResourceRequirements,
 )
-from evals.timing.roofline import ResourceRequirements
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -45,8 +45,8 @@ from evals.schema import (
     Prediction,
     Prompt,
     Request,
+    ResourceRequirements,
 )
-from evals.timing.roofline import ResourceRequirements
 
 if TYPE_CHECKING:
     import torch

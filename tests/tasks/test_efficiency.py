@@ -16,10 +16,9 @@ from commands import refused
 import evals
 from evals import Generate, Image, InputError, registry
 from evals.models.families import causal
-from evals.schema import Options, Placement, Prediction, Prompt
+from evals.schema import Options, Placement, Prediction, Prompt, ResourceRequirements
 from evals.tasks import efficiency
 from evals.timing import device, interleaving
-from evals.timing.roofline import ResourceRequirements
 from evals.timing.stopwatch import ModelSource, Stopwatch
 
 CPU = Placement(device="cpu")

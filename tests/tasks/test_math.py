@@ -62,7 +62,7 @@ def test_without_training_problems_there_are_no_examples_unless_asked_for(tmp_pa
 
 def test_several_outputs_are_several_requests(tmp_path):
     write(tmp_path, "test.jsonl", ROWS)
-    sample = GSM8K.samples(Options(data=tmp_path, samples=3, temperature=0.6, seed=5))[1]
+    sample = GSM8K.samples(Options(data=tmp_path, samples_per_problem=3, temperature=0.6, seed=5))[1]
     assert [request.id for request in sample.requests] == ["1#0", "1#1", "1#2"]
     assert {(request.temperature, request.seed) for request in sample.requests} == {(0.6, 5)}
 

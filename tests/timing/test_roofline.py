@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from evals.execution.batching import plan
 from evals.models.families import causal, vision_language
-from evals.schema import Placement
+from evals.schema import Placement, ResourceRequirements
 from evals.timing import roofline
-from evals.timing.roofline import FIRST, STEP, WHOLE, DevicePeaks, ResourceRequirements
+from evals.timing.roofline import FIRST, STEP, WHOLE, DevicePeaks
 
 KINDS = ["llama", "qwen2", "deepseek_v2", "deepseek_v3", "t5"]
 PROMPT = 24

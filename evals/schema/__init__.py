@@ -1,0 +1,75 @@
+"""The nouns of the suite: frozen dataclasses, and protocols at the seams.
+
+A `Task` turns a benchmark's rows into `Sample`s, each with the `Request`s that a model must answer. A `Model` turns
+batches of requests into `Prediction`s. The task turns samples and predictions into `Score`s, and scores into `Metric`s:
+
+    Task.samples(options) -> Samples -> Sample -> Request -> Model.prepare -> plan -> Model.stage, run -> Prediction
+    Task.score(samples, predictions) -> Scores          Task.summarise(scores) -> {name: Metric}
+
+This room imports the standard library and `evals.errors`, and nothing else. Everything in `__all__` is public: plug-ins
+may import it. Start with `tasks`, then `models`.
+"""
+
+from __future__ import annotations
+
+from evals.schema.config import SCALES, Options, Placement, RunConfig
+from evals.schema.models import (
+    Batch,
+    Concurrent,
+    Family,
+    Group,
+    Measurable,
+    Model,
+    Prompt,
+    ResourceRequirements,
+    Variant,
+)
+from evals.schema.requests import (
+    ABILITIES,
+    MODALITIES,
+    Audio,
+    Choose,
+    Classify,
+    Embed,
+    Generate,
+    Image,
+    Json,
+    Part,
+    Request,
+)
+from evals.schema.tasks import Metric, Prediction, Predictions, Probe, Sample, Samples, Score, Task
+
+__all__ = [
+    "ABILITIES",
+    "MODALITIES",
+    "SCALES",
+    "Audio",
+    "Batch",
+    "Choose",
+    "Classify",
+    "Concurrent",
+    "Embed",
+    "Family",
+    "Generate",
+    "Group",
+    "Image",
+    "Json",
+    "Measurable",
+    "Metric",
+    "Model",
+    "Options",
+    "Part",
+    "Placement",
+    "Prediction",
+    "Predictions",
+    "Probe",
+    "Prompt",
+    "Request",
+    "ResourceRequirements",
+    "RunConfig",
+    "Sample",
+    "Samples",
+    "Score",
+    "Task",
+    "Variant",
+]

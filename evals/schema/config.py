@@ -1,0 +1,129 @@
+"""What the user chose: the options of a task, where a model computes, and the whole configuration of a run."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from evals.errors import InputError
+
+SCALES = ("mini", "full")
+"""`mini`: bundled checkpoints and data; `full`: public ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options that concern the task."""
+
+    scale: str = "mini"
+    """`mini` (bundled data) or `full` (official data)."""
+    split: str | None = None
+    """A split of the task, or None for its default."""
+    data: Path | None = None
+    """A folder with the official files, or None for the bundled or hub data."""
+    limit: int | None = None
+    """Only the first `limit` samples."""
+    blind: bool = False
+    """Replace every image by a uniform one and every audio clip by silence."""
+    shots: int | None = None
+    """Number of few-shot examples, or None for the task's default."""
+    method: str | None = None
+    """How to query the model (`choose`, `classify`, `probe`), or None for the first method that the model supports."""
+    seed: int = 0
+    """Random seed; combined with each sample's id."""
+    temperature: float = 0.0
+    """Sampling temperature; 0 is greedy decoding."""
+    top_p: float = 1.0
+    """Sample from the smallest set of tokens with this total probability."""
+    samples_per_problem: int = 1
+    """Number of outputs per problem, for pass@k and majority voting (`--samples`)."""
+    same_shots: bool = False
+    """Use one fixed set of few-shot examples for all samples, so that they are computed once."""
+    processes: int | None = None
+    """Number of fresh processes for a timed task, or None for the task's default."""
+    repetitions: int | None = None
+    """Number of times that each process computes each request, or None for the task's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a model computes."""
+
+    device: str | None = None
+    """`cpu`, `cuda`, `cuda:1`, …, or None for a GPU if there is one, else the CPU."""
+    dtype: str | None = None
+    """`float32`, `bfloat16`, `float16`, or None for float32 on a CPU and bfloat16 on a GPU."""
+    share: bool = True
+    """Compute shared prefixes once; switched off only to measure what that saves."""
+    threads: int | None = None
+    """Number of CPU threads, or None for all cores."""
+    experts: int | None = None
+    """Number of active experts per token in each layer, or None for the checkpoint's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """The whole configuration of a run, passed from the command line through the API to the workers.
+
+    Example:
+        >>> config = RunConfig.of("vl", "vqa", limit=20, device="cpu", workers=2)
+        >>> config.options.limit, config.placement.device, config.workers
+        (20, 'cpu', 2)
+        >>> RunConfig.of("vl", "vqa", limt=20)
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: run has no option 'limt'; did you mean 'limit'?
+    """
+
+    model: str
+    """A registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`, `endpoint:URL#NAME`."""
+    task: str
+    """A registered name."""
+    checkpoint: str | None = None
+    """A folder or hub id, loaded instead of a registered model's own checkpoint."""
+    options: Options = field(default_factory=Options)
+    """Options that concern the task."""
+    placement: Placement = field(default_factory=Placement)
+    """Where and how the model computes."""
+    token_budget: int | None = None
+    """Maximum number of token positions in a batch, or None for the device's default."""
+    workers: int = 1
+    """Number of worker processes; the result does not depend on it."""
+    out: Path | None = None
+    """The run folder, or None for `runs/<model>-<task>-<signature>`."""
+    force: bool = False
+    """Show images to a model that is not known to read them; a blind control must then show that it does."""
+    progress: bool = False
+    """Show a progress bar on standard error."""
+    command: str = ""
+    """The command line that the user typed; kept in the manifest."""
+
+    @classmethod
+    def of(cls, model: str, task: str, **choices: Any) -> RunConfig:
+        """Build a configuration from the flat options of `evals.run` and of the command line.
+
+        Args:
+            model: as the field.
+            task: as the field.
+            choices: fields of this class, of `Options` (`samples` for `samples_per_problem`) and of `Placement`.
+
+        Raises:
+            InputError: for an option that does not exist.
+        """
+        for name in ("data", "out"):
+            if choices.get(name) is not None:
+                choices[name] = Path(choices[name]).expanduser()
+        if "samples" in choices:
+            choices["samples_per_problem"] = choices.pop("samples")
+        groups: dict[type, dict[str, Any]] = {RunConfig: {}, Options: {}, Placement: {}}
+        owners = {entry.name: owner for owner in groups for entry in fields(owner)}
+        for name, value in choices.items():
+            if name not in owners or name in {"options", "placement"}:
+                near = difflib.get_close_matches(name, [*owners, "samples"], n=1)
+                raise InputError(f"run has no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            groups[owners[name]][name] = value
+        return cls(
+            model, task, options=Options(**groups[Options]), placement=Placement(**groups[Placement]), **groups[cls]
+        )

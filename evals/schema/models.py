@@ -1,0 +1,173 @@
+"""What a model is made of: prompts, batches, the protocols that models follow, and how models are registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from evals.schema.config import Placement
+from evals.schema.requests import Json, Request
+from evals.schema.tasks import Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request as one model reads it."""
+
+    request: Request
+    """What was asked."""
+    key: Hashable
+    """Prompts with equal keys may share leading tokens."""
+    tokens: Sequence[int]
+    """Token ids of the whole prompt, including the placeholders of images and audio."""
+    reserve: int
+    """Number of token positions that may follow: new tokens, or the continuations to score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Prompts of one batch that begin with the same tokens."""
+
+    shared: int
+    """Length of the common prefix, which is computed once; 0 if nothing is shared."""
+    members: tuple[int, ...]
+    """Indices into the planned list of prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Groups of prompts that a model computes together."""
+
+    groups: tuple[Group, ...]
+    """At least one group; a prompt is in one group of one batch."""
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Indices of all prompts of the batch, group after group."""
+        return tuple(member for group in self.groups for member in group.members)
+
+
+class Model(Protocol):
+    """Anything that answers requests: weights on a device, a server, a file of recorded outputs.
+
+    A model may also be `Concurrent` or `Measurable`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user called the model."""
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Keys of `ABILITIES` that the model has."""
+
+    @property
+    def facts(self) -> Mapping[str, Json]:
+        """Everything about the model that determines its answers, for the signature: family, digest, dtype, device."""
+
+    @property
+    def token_budget(self) -> int:
+        """Maximum number of token positions in a batch, if the user does not set one."""
+
+    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+        """Raise `InputError` if the model cannot answer the `wanted` ids of all `known` ones (`Samples.output_ids`)."""
+
+    def prepare(self, request: Request) -> Prompt:
+        """Tokenise a request. Called from a background thread; raises `SampleError`."""
+
+    def stage(self, prompts: Sequence[Prompt], batch: Batch) -> Any:
+        """Prepare a batch for the device: decode its images, pad. Called from a background thread."""
+
+    def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
+        """Answer a batch: one prediction a member, in the order of `batch.members`; a failed one says why."""
+
+    def peak_memory_bytes(self) -> int | None:
+        """Peak memory of the model's device in bytes, or None if only the process's memory is known."""
+
+
+@runtime_checkable
+class Concurrent(Protocol):
+    """A model that answers several batches at once, since it mostly waits for others (a server)."""
+
+    @property
+    def concurrency(self) -> int:
+        """Number of threads from which `stage` and `run` are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRequirements:
+    """What a loaded model needs for one token, counted from its weights."""
+
+    device: str
+    """Device of the weights: `cpu`, `cuda:0`."""
+    dtype: str
+    """Number format of the computation: `float32`, `bfloat16`."""
+    weights_bytes: int
+    """Size of all weights in memory."""
+    disk_bytes: int
+    """Size of the weights' files."""
+    first_bytes: float
+    """Bytes of weights read for the first token; for an encoder-decoder both parts."""
+    step_bytes: float
+    """Bytes of weights read for each later token."""
+    prompt_parameters: float
+    """Number of weights that each prompt token is multiplied with."""
+    first_parameters: float
+    """Number of weights that only the first new token is multiplied with: the head, or the decoder."""
+    step_parameters: float
+    """Number of weights that each later token is multiplied with."""
+    prompt_cache_bytes: float
+    """Size of the keys and values kept for a prompt token."""
+    new_cache_bytes: float
+    """Size of the keys and values kept for a new token."""
+
+    def cache_bytes(self, prompt_tokens: int, new_tokens: int) -> float:
+        """Size of the keys and values at the end of a text."""
+        return self.prompt_cache_bytes * prompt_tokens + self.new_cache_bytes * new_tokens
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """A model with weights on a device here, whose times can be compared with the device's lower bounds."""
+
+    def resource_requirements(self) -> ResourceRequirements:
+        """Count what the model needs."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A registered model: a row of `models/variants.yaml` or of a plug-in, read before any weight is."""
+
+    name: str
+    """What users type."""
+    family: str
+    """Name of the family that loads it."""
+    summary: str
+    """One line for lists."""
+    checkpoints: Mapping[str, str | None]
+    """Checkpoint by scale: a folder of the package (`mini`), a hub id (`full`), or None."""
+    tasks: tuple[str, ...] = ()
+    """Tasks that the model is known to do."""
+    details: Mapping[str, Json] = field(default_factory=dict)
+    """Further columns of the row: the document, what it claims, the public model."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model: how to load one."""
+
+    name: str
+    """As rows of the table name it."""
+    summary: str
+    """One line for lists."""
+    abilities: frozenset[str]
+    """What its models can do, known before a weight is read."""
+    load: Callable[[str, str, Placement], Model]
+    """Loads a model from its name, its checkpoint (path or hub id) and a placement. Raises `InputError`."""
+    accepts: Callable[[Mapping[str, Json]], bool] = lambda config: False
+    """Whether the family loads a checkpoint with this `config.json`."""
+    modalities: frozenset[str] | None = None
+    """What its models read (values of `MODALITIES`), or None if that is known only when a model is asked."""
+    prefix: str | None = None
+    """Model names that begin with this prefix and a colon (`replay:FILE`) belong to this family."""

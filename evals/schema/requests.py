@@ -1,0 +1,111 @@
+"""What a model is asked: prompts of text, images and audio, and the four kinds of request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Json = Any
+"""A value that JSON can hold: None, bool, int, finite float, str, or a list or mapping of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A reference to an image; it is decoded only when a model needs the pixels."""
+
+    key: str
+    """Identity within a run: two images with equal keys are the same, so their features are computed once."""
+    path: Path | None = None
+    """File that holds the image, or None if `data` does."""
+    data: bytes | None = field(default=None, repr=False)
+    """Encoded bytes (PNG, JPEG), for images stored inside a table."""
+    blind: bool = False
+    """Replace the image by a uniform grey one of the same size (the blind control)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A reference to an audio clip; it is decoded only when a model needs the waveform."""
+
+    key: str
+    """Identity within a run: two clips with equal keys are the same."""
+    path: Path | None = None
+    """File that holds the clip, or None if `data` does."""
+    data: bytes | None = field(default=None, repr=False)
+    """Encoded bytes (WAV), for clips stored inside a table."""
+    blind: bool = False
+    """Replace the clip by silence of the same length (the blind control)."""
+
+
+Part = str | Image | Audio
+"""One piece of a prompt. A prompt is a sequence of parts; all parts but the last may be shared with other prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Ask a model to continue a prompt with text."""
+
+    id: str
+    """The sample's id, or `<sample id>#<n>` for the n-th of several requests of one sample."""
+    parts: tuple[Part, ...]
+    """The prompt. Requests with equal leading parts (all but the last) share their computation."""
+    max_new_tokens: int
+    """Stop after this many tokens; the prediction then says that it was truncated."""
+    stop: tuple[str, ...] = ()
+    """Stop strings; the output ends before the first of them."""
+    temperature: float = 0.0
+    """Sampling temperature; 0 is greedy decoding."""
+    top_p: float = 1.0
+    """Sample from the smallest set of tokens with this total probability; 1.0 is all tokens."""
+    seed: int = 0
+    """Random seed; combined with `id`, so that no draw depends on the order of requests."""
+    min_new_tokens: int = 0
+    """Do not end the text before this many tokens; used to time models at equal output length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """Ask a model which of several continuations of a prompt has the highest log-likelihood."""
+
+    id: str
+    """As in `Generate`."""
+    parts: tuple[Part, ...]
+    """The context, as in `Generate`."""
+    choices: tuple[str, ...]
+    """The continuations; the prediction's output is the chosen one, its `scores` follow this order."""
+    normalise: str = "none"
+    """Divide each log-likelihood by this before comparing: `none`, or the continuation's `tokens` or `characters`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Ask a model for one vector that represents a text, an image or both."""
+
+    id: str
+    """As in `Generate`."""
+    parts: tuple[Part, ...]
+    """What is embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Ask a model for the class of a text or a pair of texts, or for a number on a scale."""
+
+    id: str
+    """As in `Generate`."""
+    parts: tuple[str, ...]
+    """One text, or the two texts of a pair in order, as in the benchmark's file: no prompt is put around them."""
+    labels: tuple[str, ...]
+    """Class names of the benchmark; the prediction's output is one of them, its `scores` follow this order. Empty if a
+    number is wanted."""
+
+
+Request = Generate | Choose | Classify | Embed
+
+MODALITIES: Mapping[type, str] = {str: "text", Image: "image", Audio: "audio"}
+"""Modality of each kind of part."""
+
+ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "classify": Classify, "embed": Embed}
+"""What a model can do, with the request that asks for it."""
