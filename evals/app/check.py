@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evals.records.folder import Record
     from evals.reports.claims.archive import CheckArchive
     from evals.reports.claims.evidence.learning_curves import LearningCurve
-    from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
+    from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
     from evals.reports.claims.language.schema import Document
     from evals.reports.claims.verdicts import CheckResult
 
@@ -62,7 +62,7 @@ def check(
         evals.errors.InputError: no.yaml: no such file
     """
     from evals import registry
-    from evals.reports.claims import archive, verdicts
+    from evals.reports.claims import archive, assessment
     from evals.reports.claims.language import files as claim_files
     from evals.reports.claims.language.values import ValueTable
 
@@ -76,15 +76,15 @@ def check(
     _check_distinct([document.document.id for document in documents], paths)
     stand = _systems(documents, systems or {})
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
-    checked = verdicts.assess(documents, record, vocabulary)
+    checked = assessment.assess(documents, record, vocabulary)
     if not paper:
         if recorded is not None:
             held = archive.load(Path(recorded).expanduser())
         else:
             runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
             held = runs.make([jobs for document in documents for jobs in _jobs(document, stand)])
-        ledgers = [ValueTable(document, record, vocabulary) for document in documents]
-        checked = verdicts.with_measurements(checked, held.outcomes, stand, ledgers)
+        value_tables = [ValueTable(document, record, vocabulary) for document in documents]
+        checked = assessment.add_measurements(checked, held.outcomes, stand, value_tables)
         checked = replace(checked, curves=held.curves)
     if out is not None:
         write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
@@ -105,9 +105,9 @@ def _systems(documents: Sequence[Document], given: Mapping[str, str]) -> dict[st
 
 def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[list[RequiredRun]]:
     """The runs that each claim needs."""
-    from evals.reports.claims.evidence import measurement
+    from evals.reports.claims.evidence.required_runs import required_runs
 
-    return [measurement.jobs(claim, systems[document.document.id]) for claim in document.claims]
+    return [required_runs(claim, systems[document.document.id]) for claim in document.claims]
 
 
 def _is_timed(job: RequiredRun) -> bool:
@@ -132,7 +132,7 @@ def together(groups: Iterable[Sequence[RequiredRun]]) -> list[list[RequiredRun]]
     """Join groups that share a run, so that every two of one group are in one; of one task and split only.
 
     Example:
-        >>> from evals.reports.claims.evidence.measurement import RequiredRun
+        >>> from evals.reports.claims.evidence.required_runs import RequiredRun
         >>> a, b, c, d = (RequiredRun(name, "efficiency") for name in "abcd")
         >>> [[job.model for job in jobs] for jobs in together([[a, b], [d], [c, b]])]
         [['d'], ['a', 'b', 'c']]
@@ -192,7 +192,7 @@ class _Runs:
     def _in_turn(self, jobs: Sequence[RequiredRun]) -> dict[RequiredRun, RunOutcome]:
         """Time the models of some runs together; those that cannot be timed are left out."""
         from evals.app import api
-        from evals.reports.claims.evidence.measurement import RunOutcome
+        from evals.reports.claims.evidence.required_runs import RunOutcome
 
         found = {job: RunOutcome(why=why) for job in jobs if (why := self._not_there(job)) is not None}
         for job in jobs:
@@ -236,7 +236,7 @@ class _Runs:
         return str((registry.VARIANTS.get(job.model).details.get("proxy") if known else None) or "")
 
     def _outcome(self, job: RequiredRun) -> RunOutcome:
-        from evals.reports.claims.evidence.measurement import RunOutcome
+        from evals.reports.claims.evidence.required_runs import RunOutcome
 
         if (why := self._not_there(job)) is not None:
             return RunOutcome(why=why)

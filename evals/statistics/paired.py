@@ -64,7 +64,7 @@ class BootstrapEstimate:
 
 
 def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> BootstrapEstimate:
-    """Estimate the mean of a - b on the same items.
+    """BootstrapEstimate the mean of a - b on the same items.
 
     Args:
         a_N: the figures of one system, an item each.
@@ -85,7 +85,7 @@ def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: 
 
 
 def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> BootstrapEstimate | None:
-    """Estimate the mean of a over the mean of b; None where b's mean may be zero, so that there is no ratio.
+    """BootstrapEstimate the mean of a over the mean of b; None where b's mean may be zero, so that there is no ratio.
 
     Raises:
         ValueError: as `difference` does.
@@ -102,7 +102,7 @@ def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int =
 def error_reduction(
     a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES
 ) -> BootstrapEstimate | None:
-    """Estimate the share of b's errors that a avoids, (e_b - e_a) / e_b with e = 1 - figure; None if b may have none.
+    """BootstrapEstimate the share of b's errors that a avoids, (e_b - e_a) / e_b with e = 1 - figure; None if b may have none.
 
     Raises:
         ValueError: as `difference` does.

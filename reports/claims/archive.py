@@ -21,7 +21,7 @@ from evals.errors import InputError, RecordError
 from evals.records.folder import MANIFEST, RESULT, SAMPLES, Record, dumps, write_atomically
 from evals.reports.claims.evidence import learning_curves
 from evals.reports.claims.evidence.learning_curves import LearningCurve
-from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
+from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
 from evals.reports.claims.verdicts import CheckResult
 from evals.schema import Json
 from evals.timing import statistics

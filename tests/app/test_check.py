@@ -247,7 +247,7 @@ def test_systems_are_given_by_subject(tmp_path):
 def test_who_does_a_task_beside_a_timed_system_is_timed_too():
     from evals.app.check import _rivals
     from evals.registry import discover
-    from evals.reports.claims.evidence.measurement import RequiredRun
+    from evals.reports.claims.evidence.required_runs import RequiredRun
 
     discover()
     jobs = [

@@ -1,157 +1,167 @@
-"""When two statements about the same thing cannot both be true, and when they agree.
+"""Compare statements on the same topic: do they agree, or can they not both be true?
 
-Documents, and the public record beside them, are compared by one rule. Two statements are about the same thing when
-subject, quantity, baseline and conditions are equal. Their quantity declares by which rules their values compare
-(`evals.reports.claims.language.schema.Quantity.compare`); each gives "apart", "agree" or nothing.
+The same rules compare claims of two documents, claims of one document, and claims with facts of the public record. Two
+statements have the same topic if subject, quantity, baseline and conditions are equal. The quantity declares which
+rules compare its values (`Quantity.compare`); each rule finds an agreement, a conflict, or nothing.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from evals.reports.claims.language.schema import Quantity, Statement, Vocabulary
-from evals.reports.claims.language.units import ExactInterval, figure
+from evals.reports.claims.language.expressions import referenced_claims
+from evals.reports.claims.language.schema import Document, Quantity, Statement, Vocabulary
+from evals.reports.claims.language.units import ExactInterval, format_value
 from evals.reports.claims.language.values import ValueTable
 
-CONFLICT, AGREE = "apart", "agree"
+CONFLICT, AGREEMENT = "conflict", "agreement"
 RuleResult = str | None
-"""`apart`, `agree`, or None where a rule has nothing to say."""
+"""`CONFLICT`, `AGREEMENT`, or None if a rule does not apply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A statement with who makes it."""
+    """A statement about one subject, with its origin."""
 
     by: str
-    """The id of the claim or fact."""
+    """The ID of the claim or fact."""
     where: str
-    """The document, or `record`."""
+    """The ID of the document, or `record`."""
     subject: str
     statement: Statement
-    ledger: ValueTable
+    table: ValueTable
+    """The values that the statement's expressions refer to."""
     implied: bool = False
-    """Whether it follows from the claim rather than being what it says."""
+    """Whether the claim implies the statement rather than stating it."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The document and the claim, or `record` and the fact."""
+        return self.where, self.by
 
     @property
     def topic(self) -> Hashable:
-        """What it is about: equal topics are compared."""
-        said = self.statement
-        return self.subject, said.quantity, said.baseline, tuple(sorted(said.conditions.items()))
+        """What the statement is about; assertions with equal topics are compared."""
+        statement = self.statement
+        return self.subject, statement.quantity, statement.baseline, tuple(sorted(statement.conditions.items()))
 
     @property
     def allowed(self) -> ExactInterval | None:
-        """What its number allows; None for a category."""
-        return self.ledger.allowed(self.statement)
+        """The interval of values that the statement allows, including its bound; None for a category."""
+        return self.table.allowed(self.statement)
 
     @property
-    def figures(self) -> ExactInterval | None:
-        """What its digits stand for, whatever bound they are given as."""
-        said = self.statement
-        return self.allowed if said.digits is None else ExactInterval(*self.ledger.spread(said))
+    def printed_interval(self) -> ExactInterval | None:
+        """The interval of values that round to the printed digits, ignoring the bound."""
+        if self.statement.digits is None:
+            return self.allowed
+        return ExactInterval(*self.table.rounding_range(self.statement))
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Its category, as written."""
+        """The words of a category; empty for a number."""
         return self.statement.value or ()
 
     def show(self) -> str:
-        """Print its value as its document does."""
-        said = self.statement
-        bound = "" if said.bound == "exactly" else f"{said.bound.replace('-', ' ')} "
-        if said.digits is None and (number := self.allowed) is not None:
-            unit = self.ledger.unit(said)
-            ends = [figure(end, unit) for end in (number.low, number.high) if end is not None]
+        """Format the value as its document prints it, after its bound."""
+        statement = self.statement
+        bound = "" if statement.bound == "exactly" else f"{statement.bound.replace('-', ' ')} "
+        if statement.digits is None and (number := self.allowed) is not None:
+            unit = self.table.unit(statement)
+            ends = [format_value(end, unit) for end in (number.low, number.high) if end is not None]
             return bound + " to ".join(dict.fromkeys(ends))
-        return bound + self.ledger.show(said)
+        return bound + self.table.show(statement)
 
 
 @dataclass(frozen=True, slots=True)
 class StatementPair:
-    """Two statements that were compared, and what came of it."""
+    """Two assertions on one topic that a rule found to agree or to conflict."""
 
     first: Assertion
     second: Assertion
     rule: str
-    answer: str
+    result: str
 
     @property
     def quantity(self) -> str:
-        """What they are about."""
+        """The quantity that both are about."""
         return self.first.statement.quantity or ""
 
-    def says(self) -> str:
-        """Say it on one line."""
-        joint = "against" if self.answer == CONFLICT else "and"
-        whose = self.first.subject if self.rule != "attribution" else f"{self.first.subject} or {self.second.subject}"
-        sides = [
-            f"{said.by} {f'({said.subject}) ' if self.rule == 'attribution' else ''}{said.show()}"
-            for said in (self.first, self.second)
-        ]
-        return f"{self.quantity.replace('-', ' ')} of {whose}: {sides[0]} {joint} {sides[1]} ({self.rule})"
+    def describe(self) -> str:
+        """Describe the pair on one line: the topic, both values, the rule."""
+        attribution = self.rule == "attribution"
+        subject = f"{self.first.subject} or {self.second.subject}" if attribution else self.first.subject
+        first, second = (
+            f"{side.by} {f'({side.subject}) ' if attribution else ''}{side.show()}"
+            for side in (self.first, self.second)
+        )
+        joint = "against" if self.result == CONFLICT else "and"
+        return f"{self.quantity.replace('-', ' ')} of {subject}: {first} {joint} {second} ({self.rule})"
 
 
 def compare(first: Assertion, second: Assertion, quantity: Quantity) -> tuple[str, str] | None:
-    """Hold two statements of one topic against each other: the rule that decided and its answer.
+    """Compare two assertions on one topic by the rules of their quantity.
 
-    A rule that finds them apart outweighs one that finds them agreeing.
+    Returns:
+        The deciding rule and its result, a conflict before an agreement; None if no rule applies.
     """
-    answers = [(rule, RULES[rule](first, second)) for rule in quantity.compare if rule in RULES]
-    given = [(rule, answer) for rule, answer in answers if answer]
-    return min(given, key=lambda found: found[1] != CONFLICT, default=None)
+    results = [(rule, RULES[rule](first, second)) for rule in quantity.compare if rule in RULES]
+    decided = [(rule, result) for rule, result in results if result]
+    return min(decided, key=lambda entry: entry[1] != CONFLICT, default=None)
 
 
 def _interval(first: Assertion, second: Assertion) -> RuleResult:
-    ours, theirs = first.allowed, second.allowed
-    if ours is None or theirs is None:
-        return None
-    return AGREE if ours.meets(theirs) else CONFLICT
+    return _overlap(first.allowed, second.allowed)
 
 
 def _figures(first: Assertion, second: Assertion) -> RuleResult:
-    ours, theirs = first.figures, second.figures
-    if ours is None or theirs is None:
+    return _overlap(first.printed_interval, second.printed_interval)
+
+
+def _overlap(first: ExactInterval | None, second: ExactInterval | None) -> RuleResult:
+    if first is None or second is None:
         return None
-    return AGREE if ours.meets(theirs) else CONFLICT
+    return AGREEMENT if first.meets(second) else CONFLICT
 
 
 def _equal(first: Assertion, second: Assertion) -> RuleResult:
     if not first.words or not second.words:
         return None
-    return AGREE if set(first.words) == set(second.words) else CONFLICT
+    return AGREEMENT if set(first.words) == set(second.words) else CONFLICT
 
 
 def _set(first: Assertion, second: Assertion) -> RuleResult:
-    """Whether some set satisfies both; agreement is only said of two that name a member in common."""
+    """Whether one set can satisfy both; two open sets agree only if they name a common member."""
     if not first.words or not second.words:
         return None
-    least, most, banned = set[str](), None, set[str]()
-    for said in (first, second):
-        own, bound = set(said.words), said.statement.bound
+    required, permitted, excluded = set[str](), None, set[str]()
+    for assertion in (first, second):
+        members, bound = set(assertion.words), assertion.statement.bound
         if bound in {"exactly", "at-least"}:
-            least |= own
+            required |= members
         if bound in {"exactly", "at-most"}:
-            most = own if most is None else most & own
+            permitted = members if permitted is None else permitted & members
         if bound == "without":
-            banned |= own
-    if least & banned or (most is not None and not least <= most):
+            excluded |= members
+    if required & excluded or (permitted is not None and not required <= permitted):
         return CONFLICT
     bounds = {first.statement.bound, second.statement.bound}
     if "exactly" in bounds:  # the whole set is known, and it satisfies the other
-        return AGREE
+        return AGREEMENT
     one_side = len({bound == "without" for bound in bounds}) == 1
-    return AGREE if one_side and set(first.words) & set(second.words) else None
+    return AGREEMENT if one_side and set(first.words) & set(second.words) else None
 
 
 def _ordering(first: Assertion, second: Assertion) -> RuleResult:
-    """Whether two words stand in the opposite order; agreement when two or more stand in the same."""
+    """Whether the words that both name, at least two, stand in the same order."""
     common = [word for word in first.words if word in second.words]
     if len(common) < 2:
         return None
-    theirs = [word for word in second.words if word in common]
-    return AGREE if common == theirs else CONFLICT
+    other_order = [word for word in second.words if word in common]
+    return AGREEMENT if common == other_order else CONFLICT
 
 
 RULES: Mapping[str, Callable[[Assertion, Assertion], RuleResult]] = {
@@ -161,69 +171,79 @@ RULES: Mapping[str, Callable[[Assertion, Assertion], RuleResult]] = {
     "set": _set,
     "ordering": _ordering,
 }
-"""Every rule of `Quantity.compare` but `attribution`, which is about two subjects and found over whole documents."""
+"""The rules of `Quantity.compare` for two assertions on one topic. `attribution` is not among them: it compares two
+subjects and needs all assertions of both documents."""
 
 
-def pairs(said: Sequence[Assertion], quantities: Mapping[str, Quantity], *, within: bool) -> list[StatementPair]:
-    """Compare all statements of one topic with each other.
+def compare_all(
+    assertions: Sequence[Assertion], quantities: Mapping[str, Quantity], *, within: bool
+) -> list[StatementPair]:
+    """Compare every two assertions on one topic.
 
     Args:
-        said: of all documents.
-        quantities: how each is compared.
-        within: compare statements of one document; otherwise those of two.
+        assertions: the assertions of all documents.
+        quantities: every quantity by name; it declares how its values compare.
+        within: compare assertions of the same document; otherwise those of two documents.
     """
-    topics: dict[Hashable, list[Assertion]] = defaultdict(list)
-    for each in said:
-        topics[each.topic].append(each)
-    found = []
-    for group in topics.values():
+    by_topic: dict[Hashable, list[Assertion]] = defaultdict(list)
+    for assertion in assertions:
+        by_topic[assertion.topic].append(assertion)
+    pairs = []
+    for group in by_topic.values():
         for first, second in combinations(group, 2):
-            same = (first.by, first.where) == (second.by, second.where)  # ids are of a document's own
-            if not same and (first.where == second.where) == within:
+            if first.key != second.key and (first.where == second.where) == within:
                 decided = compare(first, second, quantities[first.statement.quantity or ""])
-                found += [StatementPair(first, second, *decided)] if decided else []
-    return found if within else [*found, *_attributions(said, quantities)]
+                pairs += [StatementPair(first, second, *decided)] if decided else []
+    return pairs if within else [*pairs, *_attributions(assertions, quantities)]
 
 
-def _attributions(said: Sequence[Assertion], quantities: Mapping[str, Quantity]) -> Iterator[StatementPair]:
-    """Find what one document says of one subject only and another of another subject only."""
-    holders: dict[Hashable, list[Assertion]] = defaultdict(list)
-    for each in said:
-        if "attribution" in quantities[each.statement.quantity or ""].compare:
-            for content in _contents(each):
-                conditions = tuple(sorted(each.statement.conditions.items()))
-                holders[each.statement.quantity, conditions, content].append(each)
-    for group in holders.values():
+def _attributions(assertions: Sequence[Assertion], quantities: Mapping[str, Quantity]) -> Iterator[StatementPair]:
+    """Find values that one document states of one subject only and another document of another subject only."""
+    by_content: dict[Hashable, list[Assertion]] = defaultdict(list)
+    for assertion in assertions:
+        if "attribution" in quantities[assertion.statement.quantity or ""].compare:
+            for content in _contents(assertion):
+                conditions = tuple(sorted(assertion.statement.conditions.items()))
+                by_content[assertion.statement.quantity, conditions, content].append(assertion)
+    for group in by_content.values():
         subjects: dict[str, set[str]] = defaultdict(set)
-        for each in group:
-            subjects[each.where].add(each.subject)
+        for assertion in group:
+            subjects[assertion.where].add(assertion.subject)
         for first, second in combinations(group, 2):
             if first.where != second.where and not subjects[first.where] & subjects[second.where]:
                 yield StatementPair(first, second, "attribution", CONFLICT)
 
 
-def _contents(said: Assertion) -> list[Hashable]:
-    """What is said of the subject: its figure, or each of its words."""
-    figures = said.figures
-    return [(figures.low, figures.high)] if figures else list(said.words)
+def _contents(assertion: Assertion) -> list[Hashable]:
+    """What is attributed to the subject: the printed number, or each word."""
+    number = assertion.printed_interval
+    return [(number.low, number.high)] if number else list(assertion.words)
 
 
-def gather(
-    where: str, ledger: ValueTable, entries: Iterable[tuple[str, Sequence[Statement], Statement | None]]
-) -> Iterator[Assertion]:
-    """List what each entry says, once a subject.
-
-    Args:
-        where: the document, or `record`.
-        ledger: its numbers.
-        entries: id, statements, and which of them is the entry itself.
-    """
-    for by, statements, own in entries:
-        for statement in statements:
+def assertions_of(document: Document, table: ValueTable) -> Iterator[Assertion]:
+    """List what each claim of a document states or implies, once for each subject."""
+    for claim in document.claims:
+        for statement in claim.statements:
             for subject in statement.subject:
-                yield Assertion(by, where, subject, statement, ledger, implied=statement is not own)
+                implied = statement is not claim
+                yield Assertion(claim.id, document.document.id, subject, statement, table, implied=implied)
 
 
-def declared(vocabulary: Vocabulary, *own: Mapping[str, Quantity]) -> dict[str, Quantity]:
-    """All quantities: the vocabulary's and those that documents declare."""
-    return {name: quantity for each in (vocabulary.quantities, *own) for name, quantity in each.items()}
+def without_inherited(assertions: Sequence[Assertion], documents: Sequence[Document]) -> list[Assertion]:
+    """Drop implied assertions that a claim shares with a claim it is computed from: they would count twice."""
+    sources = {(d.document.id, claim.id): referenced_claims(claim.derive) for d in documents for claim in d.claims}
+    present = {(*assertion.key, assertion.topic, assertion.show()) for assertion in assertions}
+
+    def is_inherited(assertion: Assertion) -> bool:
+        return assertion.implied and any(
+            (assertion.where, id, assertion.topic, assertion.show()) in present for id in sources[assertion.key]
+        )
+
+    return [assertion for assertion in assertions if not is_inherited(assertion)]
+
+
+def all_quantities(vocabulary: Vocabulary, *declared: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Join the quantities of the vocabulary with those that documents declare."""
+    return {
+        name: quantity for quantities in (vocabulary.quantities, *declared) for name, quantity in quantities.items()
+    }

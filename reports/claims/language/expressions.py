@@ -1,4 +1,4 @@
-"""Arithmetic over claims and facts, as text that is parsed and never evaluated by Python.
+"""Parse arithmetic expressions over claims and facts; Python never evaluates the text.
 
     sum      := product (("+" | "-") product)*
     product  := power (("*" | "/") power)*
@@ -6,11 +6,11 @@
     sign     := "-" sign | atom
     atom     := NUMBER [unit] | CLAIM-ID | fact-id | function "(" sum ("," sum)* ")" | "(" sum ")"
 
-A claim's id begins with a capital (`B-59`), a fact's id with a small letter (`a100-80gb-bandwidth`); a minus that is
-meant as one stands between spaces. A unit follows its number without an operator (`2 byte/parameter`). A bare number in
-a sum or a difference takes the unit of what it is added to: `100 - B-60` is in percent when B-60 is.
+The ID of a claim begins with a capital letter (`B-59`), that of a fact with a small one (`a100-80gb-bandwidth`). A
+minus sign needs a space on each side. A unit follows its number without an operator (`2 byte/parameter`). A number
+without a unit takes the unit of the other operand in a sum or difference: `100 - B-60` is in percent if B-60 is.
 
-This module only reads; `reports` computes with intervals and units on the tree that it returns.
+This module only parses; `evals.reports.claims.language.intervals` computes with the tree.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from evals.errors import InputError
 
 FUNCTIONS = ("max", "min", "sqrt")
-"""What may be called: the larger and the smaller of several, and the square root."""
+"""The functions that an expression may call."""
 
 CLAIM_ID = r"[A-Z][A-Za-z0-9]*-[0-9]+[a-z]?"
 FACT_ID = r"[a-z][a-z0-9]*(?:\.[0-9]+[a-z0-9]*)*(?:-[a-z0-9]+(?:\.[0-9]+[a-z0-9]*)*)*"
@@ -36,30 +36,30 @@ _SAME = {"**": "^", "×": "*", "÷": "/", "−": "-"}
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as it is written, exact."""
+    """A number, kept as text so that it stays exact."""
 
     text: str
-    """Its digits, also `3.2e9`."""
+    """The digits, with an exponent if there is one (`3.2e9`)."""
     unit: str | None = None
-    """Its unit as it is written (`byte/parameter`), or None for a bare number."""
+    """The unit as written (`byte/parameter`), or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Another claim's value, or a fact's."""
+    """The value of another claim or of a fact."""
 
     id: str
     """`B-59` or `a100-80gb-bandwidth`."""
 
     @property
     def is_claim(self) -> bool:
-        """Whether it names a claim and no fact."""
+        """Whether it refers to a claim rather than a fact."""
         return self.id[0].isupper()
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Two values joined: `+`, `-`, `*`, `/`, or `^` whose right side is a whole `Number`."""
+    """Two operands and `+`, `-`, `*`, `/`, or `^` with a whole `Number` on the right."""
 
     operator: str
     left: Expression
@@ -68,14 +68,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Negation:
-    """A value with its sign changed."""
+    """An operand with its sign changed."""
 
     operand: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One of `FUNCTIONS` of at least one value."""
+    """A call of one of `FUNCTIONS` with at least one argument."""
 
     function: str
     arguments: tuple[Expression, ...]
@@ -85,10 +85,10 @@ Expression = Number | Reference | Operation | Negation | Call
 
 
 def parse(text: str) -> Expression:
-    """Read an expression.
+    """Parse an expression.
 
     Raises:
-        InputError: naming what was found where something else was expected.
+        InputError: the text is not an expression; the message names the unexpected token.
 
     Example:
         >>> parse("A-20 / 2 s")
@@ -98,15 +98,15 @@ def parse(text: str) -> Expression:
             ...
         evals.errors.InputError: 'B-59 -' ends where a number, a claim or '(' was expected
     """
-    reader = _ExpressionParser(text)
-    tree = reader.sum()
-    if reader.kind:
-        raise InputError(f"{text.strip()!r}: {reader.token!r} after the end; an operator was expected")
+    parser = _ExpressionParser(text)
+    tree = parser.sum()
+    if parser.kind:
+        raise InputError(f"{text.strip()!r}: {parser.token!r} after the end; an operator was expected")
     return tree
 
 
 def references(tree: Expression) -> Iterator[Reference]:
-    """Go through the claims and facts that an expression is about, from left to right, with repetitions.
+    """Yield the claims and facts in an expression, from left to right, with repetitions.
 
     Example:
         >>> [reference.id for reference in references(parse("min(B-20 * 8 bit, r1-layers)"))]
@@ -115,8 +115,19 @@ def references(tree: Expression) -> Iterator[Reference]:
     return (part for part in walk(tree) if isinstance(part, Reference))
 
 
+def referenced_claims(text: str | None) -> list[str]:
+    """List the IDs of the claims in an expression, each once; none for None.
+
+    Example:
+        >>> referenced_claims("B-20 * 8 bit + B-20 + r1-layers")
+        ['B-20']
+    """
+    ids = [reference.id for reference in references(parse(text)) if reference.is_claim] if text else []
+    return list(dict.fromkeys(ids))
+
+
 def units(tree: Expression) -> Iterator[str]:
-    """Go through the single units of an expression's numbers.
+    """Yield the single units of the numbers in an expression.
 
     Example:
         >>> list(units(parse("2 byte/parameter + 3")))
@@ -128,12 +139,12 @@ def units(tree: Expression) -> Iterator[str]:
 
 
 def single_units(text: str) -> list[str]:
-    """Split a unit as it is written into the units that it is made of."""
+    """Split a compound unit as written (`byte/parameter`) into its single units."""
     return re.findall(r"[A-Za-zµ%]+(?:-[A-Za-z]+)*", text)
 
 
 def walk(tree: Expression) -> Iterator[Expression]:
-    """Go through an expression and all its parts, from left to right."""
+    """Yield an expression and all its parts, from left to right."""
     yield tree
     match tree:
         case Operation(_, left, right):
@@ -149,33 +160,33 @@ def walk(tree: Expression) -> Iterator[Expression]:
 
 
 class _ExpressionParser:
-    """Goes through the tokens of one expression."""
+    """A recursive-descent parser over the tokens of one expression."""
 
     def __init__(self, text: str) -> None:
-        """Stand before the first token."""
+        """Read the first token."""
         self.text = text.strip()
-        self.place = 0
+        self.position = 0
         self.kind: str | None = None
         self.token = ""
         self.unit: str | None = None
         self.step()
 
     def step(self) -> None:
-        """Go to the next token; `kind` is None at the end."""
-        if self.place == len(self.text):
+        """Read the next token; `kind` is None at the end."""
+        if self.position == len(self.text):
             self.kind, self.token, self.unit = None, "", None
             return
-        found = _TOKEN.match(self.text, self.place)
-        if not found:
-            rest = self.text[self.place :].strip()
+        match = _TOKEN.match(self.text, self.position)
+        if not match:
+            rest = self.text[self.position :].strip()
             raise InputError(f"{self.text!r}: {rest[:12]!r} is no number, claim, fact or operator")
-        self.place = found.end()
-        self.unit = found["unit"]
-        self.kind = next(kind for kind in ("number", "claim", "fact", "mark") if found[kind])
-        self.token = _SAME.get(found[self.kind], found[self.kind])
+        self.position = match.end()
+        self.unit = match["unit"]
+        self.kind = next(kind for kind in ("number", "claim", "fact", "mark") if match[kind])
+        self.token = _SAME.get(match[self.kind], match[self.kind])
 
     def take(self, *marks: str) -> str | None:
-        """Step over one of these marks and return it, or return None."""
+        """Consume and return the current token if it is one of these marks; otherwise return None."""
         if self.kind != "mark" or self.token not in marks:
             return None
         taken = self.token

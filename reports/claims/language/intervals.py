@@ -1,11 +1,12 @@
-"""What an expression over printed numbers can come to.
+"""Interval arithmetic: the exact range of an expression over the rounding intervals of its numbers.
 
-An expression of `evals.reports.claims.language.expressions` is resolved once: references become names of a box or the
-trees that they are
-computed by, units are checked, numbers are in base units. The result is a tree of numbers and names, and `extent` gives
-the ends of its values over the box of all that the printed digits may stand for. Plain interval arithmetic forgets that
-B-60 in "(B-59 - B-60) / (100 - B-60)" is the same number twice and gives ends that are too wide; here every derivative
-is enclosed too, and a tree that only rises or falls with each name has its ends at two corners of the box.
+`resolve` turns an expression of `evals.reports.claims.language.expressions` into a tree of numbers (in base units) and
+names of printed numbers; it checks units and replaces values that are computed. A box gives each name an interval.
+`range_over_box` returns the smallest and largest value of the tree over the box.
+
+Plain interval arithmetic treats the two B-60 in "(B-59 - B-60) / (100 - B-60)" as independent, so its ranges are too
+wide. This module also encloses the derivative by each name. Where the tree is monotonic in each name, its extremes lie
+at two corners of the box and are exact.
 """
 
 from __future__ import annotations
@@ -21,19 +22,21 @@ from evals.reports.claims.language.expressions import Call, Expression, Negation
 from evals.reports.claims.language.units import PLAIN, Unit, Units, spell
 
 Ends = tuple[Fraction, Fraction]
+"""A closed interval: its low and its high end."""
 Box = Mapping[str, Ends]
-_NOTHING: Ends = (Fraction(0), Fraction(0))
+"""An interval for each name."""
+_ZERO: Ends = (Fraction(0), Fraction(0))
 _ONE: Ends = (Fraction(1), Fraction(1))
-_LESS: Ends = (Fraction(-1), Fraction(-1))
+_MINUS_ONE: Ends = (Fraction(-1), Fraction(-1))
 _SCALE = 1 << 60
-"""Roots are enclosed to one part in so many."""
+"""Square roots are enclosed to a relative precision of 1 / `_SCALE`."""
 _HALVINGS = 6
-"""How often a box is halved where a tree both rises and falls, before the wider plain interval is taken."""
+"""How often a box is halved where a tree is not monotonic, before the wider plain interval is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A tree of numbers in base units and names of the box."""
+    """A node of an expression tree over numbers in base units and names."""
 
     kind: str
     """`number`, `name`, or an operation: `+ - * / neg sqrt min max`."""
@@ -44,41 +47,47 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedExpression:
-    """A tree and the unit that its values are read in."""
+    """An expression tree and the unit in which its value is shown."""
 
     tree: Node
     unit: Unit
     bare: bool = False
-    """Whether it is only numbers without a unit, which take the unit of what they are added to or compared with."""
+    """Whether it consists of numbers without a unit; they take the unit of the other operand of a sum or comparison."""
 
 
 Lookup = Callable[[str], "Unit | ResolvedExpression"]
-"""Gives the unit of a name of the box, or the tree that the name stands for; raises `InputError`."""
+"""Returns the unit of a printed number, or the expression that a computed value stands for; raises `InputError`."""
 
 
 def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpression:
-    """Check units, replace what is computed, and put numbers into base units.
+    """Check units, replace computed values by their expressions, and convert numbers to base units.
+
+    Args:
+        tree: a parsed expression.
+        lookup: returns the unit, or the resolved expression, of a claim or fact.
+        units: the units of the vocabulary.
 
     Raises:
-        InputError: when seconds are added to bytes, or a name is unknown.
+        InputError: units do not match (seconds added to bytes), or a name is unknown.
 
     Example:
         >>> from evals.reports.claims.language.expressions import parse
         >>> percent = Unit("%", Fraction(1, 100), {})
-        >>> extent(resolve(parse("100 - B-60"), lambda name: percent, Units({})).tree, {"B-60": (Fraction(1, 2),) * 2})
+        >>> tree = resolve(parse("100 - B-60"), lambda name: percent, Units({})).tree
+        >>> range_over_box(tree, {"B-60": (Fraction(1, 2),) * 2})
         (Fraction(1, 2), Fraction(1, 2))
     """
     match tree:
         case Number(text, None):
             return ResolvedExpression(Node("number", Fraction(text)), PLAIN, bare=True)
         case Number(text, str() as name):
-            measure = units[name]
-            return ResolvedExpression(Node("number", Fraction(text) * measure.factor), measure)
+            unit = units[name]
+            return ResolvedExpression(Node("number", Fraction(text) * unit.factor), unit)
         case Reference(name):
-            found = lookup(name)
-            return (
-                found if isinstance(found, ResolvedExpression) else ResolvedExpression(Node("name", name=name), found)
-            )
+            target = lookup(name)
+            if isinstance(target, ResolvedExpression):
+                return target
+            return ResolvedExpression(Node("name", name=name), target)
         case Negation(operand):
             inner = resolve(operand, lookup, units)
             return ResolvedExpression(Node("neg", parts=(inner.tree,)), inner.unit, inner.bare)
@@ -90,37 +99,37 @@ def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpressio
             return power
         case Operation(operator, left, right):
             sides = resolve(left, lookup, units), resolve(right, lookup, units)
-            return _product(operator, *sides) if operator in {"*", "/"} else added(operator, *sides)
+            return _product(operator, *sides) if operator in {"*", "/"} else combine(operator, *sides)
         case Call("sqrt", arguments):
             return _root(resolve(arguments[0], lookup, units))
         case Call(function, arguments):
             parts = [resolve(argument, lookup, units) for argument in arguments]
             whole = parts[0]
             for part in parts[1:]:
-                whole = added(function, whole, part)
+                whole = combine(function, whole, part)
             return whole
     raise InputError(f"cannot compute {tree!r}")
 
 
-def added(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> ResolvedExpression:
-    """Join two values that must be of one dimension: `+`, `-`, `min`, `max`.
+def combine(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> ResolvedExpression:
+    """Combine two values of one dimension by `+`, `-`, `min` or `max`.
 
     Raises:
-        InputError: they are of two dimensions.
+        InputError: the dimensions differ.
     """
-    left, right = _beside(left, right), _beside(right, left)
-    ours, theirs = (spell(side.unit.dimension) or "plain numbers" for side in (left, right))
-    if ours != theirs:
-        raise InputError(f"{ours} cannot be joined or compared with {theirs}")
+    left, right = _with_unit_of(left, right), _with_unit_of(right, left)
+    left_unit, right_unit = (spell(side.unit.dimension) or "plain numbers" for side in (left, right))
+    if left_unit != right_unit:
+        raise InputError(f"{left_unit} cannot be joined or compared with {right_unit}")
     return ResolvedExpression(Node(kind, parts=(left.tree, right.tree)), left.unit, left.bare and right.bare)
 
 
-def _beside(one: ResolvedExpression, other: ResolvedExpression) -> ResolvedExpression:
-    """Give a bare number the unit of what it stands beside."""
-    if not one.bare or other.bare:
-        return one
+def _with_unit_of(operand: ResolvedExpression, other: ResolvedExpression) -> ResolvedExpression:
+    """Give an operand without a unit the unit of the other operand."""
+    if not operand.bare or other.bare:
+        return operand
     factor = Node("number", other.unit.factor)
-    return ResolvedExpression(Node("*", parts=(one.tree, factor)), other.unit)
+    return ResolvedExpression(Node("*", parts=(operand.tree, factor)), other.unit)
 
 
 def _product(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> ResolvedExpression:
@@ -129,10 +138,10 @@ def _product(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> 
     for base, power in right.unit.dimension.items():
         powers[base] = powers.get(base, 0) + sign * power
     dimension = {base: power for base, power in powers.items() if power}
-    # A percentage times a number stays one to read: 0.85 * B-55 is 75.8 %.
-    kept = left.unit if right.bare else right.unit if left.bare and kind == "*" else None
-    measure = kept if kept is not None and not (left.bare and right.bare) else None
-    unit = measure or Unit(spell(dimension), Fraction(1), dimension)
+    # A percentage times a number is still shown as a percentage: 0.85 * B-55 is 75.8 %.
+    operand_unit = left.unit if right.bare else right.unit if left.bare and kind == "*" else None
+    shown = operand_unit if operand_unit is not None and not (left.bare and right.bare) else None
+    unit = shown or Unit(spell(dimension), Fraction(1), dimension)
     return ResolvedExpression(Node(kind, parts=(left.tree, right.tree)), unit, left.bare and right.bare)
 
 
@@ -146,7 +155,7 @@ def _root(inner: ResolvedExpression) -> ResolvedExpression:
 
 
 def names(tree: Node) -> list[str]:
-    """List the names of a tree, each once, in the order of reading."""
+    """List the names in a tree, each once, from left to right."""
     return list(dict.fromkeys(_names(tree)))
 
 
@@ -160,17 +169,22 @@ def _names(tree: Node) -> Iterator[str]:
 # Values
 
 
-def compute(tree: Node, values: Mapping[str, Any], *, root: Callable[[Any], Any] | None = None) -> Any:
-    """Compute a tree over fractions, or with `root` over arrays.
+def evaluate(tree: Node, values: Mapping[str, Any], *, root: Callable[[Any], Any] | None = None) -> Any:
+    """Evaluate a tree.
+
+    Args:
+        tree: the expression.
+        values: a fraction, or an array, for each name.
+        root: the square root of an array; None to compute with fractions.
 
     Raises:
-        ZeroDivisionError: a divisor is zero, or a root's argument below it.
+        ZeroDivisionError: a divisor is zero, or the argument of a root negative.
     """
     if tree.kind == "number":
         return tree.number if root is None else float(tree.number)
     if tree.kind == "name":
         return values[tree.name]
-    parts = [compute(part, values, root=root) for part in tree.parts]
+    parts = [evaluate(part, values, root=root) for part in tree.parts]
     match tree.kind:
         case "+":
             return parts[0] + parts[1]
@@ -190,39 +204,46 @@ def compute(tree: Node, values: Mapping[str, Any], *, root: Callable[[Any], Any]
 
 
 def square_root(value: Fraction) -> Fraction:
-    """Take a root to one part in 2^60."""
+    """Return the square root, rounded down to a relative precision of 2^-60."""
     if value < 0:
         raise ZeroDivisionError(f"no root of {float(value)}")
     return Fraction(isqrt(value.numerator * value.denominator * _SCALE * _SCALE), value.denominator * _SCALE)
 
 
-def extent(tree: Node, box: Box, halvings: int = _HALVINGS) -> Ends:
-    """Enclose what a tree can be over a box; exactly where it only rises or falls with each name.
+def range_over_box(tree: Node, box: Box, halvings: int = _HALVINGS) -> Ends:
+    """Return the smallest and largest value of a tree over a box.
+
+    The ends are exact where the tree is monotonic in each name; otherwise they enclose the true range.
+
+    Args:
+        tree: the expression.
+        box: an interval for each name in it.
+        halvings: how often the box may be split where the tree is not monotonic.
 
     Raises:
-        ZeroDivisionError: a divisor may be zero somewhere in the box.
+        ZeroDivisionError: a divisor can be zero somewhere in the box.
     """
     whole = _enclose(tree, box)
-    slopes = {name: whole.slopes.get(name, _NOTHING) for name in names(tree)}
+    slopes = {name: whole.slopes.get(name, _ZERO) for name in names(tree)}
     turning = [name for name, (low, high) in slopes.items() if low < 0 < high]
     if not turning:
         lowest = {name: box[name][0 if low >= 0 else 1] for name, (low, _) in slopes.items()}
         highest = {name: box[name][1 if low >= 0 else 0] for name, (low, _) in slopes.items()}
-        return compute(tree, lowest), compute(tree, highest)
+        return evaluate(tree, lowest), evaluate(tree, highest)
     if not halvings:
         return whole.low, whole.high
     widest = max(turning, key=lambda name: box[name][1] - box[name][0])
     low, high = box[widest]
     middle = (low + high) / 2
-    halves = [extent(tree, {**box, widest: half}, halvings - 1) for half in ((low, middle), (middle, high))]
+    halves = [range_over_box(tree, {**box, widest: half}, halvings - 1) for half in ((low, middle), (middle, high))]
     return min(half[0] for half in halves), max(half[1] for half in halves)
 
 
-def share(tree: Node, box: Box, low: Fraction | None, high: Fraction | None, points: int = 1 << 17) -> float:
-    """Estimate the share of a box, by volume, in which a tree's value lies between two ends.
+def volume_share(tree: Node, box: Box, low: Fraction | None, high: Fraction | None, points: int = 1 << 17) -> float:
+    """Estimate the share of a box, by volume, in which the value of a tree lies between two ends.
 
-    The points are those of an additive recurrence (Roberts 2018), which fills a box evenly and is the same each time;
-    the error is below 0.1 % for boxes of a few names.
+    Uses a fixed low-discrepancy sequence (the additive recurrence of Roberts 2018), so the result is deterministic; the
+    error is below 0.1 % for boxes of a few names.
     """
     import numpy as np
 
@@ -234,19 +255,19 @@ def share(tree: Node, box: Box, low: Fraction | None, high: Fraction | None, poi
         ratio = (1 + ratio) ** (1 / (len(inside) + 1))
     index = np.arange(1, points + 1, dtype=np.float64)
     values = {}
-    for place, name in enumerate(inside):
+    for position, name in enumerate(inside):
         start, end = (float(value) for value in box[name])
-        values[name] = start + (end - start) * ((0.5 + index * ratio ** -(place + 1)) % 1)
-    found = compute(tree, values, root=np.sqrt) + np.zeros(points)
+        values[name] = start + (end - start) * ((0.5 + index * ratio ** -(position + 1)) % 1)
+    results = evaluate(tree, values, root=np.sqrt) + np.zeros(points)
     within = np.ones(points, dtype=bool)
-    within &= found >= float(low) if low is not None else True
-    within &= found < float(high) if high is not None else True
+    within &= results >= float(low) if low is not None else True
+    within &= results < float(high) if high is not None else True
     return float(within.mean())
 
 
 @dataclass(frozen=True, slots=True)
 class _Enclosure:
-    """An interval that holds a tree's values, and one for its derivative by each name."""
+    """An interval that contains the values of a tree, and one for its derivative by each name."""
 
     low: Fraction
     high: Fraction
@@ -262,34 +283,32 @@ def _enclose(tree: Node, box: Box) -> _Enclosure:
     a = (parts[0].low, parts[0].high)
     if tree.kind in {"neg", "sqrt"}:
         ends, slope = _unary(tree.kind, a)
-        return _Enclosure(*ends, {name: _times(slope, own) for name, own in parts[0].slopes.items()})
+        return _Enclosure(*ends, {name: _times(slope, inner) for name, inner in parts[0].slopes.items()})
     ends, by_a, by_b = _binary(tree.kind, a, (parts[1].low, parts[1].high))
     slopes = {
-        name: _plus(
-            _times(by_a, parts[0].slopes.get(name, _NOTHING)), _times(by_b, parts[1].slopes.get(name, _NOTHING))
-        )
+        name: _plus(_times(by_a, parts[0].slopes.get(name, _ZERO)), _times(by_b, parts[1].slopes.get(name, _ZERO)))
         for name in {*parts[0].slopes, *parts[1].slopes}
     }
     return _Enclosure(*ends, slopes)
 
 
 def _unary(kind: str, a: Ends) -> tuple[Ends, Ends]:
-    """The values of -a or sqrt(a), and the slope by a."""
+    """Intervals of the values and of the derivative of -a or sqrt(a)."""
     if kind == "neg":
-        return (-a[1], -a[0]), _LESS
+        return (-a[1], -a[0]), _MINUS_ONE
     if a[0] <= 0:
-        raise ZeroDivisionError("a root of what may be zero or less")
+        raise ZeroDivisionError("the argument of a root may be zero or negative")
     low, high = square_root(a[0]), square_root(a[1]) + Fraction(1, _SCALE)
     return (low, high), (1 / (2 * high), 1 / (2 * low))
 
 
 def _binary(kind: str, a: Ends, b: Ends) -> tuple[Ends, Ends, Ends]:
-    """The values of an operation, and the slopes by its left and right side."""
+    """Intervals of the values of an operation, and of its derivatives by the left and the right operand."""
     match kind:
         case "+":
             return _plus(a, b), _ONE, _ONE
         case "-":
-            return _plus(a, (-b[1], -b[0])), _ONE, _LESS
+            return _plus(a, (-b[1], -b[0])), _ONE, _MINUS_ONE
         case "*":
             return _times(a, b), b, a
         case "/":
@@ -297,7 +316,7 @@ def _binary(kind: str, a: Ends, b: Ends) -> tuple[Ends, Ends, Ends]:
                 raise ZeroDivisionError("a divisor may be zero")
             inverse = 1 / b[1], 1 / b[0]
             quotient = _times(a, inverse)
-            return quotient, inverse, _times(_LESS, _times(quotient, inverse))
+            return quotient, inverse, _times(_MINUS_ONE, _times(quotient, inverse))
         case _:
             choose = min if kind == "min" else max
             either = (Fraction(0), Fraction(1))

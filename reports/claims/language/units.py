@@ -1,10 +1,9 @@
-"""Units, and numbers as what they stand for.
+"""Units and exact intervals.
 
-A printed number stands for everything that rounds to it: "78.3" is 78.25 to 78.35. Ends are fractions: nothing is
-rounded on the way, so whether two intervals touch is exact, where binary intervals (mpmath.iv) enclose 78.35 from
-outside and call intervals that touch in one point overlapping. Units are those of
-`reports/claims/facts/vocabulary.yaml`, reduced to
-a factor and exponents over base units; a library of units (pint) takes longer to start than all of `check --paper` has.
+Units are those of `reports/claims/facts/vocabulary.yaml`, reduced to a factor and the exponents of base units. Interval
+ends are fractions, so whether two intervals touch is decided exactly. (Binary intervals such as mpmath.iv widen 78.35
+and report an overlap where two intervals only touch. The unit library pint takes longer to import than the whole of
+`check --paper` takes to run.)
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ Dimension = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit of measure, reduced."""
+    """A unit of measure in terms of base units."""
 
     symbol: str
-    """As it is printed after a number; empty for plain numbers."""
+    """The symbol printed after a number; empty for plain numbers."""
     factor: Fraction
-    """How many base units it is."""
+    """The size of the unit in base units."""
     dimension: Dimension
 
 
@@ -38,13 +37,13 @@ PLAIN = Unit("", Fraction(1), {})
 
 @dataclass(frozen=True, slots=True)
 class ExactInterval:
-    """All that a number may be, in base units; None where there is no bound."""
+    """A closed interval in base units with exact ends; an end of None is unbounded."""
 
     low: Fraction | None
     high: Fraction | None
 
     def meets(self, other: ExactInterval) -> bool:
-        """Whether the two have more in common than one end; a single number must lie inside or on an end.
+        """Whether two intervals overlap. Intervals that share only one end do not, unless one of them is a point.
 
         Example:
             >>> ExactInterval(Fraction(1), Fraction(2)).meets(ExactInterval(Fraction(2), Fraction(3)))
@@ -60,17 +59,17 @@ class ExactInterval:
         return low < high or (low == high and (self.is_point or other.is_point))
 
     def holds(self, value: Fraction) -> bool:
-        """Whether a number lies inside or on an end."""
+        """Whether the interval contains a number, ends included."""
         return (self.low is None or self.low <= value) and (self.high is None or value <= self.high)
 
     @property
     def is_point(self) -> bool:
-        """Whether it is a single number."""
+        """Whether the interval is a single number."""
         return self.low is not None and self.low == self.high
 
 
 class Units:
-    """The units of a vocabulary.
+    """The units of a vocabulary, by name.
 
     Example:
         >>> units = Units({"bytes": ("B", "8 bit"), "seconds": ("s", "second"), "percent": ("%", "0.01")})
@@ -79,12 +78,17 @@ class Units:
     """
 
     def __init__(self, definitions: Mapping[str, tuple[str, str]]) -> None:
-        """Take each unit's symbol and what it is: a factor and units; what only definitions name is a base unit."""
+        """Store the definitions.
+
+        Args:
+            definitions: for each unit its symbol and its definition (`8 bit`: a factor and units). A name that occurs
+                in definitions only is a base unit.
+        """
         self._definitions = definitions
         self._known: dict[str, Unit] = {}
 
     def __getitem__(self, text: str) -> Unit:
-        """Read a unit, or units joined by `*`, `/` and `^`. Raises `UnknownName`."""
+        """Return a unit, or a product of units written with `*`, `/` and `^`. Raises `UnknownName`."""
         if text not in self._known:
             self._known[text] = self._read(text, ())
         return self._known[text]
@@ -97,22 +101,22 @@ class Units:
 
     def _reduce(self, text: str, inside: tuple[str, ...]) -> tuple[Fraction, Dimension]:
         factor, rest = Fraction(1), text.strip()
-        if match := _FACTOR.fullmatch(rest):
-            factor, rest = Fraction(match["top"]) / Fraction(match["below"] or 1), match["rest"]
+        if leading := _FACTOR.fullmatch(rest):
+            factor, rest = Fraction(leading["top"]) / Fraction(leading["below"] or 1), leading["rest"]
         powers: dict[str, int] = {}
         for sign, part in _factors(rest):
-            found = _PART.fullmatch(part)
-            if not found:
+            match = _PART.fullmatch(part)
+            if not match:
                 raise InputError(f"unit {text!r}: cannot read {part!r}")
-            power = sign * int(found["power"] or 1)
-            own, dimension = self._factor(found["name"], inside)
-            factor *= own**power
+            power = sign * int(match["power"] or 1)
+            unit_factor, dimension = self._factor(match["name"], inside)
+            factor *= unit_factor**power
             for base, exponent in dimension.items():
                 powers[base] = powers.get(base, 0) + power * exponent
         return factor, {base: power for base, power in powers.items() if power}
 
     def _factor(self, name: str, inside: tuple[str, ...]) -> tuple[Fraction, Dimension]:
-        """Reduce one name, in the singular or the plural; one that is only used in its own definition is a base."""
+        """Reduce one unit name, singular or plural; a name that occurs in definitions only is a base unit."""
         key = next((key for key in (name, f"{name}s") if key in self._definitions), None)
         if key is not None and key not in inside:
             known = self._read(key, inside)
@@ -123,20 +127,20 @@ class Units:
 
 
 def _factors(text: str) -> list[tuple[int, str]]:
-    """Split a product or quotient of units: each part with the sign of its exponent."""
+    """Split a product or quotient of units into its parts, each with the sign of its exponent."""
     parts = [part for part in re.split(r"\s*([*/])\s*|\s+", text) if part]
-    found, sign = [], 1
+    factors, sign = [], 1
     for part in parts:
         if part in "*/":
             sign = -1 if part == "/" else 1
         else:
-            found.append((sign, part))
+            factors.append((sign, part))
             sign = 1
-    return found
+    return factors
 
 
 def spell(dimension: Dimension) -> str:
-    """Write base units with their exponents: `byte/s`; nothing for plain numbers."""
+    """Write a dimension as text (`byte/s`); empty for plain numbers."""
     above = "*".join(_power(base, power) for base, power in sorted(dimension.items()) if power > 0)
     below = "".join("/" + _power(base, -power) for base, power in sorted(dimension.items()) if power < 0)
     return (above or "1") + below if above or below else ""
@@ -147,7 +151,7 @@ def _power(base: str, power: int) -> str:
 
 
 def last_place(digits: str) -> Fraction:
-    """The value of one unit of the last printed place.
+    """Return the value of one unit of the last printed place.
 
     Example:
         >>> last_place("0.80"), last_place("120")
@@ -156,27 +160,27 @@ def last_place(digits: str) -> Fraction:
     return Fraction(1, 10 ** len(digits.partition(".")[2]))
 
 
-def admits(digits: str, coarse: int) -> bool:
-    """Whether printed digits may have been rounded to so many units of the last place: 120 to tens, 65 to fives.
+def is_multiple(digits: str, coarse: int) -> bool:
+    """Whether printed digits are a multiple of `coarse` units of the last place, so may have been rounded to it.
 
     Example:
-        >>> admits("120", 10), admits("65", 10), admits("65", 5)
+        >>> is_multiple("120", 10), is_multiple("65", 10), is_multiple("65", 5)
         (True, False, True)
     """
     return (Fraction(digits) / last_place(digits)) % coarse == 0
 
 
-def figure(value: Fraction | float, measure: Unit = PLAIN) -> str:
-    """Print a value, given in base units, with four significant digits.
+def format_value(value: Fraction | float, unit: Unit = PLAIN) -> str:
+    """Format a value given in base units, with four significant digits and the symbol of the unit.
 
     Example:
-        >>> figure(Fraction(2222, 10000), Unit("%", Fraction(1, 100), {})), figure(1.5)
+        >>> format_value(Fraction(2222, 10000), Unit("%", Fraction(1, 100), {})), format_value(1.5)
         ('22.22 %', '1.5')
-        >>> figure(17_500_000_000, PLAIN), figure(3150336)
+        >>> format_value(17_500_000_000, PLAIN), format_value(3150336)
         ('17.5 billion', '3,150,336')
     """
-    amount = float(value / measure.factor)
-    return f"{_digits(amount)} {measure.symbol}".strip()
+    amount = float(value / unit.factor)
+    return f"{_digits(amount)} {unit.symbol}".strip()
 
 
 _LARGE = {6: "million", 9: "billion", 12: "trillion"}

@@ -1,9 +1,12 @@
-"""The numbers of a document and of the facts beside it, by id, as what they may be.
+"""The values of a document's claims and of the public facts, by ID, as intervals.
 
-ledger = Ledger(document, record, vocabulary)
-ledger.allowed(claim)                   Interval: what the claim allows, its bound included
-ledger.resolve("B-65 / B-68")           Resolved: a tree over the printed numbers behind it
-ledger.box(["B-65"], coarse=5)          what each may be, if it was rounded to fives
+    table = ValueTable(document, record, vocabulary)
+    table.allowed(claim)                the interval of values that the claim allows, including its bound
+    table.resolve("B-65 / B-68")        the expression over the printed numbers that it depends on
+    table.box(["B-65"], coarse=5)       the interval of each number, if it was rounded to multiples of five
+
+A printed number stands for every value that rounds to it: "78.3" for 78.25 to 78.35. A value that is computed from
+others (`derive`) is followed down to printed numbers.
 """
 
 from __future__ import annotations
@@ -16,55 +19,59 @@ from evals.reports.claims.language import intervals
 from evals.reports.claims.language.expressions import parse, references
 from evals.reports.claims.language.intervals import Ends, ResolvedExpression
 from evals.reports.claims.language.schema import Claim, Document, Fact, PublicRecord, StatedValue, Vocabulary
-from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, Units, admits, figure, last_place
+from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, Units, format_value, is_multiple, last_place
 
 MARGIN = Fraction(1, 10)
-"""How far off `about` reaches, as a share of the number, where the claim gives no margin of its own."""
-_DEEPEST = 20
+"""Relative margin of the bound `about` for a claim without a margin of its own."""
+_MAX_DEPTH = 20
 
 
 class ValueTable:
-    """Numbers by id; what a claim computes from others is followed down to what is printed."""
+    """The values of one document and of the public facts, by ID."""
 
     def __init__(self, document: Document, record: PublicRecord, vocabulary: Vocabulary) -> None:
-        """Take a document's claims and the facts; nothing is computed before it is asked for."""
+        """Index claims and facts; values are computed on demand."""
         facts = {fact.id: fact for fact in record.facts}
-        self.values: Mapping[str, Claim | Fact] = {**facts, **{claim.id: claim for claim in document.claims}}
+        self.entries: Mapping[str, Claim | Fact] = {**facts, **{claim.id: claim for claim in document.claims}}
         self.units = Units({name: (unit.symbol, unit.is_) for name, unit in vocabulary.units.items()})
         self.claims = frozenset(claim.id for claim in document.claims)
-        self._following: list[str] = []
+        self._resolving: list[str] = []
 
     def unit(self, value: StatedValue) -> Unit:
-        """The unit of a value; plain numbers where none is given."""
+        """Return the unit of a value; plain numbers if it has none."""
         return self.units[value.unit] if value.unit else PLAIN
 
-    def spread(self, value: StatedValue, coarse: int = 1) -> Ends:
-        """All that the digits of a value may stand for, in base units, if so many units of the last place are one."""
+    def rounding_range(self, value: StatedValue, coarse: int = 1) -> Ends:
+        """Return the interval of the values that round to the digits, in base units.
+
+        Args:
+            value: a value with digits.
+            coarse: the rounding step in units of the last place; 0 ignores rounding.
+        """
         scale = Fraction(value.times) * self.unit(value).factor
         digits = value.digits or "0"
         rounded = value.printed is not None and not value.exact
         half = last_place(digits) * coarse / 2 if rounded else Fraction(0)
-        ends = (Fraction(digits) - half) * scale, (Fraction(value.upto or digits) + half) * scale
-        return ends[0], ends[1]
+        return (Fraction(digits) - half) * scale, (Fraction(value.upto or digits) + half) * scale
 
-    def point(self, value: StatedValue) -> Fraction:
-        """The number that a value's digits are, in base units; of a range its middle."""
-        low, high = self.spread(value, coarse=0)
+    def printed_value(self, value: StatedValue) -> Fraction:
+        """Return the number that the digits print, in base units; the middle of a range."""
+        low, high = self.rounding_range(value, coarse=0)
         return (low + high) / 2
 
     def allowed(self, value: StatedValue) -> ExactInterval | None:
-        """All that a value allows, bound and margin included; None for one that is no number.
+        """Return the interval that a value allows, including bound and margin; None if it is not a number.
 
         Raises:
-            InputError: a computed value cannot be computed.
+            InputError: the value is computed from others and cannot be computed.
         """
         if value.digits is None and value.derive is None:
             return None
         if value.digits is None:
             resolved = self.resolve(value.derive or "")
-            low, high, point = *self.extent(resolved), self.at(resolved)
+            low, high, point = *self.range_of(resolved), self.nominal(resolved)
         else:
-            (low, high), point = self.spread(value), self.point(value)
+            (low, high), point = self.rounding_range(value), self.printed_value(value)
         match value.bound:
             case "at-least" | "above":
                 return ExactInterval(low, None)
@@ -76,72 +83,78 @@ class ValueTable:
         return ExactInterval(low, high)
 
     def resolve(self, text: str) -> ResolvedExpression:
-        """Read an expression down to printed numbers.
+        """Parse an expression and replace computed values until only printed numbers remain.
 
         Raises:
-            InputError: it cannot be read, units do not fit, or claims are computed from each other.
+            InputError: the text cannot be parsed, units do not match, or a claim is computed from itself.
         """
         try:
-            return intervals.resolve(parse(text), self._lookup, self.units)
+            return intervals.resolve(parse(text), self._look_up, self.units)
         except InputError as error:
             raise error if repr(text)[1:-1] in str(error) else InputError(f"expression {text!r}: {error}") from error
 
-    def _lookup(self, name: str) -> Unit | ResolvedExpression:
-        if name not in self.values:
-            raise InputError(f"{name} is no claim or fact")
-        value = self.values[name]
+    def _look_up(self, id: str) -> Unit | ResolvedExpression:
+        if id not in self.entries:
+            raise InputError(f"{id} is no claim or fact")
+        value = self.entries[id]
         if value.digits is not None:
             return self.unit(value)
         if value.derive is None:
-            raise InputError(f"{name} has no number")
-        if name in self._following or len(self._following) > _DEEPEST:
-            raise InputError(f"{' needs '.join([*self._following, name])}: a claim cannot be computed from itself")
-        self._following.append(name)
+            raise InputError(f"{id} has no number")
+        if id in self._resolving or len(self._resolving) > _MAX_DEPTH:
+            raise InputError(f"{' needs '.join([*self._resolving, id])}: a claim cannot be computed from itself")
+        self._resolving.append(id)
         try:
-            found = self.resolve(value.derive)
+            resolved = self.resolve(value.derive)
         finally:
-            self._following.pop()
-        return ResolvedExpression(found.tree, self.unit(value) if value.unit else found.unit)
+            self._resolving.pop()
+        return ResolvedExpression(resolved.tree, self.unit(value) if value.unit else resolved.unit)
 
     def inputs(self, text: str) -> list[str]:
-        """The claims and facts that an expression names, each once."""
+        """List the claims and facts that an expression names, each once."""
         return list(dict.fromkeys(reference.id for reference in references(parse(text))))
 
     def box(self, ids: Iterable[str], coarse: int = 1) -> dict[str, Ends]:
-        """What each number may be."""
-        return {id: self.spread(self.values[id], coarse) for id in ids}
+        """Return the interval of each printed number, with a rounding step of `coarse` units of the last place."""
+        return {id: self.rounding_range(self.entries[id], coarse) for id in ids}
 
-    def extent(self, resolved: ResolvedExpression, coarse: int = 1) -> Ends:
-        """What an expression may come to. Raises `InputError` where a divisor may be zero."""
+    def range_of(self, resolved: ResolvedExpression, coarse: int = 1) -> Ends:
+        """Return the smallest and largest value of an expression over the rounding intervals of its inputs.
+
+        Raises:
+            InputError: a divisor can be zero.
+        """
         try:
-            return intervals.extent(resolved.tree, self.box(intervals.names(resolved.tree), coarse))
+            return intervals.range_over_box(resolved.tree, self.box(intervals.names(resolved.tree), coarse))
         except ZeroDivisionError as error:
             raise InputError(f"no value: {error}") from error
 
-    def at(self, resolved: ResolvedExpression) -> Fraction:
-        """What an expression comes to with the numbers as printed."""
+    def nominal(self, resolved: ResolvedExpression) -> Fraction:
+        """Return the value of an expression with every number as printed.
+
+        Raises:
+            InputError: a divisor is zero.
+        """
+        printed = {id: self.printed_value(self.entries[id]) for id in intervals.names(resolved.tree)}
         try:
-            value = intervals.compute(
-                resolved.tree, {id: self.point(self.values[id]) for id in intervals.names(resolved.tree)}
-            )
+            return Fraction(intervals.evaluate(resolved.tree, printed))
         except ZeroDivisionError as error:
             raise InputError(f"no value: {error}") from error
-        return Fraction(value)
 
-    def admits(self, ids: Iterable[str], coarse: int) -> bool:
-        """Whether each printed number may have been rounded to so many units of its last place."""
-        rounded = [value.printed for id in ids if (value := self.values[id]).printed is not None and not value.exact]
-        return all(admits(digits, coarse) for digits in rounded if digits is not None)
+    def could_be_rounded(self, ids: Iterable[str], coarse: int) -> bool:
+        """Whether every printed number is a multiple of `coarse` units of its last place."""
+        rounded = [value.printed for id in ids if (value := self.entries[id]).printed is not None and not value.exact]
+        return all(is_multiple(digits, coarse) for digits in rounded if digits is not None)
 
     def show(self, value: StatedValue) -> str:
-        """Print a value: the digits as its document has them, or what they count where it has words for that."""
+        """Format a value with the digits of its document, or with the number that they count (`times`)."""
         if value.digits is None and value.derive is not None:
             resolved = self.resolve(value.derive)
-            return figure(self.at(resolved), self.unit(value) if value.unit else resolved.unit)
+            return format_value(self.nominal(resolved), self.unit(value) if value.unit else resolved.unit)
         if value.digits is None:
             return ", ".join(value.value or ())
         ends = [value.digits, value.upto] if value.upto else [value.digits]
-        if value.times == 1:
-            return f"{' to '.join(ends)} {self.unit(value).symbol}".strip()
         unit = self.unit(value)
-        return " to ".join(figure(Fraction(end) * Fraction(value.times) * unit.factor, unit) for end in ends)
+        if value.times == 1:
+            return f"{' to '.join(ends)} {unit.symbol}".strip()
+        return " to ".join(format_value(Fraction(end) * Fraction(value.times) * unit.factor, unit) for end in ends)

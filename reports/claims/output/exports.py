@@ -109,7 +109,7 @@ def job_summary(checked: CheckResult) -> str:
     parts = [escape_markdown(checked.about), "## Claims", table_formats.markdown(tables.verdicts(checked.assessments))]
     if measured:
         parts += ["### Measured", table_formats.markdown(_table(measured))]
-    if checked.crossings:
+    if checked.conflicts:
         parts += ["### Contradictions between documents", table_formats.markdown(tables.contradictions(checked))]
     for document in checked.documents:
         found = [each for each in checked.assessments if each.document is document]

@@ -7,12 +7,13 @@ style sheet. Every number of a figure is also in the text beside it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from evals.records.folder import Record
+from evals.reports.claims.evidence.measured_rows import MeasuredRow
 from evals.reports.rendering.formatting import amount
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs.naming import blind, model
@@ -37,13 +38,12 @@ class BandFigure:
     relation: str
 
 
-def band(row: Mapping[str, Json]) -> BandFigure | None:
+def band(row: MeasuredRow) -> BandFigure | None:
     """Draw one measured row of a claim; None where nothing was measured.
 
     A claim that has one end only is drawn to the edge of the figure on its open side.
     """
-    value, low, high = row["value"], row["low"], row["high"]
-    start, end = row["claimed_low"], row["claimed_high"]
+    value, low, high, start, end = row.value, row.low, row.high, row.claimed_low, row.claimed_high
     if value is None:
         return None
     marks = [mark for mark in (value, low, high, start, end) if mark is not None]
@@ -76,11 +76,11 @@ class _Axis:
         return 100 * (value - self.low) / (self.high - self.low)
 
 
-def _relation(row: Mapping[str, Json]) -> str:
-    return f"{row['task']} {row['metric']}" + ("" if row["relation"] == "level" else f", {row['relation']}")
+def _relation(row: MeasuredRow) -> str:
+    return f"{row.task} {row.metric}" + ("" if row.relation == "level" else f", {row.relation}")
 
 
-def _span(low: float | None, high: float | None, row: Mapping[str, Json]) -> str:
+def _span(low: float | None, high: float | None, row: MeasuredRow) -> str:
     if low is None and high is None:
         return "no number"
     if low is None or high is None:
@@ -88,13 +88,13 @@ def _span(low: float | None, high: float | None, row: Mapping[str, Json]) -> str
     return f"{_value(low, row)} to {_value(high, row)}"
 
 
-def _measured(row: Mapping[str, Json]) -> str:
-    spread = f" ({_value(row['low'], row)} to {_value(row['high'], row)})" if row["low"] is not None else ""
-    return f"{_value(row['value'], row)}{spread}, n = {row['n']:,}"
+def _measured(row: MeasuredRow) -> str:
+    spread = f" ({_value(row.low, row)} to {_value(row.high, row)})" if row.low is not None else ""
+    return f"{_value(row.value, row)}{spread}, n = {row.n:,}"
 
 
-def _value(value: float | None, row: Mapping[str, Json]) -> str:
-    return amount(value, row["unit"])
+def _value(value: float | None, row: MeasuredRow) -> str:
+    return amount(value, row.unit)
 
 
 # Who is on the front

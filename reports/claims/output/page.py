@@ -55,7 +55,7 @@ def _count(word: str, count: int, most: int) -> dict[str, Any]:
 
 def _matrix(checked: CheckResult) -> dict[str, Any] | None:
     """The contradictions between documents: a row a topic, a column a document."""
-    if not checked.crossings:
+    if not checked.conflicts:
         return None
     rows = [
         {"subject": subject, "quantity": quantity, "cells": list(cells.values())}
@@ -63,7 +63,7 @@ def _matrix(checked: CheckResult) -> dict[str, Any] | None:
     ]
     rows.sort(key=lambda row: (str(row["subject"]), str(row["quantity"])))
     names = [document.document.id for document in checked.documents]
-    return {"names": names, "rows": rows, "pairs": len(checked.crossings)}
+    return {"names": names, "rows": rows, "pairs": len(checked.conflicts)}
 
 
 def _document(checked: CheckResult, document: Document) -> dict[str, Any]:

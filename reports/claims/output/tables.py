@@ -78,10 +78,10 @@ def verdicts(assessments: Sequence[Assessment]) -> Table:
     return Table("By verdict", columns, "l" + "r" * (len(names) + 1), tuple(rows))
 
 
-def topics(crossings: Sequence[StatementPair]) -> list[tuple[str, str, list[StatementPair]]]:
+def topics(conflicts: Sequence[StatementPair]) -> list[tuple[str, str, list[StatementPair]]]:
     """Group the contradictions between documents by what they are about: subject, quantity, pairs."""
     groups: dict[tuple[str, str], list[StatementPair]] = {}
-    for pair in crossings:
+    for pair in conflicts:
         who = list(dict.fromkeys((pair.first.subject, pair.second.subject)))
         groups.setdefault((" or ".join(who), pair.quantity), []).append(pair)
     return [(subject, quantity.replace("-", " "), group) for (subject, quantity), group in groups.items()]
@@ -93,7 +93,7 @@ def sides(checked: CheckResult) -> list[tuple[str, str, dict[str, list[tuple[str
     A saying is a claim's id, its subject where the topic has two, and its value.
     """
     found = []
-    for subject, quantity, group in topics(checked.crossings):
+    for subject, quantity, group in topics(checked.conflicts):
         cells: dict[str, list[tuple[str, str, str]]] = {each.document.id: [] for each in checked.documents}
         for said in (said for pair in group for said in (pair.first, pair.second)):
             cell = (said.by, said.subject if " or " in subject else "", said.show())
@@ -134,7 +134,7 @@ def entry(each: Assessment) -> dict[str, object]:
         "printed": each.claim.printed,
         "unit": each.claim.unit,
         "inherits": each.inherits,
-        "measured": [dict(row) for row in each.measured],
+        "measured": [row.to_json() for row in each.measured],
     }
 
 
@@ -145,11 +145,11 @@ def _json(checked: CheckResult) -> str:
         "summary": dict(summary(checked.assessments)),
         "contradictions": [
             {"ids": [pair.first.by, pair.second.by], "subjects": [pair.first.subject, pair.second.subject],
-             "quantity": pair.quantity, "rule": pair.rule, "says": pair.says()}
-            for pair in checked.crossings
+             "quantity": pair.quantity, "rule": pair.rule, "says": pair.describe()}
+            for pair in checked.conflicts
         ],
         "agreements": [
-            {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "says": pair.says()}
+            {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "says": pair.describe()}
             for pair in checked.agreements
         ],
     }  # fmt: skip
@@ -169,7 +169,7 @@ def _row(each: Assessment, checked: CheckResult) -> list[str | float | None]:
 def _markdown(checked: CheckResult) -> str:
     parts = [escape_markdown(checked.about), "# Claims", table_formats.markdown(verdicts(checked.assessments))]
     parts += ["## By system", table_formats.markdown(by_subject(checked.assessments))]
-    if checked.crossings:
+    if checked.conflicts:
         parts += ["## Contradictions between documents", table_formats.markdown(contradictions(checked))]
     if (variants := figures.variants(checked.runs)).rows:
         parts += [f"## {variants.title}", table_formats.markdown(variants)]
@@ -199,7 +199,7 @@ def _latex(checked: CheckResult) -> str:
         for each in checked.assessments
     )
     tables = [verdicts(checked.assessments), by_subject(checked.assessments)]
-    tables += [contradictions(checked)] if checked.crossings else []
+    tables += [contradictions(checked)] if checked.conflicts else []
     tables += [variants] if (variants := figures.variants(checked.runs)).rows else []
     tables.append(Table("Every claim", columns, "lllllll", rows))
     head = f"% {table_formats.escape_latex(checked.about)}\n% needs \\usepackage{{booktabs}}"
@@ -208,15 +208,11 @@ def _latex(checked: CheckResult) -> str:
 
 def _text(checked: CheckResult) -> str:
     """The summary for the terminal."""
-    found = len(topics(checked.crossings))
-    parts = [
-        checked.about,
-        table_formats.text(verdicts(checked.assessments)),
-        table_formats.text(by_subject(checked.assessments)),
-    ]
+    found = len(topics(checked.conflicts))
+    parts = [checked.about, table_formats.text(verdicts(checked.assessments)), table_formats.text(by_subject(checked.assessments))]
     if len(checked.documents) > 1:
         parts.append(
-            f"The documents contradict each other on {found} topics ({len(checked.crossings)} pairs of claims)."
+            f"The documents contradict each other on {found} topics ({len(checked.conflicts)} pairs of claims)."
         )
     return "\n\n".join(parts)
 

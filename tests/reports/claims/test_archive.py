@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -12,9 +13,9 @@ from run_folders import make, manifest, metric, row
 
 from evals.app import check
 from evals.errors import InputError
-from evals.reports.claims import archive, verdicts
+from evals.reports.claims import archive, assessment
 from evals.reports.claims.evidence import learning_curves
-from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
+from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
 from evals.reports.claims.language import files
 from evals.reports.claims.language.values import ValueTable
 
@@ -49,13 +50,13 @@ def report(tmp_path):
         RequiredRun("v3", "vqa"): RunOutcome(why="v3 has no checkpoint"),
         RequiredRun("r1", "vqa"): RunOutcome(other, proxy="a stand-in"),
     }
-    paper = verdicts.assess([document], record, vocabulary)
-    checked = verdicts.with_measurements(
+    paper = assessment.assess([document], record, vocabulary)
+    checked = assessment.add_measurements(
         paper, outcomes, {"t": {"thing": "vl"}}, [ValueTable(document, record, vocabulary)]
     )
     curve = tmp_path / "curve.csv"
     curve.write_text("interactions,split,of,rate,low,high\n0,all,9,0,0,0.3\n10,all,9,1,0.7,1\n")
-    checked = verdicts.replace(checked, curves=(learning_curves.read(curve, "zero"),))
+    checked = dataclasses.replace(checked, curves=(learning_curves.read(curve, "zero"),))
     check.write(checked, tmp_path / "out", keep=True)
     return path, tmp_path / "out"
 

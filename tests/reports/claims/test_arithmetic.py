@@ -53,13 +53,13 @@ def tree(text):
 def test_every_value_lies_in_the_extent_and_the_extent_in_plain_intervals(text, ends, at):
     box = {name: (low, low + width) for name, (low, width) in zip(NAMES, ends, strict=True)}
     try:
-        low, high = intervals.extent(tree(text), box)
+        low, high = intervals.range_over_box(tree(text), box)
     except ZeroDivisionError:
         assume(False)
     inside = {
         name: low + (high - low) * Fraction(share) for (name, (low, high)), share in zip(box.items(), at, strict=True)
     }
-    assert low <= intervals.compute(tree(text), inside) <= high
+    assert low <= intervals.evaluate(tree(text), inside) <= high
     try:
         wide = binary(tree(text), {name: mpmath.iv.mpf([float(a), float(b)]) for name, (a, b) in box.items()})
     except ZeroDivisionError:
@@ -82,22 +82,22 @@ def binary(node, box):
 
 def test_a_name_that_comes_twice_is_one_number():
     box = {"X-1": (Fraction(2), Fraction(3))}
-    assert intervals.extent(tree("X-1 - X-1"), box) == (0, 0)
-    assert intervals.extent(tree("X-1 / (X-1 + 1)"), box) == (Fraction(2, 3), Fraction(3, 4))
-    assert intervals.extent(tree("X-1 / X-1"), box) == (pytest.approx(1, abs=0.01), pytest.approx(1, abs=0.01))
-    low, high = intervals.extent(tree("X-1 * (5 - X-1)"), box)  # rises, then falls: enclosed, closely
+    assert intervals.range_over_box(tree("X-1 - X-1"), box) == (0, 0)
+    assert intervals.range_over_box(tree("X-1 / (X-1 + 1)"), box) == (Fraction(2, 3), Fraction(3, 4))
+    assert intervals.range_over_box(tree("X-1 / X-1"), box) == (pytest.approx(1, abs=0.01), pytest.approx(1, abs=0.01))
+    low, high = intervals.range_over_box(tree("X-1 * (5 - X-1)"), box)  # rises, then falls: enclosed, closely
     assert low == 6
     assert Fraction(25, 4) <= high <= Fraction(26, 4)
 
 
 def test_shares_of_a_box_are_volumes():
     box = {name: (Fraction(0), Fraction(1)) for name in NAMES}
-    assert intervals.share(tree("X-1 + X-2"), box, None, Fraction(1, 2)) == pytest.approx(1 / 8, abs=1e-3)
-    assert intervals.share(tree("X-1 + X-2 + X-3"), box, None, Fraction(1)) == pytest.approx(1 / 6, abs=1e-3)
+    assert intervals.volume_share(tree("X-1 + X-2"), box, None, Fraction(1, 2)) == pytest.approx(1 / 8, abs=1e-3)
+    assert intervals.volume_share(tree("X-1 + X-2 + X-3"), box, None, Fraction(1)) == pytest.approx(1 / 6, abs=1e-3)
 
 
 def test_roots_are_enclosed():
-    low, high = intervals.extent(tree("sqrt(X-1)"), {"X-1": (Fraction(2), Fraction(2))})
+    low, high = intervals.range_over_box(tree("sqrt(X-1)"), {"X-1": (Fraction(2), Fraction(2))})
     assert low**2 <= 2 < high**2 + Fraction(1, 10**15)
     assert high - low < Fraction(1, 10**15)
 
@@ -106,7 +106,7 @@ def test_roots_are_enclosed():
 def test_what_has_no_value_is_an_error(text):
     box = {"X-1": (Fraction(1), Fraction(2)), "X-2": (Fraction(1), Fraction(2))}
     with pytest.raises(ZeroDivisionError):
-        intervals.extent(tree(text), box)
+        intervals.range_over_box(tree(text), box)
 
 
 # Claims

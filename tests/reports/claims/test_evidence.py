@@ -20,9 +20,9 @@ ROWS = [
     (2, {"B-24": INTERNAL}, ["1.846", "1.824 to 1.868", "1.741 to 1.96", "1.643 to 2.083", "40 ms", "30 ms"]),
     (3, {"B-23": CONSISTENT}, ["96.52 %", "96.41 to 96.63 %"]),
     (4, {"B-61": CONSISTENT}, ["6.2 pp", "8.599 %", "n = 371"]),
-    (5, {"B-57": NOTHING}, ["1.7 points", "z = 1.11", "n = 872 (not told apart", "5,587"]),
-    (6, {"A-32": CONSISTENT}, ["z = 1.63", "n = 872 (not told apart", "n = 1,265", "2,584"]),
-    (7, {"A-33": CONSISTENT}, ["z = 4.04", "n = 5,463 (told apart"]),
+    (5, {"B-57": NOTHING}, ["1.7 points", "z = 1.11", "n = 872 (not significant", "5,587"]),
+    (6, {"A-32": CONSISTENT}, ["z = 1.63", "n = 872 (not significant", "n = 1,265", "2,584"]),
+    (7, {"A-33": CONSISTENT}, ["z = 4.04", "n = 5,463 (significant"]),
     (8, {"A-22": CONSISTENT}, ["1.5 × (1.353 to 1.667"]),
     (9, {"A-26": CONSISTENT}, ["2.133 × (2.032"]),
     (10, {"B-66": NOTHING, "B-67": CONSISTENT}, ["2.333 (2.32 to 2.347", "2.615"]),
@@ -89,7 +89,7 @@ def test_contradictions_between_documents_are_found_by_rule(checked, found, numb
     """Each claim of a row is in a pair within the row, or the claim that is computed from it is."""
     ids = set(CONTRADICTIONS[number].split())
     linked = set()
-    for pair in checked.crossings:
+    for pair in checked.conflicts:
         if {pair.first.by, pair.second.by} <= ids:
             linked |= {pair.first.by, pair.second.by}
     for id in sorted(linked):
@@ -112,10 +112,10 @@ def test_every_claim_has_one_verdict_by_the_precedence(checked):
     assert "supported" not in {each.arithmetic.verdict for each in checked.assessments}
 
 
-def test_a_contradiction_convicts_neither_and_says_whom_the_record_backs(found):
+def test_a_contradiction_marks_both_sides_and_says_which_one_the_record_supports(found):
     for id in ("A-14", "B-11"):
         assert found[id].cross_document.verdict == "contradicted_by_other_document"
-    assert "the public record backs this side" in found["A-14"].cross_document.working
+    assert "the public record supports this side" in found["A-14"].cross_document.working
     assert found["B-11"].public_record.verdict == "contradicted"
 
 

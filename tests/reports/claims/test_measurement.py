@@ -8,9 +8,9 @@ from run_folders import make, manifest, metric, row
 
 import evals
 from evals.errors import UnknownName
-from evals.reports.claims import verdicts
-from evals.reports.claims.evidence import measurement
-from evals.reports.claims.evidence.measurement import RequiredRun, RunOutcome
+from evals.reports.claims import assessment
+from evals.reports.claims.evidence import required_runs
+from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
 from evals.reports.claims.language import files
 from evals.reports.claims.language.values import ValueTable
 
@@ -42,10 +42,10 @@ def judge(tmp_path, claim, **outcomes):
     path.write_text(f"{HEAD}- {{says: x, {claim}}}\n")
     document = files.load(path, subjects=["vl", "v3"])
     record, vocabulary = files.load_record(), files.load_vocabulary()
-    paper = verdicts.assess([document], record, vocabulary)
+    paper = assessment.assess([document], record, vocabulary)
     known = {RequiredRun(name, "vqa"): outcome for name, outcome in outcomes.items()}
     stand = {"t": {"one": "vl", "two": "v3"}}
-    checked = verdicts.with_measurements(paper, known, stand, [ValueTable(document, record, vocabulary)])
+    checked = assessment.add_measurements(paper, known, stand, [ValueTable(document, record, vocabulary)])
     return checked.assessments[0]
 
 
@@ -61,14 +61,14 @@ def test_the_described_system_decides_a_level(tmp_path, low, high, expected):
     found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.78), low=low, high=high)))
     assert (found.measurement.verdict, found.subject_match, found.headline) == (expected, "exact", expected)
     assert any("2.5 points for the protocol" in line for line in found.working)
-    assert any("four times in five" in line for line in found.working) == (expected == "inconclusive")
+    assert any("minimum detectable difference" in line for line in found.working) == (expected == "inconclusive")
 
 
 @pytest.mark.parametrize("share", [0.783, 0.1])
 def test_a_replica_says_nothing_of_a_level(tmp_path, share):
     found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(share), replica=True)))
     assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
-    assert (found.measured[0]["decision"], found.measured[0]["replica"]) == (None, True)
+    assert (found.measured[0].decision, found.measured[0].replica) == (None, True)
     assert any("no evidence of the level" in line for line in found.working)
 
 
@@ -84,7 +84,7 @@ def test_a_replica_shows_a_direction(tmp_path, one, two, word, direction):
         v3=RunOutcome(run(tmp_path, "v3", right(two), replica=True)),
     )
     assert (found.measurement.verdict, found.subject_match) == (word, "proxy")
-    assert found.measured[0]["direction"] == direction
+    assert found.measured[0].direction == direction
     assert any(f"the direction {direction}" in line for line in found.working)
 
 
@@ -109,8 +109,8 @@ def test_a_bound_is_held_against_the_side_that_it_is_on(tmp_path, bound, digits,
             for name, each in runs.items()
         }
         found = judge(tmp_path, claim, **own)
-        assert found.measured[0]["direction"] == direction
-        assert found.measured[0]["decision"] == (None if replica else decision)
+        assert found.measured[0].direction == direction
+        assert found.measured[0].decision == (None if replica else decision)
 
 
 def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):
@@ -120,10 +120,10 @@ def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):
     }
     found = judge(tmp_path, "id: T-1, " + BETTER, **outcomes)
     assert (found.measurement.verdict, found.subject_match) == ("supported", "exact")
-    assert found.measured[0]["p"] == pytest.approx(2 / 2**40)  # 40 wins, no loss
+    assert found.measured[0].p == pytest.approx(2 / 2**40)  # 40 wins, no loss
     error = VQA.format(", relation: error-reduction, baseline: two")
     halved = judge(tmp_path, f'id: T-1, subject: one, printed: "50", unit: percent, {error}', **outcomes)
-    assert halved.measured[0]["value"] == pytest.approx(0.5)
+    assert halved.measured[0].value == pytest.approx(0.5)
     assert halved.measurement.verdict == "inconclusive"  # the interval is wider than the rounding of 50 %
     far = judge(tmp_path, f'id: T-1, subject: one, printed: "90", unit: percent, {error}', **outcomes)
     assert far.measurement.verdict == "refuted"
@@ -139,8 +139,8 @@ def test_each_reading_is_a_hypothesis_of_its_own(tmp_path):
         tmp_path, claim,
         vl=RunOutcome(run(tmp_path, "vl", right(0.6, 4000))), v3=RunOutcome(run(tmp_path, "v3", right(0.3, 4000))),
     )  # fmt: skip
-    assert [each["relation"] for each in found.measured] == ["error-reduction", "difference"]
-    assert [round(each["value"], 3) for each in found.measured] == [0.429, 0.3]
+    assert [each.relation for each in found.measured] == ["error-reduction", "difference"]
+    assert [round(each.value, 3) for each in found.measured] == [0.429, 0.3]
     assert found.measurement.verdict == "inconclusive"  # refuted in one reading, open in the other
 
 
@@ -176,12 +176,12 @@ def test_a_namesake_of_other_size_is_not_the_described_system(tmp_path):
     path.write_text("document: {id: t, title: T}\nclaims:\n- {says: x, " + LEVEL.replace("one", "vl") + f"}}\n{size}\n")
     document = files.load(path)
     record, vocabulary = files.load_record(), files.load_vocabulary()
-    paper = verdicts.assess([document], record, vocabulary)
+    paper = assessment.assess([document], record, vocabulary)
     outcome = {RequiredRun("vl", "vqa"): RunOutcome(run(tmp_path, "vl", right(0.783)))}
-    found = verdicts.with_measurements(paper, outcome, {"t": {}}, [ValueTable(document, record, vocabulary)])
+    found = assessment.add_measurements(paper, outcome, {"t": {}}, [ValueTable(document, record, vocabulary)])
     first = found.assessments[0]
     assert (first.subject_match, first.measurement.verdict) == ("same_name_different_spec", "unmeasured")
-    assert any("the public model of that name measures so" in line for line in first.working)
+    assert any("the public model of that name was run, not the described system" in line for line in first.working)
 
 
 def test_comparisons_of_a_document_are_corrected_together(tmp_path):
@@ -190,7 +190,7 @@ def test_comparisons_of_a_document_are_corrected_together(tmp_path):
     path.write_text(HEAD + pairs)
     document = files.load(path, subjects=["vl", "v3"])
     record, vocabulary = files.load_record(), files.load_vocabulary()
-    paper = verdicts.assess([document], record, vocabulary)
+    paper = assessment.assess([document], record, vocabulary)
     # 12 wins against 3 losses: p = 0.035 alone, 0.18 among five
     ours, theirs = [1] * 12 + [0] * 3 + [1] * 100, [0] * 12 + [1] * 3 + [1] * 100
     outcomes = {
@@ -198,10 +198,10 @@ def test_comparisons_of_a_document_are_corrected_together(tmp_path):
         RequiredRun("v3", "vqa"): RunOutcome(run(tmp_path, "v3", theirs)),
     }
     stand = {"t": {"one": "vl", "two": "v3"}}
-    found = verdicts.with_measurements(paper, outcomes, stand, [ValueTable(document, record, vocabulary)])
+    found = assessment.add_measurements(paper, outcomes, stand, [ValueTable(document, record, vocabulary)])
     for each in found.assessments:
-        assert each.measured[0]["p"] == pytest.approx(0.03515625)
-        assert each.measured[0]["p_holm"] == pytest.approx(5 * 0.03515625)
+        assert each.measured[0].p == pytest.approx(0.03515625)
+        assert each.measured[0].p_holm == pytest.approx(5 * 0.03515625)
         assert each.measurement.verdict == "inconclusive"
         assert any("Holm" in line for line in each.working)
 
@@ -216,7 +216,7 @@ def test_jobs_are_the_subjects_and_the_baselines(tmp_path):
     path = tmp_path / "t.yaml"
     path.write_text(f"{HEAD}- {{id: T-1, says: x, {BETTER}}}\n")
     claim = files.load(path, subjects=["vl", "v3"]).claims[0]
-    assert measurement.jobs(claim, {"one": "vl"}) == [RequiredRun("vl", "vqa"), RequiredRun("two", "vqa")]
+    assert required_runs.required_runs(claim, {"one": "vl"}) == [RequiredRun("vl", "vqa"), RequiredRun("two", "vqa")]
 
 
 # Real outputs
@@ -232,10 +232,10 @@ def test_a_real_claim_is_settled_on_real_outputs(shared_data, tmp_path, monkeypa
     first, *others = found.assessments
     assert (first.claim.id, first.headline, first.subject_match) == ("G-01", "supported", "exact")
     lead = first.measured[0]
-    assert lead["n"] == 1319
-    assert lead["value"] == pytest.approx(0.0432, abs=5e-4)
-    assert 0 < lead["low"] < lead["value"] < lead["high"] < 0.08
-    assert lead["p"] == pytest.approx(0.0032, abs=3e-4)
+    assert lead.n == 1319
+    assert lead.value == pytest.approx(0.0432, abs=5e-4)
+    assert 0 < lead.low < lead.value < lead.high < 0.08
+    assert lead.p == pytest.approx(0.0032, abs=3e-4)
     assert {each.measurement.verdict for each in others if each.claim.measure} == {"unmeasured"}
 
 

@@ -1,0 +1,243 @@
+"""Turn documents into verdicts: gather the evidence for each claim and combine it.
+
+The life of a claim, from its line in a YAML file to a word in the tables:
+
+1. `language.files.load` reads the file. `language.schema` declares its format, `language.names` checks that every
+   name in it exists.
+2. `language.values.ValueTable` gives each printed number the interval of the values that round to it, and computes
+   expressions over these intervals (`language.intervals`).
+3. `evidence.arithmetic.check` computes the claim from the document's other claims and compares the result with the
+   printed digits.
+4. `evidence.cross_document.compare_all` compares it with statements on the same topic, in the same document and in
+   others.
+5. `evidence.public_record.FactIndex.check` compares it with the public facts.
+6. `evidence.measurement.measure` compares it with runs of the suite, where runs were made.
+7. `assess` and `add_measurements` below collect the four findings in an `Assessment`. `verdicts.headline` picks the
+   most severe word of the four: that word is the verdict.
+8. `output` writes the assessments as tables and as a page.
+
+A contradiction between two documents does not show which one is wrong, so both claims get it. Within one document, one
+claim of a contradicting pair is marked (`evidence.within_document.inconsistent_claims`). Two sources count as agreement
+only if they are different documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evals.reports.claims.evidence import arithmetic
+from evals.reports.claims.evidence.arithmetic import Finding
+from evals.reports.claims.evidence.cross_document import (
+    AGREEMENT,
+    CONFLICT,
+    Assertion,
+    StatementPair,
+    all_quantities,
+    assertions_of,
+    compare_all,
+    without_inherited,
+)
+from evals.reports.claims.evidence.measurement import ClaimMeasurement, correct_for_multiplicity, measure, unmeasured
+from evals.reports.claims.evidence.public_record import FactIndex
+from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome, required_runs
+from evals.reports.claims.evidence.within_document import (
+    ClaimKey,
+    failing_partners,
+    inconsistent_claims,
+    make_symmetric,
+)
+from evals.reports.claims.language.schema import Claim, Document, PublicRecord, Vocabulary
+from evals.reports.claims.language.values import ValueTable
+from evals.reports.claims.verdicts import Assessment, CheckResult, with_inherited
+from evals.reports.runs.blind_control import BlindControls
+from evals.reports.runs.naming import about
+
+NOTHING_RAN = "No run was made: no system of the claims is there at this scale. Evidence is as on paper."
+
+
+def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Vocabulary) -> CheckResult:
+    """Check every claim against arithmetic, the other documents and the public record, without running a model.
+
+    Args:
+        documents: the documents to check, with distinct IDs.
+        record: the public facts.
+        vocabulary: the units and quantities that claims use.
+
+    Raises:
+        InputError: an expression cannot be computed.
+    """
+    quantities = all_quantities(vocabulary, *(document.document.quantities for document in documents))
+    tables = [ValueTable(document, record, vocabulary) for document in documents]
+    pairs = list(zip(documents, tables, strict=True))
+    assertions = [assertion for document, table in pairs for assertion in assertions_of(document, table)]
+    assertions = without_inherited(assertions, documents)
+    across = compare_all(assertions, quantities, within=False)
+    internal = [pair for pair in compare_all(assertions, quantities, within=True) if pair.result == CONFLICT]
+    findings = {
+        (document.document.id, claim.id): arithmetic.check(claim, table)
+        for document, table in pairs
+        for claim in document.claims
+    }
+    failing = {
+        (document.document.id, claim.id): failing_partners(claim, table, findings[document.document.id, claim.id])
+        for document, table in pairs
+        for claim in document.claims
+    }
+    evidence = _Evidence(
+        across=across,
+        internal=internal,
+        inconsistent=inconsistent_claims(internal, findings, documents),
+        arithmetic=findings,
+        failing=make_symmetric(failing),
+        facts=FactIndex(record, tables[0] if tables else None, quantities),
+        assertions=assertions,
+    )
+    assessments = [_assess(claim, document, evidence) for document in documents for claim in document.claims]
+    return CheckResult(
+        documents=tuple(documents),
+        assessments=tuple(with_inherited(assessments)),
+        conflicts=tuple(pair for pair in across if pair.result == CONFLICT),
+        agreements=tuple(pair for pair in across if pair.result == AGREEMENT),
+        internal_conflicts=tuple(internal),
+    )
+
+
+def add_measurements(
+    checked: CheckResult,
+    outcomes: Mapping[RequiredRun, RunOutcome],
+    systems: Mapping[str, Mapping[str, str]],
+    tables: Sequence[ValueTable],
+) -> CheckResult:
+    """Add the evidence of runs to a result of `assess`.
+
+    Args:
+        checked: the result of `assess`.
+        outcomes: the outcome of each run that the claims need.
+        systems: for each document ID, the model that is run for each subject.
+        tables: the values of each document, in the order of the documents.
+    """
+    updated: list[Assessment] = []
+    for document, table in zip(checked.documents, tables, strict=True):
+        assessments = [each for each in checked.assessments if each.document is document]
+        models = systems[document.document.id]
+        measurements = [
+            measure(
+                assessment.claim,
+                table,
+                required_runs(assessment.claim, models),
+                outcomes,
+                other_spec=_is_other_spec(assessment.claim, assessments),
+            )
+            for assessment in assessments
+        ]
+        corrected = iter(correct_for_multiplicity([each for each in measurements if each is not None]))
+        updated += [
+            assessment if measurement is None else _with_measurement(assessment, next(corrected))
+            for assessment, measurement in zip(assessments, measurements, strict=True)
+        ]
+    records = [r for outcome in outcomes.values() for r in (outcome.record, outcome.blind) if r is not None]
+    return replace(
+        checked,
+        assessments=tuple(with_inherited(updated)),
+        about=about(records, BlindControls().among(records)) if records else NOTHING_RAN,
+        runs=tuple(records),
+        outcomes=dict(outcomes),
+    )
+
+
+def _with_measurement(assessment: Assessment, measurement: ClaimMeasurement) -> Assessment:
+    return replace(
+        assessment,
+        measurement=measurement.finding,
+        subject_match=measurement.match,
+        measured=measurement.public_rows,
+    )
+
+
+def _is_other_spec(claim: Claim, assessments: Sequence[Assessment]) -> bool:
+    """Whether the public record contradicts the document's description of the claim's subject."""
+    return any(
+        other.claim.kind in {"size", "architecture"}
+        and other.public_record.verdict == "contradicted"
+        and set(other.claim.subject) & set(claim.subject)
+        for other in assessments
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """The evidence about all claims of a check, before it is sorted by claim."""
+
+    across: Sequence[StatementPair]
+    """Compared pairs of statements of two documents."""
+    internal: Sequence[StatementPair]
+    """Contradicting pairs within one document."""
+    inconsistent: frozenset[ClaimKey]
+    """The claims that do not fit into their own document."""
+    arithmetic: Mapping[ClaimKey, Finding]
+    failing: Mapping[ClaimKey, set[str]]
+    """For each claim, the claims that take part in the same failed computation."""
+    facts: FactIndex
+    assertions: Sequence[Assertion]
+
+
+def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment:
+    """Collect the findings about one claim."""
+    key = id, _ = document.document.id, claim.id
+    internal = [pair for pair in evidence.internal if _partner(pair, claim, id)]
+    across = [pair for pair in evidence.across if _partner(pair, claim, id)]
+    conflicts = [*internal, *(pair for pair in across if pair.result == CONFLICT)]
+    partners = {partner for pair in conflicts if (partner := _partner(pair, claim, id))}
+    computed = evidence.arithmetic[key]
+    words = [computed.verdict, *(["internally_inconsistent"] if key in evidence.inconsistent else [])]
+    lines = dict.fromkeys(f"within the document: {pair.describe()}" for pair in internal)
+    assertions = [assertion for assertion in evidence.assertions if assertion.key == key]
+    public_record = evidence.facts.check(claim, assertions)
+    return Assessment(
+        claim=claim,
+        document=document,
+        arithmetic=Finding(arithmetic.most_severe(words), (*computed.working, *lines)),
+        cross_document=_cross_document(across, public_record),
+        public_record=public_record,
+        measurement=unmeasured(claim),
+        contradicts=tuple(sorted(partners | evidence.failing[key], key=_id_order)),
+    )
+
+
+def _partner(pair: StatementPair, claim: Claim, document: str) -> str | None:
+    """The ID of the other claim of a pair that this claim belongs to, else None."""
+    for first, second in ((pair.first, pair.second), (pair.second, pair.first)):
+        if (first.by, first.where) == (claim.id, document):
+            return second.by
+    return None
+
+
+def _cross_document(pairs: Sequence[StatementPair], public_record: Finding) -> Finding:
+    """What other documents say about a claim.
+
+    Printed values that differ while both statements can be true (rule `figures`) are shown, but are no contradiction.
+    """
+    conflicts = [pair for pair in pairs if pair.result == CONFLICT]
+    compatible = [pair for pair in conflicts if pair.rule == "figures"]
+    lines = tuple(
+        dict.fromkeys(
+            pair.describe() + (", though both can be true" if pair in compatible else "") for pair in conflicts
+        )
+    )
+    if len(conflicts) > len(compatible):
+        sides = {
+            "supported": "the public record supports this side",
+            "contradicted": "the public record does not support this side",
+        }
+        lines += (sides[public_record.verdict],) if public_record.verdict in sides else ()
+        return Finding("contradicted_by_other_document", lines)
+    agreeing = tuple(dict.fromkeys(pair.describe() for pair in pairs if pair.result == AGREEMENT))
+    return Finding("agrees" if agreeing else "na", (*lines, *agreeing))
+
+
+def _id_order(id: str) -> tuple[str, int]:
+    """Sort claim IDs by their letters, then by their number."""
+    letters, _, number = id.rpartition("-")
+    digits = "".join(c for c in number if c.isdigit())
+    return letters, int(digits or 0)

@@ -1,0 +1,86 @@
+"""Judge a claimed level ("78.3 % on SST-2") by one run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evals.records.folder import Record
+from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow, band_text, detectable_text
+from evals.reports.claims.language.values import ValueTable
+from evals.statistics.decisions import Decision, against_band, against_bound, against_tail
+from evals.statistics.power import minimum_detectable, successes_needed
+from evals.timing import statistics
+
+MARGIN = 0.025
+"""Default margin between two evaluation protocols, as a fraction: one model moved by 2.4 points between two READMEs of
+one laboratory."""
+_TWO_SIDED, _ONE_SIDED = 1.959964, 1.644854
+"""Normal quantiles of 95 % intervals and of one-sided 95 % bounds."""
+
+
+def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tuple[MeasuredRow, list[str]]:
+    """Compare the interval of a measured value with the claimed interval, widened by the margin of the protocol.
+
+    Args:
+        hypothesis: a reading of a claim with relation `level`.
+        record: a finished run that has the metric.
+        table: the values of the document, for its units.
+
+    Returns:
+        The row, with a decision as if the described system had been run, and lines that explain it.
+    """
+    name = hypothesis.measure.metric
+    metric = record.finished()["metrics"][name]
+    factor = float(table.units[metric["unit"]].factor) if metric["unit"] in {"seconds", "bytes"} else 1.0
+    value = metric["value"] * factor
+    low, high = (None if metric[end] is None else metric[end] * factor for end in ("low", "high"))
+    percent = metric["unit"] == "fraction"
+    declared = hypothesis.measure.margin
+    margin = (float(declared) / 100 if declared else MARGIN) if percent else 0.0
+    decision, explanation = _judge_tail(hypothesis, record, factor) or (None, "")
+    row = MeasuredRow(
+        task=hypothesis.measure.task,
+        metric=name,
+        relation="level",
+        value=value,
+        low=low,
+        high=high,
+        n=metric["n"],
+        claimed_low=hypothesis.low,
+        claimed_high=hypothesis.high,
+        decision=decision or _decide(value, low, high, hypothesis, margin),
+        unit="bits" if metric["unit"] == "bytes" else metric["unit"],
+    )
+    tolerance = f", and {margin * 100:g} points for the protocol" if margin else ""
+    lines = [f"claimed {band_text(hypothesis.low, hypothesis.high, percent)}{tolerance}"]
+    if row.decision == "inconclusive" and low is not None and high is not None:
+        row = replace(row, detectable=minimum_detectable((high - low) / (2 * _TWO_SIDED)))
+        lines.append(detectable_text(row.detectable, "level", row.n, percent))
+    return row, [*lines, *([explanation] if explanation else [])]
+
+
+def _judge_tail(hypothesis: Hypothesis, record: Record, factor: float) -> tuple[Decision, str] | None:
+    """Judge a percentile claim ("99 % within 20 ms") by counting the repetitions beyond it; None for other claims."""
+    metric = hypothesis.measure.metric
+    repeated, _ = statistics.statistic(metric)
+    level = statistics.TAILS.get(metric.removeprefix(repeated))
+    if not record.timed or level is None or hypothesis.low is not None or hypothesis.high is None:
+        return None
+    times = [row["values"][repeated] * factor for row in record.samples() if repeated in row["values"]]
+    beyond, allowed = sum(time > hypothesis.high for time in times), round(1 - level, 9)
+    decision = against_tail(beyond, len(times), allowed)
+    needed = (
+        f"; at least {successes_needed(level)} repetitions within the time are needed to show it" if not beyond else ""
+    )
+    return decision, f"{beyond} of {len(times)} repetitions took longer, {allowed * 100:g} % may{needed}"
+
+
+def _decide(value: float, low: float | None, high: float | None, hypothesis: Hypothesis, margin: float) -> Decision:
+    """Compare a 95 % interval with a claimed band, or a one-sided 95 % bound with a claim that has one end only."""
+    if low is None or high is None or (hypothesis.low is None and hypothesis.high is None):
+        return "inconclusive"
+    if hypothesis.low is not None and hypothesis.high is not None:
+        return against_band((low, high), (hypothesis.low - margin, hypothesis.high + margin))
+    lower, upper = (value - (value - end) * _ONE_SIDED / _TWO_SIDED for end in (low, high))
+    bound = hypothesis.low - margin if hypothesis.low is not None else (hypothesis.high or 0.0) + margin
+    return against_bound(lower, upper, bound, least=hypothesis.low is not None)

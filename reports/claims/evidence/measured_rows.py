@@ -1,0 +1,104 @@
+"""One measured value beside the claimed one: the hypothesis of a claim, and the row that reports and JSON show."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from evals.reports.claims.language.schema import Bound, Measure, Relation
+from evals.schema import Json
+from evals.statistics.decisions import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One reading of a claim in a form that a run can test."""
+
+    measure: Measure
+    relation: Relation
+    """What the value describes: one system's level, or a relation of two systems."""
+    bound: Bound
+    """How the value is meant: exactly, about, at least, …"""
+    low: float | None
+    """Low end of the claimed interval; None if it is open."""
+    high: float | None
+    """High end of the claimed interval; None if it is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRow:
+    """What was measured for one reading of a claim; fractions, ratios, seconds or bits, by `unit`."""
+
+    task: str
+    metric: str
+    relation: Relation
+    value: float | None
+    """The measured value; None if the runs do not give one."""
+    low: float | None
+    """Low end of its 95 % interval."""
+    high: float | None
+    """High end of its 95 % interval."""
+    n: int
+    """Number of samples or repetitions."""
+    claimed_low: float | None
+    claimed_high: float | None
+    decision: Decision | None
+    """What the value decides about the described system; None if another system was run."""
+    unit: str
+    p: float | None = None
+    """Two-sided p-value of a comparison."""
+    detectable: float | None = None
+    """Minimum detectable difference at 80 % power."""
+    direction: str | None = None
+    """Whether a comparison has the claimed sign at the scale that was run: holds, fails, undecided."""
+    p_holm: float | None = None
+    """The p-value after Holm's correction for all comparisons of the document."""
+    subject_match: str = "none"
+    """How the measured system relates to the described one."""
+    replica: bool = False
+    """Whether a bundled replica was run."""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the row as `claims.json` has it; keys that do not apply to the relation are left out."""
+        row = asdict(self)
+        compared = self.relation != "level" and self.value is not None
+        omitted = () if compared else ("p", "detectable", "direction")
+        return {key: value for key, value in row.items() if value is not None or key not in (*omitted, "p_holm")}
+
+
+def band_text(low: float | None, high: float | None, percent: bool) -> str:
+    """Describe a claimed interval.
+
+    Example:
+        >>> band_text(0.7825, 0.7835, True), band_text(2.5, None, False)
+        ('78.25 % to 78.35 %', 'at least 2.5')
+    """
+    if low is None and high is None:
+        return "nothing in numbers"
+    if low is None:
+        return f"at most {value_text(high, percent)}"
+    if high is None:
+        return f"at least {value_text(low, percent)}"
+    return f"{value_text(low, percent)} to {value_text(high, percent)}"
+
+
+def value_text(value: float | None, percent: bool) -> str:
+    """Format a value as a percentage or a plain number; a dash for None.
+
+    Example:
+        >>> value_text(0.5, True), value_text(1.23456, False), value_text(None, True)
+        ('50.00 %', '1.235', '–')
+    """
+    return "–" if value is None else f"{value * 100:.2f} %" if percent else f"{value:.4g}"
+
+
+def detectable_text(value: float | None, relation: Relation, n: int, percent: bool) -> str:
+    """State the minimum detectable difference.
+
+    Example:
+        >>> detectable_text(0.0404, "difference", 1319, True)
+        'minimum detectable difference at 80 % power with 1,319 samples: 4.04 points'
+    """
+    name = {"level": "difference", "order": "difference", "difference": "difference"}.get(relation, relation)
+    points = percent and name == "difference" and value is not None
+    amount = f"{(value or 0.0) * 100:.2f} points" if points else value_text(value, percent)
+    return f"minimum detectable {name} at 80 % power with {n:,} samples: {amount}"

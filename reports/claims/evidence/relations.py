@@ -1,0 +1,175 @@
+"""Judge a claimed relation of two systems (difference, ratio, error reduction, order) by two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evals.comparison import clusters, figures
+from evals.records.folder import Record
+from evals.reports.claims.evidence.measured_rows import (
+    Hypothesis,
+    MeasuredRow,
+    band_text,
+    detectable_text,
+    value_text,
+)
+from evals.statistics import paired
+from evals.statistics.decisions import (
+    EQUIVALENCE_LEVEL,
+    Decision,
+    against_band,
+    against_bound,
+    equivalent,
+    ordered,
+)
+from evals.statistics.paired import Estimate
+from evals.timing import statistics
+
+EQUIVALENCE_BAND = (0.8, 1.25)
+"""Ratios that count as about the same where the claim gives no margin."""
+SIGNIFICANCE = 0.05
+_OPPOSITE: Mapping[Decision, Decision] = {
+    "supported": "refuted", "refuted": "supported", "inconclusive": "inconclusive",
+}  # fmt: skip
+_LESS_IS_BETTER = ("latency", "time", "memory", "median-rank")
+
+
+@dataclass(frozen=True, slots=True)
+class RelationEstimate:
+    """An estimated relation of two runs."""
+
+    estimate: Estimate | None
+    """None if the runs share no value, or a divisor may be zero."""
+    null: float
+    """The value that means no difference: 0 for differences, 1 for ratios."""
+    p: float | None
+    """Two-sided p-value against `null`."""
+
+    @property
+    def significant(self) -> bool:
+        """Whether the relation differs from `null` at the 5 % level."""
+        return self.p is not None and self.p < SIGNIFICANCE
+
+
+def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[MeasuredRow, list[str]]:
+    """Compare a relation of two runs, estimated on the samples they share, with the claimed interval.
+
+    Args:
+        hypothesis: a reading of a claim with a relation other than `level`.
+        records: the finished runs of the subject and of the baseline.
+
+    Returns:
+        The row, with a decision as if the described systems had been run, and lines that explain it.
+    """
+    relation = hypothesis.relation
+    timed = any(record.timed for record in records)
+    estimated = (_estimate_timed if timed else estimate_relation)(hypothesis.measure.metric, relation, records)
+    percent = relation in {"difference", "error-reduction", "retention", "order"} and not timed
+    row = MeasuredRow(
+        task=hypothesis.measure.task,
+        metric=hypothesis.measure.metric,
+        relation=relation,
+        value=None,
+        low=None,
+        high=None,
+        n=0,
+        claimed_low=hypothesis.low,
+        claimed_high=hypothesis.high,
+        decision="inconclusive",
+        unit="fraction" if percent else "x",
+    )
+    estimate = estimated.estimate
+    if estimate is None:
+        reason = "the runs share no sample with this metric, or the baseline's value may be zero"
+        return row, [f"no {relation}: {statistics.not_in_turn(*records) if timed else reason}"]
+    low, high = estimate.interval() or (None, None)
+    row = replace(
+        row,
+        value=estimate.value,
+        low=low,
+        high=high,
+        n=estimate.n,
+        decision=_decide(hypothesis, estimate, estimated),
+        p=estimated.p,
+        detectable=estimate.minimum_detectable,
+        direction=_direction(hypothesis, estimate, estimated),
+    )
+    spread = f" ({value_text(low, percent)} to {value_text(high, percent)})" if low is not None else ""
+    basis = "repetitions that were timed in turn" if timed else "shared samples"
+    measured = f"{relation} {value_text(estimate.value, percent)}{spread} on {estimate.n:,} {basis}"
+    lines = [f"{measured}; claimed {band_text(hypothesis.low, hypothesis.high, percent)}"]
+    if row.decision == "inconclusive" or row.direction == "undecided":
+        lines.append(detectable_text(row.detectable, relation, row.n, percent))
+    return row, lines
+
+
+def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
+    """Estimate a relation over the samples for which both runs have a value of the metric."""
+    first, second = ({row["id"]: row for row in record.samples()} for record in records)
+    shared = [id for id in first if id in second]
+    ids = [id for id in shared if metric in first[id]["values"] and metric in second[id]["values"]]
+    if not ids:
+        return RelationEstimate(None, 0.0, None)
+    a_N, b_N, cluster_N = figures(first, ids, metric), figures(second, ids, metric), clusters(first, ids)
+    match relation:
+        case "error-reduction":
+            estimate, null = paired.error_reduction(a_N, b_N, cluster_N), 0.0
+        case "retention" | "ratio":
+            estimate, null = paired.ratio(a_N, b_N, cluster_N), 1.0
+        case "speed-up":
+            estimate, null = paired.ratio(b_N, a_N, cluster_N), 1.0
+        case _:
+            swap = relation == "order" and any(word in metric for word in _LESS_IS_BETTER)
+            estimate, null = paired.difference(*((b_N, a_N) if swap else (a_N, b_N)), cluster_N), 0.0
+    if estimate is None:
+        return RelationEstimate(None, null, None)
+    binary = set(a_N) | set(b_N) <= {0.0, 1.0}
+    return RelationEstimate(estimate, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else estimate.p_value(null))
+
+
+def _estimate_timed(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
+    """Estimate a relation of runs that were timed in turn; no estimate if they were not.
+
+    `order` and `speed-up` are ratios, inverted for times: the faster system has the larger ratio.
+    """
+    a, b = records
+    if relation in {"order", "speed-up"} and not metric.endswith("throughput"):
+        a, b = b, a
+    pairs = statistics.in_turn(a, b, metric)
+    if not pairs or relation == "error-reduction":
+        return RelationEstimate(None, 1.0, None)
+    relate, null = (statistics.difference, 0.0) if relation == "difference" else (statistics.ratio, 1.0)
+    estimate = relate(metric, pairs)
+    return RelationEstimate(estimate, null, estimate.p_value(null) if len(estimate.draws_B) else None)
+
+
+def _decide(hypothesis: Hypothesis, estimate: Estimate, estimated: RelationEstimate) -> Decision:
+    """Compare an estimate with the claim: equivalence, order, a band, or a one-sided bound."""
+    low, high, null = hypothesis.low, hypothesis.high, estimated.null
+    if hypothesis.bound == "about":
+        band = (low if low is not None else EQUIVALENCE_BAND[0], high if high is not None else EQUIVALENCE_BAND[1])
+        return equivalent(estimate.interval(EQUIVALENCE_LEVEL), band)
+    claims_order_only = [end for end in (low, high) if end is not None] in ([], [null])
+    if hypothesis.relation == "order" or claims_order_only:
+        decision = ordered(estimate.interval(), null) if estimated.significant else "inconclusive"
+        return decision if hypothesis.relation == "order" or high is None else _OPPOSITE[decision]
+    if low is not None and high is not None:
+        return against_band(estimate.interval(), (low, high))
+    bound = low if low is not None else high
+    assert bound is not None
+    return against_bound(estimate.lower(), estimate.upper(), bound, least=low is not None)
+
+
+def _direction(hypothesis: Hypothesis, estimate: Estimate, estimated: RelationEstimate) -> str | None:
+    """Whether the difference has the claimed sign at the scale that was run; None if the claim allows either sign."""
+    if hypothesis.relation == "retention" or hypothesis.bound == "about":
+        return None
+    null = estimated.null
+    low, high = (None, None) if hypothesis.relation == "order" else (hypothesis.low, hypothesis.high)
+    upwards = (low is None and high is None) or (low is not None and low >= null)
+    if not upwards and (high is None or high > null):
+        return None
+    if not estimated.significant:
+        return "undecided"
+    return "holds" if (estimate.value > null) == upwards else "fails"
