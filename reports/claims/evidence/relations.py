@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals.comparison import clusters, figures
+from evals.comparison import sample_clusters, sample_values
 from evals.records.folder import Record
 from evals.reports.claims.evidence.measured_rows import (
     Hypothesis,
@@ -23,7 +23,7 @@ from evals.statistics.decisions import (
     equivalent,
     ordered,
 )
-from evals.statistics.paired import Estimate
+from evals.statistics.paired import BootstrapEstimate
 from evals.timing import statistics
 
 EQUIVALENCE_BAND = (0.8, 1.25)
@@ -39,7 +39,7 @@ _LESS_IS_BETTER = ("latency", "time", "memory", "median-rank")
 class RelationEstimate:
     """An estimated relation of two runs."""
 
-    estimate: Estimate | None
+    estimate: BootstrapEstimate | None
     """None if the runs share no value, or a divisor may be zero."""
     null: float
     """The value that means no difference: 0 for differences, 1 for ratios."""
@@ -111,7 +111,11 @@ def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> 
     ids = [id for id in shared if metric in first[id]["values"] and metric in second[id]["values"]]
     if not ids:
         return RelationEstimate(None, 0.0, None)
-    a_N, b_N, cluster_N = figures(first, ids, metric), figures(second, ids, metric), clusters(first, ids)
+    a_N, b_N, cluster_N = (
+        sample_values(first, ids, metric),
+        sample_values(second, ids, metric),
+        sample_clusters(first, ids),
+    )
     match relation:
         case "error-reduction":
             estimate, null = paired.error_reduction(a_N, b_N, cluster_N), 0.0
@@ -125,7 +129,9 @@ def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> 
     if estimate is None:
         return RelationEstimate(None, null, None)
     binary = set(a_N) | set(b_N) <= {0.0, 1.0}
-    return RelationEstimate(estimate, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else estimate.p_value(null))
+    return RelationEstimate(
+        estimate, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else estimate.p_value(null)
+    )
 
 
 def _estimate_timed(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
@@ -141,10 +147,10 @@ def _estimate_timed(metric: str, relation: str, records: Sequence[Record]) -> Re
         return RelationEstimate(None, 1.0, None)
     relate, null = (statistics.difference, 0.0) if relation == "difference" else (statistics.ratio, 1.0)
     estimate = relate(metric, pairs)
-    return RelationEstimate(estimate, null, estimate.p_value(null) if len(estimate.draws_B) else None)
+    return RelationEstimate(estimate, null, estimate.p_value(null) if len(estimate.resampled_B) else None)
 
 
-def _decide(hypothesis: Hypothesis, estimate: Estimate, estimated: RelationEstimate) -> Decision:
+def _decide(hypothesis: Hypothesis, estimate: BootstrapEstimate, estimated: RelationEstimate) -> Decision:
     """Compare an estimate with the claim: equivalence, order, a band, or a one-sided bound."""
     low, high, null = hypothesis.low, hypothesis.high, estimated.null
     if hypothesis.bound == "about":
@@ -158,10 +164,10 @@ def _decide(hypothesis: Hypothesis, estimate: Estimate, estimated: RelationEstim
         return against_band(estimate.interval(), (low, high))
     bound = low if low is not None else high
     assert bound is not None
-    return against_bound(estimate.lower(), estimate.upper(), bound, least=low is not None)
+    return against_bound(estimate.lower_bound(), estimate.upper_bound(), bound, least=low is not None)
 
 
-def _direction(hypothesis: Hypothesis, estimate: Estimate, estimated: RelationEstimate) -> str | None:
+def _direction(hypothesis: Hypothesis, estimate: BootstrapEstimate, estimated: RelationEstimate) -> str | None:
     """Whether the difference has the claimed sign at the scale that was run; None if the claim allows either sign."""
     if hypothesis.relation == "retention" or hypothesis.bound == "about":
         return None

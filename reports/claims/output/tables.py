@@ -209,7 +209,11 @@ def _latex(checked: CheckResult) -> str:
 def _text(checked: CheckResult) -> str:
     """The summary for the terminal."""
     found = len(topics(checked.conflicts))
-    parts = [checked.about, table_formats.text(verdicts(checked.assessments)), table_formats.text(by_subject(checked.assessments))]
+    parts = [
+        checked.about,
+        table_formats.text(verdicts(checked.assessments)),
+        table_formats.text(by_subject(checked.assessments)),
+    ]
     if len(checked.documents) > 1:
         parts.append(
             f"The documents contradict each other on {found} topics ({len(checked.conflicts)} pairs of claims)."
