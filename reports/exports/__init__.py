@@ -1,4 +1,5 @@
-"""Results in the formats of others: Every Eval Ever, the hub.
+"""Write results in formats that others read: Every Eval Ever, and the metadata of the Hugging Face Hub.
 
-May import the records and the reports of runs.
+May import the records, `evals.reports.rendering` and `evals.reports.runs`. Start with `every_eval_ever`, whose
+`render` writes all formats.
 """

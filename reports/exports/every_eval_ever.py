@@ -1,11 +1,11 @@
-"""A finished run in the formats that others read: Every Eval Ever's here, the hub's in `evals.reports.exports.hub`.
+"""Export finished runs: Every Eval Ever's format here, the hub's in `evals.reports.exports.hub`.
 
-    every-eval-ever   one JSON log a run, schema 0.3.0 of https://github.com/evaleval/every_eval_ever
+    every-eval-ever   one JSON log per run, schema 0.3.0 of https://github.com/evaleval/every_eval_ever
     model-index       the `model-index` of a model card's front matter
     eval-results      a file for the hub's `.eval_results/`
 
-Scores stay fractions and coefficients, as the formats allow. What a reader could mistake is said in the file itself: a
-replica, a bundled benchmark, a part of a split, a blind control.
+Scores stay fractions and coefficients, as the formats allow. The file itself says whether a run is of a replica, of a
+bundled benchmark, of a part of a split or a blind control, so that nobody mistakes it for something else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from evals.errors import InputError, RecordError
 from evals.records.folder import Record
-from evals.reports.exports import hub as hub_exports
+from evals.reports.exports import hub
 from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
 from evals.reports.rendering.formatting import one_line
 from evals.reports.runs.naming import about, model
@@ -39,13 +39,13 @@ def render(runs: Sequence[Record], format: str) -> str:
     """
     for run in runs:
         if run.result is None:
-            raise RecordError(f"{run.folder} is not finished: the command that began it goes on with it")
+            raise RecordError(f"{run.folder} is not finished: start its command again to finish it")
     return FORMATS[format](runs)
 
 
 def _every_eval_ever(runs: Sequence[Record]) -> str:
     if len(runs) != 1:
-        raise InputError(f"every-eval-ever holds one run a file: {len(runs)} came")
+        raise InputError(f"every-eval-ever holds one run per file: {len(runs)} came")
     return json.dumps(log(runs[0]), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -84,17 +84,17 @@ def log(run: Record) -> dict[str, Json]:
 def _model(run: Record) -> dict[str, Json]:
     facts = run.manifest["model"]
     engine = {"name": "transformers", "version": run.manifest.get("packages", {}).get("transformers", "unknown")}
-    told = ("replica", "family", "checkpoint", "digest", "dtype", "device")
+    details = ("replica", "family", "checkpoint", "digest", "dtype", "device")
     elsewhere = {"endpoint": "externally_managed", "replay": "unknown"}
-    hub = not model_id(run).startswith(f"{LIBRARY}/") and facts.get("family") not in elsewhere
+    on_hub = not model_id(run).startswith(f"{LIBRARY}/") and facts.get("family") not in elsewhere
     return {
         "name": model(run),
         "id": model_id(run),
         **({"inference_engine": engine} if facts.get("family") not in {"replay", "endpoint"} else {}),
         "additional_details": {
             "deployment_type": elsewhere.get(facts.get("family"), "self_deployed"),
-            "model_availability": "open_weights" if hub or facts.get("replica") else "unknown",
-            **_texts({key: facts.get(key) for key in told}),
+            "model_availability": "open_weights" if on_hub or facts.get("replica") else "unknown",
+            **_texts({key: facts.get(key) for key in details}),
         },
     }
 
@@ -150,16 +150,16 @@ def _uncertainty(metric: Mapping[str, Json]) -> dict[str, Json]:
 def _generation(run: Record) -> dict[str, Json]:
     task = run.manifest["task"]
     command = _texts({"execution_command": run.manifest.get("command")})
-    draws = {key: task[key] for key in ("temperature", "top_p") if task.get(key) is not None}
-    told = ("shots", "method", "seed", "samples", "limit", "blind")
+    sampling = {key: task[key] for key in ("temperature", "top_p") if task.get(key) is not None}
+    details = ("shots", "method", "seed", "samples", "limit", "blind")
     return {
-        "generation_args": {**draws, **command},
-        "additional_details": _texts({key: task.get(key) for key in told}),
+        "generation_args": {**sampling, **command},
+        "additional_details": _texts({key: task.get(key) for key in details}),
     }
 
 
 def _texts(values: Mapping[str, Json]) -> dict[str, str]:
-    """Keep what is there, as text: the format's free fields hold nothing else. No home folder's name leaves."""
+    """Write the values that are set as text, as the format's free fields require; home folders become `~`."""
     home = str(Path.home()).rstrip("/") or None
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
     return {
@@ -171,6 +171,6 @@ def _texts(values: Mapping[str, Json]) -> dict[str, str]:
 
 FORMATS: Mapping[str, Callable[[Sequence[Record]], str]] = {
     "every-eval-ever": _every_eval_ever,
-    "model-index": hub_exports.model_index,
-    "eval-results": hub_exports.eval_results,
+    "model-index": hub.model_index,
+    "eval-results": hub.eval_results,
 }

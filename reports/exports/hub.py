@@ -1,10 +1,10 @@
-"""A finished run as the hub's metadata.
+"""Export finished runs as metadata of the Hugging Face Hub.
 
     model-index    the `model-index` of a model card's front matter: the metrics of one model's runs
     eval-results   a file for the hub's `.eval_results/`: the headline of each run on a whole benchmark of the hub
 
-Leaderboards hold results of whole public benchmarks, so `eval-results` refuses any other run: bundled data, a part of a
-split, a blind control. A bundled benchmark is named so wherever it appears.
+Leaderboards hold results on whole public benchmarks, so `eval-results` refuses other runs: those on bundled data or on
+a part of a split, and blind controls. The name of a bundled benchmark says that it is bundled.
 """
 
 from __future__ import annotations
@@ -26,45 +26,54 @@ LIBRARY = "claim-evals"
 
 
 @dataclass(frozen=True, slots=True)
-class Benchmark:
-    """A task as the hub knows it."""
+class HubBenchmark:
+    """A task as the hub names it."""
 
     title: str
-    """As people call it."""
+    """Its name for people."""
     kind: str
-    """The hub's kind of task."""
+    """The hub's type of task."""
     dataset: str | None = None
     """The hub's data set."""
     part: str = "default"
     """Its configuration."""
     items: Mapping[str, int] = field(default_factory=dict)
-    """How many items a whole split has."""
+    """Number of items of each whole split."""
 
 
-_MATHS = "text-generation"
-_BENCHMARKS: Mapping[str, Benchmark] = {
-    "vqa": Benchmark("VQA 2.0", "visual-question-answering", "HuggingFaceM4/VQAv2", items={"validation": 214_354}),
-    "math/gsm8k": Benchmark("GSM8K", _MATHS, "openai/gsm8k", "main", {"test": 1_319}),
-    "math/math500": Benchmark("MATH-500", _MATHS, "HuggingFaceH4/MATH-500", items={"test": 500}),
-    "math/math": Benchmark("MATH", _MATHS),
-    "math": Benchmark("mathematics", _MATHS),
-    "retrieval": Benchmark("image-text retrieval", "image-to-text"),
-    "glue": Benchmark("GLUE", "text-classification"),
+_MATHS_TYPE = "text-generation"
+_BENCHMARKS: Mapping[str, HubBenchmark] = {
+    "vqa": HubBenchmark("VQA 2.0", "visual-question-answering", "HuggingFaceM4/VQAv2", items={"validation": 214_354}),
+    "math/gsm8k": HubBenchmark("GSM8K", _MATHS_TYPE, "openai/gsm8k", "main", {"test": 1_319}),
+    "math/math500": HubBenchmark("MATH-500", _MATHS_TYPE, "HuggingFaceH4/MATH-500", items={"test": 500}),
+    "math/math": HubBenchmark("MATH", _MATHS_TYPE),
+    "math": HubBenchmark("mathematics", _MATHS_TYPE),
+    "retrieval": HubBenchmark("image-text retrieval", "image-to-text"),
+    "glue": HubBenchmark("GLUE", "text-classification"),
 }
-_GLUE = {"cola": 1_043, "sst2": 872, "mrpc": 408, "stsb": 1_500, "qqp": 40_430, "qnli": 5_463, "rte": 277, "wnli": 71}
-"""Items of the validation splits of nyu-mll/glue."""
+_GLUE_ITEMS = {
+    "cola": 1_043,
+    "sst2": 872,
+    "mrpc": 408,
+    "stsb": 1_500,
+    "qqp": 40_430,
+    "qnli": 5_463,
+    "rte": 277,
+    "wnli": 71,
+}
+"""Number of items of the validation splits of nyu-mll/glue."""
 
 
 def model_index(runs: Sequence[Record]) -> str:
     """Write the front matter of one model's card. Raises `InputError` for runs of several models."""
     names = list(dict.fromkeys(model_id(run) for run in runs))
     if len(names) != 1:
-        raise InputError(f"model-index is of one model's card: runs of {' and '.join(names)} came")
+        raise InputError(f"model-index is for the card of one model: runs of {' and '.join(names)} came")
     return _dump({"model-index": [{"name": names[0], "results": [_card(run) for run in runs]}]})
 
 
 def _card(run: Record) -> dict[str, Json]:
-    known, task, result = benchmark(run), run.manifest["task"], run.result or {}
+    known, task, result = benchmark(run), run.manifest["task"], run.finished()
     names = [name for name in result["metrics"] if name.count("/") < 2]  # no breakdown by question type
     names.sort(key=lambda name: (name != result["headline"], name))
     dataset = {"name": dataset_title(run), "type": f"{LIBRARY}/{task['name'].replace('/', '-')}"}
@@ -93,16 +102,16 @@ def eval_results(runs: Sequence[Record]) -> str:
 
 
 def _entry(run: Record) -> dict[str, Json]:
-    known, task, result = benchmark(run), run.manifest["task"], run.result or {}
+    known, task, result = benchmark(run), run.manifest["task"], run.finished()
     items = known.items.get(task["split"])
-    wrong = {
+    reasons = {
         "its data are bundled or your own and no public benchmark": not public(run),
         f"no data set of the hub is known for {task['name']} {task['split']}": not known.dataset or items is None,
         "it is a blind control": blind(run),
-        f"{result['n']:,} samples were asked of {items or 0:,}": result["n"] != items,
+        f"{result['n']:,} of {items or 0:,} samples were run": result["n"] != items,
     }
-    if reasons := [reason for reason, holds in wrong.items() if holds]:
-        raise InputError(f"{run.folder} is not for the hub's leaderboards: {reasons[0]}")
+    if refused := [reason for reason, holds in reasons.items() if holds]:
+        raise InputError(f"{run.folder} is not for the hub's leaderboards: {refused[0]}")
     notes = [f"{LIBRARY} {result['headline']} on {task['split']}"]
     notes += [f"{task['shots']} shots"] if task.get("shots") else []
     return {
@@ -113,31 +122,31 @@ def _entry(run: Record) -> dict[str, Json]:
     }
 
 
-def benchmark(run: Record) -> Benchmark:
-    """Find what the hub calls a run's task."""
+def benchmark(run: Record) -> HubBenchmark:
+    """Return a run's task as the hub names it."""
     name = run.manifest["task"]["name"]
     family, _, part = name.partition("/")
     if name in _BENCHMARKS:
         return _BENCHMARKS[name]
     if family == "glue":
-        items = {"validation": _GLUE[part]} if part in _GLUE else {}
-        return Benchmark(f"GLUE {part}", "text-classification", "nyu-mll/glue", part, items)
-    return Benchmark(name, "other")
+        items = {"validation": _GLUE_ITEMS[part]} if part in _GLUE_ITEMS else {}
+        return HubBenchmark(f"GLUE {part}", "text-classification", "nyu-mll/glue", part, items)
+    return HubBenchmark(name, "other")
 
 
 def public(run: Record) -> bool:
-    """Whether a run is on the benchmark's own data."""
+    """Whether a run used the public data of its benchmark."""
     return run.manifest["data"].get("source") not in {"bundled", "own file", None}
 
 
 def dataset_title(run: Record) -> str:
-    """Name the data for people; bundled data by that word."""
+    """Name the data for people; the name of bundled data says so."""
     title = benchmark(run).title
     return title if public(run) else f"{title}, bundled" if run.manifest["data"].get("source") == "bundled" else title
 
 
 def model_id(run: Record) -> str:
-    """Name a model as ORG/NAME: the hub's id where it was asked for so, else our own."""
+    """Name a model as ORG/NAME: by its ID on the hub where it was loaded from there, else under our own name."""
     name: str = run.manifest["model"]["name"]
     plain = name.partition("@")[0].removeprefix("hf:")
     if name.startswith("hf:") and plain.count("/") == 1:
@@ -146,7 +155,7 @@ def model_id(run: Record) -> str:
 
 
 def kind(metric: str) -> str:
-    """Name what is measured, of whatever part.
+    """Return what a metric measures, without the part of the data that it is about.
 
     Example:
         >>> kind("accuracy/yes-no"), kind("image-to-text/recall@1"), kind("f1")
@@ -157,7 +166,7 @@ def kind(metric: str) -> str:
 
 
 def finished(run: Record) -> datetime.datetime:
-    """Tell when a run was finished: when its result was written."""
+    """Return the time at which a run was finished: when its result was written."""
     return datetime.datetime.fromtimestamp(int((run.folder / records.RESULT).stat().st_mtime), tz=datetime.UTC)
 
 

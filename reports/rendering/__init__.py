@@ -1,4 +1,5 @@
-"""How anything is shown: numbers as text, tables, SVG, pages. Reads no file and computes no statistic.
+"""Render what reports show: numbers as text, tables in four formats, inline SVG, pages.
 
-May import the schema. Start with `formatting`.
+May import the schema and the errors only: it gets what it shows, reads no records and computes no statistics. Start
+with `formatting`.
 """

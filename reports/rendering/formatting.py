@@ -1,8 +1,8 @@
-"""What numbers and texts are called in print.
+"""Print numbers and texts.
 
-Inside the suite a score is a fraction; percent begins here and is never read back. The same holds for text: what a
-model or a user's file wrote passes through `visible` before anybody looks at it, so that no character can hide, turn
-the line around or speak to a terminal.
+Inside the suite a score is a fraction; percent exists only in print and is never read back. Text that a model or a
+user's file wrote passes through `visible` before anybody reads it, so that no character is hidden, reverses the
+direction of a line or controls a terminal.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import unicodedata
 from evals.schema import Json, Metric
 
 MISSING = "–"
-"""Printed where there is no number: nothing is made up."""
+"""Printed where there is no number."""
 LIMIT = 2000
-"""Characters of one text that are shown; a model may write without end."""
+"""Maximum number of characters of one text that are shown."""
 
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 _UNSEEN = re.compile(r"[^\n\t\u200c\u200d -~]")  # the joiners belong to emoji and to Persian
@@ -28,7 +28,7 @@ _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
 def amount(value: float | None, unit: str) -> str:
-    """Print a figure in its unit.
+    """Print a value in its unit.
 
     Example:
         >>> amount(0.7834, "fraction"), amount(-0.0001, "coefficient"), amount(3, "rank")
@@ -60,7 +60,7 @@ def amount(value: float | None, unit: str) -> str:
 
 
 def measured(metric: Metric) -> str:
-    """Print a metric's value: a fraction with two decimals of a percent, as the official scorers print theirs.
+    """Print a metric's value: a fraction as percent with two decimals, as the official scorers print it.
 
     Example:
         >>> measured(Metric(0.810866, 0.78, 0.84, 589)), measured(Metric(2.0, None, None, 5, "rank"))
@@ -70,7 +70,7 @@ def measured(metric: Metric) -> str:
 
 
 def interval(metric: Metric) -> str:
-    """Print a 95 % interval, its unit once.
+    """Print a 95 % interval, with its unit once.
 
     Example:
         >>> interval(Metric(0.783, 0.756, 0.809, 1000)), interval(Metric(2.0, None, None, 5, "rank"))
@@ -94,7 +94,7 @@ def probability(p: float | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Print a p-value within a sentence.
+    """Print a p-value for a sentence.
 
     Example:
         >>> p_value(0.0352), p_value(2e-9)
@@ -105,7 +105,7 @@ def p_value(p: float | None) -> str:
 
 
 def _significant(value: float) -> str:
-    """Print three significant digits, but never drop digits before the point."""
+    """Print three significant digits, and all digits before the decimal point."""
     digits = 2 - math.floor(math.log10(abs(value))) if value else 0
     return f"{value:,.{min(max(digits, 0), 9)}f}"
 
@@ -119,11 +119,11 @@ def _bytes(value: float) -> str:
 
 
 def visible(text: str, limit: int = LIMIT) -> str:
-    r"""Show every character: control, direction and other unseen ones as escapes; a long text is cut and says so.
+    r"""Make every character visible: control, direction and other invisible ones become escapes; long texts are cut.
 
     Args:
-        text: anything, lone surrogates included.
-        limit: how many characters are kept.
+        text: any text, with lone surrogates too.
+        limit: maximum number of characters that are kept.
 
     Returns:
         Text in which line feeds and tabs are the only control characters; it can always be encoded.
@@ -133,14 +133,14 @@ def visible(text: str, limit: int = LIMIT) -> str:
         ('red\\x00\\u202eder', 'abcd … (3 of 9 characters left out) … hi')
     """
     if len(text) > limit:
-        tail = limit // 3  # a long text often says its answer last
+        tail = limit // 3  # a long text often ends with its answer
         left_out = f"{len(text) - limit:,} of {len(text):,} characters left out"
         return f"{visible(text[: limit - tail], limit)} … ({left_out}) … {visible(text[len(text) - tail :], limit)}"
     return _UNSEEN.sub(lambda match: _escape(match[0]), text)
 
 
 def one_line(text: str, limit: int = LIMIT) -> str:
-    r"""Show a text on one line: line feeds are shown, not followed.
+    r"""Show a text on one line, with line feeds as arrows.
 
     Example:
         >>> one_line("two\nlines")

@@ -1,7 +1,7 @@
 """Fill the templates of pages: self-contained, without scripts, every text escaped.
 
-`fill` is the one way to a page. It allows only the page's own style sheets, by their hash, and makes every text visible
-and escapes it on the way out.
+Every page is made by `fill`. Its content security policy allows only the page's own style sheets, by their hash; every
+text is made visible and escaped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def fill(template: str, sheets: Sequence[str], **shown: Any) -> str:
-    """Fill a template that extends `base.html`; only its own style sheets are allowed, by their hash."""
+    """Fill a template that extends `base.html`.
+
+    Args:
+        template: its file name.
+        sheets: file names of the style sheets, the only ones that the page allows.
+        shown: the variables of the template.
+    """
     css = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in sheets)
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     sheet = Markup(css)  # ours, and checked by its hash
@@ -34,7 +40,7 @@ def fill(template: str, sheets: Sequence[str], **shown: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    """The template engine of all pages: escapes every text after making it visible, refuses unknown names."""
+    """Return the template engine of all pages, which makes every text visible, escapes it and refuses unknown names."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     engine = Environment(
@@ -57,5 +63,5 @@ def _png_address(png: bytes) -> Markup:
 
 
 def _finalize(value: object) -> object:
-    """Make every text visible on its way into the page, except what this package drew itself."""
+    """Make every text visible before it is escaped, except markup that this package made itself."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,9 +1,9 @@
-"""Figures for the page, drawn as text: inline SVG without scripts, fonts or styles of its own.
+"""Draw metrics as inline SVG, without scripts, fonts or styles of its own; and as bars of characters.
 
-A strip is the picture of one number: a bar for the value, a whisker for its 95 % interval, a dashed line for what it
-is compared with. Strips stand in the cells of a table, all on one scale, so every number is also there as text, labels
-wrap as text does, and the figure is as wide as the screen allows. Positions are percentages of the cell's width;
-colours come from the style sheet (`--accent`, `--ink`, `--rule`), so they follow light and dark.
+A strip draws one metric: a bar for the value, a whisker for its 95 % interval, a dashed line for the metric that it is
+compared with. Strips stand in the cells of a table, all on one scale, so the table also has every number as text, and
+the drawing is as wide as the screen allows. Positions are percentages of the cell's width; colours come from the style
+sheet (`--accent`, `--ink`, `--rule`), so they follow light and dark mode.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _SHARES = {"fraction", "coefficient"}
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The range that strips of one table are drawn on."""
+    """The range on which the strips of one table are drawn."""
 
     low: float
     high: float
     unit: str
 
     def fits(self, metric: Metric) -> bool:
-        """Whether a metric can be drawn on it."""
+        """Whether a metric can be drawn on this scale."""
         return _is_share(metric) if self.unit in _SHARES else metric.unit == self.unit
 
     def at(self, value: float) -> str:
-        """Place a value on the scale, as a percentage of the width; what lies outside is drawn at the edge."""
+        """Return the position of a value as a percentage of the width; values outside the scale lie at its edge."""
         share = (value - self.low) / (self.high - self.low)
         return f"{min(max(share, 0.0), 1.0) * 100:z.2f}%"
 
@@ -41,8 +41,8 @@ class Scale:
 def scale(metrics: Sequence[Metric]) -> Scale | None:
     """Choose the scale for the metrics of one table, or None when they cannot share one.
 
-    Fractions and coefficients stand on 0 to 1, or on -1 to 1 as soon as one of them reaches below zero, whatever else
-    is in the table; other units from 0 to the greatest value, if there is only one.
+    Where a table has fractions or coefficients, the scale is theirs: 0 to 1, or -1 to 1 when one of them or an end of
+    its interval is negative. Otherwise it goes from 0 to the greatest value, if all metrics have the same unit.
 
     Example:
         >>> scale([Metric(0.4, None, None, 9), Metric(3.0, None, None, 9, "rank")])
@@ -68,14 +68,14 @@ def _ends(metric: Metric) -> list[float]:
 
 
 def strip(metric: Metric, on: Scale, whole: Metric | None = None) -> Markup:
-    """Draw one number; nothing where the scale is not its own.
+    """Draw one metric; return an empty drawing when the scale has another unit.
 
-    The drawing repeats what its row says in text, so it is hidden from screen readers; its title shows on pointing.
+    The drawing repeats the text of its row, so it is hidden from screen readers; its title appears under the pointer.
 
     Args:
-        metric: the number.
+        metric: what is drawn.
         on: the scale of its table.
-        whole: what it is compared with, drawn as a dashed line.
+        whole: the metric that it is compared with, drawn as a dashed line.
     """
     if not on.fits(metric):
         return Markup("")
@@ -85,11 +85,11 @@ def strip(metric: Metric, on: Scale, whole: Metric | None = None) -> Markup:
         parts.append(Markup('<line class="whole" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(at))
     parts.append(_whisker(metric, on))
     drawing = Markup('<svg class="strip" aria-hidden="true" width="100%" height="24"><title>{}</title>{}</svg>')
-    return drawing.format(_say(metric), Markup("").join(parts))
+    return drawing.format(_title(metric), Markup("").join(parts))
 
 
 def axis(on: Scale, whole: Metric | None = None) -> Markup:
-    """Draw the scale, to stand over a column of strips; it describes them to who cannot see them."""
+    """Draw the scale above a column of strips, with a description for screen readers."""
     ends = amount(on.low, on.unit), amount(on.high, on.unit)
     dashed = f"; the dashed line is the whole, {measured(whole)}" if whole else ""
     labels = Markup("").join(
@@ -105,7 +105,7 @@ def axis(on: Scale, whole: Metric | None = None) -> Markup:
 
 
 def blocks(metric: Metric, on: Scale | None, width: int = 20) -> str:
-    """Draw a bar of block characters for the terminal; nothing where there is no scale or the value is negative.
+    """Draw a bar of block characters for the terminal; empty without a scale or when the scale has negative values.
 
     Example:
         >>> blocks(Metric(0.55, None, None, 9), Scale(0.0, 1.0, "fraction"), width=10)
@@ -125,7 +125,7 @@ def _grid(on: Scale) -> Markup:
 
 
 def _bar(metric: Metric, on: Scale) -> Markup:
-    """The bar, from zero to the value; a nested drawing begins half way down, so that heights can be pixels."""
+    """Draw the bar from zero to the value; a nested drawing starts at half height, so that heights are in pixels."""
     start, end = sorted((on.at(0.0), on.at(metric.value)), key=_number)
     width = f"{_number(end) - _number(start):.2f}%"
     return Markup(
@@ -147,13 +147,13 @@ def _number(percentage: str) -> float:
     return float(percentage.removesuffix("%"))
 
 
-def _say(metric: Metric) -> str:
+def _title(metric: Metric) -> str:
     spread = "" if metric.low is None else f", 95 % interval {interval(metric)}"
     return f"{measured(metric)}{spread}, n = {metric.n:,}"
 
 
 def _tick(value: float, on: Scale) -> str:
-    """Label a tick: short, the unit only at the end of the scale."""
+    """Label a tick shortly; only the last one has the unit."""
     if on.unit == "fraction":
         return f"{value * 100:z.0f}" + (" %" if value == on.high else "")
     return f"{value:z.3g}" if on.unit in {"coefficient", "rank"} else amount(value, on.unit)

@@ -1,4 +1,4 @@
-r"""One table in four notations, every cell escaped for its own.
+r"""Write one table as Markdown, LaTeX, CSV or text, with every cell escaped for that format.
 
     >>> table = Table("Accuracy", ("type", "value"), "lr", (("how|many", "61.2 %"),))
     >>> print(markdown(table))
@@ -6,7 +6,7 @@ r"""One table in four notations, every cell escaped for its own.
     | :--- | ---: |
     | how\|many | 61.2 % |
 
-Cells are text that is ready to be read; only `csv` takes numbers, and keeps them whole.
+Cells are printed text; only `csv` takes numbers, and writes all their digits.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # a spreadsheet reads the wide ones 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells for people."""
+    """A table of printed cells."""
 
     title: str
     """What it shows."""
     columns: tuple[str, ...]
     """The headers."""
     align: str
-    """`l` or `r` a column."""
+    """`l` or `r` for each column."""
     rows: tuple[tuple[str, ...], ...]
-    """As many cells a row as there are columns."""
+    """Rows with one cell per column."""
 
 
 def markdown(table: Table) -> str:
@@ -59,7 +59,7 @@ def markdown(table: Table) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Take the meaning from every character that Markdown or HTML would read; one line comes out.
+    r"""Escape every character that Markdown or HTML would interpret, and return one line.
 
     Example:
         >>> print(escape_markdown("a|b `c`\n<script>"))
@@ -88,7 +88,7 @@ def latex(table: Table) -> str:
 
 
 def escape_latex(text: str) -> str:
-    r"""Take the meaning from every character that LaTeX would read.
+    r"""Escape every character that LaTeX would interpret.
 
     Example:
         >>> print(escape_latex("50 % of $x_1"))
@@ -98,7 +98,7 @@ def escape_latex(text: str) -> str:
 
 
 def csv(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:
-    """Write comma-separated values: numbers whole, missing ones empty, and no text that a spreadsheet would compute.
+    """Write comma-separated values: numbers with all digits, None as empty, no text that a spreadsheet would compute.
 
     Example:
         >>> print(csv(("metric", "value"), [("=1+1", -0.1)]), end="")
@@ -113,13 +113,13 @@ def csv(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]]) ->
 
 
 def _inert(text: str) -> str:
-    """Keep a spreadsheet from taking text for a formula."""
+    """Prefix text that a spreadsheet would take for a formula."""
     text = visible(text)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def text(table: Table, width: int = 100) -> str:
-    """Align a table for a terminal; columns that do not fit follow below, the first one repeated.
+    """Align a table for a terminal; columns that do not fit follow below, after the first column again.
 
     Example:
         >>> print(text(Table("", ("type", "value"), "lr", (("number", "61.2 %"), ("所有", "7.0 %")))))
@@ -136,7 +136,7 @@ def text(table: Table, width: int = 100) -> str:
 
 
 def _blocks(widths: Sequence[int], width: int) -> list[list[int]]:
-    """Divide columns into blocks that fit, each with the first column."""
+    """Divide the columns into blocks that fit the width, all with the first column."""
     blocks, used = [[0]], widths[0]
     for column in range(1, len(widths)):
         if used + 2 + widths[column] > width and len(blocks[-1]) > 1:
@@ -148,7 +148,7 @@ def _blocks(widths: Sequence[int], width: int) -> list[list[int]]:
 
 
 def cells(text: str) -> int:
-    """Count the terminal cells that a text takes: wide letters take two, combining ones none."""
+    """Count the terminal cells that a text takes: wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)

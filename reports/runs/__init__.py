@@ -1,4 +1,5 @@
-"""Reports of runs: what is shown (`view`), for the terminal, as tables, as a page.
+"""Report runs: one or several, for the terminal, as tables or as a page; and compare two.
 
-May import the records, the statistics and the rendering. Start with `view`.
+May import the records, the statistics, the timing statistics and `evals.reports.rendering`. Start with `contents`,
+which gathers what a report shows; `tables`, `terminal` and `page` render it.
 """

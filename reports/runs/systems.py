@@ -1,7 +1,7 @@
-"""What the registered models are, for the terminal: a block a model, and all about one.
+"""Describe the registered models for the terminal: a block per model, or everything about one.
 
-A block sets side by side what a document says of a system and what stands for it here: the bundled replica and the
-public checkpoint of that name. Sizes are in decimal units (1 GB is 1,000,000,000 bytes), as model cards print them.
+A block shows what a document says about a system beside what stands for it here: the bundled replica and the public
+checkpoint of that name. Sizes are in decimal units (1 GB is 1,000,000,000 bytes), as model cards print them.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from evals.reports.rendering.formatting import MISSING, one_line
 from evals.schema import Json, Variant
 
-Fields = list[tuple[str, str]]
+ModelFields = list[tuple[str, str]]
+"""Labels with what is printed beside them."""
 
 _WIDTH = 100
 _SCALES = ("mini", "full")
 _FORMATS = {"mini": (4, "float32"), "full": (2, "bfloat16")}
-"""Bytes a parameter in the number format that each scale is usually run in."""
+"""Bytes per parameter in the number format in which each scale is usually run, and that format."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def blocks(variants: Sequence[Variant]) -> str:
-    """Write a block for each model, with all that its row tells."""
+    """Write a block for each model, with all fields of its row in the table of models."""
     return "\n".join(sheet(f"{v.name}  ({v.family})  {v.summary}", row(v)) for v in variants)
 
 
-def sheets(title: str, groups: Sequence[Fields]) -> str:
-    """Write groups of fields about one model, one below the other; the first has the title."""
+def sheets(title: str, groups: Sequence[ModelFields]) -> str:
+    """Write groups of fields about one model below each other; the title stands above the first."""
     width = max((len(name) for fields in groups for name, _ in fields), default=0)
     return "\n".join(
         sheet(title if not number else "", [(name.ljust(width), value) for name, value in fields])
@@ -36,7 +37,7 @@ def sheets(title: str, groups: Sequence[Fields]) -> str:
 
 
 def sheet(title: str, fields: Sequence[tuple[str, str]]) -> str:
-    """Write what is known of one model: a field a line, the names in a column.
+    """Write the fields of one model, one per line, with the names in a column.
 
     Example:
         >>> print(sheet("m", [("layers", "61"), ("experts", "256")]), end="")
@@ -54,32 +55,31 @@ def sheet(title: str, fields: Sequence[tuple[str, str]]) -> str:
     return "\n".join([*head, *lines]) + "\n"
 
 
-def row(variant: Variant) -> Fields:
-    """Tell what a row of the table says of a model, without what it does not say."""
-    told = variant.details
-    wanted: Fields = [
-        ("document", _text(told.get("document"))),
-        ("claimed", _text(told.get("claimed"))),
+def row(variant: Variant) -> ModelFields:
+    """Return the fields of a model's row in the table of models, without the empty ones."""
+    details = variant.details
+    fields: ModelFields = [
+        ("document", _text(details.get("document"))),
+        ("claimed", _text(details.get("claimed"))),
         ("replica", _replica(variant)),
         ("public", _public(variant)),
-        ("proxy", _text(told.get("proxy"))),
+        ("proxy", _text(details.get("proxy"))),
         ("tasks", " ".join(variant.tasks)),
         ("reads", _reads(variant)),
         ("memory", _memory(variant)),
     ]
-    return [(name, value) for name, value in wanted if value]
+    return [(name, value) for name, value in fields if value]
 
 
-def size(source: str, counted: Mapping[str, Json]) -> Fields:
-    """Tell a counted size.
+def size(source: str, counted: Mapping[str, Json]) -> ModelFields:
+    """Return the fields of a model's size as it was counted.
 
     Args:
         source: what was counted.
-        counted: the fields of `evals.models.backend.size.Size`; under `weights` their bytes by bits a parameter, under
-        `assumed` what
-            no source states, and under `on disk` the bytes of the files, where there are any.
+        counted: the fields of `evals.models.backend.size.Size`; `weights` holds bytes by bits per parameter, `assumed`
+            what no source states, and `on disk` the bytes of the files, where there are any.
     """
-    fields: Fields = [("counted from", source), ("parameters", f"{counted['parameters']:,}")]
+    fields: ModelFields = [("counted from", source), ("parameters", f"{counted['parameters']:,}")]
     if counted["assumed"]:
         fields.append(("assumed", counted["assumed"]))
     if counted["experts"]:
@@ -107,29 +107,29 @@ def decimal(count: float) -> str:
 
 
 def _replica(variant: Variant) -> str:
-    told, bundled = _text(variant.details.get("replica")), variant.checkpoints.get("mini")
-    if not told:
+    description, bundled = _text(variant.details.get("replica")), variant.checkpoints.get("mini")
+    if not description:
         return f"in {bundled}" if bundled else ""
-    return f"{told} ({bundled or 'no checkpoint is bundled yet'})"
+    return f"{description} ({bundled or 'no checkpoint is bundled yet'})"
 
 
 def _public(variant: Variant) -> str:
-    told = variant.details
-    name, checkpoint = told.get("public"), variant.checkpoints.get("full")
+    details = variant.details
+    name, checkpoint = details.get("public"), variant.checkpoints.get("full")
     where = ""
-    if told.get("endpoint"):
+    if details.get("endpoint"):
         where = " (served elsewhere: --scale full --checkpoint endpoint:URL#NAME)"
     elif checkpoint and checkpoint != name:
         where = f" (--scale full loads {checkpoint})"
-    return f"{name}{where}: {told.get('public_is', '')}" if name else _text(told.get("public_is"))
+    return f"{name}{where}: {details.get('public_is', '')}" if name else _text(details.get("public_is"))
 
 
 def _reads(variant: Variant) -> str:
     by_scale = variant.details.get("modalities") or {}
-    told = {scale: " ".join(by_scale[scale]) for scale in _SCALES if scale in by_scale}
-    if len(set(told.values())) == 1:
-        return next(iter(told.values()))
-    return "; ".join(f"{scale}: {modalities}" for scale, modalities in told.items())
+    shown = {scale: " ".join(by_scale[scale]) for scale in _SCALES if scale in by_scale}
+    if len(set(shown.values())) == 1:
+        return next(iter(shown.values()))
+    return "; ".join(f"{scale}: {modalities}" for scale, modalities in shown.items())
 
 
 def _memory(variant: Variant) -> str:
@@ -140,8 +140,8 @@ def _weights(variant: Variant) -> Iterator[str]:
     counts = variant.details.get("parameters") or {}
     for scale in _SCALES:
         if scale in counts:
-            each, name = _FORMATS[scale]
-            yield f"{scale}: {decimal(each * counts[scale])} of weights in {name}"
+            bytes_each, name = _FORMATS[scale]
+            yield f"{scale}: {decimal(bytes_each * counts[scale])} of weights in {name}"
 
 
 def _active(counted: Mapping[str, Json]) -> str:

@@ -110,7 +110,7 @@ def test_the_hub_reads_the_results(whole):
     ("changes", "reason"),
     [
         ({}, "its data are bundled or your own"),
-        ({"source": "official files"}, "4 samples were asked of 214,354"),
+        ({"source": "official files"}, "4 of 214,354 samples were run"),
         ({"source": "official files", "n": 214_354, "blind": True}, "it is a blind control"),
         (
             {"source": "MATH files", "task": "math/math", "split": "test"},
@@ -125,7 +125,7 @@ def test_leaderboards_get_whole_public_benchmarks_only(tmp_path, changes, reason
 
 
 def test_runs_that_a_format_cannot_hold_are_refused(replica, whole):
-    with pytest.raises(InputError, match="one run a file: 2 came"):
+    with pytest.raises(InputError, match="one run per file: 2 came"):
         every_eval_ever.render([replica, whole], "every-eval-ever")
     with pytest.raises(InputError, match="claim-evals/vl and org/model came"):
         every_eval_ever.render([replica, whole], "model-index")

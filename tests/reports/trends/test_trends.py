@@ -120,7 +120,7 @@ def test_the_page_draws_each_day_and_marks_the_one_that_changed(tmp_path):
     assert page.count('<rect class="changed"') == 1
     assert page.count('<circle class="dot"') == 3 + 4  # values, and as many speeds
     assert page.count('<line class="reach"') == 4
-    assert "<p>Nothing: every figure lies in its interval.</p>" in page  # of the last day
+    assert "<p>Nothing: every value lies in its interval.</p>" in page  # of the last day
     tags = Outline(page).tags
     assert "script" not in tags
     assert tags.count("th") == page.count("<th scope=")
