@@ -47,7 +47,8 @@ from evals.reports.claims.evidence.within_document import (
     inconsistent_claims,
     make_symmetric,
 )
-from evals.reports.claims.language.schema import Claim, Document, PublicRecord, Vocabulary
+from evals.reports.claims.language.facts import PublicRecord, Vocabulary
+from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.values import ValueTable
 from evals.reports.claims.verdicts import Assessment, CheckResult, with_inherited
 from evals.reports.runs.blind_control import BlindControls

@@ -24,7 +24,8 @@ from evals.errors import InputError
 from evals.reports.claims.language import intervals
 from evals.reports.claims.language.expressions import Number, parse
 from evals.reports.claims.language.intervals import ResolvedExpression
-from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck, StatedValue
+from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck
+from evals.reports.claims.language.statements import StatedValue
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, format_value
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable_count, compare_proportions

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from evals.reports.claims.language.expressions import referenced_claims
-from evals.reports.claims.language.schema import Document, Quantity, Statement, Vocabulary
+from evals.reports.claims.language.facts import Quantity, Vocabulary
+from evals.reports.claims.language.schema import Document
+from evals.reports.claims.language.statements import Statement
 from evals.reports.claims.language.units import ExactInterval, format_value
 from evals.reports.claims.language.values import ValueTable
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from evals.reports.claims.language.schema import Bound, Measure, Relation
+from evals.reports.claims.language.schema import Measure, Relation
+from evals.reports.claims.language.statements import Bound
 from evals.schema import Json
 from evals.statistics.decisions import Decision
 

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from evals.reports.claims.evidence.arithmetic import Finding
 from evals.reports.claims.evidence.cross_document import AGREEMENT, CONFLICT, Assertion, compare
-from evals.reports.claims.language.schema import Claim, Fact, PublicRecord, Quantity
+from evals.reports.claims.language.facts import Fact, PublicRecord, Quantity
+from evals.reports.claims.language.schema import Claim
 from evals.reports.claims.language.values import ValueTable
 
 _WORDS = {CONFLICT: "contradicted", AGREEMENT: "supported"}

@@ -1,11 +1,10 @@
-"""Claims and facts from YAML, with every mistake named by file and line.
+"""Read claims files, public facts and the vocabulary from YAML.
 
-    load("my-claims.yaml")   -> Document     load_record() -> Record     load_vocabulary() -> Vocabulary
+    load("my-claims.yaml") -> Document    load_record() -> PublicRecord    load_vocabulary() -> Vocabulary
 
-A file is read as a tree of nodes that know their lines. The models of `evals.reports.claims.language.schema` check its
-shape, then this
-module checks that every name exists: subjects, quantities, units, tasks, metrics, facts, claims, and those in
-expressions. The first mistake is an `InputError` of one line.
+`yaml_lines` reads a file and remembers the line of each value, the models of `schema` and `facts` check its structure,
+and `names` checks that every name in it exists. The first mistake is an `InputError` of one line that gives the file,
+the line, and the nearest allowed names.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from typing import Any
 from evals.errors import InputError
 from evals.reports.claims import FOLDER
 from evals.reports.claims.language.expressions import parse, references
+from evals.reports.claims.language.facts import PublicRecord, Vocabulary
 from evals.reports.claims.language.names import NameChecker
-from evals.reports.claims.language.schema import Claim, Document, PublicRecord, Vocabulary
+from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.yaml_lines import Location, no_repetition, read
 
 _FACTS = FOLDER / "facts"
@@ -28,15 +28,15 @@ RECORD, DEVICES, VOCABULARY = _FACTS / "record.yaml", _FACTS / "devices.yaml", _
 
 
 def load(path: Path | str, *, subjects: Collection[str] = (), tasks: Collection[str] = ()) -> Document:
-    """Read a document's claims.
+    """Read a claims file.
 
     Args:
         path: a YAML file in the format of `reports/claims/README.md`.
-        subjects: names of registered models, which claims may be about without declaring them.
+        subjects: names of registered models; claims may be about them without declaring them.
         tasks: names of registered tasks beyond those of the vocabulary (plug-ins); their metrics are not checked.
 
     Raises:
-        InputError: naming the file, the line, what came and what was allowed.
+        InputError: the file has a mistake; the message gives the line, what it has, and what is allowed.
 
     Example:
         >>> load("no.yaml")
@@ -57,32 +57,32 @@ def load(path: Path | str, *, subjects: Collection[str] = (), tasks: Collection[
 
 
 def _with_subject(claim: Claim, document: Document) -> Claim:
-    """Give a claim that names no subject that of the claims it is derived from."""
+    """Give a claim without a subject the subjects of the claims that it is derived from, except its baseline."""
     if claim.subject:
         return claim
     try:
         inputs = {reference.id for reference in references(parse(claim.derive))} if claim.derive else set()
-    except InputError:  # named with its line when expressions are checked
+    except InputError:  # reported with its line when expressions are checked
         inputs = set()
     against = claim.baseline or (claim.measure and claim.measure.baseline)
-    found = {subject for other in document.claims if other.id in inputs for subject in other.subject} - {against}
-    return claim.model_copy(update={"subject": tuple(sorted(found)) or ("document",)})
+    subjects = {subject for other in document.claims if other.id in inputs for subject in other.subject} - {against}
+    return claim.model_copy(update={"subject": tuple(sorted(subjects)) or ("document",)})
 
 
 def bundled() -> list[Path]:
-    """List the files of all documents that come with the project, in the order of their names."""
+    """List the bundled claims files, sorted by name."""
     return sorted(FOLDER.glob("*.yaml"))
 
 
 def default() -> list[Path]:
-    """List the files that `check` reads when none is named: the two articles whose systems are registered models."""
+    """List the files that `check` reads by default: the two articles whose systems are registered models."""
     return [FOLDER / "a.yaml", FOLDER / "b.yaml"]
 
 
 def editor_schema() -> str:
-    """Make the JSON schema of a document's file, for editors that complete and check while one types.
+    """Return the JSON schema of claims files, with which editors complete and check while the author types.
 
-    `reports/claims/schema.json` holds it; names of subjects, facts and claims are checked only on loading.
+    It is stored as `reports/claims/schema.json`. Names of subjects, facts and claims are only checked by `load`.
     """
     vocabulary = load_vocabulary()
     schema = Document.model_json_schema(by_alias=True)
@@ -91,9 +91,12 @@ def editor_schema() -> str:
     names = {"quantity": [*vocabulary.quantities], "task": [*vocabulary.tasks]}
     for model in definitions.values():
         properties = model.get("properties", {})
-        for name, known in names.items():
-            if name in properties:  # a document's own quantities and plug-ins' tasks are allowed beside
-                properties[name] = {"anyOf": [{"enum": known}, {"type": ["string", "null"]}], **_text(properties[name])}
+        for name, allowed in names.items():
+            if name in properties:  # a document's own quantities and the tasks of plug-ins are allowed too
+                properties[name] = {
+                    "anyOf": [{"enum": allowed}, {"type": ["string", "null"]}],
+                    **_text(properties[name]),
+                }
         if "unit" in properties and "printed" in properties:
             properties["unit"] = {"enum": [*vocabulary.units, None], **_text(properties["unit"])}
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
@@ -111,16 +114,16 @@ def load_vocabulary() -> Vocabulary:
 
 @functools.cache
 def load_record() -> PublicRecord:
-    """Read the public record and the device facts, as one."""
-    both = [_facts(path) for path in (RECORD, DEVICES) if path.exists()]
+    """Read the public facts and those about devices as one record."""
+    records = [_read_facts(path) for path in (RECORD, DEVICES) if path.exists()]
     return PublicRecord(
-        sources={key: value for record in both for key, value in record.sources.items()},
-        subjects={key: value for record in both for key, value in record.subjects.items()},
-        facts=tuple(fact for record in both for fact in record.facts),
+        sources={key: value for record in records for key, value in record.sources.items()},
+        subjects={key: value for record in records for key, value in record.subjects.items()},
+        facts=tuple(fact for record in records for fact in record.facts),
     )
 
 
-def _facts(path: Path) -> PublicRecord:
+def _read_facts(path: Path) -> PublicRecord:
     source = read(path)
     record = source.build(PublicRecord)
     vocabulary = load_vocabulary()

@@ -1,4 +1,4 @@
-"""Whether every name in a document's claims exists: subjects, quantities, units, tasks, metrics, facts, claims."""
+"""Check that every name in a claims file exists: subjects, quantities, units, tasks, metrics, facts, claims."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ from collections.abc import Collection, Iterable, Iterator
 
 from evals.errors import InputError
 from evals.reports.claims.language.expressions import parse, references, single_units, units
-from evals.reports.claims.language.schema import (
-    Claim,
-    Document,
-    PublicRecord,
-    StatedValue,
-    Statement,
-    StrictModel,
-    Vocabulary,
-)
+from evals.reports.claims.language.facts import PublicRecord, Vocabulary
+from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.statements import StatedValue, Statement, StrictModel
 from evals.reports.claims.language.yaml_lines import Location, YamlFile, no_repetition, unknown
 
 
 class NameChecker:
-    """Checks that every name in a document exists."""
+    """Checks the names in one claims file; the first unknown one is an `InputError` with its line."""
 
     def __init__(
         self,
@@ -31,7 +25,16 @@ class NameChecker:
         subjects: Collection[str],
         tasks: Collection[str],
     ) -> None:
-        """Gather the names that exist."""
+        """Collect the names that exist.
+
+        Args:
+            source: the file, for the lines of its parts.
+            document: its content.
+            vocabulary: units, quantities, and tasks with their metrics.
+            record: the public facts and their subjects.
+            subjects: names of registered models.
+            tasks: names of registered tasks that the vocabulary does not have; their metrics are not checked.
+        """
         self.source, self.document = source, document
         self.subjects = {*subjects, *record.subjects, *document.document.subjects, "document"}
         self.quantities = {**vocabulary.quantities, **document.document.quantities}
@@ -41,19 +44,19 @@ class NameChecker:
         self.claims = {claim.id for claim in document.claims}
 
     def check(self) -> None:
-        """Go through the claims. Raises `InputError` at the first name that does not exist."""
+        """Check all claims. Raises `InputError` for the first name that does not exist."""
         no_repetition(self.source, "claims", "claim", [claim.id for claim in self.document.claims])
         for number, claim in enumerate(self.document.claims):
             at: Location = ("claims", number)
             self.statement(at, claim)
-            for place, implied in enumerate(claim.implies):
-                self.statement((*at, "implies", place), implied)
+            for index, implied in enumerate(claim.implies):
+                self.statement((*at, "implies", index), implied)
                 if not implied.quantity or not implied.subject:
-                    raise self.source.refuse((*at, "implies", place), "implies needs a 'subject' and a 'quantity'")
-            for place, reading in enumerate(claim.readings):
-                self.value((*at, "readings", place), reading)
-            for place, check in enumerate(claim.checks):
-                self.single_units((*at, "checks", place, "unit"), single_units(check.unit or ""))
+                    raise self.source.refuse((*at, "implies", index), "implies needs a 'subject' and a 'quantity'")
+            for index, reading in enumerate(claim.readings):
+                self.value((*at, "readings", index), reading)
+            for index, check in enumerate(claim.checks):
+                self.single_units((*at, "checks", index, "unit"), single_units(check.unit or ""))
             for location, text in self.expressions(at, claim):
                 self.expression(location, text)
             self.measure(at, claim)
@@ -62,25 +65,25 @@ class NameChecker:
             for id in claim.untestable.premises if claim.untestable else ():
                 self.source.known((*at, "untestable", "premises"), "claim", id, self.claims)
 
-    def statement(self, at: Location, said: Statement) -> None:
+    def statement(self, at: Location, statement: Statement) -> None:
         """Check the names of a statement."""
-        for subject in said.subject:
+        for subject in statement.subject:
             self.source.known((*at, "subject"), "subject", subject, self.subjects)
-        if said.baseline:
-            self.source.known((*at, "baseline"), "subject", said.baseline, self.subjects)
-        if said.quantity:
-            self.source.known((*at, "quantity"), "quantity", said.quantity, self.quantities)
-        self.value(at, said)
+        if statement.baseline:
+            self.source.known((*at, "baseline"), "subject", statement.baseline, self.subjects)
+        if statement.quantity:
+            self.source.known((*at, "quantity"), "quantity", statement.quantity, self.quantities)
+        self.value(at, statement)
 
-    def value(self, at: Location, given: StatedValue) -> None:
-        """Check that a value's unit exists, and that digits have one."""
-        if given.unit:
-            self.source.known((*at, "unit"), "unit", given.unit, self.units)
-        if given.digits is not None and given.unit is None:
-            raise self.source.refuse((*at, "printed"), f"gives {given.digits!r} without a 'unit'")
+    def value(self, at: Location, value: StatedValue) -> None:
+        """Check that the unit of a value exists, and that digits have a unit."""
+        if value.unit:
+            self.source.known((*at, "unit"), "unit", value.unit, self.units)
+        if value.digits is not None and value.unit is None:
+            raise self.source.refuse((*at, "printed"), f"gives {value.digits!r} without a 'unit'")
 
     def measure(self, at: Location, claim: Claim) -> None:
-        """Check that what would be measured exists."""
+        """Check that the task and the metric of a measurement exist."""
         if (measure := claim.measure) is None:
             return
         where = (*at, "measure")
@@ -93,7 +96,7 @@ class NameChecker:
         self.source.known((*where, "metric"), f"metric of {measure.task}", measure.metric, metrics)
 
     def expressions(self, at: Location, claim: Claim) -> Iterator[tuple[Location, str]]:
-        """Go through the expressions of a claim."""
+        """Yield the expressions of a claim with their locations."""
         for location, statement in [(at, claim), *(((*at, "implies", n), s) for n, s in enumerate(claim.implies))]:
             if statement.derive:
                 yield (*location, "derive"), statement.derive
@@ -111,7 +114,7 @@ class NameChecker:
             yield (*at, "attainable", number), text
 
     def expression(self, location: Location, text: str) -> None:
-        """Check that an expression can be read and that its claims, facts and units exist."""
+        """Check that an expression can be parsed and that its claims, facts and units exist."""
         try:
             tree = parse(text)
         except InputError as error:
@@ -122,7 +125,7 @@ class NameChecker:
         self.single_units(location, units(tree))
 
     def single_units(self, location: Location, names: Iterable[str]) -> None:
-        """Check that units exist, in the singular or the plural."""
+        """Check that units exist, singular or plural."""
         for unit in names:
             if unit not in self.units and f"{unit}s" not in self.units:
                 raise self.source.refuse(location, unknown("unit", unit, self.units))

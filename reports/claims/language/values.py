@@ -17,8 +17,10 @@ from fractions import Fraction
 from evals.errors import InputError
 from evals.reports.claims.language import intervals
 from evals.reports.claims.language.expressions import parse, references
+from evals.reports.claims.language.facts import Fact, PublicRecord, Vocabulary
 from evals.reports.claims.language.intervals import Ends, ResolvedExpression
-from evals.reports.claims.language.schema import Claim, Document, Fact, PublicRecord, StatedValue, Vocabulary
+from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.statements import StatedValue
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, Units, format_value, is_multiple, last_place
 
 MARGIN = Fraction(1, 10)

@@ -1,6 +1,6 @@
-"""YAML as plain values that know their lines, so that each mistake is named by file and line.
+"""Read YAML together with the line of each value, so that error messages can name file and line.
 
-read(path) -> Source     Source.build(model) -> the model, or an `InputError` of one line
+read(path) -> YamlFile     YamlFile.build(model) -> an instance of the model, or an `InputError` of one line
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from yaml.constructor import SafeConstructor
 from evals.errors import InputError, UnknownName
 
 _VERBATIM = {"printed", "implied", "upto", "margin", "value", "conditions"}
-"""Keys whose words are kept as they are written, quoted or not: 78.30 is not 78.3, and yes is a word."""
-_MOST = 200_000
-"""Values that a file may hold: aliases of aliases multiply."""
+"""Keys whose scalars stay text as written, quoted or not: 78.30 is not 78.3, and `yes` is a word."""
+_MAX_VALUES = 200_000
+"""Limit on the values of a file: aliases of aliases multiply."""
 Location = tuple[str | int, ...]
-"""Where something is in a file: keys and places, from the outside in."""
+"""The path of a value in a file: keys and list indexes, from the outside in."""
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """A YAML file as plain values, and the line of each."""
+    """The content of a YAML file as plain values, and the line of each."""
 
     path: Path
     values: Any
     lines: Mapping[Location, int]
 
     def at(self, location: Location) -> str:
-        """Say where something is: the file and the line of the nearest part that has one."""
+        """Return `file:line` for a location, or for the nearest enclosing part that is in the file."""
         return f"{self.path}:{self.lines.get(self._present(location), 1)}"
 
     def refuse(self, location: Location, message: str) -> InputError:
-        """Make the error for a mistake at a place, naming the claim or fact that it is in."""
+        """Return the error for a mistake; the message names the line and the claim or fact."""
         owner = ""
         if len(location) > 1 and location[0] in ("claims", "facts"):
             try:
@@ -50,21 +50,22 @@ class YamlFile:
         return InputError(" ".join(f"{self.at(location)}: {owner}{message}".split()))
 
     def known(self, location: Location, kind: str, name: str, names: Collection[str]) -> None:
-        """Check that a name exists."""
+        """Raise `InputError` if a name is not among `names`."""
         if name not in names:
             raise self.refuse(location, unknown(kind, name, names))
 
     def build(self, model: type[M]) -> M:
-        """Make the model, or name the first mistake by its line."""
+        """Return the content as an instance of a model. Raises `InputError` with the line of the first mistake."""
         try:
             return model.model_validate(self.values)
         except ValidationError as error:
-            mistakes = _innermost([(tuple(found["loc"]), found) for found in error.errors(include_url=False)])
-            location, found = min(mistakes, key=lambda mistake: self.lines.get(self._present(mistake[0]), 0))
-            if found["type"] == "missing":  # a key that is misspelt rather than forgotten says more
-                strangers = [one for one in mistakes if one[1]["type"] == "extra_forbidden"]
-                location, found = next((one for one in strangers if one[0][:-1] == location[:-1]), (location, found))
-            raise self.refuse(location, _mistake(location, found, model)) from None
+            mistakes = _innermost([(tuple(detail["loc"]), detail) for detail in error.errors(include_url=False)])
+            location, detail = min(mistakes, key=lambda mistake: self.lines.get(self._present(mistake[0]), 0))
+            if detail["type"] == "missing":  # if the key is misspelt, the unknown key is the better message
+                unknown_keys = [mistake for mistake in mistakes if mistake[1]["type"] == "extra_forbidden"]
+                siblings = (mistake for mistake in unknown_keys if mistake[0][:-1] == location[:-1])
+                location, detail = next(siblings, (location, detail))
+            raise self.refuse(location, _message(location, detail, model)) from None
 
     def _present(self, location: Location) -> Location:
         while location and location not in self.lines:
@@ -73,7 +74,7 @@ class YamlFile:
 
 
 def read(path: Path) -> YamlFile:
-    """Read a file into values and lines."""
+    """Read a file. Raises `InputError` if it is missing, not YAML, or not a mapping."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -98,23 +99,23 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _values(path: Path, node: yaml.Node, location: Location, lines: dict[Location, int]) -> Any:
-    """Turn a node into plain values, noting lines; refuse repeated keys and aliases that contain themselves."""
+    """Convert a node to plain values and store their lines; refuse repeated keys and recursive aliases."""
     lines.setdefault(location, node.start_mark.line + 1)
-    if len(location) > 12 or len(lines) > _MOST:
+    if len(location) > 12 or len(lines) > _MAX_VALUES:
         raise InputError(f"{path}:{node.start_mark.line + 1}: too much to be claims: nested too deeply or repeated")
     if isinstance(node, yaml.SequenceNode):
         return [_values(path, item, (*location, number), lines) for number, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise InputError(f"{path}:{line}: a key must be a word")
-            if key.value in found:
+            if key.value in mapping:
                 raise InputError(f"{path}:{line}: {key.value!r} is given twice")
             lines[(*location, key.value)] = line
-            found[key.value] = _values(path, value, (*location, key.value), lines)
-        return found
+            mapping[key.value] = _values(path, value, (*location, key.value), lines)
+        return mapping
     if {*location[-2:]} & _VERBATIM and node.tag != "tag:yaml.org,2002:null":
         return node.value
     return _scalar(path, node)
@@ -130,35 +131,35 @@ def _scalar(path: Path, node: yaml.Node) -> Any:
 
 
 def _innermost(mistakes: Sequence[tuple[Location, Any]]) -> list[tuple[Location, Any]]:
-    """Leave out what only follows from a mistake further in: a list whose one entry is wrong is called too short."""
-    places = [location for location, _ in mistakes]
-    return [each for each in mistakes if not any(each[0] == place[:-1] for place in places)]
+    """Drop mistakes that follow from one further inside: a list whose only entry is wrong is reported as too short."""
+    parents = {location[:-1] for location, _ in mistakes}
+    return [mistake for mistake in mistakes if mistake[0] not in parents]
 
 
-def _place(location: Location) -> str:
-    """Name a place by its key; an entry of a list by its number too."""
+def _describe(location: Location) -> str:
+    """Describe a location by its key, and an entry of a list also by its number."""
     key = str(location[-1]) if location else ""
     return f"{location[-2]}, entry {location[-1] + 1}" if location and isinstance(location[-1], int) else key
 
 
-def _mistake(location: Location, found: Mapping[str, Any], model: type[BaseModel]) -> str:
-    """Say what one finding of pydantic means to the author of the file."""
-    name, kind, given = _place(location), found["type"], found.get("input")
+def _message(location: Location, detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """Translate an error of pydantic for the author of the file."""
+    name, kind, value = _describe(location), detail["type"], detail.get("input")
     if kind == "extra_forbidden":
         return unknown("key", name, _keys(model, location[:-1]))
     if kind == "missing":
         owner = location[-2] if len(location) > 3 and isinstance(location[-2], str) else ""
         return f"{owner} lacks {name!r}"
     if kind == "literal_error":
-        return f"{name}: " + unknown("word", str(given), re.findall(r"'([^']+)'", found["ctx"]["expected"]), "is")
+        return f"{name}: " + unknown("word", str(value), re.findall(r"'([^']+)'", detail["ctx"]["expected"]), "is")
     if kind == "string_pattern_mismatch":
-        return f"{name}: {given!r} is not {_PATTERNS.get(name, 'of the form ' + found['ctx']['pattern'])}"
-    message = str(found["msg"]).removeprefix("Value error, ")
+        return f"{name}: {value!r} is not {_PATTERNS.get(name, 'of the form ' + detail['ctx']['pattern'])}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return message
     if kind in _EXPECTED:
-        return f"{name}: {_shown(given)} where {_EXPECTED[kind]} was expected"
-    return f"{name}: {_shown(given)}: {message[0].lower()}{message[1:]}"
+        return f"{name}: {_shorten(value)} where {_EXPECTED[kind]} was expected"
+    return f"{name}: {_shorten(value)}: {message[0].lower()}{message[1:]}"
 
 
 _PATTERNS = {
@@ -183,13 +184,13 @@ _EXPECTED = {
 }
 
 
-def _shown(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def unknown(kind: str, name: str, names: Collection[str], verb: str = "is named") -> str:
-    """Say that a name does not exist, with the near ones, or all when they are few."""
+    """Return the message for an unknown name, with similar names, or with all names if they are few."""
     near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.5)
     if near:
         return f"no {kind} {verb} {name!r}; did you mean {' or '.join(map(repr, near))}?"
@@ -199,12 +200,12 @@ def unknown(kind: str, name: str, names: Collection[str], verb: str = "is named"
 
 
 def _keys(model: type[BaseModel], location: Location) -> list[str]:
-    """List the keys that a mapping at a place may have."""
+    """List the keys that the mapping at a location may have."""
 
     def inner(annotation: Any) -> type[BaseModel] | None:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             return annotation
-        return next((found for part in get_args(annotation) if (found := inner(part))), None)
+        return next((nested for part in get_args(annotation) if (nested := inner(part))), None)
 
     current: type[BaseModel] | None = model
     for step in location:
@@ -215,7 +216,7 @@ def _keys(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def no_repetition(source: YamlFile, group: str, kind: str, ids: list[str]) -> None:
-    """Refuse an id that two claims or two facts have."""
+    """Raise `InputError` if two claims or two facts have the same ID."""
     first: dict[str, int] = {}
     for number, id in enumerate(ids):
         if id in first:

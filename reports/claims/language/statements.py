@@ -1,0 +1,105 @@
+"""Statements: a subject, a quantity and a value, the common form of claims and public facts.
+
+A value has one of three forms:
+
+- digits: `printed` (as the document prints them; "78.3" stands for 78.25 to 78.35) or `implied` (given in words:
+  "twice" is exactly 2), multiplied by `times`, in `unit`; `upto` is the upper end of a range;
+- a category: `value`, a word, a set of words, or an order of words, as its quantity declares;
+- computed: only `derive` is given, and the value is the result of the expression.
+
+`bound` says how the value is meant.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+Bound = Literal["exactly", "about", "at-least", "at-most", "above", "below", "without"]
+"""How a value is meant. For digits: equal within the rounding, equal within a margin, or a bound that is included
+(`at-least`, `at-most`) or not (`above`, `below`). For sets: `exactly` these, `at-least` these (and maybe more),
+`at-most` these, `without` these."""
+
+_DIGITS = r"^-?[0-9]+(\.[0-9]+)?$"
+Digits = Annotated[str, Field(pattern=_DIGITS), WithJsonSchema({"type": ["string", "number"], "pattern": _DIGITS})]
+"""A number as printed, quoted in YAML; its last digit gives its precision."""
+ExpressionText = Annotated[str, Field(min_length=1)]
+"""Arithmetic over claims and facts; see `evals.reports.claims.language.expressions`."""
+Line = Annotated[str, Field(min_length=1)]
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[Line, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
+"""A word or a list of words."""
+
+
+class StrictModel(BaseModel):
+    """Base of all models of YAML files: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class StatedValue(StrictModel):
+    """A value as a document states it: digits, a category, or an expression."""
+
+    printed: Digits | None = None
+    """The digits as printed; the last place gives the precision."""
+    implied: Digits | None = None
+    """Digits that the document gives in words ("twice") or that its wording implies; exact."""
+    upto: Digits | None = None
+    """The upper end of a printed range; `printed` is then the lower end."""
+    times: Decimal = Field(default=Decimal(1), gt=0)
+    """The factor that the digits count: 1e8 for 亿, 1e9 for billions. It scales the precision too."""
+    exact: bool = False
+    """Whether the printed digits are a count or a setting and not rounded: 8-bit integers, 64 experts."""
+    unit: str | None = None
+    """A unit of `reports/claims/facts/vocabulary.yaml`; percentages of a whole are `percent`, their differences
+    `points`."""
+    value: Words | None = None
+    """A category: a word, a set of words, or an order of words (first to last); the quantity declares which."""
+    bound: Bound = "exactly"
+    """How the value is meant."""
+    margin: Digits | None = None
+    """With `about`: the largest deviation that still counts as the same, in `unit`."""
+    derive: ExpressionText | None = None
+    """The same value computed from others. With digits beside it, the two are compared; alone, it is the value."""
+
+    @property
+    def digits(self) -> str | None:
+        """The printed or implied digits; None for a category or a computed value."""
+        return self.printed if self.printed is not None else self.implied
+
+    @model_validator(mode="after")
+    def _one_form(self) -> StatedValue:
+        if self.printed is not None and self.implied is not None:
+            raise ValueError("has both 'printed' and 'implied': digits are either in the document or in its words")
+        if self.value is not None and (self.digits is not None or self.derive is not None):
+            raise ValueError("has both a category ('value') and a number: make two statements of it, with 'implies'")
+        if self.upto is not None and (self.printed is None or Decimal(self.upto) < Decimal(self.printed)):
+            raise ValueError("'upto' is the upper end of a range whose lower end is 'printed'")
+        if self.bound == "without" and self.value is None:
+            raise ValueError("bound 'without' is of a set: give 'value'")
+        return self
+
+
+class Statement(StatedValue):
+    """A value of a quantity of a subject; documents and the public record are compared statement by statement.
+
+    Two statements have the same topic if `subject`, `quantity`, `baseline` and `conditions` are equal.
+    """
+
+    subject: Words = ()
+    """The subjects of the document or the record that the statement is about; it is made of each of them. A claim
+    without a subject has that of the claims that it is derived from, except its baseline; failing that, it is about the
+    document."""
+    quantity: str | None = None
+    """A quantity of `reports/claims/facts/vocabulary.yaml` or of the document. It declares how values compare."""
+    baseline: str | None = None
+    """For differences and ratios: the subject compared with."""
+    conditions: dict[str, str] = Field(default_factory=dict)
+    """The conditions (`{tokens: "1024"}`); statements under different conditions are not compared."""
