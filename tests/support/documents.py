@@ -38,9 +38,12 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def commands(block: Block) -> list[list[str]]:
-    """The commands of a shell block as words: comments are left out and continued lines are joined."""
+    """The commands of a shell block as words: comments are left out and continued lines are joined.
+
+    A `#` within a word, as in `endpoint:URL#NAME`, begins no comment.
+    """
     lines = block.text.replace("\\\n", " ").splitlines()
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    return [words for line in lines if (words := shlex.split(re.sub(r"(^|\s)#.*$", "", line)))]
 
 
 def arguments(words: list[str]) -> list[str] | None:
