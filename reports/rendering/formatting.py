@@ -59,11 +59,11 @@ def amount(value: float | None, unit: str) -> str:
             return f"{_significant(value)} {unit}".rstrip()
 
 
-def measured(metric: Metric) -> str:
+def metric_value(metric: Metric) -> str:
     """Print a metric's value: a fraction as percent with two decimals, as the official scorers print it.
 
     Example:
-        >>> measured(Metric(0.810866, 0.78, 0.84, 589)), measured(Metric(2.0, None, None, 5, "rank"))
+        >>> metric_value(Metric(0.810866, 0.78, 0.84, 589)), metric_value(Metric(2.0, None, None, 5, "rank"))
         ('81.09 %', '2.0')
     """
     return f"{metric.value * 100:z.2f} %" if metric.unit == "fraction" else amount(metric.value, metric.unit)
@@ -149,11 +149,11 @@ def one_line(text: str, limit: int = LIMIT) -> str:
     return visible(text, limit).replace("\n", " ↵ ").replace("\t", " ")
 
 
-def written(value: Json) -> str:
+def json_text(value: Json) -> str:
     """Write a JSON value as text: a string as it is, anything else as compact JSON.
 
     Example:
-        >>> written("two"), written(2), written({"b": [1.5], "a": None}), written(None)
+        >>> json_text("two"), json_text(2), json_text({"b": [1.5], "a": None}), json_text(None)
         ('two', '2', '{"a": null, "b": [1.5]}', '')
     """
     if value is None or isinstance(value, str):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from evals.reports.rendering import svg
-from evals.reports.rendering.formatting import amount, interval, measured, visible
+from evals.reports.rendering.formatting import amount, interval, metric_value, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -52,7 +52,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    engine.globals |= {"amount": amount, "interval": interval, "measured": measured, "visible": visible}
+    engine.globals |= {"amount": amount, "interval": interval, "metric_value": metric_value, "visible": visible}
     engine.globals |= {"strip": svg.strip, "axis": svg.axis, "png_address": _png_address}
     return engine
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from evals.reports.rendering.formatting import amount, interval, measured
+from evals.reports.rendering.formatting import amount, interval, metric_value
 from evals.schema import Metric
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -91,7 +91,7 @@ def strip(metric: Metric, on: Scale, whole: Metric | None = None) -> Markup:
 def axis(on: Scale, whole: Metric | None = None) -> Markup:
     """Draw the scale above a column of strips, with a description for screen readers."""
     ends = amount(on.low, on.unit), amount(on.high, on.unit)
-    dashed = f"; the dashed line is the whole, {measured(whole)}" if whole else ""
+    dashed = f"; the dashed line is the whole, {metric_value(whole)}" if whole else ""
     labels = Markup("").join(
         Markup('<text class="{1}" x="{0}" y="14" text-anchor="{1}">{2}</text>').format(
             on.at(value), anchor, _tick(value, on)
@@ -149,7 +149,7 @@ def _number(percentage: str) -> float:
 
 def _title(metric: Metric) -> str:
     spread = "" if metric.low is None else f", 95 % interval {interval(metric)}"
-    return f"{measured(metric)}{spread}, n = {metric.n:,}"
+    return f"{metric_value(metric)}{spread}, n = {metric.n:,}"
 
 
 def _tick(value: float, on: Scale) -> str:

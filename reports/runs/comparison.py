@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evals.comparison import Comparison, MetricComparison
 from evals.reports.rendering import table_formats
-from evals.reports.rendering.formatting import MISSING, amount, interval, one_line, probability, written
+from evals.reports.rendering.formatting import MISSING, amount, interval, json_text, one_line, probability
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, short_names
@@ -60,8 +60,8 @@ def _fields(comparison: Comparison, a: str, b: str) -> Table:
     rows = tuple(
         (
             difference.field,
-            one_line(written(difference.a), _FIELD_WIDTH) or MISSING,
-            one_line(written(difference.b), _FIELD_WIDTH) or MISSING,
+            one_line(json_text(difference.a), _FIELD_WIDTH) or MISSING,
+            one_line(json_text(difference.b), _FIELD_WIDTH) or MISSING,
             difference.why,
         )
         for difference in comparison.differences

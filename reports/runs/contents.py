@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from evals.errors import InputError
 from evals.records.folder import Record
-from evals.reports.rendering.formatting import amount, written
+from evals.reports.rendering.formatting import amount, json_text
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import sections, several
 from evals.reports.runs.blind_control import BlindControls
@@ -190,7 +190,7 @@ def _label(name: str) -> tuple[str, str]:
 
 def _provenance(manifest: Mapping[str, Json]) -> tuple[tuple[str, Fields], ...]:
     """Print how a run was made: groups of the manifest, each with its fields as dotted paths."""
-    run = tuple((key, written(manifest[key])) for key in ("signature", "command") if key in manifest)
+    run = tuple((key, json_text(manifest[key])) for key in ("signature", "command") if key in manifest)
     rest = sorted(set(manifest) - {*_GROUPS, "signature", "command"})
     groups = [(name, tuple(_flatten(manifest[name]))) for name in (*_GROUPS, *rest) if name in manifest]
     return (("run", run), *((name, fields) for name, fields in groups if fields))
@@ -202,4 +202,4 @@ def _flatten(value: Json, path: str = "") -> Iterator[tuple[str, str]]:
         for key in sorted(value):
             yield from _flatten(value[key], f"{path}.{key}" if path else key)
     elif value is not None:
-        yield path or "value", written(value)
+        yield path or "value", json_text(value)

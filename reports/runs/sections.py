@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from evals.records.folder import Record
 from evals.reports.rendering import svg
-from evals.reports.rendering.formatting import MISSING, amount, interval, measured
+from evals.reports.rendering.formatting import MISSING, amount, interval, metric_value
 from evals.reports.rendering.table_formats import Table
 from evals.schema import Metric
 
@@ -143,14 +143,14 @@ def cells_of(rows: Sequence[MetricRow]) -> list[tuple[str, ...]]:
 
 def numbers(metric: Metric) -> tuple[str, str, str]:
     """Print a metric: value, interval, n."""
-    return measured(metric), interval(metric), f"{metric.n:,}"
+    return metric_value(metric), interval(metric), f"{metric.n:,}"
 
 
 def cell(metric: Metric | None) -> str:
     """Print a value with its interval in one cell."""
     if metric is None:
         return MISSING
-    value = measured(metric)
+    value = metric_value(metric)
     return value if metric.low is None else f"{value} ({interval(metric)})"
 
 

@@ -17,7 +17,7 @@ from statistics import fmean
 
 from evals.records.embeddings import unpack
 from evals.records.folder import Record
-from evals.reports.rendering.formatting import amount, written
+from evals.reports.rendering.formatting import amount, json_text
 from evals.schema import Json
 
 
@@ -149,7 +149,7 @@ def _spread(ties: list[_RankedSample], count: int, seen: Counter[object]) -> lis
 def _describe(row: Mapping[str, Json], record: Record) -> WorstSample:
     result = record.finished()
     embedded = record.manifest["task"].get("needs") == "embed"
-    output, answer = embeddings(row["output"]) if embedded else written(row["output"]), written(row["answer"])
+    output, answer = embeddings(row["output"]) if embedded else json_text(row["output"]), json_text(row["answer"])
     unit = result["metrics"].get(result["headline"], {}).get("unit", "fraction")
     has_headline = result["headline"] in row["values"]
     return WorstSample(
@@ -187,7 +187,7 @@ def _count_equal(target: Json) -> tuple[tuple[str, int], ...]:
         ((('red', 2), ('blue', 1)), (('#### 72', 1),))
     """
     answers: Sequence[Json] = target if isinstance(target, list) else [target]
-    counts = Counter(written(answer) for answer in answers)
+    counts = Counter(json_text(answer) for answer in answers)
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from evals.errors import UnknownName
 from evals.reports.rendering import table_formats
-from evals.reports.rendering.formatting import MISSING, amount, interval, measured, one_line
+from evals.reports.rendering.formatting import MISSING, amount, interval, metric_value, one_line
 from evals.reports.rendering.html import fill
 from evals.reports.rendering.table_formats import Table
 from evals.reports.trends.series import Day, Point, Trend, changes, trends
@@ -72,7 +72,7 @@ class _PointText:
 
 
 def _say(point: Point) -> _PointText:
-    value, spread = (measured(point.metric), interval(point.metric)) if point.metric else (MISSING, MISSING)
+    value, spread = (metric_value(point.metric), interval(point.metric)) if point.metric else (MISSING, MISSING)
     return _PointText(point.day, value, spread, amount(point.rate, ""), point.changed)
 
 

@@ -15,7 +15,7 @@ from evals import comparison
 from evals.errors import InputError
 from evals.records.folder import SAMPLES, Record
 from evals.reports.claims import archive
-from evals.reports.rendering.formatting import interval, measured, p_value
+from evals.reports.rendering.formatting import interval, metric_value, p_value
 from evals.reports.runs.naming import blind, model
 from evals.schema import Metric
 
@@ -130,7 +130,9 @@ def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
         if new is None:
             yield f"{name}: {metric} is missing on {now.name}"
         elif _left(new, old):
-            outside = f"{measured(new)} lies outside {interval(old)}, its interval of {before.name} ({measured(old)})"
+            outside = (
+                f"{metric_value(new)} lies outside {interval(old)}, its interval of {before.name} ({metric_value(old)})"
+            )
             yield f"{name}: {metric} {outside}; {_compared(now.runs[name], record, metric)}"
 
 

@@ -1,7 +1,7 @@
-"""The committed tables of the bundled check: they come from the committed records, byte for byte.
+"""The committed tables of the bundled check come from the committed records, byte for byte.
 
-pytest tests/reports/test_baseline.py --renew runs     run the check and make all of it again, the front page's table
-too pytest tests/reports/test_baseline.py --renew text     only write it again from the records
+pytest tests/reports/test_baseline.py --renew runs     run the check and write all of it again, README's table too
+pytest tests/reports/test_baseline.py --renew text     only write the tables again, from the records
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def test_every_run_has_its_interval_and_every_missing_one_its_reason():
     for job, outcome in held.outcomes.items():
         assert (outcome.record is None) == bool(outcome.why), job
         if job.task == "vqa" and outcome.record is not None:
-            assert outcome.blind is not None, job  # a figure about pictures stands beside its control
+            assert outcome.blind is not None, job  # a value about images stands beside its control
     quality = [t for t in series.trends([series.read(BASELINE)]) if " on efficiency " not in t.run]
     assert all(t.points[-1].metric is not None and t.points[-1].metric.low is not None for t in quality)
 

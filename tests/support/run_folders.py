@@ -1,4 +1,4 @@
-"""Run folders for the tests of what reads them: four samples with a failure, an unread output and two pictures."""
+"""Write run folders for the tests of reports: four samples with a failure, an unread output and two images."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def make(
     signed: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Record:
-    """Write a run folder with a picture of every second sample, and read it."""
+    """Write a run folder with an image of every second sample, and read it."""
     (folder / "worst").mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").write_bytes(records.dumps(signed or manifest()))
     (folder / "result.json").write_bytes(records.dumps(result(metrics, **changes)))

@@ -1,8 +1,7 @@
-"""What others read of a run: their own readers take it, and it says what a reader could mistake.
+"""Exports of a run: the formats' own readers accept them, and they say what a reader could mistake.
 
-pytest tests/reports/claims/test_exports.py
-EVALS_GOLDEN=write pytest tests/reports/claims/test_exports.py -k golden     after a change that is meant; look at the
-diff
+pytest tests/reports/exports
+EVALS_GOLDEN=write pytest tests/reports/exports -k golden     after an intended change; look at the diff
 
 The golden Every Eval Ever log was validated by the JSON schema and the models of every_eval_ever 0.3.0, which needs
 Python 3.12 and older packages than ours; where that package is installed, the test asks it.

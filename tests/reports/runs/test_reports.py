@@ -1,8 +1,7 @@
-"""What people look at says everything, hides nothing, and is the same every time.
+"""Reports of runs show every metric, hide nothing, and are the same every time.
 
 pytest tests/reports/runs/test_reports.py
-EVALS_GOLDEN=write pytest tests/reports/runs/test_reports.py -k golden     after a change that is meant; look at the
-diff
+EVALS_GOLDEN=write pytest tests/reports/runs/test_reports.py -k golden     after an intended change; look at the diff
 """
 
 from __future__ import annotations
@@ -126,7 +125,7 @@ def test_every_metric_is_in_every_format(found, data):
     page = re.sub(r"\s+", " ", Outline(texts["html"]).text)
     for section in divide(one):
         for each in section.rows:
-            value = formatting.measured(each.metric)
+            value = formatting.metric_value(each.metric)
             label = formatting.one_line(each.label)
             assert f"| {table_formats.escape_markdown(each.label)} | {value} |" in texts["md"]
             assert f"{table_formats.escape_latex(each.label)} & {table_formats.escape_latex(value)} &" in texts["tex"]

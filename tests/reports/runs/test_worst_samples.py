@@ -1,4 +1,4 @@
-"""The worst samples: failures first, then the lowest, spread over labels and pictures, in no matter what order."""
+"""The worst samples: failures first, then the lowest, spread over labels and images, whatever the order."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def record(tmp_path):
 
 
 def test_worst_fail_first_then_score_least(record):
-    assert [each["id"] for each in choose_worst(record)] == ["13", "11", "12", "10"]
-    assert [each["id"] for each in choose_worst(record, count=2)] == ["13", "11"]
+    assert [sample["id"] for sample in choose_worst(record)] == ["13", "11", "12", "10"]
+    assert [sample["id"] for sample in choose_worst(record, count=2)] == ["13", "11"]
 
 
-def test_worst_are_spread_over_labels_and_pictures(tmp_path):
+def test_worst_are_spread_over_labels_and_images(tmp_path):
     rows = [row(str(n), 0.0, "yes/no") for n in range(100)] + [row(str(n), 0.0, "number") for n in range(100, 104)]
-    found = choose_worst(make(tmp_path / "run", rows), count=8)
-    assert sum(each["labels"]["answer type"] == "number" for each in found) >= 2
-    assert len({each["cluster"] for each in found}) == 8
+    chosen = choose_worst(make(tmp_path / "run", rows), count=8)
+    assert sum(sample["labels"]["answer type"] == "number" for sample in chosen) >= 2
+    assert len({sample["cluster"] for sample in chosen}) == 8
 
 
-def test_nearly_equal_figures_are_equal_and_pictures_are_remembered(tmp_path):
+def test_nearly_equal_values_are_equal_and_images_are_remembered(tmp_path):
     rows = [row("0", 0.0), row("1", 0.3), row("2", 0.1 + 0.2), row("3", 0.3)]
-    found = choose_worst(make(tmp_path / "run", rows), count=3)
-    assert {each["cluster"] for each in found[:2]} == {"0", "1"}
-    assert found[2]["id"] in {"1", "2", "3"}
+    chosen = choose_worst(make(tmp_path / "run", rows), count=3)
+    assert {sample["cluster"] for sample in chosen[:2]} == {"0", "1"}
+    assert chosen[2]["id"] in {"1", "2", "3"}
 
 
 @settings(max_examples=25, deadline=None)
@@ -45,17 +45,20 @@ def test_worst_do_not_depend_on_order(order, count):
     with tempfile.TemporaryDirectory() as folder:
         expected = choose_worst(make(Path(folder), rows), count)
         shuffled = choose_worst(make(Path(folder), [rows[n] | {"index": i} for i, n in enumerate(order)]), count)
-    assert [each["id"] for each in shuffled] == [each["id"] for each in expected]
+    assert [sample["id"] for sample in shuffled] == [sample["id"] for sample in expected]
     assert len(expected) == min(count, 12)
-    figures = [each["values"]["accuracy"] for each in expected]
-    assert figures == sorted(figures)
+    values = [sample["values"]["accuracy"] for sample in expected]
+    assert values == sorted(values)
 
 
-def test_sample_figure_without_the_headline(tmp_path):
+def test_sample_value_without_the_headline(tmp_path):
     metrics = {"rsum": metric(3.0), "t2i/recall@1": metric(0.5), "t2i/median-rank": metric(2, unit="rank")}
     rows = [row(str(n), 0, values={"t2i/recall@1": float(n), "t2i/median-rank": 9 - n}) for n in (1, 0)]
     rows.append(row("2", 0, values={}))
-    assert [each["id"] for each in choose_worst(make(tmp_path / "run", rows, metrics, headline="rsum"))] == ["0", "1"]
+    assert [sample["id"] for sample in choose_worst(make(tmp_path / "run", rows, metrics, headline="rsum"))] == [
+        "0",
+        "1",
+    ]
 
 
 def test_case_counts_annotators(record):
