@@ -1,4 +1,4 @@
-"""Names in docs/: each that the glossary and the paths through the code give exists."""
+"""What README and docs/ say of the code: the names that they give exist, and the output is what is printed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import re
 import pytest
 from commands import ROOT
 
-DOCS = ROOT / "docs"
+from evals import records
+from evals.reports.runs import tables
+
+DOCS, BASELINE = ROOT / "docs", ROOT / "reports" / "baseline" / "records"
 _TERM = re.compile(r"^\| .+ \| (?P<names>(?:`evals[\w.]*`(?:, )?)+) \|$", re.M)
 _STEP = re.compile(r"^\| +\d+ \| .+ \| \[.+\]\(\.\./(?P<path>[\w/.]+)\) \| (?P<names>.+) \|$", re.M)
 MOST_FILES = 10
@@ -82,3 +85,13 @@ def test_each_file_that_is_named_exists():
             r"`((?:evals|tasks|models|reports|tests|docs)/[\w/.-]+\.(?:py|md|yaml))`", page.read_text()
         ):
             assert (ROOT / name).is_file(), f"{page.name} names {name}"
+
+
+def test_the_front_page_shows_what_its_command_prints():
+    """README's output, but for the lines that it leaves out, is made from the baseline's record of that command."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"^```text\n(Mini scale: vl .*?)^```", text, re.S | re.M)[1]
+    printed = tables.render([records.load(BASELINE / "vl-vqa")], "text").replace(
+        str(BASELINE / "vl-vqa"), "runs/vl-vqa-…"
+    )
+    assert [line for line in shown.splitlines() if line != "…" and line not in printed.splitlines()] == []
