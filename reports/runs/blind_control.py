@@ -46,19 +46,21 @@ class ControlVerdict:
 
         Example:
             >>> print(ControlVerdict("accuracy", 0.75, 0.25, 0.5, 80, 0.4, 0.6))
-            The model looks: accuracy 75.00 % with images and 25.00 % blind on the same 80; without images it loses \
-50.0 points (95 % interval 40.0 to 60.0).
+            The model uses the images: accuracy 75.00 % with images and 25.00 % blind on the same 80 samples; without \
+images it loses 50.0 points (95 % interval 40.0 to 60.0).
         """
         scores = f"{self.metric} {100 * self.with_images:.2f} % with images and {100 * self.without_images:.2f} % blind"
-        scores += f" on the same {self.n:,}"
+        scores += f" on the same {self.n:,} samples"
         spread = "no interval can be given"
         if self.low is not None and self.high is not None:
             spread = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f}"
         if self.demonstrated:
-            return f"The model looks: {scores}; without images it loses {100 * self.drop:.1f} points ({spread})."
+            return (
+                f"The model uses the images: {scores}; without images it loses {100 * self.drop:.1f} points ({spread})."
+            )
         return (
             f"Modality not demonstrated: {scores}, a drop of {100 * self.drop:.1f} points ({spread}); "
-            "nothing shows that the model looked."
+            "nothing shows that the model uses the images."
         )
 
 
