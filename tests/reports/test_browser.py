@@ -1,6 +1,6 @@
 """The pages of claims and of trends in headless Chromium: at two widths, in light and dark, folded and open.
 
-Skipped without a browser. Pictures go to `$EVALS_SHOTS` where that is set, for somebody to look at.
+Skipped without a browser. Screenshots go to `$EVALS_SHOTS` where that is set, for somebody to look at.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from chromium import axe, browser, picture
+from chromium import axe, browser, screenshot
 from PIL import Image
 from run_folders import make, manifest, metric, row
 
 import evals
 from evals.reports.claims.evidence import learning_curves
+from evals.reports.claims.evidence.measured_rows import MeasuredRow
 from evals.reports.claims.output import page as claim_page
 from evals.reports.trends import page as trend_page
 from evals.reports.trends import series
 
 SHOWN = ["A-20", "A-37", "A-59", "B-18", "B-24", "B-28", "B-59", "B-60", "B-61", "B-94"]
 """A claim of each mark, with all parts of the evidence."""
-MEASURED = {
-    "task": "vqa", "metric": "accuracy", "relation": "level", "value": 0.805, "low": 0.774, "high": 0.834, "n": 1000,
-    "claimed_low": 0.7825, "claimed_high": 0.7835, "decision": None, "unit": "fraction",
-    "subject_match": "proxy",
-}  # fmt: skip
+MEASURED = MeasuredRow(
+    task="vqa", metric="accuracy", relation="level", value=0.805, low=0.774, high=0.834, n=1000,
+    claimed_low=0.7825, claimed_high=0.7835, decision=None, unit="fraction", subject_match="proxy",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +97,12 @@ def test_axe_would_notice(page, tmp_path):
 
 @pytest.mark.parametrize(("name", "width", "dark"), [("desktop", 1200, False), ("phone", 500, True)])
 @pytest.mark.parametrize("shown", ["page", "nights"])
-def test_pictures_show_a_page_that_fits_its_width(request, tmp_path, shown, name, width, dark):
+def test_screenshots_show_a_page_that_fits_its_width(request, tmp_path, shown, name, width, dark):
     shots = Path(os.environ.get("EVALS_SHOTS", tmp_path)).resolve()
     copy = tmp_path / f"{shown}.html"
     copy.write_text(opened(request.getfixturevalue(shown)))
     height = 5000 if shown == "page" else 1500
-    with Image.open(picture(copy, shots / f"{shown}-{name}.png", width, height, dark=dark)) as shot:
+    with Image.open(screenshot(copy, shots / f"{shown}-{name}.png", width, height, dark=dark)) as shot:
         pixels = shot.convert("L")
         assert pixels.size == (width, height)
         corner = pixels.getpixel((0, 0))

@@ -1,4 +1,4 @@
-"""Headless Chromium, where there is one: pictures of a page, and what axe finds on it.
+"""Headless Chromium, where there is one: screenshots of a page, and what axe finds on it.
 
 The page allows no script, so axe runs on a copy whose policy is taken out and into which it is written; the copy's
 marks and style sheet are the page's own.
@@ -34,8 +34,8 @@ def browser() -> str:
     return found
 
 
-def picture(page: Path, to: Path, width: int, height: int, *, dark: bool = False) -> Path:
-    """Take a picture of a page at a width."""
+def screenshot(page: Path, to: Path, width: int, height: int, *, dark: bool = False) -> Path:
+    """Take a screenshot of a page at a width."""
     scheme = [f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
     _chromium(to.parent, *scheme, f"--window-size={width},{height}", f"--screenshot={to}", page.as_uri())
     return to
