@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from evals import records, reports
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records.folder import Record
 from evals.reports.rendering import formatting, table_formats
-from evals.reports.runs import naming, sections, several, tables, terminal
+from evals.reports.runs import contents, naming, page, sections, several, tables, terminal
 
 GOLDEN = golden.FOLDER / "reports"
 
@@ -309,3 +310,16 @@ def test_many_runs_are_named_together(tmp_path):
     )
     apart = naming.about([*runs, run("r1", "vqa", "org/r1")])
     assert "vl (checkpoint models/replicas/vl), v3 (checkpoint models/replicas/v3), r1 (checkpoint org/r1) on" in apart
+
+
+# Gather, then render
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_rendering_reads_no_file(tmp_path, count):
+    """What is rendered after the folders are gone is what was gathered."""
+    runs = pair_of_runs(tmp_path / "runs", [1.0, 0.0] * 20, [0.0, 0.0] * 20)[:count]
+    expected = [render(runs, format) for format in ("md", "text", "html")]
+    report = contents.gather(runs)
+    shutil.rmtree(tmp_path / "runs")
+    assert [tables.markdown(report), tables.FORMATS["text"][0](report), page.html(report)] == expected
