@@ -38,16 +38,16 @@ class Scale:
         return f"{min(max(share, 0.0), 1.0) * 100:z.2f}%"
 
 
-def scale(metrics: Sequence[Metric]) -> Scale | None:
+def choose_scale(metrics: Sequence[Metric]) -> Scale | None:
     """Choose the scale for the metrics of one table, or None when they cannot share one.
 
     Where a table has fractions or coefficients, the scale is theirs: 0 to 1, or -1 to 1 when one of them or an end of
     its interval is negative. Otherwise it goes from 0 to the greatest value, if all metrics have the same unit.
 
     Example:
-        >>> scale([Metric(0.4, None, None, 9), Metric(3.0, None, None, 9, "rank")])
+        >>> choose_scale([Metric(0.4, None, None, 9), Metric(3.0, None, None, 9, "rank")])
         Scale(low=0.0, high=1.0, unit='fraction')
-        >>> scale([Metric(4.1, None, None, 9, "seconds"), Metric(3.0, None, None, 9, "rank")]) is None
+        >>> choose_scale([Metric(4.1, None, None, 9, "seconds"), Metric(3.0, None, None, 9, "rank")]) is None
         True
     """
     shares = [metric for metric in metrics if _is_share(metric)]
@@ -67,36 +67,36 @@ def _ends(metric: Metric) -> list[float]:
     return [end for end in (metric.low, metric.value, metric.high) if end is not None]
 
 
-def strip(metric: Metric, on: Scale, whole: Metric | None = None) -> Markup:
+def strip(metric: Metric, scale: Scale, whole: Metric | None = None) -> Markup:
     """Draw one metric; return an empty drawing when the scale has another unit.
 
     The drawing repeats the text of its row, so it is hidden from screen readers; its title appears under the pointer.
 
     Args:
         metric: what is drawn.
-        on: the scale of its table.
+        scale: the scale of its table.
         whole: the metric that it is compared with, drawn as a dashed line.
     """
-    if not on.fits(metric):
+    if not scale.fits(metric):
         return Markup("")
-    parts = [_grid(on), _bar(metric, on)]
+    parts = [_grid(scale), _bar(metric, scale)]
     if whole is not None:
-        at = on.at(whole.value)
+        at = scale.at(whole.value)
         parts.append(Markup('<line class="whole" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(at))
-    parts.append(_whisker(metric, on))
+    parts.append(_whisker(metric, scale))
     drawing = Markup('<svg class="strip" aria-hidden="true" width="100%" height="24"><title>{}</title>{}</svg>')
     return drawing.format(_title(metric), Markup("").join(parts))
 
 
-def axis(on: Scale, whole: Metric | None = None) -> Markup:
+def axis(scale: Scale, whole: Metric | None = None) -> Markup:
     """Draw the scale above a column of strips, with a description for screen readers."""
-    ends = amount(on.low, on.unit), amount(on.high, on.unit)
+    ends = amount(scale.low, scale.unit), amount(scale.high, scale.unit)
     dashed = f"; the dashed line is the whole, {metric_value(whole)}" if whole else ""
     labels = Markup("").join(
         Markup('<text class="{1}" x="{0}" y="14" text-anchor="{1}">{2}</text>').format(
-            on.at(value), anchor, _tick(value, on)
+            scale.at(value), anchor, _tick(value, scale)
         )
-        for value, anchor in ((on.low, "start"), ((on.low + on.high) / 2, "middle"), (on.high, "end"))
+        for value, anchor in ((scale.low, "start"), ((scale.low + scale.high) / 2, "middle"), (scale.high, "end"))
     )
     return Markup(
         '<svg class="axis" role="img" width="100%" height="20"><title>Scale from {} to {}</title>'
@@ -104,39 +104,39 @@ def axis(on: Scale, whole: Metric | None = None) -> Markup:
     ).format(*ends, dashed, labels)
 
 
-def blocks(metric: Metric, on: Scale | None, width: int = 20) -> str:
+def blocks(metric: Metric, scale: Scale | None, width: int = 20) -> str:
     """Draw a bar of block characters for the terminal; empty without a scale or when the scale has negative values.
 
     Example:
         >>> blocks(Metric(0.55, None, None, 9), Scale(0.0, 1.0, "fraction"), width=10)
         '█████▌'
     """
-    if on is None or on.low < 0 or not on.fits(metric):
+    if scale is None or scale.low < 0 or not scale.fits(metric):
         return ""
-    eighths = round(min(max(metric.value / on.high, 0.0), 1.0) * width * 8)
+    eighths = round(min(max(metric.value / scale.high, 0.0), 1.0) * width * 8)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def _grid(on: Scale) -> Markup:
+def _grid(scale: Scale) -> Markup:
     lines = (f"{tick * 100:g}%" for tick in _TICKS)
     grid = Markup("").join(Markup('<line class="grid" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(x) for x in lines)
-    zero = Markup('<line class="zero" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(on.at(0.0))
+    zero = Markup('<line class="zero" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(scale.at(0.0))
     return grid + zero
 
 
-def _bar(metric: Metric, on: Scale) -> Markup:
+def _bar(metric: Metric, scale: Scale) -> Markup:
     """Draw the bar from zero to the value; a nested drawing starts at half height, so that heights are in pixels."""
-    start, end = sorted((on.at(0.0), on.at(metric.value)), key=_number)
+    start, end = sorted((scale.at(0.0), scale.at(metric.value)), key=_number)
     width = f"{_number(end) - _number(start):.2f}%"
     return Markup(
         '<svg y="50%" overflow="visible"><rect class="bar" x="{}" width="{}" y="-5" height="10"/></svg>'
     ).format(start, width)
 
 
-def _whisker(metric: Metric, on: Scale) -> Markup:
+def _whisker(metric: Metric, scale: Scale) -> Markup:
     if metric.low is None or metric.high is None:
         return Markup("")
-    low, high = on.at(metric.low), on.at(metric.high)
+    low, high = scale.at(metric.low), scale.at(metric.high)
     ends = Markup("").join(Markup('<line x1="{0}" x2="{0}" y1="-4" y2="4"/>').format(x) for x in (low, high))
     return Markup(
         '<svg class="whisker" y="50%" overflow="visible"><line x1="{}" x2="{}" y1="0" y2="0"/>{}</svg>'
@@ -152,8 +152,8 @@ def _title(metric: Metric) -> str:
     return f"{metric_value(metric)}{spread}, n = {metric.n:,}"
 
 
-def _tick(value: float, on: Scale) -> str:
+def _tick(value: float, scale: Scale) -> str:
     """Label a tick shortly; only the last one has the unit."""
-    if on.unit == "fraction":
-        return f"{value * 100:z.0f}" + (" %" if value == on.high else "")
-    return f"{value:z.3g}" if on.unit in {"coefficient", "rank"} else amount(value, on.unit)
+    if scale.unit == "fraction":
+        return f"{value * 100:z.0f}" + (" %" if value == scale.high else "")
+    return f"{value:z.3g}" if scale.unit in {"coefficient", "rank"} else amount(value, scale.unit)

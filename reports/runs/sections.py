@@ -53,7 +53,7 @@ class Section:
     @property
     def scale(self) -> svg.Scale | None:
         """The scale on which its metrics are drawn, or None when they cannot share one."""
-        return svg.scale([row.metric for row in self.rows])
+        return svg.choose_scale([row.metric for row in self.rows])
 
 
 def ordered_metrics(record: Record) -> dict[str, Metric]:

@@ -90,7 +90,7 @@ def test_long_output_is_cut_with_a_note(tmp_path):
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
 def test_strips_stay_on_their_scale(value, below, above):
     each = Metric(value, value - below, value + above, 9, "coefficient")
-    on = svg.scale([each])
+    on = svg.choose_scale([each])
     assert on is not None
     drawn = svg.strip(each, on, each)
     assert all(0 <= float(x) <= 100 for x in re.findall(r'(?:x|x1|x2|width)="([-\d.]+)%"', drawn))
@@ -99,7 +99,7 @@ def test_strips_stay_on_their_scale(value, below, above):
 
 def test_axis_describes_itself():
     each = Metric(0.5, 0.4, 0.6, 9)
-    on = svg.scale([each])
+    on = svg.choose_scale([each])
     assert on is not None
     drawn = svg.axis(on, each)
     assert "<title>Scale from 0.0 % to 100.0 %</title>" in drawn
