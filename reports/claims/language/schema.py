@@ -173,7 +173,7 @@ class Claim(Statement):
     resolutions: tuple[ResolutionCheck, ...] = ()
     """Whether test sets can show the difference."""
     attainable: tuple[ExpressionText, ...] = ()
-    """Sizes of test sets (numbers or facts): the printed percentage must be a whole number of items of one of them (GRIM
+    """Sizes of test sets (numbers or facts): the printed percentage must be a whole number of items of one (GRIM
     test)."""
     measure: Measure | None = None
     """The run that tests the claim."""

@@ -1,8 +1,8 @@
-"""What `check` found, for continuous integration: JUnit XML with a test case a claim, and a job's summary.
+"""Write the result of a check for continuous integration: JUnit XML with one test case per claim, and a job summary.
 
-A claim that something contradicts is a failure, as `check --strict` counts it; a run that failed is an error; a claim
-that is supported, wholly or partly, passes; every other word is a skipped test case that says the word. Nothing is ever
-passed because it was not looked at.
+A contradicted claim is a failure, as in `check --strict`; a failed run is an error; a claim that is supported, wholly
+or partly, passes. Every other claim is a skipped test case whose message is the verdict: no claim passes because
+nothing looked at it.
 """
 
 from __future__ import annotations
@@ -13,63 +13,68 @@ from xml.etree import ElementTree as Xml
 
 from evals.reports.claims.language.schema import Document
 from evals.reports.claims.output import tables
-from evals.reports.claims.output.tables import say
+from evals.reports.claims.output.tables import in_words
 from evals.reports.claims.verdicts import CONTRADICTED, SUPPORTED, Assessment, CheckResult
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import visible
 from evals.reports.rendering.table_formats import Table, escape_markdown
 
 LIMIT = 1_000_000
-"""Bytes that a job's summary may have; a step's whole summary is refused beyond 1 MiB."""
-_TITLE = 120
+"""Maximum size of a job summary in bytes; GitHub rejects a step's summary above 1 MiB."""
+_TITLE_LENGTH = 120
+"""Characters of a claim in the summary's table."""
+_MOST_CONTRADICTIONS = 6
+"""Contradicted claims that a row of the summary's table lists."""
 
 
 def junit(checked: CheckResult) -> str:
-    """Write JUnit XML: a suite a document, a case a claim, the working as its output.
+    """Write JUnit XML: a test suite per document, a test case per claim, with the working as its output.
 
     Returns:
-        XML that begins with its declaration; the same findings give the same text.
+        XML with its declaration; equal results give equal text.
     """
-    suites = [(document, [a for a in checked.assessments if a.document is document]) for document in checked.documents]
     root = Xml.Element("testsuites", {"name": "claims", **_counts(checked.assessments)})
-    for document, found in suites:
-        root.append(_suite(document, found, checked.about))
+    for document in checked.documents:
+        root.append(_suite(document, tables.of_document(checked, document), checked.about))
     Xml.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(document: Document, found: Sequence[Assessment], about: str) -> Xml.Element:
-    suite = Xml.Element("testsuite", {"name": _clean(f"document {document.document.id}"), **_counts(found)})
+def _suite(document: Document, assessments: Sequence[Assessment], about: str) -> Xml.Element:
+    name = _clean(f"document {document.document.id}")
+    suite = Xml.Element("testsuite", {"name": name, **_counts(assessments)})
     properties = Xml.SubElement(suite, "properties")
     Xml.SubElement(properties, "property", name="title", value=_clean(document.document.title))
     Xml.SubElement(properties, "property", name="about", value=_clean(about))
-    for each in found:
-        suite.append(_case(each))
+    for assessment in assessments:
+        suite.append(_case(assessment))
     return suite
 
 
-def _case(each: Assessment) -> Xml.Element:
-    claim, word = each.claim, each.headline
-    name = f"{claim.id} {claim.says}"
+def _case(assessment: Assessment) -> Xml.Element:
+    claim, word = assessment.claim, assessment.headline
     case = Xml.Element(
-        "testcase", classname=_clean(f"{each.document.document.id}.{claim.kind}"), name=_clean(name), time="0"
+        "testcase",
+        classname=_clean(f"{assessment.document.document.id}.{claim.kind}"),
+        name=_clean(f"{claim.id} {claim.says}"),
+        time="0",
     )
-    kind = outcome(word)
-    if kind != "passed":
-        attributes = {"message": _clean(say(word))} | ({} if kind == "skipped" else {"type": word})
-        result = Xml.SubElement(case, kind, attributes)
-        result.text = _clean("\n".join(each.working)) if kind != "skipped" else None
-    lines = [f"verdict: {say(word)}", *([f"quote: {claim.quote}"] if claim.quote else [])]
-    lines += [] if kind in {"failure", "error"} else each.working  # which hold it themselves
+    outcome = case_outcome(word)
+    if outcome != "passed":
+        attributes = {"message": _clean(in_words(word))} | ({} if outcome == "skipped" else {"type": word})
+        element = Xml.SubElement(case, outcome, attributes)
+        element.text = _clean("\n".join(assessment.working)) if outcome != "skipped" else None
+    lines = [f"verdict: {in_words(word)}", *([f"quote: {claim.quote}"] if claim.quote else [])]
+    lines += [] if outcome in {"failure", "error"} else assessment.working  # those two elements contain it
     Xml.SubElement(case, "system-out").text = _clean("\n".join(lines))
     return case
 
 
-def outcome(word: str) -> str:
-    """Say what a headline is as the outcome of a test.
+def case_outcome(word: str) -> str:
+    """Translate a headline to the outcome of a test case.
 
     Example:
-        >>> outcome("refuted"), outcome("error"), outcome("supported"), outcome("unmeasured")
+        >>> case_outcome("refuted"), case_outcome("error"), case_outcome("supported"), case_outcome("unmeasured")
         ('failure', 'error', 'passed', 'skipped')
     """
     if word in CONTRADICTED:
@@ -79,19 +84,19 @@ def outcome(word: str) -> str:
     return "passed" if word in SUPPORTED else "skipped"
 
 
-def _counts(found: Sequence[Assessment]) -> dict[str, str]:
-    kinds = [outcome(each.headline) for each in found]
+def _counts(assessments: Sequence[Assessment]) -> dict[str, str]:
+    outcomes = [case_outcome(assessment.headline) for assessment in assessments]
     return {
-        "tests": str(len(kinds)),
-        "failures": str(kinds.count("failure")),
-        "errors": str(kinds.count("error")),
-        "skipped": str(kinds.count("skipped")),
+        "tests": str(len(outcomes)),
+        "failures": str(outcomes.count("failure")),
+        "errors": str(outcomes.count("error")),
+        "skipped": str(outcomes.count("skipped")),
         "time": "0",
     }
 
 
 def _clean(text: str) -> str:
-    r"""Show what XML cannot hold as escapes.
+    r"""Escape the characters that XML cannot contain.
 
     Example:
         >>> _clean("a\x00b\x1b[31m")
@@ -101,36 +106,43 @@ def _clean(text: str) -> str:
 
 
 def job_summary(checked: CheckResult) -> str:
-    """Write a summary of a job in GitHub's Markdown: the counts, what was measured, the contradictions, every claim.
+    """Write the summary of a GitHub job in Markdown: counts, measured claims, contradictions, every claim.
 
-    What would go beyond `LIMIT` bytes is left out from the end, and the summary says so.
+    Whatever exceeds `LIMIT` bytes is cut from the end, and the summary says so.
     """
-    measured = [each for each in checked.assessments if each.measured]
-    parts = [escape_markdown(checked.about), "## Claims", table_formats.markdown(tables.verdicts(checked.assessments))]
+    measured = [assessment for assessment in checked.assessments if assessment.measured]
+    counts = table_formats.markdown(tables.verdicts(checked.assessments))
+    parts = [escape_markdown(checked.about), "## Claims", counts]
     if measured:
         parts += ["### Measured", table_formats.markdown(_table(measured))]
     if checked.conflicts:
         parts += ["### Contradictions between documents", table_formats.markdown(tables.contradictions(checked))]
     for document in checked.documents:
-        found = [each for each in checked.assessments if each.document is document]
-        head = f"Every claim of document {escape_markdown(document.document.id)} ({len(found)})"
-        parts.append(f"<details><summary>{head}</summary>\n\n{table_formats.markdown(_table(found))}\n\n</details>")
+        assessments = tables.of_document(checked, document)
+        head = f"Every claim of document {escape_markdown(document.document.id)} ({len(assessments)})"
+        rows = table_formats.markdown(_table(assessments))
+        parts.append(f"<details><summary>{head}</summary>\n\n{rows}\n\n</details>")
     return _fit(parts)
 
 
-def _table(found: Sequence[Assessment]) -> Table:
+def _table(assessments: Sequence[Assessment]) -> Table:
     rows = tuple(
-        (each.claim.id, visible(each.claim.says, _TITLE), say(each.headline), ", ".join(each.contradicts[:6]))
-        for each in found
+        (
+            assessment.claim.id,
+            visible(assessment.claim.says, _TITLE_LENGTH),
+            in_words(assessment.headline),
+            ", ".join(assessment.contradicts[:_MOST_CONTRADICTIONS]),
+        )
+        for assessment in assessments
     )
     return Table("", ("claim", "says", "verdict", "against"), "llll", rows)
 
 
 def _fit(parts: Sequence[str]) -> str:
-    kept: list[str] = []
+    included: list[str] = []
     for part in parts:
-        if len("\n\n".join([*kept, part]).encode()) > LIMIT:
-            kept.append("The rest is left out: a summary may not be longer. `claims.md` has it.")
+        if len("\n\n".join([*included, part]).encode()) > LIMIT:
+            included.append("The rest is left out: a summary may not be longer. `claims.md` has it.")
             break
-        kept.append(part)
-    return "\n\n".join(kept) + "\n"
+        included.append(part)
+    return "\n\n".join(included) + "\n"

@@ -1,13 +1,13 @@
-"""Figures of the claims' page: a claimed band against what was measured, and who is on the front.
+"""Draw a claimed interval against the measured one, and find the systems on the Pareto front.
 
-Drawn as text, as `evals.reports.rendering.svg` does: inline SVG without scripts or styles of its own, colours from the
-style sheet. Every number of a figure is also in the text beside it.
+A drawing is inline SVG without scripts or styles, coloured by the style sheet, as in `evals.reports.rendering.svg`.
+Every number in a drawing is also in the text beside it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -20,17 +20,17 @@ from evals.reports.runs.naming import blind, model
 from evals.schema import Json
 
 EFFICIENCY = "efficiency"
-"""The task that times systems; it asks for no quality."""
+"""The task that times systems; it measures no quality."""
 _MARGIN = 0.15
 """Free space beside the outermost mark, as a share of the range."""
 
 
-# A claimed band and what was measured
+# A claimed interval and the measured one
 
 
 @dataclass(frozen=True, slots=True)
 class BandFigure:
-    """A claimed value with its rounding against a measured interval."""
+    """A drawing of a claimed interval against a measured one, with its text."""
 
     drawing: Markup
     claimed: str
@@ -39,31 +39,32 @@ class BandFigure:
 
 
 def band(row: MeasuredRow) -> BandFigure | None:
-    """Draw one measured row of a claim; None where nothing was measured.
+    """Draw a measured row; None if it has no value.
 
-    A claim that has one end only is drawn to the edge of the figure on its open side.
+    An open end of the claimed interval is drawn to the edge of the figure.
     """
-    value, low, high, start, end = row.value, row.low, row.high, row.claimed_low, row.claimed_high
-    if value is None:
+    if row.value is None:
         return None
-    marks = [mark for mark in (value, low, high, start, end) if mark is not None]
+    ends = (row.value, row.low, row.high, row.claimed_low, row.claimed_high)
+    marks = [mark for mark in ends if mark is not None]
     least, most = min(marks), max(marks)
     room = (most - least or abs(most) or 1.0) * _MARGIN
-    scale = _Axis(least - room, most + room)
+    axis = _Axis(least - room, most + room)
     parts = []
-    if start is not None or end is not None:
-        left, right = scale.at(scale.low if start is None else start), scale.at(scale.high if end is None else end)
-        width = max(right - left, 0.6)
-        parts.append(
-            Markup('<rect class="claimed" x="{:.2f}%" width="{:.2f}%" y="2" height="26"/>').format(left, width)
-        )
-    if low is not None and high is not None:
-        ends = scale.at(low), scale.at(high)
-        parts.append(Markup('<line class="reach" x1="{:.2f}%" x2="{:.2f}%" y1="15" y2="15"/>').format(*ends))
-        parts += [Markup('<line class="reach" x1="{0:.2f}%" x2="{0:.2f}%" y1="10" y2="20"/>').format(x) for x in ends]
-    parts.append(Markup('<circle class="dot" cx="{:.2f}%" cy="15" r="4"/>').format(scale.at(value)))
+    if row.claimed_low is not None or row.claimed_high is not None:
+        left = axis.at(axis.low if row.claimed_low is None else row.claimed_low)
+        right = axis.at(axis.high if row.claimed_high is None else row.claimed_high)
+        rectangle = Markup('<rect class="claimed" x="{:.2f}%" width="{:.2f}%" y="2" height="26"/>')
+        parts.append(rectangle.format(left, max(right - left, 0.6)))
+    if row.low is not None and row.high is not None:
+        low, high = axis.at(row.low), axis.at(row.high)
+        parts.append(Markup('<line class="reach" x1="{:.2f}%" x2="{:.2f}%" y1="15" y2="15"/>').format(low, high))
+        whisker = Markup('<line class="reach" x1="{0:.2f}%" x2="{0:.2f}%" y1="10" y2="20"/>')
+        parts += [whisker.format(x) for x in (low, high)]
+    parts.append(Markup('<circle class="dot" cx="{:.2f}%" cy="15" r="4"/>').format(axis.at(row.value)))
     drawing = Markup('<svg class="band" aria-hidden="true" width="100%" height="30">{}</svg>')
-    return BandFigure(drawing.format(Markup("").join(parts)), _span(start, end, row), _measured(row), _relation(row))
+    relation = f"{row.task} {row.metric}" + ("" if row.relation == "level" else f", {row.relation}")
+    return BandFigure(drawing.format(Markup("").join(parts)), _claimed_text(row), _measured_text(row), relation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +73,30 @@ class _Axis:
     high: float
 
     def at(self, value: float) -> float:
-        """The place of a value, in percent of the width."""
+        """The position of a value, in percent of the width."""
         return 100 * (value - self.low) / (self.high - self.low)
 
 
-def _relation(row: MeasuredRow) -> str:
-    return f"{row.task} {row.metric}" + ("" if row.relation == "level" else f", {row.relation}")
-
-
-def _span(low: float | None, high: float | None, row: MeasuredRow) -> str:
+def _claimed_text(row: MeasuredRow) -> str:
+    low, high = row.claimed_low, row.claimed_high
     if low is None and high is None:
         return "no number"
     if low is None or high is None:
-        return f"{'at most' if low is None else 'at least'} {_value(low if high is None else high, row)}"
-    return f"{_value(low, row)} to {_value(high, row)}"
+        return f"{'at most' if low is None else 'at least'} {amount(low if high is None else high, row.unit)}"
+    return f"{amount(low, row.unit)} to {amount(high, row.unit)}"
 
 
-def _measured(row: MeasuredRow) -> str:
-    spread = f" ({_value(row.low, row)} to {_value(row.high, row)})" if row.low is not None else ""
-    return f"{_value(row.value, row)}{spread}, n = {row.n:,}"
+def _measured_text(row: MeasuredRow) -> str:
+    spread = f" ({amount(row.low, row.unit)} to {amount(row.high, row.unit)})" if row.low is not None else ""
+    return f"{amount(row.value, row.unit)}{spread}, n = {row.n:,}"
 
 
-def _value(value: float | None, row: MeasuredRow) -> str:
-    return amount(value, row.unit)
+# The Pareto front
 
 
-# Who is on the front
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRow:
-    """A system on a task: how good, how quick, how big."""
+    """The quality and the costs of a system on a task, as printed."""
 
     system: str
     task: str
@@ -112,86 +106,92 @@ class SystemRow:
     size: str
     disk: str
     front: bool
-    """No other system on the task is as good in everything and better in something."""
+    """Whether no other system on the task is at least as good in everything and better in something."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Costs:
-    """What a system takes; None where it is not known."""
+    """The costs of a system; None if unknown."""
 
     seconds: float | None
     memory: float | None
     parameters: float | None
     disk: float | None
 
-    def __iter__(self) -> Iterator[float]:
-        """The less, the better; what is not known is nobody's lead."""
-        return (-(cost or 0.0) for cost in (self.seconds, self.memory, self.parameters, self.disk))
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Negated costs, so that more is better; an unknown cost counts as none."""
+        return tuple(-(cost or 0.0) for cost in (self.seconds, self.memory, self.parameters, self.disk))
 
 
 def matrix(runs: Sequence[Record]) -> list[SystemRow]:
-    """Compare the systems that ran, task by task, by quality, latency, memory and size.
+    """Compare the systems that ran, task by task, by quality, latency, memory and size; the best quality first.
 
-    Latency, memory and size on disk are what task `efficiency` measured, where it measured all systems of a task; else
-    latency is of the run itself.
+    Latency, memory and size on disk are those that the task `efficiency` measured, if it timed all systems of a task;
+    otherwise latency is that of the run itself.
     """
-    alone = {model(run): run for run in runs if run.result is not None and _task(run) == EFFICIENCY}
-    groups: dict[str, list[Record]] = defaultdict(list)
+    timings = {model(run): run for run in runs if run.result is not None and _task(run) == EFFICIENCY}
+    runs_by_task: dict[str, list[Record]] = defaultdict(list)
     for run in runs:
-        if run.result is not None and not blind(run) and _task(run) != EFFICIENCY and _of_run(run):
-            groups[_task(run)].append(run)
-    found = []
-    for task, own in sorted(groups.items()):
-        timed = all(model(run) in alone for run in own)
-        rows = [(run, _of_task(alone[model(run)], run) if timed else _of_run(run)) for run in own]
-        for run, costs in sorted(rows, key=lambda row: -_headline(row[0])["value"]):
-            assert costs is not None
-            front = not any(_beats((_headline(other)["value"], *theirs), (_headline(run)["value"], *costs))
-                            for other, theirs in rows if theirs is not None)  # fmt: skip
-            quality = amount(_headline(run)["value"], _headline(run)["unit"])
-            found.append(
+        if run.result is not None and not blind(run) and _task(run) != EFFICIENCY and _costs_of_run(run):
+            runs_by_task[_task(run)].append(run)
+    rows = []
+    for task, compared in sorted(runs_by_task.items()):
+        all_timed = all(model(run) in timings for run in compared)
+        costs_of = [(run, _measured_costs(timings[model(run)], run) if all_timed else _costs_of_run(run))
+                    for run in compared]  # fmt: skip
+        candidates = [(run, costs, (_headline(run)["value"], *costs.scores)) for run, costs in costs_of if costs]
+        for run, costs, scores in sorted(candidates, key=lambda candidate: -candidate[2][0]):
+            quality = _headline(run)
+            rows.append(
                 SystemRow(
-                    model(run), task, quality, amount(costs.seconds, "seconds"), amount(costs.memory, "bytes"),
-                    amount(costs.parameters, "count"), amount(costs.disk, "bytes"), front,
+                    system=model(run),
+                    task=task,
+                    quality=amount(quality["value"], quality["unit"]),
+                    latency=amount(costs.seconds, "seconds"),
+                    memory=amount(costs.memory, "bytes"),
+                    size=amount(costs.parameters, "count"),
+                    disk=amount(costs.disk, "bytes"),
+                    front=not any(_dominates(other, scores) for _, _, other in candidates),
                 )
-            )  # fmt: skip
-    return found
+            )
+    return rows
 
 
-def variants(runs: Sequence[Record]) -> Table:
-    """The matrix as a table of text."""
+def systems(runs: Sequence[Record]) -> Table:
+    """Return `matrix` as a table."""
     columns = ("task", "system", "front", "quality", "latency", "memory", "parameters", "on disk")
     rows = tuple(
-        (each.task, each.system, "yes" if each.front else "no", each.quality, each.latency, each.memory, each.size,
-         each.disk)
-        for each in matrix(runs)
-    )  # fmt: skip
+        (row.task, row.system, "yes" if row.front else "no", row.quality, row.latency, row.memory, row.size, row.disk)
+        for row in matrix(runs)
+    )
     return Table("What was run", columns, "lllrrrrr", rows)
 
 
-def _of_run(run: Record) -> _Costs | None:
-    """Seconds a sample, peak bytes and parameters of a run; None for outputs that were only read.
+def _costs_of_run(run: Record) -> _Costs | None:
+    """Seconds per sample, peak memory and parameters of a run; None for recorded outputs.
 
-    On a CPU the peak is of the process, which a check shares among its runs: it is not the run's own, and left out.
+    On a CPU the peak memory is that of the process, which the runs of a check share, so it is left out.
     """
     efficiency = (run.result or {}).get("efficiency") or {}
     rate, size = efficiency.get("samples_per_second"), run.manifest["model"].get("parameters")
-    own = str(run.manifest["model"].get("device", "")).startswith("cuda")
-    return _Costs(1 / rate, efficiency.get("peak_memory_bytes") if own else None, size, None) if rate and size else None
+    on_gpu = str(run.manifest["model"].get("device", "")).startswith("cuda")
+    memory = efficiency.get("peak_memory_bytes") if on_gpu else None
+    return _Costs(1 / rate, memory, size, None) if rate and size else None
 
 
-def _of_task(timed: Record, run: Record) -> _Costs:
-    """The same as task `efficiency` measured it."""
-    metrics = timed.finished()["metrics"]
+def _measured_costs(timing: Record, run: Record) -> _Costs:
+    """The costs of a system as the task `efficiency` measured them."""
+    metrics = timing.finished()["metrics"]
     seconds, memory, disk = (
         (metrics.get(name) or {}).get("value") for name in ("latency", "peak-memory", "size-on-disk")
     )
     return _Costs(seconds, memory, run.manifest["model"].get("parameters"), disk)
 
 
-def _beats(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    """Whether one is at least as good in everything and better in something."""
-    return all(a >= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
+def _dominates(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether the first is at least as good in everything and better in something."""
+    return all(a >= b for a, b in zip(first, second, strict=True)) and first != second
 
 
 def _task(run: Record) -> str:
@@ -201,5 +201,5 @@ def _task(run: Record) -> str:
 
 def _headline(run: Record) -> dict[str, Json]:
     result = run.finished()
-    found: dict[str, Json] = result["metrics"][result["headline"]]
-    return found
+    metric: dict[str, Json] = result["metrics"][result["headline"]]
+    return metric

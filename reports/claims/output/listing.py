@@ -1,4 +1,4 @@
-"""Documents and their claims as rows of a list."""
+"""Documents and their claims as rows, for `python -m evals list`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ if TYPE_CHECKING:
 
 
 def documents() -> list[tuple[str, ...]]:
-    """List the bundled documents: id, how many claims, date, title. Nothing is checked, so it is quick."""
+    """List the bundled documents: ID, number of claims, date, title. The files are not checked, which is fast."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     rows: list[tuple[str, ...]] = []
     for path in sorted(FOLDER.glob("*.yaml")):
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
-        info = found["document"]
-        rows.append((info["id"], f"{len(found['claims'])} claims", str(info.get("date", "")), info["title"]))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        info = content["document"]
+        rows.append((info["id"], f"{len(content['claims'])} claims", str(info.get("date", "")), info["title"]))
     return rows
 
 
 def claims(document: Document) -> Iterator[tuple[str, ...]]:
-    """List a document's claims: id, kind, subject, what can test it, the claim in a sentence."""
+    """List a document's claims: ID, kind, subjects, what can test it, the claim in a sentence."""
     for claim in document.claims:
         yield claim.id, claim.kind, " ".join(claim.subject), ", ".join(_tests(claim)), claim.says
 
 
 def _tests(claim: Claim) -> Iterator[str]:
+    """Name the kinds of evidence that can test a claim."""
     if claim.measure:
         yield f"{claim.measure.task} {claim.measure.metric}"
     if claim.untestable:
@@ -38,6 +39,6 @@ def _tests(claim: Claim) -> Iterator[str]:
     if claim.derive or any(check.compare for check in claim.checks):
         yield "arithmetic"
     if claim.record or claim.statements:
-        yield "record"  # or another document: both are compared by what is said of whom
+        yield "record"  # or another document: both compare statements on the same topic
     if claim.underspecified and not claim.measure:
         yield "left open"

@@ -1,7 +1,7 @@
-"""What `check` found, as one page: self-contained, without scripts, for a screen, a phone or paper.
+"""Write the result of a check as one page: self-contained, without scripts, for screens, phones and print.
 
-It is filled as every page is (`evals.reports.rendering.html.fill`): nothing but its own style sheets is allowed, and
-every text is made visible and escaped on its way out.
+The page is filled by `evals.reports.rendering.html.fill`, which allows only the page's own style sheets and escapes
+every text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from evals.reports.claims.evidence import learning_curves
 from evals.reports.claims.language.schema import Document
 from evals.reports.claims.output import figures, tables
-from evals.reports.claims.output.tables import say, subjects
+from evals.reports.claims.output.tables import in_words, subjects
 from evals.reports.claims.verdicts import AXES, CONTRADICTED, PRECEDENCE, SUPPORTED, Assessment, CheckResult
 from evals.reports.rendering.html import fill
 
@@ -20,11 +20,11 @@ _TONES = {
     "doubt": PRECEDENCE[4:8],
     "for": SUPPORTED,
 }
-"""How a verdict is marked: beside its word, never instead of it."""
+"""The colour class of each headline; the page always prints the headline beside the colour."""
 
 
 def render(checked: CheckResult) -> str:
-    """Write the page; the same findings give the same page."""
+    """Write the page; equal results give equal pages."""
     counts = tables.summary(checked.assessments)
     most = max(count for _, count in counts)
     return fill(
@@ -34,7 +34,7 @@ def render(checked: CheckResult) -> str:
         mini=True,
         title="What the documents claim" if len(checked.documents) > 1 else "What the document claims",
         total=len(checked.assessments),
-        summary=[_count(word, count, most) for word, count in counts],
+        summary=[_bar(word, count, most) for word, count in counts],
         systems=tables.by_subject(checked.assessments),
         matrix=_matrix(checked),
         curves=learning_curves.curves(checked.curves),
@@ -44,17 +44,17 @@ def render(checked: CheckResult) -> str:
 
 
 def tone(word: str) -> str:
-    """The mark of a verdict: `against`, `doubt`, `for` or `open`."""
+    """Return the colour class of a headline: `against`, `doubt`, `for` or `open`."""
     return next((name for name, words in _TONES.items() if word in words), "open")
 
 
-def _count(word: str, count: int, most: int) -> dict[str, Any]:
-    """A row of the summary: the word, how many, and the share of the longest bar."""
-    return {"word": say(word), "count": count, "width": f"{100 * count / most:.2f}%", "tone": tone(word)}
+def _bar(word: str, count: int, most: int) -> dict[str, Any]:
+    """A row of the summary: the headline, its count, and the length of its bar relative to the longest."""
+    return {"word": in_words(word), "count": count, "width": f"{100 * count / most:.2f}%", "tone": tone(word)}
 
 
 def _matrix(checked: CheckResult) -> dict[str, Any] | None:
-    """The contradictions between documents: a row a topic, a column a document."""
+    """The contradictions between documents: a row per topic, a column per document."""
     if not checked.conflicts:
         return None
     rows = [
@@ -68,18 +68,18 @@ def _matrix(checked: CheckResult) -> dict[str, Any] | None:
 
 def _document(checked: CheckResult, document: Document) -> dict[str, Any]:
     info = document.document
-    own = [each for each in checked.assessments if each.document is document]
     return {
         "id": info.id,
         "title": info.title,
         "date": info.date.isoformat() if info.date else None,
         "language": info.language,
-        "claims": [_claim(each) for each in own],
+        "claims": [_claim(assessment) for assessment in tables.of_document(checked, document)],
     }
 
 
-def _claim(each: Assessment) -> dict[str, Any]:
-    claim = each.claim
+def _claim(assessment: Assessment) -> dict[str, Any]:
+    claim = assessment.claim
+    words = assessment.vector
     return {
         "id": claim.id,
         "says": claim.says,
@@ -87,12 +87,12 @@ def _claim(each: Assessment) -> dict[str, Any]:
         "line": claim.line,
         "about": ", ".join(subjects(claim)),
         "kind": claim.kind,
-        "headline": say(each.headline),
-        "tone": tone(each.headline),
-        "axes": [(say(axis), say(each.vector[axis]), getattr(each, axis).working) for axis in AXES],
-        "match": say(each.subject_match),
-        "contradicts": each.contradicts,
-        "inherits": each.inherits,
+        "headline": in_words(assessment.headline),
+        "tone": tone(assessment.headline),
+        "axes": [(in_words(axis), in_words(words[axis]), getattr(assessment, axis).working) for axis in AXES],
+        "match": in_words(assessment.subject_match),
+        "contradicts": assessment.contradicts,
+        "inherits": assessment.inherits,
         "note": claim.note,
-        "bands": [drawn for row in each.measured if (drawn := figures.band(row)) is not None],
+        "bands": [drawn for row in assessment.measured if (drawn := figures.band(row)) is not None],
     }

@@ -1,8 +1,8 @@
-"""What `check` found, as JSON, CSV, Markdown, LaTeX, and text for the terminal.
+"""Write the result of a check as JSON, CSV, Markdown, LaTeX, and text for the terminal.
 
 `claims.json` is for programs: `{"about": …, "claims": [{"id": "B-24", "headline": "internally_inconsistent",
 "arithmetic": …, "cross_document": …, "public_record": …, "measurement": …, "subject_match": …, "contradicts": [ids],
-"working": [lines], …}], "summary": {word: count}, "contradictions": […]}`. The others say the same for people.
+"working": [lines], …}], "summary": {word: count}, "contradictions": […]}`. The other formats are for readers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from evals.errors import UnknownName
 from evals.reports.claims.evidence.cross_document import StatementPair
-from evals.reports.claims.language.schema import Claim
+from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.output import figures
 from evals.reports.claims.verdicts import AXES, PRECEDENCE, Assessment, CheckResult
 from evals.reports.rendering import table_formats
@@ -21,57 +21,69 @@ from evals.reports.rendering.table_formats import Table, escape_markdown
 
 _CSV = ("document", "id", "kind", "subjects", "says", "quote", "headline", *AXES, "subject_match", "contradicts",
         "about")  # fmt: skip
+_FREQUENT = 5
+"""Number of claims from which a subject has a column of its own."""
 
 
 def render(checked: CheckResult, format: str) -> str:
-    """Write what was found in a format of `FORMATS`; the same findings give the same text."""
+    """Write a result in a format of `FORMATS`; equal results give equal text.
+
+    Raises:
+        UnknownName: the format is unknown.
+    """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
     return FORMATS[format](checked).rstrip("\n") + "\n"
 
 
-def say(word: str) -> str:
-    """A verdict as people read it."""
+def in_words(word: str) -> str:
+    """Write an identifier such as a verdict for readers: `not_testable_here` becomes `not testable here`."""
     return word.replace("_", " ")
 
 
 def subjects(claim: Claim) -> list[str]:
-    """Who a claim is about, each once."""
+    """List the subjects of a claim, each once."""
     return list(dict.fromkeys(claim.subject))
 
 
+def of_document(checked: CheckResult, document: Document) -> list[Assessment]:
+    """List the assessments of one document."""
+    return [assessment for assessment in checked.assessments if assessment.document is document]
+
+
 def summary(assessments: Sequence[Assessment]) -> list[tuple[str, int]]:
-    """Count the headlines, the gravest first; those that came up."""
-    counts = Counter(each.headline for each in assessments)
+    """Count the headlines that occur, the most severe first."""
+    counts = Counter(assessment.headline for assessment in assessments)
     return [(word, counts[word]) for word in PRECEDENCE if counts[word]]
 
 
-def by_subject(assessments: Sequence[Assessment], least: int = 5) -> Table:
-    """Count the headlines of each subject; those of few claims together, as others."""
-    names = Counter(subject for each in assessments for subject in subjects(each.claim))
-    frequent = [name for name in sorted(names, key=lambda name: (-names[name], name)) if names[name] >= least]
-    columns = [*(frequent or names), *(["others"] if frequent and len(frequent) < len(names) else [])]
+def by_subject(assessments: Sequence[Assessment]) -> Table:
+    """Count the headlines by subject; subjects with few claims share the column `others`."""
+    claims_of = Counter(subject for assessment in assessments for subject in subjects(assessment.claim))
+    names = sorted(claims_of, key=lambda name: (-claims_of[name], name))
+    frequent = [name for name in names if claims_of[name] >= _FREQUENT]
+    columns = [*(frequent or claims_of), *(["others"] if frequent and len(frequent) < len(claims_of) else [])]
 
-    def own(column: str) -> list[Assessment]:
-        named = [each for each in assessments if column in subjects(each.claim)]
-        rest = [each for each in assessments if not set(frequent) & set(subjects(each.claim))]
-        return rest if column == "others" and column not in names else named
+    def in_column(column: str) -> list[Assessment]:
+        if column == "others" and column not in claims_of:
+            return [a for a in assessments if not set(frequent) & set(subjects(a.claim))]
+        return [a for a in assessments if column in subjects(a.claim)]
 
     rows = []
     for word, _ in summary(assessments):
-        counts = [sum(each.headline == word for each in own(column)) for column in columns]
-        rows.append((say(word), *(str(count) if count else "" for count in counts)))
-    rows.append(("claims", *(str(len(own(column))) for column in columns)))
+        counts = [sum(assessment.headline == word for assessment in in_column(column)) for column in columns]
+        rows.append((in_words(word), *(str(count) if count else "" for count in counts)))
+    rows.append(("claims", *(str(len(in_column(column))) for column in columns)))
     return Table("By system", ("verdict", *columns), "l" + "r" * len(columns), tuple(rows))
 
 
 def verdicts(assessments: Sequence[Assessment]) -> Table:
-    """Count the headlines of each document."""
-    names = list(dict.fromkeys(each.document.document.id for each in assessments))
+    """Count the headlines by document."""
+    names = list(dict.fromkeys(assessment.document.document.id for assessment in assessments))
     rows = []
     for word, total in summary(assessments):
         counts = [sum(a.headline == word and a.document.document.id == name for a in assessments) for name in names]
-        rows.append((say(word), *(str(count) if count else "" for count in counts), str(total)))
+        rows.append((in_words(word), *(str(count) if count else "" for count in counts), str(total)))
     rows.append(("claims", *(str(sum(a.document.document.id == n for a in assessments)) for n in names),
                  str(len(assessments))))  # fmt: skip
     columns = ("verdict", *(f"document {name}" for name in names), "all")
@@ -79,69 +91,70 @@ def verdicts(assessments: Sequence[Assessment]) -> Table:
 
 
 def topics(conflicts: Sequence[StatementPair]) -> list[tuple[str, str, list[StatementPair]]]:
-    """Group the contradictions between documents by what they are about: subject, quantity, pairs."""
+    """Group the contradictions between documents by topic: subject, quantity, pairs."""
     groups: dict[tuple[str, str], list[StatementPair]] = {}
     for pair in conflicts:
-        who = list(dict.fromkeys((pair.first.subject, pair.second.subject)))
-        groups.setdefault((" or ".join(who), pair.quantity), []).append(pair)
+        names = list(dict.fromkeys((pair.first.subject, pair.second.subject)))
+        groups.setdefault((" or ".join(names), pair.quantity), []).append(pair)
     return [(subject, quantity.replace("-", " "), group) for (subject, quantity), group in groups.items()]
 
 
 def sides(checked: CheckResult) -> list[tuple[str, str, dict[str, list[tuple[str, str, str]]]]]:
-    """List the topics on which documents disagree: subject, quantity, and by document who says what.
+    """List the topics on which documents disagree: subject, quantity, and the cells of each document.
 
-    A saying is a claim's id, its subject where the topic has two, and its value.
+    A cell is a claim's ID, its subject if the topic has two, and its value.
     """
-    found = []
+    rows = []
     for subject, quantity, group in topics(checked.conflicts):
-        cells: dict[str, list[tuple[str, str, str]]] = {each.document.id: [] for each in checked.documents}
-        for said in (said for pair in group for said in (pair.first, pair.second)):
-            cell = (said.by, said.subject if " or " in subject else "", said.show())
-            cells[said.where] += [cell] if cell not in cells[said.where] else []
-        found.append((subject, quantity, cells))
-    return found
+        cells: dict[str, list[tuple[str, str, str]]] = {document.document.id: [] for document in checked.documents}
+        for assertion in (assertion for pair in group for assertion in (pair.first, pair.second)):
+            cell = (assertion.by, assertion.subject if " or " in subject else "", assertion.show())
+            cells[assertion.where] += [cell] if cell not in cells[assertion.where] else []
+        rows.append((subject, quantity, cells))
+    return rows
 
 
 def contradictions(checked: CheckResult) -> Table:
-    """One row a topic on which documents disagree, a column a document: what each says, with the claims."""
-    columns = ("about", *(f"document {each.document.id}" for each in checked.documents))
+    """Table of the topics on which documents disagree: a row per topic, a column per document."""
+    columns = ("about", *(f"document {document.document.id}" for document in checked.documents))
     rows = tuple(
-        (f"{quantity} of {subject}", *("; ".join(_saying(*cell) for cell in side) for side in cells.values()))
+        (f"{quantity} of {subject}", *("; ".join(_cell(*cell) for cell in side) for side in cells.values()))
         for subject, quantity, cells in sides(checked)
     )
     return Table("Contradictions between documents", columns, "l" * len(columns), rows)
 
 
-def _saying(by: str, subject: str, shown: str) -> str:
-    return f"{by} {shown}" + (f" ({subject})" if subject else "")
+def _cell(by: str, subject: str, value: str) -> str:
+    return f"{by} {value}" + (f" ({subject})" if subject else "")
 
 
 # Formats
 
 
-def entry(each: Assessment) -> dict[str, object]:
-    """One claim as `claims.json` has it."""
+def entry(assessment: Assessment) -> dict[str, object]:
+    """Return one claim as `claims.json` has it."""
+    claim = assessment.claim
     return {
-        "id": each.claim.id,
-        "document": each.document.document.id,
-        "headline": each.headline,
-        **each.vector,
-        "subject_match": each.subject_match,
-        "contradicts": list(each.contradicts),
-        "working": each.working,
-        "says": each.claim.says,
-        "quote": each.claim.quote,
-        "printed": each.claim.printed,
-        "unit": each.claim.unit,
-        "inherits": each.inherits,
-        "measured": [row.to_json() for row in each.measured],
+        "id": claim.id,
+        "document": assessment.document.document.id,
+        "headline": assessment.headline,
+        **assessment.vector,
+        "subject_match": assessment.subject_match,
+        "contradicts": list(assessment.contradicts),
+        "working": assessment.working,
+        "says": claim.says,
+        "quote": claim.quote,
+        "printed": claim.printed,
+        "unit": claim.unit,
+        "inherits": assessment.inherits,
+        "measured": [row.to_json() for row in assessment.measured],
     }
 
 
 def _json(checked: CheckResult) -> str:
-    found = {
+    content = {
         "about": checked.about,
-        "claims": [entry(each) for each in checked.assessments],
+        "claims": [entry(assessment) for assessment in checked.assessments],
         "summary": dict(summary(checked.assessments)),
         "contradictions": [
             {"ids": [pair.first.by, pair.second.by], "subjects": [pair.first.subject, pair.second.subject],
@@ -153,17 +166,18 @@ def _json(checked: CheckResult) -> str:
             for pair in checked.agreements
         ],
     }  # fmt: skip
-    return json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
 
 
 def _csv(checked: CheckResult) -> str:
-    return table_formats.csv(_CSV, (_row(each, checked) for each in checked.assessments))
+    return table_formats.csv(_CSV, (_csv_row(assessment, checked.about) for assessment in checked.assessments))
 
 
-def _row(each: Assessment, checked: CheckResult) -> list[str | float | None]:
-    claim = each.claim
-    start = [each.document.document.id, claim.id, claim.kind, " ".join(subjects(claim)), claim.says, claim.quote or ""]
-    return [*start, each.headline, *each.vector.values(), each.subject_match, " ".join(each.contradicts), checked.about]
+def _csv_row(assessment: Assessment, about: str) -> list[str | float | None]:
+    claim, document = assessment.claim, assessment.document.document.id
+    start = [document, claim.id, claim.kind, " ".join(subjects(claim)), claim.says, claim.quote or ""]
+    words = [assessment.headline, *assessment.vector.values()]
+    return [*start, *words, assessment.subject_match, " ".join(assessment.contradicts), about]
 
 
 def _markdown(checked: CheckResult) -> str:
@@ -171,36 +185,36 @@ def _markdown(checked: CheckResult) -> str:
     parts += ["## By system", table_formats.markdown(by_subject(checked.assessments))]
     if checked.conflicts:
         parts += ["## Contradictions between documents", table_formats.markdown(contradictions(checked))]
-    if (variants := figures.variants(checked.runs)).rows:
-        parts += [f"## {variants.title}", table_formats.markdown(variants)]
+    if (systems := figures.systems(checked.runs)).rows:
+        parts += [f"## {systems.title}", table_formats.markdown(systems)]
     for document in checked.documents:
         info = document.document
         parts.append(f"## Document {escape_markdown(info.id)}: {escape_markdown(info.title)}")
-        parts += [_section(each) for each in checked.assessments if each.document is document]
+        parts += [_section(assessment) for assessment in of_document(checked, document)]
     return "\n\n".join(parts)
 
 
-def _section(each: Assessment) -> str:
-    claim = each.claim
-    vector = ", ".join(f"{say(axis)}: {say(word)}" for axis, word in each.vector.items())
+def _section(assessment: Assessment) -> str:
+    claim = assessment.claim
+    vector = ", ".join(f"{in_words(axis)}: {in_words(word)}" for axis, word in assessment.vector.items())
+    match = in_words(assessment.subject_match)
     lines = [f"### {claim.id} {escape_markdown(claim.says)}", ""]
     lines += [f"> {escape_markdown(claim.quote)}", ""] if claim.quote else []
-    lines += [f"**{say(each.headline)}** ({vector}; subject match: {say(each.subject_match)})", ""]
-    lines += [f"Contradicts {', '.join(each.contradicts)}.", ""] if each.contradicts else []
-    lines += [f"- {escape_markdown(line)}" for line in each.working]
+    lines += [f"**{in_words(assessment.headline)}** ({vector}; subject match: {match})", ""]
+    lines += [f"Contradicts {', '.join(assessment.contradicts)}.", ""] if assessment.contradicts else []
+    lines += [f"- {escape_markdown(line)}" for line in assessment.working]
     lines += ["", f"Note: {escape_markdown(claim.note)}"] if claim.note else []
     return "\n".join(lines).rstrip()
 
 
 def _latex(checked: CheckResult) -> str:
-    columns = ("claim", "says", "headline", *map(say, AXES))
+    columns = ("claim", "says", "headline", *map(in_words, AXES))
     rows = tuple(
-        (each.claim.id, each.claim.says, say(each.headline), *map(say, each.vector.values()))
-        for each in checked.assessments
+        (a.claim.id, a.claim.says, in_words(a.headline), *map(in_words, a.vector.values())) for a in checked.assessments
     )
     tables = [verdicts(checked.assessments), by_subject(checked.assessments)]
     tables += [contradictions(checked)] if checked.conflicts else []
-    tables += [variants] if (variants := figures.variants(checked.runs)).rows else []
+    tables += [systems] if (systems := figures.systems(checked.runs)).rows else []
     tables.append(Table("Every claim", columns, "lllllll", rows))
     head = f"% {table_formats.escape_latex(checked.about)}\n% needs \\usepackage{{booktabs}}"
     return "\n\n".join([head, *(table_formats.latex(table) for table in tables)])
@@ -208,20 +222,16 @@ def _latex(checked: CheckResult) -> str:
 
 def _text(checked: CheckResult) -> str:
     """The summary for the terminal."""
-    found = len(topics(checked.conflicts))
-    parts = [
-        checked.about,
-        table_formats.text(verdicts(checked.assessments)),
-        table_formats.text(by_subject(checked.assessments)),
-    ]
+    counts = [verdicts(checked.assessments), by_subject(checked.assessments)]
+    parts = [checked.about, *(table_formats.text(table) for table in counts)]
     if len(checked.documents) > 1:
-        parts.append(
-            f"The documents contradict each other on {found} topics ({len(checked.conflicts)} pairs of claims)."
-        )
+        pairs = len(checked.conflicts)
+        number = len(topics(checked.conflicts))
+        parts.append(f"The documents contradict each other on {number} topics ({pairs} pairs of claims).")
     return "\n\n".join(parts)
 
 
 FORMATS: Mapping[str, Callable[[CheckResult], str]] = {
     "json": _json, "csv": _csv, "md": _markdown, "tex": _latex, "text": _text,
 }  # fmt: skip
-"""What findings can be written as, apart from the page."""
+"""The writer of each format, except the page."""

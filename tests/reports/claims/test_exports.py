@@ -68,7 +68,7 @@ def test_what_is_contradicted_fails_and_only_what_is_supported_passes(articles, 
 
 
 def test_every_headline_has_an_outcome():
-    counts = Counter(map(exports.outcome, PRECEDENCE))
+    counts = Counter(map(exports.case_outcome, PRECEDENCE))
     assert counts == {"failure": 4, "error": 1, "passed": 2, "skipped": len(PRECEDENCE) - 7}
 
 
