@@ -1,40 +1,39 @@
-"""Efficiency: how long a model takes, how much memory it holds, and what its device could do at best.
+"""Efficiency: latency, throughput and memory of a model, and the peaks of its device.
 
-Three kinds of request are timed, one at a time; a model that reads no pictures is not shown any:
+Three kinds of request are timed, one at a time; `caption` is skipped for models that read no images:
 
 | kind | prompt | new tokens at mini scale | at full scale |
 |---|---|---|---|
 | `short` | 16 words; at full scale 128 | 16 | 64 |
 | `long` | 64 words; at full scale 1,024 | 32 | 256 |
-| `caption` | a drawn picture of 96 x 96 and "Describe the picture." | 16 | 64 |
+| `caption` | a drawn image of 96 x 96 pixels and "Describe the picture." | 16 | 64 |
 
-Every model writes exactly so many tokens, whatever it would say, so that models are compared at one length; how many
-tokens the same words are to each is told beside. A sample is one repetition in one process, `short/2/7`. Each process
-is a fresh start that loads the model and warms up (`evals.timing.stopwatch` has the clock); of several models those of
-one
-number run side by side and take turns (`evals.timing.interleaving`). By default 3 processes of 10 repetitions, at full
-scale 5 of 30; `--processes` and `--repetitions` say otherwise, `--split short` times one kind only.
+Every model generates exactly this number of tokens, whatever it would write otherwise, so that models are compared at
+the same length; the number of tokens of the prompt is reported too. A sample is one repetition in one process, for
+example `short/2/7` (there is no file of rows). Each process starts anew, loads the model and warms up
+(`evals.timing.stopwatch` has the clock). With several models, their processes of the same number run side by side and
+the models alternate (`evals.timing.interleaving`). The default is 3 processes of 10 repetitions, at full scale 5 of 30;
+`--processes` and `--repetitions` change it, and `--split short` times one kind only.
 
-    latency, /p95, /p99      seconds of a whole answer: the median, and two tails, which of few repetitions are next to
-                             the slowest
-    time-to-first-token, …   seconds of the same request with one new token
-    per-token, …             seconds of each token after the first: what lies between the two, by repetition
-    throughput               new tokens a second, one request at a time: all tokens over all seconds
-    prompt-tokens            what the words are to the model's tokenizer; and new-tokens
-    long-latency, caption-latency, …   the same of the other kinds
-    peak-memory              the most bytes held once it is loaded. On a GPU: by tensors, by torch's allocator; on a
-                             CPU: by the process, as Linux counts its resident set, Python and libraries included
-    peak-memory/weights      of these, all weights, counted
-    peak-memory/cache        keys and values at the end of the longest request, counted
-    peak-memory/workspace    what answering took on top of what was held after loading, without the cache
-    peak-memory/process      on a CPU only: what was held after loading, without the weights
-    size-on-disk             bytes of the files of the weights
-    device/read, /compute    the best that the device was seen to do: bytes and operations a second
+    latency, /p95, /p99      seconds for a whole answer: the median, and two tails (with few repetitions the tails are
+                             close to the slowest one)
+    time-to-first-token, …   seconds for the same request with one new token
+    per-token, …             seconds for each token after the first: the difference of the two, by repetition
+    throughput               new tokens per second, one request at a time: all tokens over all seconds
+    prompt-tokens            number of tokens of the prompt; and new-tokens
+    long-latency, caption-latency, …   the same for the other kinds
+    peak-memory              maximum bytes held after loading. On a GPU: in tensors, by torch's allocator; on a CPU: by
+                             the process, as Linux counts its resident set, including Python and libraries
+    peak-memory/weights      of these, the weights, calculated
+    peak-memory/cache        keys and values at the end of the longest request, calculated
+    peak-memory/workspace    memory that answering added to the memory held after loading, without the cache
+    peak-memory/process      on a CPU only: memory held after loading, without the weights
+    size-on-disk             bytes of the weight files
+    device/read, /compute    the highest measured rates of the device: bytes and operations per second
 
-Beside each time stand its floors (`evals.timing.roofline`): what reading the weights and multiplying with them takes
-at the
-device's best. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong.
-Intervals are 95 %, by a bootstrap of two levels, processes and the repetitions of each.
+Each time has floors (`evals.timing.roofline`): the time to read the weights and to multiply with them at the device's
+peak rates. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong. The
+95 % intervals come from a bootstrap of two levels: processes, and the repetitions of each.
 """
 
 from __future__ import annotations
@@ -86,7 +85,12 @@ KINDS = {
 
 
 def samples(options: Options) -> Samples:
-    """Make the repetitions. Raises `InputError` for a folder of data, `UnknownName` for no such split."""
+    """Make the repetitions.
+
+    Raises:
+        InputError: a data folder was named; this task reads no data.
+        UnknownName: there is no such split.
+    """
     if options.data is not None:
         raise InputError("efficiency reads no data: leave --data out")
     split = options.split or SPLITS[0]
@@ -111,100 +115,104 @@ def samples(options: Options) -> Samples:
 
 def _parts(name: str, kind: Kind) -> tuple[Part, ...]:
     if name == "caption":
-        return Image("efficiency", data=_picture()), "Describe the picture."
-    asked = "Which of these numbers is the largest?"
-    numbers = [str(100 + 7919 * place % 897) for place in range(kind.words - asked.count(" ") - 1)]
-    return (" ".join([asked, *numbers]),)
+        return Image("efficiency", data=_png()), "Describe the picture."
+    question = "Which of these numbers is the largest?"
+    numbers = [str(100 + 7919 * n % 897) for n in range(kind.words - question.count(" ") - 1)]
+    return (" ".join([question, *numbers]),)
 
 
-def _picture() -> bytes:
+def _png() -> bytes:
     import io
 
     from PIL import Image as pillow
     from PIL import ImageDraw
 
-    picture, file = pillow.new("RGB", (_SIDE, _SIDE), (206, 238, 202)), io.BytesIO()
-    drawing = ImageDraw.Draw(picture)
+    image, file = pillow.new("RGB", (_SIDE, _SIDE), (206, 238, 202)), io.BytesIO()
+    drawing = ImageDraw.Draw(image)
     drawing.ellipse((12, 14, 44, 46), fill=(212, 38, 38))
     drawing.rectangle((54, 50, 84, 80), fill=(36, 88, 214))
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 
-# What was measured
+# Scores
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
-    """Read each repetition's figures. Raises `InputError` for an output that is no timing (recorded answers)."""
+    """Read the values of each repetition.
+
+    Raises:
+        InputError: an output is not a timing, for example because it is a recorded answer.
+    """
     return [_score(sample, *predictions[sample.id]) for sample in samples]
 
 
 def _score(sample: Sample, prediction: Prediction) -> Score:
     if prediction.failure is not None:
-        return Score(sample.id, None, None, {}, True, sample.cluster, sample.labels)
-    told = prediction.output
-    if not isinstance(told, Mapping) or "seconds" not in told:
+        return Score.of(sample, answer=None, values={}, failed=True)
+    timing = prediction.output
+    if not isinstance(timing, Mapping) or "seconds" not in timing:
         raise InputError(f"the output for id {sample.id} is no timing: efficiency cannot be scored from answers")
     prefix = _prefix(sample.labels["kind"])
-    least = {f"{prefix}{name}": dict(kinds) for name, kinds in _floors(told).items()}
-    return Score(sample.id, least, None, dict(_values(told, prefix)), False, sample.cluster, sample.labels)
+    floors = {f"{prefix}{name}": dict(by_reason) for name, by_reason in _floors(timing).items()}
+    return Score.of(sample, answer=floors, values=dict(_values(timing, prefix)))
 
 
 def _prefix(kind: str) -> str:
     return "" if kind == "short" else f"{kind}-"
 
 
-def _values(told: Mapping[str, Json], prefix: str) -> Iterator[tuple[str, float]]:
-    first, whole, count = told["seconds to the first token"], told["seconds"], told["new tokens"]
+def _values(timing: Mapping[str, Json], prefix: str) -> Iterator[tuple[str, float]]:
+    first, whole, count = timing["seconds to the first token"], timing["seconds"], timing["new tokens"]
     yield f"{prefix}{WHOLE}", whole
     yield f"{prefix}{FIRST}", first
     if count > 1:
         yield f"{prefix}{STEP}", (whole - first) / (count - 1)
     yield f"{prefix}throughput", count / whole
-    yield f"{prefix}prompt-tokens", told["prompt tokens"]
+    yield f"{prefix}prompt-tokens", timing["prompt tokens"]
     yield f"{prefix}new-tokens", count
-    requirements, peak, loaded = told.get("demands"), told.get("peak bytes"), told.get("loaded bytes")
+    requirements, peak, loaded = timing.get("demands"), timing.get("peak bytes"), timing.get("loaded bytes")
     if peak is not None:
         yield "peak-memory", peak
     if requirements is None:
         return
     needs = ResourceRequirements(**requirements)
     yield "peak-memory/weights", needs.weights_bytes
-    cache = needs.cache_bytes(told["prompt tokens"], count)
+    cache = needs.cache_bytes(timing["prompt tokens"], count)
     yield "peak-memory/cache", cache
     if peak is not None and loaded is not None:
         yield "peak-memory/workspace", max(0.0, peak - loaded - cache)
         if needs.device == "cpu":
             yield "peak-memory/process", max(0.0, loaded - needs.weights_bytes)
     yield "size-on-disk", needs.disk_bytes
-    if told.get("speeds"):
-        yield "device/read", told["speeds"]["bytes_per_second"]
-        yield "device/compute", told["speeds"]["operations_per_second"]
+    if timing.get("speeds"):
+        yield "device/read", timing["speeds"]["bytes_per_second"]
+        yield "device/compute", timing["speeds"]["operations_per_second"]
 
 
-def _floors(told: Mapping[str, Json]) -> Floors:
-    if not told.get("demands") or not told.get("speeds"):
+def _floors(timing: Mapping[str, Json]) -> Floors:
+    if not timing.get("demands") or not timing.get("speeds"):
         return {}
-    needs, seen = ResourceRequirements(**told["demands"]), DevicePeaks(**told["speeds"])
-    return roofline.floors(needs, seen, told["prompt tokens"], told["new tokens"])
+    needs, peaks = ResourceRequirements(**timing["demands"]), DevicePeaks(**timing["speeds"])
+    return roofline.floors(needs, peaks, timing["prompt tokens"], timing["new tokens"])
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Make the metrics of the module's docstring.
+    """Compute the metrics that the module's docstring lists.
 
     Raises:
         EvalsError: every repetition failed, or a median lies below its floor.
     """
-    sound = [score for score in scores if not score.failed]
-    if not sound:
+    succeeded = [score for score in scores if not score.failed]
+    if not succeeded:
         raise EvalsError("every repetition failed: there is nothing to time; `samples.jsonl` says why")
     metrics: dict[str, Metric] = {}
-    for name in dict.fromkeys(name for score in sound for name in score.values):
-        having = [score for score in sound if name in score.values]
-        timed = name.endswith((WHOLE, FIRST, STEP))
-        for tail in TAILS if timed else ("",):
-            metrics[name + tail] = _metric(name + tail, name, having)
-        _hold(name, metrics[name])
+    for name in dict.fromkeys(name for score in succeeded for name in score.values):
+        with_value = [score for score in succeeded if name in score.values]
+        is_time = name.endswith((WHOLE, FIRST, STEP))
+        for tail in TAILS if is_time else ("",):
+            metrics[name + tail] = _metric(name, tail, with_value)
+        _check_floors(name, metrics[name])
     return metrics
 
 
@@ -224,10 +232,11 @@ def _metric(metric: str, figure: str, scores: Sequence[Score]) -> Metric:
     return Metric(found.value, *statistics.interval(found), found.n, unit, floors=together)
 
 
-def _hold(name: str, metric: Metric) -> None:
-    why = roofline.below(metric.value, metric.floors)
-    if why is not None:
-        raise EvalsError(f"{name} came out as {why}")
+def _check_floors(name: str, metric: Metric) -> None:
+    """Raise `EvalsError` if a value lies below one of its floors."""
+    violation = roofline.below(metric.value, metric.floors)
+    if violation is not None:
+        raise EvalsError(f"{name} came out as {violation}")
 
 
 TASKS.add(

@@ -2,7 +2,7 @@
 
 Wang et al., GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding, ICLR 2019;
 https://gluebenchmark.com. The test labels are secret, so models are measured on the validation ("dev") split. The first
-rows of three of the official files, and what a language model is asked of the second:
+rows of three official files, and the prompt and continuation for the second:
 
     CoLA/dev.tsv    gj04	1		The sailors rode the breeze clear of the rocks.
     SST-2/dev.tsv   it 's a charming and often affecting journey . 	1
@@ -12,16 +12,16 @@ rows of three of the official files, and what a language model is asked of the s
     Is the opinion in this sentence positive or negative?
     Answer: positive
 
-What tells the nine apart is in `evals.tasks.glue_tasks`. Each is a task of its own, and `glue` is all nine in one run,
-with the leaderboard's average. A model is asked in one of three ways, by what it can do:
+The properties of the nine are a table, `evals.tasks.glue_tasks`. Each is a task, and the task `glue` is all nine in one
+run, with the leaderboard's average. `--method` names how the model is queried; the default depends on its abilities:
 
-    choose      which continuation of the prompt is the likeliest, whatever its length; of STS-B the mean of the scale's
-                points, each weighted by the probability of its continuation
-    classify    which class a checkpoint that was trained on the task puts the texts into, as they stand in the files
-    probe       what a logistic regression on the train rows' embeddings says of a row's
-    (`evals.tasks.scoring.glue_probe`)
+    choose      the continuation of the prompt with the highest log-likelihood, not normalised by length; for STS-B the
+                mean of the scale's points, each weighted by the probability of its continuation
+    classify    the class that a checkpoint trained on the task gives to the texts, which are passed as in the files
+    probe       the answer of a logistic regression that is fitted to the embeddings of the train rows
+                (`evals.tasks.scoring.glue_probe`)
 
-Outputs that were recorded elsewhere are names or numbers of labels, or scores.
+Recorded outputs are names or numbers of labels, or scores.
 """
 
 from __future__ import annotations
@@ -52,43 +52,51 @@ from evals.schema import (
     Task,
 )
 from evals.tasks.formats.glue import WHERE, GlueSplit, read
-from evals.tasks.glue_tasks import HIGHEST, TABLE, Subtask, continuation, prompt, read_answer
+from evals.tasks.glue_tasks import (
+    HIGHEST,
+    TABLE,
+    Subtask,
+    continuation,
+    metric_name,
+    metrics_of,
+    prompt,
+    read_answer,
+    splits_of,
+)
 from evals.tasks.scoring import glue_probe
 
 if TYPE_CHECKING:
     from evals.metrics.estimates import Estimate
 
-__all__ = ["TABLE", "Subtask", "continuation", "prompt"]
-
 METHODS = {"choose": "choose", "classify": "classify", "probe": "embed"}
-"""The ways to ask, and the ability that each needs."""
+"""The methods of querying a model, and the ability that each needs."""
 
 
-# Where the samples come from
+# Samples
 
 
 @dataclass(frozen=True)
 class RowsFile:
-    """One file of rows, on its way to samples."""
+    """The rows of one file, from which samples are made."""
 
     task: Subtask
     split: str
-    """As the hub calls it."""
+    """The hub's name of the split."""
     prefix: str
-    """What ids begin with in the suite, and where a task has several files of rows."""
+    """The prefix of sample IDs; not empty in the suite, and if a task has several files of rows."""
     source: GlueSplit
     examples: GlueSplit | None
-    """What examples for the prompt are drawn from, if any are wanted."""
+    """The rows from which few-shot examples are drawn, or None for none."""
 
     @property
     def labels(self) -> dict[str, str]:
-        """What its samples are told apart by: the task, and of MNLI the set."""
+        """Labels of its samples: the task, and for MNLI the set (`matched` or `mismatched`)."""
         subset = self.split.partition("_")[2]
         return {"task": self.task.name, **({"set": subset} if subset else {})}
 
     @functools.cached_property
     def clusters(self) -> list[str]:
-        """For each row the id of the first with the same first text: MNLI asks of most premises three things."""
+        """For each row, the ID of the first row with the same first text: most MNLI premises occur three times."""
         firsts: dict[str, str] = {}
         texts = (next(iter(row.texts.values())) for row in self.source.rows)
         return [firsts.setdefault(text, f"{self.prefix}{index}") for index, text in enumerate(texts)]
@@ -97,17 +105,21 @@ class RowsFile:
 def samples(names: Sequence[str], options: Options) -> Samples:
     """Read the validation rows of some of the nine tasks.
 
-    A row's id is its index, as GLUE's submission files have it. Where several files are read it follows the name of the
-    task, of the set, or of both (`cola/0`, `matched/0`, `mnli/matched/0`), and the files' rows are taken in turn, so
-    that a limited run has some of each.
+    The ID of a row is its index, as in GLUE's submission files. If several files are read, the name of the task, of the
+    set or of both precedes it (`cola/0`, `matched/0`, `mnli/matched/0`), and the files alternate row by row, so that a
+    limited run has rows of each.
 
-    Examples for the prompt are drawn from train by the sample's id, each row as likely as any other: which come does
-    not depend on other samples. They are as unbalanced as train is, and of the few rows that stand in train too (16 of
-    CoLA's, 6 of STS-B's) one may be its own example. With `same_shots` all rows of a task have the examples of one
-    draw: a run is several times as fast, and its result depends on that draw.
+    Few-shot examples are drawn from train with the sample's ID as seed, uniformly and independently of other samples.
+    Their labels are as unbalanced as those of train, and a validation row that also occurs in train (16 in CoLA, 6 in
+    STS-B) may be its own example. With `same_shots` all rows of a task have the same examples: a run is several times
+    as fast, and its result depends on that one draw.
+
+    Args:
+        names: keys of `TABLE`.
+        options: the user's options.
 
     Raises:
-        InputError: files are missing or malformed, or more examples are wanted than there are.
+        InputError: files are missing or malformed, or there are fewer train rows than requested examples.
         UnknownName: there is no such split.
     """
     if options.data is None and options.scale == "full":
@@ -115,29 +127,22 @@ def samples(names: Sequence[str], options: Options) -> Samples:
     if options.shots and options.method not in (None, "choose"):
         raise InputError(f"--shots {options.shots} is for method choose; {options.method} has no prompt")
     parts = [part for name in names for part in _parts(TABLE[name], options, suite=len(names) > 1)]
-    learned = [TABLE[name] for name in names if options.method == "probe" and TABLE[name].labels]
-    train = [
-        RowsFile(task, "train", f"train/{task.name}/", read(task, "train", options.data), None) for task in learned
-    ]
+    probed = [TABLE[name] for name in names if options.method == "probe" and TABLE[name].labels]
+    train = [RowsFile(task, "train", f"train/{task.name}/", read(task, "train", options.data), None) for task in probed]
     facts = _facts([*parts, *train], options)
-    return replace(_in_turn(parts, options, facts), train=_in_turn(train, options, {}) if train else None)
+    return replace(_alternating(parts, options, facts), train=_alternating(train, options, {}) if train else None)
 
 
-def _in_turn(parts: Sequence[RowsFile], options: Options, facts: Mapping[str, Json]) -> Samples:
-    """Take the first row of each file, then the second of each, and so on."""
+def _alternating(parts: Sequence[RowsFile], options: Options, facts: Mapping[str, Json]) -> Samples:
+    """Make samples of the first row of each file, then of the second of each, and so on."""
     longest = max(len(part.source.rows) for part in parts)
-    places = [(part, index) for index in range(longest) for part in parts if index < len(part.source.rows)]
-    ids = [f"{part.prefix}{index}" for part, index in places]
-    return Samples(ids, lambda place: _sample(*places[place], options), facts)
-
-
-def splits_of(task: Subtask) -> tuple[str, ...]:
-    """List a task's splits; where there are several files of validation rows, the first stands for all."""
-    return tuple(dict.fromkeys(["validation", *task.sizes]))
+    rows = [(part, index) for index in range(longest) for part in parts if index < len(part.source.rows)]
+    ids = [f"{part.prefix}{index}" for part, index in rows]
+    return Samples(ids, lambda index: _sample(*rows[index], options), facts)
 
 
 def _parts(task: Subtask, options: Options, *, suite: bool) -> list[RowsFile]:
-    """Read a task's rows and, if they are wanted, its examples."""
+    """Read a task's rows and, if examples are requested, its train rows."""
     split = options.split or "validation"
     if split not in splits_of(task):
         raise UnknownName(f"split of {task.name}", split, splits_of(task))
@@ -174,38 +179,38 @@ def _sample(part: RowsFile, index: int, options: Options) -> Sample:
 
 
 def _requests(part: RowsFile, index: int, id: str, options: Options) -> tuple[Request, ...]:
-    """Ask of a row in the chosen way. Where there is no prompt, texts go to the model as they stand in the files."""
+    """Make the requests of a row for the method. Without a prompt, the texts are passed as in the files."""
     task, row = part.task, part.source.rows[index]
     texts = tuple(row.texts.values())
     if options.method == "classify":
         return (Classify(id, texts, task.labels),)
     if options.method == "probe":
         ids = [id] if len(texts) == 1 else [f"{id}#{n}" for n in range(len(texts))]
-        return tuple(Embed(own, (text,)) for own, text in zip(ids, texts, strict=True))
+        return tuple(Embed(text_id, (text,)) for text_id, text in zip(ids, texts, strict=True))
     shots: list[str] = []
     if part.examples is not None:
-        own = "" if options.same_shots else f"/{part.split}/{index}"
-        drawn = random.Random(f"{options.seed}/{task.name}{own}")
-        for example in drawn.sample(part.examples.rows, options.shots or 0):
+        of_row = "" if options.same_shots else f"/{part.split}/{index}"
+        rng = random.Random(f"{options.seed}/{task.name}{of_row}")
+        for example in rng.sample(part.examples.rows, options.shots or 0):
             shots.append(f"{prompt(task.name, example.texts)}{continuation(task.name, example.label)}\n\n")
     return (Choose(id, (*shots, prompt(task.name, row.texts)), task.continuations),)
 
 
-# What they are worth
+# Scores
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
-    """Read each sample's answer, and say whether it is right.
+    """Read the answer of each sample and compare it with the label.
 
-    The figure of a sample is `accuracy` (0 or 1; `accuracy/matched` of MNLI's matched set), and of STS-B `closeness`, 1
-    less the part of the scale by which it is off. An output that is neither a label nor a continuation (for STS-B no
-    number) is unparsed and wrong, and so is none.
+    The value of a sample is `accuracy` (0 or 1; `accuracy/matched` for MNLI's matched set), and for STS-B `closeness`:
+    1 minus the error as a share of the scale. An output that is neither a label nor a continuation (for STS-B, not a
+    number) is unparsed and wrong; a missing output is wrong too.
     """
     return [_score(sample, *predictions[sample.id]) for sample in samples]
 
 
 def score_suite(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
-    """Score as `score` does, with the task's name before each figure's."""
+    """Score as `score` does, with the task's name before the name of each value."""
     return [
         replace(scored, values={f"{scored.labels['task']}/{name}": value for name, value in scored.values.items()})
         for scored in score(samples, predictions)
@@ -217,73 +222,59 @@ def _score(sample: Sample, prediction: Prediction) -> Score:
     number = None if failed else _answer(task, prediction)
     answer: Json = number
     if not task.labels:
-        figure, value = "closeness", 0.0 if number is None else max(0.0, 1 - abs(number - sample.target) / HIGHEST)
+        name, value = "closeness", 0.0 if number is None else max(0.0, 1 - abs(number - sample.target) / HIGHEST)
     else:
         answer = None if number is None else task.labels[int(number)]
-        figure, value = _named("accuracy", sample.labels), float(answer == sample.target)
-    return Score(sample.id, answer, sample.target, {figure: value}, failed, sample.cluster, sample.labels)
+        name, value = metric_name("accuracy", sample.labels), float(answer == sample.target)
+    return Score.of(sample, answer=answer, values={name: value}, failed=failed)
 
 
 def _answer(task: Subtask, prediction: Prediction) -> float | None:
-    """Read a prediction as a label's number or a score."""
-    if task.labels or not prediction.scores:  # only a language model weighs STS-B's points
+    """Read a prediction as a label's number or an STS-B score."""
+    if task.labels or not prediction.scores:  # scores of STS-B are the log-likelihoods of its points
         return read_answer(task, prediction.output)
     highest = max(prediction.scores)
     weights = [math.exp(score - highest) for score in prediction.scores]
     return math.fsum(point * weight for point, weight in enumerate(weights)) / math.fsum(weights)
 
 
-def _named(metric: str, labels: Mapping[str, str]) -> str:
-    """Name a metric of a part: with its set, where there are sets."""
-    return f"{metric}/{labels['set']}" if "set" in labels else metric
-
-
-# What they are worth together
+# Metrics
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Make the official metrics of one task, of each of its sets."""
+    """Compute the official metrics of one task, for each of its sets."""
     return {name: estimate.metric() for name, estimate in _estimates(scores).items()}
 
 
 def summarise_suite(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Make the metrics of every task, and the leaderboard's average over the tasks.
+    """Compute the metrics of every task, and the leaderboard's average over the tasks.
 
-    The average gives each task the same weight, and within a task each metric (of MNLI each set). Its interval comes
-    from resampling the tasks independently. A note says if tasks are missing from a limited run, or if a metric in it
-    is undefined.
+    The average gives equal weight to each task, and within a task to each metric (for MNLI, to each set). Its interval
+    comes from resampling the tasks independently. A note says whether tasks are missing from a limited run, and whether
+    a metric in the average is undefined.
     """
     from evals.metrics.estimates import average
 
     by_task: dict[str, list[Score]] = defaultdict(list)
     for score in scores:
         by_task[score.labels["task"]].append(score)
-    found = {name: _estimates(by_task[name]) for name in TABLE if name in by_task}
-    named = {f"{task}/{name}": estimate for task, of_task in found.items() for name, estimate in of_task.items()}
-    means = [average(list(of_task.values()), len(by_task[task])) for task, of_task in found.items()]
-    metrics = {"average": average(means, len(scores), _doubts(named)), **named}
-    return {name: estimate.metric() for name, estimate in metrics.items()}
+    estimates_by_task = {name: _estimates(by_task[name]) for name in TABLE if name in by_task}
+    estimates_by_name = {
+        f"{task}/{name}": estimate for task, of_task in estimates_by_task.items() for name, estimate in of_task.items()
+    }
+    task_means = [average(list(of_task.values()), len(by_task[task])) for task, of_task in estimates_by_task.items()]
+    suite = average(task_means, len(scores), _average_note(estimates_by_name))
+    return {name: estimate.metric() for name, estimate in {"average": suite, **estimates_by_name}.items()}
 
 
-def _doubts(named: Mapping[str, Estimate]) -> str | None:
-    """Say what keeps an average from being the leaderboard's."""
+def _average_note(estimates_by_name: Mapping[str, Estimate]) -> str | None:
+    """Say how an average differs from the leaderboard's; None if it does not."""
     official = [f"{task.name}/{name}" for task in TABLE.values() for name in metrics_of(task)]
-    missing = [name for name in official if name not in named]
-    undefined = [name for name, estimate in named.items() if estimate.note]
-    doubts = [f"without {', '.join(missing)}"] if missing else []
-    doubts += [f"{', '.join(undefined)} undefined, counted as 0"] if undefined else []
-    return "; ".join(doubts) or None
-
-
-def metrics_of(task: Subtask) -> list[str]:
-    """Name the metrics of a task: of each set, where there are sets.
-
-    Example:
-        >>> metrics_of(TABLE["mrpc"]), metrics_of(TABLE["mnli"])
-        (['accuracy', 'f1'], ['accuracy/matched', 'accuracy/mismatched'])
-    """
-    subsets = [split.partition("_")[2] for split in task.sizes]
-    return [_named(metric, {"set": subset} if subset else {}) for subset in subsets for metric in task.metrics]
+    missing = [name for name in official if name not in estimates_by_name]
+    undefined = [name for name, estimate in estimates_by_name.items() if estimate.note]
+    notes = [f"without {', '.join(missing)}"] if missing else []
+    notes += [f"{', '.join(undefined)} undefined, counted as 0"] if undefined else []
+    return "; ".join(notes) or None
 
 
 def _estimates(scores: Sequence[Score]) -> dict[str, Estimate]:
@@ -294,53 +285,60 @@ def _estimates(scores: Sequence[Score]) -> dict[str, Estimate]:
     by_set: dict[str, list[Score]] = defaultdict(list)
     for score in scores:
         by_set[score.labels.get("set", "")].append(score)
-    found: dict[str, Estimate] = {}
+    estimates_by_name: dict[str, Estimate] = {}
     for subset, members in sorted(by_set.items()):
         targets, answers = zip(*(_numbers(task, score) for score in members), strict=True)
         clusters = [score.cluster for score in members]
         of_subset = estimates(task.metrics, targets, answers, clusters, stream=f"glue/{task.name}/{subset}")
-        found |= {_named(name, members[0].labels): estimate for name, estimate in of_subset.items()}
-    return found
+        estimates_by_name |= {metric_name(name, members[0].labels): estimate for name, estimate in of_subset.items()}
+    return estimates_by_name
 
 
 def _numbers(task: Subtask, score: Score) -> tuple[float, float]:
-    """Turn a score's target and answer into numbers; no answer is a wrong label, or the far end of the scale."""
+    """Convert a score's target and answer to numbers.
+
+    A missing answer counts as a wrong label, or for STS-B as the end of the scale that is farther from the target.
+    """
     if task.labels:
         target = task.labels.index(score.target)
         return target, (target + 1) % len(task.labels) if score.answer is None else task.labels.index(score.answer)
     return score.target, (0.0 if score.target > HIGHEST / 2 else HIGHEST) if score.answer is None else score.answer
 
 
-for _task in TABLE.values():
-    TASKS.add(
-        Task(
-            name=f"glue/{_task.name}",
-            summary=f"GLUE, {_task.folder}: {_task.summary}",
-            version=1,
-            needs="choose",
-            methods=METHODS,
-            fit_probe=glue_probe.fit_probe,
-            supported_options=frozenset({"shots", "same_shots"}),
-            splits=splits_of(_task),
-            headline=metrics_of(_task)[0],
-            samples=functools.partial(samples, [_task.name]),
-            score=score,
-            summarise=summarise,
-        )
-    )
-TASKS.add(
-    Task(
-        name="glue",
-        summary="GLUE: nine tasks of understanding English sentences, and the leaderboard's average",
+def _task(name: str, summary: str, subtasks: Sequence[str], *, splits: tuple[str, ...], headline: str) -> Task:
+    is_suite = len(subtasks) > 1
+    return Task(
+        name=name,
+        summary=summary,
         version=1,
         needs="choose",
         methods=METHODS,
         fit_probe=glue_probe.fit_probe,
         supported_options=frozenset({"shots", "same_shots"}),
+        splits=splits,
+        headline=headline,
+        samples=functools.partial(samples, subtasks),
+        score=score_suite if is_suite else score,
+        summarise=summarise_suite if is_suite else summarise,
+    )
+
+
+for _subtask in TABLE.values():
+    TASKS.add(
+        _task(
+            f"glue/{_subtask.name}",
+            f"GLUE, {_subtask.folder}: {_subtask.summary}",
+            [_subtask.name],
+            splits=splits_of(_subtask),
+            headline=metrics_of(_subtask)[0],
+        )
+    )
+TASKS.add(
+    _task(
+        "glue",
+        "GLUE: nine tasks of understanding English sentences, and the leaderboard's average",
+        list(TABLE),
         splits=("validation",),
         headline="average",
-        samples=functools.partial(samples, list(TABLE)),
-        score=score_suite,
-        summarise=summarise_suite,
     )
 )

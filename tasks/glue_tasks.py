@@ -1,21 +1,21 @@
 """The nine tasks of GLUE as a table: their columns, labels, wordings and metrics.
 
-prompt         a row's texts to what a language model is asked
-continuation         a label to what answers it
-read_label     a label as files have it to its number
-read_answer    a label, an continuation or a number as models and submissions have it to its number
+prompt         returns the prompt for the texts of a row
+continuation   returns the continuation that stands for a label
+read_label     reads a label of a data file as a number
+read_answer    reads a model's or a submission's answer (a label, a continuation or a number) as a number
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evals.schema import Json
 
 HIGHEST = 5
-"""STS-B's labels are from 0 (nothing in common) to this (the same), the means of several people's whole points."""
+"""STS-B's labels range from 0 (nothing in common) to this (same meaning); each is a mean of annotators' points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +23,29 @@ class Subtask:
     """One of the nine tasks."""
 
     name: str
-    """As the hub's data set calls it."""
+    """The name in the hub's data set."""
     folder: str
-    """As the official download calls it."""
+    """The name of its folder in the official download."""
     summary: str
     """One line for lists."""
     columns: Mapping[str, str]
-    """The texts of a row: the hub's column to the column of the official files."""
+    """The texts of a row: from the hub's column name to that of the official files."""
     label_column: str
     """The column of the official files that holds the label; the hub's is `label`."""
-    shown: tuple[str, ...]
-    """What the prompt calls each text."""
+    text_names: tuple[str, ...]
+    """The names of the texts in the prompt."""
     question: str
-    """What the prompt asks."""
+    """The question of the prompt."""
     labels: tuple[str, ...]
-    """The names of the labels; a label's number is its place. None for STS-B, whose labels are scores."""
+    """The names of the labels, in the order of their numbers; empty for STS-B, whose labels are scores."""
     continuations: tuple[str, ...]
-    """What answers the prompt, a label each; for STS-B a point of the scale each."""
+    """The continuation of the prompt for each label; for STS-B, for each point of the scale."""
     metrics: tuple[str, ...]
-    """The official ones; the first is the headline."""
+    """The official metrics; the first is the headline."""
     sizes: Mapping[str, int]
-    """The rows of the official validation file, or of each where there are two."""
+    """Number of rows of each official validation file."""
     header: tuple[str, ...] = ()
-    """The names of the columns of official files that begin with no line of them."""
+    """The column names, for official files without a header line."""
 
 
 _TWO = {"sentence1": "sentence1", "sentence2": "sentence2"}
@@ -57,73 +57,156 @@ TABLE: Mapping[str, Subtask] = {
     task.name: task
     for task in (
         Subtask(
-            "cola", "CoLA", "is a sentence grammatical",
-            {"sentence": "sentence"}, "label",
-            ("Sentence",), "Is this sentence grammatical?",
-            ("unacceptable", "acceptable"), (" no", " yes"), ("matthews",), {"validation": 1043},
+            name="cola",
+            folder="CoLA",
+            summary="is a sentence grammatical",
+            columns={"sentence": "sentence"},
+            label_column="label",
+            text_names=("Sentence",),
+            question="Is this sentence grammatical?",
+            labels=("unacceptable", "acceptable"),
+            continuations=(" no", " yes"),
+            metrics=("matthews",),
+            sizes={"validation": 1043},
             header=("source", "label", "star", "sentence"),
         ),
         Subtask(
-            "sst2", "SST-2", "is an opinion of a film positive",
-            {"sentence": "sentence"}, "label",
-            ("Sentence",), "Is the opinion in this sentence positive or negative?",
-            ("negative", "positive"), (" negative", " positive"), ("accuracy",), {"validation": 872},
+            name="sst2",
+            folder="SST-2",
+            summary="is an opinion of a film positive",
+            columns={"sentence": "sentence"},
+            label_column="label",
+            text_names=("Sentence",),
+            question="Is the opinion in this sentence positive or negative?",
+            labels=("negative", "positive"),
+            continuations=(" negative", " positive"),
+            metrics=("accuracy",),
+            sizes={"validation": 872},
         ),
         Subtask(
-            "mrpc", "MRPC", "do two sentences of the news say the same",
-            {"sentence1": "#1 String", "sentence2": "#2 String"}, "Quality",
-            _PAIR, "Do the two sentences say the same?",
-            ("not_equivalent", "equivalent"), (" no", " yes"), ("accuracy", "f1"), {"validation": 408},
+            name="mrpc",
+            folder="MRPC",
+            summary="do two sentences of the news say the same",
+            columns={"sentence1": "#1 String", "sentence2": "#2 String"},
+            label_column="Quality",
+            text_names=_PAIR,
+            question="Do the two sentences say the same?",
+            labels=("not_equivalent", "equivalent"),
+            continuations=(" no", " yes"),
+            metrics=("accuracy", "f1"),
+            sizes={"validation": 408},
         ),
         Subtask(
-            "stsb", "STS-B", "how similar are two sentences, from 0 to 5",
-            _TWO, "score",
-            _PAIR, "From 0 to 5, how similar are the two sentences?",
-            (), (" 0", " 1", " 2", " 3", " 4", " 5"), ("pearson", "spearman"), {"validation": 1500},
+            name="stsb",
+            folder="STS-B",
+            summary="how similar are two sentences, from 0 to 5",
+            columns=_TWO,
+            label_column="score",
+            text_names=_PAIR,
+            question="From 0 to 5, how similar are the two sentences?",
+            labels=(),
+            continuations=(" 0", " 1", " 2", " 3", " 4", " 5"),
+            metrics=("pearson", "spearman"),
+            sizes={"validation": 1500},
         ),
         Subtask(
-            "qqp", "QQP", "do two questions ask the same",
-            {"question1": "question1", "question2": "question2"}, "is_duplicate",
-            ("Question 1", "Question 2"), "Do the two questions ask the same?",
-            ("not_duplicate", "duplicate"), (" no", " yes"), ("accuracy", "f1"), {"validation": 40430},
+            name="qqp",
+            folder="QQP",
+            summary="do two questions ask the same",
+            columns={"question1": "question1", "question2": "question2"},
+            label_column="is_duplicate",
+            text_names=("Question 1", "Question 2"),
+            question="Do the two questions ask the same?",
+            labels=("not_duplicate", "duplicate"),
+            continuations=(" no", " yes"),
+            metrics=("accuracy", "f1"),
+            sizes={"validation": 40430},
         ),
         Subtask(
-            "mnli", "MNLI", "does a sentence imply another, contradict it, or neither",
-            {"premise": "sentence1", "hypothesis": "sentence2"}, "gold_label",
-            _PREMISE, "Is this entailment, neutral or contradiction?",
-            ("entailment", "neutral", "contradiction"), (" entailment", " neutral", " contradiction"),
-            ("accuracy",), {"validation_matched": 9815, "validation_mismatched": 9832},
+            name="mnli",
+            folder="MNLI",
+            summary="does a sentence imply another, contradict it, or neither",
+            columns={"premise": "sentence1", "hypothesis": "sentence2"},
+            label_column="gold_label",
+            text_names=_PREMISE,
+            question="Is this entailment, neutral or contradiction?",
+            labels=("entailment", "neutral", "contradiction"),
+            continuations=(" entailment", " neutral", " contradiction"),
+            metrics=("accuracy",),
+            sizes={"validation_matched": 9815, "validation_mismatched": 9832},
         ),
         Subtask(
-            "qnli", "QNLI", "does a sentence answer a question",
-            {"question": "question", "sentence": "sentence"}, "label",
-            ("Question", "Sentence"), "Does the sentence answer the question?",
-            ("entailment", "not_entailment"), (" yes", " no"), ("accuracy",), {"validation": 5463},
+            name="qnli",
+            folder="QNLI",
+            summary="does a sentence answer a question",
+            columns={"question": "question", "sentence": "sentence"},
+            label_column="label",
+            text_names=("Question", "Sentence"),
+            question="Does the sentence answer the question?",
+            labels=("entailment", "not_entailment"),
+            continuations=(" yes", " no"),
+            metrics=("accuracy",),
+            sizes={"validation": 5463},
         ),
         Subtask(
-            "rte", "RTE", "does a text imply a sentence",
-            _TWO, "label",
-            _PREMISE, _IMPLIED,
-            ("entailment", "not_entailment"), (" yes", " no"), ("accuracy",), {"validation": 277},
+            name="rte",
+            folder="RTE",
+            summary="does a text imply a sentence",
+            columns=_TWO,
+            label_column="label",
+            text_names=_PREMISE,
+            question=_IMPLIED,
+            labels=("entailment", "not_entailment"),
+            continuations=(" yes", " no"),
+            metrics=("accuracy",),
+            sizes={"validation": 277},
         ),
         Subtask(
-            "wnli", "WNLI", "who is meant by a pronoun",
-            _TWO, "label",
-            _PREMISE, _IMPLIED,
-            ("not_entailment", "entailment"), (" no", " yes"), ("accuracy",), {"validation": 71},
+            name="wnli",
+            folder="WNLI",
+            summary="who is meant by a pronoun",
+            columns=_TWO,
+            label_column="label",
+            text_names=_PREMISE,
+            question=_IMPLIED,
+            labels=("not_entailment", "entailment"),
+            continuations=(" no", " yes"),
+            metrics=("accuracy",),
+            sizes={"validation": 71},
         ),
     )
-}  # fmt: skip
-"""All that tells one of the nine from another, in the order of the leaderboard."""
+}
+"""The nine tasks, in the order of the leaderboard."""
+
+
+def splits_of(task: Subtask) -> tuple[str, ...]:
+    """List a task's splits. `validation` is all of its validation files."""
+    return tuple(dict.fromkeys(["validation", *task.sizes]))
+
+
+def metrics_of(task: Subtask) -> list[str]:
+    """Return the names of a task's metrics, for each set if it has several.
+
+    Example:
+        >>> metrics_of(TABLE["mrpc"]), metrics_of(TABLE["mnli"])
+        (['accuracy', 'f1'], ['accuracy/matched', 'accuracy/mismatched'])
+    """
+    subsets = [split.partition("_")[2] for split in task.sizes]
+    return [metric_name(metric, {"set": subset} if subset else {}) for subset in subsets for metric in task.metrics]
+
+
+def metric_name(metric: str, labels: Mapping[str, str]) -> str:
+    """Return the name of a metric, followed by the set if the task has several."""
+    return f"{metric}/{labels['set']}" if "set" in labels else metric
 
 
 def prompt(task: str, fields: Mapping[str, str]) -> str:
-    """Write what a language model is asked: each text on a line, the question, "Answer:".
+    """Return the prompt for a row: each text on its own line, the question, and "Answer:".
 
     Args:
-        task: a name of `TABLE`.
-        fields: the texts by the hub's column names; other columns are ignored. Space around a text is dropped, and so
-            are line ends in it.
+        task: a key of `TABLE`.
+        fields: the texts by the hub's column names; other columns are ignored. White space around a text is removed,
+            and each run of white space in it becomes one space.
 
     Example:
         >>> print(prompt("rte", {"sentence1": "Tom snores.", "sentence2": "Tom sleeps. ", "label": 0}))
@@ -134,15 +217,15 @@ def prompt(task: str, fields: Mapping[str, str]) -> str:
     """
     subtask = TABLE[task]
     texts = (" ".join(fields[column].split()) for column in subtask.columns)
-    lines = [f"{name}: {text}" for name, text in zip(subtask.shown, texts, strict=True)]
+    lines = [f"{name}: {text}" for name, text in zip(subtask.text_names, texts, strict=True)]
     return "\n".join([*lines, subtask.question, "Answer:"])
 
 
 def continuation(task: str, label: float) -> str:
-    """Give what answers the prompt of a row with this label, a space before it.
+    """Return the continuation of the prompt that stands for a label, with its leading space.
 
     Args:
-        task: a name of `TABLE`.
+        task: a key of `TABLE`.
         label: the label's number; for STS-B the score, which is rounded to the nearest point of the scale.
 
     Example:
@@ -153,7 +236,7 @@ def continuation(task: str, label: float) -> str:
 
 
 def read_label(task: Subtask, label: Json) -> float | None:
-    """Read a label as files have it: a name of `Subtask.labels` or its number; for STS-B any number.
+    """Read a label of a data file: a name in `Subtask.labels` or its number; for STS-B any finite number.
 
     Returns:
         The label's number; None for anything else.
@@ -165,8 +248,9 @@ def read_label(task: Subtask, label: Json) -> float | None:
         >>> [read_label(TABLE["stsb"], label) for label in ("3.800", 4, "nan")]
         [3.8, 4.0, None]
     """
-    if isinstance(label, str) and label.strip().casefold() in task.labels:
-        return task.labels.index(label.strip().casefold())
+    index = _index(label, task.labels)
+    if index is not None:
+        return index
     number = _number(label)
     if number is None or not task.labels:
         return number
@@ -174,20 +258,24 @@ def read_label(task: Subtask, label: Json) -> float | None:
 
 
 def read_answer(task: Subtask, answer: Json) -> float | None:
-    """Read an answer: as `read_label` does, or an continuation of the prompt.
+    """Read an answer: a continuation of the prompt, or a label as `read_label` reads it.
 
     Example:
         >>> read_answer(TABLE["rte"], " yes"), read_answer(TABLE["rte"], "entailment"), read_answer(TABLE["rte"], "or")
         (0, 0, None)
     """
-    continuations = [continuation.strip() for continuation in task.continuations]
-    if task.labels and isinstance(answer, str) and answer.strip().casefold() in continuations:
-        return continuations.index(answer.strip().casefold())
-    return read_label(task, answer)
+    index = _index(answer, [continuation.strip() for continuation in task.continuations]) if task.labels else None
+    return read_label(task, answer) if index is None else index
+
+
+def _index(answer: Json, choices: Sequence[str]) -> int | None:
+    """Return the index of a text among choices in lower case, ignoring case and white space around it."""
+    normalised = answer.strip().casefold() if isinstance(answer, str) else None
+    return choices.index(normalised) if normalised in choices else None
 
 
 def _number(value: Json) -> float | None:
-    """Read a finite number, also one that is written as text."""
+    """Read a finite number, or a text that contains one."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

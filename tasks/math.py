@@ -1,23 +1,24 @@
-r"""Mathematical problems in words: GSM8K, MATH, MATH-500 and the bundled mini set.
+r"""Math word problems: GSM8K, MATH, MATH-500 and the bundled mini set.
 
 Cobbe et al., Training verifiers to solve math word problems, arXiv 2110.14168 (GSM8K, 1,319 test problems); Hendrycks
 et al., Measuring mathematical problem solving with the MATH dataset, NeurIPS 2021 (5,000); Lightman et al., Let's
-verify step by step, arXiv 2305.20050 (MATH-500, 500 of them). A problem of each, as it stands in the files:
+verify step by step, arXiv 2305.20050 (MATH-500, 500 of them). A problem of GSM8K and one of MATH, as in the files:
 
     {"question": "Janet's ducks lay 16 eggs per day. …", "answer": "Janet sells 16 - 3 - 4 = <<16-3-4=9>>9 …\n#### 18"}
     {"problem": "How many vertical asymptotes …?", "level": "Level 3", "type": "Algebra",
      "solution": "… $\\boxed{2}$ vertical asymptotes.", "unique_id": "test/algebra/1.json"}
 
-A model writes its steps and ends in the form that the benchmark's own solutions end in. Three accuracies stand side by
-side, because most disagreements about such numbers are about reading the answer:
+A model writes its steps and states the answer in the form of the benchmark's own solutions. Three accuracies are
+reported, because most disagreements about published values are about how the answer is read:
 
-    accuracy            the headline: the answer, read flexibly, equals the gold answer (verified equivalence)
-    accuracy-strict     the answer in the asked form, written as the gold answer is
-    accuracy-flexible   the answer in whatever form, written as the gold answer is
+    accuracy            the headline: the answer in any form is equivalent to the gold answer (verified equivalence)
+    accuracy-strict     the answer in the requested form equals the gold answer as a normalised string
+    accuracy-flexible   the answer in any form equals the gold answer as a normalised string
 
-The thinking of a reasoning model goes before anything is read, and so does what a model writes after its answer when it
-runs on into a next question; the share of such outputs is `run-on`. With several samples a problem, `accuracy` is
-their mean, `pass@k` the unbiased estimate of Chen et al. (arXiv 2107.03374) and `majority` the commonest answer's.
+The thinking of a reasoning model is removed before the answer is read, and so is a next question that a model writes
+after its answer; the share of such outputs is `run-on`. With several outputs per problem, `accuracy` is their mean,
+`pass@k` the unbiased estimate of Chen et al. (arXiv 2107.03374) and `majority` the accuracy of the most frequent
+answer.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from __future__ import annotations
 import atexit
 import functools
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,46 +47,72 @@ from evals.tasks.scoring.math_answers import (
     normalise,
     strip_thinking,
 )
+from evals.tasks.scoring.math_sampling import majority, pass_at
 
 INSTRUCTIONS = {
     "####": "Solve each problem step by step. End with #### and the answer as a number.\n\n",
     "boxed": "Solve each problem step by step. End with the answer in \\boxed{}.\n\n",
 }
-"""By the form of the answer that is asked for; our own wording."""
+"""By the requested form of the answer; the wording is ours."""
 STOP = ("\n\nQuestion:",)
 MINI = BUNDLED / "math"
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What differs between the benchmarks."""
+    """The properties in which the benchmarks differ."""
 
     name: str
     summary: str
     form: str
-    """How an answer is asked for: a key of `INSTRUCTIONS`."""
+    """The requested form of the answer: a key of `INSTRUCTIONS`."""
     file: str
-    """The test problems in a user's folder."""
+    """The name of the file of test problems in a user's folder."""
     size: int
     """Official number of test problems."""
     shots: int
-    """Examples in the prompt when nothing else is asked for and the folder has the training problems."""
+    """Default number of examples in the prompt, if the folder has the training problems."""
     max_new_tokens: int
     source: str
+    """Where the official files are."""
 
 
 TABLE = (
-    Benchmark("gsm8k", "GSM8K: school problems of two to eight steps", "####", "test.jsonl", 1319, 8, 512,
-              "https://github.com/openai/grade-school-math (grade_school_math/data: test.jsonl, train.jsonl)"),
-    Benchmark("math500", "MATH-500: 500 problems of MATH", "boxed", "math500.jsonl", 500, 4, 1024,
-              "https://github.com/openai/prm800k (prm800k/math_splits/test.jsonl, named math500.jsonl)"),
-    Benchmark("math", "MATH: competition problems of five levels", "boxed", "test.jsonl", 5000, 4, 1024,
-              "https://github.com/hendrycks/math, as JSON lines with problem, solution and unique_id"),
-)  # fmt: skip
+    Benchmark(
+        name="gsm8k",
+        summary="GSM8K: school problems of two to eight steps",
+        form="####",
+        file="test.jsonl",
+        size=1319,
+        shots=8,
+        max_new_tokens=512,
+        source="https://github.com/openai/grade-school-math (grade_school_math/data: test.jsonl, train.jsonl)",
+    ),
+    Benchmark(
+        name="math500",
+        summary="MATH-500: 500 problems of MATH",
+        form="boxed",
+        file="math500.jsonl",
+        size=500,
+        shots=4,
+        max_new_tokens=1024,
+        source="https://github.com/openai/prm800k (prm800k/math_splits/test.jsonl, named math500.jsonl)",
+    ),
+    Benchmark(
+        name="math",
+        summary="MATH: competition problems of five levels",
+        form="boxed",
+        file="test.jsonl",
+        size=5000,
+        shots=4,
+        max_new_tokens=1024,
+        source="https://github.com/hendrycks/math, as JSON lines with problem, solution and unique_id",
+    ),
+)
 
 
 def prompt(question: str) -> str:
-    r"""The part of a prompt that is the problem's own.
+    r"""Return the last part of a prompt, which holds the problem.
 
     Example:
         >>> prompt("How much is 9 * 2?")
@@ -96,11 +122,11 @@ def prompt(question: str) -> str:
 
 
 def samples(benchmark: Benchmark, options: Options) -> Samples:
-    """Read the problems of a benchmark, each with the prompt of all.
+    """Read the problems of a benchmark; the instruction and the examples are the same for all.
 
     Raises:
         InputError: files are missing or malformed, a solution states no answer, or there are fewer training problems
-            than examples are asked for.
+            than requested examples.
         UnknownName: there is no such split.
     """
     if options.data is None and options.scale == "full":
@@ -152,132 +178,119 @@ def _path(benchmark: Benchmark, options: Options) -> Path:
 
 
 def _leading(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, int]:
-    """The part of the prompt that all problems have in common, and how many examples it holds.
+    """Return the part of the prompt that all problems share, and the number of its examples.
 
-    The examples are drawn from the training problems by the seed alone, so that they are computed once for all.
+    The examples are drawn from the training problems by the seed alone: they are the same for all problems, so the
+    shared part is computed once.
     """
     train = path.with_name(f"train{path.suffix}")
-    wanted = options.shots if options.shots is not None else (benchmark.shots if options.data and train.exists() else 0)
-    if not wanted:
+    shots = options.shots if options.shots is not None else (benchmark.shots if options.data and train.exists() else 0)
+    if not shots:
         return INSTRUCTIONS[benchmark.form], 0
     if not train.exists():
-        raise InputError(f"--shots {wanted} needs training problems: {train} does not exist; {benchmark.source}")
-    known = read_problems(train, benchmark.form)
-    if wanted > len(known):
-        raise InputError(f"--shots {wanted} is more than the {len(known)} problems of {train}")
-    chosen = Random(f"{benchmark.name} {options.seed}").sample(known, wanted)
+        raise InputError(f"--shots {shots} needs training problems: {train} does not exist; {benchmark.source}")
+    problems = read_problems(train, benchmark.form)
+    if shots > len(problems):
+        raise InputError(f"--shots {shots} is more than the {len(problems)} problems of {train}")
+    chosen = Random(f"{benchmark.name} {options.seed}").sample(problems, shots)
     examples = "".join(f"{prompt(problem.question)} {problem.solution}\n\n" for problem in chosen)
-    return INSTRUCTIONS[benchmark.form] + examples, wanted
+    return INSTRUCTIONS[benchmark.form] + examples, shots
 
 
-# What an output is worth
+# Scores
 
 
 @dataclass(frozen=True)
 class ExtractedAnswers:
-    """What was read from one output."""
+    """The answers that were read from one output."""
 
     strict: Answer | None
+    """The answer in the requested form."""
     flexible: Answer | None
+    """The answer in any form."""
     ran_on: bool
+    """Whether the model went on with another question after its answer."""
 
 
 def read(output: str, form: str) -> ExtractedAnswers:
-    r"""Read the answer of an output: without its thinking, and without what comes after its answer.
+    r"""Read the answer of an output, without its thinking and without the text after the answer.
 
     Example:
         >>> read("<think>18?</think>9 * 2 = 18\n#### 18\n\nQuestion: next", "####").flexible.text
         '18'
     """
-    said, reached = strip_thinking(output)
-    text, ran_on = cut_run_on(said)
-    if not reached:
+    text, finished_thinking = strip_thinking(output)
+    text, ran_on = cut_run_on(text)
+    if not finished_thinking:
         return ExtractedAnswers(None, None, ran_on=False)
     return ExtractedAnswers(extract_strict(text, form), extract_flexible(text), ran_on)
 
 
 def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
-    """Score samples by the three rules. Raises `InputError` when an output is no text."""
-    readings = {sample.id: [_reading(prediction, form) for prediction in predictions[sample.id]] for sample in samples}
+    """Score samples by the three rules.
+
+    Args:
+        form: the requested form of the answer, a key of `INSTRUCTIONS`.
+        samples: the samples.
+        predictions: by sample ID, one or more outputs.
+
+    Raises:
+        InputError: an output is not text.
+    """
+    extracted = {sample.id: [_extract(output, form) for output in predictions[sample.id]] for sample in samples}
     pairs = [
-        (sample.target, reading.flexible.text)
+        (sample.target, answers.flexible.text)
         for sample in samples
-        for reading in readings[sample.id]
-        if reading.flexible is not None
+        for answers in extracted[sample.id]
+        if answers.flexible is not None
     ]
     grades = iter(_grader().grade(pairs))
     verified = {
-        sample.id: [reading.flexible is not None and next(grades).equal for reading in readings[sample.id]]
+        sample.id: [answers.flexible is not None and next(grades).equal for answers in extracted[sample.id]]
         for sample in samples
     }
-    return [_score(sample, predictions[sample.id], readings[sample.id], verified[sample.id]) for sample in samples]
+    return [_score(sample, predictions[sample.id], extracted[sample.id], verified[sample.id]) for sample in samples]
 
 
 @functools.cache
 def _grader() -> Grader:
-    """One grader a process: its workers take a second to start, and end with it."""
+    """Return the grader of this process; its workers take a second to start and end with the process."""
     grader = Grader()
     atexit.register(grader.close)
     return grader
 
 
-def _reading(prediction: Prediction, form: str) -> ExtractedAnswers:
+def _extract(prediction: Prediction, form: str) -> ExtractedAnswers:
     if prediction.failure is not None:
         return ExtractedAnswers(None, None, ran_on=False)
     return read(prediction.text(), form)
 
 
 def _score(
-    sample: Sample, predictions: Sequence[Prediction], readings: Sequence[ExtractedAnswers], verified: Sequence[bool]
+    sample: Sample, predictions: Sequence[Prediction], extracted: Sequence[ExtractedAnswers], verified: Sequence[bool]
 ) -> Score:
     gold = normalise(sample.target)
+
+    def equals_gold(answer: Answer | None) -> bool:
+        return answer is not None and normalise(answer.text) == gold
+
     values = {
         "accuracy": _mean(verified),
-        "accuracy-strict": _mean(r.strict is not None and normalise(r.strict.text) == gold for r in readings),
-        "accuracy-flexible": _mean(r.flexible is not None and normalise(r.flexible.text) == gold for r in readings),
-        "run-on": _mean(reading.ran_on for reading in readings),
+        "accuracy-strict": _mean(equals_gold(answers.strict) for answers in extracted),
+        "accuracy-flexible": _mean(equals_gold(answers.flexible) for answers in extracted),
+        "run-on": _mean(answers.ran_on for answers in extracted),
     }
-    answers = [reading.flexible.text if reading.flexible else None for reading in readings]
-    if len(readings) > 1:
+    texts = [answers.flexible.text if answers.flexible else None for answers in extracted]
+    if len(extracted) > 1:
         values |= {f"pass@{k}": pass_at(len(verified), sum(verified), k) for k in _powers(len(verified))}
-        values["majority"] = majority(answers, verified)
+        values["majority"] = majority(texts, verified)
     failed = any(prediction.failure is not None for prediction in predictions)
-    answer: Json = answers[0] if len(answers) == 1 else (answers if any(answers) else None)
-    return Score(sample.id, answer, sample.target, values, failed, sample.cluster, sample.labels)
-
-
-def pass_at(n: int, right: int, k: int) -> float:
-    """Estimate without bias how likely one of k samples is right, from n samples of which some were.
-
-    Source: Chen et al., arXiv 2107.03374, equation 1.
-
-    Example:
-        >>> pass_at(4, 1, 1), pass_at(4, 1, 4), round(pass_at(10, 3, 2), 4)
-        (0.25, 1.0, 0.5333)
-    """
-    return 1.0 - math.comb(n - right, k) / math.comb(n, k)
-
-
-def majority(answers: Sequence[str | None], right: Sequence[bool]) -> float:
-    """Say how far the commonest answer is right; answers that are equally common share the vote.
-
-    Example:
-        >>> majority(["18", "18.0", "3", None], [True, True, False, False])
-        1.0
-        >>> majority(["18", "3"], [True, False])
-        0.5
-    """
-    written = [normalise(answer) for answer in answers if answer is not None]
-    if not written:
-        return 0.0
-    most = Counter(written).most_common(1)[0][1]
-    first = {normalise(answer): verdict for answer, verdict in zip(answers, right, strict=True) if answer is not None}
-    leaders = [answer for answer, count in Counter(written).items() if count == most]
-    return _mean(first[answer] for answer in leaders)
+    answer: Json = texts[0] if len(texts) == 1 else (texts if any(texts) else None)
+    return Score.of(sample, answer=answer, values=values, failed=failed)
 
 
 def _powers(n: int) -> list[int]:
-    """1, 2, 4, … up to n, and n."""
+    """Return 1, 2, 4, … up to n, and n itself."""
     return sorted({*(2**power for power in range(n.bit_length()) if 2**power <= n), n})
 
 
@@ -287,12 +300,12 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Average every figure, and the headline by level and by type where problems have them."""
-    wanted = {name: Mean(name) for name in scores[0].values}
+    """Average every value, and the headline by level and by type if problems have them."""
+    metrics_by_name = {name: Mean(name) for name in scores[0].values}
     for label in ("level", "type"):
-        for told in sorted({score.labels[label] for score in scores if label in score.labels}):
-            wanted[f"accuracy/{label}/{told}"] = Mean("accuracy", label, told)
-    return means(scores, wanted)
+        for text in sorted({score.labels[label] for score in scores if label in score.labels}):
+            metrics_by_name[f"accuracy/{label}/{text}"] = Mean("accuracy", label, text)
+    return means(scores, metrics_by_name)
 
 
 def _task(name: str, benchmark: Benchmark, summary: str) -> Task:

@@ -1,9 +1,9 @@
-"""Sums without words: what `r1-zero` learns by trial, asked as its environment asks.
+"""Sums without words: what `r1-zero` learns by trial, asked in the form that its environment uses.
 
     " 4 + 5 ="   9
 
-`tasks/mini/sums.py` makes them: the 86 that the environment shows, and 24 of `validation`, in which no two numbers meet
-that meet in the environment. The answer is the number that an output begins with. Accuracy is a mean over sums, with
+`evals.tasks.mini.sums` makes them: 86 sums of the environment, and 24 of `validation`, whose pairs of numbers never
+occur in the environment. The answer is the number at the start of an output. Accuracy is a mean over sums, with
 Wilson's interval.
 """
 
@@ -21,14 +21,15 @@ from evals.tasks.mini import sums as bundled
 from evals.tasks.mini.sums import LONGEST, read, sums
 
 SPLITS = ("environment", "validation")
-"""What learns by trial is measured where it tries; whether it learnt more than that, `validation` says."""
+"""`environment` holds the sums that a model learns from by trial; `validation` shows whether it learnt more than
+those."""
 
 
 def samples(options: Options) -> Samples:
-    """Give the sums of a split.
+    """Generate the sums of a split.
 
     Raises:
-        InputError: there are no official files of this task.
+        InputError: data or full scale was requested; this task has no official files.
         UnknownName: there is no such split.
     """
     if options.data is not None or options.scale == "full":
@@ -36,29 +37,34 @@ def samples(options: Options) -> Samples:
     split = options.split or SPLITS[0]
     if split not in SPLITS:
         raise UnknownName("split of math/sums", split, list(SPLITS))
-    asked = sums(split)
-    ids = [one.asked.replace(" ", "").rstrip("=") for one in asked]
+    problems = sums(split)
+    ids = [problem.prompt.replace(" ", "").rstrip("=") for problem in problems]
 
     def build(index: int) -> Sample:
-        return Sample(ids[index], (Generate(ids[index], (asked[index].asked,), LONGEST),), target=asked[index].result)
+        id, problem = ids[index], problems[index]
+        return Sample(id, (Generate(id, (problem.prompt,), LONGEST),), target=problem.result)
 
-    source = Path(bundled.__file__)  # makes them, and reads answers
+    source = Path(bundled.__file__)  # it generates the sums and reads the answers, so its digest stands for the data
     return Samples(ids, build, {"source": "bundled", "split": split, "files": {source.name: data.digest(source)}})
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
-    """Compare the number that each output begins with. Raises `InputError` when an output is no text."""
-    return [_score(sample, predictions[sample.id][0]) for sample in samples]
+    """Compare the number at the start of each output with the result.
+
+    Raises:
+        InputError: an output is not text.
+    """
+    return [_score(sample, *predictions[sample.id]) for sample in samples]
 
 
 def _score(sample: Sample, prediction: Prediction) -> Score:
     answer = read(prediction.text())
     values = {"accuracy": float(answer == sample.target)}
-    return Score(sample.id, answer, sample.target, values, failed=prediction.failure is not None)
+    return Score.of(sample, answer=answer, values=values, failed=prediction.failure is not None)
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Give the share of sums that are solved."""
+    """Compute the share of sums that are solved."""
     return means(scores, {"accuracy": Mean("accuracy")})
 
 

@@ -1,8 +1,12 @@
-"""Tones: which digit was dialled, by the sound of a telephone's key. Bundled, and made by this project.
+"""Tones: which digit was dialled, from the sound of a telephone key. Bundled, and made by this project.
 
-It shows that a model hears: a digit is told by two tones at once, which no text gives away, and each digit comes
-equally often, so whoever does not listen is right about one recording in ten (`--blind` replaces each by silence). A
-row and how recordings are made: `evals.tasks.mini.tones`.
+A row, as bundled in `tones/validation.parquet` (`evals.tasks.mini.tones` describes how the audio is made):
+
+    clip_id 0, audio <WAV>, question "Which digit was dialled?", answer "0", noise "faint"
+
+The task shows whether a model hears. A digit is encoded by two simultaneous tones and no text reveals it; each digit is
+equally frequent, so a model that ignores the audio is right about one clip in ten. `--blind` replaces each clip by
+silence.
 """
 
 from __future__ import annotations
@@ -17,16 +21,17 @@ from evals.metrics.estimates import Mean, means
 from evals.registry import TASKS
 from evals.schema import Audio, Generate, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.mini import BUNDLED
-from evals.tasks.vqa import INSTRUCTION
 
+INSTRUCTION = "Answer the question using a single word or phrase.\n"
+"""The instruction of `evals.tasks.vqa`: one model answers both tasks."""
 SPLITS = ("validation",)
 MAX_NEW_TOKENS = 8
 MINI = BUNDLED / "tones"
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 class ToneRow(msgspec.Struct, frozen=True, gc=False):
-    """A recording and what is asked about it."""
+    """An audio clip with its question and answer."""
 
     clip_id: int
     audio: bytes
@@ -39,7 +44,7 @@ def samples(options: Options) -> Samples:
     """Read the bundled split.
 
     Raises:
-        InputError: there are no official files of this task.
+        InputError: data or full scale was requested; this task has no official files.
         UnknownName: there is no such split.
     """
     if options.data is not None or options.scale == "full":
@@ -52,51 +57,53 @@ def samples(options: Options) -> Samples:
 
     def build(index: int) -> Sample:
         row = rows[index]
-        id, sound = str(row.clip_id), Audio(str(row.clip_id), data=row.audio)
-        asked = Generate(id, (sound, INSTRUCTION, row.question), MAX_NEW_TOKENS, stop=("\n",))
-        return Sample(id, (asked,), target=row.answer, labels={"noise": row.noise})
+        id, audio = str(row.clip_id), Audio(str(row.clip_id), data=row.audio)
+        request = Generate(id, (audio, INSTRUCTION, row.question), MAX_NEW_TOKENS, stop=("\n",))
+        return Sample(id, (request,), target=row.answer, labels={"noise": row.noise})
 
     files = {path.name: data.digest(path)}
     return Samples([str(row.clip_id) for row in rows], build, {"source": "bundled", "split": split, "files": files})
 
 
 def read(output: str) -> str | None:
-    """Read a digit from an answer: the digit or its name, alone but for white space and a full stop.
+    """Read a digit from an output that holds only the digit or its name, white space and a final full stop.
 
     Example:
         >>> read(" 7"), read("Seven."), read("77"), read("It is 7"), read("")
         ('7', '7', None, None, None)
     """
-    said = output.strip().rstrip(".").casefold()
-    if said in NUMBERS:
-        return str(NUMBERS.index(said))
-    return said if len(said) == 1 and said in "0123456789" else None
+    text = output.strip().rstrip(".").casefold()
+    if text in DIGIT_NAMES:
+        return str(DIGIT_NAMES.index(text))
+    return text if len(text) == 1 and text in "0123456789" else None
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
-    """Compare the digit of each output with the one that was dialled. Raises `InputError` when an output is no text."""
-    return [_score(sample, predictions[sample.id][0]) for sample in samples]
+    """Compare the digit in each output with the dialled digit.
+
+    Raises:
+        InputError: an output is not text.
+    """
+    return [_score(sample, *predictions[sample.id]) for sample in samples]
 
 
 def _score(sample: Sample, prediction: Prediction) -> Score:
     answer = read(prediction.text())
     values = {"accuracy": float(answer == sample.target)}
-    failed = prediction.failure is not None
-    return Score(sample.id, answer, sample.target, values, failed, sample.cluster, sample.labels)
+    return Score.of(sample, answer=answer, values=values, failed=prediction.failure is not None)
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Give the share of digits that are right, in all and by how strong the noise is."""
-    kinds = sorted({score.labels["noise"] for score in scores})
-    return means(
-        scores, {"accuracy": Mean("accuracy")} | {f"accuracy/{k}": Mean("accuracy", "noise", k) for k in kinds}
-    )
+    """Compute the share of correct digits, over all clips and by noise level."""
+    levels = sorted({score.labels["noise"] for score in scores})
+    by_level = {f"accuracy/{level}": Mean("accuracy", "noise", level) for level in levels}
+    return means(scores, {"accuracy": Mean("accuracy"), **by_level})
 
 
 TASKS.add(
     Task(
         name="tones",
-        summary="which digit was dialled, by the tones of a telephone's key, bundled: does a model hear",
+        summary="which digit was dialled, from the tones of a telephone key (bundled): does a model hear",
         version=1,
         needs="generate",
         splits=SPLITS,

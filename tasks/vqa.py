@@ -1,15 +1,15 @@
-"""VQA 2.0: questions about photographs, each answered by ten people.
+"""VQA 2.0: questions about photographs, each answered by ten annotators.
 
-Goyal et al., Making the V in VQA Matter, CVPR 2017; https://visualqa.org. The validation split asks 214,354 questions
-about 40,504 images of COCO; a question comes again with a similar image to which the answer is another. A question and
-its annotation, as they stand in the official files:
+Goyal et al., Making the V in VQA Matter, CVPR 2017; https://visualqa.org. The validation split has 214,354 questions
+about 40,504 images of COCO; a question is also asked about a similar image that has another answer. A question and its
+annotation, as in the official files:
 
     {"image_id": 42, "question": "What color are the gym shoes?", "question_id": 42000}
     {"question_id": 42000, "image_id": 42, "question_type": "what color are the", "answer_type": "other", "answers":
      [{"answer": "white", "answer_confidence": "yes", "answer_id": 1}, … nine more]}
 
-An answer is worth the more the more annotators gave it; `evals.tasks.scoring.vqa` says how much, by the official rule
-and by two others that are in use. The bundled data (`evals.tasks.mini.vqa`) have the same form and traits.
+The score of an answer grows with the number of annotators who gave it; `evals.tasks.scoring.vqa` defines it, by the
+official rule and by two others that are in use. The bundled data (`evals.tasks.mini.vqa`) have the same format.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_NEW_TOKENS = 16
 SPLITS = ("validation", "test")
 MINI = BUNDLED / "vqa"
 ANSWER_TYPES = {"yes/no": "yes-no", "number": "number", "other": "other"}
-"""The official answer types, and what metrics call them."""
+"""The official answer types, and their names in metrics."""
 SOURCE = (
     "VQA 2.0 is at https://visualqa.org/download.html: put v2_OpenEnded_mscoco_val2014_questions.json, "
     "v2_mscoco_val2014_annotations.json and, to run a model, a folder val2014/ of COCO_val2014_*.jpg into one folder, "
@@ -41,11 +41,11 @@ SOURCE = (
 )
 
 
-# What is read
+# Rows of the files
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):
-    """What is asked about which image."""
+    """A question about an image."""
 
     question_id: int
     image_id: int
@@ -53,13 +53,13 @@ class Question(msgspec.Struct, frozen=True, gc=False):
 
 
 class AnnotatorAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What one annotator said."""
+    """The answer of one annotator."""
 
     answer: str
 
 
 class Annotation(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a question."""
+    """The annotators' answers to a question, and its types."""
 
     question_id: int
     image_id: int
@@ -87,16 +87,16 @@ class BundledImage(msgspec.Struct, frozen=True, gc=False):
     image: bytes
 
 
-# Where the samples come from
+# Samples
 
 
 def samples(options: Options) -> Samples:
-    """Read a split: bundled, or of the official files in a folder.
+    """Read a bundled split, or a split of the official files in a folder.
 
-    A split in a folder is a pair of files, `<name>_questions.json` and `<name>_annotations.json`, and goes by that
-    name; that of the official `v2_OpenEnded_mscoco_val2014_questions.json` is `val2014`. By default it is `val2014` if
-    it is there, else the only officially named pair, else the only pair. Pictures lie in the folder or in folders in
-    it. None is opened here; one that is missing fails its samples when a model needs it.
+    A split in a folder is a pair of files, `<name>_questions.json` and `<name>_annotations.json`, and has that name;
+    the split of the official `v2_OpenEnded_mscoco_val2014_questions.json` is `val2014`. The default is `val2014` if it
+    exists, else the only officially named pair, else the only pair. Images lie in the folder or in its subfolders. They
+    are not opened here; a missing image fails its samples when a model needs it.
 
     Raises:
         InputError: files are missing, malformed, or do not belong together.
@@ -112,26 +112,27 @@ def samples(options: Options) -> Samples:
 def _bundled(split: str) -> Samples:
     if split not in SPLITS:
         raise UnknownName("split of vqa", split, SPLITS)
-    rows, images = MINI / f"{split}.parquet", MINI / f"{split}-images.parquet"
-    questions, annotations = data.read_parquet(rows, Question), data.read_parquet(rows, Annotation)
-    pictures = {
-        row.image_id: Image(str(row.image_id), data=row.image) for row in data.read_parquet(images, BundledImage)
+    rows_path, images_path = MINI / f"{split}.parquet", MINI / f"{split}-images.parquet"
+    questions, annotations = data.read_parquet(rows_path, Question), data.read_parquet(rows_path, Annotation)
+    images = {
+        row.image_id: Image(str(row.image_id), data=row.image) for row in data.read_parquet(images_path, BundledImage)
     }
-    return _samples(questions, annotations, pictures.__getitem__, _facts("bundled", split, rows, images))
+    return _samples(questions, annotations, images.__getitem__, _facts("bundled", split, rows_path, images_path))
 
 
 def _official(folder: Path, split: str | None) -> Samples:
-    split, asked, known = _pair(folder, split)
-    questions = data.read_json(asked, QuestionsFile).questions
-    annotations = _joined(questions, data.read_json(known, AnnotationsFile).annotations, asked, known)
-    pictures, shown = _pictures(folder), {question.image_id for question in questions}
+    split, questions_path, annotations_path = _pair(folder, split)
+    questions = data.read_json(questions_path, QuestionsFile).questions
+    annotations = data.read_json(annotations_path, AnnotationsFile).annotations
+    annotations = _joined(questions, annotations, questions_path, annotations_path)
+    paths, used_ids = _image_paths(folder), {question.image_id for question in questions}
 
-    def picture(image: int) -> Image:
-        return Image(str(image), path=pictures.get(image) or folder / f"COCO_*_{image:012d}.jpg")
+    def image(image_id: int) -> Image:
+        return Image(str(image_id), path=paths.get(image_id) or folder / f"COCO_*_{image_id:012d}.jpg")
 
-    facts = _facts("official files", split, asked, known)
-    facts["pictures"] = data.listing_digest(path for image, path in pictures.items() if image in shown)
-    return _samples(questions, annotations, picture, facts)
+    facts = _facts("official files", split, questions_path, annotations_path)
+    facts["pictures"] = data.listing_digest(path for image_id, path in paths.items() if image_id in used_ids)
+    return _samples(questions, annotations, image, facts)
 
 
 def _facts(source: str, split: str, *files: Path) -> dict[str, Json]:
@@ -141,18 +142,25 @@ def _facts(source: str, split: str, *files: Path) -> dict[str, Json]:
 def _samples(
     questions: Sequence[Question],
     annotations: Sequence[Annotation],
-    picture: Callable[[int], Image],
+    image: Callable[[int], Image],
     facts: Mapping[str, Json],
 ) -> Samples:
-    """Make the samples of questions and annotations in one order, and of what gives the picture of an image id."""
+    """Make the samples.
+
+    Args:
+        questions: the questions of the split.
+        annotations: their annotations, in the same order.
+        image: returns the image with an ID.
+        facts: see `Samples.facts`.
+    """
 
     def build(index: int) -> Sample:
         question, annotation = questions[index], annotations[index]
-        id, parts = str(question.question_id), (picture(question.image_id), INSTRUCTION, question.question)
+        id, parts = str(question.question_id), (image(question.image_id), INSTRUCTION, question.question)
         return Sample(
             id,
             requests=(Generate(id, parts, MAX_NEW_TOKENS, stop=("\n",)),),
-            target=[given.answer for given in annotation.answers],
+            target=[answer.answer for answer in annotation.answers],
             cluster=str(question.image_id),
             labels={"answer type": annotation.answer_type, "question type": annotation.question_type},
         )
@@ -161,39 +169,39 @@ def _samples(
 
 
 def _pair(folder: Path, split: str | None) -> tuple[str, Path, Path]:
-    """Choose a split of a folder: its name, its questions file and its annotations file."""
-    found = data.find(folder, ["*questions.json", "*annotations.json"], SOURCE)
-    questions, annotations = ({_split_name(path): path for path in paths} for paths in found)
-    known = sorted(questions.keys() & annotations.keys())
-    if not known:
-        names = ", ".join(path.name for paths in found for path in paths)
+    """Choose a split of a folder; return its name, its questions file and its annotations file."""
+    matches = data.find(folder, ["*questions.json", "*annotations.json"], SOURCE)
+    questions, annotations = ({_split_name(path): path for path in paths} for paths in matches)
+    splits = sorted(questions.keys() & annotations.keys())
+    if not splits:
+        names = ", ".join(path.name for paths in matches for path in paths)
         raise InputError(f"{folder} has no annotations file of the name of a questions file, but {names}; {SOURCE}")
-    official = [name for name in known if questions[name].name.startswith("v2_")]
-    split = split or _default_split(folder, known, official)
-    if split not in known:
-        raise UnknownName(f"split of {folder}", split, known)
+    official = [name for name in splits if questions[name].name.startswith("v2_")]
+    split = split or _default_split(folder, splits, official)
+    if split not in splits:
+        raise UnknownName(f"split of {folder}", split, splits)
     return split, questions[split], annotations[split]
 
 
 def _split_name(path: Path) -> str:
-    """Name the split of a file: its name without what official names begin with, and without its kind."""
+    """Return the split of a file: its name without the official prefix and without the suffix for its kind."""
     return re.sub(r"^v2_(OpenEnded_)?mscoco_|_?(questions|annotations)\.json$", "", path.name) or "unnamed"
 
 
-def _default_split(folder: Path, known: list[str], official: list[str]) -> str:
+def _default_split(folder: Path, splits: list[str], official: list[str]) -> str:
     if "val2014" in official:
         return "val2014"
-    candidates = official or known
+    candidates = official or splits
     if len(candidates) > 1:
-        raise InputError(f"{folder} holds several splits; choose one with --split: {', '.join(known)}")
+        raise InputError(f"{folder} holds several splits; choose one with --split: {', '.join(splits)}")
     return candidates[0]
 
 
-def _pictures(folder: Path) -> dict[int, Path]:
-    """Find `COCO_*_<image id>.jpg` in a folder and in the folders in it. Of two with one id the first counts."""
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+def _image_paths(folder: Path) -> dict[int, Path]:
+    """Find `COCO_*_<image id>.jpg` in a folder and its subfolders. Of two files with the same ID the first counts."""
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     paths: dict[int, Path] = {}
-    for path in (path for place in places for path in sorted(place.glob("COCO_*.jpg"))):
+    for path in (path for subfolder in folders for path in sorted(subfolder.glob("COCO_*.jpg"))):
         number = path.stem.rpartition("_")[2]
         if re.fullmatch("[0-9]{12}", number):
             paths.setdefault(int(number), path)
@@ -201,36 +209,36 @@ def _pictures(folder: Path) -> dict[int, Path]:
 
 
 def _joined(
-    questions: Sequence[Question], annotations: Sequence[Annotation], asked: Path, known: Path
+    questions: Sequence[Question], annotations: Sequence[Annotation], questions_path: Path, annotations_path: Path
 ) -> list[Annotation]:
-    """Put annotations in the order of their questions. Both files must know the same questions, each once."""
-    data.unique([row.question_id for row in questions], asked, "question_id")
-    data.unique([row.question_id for row in annotations], known, "question_id")
+    """Put annotations in the order of their questions. Both files must have the same questions, each once."""
+    data.unique([row.question_id for row in questions], questions_path, "question_id")
+    data.unique([row.question_id for row in annotations], annotations_path, "question_id")
     by_id = {row.question_id: row for row in annotations}
     ids = {row.question_id for row in questions}
-    for rows, others, path in ((questions, by_id.keys(), known), (annotations, ids, asked)):
+    for rows, others, path in ((questions, by_id.keys(), annotations_path), (annotations, ids, questions_path)):
         lacking = [row.question_id for row in rows if row.question_id not in others]
         if lacking:
             raise InputError(f"{path}: question_id {lacking[0]} is missing ({len(lacking)} of {len(rows)} are)")
     joined = [by_id[row.question_id] for row in questions]
     for question, annotation in zip(questions, joined, strict=True):
         if question.image_id != annotation.image_id:
-            image = f"image_id {annotation.image_id}, but {question.image_id} in {asked.name}"
-            raise InputError(f"{known}: question_id {question.question_id} has {image}")
+            image = f"image_id {annotation.image_id}, but {question.image_id} in {questions_path.name}"
+            raise InputError(f"{annotations_path}: question_id {question.question_id} has {image}")
     return joined
 
 
-# What they are worth
+# Scores
 
 
 def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
     """Score each sample's answer by the three rules of `evals.tasks.scoring.vqa`.
 
-    A sample without output is worth 0 and is marked as failed. An empty output counts as unparsed (its answer is None)
-    and is worth what the official scorer gives it: 0, but where annotators' answers normalise to nothing.
+    A sample without output scores 0 and is marked as failed. An empty output counts as unparsed (its answer is None)
+    and gets the official score: 0, unless the annotators' answers normalise to the empty string.
 
     Raises:
-        InputError: an output is no text.
+        InputError: an output is not text.
     """
     return [_score(sample, *predictions[sample.id]) for sample in samples]
 
@@ -238,26 +246,26 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
 def _score(sample: Sample, prediction: Prediction) -> Score:
     failed, output = prediction.failure is not None, prediction.text("question_id")
     values = {name: 0.0 if failed else rule(output, sample.target) for name, rule in RULES.items()}
-    return Score(sample.id, clean(output) or None, sample.target, values, failed, sample.cluster, sample.labels)
+    return Score.of(sample, answer=clean(output) or None, values=values, failed=failed)
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Average over all questions, each answer type and each question type, with intervals clustered by image.
 
-    Types that no question has are left out.
+    Types without questions are left out.
     """
     from evals.metrics.estimates import Mean, means
 
     answer_types, question_types = (
         sorted({score.labels[label] for score in scores}) for label in ("answer type", "question type")
     )
-    wanted = {"accuracy": Mean("accuracy")}
+    metrics_by_name = {"accuracy": Mean("accuracy")}
     for kind in sorted(answer_types, key=lambda kind: [*ANSWER_TYPES, *answer_types].index(kind)):
-        wanted[f"accuracy/{ANSWER_TYPES.get(kind, kind)}"] = Mean("accuracy", "answer type", kind)
-    wanted |= {rule: Mean(rule) for rule in ("accuracy-always-normalised", "accuracy-2017")}
+        metrics_by_name[f"accuracy/{ANSWER_TYPES.get(kind, kind)}"] = Mean("accuracy", "answer type", kind)
+    metrics_by_name |= {rule: Mean(rule) for rule in ("accuracy-always-normalised", "accuracy-2017")}
     for kind in question_types:
-        wanted[f"accuracy/question-type/{kind}"] = Mean("accuracy", "question type", kind)
-    return means(scores, wanted)
+        metrics_by_name[f"accuracy/question-type/{kind}"] = Mean("accuracy", "question type", kind)
+    return means(scores, metrics_by_name)
 
 
 TASKS.add(

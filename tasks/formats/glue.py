@@ -1,8 +1,8 @@
-"""The rows of a GLUE task: bundled, of the official files, or of the hub's.
+"""Read the rows of a GLUE task from the bundled files, the official files or the hub's files.
 
-The official files (`CoLA/dev.tsv`) are tab-separated and quote nothing: MRPC's are full of single quotation marks, and
-begin with a byte order mark. Their columns are found by name, so it does not matter that some copies lack a few. The
-hub's (`cola/validation-00000-of-00001.parquet`) hold the same rows in the same order, MRPC's with spaces around marks.
+The official files (`CoLA/dev.tsv`) are tab-separated without quoting: MRPC's contain unpaired quotation marks and start
+with a byte order mark. Columns are found by name, because some copies lack a few. The hub's files
+(`cola/validation-00000-of-00001.parquet`) have the same rows in the same order, MRPC's with spaces around punctuation.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class GlueRow(NamedTuple):
     """A row of any of the nine tasks."""
 
     texts: Mapping[str, str]
-    """By the hub's column names."""
+    """The texts, by the hub's column names."""
     label: float
-    """Its number, or STS-B's score."""
+    """The number of the label, or STS-B's score."""
 
 
 class GlueSplit(NamedTuple):
-    """One split of one task, read."""
+    """The rows of one split of one task."""
 
     rows: list[GlueRow]
     kind: str
@@ -49,12 +49,12 @@ def read(task: Subtask, split: str, folder: Path | None) -> GlueSplit:
 
     Args:
         task: one of the nine.
-        split: as the hub calls it: `train`, `validation`, `validation_matched`, `validation_mismatched`.
-        folder: with a folder for each task, or itself the folder of this task; None for the bundled rows.
+        split: the hub's name: `train`, `validation`, `validation_matched` or `validation_mismatched`.
+        folder: a folder that contains a folder for each task, or the folder of this task; None for the bundled rows.
 
     Raises:
-        InputError: there is no such file, it is malformed, lacks a column, has no rows, or a label is none of the
-            task's; names the file and the line.
+        InputError: the file is missing or malformed, lacks a column, has no rows, or has a label that is not one of the
+            task's; the message names the file and the line.
     """
     kind, files = _find(task, split, folder)
     rows = [row for path in files for row in (_tsv if path.suffix == ".tsv" else _parquet)(task, path, split)]
@@ -64,24 +64,24 @@ def read(task: Subtask, split: str, folder: Path | None) -> GlueSplit:
 
 
 def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Path]]:
-    """Find the files of a split, and say what kind they are."""
+    """Return the kind and the paths of the files of a split."""
     if folder is None:
         return "bundled", [MINI / f"{task.name}-{split}.parquet"]
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; {WHERE}")
     official, hub = f"{split.replace('validation', 'dev')}.tsv", f"{split}-*.parquet"
     others = {name for other in TABLE.values() if other is not task for name in (other.folder, other.name)}
-    for place in (folder / task.folder, folder / task.name, *([folder] if folder.name not in others else [])):
-        if (place / official).is_file():
-            return "official files", [place / official]
-        if found := sorted(place.glob(hub)):
-            return "hub files", found
+    for candidate in (folder / task.folder, folder / task.name, *([folder] if folder.name not in others else [])):
+        if (candidate / official).is_file():
+            return "official files", [candidate / official]
+        if paths := sorted(candidate.glob(hub)):
+            return "hub files", paths
     raise InputError(f"{folder} has no {task.folder}/{official} and no {task.name}/{hub}; {WHERE}")
 
 
 def _tsv(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
     columns = [*task.columns.values(), task.label_column]
-    # A few lines of QQP's published train.tsv are broken; the hub's copy leaves them out too.
+    # A few lines of QQP's published train.tsv are broken; the hub's copy omits them too.
     rows = data.read_tsv(path, columns, header=task.header or None, skip_short=split == "train")
     for number, (*texts, label) in rows:
         yield GlueRow(dict(zip(task.columns, texts, strict=True)), _label(task, label, f"{path}, line {number}"))

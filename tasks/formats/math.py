@@ -1,10 +1,10 @@
-r"""The files of GSM8K, MATH and MATH-500: JSON lines, and the bundled parquet files in GSM8K's form.
+r"""Read the files of GSM8K, MATH and MATH-500 (JSON Lines), and the bundled parquet files, in GSM8K's form.
 
     {"question": "Janet's ducks lay 16 eggs per day. …", "answer": "… \n#### 18"}
     {"problem": "How many vertical asymptotes …?", "level": "Level 3", "type": "Algebra",
      "solution": "… $\\boxed{2}$ vertical asymptotes.", "unique_id": "test/algebra/1.json"}
 
-A problem's answer is what its worked solution ends in.
+The gold answer of a problem is the last answer that its worked solution states.
 """
 
 from __future__ import annotations
@@ -36,21 +36,22 @@ class _Math(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Problem:
-    """One row, whichever file it came from."""
+    """One problem, from any of the files."""
 
     id: str
     question: str
     solution: str
     gold: str
+    """The answer that the solution states."""
     labels: Mapping[str, str]
 
 
 def read_problems(path: Path, form: str) -> list[Problem]:
-    """Read problems of either kind of file.
+    """Read a file of problems.
 
     Args:
-        path: JSON lines, or a bundled parquet file, which is in GSM8K's form.
-        form: in which solutions state their answers, `####` or `boxed`.
+        path: a JSON Lines file, or a bundled parquet file, which is in GSM8K's form.
+        form: the form in which solutions state their answers, `####` or `boxed`.
 
     Raises:
         InputError: the file is malformed or empty, ids are not unique, or a solution states no answer.
@@ -68,14 +69,14 @@ def read_problems(path: Path, form: str) -> list[Problem]:
 
 
 def _problem(path: Path, number: int, row: _Gsm8k | _Math, form: str) -> Problem:
-    """Make a problem of a row; the answer is the last that its solution states in the benchmark's form."""
+    """Convert a row to a problem; the gold answer is the last that its solution states in the benchmark's form."""
     solution = row.answer if isinstance(row, _Gsm8k) else row.solution
     gold = extract_strict(solution, form)
     if gold is None:
-        asked = "#### and the answer" if form == "####" else "\\boxed{answer}"
-        raise InputError(f"{path}, problem {number + 1}: its solution does not end in {asked}")
+        expected = "#### and the answer" if form == "####" else "\\boxed{answer}"
+        raise InputError(f"{path}, problem {number + 1}: its solution does not end in {expected}")
     if isinstance(row, _Gsm8k):
         return Problem(str(number), row.question, solution, gold.text.replace(",", ""), {})
-    told = {"level": row.level, "type": row.type or row.subject}
-    labels = {name: str(value) for name, value in told.items() if value is not None}
+    optional_labels = {"level": row.level, "type": row.type or row.subject}
+    labels = {name: str(value) for name, value in optional_labels.items() if value is not None}
     return Problem(row.unique_id or str(number), row.problem, solution, gold.text, labels)

@@ -1,7 +1,7 @@
-"""The official files of image-text retrieval: Flickr8k's token file and split lists, Karpathy's JSON, COCO captions.
+"""Read the official files of image-text retrieval: Flickr8k's token file and split lists, Karpathy's JSON, COCO's JSON.
 
-What lies in a folder tells which of them it is. Each reader gives the pictures of one split with all their captions, in
-the order of its file; what of them is asked is the protocol's matter.
+The format is detected from the names of the files in a folder. Each reader returns the images of one split with all
+their captions, in the order of the file; the protocol (`evals.tasks.retrieval`) decides which captions are used.
 
     Flickr8k.token.txt          1000268201_693b08cb0e.jpg#0	A child in a pink dress is climbing up a set of stairs …
     Flickr_8k.testImages.txt    3385593926_d3e9c21170.jpg
@@ -23,20 +23,21 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.schema import Json
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 SOURCE = (
     "retrieval reads Flickr8k (Flickr8k.token.txt and Flickr_8k.*Images.txt), Karpathy's JSON (dataset*.json, for "
-    "Flickr8k, Flickr30k and COCO) or COCO captions (captions_*.json), each with its pictures in the folder or in "
-    "folders in it"
+    "Flickr8k, Flickr30k and COCO) or COCO captions (captions_*.json), each with its images in the folder or in its "
+    "subfolders"
 )
 
 
 class CaptionedImage(msgspec.Struct, frozen=True, gc=False):
-    """A picture with its captions."""
+    """An image with its captions."""
 
     id: str
-    """Its name in the benchmark: of COCO the number, of Flickr the file name."""
+    """The image's ID in the benchmark: COCO's number, Flickr's file name."""
     file: str
+    """The name of the image file, without its folder."""
     captions: tuple[str, ...]
 
 
@@ -45,13 +46,13 @@ class Official:
     """One split of the files of a folder."""
 
     collection: str
-    """`flickr8k`, `flickr30k`, `coco`, as the files say; `coco-captions` where the split is not Karpathy's."""
+    """`flickr8k`, `flickr30k` or `coco`, as named in the files; `coco-captions` if the split is not Karpathy's."""
     split: str
-    told: Sequence[CaptionedImage]
-    pictures: Mapping[str, Path]
-    """The picture files of the folder, by name."""
+    images: Sequence[CaptionedImage]
+    paths: Mapping[str, Path]
+    """The image files of the folder, by name."""
     files: Mapping[str, Json]
-    """Digests of what was read, by file name."""
+    """Digests of the files that were read, by name."""
 
 
 class Sentence(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +62,7 @@ class Sentence(msgspec.Struct, frozen=True, gc=False):
 
 
 class KarpathyImage(msgspec.Struct, frozen=True, gc=False):
-    """A picture of Karpathy's files; `cocoid` stands in those of COCO only."""
+    """An image of Karpathy's files; only COCO's files have `cocoid`."""
 
     filename: str
     split: str
@@ -70,14 +71,14 @@ class KarpathyImage(msgspec.Struct, frozen=True, gc=False):
 
 
 class KarpathyFile(msgspec.Struct, frozen=True):
-    """`dataset_flickr30k.json` and its like."""
+    """Karpathy's files, such as `dataset_flickr30k.json`."""
 
     dataset: str
     images: list[KarpathyImage]
 
 
 class CocoImage(msgspec.Struct, frozen=True, gc=False):
-    """A picture of COCO's captions file."""
+    """An image of COCO's captions file."""
 
     id: int
     file_name: str
@@ -91,33 +92,37 @@ class CocoCaption(msgspec.Struct, frozen=True, gc=False):
 
 
 class CocoFile(msgspec.Struct, frozen=True):
-    """`captions_val2017.json` and its like."""
+    """COCO's captions files, such as `captions_val2017.json`."""
 
     images: list[CocoImage]
     annotations: list[CocoCaption]
 
 
 def read(folder: Path, split: str | None) -> Official:
-    """Read a split of whatever files a folder holds.
+    """Read a split of the captions that a folder holds.
+
+    Args:
+        folder: holds the captions in one of the three formats, and the images, directly or in subfolders.
+        split: the split as the files name it, or None for the benchmark's usual one.
 
     Raises:
-        InputError: there are none, or files of several kinds; malformed files; captions without a picture, pictures
-            without a caption, a name that comes twice.
+        InputError: there are no captions, or captions in several formats; a file is malformed; a caption has no image,
+            an image has no caption, or an ID is repeated.
         UnknownName: there is no such split.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; {SOURCE}")
-    kinds = {"Flickr8k.token.txt": _flickr8k, "dataset*.json": _karpathy, "captions_*.json": _coco}
-    found = {pattern: sorted(folder.glob(pattern)) for pattern in kinds}
-    present = [pattern for pattern, paths in found.items() if paths]
+    readers = {"Flickr8k.token.txt": _flickr8k, "dataset*.json": _karpathy, "captions_*.json": _coco}
+    paths_by_pattern = {pattern: sorted(folder.glob(pattern)) for pattern in readers}
+    present = [pattern for pattern, paths in paths_by_pattern.items() if paths]
     if len(present) != 1:
         what = f"files of several kinds ({', '.join(present)})" if present else "no captions"
         raise InputError(f"{folder} has {what}; {SOURCE}")
-    official = kinds[present[0]](found[present[0]], split)
-    data.unique([told.id for told in official.told], folder, "picture")
-    silent = [told.id for told in official.told if not told.captions]
-    if silent:
-        raise InputError(f"{folder}: picture {silent[0]} has no caption ({len(silent)} have none)")
+    official = readers[present[0]](paths_by_pattern[present[0]], split)
+    data.unique([image.id for image in official.images], folder, "image")
+    without_caption = [image.id for image in official.images if not image.captions]
+    if without_caption:
+        raise InputError(f"{folder}: image {without_caption[0]} has no caption ({len(without_caption)} have none)")
     return official
 
 
@@ -125,7 +130,7 @@ def _flickr8k(paths: list[Path], split: str | None) -> Official:
     tokens = paths[0]
     lists = {path.name[10:-10]: path for path in sorted(tokens.parent.glob("Flickr_8k.*Images.txt"))}
     split = _chosen(tokens.parent, split, lists, "test")
-    wanted = [line.strip() for line in _text(lists[split]).split("\n") if line.strip()]
+    names = [line.strip() for line in _text(lists[split]).split("\n") if line.strip()]
     captions: dict[str, dict[int, str]] = {}
     for number, line in enumerate(_text(tokens).split("\n"), start=1):
         if not line.strip():
@@ -133,15 +138,15 @@ def _flickr8k(paths: list[Path], split: str | None) -> Official:
         match = re.fullmatch(r"(.+)#(\d+)\t(.*)", line.rstrip("\r"))
         if match is None:
             raise InputError(f"{tokens}, line {number}: expected a file name, #, a number, a tab and a caption")
-        own = captions.setdefault(match[1], {})
-        if int(match[2]) in own:
+        of_image = captions.setdefault(match[1], {})
+        if int(match[2]) in of_image:
             raise InputError(f"{tokens}, line {number}: caption {match[1]}#{match[2]} comes twice")
-        own[int(match[2])] = match[3].strip()
-    # The published token file tells of one picture that does not exist (….jpg.1); no list names it.
-    told = [
-        CaptionedImage(name, name, tuple(text for _, text in sorted(captions.get(name, {}).items()))) for name in wanted
+        of_image[int(match[2])] = match[3].strip()
+    # The published token file has captions of one image that does not exist (….jpg.1); no list names it.
+    images = [
+        CaptionedImage(name, name, tuple(text for _, text in sorted(captions.get(name, {}).items()))) for name in names
     ]
-    return Official("flickr8k", split, told, _pictures(tokens.parent), _digests(tokens, lists[split]))
+    return Official("flickr8k", split, images, _image_paths(tokens.parent), _digests(tokens, lists[split]))
 
 
 def _karpathy(paths: list[Path], split: str | None) -> Official:
@@ -150,7 +155,7 @@ def _karpathy(paths: list[Path], split: str | None) -> Official:
     file = data.read_json(paths[0], KarpathyFile)
     splits = dict.fromkeys(image.split for image in file.images)
     split = _chosen(paths[0].parent, split, splits, "test")
-    told = [
+    images = [
         CaptionedImage(
             image.filename if image.cocoid is None else str(image.cocoid),
             image.filename,
@@ -159,35 +164,35 @@ def _karpathy(paths: list[Path], split: str | None) -> Official:
         for image in file.images
         if image.split == split
     ]
-    return Official(file.dataset, split, told, _pictures(paths[0].parent), _digests(paths[0]))
+    return Official(file.dataset, split, images, _image_paths(paths[0].parent), _digests(paths[0]))
 
 
 def _coco(paths: list[Path], split: str | None) -> Official:
-    named = {path.stem.removeprefix("captions_"): path for path in paths}
-    split = _chosen(paths[0].parent, split, named, next(iter(named)) if len(named) == 1 else "val2017")
-    path = named[split]
+    by_split = {path.stem.removeprefix("captions_"): path for path in paths}
+    split = _chosen(paths[0].parent, split, by_split, next(iter(by_split)) if len(by_split) == 1 else "val2017")
+    path = by_split[split]
     file = data.read_json(path, CocoFile)
     captions: dict[int, list[str]] = {image.id: [] for image in file.images}
     for annotation in file.annotations:
         if annotation.image_id not in captions:
             raise InputError(f"{path}: a caption belongs to image_id {annotation.image_id}, which is not among images")
         captions[annotation.image_id].append(annotation.caption.strip())
-    told = [CaptionedImage(str(image.id), image.file_name, tuple(captions[image.id])) for image in file.images]
-    return Official("coco-captions", split, told, _pictures(path.parent), _digests(path))
+    images = [CaptionedImage(str(image.id), image.file_name, tuple(captions[image.id])) for image in file.images]
+    return Official("coco-captions", split, images, _image_paths(path.parent), _digests(path))
 
 
-def _chosen(folder: Path, split: str | None, known: Mapping[str, object], default: str) -> str:
-    if (split or default) not in known:
-        raise UnknownName(f"split of {folder}", split or default, known)
+def _chosen(folder: Path, split: str | None, splits: Mapping[str, object], default: str) -> str:
+    if (split or default) not in splits:
+        raise UnknownName(f"split of {folder}", split or default, splits)
     return split or default
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """Find the picture files of a folder and of the folders in it. Of two of one name the first counts."""
-    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+def _image_paths(folder: Path) -> dict[str, Path]:
+    """Find the image files of a folder and its subfolders. Of two files with the same name the first counts."""
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     paths: dict[str, Path] = {}
-    for path in (path for place in places for path in sorted(place.iterdir())):
-        if path.suffix.lower() in PICTURES:
+    for path in (path for subfolder in folders for path in sorted(subfolder.iterdir())):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             paths.setdefault(path.name, path)
     return paths
 

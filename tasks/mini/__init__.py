@@ -1,7 +1,7 @@
-"""The mini benchmarks: seeded generators, and the splits that they made, in the official formats.
+"""The mini benchmarks: seeded generators, and the splits that they generated, in the official formats.
 
-`pictures/` draws scenes and asks about them, `language/` writes sentences; a module here makes one benchmark of them.
-Start with `generate`, which writes `splits/`.
+Imports nothing but the standard library, numpy, Pillow and pyarrow. Start with `generate`, which writes `splits/`: a
+module here generates one benchmark, from the scenes of `images/` or the sentences of `language/`.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ from __future__ import annotations
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent / "splits"
-"""A folder a benchmark, with a parquet file a split."""
+"""A folder for each benchmark, with a parquet file for each split."""

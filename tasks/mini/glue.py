@@ -2,9 +2,9 @@
 
     wnli   {"sentence1": "Anna lent Clara some money because she was poor.", "sentence2": "Clara was poor.", "label": 1}
 
-A row is seeded by its task, split and number, so any row can be made alone. Every row has a key, what it combines (an
-action and a thing, a schema and its names); a fifth of all keys occur in the validation splits and nowhere else.
-`train` is endless; its first `SHOTS` rows are bundled, for examples in prompts.
+A row is seeded by its task, split and number, so any row can be generated alone. Every row has a key that names what it
+combines (an action and a thing, a schema and its names); a fifth of all keys occur in the validation splits only.
+`train` is endless; its first `SHOTS` rows are bundled, for few-shot examples.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     import pyarrow
 
 ITEMS = 200
-"""Rows of each bundled validation split."""
+"""Number of rows of each bundled validation split."""
 
 SHOTS = 64
-"""Rows of each bundled train split."""
+"""Number of rows of each bundled train split."""
 
 PROBLEMS = 300
-"""Rows of the bundled validation split of mini math."""
+"""Number of rows of the bundled validation split of mini math."""
 
 
 HubRow = dict[str, str | int | float]
@@ -42,12 +42,12 @@ HubRow = dict[str, str | int | float]
 
 
 class RowGenerator(NamedTuple):
-    """How the rows of one task are made."""
+    """How the rows of one task are generated."""
 
     make: Callable[[Random, float], Draft]
     columns: tuple[str, ...]
     shares: tuple[float, ...] = ()
-    """How frequent each label is, about as in the real task; none for STS-B, whose labels come from its rows."""
+    """Frequency of each label, about as in the real task; empty for STS-B, whose labels come from its rows."""
     splits: tuple[str, ...] = ("train", "validation")
 
 
@@ -70,12 +70,12 @@ TABLE = {
 
 
 def row(task: str, split: str, index: int) -> HubRow:
-    """Make one row.
+    """Generate one row.
 
     Args:
-        task: A key of `TABLE`.
-        split: One of the task's splits; any other name gives another endless stream of training rows.
-        index: Its number, from 0.
+        task: a key of `TABLE`.
+        split: one of the task's splits; any other name gives another endless stream of training rows.
+        index: the number of the row, from 0.
     """
     bench = TABLE[task]
     rng = Random(f"mini glue {task} {split}:{index}")
@@ -89,42 +89,42 @@ def row(task: str, split: str, index: int) -> HubRow:
 
 
 def is_held_out(key: str) -> bool:
-    """Tell whether what has this key belongs to the validation splits."""
+    """Return whether rows with this key belong to the validation splits."""
     return crc32(key.encode()) % 5 == 0
 
 
 def rows(task: str, split: str) -> list[HubRow]:
-    """Make the rows of a bundled split, the repeated ones left out; `math` is a task here too."""
+    """Generate the rows of a bundled split, without repetitions; `math` is a task here too."""
     if task == "math":
         problems = (math.problem(split, index) for index in range(SHOTS if split == "train" else PROBLEMS))
         return [{"question": problem.question, "answer": problem.answer} for problem in problems]
     distinct: dict[tuple[object, ...], HubRow] = {}
     for index in count():
-        made = row(task, split, index)
-        distinct.setdefault(tuple(made[column] for column in TABLE[task].columns), made)
+        new = row(task, split, index)
+        distinct.setdefault(tuple(new[column] for column in TABLE[task].columns), new)
         if len(distinct) == (SHOTS if split == "train" else ITEMS):
             break
     return list(distinct.values())
 
 
 def files() -> dict[Path, tuple[str, str]]:
-    """List the bundled files, with the task and the split that each holds."""
-    named = {
+    """Map the path of each bundled file to its task and split."""
+    glue_files = {
         BUNDLED / f"glue/{task}-{split}.parquet": (task, split)
         for task, bench in TABLE.items()
         for split in bench.splits
     }
-    return {**named, **{BUNDLED / f"math/{split}.parquet": ("math", split) for split in ("train", "validation")}}
+    return {**glue_files, **{BUNDLED / f"math/{split}.parquet": ("math", split) for split in ("train", "validation")}}
 
 
 def table(task: str, split: str) -> pyarrow.Table:
-    """Put a bundled split into the hub's column types."""
+    """Return a bundled split as a table with the hub's column types."""
     import pyarrow
 
-    made = rows(task, split)
+    split_rows = rows(task, split)
     types = {"label": pyarrow.float32() if task == "stsb" else pyarrow.int64(), "idx": pyarrow.int32()}
-    schema = pyarrow.schema([(column, types.get(column, pyarrow.string())) for column in made[0]])
-    return pyarrow.Table.from_pylist(made, schema=schema)
+    schema = pyarrow.schema([(column, types.get(column, pyarrow.string())) for column in split_rows[0]])
+    return pyarrow.Table.from_pylist(split_rows, schema=schema)
 
 
 def write() -> None:
@@ -137,7 +137,7 @@ def write() -> None:
 
 
 def differences() -> list[str]:
-    """Say which bundled files are not what the generators give; their encoding does not count, only what they hold."""
+    """List the bundled files that differ from the generators in content; their encoding is not compared."""
     from pyarrow import parquet
 
     return [

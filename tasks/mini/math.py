@@ -7,10 +7,10 @@
               Oscar has 3 * 15 = 45 shells.
               #### 45"
 
-A problem begins with a count, goes through some events and ends in a question; each event and question is one step of
-arithmetic. GSM8K's calculator marks (`<<4*6=24>>`) are left out: they say each sum twice. A problem's template is the
-sequence of its parts, and its numbers are taken together: a fifth of the templates and a fifth of the numbers never
-occur in `train`, and both in validation.
+A problem starts with a count, goes through some events and ends with a question; each event and question is one step of
+arithmetic. GSM8K's calculator annotations (`<<4*6=24>>`) are omitted, because they repeat each sum. The template of a
+problem is the sequence of its parts. A fifth of all templates and a fifth of all sets of numbers are held out: they
+never occur in `train`, and a validation problem has a held-out template and held-out numbers.
 """
 
 from __future__ import annotations
@@ -31,44 +31,46 @@ HOLDERS = ("boxes", "bags", "baskets", "drawers")
 MOST = 250
 """The largest number in a problem."""
 STEPS = (1, 1, 2, 2, 3, 3, 4)
-"""How many steps problems have, each entry as likely as the next."""
+"""Numbers of steps in a problem; each entry is equally likely."""
 DISTRACTED = 0.2
-"""Share of the problems that mention a number which does not matter."""
+"""Share of the problems that mention an irrelevant number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A problem so far: what has been told and worked out, and who has how much at this point."""
+    """An unfinished problem: its sentences, the steps of its solution, and the current count."""
 
     goods: str
     holder: str
-    """Whose goods the last step was about."""
+    """The person whose goods the last step was about."""
     count: int
-    """How many the holder has."""
+    """The number of goods that the holder has."""
     before: tuple[str, int] | None = None
-    """Who was compared with in the last step, and how many they have."""
-    told: tuple[str, ...] = ()
+    """The person with whom the last step compared the holder, and their number of goods."""
+    text: tuple[str, ...] = ()
+    """The sentences of the problem."""
     worked: tuple[str, ...] = ()
+    """The steps of the solution."""
     parts: tuple[str, ...] = ()
     """The template: a name for each part."""
 
-    def then(self, part: str, told: str, worked: str, count: int, **changes: object) -> Story:
+    def then(self, part: str, text: str, worked: str, count: int, **changes: object) -> Story:
         """Add a part."""
-        more = {"told": (*self.told, told), "worked": (*self.worked, *([worked] if worked else [])), "count": count}
+        more = {"text": (*self.text, text), "worked": (*self.worked, *([worked] if worked else [])), "count": count}
         return replace(self, **{"before": None, **changes, **more, "parts": (*self.parts, part)})  # type: ignore[arg-type]
 
     @property
     def subject(self) -> str:
-        """How the next sentence names the holder: by a pronoun where that can be nobody else."""
+        """The subject of the next sentence: a pronoun for the holder, or the name if a pronoun is ambiguous."""
         return self.holder if self.before else "She" if self.holder in WOMEN else "He"
 
     def someone_else(self, rng: Random) -> str:
-        """Draw a person not yet met."""
+        """Draw a person who is not in the last step."""
         return other(rng, NAMES, self.holder, self.before[0] if self.before else None)
 
 
 class WordProblem(NamedTuple):
-    """A row, with what decides which split may have it."""
+    """A row, with the template and the numbers that decide its split."""
 
     question: str
     answer: str
@@ -76,122 +78,123 @@ class WordProblem(NamedTuple):
     numbers: tuple[int, ...]
 
 
-# How a problem begins
+# Starts
 
 
 def _start(rng: Random) -> Story:
-    tale = Story(rng.choice(GOODS), rng.choice(NAMES), rng.randint(3, 60))
-    return tale.then("has", f"{tale.holder} has {tale.count} {tale.goods}.", "", tale.count)
+    story = Story(rng.choice(GOODS), rng.choice(NAMES), rng.randint(3, 60))
+    return story.then("has", f"{story.holder} has {story.count} {story.goods}.", "", story.count)
 
 
 def _packed(rng: Random) -> Story:
-    tale = Story(rng.choice(GOODS), rng.choice(NAMES), 0)
-    packs, each, holders = rng.randint(2, 12), rng.randint(2, 12), rng.choice(HOLDERS)
-    told = f"{tale.holder} has {packs} {holders} with {each} {tale.goods} in each."
-    worked = f"{tale.holder} has {packs} * {each} = {packs * each} {tale.goods}."
-    return tale.then("packed", told, worked, packs * each)
+    story = Story(rng.choice(GOODS), rng.choice(NAMES), 0)
+    packs, contents, holders = rng.randint(2, 12), rng.randint(2, 12), rng.choice(HOLDERS)
+    text = f"{story.holder} has {packs} {holders} with {contents} {story.goods} in each."
+    worked = f"{story.holder} has {packs} * {contents} = {packs * contents} {story.goods}."
+    return story.then("packed", text, worked, packs * contents)
 
 
-# What happens
+# Events
 
 
-def _gain(rng: Random, tale: Story) -> Story:
+def _gain(rng: Random, story: Story) -> Story:
     more, way = rng.randint(2, 40), rng.choice(("buys", "finds", "gets"))
-    told = f"{tale.subject} {way} {more} more {tale.goods}."
-    return tale.then("gain", told, _now(tale, "+", more, tale.count + more), tale.count + more)
+    text = f"{story.subject} {way} {more} more {story.goods}."
+    return story.then("gain", text, _now(story, "+", more, story.count + more), story.count + more)
 
 
-def _gain_packed(rng: Random, tale: Story) -> Story:
-    packs, each, holders = rng.randint(2, 6), rng.randint(2, 9), rng.choice(HOLDERS)
-    told = f"{tale.subject} buys {packs} {holders} with {each} {tale.goods} in each."
-    worked = f"The {holders} hold {packs} * {each} = {packs * each} {tale.goods}."
-    count = tale.count + packs * each
-    return tale.then("gain packed", told, f"{worked}\n{_now(tale, '+', packs * each, count)}", count)
+def _gain_packed(rng: Random, story: Story) -> Story:
+    packs, contents, holders = rng.randint(2, 6), rng.randint(2, 9), rng.choice(HOLDERS)
+    text = f"{story.subject} buys {packs} {holders} with {contents} {story.goods} in each."
+    worked = f"The {holders} hold {packs} * {contents} = {packs * contents} {story.goods}."
+    count = story.count + packs * contents
+    return story.then("gain packed", text, f"{worked}\n{_now(story, '+', packs * contents, count)}", count)
 
 
-def _loss(rng: Random, tale: Story) -> Story:
-    less, friend = rng.randint(2, max(2, min(40, tale.count - 1))), tale.someone_else(rng)
+def _loss(rng: Random, story: Story) -> Story:
+    less, friend = rng.randint(2, max(2, min(40, story.count - 1))), story.someone_else(rng)
     ways = ("gives {} {} to " + friend, "loses {} of the {}", "sells {} of the {}")
-    told = f"{tale.subject} {rng.choice(ways).format(less, tale.goods)}."
-    return tale.then("loss", told, _now(tale, "-", less, tale.count - less), tale.count - less)
+    text = f"{story.subject} {rng.choice(ways).format(less, story.goods)}."
+    return story.then("loss", text, _now(story, "-", less, story.count - less), story.count - less)
 
 
-def _now(tale: Story, sign: str, number: int, count: int) -> str:
-    return f"Then {tale.holder} has {tale.count} {sign} {number} = {count} {tale.goods}."
+def _now(story: Story, sign: str, number: int, count: int) -> str:
+    return f"Then {story.holder} has {story.count} {sign} {number} = {count} {story.goods}."
 
 
-def _times(rng: Random, tale: Story) -> Story:
-    factor, friend = rng.randint(2, 6), tale.someone_else(rng)
-    told = f"{friend} has {factor} times as many {tale.goods} as {tale.holder} has now."
-    worked = f"{friend} has {factor} * {tale.count} = {factor * tale.count} {tale.goods}."
-    return tale.then("times", told, worked, factor * tale.count, holder=friend, before=(tale.holder, tale.count))
+def _times(rng: Random, story: Story) -> Story:
+    factor, friend = rng.randint(2, 6), story.someone_else(rng)
+    text = f"{friend} has {factor} times as many {story.goods} as {story.holder} has now."
+    worked = f"{friend} has {factor} * {story.count} = {factor * story.count} {story.goods}."
+    return story.then("times", text, worked, factor * story.count, holder=friend, before=(story.holder, story.count))
 
 
-def _more(rng: Random, tale: Story) -> Story:
-    more, friend = rng.randint(2, 30), tale.someone_else(rng)
-    told = f"{friend} has {more} more {tale.goods} than {tale.holder} has now."
-    worked = f"{friend} has {tale.count} + {more} = {tale.count + more} {tale.goods}."
-    return tale.then("more", told, worked, tale.count + more, holder=friend, before=(tale.holder, tale.count))
+def _more(rng: Random, story: Story) -> Story:
+    more, friend = rng.randint(2, 30), story.someone_else(rng)
+    text = f"{friend} has {more} more {story.goods} than {story.holder} has now."
+    worked = f"{friend} has {story.count} + {more} = {story.count + more} {story.goods}."
+    return story.then("more", text, worked, story.count + more, holder=friend, before=(story.holder, story.count))
 
 
-def _fewer(rng: Random, tale: Story) -> Story:
-    less, friend = rng.randint(2, max(2, min(30, tale.count - 1))), tale.someone_else(rng)
-    told = f"{friend} has {less} fewer {tale.goods} than {tale.holder} has now."
-    worked = f"{friend} has {tale.count} - {less} = {tale.count - less} {tale.goods}."
-    return tale.then("fewer", told, worked, tale.count - less, holder=friend, before=(tale.holder, tale.count))
+def _fewer(rng: Random, story: Story) -> Story:
+    less, friend = rng.randint(2, max(2, min(30, story.count - 1))), story.someone_else(rng)
+    text = f"{friend} has {less} fewer {story.goods} than {story.holder} has now."
+    worked = f"{friend} has {story.count} - {less} = {story.count - less} {story.goods}."
+    return story.then("fewer", text, worked, story.count - less, holder=friend, before=(story.holder, story.count))
 
 
-# How it ends
+# Questions
 
 
-def _how_many(rng: Random, tale: Story) -> Story:
-    now = "" if tale.before or len(tale.parts) == 1 else rng.choice(("now", "in the end"))
-    told = f"How many {tale.goods} does {tale.holder} have {now}".rstrip()
-    return tale.then("how many", f"{told}?", "", tale.count, before=tale.before)
+def _how_many(rng: Random, story: Story) -> Story:
+    now = "" if story.before or len(story.parts) == 1 else rng.choice(("now", "in the end"))
+    text = f"How many {story.goods} does {story.holder} have {now}".rstrip()
+    return story.then("how many", f"{text}?", "", story.count, before=story.before)
 
 
-def _together(rng: Random, tale: Story) -> Story | None:
-    if not tale.before:
+def _together(rng: Random, story: Story) -> Story | None:
+    if not story.before:
         return None
-    friend, theirs = tale.before
-    told = f"How many {tale.goods} do {friend} and {tale.holder} have together?"
-    total = theirs + tale.count
-    return tale.then("together", told, f"Together they have {theirs} + {tale.count} = {total} {tale.goods}.", total)
+    friend, theirs = story.before
+    text = f"How many {story.goods} do {friend} and {story.holder} have together?"
+    total = theirs + story.count
+    return story.then("together", text, f"Together they have {theirs} + {story.count} = {total} {story.goods}.", total)
 
 
-def _price(rng: Random, tale: Story) -> Story:
+def _price(rng: Random, story: Story) -> Story:
     price = rng.randint(2, 9)
-    told = f"{tale.holder} sells all of {_own(tale)} {tale.goods} for {price} dollars each. How much money does"
-    told = f"{told} {tale.holder} get?"
-    total = tale.count * price
-    return tale.then("price", told, f"{tale.holder} gets {price} * {tale.count} = {total} dollars.", total)
+    text = f"{story.holder} sells all of {_possessive(story)} {story.goods} for {price} dollars each."
+    question = f"How much money does {story.holder} get?"
+    total = story.count * price
+    worked = f"{story.holder} gets {price} * {story.count} = {total} dollars."
+    return story.then("price", f"{text} {question}", worked, total)
 
 
-def _share(rng: Random, tale: Story) -> Story | None:
-    friends = [number for number in range(2, 7) if tale.count % number == 0 and tale.count >= 4 * number]
+def _share(rng: Random, story: Story) -> Story | None:
+    friends = [number for number in range(2, 7) if story.count % number == 0 and story.count >= 4 * number]
     if not friends:
         return None
     number = rng.choice(friends)
-    told = (
-        f"{tale.holder} shares all of {_own(tale)} {tale.goods} equally among {number} friends. How many {tale.goods}"
-    )
-    each = tale.count // number
-    worked = f"Each friend gets {tale.count} / {number} = {each} {tale.goods}."
-    return tale.then("share", f"{told} does each friend get?", worked, each)
+    text = f"{story.holder} shares all of {_possessive(story)} {story.goods} equally among {number} friends."
+    question = f"How many {story.goods} does each friend get?"
+    share = story.count // number
+    worked = f"Each friend gets {story.count} / {number} = {share} {story.goods}."
+    return story.then("share", f"{text} {question}", worked, share)
 
 
-def _pack(rng: Random, tale: Story) -> Story | None:
-    sizes = [number for number in range(2, 7) if tale.count % number == 0 and tale.count >= 4 * number]
+def _pack(rng: Random, story: Story) -> Story | None:
+    sizes = [number for number in range(2, 7) if story.count % number == 0 and story.count >= 4 * number]
     if not sizes:
         return None
     size, holders = rng.choice(sizes), rng.choice(HOLDERS)
-    told = f"{tale.holder} puts {_own(tale)} {tale.goods} into {holders}, {size} in each, and none are left over."
-    worked = f"{tale.holder} fills {tale.count} / {size} = {tale.count // size} {holders}."
-    return tale.then("pack", f"{told} How many {holders} does {tale.holder} fill?", worked, tale.count // size)
+    text = f"{story.holder} puts {_possessive(story)} {story.goods} into {holders}, {size} in each,"
+    question = f"and none are left over. How many {holders} does {story.holder} fill?"
+    worked = f"{story.holder} fills {story.count} / {size} = {story.count // size} {holders}."
+    return story.then("pack", f"{text} {question}", worked, story.count // size)
 
 
-def _own(tale: Story) -> str:
-    return "her" if tale.holder in WOMEN else "his"
+def _possessive(story: Story) -> str:
+    return "her" if story.holder in WOMEN else "his"
 
 
 STARTS: tuple[Callable[[Random], Story], ...] = (_start, _start, _packed)
@@ -216,47 +219,47 @@ ASIDES = (
 
 
 def problem(split: str, index: int) -> WordProblem:
-    """Give a problem of a split: `train` is endless, and so is any other name."""
+    """Generate a problem of a split. `train` is endless; any other name is an endless split of held-out problems."""
     rng = Random(f"mini math {split} {index}")
     steps = rng.choice(STEPS)
     while True:
-        tale = _draw(rng, steps)
-        if tale and allowed(split, found := _write(rng, tale)):
-            return found
+        story = _draw(rng, steps)
+        if story and allowed(split, drawn := _write(rng, story)):
+            return drawn
 
 
 def _draw(rng: Random, steps: int) -> Story | None:
-    """Draw a tale of so many steps; None where this try had another number of them, or one that is out of range."""
-    tale = rng.choice(STARTS)(rng)
+    """Draw a story; None if it has another number of steps than requested, or a count out of range."""
+    story = rng.choice(STARTS)(rng)
     for _ in range(rng.randint(0, steps)):
-        tale = rng.choice(EVENTS)(rng, tale)
-        if not 1 <= tale.count <= MOST:
+        story = rng.choice(EVENTS)(rng, story)
+        if not 1 <= story.count <= MOST:
             return None
-    ended = rng.choice(ENDS)(rng, tale)
+    ended = rng.choice(ENDS)(rng, story)
     done = ended is not None and sum(len(worked.split("\n")) for worked in ended.worked) == steps
     return ended if ended and done and ended.count <= MOST else None
 
 
-def _write(rng: Random, tale: Story) -> WordProblem:
-    """Write a tale down, sometimes with a number that does not matter."""
-    told = list(tale.told)
+def _write(rng: Random, story: Story) -> WordProblem:
+    """Write a story as a problem, sometimes with an irrelevant number."""
+    text = list(story.text)
     if rng.random() < DISTRACTED:
         aside = rng.choice(ASIDES).format(who=rng.choice((*MEN, *WOMEN)), n=rng.randint(3, 60))
-        told.insert(rng.choice((0, len(told) - 1)), aside)
-    question = " ".join(told)
+        text.insert(rng.choice((0, len(text) - 1)), aside)
+    question = " ".join(text)
     numbers = tuple(int(word) for word in question.replace(".", " ").split() if word.isdigit())
-    answer = "\n".join([*tale.worked, f"#### {tale.count}"])
-    return WordProblem(question, answer, ", ".join(tale.parts), numbers)
+    answer = "\n".join([*story.worked, f"#### {story.count}"])
+    return WordProblem(question, answer, ", ".join(story.parts), numbers)
 
 
-def allowed(split: str, found: WordProblem) -> bool:
-    """Tell whether a split may have a problem: neither its template nor its numbers may be of the other kind."""
-    held_out = [_is_held_out(f"tale {found.template}"), are_held_out(found.numbers)]
+def allowed(split: str, drawn: WordProblem) -> bool:
+    """Return whether a problem belongs to a split: `train` allows nothing held out, other splits nothing else."""
+    held_out = [_is_held_out(f"tale {drawn.template}"), are_held_out(drawn.numbers)]
     return not any(held_out) if split == "train" else all(held_out)
 
 
 def are_held_out(numbers: Sequence[int]) -> bool:
-    """Tell whether these numbers, in any order, never come together in `train`."""
+    """Return whether these numbers, in any order, never occur together in `train`."""
     return _is_held_out(str(sorted(numbers)))
 
 

@@ -1,4 +1,4 @@
-"""Mini VQA: drawn scenes with questions and ten annotators each, with the traits of VQA 2.0 (Goyal et al. 2017).
+"""Mini VQA: drawn scenes with questions and ten annotators each, in the style of VQA 2.0 (Goyal et al. 2017).
 
 A row, as bundled in `vqa/validation.parquet` and `vqa/test.parquet`:
 
@@ -6,12 +6,12 @@ A row, as bundled in `vqa/validation.parquet` and `vqa/test.parquet`:
     answer_type "other", multiple_choice_answer "triangle", pair_id 200000002, region [25, 73, 43, 90],
     answers [{"answer": "triangle", "answer_confidence": "yes", "answer_id": 1}, ... ten]
 
-Questions come in complementary pairs: images 2k and 2k + 1 differ in two or three edits, and each question is asked of
-both, where its answers differ. So whoever does not look is right about one of the two at most, and yes and no come
-equally often.
+Questions are in complementary pairs: images 2k and 2k + 1 differ by two or three edits, and each question is asked
+about both and has different answers. A model that does not look is right about at most one of the two, and yes and no
+are equally frequent.
 
-Every draw is seeded by the image's id, so any row can be made alone, in any order. `train` is endless and never
-bundled. It holds out eight pairs of colour and shape, which the other splits do ask about.
+Every draw is seeded by the image's ID, so any row can be generated alone, in any order. `train` is endless and never
+bundled. It lacks eight pairs of colour and shape, which the other splits contain.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from evals.tasks.mini.images.questions import FAMILIES
 from evals.tasks.mini.images.scenes import COLORS, SHAPES, Scene, compose, edit
 
 FIRST_IMAGE = {"validation": 100_000, "test": 200_000, "train": 1_000_000}
-"""Where the image ids of each split begin. Ids seed the scenes, so no image is in two splits; `train` has no end."""
+"""First image ID of each split. The ID seeds the scene, so no image is in two splits; `train` has no end."""
 
 QUESTIONS = 1_000
-"""Questions in the bundled validation and test splits."""
+"""Number of questions in the bundled validation and test splits."""
 
 MIX = {"yes/no": 0.37, "number": 0.08, "other": 0.55}
-"""Shares of the answer types to aim at; VQA 2.0 has 0.38, 0.13 and 0.49 (of the validation questions)."""
+"""Target shares of the answer types; in VQA 2.0 they are 0.38, 0.13 and 0.49 (of the validation questions)."""
 
 PAIRS = frozenset((color, shape) for color in COLORS for shape in SHAPES)
 HELD_OUT = frozenset(
     {("red", "star"), ("orange", "cross"), ("yellow", "heart"), ("green", "circle")}
     | {("blue", "triangle"), ("purple", "square"), ("pink", "diamond"), ("black", "heart")}
 )
-"""Colours and shapes that `train` never shows together."""
+"""Pairs of colour and shape that never occur in `train`."""
 
 THINGS = (2, 3, 3, 4, 4, 5, 5, 6)
-"""How many things are put into a scene, each entry as likely as the next."""
+"""Numbers of things in a scene; each entry is equally likely."""
 
 OFFICIAL_TYPES = frozenset(
     {
@@ -55,12 +55,12 @@ OFFICIAL_TYPES = frozenset(
         "what type of", "where is the", "which",
     }
 )  # fmt: skip
-"""Those question types of VQA 2.0 with which a question here can begin; the longest that fits is its type."""
+"""The question types of VQA 2.0 that occur here; the type of a question is the longest that it starts with."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneQuestion:
-    """A question about one image, with the truth; `annotators` adds what ten people say."""
+    """A question about one image, with the true answer; `annotators` adds the answers of ten annotators."""
 
     question_id: int
     image_id: int
@@ -68,11 +68,11 @@ class SceneQuestion:
     answer_type: str
     answer: str
     pair_id: int
-    """The question_id under which the first image of the pair is asked the same."""
+    """The question_id of the same question about the first image of the pair."""
     region: tuple[int, int, int, int] | None
-    """Box of the thing that the question is about, in pixels (left, top, right, bottom), if it is about one."""
+    """Box of the thing that the question is about, in pixels (left, top, right, bottom); None if there is none."""
     names: tuple[Name, ...]
-    """What the question names, in the order of its words."""
+    """The names that occur in the question, in their order."""
 
     @property
     def question_type(self) -> str:
@@ -81,7 +81,7 @@ class SceneQuestion:
 
 
 class QuestionSheet(NamedTuple):
-    """An image and what is asked about it."""
+    """A scene and the questions about it."""
 
     image_id: int
     scene: Scene
@@ -89,7 +89,7 @@ class QuestionSheet(NamedTuple):
 
 
 def split(name: str) -> list[QuestionSheet]:
-    """Give the sheets of a bundled split, `QUESTIONS` questions in all."""
+    """Generate the scenes and questions of a bundled split, `QUESTIONS` questions in all."""
     first, left = FIRST_IMAGE[name], QUESTIONS
     sheets: list[QuestionSheet] = []
     for image_id in count(first, 2):
@@ -103,10 +103,10 @@ def split(name: str) -> list[QuestionSheet]:
 
 
 def train(*, wanted: int = 5) -> Iterator[QuestionSheet]:
-    """Give the endless training split, two sheets of a pair after each other.
+    """Generate the endless training split; the two images of a pair follow each other.
 
     Args:
-        wanted: Questions to ask of an image, at most.
+        wanted: maximum number of questions per image.
     """
     for image_id in count(FIRST_IMAGE["train"], 2):
         yield from sheets_of_pair(image_id, wanted=wanted, allowed=PAIRS - HELD_OUT)
@@ -115,16 +115,16 @@ def train(*, wanted: int = 5) -> Iterator[QuestionSheet]:
 def sheets_of_pair(
     image_id: int, *, wanted: int, allowed: frozenset[tuple[str, str]], things: tuple[int, ...] = THINGS
 ) -> list[QuestionSheet]:
-    """Make two similar scenes, and ask both the same questions with different answers.
+    """Generate two similar scenes with the same questions, which have different answers.
 
     Args:
-        image_id: The even id of the first image.
-        wanted: Questions to ask of each, at most.
-        allowed: The (colour, shape) pairs to draw from.
-        things: How many things a scene has, each entry as likely as the next.
+        image_id: the ID of the first image, an even number.
+        wanted: maximum number of questions per image.
+        allowed: the (colour, shape) pairs to draw from.
+        things: numbers of things in a scene; each entry is equally likely.
 
     Returns:
-        Two sheets; none where the scenes turned out so similar that no question tells them apart.
+        Two sheets; none if the scenes are so similar that no question has different answers.
     """
     rng = Random(f"mini vqa {image_id}")
     first = compose(rng, things=rng.choice(things), allowed=allowed, seed=image_id)
@@ -139,7 +139,7 @@ def sheets_of_pair(
 
 
 def _edited(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> Scene:
-    """Change two or three things about a scene."""
+    """Apply two or three edits to a scene."""
     edits = rng.choice((2, 3))
     while edits:
         changed = edit(scene, rng, allowed)
@@ -149,7 +149,7 @@ def _edited(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> S
 
 
 def _ask_both(first: Scene, second: Scene, wanted: int, rng: Random) -> dict[Query, str]:
-    """Find questions that both scenes answer, and answer differently, and put them into words."""
+    """Find questions that both scenes answer differently, and put them into words."""
     asked: dict[Query, str] = {}
     for answer_type in rng.choices(tuple(MIX), tuple(MIX.values()), k=4 * wanted):
         query = _find(first, second, answer_type, rng) if len(asked) < wanted else None
@@ -159,17 +159,18 @@ def _ask_both(first: Scene, second: Scene, wanted: int, rng: Random) -> dict[Que
 
 
 def _find(first: Scene, second: Scene, answer_type: str, rng: Random) -> Query | None:
-    """Find one question of a type, or None.
+    """Find one question of a type that the scenes answer differently, or None.
 
-    The family is settled before the scenes are looked at, or what is easily found would crowd out the rest.
+    The family is drawn first and tried several times; otherwise families whose questions are easy to find would
+    dominate.
     """
     families = _families(answer_type)
     for family in rng.choices(families, [family.weight for family in families], k=6):
         for _ in range(6):
             query = family.propose(rng.choice((first, second)), rng)
-            one = family.answer(first, query) if query else None
-            other = family.answer(second, query) if query and one else None
-            if query and one and other and one.text != other.text:
+            answer = family.answer(first, query) if query else None
+            other = family.answer(second, query) if query and answer else None
+            if query and answer and other and answer.text != other.text:
                 return query
     return None
 
@@ -180,21 +181,28 @@ def _families(answer_type: str) -> tuple[QuestionFamily, ...]:
 
 
 def _questions(image_id: int, scene: Scene, asked: dict[Query, str], *, pair_image: int) -> tuple[SceneQuestion, ...]:
-    """SceneAnswer for one image what is asked of both; the numbers are those of COCO-VQA, `image_id * 1000 + n`."""
+    """Answer the questions for one image; question IDs are formed as in COCO-VQA, `image_id * 1000 + n`."""
     answered = []
     for n, (query, text) in enumerate(asked.items()):
         truth = questions.answer(scene, query)
         assert truth is not None, query
-        answer_type = FAMILIES[query.family].answer_type
-        question_id, pair_id = image_id * 1000 + n, pair_image * 1000 + n
         answered.append(
-            SceneQuestion(question_id, image_id, text, answer_type, truth.text, pair_id, truth.region, query.names)
+            SceneQuestion(
+                question_id=image_id * 1000 + n,
+                image_id=image_id,
+                text=text,
+                answer_type=FAMILIES[query.family].answer_type,
+                answer=truth.text,
+                pair_id=pair_image * 1000 + n,
+                region=truth.region,
+                names=query.names,
+            )
         )
     return tuple(answered)
 
 
 def official_type(text: str) -> str:
-    """Give the official type of a question: the longest that it begins with.
+    """Return the official type of a question: the longest that it starts with.
 
     Example:
         >>> official_type("What color is the star?"), official_type("Which is larger, the star or the heart?")

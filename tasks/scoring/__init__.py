@@ -1,4 +1,5 @@
-"""How answers are scored where that takes more than a few lines: VQA accuracy, answers of mathematics, ranks, probes.
+"""Pure scoring functions that take more than a few lines: VQA accuracy, math answers, retrieval ranks, GLUE probes.
 
-Pure. May import the metrics, the statistics and the schema. Each module names the official scorer that it follows.
+May import the metrics, the statistics, the schema, the embeddings and the task tables. Start with `vqa`; each module
+names the official scorer that it follows.
 """

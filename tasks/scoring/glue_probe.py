@@ -1,10 +1,10 @@
-"""What embeddings know of GLUE: a logistic regression on those of the train rows, the model itself left as it is.
+"""Probe embeddings on GLUE: fit a logistic regression to the embeddings of the train rows; the model is not changed.
 
-The features of a pair of texts with embeddings u and v are [u, v, |u - v|, u * v] (InferSent, SentEval); of a single
-text they are u. Features are brought to mean 0 and variance 1 over the train rows. How strongly the weights are held
-down is chosen by five-fold cross-validation on the train rows, of more than 20,000 on that many of them, by the task's
-own first metric; then all train rows are learned from. Of STS-B nothing is learned: the answer is the cosine of u and
-v, on the task's scale.
+The features of a pair of texts with embeddings u and v are [u, v, |u - v|, u * v] (InferSent, SentEval); those of a
+single text are u. Features are scaled to mean 0 and variance 1 over the train rows. The strength of regularisation is
+chosen by five-fold cross-validation on the train rows (on 20,000 of them if there are more), by the task's first
+metric; then the regression is fitted to all train rows. STS-B needs no fit: the answer is the cosine similarity of u
+and v, on the task's scale.
 """
 
 from __future__ import annotations
@@ -20,24 +20,23 @@ from numpy.typing import NDArray
 from evals.errors import InputError
 from evals.records.embeddings import unpack
 from evals.schema import Prediction, Predictions, Probe, Sample
+from evals.statistics.bootstrap import Floats
 from evals.tasks.glue_tasks import HIGHEST, TABLE
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
-"""What is tried for scikit-learn's C: the smaller, the more the weights are held down."""
+"""Values of scikit-learn's C that are tried; smaller values regularise more strongly."""
 FOLDS = 5
 SEARCHED = 20_000
-"""Train rows that the strength is chosen on at most; what it should be hardly depends on how many there are."""
+"""Maximum number of train rows in the search for C; the best C hardly depends on the number of rows."""
 ITERATIONS = 2000
 _SEED = 0
 
 # Letters in the names of arrays: N rows, F features, L labels.
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Head:
-    """What was learned of one task: a score for each label is linear in the features."""
+    """A fitted classifier of one task; the score of each label is linear in the features."""
 
     weights_LF: Floats
     offsets_L: Floats
@@ -45,21 +44,21 @@ class Head:
     """The C that cross-validation chose."""
 
     def log_probabilities(self, features_F: NDArray[np.floating]) -> Floats:
-        """Give each label's log-probability, (L,)."""
+        """Return the log-probability of each label, (L,)."""
         scores_L = self.weights_LF @ features_F + self.offsets_L
         return np.asarray(scores_L - np.logaddexp.reduce(scores_L))
 
 
 def fit_probe(train: Sequence[Sample], embedded: Predictions) -> Probe:
-    """Learn from train rows how to read embeddings.
+    """Fit a classifier for each task to the embeddings of its train rows.
 
     Args:
-        train: samples with targets, of one task or of several (by their label `task`); none of STS-B.
-        embedded: for each the embeddings of its one or two texts.
+        train: samples with targets, of one or several tasks (their label `task`), but not of STS-B.
+        embedded: by sample ID, the embeddings of its one or two texts.
 
     Returns:
-        What reads a sample's embeddings: the output is a label's name, with the log-probabilities of all, or for STS-B
-        a number.
+        A function from a sample and its embeddings to a prediction. The output is the name of a label, with the
+        log-probabilities of all labels as `scores`; for STS-B it is a number.
     """
     by_task: dict[str, list[Sample]] = defaultdict(list)
     for sample in train:
@@ -76,7 +75,7 @@ def fit_probe(train: Sequence[Sample], embedded: Predictions) -> Probe:
 
 
 def features(embedded: Sequence[Prediction]) -> NDArray[np.float32]:
-    """Make the features of a text, or of a pair, from the embeddings.
+    """Compute the features of a text or of a pair of texts from the embeddings.
 
     Example:
         >>> features([Prediction("0#0", [1.0, 2.0]), Prediction("0#1", [3.0, -2.0])])
@@ -87,12 +86,12 @@ def features(embedded: Sequence[Prediction]) -> NDArray[np.float32]:
 
 
 def fit(task: str, features_NF: NDArray[np.float32], labels_N: NDArray[np.integer]) -> Head:
-    """Fit the head of a task, on one thread: where cores are busy, threads that wait for each other take far longer.
+    """Fit the classifier of a task, on one thread: on busy cores, threads that wait for each other take far longer.
 
     Args:
-        task: a name of `TABLE`.
-        features_NF: of the train rows, in their order: it decides the folds.
-        labels_N: their labels' numbers.
+        task: a key of `TABLE`.
+        features_NF: the features of the train rows; their order decides the folds.
+        labels_N: the numbers of their labels.
 
     Raises:
         InputError: a label has fewer rows than there are folds.
@@ -110,14 +109,14 @@ def fit(task: str, features_NF: NDArray[np.float32], labels_N: NDArray[np.intege
         strength = _strength(task, scaled_NF, labels_N)
         model = LogisticRegression(C=strength, max_iter=ITERATIONS).fit(scaled_NF, labels_N)
     weights, offsets = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
-    if len(weights) == 1:  # of two labels only the second has weights
+    if len(weights) == 1:  # with two labels, scikit-learn has weights for the second only
         weights, offsets = np.concatenate([0 * weights, weights]), np.concatenate([0 * offsets, offsets])
     weights_LF = weights / scaler.scale_
     return Head(weights_LF, offsets - weights_LF @ scaler.mean_, strength)
 
 
 def _strength(task: str, scaled_NF: NDArray[np.float32], labels_N: NDArray[np.integer]) -> float:
-    """Choose scikit-learn's C by cross-validation; of equals the smallest, which holds the weights down most."""
+    """Choose scikit-learn's C by cross-validation; of equally good values, the smallest."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold, train_test_split
 
@@ -136,7 +135,7 @@ def _strength(task: str, scaled_NF: NDArray[np.float32], labels_N: NDArray[np.in
 
 
 def _read(heads: Mapping[str, Head], sample: Sample, predictions: Sequence[Prediction]) -> Prediction:
-    """Answer a sample from its embeddings."""
+    """Predict the answer of a sample from its embeddings."""
     failures = [prediction.failure for prediction in predictions if prediction.failure is not None]
     if failures:
         return Prediction(sample.id, failure=failures[0])

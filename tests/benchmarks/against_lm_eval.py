@@ -201,7 +201,7 @@ def corpus(data: Path | None) -> Iterator[str]:
     from evals import registry
     from evals.schema import Options
     from evals.tasks.formats.glue import read
-    from evals.tasks.glue import TABLE, continuation, prompt
+    from evals.tasks.glue_tasks import TABLE, continuation, prompt
 
     for row in read(TABLE["sst2"], "train", data and data / "glue").rows[:2000]:
         yield prompt("sst2", row.texts) + continuation("sst2", row.label)

@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT))
 from evals.metrics.retrieval import rank, unit_rows  # noqa: E402
 from evals.records.embeddings import pack  # noqa: E402
 from evals.schema import Prediction, Sample  # noqa: E402
-from evals.tasks.scoring.retrieval import score, summarise, text_ids  # noqa: E402
+from evals.tasks.scoring.retrieval import score, text_ids  # noqa: E402
+from evals.tasks.scoring.retrieval_metrics import summarise  # noqa: E402
 
 CAPTIONS, WIDTH = 5, 512
 TARGET_SECONDS = 10.0

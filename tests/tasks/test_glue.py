@@ -17,7 +17,7 @@ import evals as suite
 from evals.registry import TASKS, discover
 from evals.schema import Options, Prediction
 from evals.tasks import glue
-from evals.tasks.glue_tasks import TABLE, continuation, prompt, read_answer, read_label
+from evals.tasks.glue_tasks import TABLE, continuation, metrics_of, prompt, read_answer, read_label
 
 PROMPTS = json.loads((GOLDEN / "glue_prompts.json").read_text())
 MAJORITY = {"cola": 1, "sst2": 1, "mrpc": 1, "stsb": 2.5, "qqp": 0, "mnli": 0, "qnli": 1, "rte": 0, "wnli": 0}
@@ -63,7 +63,7 @@ def test_prompts_and_endings_are_as_they_were():
 
 def test_the_table_is_consistent():
     for task in TABLE.values():
-        assert len(task.columns) == len(task.shown)
+        assert len(task.columns) == len(task.text_names)
         assert len(task.continuations) == (len(task.labels) or 6)
         assert all(text.startswith(" ") and text.strip() for text in task.continuations)
 
@@ -190,7 +190,7 @@ def test_the_average_is_the_leaderboards(folder):
     assert found["average"].note is None
     assert set(value) == {
         "average",
-        *(f"{task.name}/{name}" for task in TABLE.values() for name in glue.metrics_of(task)),
+        *(f"{task.name}/{name}" for task in TABLE.values() for name in metrics_of(task)),
     }
 
 

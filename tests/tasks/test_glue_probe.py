@@ -21,7 +21,7 @@ from evals.schema import Options, Prediction, Sample
 from evals.tasks import glue
 from evals.tasks.glue_tasks import TABLE
 from evals.tasks.scoring import glue_probe
-from evals.tasks.scoring.glue_probe import STRENGTHS, features, fit, learn
+from evals.tasks.scoring.glue_probe import STRENGTHS, features, fit, fit_probe
 
 ROWS = 18
 """In each made-up file: six of each of MNLI's labels, for five folds."""
@@ -66,7 +66,7 @@ def test_what_is_read_is_what_scikit_learn_predicts(task):
     assert head.strength in STRENGTHS
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=head.strength, max_iter=2000))
     reference.fit(inputs, numbers)
-    read = learn(samples, predictions)
+    read = fit_probe(samples, predictions)
     asked, answers = embedded(task, 30, seed=1)
     expected = reference.predict_log_proba(matrix(asked, answers)[0])
     for sample, scores in zip(asked, expected, strict=True):
@@ -105,7 +105,7 @@ def test_a_label_with_too_few_rows_is_named():
 
 
 def test_sts_b_is_the_cosine_on_the_scale_without_training():
-    read = learn([], {})
+    read = fit_probe([], {})
     sample = Sample("0", (), 2.5, labels={"task": "stsb"})
 
     def answer(u, v):
@@ -119,7 +119,7 @@ def test_sts_b_is_the_cosine_on_the_scale_without_training():
 
 def test_an_embedding_that_failed_fails_its_sample():
     pair = [Prediction("0#0", pack([1.0])), Prediction("0#1", failure="out of memory")]
-    found = learn([], {})(Sample("0", (), 2.5, labels={"task": "stsb"}), pair)
+    found = fit_probe([], {})(Sample("0", (), 2.5, labels={"task": "stsb"}), pair)
     assert (found.output, found.failure) == (None, "out of memory")
 
 

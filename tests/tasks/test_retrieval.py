@@ -29,7 +29,8 @@ from evals.tasks import retrieval
 from evals.tasks.mini import generate
 from evals.tasks.mini.images.scenes import COLORS, SHAPES, SIZES, TEXTURES
 from evals.tasks.mini.retrieval import GROUP, split
-from evals.tasks.scoring.retrieval import _average_precision, score, summarise, text_ids
+from evals.tasks.scoring.retrieval import average_precision, score, text_ids
+from evals.tasks.scoring.retrieval_metrics import summarise
 
 RECALLS = [f"{direction}/recall@{k}" for direction in ("image-to-text", "text-to-image") for k in (1, 5, 10)]
 
@@ -202,9 +203,9 @@ def test_recalls_equal_brute_force_with_ties_and_words_in_common(data):
 
 
 def test_average_precision_by_hand():
-    assert _average_precision([2, 3, 11]) == pytest.approx((1 / 2 + 2 / 3) / 3)
-    assert _average_precision([1, 4, None]) == 0.5  # (1/1 + 2/4) / 3
-    assert _average_precision(list(range(1, 13))) == 1.0
+    assert average_precision([2, 3, 11]) == pytest.approx((1 / 2 + 2 / 3) / 3)
+    assert average_precision([1, 4, None]) == 0.5  # (1/1 + 2/4) / 3
+    assert average_precision(list(range(1, 13))) == 1.0
 
 
 def test_a_case_worked_by_hand():

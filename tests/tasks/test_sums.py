@@ -22,9 +22,9 @@ from evals.tasks.mini.sums import LONGEST, read, sums
 
 def test_every_sum_of_one_digit_is_there_once_and_right():
     every = sums("all")
-    assert len({one.asked for one in every}) == len(every)
+    assert len({one.prompt for one in every}) == len(every)
     for one in every:
-        first, sign, second, _ = one.asked.split()
+        first, sign, second, _ = one.prompt.split()
         assert one.result == (int(first) + int(second) if sign == "+" else int(first) - int(second))
         assert 0 <= one.result <= 9
     assert sorted(every) == sorted(sums("environment") + sums("validation"))
@@ -32,7 +32,7 @@ def test_every_sum_of_one_digit_is_there_once_and_right():
 
 def test_numbers_of_validation_never_meet_in_training():
     meet = {
-        split: {frozenset(one.asked.split()[:3:2]) for one in sums(split)} for split in ("environment", "validation")
+        split: {frozenset(one.prompt.split()[:3:2]) for one in sums(split)} for split in ("environment", "validation")
     }
     assert not meet["environment"] & meet["validation"]
     assert len(sums("validation")) > 20
@@ -53,7 +53,7 @@ def test_the_environment_judges():
     environment = Arithmetic()
     for seed in range(30):
         asked, _ = environment.reset(seed=seed)
-        result = next(one.result for one in sums("environment") if one.asked == asked)
+        result = next(one.result for one in sums("environment") if one.prompt == asked)
         for answer, reward in ((f" {result}", 1.0), (f"{result}x", 1.0), (f"1{result}", FORM), ("x", 0.0), ("", 0.0)):
             assert environment.reset(seed=seed)[0] == asked
             _, given, terminated, truncated, told = environment.step(answer)

@@ -1,4 +1,5 @@
-"""Scenes: what is in them, how they are drawn, and what is asked and said about them.
+"""Scenes of the mini benchmarks: how they are composed and drawn, and the questions and captions about them.
 
-Seeded, and independent of every model. Start with `scenes`.
+Imports nothing but the standard library and Pillow; everything is seeded and independent of every model. Start with
+`scenes`.
 """

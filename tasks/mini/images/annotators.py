@@ -1,6 +1,6 @@
-"""What ten annotators say: the truth mostly, in other words now and then, and sometimes a mistake.
+"""Simulate ten annotators: most give the true answer, some in other words, and some make a mistake.
 
-The truth is always the answer given most often, and always by six or more, so that it is worth 1 by VQA's accuracy.
+At least six annotators give the true answer, so it is always the most frequent and scores 1 by VQA's accuracy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from evals.tasks.mini.vqa import SceneQuestion
 
 
 class SimulatedAnswer(TypedDict):
-    """What one annotator said, as the official files have it."""
+    """The answer of one annotator, in the form of the official files."""
 
     answer: str
     answer_confidence: str
@@ -22,10 +22,8 @@ class SimulatedAnswer(TypedDict):
 
 
 DISSENT = {"yes/no": (0, 0, 0, 0, 1, 1, 2), "number": (0, 0, 1, 1, 2, 3), "other": (0, 0, 0, 1, 1, 2, 2, 3, 4)}
-"""How many of the ten say something else, by answer type, each entry as likely as the next. At least six always agree,
-and few are wrong
-about yes and no: an answer that three annotators gave scores as right, so a careless crowd would reward whoever
-guesses."""
+"""Numbers of dissenters among the ten, by answer type; each entry is equally likely. At least six always agree, and few
+are wrong about yes and no: an answer of three annotators counts as right, so more dissenters would reward guessing."""
 
 SAME = {
     "gray": ("grey",),
@@ -53,7 +51,7 @@ SAME = {
     "2": ("two",),
     "3": ("three",),
 }
-"""Other words for an answer. The official scorer brings some together (`two`) and tells others apart (`grey`)."""
+"""Other words for an answer. The official scorer treats some as equal (`two`) and others as different (`grey`)."""
 
 NEAR = {
     "red": ("orange", "pink"),
@@ -70,11 +68,11 @@ NEAR = {
     "yes": ("no",),
     "no": ("yes",),
 }
-"""What an annotator says who looked badly, for the answers that are not among the alternatives of `_mistake`."""
+"""Wrong answers that are close to the true one, for answers that `_mistake` does not handle otherwise."""
 
 
 def annotate(question: SceneQuestion) -> list[SimulatedAnswer]:
-    """Give what ten annotators answered: mostly the truth, as people write it."""
+    """Simulate the answers of ten annotators to a question."""
     rng = Random(f"annotators {question.question_id}")
     dissenters = set(rng.sample(range(10), rng.choice(DISSENT[question.answer_type])))
     return [_annotation(number, number in dissenters, question.answer, rng) for number in range(10)]
@@ -83,10 +81,10 @@ def annotate(question: SceneQuestion) -> list[SimulatedAnswer]:
 def _annotation(number: int, dissents: bool, truth: str, rng: Random) -> SimulatedAnswer:
     if not dissents:
         return {"answer": truth, "answer_confidence": _confidence(rng, (92, 7, 1)), "answer_id": number + 1}
-    said = rng.choice(SAME[truth]) if truth in SAME and rng.random() < 0.75 else _mistake(truth, rng)
+    answer = rng.choice(SAME[truth]) if truth in SAME and rng.random() < 0.75 else _mistake(truth, rng)
     if rng.random() < 0.1:
-        said = rng.choice((said.capitalize(), f"{said}.", f"a {truth}" if truth in SHAPES else said))
-    return {"answer": said, "answer_confidence": _confidence(rng, (55, 35, 10)), "answer_id": number + 1}
+        answer = rng.choice((answer.capitalize(), f"{answer}.", f"a {truth}" if truth in SHAPES else answer))
+    return {"answer": answer, "answer_confidence": _confidence(rng, (55, 35, 10)), "answer_id": number + 1}
 
 
 def _confidence(rng: Random, weights: Sequence[int]) -> str:
@@ -98,8 +96,8 @@ def _mistake(truth: str, rng: Random) -> str:
         return str(max(0, int(truth) + rng.choice((-1, 1))))
     if truth in NEAR:
         return rng.choice(NEAR[truth])
-    kin = next(
-        (kin for kin in (SHAPES, TEXTURES, ("small", "large", "medium")) if truth in kin),
+    alternatives = next(
+        (words for words in (SHAPES, TEXTURES, ("small", "large", "medium")) if truth in words),
         ("left", "right", "top", "bottom", "center"),
     )
-    return rng.choice([word for word in kin if word != truth])
+    return rng.choice([word for word in alternatives if word != truth])

@@ -1,4 +1,4 @@
-"""Scenes told in words: five captions each, as five people would write them."""
+"""Write captions of scenes: five each, as five people would write them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 def captions(scene: Scene, rng: Random) -> tuple[str, ...]:
-    """Tell a scene in five different sentences, every one of them true, none of them complete.
+    """Describe a scene in five different sentences; each is true and incomplete.
 
     Args:
-        scene: What to tell.
-        rng: Chooses what is told and how; seed it from the image's id.
+        scene: the scene to describe.
+        rng: chooses the contents and the words; seed it from the image's ID.
     """
-    told: dict[str, None] = {}
-    tellers = [_all_things, _relation, _counts, _ground, _relation]
-    while len(told) < 5:
-        # A sentence that came out twice is told anew, in full detail, which never runs out of orders to tell it in.
-        sentence = (tellers.pop(0) if tellers else _all_things)(scene, rng)
-        told[f"{sentence[0].upper()}{sentence[1:]}."] = None
-    return tuple(told)
+    sentences: dict[str, None] = {}
+    writers = [_all_things, _relation, _counts, _ground, _relation]
+    while len(sentences) < 5:
+        # A repeated sentence is replaced by a list of all things, which has enough different orders.
+        sentence = (writers.pop(0) if writers else _all_things)(scene, rng)
+        sentences[f"{sentence[0].upper()}{sentence[1:]}."] = None
+    return tuple(sentences)
 
 
 def _all_things(scene: Scene, rng: Random) -> str:
-    """List everything, in any order."""
+    """List all things, in random order."""
     things = rng.sample(scene.things, len(scene.things))
     lead = rng.choice(("", "there is ", "a picture of ", "the image shows "))
     return lead + _listed([_mention(thing, rng) for thing in things])
 
 
 def _relation(scene: Scene, rng: Random) -> str:
-    """Say where one thing is as seen from another."""
+    """State the position of one thing relative to another."""
     first, second = rng.sample(scene.things, 2)
     true = [
         relation
@@ -58,7 +58,7 @@ def _counts(scene: Scene, rng: Random) -> str:
 
 
 def _ground(scene: Scene, rng: Random) -> str:
-    """Name one or two things and what they are on."""
+    """Name one or two things and the background."""
     things = rng.sample(scene.things, rng.choice((1, 2)))
     others = len(scene.things) - len(things)
     rest = f", with {NUMBERS[others]} other {'shape' if others == 1 else 'shapes'}" if others else ""
@@ -66,7 +66,7 @@ def _ground(scene: Scene, rng: Random) -> str:
 
 
 def _mention(thing: Thing, rng: Random) -> str:
-    """Name a thing by its colour and shape, now and then by more."""
+    """Name a thing by its colour and shape, sometimes also by its size or texture."""
     size = thing.size if rng.random() < 0.5 else None
     texture = thing.texture if rng.random() < 0.5 else None
     return Name(size, texture, thing.color, thing.shape).indefinite

@@ -1,4 +1,4 @@
-"""Questions with few answers: how many, and yes or no. Each family refuses what two people could see differently."""
+"""Counting and yes/no questions. Each family refuses questions whose answer is ambiguous."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evals.tasks.mini.images.scenes import Scene, Thing
 
 
 def count(weight: float, *phrasings: str) -> QuestionFamily:
-    """Ask how many things a name fits; also none, where it fits but for one aspect."""
+    """Ask how many things a name fits; the name may fit none, if one of its attributes was altered."""
 
     def propose(scene: Scene, rng: Random) -> Query:
         everything = rng.random() < 0.12
@@ -76,12 +76,13 @@ def has_shape(weight: float, *phrasings: str) -> QuestionFamily:
 
 
 def _proposed(family: str, asked: str, scene: Scene, rng: Random) -> Query | None:
-    """Name a thing without an aspect, and propose a value for the aspect: the true one half of the time."""
-    found = anyone(scene, rng, asked)
-    if found is None:
+    """Name a thing without one attribute, and propose a value of the attribute: the true one with probability 0.5."""
+    choice = anyone(scene, rng, asked)
+    if choice is None:
         return None
-    value = getattr(found[0], asked) if rng.random() < 0.5 else rng.choice(VALUES[asked])
-    return Query(family, (found[1],), value)
+    thing, name = choice
+    value = getattr(thing, asked) if rng.random() < 0.5 else rng.choice(VALUES[asked])
+    return Query(family, (name,), value)
 
 
 def relation(weight: float, *phrasings: str) -> QuestionFamily:

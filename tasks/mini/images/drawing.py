@@ -1,8 +1,8 @@
-"""How a scene is drawn: the same scene to the same pixels, always.
+"""Draw scenes: the same scene always gives the same pixels.
 
-Everything is drawn three times too large, on whole pixels, and averaged down, so that edges are smooth and yet all of
-it is integer arithmetic. `Scene.seed` settles what means nothing: the gradient of the ground, faint marks on it, the
-exact shade of a colour, the slant of stripes.
+Everything is drawn at three times the size, on whole pixels, and averaged down, so that edges are smooth although all
+arithmetic is on integers. `Scene.seed` decides the irrelevant details: the gradient of the background, faint marks on
+it, the exact shade of a colour, the slant of stripes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 SUPERSAMPLE = 3
-"""How many times too large everything is drawn."""
+"""Factor by which everything is drawn larger."""
 
 CANVAS = (SIDE * SUPERSAMPLE, SIDE * SUPERSAMPLE)
 
 STEP = 5 * SUPERSAMPLE
-"""From one stripe, or row of dots, to the next."""
+"""Distance between stripes, or rows of dots, on the canvas."""
 
 
 def draw(scene: Scene) -> Image:
@@ -46,7 +46,7 @@ def draw(scene: Scene) -> Image:
 
 
 def _draw_mark(brush: ImageDraw, ink: tuple[int, ...], style: Random) -> None:
-    """Scratch a short faint stroke that is nobody's answer."""
+    """Draw a short faint stroke, which no question is about."""
     x, y = style.uniform(0, CANVAS[0]), style.uniform(0, CANVAS[1])
     angle, length = style.uniform(0, math.pi), style.uniform(1, 4) * SUPERSAMPLE
     end = x + length * math.cos(angle), y + length * math.sin(angle)
@@ -54,7 +54,7 @@ def _draw_mark(brush: ImageDraw, ink: tuple[int, ...], style: Random) -> None:
 
 
 def _draw_thing(canvas: Image, thing: Thing, style: Random) -> None:
-    """Paint rim, fill and texture of one thing."""
+    """Paint the rim, fill and texture of one thing."""
     from PIL import ImageDraw
 
     color, slant = _shade(COLORS[thing.color], style, 10), style.randrange(4)
@@ -69,12 +69,12 @@ def _draw_thing(canvas: Image, thing: Thing, style: Random) -> None:
 
 @lru_cache(maxsize=1024)
 def _textured(shape: str, radius: int, texture: str, slant: int) -> Image:
-    """Give where the ink of a texture goes within a shape: mode L, `2 * radius * SUPERSAMPLE` pixels a side."""
+    """Return the mask of a texture within a shape: mode L, `2 * radius * SUPERSAMPLE` pixels a side."""
     from PIL import Image, ImageChops, ImageDraw
 
     side = 2 * radius * SUPERSAMPLE
     inside, ink = Image.new("L", (side, side)), Image.new("L", (side, side))
-    centred = Thing(shape, "", "", texture, radius, radius, radius)
+    centred = Thing(shape, color="", size="", texture=texture, x=radius, y=radius, radius=radius)
     ImageDraw.Draw(inside).polygon(corners(centred, radius - 1, SUPERSAMPLE), fill=255)
     brush = ImageDraw.Draw(ink)
     if texture == "striped":
@@ -92,7 +92,7 @@ def _stripe(brush: ImageDraw, side: int, slant: int) -> None:
 
 
 def _dot(brush: ImageDraw, side: int) -> None:
-    """Set dots in rows, every other row moved by half a step."""
+    """Draw dots in rows; every other row is shifted by half a step."""
     dot = 1.3 * SUPERSAMPLE
     for row, y in enumerate(range(STEP // 2, side, STEP)):
         for x in range(STEP // 2 + (row % 2) * STEP // 2, side, STEP):
@@ -101,7 +101,7 @@ def _dot(brush: ImageDraw, side: int) -> None:
 
 @lru_cache(maxsize=4)
 def _slope(direction: int) -> Image:
-    """Give a gradient over the canvas from one of its four sides."""
+    """Return a gradient over the canvas from one of its four sides."""
     from PIL import Image
 
     ramp = Image.linear_gradient("L").rotate(90 * direction)
@@ -109,7 +109,7 @@ def _slope(direction: int) -> Image:
 
 
 def _shade(color: Sequence[int], style: Random, most: int) -> tuple[int, ...]:
-    """Make a colour a little lighter or darker, its hue almost kept: a tinted gray would be somebody's green."""
+    """Make a colour slightly lighter or darker and almost keep its hue: a tinted gray could be seen as green."""
     light = style.randint(-most, most)
     return tuple(min(255, max(0, value + light + style.randint(-2, 2))) for value in color)
 
@@ -119,7 +119,7 @@ def _scaled(color: Sequence[int], factor: float) -> tuple[int, ...]:
 
 
 def _contrast(color: Sequence[int]) -> tuple[int, ...]:
-    """Give an ink that shows on a colour: a pale tint on dark ones, a deep shade on light ones."""
+    """Return an ink that is visible on a colour: a pale tint on dark colours, a deep shade on light ones."""
     red, green, blue = color
     pale = 0.3 * red + 0.59 * green + 0.11 * blue < 150
     return tuple(round(0.25 * value + 0.75 * 255) if pale else round(0.5 * value) for value in color)

@@ -1,7 +1,7 @@
-"""How questions and captions name things: by size, texture, colour and shape, no more than needed.
+"""Names of things in questions and captions: by size, texture, colour and shape, with no more words than needed.
 
-A question is a value, `Query`, before it is put into words. Asked of another scene it may have another answer, which is
-what a complementary pair is, or none.
+A question is a value, `Query`, before it is put into words. For another scene the same query may have another answer,
+as in a complementary pair, or none.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from random import Random
 from evals.tasks.mini.images.scenes import COLORS, SHAPES, SIZES, TEXTURES, Scene, Thing
 
 ASPECTS = ("size", "texture", "color", "shape")
-"""What tells things apart, in the order in which English says it."""
+"""The properties of things, in the order of English adjectives."""
 
 VALUES = {"size": SIZES, "texture": TEXTURES, "color": tuple(COLORS), "shape": SHAPES}
 
 SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
-"""Words for the sides of a picture, with the way there (right and down are positive)."""
+"""Words for the sides of an image, with the direction (right and down are positive)."""
 
 RELATIONS = {"to the left of": (-1, 0), "to the right of": (1, 0), "above": (0, -1), "below": (0, 1)}
-"""Words for where one thing is as seen from another, with the way there."""
+"""Words for the position of one thing relative to another, with the direction."""
 
 ASIDE = 10
-"""Pixels by which one centre must be farther left (right, ...) than another before anyone says so."""
+"""Minimum distance in pixels, along a direction, of two centres between which a relation is stated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A description of things; what is None is not said."""
+    """A description of things; an attribute that is None is not mentioned."""
 
     size: str | None = None
     texture: str | None = None
@@ -37,7 +37,7 @@ class Name:
     shape: str | None = None
 
     def fits(self, thing: Thing) -> bool:
-        """Tell whether all that is said is true of a thing."""
+        """Return whether all mentioned attributes are those of a thing."""
         return (
             (self.shape is None or self.shape == thing.shape)
             and (self.color is None or self.color == thing.color)
@@ -46,19 +46,19 @@ class Name:
         )
 
     def __str__(self) -> str:
-        said = (self.size, self.texture, self.color, self.shape or "object")
-        return " ".join(word for word in said if word)
+        words = (self.size, self.texture, self.color, self.shape or "object")
+        return " ".join(word for word in words if word)
 
     @property
     def plural(self) -> str:
-        """The name of several."""
+        """The name in the plural."""
         if self.shape is None:
             return f"{self}s".replace("object", "shape")
         return f"{self}es" if self.shape == "cross" else f"{self}s"
 
     @property
     def indefinite(self) -> str:
-        """The name with its article."""
+        """The name with its indefinite article."""
         return f"{'an' if str(self)[0] in 'aeiou' else 'a'} {self}"
 
 
@@ -69,16 +69,16 @@ class Query:
     family: str
     names: tuple[Name, ...] = ()
     word: str = ""
-    """What the question turns on: a side, a relation, an aspect, or the value that a yes/no question proposes."""
+    """What the question is about: a side, a relation, an attribute, or the value that a yes/no question proposes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneAnswer:
-    """The truth about a query in one scene."""
+    """The true answer to a query about one scene."""
 
     text: str
     region: tuple[int, int, int, int] | None = None
-    """Box of the thing that the question is about (left, top, right, bottom, in pixels); None where there is none."""
+    """Box of the thing that the question is about (left, top, right, bottom, in pixels); None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +87,29 @@ class QuestionFamily:
 
     answer_type: str
     weight: float
-    """How often it is proposed among the families of its answer type."""
+    """Its relative frequency among the families of its answer type."""
     phrasings: tuple[str, ...]
     """Templates over `{a}`, `{b}` (names), `{some}`, `{others}` (plurals), `{one}` (with its article) and `{word}`."""
     propose: Callable[[Scene, Random], Query | None]
-    """Makes a query about a scene; None where chance led nowhere."""
+    """Draws a query about a scene; returns None if the draw failed."""
     answer: Callable[[Scene, Query], SceneAnswer | None]
-    """Answers a query; None where two people could see it differently, or a name fits no thing, or two."""
+    """Answers a query; returns None if the answer is ambiguous, or if a name fits no thing or more than one."""
 
 
 def only(scene: Scene, name: Name) -> Thing | None:
-    """Give the one thing that a name fits, or None."""
-    found = [thing for thing in scene.things if name.fits(thing)]
-    return found[0] if len(found) == 1 else None
+    """Return the thing that a name fits; None if it fits no thing or more than one."""
+    fitting = [thing for thing in scene.things if name.fits(thing)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def describe(scene: Scene, thing: Thing, rng: Random, *, without: tuple[str, ...] = ()) -> Name | None:
-    """Name a thing so that the name fits no other; None where its other aspects do not tell it apart.
+    """Name a thing so that the name fits no other thing; None if its attributes do not distinguish it.
 
     Args:
-        scene: Where it must be told apart.
-        thing: What to name.
-        rng: Chooses the aspects; the shape comes first mostly, as nouns do.
-        without: Aspects that the question asks for and so must not give away.
+        scene: the scene in which the name must be unique.
+        thing: the thing to name.
+        rng: chooses the attributes; the shape is mostly the first.
+        without: attributes that the question asks for, which the name must not reveal.
     """
     aspects = [aspect for aspect in ASPECTS if aspect not in without]
     rng.shuffle(aspects)
@@ -139,19 +139,19 @@ def two(scene: Scene, rng: Random, *without: str) -> tuple[Name, Name] | None:
 
 
 def both(scene: Scene, query: Query) -> tuple[Thing, Thing] | None:
-    """Give the two things that a query names, or None."""
+    """Return the two things that a query names; None if a name is not unique."""
     first, second = (only(scene, name) for name in query.names)
     return (first, second) if first and second else None
 
 
 def group(scene: Scene, rng: Random, sizes: tuple[int, ...], altered: float) -> Name:
-    """Name any number of things by some aspects of one that is there; one aspect may be altered, and then none may be.
+    """Draw a name that fits any number of things: some attributes of one thing, of which one may be altered.
 
     Args:
-        scene: Whose things.
-        rng: Chooses.
-        sizes: How many aspects to say, each entry as likely as the next.
-        altered: How often, in 0 to 1, one of them is drawn anew.
+        scene: the scene.
+        rng: makes the choices.
+        sizes: numbers of attributes in the name; each entry is equally likely.
+        altered: the probability, in [0, 1], that one attribute is drawn anew, so that the name may fit no thing.
     """
     thing = rng.choice(scene.things)
     aspects = rng.sample(ASPECTS, rng.choice(sizes))
@@ -163,11 +163,11 @@ def group(scene: Scene, rng: Random, sizes: tuple[int, ...], altered: float) -> 
 
 
 def along(thing: Thing, way: tuple[int, int]) -> int:
-    """Give how far along a way a thing's centre is, in pixels."""
+    """Return the coordinate of a thing's centre along a direction, in pixels."""
     return thing.x * way[0] + thing.y * way[1]
 
 
 def ahead(first: Thing, second: Thing, way: tuple[int, int]) -> int | None:
-    """Give by how many pixels the first is farther along a way (negative: less far); None where it is too close."""
+    """Return by how many pixels the first thing is farther along a direction; None if they are too close to say."""
     gap = along(first, way) - along(second, way)
     return gap if abs(gap) >= ASIDE else None

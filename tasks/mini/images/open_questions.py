@@ -1,4 +1,4 @@
-"""Questions with many answers: what, where, which. Each family refuses what two people could see differently."""
+"""Questions with open answers: what, where, which. Each family refuses questions whose answer is ambiguous."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from evals.tasks.mini.images.naming import (
 from evals.tasks.mini.images.scenes import SIDE, Scene, Thing, distance, hidden
 
 FARTHEST = 7
-"""Pixels by which the leftmost (topmost, ...) thing must be ahead of the next."""
+"""Minimum distance in pixels by which the leftmost (topmost, ...) thing must be ahead of the next."""
 
 NEARER = 1.35
-"""How many times farther the second nearest thing must be than the nearest."""
+"""Minimum ratio of the distances of the second nearest thing and the nearest."""
 
 
 def aspect(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
-    """Ask for an aspect of a thing that its other aspects name."""
+    """Ask for an attribute of a thing that is named by its other attributes."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
-        found = anyone(scene, rng, asked)
-        return Query(asked, (found[1],)) if found else None
+        choice = anyone(scene, rng, asked)
+        return Query(asked, (choice[1],)) if choice else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
@@ -49,22 +49,22 @@ def ground(weight: float, *phrasings: str) -> QuestionFamily:
 
 
 def where(weight: float, *phrasings: str) -> QuestionFamily:
-    """Ask in which part of the picture a thing is."""
+    """Ask in which part of the image a thing is."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
-        found = anyone(scene, rng)
-        return Query("where", (found[1],)) if found else None
+        choice = anyone(scene, rng)
+        return Query("where", (choice[1],)) if choice else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
-        place = _place(thing) if thing else None
-        return SceneAnswer(place, thing.box) if thing and place else None
+        region = _region(thing) if thing else None
+        return SceneAnswer(region, thing.box) if thing and region else None
 
     return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
-def _place(thing: Thing) -> str | None:
-    """Say where a thing is, or None in the strips between two places."""
+def _region(thing: Thing) -> str | None:
+    """Name the part of the image in which a thing is; None between two parts."""
     across, down = _third(thing.x), _third(thing.y)
     if across is None or down is None:
         return None
@@ -73,7 +73,7 @@ def _place(thing: Thing) -> str | None:
 
 
 def _third(position: int) -> int | None:
-    """Give -1, 0 or 1 for the first, middle and last part of a side, None in between."""
+    """Return -1, 0 or 1 for the first, middle and last part of a side; None between them."""
     offset = position - SIDE // 2
     if abs(offset) <= 9:
         return 0
@@ -81,7 +81,7 @@ def _third(position: int) -> int | None:
 
 
 def edge(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
-    """Ask for an aspect of the thing that is farthest to one side."""
+    """Ask for an attribute of the thing that is farthest to one side."""
 
     def propose(scene: Scene, rng: Random) -> Query:
         return Query(f"edge {asked}", (), rng.choice(tuple(SIDES)))
@@ -96,11 +96,11 @@ def edge(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
 
 
 def nearest(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
-    """Ask for an aspect of the thing that is nearest to another."""
+    """Ask for an attribute of the thing that is nearest to another."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
-        found = anyone(scene, rng)
-        return Query(f"nearest {asked}", (found[1],)) if found and len(scene.things) > 2 else None
+        choice = anyone(scene, rng)
+        return Query(f"nearest {asked}", (choice[1],)) if choice and len(scene.things) > 2 else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
@@ -116,7 +116,7 @@ def nearest(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
 
 @lru_cache(maxsize=256)
 def overlap(things: tuple[Thing, ...]) -> tuple[Thing, Thing] | None:
-    """Give the one pair of things that overlap, the one in front first; None where there is none, or more than one."""
+    """Return the pair of things that overlap, the front one first; None if there is no such pair or more than one."""
     pairs = [
         (front, back) for index, back in enumerate(things) for front in things[index + 1 :] if hidden(back, front) > 0
     ]
@@ -125,18 +125,18 @@ def overlap(things: tuple[Thing, ...]) -> tuple[Thing, Thing] | None:
 
 def layer(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
     """Name one of two overlapping things and ask for the shape of the other, which is `in front` or `behind`."""
-    place = ("in front", "behind").index(asked)
+    index = ("in front", "behind").index(asked)
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         pair = overlap(scene.things)
-        name = describe(scene, pair[1 - place], rng) if pair else None
+        name = describe(scene, pair[1 - index], rng) if pair else None
         return Query(asked, (name,)) if name else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = overlap(scene.things)
-        if pair is None or only(scene, query.names[0]) != pair[1 - place]:
+        if pair is None or only(scene, query.names[0]) != pair[1 - index]:
             return None
-        return SceneAnswer(pair[place].shape, pair[place].box)
+        return SceneAnswer(pair[index].shape, pair[index].box)
 
     return QuestionFamily("other", weight, phrasings, propose, answer)
 

@@ -1,6 +1,6 @@
-"""All that is asked about scenes, in the words of the official question types; and the one right answer.
+"""The families of questions about scenes, in the words of the official question types, each with one right answer.
 
-`naming` says what a question is, `open_questions` and `closed_questions` how each family is asked and answered.
+`naming` defines queries and answers; `open_questions` and `closed_questions` define how each family asks and answers.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ FAMILIES: dict[str, QuestionFamily] = {
     "layers": closed_questions.layers(1, "Is the {a} in front of the {b}?", "Does the {a} cover part of the {b}?"),
     "more": closed_questions.more(2, "Are there more {some} than {others}?"),
 }
-"""Every family by name. The number is how often it is proposed among the families of its answer type."""
+"""The families by name. The number is the relative frequency among the families of the same answer type."""
 
 
 def ask(query: Query, rng: Random) -> str:
@@ -81,5 +81,5 @@ def ask(query: Query, rng: Random) -> str:
 
 
 def answer(scene: Scene, query: Query) -> SceneAnswer | None:
-    """Give the answer to a query, or None where the scene leaves it open."""
+    """Answer a query; None if the answer is ambiguous in this scene."""
     return FAMILIES[query.family].answer(scene, query)

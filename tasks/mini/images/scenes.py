@@ -1,8 +1,8 @@
-"""What a scene of the mini benchmarks is, and how one comes about; `drawing` draws it, `captions` tells it.
+"""The scenes of the mini benchmarks, and how they are composed; `drawing` draws them, `captions` describes them.
 
-A scene is a few things on a tinted ground: circles, stars, hearts, ... of ten colours, two sizes and three textures,
-some of them partly behind another. Everything here is a function of its arguments: whoever needs chance hands in a
-`random.Random` that was seeded from an id.
+A scene is a few things on a tinted background: circles, stars, hearts, ... of ten colours, two sizes and three
+textures, some of them partly behind another. All functions depend on their arguments only; random draws come from a
+`random.Random` that the caller seeds from an ID.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "heart")
 SIZES = ("small", "large")
 TEXTURES = ("solid", "striped", "dotted")
 RADII = {"small": (7, 9), "large": (14, 16)}
-"""Size words to the radius of the circle around a thing, in pixels. The gap is wide: no thing is in between."""
+"""Range of the radius of the circle around a thing, by size, in pixels. The wide gap makes sizes unambiguous."""
 
 GAP = 3
-"""Free pixels between the circles around two things that do not overlap."""
+"""Minimum number of pixels between the circles around two things that do not overlap."""
 
 COVERED = (0.10, 0.35)
-"""How much of a thing the one in front hides: enough to see that it does, never so much that its shape is lost."""
+"""Range of the share of a thing that the one in front hides: visible, but not so much that the shape is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +80,30 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Things on a ground, painted in order: a later thing is in front of an earlier one."""
+    """Things on a background, painted in order: a later thing is in front of an earlier one."""
 
     ground: str
     things: tuple[Thing, ...]
     seed: int
-    """Settles what means nothing: the marks, the gradient, the shade of each colour, the slant of the stripes."""
+    """Seed of the irrelevant details: the marks, the gradient, the shade of each colour, the slant of the stripes."""
 
 
 def distance(a: Thing, b: Thing) -> float:
-    """Give the distance of two centres, in pixels."""
+    """Return the distance of two centres, in pixels."""
     return math.hypot(a.x - b.x, a.y - b.y)
 
 
-# How a scene comes about
+# Composition
 
 
 def compose(rng: Random, *, things: int, allowed: frozenset[tuple[str, str]], seed: int) -> Scene:
-    """Make a scene.
+    """Draw a scene at random.
 
     Args:
-        rng: Where chance comes from.
-        things: How many things to place; a crowded scene may end with one or two fewer, never with fewer than two.
-        allowed: The (colour, shape) pairs to draw from: what a split holds out is not in here.
-        seed: Becomes `Scene.seed`.
+        rng: the source of randomness.
+        things: number of things to place; a crowded scene may get one or two fewer, but at least two.
+        allowed: the (colour, shape) pairs to draw from, without those that the split holds out.
+        seed: the value of `Scene.seed`.
     """
     ground = rng.choice(tuple(GROUNDS))
     pairs = sorted(pair for pair in allowed if pair[0] != ground)
@@ -117,10 +117,10 @@ def compose(rng: Random, *, things: int, allowed: frozenset[tuple[str, str]], se
 
 
 def edit(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> Scene:
-    """Change one thing about a scene: the smallest difference that another answer needs.
+    """Change one detail of a scene at random, so that some answers change.
 
     Returns:
-        The new scene, or `scene` itself where the change that chance chose was not possible.
+        The new scene, or `scene` itself if the drawn change is not possible.
     """
     kind = rng.choice(
         ("color", "shape", "color and shape", "texture", "size", "move", "move", "add", "remove", "ground")
@@ -138,7 +138,7 @@ def edit(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> Scen
 
 
 def _alter(scene: Scene, index: int, kind: str, rng: Random, pairs: list[tuple[str, str]]) -> Scene | None:
-    """Give one thing another look or place; None where that would break a rule of `fits`."""
+    """Change one attribute or the position of a thing; None if the result breaks a rule of `fits`."""
     thing = scene.things[index]
     other = _imagine(rng, pairs)
     if kind == "move":
@@ -156,14 +156,15 @@ def _alter(scene: Scene, index: int, kind: str, rng: Random, pairs: list[tuple[s
 
 
 def _imagine(rng: Random, pairs: Sequence[tuple[str, str]]) -> Thing:
-    """Choose how a thing looks; where it is comes later."""
+    """Draw the attributes of a thing; its position is drawn later."""
     color, shape = rng.choice(pairs)
     size = rng.choice(("small", "large"))
-    return Thing(shape, color, size, rng.choice(TEXTURES), 0, 0, rng.randint(*RADII[size]))
+    texture = rng.choice(TEXTURES)
+    return Thing(shape, color, size, texture, x=0, y=0, radius=rng.randint(*RADII[size]))
 
 
 def _place_apart(scene: Scene, thing: Thing, rng: Random) -> Scene | None:
-    """Add a thing where it touches no other; None when forty tries find no room."""
+    """Add a thing where it touches no other; None if forty tries find no position."""
     reach = thing.radius + 1
     for _ in range(40):
         placed = replace(thing, x=rng.randint(reach, SIDE - reach), y=rng.randint(reach, SIDE - reach))
@@ -173,7 +174,7 @@ def _place_apart(scene: Scene, thing: Thing, rng: Random) -> Scene | None:
 
 
 def _place_overlapping(scene: Scene, thing: Thing, rng: Random) -> Scene | None:
-    """Add a thing in front of the last one, or None. It is never the larger of the two, or it would hide too much."""
+    """Add a thing in front of the last one; None if it fails or is larger, and so would hide too much."""
     back = scene.things[-1]
     if thing.radius > back.radius:
         return None
@@ -188,7 +189,7 @@ def _place_overlapping(scene: Scene, thing: Thing, rng: Random) -> Scene | None:
 
 
 def fits(things: tuple[Thing, ...]) -> bool:
-    """Tell whether every two things are apart, or overlap as `COVERED` allows and differ in colour."""
+    """Return whether every two things are apart, or overlap as `COVERED` allows and differ in colour."""
     for index, back in enumerate(things):
         for front in things[index + 1 :]:
             if distance(front, back) >= front.radius + back.radius + GAP:
@@ -204,7 +205,7 @@ def _without(scene: Scene, index: int) -> tuple[Thing, ...]:
 
 @lru_cache(maxsize=4096)
 def hidden(back: Thing, front: Thing) -> float:
-    """Give the share of `back` that `front` covers, in 0 to 1, counted on the pixels of both."""
+    """Return the share of `back` that `front` covers, in [0, 1], counted in pixels."""
     if distance(front, back) >= front.radius + back.radius:
         return 0.0
     from PIL import ImageChops
@@ -215,7 +216,7 @@ def hidden(back: Thing, front: Thing) -> float:
 
 
 def silhouette(thing: Thing) -> Image:
-    """Give where a thing is, hidden or not: mode L, `SIDE` x `SIDE` pixels, 255 inside."""
+    """Return the mask of a thing, including hidden parts: mode L, `SIDE` x `SIDE` pixels, 255 inside."""
     from PIL import Image, ImageDraw
 
     mask = Image.new("L", (SIDE, SIDE))
@@ -224,7 +225,7 @@ def silhouette(thing: Thing) -> Image:
 
 
 def corners(thing: Thing, radius: float, scale: int = 1) -> list[tuple[int, int]]:
-    """Give the corners of a thing, of this radius about its centre, on a canvas that many times as large."""
+    """Return the corners of a thing with the given radius, on a canvas enlarged by `scale`."""
     return [
         (round((thing.x + radius * x) * scale), round((thing.y + radius * y) * scale)) for x, y in outline(thing.shape)
     ]
@@ -232,7 +233,7 @@ def corners(thing: Thing, radius: float, scale: int = 1) -> list[tuple[int, int]
 
 @lru_cache(maxsize=16)
 def outline(shape: str) -> tuple[tuple[float, float], ...]:
-    """Give the corners of a shape inside the unit circle, y pointing down."""
+    """Return the corners of a shape inside the unit circle; y points down."""
     turn = [math.tau * step / 40 for step in range(40)]
     arm = 0.34  # half the width of a cross's bar
     outlines: dict[str, Callable[[], tuple[tuple[float, float], ...]]] = {

@@ -1,4 +1,4 @@
-"""Sentences for mini GLUE: grammar, entailment, pairs, pronouns.
+"""Sentences of mini GLUE and mini math: grammar, entailment, sentence pairs, pronouns.
 
-Seeded, and independent of every model. Start with `english`.
+Imports nothing but the standard library; everything is seeded and independent of every model. Start with `english`.
 """

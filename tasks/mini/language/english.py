@@ -1,8 +1,8 @@
-"""The small English of the mini language benchmarks: words, their forms, and events that can be told in several ways.
+"""The restricted English of the mini language benchmarks: words, their forms, and events that sentences describe.
 
-All tasks draw on the same few hundred words, so that a small model can learn them. An `Event` is up to six facts: who
-did what to which thing, where and when. `tell` puts it into a sentence; two tellings may share neither order nor words
-and say the same, or differ in one word and not.
+All tasks use the same few hundred words, so that a small model can learn them. An `Event` is up to six facts: who did
+what to which thing, where and when. `tell` describes it in a sentence; two sentences with other words in another order
+may mean the same, and two that differ in one word may not.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ ACTIONS = (
     *("buy", "repair", "find", "clean", "lose", "hide", "choose", "draw", "examine"),
     *("carry", "sell", "paint", "borrow", "photograph", "measure", "break"),
 )
-"""What is done to things; each can be done to each."""
+"""Actions on things; every action is possible with every thing."""
 MEANT = tuple(action for action in ACTIONS if action not in {"find", "lose", "break"})
-"""What one may mean to do."""
+"""Actions that a person may do intentionally."""
 
 KINDS = {
     "instrument": ("guitar", "violin", "drum", "flute"),
@@ -48,7 +48,7 @@ KINDS = {
     "vehicle": ("bicycle", "car", "boat", "truck"),
     "toy": ("kite", "doll", "puzzle", "ball"),
 }
-"""Things by what they are a kind of."""
+"""Things by their kind."""
 
 KIND_OF = {thing: kind for kind, things in KINDS.items() for thing in things}
 THINGS = tuple(KIND_OF)
@@ -102,7 +102,7 @@ SYNONYMS = {
     "in the shop": "in the store",
     "in autumn": "in the fall",
 }
-"""The one other word for a word."""
+"""The synonym of each word that has one."""
 
 IRREGULAR = {
     "buy": ("bought", "bought"),
@@ -119,11 +119,11 @@ IRREGULAR = {
     "sleep": ("slept", "slept"),
     "forget": ("forgot", "forgotten"),
 }
-"""Past and past participle."""
+"""Past tense and past participle of irregular verbs."""
 
 
 def past(verb: str) -> str:
-    """Give the past tense.
+    """Return the past tense.
 
     Example:
         >>> past("buy"), past("carry"), past("examine"), past("paint")
@@ -133,7 +133,7 @@ def past(verb: str) -> str:
 
 
 def participle(verb: str) -> str:
-    """Give the past participle."""
+    """Return the past participle."""
     return IRREGULAR[verb][1] if verb in IRREGULAR else _regular_past(verb)
 
 
@@ -144,19 +144,19 @@ def _regular_past(verb: str) -> str:
 
 
 def progressive(verb: str) -> str:
-    """Give the form in -ing."""
+    """Return the form in -ing."""
     return f"{verb[:-1]}ing" if verb.endswith("e") else f"{verb}ing"
 
 
 def third(verb: str) -> str:
-    """Give the third person singular of the present."""
+    """Return the third person singular of the present tense."""
     if verb.endswith("y") and verb[-2] not in "aeiou":
         return f"{verb[:-1]}ies"
     return f"{verb}es" if verb.endswith(("sh", "x", "ch", "s")) else f"{verb}s"
 
 
 def plural(noun: str) -> str:
-    """Give the plural of a noun, of its first word where it is of several."""
+    """Return the plural of a noun; of several words, the first is put into the plural."""
     head, _, rest = noun.partition(" ")
     form = {"man": "men", "woman": "women", "child": "children", "shelf": "shelves"}.get(head, third(head))
     return f"{form} {rest}".rstrip()
@@ -168,18 +168,18 @@ def indefinite(words: str) -> str:
 
 
 def sentence(words: str) -> str:
-    """Make a sentence of words: a capital, a full stop, single spaces."""
+    """Make a sentence: a capital letter, a full stop, single spaces."""
     words = " ".join(words.split())
     return f"{words[0].upper()}{words[1:]}."
 
 
 def other(rng: Random, words: tuple[str, ...], *but: str | None) -> str:
-    """Draw a word that is none of some."""
+    """Draw a word other than those in `but`."""
     return rng.choice([word for word in words if word not in but])
 
 
 def vary(rng: Random, word: str, chance: float = 0.5) -> str:
-    """Replace a word by its synonym, if it has one, with a chance."""
+    """Replace a word by its synonym, if it has one, with probability `chance`."""
     return SYNONYMS[word] if word in SYNONYMS and rng.random() < chance else word
 
 
@@ -188,20 +188,20 @@ def vary(rng: Random, word: str, chance: float = 0.5) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Who did what to which thing, where and when. What is None is not said."""
+    """Who did what to which thing, where and when. A fact that is None is not mentioned."""
 
     agent: str | None
     """A name, or a job with its article."""
     action: str
     thing: str
-    """A thing, or what it is a kind of."""
+    """A thing, or its kind."""
     quality: str | None = None
     place: str | None = None
     time: str | None = None
 
 
 DETAILS = ("quality", "place", "time")
-"""What an event need not have."""
+"""The optional facts of an event."""
 
 ORDERS = ("plain", "fronted", "passive", "passive fronted", "cleft")
 
@@ -209,7 +209,7 @@ ORDERS = ("plain", "fronted", "passive", "passive fronted", "cleft")
 def draw_event(
     rng: Random, *, details: int = 3, actions: tuple[str, ...] = ACTIONS, things: tuple[str, ...] = THINGS
 ) -> Event:
-    """Draw an event with some of its details."""
+    """Draw an event with this number of details."""
     agent = rng.choice(NAMES) if rng.random() < 0.7 else f"the {rng.choice(JOBS)}"
     event = Event(agent, rng.choice(actions), rng.choice(things))
     for detail in rng.sample(DETAILS, details):
@@ -218,7 +218,7 @@ def draw_event(
 
 
 def change(rng: Random, event: Event, slot: str) -> Event:
-    """Change one fact of an event to another of its sort (a day to a day); what was not said is said."""
+    """Change one fact of an event to another of the same sort (a day to a day); a missing fact is added."""
     values = {
         "agent": tuple(f"the {job}" for job in JOBS) if (event.agent or "").startswith("the ") else NAMES,
         "action": MEANT if event.action in MEANT else ACTIONS,
@@ -230,28 +230,28 @@ def change(rng: Random, event: Event, slot: str) -> Event:
     return replace(event, **{slot: other(rng, values, getattr(event, slot))})
 
 
-def without(event: Event, unsaid: Iterable[str]) -> Event:
-    """Leave out what an event says in some slots."""
-    nothing: dict[str, Any] = dict.fromkeys(unsaid)
+def without(event: Event, removed: Iterable[str]) -> Event:
+    """Remove the facts in some slots from an event."""
+    nothing: dict[str, Any] = dict.fromkeys(removed)
     return replace(event, **nothing)
 
 
 def slots(event: Event) -> list[str]:
-    """List what an event says."""
+    """List the slots of an event that hold a fact."""
     return [slot for slot in ("agent", "action", "thing", *DETAILS) if getattr(event, slot)]
 
 
 def tell(
     rng: Random, event: Event, *, orders: tuple[str, ...] = ORDERS, synonyms: float = 0.4, article: str = "a"
 ) -> str:
-    """Put an event into a sentence.
+    """Describe an event in a sentence.
 
     Args:
-        rng: Chooses among the orders, and synonyms.
-        event: What to tell; without an agent it is told in the passive.
-        orders: The sentence patterns allowed.
-        synonyms: The chance that a word is replaced by its synonym.
-        article: Of the thing, `a` or `the`.
+        rng: chooses the order and the synonyms.
+        event: the event; without an agent the sentence is in the passive.
+        orders: the allowed sentence patterns.
+        synonyms: the probability that a word is replaced by its synonym.
+        article: the article of the thing, `a` or `the`.
 
     Example:
         >>> event = Event("Anna", "buy", "guitar", "red", "at the market", "on Monday")
@@ -265,7 +265,7 @@ def tell(
     """
     order = rng.choice(orders)
     action, agent, place, time = (
-        _said(rng, word, synonyms) for word in (event.action, event.agent, event.place, event.time)
+        _vary_noun(rng, word, synonyms) for word in (event.action, event.agent, event.place, event.time)
     )
     thing = noun_phrase(rng, event, synonyms=synonyms, article=article)
     front = f"{time}, " if "fronted" in order and time else ""
@@ -279,12 +279,13 @@ def tell(
 
 
 def noun_phrase(rng: Random, event: Event, *, synonyms: float = 0.4, article: str = "a") -> str:
-    """Name the thing of an event, with its quality."""
-    words = f"{_said(rng, event.quality, synonyms)} {vary(rng, event.thing, synonyms)}".strip()
+    """Return the noun phrase for the thing of an event, with its quality."""
+    words = f"{_vary_noun(rng, event.quality, synonyms)} {vary(rng, event.thing, synonyms)}".strip()
     return indefinite(words) if article == "a" else f"{article} {words}"
 
 
-def _said(rng: Random, word: str | None, synonyms: float) -> str:
+def _vary_noun(rng: Random, word: str | None, synonyms: float) -> str:
+    """Vary a word, or the noun after "the "; a missing word becomes the empty string."""
     if word and word.startswith("the "):
         return f"the {vary(rng, word[4:], synonyms)}"
     return vary(rng, word, synonyms) if word else ""
@@ -294,10 +295,10 @@ def _said(rng: Random, word: str | None, synonyms: float) -> str:
 
 
 class Draft(NamedTuple):
-    """A row that a maker proposes, before it is known which split may have it."""
+    """A proposed row, before it is assigned to a split."""
 
     texts: tuple[str, ...]
     key: str
-    """What the row combines: a combination belongs to `train` or to the validation splits, never to both."""
+    """The combination that the row uses: a combination belongs to `train` or to the validation splits, not to both."""
     score: float = 0.0
-    """The label of STS-B; the other makers are told the label."""
+    """The label of STS-B; the generators of the other tasks get the label as an argument."""

@@ -4,10 +4,10 @@
     mnli   "No owls slept in the barn." / "Some birds slept."                                   1 (neutral)
     mnli   "At least six nurses waited." / "Fewer than four nurses waited."                     2 (contradiction)
 
-RTE tells of two people, one of whom may only have wanted to; the hypothesis is about one of them, in general or in
-particular words. MNLI has three kinds of pairs: quantifiers, whose relation is found by going through all small worlds;
-numbers, by comparing intervals; and one event told with and without its details. A hypothesis is drawn before its
-premise and without a look at the label, which it therefore does not betray.
+RTE's premise is about two people, one of whom may only have wanted to act; the hypothesis is about one of them, in
+general or specific words. MNLI has three kinds of pairs: quantifiers, whose relation is found by enumerating all small
+worlds; numbers, by comparing intervals; and one event with and without its details. A hypothesis is drawn before its
+premise and independently of the label, so it does not reveal the label.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ NOT_DONE = ("wanted to {do}", "did not {do}", "forgot to {do}", "refused to {do}
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """An event, and whether it came about."""
+    """An event, and whether it happened."""
 
     event: Event
     done: bool
 
     def words(self, rng: Random) -> str:
-        """Say it as a clause."""
+        """Write it as a clause."""
         action = vary(rng, self.event.action)
         verb = rng.choice(DONE if self.done else NOT_DONE).format(past=past(action), do=action)
         place, time = self.event.place or "", self.event.time or ""
@@ -63,46 +63,49 @@ class Occurrence:
 def rte(rng: Random, label: float) -> Draft:
     """Write a premise and a hypothesis that follows from it (0) or not (1)."""
     event, another = (draw_event(rng, details=rng.choice((1, 2)), actions=MEANT) for _ in range(2))
-    told, aside = Occurrence(event, done=True), Occurrence(another, done=rng.random() < 0.5)
-    shown = _shorten(rng, told.event)
-    claims = [told, aside]
+    main, aside = Occurrence(event, done=True), Occurrence(another, done=rng.random() < 0.5)
+    hypothesis = _shorten(rng, main.event)
+    premises = [main, aside]
     while (
-        any(implies(claim, shown) for claim in claims) == (label == 1) or claims[0].event.agent == claims[1].event.agent
+        any(implies(premise, hypothesis) for premise in premises) == (label == 1)
+        or premises[0].event.agent == premises[1].event.agent
     ):
-        aside = replace(aside, event=replace(aside.event, agent=other(rng, NAMES, told.event.agent)))
-        claims = _spoil(rng, told, aside, shown) if label == 1 else [told, aside]
-    clauses = [claim.words(rng) for claim in rng.sample(claims, 2)]
-    premise = sentence(rng.choice(("{}, and {}", "{}, while {}", "{}, but {}")).format(*clauses))
+        aside = replace(aside, event=replace(aside.event, agent=other(rng, NAMES, main.event.agent)))
+        premises = _spoil(rng, main, aside, hypothesis) if label == 1 else [main, aside]
+    clauses = [premise.words(rng) for premise in rng.sample(premises, 2)]
+    text = sentence(rng.choice(("{}, and {}", "{}, while {}", "{}, but {}")).format(*clauses))
     orders = ("plain", "fronted", "passive", "cleft")
-    return Draft((premise, tell(rng, shown, orders=orders)), f"{told.event.action} {told.event.thing}")
+    return Draft((text, tell(rng, hypothesis, orders=orders)), f"{main.event.action} {main.event.thing}")
 
 
-def implies(claim: Occurrence, shown: Event) -> bool:
-    """Tell whether an event came about of which this is a shorter or more general account."""
-    facts = all(getattr(shown, slot) == getattr(claim.event, slot) for slot in slots(shown) if slot != "thing")
-    return claim.done and facts and shown.thing in {claim.event.thing, KIND_OF.get(claim.event.thing)}
+def implies(premise: Occurrence, hypothesis: Event) -> bool:
+    """Return whether the premise happened and the hypothesis is a shorter or more general description of it."""
+    facts = all(
+        getattr(hypothesis, slot) == getattr(premise.event, slot) for slot in slots(hypothesis) if slot != "thing"
+    )
+    return premise.done and facts and hypothesis.thing in {premise.event.thing, KIND_OF.get(premise.event.thing)}
 
 
 def _shorten(rng: Random, event: Event) -> Event:
-    """Leave out some of the details, and half the time say of the thing only what kind it is."""
+    """Remove some of the details, and replace the thing by its kind with probability 0.5."""
     shorter = without(event, [detail for detail in DETAILS if rng.random() < 0.6])
     return replace(shorter, thing=KIND_OF[event.thing], quality=None) if rng.random() < 0.5 else shorter
 
 
-def _spoil(rng: Random, told: Occurrence, aside: Occurrence, shown: Event) -> list[Occurrence]:
-    """Change the premise in a way that mostly keeps what is shown from following."""
+def _spoil(rng: Random, main: Occurrence, aside: Occurrence, hypothesis: Event) -> list[Occurrence]:
+    """Change the premise so that the hypothesis mostly does not follow from it any more."""
     way = rng.choice(("undone", "undone", "swapped", "changed", "general"))
     if way == "undone":
-        return [replace(told, done=False), replace(aside, done=rng.random() < 0.9)]
+        return [replace(main, done=False), replace(aside, done=rng.random() < 0.9)]
     if way == "swapped":
         return [
-            replace(told, event=replace(told.event, agent=aside.event.agent)),
-            replace(aside, event=replace(aside.event, agent=told.event.agent)),
+            replace(main, event=replace(main.event, agent=aside.event.agent)),
+            replace(aside, event=replace(aside.event, agent=main.event.agent)),
         ]
     if way == "general":
-        return [replace(told, event=replace(told.event, thing=KIND_OF[told.event.thing], quality=None)), aside]
-    slot = rng.choice([slot for slot in slots(shown) if slot != "agent"])
-    return [replace(told, event=change(rng, told.event, slot)), aside]
+        return [replace(main, event=replace(main.event, thing=KIND_OF[main.event.thing], quality=None)), aside]
+    slot = rng.choice([slot for slot in slots(hypothesis) if slot != "agent"])
+    return [replace(main, event=change(rng, main.event, slot)), aside]
 
 
 # MNLI: entailment, neutral or contradiction?
@@ -116,19 +119,19 @@ BEINGS = {
     "musicians": ("singers", "drummers", "violinists", "pianists"),
 }
 TOPICS = {"matched": ("instrument", "tool", "piece of furniture"), "mismatched": ("garment", "vehicle", "toy")}
-"""The topics of the two validation sets: those of `train` are the matched ones, to which `BEINGS` belong as well."""
+"""The topics of the two validation sets. `train` has the matched topics, to which `BEINGS` belongs too."""
 
 VOICES = {
     "matched": ("{}", "{}", "Well, {}", "You know, {}", "As everybody knows, {}"),
     "mismatched": ("{}", "According to the report, {}", "Dear reader, {}", "As the letter shows, {}"),
 }
-"""How a premise begins, by genre."""
+"""Patterns of premises, by genre."""
 
 WHERE = ("in the garden", "near the gate", "in the barn", "at the station", "in the park", "on the beach")
 
 
 def mnli(rng: Random, label: float, *, genre: str = "matched") -> Draft:
-    """Write a premise and a hypothesis that it entails (0), leaves open (1) or contradicts (2)."""
+    """Write a premise and a hypothesis: entailment (0), neutral (1) or contradiction (2)."""
     kind = rng.choice((_quantified, _numbered, _detailed, _detailed))
     premise = hypothesis = key = ""
     while premise == hypothesis:
@@ -139,15 +142,15 @@ def mnli(rng: Random, label: float, *, genre: str = "matched") -> Draft:
 
 QUANTIFIERS = ("all", "some", "no", "not all")
 Clause = tuple[str, bool, bool]
-"""A quantifier, whether it is about the whole group (or one part of it), and whether a place is said."""
+"""A quantifier, whether it is about the whole group (else about a part of it), and whether it names a place."""
 
 
 @lru_cache
 def _premises(hypothesis: Clause) -> tuple[tuple[Clause, ...], ...]:
-    """Sort all clauses by whether they entail the hypothesis, leave it open or contradict it.
+    """Sort all clauses by their relation to the hypothesis: entailment, neutral, contradiction.
 
-    Someone is of the part or only of the group, and did it at the place, elsewhere or not at all. A world is what sorts
-    of someone there are in it, at least one of the part and one of the rest.
+    An individual belongs to the part or to the rest of the group, and acted at the place, elsewhere or not at all. A
+    world is a set of such kinds of individuals, with at least one in the part and one in the rest.
     """
     sorts = tuple(product((True, False), ("there", "elsewhere", "not")))
     worlds = [
@@ -159,15 +162,15 @@ def _premises(hypothesis: Clause) -> tuple[tuple[Clause, ...], ...]:
         did = [doing == "there" or (doing == "elsewhere" and not placed) for part, doing in world if part or whole]
         return {"all": all(did), "some": any(did), "no": not any(did), "not all": not all(did)}[quantifier]
 
-    found: tuple[list[Clause], ...] = ([], [], [])
+    by_label: tuple[list[Clause], ...] = ([], [], [])
     for clause in product(QUANTIFIERS, (True, False), (True, False)):
         truths = {holds(hypothesis, world) for world in worlds if holds(clause, world)}
-        found[0 if truths == {True} else 2 if truths == {False} else 1].append(clause)
-    return tuple(tuple(clauses) for clauses in found)
+        by_label[0 if truths == {True} else 2 if truths == {False} else 1].append(clause)
+    return tuple(tuple(clauses) for clauses in by_label)
 
 
 def _group(rng: Random, genre: str) -> tuple[str, str, str]:
-    """Draw a group, a part of it, and what it may have done."""
+    """Draw a group, a part of it, and an action."""
     if genre == "matched" and rng.random() < 0.6:
         group, parts = rng.choice(tuple(BEINGS.items()))
         return group, rng.choice(parts), rng.choice(DOINGS)
@@ -190,20 +193,21 @@ def _quantified(rng: Random, label: int, genre: str) -> tuple[str, str, str]:
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 BOUNDS = {"exactly": (0, 0), "at least": (0, 99), "at most": (-99, 0), "more than": (1, 99), "fewer than": (-99, -1)}
-"""What a number word with each of these allows, relative to the number."""
+"""The range of counts that each phrase allows, relative to its number."""
 
 
 def _numbered(rng: Random, label: int, genre: str) -> tuple[str, str, str]:
     _, part, did = _group(rng, genre)
     doing = f"{part} {did} {rng.choice(WHERE)}"
     hypothesis = (rng.choice(tuple(BOUNDS)), rng.randint(3, 10))
-    premise = rng.choice([told for told in product(BOUNDS, range(2, 13)) if _compare(told, hypothesis) == label])
+    premises = [bounded for bounded in product(BOUNDS, range(2, 13)) if _compare(bounded, hypothesis) == label]
+    premise = rng.choice(premises)
     first, second = (f"{bound} {NUMBERS[n - 1]} {doing}" for bound, n in (premise, hypothesis))
     return first, second, doing
 
 
 def _compare(premise: tuple[str, int], hypothesis: tuple[str, int]) -> int:
-    """Give the label of two statements of how many."""
+    """Return the label of two bounded counts."""
     allowed, wanted = (
         set(range(max(0, n + BOUNDS[bound][0]), min(60, n + BOUNDS[bound][1]) + 1))
         for bound, n in (premise, hypothesis)
@@ -212,20 +216,20 @@ def _compare(premise: tuple[str, int], hypothesis: tuple[str, int]) -> int:
 
 
 def _detailed(rng: Random, label: int, genre: str) -> tuple[str, str, str]:
-    """Tell one event twice: with a detail that the premise lacks (1), the contrary of one (2), or neither (0)."""
+    """Describe an event twice: the hypothesis adds a detail (1), contradicts one (2), or does neither (0)."""
     things = tuple(thing for kind in TOPICS[genre] for thing in KINDS[kind])
     event = replace(draw_event(rng, details=rng.choice((1, 2)), things=things), agent=rng.choice(NAMES))
-    said = [slot for slot in DETAILS if getattr(event, slot)]
+    details = [slot for slot in DETAILS if getattr(event, slot)]
     happened = rng.random() < 0.6
-    did, premise, turned = happened, event, rng.choice(said)
+    did, premise, detail = happened, event, rng.choice(details)
     if rng.random() < 0.6:
-        premise = change(rng, premise, rng.choice([slot for slot in DETAILS if slot not in said]))
+        premise = change(rng, premise, rng.choice([slot for slot in DETAILS if slot not in details]))
     if label == 0 and not happened:
-        premise = without(event, [turned])
+        premise = without(event, [detail])
     elif label == 1:
-        premise = without(premise, [turned]) if happened else change(rng, event, turned)
+        premise = without(premise, [detail]) if happened else change(rng, event, detail)
     elif label == 2 and happened and rng.random() < 0.6:
-        premise = _contrary(rng, premise, turned)
+        premise = _contrary(rng, premise, detail)
     elif label == 2:
         did, premise = not happened, event if happened else premise
     return _stated(rng, premise, did), _stated(rng, event, happened), f"{event.action} {event.thing}"

@@ -1,7 +1,7 @@
-"""Mini MRPC, QQP, STS-B and QNLI: two texts about one event, or about nearly the same.
+"""Mini MRPC, QQP, STS-B and QNLI: pairs of texts about the same event or about similar events.
 
-Where the texts say the same they differ in order and words; where they do not, one fact is another, or two people
-change places.
+Texts with the same meaning differ in order and words; texts with different meanings differ in one fact, or two people
+exchange their roles.
 
     mrpc   "It was Anna who purchased a red guitar." / "A red guitar was bought by Anna."                      1
     qqp    "How can I fix an old bike in Rome?" / "How long does it take to repair an old bicycle in Rome?"    0
@@ -46,13 +46,13 @@ from evals.tasks.mini.language.english import (
 
 
 def mrpc(rng: Random, label: float) -> Draft:
-    """Write two sentences that say the same (1), or all but one fact (0)."""
+    """Write two sentences with the same meaning (1), or with one fact changed (0)."""
     texts, key = (_message if rng.random() < 0.3 else _report)(rng, label == 1)
     return Draft(texts, key)
 
 
 def _report(rng: Random, same: bool) -> tuple[tuple[str, str], str]:
-    """Tell one event in two orders."""
+    """Describe one event in two orders."""
     event = draw_event(rng, details=rng.choice((2, 3, 3)))
     retold = event if same else change(rng, event, rng.choice(slots(event)))
     first, second = rng.sample(("plain", "fronted", "passive", "cleft"), 2)
@@ -60,24 +60,24 @@ def _report(rng: Random, same: bool) -> tuple[tuple[str, str], str]:
 
 
 def _message(rng: Random, same: bool) -> tuple[tuple[str, str], str]:
-    """Tell who told whom; that two people change places is seen in no word."""
+    """Write who told whom of an event; an exchange of the two people changes no word, only the order."""
     event = replace(draw_event(rng, details=1), agent=None)
     speaker, listener = rng.sample(NAMES, 2)
-    first = _told(rng, speaker, listener, event)
+    first = _message_sentence(rng, speaker, listener, event)
     if not same and rng.random() < 0.6:
         speaker, listener = listener, speaker
     elif not same:
         event = change(rng, event, rng.choice([slot for slot in slots(event) if slot != "agent"]))
-    second = next(text for _ in range(100) if (text := _told(rng, speaker, listener, event)) != first)
+    second = next(text for _ in range(100) if (text := _message_sentence(rng, speaker, listener, event)) != first)
     return (first, second), f"{event.action} {event.thing}"
 
 
-def _told(rng: Random, speaker: str, listener: str, event: Event) -> str:
+def _message_sentence(rng: Random, speaker: str, listener: str, event: Event) -> str:
     news = tell(rng, event, orders=("passive",), article="the")[:-1]
     news = f"{news[0].lower()}{news[1:]}"
-    said = f"{speaker} {rng.choice(('told', 'informed'))} {listener}"
-    heard = f"{listener} {rng.choice(('was told by', 'was informed by', 'heard from', 'learned from'))} {speaker}"
-    return sentence(f"{rng.choice((said, heard))} that {news}")
+    active = f"{speaker} {rng.choice(('told', 'informed'))} {listener}"
+    passive = f"{listener} {rng.choice(('was told by', 'was informed by', 'heard from', 'learned from'))} {speaker}"
+    return sentence(f"{rng.choice((active, passive))} that {news}")
 
 
 # QQP: do two questions ask the same?
@@ -107,11 +107,11 @@ INTENTS = {
         "For what reason do people {do} {many}{city}?",
     ),
 }
-"""What can be asked, in two or three ways each."""
+"""The intents of questions, each with two or three wordings."""
 
 
 def qqp(rng: Random, label: float) -> Draft:
-    """Write two questions that ask the same (1), or not (0)."""
+    """Write two questions with the same meaning (1), or with different meanings (0)."""
     asked = {
         "intent": rng.choice(tuple(INTENTS)),
         "action": rng.choice(MEANT),
@@ -143,9 +143,9 @@ def _question(rng: Random, asked: dict[str, str]) -> str:
 # STS-B: how similar are two sentences?
 
 WEIGHTS = {"action": 1.5, "thing": 1.2, "agent": 1.0, "place": 0.8, "quality": 0.5}
-"""What a sentence loses of its similarity by another fact in a slot; together 5."""
+"""The loss of similarity if the fact in a slot differs; the sum is 5."""
 SEEN = tuple(action for action in MEANT if action not in {"choose", "borrow"})
-"""What takes long enough to be seen in a picture."""
+"""Actions that an image can show."""
 SHOWN = ("man", "woman", "boy", "girl", *JOBS)
 KIN = (
     {"man", "boy"},
@@ -156,11 +156,11 @@ KIN = (
     {"farmer", "gardener"},
     {"doctor", "nurse"},
 )
-"""People who are half as different from each other."""
+"""Pairs of people whose difference counts half."""
 
 
 def stsb(rng: Random, label: float = 0.0) -> Draft:
-    """Write two captions and how similar they are: 5 less what each fact that differs weighs. No label is needed."""
+    """Write two captions and their similarity: 5 minus the weight of each fact that differs. `label` is ignored."""
     del label
     event = Event(rng.choice(SHOWN), rng.choice(SEEN), rng.choice(THINGS), rng.choice(COLORS), rng.choice(PLACES))
     second, score = event, 5.0
@@ -173,7 +173,7 @@ def stsb(rng: Random, label: float = 0.0) -> Draft:
 
 
 def _differ(rng: Random, event: Event, slot: str) -> tuple[Event, float]:
-    """Change what a caption says in one slot, and give what that costs."""
+    """Change the fact in one slot, and return the loss of similarity."""
     if slot == "agent":
         agent = other(rng, SHOWN, event.agent)
         near = any({agent, event.agent} == kin for kin in KIN)
@@ -203,26 +203,25 @@ def _caption(rng: Random, event: Event) -> str:
 
 
 def qnli(rng: Random, label: float) -> Draft:
-    """Write a question and a sentence that answers it (0), or leaves out what is asked or is about another (1)."""
+    """Write a question and a sentence that answers it (0), or that lacks the answer or is about another event (1)."""
     asked = rng.choice(("agent", *DETAILS))
     event = replace(draw_event(rng), quality=rng.choice(COLORS))
     named = asked != "agent" and rng.random() < 0.6
-    said = {"agent"} if named or rng.random() < 0.4 else set()
-    told = event
+    mentioned = {"agent"} if named or rng.random() < 0.4 else set()
+    answer = event
     others, more = [detail for detail in DETAILS if detail != asked], rng.choice((0, 1))
     if label == 1 and rng.random() < 0.6:
-        said = {*said, *rng.sample(others, 1 + more)} - {asked}
+        mentioned = {*mentioned, *rng.sample(others, 1 + more)} - {asked}
     else:
-        said = {*said, *rng.sample(others, more), asked}
-        told = (
-            event if label == 0 else change(rng, event, rng.choice(("action", "thing", "agent" if named else "thing")))
-        )
-    told = without(told, {"agent", *DETAILS} - said)
-    return Draft((_asking(rng, event, asked, named), tell(rng, told)), f"{event.action} {event.thing}")
+        mentioned = {*mentioned, *rng.sample(others, more), asked}
+        if label != 0:
+            answer = change(rng, event, rng.choice(("action", "thing", "agent" if named else "thing")))
+    answer = without(answer, {"agent", *DETAILS} - mentioned)
+    return Draft((_asking(rng, event, asked, named), tell(rng, answer)), f"{event.action} {event.thing}")
 
 
 def _asking(rng: Random, event: Event, asked: str, named: bool) -> str:
-    """Ask for one fact of an event, saying who did it or not."""
+    """Ask for one fact of an event; `named` says whether the question names the agent."""
     action, thing, who = vary(rng, event.action), vary(rng, event.thing), event.agent
     if asked == "agent":
         return f"Who {past(action)} the {thing}?"

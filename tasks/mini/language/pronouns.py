@@ -1,9 +1,9 @@
-"""Mini WNLI: who is meant by a pronoun?
+"""Mini WNLI: to whom does a pronoun refer?
 
     "Anna lent Clara some money because she was poor." / "Clara was poor."    1
     "Anna lent Clara some money because she was rich." / "Clara was rich."    0
 
-As in the Winograd schemas (Levesque et al. 2012), one word of the cue decides, and no grammar does.
+As in the Winograd schemas (Levesque et al. 2012), one word decides, not the grammar.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from evals.tasks.mini.language.english import KINDS, MEN, WOMEN, Draft, sentence
 
 
 class Schema(NamedTuple):
-    """A sentence about two, and what can only be true of the one or of the other."""
+    """A sentence about two people or things, and the reasons that fit the first or the second only."""
 
     words: str
     of_first: tuple[str, ...]
     of_second: tuple[str, ...]
     pool: tuple[str, ...] = ()
-    """The things that it can be about; none where it is about people."""
+    """The things that the sentence can be about; empty for people."""
 
 
 CONTAINERS = ("box", "basket", "suitcase", "drawer", "bag", "chest")
@@ -110,7 +110,7 @@ SCHEMAS = (
 
 
 def wnli(rng: Random, label: float) -> Draft:
-    """Write a sentence with a pronoun, and another that replaces it by who is meant (1) or by who is not (0)."""
+    """Write a sentence with a pronoun, and a sentence with the pronoun's referent (1) or the other noun (0) instead."""
     schema = rng.choice(SCHEMAS)
     people, pronoun = rng.choice(((WOMEN, "she"), (MEN, "he")))
     pair = rng.sample(schema.pool or people, 2)

@@ -1,8 +1,8 @@
 """Mini CoLA and mini SST-2: single sentences.
 
-CoLA: ten phenomena. In each, two choices must fit each other (`the boys` and `are`); every choice is as frequent in
-broken sentences as in sound ones, and so no word gives a sentence away. SST-2: half of the opinions are the reverse of
-their word ("far from clever"), and of two opposite opinions the main clause counts.
+CoLA: ten phenomena. In each, two words must agree (`the boys` and `are`); every word is as frequent in unacceptable
+sentences as in acceptable ones, so no single word reveals the label. SST-2: half of the opinions reverse the meaning of
+their word ("far from clever"), and of two opposite opinions the one in the main clause counts.
 
     cola   "The boys near the lamp is tired."                                              0
     sst2   "although the plot is far from clever , the acting could not be less dull ."    1
@@ -39,7 +39,7 @@ PEOPLE = ("boy", "girl", "man", "woman", "child", *JOBS)
 STATES = ("tired", "hungry", "happy", "ready", "late", "busy", "quiet")
 DOINGS = ("sleep", "sing", "work", "laugh", "wait", "dance")
 NEED_OBJECT = ("repair", "examine", "buy", "carry", "borrow", "measure", "find")
-"""Verbs that say nothing without an object; the other `ACTIONS` can stand alone at a stretch."""
+"""Verbs that need an object; some of the other `ACTIONS` are possible without one."""
 NO_OBJECT = ("sleep", "arrive", "smile", "laugh", "wait", "cough", "appear")
 COMPARED = {
     "tall": "taller",
@@ -54,7 +54,7 @@ WITH_ING = ("enjoys", "avoids", "finished", "dislikes", "kept", "imagined")
 
 
 def cola(rng: Random, label: float) -> Draft:
-    """Write a sentence, sound (1) or with one break (0)."""
+    """Write a sentence that is acceptable (1) or has one error (0)."""
     phenomenon = rng.choice(PHENOMENA)
     words, key = phenomenon(rng, label == 1)
     if words.startswith(("what ", "did ")):
@@ -118,16 +118,16 @@ def _order(rng: Random, good: bool) -> tuple[str, str]:
 def _object(rng: Random, good: bool) -> tuple[str, str]:
     needs = rng.random() < 0.5
     verb, thing = rng.choice(NEED_OBJECT if needs else NO_OBJECT), rng.choice(THINGS)
-    said = f"the {thing}" if needs == good else ""
-    return f"{rng.choice(NAMES)} {past(verb)} {said} {rng.choice(PLACES + TIMES)}", f"{verb} {thing}"
+    object_ = f"the {thing}" if needs == good else ""
+    return f"{rng.choice(NAMES)} {past(verb)} {object_} {rng.choice(PLACES + TIMES)}", f"{verb} {thing}"
 
 
 def _question(rng: Random, good: bool) -> tuple[str, str]:
     gap = rng.random() < 0.5
     verb, thing = rng.choice(NEED_OBJECT), rng.choice(THINGS)
-    said = f"the {thing}" if gap != good else ""
+    object_ = f"the {thing}" if gap != good else ""
     return (
-        f"{'what did' if gap else 'did'} {rng.choice(NAMES)} {verb} {said} {rng.choice(PLACES + TIMES)}",
+        f"{'what did' if gap else 'did'} {rng.choice(NAMES)} {verb} {object_} {rng.choice(PLACES + TIMES)}",
         f"{verb} {thing}",
     )
 
@@ -141,9 +141,9 @@ def _complement(rng: Random, good: bool) -> tuple[str, str]:
 
 def _comparison(rng: Random, good: bool) -> tuple[str, str]:
     more = rng.random() < 0.5
-    quality, one = rng.choice(tuple(COMPARED)), rng.choice(NAMES)
+    quality, name = rng.choice(tuple(COMPARED)), rng.choice(NAMES)
     middle = COMPARED[quality] if more else f"as {quality}"
-    return f"{one} is {middle} {'than' if more == good else 'as'} {other(rng, NAMES, one)}", f"{one} {quality}"
+    return f"{name} is {middle} {'than' if more == good else 'as'} {other(rng, NAMES, name)}", f"{name} {quality}"
 
 
 def _case(rng: Random, good: bool) -> tuple[str, str]:
@@ -160,7 +160,7 @@ PHENOMENA: tuple[Phenomenon, ...] = (
     *(_agreement, _agreement, _determiner, _reflexive, _auxiliary, _order),
     *(_object, _question, _complement, _comparison, _case),
 )
-"""Each makes words and their key; agreement is asked twice as often."""
+"""Generators of a sentence and its key; agreement is listed twice, so it is twice as frequent."""
 
 
 # SST-2: is the opinion positive?
@@ -200,18 +200,18 @@ PRAISE = (
         "for once the {aspect} is {word}",
     ),
 )
-"""Patterns that say what their word says."""
+"""Patterns that keep the meaning of their word."""
 REVERSAL = (
     *("the {aspect} is not {word}", "the {aspect} is never {word}", "the {aspect} is anything but {word}"),
     *("the {aspect} is far from {word}", "there is nothing {word} about the {aspect}", "the {aspect} is hardly {word}"),
     *("the {aspect} could not be less {word}", "nobody will call the {aspect} {word}"),
 )
-"""Patterns that say the opposite of their word."""
+"""Patterns that reverse the meaning of their word."""
 CONTRAST = (
     *("although {lesser} , {main} .", "{lesser} , but {main} .", "{main} , even though {lesser} ."),
     *("{lesser} ; still , {main} .", "{main} , and it matters little that {lesser} ."),
 )
-"""Of two opposite opinions the main one counts."""
+"""Patterns of two opposite opinions, of which the one in the main clause counts."""
 
 
 def sst2(rng: Random, label: float) -> Draft:

@@ -38,7 +38,7 @@ class Arithmetic(gymnasium.Env[str, str]):  # type: ignore[misc]  # gymnasium is
         """Show a sum, which the seed decides."""
         super().reset(seed=seed)
         self._shown = self._sums[int(self.np_random.integers(len(self._sums)))]
-        return self._shown.asked, {}
+        return self._shown.prompt, {}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Judge an answer; `right` in the last value says whether it was the number."""

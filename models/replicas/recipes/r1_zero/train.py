@@ -210,7 +210,7 @@ def solved(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, split: s
     """Say which sums of a split are solved by the likeliest answer."""
     import torch
 
-    asked = torch.tensor(tokenizer([one.asked for one in sums(split)])["input_ids"])
+    asked = torch.tensor(tokenizer([one.prompt for one in sums(split)])["input_ids"])
     given = model.generate(
         asked, attention_mask=torch.ones_like(asked), max_new_tokens=LONGEST, do_sample=False
     )  # fmt: skip
