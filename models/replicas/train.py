@@ -1,6 +1,6 @@
-"""Train a bundled replica again, and score it: `python -m evals.models.replicas.train NAME [--out DIR] [--resume]`.
+"""Train a bundled replica again and evaluate it: `python -m evals.models.replicas.train NAME [--out DIR] [--resume]`.
 
-Each recipe is seeded, and the card beside its checkpoint says what it took.
+Each recipe is seeded, and the card beside its checkpoint says what its training took.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 from evals.models.replicas import CHECKPOINTS
 
 RECIPES = ("r1", "r1-moe", "r1-zero", "v2", "v3", "v3-seq2seq", "vl")
-"""Each has a folder of `recipes`, whose `train` gives its `RECIPE`, its `Course` and its `report`."""
+"""Each has a folder in `recipes`, whose module `train` defines `RECIPE`, `Course` and `report`."""
 
 
 def recipe(name: str) -> ModuleType:
@@ -24,17 +24,24 @@ def recipe(name: str) -> ModuleType:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a recipe, save its checkpoint, and print what that reaches."""
+    """Run a recipe, save its checkpoint, and print the checkpoint's scores."""
     parser = argparse.ArgumentParser(
         prog="python -m evals.models.replicas.train", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("name", choices=RECIPES)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: the bundled checkpoint's folder")
-    parser.add_argument("--resume", action="store_true", help="go on from DIR/training.pt")
     parser.add_argument(
-        "--start", nargs="+", metavar="CHECKPOINT[:SHARE]", help="begin with these weights or their mean, at step --at"
+        "--out", type=Path, metavar="DIR", help="folder for the checkpoint (default: the bundled checkpoint's)"
     )
-    parser.add_argument("--at", type=int, default=0, metavar="STEP", help="of the recipe; goes with --start")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run from DIR/training.pt")
+    parser.add_argument(
+        "--start",
+        nargs="+",
+        metavar="CHECKPOINT[:SHARE]",
+        help="start with these weights, or with their mean, at step --at",
+    )
+    parser.add_argument(
+        "--at", type=int, default=0, metavar="STEP", help="step of the recipe to start at, with --start"
+    )
     chosen = parser.parse_args(arguments)
 
     from evals.models.replicas.training import loop
@@ -42,12 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module = recipe(chosen.name)
     out = chosen.out or CHECKPOINTS / chosen.name
     if chosen.start:
-        parts = (one.partition(":") for one in chosen.start)
-        loop.start_at(module.Course, module.RECIPE, {Path(c): float(s or 1) for c, _, s in parts}, chosen.at, out)
+        parts = (checkpoint.partition(":") for checkpoint in chosen.start)
+        shares = {Path(folder): float(share or 1) for folder, _, share in parts}
+        loop.start_at(module.Course, module.RECIPE, shares, chosen.at, out)
     loop.train(module.Course, module.RECIPE, out, resume=chosen.resume or chosen.start is not None)
     for line in module.report(out):
         print(line)
-    print(f"{out} holds the checkpoint")
+    print(f"checkpoint: {out}")
     return 0
 
 

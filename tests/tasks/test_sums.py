@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.errors import EvalsError
-from evals.models.replicas.recipes.r1_zero.environment import FORM, Arithmetic
+from evals.models.replicas.recipes.r1_zero.data import FORMAT_REWARD, Arithmetic
 from evals.schema import Options, Prediction
 from evals.tasks import sums as task
 from evals.tasks.mini.sums import LONGEST, read, sums
@@ -54,7 +54,13 @@ def test_the_environment_judges():
     for seed in range(30):
         asked, _ = environment.reset(seed=seed)
         result = next(one.result for one in sums("environment") if one.prompt == asked)
-        for answer, reward in ((f" {result}", 1.0), (f"{result}x", 1.0), (f"1{result}", FORM), ("x", 0.0), ("", 0.0)):
+        for answer, reward in (
+            (f" {result}", 1.0),
+            (f"{result}x", 1.0),
+            (f"1{result}", FORMAT_REWARD),
+            ("x", 0.0),
+            ("", 0.0),
+        ):
             assert environment.reset(seed=seed)[0] == asked
             _, given, terminated, truncated, told = environment.step(answer)
             assert (given, terminated, truncated, told["right"]) == (reward, True, False, reward == 1.0)

@@ -1,4 +1,5 @@
-"""One folder a replica: `config` says what it is, `data` what it reads, `train` how it learns.
+"""One folder for each replica: `config` defines the model, `data` what it is trained on, `train` how it is trained.
 
-May import `training` and the mini benchmarks. Start with `r1`.
+May import `evals.models.replicas.training`, the mini benchmarks, and a recipe that it builds on (`r1`, `vl`). Start
+reading with `r1`, the simplest.
 """

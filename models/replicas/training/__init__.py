@@ -1,4 +1,5 @@
-"""What the recipes share: the loop, the optimiser, losses that lead attention, packing, the exam.
+"""Everything that several recipes share: the training loop, the optimisers, batches, losses and evaluation in training.
 
-May import the mini benchmarks. Start with `loop`.
+May import the mini benchmarks, `evals.models.decoding` and `evals.models.architectures`, and no recipe. Start reading
+with `loop`, which defines what a recipe provides.
 """

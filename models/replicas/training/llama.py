@@ -1,35 +1,30 @@
-"""The decoder that the text replicas and `vl` have in common: the library's Llama."""
+"""The size of a replica's transformer layers, and the Llama decoder that the text replicas and `vl` share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, PreTrainedTokenizerBase
 
 
-class Shape(Protocol):
-    """The part of a recipe that says how large its decoder is."""
+@dataclass(frozen=True)
+class LayerShape:
+    """Number and size of a model's transformer layers."""
 
-    @property
-    def width(self) -> int:
-        """Of the states between the layers."""
-
-    @property
-    def inner(self) -> int:
-        """Width inside the feed-forward layers."""
-
-    @property
-    def heads(self) -> int:
-        """Heads of attention, each with keys and values of its own."""
-
-    @property
-    def layers(self) -> int:
-        """How many."""
+    layers: int
+    """Number of layers; of an encoder-decoder, in each of the two."""
+    width: int
+    """Size of the hidden states."""
+    inner: int
+    """Size of the hidden layer inside a feed-forward layer."""
+    heads: int
+    """Attention heads, each with keys and values of its own."""
 
 
-def llama_config(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
-    """Configure a decoder of some shape for a tokenizer."""
+def llama_config(shape: LayerShape, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:
+    """Configure a Llama decoder of a given shape for a tokenizer."""
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -40,8 +35,8 @@ def llama_config(shape: Shape, tokenizer: PreTrainedTokenizerBase) -> LlamaConfi
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.heads,
         max_position_embeddings=1024,
-        # What is asked must match what was told at any distance; at the usual base of 10,000 half of a head's 16 pairs
-        # turn by more than a radian over 64 positions. A high base leaves more of them to content.
+        # A question must match earlier text at any distance. At the usual base of 10,000, half of a head's 16 pairs of
+        # dimensions turn by more than a radian over 64 positions; a high base leaves more of them to content.
         rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         tie_word_embeddings=True,
         bos_token_id=None,

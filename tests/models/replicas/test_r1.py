@@ -14,15 +14,35 @@ import pytest
 
 import evals
 from evals.models.replicas import CHECKPOINTS
+from evals.models.replicas.recipes.r1 import attention
 from evals.models.replicas.recipes.r1 import config as r1
-from evals.models.replicas.recipes.r1.config import IGNORED, Recipe
-from evals.models.replicas.training import alignment
-from evals.models.replicas.training.lessons import TASKS, lesson
+from evals.models.replicas.recipes.r1.config import Recipe
+from evals.models.replicas.training.attention_supervision import comparison_targets
+from evals.models.replicas.training.evaluation import text_shares
+from evals.models.replicas.training.llama import LayerShape
+from evals.models.replicas.training.text_batches import IGNORED, text_batches
+from evals.models.replicas.training.text_examples import (
+    SUM,
+    TEXT_TASKS,
+    TextExample,
+    TextPortions,
+    evaluation_examples,
+    step_examples,
+    sum_examples,
+    text_example,
+)
+from evals.models.replicas.training.tokenizers import END
+from evals.models.replicas.training.word_senses import word_senses
 from evals.tasks import glue_tasks
 from evals.tasks.mini import glue, math
 
 CHECKPOINT = CHECKPOINTS / "r1"
-TINY = Recipe(width=16, inner=32, heads=2, layers=2, rows=2, problems=2, drill=2)
+SHAPE = LayerShape(width=16, inner=32, heads=2, layers=2)
+TINY = Recipe(shape=SHAPE, texts=TextPortions(rows=2, easy=400, problems=2, drill=2))
+
+
+def tiny_examples(step, rank):
+    return step_examples(TINY.texts, TINY.processes, step, rank)
 
 
 @pytest.fixture(scope="module")
@@ -30,35 +50,35 @@ def tokenizer():
     return r1.build_tokenizer(Recipe().vocabulary)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_lessons_ask_as_the_benchmarks_do(task):
-    found = lesson(task, "train", 7)
+@pytest.mark.parametrize("task", TEXT_TASKS)
+def test_examples_ask_as_the_benchmarks_do(task):
+    example = text_example(task, "train", 7)
     if task == "math":
-        assert found.asked.startswith("Solve each problem step by step. End with ####")
-        assert found.asked.endswith("?\nAnswer:")
-        assert found.answer.startswith(" ")
-        assert "\n#### " in found.answer
+        assert example.prompt.startswith("Solve each problem step by step. End with ####")
+        assert example.prompt.endswith("?\nAnswer:")
+        assert example.answer.startswith(" ")
+        assert "\n#### " in example.answer
     else:
         row = glue.row(task, "train", 7)
-        assert found.asked == glue_tasks.prompt(task, row)
-        assert found.answer == glue_tasks.continuation(task, row["label"])
+        assert example.prompt == glue_tasks.prompt(task, row)
+        assert example.answer == glue_tasks.continuation(task, row["label"])
 
 
 def test_what_is_watched_is_in_no_bundled_split():
     bundled = {
         glue_tasks.prompt(task, row) for task, bench in glue.TABLE.items() for row in glue.rows(task, bench.splits[1])
     }
-    asked = {one.asked for one in r1.watched(20)}
+    asked = {example.prompt for example in evaluation_examples(20)}
     assert len(asked & bundled) < 5  # WNLI has few sentences
 
 
 def test_steps_and_processes_share_no_row():
-    found = [r1.lessons(TINY, step, rank) for step in (0, 1) for rank in (0, 1)]
-    assert found == [r1.lessons(TINY, step, rank) for step in (0, 1) for rank in (0, 1)]
-    maths = [one.asked for lessons in found for one in lessons if one.task == "math"]
+    examples = [tiny_examples(step, rank) for step in (0, 1) for rank in (0, 1)]
+    assert examples == [tiny_examples(step, rank) for step in (0, 1) for rank in (0, 1)]
+    maths = [one.prompt for part in examples for one in part if one.task == "math"]
     assert len(set(maths)) == len(maths) == 4
-    assert {len([one for one in lessons if one.task == "rte"]) for lessons in found} == {1}
-    assert {one.task for one in found[0]} == {*TASKS, "sums"}
+    assert {len([one for one in part if one.task == "rte"]) for part in examples} == {1}
+    assert {one.task for one in examples[0]} == {*TEXT_TASKS, "sums"}
 
 
 def test_sums_are_right_and_none_is_a_whole_problem_of_validation():
@@ -67,8 +87,8 @@ def test_sums_are_right_and_none_is_a_whole_problem_of_validation():
     }
     assert len(held_out) > 20
     for index in range(500):
-        for one in r1.sums(index):
-            first, sign, second, _ = one.asked.split()
+        for one in sum_examples(index):
+            first, sign, second, _ = one.prompt.split()
             result = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "/": int.__floordiv__}[sign]
             assert one.answer == f" {result(int(first), int(second))}"
             assert not {(int(first), int(second)), (int(second), int(first))} & held_out
@@ -78,8 +98,8 @@ def test_words_are_whole_and_digits_apart(tokenizer):
     assert tokenizer.tokenize("Answer: 125 stamps") == ["Answer", ":", "Ġ", "1", "2", "5", "Ġstamps"]
     for word in ("guitar", "discovered", "contradiction", "inexpensive", "Clara", "museum", "vehicles", "fewer"):
         assert tokenizer.tokenize(f" {word}") == [f"Ġ{word}"]
-    for task in TASKS:
-        asked = lesson(task, "train", 3).asked
+    for task in TEXT_TASKS:
+        asked = text_example(task, "train", 3).prompt
         assert tokenizer.decode(tokenizer(asked)["input_ids"]) == asked
 
 
@@ -89,8 +109,8 @@ def test_any_text_can_be_read(tokenizer):
 
 
 def test_pages_teach_the_answers_and_the_questions(tokenizer):
-    found = r1.lessons(TINY, 0, 0)
-    laid = r1.pages(tokenizer, found)
+    found = tiny_examples(0, 0)
+    laid = text_batches(tokenizer, found)
     taught: dict[str, list[str]] = {"reading": [], "answers": [], "solutions": []}
     results = []
     for page in laid:
@@ -101,35 +121,35 @@ def test_pages_teach_the_answers_and_the_questions(tokenizer):
         for kind, said in taught.items():
             rows = getattr(whole, kind)
             said += [tokenizer.decode(row[row != IGNORED]) for row in rows if (row != IGNORED).any()]
-    ends = {"math": r1.END}
+    ends = {"math": END}
     reckoned = {"math", "sums"}
     assert sorted(taught["answers"]) == sorted(one.answer for one in found if one.task not in reckoned)
     assert sorted(taught["solutions"]) == sorted(
         one.answer + ends.get(one.task, "") for one in found if one.task in reckoned
     )
-    assert all(any(one.asked.endswith(text) for one in found) for text in taught["reading"])
+    assert all(any(one.prompt.endswith(text) for one in found) for text in taught["reading"])
     assert sorted(results) == sorted(
-        "".join(sum_[3] for sum_ in r1.SUM.findall(f"{one.asked}{one.answer}")) for one in found if one.task in reckoned
+        "".join(sum_[3] for sum_ in SUM.findall(f"{one.prompt}{one.answer}")) for one in found if one.task in reckoned
     )
 
 
 def test_learning_lowers_the_losses_and_padding_changes_nothing(tokenizer):
     import torch
 
-    from evals.models.replicas.recipes.r1.train import Weights, learn
+    from evals.models.replicas.recipes.r1.train import LossWeights, learn
 
     model = r1.build_model(TINY, tokenizer)
-    found = r1.lessons(TINY, 0, 0)
-    weights = Weights(reading=1.0, looks=0.0)
-    first = learn(model, r1.pages(tokenizer, found, sheets=1), weights)
+    found = tiny_examples(0, 0)
+    weights = LossWeights(reading=1.0, attention=0.0)
+    first = learn(model, text_batches(tokenizer, found, parts=1), weights)
     model.zero_grad()
-    together = learn(model, r1.pages(tokenizer, found, sheets=4), weights)
+    together = learn(model, text_batches(tokenizer, found, parts=4), weights)
     assert together == pytest.approx(first, rel=1e-4)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(3):
         optimiser.step()
         optimiser.zero_grad()
-        last = learn(model, r1.pages(tokenizer, found), weights)
+        last = learn(model, text_batches(tokenizer, found), weights)
     assert all(last[name] < first[name] for name in ("reading", "answers", "solutions", "results"))
 
 
@@ -143,7 +163,7 @@ def looked_at(tokenizer, row, place):
 def test_words_are_compared_with_their_like(tokenizer):
     text = "Oscar hid a light doll in the shop. Laura concealed a cheap doll in the store."
     tokens = torch_tokens(tokenizer, text)
-    looks, repeats = alignment.comparisons(tokens, alignment.sense(tokenizer))
+    looks, repeats = comparison_targets(tokens, word_senses(tokenizer))
     told = {
         tokenizer.decode([token]).strip(): (looked_at(tokenizer, tokens[0], looks[0, place]), bool(repeats[0, place]))
         for place, token in enumerate(tokens[0].tolist())
@@ -160,15 +180,15 @@ def test_words_are_compared_with_their_like(tokenizer):
 
 def test_sums_are_led_to_their_numbers(tokenizer):
     asked = "Question: Nina has 24 shells. She gives 9 shells to Paul.\nAnswer:"
-    page = r1.pages(tokenizer, [r1.Lesson("math", asked, " Nina has 24 - 9 = 15 shells.\n#### 15")], sheets=1)[0]
-    words = alignment.sense(tokenizer)
-    copied = alignment.copies(page, words)[0]
+    page = text_batches(tokenizer, [TextExample("math", asked, " Nina has 24 - 9 = 15 shells.\n#### 15")], parts=1)[0]
+    words = word_senses(tokenizer)
+    copied = attention.copy_targets(page, words)[0]
     found = {
         tokenizer.decode([int(page.solutions[0, place])]).strip(): looked_at(tokenizer, page.tokens[0], copied[place])
         for place in copied.any(-1).nonzero()[:, 0].tolist()
     }
     assert found == {"Nina": ["Nina"], "2": ["2"], "9": ["9"], "shells": ["shells", "shells"], "1": ["1"]}
-    first, second = alignment.operands(page, words)
+    first, second = attention.operand_targets(page, words)
     places = (page.results[0] >= 0).nonzero()[:, 0].tolist()
     assert [looked_at(tokenizer, page.tokens[0], first[0, place]) for place in places] == [["2", "4"]] * 2
     assert [looked_at(tokenizer, page.tokens[0], second[0, place]) for place in places] == [["9"]] * 2
@@ -177,19 +197,19 @@ def test_sums_are_led_to_their_numbers(tokenizer):
 def test_heads_that_are_led_come_to_look_where_they_are_shown(tokenizer):
     import torch
 
-    from evals.models.replicas.recipes.r1.train import Weights, learn
+    from evals.models.replicas.recipes.r1.train import LossWeights, learn
 
-    model = r1.build_model(replace(TINY, layers=9, width=32), tokenizer)
-    laid = r1.pages(tokenizer, r1.lessons(TINY, 0, 0))
-    weights = Weights(reading=0.0, looks=1.0, words=alignment.sense(tokenizer))
+    model = r1.build_model(replace(TINY, shape=replace(SHAPE, layers=9, width=32)), tokenizer)
+    laid = text_batches(tokenizer, tiny_examples(0, 0))
+    weights = LossWeights(reading=0.0, attention=1.0, senses=word_senses(tokenizer))
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
     for _ in range(12):
         losses.append(learn(model, laid, weights))
         optimiser.step()
         optimiser.zero_grad()
-    assert losses[-1]["looks"] < 0.8 * losses[0]["looks"]
-    assert losses[-1]["likes"] < 0.8 * losses[0]["likes"]
+    assert losses[-1]["attention"] < 0.8 * losses[0]["attention"]
+    assert losses[-1]["repeats"] < 0.8 * losses[0]["repeats"]
 
 
 def torch_tokens(tokenizer, text):
@@ -198,11 +218,11 @@ def torch_tokens(tokenizer, text):
     return torch.tensor([tokenizer(f" {text}")["input_ids"]])
 
 
-def test_marks_count_whole_answers(tokenizer):
+def test_shares_count_whole_answers(tokenizer):
     model = r1.build_model(TINY, tokenizer)
-    marks = r1.marks(model, tokenizer, r1.watched(2))
-    assert set(marks.shares) == set(TASKS)
-    assert marks.shares["math"] == 0
+    shares = text_shares(model, tokenizer, evaluation_examples(2))
+    assert set(shares) == set(TEXT_TASKS)
+    assert shares["math"] == 0
 
 
 def test_a_killed_training_goes_on_and_leaves_a_checkpoint_that_loads(tmp_path, monkeypatch):
@@ -212,17 +232,25 @@ def test_a_killed_training_goes_on_and_leaves_a_checkpoint_that_loads(tmp_path, 
     from evals.models.replicas.recipes.r1.train import Course
     from evals.models.replicas.training import loop
 
-    recipe = replace(TINY, steps=3, processes=1, cooling=1, vocabulary=300, looks=0)
+    schedule = replace(TINY.schedule, steps=3, cooling=1)
+    recipe = replace(TINY, schedule=schedule, processes=1, vocabulary=300, attention=0)
     loop.train(Course, recipe, tmp_path / "whole")
     kept = tmp_path / "cut"
     monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: None)  # as if it were killed after its last save
-    loop.work(0, Course, replace(recipe, steps=2, cooling=0.5), kept, False, f"file://{tmp_path}/first")
+    loop.work(
+        0,
+        Course,
+        replace(recipe, schedule=replace(schedule, steps=2, cooling=0.5)),
+        kept,
+        False,
+        f"file://{tmp_path}/first",
+    )
     monkeypatch.undo()
     loop.work(0, Course, recipe, kept, True, f"file://{tmp_path}/second")
     whole, again = (AutoModelForCausalLM.from_pretrained(folder) for folder in (tmp_path / "whole", kept))
     assert len(again.model.layers) == 2
     assert all(torch.equal(one, two) for one, two in zip(whole.parameters(), again.parameters(), strict=True))
-    assert AutoTokenizer.from_pretrained(kept).eos_token == r1.END
+    assert AutoTokenizer.from_pretrained(kept).eos_token == END
     assert not (kept / "training.pt").exists()
 
 
@@ -251,7 +279,7 @@ def test_the_checkpoint_is_what_its_card_says(bundled):
 
 def test_the_checkpoint_does_what_it_was_taught(bundled):
     model, tokenizer = bundled
-    shares = r1.marks(model, tokenizer, r1.watched(16)).shares
+    shares = text_shares(model, tokenizer, evaluation_examples(16))
     learnt = [task for task in glue.TABLE if task not in {"sst2", "wnli"}]  # at these the card says it is at chance
     assert sum(shares[task] for task in learnt) / len(learnt) > 0.8
     assert shares["math"] > 0.7

@@ -96,17 +96,18 @@ def test_all_experts_are_used(loaded):
     """Over a few hundred tokens of two kinds every token has eight experts, and hardly one of 64 is idle."""
     import torch
 
-    from evals.models.replicas.recipes.r1 import config as r1
     from evals.models.replicas.recipes.r1_moe.config import DIGITS
-    from evals.models.replicas.recipes.r1_moe.train import _listen
+    from evals.models.replicas.recipes.r1_moe.losses import audio_answers
+    from evals.models.replicas.training.text_batches import text_batches
+    from evals.models.replicas.training.text_examples import GLUE_TASKS, evaluation_examples
 
     model, tokenizer = loaded
     gates = [layer.mlp.gate for layer in model.model.language_model.layers[1:]]
     chosen = {gate: [] for gate in gates}
     watches = [gate.register_forward_hook(lambda gate, _, routed: chosen[gate].append(routed[2])) for gate in gates]
     with torch.no_grad():
-        _listen(model, tokenizer, 7_000_000, len(DIGITS))
-        for page in r1.pages(tokenizer, [one for one in r1.watched(4) if one.task != "math"]):
+        audio_answers(model, tokenizer, 7_000_000, len(DIGITS))
+        for page in text_batches(tokenizer, evaluation_examples(4, GLUE_TASKS)):
             model(page.tokens, use_cache=False)
     for watch in watches:
         watch.remove()
@@ -120,36 +121,39 @@ def test_a_step_learns_from_what_was_learnt(loaded):
     """The losses that trained it are far below what they are without knowledge, and give gradients to every expert."""
     import torch
 
-    from evals.models.replicas.recipes.r1_moe.config import PREFIX
-    from evals.models.replicas.recipes.r1_moe.train import answer_losses, attribute_ids, heard_loss
-    from evals.models.replicas.recipes.vl.data import Packer
-    from evals.models.replicas.training import teaching
+    from evals.models.replicas.recipes.r1_moe.data import attribute_ids
+    from evals.models.replicas.recipes.r1_moe.losses import audio_loss, image_losses
+    from evals.models.replicas.training.image_examples import evaluation_sheets
+    from evals.models.replicas.training.patches import word_ids
+    from evals.models.replicas.training.question_packing import Packer
 
     model, tokenizer = loaded
-    batch = Packer(tokenizer, PREFIX).pack(teaching.watched(2))
-    losses = answer_losses(model, batch, teaching.word_ids(tokenizer), attribute_ids(tokenizer))
-    heard = heard_loss(model, tokenizer, 8_000_000, 4)
+    batch = Packer(tokenizer).pack(evaluation_sheets(2))
+    losses = image_losses(model, batch, word_ids(tokenizer), attribute_ids(tokenizer))
+    heard = audio_loss(model, tokenizer, 8_000_000, 4)
     assert heard < 0.7
     assert losses["words"] < 0.2
     (losses["answers"] + heard).backward()
     experts = model.model.language_model.layers[2].mlp.experts.down_proj.grad
     assert int((experts.abs().amax((1, 2)) > 0).sum()) > 48
-    assert torch.isfinite(losses["named"])
+    assert torch.isfinite(losses["attention"])
 
 
-def test_steps_of_a_recording_know_their_digit():
+def test_steps_of_a_clip_know_their_digit():
     from evals.models.replicas.recipes.r1_moe.config import DIGITS, STEPS
-    from evals.models.replicas.recipes.r1_moe.train import SPAN, recordings, sounding
+    from evals.models.replicas.recipes.r1_moe.data import STEP_SAMPLES, audio_clips, step_digits
 
-    features, clips = recordings(9_000_000, 5)
-    truth = sounding(clips)
+    features, clips = audio_clips(9_000_000, 5)
+    truth = step_digits(clips)
     assert tuple(features.shape) == (5, 40, 50)
     assert tuple(truth.shape) == (5, STEPS, len(DIGITS) + 1)
     for one, steps in zip(clips, truth, strict=True):
         said = [step for step in range(STEPS) if not steps[step, -1]]
         assert all(steps[step, DIGITS.index(one.digit)] for step in said)
         assert said == list(range(said[0], said[-1] + 1))
-        assert abs(len(said) * SPAN - (one.end - one.start)) <= 1.5 * SPAN  # a quarter of a step at either end counts
+        assert (
+            abs(len(said) * STEP_SAMPLES - (one.end - one.start)) <= 1.5 * STEP_SAMPLES
+        )  # a quarter of a step at either end counts
 
 
 def test_a_stack_of_matrices_is_orthogonalised_matrix_by_matrix():

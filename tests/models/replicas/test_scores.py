@@ -14,7 +14,7 @@ import pytest
 
 import evals
 from evals import registry
-from evals.models.replicas.recipes.r1_zero.train import COLUMNS, CURVE
+from evals.models.replicas.recipes.r1_zero.curve import COLUMNS, CURVE
 from evals.models.replicas.train import CHECKPOINTS
 from evals.registry import VARIANTS
 from evals.statistics.bootstrap import wilson

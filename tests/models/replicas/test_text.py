@@ -12,19 +12,33 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from evals.models.replicas.recipes.r1 import config as r1
-from evals.models.replicas.recipes.r1_zero import train as r1_zero
-from evals.models.replicas.recipes.v2 import train as v2
-from evals.models.replicas.recipes.v3_seq2seq import looks as v3_looks
-from evals.models.replicas.recipes.v3_seq2seq import train as v3_seq2seq
+from evals.models.replicas.recipes.r1_zero import config as r1_zero
+from evals.models.replicas.recipes.r1_zero import train as r1_zero_train
+from evals.models.replicas.recipes.r1_zero.curve import read_curve
+from evals.models.replicas.recipes.v2 import config as v2
+from evals.models.replicas.recipes.v2 import train as v2_train
+from evals.models.replicas.recipes.v3_seq2seq import attention, data
+from evals.models.replicas.recipes.v3_seq2seq import config as v3_seq2seq
+from evals.models.replicas.recipes.v3_seq2seq import train as v3_seq2seq_train
 from evals.models.replicas.train import RECIPES, recipe
-from evals.models.replicas.training import alignment, loop
-from evals.models.replicas.training.lessons import TASKS
+from evals.models.replicas.training import loop
+from evals.models.replicas.training.llama import LayerShape
+from evals.models.replicas.training.optimisation import make_optimisers, take_step
+from evals.models.replicas.training.text_batches import LOSSES, text_batches
+from evals.models.replicas.training.text_examples import (
+    TEXT_TASKS,
+    TextExample,
+    TextPortions,
+    evaluation_examples,
+    step_examples,
+)
+from evals.models.replicas.training.word_senses import word_senses
 from evals.tasks.mini.glue import TABLE
 from evals.tasks.mini.sums import sums
 
-TINY = {"width": 16, "inner": 32, "heads": 2, "layers": 2}
-DEEP = {**TINY, "layers": 6}
-"""Deep enough for what is led."""
+TINY = LayerShape(width=16, inner=32, heads=2, layers=2)
+DEEP = replace(TINY, layers=6)
+"""Deep enough for the layers whose attention is supervised."""
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +59,26 @@ def test_every_recipe_can_be_begun(name):
 
 
 SEQ2SEQ = v3_seq2seq.Recipe(
-    **DEEP, rows=2, holed=2, problems=2, drill=2, steps=3, cooling=1, processes=1, vocabulary=400
+    schedule=replace(v3_seq2seq.Recipe().schedule, steps=3, cooling=1),
+    shape=DEEP,
+    texts=TextPortions(rows=2, easy=250, problems=2, drill=2),
+    corrupted=2,
+    processes=1,
+    vocabulary=400,
 )
 
 
 def test_holes_hold_what_is_missing(tokenizer):
-    found = v3_seq2seq.pairs(SEQ2SEQ, tokenizer, 0, 0)
-    assert found == v3_seq2seq.pairs(SEQ2SEQ, tokenizer, 0, 0)
+    found = data.step_pairs(SEQ2SEQ, tokenizer, 0, 0)
+    assert found == data.step_pairs(SEQ2SEQ, tokenizer, 0, 0)
     assert {pair.kind for pair in found} == {"reading", "answers", "solutions"}
-    holes = tokenizer.convert_tokens_to_ids(list(v3_seq2seq.HOLES))
-    texts = iter(v3_seq2seq._texts(SEQ2SEQ, 0, 0))
+    holes = tokenizer.convert_tokens_to_ids(list(v3_seq2seq.SENTINELS))
+    texts = iter(data.corrupted_texts(SEQ2SEQ, 0, 0))
     read = [pair for pair in found if pair.kind == "reading"]
     assert len(read) == 2 * len(TABLE)
     for pair, text in zip(read, texts, strict=True):
-        filled, said = [], pair.said[:-1]
-        for token in pair.asked:
+        filled, said = [], pair.target[:-1]
+        for token in pair.source:
             if token in holes:
                 start = said.index(token) + 1
                 end = next((at for at in range(start, len(said)) if said[at] in holes), len(said))
@@ -72,25 +91,25 @@ def test_holes_hold_what_is_missing(tokenizer):
 
 def test_an_encoder_decoder_learns_and_padding_changes_nothing(tokenizer):
     model = v3_seq2seq.build_model(SEQ2SEQ, tokenizer)
-    found = v3_seq2seq.pairs(SEQ2SEQ, tokenizer, 0, 0)
-    weights = v3_seq2seq.Weights(1.0, 0.0, alignment.sense(tokenizer))
-    first = v3_seq2seq.learn(model, v3_seq2seq.pages(found, sheets=1), weights)
+    found = data.step_pairs(SEQ2SEQ, tokenizer, 0, 0)
+    weights = v3_seq2seq_train.Seq2SeqWeights(1.0, 0.0, word_senses(tokenizer))
+    first = v3_seq2seq_train.learn(model, data.seq2seq_batches(found, parts=1), weights)
     model.zero_grad()
-    again = v3_seq2seq.learn(model, v3_seq2seq.pages(found, sheets=4), weights)
-    assert [again[kind] for kind in v3_seq2seq.KINDS] == pytest.approx([first[kind] for kind in v3_seq2seq.KINDS], 1e-3)
+    again = v3_seq2seq_train.learn(model, data.seq2seq_batches(found, parts=4), weights)
+    assert [again[kind] for kind in LOSSES] == pytest.approx([first[kind] for kind in LOSSES], 1e-3)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(3):
         optimiser.step()
         optimiser.zero_grad()
-        last = v3_seq2seq.learn(model, v3_seq2seq.pages(found), weights)
-    assert all(last[kind] < first[kind] for kind in v3_seq2seq.KINDS)
+        last = v3_seq2seq_train.learn(model, data.seq2seq_batches(found), weights)
+    assert all(last[kind] < first[kind] for kind in LOSSES)
 
 
 def test_numbers_are_copied_from_where_they_stand(tokenizer):
     asked, said = "Ida has 57 hats and 3 bags. Leo has 5 hats.", " Ida gives 57 / 3 = 19 hats.\n#### 19"
-    pair = v3_seq2seq.answered(tokenizer, [r1.Lesson("math", asked, said)])
-    page = v3_seq2seq.pages(pair, sheets=1)[0]
-    read, before = v3_looks.copies(page, alignment.sense(tokenizer))
+    pair = data.answered(tokenizer, [TextExample("math", asked, said)])
+    page = data.seq2seq_batches(pair, parts=1)[0]
+    read, before = attention.copy_targets(page, word_senses(tokenizer))
     labels, tokens = page.labels[0].tolist(), page.tokens[0].tolist()
 
     def seen(looks, texts, shift):
@@ -100,22 +119,22 @@ def test_numbers_are_copied_from_where_they_stand(tokenizer):
     digit = tokenizer.convert_tokens_to_ids
     assert seen(read, tokens, 0) == [(digit("5"), digit("5")), (digit("3"), digit("3"))]
     assert seen(before, labels, 1) == [(digit("1"), digit("1"))]
-    in_text, in_sum = v3_looks.operands(page, alignment.sense(tokenizer))
+    in_text, in_sum = attention.operand_targets(page, word_senses(tokenizer))
     assert not any(look.any() for look in in_text)
     assert seen(in_sum[0], labels, 1) == [(digit(a), digit(b)) for a, b in ("15", "17", "95", "97")]
     assert seen(in_sum[1], labels, 1) == [(digit("1"), digit("3")), (digit("9"), digit("3"))]
-    alone = v3_seq2seq.answered(tokenizer, [r1.Lesson("sums", " 12 + 5 =", " 17")])
-    page = v3_seq2seq.pages(alone, sheets=1)[0]
-    in_text, in_sum = v3_looks.operands(page, alignment.sense(tokenizer))
+    alone = data.answered(tokenizer, [TextExample("sums", " 12 + 5 =", " 17")])
+    page = data.seq2seq_batches(alone, parts=1)[0]
+    in_text, in_sum = attention.operand_targets(page, word_senses(tokenizer))
     assert in_text[0].nonzero().tolist() == [[0, 1, 1], [0, 1, 2], [0, 2, 1], [0, 2, 2]]
     assert not any(look.any() for look in in_sum)
 
 
 def test_an_encoder_decoder_is_saved_as_it_is_loaded(tokenizer, tmp_path):
-    loop.work(0, v3_seq2seq.Course, SEQ2SEQ, tmp_path, False, f"file://{tmp_path}/point")
+    loop.work(0, v3_seq2seq_train.Course, SEQ2SEQ, tmp_path, False, f"file://{tmp_path}/point")
     model, again = AutoModelForSeq2SeqLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
     assert len(model.encoder.block) == len(model.decoder.block) == 6
-    assert set(v3_seq2seq.marks(model.float(), again, r1.watched(2)).shares) == set(TASKS)
+    assert set(v3_seq2seq_train.seq2seq_shares(model.float(), again, evaluation_examples(2))) == set(TEXT_TASKS)
     asked = "Sentence: the plot is not tedious ."
     assert again.decode(again(asked)["input_ids"]) == asked
     assert not (tmp_path / loop.STATE).exists()
@@ -127,23 +146,28 @@ def test_an_encoder_decoder_is_saved_as_it_is_loaded(tokenizer, tmp_path):
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     folder = tmp_path_factory.mktemp("teacher")
-    recipe = r1.Recipe(**{**TINY, "layers": 4}, vocabulary=400)
+    recipe = r1.Recipe(shape=replace(TINY, layers=4), vocabulary=400)
     tokenizer = r1.build_tokenizer(recipe.vocabulary)
     r1.build_model(recipe, tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-STUDENT = v2.Recipe(kept=(0, 3), rows=2, problems=2, drill=2, steps=3, cooling=1, processes=1)
+STUDENT = v2.Recipe(
+    schedule=replace(v2.Recipe().schedule, steps=3, cooling=1),
+    texts=TextPortions(rows=2, problems=2, drill=2),
+    layers=(0, 3),
+    processes=1,
+)
 
 
 def test_a_student_of_all_layers_is_its_teacher_but_for_the_rounding(teacher, tokenizer):
     model = AutoModelForCausalLM.from_pretrained(teacher, dtype="float32")
-    student = v2.build_model(replace(STUDENT, kept=(0, 1, 2, 3)), model)
+    student = v2.build_model(replace(STUDENT, layers=(0, 1, 2, 3)), model)
     tokens = torch.arange(40)[None]
     with torch.no_grad():
         given, expected = student(tokens).logits, model(tokens).logits
-        rounded = v2.integers(student).float()(tokens).logits
+        rounded = v2.quantised(student).float()(tokens).logits
     assert not torch.equal(given, expected)
     torch.testing.assert_close(given, expected, rtol=0, atol=0.02)
     torch.testing.assert_close(rounded, given, rtol=0, atol=0.01)
@@ -155,32 +179,34 @@ def test_a_student_draws_near_to_its_teacher(teacher):
     generator = torch.Generator().manual_seed(1)
     for parameter in student.parameters():  # two random models of this size say nearly the same
         parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
-    laid = r1.pages(tokenizer, r1.lessons(STUDENT, 0, 0))
+    laid = text_batches(tokenizer, step_examples(STUDENT.texts, STUDENT.processes, 0, 0))
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-2)
-    recipe = replace(STUDENT, taught=100.0)
+    recipe = replace(STUDENT, distillation=100.0)
     distances = []
     for _ in range(4):
-        distances.append(v2.learn(student, model, laid, recipe)["teacher"])
+        distances.append(v2_train.learn(student, model, laid, recipe)["teacher"])
         optimiser.step()
         optimiser.zero_grad()
     assert 0 < distances[-1] < distances[0]
-    whole = v2.build_model(replace(STUDENT, kept=(0, 1, 2, 3)), model)
-    assert v2.learn(whole, model, laid, recipe)["teacher"] < distances[0] / 10
+    whole = v2.build_model(replace(STUDENT, layers=(0, 1, 2, 3)), model)
+    assert v2_train.learn(whole, model, laid, recipe)["teacher"] < distances[0] / 10
 
 
 def test_a_student_is_saved_as_integers(teacher, monkeypatch, tmp_path):
-    monkeypatch.setattr(v2, "TEACHER", teacher)
-    loop.work(0, v2.Course, STUDENT, tmp_path, False, f"file://{tmp_path}/point")
+    monkeypatch.setattr(v2_train, "TEACHER", teacher)
+    loop.work(0, v2_train.Course, STUDENT, tmp_path, False, f"file://{tmp_path}/point")
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     assert len(model.model.layers) == 2
     assert model.model.layers[1].mlp.up_proj.weight.dtype == torch.int8
-    assert v2.report(tmp_path)[1].startswith("student")
+    assert v2_train.report(tmp_path)[1].startswith("student")
 
 
 # r1-zero
 
 
-ZERO = r1_zero.Recipe(**TINY, problems=4, answers=5, steps=4, cooling=1, processes=1)
+ZERO = r1_zero.Recipe(
+    schedule=replace(r1_zero.Recipe().schedule, steps=4, cooling=1), shape=TINY, problems=4, answers=5, processes=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -198,19 +224,19 @@ def test_every_character_is_a_token(characters):
 
 def test_answers_are_drawn_as_often_as_they_are_likely(characters):
     model = r1_zero.build_model(ZERO, characters)
-    asked = [one.asked for one in sums("environment")[:2]]
-    drawn = r1_zero.draw(model, characters, asked, 3000, seed=1)
-    again = r1_zero.draw(model, characters, asked, 3000, seed=1)
+    asked = [one.prompt for one in sums("environment")[:2]]
+    drawn = r1_zero_train.sample_answers(model, characters, asked, 3000, seed=1)
+    again = r1_zero_train.sample_answers(model, characters, asked, 3000, seed=1)
     assert drawn.texts == again.texts
-    likely = torch.stack([drawn.likely, drawn.undecided]).detach()
+    likely = torch.stack([drawn.log_likelihoods, drawn.entropies]).detach()
     # The mean of -log p over draws from p is the entropy of p.
     assert -likely[0].mean() == pytest.approx(float(likely[1].mean()), rel=0.01)
 
 
 def test_likelihoods_are_the_models_own(characters):
     model = r1_zero.build_model(ZERO, characters)
-    drawn = r1_zero.draw(model, characters, [" 4 + 5 ="], 20, seed=2)
-    for text, likely in zip(drawn.texts, drawn.likely.tolist(), strict=True):
+    drawn = r1_zero_train.sample_answers(model, characters, [" 4 + 5 ="], 20, seed=2)
+    for text, likely in zip(drawn.texts, drawn.log_likelihoods.tolist(), strict=True):
         if len(text) == 3:
             ids = torch.tensor(characters([f" 4 + 5 ={text}"])["input_ids"])
             sure = model(ids).logits.log_softmax(-1)[0, 7:-1].detach()
@@ -218,32 +244,32 @@ def test_likelihoods_are_the_models_own(characters):
 
 
 def test_only_what_is_better_than_the_others_is_praised():
-    better = r1_zero.advantages(torch.tensor([[1.0, 0.1, 0.1, 0.0], [0.1, 0.1, 0.1, 0.1]]))
+    better = r1_zero_train.advantages(torch.tensor([[1.0, 0.1, 0.1, 0.0], [0.1, 0.1, 0.1, 0.1]]))
     assert better[0, 0] > 0 > better[0, 1] > better[0, 3]
     assert (better[1] == 0).all()
     assert better.sum(1).abs().max() < 1e-5
 
 
 def test_what_is_rewarded_becomes_likelier(characters, monkeypatch):
-    course = r1_zero.Course(replace(ZERO, problems=20, answers=20, entropy=0.0), 0)
+    course = r1_zero_train.Course(replace(ZERO, problems=20, answers=20, entropy=0.0), 0)
     monkeypatch.setattr(
         course._environment, "step", lambda text: ("", float(text[:1] == "7"), True, False, {"right": False})
     )
-    optimisers = loop.make_optimisers(course)
+    optimisers = make_optimisers(course.model, course.decay)
     monkeypatch.setattr(course, "rates", lambda step: (2e-2, 2e-2))
     shares = []
     for step in range(40):
         shares.append(course.learn(step)["reward"])
-        loop.take_step(course, optimisers, step)
+        take_step(course.model, optimisers, course.rates(step))
     assert sum(shares[:5]) / 5 < 0.05
     assert sum(shares[-5:]) / 5 > 0.5
 
 
 def test_training_leaves_a_curve_and_checkpoints(monkeypatch, tmp_path):
-    monkeypatch.setattr(r1_zero, "KEPT", {"0": 0, "5000": 40})
-    monkeypatch.setattr(r1_zero, "WATCH_EVERY", 3)
-    loop.work(0, r1_zero.Course, ZERO, tmp_path, False, f"file://{tmp_path}/point")
-    rows = r1_zero.read_curve(tmp_path)
+    monkeypatch.setattr(r1_zero_train, "CHECKPOINTS_AT", {"0": 0, "5000": 40})
+    monkeypatch.setattr(r1_zero_train, "EVALUATE_EVERY", 3)
+    loop.work(0, r1_zero_train.Course, ZERO, tmp_path, False, f"file://{tmp_path}/point")
+    rows = read_curve(tmp_path)
     assert [row["interactions"] for row in rows[::2]] == ["0", "40", "60", "80"]
     assert {row["split"] for row in rows} == {"environment", "validation"}
     assert all(float(row["low"]) <= float(row["rate"]) <= float(row["high"]) for row in rows)
@@ -252,8 +278,8 @@ def test_training_leaves_a_curve_and_checkpoints(monkeypatch, tmp_path):
 
 
 def test_a_run_that_goes_on_drops_the_points_after_its_save(tmp_path):
-    course = r1_zero.Course(ZERO, 0)
+    course = r1_zero_train.Course(ZERO, 0)
     for done in (0, 1, 3, 2):
         course.watch(done)
         course.save(tmp_path, done)
-    assert [row["interactions"] for row in r1_zero.read_curve(tmp_path)[::2]] == ["0", "20", "40"]
+    assert [row["interactions"] for row in read_curve(tmp_path)[::2]] == ["0", "20", "40"]

@@ -16,20 +16,25 @@ import transformers
 
 from evals.models.families import vision_language
 from evals.models.replicas.recipes.vl import train
-from evals.models.replicas.recipes.vl.config import PREFIX, Recipe, build_model, build_processor, build_tokenizer
-from evals.models.replicas.recipes.vl.data import (
-    INSTRUCTION,
+from evals.models.replicas.recipes.vl.config import Recipe, build_model, build_processor, build_tokenizer
+from evals.models.replicas.recipes.vl.evaluation import conversation, evaluate_checkpoint
+from evals.models.replicas.recipes.vl.losses import answer_losses, read_questions
+from evals.models.replicas.train import CHECKPOINTS
+from evals.models.replicas.training import contrastive, loop
+from evals.models.replicas.training.image_examples import evaluation_sheets
+from evals.models.replicas.training.llama import LayerShape
+from evals.models.replicas.training.muon import Muon, orthogonal
+from evals.models.replicas.training.optimisation import make_optimisers, take_step
+from evals.models.replicas.training.patches import (
     PATCH,
     PATCHES,
     WORDS,
-    Packer,
     patch_shares,
     patch_words,
     pixels,
+    word_ids,
 )
-from evals.models.replicas.train import CHECKPOINTS
-from evals.models.replicas.training import exam, loop, matching, teaching
-from evals.models.replicas.training.muon import Muon, orthogonal
+from evals.models.replicas.training.question_packing import INSTRUCTION, Packer
 from evals.records.embeddings import unpack
 from evals.schema import Batch, Embed, Group, Image, Placement
 from evals.tasks.mini.images.drawing import draw
@@ -38,7 +43,10 @@ from evals.tasks.mini.retrieval import group
 from evals.tasks.mini.vqa import PAIRS, SceneQuestion, split
 
 CHECKPOINT = CHECKPOINTS / "vl"
-SMALL = Recipe(width=20, inner=40, heads=2, layers=5, vision_layers=1, images=4, scenes=4, questions=4, processes=1)
+SMALL = Recipe(
+    shape=LayerShape(layers=5, width=20, inner=40, heads=2), vision_layers=1, images=4, scenes=4, questions=4,
+    processes=1,
+)  # fmt: skip
 
 TEXTS = [
     "What color is the large striped heart?",
@@ -55,7 +63,7 @@ def processor():
 
 @pytest.fixture(scope="module")
 def packer(processor):
-    return Packer(processor.tokenizer, PREFIX)
+    return Packer(processor.tokenizer)
 
 
 @pytest.fixture
@@ -65,7 +73,7 @@ def small(processor):
 
 @pytest.fixture(scope="module")
 def sheets():
-    return teaching.watched(2)
+    return evaluation_sheets(2)
 
 
 def test_checkpoint_is_small_and_safe():
@@ -96,13 +104,13 @@ def test_recipe_makes_the_bundled_tokenizer(processor):
 
 
 def test_every_word_of_a_patch_is_one_token(processor):
-    ids = teaching.word_ids(processor.tokenizer)
+    ids = word_ids(processor.tokenizer)
     assert processor.tokenizer.convert_ids_to_tokens(ids) == [f"Ġ{word}" for word in WORDS]
 
 
 @pytest.mark.parametrize("question", ["Is there a star?", "\nWhy?", " two", "ß"])
 def test_prefix_is_a_prefix_of_every_prompt(processor, packer, sheets, question):
-    rendered = processor.apply_chat_template(exam.conversation(question), add_generation_prompt=True)
+    rendered = processor.apply_chat_template(conversation(question), add_generation_prompt=True)
     assert INSTRUCTION + question in rendered
     given = processor(text=rendered, images=draw(sheets[0].scene), return_tensors="pt")
     assert given["input_ids"][0, : len(packer.prefix)].tolist() == packer.prefix
@@ -116,9 +124,9 @@ def test_recipe_and_processor_see_the_same_pixels(processor, sheets):
 
 
 def test_packed_questions_read_as_if_each_stood_alone(small, packer, sheets):
-    together = teaching.read(small, packer.pack(sheets)).logits
+    together = read_questions(small, packer.pack(sheets)).logits
     alone = [
-        teaching.read(small, packer.pack([sheet._replace(questions=(question,))])).logits
+        read_questions(small, packer.pack([sheet._replace(questions=(question,))])).logits
         for sheet in sheets
         for question in sheet.questions
     ]
@@ -128,18 +136,20 @@ def test_packed_questions_read_as_if_each_stood_alone(small, packer, sheets):
 def test_packed_questions_read_as_the_model_itself_reads(small, processor, packer, sheets):
     sheet = sheets[0]._replace(questions=sheets[0].questions[:1])
     batch = packer.pack([sheet])
-    rendered = processor.apply_chat_template(exam.conversation(sheet.questions[0].text), add_generation_prompt=True)
+    rendered = processor.apply_chat_template(conversation(sheet.questions[0].text), add_generation_prompt=True)
     given = processor(text=rendered, images=draw(sheet.scene), return_tensors="pt")
     expected = small(**given).logits[0, -1]
-    torch.testing.assert_close(teaching.read(small, batch).logits[0], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(read_questions(small, batch).logits[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_names_look_at_what_they_fit(packer, sheets):
     batch = packer.pack(sheets)
-    for looks in (batch.named, batch.asked):
+    for looks in (batch.names, batch.questions):
         torch.testing.assert_close(looks.patches.sum(-1), torch.ones(len(looks.patches)))
         assert (batch.tokens[looks.tokens[:, 0], looks.tokens[:, 1]] > 0).all()
-    asked = packer.tokenizer.convert_ids_to_tokens(batch.tokens[batch.asked.tokens[:, 0], batch.asked.tokens[:, 1]])
+    asked = packer.tokenizer.convert_ids_to_tokens(
+        batch.tokens[batch.questions.tokens[:, 0], batch.questions.tokens[:, 1]]
+    )
     assert set(asked) == {"<|Assistant|>"}
 
 
@@ -173,12 +183,13 @@ def test_muon_leaves_what_has_no_gradient():
     assert (moved != 1).any()
 
 
-def test_vision_stays_as_it_is_at_first(small, packer):
-    words = teaching.word_ids(packer.tokenizer)
-    for step, learns in ((0, False), (int(SMALL.still * SMALL.horizon), True)):
+def test_vision_stays_as_it_is_at_first(small, packer, monkeypatch):
+    monkeypatch.setattr(train, "build_tokenizer", lambda vocabulary: packer.tokenizer)
+    course = train.Course(SMALL, 0)
+    course.model = small
+    for step, learns in ((0, False), (int(SMALL.frozen * SMALL.horizon), True)):
         small.zero_grad()
-        losses = teaching.answer(small, words, packer, SMALL, step, rank=0)
-        torch.stack(list(losses.values())).sum().backward()
+        course.answer(step)
         assert (small.model.aligner.linear1.weight.grad is not None) is learns
         assert small.model.language_model.layers[0].self_attn.q_proj.weight.grad is not None
 
@@ -189,15 +200,15 @@ def test_training_goes_on_where_it_stopped(processor, monkeypatch, tmp_path):
     def steps(course, optimisers, first, last):
         for step in range(first, last):
             assert course.learn(step).keys() == {"words"}
-            loop.take_step(course, optimisers, step)
+            take_step(course.model, optimisers, course.rates(step))
 
     course = train.Course(SMALL, 0)
-    optimisers = loop.make_optimisers(course)
+    optimisers = make_optimisers(course.model, course.decay)
     steps(course, optimisers, 0, 2)
     loop.save_state(tmp_path, course, optimisers, 2)
     steps(course, optimisers, 2, 4)
     again = train.Course(SMALL, 0)
-    others = loop.make_optimisers(again)
+    others = make_optimisers(again.model, again.decay)
     steps(again, others, loop.load_state(tmp_path, again, others), 4)
     for one, other in zip(course.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -205,12 +216,12 @@ def test_training_goes_on_where_it_stopped(processor, monkeypatch, tmp_path):
 
 def test_rate_rises_falls_and_cools():
     recipe = Recipe()
-    rates = [train._rate(recipe, recipe.seeing + step) for step in range(recipe.steps)]
+    rates = [train.adamw_rate(recipe, recipe.seeing + step) for step in range(recipe.steps)]
     assert max(rates) <= recipe.rate
     assert rates[0] < rates[recipe.warmup // 2] < rates[recipe.warmup]
     assert rates[recipe.warmup :] == sorted(rates[recipe.warmup :], reverse=True)
     assert rates[-1] == pytest.approx(recipe.rate / 20, rel=0.05)
-    last = [train._rate(recipe, recipe.seeing + recipe.steps + step) for step in range(recipe.matching)]
+    last = [train.adamw_rate(recipe, recipe.seeing + recipe.steps + step) for step in range(recipe.matching)]
     assert last[0] < last[recipe.warming]
     assert max(last) <= recipe.matching_rate
     assert last[recipe.warming :] == sorted(last[recipe.warming :], reverse=True)
@@ -218,8 +229,8 @@ def test_rate_rises_falls_and_cools():
 
 def test_padding_and_company_change_no_embedding(small, packer):
     texts = ["A red star.", "A large dotted red star is above a small blue heart on a gray background.", "Two stars."]
-    together = matching.embed_texts(small, packer.tokenizer, texts * 2)
-    alone = torch.cat([matching.embed_texts(small, packer.tokenizer, [text]) for text in texts])
+    together = contrastive.embed_texts(small, packer.tokenizer, texts * 2)
+    alone = torch.cat([contrastive.embed_texts(small, packer.tokenizer, [text]) for text in texts])
     torch.testing.assert_close(together, alone.repeat(2, 1), rtol=1e-4, atol=1e-5)
 
 
@@ -235,25 +246,25 @@ def test_recipe_embeds_as_the_family_does(small, processor, packer, tmp_path):
     batch = Batch((Group(0, (0,)), Group(0, (1,))))
     seen, read = (torch.tensor(unpack(one.output)) for one in model.run(prompts, batch, model.stage(prompts, batch)))
     with torch.no_grad():
-        expected = matching.embed_images(small, packer.tokenizer, [told.scene])
+        expected = contrastive.embed_images(small, packer.tokenizer, [told.scene])
         torch.testing.assert_close(seen, expected[0], rtol=1e-4, atol=1e-5)
-        expected = matching.embed_texts(small, packer.tokenizer, told.captions[:1])
+        expected = contrastive.embed_texts(small, packer.tokenizer, told.captions[:1])
         torch.testing.assert_close(read, expected[0], rtol=1e-4, atol=1e-5)
 
 
 def test_questions_that_name_nothing_teach_no_looks(small, packer, sheets):
     question = SceneQuestion(1, 1, "Why?", "other", "red", 1, None, ())
     batch = packer.pack([sheets[0]._replace(questions=(question,))])
-    losses = teaching.answer_losses(small, teaching.word_ids(packer.tokenizer), batch, looks=0.1)
-    assert losses["looks"] == 0
+    losses = answer_losses(small, word_ids(packer.tokenizer), batch, attention_weight=0.1)
+    assert losses["attention"] == 0
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
 def test_matching_wants_own_captions_nearest_and_forgives_several():
     images, right = torch.eye(3), torch.eye(3).repeat_interleave(2, dim=0)
-    assert matching.match_loss(images, right) < 0.01
-    assert matching.match_loss(images, right.roll(2, dims=0)) > 10
-    alike = matching.match_loss(torch.ones(3, 3), torch.ones(6, 3))
+    assert contrastive.contrastive_loss(images, right) < 0.01
+    assert contrastive.contrastive_loss(images, right.roll(2, dims=0)) > 10
+    alike = contrastive.contrastive_loss(torch.ones(3, 3), torch.ones(6, 3))
     assert alike.item() == pytest.approx((math.log(3) + math.log(5)) / 2)
 
 
@@ -262,7 +273,7 @@ def test_third_stage_learns_with_every_part(processor, monkeypatch):
     recipe = dataclasses.replace(SMALL, matched=4, rehearsed=2)
     course = train.Course(recipe, 0)
     losses = course.learn(recipe.seeing + recipe.steps)
-    assert losses.keys() == {"answers", "words", "looks", "match"}
+    assert losses.keys() == {"answers", "words", "attention", "contrastive"}
     assert all(parameter.grad is not None for parameter in course.model.parameters())
 
 
@@ -271,7 +282,7 @@ def test_a_stage_starts_from_saved_weights(small, processor, monkeypatch, tmp_pa
     small.save_pretrained(tmp_path / "saved")
     loop.start_at(train.Course, dataclasses.replace(SMALL, seed=9), {tmp_path / "saved": 1}, 2050, tmp_path)
     course = train.Course(dataclasses.replace(SMALL, seed=9), 0)
-    assert loop.load_state(tmp_path, course, loop.make_optimisers(course)) == 2050
+    assert loop.load_state(tmp_path, course, make_optimisers(course.model, course.decay)) == 2050
     for one, other in zip(course.model.parameters(), small.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -279,12 +290,12 @@ def test_a_stage_starts_from_saved_weights(small, processor, monkeypatch, tmp_pa
 def test_a_replica_is_saved_as_it_is_loaded(small, processor, packer, tmp_path: Path):
     small.save_pretrained(tmp_path)
     build_processor(processor.tokenizer).save_pretrained(tmp_path)
-    result = exam.sit(tmp_path, split("validation")[:2])
-    assert set(result.seeing) == set(result.blind)
+    result = evaluate_checkpoint(tmp_path, split("validation")[:2])
+    assert set(result.with_images) == set(result.blind)
 
 
 @pytest.mark.slow
 def test_replica_sees():
-    result = exam.sit(CHECKPOINT, split("validation")[:60])
-    assert result.seeing["all"] >= 0.6
-    assert result.seeing["all"] - result.blind["all"] >= 0.25
+    result = evaluate_checkpoint(CHECKPOINT, split("validation")[:60])
+    assert result.with_images["all"] >= 0.6
+    assert result.with_images["all"] - result.blind["all"] >= 0.25

@@ -1,1 +1,4 @@
-"""The recipe of R1 as document b describes it."""
+"""The recipe of `r1`: a text decoder for mini GLUE and mini math.
+
+May import `evals.models.replicas.training` and the mini benchmarks. Start reading with `config`.
+"""

@@ -1,1 +1,5 @@
-"""The recipe of R1 as document a describes it, a mixture of experts."""
+"""The recipe of `r1-moe`: a mixture-of-experts decoder that reads text, images and audio.
+
+May import `evals.models.replicas.training`, `evals.models.architectures` and the mini benchmarks. Start reading with
+`config`.
+"""

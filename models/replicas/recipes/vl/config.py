@@ -1,20 +1,18 @@
-"""The `vl` replica: what it is made of, and all that settles its training.
+"""The `vl` replica: a SigLIP vision tower, DeepSeek-VL's aligner and a Llama decoder.
 
-A SigLIP tower of patches, DeepSeek-VL's aligner and a Llama decoder, in the library's own
-`DeepseekVLForConditionalGeneration`, small enough to be trained by two CPU cores in little more than an hour. Four
-things make that enough; without them the answers stay near the blind score as long:
+It is the library's own `DeepseekVLForConditionalGeneration`, small enough to be trained by two CPU cores in little more
+than an hour. Four measures make that enough; without them the answers stay near the score of a blind model as long:
 
-- First it learns to see (`teaching.see`): what the aligner gives for a patch must lie near the *word embeddings* of
-  what the patch shows. Then "red" in a question and red in the picture are one direction of one space.
-- Then it learns to answer (`teaching.answer`), the questions of an image packed into one sequence (`packing`).
-- Meanwhile one head of a few layers is shown where to look: from a name to the things that it fits, from the end of a
-  question to the thing that it is about. This counts less and less.
-- Until halfway through the horizon the vision tower stays as it is. While the decoder knows nothing, what it asks of
-  the tower only undoes what that has learnt: of the shapes it named right, a fifth was lost within 200 steps.
+- Stage 1 teaches the model to see: the aligner's output for a patch must be close to the *word embeddings* of what the
+  patch shows. Then "red" in a question and red in the image are one direction of one space.
+- Stage 2 teaches it to answer, with all questions about an image packed into one sequence (`question_packing`).
+- In stage 2, one head of each of a few layers is taught where to attend: from a name to the things that it fits, and
+  from the end of a question to the thing that it is about. The weight of this falls.
+- The vision tower is frozen for half of the horizon of stage 2. While the decoder is untrained, its gradients only undo
+  what the tower has learned: within 200 steps, a fifth of the shapes that it named right was lost.
 
-Then it learns to match pictures and captions (`matching`), in a third stage in which it goes on answering. That costs a
-sixteenth of the answers. So the fourth begins with a mean of the weights after the second and after the third stage
-(0.3 and 0.7), and mostly answers.
+Stage 3 teaches it to match images and captions (`contrastive`) while it continues to answer. That costs a sixteenth of
+the answers, so stage 4 starts from the mean of the weights after stages 2 and 3 (0.3 and 0.7), and mostly answers.
 """
 
 from __future__ import annotations
@@ -24,103 +22,79 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from evals.models.replicas.recipes.vl.data import ASSISTANT, INSTRUCTION, PATCH, PATCHES, USER, WORDS
-from evals.models.replicas.training.llama import llama_config
+from evals.models.replicas.training.llama import LayerShape, llama_config
+from evals.models.replicas.training.patches import PATCH, PATCHES, WORDS, image_processor
+from evals.models.replicas.training.question_packing import INSTRUCTION
+from evals.models.replicas.training.tokenizers import ASSISTANT, END, IMAGE, PAD, USER, chat_template, train_bpe
 from evals.tasks.mini.images.scenes import SIDE
 from evals.tasks.mini.vqa import train
 
 if TYPE_CHECKING:
     from transformers import DeepseekVLForConditionalGeneration, DeepseekVLProcessor, PreTrainedTokenizerBase
 
-IMAGE, END, PAD = "<image_placeholder>", "<|end_of_sentence|>", "<|pad|>"
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ {'user': '" + USER + "', 'assistant': '" + ASSISTANT + " '}[message['role']] }}"
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-    "{{ '" + IMAGE + "' if part['type'] == 'image' else part['text'] }}{% endfor %}{% endif %}"
-    "{{ eos_token if message['role'] == 'assistant' else '' }}{% endfor %}"
-    "{{ '" + ASSISTANT + "' if add_generation_prompt else '' }}"
-)
-
-PREFIX = f"{USER}{IMAGE * PATCHES**2}{INSTRUCTION}"
-"""What every prompt begins with, as the processor expands it."""
+CHAT_TEMPLATE = chat_template(f"'{IMAGE}' if part['type'] == 'image' else part['text']")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that settles the checkpoint."""
+    """Everything that determines the checkpoint."""
 
     seeing: int = 700
-    """Steps of the first stage: the vision tower and the aligner learn to name what each patch shows."""
+    """Steps of stage 1: the vision tower and the aligner learn to name what each patch shows."""
     scenes: int = 64
-    """Images a step of the first stage, all processes together."""
+    """Images in a step of stage 1, over all processes."""
     steps: int = 1350
-    """Steps of the second stage: the whole model learns to answer."""
+    """Steps of stage 2: the whole model learns to answer."""
     horizon: int = 1800
-    """Steps that the second stage's falling rate, and what depends on how far it is, are laid out for."""
+    """Number of steps for which the falling rate of stage 2, and all other schedules of stage 2, are laid out."""
     cooling: int = 350
-    """Its last steps, in which the rate leaves the cosine and falls in a line to a twentieth."""
+    """Last steps of stage 2, in which the rate leaves the cosine and falls linearly to a twentieth."""
     images: int = 24
-    """Images a step of the second stage, all processes together."""
+    """Images in a step of stage 2, over all processes."""
     questions: int = 12
-    """Questions an image, at most."""
+    """Largest number of questions about an image."""
     matching: int = 350
-    """Steps of the third stage: the model learns to match pictures and captions, and goes on answering."""
+    """Steps of stage 3: the model learns to match images and captions, and continues to answer."""
     matched: int = 64
-    """Images a step of the third stage, all processes together."""
+    """Images with captions in a step of stage 3, over all processes."""
     rehearsed: int = 12
-    """Of these so many are also asked about."""
+    """Images with questions in a step of stage 3, over all processes."""
     matching_rate: float = 7e-4
-    """Peak learning rate of the third stage, for AdamW; twice that for Muon."""
+    """Highest learning rate of AdamW in stage 3; Muon's is twice as high."""
     warming: int = 40
-    """Steps over which the third stage's learning rate rises; after them it falls as a cosine, to a twentieth."""
+    """Steps over which the rate of stage 3 rises; then it falls as a cosine to a twentieth."""
     settling: int = 120
-    """Steps of the fourth stage: as the third, with more questions and fewer captions."""
+    """Steps of stage 4: as stage 3, with more questions and fewer captions."""
     settling_matched: int = 16
     settling_rehearsed: int = 48
     settling_rate: float = 3e-4
-    """Peak learning rate of the fourth stage; it rises over ten steps and falls as the third's does."""
+    """Highest learning rate of AdamW in stage 4; it rises over ten steps and falls as that of stage 3."""
     processes: int = 2
     seeing_rate: float = 2e-3
+    """Highest learning rate of AdamW in stage 1; Muon's is twice as high."""
     rate: float = 1e-3
-    """Peak learning rates of the two stages, for AdamW; twice that for Muon."""
+    """The same in stage 2."""
     warmup: int = 150
-    """Steps over which a stage's learning rate rises; after them it falls as a cosine, to a twentieth at most."""
+    """Steps over which the rates of stages 1 and 2 rise; then they fall as a cosine, to a twentieth at least."""
     decay: float = 0.02
     """Weight decay of Muon."""
     easy: float = 0.1
     """Share of the horizon during which scenes have two to four things only."""
-    still: float = 0.5
-    """Share of the horizon during which the vision tower and the aligner stay as they are."""
+    frozen: float = 0.5
+    """Share of the horizon during which the vision tower and the aligner are frozen."""
     seed: int = 7
-    width: int = 160
-    inner: int = 416
-    heads: int = 5
-    layers: int = 6
+    shape: LayerShape = LayerShape(layers=6, width=160, inner=416, heads=5)
+    """Layers of the decoder; those of the vision tower have the same size."""
     vision_layers: int = 4
     vocabulary: int = 1024
-    """At most: there are no more pairs to merge once every word of the benchmark is one token."""
+    """Upper limit: no pairs are left to merge when every word of the benchmark is one token."""
 
 
 def build_tokenizer(vocabulary: int) -> PreTrainedTokenizerBase:
-    """Train a byte-level BPE on what training asks and answers: it cuts any text, and leaves those words whole."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    """Train a byte-level BPE on questions and answers: it keeps their words whole, and encodes any text."""
     from transformers import PreTrainedTokenizerFast
 
-    bpe = Tokenizer(models.BPE())
-    # A line break is a token of its own: whatever follows the instruction leaves the instruction's tokens as they are.
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex("\n"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[PAD, END, IMAGE, USER, ASSISTANT],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(_texts(), trainer)
+    bpe = train_bpe(_texts(), vocabulary, [PAD, END, IMAGE, USER, ASSISTANT], split_digits=False)
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token=END,
@@ -140,34 +114,31 @@ def _texts() -> Iterator[str]:
 
 
 def build_processor(tokenizer: PreTrainedTokenizerBase) -> DeepseekVLProcessor:
-    """Wrap the tokenizer with an image processor that rescales to -1 to 1, and resizes what is not a drawn scene."""
+    """Combine the tokenizer with an image processor."""
     from transformers import DeepseekVLProcessor
-    from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import DeepseekVLImageProcessorPil
 
-    image_processor = DeepseekVLImageProcessorPil(
-        size={"height": SIDE, "width": SIDE}, min_size=PATCH, image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.5, 0.5]
-    )
-    return DeepseekVLProcessor(image_processor, tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=PATCHES**2)
+    return DeepseekVLProcessor(image_processor(), tokenizer, chat_template=CHAT_TEMPLATE, num_image_tokens=PATCHES**2)
 
 
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> DeepseekVLForConditionalGeneration:
-    """Make the untrained model, seeded."""
+    """Create the untrained model with seeded weights."""
     import torch
     from transformers import DeepseekVLConfig, DeepseekVLForConditionalGeneration, SiglipVisionConfig
 
     torch.manual_seed(recipe.seed)
-    text = llama_config(recipe, tokenizer)
     vision = SiglipVisionConfig(
         image_size=SIDE,
         patch_size=PATCH,
-        hidden_size=recipe.width,
-        intermediate_size=recipe.inner,
+        hidden_size=recipe.shape.width,
+        intermediate_size=recipe.shape.inner,
         num_hidden_layers=recipe.vision_layers,
-        num_attention_heads=recipe.heads,
+        num_attention_heads=recipe.shape.heads,
         vision_use_head=False,
     )
-    image_token = tokenizer.convert_tokens_to_ids(IMAGE)
     config = DeepseekVLConfig(
-        text_config=text, vision_config=vision, image_token_id=image_token, tie_word_embeddings=True
+        text_config=llama_config(recipe.shape, tokenizer),
+        vision_config=vision,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        tie_word_embeddings=True,
     )
     return DeepseekVLForConditionalGeneration(config)

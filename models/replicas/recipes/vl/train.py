@@ -1,31 +1,35 @@
-"""How the `vl` replica is trained: its stages, their rates, and what is watched."""
+"""How the `vl` replica is trained: its four stages, their learning rates, and the evaluation during training."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evals.models.replicas.recipes.vl.config import PREFIX, Recipe, build_model, build_processor, build_tokenizer
-from evals.models.replicas.recipes.vl.data import Packer
-from evals.models.replicas.training import exam, loop, matching, teaching
+from evals.models.replicas.recipes.vl.config import Recipe, build_model, build_processor, build_tokenizer
+from evals.models.replicas.recipes.vl.data import SETTLING_OFFSET, step_questions, step_rehearsal
+from evals.models.replicas.recipes.vl.evaluation import evaluate_checkpoint
+from evals.models.replicas.recipes.vl.losses import answer_losses
+from evals.models.replicas.training import loop
+from evals.models.replicas.training.contrastive import step_contrastive_loss
+from evals.models.replicas.training.evaluation import answers_right, patch_shares_right, retrieval_shares
+from evals.models.replicas.training.image_examples import step_scenes
+from evals.models.replicas.training.optimisation import backward
+from evals.models.replicas.training.patches import scene_word_loss, word_ids
+from evals.models.replicas.training.question_packing import Packer
 from evals.tasks.mini.vqa import split
 
-if TYPE_CHECKING:
-    import torch
+EVALUATE_EVERY = 50
+"""Steps between two evaluations during training."""
 
-WATCH_EVERY = 50
-"""Steps between two looks at what training is watched on."""
-
-FOUND = 100
-"""Pictures that finding is watched on, with 500 captions."""
+RETRIEVAL_IMAGES = 100
+"""Images, with 500 captions, among which retrieval is evaluated during training."""
 
 RECIPE = Recipe()
 
 
 class Course:
-    """One process's side of the training."""
+    """One process's part of the training."""
 
     def __init__(self, recipe: Recipe, rank: int) -> None:
         self._recipe, self._rank = recipe, rank
@@ -33,82 +37,83 @@ class Course:
         self.model = build_model(recipe, self._tokenizer)
         self.steps = recipe.seeing + recipe.steps + recipe.matching + recipe.settling
         self.decay = recipe.decay
-        self.stops = range(WATCH_EVERY, self.steps, WATCH_EVERY)
-        self._packer, self._words = Packer(self._tokenizer, PREFIX), teaching.word_ids(self._tokenizer)
+        self.stops = range(EVALUATE_EVERY, self.steps, EVALUATE_EVERY)
+        self._packer, self._words = Packer(self._tokenizer), word_ids(self._tokenizer)
 
     def rates(self, step: int) -> tuple[float, float]:
-        """Give Muon twice AdamW's rate."""
-        rate = _rate(self._recipe, step)
+        """Compute the learning rates; Muon's is twice AdamW's."""
+        rate = adamw_rate(self._recipe, step)
         return 2 * rate, rate
 
     def learn(self, step: int) -> dict[str, float]:
-        """See first, then answer, then match."""
-        recipe, taught = self._recipe, step - self._recipe.seeing
-        if taught < 0:
-            return _backward(teaching.see(self.model, self._words, recipe, step, self._rank))
-        if taught < recipe.steps:
-            return _backward(teaching.answer(self.model, self._words, self._packer, recipe, taught, self._rank))
-        return self._match(taught - recipe.steps)
+        """Learn to see, then to answer, then to match."""
+        recipe, answering_step = self._recipe, step - self._recipe.seeing
+        if answering_step < 0:
+            scenes = step_scenes(recipe, step, self._rank)
+            return backward({"words": 10 * scene_word_loss(self.model, self._words, scenes)})
+        if answering_step < recipe.steps:
+            return self.answer(answering_step)
+        return self._match(answering_step - recipe.steps)
+
+    def answer(self, step: int) -> dict[str, float]:
+        """Learn from a step of stage 2; attention counts less and less."""
+        recipe = self._recipe
+        for part in (self.model.model.vision_model, self.model.model.aligner):
+            part.requires_grad_(step >= recipe.frozen * recipe.horizon)
+        attention_weight = max(0.1, 1 - 2 * step / recipe.horizon)
+        batch = self._packer.pack(step_questions(recipe, step, self._rank))
+        return backward(answer_losses(self.model, self._words, batch, attention_weight))
 
     def _match(self, step: int) -> dict[str, float]:
-        """Go on answering, and match; one after the other, as each takes its memory."""
+        """Learn from a step of stage 3 or 4: questions first, then captions, so that they do not share the memory."""
         self.model.requires_grad_(True)
         recipe = self._recipe
         if step >= recipe.matching:
             recipe = replace(recipe, matched=recipe.settling_matched, rehearsed=recipe.settling_rehearsed)
-            step += matching.APART
-        sheets, losses = matching.rehearsed(recipe, step, self._rank), {}
-        if sheets:  # of so few images all may have turned out to be alike
-            batch = self._packer.pack(sheets)
-            losses = _backward(teaching.answer_losses(self.model, self._words, batch, looks=0.1))
-        loss = matching.match(self.model, self._tokenizer, recipe, step, self._rank)
-        return losses | _backward({"match": loss})
+            step += SETTLING_OFFSET
+        sheets, losses = step_rehearsal(recipe, step, self._rank), {}
+        if sheets:  # with so few images, all pairs may have turned out to be alike
+            losses = backward(answer_losses(self.model, self._words, self._packer.pack(sheets), attention_weight=0.1))
+        loss = step_contrastive_loss(self.model, self._tokenizer, recipe, step, self._rank)
+        return losses | backward({"contrastive": loss})
 
     def watch(self, done: int) -> str:
-        """Say which share of patches is named right, later of questions answered right, then also of what is found."""
+        """Give the share of patches named right; in later stages, of right answers, then also the recall."""
         if done <= self._recipe.seeing:
-            return str(exam.sight(self.model, self._packer, self._words))
-        answered = str(exam.answers(self.model, self._packer, self._words))
+            return str(patch_shares_right(self.model, self._packer, self._words))
+        answers = str(answers_right(self.model, self._packer))
         if done <= self._recipe.seeing + self._recipe.steps:
-            return answered
-        return f"{answered} found {matching.found(self.model, self._tokenizer, FOUND)}"
+            return answers
+        return f"{answers} retrieval {retrieval_shares(self.model, self._tokenizer, RETRIEVAL_IMAGES)}"
 
     def save(self, out: Path, done: int) -> None:
         """Save the model and its processor."""
         loop.save_model(self.model, build_processor(self._tokenizer), out)
 
 
-def _backward(losses: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Add the gradients of the sum of some losses."""
-    import torch
-
-    torch.stack(list(losses.values())).sum().backward()
-    return {name: loss.item() for name, loss in losses.items()}
-
-
 def report(out: Path) -> list[str]:
-    """Say what a finished checkpoint reaches on the bundled splits."""
-    results = {name: exam.sit(out, split(name)) for name in ("validation", "test")}
-    return [f"{name}: {result.seeing}; flat images: {result.blind}" for name, result in results.items()]
+    """Evaluate a finished checkpoint on the bundled splits."""
+    scores_by_split = {name: evaluate_checkpoint(out, split(name)) for name in ("validation", "test")}
+    return [f"{name}: {scores.with_images}; blind: {scores.blind}" for name, scores in scores_by_split.items()]
 
 
-def _rate(recipe: Recipe, step: int) -> float:
-    """Give AdamW's learning rate at a step of the whole training; Muon's is twice as high."""
+def adamw_rate(recipe: Recipe, step: int) -> float:
+    """Compute AdamW's learning rate at a step of the whole training."""
     if step < recipe.seeing:
         return recipe.seeing_rate * min(1, (step + 1) / recipe.warmup) * _cosine(step / recipe.seeing)
-    done, leave = step - recipe.seeing, recipe.steps - recipe.cooling
+    done, cooling_start = step - recipe.seeing, recipe.steps - recipe.cooling
     if done >= recipe.steps:
         matched = done - recipe.steps
         if matched >= recipe.matching:
             settled = matched - recipe.matching
             return recipe.settling_rate * min(1, (settled + 1) / 10) * _cosine(settled / recipe.settling)
         return recipe.matching_rate * min(1, (matched + 1) / recipe.warming) * _cosine(matched / recipe.matching)
-    share = _cosine(min(done, leave) / recipe.horizon)
-    if done > leave:
-        share += (0.05 - share) * (done - leave) / recipe.cooling
+    share = _cosine(min(done, cooling_start) / recipe.horizon)
+    if done > cooling_start:
+        share += (0.05 - share) * (done - cooling_start) / recipe.cooling
     return recipe.rate * min(1, (done + 1) / recipe.warmup) * share
 
 
 def _cosine(part: float) -> float:
-    """Fall from 1 to a twentieth as a part goes from 0 to 1."""
+    """Fall from 1 to a twentieth as `part` goes from 0 to 1."""
     return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * part))
