@@ -1,8 +1,8 @@
-"""Metrics: pure functions of targets and answers, and their estimates with intervals.
+"""Metrics: pure functions of targets and answers, and their estimates with confidence intervals.
 
-May import the schema, the errors and the statistics. Start with `estimates`, by which a task makes its metrics;
-`classification`, `retrieval` and `math_equivalence` have the functions. What stands in `__all__` is public: plug-ins
-may import it.
+It may import the errors, the schema and the statistics. Start with `estimates`, which tasks use to make their metrics;
+`classification`, `retrieval` and `math_equivalence` define the metrics themselves. The names in `__all__` are public:
+plug-ins may import them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How well answers agree with references: accuracy, F1, Matthews' and two other correlations.
+"""Agreement of answers with targets: accuracy, F1, and Matthews', Pearson's and Spearman's correlation coefficients.
 
-scikit-learn and scipy say what each is. Where one is undefined the value is 0, as scikit-learn has it for F1 and for
-Matthews' coefficient (scipy's correlations are then not a number), and comes with a note that says so. For intervals
-each metric is also given as a function of many resamples at once; `evals.metrics.estimates.estimates` draws them.
+The values are those of scikit-learn and SciPy. An undefined metric has the value 0 and a note that says so; this is
+scikit-learn's convention for F1 and Matthews' coefficient (SciPy's correlations return NaN instead). For intervals,
+each metric is also implemented for many resamples at once; `evals.metrics.estimates.estimates` draws the resamples.
 
-Letters in the names of arrays: N items, L labels, B resamples, D resamples drawn at once, V distinct values.
+Letters in array names: N items, L labels, B resamples, D resamples drawn at once, V distinct values.
 """
 
 from __future__ import annotations
@@ -20,52 +20,52 @@ from evals.statistics.bootstrap import Floats
 
 Array = NDArray[Any]
 _CONSTANT = 1e-13
-"""Values whose spread is a smaller part of their size are equal but for rounding, as scipy has it."""
+"""Values whose spread relative to their mean is at most this are constant, as in SciPy."""
 _DIGITS = 14
-"""Decimals of a correlation that mean anything: what follows is rounding, which must not look like variation."""
+"""Decimals that a correlation is rounded to, so that rounding errors do not look like variation."""
 
 
 class Value(NamedTuple):
-    """What a metric came out as."""
+    """The value of a metric."""
 
     value: float
     note: str | None = None
-    """Why it is a convention and no measurement, where it is."""
+    """Why the value is a convention and not a measurement; None if it is a measurement."""
 
 
-# Of labels
+# Metrics of labels
 
 
 def accuracy(targets: Sequence[int], answers: Sequence[int]) -> Value:
-    """Give the share of answers that are right, from 0 to 1.
+    """Compute the share of correct answers, from 0 to 1.
 
     Args:
-        targets: N labels, at least one.
-        answers: N labels.
+        targets: N correct labels, at least one.
+        answers: N answered labels.
 
     Raises:
-        ValueError: no items, or not as many answers as targets.
+        ValueError: there are no items, or the lengths differ.
 
     Example:
         >>> accuracy([0, 1, 2, 2], [0, 1, 2, 0]).value
         0.75
     """
     targets_N, answers_N = _labels(targets, answers)
-    return Value(float((targets_N == answers_N).mean()))  # as scikit-learn has it, which takes a second to import
+    return Value(float((targets_N == answers_N).mean()))  # as scikit-learn, whose import takes a second
 
 
 def f1(targets: Sequence[int], answers: Sequence[int]) -> Value:
-    """Give the harmonic mean of precision and recall for label 1 of the labels 0 and 1, from 0 to 1.
+    """Compute F1 (the harmonic mean of precision and recall) for label 1 of the labels 0 and 1, from 0 to 1.
 
     Args:
-        targets: N labels, at least one.
-        answers: N labels.
+        targets: N correct labels, at least one.
+        answers: N answered labels.
 
     Returns:
-        The value; 0 with a note where neither a target nor an answer is 1.
+        The value; 0 with a note if neither a target nor an answer is 1.
 
     Raises:
-        ValueError: no items, not as many answers as targets, or another label than 0 and 1.
+        ValueError: there are no items, the lengths differ, or a label is neither 0 nor 1.
 
     Example:
         >>> round(f1([1, 1, 0, 0], [1, 0, 0, 0]).value, 4), f1([0, 0], [0, 0])
@@ -80,19 +80,19 @@ def f1(targets: Sequence[int], answers: Sequence[int]) -> Value:
 
 
 def matthews(targets: Sequence[int], answers: Sequence[int]) -> Value:
-    """Give Matthews' correlation coefficient, from -1 to 1; 0 is chance.
+    """Compute Matthews' correlation coefficient, from -1 to 1; 0 is chance level.
 
     Args:
-        targets: N labels, at least one; there may be more than two kinds.
-        answers: N labels.
+        targets: N correct labels, at least one; more than two classes are allowed.
+        answers: N answered labels.
 
     Returns:
-        The value; 0 with a note where all targets or all answers are the same.
+        The value; 0 with a note if all targets or all answers are the same.
 
     Raises:
-        ValueError: no items, or not as many answers as targets.
+        ValueError: there are no items, or the lengths differ.
 
-    Source: Matthews, Biochim. Biophys. Acta 405 (1975); Gorodkin, Comput. Biol. Chem. 28 (2004) for more labels.
+    Source: Matthews, Biochim. Biophys. Acta 405 (1975); Gorodkin, Comput. Biol. Chem. 28 (2004) for more classes.
 
     Example:
         >>> matthews([1, 1, 0, 0], [1, 0, 0, 0]).value.__round__(4), matthews([1, 0], [1, 1])
@@ -105,21 +105,21 @@ def matthews(targets: Sequence[int], answers: Sequence[int]) -> Value:
     return Value(0.0, note) if note else _correlation(float(matthews_corrcoef(targets_N, answers_N)))
 
 
-# Of scores
+# Metrics of scores
 
 
 def pearson(targets: Sequence[float], answers: Sequence[float]) -> Value:
-    """Give Pearson's correlation coefficient, from -1 to 1.
+    """Compute Pearson's correlation coefficient, from -1 to 1.
 
     Args:
         targets: N finite numbers, at least one.
         answers: N finite numbers.
 
     Returns:
-        The value; 0 with a note where all targets or all answers are the same.
+        The value; 0 with a note if all targets or all answers are the same.
 
     Raises:
-        ValueError: no items, not as many answers as targets, or a number that is not finite.
+        ValueError: there are no items, the lengths differ, or a number is not finite.
 
     Example:
         >>> round(pearson([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).value, 4)
@@ -133,9 +133,9 @@ def pearson(targets: Sequence[float], answers: Sequence[float]) -> Value:
 
 
 def spearman(targets: Sequence[float], answers: Sequence[float]) -> Value:
-    """Give Spearman's rank correlation coefficient, from -1 to 1; equal numbers share the mean of their ranks.
+    """Compute Spearman's rank correlation coefficient, from -1 to 1; equal numbers get the mean of their ranks.
 
-    Args, returns and errors are those of `pearson`.
+    Arguments, return value and errors are as in `pearson`.
 
     Example:
         >>> spearman([1.0, 2.0, 3.0], [1.0, 20.0, 300.0]).value, spearman([1.0, 2.0], [3.0, 3.0])
@@ -158,14 +158,16 @@ def _scores(targets: Sequence[float], answers: Sequence[float]) -> tuple[Array, 
 
 def _checked(targets_N: Array, answers_N: Array) -> tuple[Array, Array]:
     if targets_N.ndim != 1 or targets_N.shape != answers_N.shape or not len(targets_N):
-        raise ValueError(f"{targets_N.shape} targets and {answers_N.shape} answers: expected as many, at least one")
+        raise ValueError(
+            f"{targets_N.shape} targets and {answers_N.shape} answers: expected the same number, at least 1"
+        )
     if not (np.isfinite(targets_N).all() and np.isfinite(answers_N).all()):
         raise ValueError("a target or an answer is not finite")
     return targets_N, answers_N
 
 
 def _constant(targets_N: Array, answers_N: Array) -> str | None:
-    """Say which side never varies, or None when both do."""
+    """Say which side is constant; None if both vary."""
     for name, values_N in (("targets", targets_N), ("answers", answers_N)):
         if np.linalg.norm(values_N - values_N.mean()) <= _CONSTANT * abs(values_N.mean()):
             return f"all {name} are the same: the coefficient is undefined and counts as 0"
@@ -176,7 +178,7 @@ def _correlation(value: float) -> Value:
     return Value(round(value, _DIGITS))
 
 
-# The same of many resamples at once
+# The same metrics for many resamples at once
 
 
 def _accuracies(confusions_BLL: Floats) -> Floats:
@@ -205,7 +207,7 @@ def _spearmans(weights_DN: Floats, targets_N: Floats, answers_N: Floats) -> Floa
 
 
 def _ranks(weights_DN: Floats, values_N: Floats) -> Floats:
-    """Rank the items within each resample, exactly: an item that was drawn twice is two items with one rank."""
+    """Rank the items within each resample; an item drawn twice counts as two items with the same mean rank."""
     values_V, codes_N = np.unique(values_N, return_inverse=True)
     order_N = np.argsort(codes_N, kind="stable")
     starts_V = np.searchsorted(codes_N[order_N], np.arange(len(values_V)))
@@ -215,7 +217,7 @@ def _ranks(weights_DN: Floats, values_N: Floats) -> Floats:
 
 
 def _correlations(weights_DN: Floats, left: Floats, right: Floats) -> Floats:
-    """Correlate values (N) or (D, N) under weights; 0 where a side is constant but for rounding."""
+    """Compute weighted correlations of values (N) or (D, N); 0 where a side is constant up to rounding."""
     total_D1 = weights_DN.sum(axis=1, keepdims=True)
     sides = []
     for values in (left, right):
@@ -227,27 +229,27 @@ def _correlations(weights_DN: Floats, left: Floats, right: Floats) -> Floats:
     return _divided((weights_DN * left_DN * right_DN).sum(axis=1), left_D * right_D).round(_DIGITS)
 
 
-def _divided(over_B: Floats, under_B: Floats) -> Floats:
-    """Divide, with 0 for what is undefined."""
-    return np.divide(over_B, under_B, out=np.zeros(len(over_B)), where=under_B > 0)
+def _divided(numerator_B: Floats, denominator_B: Floats) -> Floats:
+    """Divide; the quotient is 0 where the denominator is 0."""
+    return np.divide(numerator_B, denominator_B, out=np.zeros(len(numerator_B)), where=denominator_B > 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """A metric as a function, and as one of resampled items."""
+    """A metric: as a function of targets and answers, and as a function of resamples."""
 
     value: Callable[[Any, Any], Value]
-    """Of targets and answers."""
+    """The metric of targets and answers."""
     unit: str
-    """As in `Metric`."""
+    """The unit, as in `evals.schema.Metric`."""
     of_counts: Callable[[Floats], Floats] | None = None
-    """Of labels: from tables of targets by answers, (B, L, L), to values (B)."""
+    """For metrics of labels: from confusion matrices of targets by answers, (B, L, L), to values (B,)."""
     of_weights: Callable[[Floats, Floats, Floats], Floats] | None = None
-    """Of scores: from how often each item was drawn, (D, N), targets and answers, to values (D)."""
+    """For metrics of scores: from how often each item is drawn, (D, N), targets and answers, to values (D,)."""
 
     @property
     def of_labels(self) -> bool:
-        """Whether it is about labels, not about scores."""
+        """Whether the metric compares labels; otherwise it compares scores."""
         return self.of_counts is not None
 
 
@@ -258,4 +260,4 @@ STATISTICS: Mapping[str, Statistic] = {
     "pearson": Statistic(pearson, "coefficient", of_weights=_pearsons),
     "spearman": Statistic(spearman, "coefficient", of_weights=_spearmans),
 }
-"""The metrics by their names."""
+"""The metrics by name."""

@@ -1,4 +1,11 @@
-"""From scores to metrics: pure functions over the figures of scored items."""
+"""Compute metrics with confidence intervals from the scores of samples.
+
+    means        means of sample values over subsets of the samples
+    estimates    statistics that are not means (F1, correlations), with their resamples
+    average      the mean of several such estimates
+
+Letters in array names: N items, M cells, L labels, B resamples, D resamples drawn at once.
+"""
 
 from __future__ import annotations
 
@@ -24,32 +31,32 @@ from evals.statistics.bootstrap import (
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The mean of one figure over the items of a subset."""
+    """The mean of a sample value over a subset of the samples."""
 
     of: str
-    """The figure: a key of `Score.values`."""
+    """The name of the value: a key of `Score.values`."""
     label: str | None = None
-    """The label that chooses the items, or None for all of them."""
+    """The key of `Score.labels` that selects the samples; None selects all samples."""
     equals: str = ""
-    """What that label says of the items that count."""
+    """The value of that label in the selected samples."""
 
 
 def means(scores: Sequence[Score], wanted: Mapping[str, Mean]) -> dict[str, Metric]:
-    """Average figures over subsets of the items, each with its 95 % interval clustered by `Score.cluster`.
+    """Compute means of sample values over subsets, with 95 % intervals from a bootstrap over `Score.cluster`.
 
-    An item of cluster "" is a cluster of its own. Values are exactly rounded sums, so they do not depend on the order
-    of the items; neither do the intervals.
+    A sample whose cluster is "" is a cluster of its own. Neither the means (exactly rounded sums) nor the intervals
+    depend on the order of the samples.
 
     Args:
-        scores: at least one.
-        wanted: what is averaged, by metric name; every subset has items.
+        scores: the scored samples, at least one.
+        wanted: the means to compute, by metric name; every subset must have samples.
 
     Returns:
-        One metric a name, in the order of `wanted`; in the unit of the figure, a fraction. Where nothing varies, so
-        that resampling shows no spread, the interval is Wilson's for as many trials as there are clusters.
+        One metric per name, in the order of `wanted`, with the unit `fraction`. If the resampled means do not vary,
+        the interval is Wilson's, with the number of clusters as the number of trials.
 
     Raises:
-        ValueError: no score, or a subset without items.
+        ValueError: there are no scores, or a subset has no samples.
 
     Example:
         >>> scores = [
@@ -62,50 +69,52 @@ def means(scores: Sequence[Score], wanted: Mapping[str, Mean]) -> dict[str, Metr
     """
     if not scores:
         raise ValueError("no scores: there is nothing to average")
-    names = {mean.of for mean in wanted.values()}
-    figures = {name: np.array([score.values[name] for score in scores], dtype=np.float64) for name in names}
-    columns = [figures[mean.of] for mean in wanted.values()]
+    value_names = {mean.of for mean in wanted.values()}
+    values_by_name = {
+        name: np.array([score.values[name] for score in scores], dtype=np.float64) for name in value_names
+    }
+    columns = [values_by_name[mean.of] for mean in wanted.values()]
     masks = _masks(scores, list(wanted.values()))
     clusters = [score.cluster or f"\0{score.id}" for score in scores]
     intervals = cluster_bootstrap(columns, clusters, masks)
     metrics = {}
-    names_N = np.array(clusters, dtype=object)
+    clusters_N = np.array(clusters, dtype=object)
     for name, column, mask, interval in zip(wanted, columns, masks, intervals, strict=True):
-        chosen, owners = (column, names_N) if mask is None else (column[mask], names_N[mask])
-        value = math.fsum(chosen.tolist()) / len(chosen)
-        independent = len(set(owners.tolist()))
-        low, high = interval or wilson(value * independent, independent)
-        metrics[name] = Metric(value, low, high, n=len(chosen))
+        subset, subset_clusters = (column, clusters_N) if mask is None else (column[mask], clusters_N[mask])
+        value = math.fsum(subset.tolist()) / len(subset)
+        trials = len(set(subset_clusters.tolist()))
+        low, high = interval or wilson(value * trials, trials)
+        metrics[name] = Metric(value, low, high, n=len(subset))
     return metrics
 
 
 def _masks(scores: Sequence[Score], wanted: Sequence[Mean]) -> list[Mask | None]:
-    """Say for each mean which items it is about; a label is read once, however many means it chooses for."""
+    """Select the samples of each mean; each label is read once, however many means use it."""
     labels = {mean.label for mean in wanted if mean.label is not None}
-    found = {label: np.array([score.labels.get(label) for score in scores], dtype=object) for label in labels}
-    return [None if mean.label is None else found[mean.label] == mean.equals for mean in wanted]
+    values_by_label = {label: np.array([score.labels.get(label) for score in scores], dtype=object) for label in labels}
+    return [None if mean.label is None else values_by_label[mean.label] == mean.equals for mean in wanted]
 
 
-# Statistics that are no means
+# Statistics that are not means
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A statistic with what it is on resampled items, so that several can still be joined into one."""
+    """A statistic and its resampled values, so that several estimates can be combined into one."""
 
     value: float
-    """Of all items."""
+    """The statistic of all items."""
     n: int
-    """How many items there are."""
+    """Number of items."""
     resampled_B: Floats
-    """Of each resample."""
+    """(B,) the statistic of each resample."""
     unit: str
-    """As in `Metric`."""
+    """The unit, as in `evals.schema.Metric`."""
     note: str | None = None
-    """As in `Metric`."""
+    """As in `evals.schema.Metric`: why the value is a convention and not a measurement."""
 
     def metric(self) -> Metric:
-        """Keep the 95 % percentile interval of it; None where the statistic does not vary."""
+        """Make a metric with the 95 % percentile interval, which is None if the statistic does not vary."""
         low, high = percentile_interval(self.resampled_B) or (None, None)
         return Metric(self.value, low, high, self.n, self.unit, self.note)
 
@@ -119,25 +128,25 @@ def estimates(
     stream: str,
     resamples: int = RESAMPLES,
 ) -> dict[str, Estimate]:
-    """Estimate statistics of one set of items from one set of resamples.
+    """Estimate several statistics of the same items from one set of resamples.
 
     Args:
-        names: keys of `evals.metrics.classification.STATISTICS`, all of labels or all of scores.
-        targets: N labels (numbers from 0) or scores.
-        answers: N of the same.
-        clusters: N names; items of one name are drawn together.
-        stream: what is resampled; streams of different names are independent.
-        resamples: how many are drawn.
+        names: keys of `evals.metrics.classification.STATISTICS`, either all of labels or all of scores.
+        targets: N labels (numbered from 0) or N scores.
+        answers: N labels or scores, like the targets.
+        clusters: N cluster names; items with the same name are drawn together.
+        stream: name of the random stream; streams with different names are independent.
+        resamples: number of resamples.
 
     Returns:
-        One a name. What is undefined has a note, the value 0, and does not vary.
+        One estimate per name. An undefined statistic has the value 0, a note, and no variation.
 
     Raises:
-        ValueError: as the statistics do.
+        ValueError: targets and answers are not valid input of the statistics.
 
     Example:
-        >>> found = estimates(["accuracy", "matthews"], [1, 1, 0, 0], [1, 0, 0, 0], "abcd", stream="example")
-        >>> {name: round(estimate.value, 3) for name, estimate in found.items()}, found["accuracy"].metric().low
+        >>> by_name = estimates(["accuracy", "matthews"], [1, 1, 0, 0], [1, 0, 0, 0], "abcd", stream="example")
+        >>> {name: round(estimate.value, 3) for name, estimate in by_name.items()}, by_name["accuracy"].metric().low
         ({'accuracy': 0.75, 'matthews': 0.577}, 0.25)
     """
     values = {name: STATISTICS[name].value(targets, answers) for name in names}
@@ -159,12 +168,12 @@ def estimates(
 
 
 def average(parts: Sequence[Estimate], n: int, note: str | None = None) -> Estimate:
-    """Average estimates with equal weights; their resamples must be independent, or the same items'.
+    """Average estimates with equal weights.
 
     Args:
-        parts: at least one.
-        n: how many items they are about together.
-        note: what must be said of the average; the parts' notes stay with the parts.
+        parts: the estimates, at least one; their resamples are independent, or of the same items.
+        n: the total number of items.
+        note: a note on the average; the notes of the parts are not copied.
     """
     value = math.fsum(part.value for part in parts) / len(parts)
     resampled_B = np.mean([part.resampled_B for part in parts], axis=0)
@@ -174,7 +183,7 @@ def average(parts: Sequence[Estimate], n: int, note: str | None = None) -> Estim
 def _of_counts(
     names: Sequence[str], targets_N: Array, answers_N: Array, clusters: Sequence[str], stream: str, resamples: int
 ) -> dict[str, Floats]:
-    """Compute statistics of labels from resampled tables of targets by answers."""
+    """Compute statistics of labels from resampled confusion matrices of targets by answers."""
     labels = 1 + max(1, targets_N.max(), answers_N.max())
     cells_NM = np.eye(labels * labels, dtype=np.int64)[targets_N * labels + answers_N]
     tables_BLL = resampled_counts(cells_NM, clusters, stream, resamples=resamples).reshape(-1, labels, labels)
@@ -184,10 +193,10 @@ def _of_counts(
 def _of_weights(
     names: Sequence[str], targets_N: Array, answers_N: Array, clusters: Sequence[str], stream: str, resamples: int
 ) -> dict[str, Floats]:
-    """Compute statistics of scores from how often each item was drawn."""
+    """Compute statistics of scores from how often each item is drawn."""
     chunks: dict[str, list[Floats]] = {name: [] for name in names}
     for weights_DN in resampled_weights(clusters, stream, resamples=resamples):
         for name in names:
             if of_weights := STATISTICS[name].of_weights:
                 chunks[name].append(of_weights(weights_DN, targets_N, answers_N))
-    return {name: np.concatenate(found) for name, found in chunks.items()}
+    return {name: np.concatenate(values) for name, values in chunks.items()}

@@ -1,16 +1,17 @@
-r"""When two answers of mathematics are equal: by exact arithmetic where that decides, else by math-verify.
+r"""Decide whether two mathematical answers are equal: by exact arithmetic if possible, otherwise by math-verify.
 
-`decide_plainly` compares texts, rational numbers, units and words; it is pure and is all that GSM8K needs.
-`decide_symbolically` gives the rest to math-verify. That can take for ever or all memory, so only the worker processes
-of `evals.metrics.math_grader` call it.
+`decide_plainly` compares texts, rational numbers, units and words. It is a pure function, and GSM8K needs nothing else.
+`decide_symbolically` passes the remaining pairs to math-verify, which may take unbounded time or memory. Therefore only
+the worker processes of `evals.metrics.math_grader` call it.
 
-No text is evaluated. math-verify's mode for plain expressions calls sympy's `parse_expr`, which is `eval`; it is never
-used. Every answer goes through the grammar of latex2sympy2-extended, in a process that `disarm` has made unable to
-evaluate text.
+No text is ever evaluated. math-verify's mode for plain expressions is not used, because it calls sympy's `parse_expr`
+and with it `eval`. Every answer is parsed by the grammar of latex2sympy2-extended, in a process in which `disarm` has
+disabled the evaluation of text.
 
-Where the verdict differs from math-verify's on purpose: rational numbers are compared exactly, not to six places; the
-elements of a list such as ``10, 4, -2`` stand in order, as `test_order` of hendrycks/math @985bdc1 demands (of a set,
-``\{10, 4, -2\}``, they do not); numerals in different bases differ; a letter after a number is a variable, not a unit.
+The verdict differs from math-verify's on purpose in these cases: rational numbers are compared exactly, not to six
+decimals; the elements of a list such as ``10, 4, -2`` are ordered, as in `test_order` of hendrycks/math @985bdc1 (the
+elements of a set, ``\{10, 4, -2\}``, are not); numerals in different bases differ; a letter after a number is a
+variable, not a unit.
 """
 
 from __future__ import annotations
@@ -21,35 +22,36 @@ from fractions import Fraction
 from typing import Any, Literal
 
 Reason = Literal[
-    "exact",  # the same text but for spacing and currency signs, or the same words
+    "exact",  # the same text apart from spacing and currency signs, or the same words
     "numeric",  # the same rational number
-    "symbolic",  # the same expression, set, interval, matrix or relation, says math-verify
+    "symbolic",  # the same expression, set, interval, matrix or relation, according to math-verify
     "different",
-    "order",  # lists of the same elements in another order, which the official scorer counts as wrong
-    "unparsed",  # one of the two is empty or not mathematics
+    "order",  # lists with the same elements in another order, which the official scorer counts as wrong
+    "unparsed",  # an answer is empty or not mathematics
     "too-long",
-    "too-complex",  # nested too deeply, or a power or factorial too high to write out
+    "too-complex",  # nested too deeply, or a power or factorial that is too large to compute
     "timeout",
     "memory",
-    "crashed",  # the worker died of something else, twice
+    "crashed",  # the worker process died for another reason, twice
 ]
-"""What decided about a pair. Only ``exact``, ``numeric`` and ``symbolic`` mean equal."""
+"""The reason for a verdict. Only ``exact``, ``numeric`` and ``symbolic`` mean that the answers are equal."""
 
 MAX_EXPONENT = 9_999
+"""Largest exponent, and largest argument of a factorial."""
 MAX_NESTING = 10
-"""Levels of brackets. The grammar takes twice as long for each one more; the gold answers of MATH have three."""
+"""Largest depth of nested brackets. Each level doubles the parsing time; gold answers in MATH have three levels."""
 
 
 def decide_plainly(gold: str, answer: str, *, max_characters: int = 1_000) -> Reason | None:
-    r"""Decide what can be decided without algebra.
+    r"""Decide whether an answer equals the gold answer, if that takes no algebra.
 
     Args:
-        gold: the right answer.
+        gold: the gold answer.
         answer: the answer to grade.
-        max_characters: longer answers are refused, unless both are the same text.
+        max_characters: longer answers are not graded, unless both texts are the same.
 
     Returns:
-        The reason, or None where it takes algebra.
+        The reason, or None if only algebra can decide.
 
     Example:
         >>> [decide_plainly("18", answer) for answer in ("18", "$18.00", "36/2", "18 eggs a day", "18%", "81")]
@@ -75,10 +77,10 @@ def decide_plainly(gold: str, answer: str, *, max_characters: int = 1_000) -> Re
 
 
 def decide_symbolically(gold: str, answer: str) -> Reason:
-    r"""Decide with algebra; call only where the process can be killed.
+    r"""Decide by algebra whether an answer equals the gold answer; call this only in a process that can be killed.
 
     Args:
-        gold: the right answer, for which `decide_plainly` gave None.
+        gold: the gold answer; `decide_plainly` returned None for this pair.
         answer: the answer to grade.
 
     Returns:
@@ -98,17 +100,17 @@ def decide_symbolically(gold: str, answer: str) -> Reason:
         return "memory"
     except RecursionError:
         return "too-complex"
-    except Exception:  # the grammar raises a bare Exception for whatever it does not know
+    except Exception:  # the grammar raises a bare Exception for input that it cannot parse
         return "unparsed"
 
 
 def disarm() -> None:
-    """Let this process evaluate no more text, for good; of sympy's reader of text only exact numerals remain.
+    """Disable the evaluation of text in this process, permanently; sympy then parses only exact numerals.
 
-    Even `sympy.Number("0.5")`, with which the grammar builds every number, goes through `parse_expr` and so `eval`.
+    Even `sympy.Number("0.5")`, which the grammar uses for every number, calls `parse_expr` and with it `eval`.
     """
     import sympy
-    import sympy.physics.units  # `simplify` loads it late, and it writes its units as text
+    import sympy.physics.units  # `simplify` imports it lazily, and it defines its units as text
     from sympy.parsing import sympy_parser
 
     def read_numeral(text: str, **options: object) -> Any:
@@ -121,7 +123,7 @@ def disarm() -> None:
             return
         # `eval` and `exec` compile as "<string>", `lambdify` as "<lambdifygenerated-1>", an import as the file's path.
         source, filename = map(str, arguments[:2])
-        # The one text of its own that sympy cannot do without: a template of arithmetic for polynomials.
+        # The only code from text that sympy needs: its template for the arithmetic of polynomials.
         if filename.startswith("<") and not source.startswith("b'def monomial_"):
             raise ValueError("text is not evaluated")
 
@@ -136,7 +138,7 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 
 def _elements(text: str) -> list[str]:
-    """Split a list at its commas and "and"s, unless they stand within brackets."""
+    """Split a list at each comma, semicolon, "and" and "or" outside brackets."""
     depth, start, elements = 0, 0, []
     for mark in re.finditer(rf"{_BETWEEN.pattern}|[()\[\]{{}}]", text):
         depth += (mark[0] in _OPENING) - (mark[0] in _CLOSING)
@@ -152,24 +154,24 @@ def _verify_element(gold: str, answer: str) -> bool:
 
 
 def _verify(gold: str, answer: str) -> bool:
-    """Whether math-verify holds two answers equal; it raises `Exception` for what is not mathematics."""
+    """Return whether math-verify considers two answers equal; raises `Exception` for input that is not mathematics."""
     from math_verify import verify
     from math_verify.grader import should_treat_as_complex
     from sympy.core import random
 
-    random.seed(0)  # sympy tries random points; the same ones for each pair, whatever was graded before
+    random.seed(0)  # sympy tries random points; use the same ones for each pair
     bases = _BASE.search(gold), _BASE.search(answer)
     if bases[0] and bases[1] and bases[0][1] != bases[1][1]:
         return False
     real = not (should_treat_as_complex(gold) or should_treat_as_complex(answer))
-    # Its own time limits are signals, which work in the main thread only; here the whole process is limited.
+    # math-verify limits time by signals, which only work in the main thread; here the whole process is limited.
     return bool(verify(_parse(gold, real), _parse(answer, real), timeout_seconds=None, allow_set_relation_comp=True))
 
 
 def _parse(text: str, real: bool) -> Any:
     from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
 
-    # units=False: math-verify's table takes the `t` of `2t` for a unit.
+    # units=False: math-verify's table of units would read the `t` of `2t` as a unit.
     config = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
     latex = normalize_latex(_UNIT_AT_END.sub("", text), config)
     return latex2sympy(latex, is_real=real, convert_degrees=False, normalization_config=None)
@@ -211,7 +213,7 @@ _POWER = re.compile(r"\^\s*\{?\s*-?([0-9]+)(?:\s*\^\s*\{?\s*([0-9]+))?")
 
 
 def tidy(text: str) -> str:
-    r"""Write the marks of an answer as TeX, without spacing commands, currency and degree signs.
+    r"""Write the symbols of an answer as TeX, without spacing commands, currency signs and degree signs.
 
     Example:
         >>> tidy("$2,\\!125."), tidy("2√3"), tidy("\\dfrac\\pi4")
@@ -224,28 +226,28 @@ def tidy(text: str) -> str:
 
 
 def _quantity(text: str) -> tuple[Fraction, bool] | None:
-    """Read a number with its unit as an exact value, and whether it is a percentage; None for anything else."""
-    found = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", _TEXT.sub(r" \1 ", text)).strip(" ."))
-    if found is None or _NO_UNIT.search(found["unit"] or ""):
+    """Parse a number with its unit: its exact value, and whether it is a percentage. None for any other text."""
+    match = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", _TEXT.sub(r" \1 ", text)).strip(" ."))
+    if match is None or _NO_UNIT.search(match["unit"] or ""):
         return None
-    part = {name: Fraction((found[name] or "0").replace(",", "")) for name in ("whole", "top", "bottom", "number")}
-    exponent = int(found["e"] or found["ten"] or 0)
-    if abs(exponent) > _MAX_DECIMAL_EXPONENT or (found["bottom"] and not part["bottom"]):
+    part = {name: Fraction((match[name] or "0").replace(",", "")) for name in ("whole", "top", "bottom", "number")}
+    exponent = int(match["e"] or match["ten"] or 0)
+    if abs(exponent) > _MAX_DECIMAL_EXPONENT or (match["bottom"] and not part["bottom"]):
         return None
     value = (
-        part["whole"] + part["top"] / part["bottom"] if found["bottom"] else part["number"] * Fraction(10) ** exponent
+        part["whole"] + part["top"] / part["bottom"] if match["bottom"] else part["number"] * Fraction(10) ** exponent
     )
-    return (-value if found["sign"] == "-" else value), bool(found["percent"])
+    return (-value if match["sign"] == "-" else value), bool(match["percent"])
 
 
-def _same_quantity(one: tuple[Fraction, bool], other: tuple[Fraction, bool]) -> bool:
-    """Compare two quantities; a percentage equals both its face value (the official rule) and its hundredth."""
-    (a, a_percent), (b, b_percent) = one, other
+def _same_quantity(first: tuple[Fraction, bool], second: tuple[Fraction, bool]) -> bool:
+    """Compare two quantities; a percentage equals both its number (the official rule) and a hundredth of it."""
+    (a, a_percent), (b, b_percent) = first, second
     return a == b or (a_percent != b_percent and (a / 100 == b if a_percent else a == b / 100))
 
 
 def _compare_words(gold: str, answer: str) -> Reason | None:
-    r"""Compare answers of words, ``\text{(C)}`` or ``Tuesday``; in algebra they are products, equal to any anagram."""
+    r"""Compare answers that are words (``\text{(C)}``, ``Tuesday``); algebra would read them as products of letters."""
     words = [re.sub(r"[\s().]", "", _TEXT.sub(r"\1", text)).casefold() for text in (gold, answer)]
     if words[0] == words[1] and re.fullmatch(r"[a-z0-9:,']*[a-z][a-z0-9:,']*", words[0]):
         return "exact"
@@ -254,7 +256,7 @@ def _compare_words(gold: str, answer: str) -> Reason | None:
 
 
 def _is_too_complex(text: str) -> bool:
-    """Whether an answer nests deeply or writes a power or factorial that nobody could write out."""
+    """Return whether an answer is nested too deeply or has a power or factorial that is too large to compute."""
     depth = deepest = 0
     for bracket in re.findall(r"[()\[\]{}]", text):
         depth += 1 if bracket in _OPENING else -1

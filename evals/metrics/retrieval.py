@@ -1,12 +1,13 @@
-"""Ranks of the right items among all: who finds whom when everything is compared with everything.
+"""Rank every gallery item for each query, and return the ranks of the relevant ones.
 
-Similarities are cosines in float32. They are made block by block and only ever counted, never kept or sorted, so the
-memory needed does not grow with the product of the two sides. On a GPU the blocks are made and counted there.
+Similarities are cosines in float32. They are computed block by block and only counted, never stored or sorted, so
+memory does not grow with queries x gallery. On a GPU the blocks are computed and counted there.
 
-Ties never help: every wrong item that is as similar as a right one stands before it. So that equal vectors tie exactly,
-however a library adds up its products, a vector that comes again has the similarities of its first appearance.
+Ties go against the model: a wrong item that is as similar as a relevant one ranks before it. Equal vectors must tie
+exactly, whatever the order of a library's sums; a repeated vector therefore gets the similarities of its first
+occurrence.
 
-Letters in the names of arrays: Q queries, G gallery, D width, R right items of a query.
+Letters in array names: Q queries, G gallery items, D dimensions, R relevant items of a query.
 """
 
 from __future__ import annotations
@@ -30,31 +31,31 @@ Matrix = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
 BLOCK = 1 << 22
-"""Similarities that are in memory at once on a CPU: 16 MiB."""
+"""Number of similarities per block on a CPU: 16 MiB."""
 GPU_BLOCK = 1 << 27
-"""The same on a GPU: 512 MiB."""
-WORTH_A_GPU = 1 << 24
-"""Comparisons from which on a GPU that is there is used."""
+"""Number of similarities per block on a GPU: 512 MiB."""
+GPU_MIN_COMPARISONS = 1 << 24
+"""Minimum number of comparisons for which an available GPU is used."""
 
 
 class QueryRanks(NamedTuple):
-    """What became of one query."""
+    """The result of one query."""
 
     ranks: Indices
-    """(R,) from 1, rising: the places of its right items in the gallery ordered by similarity."""
+    """(R,) ascending ranks, from 1, of the relevant items in the gallery ordered by similarity."""
     nearest: int
-    """The gallery's most similar item; of equals the first."""
+    """Index of the most similar gallery item; the first one if several are equal."""
 
 
 def unit_rows(vectors: Sequence[Vector], names: Sequence[str]) -> Matrix:
-    """Stack vectors and bring them to length one; a vector of zeros stays, and is similar to nothing.
+    """Stack vectors and normalise them to length one; a zero vector stays zero, with similarity 0 to everything.
 
     Args:
-        vectors: N vectors of one width.
-        names: what each is called in an error.
+        vectors: N vectors with the same number of dimensions.
+        names: the names of the vectors, for error messages.
 
     Raises:
-        InputError: a number is not finite, or a vector is of another width than the first; names the vector.
+        InputError: a number is not finite, or a vector and the first one differ in length; the message names it.
 
     Example:
         >>> unit_rows([np.float32([3, 4]), np.float32([0, 0])], ["a", "b"]).tolist()
@@ -72,116 +73,123 @@ def unit_rows(vectors: Sequence[Vector], names: Sequence[str]) -> Matrix:
         row[:] = vector
         if not np.isfinite(row).all():
             raise InputError(f"the embedding of {name} holds a number that is not finite")
-        # In two steps, or the square of a large number would be infinite, and that of a small one nothing.
+        # In two steps, since the square of a very large or very small number overflows or underflows.
         row /= np.abs(row).max() or 1
         row /= np.linalg.norm(row) or 1
     return rows_ND
 
 
 def rank(
-    queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Indices], *, device: str | None = None
+    queries_QD: Matrix, gallery_GD: Matrix, relevant: Sequence[Indices], *, device: str | None = None
 ) -> Iterator[QueryRanks]:
-    """Rank each query's right items in the gallery.
+    """Rank the relevant gallery items of each query.
 
     Args:
-        queries_QD: rows of length one.
-        gallery_GD: rows of length one.
-        right: for each query the places of its right items in the gallery, at least one.
-        device: where the blocks are made; by default a CUDA device when a model has already loaded torch and found
-            one, and the comparisons are many, else the CPU. It changes at most the last bit of a similarity.
+        queries_QD: query vectors of length one.
+        gallery_GD: gallery vectors of length one.
+        relevant: for each query, the indices of its relevant items in the gallery, at least one.
+        device: where the blocks are computed. By default a CUDA device if torch is already loaded, a device is
+            available and there are at least `GPU_MIN_COMPARISONS` comparisons; otherwise the CPU. The choice changes
+            at most the last bit of a similarity.
 
     Yields:
-        What became of each query, in order. A right item's rank counts the wrong items that are at least as similar
-        and the right ones before it.
+        One result per query, in order. The rank of a relevant item counts the wrong items that are at least as
+        similar, the relevant items before it, and itself.
 
     Example:
         >>> queries, gallery = np.eye(2, dtype=np.float32), np.float32([[1, 0], [0, 1], [0, 1]])
-        >>> [found.ranks.tolist() for found in rank(queries, gallery, [np.array([0]), np.array([2])])]
+        >>> [result.ranks.tolist() for result in rank(queries, gallery, [np.array([0]), np.array([2])])]
         [[1], [2]]
     """
     device = device or _device(len(queries_QD) * len(gallery_GD))
     first_G = _first_appearances(gallery_GD)
     if device == "cpu":
-        yield from _on_cpu(queries_QD, gallery_GD, right, first_G)
+        yield from _rank_on_cpu(queries_QD, gallery_GD, relevant, first_G)
     else:
-        yield from _on_device(queries_QD, gallery_GD, right, first_G, device)
+        yield from _rank_with_torch(queries_QD, gallery_GD, relevant, first_G, device)
 
 
 def _device(comparisons: int) -> str:
-    """A GPU, if it is worth it and a model's run has torch at hand: scoring alone never loads it."""
+    """Choose the GPU for many comparisons if torch is already loaded; scoring alone never imports torch."""
     torch: Any = sys.modules.get("torch")
-    return "cuda" if comparisons >= WORTH_A_GPU and torch is not None and torch.cuda.is_available() else "cpu"
+    return "cuda" if comparisons >= GPU_MIN_COMPARISONS and torch is not None and torch.cuda.is_available() else "cpu"
 
 
 def _first_appearances(rows_GD: Matrix) -> Indices:
-    """For each row the place of the first row that equals it."""
-    seen: dict[bytes, int] = {}
+    """Return, for each row, the index of the first row that equals it."""
+    first_index: dict[bytes, int] = {}
 
-    def digest(row: Vector) -> bytes:  # the rows themselves would fill as much memory again
-        return hashlib.blake2b((row + np.float32(0)).tobytes(), digest_size=16).digest()  # a negative zero equals zero
+    def digest(row: Vector) -> bytes:  # the rows themselves would double the memory
+        return hashlib.blake2b((row + np.float32(0)).tobytes(), digest_size=16).digest()  # adding 0 turns -0.0 into 0.0
 
-    places = (seen.setdefault(digest(row), place) for place, row in enumerate(rows_GD))
-    return np.fromiter(places, dtype=np.intp, count=len(rows_GD))
+    indices = (first_index.setdefault(digest(row), index) for index, row in enumerate(rows_GD))
+    return np.fromiter(indices, dtype=np.intp, count=len(rows_GD))
 
 
-def _on_cpu(queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Indices], first_G: Indices) -> Iterator[QueryRanks]:
-    (again,) = np.nonzero(first_G != np.arange(len(first_G)))
+def _rank_on_cpu(
+    queries_QD: Matrix, gallery_GD: Matrix, relevant: Sequence[Indices], first_G: Indices
+) -> Iterator[QueryRanks]:
+    (repeated,) = np.nonzero(first_G != np.arange(len(first_G)))
     step = max(1, BLOCK // len(gallery_GD))
     for start in range(0, len(queries_QD), step):
         block = queries_QD[start : start + step] @ gallery_GD.T
-        block[:, again] = block[:, first_G[again]]
-        for similar_G, places in zip(block, right[start : start + step], strict=True):
-            own_R = np.sort(similar_G[places])[::-1]
-            # A count of a row of booleans runs at the speed of the memory; a sort or a sum does not.
-            as_similar_R = np.array([np.count_nonzero(similar_G >= own) for own in own_R])
-            yield QueryRanks(_ranks(own_R, as_similar_R), int(similar_G.argmax()))
+        block[:, repeated] = block[:, first_G[repeated]]
+        for similarity_G, indices in zip(block, relevant[start : start + step], strict=True):
+            relevant_R = np.sort(similarity_G[indices])[::-1]
+            # Counting a row of booleans runs at memory speed; sorting or summing is slower.
+            at_least_R = np.array([np.count_nonzero(similarity_G >= similarity) for similarity in relevant_R])
+            yield QueryRanks(_ranks(relevant_R, at_least_R), int(similarity_G.argmax()))
 
 
-def _on_device(
-    queries_QD: Matrix, gallery_GD: Matrix, right: Sequence[Indices], first_G: Indices, device: str
+def _rank_with_torch(
+    queries_QD: Matrix, gallery_GD: Matrix, relevant: Sequence[Indices], first_G: Indices, device: str
 ) -> Iterator[QueryRanks]:
     import torch
 
     gallery = torch.from_numpy(gallery_GD).to(device)
-    again = torch.from_numpy(np.nonzero(first_G != np.arange(len(first_G)))[0])
-    first = torch.from_numpy(first_G)[again].to(device)
-    again = again.to(device)
+    repeated = torch.from_numpy(np.nonzero(first_G != np.arange(len(first_G)))[0])
+    first = torch.from_numpy(first_G)[repeated].to(device)
+    repeated = repeated.to(device)
     step = max(1, GPU_BLOCK // len(gallery_GD))
     for start in range(0, len(queries_QD), step):
         queries = torch.from_numpy(queries_QD[start : start + step]).to(device)
         with _full_precision():
             block = queries @ gallery.T
-        block[:, again] = block[:, first]
-        places = right[start : start + step]
-        yield from _counted(block, places)
+        block[:, repeated] = block[:, first]
+        yield from _count_block(block, relevant[start : start + step])
 
 
-def _counted(block: torch.Tensor, places: Sequence[Indices]) -> Iterator[QueryRanks]:
-    """Count a block where it lies; queries with fewer right items than others repeat their last."""
+def _count_block(block: torch.Tensor, relevant: Sequence[Indices]) -> Iterator[QueryRanks]:
+    """Count a block on its device; queries with fewer relevant items are padded with their last one."""
     import torch
 
-    most = max(map(len, places))
-    padded = np.stack([np.concatenate([p, np.repeat(p[-1:], most - len(p))]) for p in places])
-    own = block.gather(1, torch.from_numpy(padded).to(block.device))
-    as_similar = torch.stack([(block >= own[:, column, None]).sum(1) for column in range(most)], dim=1)
-    nearest, own_QR, as_similar_QR = block.argmax(1).tolist(), own.cpu().numpy(), as_similar.cpu().numpy()
-    for query, p in enumerate(places):
-        order = np.argsort(-own_QR[query, : len(p)], kind="stable")
-        yield QueryRanks(_ranks(own_QR[query, order], as_similar_QR[query, order]), nearest[query])
+    most = max(map(len, relevant))
+    padded = np.stack([np.concatenate([row, np.repeat(row[-1:], most - len(row))]) for row in relevant])
+    similarity = block.gather(1, torch.from_numpy(padded).to(block.device))
+    at_least = torch.stack([(block >= similarity[:, column, None]).sum(1) for column in range(most)], dim=1)
+    nearest, similarity_QR, at_least_QR = block.argmax(1).tolist(), similarity.cpu().numpy(), at_least.cpu().numpy()
+    for query, indices in enumerate(relevant):
+        order = np.argsort(-similarity_QR[query, : len(indices)], kind="stable")
+        yield QueryRanks(_ranks(similarity_QR[query, order], at_least_QR[query, order]), nearest[query])
 
 
-def _ranks(own_R: Matrix, as_similar_R: NDArray[np.integer]) -> Indices:
-    """Ranks from how many items are as similar as each right one; `own_R` falls.
+def _ranks(relevant_R: Matrix, at_least_R: NDArray[np.integer]) -> Indices:
+    """Compute the ranks of the relevant items of a query.
 
-    Among those are right items: itself, those before it, and others that tie with it. The first of them come first.
+    Args:
+        relevant_R: the similarities of the relevant items, descending.
+        at_least_R: for each relevant item, the number of gallery items that are at least as similar.
+
+    These counts include relevant items: the item itself, those before it and those tied with it. Relevant items that
+    tie are ranked in the order in which they are given.
     """
-    right_R = np.count_nonzero(own_R[None, :] >= own_R[:, None], axis=1)
-    ranks_R: Indices = (as_similar_R - right_R + np.arange(1, len(own_R) + 1)).astype(np.intp)
+    relevant_at_least_R = np.count_nonzero(relevant_R[None, :] >= relevant_R[:, None], axis=1)
+    ranks_R: Indices = (at_least_R - relevant_at_least_R + np.arange(1, len(relevant_R) + 1)).astype(np.intp)
     return ranks_R
 
 
 class _full_precision:
-    """Multiply float32 as float32: some users let torch round to TF32, ten bits of a number."""
+    """Multiply float32 matrices in full precision, whatever the user has set (TF32 keeps ten bits)."""
 
     def __enter__(self) -> None:
         import torch

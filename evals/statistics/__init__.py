@@ -1,4 +1,5 @@
-"""Statistics of scored items: intervals, paired tests, power, decisions. Pure; numbers in, numbers out.
+"""Statistics of scored items: intervals, paired tests, power and decisions, as pure functions of numbers.
 
-May import the errors and the schema. Start with `bootstrap`.
+It may import the errors and the schema. Start with `bootstrap`, then `paired` for two systems on the same items and
+`decisions` for what an interval says about a claimed value.
 """

@@ -1,9 +1,10 @@
-"""Intervals: how far a number may be off because the benchmark is a sample.
+"""Confidence intervals from the cluster bootstrap, and Wilson's interval for proportions.
 
-Scores of one cluster (the questions of one image) rise and fall together, so whole clusters are resampled; taking the
-questions one by one would make intervals too narrow. Nothing here invents a number: what has no interval gets None.
+The scores of one cluster (for example, the questions about one image) are correlated. Whole clusters are therefore
+resampled; resampling single items would make the intervals too narrow. Where no interval exists, the result is None.
 
-Letters in the names of arrays: N items, C clusters, K columns, M counts, B resamples, D resamples drawn at once.
+Letters in array names: N items, C clusters, K columns, M counts, U distinct rows, G groups, B resamples, D resamples
+drawn at once.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Interval = tuple[float, float] | None
-"""Lower and upper end, or None where the data allow none."""
+"""Lower and upper end, or None where the data do not allow one."""
 
 RESAMPLES = 10_000
 LEVEL = 0.95
 _SEED = 20_170_415
 _CHUNK = 1 << 22
-"""Clusters drawn at once: 32 MiB of counts."""
+"""Cluster draws per chunk: 32 MiB of counts."""
 _WEIGHTS_CHUNK = 1 << 19
-"""Weights of items handed out at once: 4 MiB, so that what is computed from them stays in the cache."""
+"""Item weights per chunk: 4 MiB, so that the arrays computed from them stay in the processor cache."""
 _EXACT_BITS = 52
-"""Whole numbers up to 2 to this power add up exactly in a float64, in any order."""
+"""A float64 adds whole numbers up to 2 to this power exactly, in any order."""
 
 
 def cluster_bootstrap(
@@ -42,26 +43,26 @@ def cluster_bootstrap(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> list[Interval]:
-    """Give percentile intervals for the means of many columns, from one set of resampled clusters.
+    """Compute percentile intervals for the means of several columns from one set of resampled clusters.
 
-    A resample draws as many clusters as there are, with replacement; a column's mean in it is the sum of the drawn
-    items over their number. A resample that holds no item of a column's subset says nothing of that column and is left
-    out of its percentiles. The same arguments give the same bits on any number of threads and in any order of the
-    items: values are rounded to a grid so fine (2^-20 of the largest, or finer) that no sum of them is ever rounded.
+    Each resample draws C of the C clusters with replacement. A column's mean in a resample is the sum of the drawn
+    items divided by their number. A resample without any item of a column's subset is left out of that column's
+    percentiles. The result is bitwise identical for any number of threads and any order of the items: values are
+    rounded to a grid that is fine enough (2^-20 of the largest value, or finer) for every sum to be exact.
 
     Args:
         values: K columns of N finite values.
-        clusters: N names; items of one name are drawn together.
-        masks: for each column the items that it is about, or None for all of them.
-        resamples: how many times the clusters are drawn.
-        level: the share of resampled means between the two ends.
+        clusters: N cluster names; items with the same name are drawn together.
+        masks: for each column, the items that belong to it, or None for all of them.
+        resamples: number of resamples.
+        level: confidence level, between 0 and 1.
 
     Returns:
-        For each column its interval. None where there is none: all items of the column lie in one cluster, or every
-        resample has the same mean (all values are equal), so that nothing shows how it might vary.
+        One interval per column. It is None if all items of the column lie in one cluster, or if every resample has
+        the same mean (for example because all values are equal).
 
     Raises:
-        ValueError: no item, a column of another length or without items, or a value that is not finite.
+        ValueError: there are no items, a column has another length or no items, or a value is not finite.
 
     Source: Field and Welsh, Bootstrapping clustered data, J. R. Statist. Soc. B 69 (2007), the cluster bootstrap.
 
@@ -85,18 +86,18 @@ def cluster_bootstrap(
 def resampled_totals(
     values: Sequence[Floats], clusters: Sequence[str], *, resamples: int = RESAMPLES
 ) -> tuple[Floats, Floats]:
-    """Draw whole clusters again and again and sum columns, for statistics of a few sums (a ratio, a share of errors).
+    """Sum columns over resampled clusters, for statistics that are functions of sums (a ratio, an error reduction).
 
     Args:
         values: K columns of N finite values.
-        clusters: N names; items of one name are drawn together.
-        resamples: how many times the clusters are drawn.
+        clusters: N cluster names; items with the same name are drawn together.
+        resamples: number of resamples B.
 
     Returns:
-        The columns' sums in each resample, (B, K), and the number of items in each, (B,).
+        The sum of each column in each resample, (B, K), and the number of items in each resample, (B,).
 
     Raises:
-        ValueError: as `cluster_bootstrap` does.
+        ValueError: for the same reasons as in `cluster_bootstrap`.
 
     Example:
         >>> sums, sizes = resampled_totals([np.ones(3), np.zeros(3)], ["a", "a", "b"], resamples=5)
@@ -111,19 +112,19 @@ def resampled_totals(
 def resampled_counts(
     counts_NM: NDArray[np.integer], clusters: Sequence[str], stream: str, *, resamples: int = RESAMPLES
 ) -> Floats:
-    """Draw whole clusters again and again and sum their items' counts, for statistics of a few counts.
+    """Sum integer counts over resampled clusters, for statistics that are functions of counts.
 
-    Clusters with the same totals are alike, and of the labels of a classification there are only a few kinds. So what
-    is drawn is how often each kind comes, one multinomial draw a resample, whatever the number of items.
+    Clusters with equal totals are interchangeable, and a classification has few distinct totals. Each resample is
+    therefore one multinomial draw over the distinct totals, whatever the number of items.
 
     Args:
-        counts_NM: each item's whole numbers, for example a one in the cell of its label and answer.
-        clusters: N names; items of one name are drawn together.
-        stream: what is resampled; streams of different names are independent.
-        resamples: how many times the clusters are drawn.
+        counts_NM: integer counts of each item, for example a one in the cell of its target and answer.
+        clusters: N cluster names; items with the same name are drawn together.
+        stream: name of the random stream; streams with different names are independent.
+        resamples: number of resamples B.
 
     Returns:
-        The sums of each resample, (B, M), whole numbers.
+        The sums of each resample, (B, M), as whole numbers.
 
     Example:
         >>> resampled_counts(np.array([[1, 0], [1, 0], [0, 1]]), ["a", "b", "c"], "example").mean(axis=0).round(1)
@@ -138,15 +139,15 @@ def resampled_counts(
 
 
 def resampled_weights(clusters: Sequence[str], stream: str, *, resamples: int = RESAMPLES) -> Iterator[Floats]:
-    """Draw whole clusters again and again, for statistics of all items.
+    """Yield how often each item is drawn, for statistics that need all items of a resample.
 
     Args:
-        clusters: N names; items of one name are drawn together.
-        stream: what is resampled; streams of different names are independent.
-        resamples: how many times the clusters are drawn.
+        clusters: N cluster names; items with the same name are drawn together.
+        stream: name of the random stream; streams with different names are independent.
+        resamples: number of resamples B.
 
     Yields:
-        How often each item is in each of the next resamples, (D, N); B of them in all.
+        The number of times that each item occurs in each of the next D resamples, (D, N); B resamples in total.
 
     Example:
         >>> weights_DN = next(resampled_weights(["a", "a", "b"], "example", resamples=4))
@@ -163,18 +164,18 @@ def resampled_weights(clusters: Sequence[str], stream: str, *, resamples: int = 
 
 
 def two_level_indices(sizes: Sequence[int], stream: str, *, resamples: int = 2_000) -> NDArray[np.intp]:
-    """Draw groups again and again, and members of each, for statistics of values that come in groups.
+    """Draw indices for a bootstrap of two levels: groups, and members within each drawn group.
 
-    What varies more, from group to group or within one, need not be known: a resample draws as many groups as there
-    are, with replacement, and of each that is drawn as many members as the largest has, so that groups weigh the same.
+    A resample draws G of the G groups with replacement and, from each drawn group, as many members as the largest
+    group has, so that every group has the same weight. This covers variation between groups and within groups.
 
     Args:
-        sizes: how many members each group has (the repetitions of each process), at least one.
-        stream: what is resampled; streams of different names are independent.
-        resamples: how many are drawn.
+        sizes: the number of members of each group (for example, the repetitions of each process), at least one each.
+        stream: name of the random stream; streams with different names are independent.
+        resamples: number of resamples B.
 
     Returns:
-        Places in the groups' values, joined in order: (B, groups x the largest size).
+        Indices into the concatenated values of all groups, (B, G x largest size).
 
     Source: Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM (2013).
 
@@ -184,16 +185,16 @@ def two_level_indices(sizes: Sequence[int], stream: str, *, resamples: int = 2_0
         >>> low < 1.6 and high > 2.5
         True
     """
-    generator, groups, most = _generator(stream), len(sizes), max(sizes)
+    generator, groups, largest = _generator(stream), len(sizes), max(sizes)
     starts_G, sizes_G = np.cumsum([0, *sizes[:-1]]), np.array(sizes)
     picked_BG = generator.integers(0, groups, size=(resamples, groups))
-    within_BGM = generator.random((resamples, groups, most)) * sizes_G[picked_BG][:, :, None]
-    places: NDArray[np.intp] = (starts_G[picked_BG][:, :, None] + within_BGM.astype(np.intp)).reshape(resamples, -1)
-    return places
+    within_BGM = generator.random((resamples, groups, largest)) * sizes_G[picked_BG][:, :, None]
+    indices_BM: NDArray[np.intp] = (starts_G[picked_BG][:, :, None] + within_BGM.astype(np.intp)).reshape(resamples, -1)
+    return indices_BM
 
 
 def percentile_interval(values_B: Floats, level: float = LEVEL) -> Interval:
-    """Take the percentile interval of a statistic's resampled values, or None when they do not vary."""
+    """Compute the percentile interval of the resampled values of a statistic; None if they do not vary."""
     if not len(values_B) or values_B.min() == values_B.max():
         return None
     low, high = np.quantile(values_B, [(1 - level) / 2, (1 + level) / 2])
@@ -201,19 +202,19 @@ def percentile_interval(values_B: Floats, level: float = LEVEL) -> Interval:
 
 
 def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Give Wilson's score interval for a proportion of independent trials.
+    """Compute Wilson's score interval for a proportion of independent trials.
 
     Args:
-        successes: how many of the trials succeeded, or the sum of their scores between 0 and 1, for which the interval
-            is wide enough: no scores of one mean vary more than zeros and ones.
-        n: how many trials there were.
-        level: the confidence level.
+        successes: the number of successful trials, or the sum of scores between 0 and 1. For scores the interval is
+            conservative: of all scores with a given mean, zeros and ones vary most.
+        n: the number of trials.
+        level: confidence level, between 0 and 1.
 
     Returns:
         The lower and the upper end, within [0, 1].
 
     Raises:
-        ValueError: there are no trials, or more successes than trials, or fewer than none.
+        ValueError: `n` is 0, or `successes` is not between 0 and `n`.
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
 
@@ -236,7 +237,7 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
 def _by_cluster(
     values: Sequence[Floats], clusters: Sequence[str], masks: Sequence[Mask | None]
 ) -> tuple[Floats, Floats, Floats]:
-    """Sum columns by cluster: sums in whole grid steps and numbers of items, both (C, K), and the steps' sizes."""
+    """Sum columns by cluster: sums in whole grid steps and item counts, both (C, K), and the step sizes (K)."""
     names = {name: code for code, name in enumerate(sorted(set(clusters)))}
     codes_N = np.fromiter((names[name] for name in clusters), dtype=np.intp, count=len(clusters))
     totals = [_totals(column, mask, codes_N, len(names)) for column, mask in zip(values, masks, strict=True)]
@@ -247,17 +248,17 @@ def _by_cluster(
 def _totals(
     values_N: Floats, mask_N: Mask | None, codes_N: NDArray[np.intp], clusters: int
 ) -> tuple[Floats, Floats, float]:
-    """Sum a column by cluster: sums in whole grid steps, numbers of items, and the size of a step."""
+    """Sum one column by cluster: sums in whole grid steps, item counts, and the step size."""
     if len(values_N) != len(codes_N) or (mask_N is not None and len(mask_N) != len(codes_N)):
         raise ValueError(f"a column has {len(values_N)} values for {len(codes_N)} items")
     if mask_N is not None:
         values_N, codes_N = values_N[mask_N], codes_N[mask_N]
     if not len(values_N):
-        raise ValueError("a column has no items: there is no mean to give an interval for")
+        raise ValueError("a column has no items, so its mean has no interval")
     if not np.isfinite(values_N).all():
         raise ValueError("a column has a value that is not finite")
     counts_C = np.bincount(codes_N, minlength=clusters).astype(np.float64)
-    # No resample can sum to more than its C clusters would if each were the largest, full of the largest value.
+    # Upper bound of any resampled sum: C clusters of the largest size, in which every item has the largest value.
     bound = float(np.abs(values_N).max()) * counts_C.max() * clusters
     step = 2.0 ** max(math.frexp(bound)[1] - _EXACT_BITS, sys.float_info.min_exp)
     sums_C = np.bincount(codes_N, weights=np.rint(values_N / step), minlength=clusters).astype(np.float64)
@@ -265,10 +266,10 @@ def _totals(
 
 
 def _resample(sums_CK: Floats, counts_CK: Floats, resamples: int) -> tuple[Floats, Floats]:
-    """Draw the clusters again and again; return each column's sums and numbers of items, both (B, K).
+    """Resample the clusters and return the sums and item counts of each column, both (B, K).
 
-    How often each cluster is drawn is one matrix (D, C), and its product with the totals is all the rest. The product
-    gets one thread: on cores that something else is using, threads that wait for each other take ten times as long.
+    The matrix (D, C) holds how often each cluster is drawn; its product with the totals gives all sums. The product
+    uses one thread: on busy cores, threads that wait for each other take ten times as long.
     """
     clusters, columns = sums_CK.shape
     totals = np.concatenate([sums_CK, counts_CK], axis=1)

@@ -1,12 +1,13 @@
-"""What an interval says of a claimed value: supported, refuted, or inconclusive.
+"""Decide whether a measured interval supports or refutes a claimed value, or neither.
 
-    against_band(interval, band)      "78.3 %": the band of its rounding, widened by the margin of the protocol
-    against_bound(estimate, ...)      "at least 85 %": one-sided
-    against_tail(exceeding, ...)      "99 % within 500 ms": exact binomial
-    equivalent(estimate, margin)      "about the same": two one-sided tests
-    ordered(estimate)                 "A is better than B": the sign
+    against_band(interval, band)      "78.3 %": the rounding interval, widened by the protocol's margin
+    against_bound(lower, upper, ...)  "at least 85 %": one-sided bounds
+    against_tail(exceeding, ...)      "99 % within 500 ms": exact binomial test
+    equivalent(interval, margin)      "about the same": two one-sided tests
+    ordered(interval)                 "A is better than B": the sign of the difference
 
-Inconclusive is said of what ran and covers both sides. What did not run, or failed to, has other words.
+`inconclusive` means that the measurement ran and its interval covers both sides. A measurement that did not run has
+other verdicts (`evals.reports.claims.verdicts`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from evals.statistics.bootstrap import LEVEL, Interval
 
 Decision = Literal["supported", "refuted", "inconclusive"]
 Band = tuple[float, float]
+"""Lower and upper end of a claimed range of values."""
 
 
 def against_band(interval: Interval, band: Band) -> Decision:
-    """Hold a two-sided interval against a claimed band: inside supports, outside refutes.
+    """Compare a two-sided interval with a claimed band: inside supports the claim, outside refutes it.
 
     Example:
         >>> against_band((0.780, 0.786), (0.758, 0.808)), against_band((0.70, 0.73), (0.758, 0.808))
@@ -37,13 +39,13 @@ def against_band(interval: Interval, band: Band) -> Decision:
 
 
 def against_bound(lower: float | None, upper: float | None, bound: float, *, least: bool) -> Decision:
-    """Hold one-sided bounds against "at least" or "at most".
+    """Compare one-sided confidence bounds with a claim of "at least" or "at most".
 
     Args:
-        lower: what the true value is above with the chosen confidence.
-        upper: what it is below.
-        bound: what is claimed.
-        least: whether the claim is "at least", else "at most".
+        lower: the lower confidence bound of the true value.
+        upper: the upper confidence bound of the true value.
+        bound: the claimed bound.
+        least: True for "at least", False for "at most".
 
     Example:
         >>> against_bound(0.90, 0.97, 0.85, least=True), against_bound(0.80, 0.84, 0.85, least=True)
@@ -57,16 +59,16 @@ def against_bound(lower: float | None, upper: float | None, bound: float, *, lea
 
 
 def against_tail(exceeding: int, n: int, allowed: float) -> Decision:
-    """Say whether no more than a share of all would exceed a limit, by how many of some trials did.
+    """Decide whether at most a given share of all trials exceeds a limit, from a sample of trials.
 
     Args:
-        exceeding: trials that exceeded it.
-        n: all trials.
-        allowed: the share that may, 0.01 for a 99th percentile.
+        exceeding: the number of trials that exceeded the limit.
+        n: the number of trials.
+        allowed: the share that may exceed the limit, for example 0.01 for a 99th percentile.
 
     Returns:
-        Supported or refuted where the exact one-sided binomial test says so at 5 %. For a 99th percentile 299 trials,
-        none of which exceeds the limit, are the fewest that support it.
+        `supported` or `refuted` if the exact one-sided binomial test is significant at 5 %, else `inconclusive`. For a
+        99th percentile, support takes at least 299 trials, none of which exceeds the limit.
 
     Example:
         >>> against_tail(0, 299, 0.01), against_tail(0, 298, 0.01), against_tail(3, 20, 0.01)
@@ -80,11 +82,11 @@ def against_tail(exceeding: int, n: int, allowed: float) -> Decision:
 
 
 def equivalent(interval: Interval, margin: Band) -> Decision:
-    """Hold the interval of level 1 - 2 alpha (90 % for tests at 5 %) against a margin: two one-sided tests.
+    """Decide on equivalence by two one-sided tests: compare the interval of level 1 - 2 alpha with a margin.
 
     Args:
-        interval: of the difference, or of the logarithm of the ratio.
-        margin: what still counts as the same.
+        interval: the 90 % interval (`EQUIVALENCE_LEVEL`) of the difference, or of the logarithm of the ratio.
+        margin: the range of values that count as the same.
 
     Source: Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987); Lakens, Soc. Psychol. Personal. Sci. 8 (2017).
 
@@ -96,7 +98,7 @@ def equivalent(interval: Interval, margin: Band) -> Decision:
 
 
 def ordered(interval: Interval, null: float = 0.0) -> Decision:
-    """Say whether an interval lies above a value (supported), below it (refuted), or on both sides.
+    """Decide whether an interval lies above a value (supported), below it (refuted), or covers it (inconclusive).
 
     Example:
         >>> ordered((0.01, 0.05)), ordered((-0.05, -0.01)), ordered((-0.01, 0.05))
@@ -108,4 +110,4 @@ def ordered(interval: Interval, null: float = 0.0) -> Decision:
 
 
 EQUIVALENCE_LEVEL = 1 - 2 * (1 - LEVEL)
-"""The level of the interval that two one-sided tests at 5 % each amount to."""
+"""Level of the interval that is equivalent to two one-sided tests at 5 % each."""

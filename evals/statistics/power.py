@@ -1,7 +1,7 @@
-"""What a test set of some size can tell: sizes, z and the smallest difference that would show.
+"""Power analysis: sample sizes, z statistics and the smallest detectable difference.
 
-Proportions of two independent samples of the same size; unequal variances, so no pooling. A paired comparison on the
-same items needs fewer, which is why `evals.statistics.paired` is preferred wherever both outputs are at hand.
+The functions compare the proportions of two independent samples of the same size, with unpooled variances. A paired
+comparison on the same items needs fewer items; use `evals.statistics.paired` when the outputs of both systems exist.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class ProportionComparison:
-    """Whether two proportions can be told apart."""
+    """Test and sample sizes for the difference between two proportions."""
 
     z: float | None
-    """The difference in standard errors at the size that was asked about, or None without one."""
+    """The difference divided by its standard error at the given sample size; None without a sample size."""
     p: float | None
-    """Two-sided."""
+    """Two-sided p-value; None without a sample size."""
     n_for_significance: int
-    """Items a side from which this difference, if it is seen, is significant."""
+    """Smallest number of items per sample at which this observed difference is significant."""
     n_for_power: int
-    """Items a side from which it is found significant four times in five, if it is real."""
+    """Smallest number of items per sample at which this true difference is found with the requested power."""
 
 
 def compare_proportions(
     first: float, second: float, n: int | None = None, *, level: float = LEVEL, power: float = POWER
 ) -> ProportionComparison:
-    """Say what size of test set tells two proportions apart, and what a given size says of them.
+    """Compute the sample sizes that distinguish two proportions, and the test at a given sample size.
 
     Args:
         first: a proportion, strictly between 0 and 1.
-        second: another.
-        n: items a side, or None.
-        level: of confidence.
-        power: the chance to find a difference that is there.
+        second: another proportion, strictly between 0 and 1.
+        n: the number of items per sample, or None.
+        level: confidence level, between 0 and 1.
+        power: the probability of finding a difference that exists.
 
     Raises:
-        ValueError: the proportions are equal or not proportions, or n is not positive.
+        ValueError: the proportions are equal or out of range, or `n` is not positive.
 
     Source: Fleiss, Levin and Paik, Statistical methods for rates and proportions (2003), chapter 4, without the
     continuity correction.
@@ -66,25 +66,31 @@ def compare_proportions(
     )
 
 
-def minimum_detectable(error: float, *, level: float = LEVEL, power: float = POWER) -> float:
-    """Give the smallest true difference that is found significant with some power, from its standard error.
+def minimum_detectable(standard_error: float, *, level: float = LEVEL, power: float = POWER) -> float:
+    """Compute the smallest true difference that is found significant with a given power.
 
     Args:
-        error: the standard error of the estimated difference, in its unit.
-        level: of confidence, two-sided.
-        power: the chance to find the difference.
+        standard_error: the standard error of the estimated difference, in its unit; 0 or more.
+        level: confidence level of the two-sided test.
+        power: the probability of finding the difference.
+
+    Raises:
+        ValueError: `standard_error` is negative or not a number.
 
     Example:
         >>> round(minimum_detectable(0.01), 4)
         0.028
     """
-    if not error >= 0:
-        raise ValueError(f"a standard error of {error}: expected 0 or more")
-    return error * (_NORMAL.inv_cdf((1 + level) / 2) + _NORMAL.inv_cdf(power))
+    if not standard_error >= 0:
+        raise ValueError(f"a standard error of {standard_error}: expected 0 or more")
+    return standard_error * (_NORMAL.inv_cdf((1 + level) / 2) + _NORMAL.inv_cdf(power))
 
 
 def successes_needed(share: float, *, level: float = LEVEL) -> int:
-    """Count the trials that must all succeed to show, one-sided, that at least a share of all would.
+    """Compute how many trials must all succeed to show, one-sided, that the success rate is at least `share`.
+
+    Raises:
+        ValueError: `share` is not strictly between 0 and 1.
 
     Example:
         >>> successes_needed(0.99)
@@ -96,7 +102,12 @@ def successes_needed(share: float, *, level: float = LEVEL) -> int:
 
 
 def attainable_count(low: Fraction | float, high: Fraction | float, items: int) -> int | None:
-    """Find a number of items whose share lies between two ends, the nearest to their middle, or None (GRIM).
+    """Find the count out of `items` whose share lies between `low` and `high`; None if there is none (GRIM test).
+
+    Of several such counts, the one nearest to the middle of the range is returned.
+
+    Raises:
+        ValueError: `items` is less than 1.
 
     Source: Brown and Heathers, The GRIM test, Social Psychological and Personality Science 8 (2017).
 

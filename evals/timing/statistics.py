@@ -46,7 +46,7 @@ def statistic(metric: str) -> tuple[str, Reduction]:
 
 
 def estimate(metric: str, groups: Sequence[Sequence[float]]) -> BootstrapEstimate:
-    """BootstrapEstimate a metric from the repetitions of each process.
+    """Estimate a metric from the repetitions of each process.
 
     Example:
         >>> estimate("latency", [[1.0, 1.2, 1.1], [1.3, 1.1, 1.2]]).value
@@ -61,7 +61,7 @@ def estimate(metric: str, groups: Sequence[Sequence[float]]) -> BootstrapEstimat
 
 
 def ratio(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> BootstrapEstimate:
-    """BootstrapEstimate a metric of one model over that of another, from the pairs of each session.
+    """Estimate a metric of one model over that of another, from the pairs of each session.
 
     Example:
         >>> ratio("latency", [[(2.0, 1.0), (2.2, 1.1)], [(2.4, 1.2), (2.0, 1.0)]]).value
@@ -71,7 +71,7 @@ def ratio(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> BootstrapEstimat
 
 
 def difference(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> BootstrapEstimate:
-    """BootstrapEstimate a metric of one model less that of another, from the pairs of each session.
+    """Estimate a metric of one model less that of another, from the pairs of each session.
 
     Example:
         >>> difference("latency", [[(2.0, 1.0), (2.5, 1.5)], [(2.25, 1.25), (2.0, 1.0)]]).value

@@ -66,7 +66,7 @@ def test_blocks_of_torch_rank_as_those_of_numpy(problem):
     arguments = units(queries), units(gallery), places
     first = retrieval._first_appearances(arguments[1])
     ours = list(rank(*arguments, device="cpu"))
-    theirs = list(retrieval._on_device(*arguments, first, "cpu"))
+    theirs = list(retrieval._rank_with_torch(*arguments, first, "cpu"))
     assert [one.ranks.tolist() for one in theirs] == [one.ranks.tolist() for one in ours]
 
 

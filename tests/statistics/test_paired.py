@@ -135,7 +135,7 @@ def test_holm_by_hand():
 @pytest.mark.parametrize("wrong", [([1.0], [1.0, 2.0], ["a"]), ([], [], []), ([1.0], [1.0], [])])
 def test_what_does_not_pair_is_refused(wrong):
     a, b, clusters = wrong
-    with pytest.raises(ValueError, match="figures"):
+    with pytest.raises(ValueError, match="expected the same number"):
         paired.difference(np.array(a), np.array(b), clusters)
 
 
