@@ -79,7 +79,7 @@ def test_properties_that_all_have(name):
     assert value(answers, targets).value == pytest.approx(value(targets, answers).value, abs=1e-13)
     assert value(targets, targets) == (1.0, None)
     for wrong in (([], []), ([1, 0], [1]), ([[1], [0]], [[1], [0]])):
-        with pytest.raises(ValueError, match="expected as many"):
+        with pytest.raises(ValueError, match="expected the same number"):
             value(*wrong)
 
 
