@@ -301,7 +301,7 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
         text = writers[format](checked) if format in writers else tables.render(checked, format)
         write_atomically(out / f"claims.{format}", text.encode())
     if keep:
-        archive.keep(checked, out)
+        archive.store(checked, out)
 
 
 def summarise_job(checked: CheckResult) -> str:

@@ -1,8 +1,8 @@
-"""Documents and their claims: read, held against evidence, judged, shown.
+"""Check the claims of documents against evidence and give each a verdict.
 
-A file of claims lies beside this module (`a.yaml`, `b.yaml`, …); `language/` reads it, `evidence/` gathers what speaks
-for and against each claim, `verdicts` puts that into words, `output/` writes the tables and the page. Start with
-`verdicts`.
+The claims lie beside this module (`a.yaml`, `b.yaml`, …); `language` reads them, `evidence` compares them with
+arithmetic, other documents, public facts and runs, and `output` writes tables and a page. The room may import the
+schema, the records, the statistics and the rendering; start with `assessment`, which lists the steps of a claim's life.
 """
 
 from __future__ import annotations
@@ -10,4 +10,4 @@ from __future__ import annotations
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-"""Where the bundled documents' claims lie."""
+"""The folder of the bundled claims files."""

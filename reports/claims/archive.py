@@ -1,10 +1,10 @@
-"""The records that a claims report rests on, kept beside it: what it takes to write the report again.
+"""Store the runs of a check beside its report, so that the report can be written again without running a model.
 
-    records/outcomes.json              which run answers which job, or why there is none
-    records/MODEL-TASK[-blind]/        a run folder with the figures of its samples, without what was shown and answered
+    records/outcomes.json              for each required run: its folder, or why there is none
+    records/MODEL-TASK[-blind]/        a run folder with the values of its samples, but without prompts and outputs
     records/curves/SYSTEM.csv          the learning curves
 
-So small that they can be committed: `reports/baseline` is such a folder.
+An archive is small enough to be committed: `reports/baseline` contains one.
 """
 
 from __future__ import annotations
@@ -31,14 +31,18 @@ FOLDER, OUTCOMES, CURVES = "records", "outcomes.json", "curves"
 
 @dataclass(frozen=True, slots=True)
 class CheckArchive:
-    """What was kept of a check."""
+    """The stored runs and learning curves of a check."""
 
     outcomes: Mapping[RequiredRun, RunOutcome]
     curves: tuple[LearningCurve, ...]
 
 
-def keep(checked: CheckResult, out: Path) -> None:
-    """Keep the records of a check under its folder; those of an earlier one are replaced.
+def store(checked: CheckResult, out: Path) -> None:
+    """Store the runs of a check in a folder; those of an earlier check are replaced.
+
+    Args:
+        checked: a check that had runs.
+        out: the folder of its report.
 
     Raises:
         InputError: the folder cannot be written.
@@ -48,26 +52,29 @@ def keep(checked: CheckResult, out: Path) -> None:
         if (folder / OUTCOMES).exists():
             shutil.rmtree(folder)
         (folder / CURVES).mkdir(parents=True, exist_ok=True)
-        rows = list(_outcomes(checked, folder))
-        for each in checked.curves:
-            shutil.copyfile(each.path, folder / CURVES / f"{_safe(each.system)}.csv")
+        rows = list(_store_outcomes(checked, folder))
+        for curve in checked.curves:
+            shutil.copyfile(curve.path, folder / CURVES / f"{_safe(curve.system)}.csv")
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror or error}") from error
     write_atomically(folder / OUTCOMES, dumps(rows))
 
 
 def load(out: Path) -> CheckArchive:
-    """Read what a check kept.
+    """Read the archive of a check.
+
+    Args:
+        out: the folder of its report.
 
     Raises:
-        InputError: nothing was kept there, or it is damaged.
+        InputError: the folder has no archive, or it is damaged.
     """
     folder = out / FOLDER
     if not (folder / OUTCOMES).is_file():
         raise InputError(f"{out} holds no records of a check: there is no {FOLDER}/{OUTCOMES}")
     try:
         rows = orjson.loads((folder / OUTCOMES).read_bytes())
-        outcomes = {_job(row): _outcome(row, folder) for row in rows}
+        outcomes = {_required_run(row): _outcome(row, folder) for row in rows}
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise RecordError(f"{folder / OUTCOMES} cannot be read: {error!r}") from error
     curves = [learning_curves.read(path, path.stem) for path in sorted((folder / CURVES).glob("*.csv"))]
@@ -75,37 +82,37 @@ def load(out: Path) -> CheckArchive:
 
 
 def runs(folder: Path) -> list[Record]:
-    """Read the runs under a folder: those that a check kept, or run folders that lie in it.
+    """Read the runs in a folder: those of an archive, or the run folders directly in it.
 
     Raises:
         InputError: there are none.
     """
     inside = folder / FOLDER if (folder / FOLDER / OUTCOMES).is_file() else folder
-    found = [records.load(path.parent) for path in sorted(inside.glob(f"*/{MANIFEST}"))]
-    if not found:
+    loaded = [records.load(path.parent) for path in sorted(inside.glob(f"*/{MANIFEST}"))]
+    if not loaded:
         raise InputError(f"{folder} holds no runs: neither run folders nor the records of a check")
-    return found
+    return loaded
 
 
-def _outcomes(checked: CheckResult, folder: Path) -> Iterator[dict[str, Json]]:
-    """Write each run once, and say of each job where its runs are."""
-    taken: set[str] = set()
-    for job, outcome in checked.outcomes.items():
-        wanted = _metrics(checked, job)
-        name = _name(job, taken)
-        row: dict[str, Json] = {"model": job.model, "task": job.task, "split": job.split, "shots": job.shots}
+def _store_outcomes(checked: CheckResult, folder: Path) -> Iterator[dict[str, Json]]:
+    """Write each run and yield the row of `outcomes.json` that names its folders."""
+    names: set[str] = set()
+    for run, outcome in checked.outcomes.items():
+        metrics = _metrics(checked, run)
+        name = _folder_name(run, names)
+        row: dict[str, Json] = {"model": run.model, "task": run.task, "split": run.split, "shots": run.shots}
         for field, record, suffix in (("record", outcome.record, ""), ("blind", outcome.blind, "-blind")):
             row[field] = f"{name}{suffix}" if record is not None else None
             if record is not None:
-                _copy(record, folder / f"{name}{suffix}", wanted)
+                _copy(record, folder / f"{name}{suffix}", metrics)
         yield {**row, "why": outcome.why, "failed": outcome.failed, "proxy": outcome.proxy}
 
 
-def _copy(record: Record, to: Path, wanted: set[str]) -> None:
-    """Write a run without what was shown and answered: each sample's figures of some metrics, and its cluster."""
+def _copy(record: Record, to: Path, metrics: set[str]) -> None:
+    """Write a run without prompts and outputs: of each sample only its cluster and its values of some metrics."""
     to.mkdir(parents=True)
     result = record.finished()
-    names = {*wanted, result["headline"]}
+    names = {*metrics, result["headline"]}
     names |= {statistics.statistic(name)[0] for name in names} if record.timed else set()
     write_atomically(to / MANIFEST, dumps(record.manifest))
     write_atomically(to / RESULT, dumps(result))
@@ -124,31 +131,31 @@ def _copy(record: Record, to: Path, wanted: set[str]) -> None:
     write_atomically(to / SAMPLES, b"".join(lines))
 
 
-def _metrics(checked: CheckResult, job: RequiredRun) -> set[str]:
-    """The metrics that claims ask of a task."""
-    every = (claim.measure for document in checked.documents for claim in document.claims)
-    return {measure.metric for measure in every if measure is not None and measure.task == job.task}
+def _metrics(checked: CheckResult, run: RequiredRun) -> set[str]:
+    """The metrics of a task that claims refer to."""
+    measures = (claim.measure for document in checked.documents for claim in document.claims)
+    return {measure.metric for measure in measures if measure is not None and measure.task == run.task}
 
 
-def _name(job: RequiredRun, taken: set[str]) -> str:
-    """Name a run's folder after its job; what sets jobs of one model and task apart is added."""
-    shots = f"{job.shots}-shots" if job.shots is not None else None
-    parts = (job.model, job.task, job.split, shots)
+def _folder_name(run: RequiredRun, names: set[str]) -> str:
+    """Return a folder name for a run that is not in `names`, and add it there."""
+    shots = f"{run.shots}-shots" if run.shots is not None else None
+    parts = (run.model, run.task, run.split, shots)
     name = base = _safe("-".join(part for part in parts if part))
     number = 1
-    while name in taken:
+    while name in names:
         number += 1
         name = f"{base}-{number}"
-    taken.add(name)
+    names.add(name)
     return name
 
 
 def _safe(name: str) -> str:
-    """A name that a file system takes."""
+    """Replace the characters that file systems do not accept."""
     return "".join(c if c.isalnum() or c in "-._@" else "-" for c in name).strip("-.")
 
 
-def _job(row: Mapping[str, Json]) -> RequiredRun:
+def _required_run(row: Mapping[str, Json]) -> RequiredRun:
     return RequiredRun(row["model"], row["task"], row["split"], row["shots"])
 
 

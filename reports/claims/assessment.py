@@ -120,7 +120,7 @@ def add_measurements(
     """
     updated: list[Assessment] = []
     for document, table in zip(checked.documents, tables, strict=True):
-        assessments = [each for each in checked.assessments if each.document is document]
+        assessments = [entry for entry in checked.assessments if entry.document is document]
         models = systems[document.document.id]
         measurements = [
             measure(
@@ -132,7 +132,7 @@ def add_measurements(
             )
             for assessment in assessments
         ]
-        corrected = iter(correct_for_multiplicity([each for each in measurements if each is not None]))
+        corrected = iter(correct_for_multiplicity([entry for entry in measurements if entry is not None]))
         updated += [
             assessment if measurement is None else _with_measurement(assessment, next(corrected))
             for assessment, measurement in zip(assessments, measurements, strict=True)

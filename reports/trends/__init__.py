@@ -1,4 +1,4 @@
-"""Figures over several days, and what left its interval.
+"""Compare the same runs on several days, and report values that left their intervals.
 
-May import the records, the claims and the rendering. Start with `series`.
+May import the records, the comparison, the claims and the rendering. Start with `series`.
 """

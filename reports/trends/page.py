@@ -1,4 +1,4 @@
-"""Trends as Markdown and as a page: each run's headline and speed over the days, and what left its interval."""
+"""Write trends as Markdown or as a page: the headline and speed of each run by day, and what left its interval."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ FORMATS = ("md", "html")
 
 
 def render(days: Sequence[Day], format: str) -> str:
-    """Write the trends of some days; the same records give the same text."""
+    """Write the trends of several days; equal records give equal text.
+
+    Args:
+        days: in the order of time.
+        format: `md` or `html`.
+
+    Raises:
+        UnknownName: the format is unknown.
+    """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
     return _page(days) if format == "html" else _markdown(days)
@@ -29,10 +37,10 @@ def _about(days: Sequence[Day]) -> str:
     names = [day.name for day in days]
     span = f"{names[0]} to {names[-1]}, {len(names)} days" if len(names) > 1 else f"{names[0]} only"
     scales = dict.fromkeys(str(run.manifest["task"]["scale"]) for run in days[-1].runs.values())
-    counted = f"runs on the last: {len(days[-1].runs)}, at {' and '.join(scales)} scale"
+    runs = f"runs on the last: {len(days[-1].runs)}, at {' and '.join(scales)} scale"
     return one_line(
-        f"{span}; {counted}. A figure has changed where it lies outside its 95 % interval of the day before; times are "
-        "of whatever machine ran it."
+        f"{span}; {runs}. A value has changed if it lies outside its 95 % interval of the day before; times depend on "
+        "the machine."
     )
 
 
@@ -48,13 +56,13 @@ def _markdown(days: Sequence[Day]) -> str:
 
 
 def _table(days: Sequence[Day]) -> Table:
-    """A row a run: its headline on the last day and on the day before."""
-    columns = ("run", "figure", "the day before", "value", "95 % interval", "changed", "samples a second")
+    """One row per run: its headline on the last day and on the day before."""
+    columns = ("run", "metric", "the day before", "value", "95 % interval", "changed", "samples a second")
     return Table("Trends", columns, "llrrrlr", tuple(_row(trend) for trend in trends(days)))
 
 
 def _row(trend: Trend) -> tuple[str, ...]:
-    *earlier, last = (_say(point) for point in trend.points)
+    *earlier, last = (_point_text(point) for point in trend.points)
     before = earlier[-1].value if earlier else MISSING
     changed = "yes" if trend.points[-1].changed else "no"
     return (trend.run, trend.name, before, last.value, last.spread, changed, last.rate)
@@ -62,7 +70,7 @@ def _row(trend: Trend) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _PointText:
-    """A point as text."""
+    """A point, as printed."""
 
     day: str
     value: str
@@ -71,7 +79,7 @@ class _PointText:
     changed: bool
 
 
-def _say(point: Point) -> _PointText:
+def _point_text(point: Point) -> _PointText:
     value, spread = (metric_value(point.metric), interval(point.metric)) if point.metric else (MISSING, MISSING)
     return _PointText(point.day, value, spread, amount(point.rate, ""), point.changed)
 
@@ -86,7 +94,7 @@ def _page(days: Sequence[Day]) -> str:
         about=_about(days),
         mini=True,
         title="Trends",
-        rows=[_shown(trend) for trend in trends(days)],
+        rows=[_trend_row(trend) for trend in trends(days)],
         changes=changes(days),
         several=len(days) > 1,
     )
@@ -94,7 +102,7 @@ def _page(days: Sequence[Day]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _TrendRow:
-    """A run with its two drawings, and as text."""
+    """A run with its drawings of value and speed, and its points as text."""
 
     run: str
     name: str
@@ -103,18 +111,20 @@ class _TrendRow:
     points: tuple[_PointText, ...]
 
 
-def _shown(trend: Trend) -> _TrendRow:
+def _trend_row(trend: Trend) -> _TrendRow:
     values = [
         None if point.metric is None else _Mark(point.metric.value, point.metric.low, point.metric.high, point.changed)
         for point in trend.points
     ]
     speeds = [None if point.rate is None else _Mark(point.rate) for point in trend.points]
-    return _TrendRow(trend.run, trend.name, _draw(values), _draw(speeds), tuple(_say(point) for point in trend.points))
+    return _TrendRow(
+        trend.run, trend.name, _draw(values), _draw(speeds), tuple(_point_text(point) for point in trend.points)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is drawn of a day."""
+    """The drawn values of one day."""
 
     value: float
     low: float | None = None
@@ -123,33 +133,36 @@ class _Mark:
 
     @property
     def ends(self) -> tuple[float, ...]:
-        """Every number that must fit into the drawing."""
+        """All values that the drawing must contain."""
         return tuple(end for end in (self.low, self.value, self.high) if end is not None)
 
 
 def _draw(marks: Sequence[_Mark | None]) -> Markup:
-    """Draw a line over the days with its whiskers; a day that has changed is a square. The numbers stand beside it."""
-    known = [(number, mark) for number, mark in enumerate(marks) if mark is not None]
-    every = [end for _, mark in known for end in mark.ends]
-    least, most = min(every, default=0.0), max(every, default=1.0)
+    """Draw a line over the days with whiskers; a changed value is a square. The page prints the numbers beside it."""
+    drawn = [(index, mark) for index, mark in enumerate(marks) if mark is not None]
+    ends = [end for _, mark in drawn for end in mark.ends]
+    least, most = min(ends, default=0.0), max(ends, default=1.0)
     room = (most - least or abs(most) or 1.0) * 0.12
     least, most = least - room, most + room
 
-    def x(number: int) -> float:
-        return 4 + 92 * number / max(len(marks) - 1, 1)
+    def x(index: int) -> float:
+        return 4 + 92 * index / max(len(marks) - 1, 1)
 
     def y(value: float) -> float:
         return 100 * (most - value) / (most - least)
 
     line = Markup('<line class="{}" x1="{:.2f}%" y1="{:.2f}%" x2="{:.2f}%" y2="{:.2f}%"/>')
-    parts = [line.format("way", x(m), y(one.value), x(n), y(two.value)) for (m, one), (n, two) in pairwise(known)]
+    parts = [
+        line.format("way", x(day), y(mark.value), x(next_day), y(next_mark.value))
+        for (day, mark), (next_day, next_mark) in pairwise(drawn)
+    ]
     dot = Markup('<circle class="dot" cx="{:.2f}%" cy="{:.2f}%" r="2.5"/>')
     square = Markup('<svg x="{:.2f}%" y="{:.2f}%" overflow="visible"><rect class="changed" x="-5" y="-5" width="10" '
                     'height="10"/></svg>')  # fmt: skip
-    for number, mark in known:
+    for index, mark in drawn:
         if mark.low is not None and mark.high is not None:
-            parts.append(line.format("reach", x(number), y(mark.low), x(number), y(mark.high)))
-        parts.append((square if mark.changed else dot).format(x(number), y(mark.value)))
+            parts.append(line.format("reach", x(index), y(mark.low), x(index), y(mark.high)))
+        parts.append((square if mark.changed else dot).format(x(index), y(mark.value)))
     return Markup('<svg class="trend" aria-hidden="true" width="100%" height="56">{}</svg>').format(
         Markup("").join(parts)
     )

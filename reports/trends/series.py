@@ -1,8 +1,8 @@
-"""Figures over time: the same runs on several days, what left its interval, and what a paired test says of that.
+"""Follow metrics over several days: the same runs each day, which values left their intervals, and a paired test.
 
-A day is a folder: what `check --out` left, or run folders side by side. Days follow each other as they are given. A
-figure of quality that lies outside its own 95 % interval of the day before has changed; times change with the machine
-and are shown, not judged.
+A day is a folder: the report of `check --out`, or run folders side by side. Days are in the order given. A value that
+lies outside its own 95 % interval of the day before has changed. Times depend on the machine, so they are shown but
+never counted as changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TIMES = ("seconds", "bytes")
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The runs of one day, by what they are of."""
+    """The runs of one day, by name (`vl on vqa validation`)."""
 
     name: str
     runs: Mapping[str, Record]
@@ -32,15 +32,15 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A figure on one day."""
+    """The headline of a run on one day."""
 
     day: str
     metric: Metric | None
-    """None where it was not run."""
+    """None if it was not run."""
     rate: float | None
-    """Samples a second."""
+    """Samples per second."""
     changed: bool
-    """It lies outside its interval of the day before."""
+    """Whether the value lies outside its interval of the day before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,16 @@ def read(folder: Path) -> Day:
     """Read the runs of a day.
 
     Raises:
-        InputError: there are none, two are of the same thing, or one is not finished.
+        InputError: there are none, two have the same name, or one is not finished.
     """
-    found: dict[str, Record] = {}
+    runs: dict[str, Record] = {}
     for record in archive.runs(folder):
         record.finished()
-        name = _of(record)
-        if name in found:
-            raise InputError(f"{folder} has two runs of {name}: {found[name].folder.name} and {record.folder.name}")
-        found[name] = record
-    return Day(folder.resolve().name, found)
+        name = _run_name(record)
+        if name in runs:
+            raise InputError(f"{folder} has two runs of {name}: {runs[name].folder.name} and {record.folder.name}")
+        runs[name] = record
+    return Day(folder.resolve().name, runs)
 
 
 def trends(days: Sequence[Day]) -> list[Trend]:
@@ -75,20 +75,19 @@ def trends(days: Sequence[Day]) -> list[Trend]:
 
 
 def changes(days: Sequence[Day]) -> list[str]:
-    """Say what of the last day left its interval of the day before, or was not run again; nothing of a single day."""
+    """Describe what left its interval, or was not run again, on the last day; nothing for a single day."""
     if len(days) < 2:
         return []
     before, now = days[-2:]
     return [line for name, record in before.runs.items() for line in _changed(name, record, before, now)]
 
 
-def _of(record: Record) -> str:
-    """What a run is of: its model, its task, and how that was asked where it was not as usual."""
+def _run_name(record: Record) -> str:
+    """Name a run by model, task and split, and by the options that differ from the defaults."""
     task = record.manifest["task"]
-    asked = [f"{task[name]} {name}" for name in ("shots", "limit") if task.get(name)]
-    return ", ".join(
-        [f"{model(record)} on {task['name']} {task['split']}", *(["blind"] if blind(record) else []), *asked]
-    )
+    options = ["blind"] if blind(record) else []
+    options += [f"{task[name]} {name}" for name in ("shots", "limit") if task.get(name)]
+    return ", ".join([f"{model(record)} on {task['name']} {task['split']}", *options])
 
 
 def _trend(name: str, days: Sequence[Day]) -> Trend:
@@ -97,10 +96,11 @@ def _trend(name: str, days: Sequence[Day]) -> Trend:
     before: Metric | None = None
     for day in days:
         record = day.runs.get(name)
-        found = _metric(record, headline) if record is not None else None
+        metric = _metric(record, headline) if record is not None else None
         rate = (record.finished()["efficiency"] or {}).get("samples_per_second") if record is not None else None
-        points.append(Point(day.name, found, rate, found is not None and before is not None and _left(found, before)))
-        before = found or before
+        changed = metric is not None and before is not None and _left_interval(metric, before)
+        points.append(Point(day.name, metric, rate, changed))
+        before = metric or before
     return Trend(name, headline, tuple(points))
 
 
@@ -109,15 +109,15 @@ def _metric(record: Record, name: str) -> Metric | None:
     return Metric(entry["value"], entry["low"], entry["high"], entry["n"], entry["unit"]) if entry else None
 
 
-def _left(now: Metric, before: Metric) -> bool:
-    """Whether a figure lies outside the interval that it had; a time has none that would hold."""
+def _left_interval(now: Metric, before: Metric) -> bool:
+    """Whether a value lies outside its earlier interval; False for times, which depend on the machine."""
     if before.low is None or before.high is None or before.unit in _TIMES or before.unit.endswith("/s"):
         return False
     return not before.low <= now.value <= before.high
 
 
 def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
-    """Say what of one run left its interval, and what the paired test says of its headline."""
+    """Describe which metrics of a run left their intervals, each with a paired test."""
     if name not in now.runs:
         yield f"{name}: not run on {now.name}, but on {before.name}"
         return
@@ -129,7 +129,7 @@ def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
         new = _metric(now.runs[name], metric)
         if new is None:
             yield f"{name}: {metric} is missing on {now.name}"
-        elif _left(new, old):
+        elif _left_interval(new, old):
             outside = (
                 f"{metric_value(new)} lies outside {interval(old)}, its interval of {before.name} ({metric_value(old)})"
             )
@@ -137,18 +137,18 @@ def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
 
 
 def _compared(now: Record, before: Record, metric: str) -> str:
-    """What the samples of both days say."""
+    """Compare the samples of two days by a paired test."""
     if not (before.folder / SAMPLES).exists():
         return "its samples were not kept, so they cannot be compared"
     try:
         compared = comparison.compare(now, before)
     except InputError as error:
         return str(error)
-    found = next((each for each in compared.metrics if each.name == metric), None)
-    why = "; ".join(f"{each.field}: {each.why}" for each in compared.differences[:3])
+    tested = next((entry for entry in compared.metrics if entry.name == metric), None)
+    why = "; ".join(f"{difference.field}: {difference.why}" for difference in compared.differences[:3])
     differs = f"what differs: {why}" if why else "nothing that is recorded differs"
-    if found is None or found.low is None or found.high is None:
+    if tested is None or tested.low is None or tested.high is None:
         return f"no paired test fits; {differs}"
-    spread = f"{found.low * 100:+.2f} to {found.high * 100:+.2f}"
-    difference = f"difference {found.difference * 100:+.2f} points ({spread}), {p_value(found.p)}"
-    return f"{difference} on {found.n:,} shared samples; {differs}"
+    spread = f"{tested.low * 100:+.2f} to {tested.high * 100:+.2f}"
+    difference = f"difference {tested.difference * 100:+.2f} points ({spread}), {p_value(tested.p)}"
+    return f"{difference} on {tested.n:,} shared samples; {differs}"

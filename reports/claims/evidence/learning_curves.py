@@ -1,6 +1,6 @@
-"""A learning curve: how a system did at moments of its training, drawn with its numbers beside it.
+"""Read and draw learning curves: the accuracy of a system at several points of its training.
 
-Read from a file that lies beside a checkpoint, a row a moment and split, which its training wrote:
+The training writes the file beside the checkpoint, with one row for each point and split:
 
     interactions,split,right,of,rate,low,high
     5000,environment,7,86,0.0814,0.0400,0.1586
@@ -17,79 +17,83 @@ from pathlib import Path
 from markupsafe import Markup
 
 from evals.errors import InputError
-from evals.reports.rendering.formatting import amount, interval
+from evals.reports.rendering.formatting import MISSING, amount, interval
 from evals.schema import Metric
 
 FILE = "curve.csv"
 COLUMNS = ("interactions", "split", "of", "rate", "low", "high")
-"""What a file must have; it may have more."""
+"""The columns that a file must have; others are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """What one training run reached, split by split."""
+    """The learning curve of one training run, by split."""
 
     system: str
     splits: Mapping[str, Mapping[int, Metric]]
-    """By split, then by moment, in the order of the file."""
+    """The metric by split, then by number of interactions, in the order of the file."""
     path: Path
-    """Where it was read."""
+    """The file it was read from."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurveFigure:
-    """A curve as the page has it."""
+    """A drawn curve, with the table of its numbers."""
 
     title: str
     drawing: Markup
     splits: tuple[str, ...]
     points: tuple[tuple[str, ...], ...]
-    """A row a moment: its number, then what each split gave."""
+    """Table rows: the number of interactions, then the value of each split."""
 
 
 def read(path: Path, system: str) -> LearningCurve:
     """Read a curve.
 
+    Args:
+        path: the CSV file.
+        system: the name of the system.
+
     Raises:
-        InputError: the file lacks a column, or a row is no measurement; the line is named.
+        InputError: the file lacks a column, or a row has a wrong value; the message names the line.
     """
     splits: dict[str, dict[int, Metric]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        if lacking := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
-            raise InputError(f"{path} lacks {', '.join(lacking)}: a curve has {', '.join(COLUMNS)}")
+        if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+            raise InputError(f"{path} lacks {', '.join(missing)}: a curve has {', '.join(COLUMNS)}")
         for row in rows:
             try:
                 rate, low, high = (float(row[name]) for name in ("rate", "low", "high"))
-                found = Metric(rate, low, high, int(row["of"]))
-                splits.setdefault(row["split"], {})[int(row["interactions"])] = found
+                metric = Metric(rate, low, high, int(row["of"]))
+                splits.setdefault(row["split"], {})[int(row["interactions"])] = metric
             except (TypeError, ValueError) as error:
                 raise InputError(f"{path}, line {rows.line_num}: {error}") from error
     return LearningCurve(system, splits, path)
 
 
-def draw(learning: LearningCurve) -> CurveFigure:
-    """Draw a curve, a line a split: the first drawn through and dotted full, the others dashed and hollow."""
-    moments = sorted({step for points in learning.splits.values() for step in points})
-    last = max(moments, default=0) or 1
+def draw(curve: LearningCurve) -> CurveFigure:
+    """Draw a curve with one line per split: the first solid with filled dots, the others dashed with hollow ones."""
+    steps = sorted({step for points in curve.splits.values() for step in points})
+    last = max(steps, default=0) or 1
     parts = [_grid(share) for share in (0.0, 0.5, 1.0)]
-    for number, points in enumerate(learning.splits.values()):
-        parts += _line(points, last, "" if number == 0 else " other")
-    title = f"What {learning.system} learnt, by interactions"
+    for index, points in enumerate(curve.splits.values()):
+        parts += _line(points, last, "" if index == 0 else " other")
+    title = f"What {curve.system} learnt, by interactions"
     drawing = Markup(
         '<svg class="curve" role="img" width="100%" height="220"><title>{}</title><desc>Share that is solved, from 0 '
         "at the bottom to 100 % at the top, against 0 to {} interactions; whiskers are 95 % intervals. The table has "
         "the numbers.</desc>{}</svg>"
     ).format(title, f"{last:,}", Markup("").join(parts))
-    return CurveFigure(title, drawing, tuple(learning.splits), tuple(_row(step, learning) for step in moments))
+    return CurveFigure(title, drawing, tuple(curve.splits), tuple(_row(step, curve) for step in steps))
 
 
-def _row(step: int, learning: LearningCurve) -> tuple[str, ...]:
-    return (f"{step:,}", *(_figure(points.get(step)) for points in learning.splits.values()))
+def _row(step: int, curve: LearningCurve) -> tuple[str, ...]:
+    return (f"{step:,}", *(_cell(points.get(step)) for points in curve.splits.values()))
 
 
-def _figure(found: Metric | None) -> str:
-    return "–" if found is None else f"{amount(found.value, 'fraction')} ({interval(found)})"
+def _cell(metric: Metric | None) -> str:
+    return MISSING if metric is None else f"{amount(metric.value, 'fraction')} ({interval(metric)})"
 
 
 def _grid(share: float) -> Markup:
@@ -98,16 +102,19 @@ def _grid(share: float) -> Markup:
 
 
 def _line(points: Mapping[int, Metric], last: int, style: str) -> list[Markup]:
-    """Draw one split: the way between its moments, their whiskers and their dots."""
-    marks = [(100 * step / last, found) for step, found in sorted(points.items())]
+    """Draw one split: the lines between its points, their whiskers and their dots."""
+    marks = [(100 * step / last, metric) for step, metric in sorted(points.items())]
     line = Markup('<line class="dotted{}" x1="{:.2f}%" y1="{:.2f}%" x2="{:.2f}%" y2="{:.2f}%"/>')
     whisker = Markup('<line class="reach{0}" x1="{1:.2f}%" x2="{1:.2f}%" y1="{2:.2f}%" y2="{3:.2f}%"/>')
     dot = Markup('<circle class="dot{}" cx="{:.2f}%" cy="{:.2f}%" r="4"/>')
-    parts = [line.format(style, a, _down(one.value), b, _down(two.value)) for (a, one), (b, two) in pairwise(marks)]
-    for x, found in marks:
-        if found.low is not None and found.high is not None:
-            parts.append(whisker.format(style, x, _down(found.low), _down(found.high)))
-        parts.append(dot.format(style, x, _down(found.value)))
+    parts = [
+        line.format(style, x1, _down(first.value), x2, _down(second.value))
+        for (x1, first), (x2, second) in pairwise(marks)
+    ]
+    for x, metric in marks:
+        if metric.low is not None and metric.high is not None:
+            parts.append(whisker.format(style, x, _down(metric.low), _down(metric.high)))
+        parts.append(dot.format(style, x, _down(metric.value)))
     return parts
 
 
@@ -115,6 +122,6 @@ def _down(share: float) -> float:
     return 100 * (1 - share)
 
 
-def curves(found: Sequence[LearningCurve]) -> list[CurveFigure]:
-    """Draw those that have more than one moment."""
-    return [draw(each) for each in found if len({step for points in each.splits.values() for step in points}) > 1]
+def curves(recorded: Sequence[LearningCurve]) -> list[CurveFigure]:
+    """Draw the curves that have more than one point."""
+    return [draw(curve) for curve in recorded if len({step for points in curve.splits.values() for step in points}) > 1]

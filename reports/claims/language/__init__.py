@@ -1,4 +1,4 @@
-"""The language of claims: the YAML format, names, expressions, units, intervals.
+"""The language of claims files: YAML format, names, expressions, units, interval arithmetic.
 
-May import the schema and the errors. Start with `schema`.
+May import the errors and the rest of the language, nothing else of the suite. Start with `schema`, then `values`.
 """

@@ -1,4 +1,4 @@
-"""What `check` writes: tables, the page, figures, exports, lists.
+"""Write the result of a check: tables, the page, drawings, exports for continuous integration, lists.
 
-May import the verdicts and the rendering. Start with `tables`.
+May import the verdicts, the evidence and the rendering. Start with `tables`.
 """

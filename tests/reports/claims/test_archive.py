@@ -99,7 +99,7 @@ def test_jobs_that_differ_in_little_have_folders_of_their_own():
         RequiredRun("m", "glue/rte", None, 0),
         RequiredRun("m", "glue-rte"),
     ]
-    names = [archive._name(job, taken) for job in jobs]
+    names = [archive._folder_name(job, taken) for job in jobs]
     assert names == ["m-glue-rte", "m-glue-rte-test", "m-glue-rte-0-shots", "m-glue-rte-2"]
 
 
