@@ -1,7 +1,7 @@
 """The bundled checkpoints and the recipes that train them: `python -m evals.models.replicas.train NAME`.
 
-`recipes/` has a folder a replica; `training/` what they share: the loop, the losses, the exam. May import the mini
-benchmarks' generators, whose training splits it learns from. Start with `train`.
+`recipes/` has a folder for each replica, and `training/` what several recipes share; both may import the mini
+benchmarks, on whose training streams the replicas are trained. Start reading with `train`, the command.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ from __future__ import annotations
 from pathlib import Path
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-"""A folder a replica, as `save_pretrained` writes it."""
+"""Holds a folder for each replica, as `save_pretrained` writes it."""

@@ -19,7 +19,7 @@ FOLDER = CHECKPOINTS / "r1-moe"
 CARDS = [
     ("tones", "accuracy", "tones", 200),
     ("vqa", "accuracy", "vqa", 200),
-    ("retrieval", "image-to-text/recall@5", "retrieval, a caption of the picture among the first 5", None),
+    ("retrieval", "image-to-text/recall@5", "retrieval, a caption of the image among the first 5", None),
     ("glue/qqp", "accuracy", "QQP, accuracy", 100),
     ("glue/mrpc", "accuracy", "MRPC, accuracy", 100),
 ]

@@ -24,7 +24,7 @@ NAMES = ("v3", "v3-seq2seq", "v2", *ZERO)
 CLASSES = {"v3": "BlipForQuestionAnswering", "v3-seq2seq": "T5ForConditionalGeneration"}
 CARDS = [
     ("v3", "vqa", "accuracy", "VQA, validation"),
-    ("v3", "retrieval", "image-to-text/recall@5", "retrieval, image to text @5, first 100 pictures"),
+    ("v3", "retrieval", "image-to-text/recall@5", "retrieval, image to text @5, first 100 images"),
     ("v3", "glue/qqp", "accuracy", "QQP, accuracy"),
     ("v3-seq2seq", "glue/stsb", "pearson", "STS-B, Pearson"),
     ("v3-seq2seq", "glue/qqp", "accuracy", "QQP, accuracy"),
