@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import HEAVY, ROOT, environ, evals
+from commands import HEAVY, ROOT, environ, process
 
 LEVELS = [
     {"errors", "paths"},
@@ -169,7 +169,7 @@ def test_a_folder_of_the_users_may_have_our_names(tmp_path, name):
     own = tmp_path / name
     own.parent.mkdir(exist_ok=True)
     own.write_text("raise SystemExit('the user's own file ran')")
-    done = evals("list", "tasks", cwd=tmp_path)
+    done = process("list", "tasks", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "vqa" in done.stdout
 

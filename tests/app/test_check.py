@@ -224,7 +224,7 @@ def test_what_is_missing_is_run_once(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(MEASURED)
     arguments = ["check", path, "--system", "other=replay:none.json", "--out", "out"]
-    first = command(*arguments, cwd=tmp_path, timeout=300)
+    first = command(*arguments, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     found = {claim["id"]: claim for claim in json.loads((tmp_path / "out" / "claims.json").read_text())["claims"]}
     runs = list((tmp_path / "runs").iterdir())
@@ -234,7 +234,7 @@ def test_what_is_missing_is_run_once(tmp_path):
     assert found["M-2"]["measurement"] == "error"  # tried, and failed
     assert any("none.json" in line for line in found["M-2"]["working"])
     page = (tmp_path / "out" / "claims.html").read_text()
-    command(*arguments, cwd=tmp_path, timeout=300)
+    command(*arguments, cwd=tmp_path)
     assert list((tmp_path / "runs").iterdir()) == runs
     assert (tmp_path / "out" / "claims.html").read_text() == page
 

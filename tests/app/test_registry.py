@@ -7,7 +7,7 @@ import json
 import checkpoints
 import package_copies
 import pytest
-from commands import evals, refused
+from commands import evals, process, refused
 
 from evals import InputError, UnknownName, registry
 from evals.execution.resolve import resolve
@@ -45,8 +45,8 @@ def test_every_registered_thing_is_complete():
 
 
 def test_a_plug_in_is_found_by_its_entry_point():
-    assert "toy" in evals("list", "tasks").stdout
-    assert "toy" not in evals("list", "tasks", plugin=False).stdout
+    assert "toy" in process("list", "tasks").stdout
+    assert "toy" not in process("list", "tasks", plugin=False).stdout
 
 
 @pytest.mark.parametrize("place", ["tasks/fresh.py", "tasks/fresh/__init__.py"])
@@ -67,7 +67,7 @@ def test_a_plug_in_that_does_not_load_is_named(tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[evals.plugins]\nbad = nowhere_to_be_found\n")
-    refused(evals("list", PYTHONPATH=str(tmp_path)), "plug-in 'bad'", "nowhere_to_be_found")
+    refused(process("list", PYTHONPATH=str(tmp_path)), "plug-in 'bad'", "nowhere_to_be_found")
 
 
 def test_a_variant_is_a_row_that_a_user_can_add(tmp_path):

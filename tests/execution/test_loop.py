@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from commands import ROOT, environ, evals, refused
+from commands import ROOT, environ, evals, process, refused
 
 CLOCK = {"seconds", "samples_per_second", "model_share", "peak_memory_bytes"}
 
@@ -54,7 +54,7 @@ def test_every_sample_is_recorded_once_with_all_that_the_contract_names(referenc
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_only_decide_who_runs_a_batch(reference, tmp_path, workers):
-    done = evals("run", "--model", "toy:", "--task", "toy", "--out", tmp_path / "run", "--workers", workers)
+    done = process("run", "--model", "toy:", "--task", "toy", "--out", tmp_path / "run", "--workers", workers)
     assert done.returncode == 0, done.stderr
     assert result(tmp_path / "run") == result(reference)
     assert samples(tmp_path / "run") == samples(reference)
@@ -62,7 +62,7 @@ def test_workers_only_decide_who_runs_a_batch(reference, tmp_path, workers):
 
 def test_a_worker_that_dies_is_replaced_by_the_others(reference, tmp_path):
     marker = tmp_path / "died"
-    done = evals("run", "--model", f"toy:dies:{marker}", "--task", "toy", "--out", tmp_path / "run", "--workers", 2)
+    done = process("run", "--model", f"toy:dies:{marker}", "--task", "toy", "--out", tmp_path / "run", "--workers", 2)
     assert done.returncode == 0, done.stderr
     assert marker.exists()
     assert result(tmp_path / "run")["metrics"] == result(reference)["metrics"]
@@ -71,8 +71,8 @@ def test_a_worker_that_dies_is_replaced_by_the_others(reference, tmp_path):
 
 def test_when_the_only_worker_dies_the_rest_is_kept_and_the_next_start_goes_on(reference, tmp_path):
     command = ("run", "--model", f"toy:dies:{tmp_path / 'died'}", "--task", "toy", "--out", tmp_path / "run")
-    assert evals(*command).returncode == -signal.SIGKILL
-    done = evals(*command)
+    assert process(*command).returncode == -signal.SIGKILL
+    done = process(*command)
     assert done.returncode == 0, done.stderr
     assert result(tmp_path / "run")["metrics"] == result(reference)["metrics"]
 
@@ -84,17 +84,17 @@ def test_killed_at_any_moment_and_started_again_the_result_is_the_same(tmp_path,
     assert evals(*command, whole).returncode == 0
     draw = random.Random(seed)
     for _ in range(3):
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             [sys.executable, "-m", "evals", *command, str(killed)], cwd=ROOT, env=environ(), stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 30
         before = size(killed)
-        while size(killed) == before and process.poll() is None and time.monotonic() < deadline:
+        while size(killed) == before and started.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(draw.random() * 0.1)
-        process.kill()
-        process.wait()
+        started.kill()
+        started.wait()
     done = evals(*command, killed)
     assert done.returncode == 0, done.stderr
     assert result(killed) == result(whole)
@@ -108,16 +108,16 @@ def size(folder):
 
 
 def test_an_interrupt_keeps_what_was_finished(tmp_path):
-    process = subprocess.Popen(
+    started = subprocess.Popen(
         [sys.executable, "-m", "evals", "run", "--model", "toy:slow", "--task", "toy", "--out", str(tmp_path / "run")],
         cwd=ROOT, env=environ(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 30
     while not size(tmp_path / "run") and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    os.kill(started.pid, signal.SIGINT)
+    _, errors = started.communicate(timeout=30)
+    assert started.returncode == 130
     assert errors.strip().splitlines()[-1] == "evals: interrupted; what was finished is kept, the same command goes on"
     assert size(tmp_path / "run")
 
@@ -206,7 +206,8 @@ def test_workers_share_a_real_model(tmp_path):
 
     folder = checkpoints.deepseek_vl(tmp_path)
     for count in (1, 2):
-        done = evals(
+        run = process if count > 1 else evals
+        done = run(
             "run", "--model", folder, "--task", "vqa", "--limit", 40, "--token-budget", 500, "--workers", count,
             "--out", tmp_path / str(count),
         )  # fmt: skip

@@ -1,11 +1,14 @@
-"""Running the commands as a user would: in a process of their own."""
+"""Running the commands: within the tests' process, or in a process of their own where that is what is tested."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "transformers", "datasets", "evaluate", "matplotlib", "PIL", "pyarrow", "scipy", "sklearn", "sympy"}
@@ -13,11 +16,35 @@ HEAVY = {"torch", "transformers", "datasets", "evaluate", "matplotlib", "PIL", "
 PLUGIN = ROOT / "tests" / "plugin"
 
 
-def evals(*arguments, cwd=ROOT, timeout=180, plugin=True, **environment):
-    """Run `python -m evals …` and return the finished process, its output as text."""
+def evals(*arguments, cwd=ROOT, **environment):
+    """Run `evals …` within this process, where the libraries are loaded already.
+
+    Returns the exit code and the output as a finished process has them; an exception that `main` lets through is raised.
+    """
+    from evals.app.cli import main
+
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, environ(**environment)),
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as stop:
+            code = stop.code
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
+
+
+def process(*arguments, cwd=ROOT, plugin=True, **environment):
+    """Run `python -m evals …` and return the finished process, its output as text.
+
+    It takes seconds to start: for signals, workers, import paths and what a start costs.
+    """
     return subprocess.run(
         [sys.executable, "-m", "evals", *map(str, arguments)],
-        cwd=cwd, env=environ(plugin, **environment), capture_output=True, text=True, timeout=timeout,
+        cwd=cwd, env=environ(plugin, **environment), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 

@@ -174,7 +174,7 @@ def test_the_replica_answers_rows_about_a_picture(tmp_path):
         draw(sheet.scene).save(tmp_path / f"{sheet.image_id}.png")
         rows += [{"text": q.text, "image": f"{sheet.image_id}.png", "target": q.answer} for q in sheet.questions]
     path = written(tmp_path, *rows)
-    done = evals("run", "--model", "vl", "--task", "custom", "--data", path, "--out", tmp_path / "run", timeout=300)
+    done = evals("run", "--model", "vl", "--task", "custom", "--data", path, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["n"] == len(rows)

@@ -106,10 +106,10 @@ def test_a_run_through_the_server(served, tmp_path):
     url, folder = served
     vqa(tmp_path / "data")
     run = ("run", "--task", "vqa", "--data", tmp_path / "data", "--out", tmp_path / "run", "--model")
-    done = evals(*run, f"endpoint:{url}?timeout=120&concurrency=2#{folder}", timeout=240)
+    done = evals(*run, f"endpoint:{url}?timeout=120&concurrency=2#{folder}")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["n"], result["failed"]) == (6, 0)
     assert result["efficiency"]["prompt_tokens"] > 0
-    wrong = evals(*run, f"endpoint:{url}#another", timeout=240)
+    wrong = evals(*run, f"endpoint:{url}#another")
     assert refused(wrong, "another", "Server is pinned to")
