@@ -19,7 +19,7 @@ PLUGIN = ROOT / "tests" / "plugin"
 def evals(*arguments, cwd=ROOT, **environment):
     """Run `evals …` within this process, where the libraries are loaded already.
 
-    Returns the exit code and the output as a finished process has them; an exception that `main` lets through is raised.
+    Returns the exit code and the output as a finished process has them; an exception that `main` lets through passes.
     """
     from evals.app.cli import main
 
