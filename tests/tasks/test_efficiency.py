@@ -376,11 +376,11 @@ def test_claims_that_compare_systems_are_timed_in_turn(folders, tmp_path, monkey
     )
     found = evals.check([tmp_path / "t.yaml"], systems=dict(zip(("one", "two"), folders, strict=True)))
     first, second, third = found.assessments
-    assert first.measured[0]["relation"] == "speed-up"
-    assert first.measured[0]["value"] > 0
+    assert first.measured[0].relation == "speed-up"
+    assert first.measured[0].value > 0
     assert any("repetitions that were timed in turn" in line for line in first.working)
     assert any("bandwidth floor" in line for line in first.working)
     assert any("0 of 2 repetitions took longer, 1 % may; 299 within it" in line for line in third.working)
-    assert second.measured[0]["value"] < 900
+    assert second.measured[0].value < 900
     assert second.measurement.verdict == "inconclusive"  # one process gives no interval
     assert len(list((tmp_path / "runs").iterdir())) == 2
