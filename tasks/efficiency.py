@@ -63,12 +63,30 @@ from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, Dev
 SPLITS = ("all", "short", "long", "caption")
 PROCESSES = {"mini": 3, "full": 5}
 REPETITIONS = {"mini": 10, "full": 30}
-TAILS = ("", "/p95", "/p99")
+TAILS = {"": "median", "/p95": "p95", "/p99": "p99"}
+"""Suffixes of the metrics of a time, and their statistics."""
 _SIDE = 96
-_UNITS = {
-    "throughput": "tokens/s", "prompt-tokens": "count", "new-tokens": "count", "peak-memory": "bytes",
-    "size-on-disk": "bytes", "device/read": "bytes/s", "device/compute": "operations/s",
-}  # fmt: skip
+
+
+class Quantity(NamedTuple):
+    """How a value of the repetitions becomes a metric."""
+
+    unit: str
+    statistic: str
+    higher_is_better: bool = False
+
+
+TIME = Quantity("seconds", "median")
+QUANTITIES = {
+    "throughput": Quantity("tokens/s", "harmonic-mean", higher_is_better=True),
+    "prompt-tokens": Quantity("count", "median"),
+    "new-tokens": Quantity("count", "median"),
+    "peak-memory": Quantity("bytes", "maximum"),
+    "size-on-disk": Quantity("bytes", "maximum"),
+    "device/read": Quantity("bytes/s", "median", higher_is_better=True),
+    "device/compute": Quantity("operations/s", "median", higher_is_better=True),
+}
+"""By the name of a value, without the prefix of its kind of request and without what follows a slash."""
 
 
 class Kind(NamedTuple):
@@ -209,27 +227,38 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
     for name in dict.fromkeys(name for score in succeeded for name in score.values):
         with_value = [score for score in succeeded if name in score.values]
-        is_time = name.endswith((WHOLE, FIRST, STEP))
-        for tail in TAILS if is_time else ("",):
+        for tail in TAILS if _quantity(name) is TIME else ("",):
             metrics[name + tail] = _metric(name, tail, with_value)
         _check_floors(name, metrics[name])
     return metrics
 
 
-def _metric(metric: str, figure: str, scores: Sequence[Score]) -> Metric:
-    """Make one metric of a figure of the repetitions that have it."""
+def _metric(name: str, tail: str, scores: Sequence[Score]) -> Metric:
+    """Compute one metric of a value from the repetitions that have it."""
     from evals.timing import statistics
 
+    quantity = _quantity(name)
     processes = dict.fromkeys(score.cluster for score in scores)
-    found = statistics.estimate(
-        metric, [[score.values[figure] for score in scores if score.cluster == process] for process in processes]
+    groups = [[score.values[name] for score in scores if score.cluster == process] for process in processes]
+    estimate = statistics.estimate(name + tail, groups)
+    floors = [score.answer[name] for score in scores if name in (score.answer or {})]
+    low, high = statistics.interval(estimate)
+    return Metric(
+        estimate.value,
+        low,
+        high,
+        estimate.n,
+        quantity.unit,
+        floors={kind: min(of_score[kind] for of_score in floors) for kind in (BANDWIDTH, ARITHMETIC)} if floors else {},
+        higher_is_better=quantity.higher_is_better,
+        statistic=TAILS[tail] if quantity is TIME else quantity.statistic,
     )
-    unit = next(
-        (unit for name, unit in _UNITS.items() if figure.partition("/")[0].endswith(name) or figure == name), "seconds"
-    )
-    least = [score.answer[figure] for score in scores if figure in (score.answer or {})]
-    together = {kind: min(each[kind] for each in least) for kind in (BANDWIDTH, ARITHMETIC)} if least else {}
-    return Metric(found.value, *statistics.interval(found), found.n, unit, floors=together)
+
+
+def _quantity(name: str) -> Quantity:
+    """Return how a value becomes a metric; values that are not in `QUANTITIES` are times."""
+    kinds = [kind for kind in QUANTITIES if name == kind or name.partition("/")[0].endswith(kind)]
+    return QUANTITIES[kinds[0]] if kinds else TIME
 
 
 def _check_floors(name: str, metric: Metric) -> None:
