@@ -14,6 +14,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+__all__ = ["EvalsError", "InputError", "RecordError", "SampleError", "UnknownName"]
+
 
 class EvalsError(Exception):
     """Any error that the suite raises on purpose."""

@@ -16,6 +16,8 @@ from typing import Generic, Protocol, TypeVar
 from evals.errors import InputError, UnknownName
 from evals.schema import Family, Task, Variant
 
+__all__ = ["FAMILIES", "TASKS", "VARIANTS", "Registry", "discover"]
+
 PLUGIN_GROUP = "evals.plugins"
 ROOMS = ("evals.tasks", "evals.models", "evals.models.families", "evals.models.endpoint")
 """The packages whose modules register something; not those inside them."""

@@ -19,7 +19,6 @@ MAX_MODULES = 14
 """About a dozen modules in a folder, its `__init__` not counted."""
 
 OLD_WORDS = {
-    "boxes": "intervals, or interval arithmetic",
     "demands": "ResourceRequirements",
     "endings": "continuations",
     "hands": "a daemon thread pool by its name",
@@ -30,7 +29,6 @@ OLD_WORDS = {
     "said": "Assertion, or what it holds",
     "sound": "audio",
     "sounds": "audio",
-    "speeds": "DevicePeaks",
     "ticket": "BatchId",
     "tickets": "batch IDs",
     "told": "what it holds",
@@ -47,6 +45,7 @@ OLD_NAMES = {
     "Kept": "CheckArchive",
     "Outcome": "RunOutcome",
     "Reader": "Probe",
+    "Speeds": "DevicePeaks",
     "Walk": "WorkerPass",
     "answer_ids": "output_ids",
     "each": "what it holds",

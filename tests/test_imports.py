@@ -172,13 +172,3 @@ def test_a_folder_of_the_users_may_have_our_names(tmp_path, name):
     done = process("list", "tasks", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "vqa" in done.stdout
-
-
-def test_what_is_public_can_be_had():
-    import evals as package
-
-    assert sorted(package.__all__) == package.__all__
-    for name in package.__all__:
-        assert getattr(package, name) is not None
-    with pytest.raises(AttributeError, match="nothing"):
-        _ = package.nothing
