@@ -82,6 +82,21 @@ def test_every_eval_ever_has_every_metric_with_its_interval(replica):
     assert log["evaluation_results"][0]["source_data"]["dataset_name"] == "VQA 2.0, bundled"
 
 
+@pytest.mark.parametrize(
+    ("entry", "lower"),
+    [
+        ({"higher_is_better": False}, True),
+        ({"higher_is_better": True, "unit": "seconds"}, False),
+        ({}, False),  # a record of version 0.1
+        ({"unit": "seconds"}, True),
+    ],
+)
+def test_every_eval_ever_has_the_direction_of_a_metric(tmp_path, entry, lower):
+    record = run(tmp_path / "run", metrics={"run-on": metric(0.1) | entry})
+    (result,) = every_eval_ever.log(record)["evaluation_results"]
+    assert result["metric_config"]["lower_is_better"] is lower
+
+
 def test_the_hub_reads_the_card(replica, whole):
     from huggingface_hub.repocard_data import model_index_to_eval_results
 
