@@ -1,4 +1,4 @@
-"""What a check keeps beside its report: enough to write the report again, and nothing that was shown or answered."""
+"""The archive of a check: enough to write the report again, without prompts and outputs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(folder, value, **changes):
 
 @pytest.fixture
 def report(tmp_path):
-    """A document, and the report of a check that had runs, a control, a curve, and a run that is not there."""
+    """A document, and the report of a check with runs, a blind control, a curve, and a missing run."""
     path = tmp_path / "t.yaml"
     path.write_text(DOCUMENT)
     document = files.load(path, subjects=["vl", "v3", "r1"])
@@ -72,7 +72,7 @@ def test_the_report_is_written_again_byte_for_byte(report, tmp_path):
     assert not (tmp_path / "again" / "records").exists()
 
 
-def test_what_was_shown_and_answered_is_not_kept(report):
+def test_prompts_and_outputs_are_not_stored(report):
     folder = report[1] / "records"
     assert sorted(path.name for path in folder.iterdir()) == [
         "curves", "outcomes.json", "r1-vqa", "vl-vqa", "vl-vqa-blind",
@@ -81,7 +81,7 @@ def test_what_was_shown_and_answered_is_not_kept(report):
         assert re.fullmatch(r'\{"id":"\d+","index":\d+,"cluster":"\d+","values":\{"accuracy":[01]\.0\}\}', line)
 
 
-def test_what_an_earlier_check_kept_is_replaced(report):
+def test_an_earlier_archive_is_replaced(report):
     _, out = report
     held = archive.load(out)
     assert held.outcomes[RequiredRun("v3", "vqa")].why == "v3 has no checkpoint"
@@ -91,15 +91,15 @@ def test_what_an_earlier_check_kept_is_replaced(report):
         archive.load(out).outcomes[RequiredRun("vl", "vqa")]
 
 
-def test_jobs_that_differ_in_little_have_folders_of_their_own():
-    taken: set[str] = set()
-    jobs = [
+def test_similar_runs_have_different_folders():
+    names_in_use: set[str] = set()
+    runs = [
         RequiredRun("m", "glue/rte"),
         RequiredRun("m", "glue/rte", "test"),
         RequiredRun("m", "glue/rte", None, 0),
         RequiredRun("m", "glue-rte"),
     ]
-    names = [archive._folder_name(job, taken) for job in jobs]
+    names = [archive._folder_name(required, names_in_use) for required in runs]
     assert names == ["m-glue-rte", "m-glue-rte-test", "m-glue-rte-0-shots", "m-glue-rte-2"]
 
 

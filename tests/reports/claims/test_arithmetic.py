@@ -20,7 +20,7 @@ from evals.statistics.power import attainable_count, compare_proportions, minimu
 HEAD = "document: {id: t, title: T, subjects: {s: {name: S}, o: {name: O}}}\nclaims:\n"
 
 
-def ledger(tmp_path, *claims):
+def document_and_table(tmp_path, *claims):
     path = tmp_path / "t.yaml"
     path.write_text(HEAD + "".join(f"- {{says: x, {claim}}}\n" for claim in claims))
     document = files.load(path)
@@ -28,8 +28,8 @@ def ledger(tmp_path, *claims):
 
 
 def verdict(tmp_path, *claims):
-    """What arithmetic says of the last claim."""
-    document, numbers = ledger(tmp_path, *claims)
+    """Return the arithmetic of the last claim."""
+    document, numbers = document_and_table(tmp_path, *claims)
     return arithmetic.check(document.claims[-1], numbers)
 
 
@@ -50,7 +50,7 @@ def tree(text):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees, st.lists(sides, min_size=3, max_size=3), st.lists(st.floats(0, 1), min_size=3, max_size=3))
-def test_every_value_lies_in_the_extent_and_the_extent_in_plain_intervals(text, ends, at):
+def test_every_value_lies_in_the_range_and_the_range_in_plain_intervals(text, ends, at):
     box = {name: (low, low + width) for name, (low, width) in zip(NAMES, ends, strict=True)}
     try:
         low, high = intervals.range_over_box(tree(text), box)
@@ -113,14 +113,14 @@ def test_what_has_no_value_is_an_error(text):
 
 
 def test_the_flagship_case_is_nominally_inconsistent(tmp_path):
-    found = verdict(
+    finding = verdict(
         tmp_path,
         'id: B-59, subject: s, printed: "78.3", unit: percent',
         'id: B-60, subject: o, printed: "72.1", unit: percent',
         'id: B-18, subject: s, printed: "23", unit: percent, derive: "((100 - B-60) - (100 - B-59)) / (100 - B-60)"',
     )
-    assert found.verdict == "nominally_inconsistent"
-    text = "\n".join(found.working)
+    assert finding.verdict == "nominally_inconsistent"
+    text = "\n".join(finding.working)
     for words in ("22.22 %", "21.9 to 22.54 %", "claimed 22.5 to 23.5 %", "0.8 % of the rounding box"):
         assert words in text
 
@@ -134,16 +134,16 @@ READINGS = 'readings: [{says: "three times as fast"}, {says: "faster by three ti
 
 def test_a_claim_fails_when_it_fails_in_every_reading_and_at_every_rounding(tmp_path):
     claim = f'id: B-24, subject: o, printed: "3", unit: times, derive: "B-65 / B-68", {READINGS}'
-    found = verdict(tmp_path, *SPEED, claim)
-    assert found.verdict == "internally_inconsistent"
-    text = "\n".join(found.working)
+    finding = verdict(tmp_path, *SPEED, claim)
+    assert finding.verdict == "internally_inconsistent"
+    text = "\n".join(finding.working)
     for words in ("1.846", "1.824 to 1.868", "1.741 to 1.96", "1.643 to 2.083", "2.5 to 3.5", "3.5 to 4.5"):
         assert words in text
     one = verdict(tmp_path, *SPEED, claim.replace('"3"', '"1"').replace("three times", "once"))
     assert one.verdict == "consistent"  # faster by once is twice as fast: 1.5 to 2.5
 
 
-def test_coarser_rounding_counts_where_the_digits_admit_it(tmp_path):
+def test_coarser_rounding_counts_if_the_digits_are_multiples_of_it(tmp_path):
     long, short = (
         'id: B-1, subject: s, printed: "{}", unit: milliseconds',
         'id: B-2, subject: o, printed: "{}", unit: milliseconds',
@@ -154,7 +154,7 @@ def test_coarser_rounding_counts_where_the_digits_admit_it(tmp_path):
     assert (round_.verdict, exact.verdict) == ("nominally_inconsistent", "internally_inconsistent")
 
 
-def test_floors_name_their_ways_out(tmp_path):
+def test_physical_limits_name_their_ways_out(tmp_path):
     size = 'id: A-1, subject: s, printed: "17.5", times: 1e9, unit: parameters'
     checks = (
         'checks: [{says: weights fit, left: "A-1 * 16 bit/parameter", compare: at-most, right: A-2, law: physical},'
@@ -163,9 +163,9 @@ def test_floors_name_their_ways_out(tmp_path):
         '{says: bits a parameter, right: "A-2 / A-1", unit: "bits"}], escapes: [offloading]'
     )
     checks = checks.replace(', unit: "bits"', "")
-    found = verdict(tmp_path, size, f'id: A-2, subject: s, printed: "18", unit: gigabytes, {checks}')
-    assert found.verdict == "physically_implausible"
-    text = "\n".join(found.working)
+    finding = verdict(tmp_path, size, f'id: A-2, subject: s, printed: "18", unit: gigabytes, {checks}')
+    assert finding.verdict == "physically_implausible"
+    text = "\n".join(finding.working)
     for words in (
         "35 GB",
         "a way out: at eight bits",
@@ -239,5 +239,5 @@ def test_power_is_what_simulation_finds(first, second):
 def test_attainable_shares_are_found_by_trying_all(items, share):
     low, high = Fraction(2 * share - 1, 2000), Fraction(2 * share + 1, 2000)
     counts = [count for count in range(items + 1) if low * items <= count <= high * items]
-    found = attainable_count(low, high, items)
-    assert (found in counts) if counts else found is None or not 0 <= found <= items
+    finding = attainable_count(low, high, items)
+    assert (finding in counts) if counts else finding is None or not 0 <= finding <= items

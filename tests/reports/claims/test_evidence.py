@@ -68,14 +68,14 @@ def checked():
 
 
 @pytest.fixture(scope="module")
-def found(checked):
-    return {each.claim.id: each for each in checked.assessments}
+def assessments_by_id(checked):
+    return {assessment.claim.id: assessment for assessment in checked.assessments}
 
 
 @pytest.mark.parametrize(("row", "expected", "words"), ROWS, ids=[f"row-{row}" for row, _, _ in ROWS])
-def test_arithmetic(found, row, expected, words):
-    assert {id: found[id].arithmetic.verdict for id in expected} == expected
-    working = "\n".join(line for id in expected for line in found[id].arithmetic.working)
+def test_arithmetic(assessments_by_id, row, expected, words):
+    assert {id: assessments_by_id[id].arithmetic.verdict for id in expected} == expected
+    working = "\n".join(line for id in expected for line in assessments_by_id[id].arithmetic.working)
     for text in words:
         assert text in working, f"row {row}: {text!r} is not in\n{working}"
 
@@ -85,7 +85,7 @@ def test_every_row_is_there():
 
 
 @pytest.mark.parametrize("number", CONTRADICTIONS)
-def test_contradictions_between_documents_are_found_by_rule(checked, found, number):
+def test_contradictions_between_documents_are_found_by_rule(checked, assessments_by_id, number):
     """Each claim of a row is in a pair within the row, or the claim that is computed from it is."""
     ids = set(CONTRADICTIONS[number].split())
     linked = set()
@@ -93,8 +93,12 @@ def test_contradictions_between_documents_are_found_by_rule(checked, found, numb
         if {pair.first.by, pair.second.by} <= ids:
             linked |= {pair.first.by, pair.second.by}
     for id in sorted(linked):
-        linked |= {source for source in ids if source in (found[id].inherits or "")}
-        linked |= {source for source in ids if any(source in (each.derive or "") for each in found[id].claim.implies)}
+        linked |= {source for source in ids if source in (assessments_by_id[id].inherits or "")}
+        linked |= {
+            source
+            for source in ids
+            if any(source in (statement.derive or "") for statement in assessments_by_id[id].claim.implies)
+        }
     assert linked == ids
 
 
@@ -105,29 +109,29 @@ def test_what_the_documents_agree_on(checked):
 
 def test_every_claim_has_one_verdict_by_the_precedence(checked):
     assert len(checked.assessments) == 160
-    for each in checked.assessments:
-        assert each.headline in PRECEDENCE
-        assert each.headline == headline(each.vector)
-        assert each.working or each.vector["public_record"] == "na"
-    assert "supported" not in {each.arithmetic.verdict for each in checked.assessments}
+    for assessment in checked.assessments:
+        assert assessment.headline in PRECEDENCE
+        assert assessment.headline == headline(assessment.vector)
+        assert assessment.working or assessment.vector["public_record"] == "na"
+    assert "supported" not in {assessment.arithmetic.verdict for assessment in checked.assessments}
 
 
-def test_a_contradiction_marks_both_sides_and_says_which_one_the_record_supports(found):
+def test_a_contradiction_marks_both_sides_and_says_which_one_the_record_supports(assessments_by_id):
     for id in ("A-14", "B-11"):
-        assert found[id].cross_document.verdict == "contradicted_by_other_document"
-    assert "the public record supports this side" in found["A-14"].cross_document.working
-    assert found["B-11"].public_record.verdict == "contradicted"
+        assert assessments_by_id[id].cross_document.verdict == "contradicted_by_other_document"
+    assert "the public record supports this side" in assessments_by_id["A-14"].cross_document.working
+    assert assessments_by_id["B-11"].public_record.verdict == "contradicted"
 
 
-def test_figures_that_can_both_be_true_convict_nobody(found):
-    assert found["A-37"].cross_document.verdict == "na"
-    assert "both can be true" in found["A-37"].cross_document.working[0]
-    assert "B-70" in found["A-37"].contradicts
+def test_printed_values_that_can_both_be_true_are_no_contradiction(assessments_by_id):
+    assert assessments_by_id["A-37"].cross_document.verdict == "na"
+    assert "both can be true" in assessments_by_id["A-37"].cross_document.working[0]
+    assert "B-70" in assessments_by_id["A-37"].contradicts
 
 
-def test_derived_claims_inherit_the_worst_of_their_inputs(found):
-    assert found["B-18"].inherits == "computed from B-60: contradicted by public record"
-    assert found["B-18"].headline == NOMINAL
+def test_derived_claims_inherit_the_worst_of_their_inputs(assessments_by_id):
+    assert assessments_by_id["B-18"].inherits == "computed from B-60: contradicted by public record"
+    assert assessments_by_id["B-18"].headline == NOMINAL
 
 
 def test_the_listings_do_what_the_working_says():

@@ -1,4 +1,4 @@
-"""What continuous integration reads of `check`: JUnit XML and a job's summary."""
+"""The exports of `check` for continuous integration: JUnit XML and a job's summary."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def root(articles):
     return Xml.fromstring(exports.junit(articles))
 
 
-def test_a_suite_a_document_and_a_case_a_claim(articles, root):
+def test_each_document_is_a_suite_and_each_claim_a_case(articles, root):
     assert [suite.get("name") for suite in root] == ["document a", "document b"]
     names = [case.get("name").partition(" ")[0] for case in root.iter("testcase")]
     assert names == [each.claim.id for each in articles.assessments]
@@ -55,11 +55,11 @@ def test_the_counts_are_those_of_the_cases(root):
 
 
 def test_what_is_contradicted_fails_and_only_what_is_supported_passes(articles, root):
-    found = list(zip(articles.assessments, root.iter("testcase"), strict=True))
+    cases = list(zip(articles.assessments, root.iter("testcase"), strict=True))
     assert {each.claim.id for each in articles.contradicted} == {
-        each.claim.id for each, case in found if case.find("failure") is not None
+        each.claim.id for each, case in cases if case.find("failure") is not None
     }
-    for each, case in found:
+    for each, case in cases:
         results = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
         assert len(results) <= 1
         assert (results == []) == (each.headline in {"supported", "partially_supported"})

@@ -1,4 +1,4 @@
-"""Claims as data: what a file may say, and how each mistake is named."""
+"""Claims files: what they may contain, and how each mistake is reported."""
 
 from __future__ import annotations
 
@@ -102,10 +102,10 @@ def test_what_is_no_document_is_refused(load, text):
 @given(st.text(alphabet="()[]*/+-^,. 019aBz%é", max_size=30))
 def test_any_text_is_an_expression_or_refused(text):
     try:
-        found = list(references(parse(text)))
+        identifiers = list(references(parse(text)))
     except InputError:
         return  # any other exception fails
-    assert all(reference.id in text for reference in found)
+    assert all(reference.id in text for reference in identifiers)
 
 
 def test_an_alias_of_aliases_is_refused(load):
@@ -205,7 +205,7 @@ def test_check_refuses_every_mistake_in_one_line(tmp_path, capsys):
     [("v3", 671_026_404_352), ("v2", 235_741_434_880), ("v2-lite", 15_706_484_224)],
 )
 def test_sizes_are_recomputed_from_configurations(name, parameters):
-    """As `models/size.py` counts them with the library's classes (test_systems.py)."""
+    """As `models/backend/size.py` counts them with the library's classes (test_systems.py)."""
     (fact,) = [fact for fact in files.load_record().facts if fact.id == f"{name}-parameters-counted"]
     assert fact.digits is None
     assert compute(parse(fact.derive)) == parameters

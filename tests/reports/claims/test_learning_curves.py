@@ -1,4 +1,4 @@
-"""Learning curves: read from the file beside a checkpoint, drawn with their numbers beside them."""
+"""Learning curves: read from the file beside a checkpoint, drawn with a table of their numbers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_curve_is_drawn_to_scale_with_all_its_numbers(curve):
     assert drawn.drawing.count('class="dotted other"') == 1  # from one known moment to the next
 
 
-def test_one_moment_is_no_curve(curve):
+def test_a_single_point_is_no_curve(curve):
     curve.write_text("".join(CURVE.splitlines(keepends=True)[:3]))
     assert learning_curves.curves([learning_curves.read(curve, "zero")]) == []
 

@@ -1,4 +1,4 @@
-"""What runs say of claims: only the described system decides, a replica shows a direction, three words are three."""
+"""Claims against runs: only the described system decides, and a replica shows a direction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BETTER = "subject: one, implied: '0', unit: points, bound: above, " + VQA.format
 
 
 def run(tmp_path, name, right, *, replica=False, blind=False, low=None, high=None, model=None):
-    """A finished run of samples that are right or wrong, each its own picture."""
+    """A finished run of samples that are right or wrong, each with its own image."""
     rows = [row(str(10 + n), float(value), cluster=f"image {n}") for n, value in enumerate(right)]
     share = float(np.mean(right))
     signed = manifest(blind=blind, scale="mini" if replica else "full")
@@ -58,18 +58,18 @@ def right(share, n=400):
     [(0.775, 0.79, "supported"), (0.60, 0.70, "refuted"), (0.74, 0.79, "inconclusive")],
 )
 def test_the_described_system_decides_a_level(tmp_path, low, high, expected):
-    found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.78), low=low, high=high)))
-    assert (found.measurement.verdict, found.subject_match, found.headline) == (expected, "exact", expected)
-    assert any("2.5 points for the protocol" in line for line in found.working)
-    assert any("minimum detectable difference" in line for line in found.working) == (expected == "inconclusive")
+    result = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.78), low=low, high=high)))
+    assert (result.measurement.verdict, result.subject_match, result.headline) == (expected, "exact", expected)
+    assert any("2.5 points for the protocol" in line for line in result.working)
+    assert any("minimum detectable difference" in line for line in result.working) == (expected == "inconclusive")
 
 
 @pytest.mark.parametrize("share", [0.783, 0.1])
-def test_a_replica_says_nothing_of_a_level(tmp_path, share):
-    found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(share), replica=True)))
-    assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
-    assert (found.measured[0].decision, found.measured[0].replica) == (None, True)
-    assert any("no evidence of the level" in line for line in found.working)
+def test_a_replica_decides_no_level(tmp_path, share):
+    result = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(share), replica=True)))
+    assert (result.measurement.verdict, result.subject_match) == ("unmeasured", "proxy")
+    assert (result.measured[0].decision, result.measured[0].replica) == (None, True)
+    assert any("no evidence of the level" in line for line in result.working)
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_a_replica_says_nothing_of_a_level(tmp_path, share):
     [(0.9, 0.6, "unmeasured", "holds"), (0.6, 0.9, "unmeasured", "fails"), (0.8, 0.795, "inconclusive", "undecided")],
 )
 def test_a_replica_shows_a_direction(tmp_path, one, two, word, direction):
-    found = judge(
+    result = judge(
         tmp_path,
         "id: T-1, " + BETTER,
         vl=RunOutcome(run(tmp_path, "vl", right(one), replica=True)),
         v3=RunOutcome(run(tmp_path, "v3", right(two), replica=True)),
     )
-    assert (found.measurement.verdict, found.subject_match) == (word, "proxy")
-    assert found.measured[0].direction == direction
-    assert any(f"the direction {direction}" in line for line in found.working)
+    assert (result.measurement.verdict, result.subject_match) == (word, "proxy")
+    assert result.measured[0].direction == direction
+    assert any(f"the direction {direction}" in line for line in result.working)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_replica_shows_a_direction(tmp_path, one, two, word, direction):
         ("about", "0", 0.8, 0.8, "inconclusive", None),
     ],
 )
-def test_a_bound_is_held_against_the_side_that_it_is_on(tmp_path, bound, digits, one, two, decision, direction):
+def test_a_bound_is_compared_on_its_own_side(tmp_path, bound, digits, one, two, decision, direction):
     claim = "id: T-1, " + BETTER.replace("'0'", f"'{digits}'").replace("above", bound)
     runs = {"vl": one, "v3": two}
     for replica in (False, True):
@@ -108,9 +108,9 @@ def test_a_bound_is_held_against_the_side_that_it_is_on(tmp_path, bound, digits,
             name: RunOutcome(run(tmp_path / str(replica), name, right(each), replica=replica))
             for name, each in runs.items()
         }
-        found = judge(tmp_path, claim, **own)
-        assert found.measured[0].direction == direction
-        assert found.measured[0].decision == (None if replica else decision)
+        result = judge(tmp_path, claim, **own)
+        assert result.measured[0].direction == direction
+        assert result.measured[0].decision == (None if replica else decision)
 
 
 def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):
@@ -118,9 +118,9 @@ def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):
         "vl": RunOutcome(run(tmp_path, "vl", right(0.9))),
         "v3": RunOutcome(run(tmp_path, "v3", right(0.8))),
     }
-    found = judge(tmp_path, "id: T-1, " + BETTER, **outcomes)
-    assert (found.measurement.verdict, found.subject_match) == ("supported", "exact")
-    assert found.measured[0].p == pytest.approx(2 / 2**40)  # 40 wins, no loss
+    result = judge(tmp_path, "id: T-1, " + BETTER, **outcomes)
+    assert (result.measurement.verdict, result.subject_match) == ("supported", "exact")
+    assert result.measured[0].p == pytest.approx(2 / 2**40)  # 40 wins, no loss
     error = VQA.format(", relation: error-reduction, baseline: two")
     halved = judge(tmp_path, f'id: T-1, subject: one, printed: "50", unit: percent, {error}', **outcomes)
     assert halved.measured[0].value == pytest.approx(0.5)
@@ -135,25 +135,25 @@ def test_each_reading_is_a_hypothesis_of_its_own(tmp_path):
     )
     claim = f'id: T-1, subject: one, printed: "30", unit: percent, {readings}, '
     claim += VQA.format(", relation: error-reduction, baseline: two")
-    found = judge(
+    result = judge(
         tmp_path, claim,
         vl=RunOutcome(run(tmp_path, "vl", right(0.6, 4000))), v3=RunOutcome(run(tmp_path, "v3", right(0.3, 4000))),
     )  # fmt: skip
-    assert [each.relation for each in found.measured] == ["error-reduction", "difference"]
-    assert [round(each.value, 3) for each in found.measured] == [0.429, 0.3]
-    assert found.measurement.verdict == "inconclusive"  # refuted in one reading, open in the other
+    assert [each.relation for each in result.measured] == ["error-reduction", "difference"]
+    assert [round(each.value, 3) for each in result.measured] == [0.429, 0.3]
+    assert result.measurement.verdict == "inconclusive"  # refuted in one reading, open in the other
 
 
-def test_pictures_that_make_no_difference_are_told(tmp_path):
+def test_images_that_make_no_difference_are_reported(tmp_path):
     seen, unseen = run(tmp_path, "vl", right(0.783)), run(tmp_path, "vl", right(0.78), blind=True)
-    found = judge(tmp_path, LEVEL, vl=RunOutcome(seen, unseen))
-    assert found.headline == "modality_not_demonstrated"
-    assert any("blind control 78.00 %" in line for line in found.working)
+    result = judge(tmp_path, LEVEL, vl=RunOutcome(seen, unseen))
+    assert result.headline == "modality_not_demonstrated"
+    assert any("blind control 78.00 %" in line for line in result.working)
     sighted = judge(tmp_path, LEVEL, vl=RunOutcome(seen, run(tmp_path, "vl", right(0.3), blind=True)))
     assert sighted.headline == "supported"
 
 
-def test_not_run_failed_and_undecided_are_three_words(tmp_path):
+def test_not_run_failed_and_undecided_have_different_words(tmp_path):
     words = [
         judge(tmp_path, LEVEL).measurement.verdict,
         judge(tmp_path, LEVEL, vl=RunOutcome(why="the run failed: out of memory", failed=True)).measurement.verdict,
@@ -163,8 +163,8 @@ def test_not_run_failed_and_undecided_are_three_words(tmp_path):
 
 
 def test_a_stand_in_is_named_as_one(tmp_path):
-    found = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.783)), proxy="a smaller model"))
-    assert (found.measurement.verdict, found.subject_match) == ("unmeasured", "proxy")
+    result = judge(tmp_path, LEVEL, vl=RunOutcome(run(tmp_path, "vl", right(0.783)), proxy="a smaller model"))
+    assert (result.measurement.verdict, result.subject_match) == ("unmeasured", "proxy")
     by_task = LEVEL.replace("metric: accuracy", "metric: accuracy, proxy: another task")
     assert judge(tmp_path, by_task, vl=RunOutcome(run(tmp_path, "vl", right(0.783)))).subject_match == "proxy"
 
@@ -178,8 +178,8 @@ def test_a_namesake_of_other_size_is_not_the_described_system(tmp_path):
     record, vocabulary = files.load_record(), files.load_vocabulary()
     paper = assessment.assess([document], record, vocabulary)
     outcome = {RequiredRun("vl", "vqa"): RunOutcome(run(tmp_path, "vl", right(0.783)))}
-    found = assessment.add_measurements(paper, outcome, {"t": {}}, [ValueTable(document, record, vocabulary)])
-    first = found.assessments[0]
+    result = assessment.add_measurements(paper, outcome, {"t": {}}, [ValueTable(document, record, vocabulary)])
+    first = result.assessments[0]
     assert (first.subject_match, first.measurement.verdict) == ("same_name_different_spec", "unmeasured")
     assert any("the public model of that name was run, not the described system" in line for line in first.working)
 
@@ -198,21 +198,21 @@ def test_comparisons_of_a_document_are_corrected_together(tmp_path):
         RequiredRun("v3", "vqa"): RunOutcome(run(tmp_path, "v3", theirs)),
     }
     stand = {"t": {"one": "vl", "two": "v3"}}
-    found = assessment.add_measurements(paper, outcomes, stand, [ValueTable(document, record, vocabulary)])
-    for each in found.assessments:
+    result = assessment.add_measurements(paper, outcomes, stand, [ValueTable(document, record, vocabulary)])
+    for each in result.assessments:
         assert each.measured[0].p == pytest.approx(0.03515625)
         assert each.measured[0].p_holm == pytest.approx(5 * 0.03515625)
         assert each.measurement.verdict == "inconclusive"
         assert any("Holm" in line for line in each.working)
 
 
-def test_claims_left_open_stay_so(tmp_path):
-    found = judge(tmp_path, LEVEL + ", underspecified: the split", vl=RunOutcome(run(tmp_path, "vl", right(0.783))))
-    assert found.measurement.verdict == "underspecified"
-    assert any("left open: the split" in line for line in found.working)
+def test_underspecified_claims_stay_underspecified(tmp_path):
+    result = judge(tmp_path, LEVEL + ", underspecified: the split", vl=RunOutcome(run(tmp_path, "vl", right(0.783))))
+    assert result.measurement.verdict == "underspecified"
+    assert any("left open: the split" in line for line in result.working)
 
 
-def test_jobs_are_the_subjects_and_the_baselines(tmp_path):
+def test_required_runs_are_those_of_the_subject_and_the_baseline(tmp_path):
     path = tmp_path / "t.yaml"
     path.write_text(f"{HEAD}- {{id: T-1, says: x, {BETTER}}}\n")
     claim = files.load(path, subjects=["vl", "v3"]).claims[0]
@@ -228,8 +228,8 @@ def test_a_real_claim_is_settled_on_real_outputs(shared_data, tmp_path, monkeypa
     folder = shared_data / "gsm8k" / "recorded"
     systems = {name: f"replay:{folder / name}.jsonl" for name in ("6b-verification", "175b-finetuning")}
     document = files.FOLDER / "gsm8k-verifiers.yaml"
-    found = evals.check([document], data=shared_data / "gsm8k", systems=systems)
-    first, *others = found.assessments
+    result = evals.check([document], data=shared_data / "gsm8k", systems=systems)
+    first, *others = result.assessments
     assert (first.claim.id, first.headline, first.subject_match) == ("G-01", "supported", "exact")
     lead = first.measured[0]
     assert lead.n == 1319
@@ -239,6 +239,6 @@ def test_a_real_claim_is_settled_on_real_outputs(shared_data, tmp_path, monkeypa
     assert {each.measurement.verdict for each in others if each.claim.measure} == {"unmeasured"}
 
 
-def test_a_system_for_nobody_is_refused():
+def test_a_system_for_an_unknown_subject_is_refused():
     with pytest.raises(UnknownName, match="no subject is named '6b'"):
         evals.check(systems={"6b": "vl"}, paper=True)

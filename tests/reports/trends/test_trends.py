@@ -1,4 +1,4 @@
-"""Figures over days: what left its interval is named and compared, and the same runs twice show no change."""
+"""Trends: values that left their intervals are named and compared, and equal days show no change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ N = 200
 
 
 def day(tmp_path, name, share, *, model="vl", rate=40.0, blind=False, n=N, code="44aa"):
-    """A folder of a day with one run; the first so many samples are right."""
+    """A folder of a day with one run; the first `share` of its samples are right."""
     rows = [row(str(10 + k), float(k < share * n)) for k in range(n)]
     signed = manifest(blind=blind)
     signed["model"] |= {"name": model}
@@ -33,9 +33,9 @@ def days(*folders):
 
 def test_the_same_runs_twice_show_no_change(tmp_path):
     folder = day(tmp_path, "2026-11-23", 0.8)
-    found = days(folder, folder)
-    assert series.changes(found) == []
-    assert "Nothing." in trend_page.render(found, "md")
+    days_read = days(folder, folder)
+    assert series.changes(days_read) == []
+    assert "Nothing." in trend_page.render(days_read, "md")
     done = command("trends", folder, folder, "--strict")
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -55,16 +55,16 @@ def test_what_left_its_interval_is_named_and_compared(tmp_path):
 
 
 @pytest.mark.parametrize(("share", "changed"), [(0.84, False), (0.86, True), (0.75, False), (0.74, True)])
-def test_a_change_is_a_figure_outside_the_interval_it_had(tmp_path, share, changed):
-    found = days(day(tmp_path, "1", 0.8), day(tmp_path, "2", share))
-    assert bool(series.changes(found)) == changed
-    assert [point.changed for point in series.trends(found)[0].points] == [False, changed]
+def test_a_change_is_a_value_outside_the_interval_it_had(tmp_path, share, changed):
+    days_read = days(day(tmp_path, "1", 0.8), day(tmp_path, "2", share))
+    assert bool(series.changes(days_read)) == changed
+    assert [point.changed for point in series.trends(days_read)[0].points] == [False, changed]
 
 
 def test_times_are_shown_and_not_judged(tmp_path):
-    found = days(day(tmp_path, "1", 0.8, rate=40.0), day(tmp_path, "2", 0.8, rate=4.0))
-    assert series.changes(found) == []
-    assert [point.rate for point in series.trends(found)[0].points] == [40.0, 4.0]
+    days_read = days(day(tmp_path, "1", 0.8, rate=40.0), day(tmp_path, "2", 0.8, rate=4.0))
+    assert series.changes(days_read) == []
+    assert [point.rate for point in series.trends(days_read)[0].points] == [40.0, 4.0]
     slow = records.load(tmp_path / "2" / "vl-vqa")
     seconds = {"latency": metric(9.0, unit="seconds")}
     make(tmp_path / "3" / "vl-vqa", [row("1", 1.0)], {"latency": metric(1.0, unit="seconds")}, slow.manifest,
@@ -115,8 +115,8 @@ def test_the_table_says_what_changed(tmp_path):
 
 
 def test_the_page_draws_each_day_and_marks_the_one_that_changed(tmp_path):
-    found = days(*(day(tmp_path, str(n), share) for n, share in enumerate([0.8, 0.8, 0.7, 0.7])))
-    page = trend_page.render(found, "html")
+    days_read = days(*(day(tmp_path, str(n), share) for n, share in enumerate([0.8, 0.8, 0.7, 0.7])))
+    page = trend_page.render(days_read, "html")
     assert page.count('<rect class="changed"') == 1
     assert page.count('<circle class="dot"') == 3 + 4  # values, and as many speeds
     assert page.count('<line class="reach"') == 4
