@@ -111,11 +111,11 @@ class Course:
         """Learn to name what patches show, and which digit sounds in each step of a clip."""
         recipe, self._expert_counts = self._recipe, []
         self.model.train()
-        seen = 10 * scene_word_loss(self.model, self._words, step_scenes(recipe, step, self._rank))
+        patch_loss = 10 * scene_word_loss(self.model, self._words, step_scenes(recipe, step, self._rank))
         features, clips = audio_clips(FIRST_NAMED_CLIP + step * recipe.sounds, recipe.sounds)
         steps = self.model.model.get_audio_features(features).pooler_output
-        heard = word_loss(steps, self.model.get_input_embeddings().weight[self._digits], step_digits(clips))
-        return backward({"words": seen, "digits": 10 * heard})
+        digit_loss = word_loss(steps, self.model.get_input_embeddings().weight[self._digits], step_digits(clips))
+        return backward({"words": patch_loss, "digits": 10 * digit_loss})
 
     def _learn_to_answer(self, step: int) -> dict[str, float]:
         """Learn from images, audio, texts and captions, one after the other, to save memory."""
