@@ -301,7 +301,7 @@ def _mean(values: Iterable[float]) -> float:
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Average every value, and the headline by level and by type if problems have them."""
-    metrics_by_name = {name: Mean(name) for name in scores[0].values}
+    metrics_by_name = {name: Mean(name, higher_is_better=name != "run-on") for name in scores[0].values}
     for label in ("level", "type"):
         for text in sorted({score.labels[label] for score in scores if label in score.labels}):
             metrics_by_name[f"accuracy/{label}/{text}"] = Mean("accuracy", label, text)

@@ -39,6 +39,8 @@ class Mean:
     """The key of `Score.labels` that selects the samples; None selects all samples."""
     equals: str = ""
     """The value of that label in the selected samples."""
+    higher_is_better: bool = True
+    """As in `evals.schema.Metric`."""
 
 
 def means(scores: Sequence[Score], wanted: Mapping[str, Mean]) -> dict[str, Metric]:
@@ -79,12 +81,12 @@ def means(scores: Sequence[Score], wanted: Mapping[str, Mean]) -> dict[str, Metr
     intervals = cluster_bootstrap(columns, clusters, masks)
     metrics = {}
     clusters_N = np.array(clusters, dtype=object)
-    for name, column, mask, interval in zip(wanted, columns, masks, intervals, strict=True):
+    for (name, mean), column, mask, interval in zip(wanted.items(), columns, masks, intervals, strict=True):
         subset, subset_clusters = (column, clusters_N) if mask is None else (column[mask], clusters_N[mask])
         value = math.fsum(subset.tolist()) / len(subset)
         trials = len(set(subset_clusters.tolist()))
         low, high = interval or wilson(value * trials, trials)
-        metrics[name] = Metric(value, low, high, n=len(subset))
+        metrics[name] = Metric(value, low, high, n=len(subset), higher_is_better=mean.higher_is_better)
     return metrics
 
 
@@ -112,11 +114,18 @@ class Estimate:
     """The unit, as in `evals.schema.Metric`."""
     note: str | None = None
     """As in `evals.schema.Metric`: why the value is a convention and not a measurement."""
+    statistic: str = "mean"
+    """As in `evals.schema.Metric`: `f1`, `pearson`, `average`, …"""
+    higher_is_better: bool = True
+    """As in `evals.schema.Metric`."""
 
     def metric(self) -> Metric:
         """Make a metric with the 95 % percentile interval, which is None if the statistic does not vary."""
         low, high = percentile_interval(self.resampled_B) or (None, None)
-        return Metric(self.value, low, high, self.n, self.unit, self.note)
+        return Metric(
+            self.value, low, high, self.n, self.unit, self.note,
+            higher_is_better=self.higher_is_better, statistic=self.statistic,
+        )  # fmt: skip
 
 
 def estimates(
@@ -162,6 +171,7 @@ def estimates(
             resampled[name] if value.note is None else np.full(resamples, value.value),
             STATISTICS[name].unit,
             value.note,
+            statistic="mean" if name == "accuracy" else name,
         )
         for name, value in values.items()
     }
@@ -177,7 +187,7 @@ def average(parts: Sequence[Estimate], n: int, note: str | None = None) -> Estim
     """
     value = math.fsum(part.value for part in parts) / len(parts)
     resampled_B = np.mean([part.resampled_B for part in parts], axis=0)
-    return Estimate(value, n, resampled_B, "fraction", note)
+    return Estimate(value, n, resampled_B, "fraction", note, statistic="average")
 
 
 def _of_counts(

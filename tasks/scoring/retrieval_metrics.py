@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from evals.statistics.bootstrap import Floats, Interval
+    from evals.statistics.bootstrap import Floats
 
 _MEDIANS = 2000
 """Number of resamples for the intervals of medians; fewer than elsewhere, because each resample reads every rank."""
@@ -45,7 +45,9 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     truncated = sum(answer["truncated captions"] for answer in answers)
     if truncated:
         captions = sum(len(answer[TEXT_TO_IMAGE]) for answer in answers)
-        metrics["truncated-captions"] = Metric(truncated, None, None, captions, "count")
+        metrics["truncated-captions"] = Metric(
+            truncated, None, None, captions, "count", higher_is_better=False, statistic="total"
+        )
     return metrics
 
 
@@ -78,7 +80,8 @@ def _recalls(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
         low, high = percentile_interval(drawn_BR[:, column]) or wilson(value * len(answers), len(answers))
         n = int(counts_NM[:, 3 if direction == IMAGE_TO_TEXT else 7].sum())
         metrics[f"{direction}/recall@{k}"] = Metric(value, low, high, n)
-    return metrics | {"rsum": _between(float(values.sum()), percentile_interval(drawn_BR.sum(axis=1)), len(answers))}
+    ends = percentile_interval(drawn_BR.sum(axis=1)) or (None, None)
+    return metrics | {"rsum": Metric(float(values.sum()), *ends, len(answers), statistic="total")}
 
 
 def _shared(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
@@ -94,12 +97,8 @@ def _shared(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
     gains_B = _shares(drawn_BM[:, 8:]).sum(axis=1) - _shares(drawn_BM[:, :8]).sum(axis=1)
     totals = both_NM.sum(axis=0, keepdims=True)
     gain = float(_shares(totals[:, 8:]).sum() - _shares(totals[:, :8]).sum())
-    return metrics | {f"rsum/{SHARED}-gain": _between(gain, percentile_interval(gains_B), len(answers))}
-
-
-def _between(value: float, ends: Interval, n: int, unit: str = "fraction") -> Metric:
-    low, high = ends or (None, None)
-    return Metric(value, low, high, n, unit)
+    low, high = percentile_interval(gains_B) or (None, None)
+    return metrics | {f"rsum/{SHARED}-gain": Metric(gain, low, high, len(answers), statistic="difference")}
 
 
 def _map(scores: Sequence[Score], direction: str) -> Metric:
@@ -111,7 +110,8 @@ def _map(scores: Sequence[Score], direction: str) -> Metric:
     items = by_image if direction == IMAGE_TO_TEXT else [(n, [rank]) for n, ranks in by_image for rank in ranks]
     column = np.array([average_precision(ranks) for _, ranks in items])
     (interval,) = cluster_bootstrap([column], [str(n) for n, _ in items])
-    return _between(math.fsum(column.tolist()) / len(column), interval, len(column))
+    low, high = interval or (None, None)
+    return Metric(math.fsum(column.tolist()) / len(column), low, high, len(column))
 
 
 def _median(scores: Sequence[Score], direction: str) -> Metric:
@@ -141,7 +141,9 @@ def _median(scores: Sequence[Score], direction: str) -> Metric:
         chunks = resampled_weights(clusters, f"{direction} median {fold}", resamples=_MEDIANS)
         drawn.append(np.concatenate([_weighted_medians(ranks_N[order], weights) for weights in chunks]))
         total += len(items)
-    return _between(math.fsum(values) / len(values), percentile_interval(np.mean(drawn, axis=0)), total, "rank")
+    low, high = percentile_interval(np.mean(drawn, axis=0)) or (None, None)
+    value = math.fsum(values) / len(values)
+    return Metric(value, low, high, total, "rank", higher_is_better=False, statistic="median")
 
 
 def _weighted_medians(rising_N: Floats, weights_DN: Floats) -> Floats:
