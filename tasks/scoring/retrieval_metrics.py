@@ -80,8 +80,8 @@ def _recalls(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
         low, high = percentile_interval(drawn_BR[:, column]) or wilson(value * len(answers), len(answers))
         n = int(counts_NM[:, 3 if direction == IMAGE_TO_TEXT else 7].sum())
         metrics[f"{direction}/recall@{k}"] = Metric(value, low, high, n)
-    ends = percentile_interval(drawn_BR.sum(axis=1)) or (None, None)
-    return metrics | {"rsum": Metric(float(values.sum()), *ends, len(answers), statistic="total")}
+    bottom, top = percentile_interval(drawn_BR.sum(axis=1)) or (None, None)
+    return metrics | {"rsum": Metric(float(values.sum()), bottom, top, len(answers), statistic="total")}
 
 
 def _shared(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
