@@ -1,21 +1,21 @@
-"""Where a vision-language model looked: attention over the regions of a picture, and its heat map.
+"""Attention maps of vision-language models: which regions of an image a model attends to, as a heat map.
 
     mapper = VisualAttentionMapper.load("vl")
-    seen = mapper.generate_attention("street.jpg", "What color is the car?")
-    seen.answer, seen.regions_RC.shape, seen.picture_share
-    seen.draw().save("street-attention.png")
+    attention = mapper.generate_attention("street.jpg", "What color is the car?")
+    attention.answer, attention.regions_RC.shape, attention.image_share
+    attention.draw().save("street-attention.png")
 
-What is read, exactly: the decoder's attention weights after the softmax, from the position that puts out one token of
-the answer (by default the first: the last position of the prompt) to the positions of the picture's tokens. They are
-averaged over the layers and heads that are asked for, by default all, with equal weights; the part that falls on the
-picture is `picture_share`, and divided by it the average becomes the map, which sums to 1. A picture token stands for
-one cell of a square grid over the picture, padded to a square as the model sees it.
+The map is computed from the decoder's attention weights after the softmax: from the position that produces one token of
+the answer (by default the first token, so the last position of the prompt) to the positions of the image tokens. The
+weights are averaged over the requested layers and heads, by default all of them, with equal weights. The share of the
+average that falls on the image is `image_share`; divided by it, the average becomes the map, which sums to 1. An image
+token represents one cell of a square grid over the image, padded to a square as the model sees it.
 
-Attention says from where a position gathers, not why an answer was given; a model may also park attention on cells that
-mean nothing. `tests/benchmarks/vqa_attention.py` measures, on pictures whose objects are known, whether the map of a
-model lies on what the question is about.
+Attention shows which positions a position reads from, not why an answer was given; a model may also attend to cells
+without meaning. `tests/benchmarks/vqa_attention.py` measures, on images with known objects, whether a model's map lies
+on the objects that the question is about.
 
-Letters in the names of arrays: R rows and C columns of cells, P cells, L layers, H heads, S positions.
+Letters in the names of arrays: R rows and C columns of cells, P cells, L layers, H heads, S positions, X and Y pixels.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING
 
 from evals.data.images import decode
 from evals.errors import InputError, SampleError, UnknownName
-from evals.models.decoding.engine import Decoder
 from evals.models.families import vision_language
 from evals.models.families.vision_language import VisionLanguage
 from evals.paths import PACKAGE
@@ -40,69 +39,69 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 INSTRUCTION = "Answer the question using a single word or phrase.\n"
-"""What stands before a question, as `evals.tasks.vqa` has it: the model is to do here what it does there."""
+"""Text before the question, as in `evals.tasks.vqa`, so that the model answers as it does in that task."""
 MAX_NEW_TOKENS = 16
 SQUARE = frozenset({"deepseek_vl", "deepseek_vl_hybrid"})
-"""Model types that pad a picture to a square around its middle and cut it into a square grid of tokens."""
+"""Model types that centre an image in a square and divide it into a square grid of tokens."""
 
 _RAMP = ((0.0, (20, 20, 80)), (0.35, (130, 30, 140)), (0.65, (240, 90, 50)), (1.0, (255, 240, 90)))
-"""Colours of the heat map from nothing to the most."""
-_SMALLEST = 480
-"""Pixels of a heat map's longer side, at least, so that its caption can be read."""
+"""Colours of the heat map, from no attention to the maximum."""
+_MIN_SIDE = 480
+"""Minimum length of a heat map's longer side in pixels, so that its caption is readable."""
 
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """Where a model looked when it put out one token."""
+    """The attention of one output token over the regions of an image."""
 
-    picture: Image
+    image: Image
     question: str
     answer: str
-    """All that the model answered, greedily."""
+    """The complete answer, decoded greedily."""
     token: str
-    """The output token that the map is of."""
+    """The output token that the map describes."""
     regions_RC: NDArray[np.float32]
-    """(R, C) float32 in 0 to 1, summing to 1: the share of the attention on the picture that falls on each cell."""
-    picture_share: float
-    """How much of the position's attention falls on the picture at all, in 0 to 1; the rest is on text."""
+    """(R, C) float32 in 0 to 1, summing to 1: the share of the attention on the image that falls on each cell."""
+    image_share: float
+    """Share of the token's attention that falls on the image, in 0 to 1; the rest falls on text."""
     layers: tuple[int, ...]
-    """The decoder's layers that are averaged, from 0."""
+    """The averaged layers of the decoder, counted from 0."""
     heads: tuple[int, ...]
-    """Their heads that are averaged, from 0."""
+    """The averaged heads of each layer, counted from 0."""
 
     def mass(self, shares_P: Sequence[float] | NDArray[np.float32]) -> float:
-        """Give how much of the map lies on a region.
+        """Compute the share of the map that lies on a region.
 
         Args:
-            shares_P: what share of each cell the region takes, row by row, in 0 to 1.
+            shares_P: the share of each cell that the region covers, row by row, in 0 to 1.
 
         Returns:
-            In 0 to 1. A map that knows nothing has the mean of the shares: the region's share of the area.
+            A share in 0 to 1. For a uniform map it is the region's share of the area.
         """
         import numpy as np
 
         return float(self.regions_RC.reshape(-1) @ np.asarray(shares_P, np.float32))
 
-    def draw(self) -> Picture:
-        """Paint the map over the picture, with a line on what it is; returns an RGB picture."""
+    def draw(self) -> PilImage:
+        """Draw the map over the image, with a caption; returns an RGB image."""
         import numpy as np
         from PIL import Image as pillow
 
-        shown = decode(self.picture)
-        scale = max(1.0, _SMALLEST / max(shown.size))
-        width, height = (round(side * scale) for side in shown.size)
+        decoded = decode(self.image)
+        scale = max(1.0, _MIN_SIDE / max(decoded.size))
+        width, height = (round(side * scale) for side in decoded.size)
         side = max(width, height)
         heat = pillow.fromarray(self.regions_RC / self.regions_RC.max()).resize((side, side), pillow.Resampling.BICUBIC)
         left, top = (side - width) // 2, (side - height) // 2
         heat_YX = np.asarray(heat.crop((left, top, left + width, top + height))).clip(0, 1)
-        under = np.asarray(shown.resize((width, height), pillow.Resampling.LANCZOS), np.float32)
-        # What has no attention stays visible, greyed; what has much is covered most.
-        grey = under.mean(axis=2, keepdims=True) * 0.5 + under * 0.5
+        background = np.asarray(decoded.resize((width, height), pillow.Resampling.LANCZOS), np.float32)
+        # Regions without attention stay visible in muted colours; regions with much attention are covered most.
+        muted = background.mean(axis=2, keepdims=True) * 0.5 + background * 0.5
         cover = (0.15 + 0.6 * heat_YX)[:, :, None]
-        painted = pillow.fromarray((grey * (1 - cover) + _coloured(heat_YX) * cover).astype(np.uint8))
+        painted = pillow.fromarray((muted * (1 - cover) + _coloured(heat_YX) * cover).astype(np.uint8))
         return _captioned(painted, self._caption())
 
     def _caption(self) -> list[str]:
@@ -110,16 +109,16 @@ class AttentionMap:
         averaged = f"mean of {len(self.layers)} layer{layers} x {len(self.heads)} head{heads}"
         return [
             f"{self.question}  {self.answer or '(nothing)'}",
-            f"attention of {self.token.strip()!r}, {averaged}; {100 * self.picture_share:.0f} % of it on the picture",
+            f"attention of {self.token.strip()!r}, {averaged}; {100 * self.image_share:.0f} % of it on the image",
         ]
 
 
 @dataclass(frozen=True)
 class VisualAttentionMapper:
-    """Answers questions about pictures and tells where the model looked."""
+    """Answers questions about images and returns the model's attention maps."""
 
     model: VisionLanguage
-    """Its attention is computed step by step, in the library's plain way, since a fused kernel keeps no weights."""
+    """The model, with the library's unfused attention, because fused kernels do not return attention weights."""
 
     @classmethod
     def load(cls, name: str, *, device: str | None = None) -> VisualAttentionMapper:
@@ -130,7 +129,7 @@ class VisualAttentionMapper:
             device: as in `Placement`.
 
         Raises:
-            InputError: for a name that is neither, or a checkpoint of another kind.
+            InputError: the name is neither of these, or the checkpoint is of another kind.
 
         Example:
             >>> VisualAttentionMapper.load("vl").generate_attention("scene.png", "Is it red?")  # doctest: +SKIP
@@ -145,17 +144,17 @@ class VisualAttentionMapper:
 
     @classmethod
     def of(cls, model: object) -> VisualAttentionMapper:
-        """Wrap a loaded model. Raises `InputError` for one whose picture tokens are not known to be a grid."""
+        """Wrap a loaded model. Raises `InputError` for a model whose image tokens are not known to form a grid."""
         kind = model.kind if isinstance(model, VisionLanguage) else type(model).__name__
-        if not isinstance(model, VisionLanguage) or kind not in SQUARE or not isinstance(model._decoder, Decoder):
+        if not isinstance(model, VisionLanguage) or kind not in SQUARE or not model.shares_prefixes:
             allowed = ", ".join(sorted(SQUARE))
-            raise InputError(f"where {kind} looks cannot be drawn; attention maps are for {allowed}")
-        model._model.set_attn_implementation("eager")
+            raise InputError(f"no attention map can be computed for {kind}; supported: {allowed}")
+        model.model.set_attn_implementation("eager")
         return cls(model)
 
     def generate_attention(
         self,
-        image: Image | Picture | Path | str,
+        image: Image | PilImage | Path | str,
         question: str,
         *,
         layers: Sequence[int] | None = None,
@@ -163,118 +162,124 @@ class VisualAttentionMapper:
         token: int = 0,
         instruction: str = INSTRUCTION,
     ) -> AttentionMap:
-        """Answer a question and return where the model looked.
+        """Answer a question and return the attention map of one token of the answer.
 
         Args:
-            image: a file, a decoded picture, or an `Image`.
-            question: what is asked.
-            layers: the decoder's layers to average, from 0; None for all.
-            heads: the heads of each to average, from 0; None for all.
-            token: which token of the answer the map is of, from 0; the one that ends the answer counts.
-            instruction: what stands before the question.
+            image: a file, a decoded image, or an `Image`.
+            question: the question.
+            layers: the decoder's layers to average, counted from 0; None for all.
+            heads: the heads of each layer to average, counted from 0; None for all.
+            token: the index of the answer's token that the map describes; the end token is included.
+            instruction: text before the question.
 
         Raises:
-            InputError: for a layer, head or token that there is not, or a picture that cannot be read.
+            InputError: a layer, head or token does not exist, or the image cannot be read.
         """
         import torch
 
-        picture = _image(image)
-        request = Generate("attend", (picture, instruction, question), MAX_NEW_TOKENS)
+        image = _as_image(image)
         try:
-            prompt = self.model.prepare(request)
-            inputs = self.model._pixels([picture])
+            prompt = self.model.prepare(Generate("attend", (image, instruction, question), MAX_NEW_TOKENS))
+            inputs = self.model.processor.inputs([image])
         except SampleError as error:
             raise InputError(str(error)) from error
-        answer, said = self._answer(prompt, inputs)
-        ids = [self._placeholder if id < 0 else id for id in prompt.tokens] + said
-        asked = _chosen("token of the answer", [token], len(said) + 1)[0]
+        answer_tokens = self._answer(prompt, inputs)
+        ids = [self._placeholder if id < 0 else id for id in prompt.tokens] + answer_tokens
+        token_index = _checked("token of the answer", [token], len(answer_tokens) + 1)[0]
         with torch.inference_mode():
-            output = self.model._model(
-                input_ids=torch.tensor([ids], device=self.model._where.device),
+            output = self.model.model(
+                input_ids=torch.tensor([ids], device=self.model.placement.device),
                 **{name: self._placed(value) for name, value in inputs.items()},
                 output_attentions=True, use_cache=False,
             )  # fmt: skip
-        at = len(prompt.tokens) - 1 + asked
-        weights_LHS = torch.stack([weights[0, :, at].float().cpu() for weights in output.attentions])
-        kept_layers = _chosen("layer", layers, weights_LHS.shape[0])
-        kept_heads = _chosen("head", heads, weights_LHS.shape[1])
-        mean_S = weights_LHS[kept_layers][:, kept_heads].mean(dim=(0, 1))
-        cells_P = mean_S[[place for place, id in enumerate(ids) if id == self._placeholder]]
-        side = math.isqrt(len(cells_P))
-        if side * side != len(cells_P):
-            raise InputError(f"{len(cells_P)} picture tokens are no square grid: where each lies is not known")
+        position = len(prompt.tokens) - 1 + token_index
+        weights_LHS = torch.stack([weights[0, :, position].float().cpu() for weights in output.attentions])
+        layers = _checked("layer", layers, weights_LHS.shape[0])
+        heads = _checked("head", heads, weights_LHS.shape[1])
+        mean_S = weights_LHS[layers][:, heads].mean(dim=(0, 1))
+        cells_P = mean_S[[index for index, id in enumerate(ids) if id == self._placeholder]]
         share = float(cells_P.sum())
-        shown = self._text([int(output.logits[0, at].argmax())], special=True)
-        regions_RC = (cells_P / share).reshape(side, side).numpy()
         return AttentionMap(
-            picture, question, answer, shown, regions_RC, share, tuple(kept_layers), tuple(kept_heads)
-        )  # fmt: skip
+            image=image,
+            question=question,
+            answer=self.model.processor.text(answer_tokens).strip(),
+            token=self.model.processor.text([int(output.logits[0, position].argmax())], special=True),
+            regions_RC=_square(cells_P / share),
+            image_share=share,
+            layers=tuple(layers),
+            heads=tuple(heads),
+        )
 
-    def _answer(self, prompt: Prompt, inputs: Mapping[str, torch.Tensor]) -> tuple[str, list[int]]:
-        """The greedy answer as text and as tokens, without the one that ends it."""
-        # A group that shares nothing would leave its picture in the row, and pictures go in with the prefixes.
+    def _answer(self, prompt: Prompt, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+        """Return the tokens of the greedy answer, without the end token."""
+        # The image must be in the prefix, because the decoder reads images with the prefixes only.
         batch = Batch((Group(len(prompt.tokens) - 1, (0,)),))
-        (found,) = self.model._continue_shared([prompt], batch, [inputs])
-        if found.failure is not None:
-            raise InputError(found.failure)
-        return self._text(found.tokens).strip(), list(found.tokens)
-
-    def _text(self, tokens: Sequence[int], *, special: bool = False) -> str:
-        text: str = self.model._processor.tokenizer.decode(tokens, skip_special_tokens=not special)
-        return text
+        (completion,) = self.model.generate([prompt], batch, [inputs])
+        if completion.failure is not None:
+            raise InputError(completion.failure)
+        return completion.tokens
 
     def _placed(self, value: torch.Tensor) -> torch.Tensor:
-        where = self.model._where
-        return value.to(where.device, where.dtype) if value.is_floating_point() else value.to(where.device)
+        device, dtype = self.model.placement.device, self.model.placement.dtype
+        return value.to(device, dtype) if value.is_floating_point() else value.to(device)
 
     @property
     def _placeholder(self) -> int:
-        return int(self.model._processor.image_token_id)
+        return int(self.model.processor.library.image_token_id)
 
 
-def _image(given: Image | Picture | Path | str) -> Image:
-    """A picture by reference, from whatever it was given as."""
-    if isinstance(given, Image):
-        return given
-    if isinstance(given, Path | str):
-        return Image(str(given), path=Path(given).expanduser())
+def _as_image(image: Image | PilImage | Path | str) -> Image:
+    """Return a reference to an image that was given in any form."""
+    if isinstance(image, Image):
+        return image
+    if isinstance(image, Path | str):
+        return Image(str(image), path=Path(image).expanduser())
     file = io.BytesIO()
-    given.save(file, "PNG")
-    return Image("picture", data=file.getvalue())
+    image.save(file, "PNG")
+    return Image("image", data=file.getvalue())
 
 
-def _chosen(what: str, wanted: Sequence[int] | None, count: int) -> list[int]:
-    """Check numbers against how many there are; None takes all."""
-    if wanted is None:
+def _checked(kind: str, indices: Sequence[int] | None, count: int) -> list[int]:
+    """Check that indices exist; None selects all."""
+    if indices is None:
         return list(range(count))
-    for number in wanted:
-        if not 0 <= number < count:
-            raise UnknownName(what, str(number), map(str, range(count)))
-    if not wanted:
-        raise InputError(f"no {what} is chosen: there is nothing to average")
-    return list(wanted)
+    for index in indices:
+        if not 0 <= index < count:
+            raise UnknownName(kind, str(index), map(str, range(count)))
+    if not indices:
+        raise InputError(f"no {kind} is chosen: there is nothing to average")
+    return list(indices)
+
+
+def _square(cells_P: torch.Tensor) -> NDArray[np.float32]:
+    """Arrange cells in a square grid. Raises `InputError` if their number is not a square."""
+    side = math.isqrt(len(cells_P))
+    if side * side != len(cells_P):
+        raise InputError(f"{len(cells_P)} image tokens do not form a square grid, so their regions are unknown")
+    regions_RC: NDArray[np.float32] = cells_P.reshape(side, side).numpy()
+    return regions_RC
 
 
 def _coloured(heat_YX: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Colours of heats in 0 to 1, (Y, X, 3)."""
+    """Map values in 0 to 1 to colours, (Y, X, 3)."""
     import numpy as np
 
     stops, colours = [stop for stop, _ in _RAMP], np.array([colour for _, colour in _RAMP], np.float32)
     return np.stack([np.interp(heat_YX, stops, colours[:, channel]) for channel in range(3)], axis=2)
 
 
-def _captioned(picture: Picture, lines: Sequence[str]) -> Picture:
-    """Put lines of text under a picture."""
+def _captioned(image: PilImage, lines: Sequence[str]) -> PilImage:
+    """Add lines of text below an image."""
     from PIL import Image as pillow
     from PIL import ImageDraw, ImageFont
 
     font = ImageFont.load_default(14)
     margin, height = 6, 20
-    whole = pillow.new("RGB", (picture.width, picture.height + height * len(lines) + 2 * margin), "white")
-    whole.paste(picture)
-    drawing = ImageDraw.Draw(whole)
+    captioned = pillow.new("RGB", (image.width, image.height + height * len(lines) + 2 * margin), "white")
+    captioned.paste(image)
+    drawing = ImageDraw.Draw(captioned)
     for number, line in enumerate(lines):
-        while line and font.getlength(line) > picture.width - 2 * margin:
+        while line and font.getlength(line) > image.width - 2 * margin:
             line = line[:-2].rstrip("…") + "…"
-        drawing.text((margin, picture.height + margin + number * height), line, fill="black", font=font)
-    return whole
+        drawing.text((margin, image.height + margin + number * height), line, fill="black", font=font)
+    return captioned

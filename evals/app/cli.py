@@ -232,9 +232,9 @@ def _show_model(chosen: argparse.Namespace) -> int:
     from evals.reports.runs import systems
 
     os.environ["HF_HUB_OFFLINE"] = "1"  # what lies here is counted; nothing is fetched for it
-    counted = size.of(chosen.model, local_copy)
+    counted = size.count_models(chosen.model, local_copy)
     rows = [systems.row(registry.VARIANTS.get(chosen.model))] if chosen.model in registry.VARIANTS else []
-    _write(systems.sheets(chosen.model, rows + [systems.size(c.source, c.figures()) for c in counted]))
+    _write(systems.sheets(chosen.model, rows + [systems.size(c.source, c.as_dict()) for c in counted]))
     return DONE
 
 
@@ -257,7 +257,7 @@ def _attend(chosen: argparse.Namespace) -> int:
     _write(
         f"answer   {seen.answer}\n"
         f"looked   most at row {row + 1}, column {column + 1} of {len(seen.regions_RC)} x {seen.regions_RC.shape[1]}\n"
-        f"share    {100 * seen.picture_share:.0f} % of the attention of {seen.token.strip()!r} is on the picture\n"
+        f"share    {100 * seen.image_share:.0f} % of the attention of {seen.token.strip()!r} is on the picture\n"
         f"heat map {chosen.out}\n"
     )
     return DONE

@@ -1,9 +1,10 @@
-"""What BLIP's text decoder says of what its encoder read: answers, and how likely endings are.
+"""BLIP's text decoder: answers, and log-likelihoods of continuations, from the output of its text encoder.
 
-The library's own `BlipForQuestionAnswering.generate` reads the picture again for every question, and lets the decoder
-look at the padding of shorter questions.
+The library's own `BlipForQuestionAnswering.generate` encodes the image again for every question, and lets the decoder
+attend to the padding of shorter questions.
 
-Letters in the names of tensors: R rows, S tokens that were read, N endings, T tokens of an ending, D width, V words.
+Letters in the names of tensors: R rows, S encoded tokens, N continuations, T tokens of a continuation, D width, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evals.models.decoding.hf_generate import LibraryDecoder
-from evals.models.decoding.sampling import Continuation
+from evals.models.decoding.sampling import Completion
 from evals.schema import Generate
 
 if TYPE_CHECKING:
@@ -20,74 +21,83 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class Read(NamedTuple):
-    """What the text encoder made of some texts."""
+class EncodedTexts(NamedTuple):
+    """The text encoder's output for a batch of texts."""
 
     states_RSD: torch.Tensor
     mask_RS: torch.Tensor
     """1 for a token, 0 for padding."""
 
 
-def heed_masks(model: PreTrainedModel) -> None:
-    """Make cross-attention heed the mask of what it looks at.
+def apply_cross_attention_masks(model: PreTrainedModel) -> None:
+    """Make cross-attention apply the mask of the states that it attends to.
 
-    The library (5.23) makes that mask and then hands it on under the name of another, so that it is dropped.
+    The library (5.23) computes that mask but passes it on under another name, so that it is ignored.
     """
 
-    def rename(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return given, {**named, "encoder_attention_mask": named.get("attention_mask")}
+    def rename(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, {**kwargs, "encoder_attention_mask": kwargs.get("attention_mask")}
 
     for name, module in model.named_modules():
         if name.endswith(".crossattention.self"):
             module.register_forward_pre_hook(rename, with_kwargs=True)
 
 
-def answer(
-    model: PreTrainedModel, read: Read, asked: Sequence[Generate], text: Callable[[Sequence[int]], str]
-) -> list[Continuation]:
-    """Answer by the library's own loop, greedily.
+def generate(
+    model: PreTrainedModel,
+    encoded: EncodedTexts,
+    requests: Sequence[Generate],
+    text: Callable[[Sequence[int]], str],
+) -> list[Completion]:
+    """Generate answers greedily, with the library's own loop.
 
     Args:
         model: a `BlipForQuestionAnswering`.
-        read: a row a request.
-        asked: how long each answer may be, and where it stops.
-        text: tokens to text.
+        encoded: the encoded questions, one row per request.
+        requests: how long each answer may be, and where it stops.
+        text: turns tokens into text.
     """
     import torch
 
     config = model.config.text_config
-    loop = LibraryDecoder(model.text_decoder, ends=[config.sep_token_id], text=text)
-    begun = torch.full((len(asked), 1), config.bos_token_id, device=read.mask_RS.device)
-    given = {
-        "input_ids": begun,
-        "attention_mask": torch.ones_like(begun),
-        "encoder_hidden_states": read.states_RSD,
-        "encoder_attention_mask": read.mask_RS,
+    decoder = LibraryDecoder(model.text_decoder, ends=[config.sep_token_id], text=text)
+    start = torch.full((len(requests), 1), config.bos_token_id, device=encoded.mask_RS.device)
+    inputs = {
+        "input_ids": start,
+        "attention_mask": torch.ones_like(start),
+        "encoder_hidden_states": encoded.states_RSD,
+        "encoder_attention_mask": encoded.mask_RS,
         "eos_token_id": config.sep_token_id,
         "pad_token_id": config.pad_token_id,
     }
-    return loop.continue_prompts(given, asked)
+    return decoder.continue_prompts(inputs, requests)
 
 
-def weigh(model: PreTrainedModel, read: Read, endings: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
-    """Give the log-likelihood in nats of every ending of each row, each after what was read of that row alone.
+def loglikelihoods(
+    model: PreTrainedModel, encoded: EncodedTexts, continuations: Sequence[Sequence[Sequence[int]]]
+) -> list[list[float]]:
+    """Compute the log-likelihood of every continuation of every row.
 
     Args:
         model: a `BlipForQuestionAnswering`.
-        read: what was read.
-        endings: the tokens of each row's endings.
+        encoded: the encoded texts.
+        continuations: the tokens of each row's continuations.
+
+    Returns:
+        For each row, the log-likelihood of every continuation in nats.
     """
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    owners = [row for row, some in enumerate(endings) for _ in some]
-    all_endings = [torch.tensor(ending) for some in endings for ending in some]
-    told_NT = pad_sequence(all_endings, batch_first=True).to(read.mask_RS.device)
-    begun_N1 = torch.full_like(told_NT[:, :1], model.config.text_config.bos_token_id)
+    row_indices = [row for row, tokens_of_row in enumerate(continuations) for _ in tokens_of_row]
+    sequences = [torch.tensor(tokens) for tokens_of_row in continuations for tokens in tokens_of_row]
+    labels_NT = pad_sequence(sequences, batch_first=True).to(encoded.mask_RS.device)
+    start_N1 = torch.full_like(labels_NT[:, :1], model.config.text_config.bos_token_id)
     logits_NTV = model.text_decoder(
-        input_ids=torch.cat([begun_N1, told_NT[:, :-1]], dim=1), encoder_hidden_states=read.states_RSD[owners],
-        encoder_attention_mask=read.mask_RS[owners], use_cache=False,
+        input_ids=torch.cat([start_N1, labels_NT[:, :-1]], dim=1),
+        encoder_hidden_states=encoded.states_RSD[row_indices],
+        encoder_attention_mask=encoded.mask_RS[row_indices], use_cache=False,
     ).logits  # fmt: skip
-    likely_NT = logits_NTV.float().log_softmax(dim=-1).gather(2, told_NT[:, :, None])[:, :, 0]
-    found = iter(float(row[: len(ending)].sum()) for row, ending in zip(likely_NT, all_endings, strict=True))
-    return [[next(found) for _ in some] for some in endings]
+    label_scores_NT = logits_NTV.float().log_softmax(dim=-1).gather(2, labels_NT[:, :, None])[:, :, 0]
+    sums = iter(float(row_T[: len(tokens)].sum()) for row_T, tokens in zip(label_scores_NT, sequences, strict=True))
+    return [[next(sums) for _ in tokens_of_row] for tokens_of_row in continuations]

@@ -1,4 +1,4 @@
-"""What the families on torch share: placing and loading weights, a token budget, splitting a batch that is too big."""
+"""What the PyTorch families share: device and dtype, loading weights, a token budget, out-of-memory splitting."""
 
 from __future__ import annotations
 
@@ -19,143 +19,177 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16", "float16")
 CPU_BUDGET_PER_CORE = 4096
-"""Token positions a core; two cores decode small models fastest with some 64 to 128 rows of 100 positions."""
+"""Token budget per CPU core; two cores decode small models fastest with about 64 to 128 rows of 100 positions."""
 _LARGEST_BUDGET = 1 << 18
 _MEMORY_SHARE = 0.5
-"""Of the memory that is free once the weights are on a GPU; activations and fragments need the rest."""
+"""Share of the GPU memory left after loading the weights; activations and fragmentation need the rest."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a model computes, and in which number format."""
+class ResolvedPlacement:
+    """The device and number format that a model computes with."""
 
     device: torch.device
     dtype: torch.dtype
     experts: int | None = None
-    """How many experts of a layer work on a token, where that was chosen."""
+    """Number of active experts per layer, if the user chose it."""
 
 
-def place(placement: Placement) -> Place:
-    """Choose device and number format.
+def resolve_placement(placement: Placement) -> ResolvedPlacement:
+    """Choose the device and the number format.
 
     Raises:
-        InputError: for a device that is not there or a number format that is not offered.
+        InputError: the device is not available, or the number format is not supported.
     """
     import torch
 
     if placement.threads:
         torch.set_num_threads(placement.threads)
-    wanted = placement.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = placement.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(wanted)
+        device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {wanted} cannot be used: {str(error).splitlines()[0]}") from error
-    name = placement.dtype or ("bfloat16" if device.type == "cuda" else "float32")
-    if name not in DTYPES:
-        raise InputError(f"--dtype {name} is not offered; allowed: {', '.join(DTYPES)}")
-    return Place(device, getattr(torch, name), placement.experts)
+        raise InputError(f"--device {name} cannot be used: {first_line(error)}") from error
+    dtype = placement.dtype or ("bfloat16" if device.type == "cuda" else "float32")
+    if dtype not in DTYPES:
+        raise InputError(f"--dtype {dtype} is not supported; allowed: {', '.join(DTYPES)}")
+    return ResolvedPlacement(device, getattr(torch, dtype), placement.experts)
 
 
-def load_weights(auto_class: Any, folder: Path, where: Place, *, unused: tuple[str, ...] = ()) -> PreTrainedModel:
-    """Load a checkpoint's weights: safetensors only, and never code that lies beside them.
+def load_weights(
+    auto_class: Any, folder: Path, placement: ResolvedPlacement, *, unused: tuple[str, ...] = ()
+) -> PreTrainedModel:
+    """Load the weights of a checkpoint: only from safetensors, and without running code from the folder.
 
     Args:
-        auto_class: the library's class that loads them.
+        auto_class: class of the library that loads them.
         folder: the checkpoint.
-        where: device and number format.
-        unused: what the names of weights begin with that may be lacking, because the family does not use them.
+        placement: device and number format.
+        unused: weight-name prefixes that are allowed to be missing, because the family does not use them.
 
     Raises:
-        InputError: when the folder is no such checkpoint, or lacks some of the weights.
+        InputError: the folder is not a checkpoint of this kind, or some weights are missing.
     """
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder} has no .safetensors file: other weight formats can run code and are not read")
     from transformers.utils import logging
 
-    from evals.models.architectures import int8  # noqa: F401  # so that the library knows what such a checkpoint is
+    from evals.models.architectures import int8  # noqa: F401  # registers the quantiser with the library
 
-    logging.disable_progress_bar()  # a run shows a bar of its own
-    told = logging.get_verbosity()
-    logging.set_verbosity_error()  # the table of weights that are lacking or left over: the first are an error below
+    logging.disable_progress_bar()  # a run shows its own progress bar
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # hides the table of missing and unexpected weights; missing ones are an error below
     try:
-        model, found = auto_class.from_pretrained(
-            folder, dtype=where.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
+        model, loading_info = auto_class.from_pretrained(
+            folder, dtype=placement.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
             output_loading_info=True,
         )  # fmt: skip
-    except Exception as error:  # a damaged or foreign checkpoint makes the library raise nearly anything
+    except Exception as error:  # a damaged or foreign checkpoint can raise nearly any exception
         raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
     finally:
-        logging.set_verbosity(told)
-    missing = sorted(name for name in found["missing_keys"] if not name.startswith(unused))
+        logging.set_verbosity(verbosity)
+    missing = sorted(name for name in loading_info["missing_keys"] if not name.startswith(unused))
     if missing:
         raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
-    loaded: PreTrainedModel = model.to(where.device).eval()
-    if where.experts is not None:
-        _activate(loaded, where.experts, folder)
+    loaded: PreTrainedModel = model.to(placement.device).eval()
+    if placement.experts is not None:
+        _set_active_experts(loaded, placement.experts, folder)
     return loaded
 
 
-def _activate(model: PreTrainedModel, experts: int, folder: Path) -> None:
-    """Let so many experts of each layer work on a token. Raises `InputError` where there are not so many."""
+def _set_active_experts(model: PreTrainedModel, experts: int, folder: Path) -> None:
+    """Set the number of active experts per layer. Raises `InputError` if the model has fewer experts, or none."""
     routers = _routers(model)
     most = min((router.num_experts for router in routers), default=0)
     if not 0 < experts <= most:
         has = f"has layers of {most} experts" if routers else "is no mixture of experts"
-        raise InputError(f"{folder} {has}: it cannot let {experts} of them work on a token")
+        raise InputError(f"{folder} {has}: it cannot use {experts} experts per token")
     for router in routers:
         router.top_k = experts
     model.config.get_text_config().num_experts_per_tok = experts
 
 
 def _routers(model: PreTrainedModel) -> list[Any]:
-    """What chooses the experts of a token, a module a layer."""
+    """Return the modules that choose a token's experts, one per layer."""
     return [module for module in model.modules() if hasattr(module, "top_k") and hasattr(module, "num_experts")]
 
 
 def load_processor(folder: Path) -> ProcessorMixin:
-    """Load what a checkpoint reads pictures and texts with. Raises `InputError` when it lacks one of the two."""
+    """Load a checkpoint's processor. Raises `InputError` if it lacks a tokenizer or an image processor."""
     from transformers import AutoProcessor
 
     try:
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # whatever the library makes of a folder that is no checkpoint
+    except Exception as error:  # a folder that is not a checkpoint can raise nearly any exception
         raise InputError(f"{folder} has no usable processor: {first_line(error)}") from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
-        raise InputError(f"{folder} needs a tokenizer and an image processor; found a {type(processor).__name__} only")
+        raise InputError(f"{folder} needs a tokenizer and an image processor; found only a {type(processor).__name__}")
     return processor
 
 
+def weight_names(folder: Path) -> set[str]:
+    """Return the names of the weights in a folder's `.safetensors` files. Raises `InputError` for a damaged file."""
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, "pt") as file:
+                names |= set(file.keys())
+        except Exception as error:  # a damaged file can raise nearly any exception
+            raise InputError(f"{path} cannot be read: {first_line(error)}") from error
+    return names
+
+
 def pixels(processor: ProcessorMixin, image: Image) -> torch.Tensor | SampleError:
-    """Decode a picture and make what a model reads of it, (1, channels, height, width), or say why that cannot be."""
+    """Decode an image and preprocess it for a model.
+
+    Returns:
+        Pixel values (1, channels, height, width), or the error if the image cannot be read.
+    """
     try:
-        read: torch.Tensor = processor.image_processor(images=[decode(image)], return_tensors="pt")["pixel_values"]
+        return process_images(processor, [image])["pixel_values"]
     except SampleError as error:
         return error
-    except Exception as error:  # whatever an image processor raises of a picture that it refuses
-        name = image.path or f"image {image.key}"
-        return SampleError(f"{name} is refused by the image processor: {first_line(error)}")
-    return read
+
+
+def process_images(processor: ProcessorMixin, images: Sequence[Image]) -> dict[str, torch.Tensor]:
+    """Decode images and run the image processor on them. Raises `SampleError` if an image cannot be read."""
+    import torch
+
+    decoded = [decode(image) for image in images]
+    try:
+        outputs = processor.image_processor(images=decoded, return_tensors="pt")
+    except Exception as error:  # an image processor can raise nearly any exception for an image that it rejects
+        raise image_error(images, error) from error
+    return {name: value for name, value in outputs.items() if isinstance(value, torch.Tensor)}
+
+
+def image_error(images: Sequence[Image], error: Exception) -> SampleError:
+    """Make the error for images that an image processor rejects."""
+    names = ", ".join(str(image.path or f"image {image.key}") for image in images)
+    return SampleError(f"{names} is rejected by the image processor: {first_line(error)}")
 
 
 def first_line(error: Exception) -> str:
-    """Say what an error says, on one line."""
+    """Return the first line of an error's message, or the error's type if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def facts(model: PreTrainedModel, folder: Path, where: Place) -> dict[str, Any]:
-    """What determines a loaded model's answers, for the signature."""
+def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> dict[str, Any]:
+    """Return what determines a loaded model's answers, for the signature."""
     import torch
 
-    on_gpu = where.device.type == "cuda"
+    on_gpu = placement.device.type == "cuda"
     routers = _routers(model)
     return {
         "checkpoint": str(folder.relative_to(PACKAGE) if folder.is_relative_to(PACKAGE) else folder),
         "digest": digest(folder),
         "architecture": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "device": torch.cuda.get_device_name(where.device) if on_gpu else where.device.type,
-        "dtype": str(where.dtype).removeprefix("torch."),
+        "device": torch.cuda.get_device_name(placement.device) if on_gpu else placement.device.type,
+        "dtype": str(placement.dtype).removeprefix("torch."),
         "attention": model.config._attn_implementation,
         "remote_code": False,
         **({"experts_per_token": routers[0].top_k} if routers else {}),
@@ -163,7 +197,7 @@ def facts(model: PreTrainedModel, folder: Path, where: Place) -> dict[str, Any]:
 
 
 def digest(folder: Path) -> str:
-    """Hash all files of a checkpoint that it is loaded from."""
+    """Hash all files that a checkpoint is loaded from."""
     patterns = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
     total = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
@@ -172,28 +206,39 @@ def digest(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def token_budget(model: PreTrainedModel, where: Place, per_core: int = CPU_BUDGET_PER_CORE) -> int:
-    """How many token positions a batch may hold: from the free memory of a GPU, or so many a core of a CPU."""
+def token_budget(model: PreTrainedModel, placement: ResolvedPlacement, per_core: int = CPU_BUDGET_PER_CORE) -> int:
+    """Compute how many token positions a batch may hold.
+
+    Args:
+        model: the loaded model.
+        placement: its device and number format.
+        per_core: token budget per CPU core.
+
+    Returns:
+        On a GPU, the largest power of two that fits into half of its free memory; on a CPU, `per_core` times the number
+        of threads.
+    """
     import torch
 
-    if where.device.type != "cuda":
+    if placement.device.type != "cuda":
         return per_core * int(torch.get_num_threads())
     config = model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     cache = 2 * config.num_hidden_layers * heads * width
-    # A prefix's cache is copied into its rows' slots; a layer's activations are some twenty times the hidden size.
-    bytes_each = where.dtype.itemsize * (2 * cache + 20 * config.hidden_size)
-    free, _ = torch.cuda.mem_get_info(where.device)
-    fits = max(1, int(_MEMORY_SHARE * free / bytes_each))
-    return min(_LARGEST_BUDGET, 1 << (fits.bit_length() - 1))  # a power of two, so that runs agree
+    # A prefix's cache is copied into the slots of its rows; a layer's activations take about 20 times the hidden size.
+    bytes_per_position = placement.dtype.itemsize * (2 * cache + 20 * config.hidden_size)
+    free, _ = torch.cuda.mem_get_info(placement.device)
+    fits = max(1, int(_MEMORY_SHARE * free / bytes_per_position))
+    return min(_LARGEST_BUDGET, 1 << (fits.bit_length() - 1))  # a power of two, so that runs use the same budget
 
 
-def peak_memory_bytes(where: Place) -> int | None:
-    """The most bytes that torch held on a GPU since the start; None on a CPU, where the process is asked."""
+def peak_memory_bytes(placement: ResolvedPlacement) -> int | None:
+    """Return the peak memory of torch on a GPU since the start; None on a CPU, where the process is measured."""
     import torch
 
-    return int(torch.cuda.max_memory_allocated(where.device)) if where.device.type == "cuda" else None
+    on_gpu = placement.device.type == "cuda"
+    return int(torch.cuda.max_memory_allocated(placement.device)) if on_gpu else None
 
 
 # Memory
@@ -203,39 +248,43 @@ def split_when_full(
     prompts: Sequence[Prompt],
     batch: Batch,
     staged: Sequence[Any],
-    act: Callable[[Batch, Sequence[Any]], list[Prediction]],
+    answer: Callable[[Batch, Sequence[Any]], list[Prediction]],
 ) -> list[Prediction]:
-    """Run a batch; when the memory does not hold it, run its halves, down to single prompts, which may fail alone.
+    """Run a batch; if it does not fit into memory, run its halves, recursively.
+
+    A single prompt that does not fit becomes a failed prediction.
 
     Args:
-        prompts: what was planned.
-        batch: what to run.
-        staged: one thing a group of the batch.
-        act: runs a batch.
+        prompts: all prompts of the plan.
+        batch: the batch to run.
+        staged: prepared inputs, one per group of the batch.
+        answer: runs a batch.
 
     Returns:
-        One prediction a member, in the order of `batch.members`.
+        One prediction per member, in the order of `batch.members`.
     """
     try:
-        return act(batch, staged)
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU allocator raises nothing more special
-        if not _is_memory(error):
+        return answer(batch, staged)
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; on a CPU the allocator raises a plain RuntimeError
+        if not _is_out_of_memory(error):
             raise
-    _release()
+    _release_cached_memory()
     halves = _halves(batch, staged)
     if not halves:
         return [Prediction(prompts[batch.members[0]].request.id, failure="out of memory, alone in its batch")]
-    return [prediction for half, own in halves for prediction in split_when_full(prompts, half, own, act)]
+    return [
+        prediction for half, half_staged in halves for prediction in split_when_full(prompts, half, half_staged, answer)
+    ]
 
 
-def _is_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: RuntimeError) -> bool:
     import torch
 
-    told = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
+    phrases = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(phrase in str(error) for phrase in phrases)
 
 
-def _release() -> None:
+def _release_cached_memory() -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -243,7 +292,7 @@ def _release() -> None:
 
 
 def _halves(batch: Batch, staged: Sequence[Any]) -> list[tuple[Batch, Sequence[Any]]]:
-    """Divide a batch between its groups, or a group between its members; nothing when it is a single prompt."""
+    """Split a batch by groups, or a single group by members; returns an empty list for a single prompt."""
     groups = batch.groups
     if len(groups) > 1:
         middle = len(groups) // 2

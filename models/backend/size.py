@@ -1,9 +1,9 @@
-"""How big a model is, counted from its configuration: no weight is read, and none is allocated.
+"""Count a model's parameters from its configuration, without reading or allocating weights.
 
-The library builds the model on the `meta` device, where a tensor has a shape and no memory, so 671 billion parameters
-are counted in seconds on any machine. `configs.yaml` holds the configurations of the public models that documents speak
-of; a checkpoint folder brings its own. Where the library has no class for a configuration, the headers of its
-`.safetensors` files are counted instead.
+The library builds the model on the `meta` device, where a tensor has a shape but no memory, so 671 billion parameters
+are counted in seconds on any machine. `configs.yaml` holds the configurations of the public models that documents
+mention; a checkpoint folder has its own. If the library has no class for a configuration, the headers of the
+checkpoint's `.safetensors` files are counted instead.
 """
 
 from __future__ import annotations
@@ -32,138 +32,138 @@ if TYPE_CHECKING:
 
 CONFIGS = PACKAGE / "models" / "configs.yaml"
 BITS = (32, 16, 8, 4)
-"""Bits a parameter for which the weights' bytes are told."""
+"""Numbers of bits per parameter for which the size of the weights is reported."""
 
 
-class Public(msgspec.Struct, frozen=True):
-    """A public model as `configs.yaml` has it."""
+class PublicModel(msgspec.Struct, frozen=True):
+    """A row of `configs.yaml`."""
 
     hub: str
     """Its hub id."""
     source: str
-    """Where the figures come from."""
+    """Where the configuration comes from."""
     config: dict[str, Json]
-    """What of its configuration decides the count."""
+    """The fields of its configuration that determine the parameter count."""
     assumed: str | None = None
-    """What no source states outright."""
+    """Which fields no source states explicitly."""
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """What a configuration says of a model's size."""
+class ModelSize:
+    """Parameter counts of a model."""
 
     parameters: int
-    """All of them; a matrix that is used twice (tied embeddings) counts once."""
+    """Number of parameters; a matrix that is used twice (tied embeddings) counts once."""
     active: int | None
-    """Those that one token passes through: all but the routed experts that are not chosen. None where unknown."""
+    """Number of parameters that one token uses: all except the inactive experts. None if unknown."""
     embedding: int | None
-    """Those of the input embedding, which published counts of active parameters leave out. None where unknown."""
+    """Number of parameters of the input embedding, which published active counts exclude. None if unknown."""
     layers: int | None
-    """Of the language model; of an encoder-decoder both sides together. None where unknown."""
+    """Layers of the language model; for an encoder-decoder, of both parts together. None if unknown."""
     experts: int = 0
-    """Routed experts of a layer; 0 where there is no routing."""
+    """Number of routed experts per layer; 0 if the model has none."""
     chosen: int = 0
-    """Routed experts that a token passes through."""
+    """Number of routed experts that a token uses."""
     shared: int = 0
-    """Experts that every token passes through."""
+    """Number of experts that every token uses."""
 
     def bytes(self, bits: int) -> int:
-        """Bytes of the weights at so many bits each; scales and zero points of a quantiser come on top.
+        """Compute the bytes of the weights at `bits` per parameter, without a quantiser's scales and zero points.
 
         Example:
-            >>> Size(6_500_000_000, None, None, None).bytes(8)
+            >>> ModelSize(6_500_000_000, None, None, None).bytes(8)
             6500000000
         """
         return -(-self.parameters * bits // 8)
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """A size with what it is of."""
+class CountedModel:
+    """The size of one configuration, with its source."""
 
     source: str
-    """A folder, or a hub id with where its configuration is known from."""
-    size: Size
+    """A folder, or a hub ID with the source of its configuration."""
+    size: ModelSize
     assumed: str | None = None
-    """What of the configuration no source states outright."""
+    """Which fields of the configuration no source states explicitly."""
     on_disk: int | None = None
-    """Bytes of all files of a folder."""
+    """Bytes of all files of the folder; None for a public configuration."""
 
-    def figures(self) -> dict[str, Json]:
-        """All of it as plain values, the weights' bytes for each of `BITS` included."""
+    def as_dict(self) -> dict[str, Json]:
+        """Return all fields as plain values, with the bytes of the weights for each of `BITS` under `weights`."""
         weights = {bits: self.size.bytes(bits) for bits in BITS}
         return {**asdict(self.size), "weights": weights, "assumed": self.assumed, "on disk": self.on_disk}
 
 
-def of(name: str, local_copy: Callable[[str], Path]) -> list[Counted]:
-    """Count all that a name stands for.
+def count_models(name: str, local_copy: Callable[[str], Path]) -> list[CountedModel]:
+    """Count the parameters of every model that a name refers to.
 
     Args:
-        name: a registered model (its bundled checkpoint, its full one, the public model of its name), a name or hub id
-            of `configs.yaml`, a checkpoint folder, or `hf:ORG/NAME`.
-        local_copy: gives the folder of a hub id.
+        name: a registered model (its bundled checkpoint, its full checkpoint and the public model of that name), a name
+            or hub ID of `configs.yaml`, a checkpoint folder, or `hf:ORG/NAME`.
+        local_copy: returns the local folder of a hub ID.
 
     Returns:
-        One entry a configuration that is known; for a registered model there may be none.
+        One entry per known configuration; for a registered model there may be none.
 
     Raises:
-        InputError: for a name that stands for nothing, or a configuration that cannot be counted.
+        InputError: the name is unknown, or a configuration cannot be counted.
     """
     hub_id = name.removeprefix("hf:").partition("@")[0]
     if name in VARIANTS:
-        return _of_variant(VARIANTS.get(name))
+        return _count_variant(VARIANTS.get(name))
     if hub_id.lower() in _known():
-        return [_of_public(_known()[hub_id.lower()])]
+        return [_count_public(_known()[hub_id.lower()])]
     path = Path(name).expanduser()
     if path.is_dir():
-        return [_of_folder(path)]
+        return [_count_folder(path)]
     if name.startswith("hf:"):
-        return [_of_folder(local_copy(name.removeprefix("hf:")))]
-    raise UnknownName("model, configuration or folder", name, [*(v.name for v in VARIANTS), *public()])
+        return [_count_folder(local_copy(name.removeprefix("hf:")))]
+    raise UnknownName("model, configuration or folder", name, [*(v.name for v in VARIANTS), *public_models()])
 
 
-def _of_variant(variant: Variant) -> list[Counted]:
+def _count_variant(variant: Variant) -> list[CountedModel]:
     mini = variant.checkpoints.get("mini")
     named = (variant.checkpoints.get("full"), variant.details.get("public"))
     ids = dict.fromkeys(name.lower() for name in named if name)
-    bundled = [_of_folder(PACKAGE / mini, variant.details.get("experts"))] if mini else []
-    return bundled + [_of_public(_known()[id]) for id in ids if id in _known()]
+    bundled = [_count_folder(PACKAGE / mini, variant.details.get("experts"))] if mini else []
+    return bundled + [_count_public(_known()[id]) for id in ids if id in _known()]
 
 
-def _of_public(model: Public) -> Counted:
-    return Counted(f"{model.hub} ({model.source})", count(model.config), model.assumed)
+def _count_public(model: PublicModel) -> CountedModel:
+    return CountedModel(f"{model.hub} ({model.source})", count_config(model.config), model.assumed)
 
 
-def _of_folder(folder: Path, experts: int | None = None) -> Counted:
+def _count_folder(folder: Path, experts: int | None = None) -> CountedModel:
     shown = folder.relative_to(PACKAGE) if folder.is_relative_to(PACKAGE) else folder
-    return Counted(str(shown), of_folder(folder, experts), on_disk=on_disk(folder))
+    return CountedModel(str(shown), count_folder(folder, experts), on_disk=bytes_on_disk(folder))
 
 
 @cache
-def public() -> Mapping[str, Public]:
-    """Read the bundled configurations, by name. Raises `InputError` when the file is damaged."""
+def public_models() -> Mapping[str, PublicModel]:
+    """Read `configs.yaml`; returns its rows by name. Raises `InputError` if the file is damaged."""
     try:
-        return msgspec.convert(yaml.safe_load(CONFIGS.read_text(encoding="utf-8")), dict[str, Public])
+        return msgspec.convert(yaml.safe_load(CONFIGS.read_text(encoding="utf-8")), dict[str, PublicModel])
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise InputError(f"{CONFIGS}: {' '.join(str(error).split())}") from error
 
 
-def _known() -> Mapping[str, Public]:
-    """The bundled configurations by name and by hub id, in lower case."""
-    return {key: model for name, model in public().items() for key in (name, model.hub.lower())}
+def _known() -> Mapping[str, PublicModel]:
+    """Return the rows of `configs.yaml` by name and by hub ID, in lower case."""
+    return {key: model for name, model in public_models().items() for key in (name, model.hub.lower())}
 
 
-def count(config: Mapping[str, Json]) -> Size:
+def count_config(config: Mapping[str, Json]) -> ModelSize:
     """Count the parameters of a configuration on the meta device.
 
     Args:
-        config: what a `config.json` holds; what it leaves out is the library's default.
+        config: the contents of a `config.json`; missing fields have the library's defaults.
 
     Raises:
-        InputError: the library has no class for it, or it does not fit its class.
+        InputError: the library has no class for it, or the class rejects it.
 
     Example:
-        >>> count(public()["deepseek-v2-lite"].config).parameters  # doctest: +SKIP
+        >>> count_config(public_models()["deepseek-v2-lite"].config).parameters  # doctest: +SKIP
         15706484224
     """
     built = _configuration(config)
@@ -171,100 +171,103 @@ def count(config: Mapping[str, Json]) -> Size:
     text = built.get_text_config()
     total = sum(parameter.numel() for parameter in model.parameters())
     routed = sum(parameter.numel() for name, parameter in model.named_parameters() if ".experts." in name)
-    experts = _first(text, "n_routed_experts", "num_local_experts", "num_experts") if routed else 0
-    chosen = _first(text, "num_experts_per_tok", "num_experts_per_token") if experts else 0
+    experts = _first_field(text, "n_routed_experts", "num_local_experts", "num_experts") if routed else 0
+    chosen = _first_field(text, "num_experts_per_tok", "num_experts_per_token") if experts else 0
     idle = routed - routed * chosen // experts if experts else 0
     embedding = model.get_input_embeddings()
-    return Size(
+    return ModelSize(
         parameters=total,
         active=total - idle,
         embedding=sum(parameter.numel() for parameter in embedding.parameters()) if embedding is not None else None,
         layers=_layers(text),
         experts=experts,
         chosen=chosen,
-        shared=_first(text, "n_shared_experts") if experts else 0,
+        shared=_first_field(text, "n_shared_experts") if experts else 0,
     )
 
 
-def of_folder(folder: Path, experts: int | None = None) -> Size:
-    """Count a checkpoint's parameters: from its configuration, or from its weights' headers where no class is known.
+def count_folder(folder: Path, experts: int | None = None) -> ModelSize:
+    """Count a checkpoint's parameters from its configuration, or from its weight files if no class is known.
 
     Args:
         folder: the checkpoint.
-        experts: how many of a layer work on a token, where it is loaded with others than it says.
+        experts: number of active experts per layer, if it differs from the configuration.
 
     Raises:
-        InputError: the folder has no `config.json` and no `.safetensors` file, or they are damaged.
+        InputError: the folder has no `config.json`, or neither it nor a `.safetensors` file can be counted.
     """
     config = read_json(folder / "config.json", dict[str, Any])
     if experts is not None:
         config.get("text_config", config)["num_experts_per_tok"] = experts
     try:
-        return count(config)
+        return count_config(config)
     except InputError:
         weights = sorted(folder.glob("*.safetensors"))
         if not weights:
             raise
-        return Size(_stored(weights), active=None, embedding=None, layers=None)
+        return ModelSize(_stored_parameters(weights), active=None, embedding=None, layers=None)
 
 
-def on_disk(folder: Path) -> int:
-    """Bytes of all files of a checkpoint."""
+def bytes_on_disk(folder: Path) -> int:
+    """Return the total size of a folder's files in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _configuration(config: Mapping[str, Json]) -> PreTrainedConfig:
     from transformers import AutoConfig
 
-    from evals.models.architectures import mixture  # noqa: F401  # so that the library knows what such a configuration is
+    from evals.models.architectures import mixture  # noqa: F401  # registers the mixture with the library
 
-    given = {key: value for key, value in config.items() if key not in {"auto_map", "quantization_config"}}
+    fields = {key: value for key, value in config.items() if key not in {"auto_map", "quantization_config"}}
     try:
-        kind = given.pop("model_type")
-        return AutoConfig.for_model(kind, **given)
+        kind = fields.pop("model_type")
+        return AutoConfig.for_model(kind, **fields)
     except KeyError as error:
         raise InputError("the configuration has no model_type") from error
-    except Exception as error:  # the library raises nearly anything for values that do not fit
+    except Exception as error:  # the library can raise nearly any exception for invalid values
         raise InputError(
             f"no size can be counted for model_type {config['model_type']!r}: {one_line(error)}"
         ) from error
 
 
 def _on_meta(config: PreTrainedConfig) -> nn.Module:
-    """Build a model without memory, by its own class where the configuration names one, else by its kind's."""
+    """Build a model without memory, by the class that the configuration names, else by an auto class."""
     import torch
     import transformers
 
-    named = (getattr(config, "architectures", None) or [None])[0]
-    own = getattr(transformers, named, None) if named else None
+    class_name = (getattr(config, "architectures", None) or [None])[0]
+    model_class = getattr(transformers, class_name, None) if class_name else None
     kinds = ("AutoModelForImageTextToText", "AutoModelForSeq2SeqLM", "AutoModelForCausalLM", "AutoModel")
+    builders = (
+        [model_class._from_config] if model_class else [getattr(transformers, kind).from_config for kind in kinds]
+    )
     reason: Exception | None = None
     with torch.device("meta"):
-        for build in [own._from_config] if own else [getattr(transformers, kind).from_config for kind in kinds]:
+        for build in builders:
             try:
                 model: nn.Module = build(config)
                 return model
-            except Exception as error:  # no such class, or a configuration that does not fit it
+            except Exception as error:  # there is no such class, or it rejects the configuration
                 reason = error
     raise InputError(f"no size can be counted for model_type {config.model_type!r}: {one_line(reason)}")
 
 
 def _layers(text: PreTrainedConfig) -> int | None:
     if text.is_encoder_decoder:
-        encoder = _first(text, "encoder_layers", "num_layers")
-        decoder = _first(text, "decoder_layers", "num_decoder_layers")
+        encoder = _first_field(text, "encoder_layers", "num_layers")
+        decoder = _first_field(text, "decoder_layers", "num_decoder_layers")
         return encoder + decoder or None
-    return _first(text, "num_hidden_layers") or None
+    return _first_field(text, "num_hidden_layers") or None
 
 
-def _first(config: PreTrainedConfig, *names: str) -> int:
-    """The first of some fields that a configuration has, 0 when it has none."""
-    found: Iterable[Any] = (getattr(config, name, None) for name in names)
-    return next((int(value) for value in found if value), 0)
+def _first_field(config: PreTrainedConfig, *names: str) -> int:
+    """Return the value of the first of these fields that is set, or 0."""
+    values: Iterable[Any] = (getattr(config, name, None) for name in names)
+    return next((int(value) for value in values if value), 0)
 
 
-def _stored(weights: Iterable[Path]) -> int:
-    """Count the numbers in the files' tensors by their headers."""
+def _stored_parameters(weights: Iterable[Path]) -> int:
+    """Count the elements of the tensors in `.safetensors` files by their headers."""
     total = 0
     for path in weights:
         try:

@@ -1,7 +1,7 @@
-"""What a loaded model needs of its device, counted from its weights: for the floors of its times, and its memory.
+"""Count what a loaded model must read and compute per token: for lower bounds on its latency, and for its memory.
 
-Counted is what no implementation can do without. Of routed experts that is as many as one token uses, whichever they
-are; of an encoder-decoder's attention to what was read, the keys and values are made once and not for each token.
+Only what every implementation needs is counted. Of the routed experts, as many are counted as one token uses. The
+cross-attention keys and values of an encoder-decoder are computed once, not for each token.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+    from evals.models.backend.pytorch import ResolvedPlacement
+
 _EXPERTS = ".experts."
 _READ_ONCE = (
     "EncDecAttention.k.", "EncDecAttention.v.", "encoder_attn.k_proj.", "encoder_attn.v_proj.",
     "crossattention.self.key.", "crossattention.self.value.",
 )  # fmt: skip
-"""Weights of a decoder that meet what the encoder has read: T5's names, BART's, and BERT's."""
-_TRIED = 4
-"""Tokens of which the cache's size is seen."""
+"""Name parts of the decoder weights that are applied to the encoder's output: those of T5, BART and BERT."""
+_TRIAL_TOKENS = 4
+"""Number of tokens for which the size of the cache is measured."""
 
 
-def resource_requirements(model: PreTrainedModel, folder: Path, where: Any) -> ResourceRequirements:
-    """Count what a model with a language-model head needs.
+def resource_requirements(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> ResourceRequirements:
+    """Count the requirements of a model with a language-model head.
 
     Args:
-        model: a decoder, also one within a vision-language model, or an encoder-decoder.
+        model: a decoder, which may be part of a vision-language model, or an encoder-decoder.
         folder: its checkpoint, for the size of the files.
-        where: a `torch_backend.Place`.
+        placement: its device and number format.
     """
     config = model.config.get_text_config()
     share = _share_of_experts(config)
-    taken = {id(parameter) for parameter in model.get_input_embeddings().parameters()}
-    decoder = _Part(_named(model.get_decoder(), taken), share)
-    head = _Part(list(model.get_output_embeddings().named_parameters()), share)
+    embeddings = {id(parameter) for parameter in model.get_input_embeddings().parameters()}
+    decoder = _WeightGroup(_weights_per_token(model.get_decoder(), embeddings), share)
+    head = _WeightGroup(list(model.get_output_embeddings().named_parameters()), share)
     encodes = bool(model.config.is_encoder_decoder)
-    encoder = _Part(_named(model.get_encoder(), taken), share) if encodes else _Part([], share)
+    encoder = _WeightGroup(_weights_per_token(model.get_encoder(), embeddings) if encodes else [], share)
     prompt_cache, new_cache = _cache_bytes(model)
     return ResourceRequirements(
-        device=str(where.device),
-        dtype=str(where.dtype).removeprefix("torch."),
+        device=str(placement.device),
+        dtype=str(placement.dtype).removeprefix("torch."),
         weights_bytes=sum(_bytes(weight) for weight in {*model.parameters(), *model.buffers()}),
         disk_bytes=sum(path.stat().st_size for path in folder.glob("*.safetensors")),
         first_bytes=encoder.bytes + decoder.bytes + head.bytes,
@@ -57,58 +59,65 @@ def resource_requirements(model: PreTrainedModel, folder: Path, where: Any) -> R
     )
 
 
-def of_streams(
-    tower: torch.nn.Module, encoder: PreTrainedModel, decoder: PreTrainedModel, folder: Path, where: Any
+def two_stream_requirements(
+    tower: torch.nn.Module,
+    encoder: PreTrainedModel,
+    decoder: PreTrainedModel,
+    *,
+    folder: Path,
+    placement: ResolvedPlacement,
 ) -> ResourceRequirements:
-    """Count what a text stream that may look at a picture, and a decoder that reads it, need.
+    """Count the requirements of a vision tower, a text encoder with cross-attention, and a text decoder.
 
-    A token of the prompt, of the picture or of the text, meets no less than the smaller of the two streams, without
-    what looks from one to the other. Of the cache only the decoder's own keys and values are counted.
+    Each prompt token, of the image or of the text, uses at least the weights of the smaller of the two streams, without
+    cross-attention. Of the cache, only the decoder's self-attention keys and values are counted.
 
     Args:
-        tower: reads pictures.
-        encoder: reads texts, beside a picture where there is one.
-        decoder: writes, with a language-model head.
+        tower: encodes images.
+        encoder: encodes texts, with cross-attention to an image.
+        decoder: generates text, with a language-model head.
         folder: the checkpoint, for the size of the files.
-        where: a `torch_backend.Place`.
+        placement: device and number format.
     """
     output = decoder.get_output_embeddings()
-    taken = {id(weight) for module in (decoder.get_input_embeddings(), output) for weight in module.parameters()}
-    read = [(name, weight) for name, weight in _named(encoder, taken) if "crossattention." not in name]
-    reads, writes, head = _Part(read, 1), _Part(_named(decoder, taken), 1), _Part(output.named_parameters(), 1)
-    sees = _Part(_named(tower, set()), 1)
+    excluded = {id(weight) for module in (decoder.get_input_embeddings(), output) for weight in module.parameters()}
+    text_weights = [pair for pair in _weights_per_token(encoder, excluded) if "crossattention." not in pair[0]]
+    text_group = _WeightGroup(text_weights, 1)
+    decoder_group = _WeightGroup(_weights_per_token(decoder, excluded), 1)
+    head = _WeightGroup(output.named_parameters(), 1)
+    image_group = _WeightGroup(_weights_per_token(tower, set()), 1)
     config = decoder.config
-    every = {weight for part in (tower, encoder, decoder) for weight in (*part.parameters(), *part.buffers())}
+    all_weights = {weight for part in (tower, encoder, decoder) for weight in (*part.parameters(), *part.buffers())}
     return ResourceRequirements(
-        device=str(where.device),
-        dtype=str(where.dtype).removeprefix("torch."),
-        weights_bytes=sum(map(_bytes, every)),
+        device=str(placement.device),
+        dtype=str(placement.dtype).removeprefix("torch."),
+        weights_bytes=sum(map(_bytes, all_weights)),
         disk_bytes=sum(path.stat().st_size for path in folder.glob("*.safetensors")),
-        first_bytes=reads.bytes + writes.bytes + head.bytes,
-        step_bytes=writes.bytes + head.bytes,
-        prompt_parameters=min(reads.parameters, sees.parameters),
-        first_parameters=writes.parameters + head.parameters,
-        step_parameters=writes.parameters + head.parameters,
+        first_bytes=text_group.bytes + decoder_group.bytes + head.bytes,
+        step_bytes=decoder_group.bytes + head.bytes,
+        prompt_parameters=min(text_group.parameters, image_group.parameters),
+        first_parameters=decoder_group.parameters + head.parameters,
+        step_parameters=decoder_group.parameters + head.parameters,
         prompt_cache_bytes=0,
-        new_cache_bytes=2 * config.num_hidden_layers * config.hidden_size * where.dtype.itemsize,
+        new_cache_bytes=2 * config.num_hidden_layers * config.hidden_size * placement.dtype.itemsize,
     )
 
 
-class _Part:
-    """Weights of a part of a model, experts counted as far as one token uses them."""
+class _WeightGroup:
+    """Size of some weights, with experts weighted by the share that one token uses."""
 
     def __init__(self, named: Iterable[tuple[str, torch.Tensor]], share: float) -> None:
-        weighed = [(weight, share if _EXPERTS in f".{name}" else 1.0) for name, weight in named]
-        self.bytes = sum(_bytes(weight) * part for weight, part in weighed)
-        # A norm's weights multiply and add nothing.
-        self.parameters = sum(weight.numel() * part for weight, part in weighed if weight.dim() > 1)
+        shares = [(weight, share if _EXPERTS in f".{name}" else 1.0) for name, weight in named]
+        self.bytes = sum(_bytes(weight) * used for weight, used in shares)
+        # The vectors of norms and biases take part in no matrix product.
+        self.parameters = sum(weight.numel() * used for weight, used in shares if weight.dim() > 1)
 
 
-def _named(module: torch.nn.Module, taken: set[int]) -> list[tuple[str, torch.Tensor]]:
-    """The weights that every token meets: no embedding, of which it needs a row."""
+def _weights_per_token(module: torch.nn.Module, excluded: set[int]) -> list[tuple[str, torch.Tensor]]:
+    """Return the named weights that every token uses: all except embeddings, of which a token needs one row."""
     from torch import nn
 
-    tables = {id(own.weight) for own in module.modules() if isinstance(own, nn.Embedding)} | taken
+    tables = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)} | excluded
     return [
         (name, weight)
         for name, weight in module.named_parameters()
@@ -117,7 +126,7 @@ def _named(module: torch.nn.Module, taken: set[int]) -> list[tuple[str, torch.Te
 
 
 def _share_of_experts(config: Any) -> float:
-    """The part of the routed experts that one token uses; none where the configuration does not say."""
+    """Return the share of the routed experts that one token uses; 0 if the configuration does not say."""
     experts = next(
         (
             count
@@ -135,19 +144,20 @@ def _bytes(weight: torch.Tensor) -> int:
 
 
 def _cache_bytes(model: PreTrainedModel) -> tuple[float, float]:
-    """Bytes of keys and values for a token of the prompt, and for a new one, seen in a few tokens."""
+    """Measure the bytes of keys and values per prompt token and per new token, with a few tokens."""
     import torch
 
-    ids = torch.zeros(1, _TRIED, dtype=torch.long, device=model.device)
+    ids = torch.zeros(1, _TRIAL_TOKENS, dtype=torch.long, device=model.device)
     with torch.inference_mode():
         if model.config.is_encoder_decoder:
-            kept = model(input_ids=ids, decoder_input_ids=ids, use_cache=True).past_key_values
-            return _kept(kept.cross_attention_cache) / _TRIED, _kept(kept.self_attention_cache) / _TRIED
-        each = _kept(model(input_ids=ids, use_cache=True).past_key_values) / _TRIED
-        return each, each
+            caches = model(input_ids=ids, decoder_input_ids=ids, use_cache=True).past_key_values
+            totals = (_size_of_cache(caches.cross_attention_cache), _size_of_cache(caches.self_attention_cache))
+            return totals[0] / _TRIAL_TOKENS, totals[1] / _TRIAL_TOKENS
+        per_token = _size_of_cache(model(input_ids=ids, use_cache=True).past_key_values) / _TRIAL_TOKENS
+        return per_token, per_token
 
 
-def _kept(cache: Any) -> int:
+def _size_of_cache(cache: Any) -> int:
     return sum(_bytes(tensor) for tensor in _tensors(cache))
 
 

@@ -1,27 +1,27 @@
-"""Decoding with shared prefixes: generation and log-likelihoods over slots of a key-value cache.
+"""Decoding with shared prefixes: generation and log-likelihoods on a key-value cache with slots.
 
-A prefix that several prompts share is computed once, and its keys and values are copied into a slot for each of them.
-A slot is a row of a cache that is allocated once and written in place: a row that ends leaves its slot to the next
-prompt, so short answers do not wait for long ones. What each token may see is said by an explicit mask, so rows of
-different lengths, and several endings of one prompt in one row (`evals.models.decoding.loglikelihood`), go through the
-model together.
+A prefix that several prompts share is computed once, and its keys and values are copied into one slot per prompt. A
+slot is one row of a cache that is allocated once and written in place. A row that ends frees its slot for the next
+prompt, so short completions do not wait for long ones. An explicit attention mask says what each token sees, so rows
+of different lengths, and several continuations of one prompt in one row (`evals.models.decoding.loglikelihood`), go
+through the model together.
 
-That needs a decoder whose layers all attend to everything before (`shares`), as Llama, Qwen2, DeepSeek-V2 and -V3 and
-the language model of DeepSeek-VL do. Log-likelihoods are taken in float32.
+The model must be a decoder whose layers all attend to every earlier position (`supports_prefix_sharing`), as Llama,
+Qwen2, DeepSeek-V2, DeepSeek-V3 and the language model of DeepSeek-VL do.
 
-Letters in the names of tensors: G groups, R rows, S new tokens of a row, P positions of the prefixes, L positions of
-the cache, V vocabulary.
+Letters in the names of tensors: R rows, S new tokens of a row, L positions of the cache, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from evals.models.decoding.loglikelihood import Endings, branches, likelihoods, read_columns
-from evals.models.decoding.padding import Counted, in_front
-from evals.models.decoding.sampling import NOT_FINITE, Continuation, Row
+from evals.models.decoding.loglikelihood import ScoringRow, logit_columns, positions_and_mask, sum_log_likelihoods
+from evals.models.decoding.padding import TokenCounts, pad_left
+from evals.models.decoding.sampling import NOT_FINITE, Completion, GenerationRow
+from evals.models.decoding.slots import GenerationState, Slots, chunks
 
 if TYPE_CHECKING:
     import torch
@@ -29,22 +29,25 @@ if TYPE_CHECKING:
 
     from evals.models.decoding.kv_cache import SlotCache
 
-T = TypeVar("T")
 SLOTS = {"cpu": 64, "cuda": 256}
-"""Rows that generate at once, by device; on two cores more make a step dearer than they make it fuller."""
+"""Number of rows that generate at once, by device type. On two cores, more rows make a step slower than they gain."""
 PREFILL = {"cpu": 512, "cuda": 16_384}
-"""Token positions of prompts computed at once, by device. On two cores more only adds padding: an 85M Qwen2 takes
-18.1 s for 400 rows of SST-2 at 512, 19.6 at 1,024 and 20.0 at 2,048. No GPU was measured."""
+"""Number of prompt positions that are computed at once, by device type. On two cores, more only adds padding: a Qwen2
+of 85M parameters takes 18.1 s for 400 rows of SST-2 with 512, 19.6 s with 1,024 and 20.0 s with 2,048. No GPU was
+measured."""
 
 
-def shares(model: PreTrainedModel) -> bool:
-    """Whether every layer attends to all before it, at rotary positions, so that a cache may be cut and filled."""
+def supports_prefix_sharing(model: PreTrainedModel) -> bool:
+    """Return whether a model's cache can be cut and copied.
+
+    This holds when every layer attends to every earlier position and positions are plain rotary ones.
+    """
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
     config = model.config.get_text_config()
     rotary = getattr(config, "rope_parameters", None) or {}
-    # Other positions (ALiBi, learnt tables, scalings that depend on the length) do not only count a token's own.
+    # With other schemes (ALiBi, learned positions, length-dependent scaling) a token's position is not all that counts.
     plain = rotary.get("rope_type") in {"default", "linear", "llama3", "yarn"} and "mrope_section" not in rotary
     if not plain or config.is_encoder_decoder or getattr(config, "alibi", False):
         return False
@@ -52,110 +55,122 @@ def shares(model: PreTrainedModel) -> bool:
 
 
 class Decoder:
-    """Runs a model with a language-model head over slots."""
+    """Generates and scores text with a language model, on a cache with slots."""
 
     def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], text: Callable[[Sequence[int]], str]) -> None:
         """Wrap a model.
 
         Args:
-            model: one that `shares`.
-            ends: token ids that end a text.
-            text: tokens to text, to look for stop strings.
+            model: a model with a language-model head that `supports_prefix_sharing`.
+            ends: IDs of the tokens that end a text.
+            text: turns tokens into text, to look for stop strings.
         """
         self._model = model
         self._ends = frozenset(ends)
         self._text = text
         self._slots = SLOTS.get(model.device.type, SLOTS["cuda"])
         self._prefill = PREFILL.get(model.device.type, PREFILL["cuda"])
-        self._kept: tuple[tuple[int, ...], SlotCache] | None = None
-        self.counted = Counted()
-        """What went through but for the tokens that were generated."""
+        self._last_prefix: tuple[tuple[int, ...], SlotCache] | None = None
+        self.token_counts = TokenCounts()
+        """Number of prompt positions computed so far, excluding generated tokens."""
 
     def generate(
-        self, prefixes: Sequence[Sequence[int]], rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]
-    ) -> list[Continuation]:
-        """Continue every row.
+        self, prefixes: Sequence[Sequence[int]], rows: Sequence[GenerationRow], inputs: Mapping[str, torch.Tensor]
+    ) -> list[Completion]:
+        """Generate a completion for every row.
 
         Args:
-            prefixes: tokens that rows share; may be empty.
-            rows: what to continue; `owner` points into `prefixes`.
-            inputs: what else the model reads with the prefixes (pictures), in their order.
+            prefixes: tokens that rows share; a prefix may be empty.
+            rows: the prompts to continue; `prefix_index` points into `prefixes`.
+            inputs: further inputs that belong to the prefixes (pixel values), in their order.
 
         Returns:
-            One continuation a row, in order.
+            One completion per row, in order.
         """
         import torch
 
         with torch.inference_mode():
             shared = self._prefixes(prefixes, inputs)
-            # Rows are filled in chunks that are padded to their longest, so each part counts at its longest.
-            parts = (map(len, prefixes), (len(row.rest) for row in rows), (row.max_new_tokens for row in rows))
-            room = sum(map(max, parts))
-            count = min(self._slots, len(rows))
-            return self._generate(rows, _Slots(self._cache(count, room), shared))
+            # Rows are filled in chunks that are padded to their longest, so each part counts with its maximum.
+            parts = (map(len, prefixes), (len(row.suffix) for row in rows), (row.max_new_tokens for row in rows))
+            capacity = sum(map(max, parts))
+            slots = Slots(self._cache(min(self._slots, len(rows)), capacity), shared)
+            return self._generate(GenerationState(rows, slots))
 
     def loglikelihoods(
-        self, prefixes: Sequence[Sequence[int]], rows: Sequence[Endings], inputs: Mapping[str, torch.Tensor]
+        self, prefixes: Sequence[Sequence[int]], rows: Sequence[ScoringRow], inputs: Mapping[str, torch.Tensor]
     ) -> list[list[float]]:
-        """Weigh endings: for each row the log-likelihood of every ending, in nats, the sum over its tokens.
+        """Compute the log-likelihood of every continuation of every row.
 
-        A row goes through the model once, its endings side by side, each blind to the others. Endings of one token
-        cost nothing beyond their prompt.
+        Each row goes through the model once, with its continuations side by side. Continuations of one token cost
+        nothing beyond their prompt.
+
+        Args:
+            prefixes: tokens that rows share; a prefix may be empty.
+            rows: the prompts with their continuations; `prefix_index` points into `prefixes`.
+            inputs: further inputs that belong to the prefixes (pixel values), in their order.
+
+        Returns:
+            For each row, the log-likelihood of every continuation in nats: the sum over its tokens.
         """
         import torch
 
         with torch.inference_mode():
             shared = self._prefixes(prefixes, inputs)
-            found: list[list[float]] = []
-            for chunk in _chunks(rows, lambda row: len(row.tokens), self._prefill):
-                found += self._weigh(shared, chunk)
-            return found
+            log_likelihoods: list[list[float]] = []
+            for chunk in chunks(rows, lambda row: len(row.tokens), self._prefill):
+                log_likelihoods += self._score(shared, chunk)
+            return log_likelihoods
 
-    def _cache(self, slots: int, room: int) -> SlotCache:
+    def _cache(self, slots: int, capacity: int) -> SlotCache:
         from evals.models.decoding.kv_cache import SlotCache
 
-        return SlotCache(self._model.config.get_text_config().num_hidden_layers, slots, room, self._model.device)
+        return SlotCache(self._model.config.get_text_config().num_hidden_layers, slots, capacity, self._model.device)
 
     # Prefixes
 
     def _prefixes(self, prefixes: Sequence[Sequence[int]], inputs: Mapping[str, torch.Tensor]) -> SlotCache:
-        """Compute the shared parts, or take them from the batch before: few-shot examples are everybody's."""
+        """Compute the shared prefixes; reuse a single prefix from the previous batch (few-shot examples)."""
         key = tuple(prefixes[0]) if len(prefixes) == 1 and not inputs else None
-        if key is not None and self._kept is not None and self._kept[0] == key:
-            return self._kept[1]
+        if key is not None and self._last_prefix is not None and self._last_prefix[0] == key:
+            return self._last_prefix[1]
         cache = self._cache(len(prefixes), max(1, *map(len, prefixes)))
-        if inputs:  # pictures belong to their prompts by order, so these are computed together
-            self.counted.add(prefixes)
+        if inputs:  # the model matches images to prompts by their order, so these prefixes are computed together
+            self.token_counts.add(prefixes)
             self._fill(cache, list(range(len(prefixes))), prefixes, inputs)
         else:
-            some = [(number, tokens) for number, tokens in enumerate(prefixes) if tokens]
-            for chunk in _chunks(some, lambda numbered: len(numbered[1]), self._prefill):
-                self.counted.add([tokens for _, tokens in chunk])
-                self._fill(cache, [number for number, _ in chunk], [tokens for _, tokens in chunk], {})
-        self._kept = None if key is None else (key, cache)
+            numbered = [(index, tokens) for index, tokens in enumerate(prefixes) if tokens]
+            for chunk in chunks(numbered, lambda pair: len(pair[1]), self._prefill):
+                self.token_counts.add([tokens for _, tokens in chunk])
+                self._fill(cache, [index for index, _ in chunk], [tokens for _, tokens in chunk], {})
+        self._last_prefix = None if key is None else (key, cache)
         return cache
 
     def _fill(
-        self, cache: SlotCache, places: list[int], tokens: Sequence[Sequence[int]], inputs: Mapping[str, torch.Tensor]
+        self,
+        cache: SlotCache,
+        slot_indices: list[int],
+        tokens: Sequence[Sequence[int]],
+        inputs: Mapping[str, torch.Tensor],
     ) -> torch.Tensor:
-        """Put tokens after what the rows at some places hold; returns the logits (R, V) after each row's last.
+        """Append tokens to slots of the cache; returns the logits (R, V) after the last token of each row.
 
-        Rows are padded in front, so that they end together and the model's head, which is wide, computes one column.
-        In the cache the padding goes behind the row, where the next tokens will overwrite it.
+        Rows are padded on the left, so that they end in the same column and the model's head, which is wide, computes
+        one column. In the cache the padding goes behind the row, where the next tokens overwrite it.
         """
         import torch
 
         device = self._model.device
         lengths = torch.tensor([len(row) for row in tokens], device=device)
-        ids_RS = in_front(tokens, device)
+        ids_RS = pad_left(tokens, device)
         S = ids_RS.shape[1]
-        starts = cache.lengths[places]
+        starts = cache.lengths[slot_indices]
         positions_RS = starts[:, None] + (torch.arange(S, device=device) + lengths[:, None]) % S
-        seen_RSL = torch.arange(int(starts.max()) + S, device=device) <= positions_RS[:, :, None]
-        with cache.at(places, positions_RS):
+        visible_RSL = torch.arange(int(starts.max()) + S, device=device) <= positions_RS[:, :, None]
+        with cache.writing_to(slot_indices, positions_RS):
             last = torch.tensor([S - 1], device=device)
-            logits = self._forward(cache, ids_RS, positions_RS, seen_RSL, last, inputs)
-        cache.lengths[places] += lengths
+            logits = self._forward(cache, ids_RS, positions_RS, visible_RSL, columns=last, inputs=inputs)
+        cache.lengths[slot_indices] += lengths
         return logits[:, 0]
 
     def _forward(
@@ -163,18 +178,19 @@ class Decoder:
         cache: SlotCache,
         ids_RS: torch.Tensor,
         positions_RS: torch.Tensor,
-        seen_RSL: torch.Tensor,
+        visible_RSL: torch.Tensor,
+        *,
         columns: torch.Tensor,
         inputs: Mapping[str, torch.Tensor],
     ) -> torch.Tensor:
-        """Run the model; returns the logits at some columns, (R, columns, V)."""
+        """Run the model; returns the logits at the given columns, (R, columns, V)."""
         import torch
 
         dtype = self._model.dtype
-        blocked = torch.zeros(seen_RSL.shape, dtype=dtype, device=ids_RS.device)
-        blocked.masked_fill_(~seen_RSL, torch.finfo(dtype).min)
+        mask = torch.zeros(visible_RSL.shape, dtype=dtype, device=ids_RS.device)
+        mask.masked_fill_(~visible_RSL, torch.finfo(dtype).min)
         output = self._model(
-            input_ids=ids_RS, attention_mask=blocked[:, None], position_ids=positions_RS, past_key_values=cache,
+            input_ids=ids_RS, attention_mask=mask[:, None], position_ids=positions_RS, past_key_values=cache,
             use_cache=True, logits_to_keep=columns, **inputs,
         )  # fmt: skip
         logits: torch.Tensor = output.logits
@@ -182,135 +198,77 @@ class Decoder:
 
     # Generation
 
-    def _generate(self, rows: Sequence[Row], slots: _Slots) -> list[Continuation]:
-        new: list[list[int]] = [[] for _ in rows]
-        truncated = [False] * len(rows)
-        failures: dict[int, str] = {}
+    def _generate(self, state: GenerationState) -> list[Completion]:
+        rows, slots, new_tokens = state.rows, state.slots, state.new_tokens
         waiting = list(range(len(rows) - 1, -1, -1))
-        while waiting or slots.taken:
-            if waiting and slots.empty:
-                entering = [waiting.pop() for _ in range(min(len(waiting), len(slots.empty)))]
-                for chunk in _chunks(entering, lambda row: len(rows[row].rest), self._prefill):
-                    places = slots.enter(chunk, [rows[row].owner for row in chunk])
-                    rests = [rows[row].rest for row in chunk]
-                    self.counted.add(rests)
-                    logits_RV = self._fill(slots.cache, places, rests, {})
-                    self._append(rows, chunk, logits_RV, new, truncated, failures, slots)
+        while waiting or slots.slot_by_row:
+            if waiting and slots.free:
+                entering = [waiting.pop() for _ in range(min(len(waiting), len(slots.free)))]
+                for chunk in chunks(entering, lambda row: len(rows[row].suffix), self._prefill):
+                    slot_indices = slots.allocate(chunk, [rows[row].prefix_index for row in chunk])
+                    suffixes = [rows[row].suffix for row in chunk]
+                    self.token_counts.add(suffixes)
+                    self._append(state, chunk, self._fill(slots.cache, slot_indices, suffixes, {}))
             else:
-                slots.close_ranks()
-                here = list(slots.taken)
-                logits_RV = self._fill(slots.cache, list(slots.taken.values()), [new[row][-1:] for row in here], {})
-                self._append(rows, here, logits_RV, new, truncated, failures, slots)
-        return [
-            Continuation(tokens, cut, failures.get(row))
-            for row, (tokens, cut) in enumerate(zip(new, truncated, strict=True))
-        ]
+                slots.compact()
+                active = list(slots.slot_by_row)
+                last_tokens = [new_tokens[row][-1:] for row in active]
+                self._append(state, active, self._fill(slots.cache, list(slots.slot_by_row.values()), last_tokens, {}))
+        return state.completions()
 
-    def _append(
-        self,
-        rows: Sequence[Row],
-        here: Sequence[int],
-        logits_RV: torch.Tensor,
-        new: list[list[int]],
-        truncated: list[bool],
-        failures: dict[int, str],
-        slots: _Slots,
-    ) -> None:
-        """Choose the next token of some rows; those that end leave their slots."""
-        highest_R, likeliest_R = logits_RV.max(dim=-1)
-        finite = highest_R.isfinite().tolist()
-        for row, logits_V, best, sound in zip(here, logits_RV, likeliest_R.tolist(), finite, strict=True):
+    def _append(self, state: GenerationState, rows: Sequence[int], logits_RV: torch.Tensor) -> None:
+        """Choose the next token of each of these rows, and free the slots of the rows that end."""
+        maxima_R, greedy_R = logits_RV.max(dim=-1)
+        finite = maxima_R.isfinite().tolist()
+        for row, logits_V, greedy, sound in zip(rows, logits_RV, greedy_R.tolist(), finite, strict=True):
+            request, new_tokens = state.rows[row], state.new_tokens[row]
             if not sound:
-                failures[row] = NOT_FINITE
-                slots.leave(row)
+                state.failures[row] = NOT_FINITE
+                state.slots.release(row)
                 continue
-            draw = rows[row].draw
-            token = best if draw is None else draw(logits_V)
-            if token in self._ends and len(new[row]) < rows[row].min_new_tokens:
-                going_on_V = logits_V.index_fill(0, self._end_ids(), -math.inf)
-                token = int(going_on_V.argmax()) if draw is None else draw(going_on_V)
+            sample = request.sample
+            token = greedy if sample is None else sample(logits_V)
+            if token in self._ends and len(new_tokens) < request.min_new_tokens:
+                allowed_V = logits_V.index_fill(0, self._end_ids(), -math.inf)
+                token = int(allowed_V.argmax()) if sample is None else sample(allowed_V)
             if token in self._ends:
-                slots.leave(row)
+                state.slots.release(row)
                 continue
-            new[row].append(token)
-            if self._stops(rows[row], new[row]):
-                slots.leave(row)
-            elif len(new[row]) >= rows[row].max_new_tokens:
-                truncated[row] = True
-                slots.leave(row)
+            new_tokens.append(token)
+            if self._stops(request, new_tokens):
+                state.slots.release(row)
+            elif len(new_tokens) >= request.max_new_tokens:
+                state.truncated[row] = True
+                state.slots.release(row)
 
     def _end_ids(self) -> torch.Tensor:
         import torch
 
         return torch.tensor(sorted(self._ends), device=self._model.device)
 
-    def _stops(self, row: Row, tokens: Sequence[int]) -> bool:
-        """Whether a stop string is in the new text; only its last tokens can have completed one."""
+    def _stops(self, row: GenerationRow, tokens: Sequence[int]) -> bool:
+        """Return whether the new text contains a stop string; only its last tokens can have completed one."""
         if not row.stop:
             return False
         tail = self._text(tokens[-(max(map(len, row.stop)) + 1) :])
         return any(mark in tail for mark in row.stop)
 
-    # Endings
+    # Log-likelihoods
 
-    def _weigh(self, shared: SlotCache, rows: Sequence[Endings]) -> list[list[float]]:
+    def _score(self, shared: SlotCache, rows: Sequence[ScoringRow]) -> list[list[float]]:
         import torch
 
         device = self._model.device
-        owners, places = [row.owner for row in rows], list(range(len(rows)))
-        self.counted.add([row.tokens for row in rows])
-        ids_RS = in_front([row.tokens for row in rows], device)
-        room = int(shared.lengths[owners].max()) + ids_RS.shape[1]
-        cache = self._cache(len(rows), room)
-        cache.copy(shared, owners, places)
-        starts = cache.lengths[places]
-        positions_RS, seen_RSL = branches(rows, starts, room)
-        columns = read_columns(rows)
-        with cache.at(places, starts[:, None] + torch.arange(ids_RS.shape[1], device=device)):
-            logits = self._forward(cache, ids_RS, positions_RS, seen_RSL, torch.tensor(columns, device=device), {})
-        return likelihoods(rows, columns, logits)
-
-
-class _Slots:
-    """Which rows are in which slots of a cache."""
-
-    def __init__(self, cache: SlotCache, shared: SlotCache) -> None:
-        self.cache = cache
-        self._shared = shared
-        self.taken: dict[int, int] = {}
-        """The slot of each row that is under way."""
-        self.empty = list(range(cache.slots - 1, -1, -1))
-
-    def enter(self, rows: Sequence[int], owners: Sequence[int]) -> list[int]:
-        """Give rows a slot each, filled with their prefix."""
-        places = [self.empty.pop() for _ in rows]
-        self.taken.update(zip(rows, places, strict=True))
-        self.cache.copy(self._shared, owners, places)
-        return places
-
-    def leave(self, row: int) -> None:
-        """Free a row's slot."""
-        self.empty.append(self.taken.pop(row))
-
-    def close_ranks(self) -> None:
-        """Order the rows by slot, and drop the slots that nobody is waiting for."""
-        self.taken = dict(sorted(self.taken.items(), key=lambda item: item[1]))
-        if self.empty:
-            self.cache.keep(list(self.taken.values()))
-            self.taken = {row: place for place, row in enumerate(self.taken)}
-            self.empty = []
-
-
-def _chunks(items: Sequence[T], length: Callable[[T], int], positions: int) -> Iterator[list[T]]:
-    """Cut a sequence where its padded size would exceed so many positions."""
-    chunk: list[T] = []
-    longest = 0
-    for item in items:
-        grown = max(longest, length(item))
-        if chunk and grown * (len(chunk) + 1) > positions:
-            yield chunk
-            chunk, grown = [], length(item)
-        chunk.append(item)
-        longest = grown
-    if chunk:
-        yield chunk
+        prefix_indices, slot_indices = [row.prefix_index for row in rows], list(range(len(rows)))
+        self.token_counts.add([row.tokens for row in rows])
+        ids_RS = pad_left([row.tokens for row in rows], device)
+        capacity = int(shared.lengths[prefix_indices].max()) + ids_RS.shape[1]
+        cache = self._cache(len(rows), capacity)
+        cache.copy_from(shared, prefix_indices, slot_indices)
+        starts = cache.lengths[slot_indices]
+        positions_RS, visible_RSL = positions_and_mask(rows, starts, capacity)
+        columns = logit_columns(rows)
+        with cache.writing_to(slot_indices, starts[:, None] + torch.arange(ids_RS.shape[1], device=device)):
+            read = torch.tensor(columns, device=device)
+            logits = self._forward(cache, ids_RS, positions_RS, visible_RSL, columns=read, inputs={})
+        return sum_log_likelihoods(rows, columns, logits)

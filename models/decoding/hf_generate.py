@@ -1,7 +1,9 @@
-"""Decoding by the library's own loop, without sharing: for architectures whose caches cannot be cut and filled freely.
+"""Decoding with the library's own `generate`, without prefix sharing.
 
-Encoder-decoders, layers that attend to a window, positions in several dimensions. The interface is that of
-`evals.models.decoding.engine.Decoder`, so a family does not care which of the two it has.
+For architectures whose cache cannot be cut and copied: encoder-decoders, sliding-window attention, multi-dimensional
+positions. The interface is that of `evals.models.decoding.engine.Decoder`, so a family can use either.
+
+Letters in the names of tensors: R rows, N continuations, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -11,121 +13,143 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError
-from evals.models.decoding.loglikelihood import Endings
-from evals.models.decoding.padding import Counted
-from evals.models.decoding.sampling import NOT_FINITE, Continuation, Row
+from evals.models.decoding.loglikelihood import ScoringRow
+from evals.models.decoding.padding import TokenCounts
+from evals.models.decoding.sampling import NOT_FINITE, Completion, GenerationRow
 from evals.schema import Generate
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+ONLY_GREEDY = "this architecture is decoded by the library's own loop, which is greedy here: give no --temperature"
+"""Error message for requests with a temperature."""
+
 
 class LibraryDecoder:
-    """Runs a model through `generate`, and weighs endings one row each."""
+    """Generates with the library's `generate`, and scores each continuation in a row of its own."""
 
     def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], text: Callable[[Sequence[int]], str]) -> None:
         """Wrap a model.
 
         Args:
             model: a decoder or an encoder-decoder with a language-model head.
-            ends: token ids that end a text.
-            text: tokens to text, to look for stop strings.
+            ends: IDs of the tokens that end a text.
+            text: turns tokens into text, to look for stop strings.
         """
         self._model = model
         self._ends = frozenset(ends)
         self._text = text
-        self.counted = Counted()
-        """What of prompts was padded here."""
+        self.token_counts = TokenCounts()
+        """Prompt positions that were padded here."""
 
     def generate(
-        self, prefixes: Sequence[Sequence[int]], rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]
-    ) -> list[Continuation]:
-        """Continue every row; as `Decoder.generate`. Raises `InputError` when a row wants its tokens drawn."""
-        if any(row.draw for row in rows):
-            raise InputError("this architecture is decoded by the library's loop, greedily: give no --temperature")
-        ids, mask = self._padded([[*prefixes[row.owner], *row.rest] for row in rows])
+        self, prefixes: Sequence[Sequence[int]], rows: Sequence[GenerationRow], inputs: Mapping[str, torch.Tensor]
+    ) -> list[Completion]:
+        """Generate a completion for every row; as `Decoder.generate`.
+
+        Raises:
+            InputError: a row asks for sampling.
+        """
+        if any(row.sample for row in rows):
+            raise InputError(ONLY_GREEDY)
+        ids, mask = self._padded([[*prefixes[row.prefix_index], *row.suffix] for row in rows])
         return self.continue_prompts({"input_ids": ids, "attention_mask": mask, **inputs}, rows)
 
     def loglikelihoods(
-        self, prefixes: Sequence[Sequence[int]], rows: Sequence[Endings], inputs: Mapping[str, torch.Tensor]
+        self, prefixes: Sequence[Sequence[int]], rows: Sequence[ScoringRow], inputs: Mapping[str, torch.Tensor]
     ) -> list[list[float]]:
-        """Weigh endings; as `Decoder.loglikelihoods`, every ending in a row of its own."""
+        """Compute the log-likelihood of every continuation; as `Decoder.loglikelihoods`."""
         import torch
 
-        contexts = [[*prefixes[row.owner], *row.rest] for row in rows for _ in row.endings]
-        endings = [list(ending) for row in rows for ending in row.endings]
+        contexts = [[*prefixes[row.prefix_index], *row.suffix] for row in rows for _ in row.continuations]
+        continuations = [list(tokens) for row in rows for tokens in row.continuations]
         with torch.inference_mode():
-            weigh = self._with_encoder if self._model.config.is_encoder_decoder else self._after_context
-            likelihoods = iter(weigh(contexts, endings))
-        return [[next(likelihoods) for _ in row.endings] for row in rows]
+            score = self._score_with_encoder if self._model.config.is_encoder_decoder else self._score_causally
+            scores = iter(score(contexts, continuations))
+        return [[next(scores) for _ in row.continuations] for row in rows]
 
-    def continue_prompts(self, encoded: Mapping[str, Any], wanted: Sequence[Row | Generate]) -> list[Continuation]:
-        """Continue prompts that are ready for the model, padded on the left, each as long as is wanted."""
+    def continue_prompts(
+        self, encoded: Mapping[str, Any], requests: Sequence[GenerationRow | Generate]
+    ) -> list[Completion]:
+        """Generate from prompts that are already prepared for the model.
+
+        Args:
+            encoded: inputs of the model, padded on the left.
+            requests: for each prompt, how many tokens to generate and where to stop.
+        """
         import torch
         from transformers import LogitsProcessorList
 
-        finite: list[torch.Tensor] = []
+        finite_steps: list[torch.Tensor] = []
 
-        least = torch.tensor([each.min_new_tokens for each in wanted], device=self._model.device)
+        minimum_R = torch.tensor([request.min_new_tokens for request in requests], device=self._model.device)
         ends = torch.tensor(sorted(self._ends), dtype=torch.long, device=self._model.device)
 
-        def watch(_: torch.Tensor, scores_RV: torch.Tensor) -> torch.Tensor:
-            early_R = least > len(finite)
-            finite.append(scores_RV.amax(dim=-1).isfinite())
+        def process(_: torch.Tensor, scores_RV: torch.Tensor) -> torch.Tensor:
+            early_R = minimum_R > len(finite_steps)
+            finite_steps.append(scores_RV.amax(dim=-1).isfinite())
             if early_R.any():
                 scores_RV[early_R.nonzero(), ends] = -math.inf
             return scores_RV
 
         with torch.inference_mode():
-            # The checkpoint's own habits (beams, penalties) would answer another question than the other loop does.
+            # Override the checkpoint's own defaults (beams, penalties), so that both decoders compute the same.
             output = self._model.generate(
-                **encoded, max_new_tokens=max(each.max_new_tokens for each in wanted), do_sample=False, num_beams=1,
-                repetition_penalty=1.0, no_repeat_ngram_size=0, logits_processor=LogitsProcessorList([watch]),
+                **encoded, max_new_tokens=max(request.max_new_tokens for request in requests), do_sample=False,
+                num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0,
+                logits_processor=LogitsProcessorList([process]),
             )  # fmt: skip
-        # A decoder repeats its prompt; an encoder-decoder begins with its start token.
+        # The output of a decoder begins with the prompt; that of an encoder-decoder begins with the start token.
         skip = 1 if self._model.config.is_encoder_decoder else encoded["input_ids"].shape[1]
-        new = zip(output[:, skip:].tolist(), torch.stack(finite, dim=1).tolist(), wanted, strict=True)
-        return [self._ended(tokens[: each.max_new_tokens], sound, each.stop) for tokens, sound, each in new]
+        generated = zip(output[:, skip:].tolist(), torch.stack(finite_steps, dim=1).tolist(), requests, strict=True)
+        return [
+            self._cut(tokens[: request.max_new_tokens], sound, request.stop) for tokens, sound, request in generated
+        ]
 
-    def _ended(self, tokens: Sequence[int], sound: Sequence[bool], stop: tuple[str, ...]) -> Continuation:
-        """Cut what was generated at the first end or stop string; `sound` says which scores were numbers."""
-        for count, (token, number) in enumerate(zip(tokens, sound, strict=False)):
-            if not number:
-                return Continuation(list(tokens[:count]), truncated=False, failure=NOT_FINITE)
+    def _cut(self, tokens: Sequence[int], sound: Sequence[bool], stop: tuple[str, ...]) -> Completion:
+        """Cut generated tokens at the first end token or non-finite step; `sound` says which steps were finite."""
+        for count, (token, finite) in enumerate(zip(tokens, sound, strict=False)):
+            if not finite:
+                return Completion(list(tokens[:count]), truncated=False, failure=NOT_FINITE)
             if token in self._ends:
-                return Continuation(list(tokens[:count]), truncated=False)
-        return Continuation(list(tokens), truncated=not any(mark in self._text(tokens) for mark in stop))
+                return Completion(list(tokens[:count]), truncated=False)
+        return Completion(list(tokens), truncated=not any(mark in self._text(tokens) for mark in stop))
 
-    def _after_context(self, contexts: Sequence[Sequence[int]], endings: Sequence[Sequence[int]]) -> list[float]:
-        """Log-likelihoods of endings as continuations of contexts."""
-        ids, mask = self._padded([[*context, *ending] for context, ending in zip(contexts, endings, strict=True)])
-        longest = max(map(len, endings))
+    def _score_causally(self, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]) -> list[float]:
+        """Compute the log-likelihoods of continuations for a decoder, which reads them after their contexts."""
+        ids, mask = self._padded([[*context, *tokens] for context, tokens in zip(contexts, continuations, strict=True)])
+        longest = max(map(len, continuations))
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         logits = self._model(
             input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=longest + 1, use_cache=False
         ).logits
-        likely = logits[:, -longest - 1 : -1].float().log_softmax(dim=-1)
-        return [_sum(row[longest - len(ending) :], ending) for row, ending in zip(likely, endings, strict=True)]
+        log_likelihoods_NTV = logits[:, -longest - 1 : -1].float().log_softmax(dim=-1)
+        pairs = zip(log_likelihoods_NTV, continuations, strict=True)
+        return [_sum(row_TV[longest - len(tokens) :], tokens) for row_TV, tokens in pairs]
 
-    def _with_encoder(self, contexts: Sequence[Sequence[int]], endings: Sequence[Sequence[int]]) -> list[float]:
-        """Log-likelihoods of endings as what an encoder-decoder says of contexts."""
+    def _score_with_encoder(
+        self, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]
+    ) -> list[float]:
+        """Compute the log-likelihoods of continuations for an encoder-decoder, whose encoder reads the contexts."""
         import torch
 
         ids, mask = self._padded(contexts)
-        width = max(map(len, endings))
-        told = torch.tensor([[*ending, *[0] * (width - len(ending))] for ending in endings], device=ids.device)
-        start = torch.full_like(told[:, :1], self._model.config.decoder_start_token_id)
-        decoder_ids = torch.cat([start, told[:, :-1]], dim=1)
+        width = max(map(len, continuations))
+        padded = [[*tokens, *[0] * (width - len(tokens))] for tokens in continuations]
+        labels_NT = torch.tensor(padded, device=ids.device)
+        start = torch.full_like(labels_NT[:, :1], self._model.config.decoder_start_token_id)
+        decoder_ids = torch.cat([start, labels_NT[:, :-1]], dim=1)
         logits = self._model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids).logits
-        likely = logits.float().log_softmax(dim=-1)
-        return [_sum(row[: len(ending)], ending) for row, ending in zip(likely, endings, strict=True)]
+        log_likelihoods_NTV = logits.float().log_softmax(dim=-1)
+        pairs = zip(log_likelihoods_NTV, continuations, strict=True)
+        return [_sum(row_TV[: len(tokens)], tokens) for row_TV, tokens in pairs]
 
     def _padded(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pad on the left for a decoder, which goes on at the end; on the right for an encoder, which counts from 0."""
+        """Pad sequences: on the left for a decoder, which continues at the end, and on the right for an encoder."""
         import torch
 
-        self.counted.add(sequences)
+        self.token_counts.add(sequences)
         longest = max(map(len, sequences))
         ids = torch.zeros(len(sequences), longest, dtype=torch.long)
         mask = torch.zeros_like(ids)
@@ -136,6 +160,6 @@ class LibraryDecoder:
         return ids.to(self._model.device), mask.to(self._model.device)
 
 
-def _sum(likely: torch.Tensor, tokens: Sequence[int]) -> float:
-    """Add the log-likelihoods of tokens, each read at its own row."""
-    return float(likely[range(len(tokens)), list(tokens)].sum())
+def _sum(log_likelihoods_TV: torch.Tensor, tokens: Sequence[int]) -> float:
+    """Sum the log-likelihoods of tokens, one per row."""
+    return float(log_likelihoods_TV[range(len(tokens)), list(tokens)].sum())

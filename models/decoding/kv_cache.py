@@ -1,6 +1,6 @@
-"""A key-value cache of slots: allocated once, written in place, each row with a length of its own.
+"""A key-value cache with slots: allocated once, written in place, each slot with its own length.
 
-Letters in the names of tensors: R rows of one forward pass, S new tokens of a row, L positions held.
+Letters in the names of tensors: R rows of one forward pass, S new tokens of a row, L positions that are filled.
 """
 
 from __future__ import annotations
@@ -14,63 +14,63 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 
 class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
-    """Keys and values of every layer, a slot a row. Said through `at`: which slots a forward pass reads and writes."""
+    """Keys and values of every layer, one slot per row; `writing_to` selects the slots of a forward pass."""
 
-    def __init__(self, layers: int, slots: int, room: int, device: torch.device) -> None:
-        """Make an empty cache; the memory is taken by the first forward pass, which knows the widths.
+    def __init__(self, layers: int, slots: int, capacity: int, device: torch.device) -> None:
+        """Make an empty cache; the first forward pass allocates the memory, because it knows the head sizes.
 
         Args:
-            layers: how many the model has.
-            slots: how many rows it can hold.
-            room: positions of a slot.
-            device: where it lies.
+            layers: number of layers of the model.
+            slots: number of rows that the cache can hold.
+            capacity: number of positions per slot.
+            device: device of the cache.
         """
         super().__init__(layers=[_SlotLayer(self) for _ in range(layers)])
         self.slots = slots
-        self.room = room
+        self.capacity = capacity
         self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
-        """How many positions of each slot are filled."""
-        self.places = self.columns_RS = self.lengths
+        """Number of filled positions of each slot."""
+        self.slot_indices = self.columns_RS = self.lengths
         self.length = 0
-        self.whole = True
+        self.all_slots = True
 
     @contextmanager
-    def at(self, places: Sequence[int], columns_RS: torch.Tensor) -> Iterator[None]:
-        """Let a forward pass write the keys and values of its rows to some positions of some slots.
+    def writing_to(self, slot_indices: Sequence[int], columns_RS: torch.Tensor) -> Iterator[None]:
+        """Let a forward pass write its new keys and values to given positions of given slots.
 
         Args:
-            places: the slot of each row, all different.
-            columns_RS: where each new token goes; rows are read up to the last of them all.
+            slot_indices: the slot of each row; all different.
+            columns_RS: the position of each new token; all rows are read up to the largest of them.
         """
-        self.places = torch.tensor(places, device=columns_RS.device)
+        self.slot_indices = torch.tensor(slot_indices, device=columns_RS.device)
         self.columns_RS = columns_RS
-        self.length = min(self.room, int(columns_RS.max()) + 1)
-        self.whole = list(places) == list(range(self.slots))
+        self.length = min(self.capacity, int(columns_RS.max()) + 1)
+        self.all_slots = list(slot_indices) == list(range(self.slots))
         yield
 
-    def copy(self, other: SlotCache, owners: Sequence[int], places: Sequence[int]) -> None:
-        """Fill slots with what others of another cache hold."""
-        from_, to = (torch.tensor(rows, device=self.lengths.device) for rows in (owners, places))
-        length = int(other.lengths[from_].max())
-        for ours, theirs in zip(self.layers, other.layers, strict=True):
-            if not theirs.is_initialized:
-                continue  # all its slots are empty
-            ours.allocate(theirs.keys, theirs.values)
-            ours.keys[to, :, :length] = theirs.keys[from_, :, :length]
-            ours.values[to, :, :length] = theirs.values[from_, :, :length]
-        self.lengths[to] = other.lengths[from_]
+    def copy_from(self, source: SlotCache, source_indices: Sequence[int], slot_indices: Sequence[int]) -> None:
+        """Copy slots of another cache into slots of this one."""
+        from_, to = (torch.tensor(indices, device=self.lengths.device) for indices in (source_indices, slot_indices))
+        length = int(source.lengths[from_].max())
+        for layer, source_layer in zip(self.layers, source.layers, strict=True):
+            if not source_layer.is_initialized:
+                continue  # all slots of the source are empty
+            layer.allocate(source_layer.keys, source_layer.values)
+            layer.keys[to, :, :length] = source_layer.keys[from_, :, :length]
+            layer.values[to, :, :length] = source_layer.values[from_, :, :length]
+        self.lengths[to] = source.lengths[from_]
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Drop all slots but some, which are then numbered in this order."""
-        kept = torch.tensor(places, device=self.lengths.device)
+    def keep_slots(self, slot_indices: Sequence[int]) -> None:
+        """Drop all other slots, and renumber these in the given order."""
+        indices = torch.tensor(slot_indices, device=self.lengths.device)
         for layer in self.layers:
-            layer.keys, layer.values = layer.keys[kept], layer.values[kept]
-        self.lengths = self.lengths[kept]
-        self.slots = len(places)
+            layer.keys, layer.values = layer.keys[indices], layer.values[indices]
+        self.lengths = self.lengths[indices]
+        self.slots = len(slot_indices)
 
 
 class _SlotLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values (slots, heads, L, width) of one layer."""
+    """Keys and values (slots, heads, L, head size) of one layer."""
 
     def __init__(self, cache: SlotCache) -> None:
         super().__init__()
@@ -78,24 +78,24 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
         self.is_initialized = False
 
     def allocate(self, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Take the memory, with the widths of these; once."""
+        """Allocate the memory once, with the head count and head size of these tensors."""
         if not self.is_initialized:
-            size = (self._cache.slots, self._cache.room)
+            slots, capacity = self._cache.slots, self._cache.capacity
             self.keys, self.values = (
-                new.new_zeros(size[0], new.shape[1], size[1], new.shape[3]) for new in (keys, values)
+                states.new_zeros(slots, states.shape[1], capacity, states.shape[3]) for states in (keys, values)
             )
             self.is_initialized = True
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple[Any, Any]:
-        """Write new keys and values (R, heads, S, width) where they go; return all that the rows hold."""
+        """Write new keys and values (R, heads, S, head size) to their positions; return all that the rows hold."""
         self.allocate(key_states, value_states)
-        places, columns, length = self._cache.places, self._cache.columns_RS, self._cache.length
-        for held, new in ((self.keys, key_states), (self.values, value_states)):
-            held[places[:, None], :, columns] = new.transpose(1, 2)
-        if self._cache.whole:
+        indices, columns, length = self._cache.slot_indices, self._cache.columns_RS, self._cache.length
+        for stored, new in ((self.keys, key_states), (self.values, value_states)):
+            stored[indices[:, None], :, columns] = new.transpose(1, 2)
+        if self._cache.all_slots:
             return self.keys[:, :, :length], self.values[:, :, :length]
-        return self.keys[places, :, :length], self.values[places, :, :length]
+        return self.keys[indices, :, :length], self.values[indices, :, :length]
 
     def get_seq_length(self) -> int:
-        """Say nothing of lengths: positions and masks are given with every forward pass."""
+        """Return 0: every forward pass is given its positions and its mask."""
         return 0

@@ -1,7 +1,7 @@
-"""Embeddings by a model that was made to write: its last hidden state at the end of a prompt.
+"""Embeddings from a generative model: its last hidden state at the end of a prompt.
 
-A picture or a text is shown, the prompt goes on `In one word:`, and what is taken is the last hidden state, after the
-final norm, at the last token: where the model is about to name what it was shown.
+The prompt shows an image or a text and continues `In one word:`. The embedding is the hidden state after the final norm
+at the prompt's last token, where the model would name what it was shown.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 IN_ONE_WORD = "\nIn one word:"
-"""Follows what is embedded, as in Jiang et al., E5-V (2024), with one wording for pictures and texts."""
+"""Text that follows the embedded part, as in Jiang et al., E5-V (2024); the same for images and texts."""
 
 
-def shown(request: Request) -> tuple[Part, ...]:
-    """What a prompt shows: what is embedded is followed by what asks for it."""
+def prompt_parts(request: Request) -> tuple[Part, ...]:
+    """Return the parts of a request's prompt; an embedding request ends with `IN_ONE_WORD`."""
     return (*request.parts, IN_ONE_WORD) if isinstance(request, Embed) else request.parts
 
 
-def of_rows(
+def embed_rows(
     model: PreTrainedModel, rows: Sequence[Sequence[int]], inputs: Mapping[str, torch.Tensor]
 ) -> list[torch.Tensor]:
-    """Read rows of tokens at once by a model that only looks back: padding follows their ends, and nothing sees it.
+    """Embed several prompts in one forward pass of a causal model.
+
+    Rows are padded on the right; under causal attention no token sees the padding after it.
 
     Args:
-        model: with a base model under its head.
+        model: a causal model with a base model under its head.
         rows: tokens of the prompts.
-        inputs: what else the model reads with them (pictures), in their order.
+        inputs: further inputs of the model (pixel values), in the order of the rows.
 
     Returns:
-        A vector a row.
+        One vector per row.
     """
     import torch
 
@@ -46,8 +48,8 @@ def of_rows(
         return list(states[torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])])
 
 
-def of_one(model: PreTrainedModel, encoded: Mapping[str, Any]) -> torch.Tensor:
-    """Read one prompt as the library prepares it."""
+def embed_one(model: PreTrainedModel, encoded: Mapping[str, Any]) -> torch.Tensor:
+    """Embed one prompt from the inputs that the library's processor prepared."""
     import torch
 
     with torch.inference_mode():
@@ -55,11 +57,11 @@ def of_one(model: PreTrainedModel, encoded: Mapping[str, Any]) -> torch.Tensor:
     return state
 
 
-def prediction(prompt: Prompt, state: torch.Tensor) -> Prediction:
-    """Answer a request with a vector, unless the model gave no numbers."""
+def embedding_prediction(prompt: Prompt, state: torch.Tensor) -> Prediction:
+    """Make the prediction for an embedding request; it is a failure if the vector is not finite."""
     from evals.records.embeddings import pack
 
-    row = state.float().cpu()
-    if not bool(row.isfinite().all()):
+    vector = state.float().cpu()
+    if not bool(vector.isfinite().all()):
         return Prediction(prompt.request.id, failure=NOT_FINITE)
-    return Prediction(prompt.request.id, output=pack(row.numpy()), prompt_tokens=len(prompt.tokens))
+    return Prediction(prompt.request.id, output=pack(vector.numpy()), prompt_tokens=len(prompt.tokens))

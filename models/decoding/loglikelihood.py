@@ -1,9 +1,10 @@
-"""How endings of a prompt are weighed in one pass: laid side by side in a row, each blind to the others.
+"""Log-likelihoods of several continuations of one prompt, computed in one row of a forward pass.
 
-A row holds what its prompt adds to a shared prefix, and then every ending but for its last token, whose likelihood is
-read before it. So an ending of one token costs nothing beyond its prompt. Rows are padded in front, so that they end
-together: endings of the same lengths are then read at the same columns, and the model's head, which is wide, computes
-no others. Log-likelihoods are taken in float32.
+A row holds the prompt's tokens after its shared prefix (its suffix), followed by the tokens of every continuation
+except the last token of each, whose log-likelihood is read at the token before it. Therefore a continuation of one
+token costs nothing beyond its prompt. No continuation sees another. Rows are padded on the left, so that they end in
+the same column: then continuations of equal lengths are read at the same columns, and the model's head, which is wide,
+computes only these columns. Log-likelihoods are computed in float32.
 
 Letters in the names of tensors: R rows, S tokens of a row, L positions of the cache, C columns whose logits are read, V
 vocabulary.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from evals.errors import SampleError
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.schema import Batch, Choose, Group, Prediction, Prompt
 
@@ -23,183 +25,226 @@ if TYPE_CHECKING:
     import torch
 
 
-Weigh = Callable[[Sequence[Sequence[int]], Sequence["Endings"], Mapping[str, "torch.Tensor"]], list[list[float]]]
-"""Prefixes, rows and what else the model reads with the prefixes, to the log-likelihoods of each row's endings."""
+ScoreRows = Callable[[Sequence[Sequence[int]], Sequence["ScoringRow"], Mapping[str, "torch.Tensor"]], list[list[float]]]
+"""A decoder's `loglikelihoods`: takes prefixes, rows and further model inputs; returns each row's log-likelihoods."""
 
 
 @dataclass(frozen=True, slots=True)
-class Weighing(Prompt):
-    """A prompt whose endings are to be weighed."""
+class ChoicePrompt(Prompt):
+    """A prompt with the continuations among which the model chooses."""
 
-    endings: tuple[tuple[int, ...], ...]
-    """Tokens of each ending."""
+    continuations: tuple[tuple[int, ...], ...]
+    """Tokens of each continuation."""
 
 
 @dataclass(frozen=True)
-class Endings:
-    """A prompt with endings to weigh, after its shared part."""
+class ScoringRow:
+    """One prompt after its shared prefix, with the continuations to score."""
 
-    owner: int
-    """The prefix that it continues."""
-    rest: Sequence[int]
-    """Its own tokens, at least one."""
-    endings: Sequence[Sequence[int]]
-    """Each at least one token."""
+    prefix_index: int
+    """Index of the shared prefix that the prompt begins with."""
+    suffix: Sequence[int]
+    """The prompt's tokens after the shared prefix; at least one."""
+    continuations: Sequence[Sequence[int]]
+    """Tokens of each continuation; at least one each."""
 
     @property
     def tokens(self) -> list[int]:
-        """Its row: its own tokens and then, but for its last token, every ending."""
-        return [*self.rest, *(token for ending in self.endings for token in ending[:-1])]
+        """The row's tokens: the suffix, then every continuation without its last token."""
+        return [*self.suffix, *(token for tokens in self.continuations for token in tokens[:-1])]
 
     @property
-    def readings(self) -> list[list[int]]:
-        """For each ending, the places in the row after which its tokens come.
+    def logit_indices(self) -> list[list[int]]:
+        """For each token of each continuation, the index in the row whose logits predict it.
 
         Example:
-            >>> Endings(0, [7, 7, 7], [[1], [2, 3, 4], [5, 6]]).readings
+            >>> ScoringRow(0, [7, 7, 7], [[1], [2, 3, 4], [5, 6]]).logit_indices
             [[2], [2, 3, 4], [2, 5]]
         """
-        found, at = [], len(self.rest)
-        for ending in self.endings:
-            found.append([len(self.rest) - 1, *range(at, at + len(ending) - 1)])
-            at += len(ending) - 1
-        return found
+        indices, start = [], len(self.suffix)
+        for tokens in self.continuations:
+            indices.append([len(self.suffix) - 1, *range(start, start + len(tokens) - 1)])
+            start += len(tokens) - 1
+        return indices
 
 
-def prefixes_of(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
-    """Give each group's shared tokens, and each member's group; a prompt that is alone goes through in one piece."""
+def choice_prompt(
+    request: Choose, context: tuple[int, ...], continuations: tuple[tuple[int, ...], ...]
+) -> ChoicePrompt:
+    """Make the prompt of a choice from tokens. Raises `SampleError` if the context or a continuation is empty."""
+    if not context or not all(continuations):
+        raise SampleError(f"request {request.id}: a continuation adds no token to its prompt")
+    reserve = sum(len(tokens) - 1 for tokens in continuations)
+    return ChoicePrompt(request, request.parts[:-1] or (request.id,), context, reserve, continuations)
+
+
+def split_prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
+    """Split a batch into shared prefixes and prompts that continue them.
+
+    Returns:
+        The shared tokens of each group, and for each member of the batch the index of its group. The prefix of a group
+        with one prompt is empty, so that the prompt goes through the model in one piece.
+    """
     prefixes = [_prefix(prompts[group.members[0]].tokens, group) for group in batch.groups]
-    owners = [owner for owner, group in enumerate(batch.groups) for _ in group.members]
-    return prefixes, owners
+    prefix_indices = [index for index, group in enumerate(batch.groups) for _ in group.members]
+    return prefixes, prefix_indices
 
 
 def _prefix(tokens: Sequence[int], group: Group) -> Sequence[int]:
-    alone = len(group.members) == 1 and group.shared == len(tokens) - 1  # the plan leaves every prompt a token
-    return () if alone else tokens[: group.shared]
+    # The batch plan leaves every prompt at least one token after its prefix.
+    single = len(group.members) == 1 and group.shared == len(tokens) - 1
+    return () if single else tokens[: group.shared]
 
 
-def weighed(prompts: Sequence[Prompt], batch: Batch, loglikelihoods: Weigh) -> list[Prediction]:
-    """Choose among the endings of every member of a batch, in the order of `batch.members`."""
-    prefixes, owners = prefixes_of(prompts, batch)
+def choose_batch(prompts: Sequence[Prompt], batch: Batch, score_rows: ScoreRows) -> list[Prediction]:
+    """Choose a continuation for every member of a batch, in the order of `batch.members`."""
+    prefixes, prefix_indices = split_prefixes(prompts, batch)
     rows = []
-    for member, owner in zip(batch.members, owners, strict=True):
+    for member, index in zip(batch.members, prefix_indices, strict=True):
         prompt = prompts[member]
-        assert isinstance(prompt, Weighing)
-        rows.append(Endings(owner, prompt.tokens[len(prefixes[owner]) :], prompt.endings))
-    found = loglikelihoods(prefixes, rows, {})
-    return [chosen(prompts[member], scores) for member, scores in zip(batch.members, found, strict=True)]
+        assert isinstance(prompt, ChoicePrompt)
+        rows.append(ScoringRow(index, prompt.tokens[len(prefixes[index]) :], prompt.continuations))
+    log_likelihoods = score_rows(prefixes, rows, {})
+    return [choose(prompts[member], scores) for member, scores in zip(batch.members, log_likelihoods, strict=True)]
 
 
-def read_columns(rows: Sequence[Endings]) -> list[int]:
-    """List the columns at which some row reads logits, ascending; rows end together."""
-    return sorted({front + place for row, front in _fronts(rows) for reading in row.readings for place in reading})
+def choose(prompt: Prompt, log_likelihoods: Sequence[float]) -> Prediction:
+    """Choose the most likely continuation of a `ChoicePrompt`; see `most_likely`."""
+    assert isinstance(prompt, ChoicePrompt)
+    assert isinstance(prompt.request, Choose)
+    lengths = [len(tokens) for tokens in prompt.continuations]
+    return most_likely(prompt.request, log_likelihoods, lengths, prompt_tokens=len(prompt.tokens))
 
 
-def branches(rows: Sequence[Endings], starts: torch.Tensor, room: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Say where tokens stand and what they see: all before them, but never another ending.
-
-    A row's tokens lie in the cache after its prefix and its padding, which sees only itself, so that its numbers stay
-    finite, and which nothing sees.
+def most_likely(
+    request: Choose, log_likelihoods: Sequence[float], lengths: Sequence[int], *, prompt_tokens: int
+) -> Prediction:
+    """Choose the most likely continuation, normalised by length as the request says; the first of equal ones.
 
     Args:
-        rows: what goes through the model.
-        starts: the length of each row's prefix, (R,) int64.
-        room: positions of the cache.
+        request: the request, with its choices and their normalisation.
+        log_likelihoods: log-likelihood of each choice in nats.
+        lengths: number of tokens of each choice.
+        prompt_tokens: number of tokens of the prompt, for the prediction.
 
     Returns:
-        Positions (R, S) int64 and what is seen (R, S, L) bool.
+        The prediction; a failure if a log-likelihood is not finite.
+    """
+    divisors = {
+        "none": [1] * len(log_likelihoods),
+        "tokens": lengths,
+        "characters": [len(choice) for choice in request.choices],
+    }[request.normalise]
+    if not all(map(math.isfinite, log_likelihoods)):
+        return Prediction(request.id, failure=NOT_FINITE)
+    normalised = [score / divisor for score, divisor in zip(log_likelihoods, divisors, strict=True)]
+    return Prediction(
+        request.id,
+        output=request.choices[normalised.index(max(normalised))],
+        scores=tuple(log_likelihoods),
+        prompt_tokens=prompt_tokens,
+        new_tokens=sum(lengths),
+    )
+
+
+def logit_columns(rows: Sequence[ScoringRow]) -> list[int]:
+    """List the columns at which any row reads logits, in ascending order."""
+    return sorted({
+        padding + index for row, padding in _with_padding(rows) for indices in row.logit_indices for index in indices
+    })  # fmt: skip
+
+
+def positions_and_mask(
+    rows: Sequence[ScoringRow], starts: torch.Tensor, capacity: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute position IDs and the attention mask: each token sees what comes before it, but no other continuation.
+
+    In the cache, a row's tokens follow its prefix and its padding. Padding sees only itself, so that its values stay
+    finite, and no token sees padding.
+
+    Args:
+        rows: the rows of the forward pass.
+        starts: length of each row's prefix, (R,) int64.
+        capacity: number of positions of the cache.
+
+    Returns:
+        Position IDs (R, S) int64, and the mask (R, S, L) bool, true where a token is visible.
     """
     import torch
 
     longest = max(len(row.tokens) for row in rows)
     positions_RS = torch.zeros(len(rows), longest, dtype=torch.long)
-    seen_RSL = torch.zeros(len(rows), longest, room, dtype=torch.bool)
-    for r, ((row, front), start) in enumerate(zip(_fronts(rows), starts.tolist(), strict=True)):
-        own, first = len(row.rest), start + front
-        positions_RS[r, front : front + own] = torch.arange(start, start + own)
-        seen_RSL[r, range(front), range(start, first)] = True
-        seen_RSL[r, front:, :start] = True
-        seen_RSL[r, front : front + own, first : first + own] = torch.ones(own, own, dtype=torch.bool).tril()
-        seen_RSL[r, front + own :, first : first + own] = True
-        for ending, reading in zip(row.endings, row.readings, strict=True):
-            count = len(ending) - 1
-            if count:
-                at = front + reading[1]
-                positions_RS[r, at : at + count] = torch.arange(start + own, start + own + count)
-                block = torch.ones(count, count, dtype=torch.bool).tril()
-                seen_RSL[r, at : at + count, start + at : start + at + count] = block
-    return positions_RS.to(starts.device), seen_RSL.to(starts.device)
+    visible_RSL = torch.zeros(len(rows), longest, capacity, dtype=torch.bool)
+    for r, ((row, padding), start) in enumerate(zip(_with_padding(rows), starts.tolist(), strict=True)):
+        count, first = len(row.suffix), start + padding
+        positions_RS[r, padding : padding + count] = torch.arange(start, start + count)
+        visible_RSL[r, range(padding), range(start, first)] = True
+        visible_RSL[r, padding:, :start] = True
+        causal = torch.ones(count, count, dtype=torch.bool).tril()
+        visible_RSL[r, padding : padding + count, first : first + count] = causal
+        visible_RSL[r, padding + count :, first : first + count] = True
+        for tokens, indices in zip(row.continuations, row.logit_indices, strict=True):
+            added = len(tokens) - 1
+            if added:
+                column = padding + indices[1]
+                positions_RS[r, column : column + added] = torch.arange(start + count, start + count + added)
+                block = torch.ones(added, added, dtype=torch.bool).tril()
+                visible_RSL[r, column : column + added, start + column : start + column + added] = block
+    return positions_RS.to(starts.device), visible_RSL.to(starts.device)
 
 
-def _fronts(rows: Sequence[Endings]) -> list[tuple[Endings, int]]:
-    """Each row with the padding before it."""
+def _with_padding(rows: Sequence[ScoringRow]) -> list[tuple[ScoringRow, int]]:
+    """Pair each row with the number of padding positions before it."""
     lengths = [len(row.tokens) for row in rows]
     return [(row, max(lengths) - length) for row, length in zip(rows, lengths, strict=True)]
 
 
-def likelihoods(rows: Sequence[Endings], columns: Sequence[int], logits_RCV: torch.Tensor) -> list[list[float]]:
-    """Add up what each ending's tokens are worth.
+def sum_log_likelihoods(
+    rows: Sequence[ScoringRow], columns: Sequence[int], logits_RCV: torch.Tensor
+) -> list[list[float]]:
+    """Sum the log-likelihoods of each continuation's tokens.
 
     Args:
-        rows: what went through the model.
-        columns: the columns whose logits were kept, as `read_columns` lists them.
+        rows: the rows of the forward pass.
+        columns: the columns whose logits were computed, as `logit_columns` lists them.
         logits_RCV: those logits.
 
     Returns:
-        For each row the log-likelihood of every ending, in nats.
+        For each row, the log-likelihood of every continuation in nats.
     """
-    place = {column: index for index, column in enumerate(columns)}
-    found = []
-    for (row, front), logits_CV in zip(_fronts(rows), logits_RCV, strict=True):
-        likely = logits_CV.float().log_softmax(dim=-1)
-        found.append([
-            float(likely[[place[front + at] for at in reading], list(ending)].sum())
-            for reading, ending in zip(row.readings, row.endings, strict=True)
+    index_by_column = {column: index for index, column in enumerate(columns)}
+    sums = []
+    for (row, padding), logits_CV in zip(_with_padding(rows), logits_RCV, strict=True):
+        log_likelihoods_CV = logits_CV.float().log_softmax(dim=-1)
+        sums.append([
+            float(log_likelihoods_CV[[index_by_column[padding + index] for index in indices], list(tokens)].sum())
+            for indices, tokens in zip(row.logit_indices, row.continuations, strict=True)
         ])  # fmt: skip
-    return found
+    return sums
 
 
-def chosen(prompt: Prompt, scores: Sequence[float]) -> Prediction:
-    """The likeliest ending after dividing by its length as the request says; of equals, the first."""
-    request = prompt.request
-    assert isinstance(request, Choose)
-    assert isinstance(prompt, Weighing)
-    lengths = {
-        "none": [1] * len(scores),
-        "tokens": [len(ending) for ending in prompt.endings],
-        "characters": [len(choice) for choice in request.choices],
-    }[request.normalise]
-    if not all(map(math.isfinite, scores)):
-        return Prediction(request.id, failure=NOT_FINITE)
-    weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
-    return Prediction(
-        request.id,
-        output=request.choices[weighed.index(max(weighed))],
-        scores=tuple(scores),
-        prompt_tokens=len(prompt.tokens),
-        new_tokens=sum(len(ending) for ending in prompt.endings),
-    )
-
-
-def divided(
-    cut: Callable[[str], tuple[int, ...]], text: str, choices: Sequence[str]
+def tokenise_choices(
+    tokenise: Callable[[str], tuple[int, ...]], text: str, choices: Sequence[str]
 ) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-    """Give the tokens of a context and of the endings that may follow it, for a model that reads both as one text.
+    """Tokenise a context and its continuations for a model that reads both as one text.
 
-    The text is cut with each ending, and then what all begin with is taken off: the tokens' borders may fall elsewhere
-    than the texts'.
+    The context is tokenised together with each choice, and the tokens that all of these have in common become the
+    context: a token may span the border between context and choice.
 
     Args:
-        cut: a text to its tokens.
+        tokenise: turns a text into tokens.
         text: the context.
-        choices: the endings.
+        choices: the continuations as text.
+
+    Returns:
+        The tokens of the context, and the tokens of each continuation.
     """
-    context = cut(text)
-    wholes = [cut(text + choice) for choice in choices]
-    shared = min(_common(context, whole) for whole in wholes)
-    return context[:shared], tuple(whole[shared:] for whole in wholes)
+    context = tokenise(text)
+    joined = [tokenise(text + choice) for choice in choices]
+    shared = min(_common_length(context, tokens) for tokens in joined)
+    return context[:shared], tuple(tokens[shared:] for tokens in joined)
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Count the tokens that two prompts begin with alike."""
-    return next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+def _common_length(a: Sequence[int], b: Sequence[int]) -> int:
+    """Count the leading tokens that two sequences have in common."""
+    return next((index for index, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

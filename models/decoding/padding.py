@@ -1,4 +1,4 @@
-"""Sequences of unequal lengths as one rectangle, and what of it is padding.
+"""Pad sequences of different lengths to one rectangle, and count the padding.
 
 Letters in the names of tensors: R rows, S tokens of a row.
 """
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Counted:
-    """Token positions of prompts that a model computed, and those of them that were no padding."""
+class TokenCounts:
+    """Number of prompt positions that a model computed, and how many of them were not padding."""
 
     computed: int = 0
     useful: int = 0
@@ -26,23 +26,23 @@ class Counted:
         """Count sequences that are padded to the longest of them.
 
         Example:
-            >>> counted = Counted()
-            >>> counted.add([[1, 2, 3], [4]])
-            >>> counted
-            Counted(computed=6, useful=4)
+            >>> counts = TokenCounts()
+            >>> counts.add([[1, 2, 3], [4]])
+            >>> counts
+            TokenCounts(computed=6, useful=4)
         """
         self.computed += len(sequences) * max(map(len, sequences))
         self.useful += sum(map(len, sequences))
 
-    def settle(self, predictions: Sequence[Prediction]) -> list[Prediction]:
-        """Divide what was counted among the predictions that it was for, and count from nothing again."""
+    def assign(self, predictions: Sequence[Prediction]) -> list[Prediction]:
+        """Divide the counts equally among the predictions of a batch, and reset them to zero."""
         computed, useful = self.computed / len(predictions), self.useful / len(predictions)
         self.computed = self.useful = 0
-        return [replace(one, computed_tokens=computed, useful_tokens=useful) for one in predictions]
+        return [replace(prediction, computed_tokens=computed, useful_tokens=useful) for prediction in predictions]
 
 
-def in_front(sequences: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
-    """Pad with zeros in front, so that all end together: (R, S) int64."""
+def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
+    """Pad with zeros on the left, so that all sequences end in the same column; returns (R, S) int64."""
     import torch
 
     longest = max(map(len, sequences))

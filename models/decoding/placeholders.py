@@ -1,7 +1,8 @@
-"""What stands in a prompt's tokens for pictures and recordings, so that different ones are different tokens.
+"""Placeholder tokens for images and audio, numbered so that different images are different tokens.
 
-A model's own placeholder is one token for all pictures. Prompts are planned by what they have in common, so there a
-placeholder becomes a negative number that tells its picture; before the model reads them, all become its own again.
+A model's own placeholder is the same token for every image. Batches are planned by the tokens that prompts have in
+common, so each placeholder is first replaced by a negative number that identifies its image or audio. Before the model
+reads the tokens, the numbers are replaced by the model's own placeholder again.
 """
 
 from __future__ import annotations
@@ -12,42 +13,45 @@ from collections.abc import Mapping, Sequence
 from evals.schema import Part
 
 Placeholders = Mapping[type, tuple[str, int]]
-"""By the kind of part, what stands for it: as text and as a token."""
+"""The placeholder of each kind of part, as text and as a token."""
 
 
-def marked(tokens: Sequence[int], parts: Sequence[Part], placeholders: Placeholders) -> tuple[int, ...]:
-    """Number placeholders by what they stand for; the numbers of one kind leave one remainder.
+def number_placeholders(tokens: Sequence[int], parts: Sequence[Part], placeholders: Placeholders) -> tuple[int, ...]:
+    """Replace each placeholder token by a negative number that identifies its image or audio.
+
+    The numbers of one kind of part are equal modulo the number of kinds, so `restore_placeholders` can invert this.
 
     Args:
-        tokens: as the model reads them.
-        parts: what the prompt is made of; those of a kind stand in the order of their placeholders.
-        placeholders: of the model.
+        tokens: the prompt as the model reads it.
+        parts: the parts of the prompt; parts of one kind are in the order of their placeholders.
+        placeholders: the model's placeholders.
 
     Example:
         >>> from evals.schema import Image
-        >>> marked([5, 9, 9, 6], (Image("a"), "what?"), {Image: ("<image>", 9)})
+        >>> number_placeholders([5, 9, 9, 6], (Image("a"), "what?"), {Image: ("<image>", 9)})
         (5, -3904355908, -3904355908, 6)
     """
-    codes = {}
-    for place, (kind, (_, token)) in enumerate(placeholders.items()):
+    numbers_by_token = {}
+    for remainder, (kind, (_, token)) in enumerate(placeholders.items()):
         keys = [part.key for part in parts if not isinstance(part, str) and isinstance(part, kind)]
-        codes[token] = iter([-1 - len(placeholders) * zlib.crc32(key.encode()) - place for key in keys])
-    found, previous, code = [], None, 0
+        numbers = [-1 - len(placeholders) * zlib.crc32(key.encode()) - remainder for key in keys]
+        numbers_by_token[token] = iter(numbers)
+    numbered, previous, number = [], None, 0
     for token in tokens:
-        if token in codes and previous != token:
-            code = next(codes[token], code)
-        found.append(code if token in codes else token)
+        if token in numbers_by_token and previous != token:
+            number = next(numbers_by_token[token], number)
+        numbered.append(number if token in numbers_by_token else token)
         previous = token
-    return tuple(found)
+    return tuple(numbered)
 
 
-def plain(tokens: Sequence[int], placeholders: Placeholders) -> list[int]:
-    """Turn marked tokens into those that the model reads.
+def restore_placeholders(tokens: Sequence[int], placeholders: Placeholders) -> list[int]:
+    """Replace numbered placeholders by the tokens that the model reads.
 
     Example:
         >>> from evals.schema import Image
-        >>> plain((5, -3904355908, -3904355908, 6), {Image: ("<image>", 9)})
+        >>> restore_placeholders((5, -3904355908, -3904355908, 6), {Image: ("<image>", 9)})
         [5, 9, 9, 6]
     """
-    own = [token for _, token in placeholders.values()]
-    return [own[(-1 - token) % len(own)] if token < 0 else token for token in tokens]
+    model_tokens = [token for _, token in placeholders.values()]
+    return [model_tokens[(-1 - token) % len(model_tokens)] if token < 0 else token for token in tokens]

@@ -1,6 +1,6 @@
-"""What is generated: rows to continue, what came of them, how a token is drawn and what ends a text.
+"""Generation requests and results: rows to continue, completions, token sampling and stop strings.
 
-The loops that do it are in `evals.models.decoding.engine` and `evals.models.decoding.hf_generate`.
+The loops that generate are in `evals.models.decoding.engine` and `evals.models.decoding.hf_generate`.
 
 Letter in the names of tensors: V vocabulary.
 """
@@ -19,41 +19,56 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NOT_FINITE = "the model's scores are not finite numbers; try --dtype bfloat16 or float32"
-"""A failure of the numbers, which must never pass for an answer."""
+"""Failure message for logits or embeddings that contain NaN or infinity."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A prompt to continue, after its shared part."""
+class GenerationRow:
+    """One prompt to continue: an index into the shared prefixes, and the tokens after that prefix."""
 
-    owner: int
-    """The prefix that it continues."""
-    rest: Sequence[int]
-    """Its own tokens, at least one."""
+    prefix_index: int
+    """Index of the shared prefix that the prompt begins with."""
+    suffix: Sequence[int]
+    """The prompt's tokens after the shared prefix; at least one."""
     max_new_tokens: int
-    """Stop after so many."""
+    """Maximum number of tokens to generate."""
     stop: tuple[str, ...] = ()
-    """Stop at any of these strings."""
-    draw: Callable[[torch.Tensor], int] | None = None
-    """Chooses a token from logits (V,); None takes the likeliest."""
+    """Strings that end the generation."""
+    sample: Callable[[torch.Tensor], int] | None = None
+    """Chooses a token from logits (V,); None takes the most likely token."""
     min_new_tokens: int = 0
-    """Do not end before so many."""
+    """Minimum number of tokens to generate: end tokens are ignored before."""
 
 
 @dataclass(frozen=True)
-class Continuation:
-    """What was generated for a row."""
+class Completion:
+    """The tokens generated for one row."""
 
     tokens: list[int]
-    """New tokens, without the one that ended it."""
+    """New tokens, without the end token."""
     truncated: bool
-    """It ended because `max_new_tokens` were there."""
+    """Whether generation stopped because it reached `max_new_tokens`."""
     failure: str | None = None
-    """Why it is worth nothing: the model gave no numbers."""
+    """Why the completion is unusable: the logits were not finite."""
 
 
-def drawing(request: Generate) -> Callable[[torch.Tensor], int] | None:
-    """A chooser of tokens whose chance comes from the request alone, whatever shares its batch; None takes the best."""
+def generation_row(request: Generate, prefix_index: int, suffix: Sequence[int]) -> GenerationRow:
+    """Make the row that continues a request's prompt after a shared prefix."""
+    return GenerationRow(
+        prefix_index=prefix_index,
+        suffix=suffix,
+        max_new_tokens=request.max_new_tokens,
+        stop=request.stop,
+        sample=sampler(request),
+        min_new_tokens=request.min_new_tokens,
+    )
+
+
+def sampler(request: Generate) -> Callable[[torch.Tensor], int] | None:
+    """Return a function that samples a token from logits (V,), or None for greedy decoding.
+
+    The random numbers depend only on the request's seed and ID, so the result does not depend on the batch.
+    """
     import torch
 
     if not request.temperature:
@@ -61,27 +76,27 @@ def drawing(request: Generate) -> Callable[[torch.Tensor], int] | None:
     seed = hashlib.sha256(f"{request.seed}:{request.id}".encode()).digest()[:8]
     generator = torch.Generator().manual_seed(int.from_bytes(seed, "little"))
 
-    def draw(logits_V: torch.Tensor) -> int:
-        likely, tokens = (logits_V.float().cpu() / request.temperature).softmax(dim=-1).sort(descending=True)
-        inside = likely.cumsum(dim=-1) - likely < request.top_p
-        return int(tokens[torch.multinomial(likely * inside, 1, generator=generator)])
+    def sample(logits_V: torch.Tensor) -> int:
+        probabilities, tokens = (logits_V.float().cpu() / request.temperature).softmax(dim=-1).sort(descending=True)
+        nucleus = probabilities.cumsum(dim=-1) - probabilities < request.top_p
+        return int(tokens[torch.multinomial(probabilities * nucleus, 1, generator=generator)])
 
-    return draw
+    return sample
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The ids that end a text: what the checkpoint is configured for, else the tokenizer's end token."""
+    """Return the IDs of the tokens that end a text: those of the generation config, else the tokenizer's end token."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
-    found = [end for end in ends if end is not None]
-    return found or [end for end in [tokenizer.eos_token_id] if end is not None]
+    token_ids = [end for end in ends if end is not None]
+    return token_ids or [end for end in [tokenizer.eos_token_id] if end is not None]
 
 
-def until(text: str, stops: Sequence[str]) -> str:
-    r"""Cut a text before the first of some strings.
+def cut_at_stop(text: str, stops: Sequence[str]) -> str:
+    r"""Cut a text before the first occurrence of any stop string.
 
     Example:
-        >>> until("18\n\nQuestion: what", ("Question:", "\n\n"))
+        >>> cut_at_stop("18\n\nQuestion: what", ("Question:", "\n\n"))
         '18'
     """
     return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]

@@ -20,7 +20,7 @@ from itertools import takewhile
 from typing import Any
 
 from evals.errors import InputError, SampleError
-from evals.models.decoding.sampling import until
+from evals.models.decoding.sampling import cut_at_stop
 from evals.models.endpoint.capabilities import Traits, embedding_body, find_out, text_of, weigh
 from evals.models.endpoint.client import Answered, MalformedError, Server
 from evals.models.endpoint.requests import chat_body, completion_body
@@ -107,7 +107,7 @@ class Endpoint:
         reply: Reply = answered.value
         return Prediction(
             request.id,
-            output=until(reply.text, request.stop),
+            output=cut_at_stop(reply.text, request.stop),
             truncated=reply.truncated,
             prompt_tokens=reply.usage.prompt,
             new_tokens=reply.usage.new,

@@ -1,4 +1,5 @@
-"""The families: how each kind of checkpoint answers requests. One module a family, registered as its last statement.
+"""The model families: how each kind of checkpoint answers requests; one module per family, which registers it.
 
-May import decoding, backend and architectures. Start with `causal`.
+May import the schema, the registry, the data, decoding, the backend and the architectures. Start with `causal`: all
+families have the methods of `evals.schema.Model`.
 """

@@ -1,8 +1,8 @@
 """Language models: every checkpoint that the library loads for causal language modelling, and encoder-decoders.
 
-`generate` reads the prompt as one user message where the checkpoint has a chat template; `choose` always reads it as
-plain text, since an answer to a message need not begin with a label. What many prompts have in common (few-shot
-examples, a context with several endings) is computed once where the architecture allows it.
+`generate` reads the prompt as one user message if the checkpoint has a chat template; `choose` always reads it as plain
+text, because an answer to a message need not begin with a label. Tokens that many prompts have in common (few-shot
+examples, a context with several continuations) are computed once if the architecture allows it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from typing import TYPE_CHECKING, Any
 from evals.data.files import read_json
 from evals.errors import SampleError
 from evals.models.backend import pytorch, tokenisation, weights_needed
-from evals.models.backend.pytorch import Place
-from evals.models.decoding.engine import Decoder, shares
+from evals.models.backend.pytorch import ResolvedPlacement
+from evals.models.backend.tokenisation import plain_text
+from evals.models.decoding.build import build_decoder
+from evals.models.decoding.engine import Decoder, supports_prefix_sharing
 from evals.models.decoding.hf_generate import LibraryDecoder
-from evals.models.decoding.loglikelihood import Weighing, divided, prefixes_of, weighed
-from evals.models.decoding.sampling import Continuation, Row, drawing, end_tokens, until
+from evals.models.decoding.loglikelihood import (
+    ChoicePrompt,
+    choice_prompt,
+    choose_batch,
+    split_prefixes,
+    tokenise_choices,
+)
+from evals.models.decoding.sampling import Completion, GenerationRow, cut_at_stop, generation_row
 from evals.registry import FAMILIES
 from evals.schema import (
-    MODALITIES,
     Batch,
     Choose,
     Family,
     Generate,
     Json,
-    Part,
     Placement,
     Prediction,
     Prompt,
@@ -39,161 +45,147 @@ from evals.schema import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_REFILLED_PER_CORE, _EXPECTED_SHARE = 16_384, 8
-"""Of a CPU's core, where rows take the slots of those that ended: the token positions of a batch, and the part of
-`max_new_tokens` that a text is expected to need. No more rows are under way than there are slots, so a batch of many
-rows needs no more memory; it only leaves fewer slots empty while its last rows end."""
+_BUDGET_PER_CORE_WITH_SLOTS = 16_384
+"""Token budget per CPU core if rows reuse the slots of rows that ended. At most as many rows are computed at once as
+there are slots, so a larger batch needs no more memory; it only leaves fewer slots empty while its last rows end."""
+_EXPECTED_SHARE = 8
+"""With slots, a text is expected to need one part in so many of its `max_new_tokens`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Causal:
     """A loaded checkpoint with its tokenizer."""
 
     name: str
     facts: Mapping[str, Json]
     token_budget: int
-    _model: PreTrainedModel
-    _tokenizer: PreTrainedTokenizerBase
-    _where: Place
-    _decoder: Decoder | LibraryDecoder
-    _reserve_share: int
-    _folder: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    placement: ResolvedPlacement
+    decoder: Decoder | LibraryDecoder
+    reserve_divisor: int
+    """The part of `max_new_tokens` that the plan reserves per text is one divided by this."""
+    folder: Path
     abilities: frozenset[str] = frozenset({"generate", "choose"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
-        """Tokenise a prompt, and the endings that are to be weighed after it."""
-        text = _text(request)
-        key: tuple[object, ...] = request.parts[:-1] or (request.id,)
+        """Tokenise a prompt and, for a choice, its continuations."""
+        text = plain_text(request, "a language model reads text only")
         if isinstance(request, Generate):
             tokens = self._prompt_tokens(text)
             if not tokens:
                 raise SampleError(f"request {request.id} is an empty prompt")
-            return Prompt(request, key, tokens, -(-request.max_new_tokens // self._reserve_share))
+            reserve = -(-request.max_new_tokens // self.reserve_divisor)
+            return Prompt(request, request.parts[:-1] or (request.id,), tokens, reserve)
         if isinstance(request, Choose):
-            context, endings = self._endings(text, request.choices)
-            if not context or not all(endings):
-                raise SampleError(f"request {request.id}: an ending adds no token to its prompt")
-            return Weighing(request, key, context, sum(len(ending) - 1 for ending in endings), endings)
+            return choice_prompt(request, *self._choice_tokens(text, request.choices))
         raise SampleError(f"request {request.id} asks to embed; this family generates and chooses")
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
-        """Nothing needs to be ready but the tokens."""
+        """Prepare nothing: the tokens are all that the model reads."""
         return [None] * len(batch.groups)
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
-        """Answer every member; a batch that the memory does not hold is halved."""
-        weigh = isinstance(prompts[batch.members[0]], Weighing)
-        act = self._choose if weigh else self._generate
-        answers = pytorch.split_when_full(prompts, batch, staged, lambda part, _: act(prompts, part))
-        return self._decoder.counted.settle(answers)
+        """Answer every member; a batch that does not fit into memory is split."""
+        chooses = isinstance(prompts[batch.members[0]], ChoicePrompt)
+        answer = self._choose if chooses else self._generate
+        predictions = pytorch.split_when_full(prompts, batch, staged, lambda part, _: answer(prompts, part))
+        return self.decoder.token_counts.assign(predictions)
 
     def peak_memory_bytes(self) -> int | None:
-        """The most bytes that the device held; None where only the process knows."""
-        return pytorch.peak_memory_bytes(self._where)
+        """Return the peak memory of the device in bytes; None on a CPU."""
+        return pytorch.peak_memory_bytes(self.placement)
 
     def resource_requirements(self) -> ResourceRequirements:
-        """What its weights need of the device."""
-        return weights_needed.resource_requirements(self._model, self._folder, self._where)
+        """Count what the weights require per token."""
+        return weights_needed.resource_requirements(self.model, self.folder, self.placement)
 
     def _generate(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
-        prefixes, owners = prefixes_of(prompts, batch)
+        prefixes, prefix_indices = split_prefixes(prompts, batch)
         rows = []
-        for member, owner in zip(batch.members, owners, strict=True):
+        for member, index in zip(batch.members, prefix_indices, strict=True):
             request = prompts[member].request
             assert isinstance(request, Generate)
-            rest = prompts[member].tokens[len(prefixes[owner]) :]
-            rows.append(
-                Row(owner, rest, request.max_new_tokens, request.stop, drawing(request), request.min_new_tokens)
-            )
+            rows.append(generation_row(request, index, prompts[member].tokens[len(prefixes[index]) :]))
+        completions = self.decoder.generate(prefixes, rows, {})
         return [
-            self._generated(prompts[member], row, continuation)
-            for member, row, continuation in zip(
-                batch.members, rows, self._decoder.generate(prefixes, rows, {}), strict=True
-            )
+            self._prediction(prompts[member], row, completion)
+            for member, row, completion in zip(batch.members, rows, completions, strict=True)
         ]
 
-    def _generated(self, prompt: Prompt, row: Row, continuation: Continuation) -> Prediction:
-        if continuation.failure is not None:
-            return Prediction(prompt.request.id, failure=continuation.failure)
+    def _prediction(self, prompt: Prompt, row: GenerationRow, completion: Completion) -> Prediction:
+        if completion.failure is not None:
+            return Prediction(prompt.request.id, failure=completion.failure)
         return Prediction(
             prompt.request.id,
-            output=until(self._tokenizer.decode(continuation.tokens, skip_special_tokens=True), row.stop),
-            truncated=continuation.truncated,
+            output=cut_at_stop(self.tokenizer.decode(completion.tokens, skip_special_tokens=True), row.stop),
+            truncated=completion.truncated,
             prompt_tokens=len(prompt.tokens),
-            new_tokens=len(continuation.tokens),
+            new_tokens=len(completion.tokens),
         )
 
     def _choose(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
-        return weighed(prompts, batch, self._decoder.loglikelihoods)
+        return choose_batch(prompts, batch, self.decoder.loglikelihoods)
 
     def _prompt_tokens(self, text: str) -> tuple[int, ...]:
-        """Tokens of a prompt to continue. A template writes its own special tokens; without one the tokenizer does."""
-        if self._tokenizer.chat_template is None:
+        """Tokenise a prompt to continue; special tokens come from the chat template, or else from the tokenizer."""
+        if self.tokenizer.chat_template is None:
             return self._tokens(text)
         message = [{"role": "user", "content": text}]
-        rendered = self._tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
-        return tuple(self._tokenizer(rendered, add_special_tokens=False)["input_ids"])
+        rendered = self.tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+        return tuple(self.tokenizer(rendered, add_special_tokens=False)["input_ids"])
 
-    def _endings(self, text: str, choices: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-        """Tokens of a context and of the endings that may follow it; what an encoder reads stays whole."""
-        if self._model.config.is_encoder_decoder:
+    def _choice_tokens(self, text: str, choices: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+        """Tokenise a context and its continuations; an encoder-decoder reads them separately."""
+        if self.model.config.is_encoder_decoder:
             context = self._tokens(text)
-            cut = [self._tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
-            return context, tuple(map(tuple, cut))
-        return divided(self._tokens, text, choices)
+            continuations = [self.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
+            return context, tuple(map(tuple, continuations))
+        return tokenise_choices(self._tokens, text, choices)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
-        ids = list(self._tokenizer(text)["input_ids"])
-        if ids and ids[-1] == self._tokenizer.eos_token_id and not self._model.config.is_encoder_decoder:
-            ids.pop()  # some tokenizers close every text, and a prompt is to be continued
+        ids = list(self.tokenizer(text)["input_ids"])
+        if ids and ids[-1] == self.tokenizer.eos_token_id and not self.model.config.is_encoder_decoder:
+            ids.pop()  # some tokenizers end every text, but this one will be continued
         return tuple(ids)
 
 
-def _text(request: Request) -> str:
-    """The prompt as one text. Raises `SampleError` when it has a picture or a recording."""
-    other = {MODALITIES[type(part)] for part in request.parts if not isinstance(part, str)}
-    if other:
-        raise SampleError(f"request {request.id} has {' and '.join(sorted(other))}; a language model reads text only")
-    return "".join(_only_text(request.parts))
-
-
-def _only_text(parts: Sequence[Part]) -> list[str]:
-    return [part for part in parts if isinstance(part, str)]
-
-
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:
-    """Load a checkpoint folder. Raises `InputError` for one without weights or tokenizer."""
+    """Load a checkpoint folder. Raises `InputError` if it lacks weights or a tokenizer."""
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     folder = Path(checkpoint)
-    where = pytorch.place(placement)
+    resolved = pytorch.resolve_placement(placement)
     tokenizer = tokenisation.load_tokenizer(folder)
     config = read_json(folder / "config.json", dict[str, Json])
-    kind = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
-    model = pytorch.load_weights(kind, folder, where)
-    decoder = (Decoder if shares(model) else LibraryDecoder)(
-        model,
-        ends=end_tokens(model, tokenizer),
-        text=lambda tokens: tokenizer.decode(tokens, skip_special_tokens=True),
+    auto_class = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
+    model = pytorch.load_weights(auto_class, folder, resolved)
+    shares_prefixes = supports_prefix_sharing(model)
+    reuses_slots = shares_prefixes and resolved.device.type == "cpu"
+    per_core = _BUDGET_PER_CORE_WITH_SLOTS if reuses_slots else pytorch.CPU_BUDGET_PER_CORE
+    return Causal(
+        name=name,
+        facts={
+            "family": "causal",
+            **pytorch.facts(model, folder, resolved),
+            "chat_template": tokenizer.chat_template is not None,
+            "shares_prefixes": shares_prefixes,
+        },
+        token_budget=pytorch.token_budget(model, resolved, per_core),
+        model=model,
+        tokenizer=tokenizer,
+        placement=resolved,
+        decoder=build_decoder(model, tokenizer, share_prefixes=shares_prefixes),
+        reserve_divisor=_EXPECTED_SHARE if reuses_slots else 1,
+        folder=folder,
     )
-    facts = {
-        "family": "causal",
-        **pytorch.facts(model, folder, where),
-        "chat_template": tokenizer.chat_template is not None,
-        "shares_prefixes": isinstance(decoder, Decoder),
-    }
-    refills = isinstance(decoder, Decoder) and where.device.type == "cpu"
-    per_core = _REFILLED_PER_CORE if refills else pytorch.CPU_BUDGET_PER_CORE
-    budget = pytorch.token_budget(model, where, per_core)
-    share = _EXPECTED_SHARE if refills else 1
-    return Causal(name, facts, budget, model, tokenizer, where, decoder, share, folder)
 
 
 def accepts(config: Mapping[str, Json]) -> bool:
-    """Whether the library has a causal or sequence-to-sequence class for this configuration, and none with pictures."""
+    """Return whether the library has a causal or sequence-to-sequence class for this configuration, without images."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
@@ -202,8 +194,8 @@ def accepts(config: Mapping[str, Json]) -> bool:
 
     known = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
     architectures = config.get("architectures") or [known.get(config.get("model_type"))]
-    with_pictures = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
-    return architectures[0] in set(known.values()) - with_pictures
+    with_images = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
+    return architectures[0] in set(known.values()) - with_images
 
 
 FAMILIES.add(

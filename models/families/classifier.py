@@ -1,9 +1,9 @@
-"""Sequence classifiers: every checkpoint that the library loads for it, BERT's as well as Llama's or DeepSeek-V3's.
+"""Sequence classifiers: every checkpoint that the library loads for it, such as BERT, Llama or DeepSeek-V3.
 
-A checkpoint names its classes in its configuration (`id2label`), in an order of its own: DistilBERT's SST-2 has
-NEGATIVE, POSITIVE, and RoBERTa's MNLI contradiction, neutral, entailment where GLUE counts entailment first. Classes
-are found by name; LABEL_0, LABEL_1, … say nothing, and are the benchmark's by number. A head with one output gives a
-number, as STS-B asks.
+A checkpoint names its classes in its configuration (`id2label`), in its own order: DistilBERT's SST-2 has NEGATIVE,
+POSITIVE, and RoBERTa's MNLI has contradiction, neutral, entailment, while GLUE has entailment first. Classes are
+matched by name; LABEL_0, LABEL_1, … have no meaning of their own and are matched to the benchmark's classes by number.
+A head with one output predicts a number, as STS-B requires.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch, tokenisation
-from evals.models.backend.pytorch import Place
-from evals.models.backend.tokenisation import Texts
+from evals.models.backend.pytorch import ResolvedPlacement
+from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
 from evals.schema import Batch, Classify, Family, Group, Json, Placement, Prediction, Prompt, Request
@@ -30,165 +30,172 @@ if TYPE_CHECKING:
 _NUMBERED = re.compile(r"(?:label_)?(\d+)")
 
 
-def places(names: Sequence[str], labels: Sequence[str]) -> list[int]:
-    """Find for each of a task's classes its place among a checkpoint's.
+def class_indices(names: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """Find the index of each of a task's classes among a checkpoint's classes.
 
     Args:
-        names: the checkpoint's, in the order of its outputs.
-        labels: the task's; none where a number is wanted.
+        names: the checkpoint's classes, in the order of its outputs.
+        labels: the task's classes; empty if the task asks for a number.
 
     Returns:
-        A place a label; for a number the only one.
+        One index per label; `[0]` if the task asks for a number.
 
     Raises:
-        InputError: they are not the same classes; shows both.
+        InputError: the classes differ; the message shows both.
 
     Example:
-        >>> places(["CONTRADICTION", "NEUTRAL", "ENTAILMENT"], ["entailment", "neutral", "contradiction"])
+        >>> class_indices(["CONTRADICTION", "NEUTRAL", "ENTAILMENT"], ["entailment", "neutral", "contradiction"])
         [2, 1, 0]
-        >>> places(["LABEL_0", "LABEL_1"], ["not_entailment", "entailment"]), places(["LABEL_0"], [])
+        >>> class_indices(["LABEL_0", "LABEL_1"], ["not_entailment", "entailment"]), class_indices(["LABEL_0"], [])
         ([0, 1], [0])
     """
-    shown = f"the checkpoint's classes are {', '.join(names)}"
+    checkpoint_classes = f"the checkpoint's classes are {', '.join(names)}"
     if not labels:
         if len(names) != 1:
-            raise InputError(f"{shown}; the task asks for a number, which a head with one output gives")
+            raise InputError(f"{checkpoint_classes}; the task asks for a number, which a head with one output gives")
         return [0]
-    wanted = [_plain(label) for label in labels]
-    known = {_numbered(_plain(name), wanted): place for place, name in enumerate(names)}
-    if len(names) != len(labels) or known.keys() != set(wanted):
-        raise InputError(f"{shown}; the task's are {', '.join(labels)}: give a checkpoint trained for it")
-    return [known[label] for label in wanted]
+    wanted = [_normalised(label) for label in labels]
+    index_by_class = {_resolve_number(_normalised(name), wanted): index for index, name in enumerate(names)}
+    if len(names) != len(labels) or index_by_class.keys() != set(wanted):
+        raise InputError(f"{checkpoint_classes}; the task's are {', '.join(labels)}: give a checkpoint trained for it")
+    return [index_by_class[label] for label in wanted]
 
 
-def _plain(name: str) -> str:
-    """A class's name without what is spelled this way and that: case, spaces, dashes."""
+def _normalised(name: str) -> str:
+    """Normalise the case, spaces and dashes of a class name."""
     return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
-def _numbered(name: str, wanted: Sequence[str]) -> str:
-    """The task's class that a number means; any other name as it is."""
-    found = _NUMBERED.fullmatch(name)
-    return wanted[int(found[1])] if found and int(found[1]) < len(wanted) else name
+def _resolve_number(name: str, wanted: Sequence[str]) -> str:
+    """Replace a numbered class name by the task's class of that number; return any other name unchanged."""
+    match = _NUMBERED.fullmatch(name)
+    return wanted[int(match[1])] if match and int(match[1]) < len(wanted) else name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Classifier:
     """A loaded checkpoint with its tokenizer."""
 
     name: str
     facts: Mapping[str, Json]
     token_budget: int
-    _model: PreTrainedModel
-    _texts: Texts
-    _where: Place
-    _pad: int | None
+    model: PreTrainedModel
+    tokenizer: TextTokenizer
+    placement: ResolvedPlacement
+    padding_token: int | None
+    """The checkpoint's padding token; None if it defines none."""
     abilities: frozenset[str] = frozenset({"classify"})
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
-        """Tokenise a text or a pair. Raises `InputError` when the checkpoint has other classes than are asked for."""
+        """Tokenise a text or a pair. Raises `InputError` if the checkpoint has other classes than the request."""
         if not isinstance(request, Classify):
             raise SampleError(f"request {request.id} does not ask for a class; this family classifies")
-        places(self._names, request.labels)
-        return self._texts.prompt(request, request.parts)
+        class_indices(self._names, request.labels)
+        return self.tokenizer.prompt(request, request.parts)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
-        """Nothing needs to be ready but the tokens."""
+        """Prepare nothing: the tokens are all that the model reads."""
         return [None] * len(batch.groups)
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
-        """Classify every member; a batch that the memory does not hold is halved."""
+        """Classify every member; a batch that does not fit into memory is split."""
         return pytorch.split_when_full(prompts, batch, staged, lambda part, _: self._classify(prompts, part))
 
     def peak_memory_bytes(self) -> int | None:
-        """The most bytes that the device held; None where only the process knows."""
-        return pytorch.peak_memory_bytes(self._where)
+        """Return the peak memory of the device in bytes; None on a CPU."""
+        return pytorch.peak_memory_bytes(self.placement)
 
     @property
     def _names(self) -> list[str]:
-        names: Mapping[int, str] = self._model.config.id2label
-        return [names[place] for place in sorted(names)]
+        names: Mapping[int, str] = self.model.config.id2label
+        return [names[index] for index in sorted(names)]
 
     def _classify(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         import torch
 
-        found: dict[int, Prediction] = {}
-        for part in self._alike(prompts, batch):
-            inputs = tokenisation.padded(prompts, part, self._padding(prompts, part), self._where.device)
+        predictions: dict[int, Prediction] = {}
+        for part in self._compatible_parts(prompts, batch):
+            inputs = tokenisation.pad_right(prompts, part, self._padding(prompts, part), self.placement.device)
             with torch.inference_mode():
-                logits_BC = self._model(**inputs).logits.float().cpu()
+                logits_BC = self.model(**inputs).logits.float().cpu()
             for member, logits_C in zip(part.members, logits_BC, strict=True):
-                found[member] = self._prediction(prompts[member], logits_C)
-        return [found[member] for member in batch.members]
+                predictions[member] = self._prediction(prompts[member], logits_C)
+        return [predictions[member] for member in batch.members]
 
-    def _alike(self, prompts: Sequence[Prompt], batch: Batch) -> list[Batch]:
-        """Divide a batch by what the model cannot compute at once.
+    def _compatible_parts(self, prompts: Sequence[Prompt], batch: Batch) -> list[Batch]:
+        """Split a batch into parts that the model can compute at once.
 
-        T5 and BART judge by the last end-of-text token, and refuse rows with different numbers of them.
+        T5 and BART classify by the last end-of-text token, and reject rows with different numbers of them.
         """
-        if not self._model.config.is_encoder_decoder:
+        if not self.model.config.is_encoder_decoder:
             return [batch]
-        end, parts = self._model.config.eos_token_id, defaultdict[int, list[Group]](list)
+        end, parts = self.model.config.eos_token_id, defaultdict[int, list[Group]](list)
         for group in batch.groups:
             parts[tuple(prompts[group.members[0]].tokens).count(end)].append(group)
         return [Batch(tuple(groups)) for groups in parts.values()]
 
     def _padding(self, prompts: Sequence[Prompt], batch: Batch) -> int:
-        """The token that fills rows: the checkpoint's, or where it names none one that no row of the batch has.
+        """Return the padding token: the checkpoint's, or else a token that no row of the batch contains.
 
-        The model must know it, for a decoder judges by the last token that is another.
+        The model must know it, because a decoder classifies by the last token that is not padding.
         """
-        if self._pad is not None:
-            return self._pad
+        if self.padding_token is not None:
+            return self.padding_token
         used = {token for member in batch.members for token in prompts[member].tokens}
         free = next(token for token in range(len(used) + 1) if token not in used)
-        self._model.config.get_text_config().pad_token_id = free
+        self.model.config.get_text_config().pad_token_id = free
         return free
 
     def _prediction(self, prompt: Prompt, logits_C: torch.Tensor) -> Prediction:
         request = prompt.request
         assert isinstance(request, Classify)
-        assert isinstance(prompt, tokenisation.Text)
+        assert isinstance(prompt, TextPrompt)
         if not logits_C.isfinite().all():
             return Prediction(request.id, failure=NOT_FINITE)
         scores: list[float] = []
         output: Json = logits_C[0].item()
         if request.labels:
-            scores = logits_C.log_softmax(-1)[places(self._names, request.labels)].tolist()
+            scores = logits_C.log_softmax(-1)[class_indices(self._names, request.labels)].tolist()
             output = request.labels[scores.index(max(scores))]
         return Prediction(
-            request.id, output, truncated=prompt.cut, scores=tuple(scores), prompt_tokens=len(prompt.tokens)
+            request.id, output, truncated=prompt.truncated, scores=tuple(scores), prompt_tokens=len(prompt.tokens)
         )
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
-    """Load a checkpoint folder. Raises `InputError` for one without weights or tokenizer."""
+    """Load a checkpoint folder. Raises `InputError` if it lacks weights or a tokenizer."""
     from transformers import AutoModelForSequenceClassification
 
     folder = Path(checkpoint)
-    where = pytorch.place(placement)
+    resolved = pytorch.resolve_placement(placement)
     tokenizer = tokenisation.load_tokenizer(folder)
-    model = pytorch.load_weights(AutoModelForSequenceClassification, folder, where)
+    model = pytorch.load_weights(AutoModelForSequenceClassification, folder, resolved)
     config = model.config.get_text_config()
-    config.use_cache = False  # nothing is continued
-    named = [pad for pad in (config.pad_token_id, tokenizer.pad_token_id) if pad is not None and pad >= 0]
-    config.pad_token_id = named[0] if named else None
-    limit = tokenisation.longest(model, tokenizer)
-    facts = {
-        "family": "classifier",
-        **pytorch.facts(model, folder, where),
-        "longest_text": limit,
-        "classes": [model.config.id2label[place] for place in sorted(model.config.id2label)],
-    }
-    budget = pytorch.token_budget(model, where)
-    return Classifier(name, facts, budget, model, Texts(tokenizer, limit), where, config.pad_token_id)
+    config.use_cache = False  # classification needs no key-value cache
+    padding = [pad for pad in (config.pad_token_id, tokenizer.pad_token_id) if pad is not None and pad >= 0]
+    config.pad_token_id = padding[0] if padding else None
+    limit = tokenisation.length_limit(model, tokenizer)
+    return Classifier(
+        name=name,
+        facts={
+            "family": "classifier",
+            **pytorch.facts(model, folder, resolved),
+            "longest_text": limit,
+            "classes": [model.config.id2label[index] for index in sorted(model.config.id2label)],
+        },
+        token_budget=pytorch.token_budget(model, resolved),
+        model=model,
+        tokenizer=TextTokenizer(tokenizer, limit),
+        placement=resolved,
+        padding_token=config.pad_token_id,
+    )
 
 
 def accepts(config: Mapping[str, Json]) -> bool:
-    """Whether the configuration is of one of the library's sequence classifiers."""
+    """Return whether the configuration is of one of the library's sequence classifiers."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
     known = set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values())

@@ -1,16 +1,17 @@
 """Recorded outputs instead of a model: `replay:FILE`.
 
-A file of any of these forms is read, told apart by its contents:
+The file has one of these forms, which are distinguished by their contents:
 
-    {"id": "42000", "output": "white"}                      JSONL, one sample a line; other keys are ignored
+    {"id": "42000", "output": "white"}                      JSONL, one sample per line; other keys are ignored
     [{"question_id": 42000, "answer": "white"}, …]          the VQA results format
     index	prediction                                       GLUE's submission format, tab-separated with this header
-    .npz: image_ids, image_embeddings, text_ids, text_embeddings    NumPy, a row an item; text id <image id>#<n>
+    .npz: image_ids, image_embeddings, text_ids, text_embeddings    NumPy, one row per item; text ID <image id>#<n>
     {"question": …, "6b_finetuning": {"solution": …}, …}    grade-school-math's example_model_solutions.jsonl
 
-The last holds several systems' outputs in the order of GSM8K's test.jsonl: `replay:FILE#6b_finetuning` names one.
-Every sample of the run must be in the file once, and nothing else may be: a missing, unknown or repeated id is an
-error that names it, since a score over other samples than the benchmark's would look like any other score.
+The last form holds the outputs of several systems in the order of GSM8K's test.jsonl; `replay:FILE#6b_finetuning`
+selects one. The file must contain every sample of the run exactly once, and only samples of the split. A missing,
+unknown or repeated ID is an error that names the ID, because a score over other samples than the benchmark's would look
+like any other score.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ARCHIVE = b"PK"
-"""What a zip file, and so an `.npz`, begins with."""
+"""The first bytes of a zip file, and therefore of an `.npz` file."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Replay:
     facts: Mapping[str, Json]
     abilities: frozenset[str] = frozenset({"generate", "choose", "embed"})
     token_budget: int = 1024
-    """It counts one position a request, so this many samples are written at once."""
+    """A request counts as one position, so this is the number of samples that are written at once."""
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
-        """Refuse a file whose ids are not the benchmark's."""
+        """Raise `InputError` for a file whose IDs are not those of the benchmark."""
         missing = [id for id in wanted if id not in self.outputs]
         if missing:
             raise InputError(f"{self.path} has no output for {_listed(missing)} of the {len(wanted)} samples")
@@ -65,30 +66,30 @@ class Replay:
         """Do nothing: nothing is computed."""
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: None) -> list[Prediction]:
-        """Look the outputs up."""
+        """Return the recorded outputs."""
         return [self._answer(prompts[member].request.id) for member in batch.members]
 
     def _answer(self, id: str) -> Prediction:
-        """Find the output of a request: the sample's, or the n-th of a list where `#n` was asked for."""
+        """Return the output for a request: the sample's, or the n-th of its list for the ID `<sample>#<n>`."""
         if id in self.outputs:
             return Prediction(id, output=self.outputs[id])
         sample, _, number = id.rpartition("#")
-        several = self.outputs.get(sample)
-        if not isinstance(several, list) or int(number) >= len(several):
+        outputs = self.outputs.get(sample)
+        if not isinstance(outputs, list) or int(number) >= len(outputs):
             raise InputError(f"{self.path}: id {sample} needs a list of at least {int(number) + 1} outputs")
-        return Prediction(id, output=several[int(number)])
+        return Prediction(id, output=outputs[int(number)])
 
     def peak_memory_bytes(self) -> None:
-        """Leave it to the process."""
+        """Return None: the process is measured."""
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Replay:
-    """Read a file of recorded outputs. Raises `InputError` naming the file and the place."""
+    """Read a file of recorded outputs. Raises `InputError` with the file and the line or entry."""
     path = Path(checkpoint).expanduser()
     system = None
     if "#" in path.name and not path.exists():
-        name_only, _, system = path.name.rpartition("#")
-        path = path.with_name(name_only)
+        file_name, _, system = path.name.rpartition("#")
+        path = path.with_name(file_name)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -105,7 +106,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Replay:
 
 
 def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
-    """Yield (place, id, output) in any of the forms."""
+    """Yield (place, ID, output) for a file of any form."""
     first = data.lstrip()[:1]
     if data.startswith(_ARCHIVE):
         yield from _embeddings(path, data)
@@ -140,7 +141,7 @@ def _json_lines(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
 
 
 def _solutions(path: Path, data: bytes, system: str) -> Iterator[tuple[str, str, Json]]:
-    """Read one system of grade-school-math's file: its rows are in the order of test.jsonl, whose row is the id."""
+    """Read one system of grade-school-math's file; the ID is the row, in the order of test.jsonl."""
     for row, (place, entry) in enumerate(_lines(path, data)):
         systems = _systems(entry)
         if system not in systems:
@@ -149,7 +150,7 @@ def _solutions(path: Path, data: bytes, system: str) -> Iterator[tuple[str, str,
 
 
 def _systems(entry: Json) -> list[str]:
-    """Name the systems whose solutions an entry holds."""
+    """Return the names of the systems whose solutions an entry holds."""
     if not isinstance(entry, dict):
         return []
     return [name for name, value in entry.items() if isinstance(value, dict) and isinstance(value.get("solution"), str)]
@@ -178,7 +179,7 @@ def _glue_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
 
 
 def _embeddings(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
-    """Read the arrays of an `.npz`; none of them may hold Python objects, whose reading can run code."""
+    """Read the arrays of an `.npz`; arrays of Python objects are rejected, because reading them can run code."""
     import numpy as np
 
     from evals.records.embeddings import pack
@@ -198,7 +199,7 @@ def _embeddings(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
             raise InputError(f"{path}: {shapes}, expected (N,) and (N, D)")
         if vectors.dtype.kind not in "fiu" or not vectors.shape[1]:
             raise InputError(f"{path}: {kind}_embeddings are {vectors.dtype}, expected rows of numbers")
-        with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+        with np.errstate(over="ignore"):  # values that float32 cannot represent are rejected below
             rows = vectors.astype(np.float32)
         for number, (id, vector) in enumerate(zip(_texts(ids), rows, strict=True)):
             if not np.isfinite(vector).all():
@@ -223,7 +224,7 @@ def _pair(path: Path, place: str, entry: Json, id_key: str, output_key: str) -> 
 
 
 def _listed(ids: Sequence[str]) -> str:
-    """Name the first few of many."""
+    """List the first few IDs."""
     shown = ", ".join(ids[:3])
     return shown if len(ids) <= 3 else f"{shown} and {len(ids) - 3} more"
 

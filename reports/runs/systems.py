@@ -76,7 +76,7 @@ def size(source: str, counted: Mapping[str, Json]) -> ModelFields:
 
     Args:
         source: what was counted.
-        counted: the fields of `evals.models.backend.size.Size`; `weights` holds bytes by bits per parameter, `assumed`
+        counted: the fields of `evals.models.backend.size.ModelSize`; `weights` holds bytes by bits per parameter, `assumed`
             what no source states, and `on disk` the bytes of the files, where there are any.
     """
     fields: ModelFields = [("counted from", source), ("parameters", f"{counted['parameters']:,}")]

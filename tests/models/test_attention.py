@@ -62,7 +62,7 @@ def test_the_map_is_the_librarys_attention(folder, street):
     seen = mapper.generate_attention(street, "left or right?", layers=[0, 2], heads=[1, 3])
     weights_LHS, on_picture_S = by_the_library(folder, street, "left or right?")
     wanted_S = weights_LHS[[0, 2]][:, [1, 3]].mean(dim=(0, 1))
-    assert seen.picture_share == pytest.approx(float(wanted_S[on_picture_S].sum()), abs=1e-5)
+    assert seen.image_share == pytest.approx(float(wanted_S[on_picture_S].sum()), abs=1e-5)
     expected = (wanted_S[on_picture_S] / wanted_S[on_picture_S].sum()).reshape(4, 4).numpy()
     np.testing.assert_allclose(seen.regions_RC, expected, atol=1e-5)
     assert expected.std() > 0, "the attention is flat everywhere: no test"
@@ -71,7 +71,7 @@ def test_the_map_is_the_librarys_attention(folder, street):
 def test_the_answer_is_the_one_that_is_evaluated(folder, street):
     seen = VisualAttentionMapper.load(str(folder), device="cpu").generate_attention(street, "yes or no")
     model = vision_language.load("tiny", str(folder), Placement(device="cpu"))
-    asked = Generate("a", (attention._image(street), attention.INSTRUCTION, "yes or no"), attention.MAX_NEW_TOKENS)
+    asked = Generate("a", (attention._as_image(street), attention.INSTRUCTION, "yes or no"), attention.MAX_NEW_TOKENS)
     prompt, batch = model.prepare(asked), Batch((Group(0, (0,)),))
     if len(prompt.tokens) > 1:
         batch = Batch((Group(len(prompt.tokens) - 1, (0,)),))
@@ -87,7 +87,7 @@ def test_later_tokens_have_their_own_map(replica):
     assert not np.allclose(first.regions_RC, last.regions_RC)
     for seen in (first, last):
         assert seen.regions_RC.sum() == pytest.approx(1, abs=1e-5)
-        assert 0 < seen.picture_share <= 1
+        assert 0 < seen.image_share <= 1
 
 
 def test_the_replica_looks_at_what_is_asked_about(replica):

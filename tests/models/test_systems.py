@@ -39,13 +39,15 @@ registry.discover()
 # How big
 
 
-@pytest.mark.parametrize("name", list(size.public()))
+@pytest.mark.parametrize("name", list(size.public_models()))
 def test_public_configurations_have_their_published_size(name):
-    assert size.count(size.public()[name].config).parameters == COUNTED[name]
+    assert size.count_config(size.public_models()[name].config).parameters == COUNTED[name]
 
 
 def test_active_parameters_are_those_of_the_model_cards():
-    v3, v2, lite = (size.count(size.public()[f"deepseek-{name}"].config) for name in ("v3", "v2", "v2-lite"))
+    v3, v2, lite = (
+        size.count_config(size.public_models()[f"deepseek-{name}"].config) for name in ("v3", "v2", "v2-lite")
+    )
     assert (v3.layers, v3.experts, v3.chosen, v3.shared) == (61, 256, 8, 1)
     assert (v2.layers, v2.experts, v2.chosen, v2.shared) == (60, 160, 6, 2)
     assert (lite.layers, lite.experts, lite.chosen, lite.shared) == (27, 64, 6, 2)
@@ -61,7 +63,7 @@ def test_a_folder_is_counted_as_it_loads(tmp_path, kind):
     folder = checkpoints.language_model(tmp_path, kind)
     auto = transformers.AutoModelForSeq2SeqLM if kind == "t5" else transformers.AutoModelForCausalLM
     model = auto.from_pretrained(folder)
-    (counted,) = size.of(str(folder), local_copy=Path)
+    (counted,) = size.count_models(str(folder), local_copy=Path)
     assert counted.size.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert counted.on_disk > 4 * counted.size.parameters
     if kind.startswith("deepseek"):
@@ -75,27 +77,27 @@ def test_a_class_that_the_library_lacks_is_counted_by_its_weights(tmp_path):
 
     write(tmp_path / "config.json", {"model_type": "abacus"})
     with pytest.raises(InputError, match="abacus"):
-        size.of_folder(tmp_path)
+        size.count_folder(tmp_path)
     save_file({"a": torch.zeros(3, 5), "b": torch.zeros(7)}, tmp_path / "model.safetensors")
-    assert size.of_folder(tmp_path).parameters == 22
+    assert size.count_folder(tmp_path).parameters == 22
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 40)
     with pytest.raises(InputError, match=r"model\.safetensors"):
-        size.of_folder(tmp_path)
+        size.count_folder(tmp_path)
 
 
 def test_bytes_are_rounded_up():
-    assert [size.Size(3, None, None, None).bytes(bits) for bits in size.BITS] == [12, 6, 3, 2]
+    assert [size.ModelSize(3, None, None, None).bytes(bits) for bits in size.BITS] == [12, 6, 3, 2]
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
 def test_told_sizes_are_counted_ones(variant):
     told = variant.details.get("parameters", {})
-    hubs = {model.hub: name for name, model in size.public().items()}
+    hubs = {model.hub: name for name, model in size.public_models().items()}
     if "full" in told:
         hub = variant.checkpoints.get("full") or variant.details["endpoint"]
         assert told["full"] == COUNTED[hubs[hub]]
     if variant.checkpoints.get("mini"):
-        assert told["mini"] == size.of_folder(ROOT / variant.checkpoints["mini"]).parameters
+        assert told["mini"] == size.count_folder(ROOT / variant.checkpoints["mini"]).parameters
 
 
 # What is told

@@ -186,9 +186,9 @@ def test_a_text_that_would_end_goes_on(kind, tmp_path):
     model = causal.load("tiny", str(checkpoints.language_model(tmp_path, kind)), CPU)
     asked = Generate("1", ("How many squares are there?",), 6)
     said = _tokens(model, asked)
-    object.__setattr__(model._decoder, "_ends", frozenset({said[0]}))
-    if not isinstance(model._decoder, Decoder):
-        model._model.generation_config.eos_token_id = said[0]
+    object.__setattr__(model.decoder, "_ends", frozenset({said[0]}))
+    if not isinstance(model.decoder, Decoder):
+        model.model.generation_config.eos_token_id = said[0]
     assert _tokens(model, asked) == []
     forced = Generate("1", asked.parts, 6, min_new_tokens=6)
     assert len(_tokens(model, forced)) == 6
@@ -198,7 +198,7 @@ def test_a_text_that_would_end_goes_on(kind, tmp_path):
 def _tokens(model, request):
     """What was generated, with the decoder's own continuation."""
     kept = []
-    decoder, generate = model._decoder, model._decoder.generate
+    decoder, generate = model.decoder, model.decoder.generate
     decoder.generate = lambda *given: kept.append(generate(*given)) or kept[-1]
     try:
         Stopwatch(model)._answer(request)
@@ -278,9 +278,7 @@ def test_the_figures_are_the_clocks(monkeypatch):
 def test_no_prompt_is_kept_from_one_time_to_the_next(tmp_path):
     model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
     read = []
-    model._model.register_forward_pre_hook(
-        lambda *given: read.append(given[-1]["input_ids"].shape[1]), with_kwargs=True
-    )
+    model.model.register_forward_pre_hook(lambda *given: read.append(given[-1]["input_ids"].shape[1]), with_kwargs=True)
     watch = Stopwatch(model)
     request = Generate("1", ("How many squares are there?",), 3, min_new_tokens=3)
     del read[:]

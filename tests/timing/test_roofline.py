@@ -77,11 +77,11 @@ def test_no_class_computes_less_than_its_floor(model):
     ids = torch.arange(PROMPT)[None] % 300
     inputs = {"input_ids": ids, "decoder_input_ids": ids[:, :1]} if kind == "t5" else {"input_ids": ids}
     if kind.startswith("deepseek"):
-        loaded._model.set_experts_implementation("eager")  # torch counts nothing of the fused one
+        loaded.model.set_experts_implementation("eager")  # torch counts nothing of the fused one
     with torch.inference_mode():
-        counted = operations(lambda: loaded._model(**inputs))
+        counted = operations(lambda: loaded.model(**inputs))
     heads = PROMPT - 1 if kind != "t5" else 0  # the plain pass makes logits at every position
-    head = sum(weight.numel() for weight in loaded._model.get_output_embeddings().parameters())
+    head = sum(weight.numel() for weight in loaded.model.get_output_embeddings().parameters())
     least = 2 * (requirements.prompt_parameters * PROMPT + requirements.first_parameters + heads * head)
     assert least <= counted
     if kind != "t5":  # which computes keys and values of all that was read once more
@@ -91,7 +91,7 @@ def test_no_class_computes_less_than_its_floor(model):
 def test_weights_and_cache_are_counted(model):
     kind, loaded = model
     requirements = loaded.resource_requirements()
-    module = loaded._model
+    module = loaded.model
     assert requirements.weights_bytes >= 4 * sum(weight.numel() for weight in module.parameters())
     assert requirements.disk_bytes == sum(path.stat().st_size for path in loaded._folder.glob("*.safetensors"))
     assert requirements.step_bytes <= requirements.first_bytes <= requirements.weights_bytes
@@ -107,11 +107,11 @@ def test_weights_and_cache_are_counted(model):
 
 def test_experts_count_as_far_as_a_token_uses_them(tmp_path):
     loaded = causal.load("tiny", str(checkpoints.language_model(tmp_path, "deepseek_v3")), Placement("cpu"))
-    requirements, config = loaded.resource_requirements(), loaded._model.config
-    decoder = loaded._model.get_decoder().named_parameters()
+    requirements, config = loaded.resource_requirements(), loaded.model.config
+    decoder = loaded.model.get_decoder().named_parameters()
     experts = sum(weight.numel() for name, weight in decoder if ".experts." in name)
-    every = [weight.numel() for weight in loaded._model.parameters() if weight.dim() > 1]
-    whole = sum(every) - loaded._model.get_input_embeddings().weight.numel()
+    every = [weight.numel() for weight in loaded.model.parameters() if weight.dim() > 1]
+    whole = sum(every) - loaded.model.get_input_embeddings().weight.numel()
     unused = experts * (1 - config.num_experts_per_tok / config.n_routed_experts)
     assert unused > 0
     assert requirements.step_parameters == pytest.approx(whole - unused)
@@ -130,8 +130,8 @@ def test_eight_bit_weights_are_read_as_bytes():
 def test_a_vision_language_model_counts_its_decoder(tmp_path):
     loaded = vision_language.load("tiny", str(checkpoints.deepseek_vl(tmp_path)), Placement("cpu"))
     requirements = loaded.resource_requirements()
-    tower = sum(weight.numel() for name, weight in loaded._model.named_parameters() if "vision" in name)
-    every = sum(weight.numel() for weight in loaded._model.parameters())
+    tower = sum(weight.numel() for name, weight in loaded.model.named_parameters() if "vision" in name)
+    every = sum(weight.numel() for weight in loaded.model.parameters())
     assert tower > 0
     assert 0 < requirements.step_parameters <= every - tower
     assert requirements.new_cache_bytes > 0

@@ -107,8 +107,8 @@ def test_generation_is_the_same_at_every_budget_and_the_librarys_own(folder):
 def test_more_rows_than_slots_are_refilled_without_changing_an_answer(tmp_path, monkeypatch):
     model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
     whole = [prediction.output for prediction in answers(model, told(), 100_000)]
-    monkeypatch.setattr(model._decoder, "_slots", 3)
-    monkeypatch.setattr(model._decoder, "_prefill", 40)
+    monkeypatch.setattr(model.decoder, "_slots", 3)
+    monkeypatch.setattr(model.decoder, "_prefill", 40)
     assert [prediction.output for prediction in answers(model, told(), 100_000)] == whole
 
 
@@ -124,9 +124,9 @@ def test_a_draw_depends_on_the_request_alone(tmp_path):
 def test_few_shot_examples_are_computed_once(tmp_path, monkeypatch):
     model = causal.load("tiny", str(checkpoints.language_model(tmp_path, "llama")), CPU)
     seen = []
-    forward = type(model._model).forward
+    forward = type(model.model).forward
     monkeypatch.setattr(
-        type(model._model), "forward", lambda *a, **k: seen.append(k["input_ids"].numel()) or forward(*a, **k)
+        type(model.model), "forward", lambda *a, **k: seen.append(k["input_ids"].numel()) or forward(*a, **k)
     )
     answers(model, weighed(), 100)
     prompts = [model.prepare(request) for request in weighed()]
@@ -221,7 +221,7 @@ def test_numbers_that_are_none_are_failures(tmp_path, kind):
 
     model = causal.load("tiny", str(checkpoints.language_model(tmp_path, kind)), CPU)
     with torch.no_grad():
-        model._model.lm_head.weight.fill_(float("nan"))
+        model.model.lm_head.weight.fill_(float("nan"))
     for asked in (weighed(), told()):
         for prediction in answers(model, asked, 1000):
             assert prediction.output is None
@@ -239,7 +239,7 @@ def test_prompts_of_one_token_run(tmp_path):
 def test_padding_is_counted_where_it_happens(tmp_path, monkeypatch):
     """Prompts go through in pieces of similar lengths, so a batch of short and long ones pads little."""
     model = causal.load("x", str(checkpoints.language_model(tmp_path, "llama")), CPU)
-    monkeypatch.setattr(model._decoder, "_prefill", 40)
+    monkeypatch.setattr(model.decoder, "_prefill", 40)
     asked = [Choose(str(n), ("yes " * words + str(n),), (" red",)) for n, words in enumerate((18, 18, 2, 2, 2))]
     prompts = [model.prepare(request) for request in asked]
     (batch,) = plan(prompts, 10_000)

@@ -16,7 +16,7 @@ from evals.errors import InputError, SampleError
 from evals.execution.batching import plan
 from evals.execution.resolve import resolve
 from evals.models.families import classifier
-from evals.models.families.classifier import places
+from evals.models.families.classifier import class_indices
 from evals.registry import FAMILIES, discover
 from evals.schema import Classify, Generate, Placement
 
@@ -86,13 +86,13 @@ def test_a_family_is_found_by_the_configuration(folder):
 
 @given(st.permutations(LABELS), st.permutations(LABELS), st.sampled_from([str.upper, str.title, lambda n: f" {n} "]))
 def test_classes_are_found_by_name_whatever_their_order(names, labels, spelled):
-    assert [names[place] for place in places([spelled(name) for name in names], labels)] == list(labels)
+    assert [names[place] for place in class_indices([spelled(name) for name in names], labels)] == list(labels)
 
 
 @given(st.integers(2, 6), st.sampled_from(["LABEL_{}", "label_{}", "{}"]))
 def test_numbered_classes_are_taken_in_order(count, form):
     labels = [f"class {chr(97 + n)}" for n in range(count)]
-    assert places([form.format(n) for n in range(count)], labels) == list(range(count))
+    assert class_indices([form.format(n) for n in range(count)], labels) == list(range(count))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_numbered_classes_are_taken_in_order(count, form):
 )
 def test_other_classes_than_the_tasks_are_shown_beside_them(names, labels):
     with pytest.raises(InputError) as raised:
-        places(names, labels)
+        class_indices(names, labels)
     for name in [*names, *labels]:
         assert name in str(raised.value)
 
@@ -166,7 +166,7 @@ def test_numbers_that_are_none_are_failures(tmp_path):
 
     model = classifier.load("tiny", str(checkpoints.classifier(tmp_path, "bert", LABELS)), CPU)
     with torch.no_grad():
-        model._model.classifier.weight.fill_(math.nan)
+        model.model.classifier.weight.fill_(math.nan)
     for prediction in answers(model, asked()):
         assert prediction.output is None
         assert "not finite" in prediction.failure

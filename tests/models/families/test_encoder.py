@@ -16,7 +16,7 @@ from evals.errors import InputError, SampleError
 from evals.execution.batching import plan
 from evals.execution.resolve import resolve
 from evals.models.families import encoder
-from evals.models.families.encoder import recipe
+from evals.models.families.encoder import read_recipe
 from evals.records.embeddings import unpack
 from evals.registry import FAMILIES, discover
 from evals.schema import Choose, Embed, Image, Placement
@@ -138,7 +138,7 @@ def test_length_case_and_prompt_are_the_folders(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"steps": ["Dense", "Normalize"]}, r"lists Transformer, Pooling, Dense, Normalize; this family does"),
+        ({"steps": ["Dense", "Normalize"]}, r"lists Transformer, Pooling, Dense, Normalize; this family supports"),
         ({"pooling": {"pooling_mode_weightedmean_tokens": True}}, "pooling pooling_mode_weightedmean_tokens; allowed"),
         ({"pooling": {}}, "pooling by nothing"),
         ({"modules": {}}, r"modules\.json: Expected `array`, got `object`"),
@@ -155,17 +155,17 @@ def test_length_case_and_prompt_are_the_folders(tmp_path):
 def test_what_a_folder_asks_and_is_not_offered_is_named(tmp_path, change, words):
     folder = checkpoints.sentence_encoder(tmp_path, **{"pooling": MEAN, **change})
     with pytest.raises(InputError, match=words):
-        recipe(folder)
+        read_recipe(folder)
 
 
 def test_a_missing_or_malformed_file_is_named(tmp_path):
     folder = checkpoints.sentence_encoder(tmp_path, pooling=MEAN)
     (folder / "1_Pooling" / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"1_Pooling/config\.json: malformed JSON"):
-        recipe(folder)
+        read_recipe(folder)
     (folder / "1_Pooling" / "config.json").unlink()
     with pytest.raises(InputError, match=r"1_Pooling/config\.json does not exist"):
-        recipe(folder)
+        read_recipe(folder)
 
 
 # What does not fit
@@ -190,7 +190,7 @@ def test_numbers_that_are_none_are_failures(tmp_path):
 
     model = encoder.load("tiny", str(checkpoints.encoder(tmp_path)), CPU)
     with torch.no_grad():
-        model._model.embeddings.LayerNorm.weight.fill_(math.nan)
+        model.model.embeddings.LayerNorm.weight.fill_(math.nan)
     for prediction in predictions(model):
         assert prediction.output is None
         assert "not finite" in prediction.failure

@@ -212,7 +212,7 @@ def test_experts_that_are_not_there_are_refused(folder, tmp_path):
     from evals.models.families import causal
 
     for experts in (0, 9):
-        with pytest.raises(InputError, match=f"layers of 8 experts: it cannot let {experts}"):
+        with pytest.raises(InputError, match=f"layers of 8 experts: it cannot use {experts}"):
             mixture.load("tiny", str(folder), Placement(device="cpu", experts=experts))
     dense = checkpoints.language_model(tmp_path, "llama")
     with pytest.raises(InputError, match="is no mixture of experts"):
@@ -238,7 +238,7 @@ def test_a_row_whose_experts_are_no_whole_number_is_refused(experts, monkeypatch
 
 
 def test_parameters_at_work_follow_the_experts(folder):
-    few, many = size.of_folder(folder, 1), size.of_folder(folder, 8)
+    few, many = size.count_folder(folder, 1), size.count_folder(folder, 8)
     assert few.parameters == many.parameters == many.active
     assert few.experts == 8
     # Two layers of eight experts, each of three matrices of 48 by 32; of seven none works.

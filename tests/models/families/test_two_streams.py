@@ -120,7 +120,7 @@ def test_embeddings_are_as_near_as_the_library_says(folders, models, budget):
 
 
 def test_both_classes_have_the_same_streams(models):
-    answering, matching = (models["both"]._classes[kind] for kind in (family.ANSWERING, family.MATCHING))
+    answering, matching = (models["both"].models[kind] for kind in (family.ANSWERING, family.MATCHING))
     assert answering.text_encoder is matching.text_encoder
     assert answering.vision_model is matching.vision_model
     beside = sum(
@@ -140,14 +140,14 @@ def test_a_checkpoint_of_one_class_refuses_what_the_other_does(folders, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_that_are_lacking_are_told(folders, tmp_path):
+def test_weights_that_are_missing_are_named(folders, tmp_path):
     for path in folders["both"].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     whole = load_file(tmp_path / "model.safetensors")
-    for lost, told in (("vision_proj.bias", "lacks 1 weights, the first being vision_proj.bias"),
+    for lost, message in (("vision_proj.bias", "lacks 1 weights, the first being vision_proj.bias"),
                        ("text_encoder.encoder.layer.0.crossattention.self.key.bias", "lacks 1 weights")):  # fmt: skip
         save_file({name: w for name, w in whole.items() if name != lost}, tmp_path / "model.safetensors")
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             family.load("tiny", str(tmp_path), Placement("cpu"))
     streams = {name: w for name, w in whole.items() if name.startswith("vision_model.")}
     save_file(streams, tmp_path / "model.safetensors")
@@ -175,14 +175,14 @@ def test_a_long_text_is_cut_and_says_so(models):
 
 def test_what_the_family_does_not_read_fails_alone(models):
     model = models["both"]
-    for parts, told in (
-        ((shown(0), shown(1), "red"), "2 pictures"),
-        ((Audio("a", data=b""), "red"), "recording"),
+    for parts, message in (
+        ((shown(0), shown(1), "red"), "2 images"),
+        ((Audio("a", data=b""), "red"), "has audio"),
         ((shown(0),), "no text"),
     ):
-        with pytest.raises(SampleError, match=told):
+        with pytest.raises(SampleError, match=message):
             model.prepare(Generate("x", parts, 2))
-    with pytest.raises(SampleError, match="no single picture or text"):
+    with pytest.raises(SampleError, match="no single image or text"):
         model.prepare(Embed("x", ("two", "texts")))
     with pytest.raises(InputError, match="temperature"):
         answers(model, [Generate("x", (shown(0), "red"), 2, temperature=1.0)], 100)

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.models.architectures.blip_decoder import heed_masks
+from evals.models.architectures.blip_decoder import apply_cross_attention_masks
 from evals.models.replicas import CHECKPOINTS
 from evals.models.replicas.training.image_examples import caption_groups
 from evals.models.replicas.training.llama import LayerShape
@@ -146,7 +146,7 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, tower: Path 
     torch.manual_seed(recipe.seed)
     config = _config(recipe, tokenizer)
     answering, matching = BlipForQuestionAnswering(config), BlipForImageTextRetrieval(config)
-    heed_masks(answering)
+    apply_cross_attention_masks(answering)
     matching.vision_model, matching.text_encoder = answering.vision_model, answering.text_encoder
     # Encoder and decoder share their embeddings while they learn; a checkpoint holds them twice, as its class requires.
     embeddings = answering.text_encoder.embeddings.word_embeddings.weight

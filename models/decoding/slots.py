@@ -1,0 +1,82 @@
+"""Bookkeeping of generation: which rows are in which slots, what they have generated, and chunks of limited size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from evals.models.decoding.sampling import Completion, GenerationRow
+
+if TYPE_CHECKING:
+    from evals.models.decoding.kv_cache import SlotCache
+
+T = TypeVar("T")
+
+
+class Slots:
+    """Assignment of rows to the slots of a cache."""
+
+    def __init__(self, cache: SlotCache, shared: SlotCache) -> None:
+        """Start with all slots free; `shared` holds the prefixes that are copied into them."""
+        self.cache = cache
+        self._shared = shared
+        self.slot_by_row: dict[int, int] = {}
+        """The slot of each row that is being generated."""
+        self.free = list(range(cache.slots - 1, -1, -1))
+
+    def allocate(self, rows: Sequence[int], prefix_indices: Sequence[int]) -> list[int]:
+        """Assign a slot to each row, and copy the row's prefix into it."""
+        slot_indices = [self.free.pop() for _ in rows]
+        self.slot_by_row.update(zip(rows, slot_indices, strict=True))
+        self.cache.copy_from(self._shared, prefix_indices, slot_indices)
+        return slot_indices
+
+    def release(self, row: int) -> None:
+        """Free a row's slot."""
+        self.free.append(self.slot_by_row.pop(row))
+
+    def compact(self) -> None:
+        """Order the rows by slot, and drop free slots, which no row is waiting for."""
+        self.slot_by_row = dict(sorted(self.slot_by_row.items(), key=lambda item: item[1]))
+        if self.free:
+            self.cache.keep_slots(list(self.slot_by_row.values()))
+            self.slot_by_row = {row: index for index, row in enumerate(self.slot_by_row)}
+            self.free = []
+
+
+@dataclass
+class GenerationState:
+    """State of one call of `Decoder.generate`; lists are indexed by row."""
+
+    rows: Sequence[GenerationRow]
+    slots: Slots
+    new_tokens: list[list[int]] = field(init=False)
+    truncated: list[bool] = field(init=False)
+    failures: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.new_tokens = [[] for _ in self.rows]
+        self.truncated = [False] * len(self.rows)
+
+    def completions(self) -> list[Completion]:
+        """Return one completion per row."""
+        return [
+            Completion(tokens, truncated, self.failures.get(row))
+            for row, (tokens, truncated) in enumerate(zip(self.new_tokens, self.truncated, strict=True))
+        ]
+
+
+def chunks(items: Sequence[T], length: Callable[[T], int], positions: int) -> Iterator[list[T]]:
+    """Split a sequence into chunks whose padded size is at most `positions`, or that have one item."""
+    chunk: list[T] = []
+    longest = 0
+    for item in items:
+        grown = max(longest, length(item))
+        if chunk and grown * (len(chunk) + 1) > positions:
+            yield chunk
+            chunk, grown = [], length(item)
+        chunk.append(item)
+        longest = grown
+    if chunk:
+        yield chunk
