@@ -1,11 +1,11 @@
-"""Weights as 8-bit integers, in memory and on disk, through the library's own interface for quantisers.
+"""8-bit integer weights, in memory and on disk, through the library's interface for quantisers.
 
-A checkpoint whose `config.json` says `"quantization_config": {"quant_method": "int8-rows"}` holds, for every linear
-layer but the output's, its weights rounded to integers of -127 to 127 and a scale for each row. `from_pretrained` loads
-it on a CPU or a GPU as it loads any checkpoint, once this module is imported (`torch_backend` does).
+If a checkpoint's `config.json` contains `"quantization_config": {"quant_method": "int8-rows"}`, each of its linear
+layers except the output layer is stored as integers from -127 to 127 with one scale per row. Once this module is
+imported (by `evals.models.backend.pytorch`), `from_pretrained` loads such a checkpoint like any other.
 
-The library's quantisers of this kind come from packages that it imports at every start where they are installed:
-torchao's costs two seconds and prints six lines on a machine without a GPU. What is needed of one is sixty lines.
+Other quantisers of this kind come from packages that the library imports at every start if they are installed: torchao
+takes two seconds and prints six lines on a machine without a GPU. This module needs sixty lines.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ METHOD = "int8-rows"
 LARGEST = 127
 
 
-def rounded(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Round (rows, columns) weights to integers, each row by a scale of its own.
+def round_rows(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round (rows, columns) weights to integers, with one scale per row.
 
     Returns:
-        (rows, columns) float with whole numbers from -127 to 127, and (rows) float scales; their product is within half
-        a scale of the weights.
+        Whole numbers from -127 to 127, (rows, columns) float, and scales, (rows,) float; their product differs from
+        the weights by at most half a scale.
     """
     scales = weights.abs().amax(1).clamp(min=1e-8) / LARGEST
     return (weights / scales[:, None]).round().clamp(-LARGEST, LARGEST), scales
 
 
 class RoundedLinear(nn.Linear):  # type: ignore[misc]  # torch is not followed by mypy here
-    """A layer in training that computes with its weights as they will be rounded.
+    """A linear layer for quantisation-aware training: it computes with rounded weights.
 
-    Gradients pass as if nothing were rounded (a straight-through estimator). It is saved as an ordinary layer is.
+    Gradients ignore the rounding (a straight-through estimator). The layer is saved like an ordinary linear layer.
     """
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Multiply (…, columns) states, giving (…, rows)."""
-        whole, scales = rounded(self.weight.detach())
+        """Multiply states (…, columns); returns (…, rows)."""
+        whole, scales = round_rows(self.weight.detach())
         weights = self.weight + (whole * scales[:, None] - self.weight).detach()
         return nn.functional.linear(states, weights)
 
 
 class Int8Linear(nn.Module):  # type: ignore[misc]
-    """A linear layer whose weights are integers; they become floats row by row of work, never as a whole model.
+    """A linear layer with integer weights, which are converted to floats in the forward pass, layer by layer.
 
     Args:
-        columns: Of what goes in.
-        rows: Of what comes out.
+        columns: number of input features.
+        rows: number of output features.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
@@ -62,16 +62,16 @@ class Int8Linear(nn.Module):  # type: ignore[misc]
         self.register_buffer("scale", torch.ones(rows))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Multiply (…, columns) states, giving (…, rows)."""
+        """Multiply states (…, columns); returns (…, rows)."""
         return nn.functional.linear(states, self.weight.to(states.dtype)) * self.scale.to(states.dtype)
 
 
-def replaced(model: PreTrainedModel, *, fill: bool) -> None:
-    """Put an `Int8Linear` in the place of every linear layer inside a model; the output's, tied, stays.
+def replace_linear_layers(model: PreTrainedModel, *, fill: bool) -> None:
+    """Replace every linear layer of a model by an `Int8Linear`, except the output layer, whose weights are tied.
 
     Args:
-        model: Changed in place.
-        fill: Round the weights that are there; else the layers wait for a checkpoint's.
+        model: the model; changed in place.
+        fill: whether to fill the new layers with the rounded weights; otherwise a checkpoint fills them later.
     """
     output = model.get_output_embeddings()
     for parent in list(model.modules()):
@@ -80,23 +80,23 @@ def replaced(model: PreTrainedModel, *, fill: bool) -> None:
                 assert layer.bias is None, "no replica has biases"
                 new = Int8Linear(layer.in_features, layer.out_features)
                 if fill:
-                    whole, scales = rounded(layer.weight.detach().float())
+                    whole, scales = round_rows(layer.weight.detach().float())
                     new.weight.copy_(whole.to(torch.int8))
                     new.scale.copy_(scales)
                 setattr(parent, name, new)
 
 
 def quantise(model: PreTrainedModel) -> None:
-    """Round a model's layers in place, and say so in its configuration, so that it is saved and loaded as integers."""
+    """Round a model's weights in place, and record it in the configuration, so that integers are saved and loaded."""
     with torch.no_grad():
-        replaced(model, fill=True)
+        replace_linear_layers(model, fill=True)
     model.config.quantization_config = {"quant_method": METHOD}
 
 
 @register_quantization_config(METHOD)
 @dataclass
 class Int8Config(QuantizationConfigMixin):  # type: ignore[misc]
-    """What a configuration says of the rounding: only that it was done."""
+    """Quantisation configuration without options."""
 
     def __init__(self, **_: Any) -> None:
         self.quant_method = METHOD
@@ -104,18 +104,18 @@ class Int8Config(QuantizationConfigMixin):  # type: ignore[misc]
 
 @register_quantizer(METHOD)
 class Int8Quantizer(HfQuantizer):  # type: ignore[misc]
-    """Makes room for integers before a checkpoint's weights are read."""
+    """Replaces the linear layers before a checkpoint's weights are loaded."""
 
     requires_calibration = True
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **_: Any) -> None:
-        replaced(model, fill=False)
+        replace_linear_layers(model, fill=False)
 
     def is_serializable(self) -> bool:
-        """Say that such a model can be saved again."""
+        """Return True: a quantised model can be saved."""
         return True
 
     @property
     def is_trainable(self) -> bool:
-        """Integers have no gradients."""
+        """False: integer weights have no gradients."""
         return False

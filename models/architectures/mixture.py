@@ -1,17 +1,17 @@
-"""A mixture of experts that reads text, pictures and recordings: the library's classes, joined in one shared space.
+"""A mixture of experts that reads text, images and audio: classes of the library, joined in one shared space.
 
-    picture    -> ResNetModel                 -> each cell of its last feature map  -> Bridge -+
-    recording  -> MelExtractor -> Ears (conv) -> each step of some 80 milliseconds  -> Bridge -+-> DeepseekV3Model
-    text       -> tokens                      -> word embeddings                              -+
+    image -> ResNetModel           -> cells of the last feature map -> ModalityProjector -+
+    audio -> MelExtractor, encoder -> steps of about 80 ms          -> ModalityProjector -+-> DeepseekV3Model
+    text  -> tokens                -> word embeddings ------------------------------------+
 
-What the bridges give stands among the word embeddings of a prompt, in the place of placeholders. So the decoder's
-self-attention runs across words, cells and steps alike: that is the cross-modal attention, and there is no other.
+The projected states replace the embeddings of placeholder tokens in a prompt. So the decoder's self-attention runs
+across words, cells and steps alike; there is no separate cross-modal attention.
 
-Nothing here is remote code: the classes are registered under the model type `modality_mixture` when this module is
-imported, and checkpoints are read with `from_pretrained` as any others are.
+Nothing here is remote code: importing this module registers the classes under the model type `modality_mixture`, and
+checkpoints are loaded with `from_pretrained` like any others.
 
-Shapes: B pictures or recordings, P cells of a picture, T steps of a recording, F frames and M bands of a mel
-spectrogram, S tokens of a prompt, D width of the decoder.
+Letters in the names of tensors: B images or audio clips, P cells of an image, T steps of an audio clip, F frames and M
+bands of a mel spectrogram, S tokens of a prompt, D width of the decoder.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MODEL_TYPE = "modality_mixture"
 
 @strict
 class MixtureConfig(PreTrainedConfig):  # type: ignore[misc]  # the library is untyped here
-    """What such a model is made of."""
+    """Configuration of the model."""
 
     model_type = MODEL_TYPE
     sub_configs_defaults = {  # noqa: RUF012  # as the library has it
@@ -65,19 +65,19 @@ class MixtureConfig(PreTrainedConfig):  # type: ignore[misc]  # the library is u
     image_token_id: int = 2
     audio_token_id: int = 3
     image_side: int = 128
-    """Pictures are brought to this width and height before the ResNet reads them."""
+    """Width and height to which images are resized before the ResNet reads them."""
     image_cells: int = 64
     audio_steps: int = 13
     mel_bands: int = 40
     ears_width: int = 64
     loudness: float = 0.1
-    """What the bridges' gains begin with: a cell or a step is about as long as a word's embedding, or the first layers
-    would drown the one or the other."""
+    """Initial gain of the projectors, chosen so that projected states and word embeddings have similar norms; otherwise
+    the larger ones would dominate the first layers."""
     tie_word_embeddings: bool = True
 
 
-class Ears(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy here
-    """Two convolutions over the frames of a mel spectrogram, each halving their number."""
+class AudioEncoder(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy here
+    """Two convolutions over the frames of a mel spectrogram; each halves the number of frames."""
 
     def __init__(self, config: MixtureConfig) -> None:
         super().__init__()
@@ -85,29 +85,29 @@ class Ears(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy he
         self.far = nn.Conv1d(config.ears_width, config.ears_width, 3, stride=2, padding=1)
 
     def forward(self, mel_BMF: torch.Tensor) -> torch.Tensor:
-        """Give (B, T, ears' width) of (B, M, F)."""
-        heard = nn.functional.gelu(self.near(mel_BMF))
-        return nn.functional.gelu(self.far(heard)).transpose(1, 2)
+        """Encode mel spectrograms (B, M, F); returns (B, T, `ears_width`)."""
+        features = nn.functional.gelu(self.near(mel_BMF))
+        return nn.functional.gelu(self.far(features)).transpose(1, 2)
 
 
-class Bridge(nn.Module):  # type: ignore[misc]
-    """A projection into the space of the word embeddings, and a norm that makes all it gives about equally long."""
+class ModalityProjector(nn.Module):  # type: ignore[misc]
+    """A projection into the space of the word embeddings, with position embeddings and normalisation."""
 
-    def __init__(self, width: int, places: int, config: MixtureConfig) -> None:
+    def __init__(self, width: int, positions: int, config: MixtureConfig) -> None:
         super().__init__()
         self.projection = nn.Linear(width, config.text_config.hidden_size)
-        self.places = nn.Embedding(places, config.text_config.hidden_size)
-        """Where each cell or step is: convolutions hardly know."""
+        self.places = nn.Embedding(positions, config.text_config.hidden_size)
+        """Position embeddings of cells or steps, because convolutions encode positions only weakly."""
         self.gain = nn.Parameter(torch.full((config.text_config.hidden_size,), config.loudness))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Give (B, places, D) of (B, places, width)."""
-        there = self.projection(features) + self.places.weight[: features.shape[1]]
-        return nn.functional.rms_norm(there, self.gain.shape, self.gain, 1e-6)
+        """Project features (B, positions, width); returns (B, positions, D)."""
+        projected = self.projection(features) + self.places.weight[: features.shape[1]]
+        return nn.functional.rms_norm(projected, self.gain.shape, self.gain, 1e-6)
 
 
 class MixturePreTrainedModel(PreTrainedModel):  # type: ignore[misc]
-    """What the two classes below have in common."""
+    """Base class of the two models below, as the library requires."""
 
     config: MixtureConfig
     config_class = MixtureConfig
@@ -120,31 +120,31 @@ class MixturePreTrainedModel(PreTrainedModel):  # type: ignore[misc]
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
-        if isinstance(module, Bridge):
+        if isinstance(module, ModalityProjector):
             init.constant_(module.gain, self.config.loudness)
 
 
 class MixtureModel(MixturePreTrainedModel):
-    """The decoder, and what makes pictures and recordings into states of its space."""
+    """The decoder, with the encoders and projectors of images and audio."""
 
     def __init__(self, config: MixtureConfig) -> None:
         super().__init__(config)
         self.vision_model = AutoModel.from_config(config.vision_config)
-        self.image_bridge = Bridge(config.vision_config.hidden_sizes[-1], config.image_cells, config)
-        self.ears = Ears(config)
-        self.audio_bridge = Bridge(config.ears_width, config.audio_steps, config)
+        self.image_bridge = ModalityProjector(config.vision_config.hidden_sizes[-1], config.image_cells, config)
+        self.ears = AudioEncoder(config)
+        self.audio_bridge = ModalityProjector(config.ears_width, config.audio_steps, config)
         self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()
 
     def get_image_features(self, pixel_values: torch.Tensor) -> BaseModelOutputWithPooling:
-        """Give, as `pooler_output`, (B, P, D) of (B, 3, height, width): a state for each cell, row by row."""
+        """Encode images (B, 3, height, width); `pooler_output` has one state per cell, row by row: (B, P, D)."""
         side = self.config.image_side
         enlarged = nn.functional.interpolate(pixel_values, (side, side), mode="bilinear")
         cells = self.vision_model(enlarged).last_hidden_state.flatten(2).transpose(1, 2)
         return BaseModelOutputWithPooling(last_hidden_state=cells, pooler_output=self.image_bridge(cells))
 
     def get_audio_features(self, input_features: torch.Tensor) -> BaseModelOutputWithPooling:
-        """Give, as `pooler_output`, (B, T, D) of (B, M, F)."""
+        """Encode mel spectrograms (B, M, F); `pooler_output` has one state per step: (B, T, D)."""
         steps = self.ears(input_features)
         return BaseModelOutputWithPooling(last_hidden_state=steps, pooler_output=self.audio_bridge(steps))
 
@@ -156,24 +156,24 @@ class MixtureModel(MixturePreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         **others: Any,
     ) -> MoeModelOutputWithPast:
-        """Read prompts (B, S) with their pictures and recordings in order; `others` go to the decoder."""
+        """Run prompts (B, S) with their images and audio, in order; `others` are passed to the decoder."""
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         if pixel_values is not None:
-            shown = self.get_image_features(pixel_values).pooler_output
-            inputs_embeds = _placed(inputs_embeds, input_ids == self.config.image_token_id, shown)
+            images = self.get_image_features(pixel_values).pooler_output
+            inputs_embeds = _insert(inputs_embeds, input_ids == self.config.image_token_id, images)
         if input_features is not None:
-            sounded = self.get_audio_features(input_features).pooler_output
-            inputs_embeds = _placed(inputs_embeds, input_ids == self.config.audio_token_id, sounded)
+            audio = self.get_audio_features(input_features).pooler_output
+            inputs_embeds = _insert(inputs_embeds, input_ids == self.config.audio_token_id, audio)
         return self.language_model(inputs_embeds=inputs_embeds, **others)
 
 
-def _placed(embedded: torch.Tensor, there: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-    """Put features where their placeholders stand."""
+def _insert(embedded: torch.Tensor, placeholders: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+    """Replace the embeddings of placeholders by features."""
     states = features.flatten(0, 1).to(embedded.dtype)
-    if int(there.sum()) != len(states):
-        raise ValueError(f"{int(there.sum())} placeholders for {len(states)} states")
-    return embedded.masked_scatter(there[..., None], states)
+    if int(placeholders.sum()) != len(states):
+        raise ValueError(f"{int(placeholders.sum())} placeholders for {len(states)} states")
+    return embedded.masked_scatter(placeholders[..., None], states)
 
 
 class MixtureForConditionalGeneration(MixturePreTrainedModel, GenerationMixin):  # type: ignore[misc]
@@ -194,19 +194,19 @@ class MixtureForConditionalGeneration(MixturePreTrainedModel, GenerationMixin): 
         logits_to_keep: int | torch.Tensor = 0,
         **others: Any,
     ) -> MoeCausalLMOutputWithPast:
-        """Give the logits (B, S, vocabulary) at all positions or at those to keep; `others` go to `MixtureModel`."""
-        said = self.model(input_ids=input_ids, **others)
+        """Compute the logits (B, S, vocabulary) at all positions or those to keep; `others` go to `MixtureModel`."""
+        outputs = self.model(input_ids=input_ids, **others)
         return MoeCausalLMOutputWithPast(
-            logits=self.lm_head(slice_logits_to_keep(said.last_hidden_state, logits_to_keep)),
-            past_key_values=said.past_key_values,
-            hidden_states=said.hidden_states,
-            attentions=said.attentions,
-            router_logits=said.router_logits,
+            logits=self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep)),
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            router_logits=outputs.router_logits,
         )
 
 
 class MelExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
-    """Recordings of one channel to log-mel spectrograms of one length."""
+    """Turns mono audio into log-mel spectrograms of one length."""
 
     model_input_names = ["input_features"]  # noqa: RUF012
 
@@ -220,47 +220,50 @@ class MelExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
         fft_length: int = 256,
         **others: Any,
     ) -> None:
-        """Make one.
+        """Configure the extractor.
 
         Args:
-            feature_size: bands.
-            sampling_rate: in hertz.
-            padding_value: of samples: silence follows a recording that is shorter.
-            seconds: the longest recording.
-            hop_length: samples from a frame to the next.
-            fft_length: samples of a frame.
-            others: what the library keeps beside.
+            feature_size: number of mel bands.
+            sampling_rate: sampling rate in hertz.
+            padding_value: sample value that pads shorter audio (silence).
+            seconds: maximum length of the audio.
+            hop_length: number of samples between frames.
+            fft_length: number of samples per frame.
+            others: further settings that the library stores.
         """
         super().__init__(feature_size, sampling_rate, padding_value, **others)
         self.seconds, self.hop_length, self.fft_length = seconds, hop_length, fft_length
 
     @property
     def longest(self) -> int:
-        """Samples of the longest recording."""
+        """Maximum length of the audio in samples."""
         samples: int = round(self.seconds * self.sampling_rate)
         return samples
 
     def __call__(self, raw_speech: Sequence[NDArray[np.float32]], **_: Any) -> BatchFeature:
-        """Give `input_features`, (B, M, F) float32 in about -1.5 to 1.5.
+        """Compute `input_features`, (B, M, F) float32 in about -1.5 to 1.5.
 
         Args:
-            raw_speech: B recordings at `sampling_rate`, (samples,) in -1 to 1, at most `longest` of them.
+            raw_speech: B waveforms at `sampling_rate`, each (samples,) in -1 to 1 with at most `longest` samples.
         """
         bank = mel_filter_bank(
             num_frequency_bins=1 + self.fft_length // 2, num_mel_filters=self.feature_size, min_frequency=0.0,
             max_frequency=self.sampling_rate / 2, sampling_rate=self.sampling_rate,
         )  # fmt: skip
-        padded = [np.pad(one, (0, self.longest - len(one)), constant_values=self.padding_value) for one in raw_speech]
-        found = spectrogram_batch(
+        padded = [
+            np.pad(waveform, (0, self.longest - len(waveform)), constant_values=self.padding_value)
+            for waveform in raw_speech
+        ]
+        spectrograms = spectrogram_batch(
             padded, window_function(self.fft_length, "hann"), self.fft_length, self.hop_length, power=2.0,
             mel_filters=bank, mel_floor=1e-6, log_mel="log10",
         )  # fmt: skip
-        mel_BMF = np.stack(found)[:, :, : self.longest // self.hop_length]
+        mel_BMF = np.stack(spectrograms)[:, :, : self.longest // self.hop_length]
         return BatchFeature({"input_features": torch.from_numpy(mel_BMF / 3 + 0.5).float()})
 
 
 class MixtureProcessor(ProcessorMixin):  # type: ignore[misc]
-    """What a checkpoint reads with: a tokenizer, an image processor and a mel front end."""
+    """A tokenizer, an image processor and a mel feature extractor."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch
-from evals.schema import MODALITIES, Batch, Prompt, Request
+from evals.schema import Batch, Prompt, Request
 
 if TYPE_CHECKING:
     import torch
@@ -54,27 +54,6 @@ class TextTokenizer:
         if not tokens:
             raise SampleError(f"request {request.id} is an empty text")
         return TextPrompt(request, request.id, tokens, 0, tuple(encoded.get("token_type_ids", ())), truncated)
-
-
-def plain_text(request: Request, reason: str) -> str:
-    """Join the parts of a prompt that must be text only.
-
-    Args:
-        request: the request.
-        reason: why other parts cannot be read, for the error.
-
-    Raises:
-        SampleError: the prompt has an image or audio.
-
-    Example:
-        >>> from evals.schema import Generate
-        >>> plain_text(Generate("7", ("Is it red?", " Answer:"), 3), "a language model reads text only")
-        'Is it red? Answer:'
-    """
-    others = {MODALITIES[type(part)] for part in request.parts if not isinstance(part, str)}
-    if others:
-        raise SampleError(f"request {request.id} has {' and '.join(sorted(others))}; {reason}")
-    return "".join(part for part in request.parts if isinstance(part, str))
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

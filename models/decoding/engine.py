@@ -220,9 +220,9 @@ class Decoder:
         """Choose the next token of each of these rows, and free the slots of the rows that end."""
         maxima_R, greedy_R = logits_RV.max(dim=-1)
         finite = maxima_R.isfinite().tolist()
-        for row, logits_V, greedy, sound in zip(rows, logits_RV, greedy_R.tolist(), finite, strict=True):
+        for row, logits_V, greedy, is_finite in zip(rows, logits_RV, greedy_R.tolist(), finite, strict=True):
             request, new_tokens = state.rows[row], state.new_tokens[row]
-            if not sound:
+            if not is_finite:
                 state.failures[row] = NOT_FINITE
                 state.slots.release(row)
                 continue

@@ -104,13 +104,13 @@ class LibraryDecoder:
         skip = 1 if self._model.config.is_encoder_decoder else encoded["input_ids"].shape[1]
         generated = zip(output[:, skip:].tolist(), torch.stack(finite_steps, dim=1).tolist(), requests, strict=True)
         return [
-            self._cut(tokens[: request.max_new_tokens], sound, request.stop) for tokens, sound, request in generated
+            self._cut(tokens[: request.max_new_tokens], finite, request.stop) for tokens, finite, request in generated
         ]
 
-    def _cut(self, tokens: Sequence[int], sound: Sequence[bool], stop: tuple[str, ...]) -> Completion:
-        """Cut generated tokens at the first end token or non-finite step; `sound` says which steps were finite."""
-        for count, (token, finite) in enumerate(zip(tokens, sound, strict=False)):
-            if not finite:
+    def _cut(self, tokens: Sequence[int], finite: Sequence[bool], stop: tuple[str, ...]) -> Completion:
+        """Cut generated tokens at the first end token or non-finite step; `finite` says which steps were finite."""
+        for count, (token, is_finite) in enumerate(zip(tokens, finite, strict=False)):
+            if not is_finite:
                 return Completion(list(tokens[:count]), truncated=False, failure=NOT_FINITE)
             if token in self._ends:
                 return Completion(list(tokens[:count]), truncated=False)

@@ -1,4 +1,5 @@
-"""A model behind a server of OpenAI's kind: what is asked, what comes back, how fast and at what price.
+"""A model behind an OpenAI-compatible server: requests, responses, retries, concurrency and prices.
 
-May import the schema and the data. Start with `family`.
+May import the schema, the registry, the data, the embeddings' format and decoding. Start with `family`; `settings`
+documents the address and the key, `client` what happens to a request that fails.
 """

@@ -1,4 +1,4 @@
-"""What a server can do for a model, found out before a run at the price of a few tokens."""
+"""Detect what a server can do for a model, before a run, with requests of a few tokens."""
 
 from __future__ import annotations
 
@@ -8,148 +8,162 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from evals.errors import InputError, SampleError
-from evals.models.endpoint.client import Answered, MalformedError, RejectedError, Server
+from evals.models.decoding.text import join_text
+from evals.models.endpoint.client import MalformedError, RejectedError, Server, ServerResponse
 from evals.models.endpoint.requests import chat_body, completion_body, message
 from evals.models.endpoint.responses import (
     Reply,
+    TokenLogprobs,
     Usage,
-    Weighed,
     read_chat,
     read_completion,
     read_embedding,
+    read_prompt_logprobs,
     read_usage,
-    read_weighed,
 )
 from evals.schema import Generate, Json, Part
 
-WEIGHING: Mapping[str, Mapping[str, Json]] = {
+LOGPROB_METHODS: Mapping[str, Mapping[str, Json]] = {
     "echo": {"echo": True, "logprobs": 1},
     "prompt_logprobs": {"prompt_logprobs": 0},
 }
-"""The ways to ask a server for a prompt's own log-probabilities."""
+"""Request fields by the method to get the log-probabilities of a prompt's tokens."""
 _NEW_LIMIT = "max_completion_tokens"
-"""What OpenAI's reasoning models want instead of `max_tokens`."""
+"""The name that OpenAI's reasoning models require instead of `max_tokens`."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Traits:
-    """What a server can do for a model, as it was found before the run."""
+class Capabilities:
+    """What a server can do for a model, as detected before the run."""
 
     generate: str | None
-    """`chat`, `completions`, or None for a model of embeddings."""
-    weighing: str | None
-    """A key of `WEIGHING`, or None where it gives no log-probabilities of a prompt."""
-    thinks: bool
-    """It thought before its first answer: a stop would end the thought, so none are sent."""
+    """`chat`, `completions`, or None for an embedding model."""
+    logprobs: str | None
+    """A key of `LOGPROB_METHODS`, or None if the server returns no log-probabilities of a prompt."""
+    reasons: bool
+    """Whether the model reasons before it answers; then no stop strings are sent, as they could end the reasoning."""
     stops: bool
-    """It takes stops; some servers stumble over them (`transformers serve` with a vision-language model)."""
-    served: str | None
-    """The model's name in its answers."""
+    """Whether the server accepts stop strings; `transformers serve` with a vision-language model does not."""
+    model: str | None
+    """The model's name in the responses."""
     limit: str = "max_tokens"
-    """What it calls the most tokens that may come."""
+    """The server's name for the maximum number of new tokens."""
 
 
-def find_out(server: Server, model: str, listed: Sequence[str]) -> Traits:
-    """Ask the least that shows what a server can do. Raises `InputError` where it can do nothing for the model."""
+def detect(server: Server, model: str, listed: Sequence[str]) -> Capabilities:
+    """Detect what a server can do for a model.
+
+    Args:
+        server: the server.
+        model: the model's name on the server.
+        listed: the models that the server lists.
+
+    Raises:
+        InputError: the server cannot answer any kind of request for the model.
+    """
     question = Generate("probe", ("Say yes.",), 1, stop=("\n",))
     limit = "max_tokens"
     body = chat_body(question, model=model, max_tokens=1, stop=False)
-    said = _try(server, "chat/completions", body, read_chat)
-    if isinstance(said, RejectedError) and _NEW_LIMIT in str(said):
+    outcome = _try(server, "chat/completions", body, read_chat)
+    if isinstance(outcome, RejectedError) and _NEW_LIMIT in str(outcome):
         limit = _NEW_LIMIT
         body = chat_body(question, model=model, max_tokens=1, stop=False, limit=limit)
-        said = _try(server, "chat/completions", body, read_chat)
-    if isinstance(said, Reply):
-        thinks = said.reasoning is not None
-        stopped = {**body, "stop": list(question.stop)}
-        stops = not thinks and isinstance(_try(server, "chat/completions", stopped, read_chat, prove=False), Reply)
-        return Traits("chat", _weighing(server, model), thinks, stops, said.served, limit)
+        outcome = _try(server, "chat/completions", body, read_chat)
+    if isinstance(outcome, Reply):
+        reasons = outcome.reasoning is not None
+        with_stop = {**body, "stop": list(question.stop)}
+        stops = not reasons and isinstance(_try(server, "chat/completions", with_stop, read_chat, expect=False), Reply)
+        return Capabilities("chat", _logprob_method(server, model), reasons, stops, outcome.model, limit)
     body = completion_body(question, model=model, max_tokens=1, stop=False)
-    continued = _try(server, "completions", body, read_completion)
-    if isinstance(continued, Reply):
-        return Traits("completions", _weighing(server, model), False, True, continued.served)
+    completed = _try(server, "completions", body, read_completion)
+    if isinstance(completed, Reply):
+        return Capabilities("completions", _logprob_method(server, model), False, True, completed.model)
     if isinstance(_try(server, "embeddings", embedding_body(model, ("yes",)), read_embedding), list):
-        return Traits(None, None, False, False, None)
-    if model in listed:  # it has the model and stumbles over the question: the samples may go better
-        return Traits("chat", None, False, False, None)
+        return Capabilities(None, None, False, False, None)
+    if model in listed:  # the server has the model but rejects these requests: the samples may still be answered
+        return Capabilities("chat", None, False, False, None)
     others = f"; it lists {', '.join(listed[:8])}" if listed else ""
-    raise InputError(f"{server.address} does not answer for model {model!r}: {said}{others}")
+    raise InputError(f"{server.address} does not answer for model {model!r}: {outcome}{others}")
 
 
 def _try(
-    server: Server, path: str, body: Mapping[str, Json], read: Callable[[Any], T], *, prove: bool = True
+    server: Server, path: str, body: Mapping[str, Json], read: Callable[[Any], T], *, expect: bool = True
 ) -> T | SampleError:
-    """Ask, and give a refusal back; what is refused for good is asked once more, lest one stumble decides a run.
+    """Send a request and return the value of the response, or the error.
 
-    What was answered once is from then on what the server is expected to answer, unless `prove` is off.
+    A rejected request is sent once more, so that a single failure does not decide a run. Unless `expect` is off, a
+    request that was answered becomes the server's liveness check.
     """
 
-    def ask() -> T:
-        return cast("T", server.ask(path, body, lambda answer: (read(answer), 1), trial=True).value)
+    def send() -> T:
+        return cast("T", server.send(path, body, lambda answer: (read(answer), 1), trial=True).value)
 
     try:
         with suppress(RejectedError):
-            answer = ask()
-            if prove:
-                server.prove = ask
-            return answer
-        return ask()
+            value = send()
+            if expect:
+                server.check_alive = send
+            return value
+        return send()
     except SampleError as error:
         return error
 
 
-def _weighing(server: Server, model: str) -> str | None:
-    """Find the way in which a server gives a prompt's own log-probabilities; many ignore the question silently.
+def _logprob_method(server: Server, model: str) -> str | None:
+    """Find the method by which a server returns the log-probabilities of a prompt; many ignore the request silently.
 
-    Such an answer is no failure that might pass: it is asked for once more, at once, lest one stumble decides a run.
+    A response without them is not a temporary failure, so the request is repeated once, without waiting.
     """
-    for way in WEIGHING:
+    for method in LOGPROB_METHODS:
         for _ in range(2):
             try:
-                weigh(server, model, way, ["one two", "one two three"], trial=True)
+                prompt_logprobs(server, model, method, ["one two", "one two three"], trial=True)
             except _IgnoredError:
                 continue
             except SampleError:
                 break
-            return way
+            return method
     return None
 
 
 class _IgnoredError(SampleError):
-    """A trial was answered, and not with what was asked for."""
+    """A response to a trial request that lacks the requested log-probabilities."""
 
 
-def weigh(server: Server, model: str, way: str, prompts: Sequence[str], *, trial: bool = False) -> Answered:
-    """Have prompts weighed token by token; the answer is (the prompts' `Weighed`, `Usage`)."""
-    body = {"model": model, "prompt": list(prompts), "max_tokens": 1, "temperature": 0.0, **WEIGHING[way]}
+def prompt_logprobs(
+    server: Server, model: str, method: str, prompts: Sequence[str], *, trial: bool = False
+) -> ServerResponse:
+    """Get the log-probabilities of prompts' tokens.
 
-    def read(answer: Any) -> tuple[tuple[list[Weighed], Usage], int]:
+    Args:
+        server: the server.
+        model: the model's name on the server.
+        method: a key of `LOGPROB_METHODS`.
+        prompts: the prompts.
+        trial: whether this is a request to detect capabilities, not a sample's.
+
+    Returns:
+        A response whose value is (a list with the `TokenLogprobs` of each prompt, `Usage`).
+    """
+    request = {"model": model, "prompt": list(prompts), "max_tokens": 1, "temperature": 0.0, **LOGPROB_METHODS[method]}
+
+    def read(body: Any) -> tuple[tuple[list[TokenLogprobs], Usage], int]:
         try:
-            found = read_weighed(answer, prompts)
+            logprobs = read_prompt_logprobs(body, prompts)
         except MalformedError as error:
             if trial:
                 raise _IgnoredError(str(error)) from error
             raise
-        return (found, read_usage(answer)), sum(map(len, found))
+        return (logprobs, read_usage(body)), sum(map(len, logprobs))
 
-    return server.ask("completions", body, read, trial=trial)
+    return server.send("completions", request, read, trial=trial)
 
 
 def embedding_body(model: str, parts: Sequence[Part]) -> dict[str, Json]:
-    """Ask to embed a prompt: a text as it is, anything else as the message that vLLM takes. Raises `SampleError`."""
-    asked: dict[str, Json] = {"model": model, "encoding_format": "float"}
+    """Make the body of an embedding request; other parts than text use vLLM's `messages`. Raises `SampleError`."""
+    body: dict[str, Json] = {"model": model, "encoding_format": "float"}
     if not all(isinstance(part, str) for part in parts):
-        return asked | {"messages": [message(parts)]}
-    return asked | {"input": text_of(parts)}
-
-
-def text_of(parts: Sequence[Part]) -> str:
-    """Join the texts of a prompt.
-
-    Example:
-        >>> text_of(("Is it red?", " Answer:"))
-        'Is it red? Answer:'
-    """
-    return "".join(part for part in parts if isinstance(part, str))
+        return body | {"messages": [message(parts)]}
+    return body | {"input": join_text(parts)}

@@ -1,14 +1,14 @@
-"""Requests to a server, each until it is answered, refused for good, or out of tries.
+"""Send requests to a server, with retries, until each is answered, rejected, or out of retries.
 
-    answered                            the body is JSON and holds what was asked for
-    429, 503, 529, no answer in time    the server has too much to do: fewer at once, and later again
-    5xx, cut off, unreadable            again after a while that doubles, with jitter; `Retry-After` is heeded
-    400, 404, 413, 422, …               this request is refused for good: the sample fails and says why
-    401, 402, 403                       the key, the money or the permission is wrong: the run stops, nothing is lost
+    answered                       the body is JSON and contains what was requested
+    429, 503, 529, timeout         the server is overloaded: send fewer requests at once, and retry later
+    5xx, cut off, unreadable       retry after a delay that doubles, with jitter; `Retry-After` is respected
+    400, 404, 413, 422, …          this request is rejected: the sample fails with the server's reason
+    401, 402, 403                  the key, the payment or the permission is wrong: the run stops, and keeps its results
 
-A run also stops when the server is gone (it does not even answer what it answered before the run), when it has answered
-none of many requests in a row, and at the deadline. The key comes from the environment and is cut out of all that
-comes back.
+A run also stops if the server is gone (it no longer answers what it answered before the run), if many consecutive
+requests get no answer, and at the deadline. The key comes from the environment and is removed from everything that the
+server sends.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import orjson
 
 from evals.errors import EvalsError, InputError, SampleError
-from evals.models.endpoint.pacing import Gate
+from evals.models.endpoint.pacing import ConcurrencyGate
 from evals.models.endpoint.settings import Settings
 from evals.schema import Json
 
 MAX_BYTES = 64 << 20
-"""A body that is larger is no answer."""
-STREAK = 32
-"""Requests in a row without any answer after which the run stops."""
-_LONGEST_WAIT = 600.0
-"""A server that asks for more seconds of patience is asked again after these."""
-_TRIALS = 3
-"""Tries after the first, at least, of what decides over a whole run."""
-_BUSY = frozenset({408, 425, 429, 503, 529})
-_STOPPING = {401: "refuses the key", 402: "wants money", 403: "denies access"}
+"""Maximum size of a response body."""
+MAX_CONSECUTIVE_FAILURES = 32
+"""Number of consecutive requests without an answer after which the run stops."""
+_MAX_RETRY_AFTER = 600.0
+"""Maximum delay in seconds that a server can request."""
+_TRIAL_RETRIES = 3
+"""Minimum number of retries of requests before the run, which decide over the whole run."""
+_OVERLOADED = frozenset({408, 425, 429, 503, 529})
+_FATAL = {401: "rejects the key", 402: "requires payment", 403: "denies access"}
 _MASKED_KEY = re.compile(r"\bsk-[\w*-]+|[^\s'\"]*\*{3,}[^\s'\"]*")
-_KEPT = "what was finished is kept, the same command goes on"
+_RESUMABLE = "what was finished is kept, and the same command continues"
 
 T = TypeVar("T")
 
 
 class MalformedError(Exception):
-    """A body that came with status 200 and is no answer."""
+    """A body with status 200 that is not a valid answer."""
 
 
 class RejectedError(SampleError):
-    """The server refuses a request for good."""
+    """The server rejects a request; a retry would not help."""
 
     def __init__(self, status: int, message: str) -> None:
         """Compose the message from the status and the server's own words."""
@@ -58,29 +58,29 @@ class RejectedError(SampleError):
         self.status = status
 
 
-class Answered(NamedTuple):
-    """What a request came to."""
+class ServerResponse(NamedTuple):
+    """The answer to a request."""
 
     value: Any
-    """What `read` made of the body."""
+    """The value that `read` made of the body."""
     retries: int
-    """How often it was sent again."""
+    """Number of times that the request was repeated."""
 
 
-class _Failed(NamedTuple):
-    """One try that came to nothing."""
+class _Failure(NamedTuple):
+    """A failed attempt that can be retried."""
 
     reason: str
-    busy: bool = False
-    wait: float = 0.0
-    """Seconds that the server asks for."""
+    overloaded: bool = False
+    retry_after: float = 0.0
+    """Delay in seconds that the server requests."""
 
 
 class Server:
-    """A server with its key, its connections and its patience; used by many threads."""
+    """A server with its key and connections; safe for several threads."""
 
     def __init__(self, settings: Settings, key: str | None) -> None:
-        """Connect to nothing yet. Raises `InputError` where the client is not installed."""
+        """Prepare the client without connecting. Raises `InputError` if the HTTP client is not installed."""
         try:
             import httpx2
         except ImportError:
@@ -94,117 +94,117 @@ class Server:
         self._client = httpx2.Client(
             headers=headers, limits=limits, params=settings.query or None, trust_env=not settings.loopback
         )
-        weakref.finalize(self, self._client.close)  # its connections end with it
-        self._gate = Gate(settings.concurrency)
-        self._end = time.monotonic() + settings.deadline
+        weakref.finalize(self, self._client.close)  # close the connections when this object is deleted
+        self._gate = ConcurrencyGate(settings.concurrency)
+        self._deadline = time.monotonic() + settings.deadline
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._reason: EvalsError | None = None
-        self._streak = 0
-        self.prove: Callable[[], object] = self.listing
-        """Asks what the server answered before the run; raises `SampleError` or `InputError` when it no longer does."""
-        self._alive_until = 0.0
+        self._consecutive_failures = 0
+        self.check_alive: Callable[[], object] = self.list_models
+        """Repeats a request that was answered before the run; raises `SampleError` or `InputError` if it fails now."""
+        self._next_check = 0.0
 
     @property
     def address(self) -> str:
-        """Where it is, for messages."""
+        """The server's address, for messages."""
         return self._settings.server
 
-    def ask(
+    def send(
         self, path: str, body: Mapping[str, Json], read: Callable[[Any], tuple[T, int]], *, trial: bool = False
-    ) -> Answered:
-        """Send a request until it is answered.
+    ) -> ServerResponse:
+        """Send a request, with retries, until it is answered.
 
         Args:
-            path: under the base address, without a slash before it.
-            body: what is posted.
-            read: makes of the answer a value and its number of new tokens, or raises `MalformedError`.
-            trial: it is no sample's: it finds out something of the server, and that it fails is an answer too.
+            path: path under the base address, without a leading slash.
+            body: the request body.
+            read: returns the value of a response body and its number of new tokens, or raises `MalformedError`.
+            trial: whether this is a request to detect capabilities, whose failure does not count against the server.
 
         Raises:
-            SampleError: this request is refused or has failed too often; the next may go well.
-            EvalsError: the run cannot go on; every later request raises the same.
+            SampleError: this request was rejected or failed too often; other requests may succeed.
+            EvalsError: the run must stop; every later request raises the same error.
         """
         content = orjson.dumps(body)
-        most = max(_TRIALS, self._settings.retries) if trial else self._settings.retries
-        tries = busy = 0
+        retries = max(_TRIAL_RETRIES, self._settings.retries) if trial else self._settings.retries
+        failed = overloaded = 0
         while True:
-            outcome = self._try(path, content, read, trial)
-            if not isinstance(outcome, _Failed):
-                self._streak = 0
-                return Answered(outcome[0], tries + busy)
-            self._check()  # what the deadline cut short is no failure of its sample
-            tries, busy = tries + (not outcome.busy), busy + outcome.busy
-            if tries > most or busy > 4 * most:
-                reason = f"{outcome.reason} ({tries + busy} tries)"
+            outcome = self._attempt(path, content, read, trial)
+            if not isinstance(outcome, _Failure):
+                self._consecutive_failures = 0
+                return ServerResponse(outcome[0], failed + overloaded)
+            self._check()  # a request that the deadline cut short is not a failed sample
+            failed, overloaded = failed + (not outcome.overloaded), overloaded + outcome.overloaded
+            if failed > retries or overloaded > 4 * retries:
+                reason = f"{outcome.reason} ({failed + overloaded} tries)"
                 if not trial:
-                    self._blame(reason)
+                    self._record_failure(reason)
                 raise SampleError(reason)
-            backoff = min(30.0, self._settings.backoff * 2.0 ** (tries + busy - 1))
-            self._sleep(max(outcome.wait, backoff * random.uniform(0.5, 1.0)))
+            backoff = min(30.0, self._settings.backoff * 2.0 ** (failed + overloaded - 1))
+            self._sleep(max(outcome.retry_after, backoff * random.uniform(0.5, 1.0)))
 
     def get(self, path: str) -> Json:
-        """Ask for what costs the server nothing; None where it has no such thing, or stumbles over it as some do.
+        """Send a GET request; returns None if the server does not support it or its answer is invalid.
 
         Raises:
-            InputError: it cannot be reached or refuses the key.
+            InputError: the server cannot be reached or rejects the key.
         """
         import httpx2
 
         try:
             status, _, data = self._exchange("GET", path, None, min(10.0, self._settings.timeout))
         except httpx2.HTTPError as error:
-            raise InputError(f"{self._settings.server} cannot be reached: {self._said(error)}") from error
-        if status in _STOPPING:
-            raise InputError(self._refusal(status, data))
+            raise InputError(f"{self._settings.server} cannot be reached: {self._error_text(error)}") from error
+        if status in _FATAL:
+            raise InputError(self._fatal_message(status, data))
         try:
             return orjson.loads(data) if status == 200 else None
         except orjson.JSONDecodeError:
             return None
 
-    def _try(
+    def _attempt(
         self, path: str, content: bytes, read: Callable[[Any], tuple[T, int]], trial: bool
-    ) -> tuple[T, int] | _Failed:
-        """Send a request once."""
+    ) -> tuple[T, int] | _Failure:
+        """Send a request once; returns the value and its number of tokens, or a failure that can be retried."""
         import httpx2
 
         self._check()
-        with self._gate.pass_through(self._check) as place:
-            limit = min(self._settings.timeout, max(0.001, self._end - time.monotonic()))
-            began = time.perf_counter()
+        with self._gate.permit(self._check) as permit:
+            limit = min(self._settings.timeout, max(0.001, self._deadline - time.monotonic()))
+            start = time.perf_counter()
             try:
                 status, headers, data = self._exchange("POST", path, content, limit)
             except httpx2.TimeoutException:
-                place.pushed_back()
-                return _Failed(f"no answer within {limit:.3g} s")
+                permit.on_overload()
+                return _Failure(f"no answer within {limit:.3g} s")
             except httpx2.HTTPError as error:
-                return _Failed(f"the connection broke: {self._said(error)}")
+                return _Failure(f"the connection broke: {self._error_text(error)}")
             if status == 200:
                 try:
                     value, tokens = read(_decoded(data))
                 except MalformedError as error:
-                    return _Failed(f"an answer that is none: {self._clean(str(error))}")
-                place.answered((time.perf_counter() - began) / max(1, tokens))
+                    return _Failure(f"an invalid answer: {self._clean(str(error))}")
+                permit.on_response((time.perf_counter() - start) / max(1, tokens))
                 return value, tokens
-            if status in _BUSY:
-                place.pushed_back()
+            if status in _OVERLOADED:
+                permit.on_overload()
         return self._failure(status, headers, data, trial)
 
-    def _failure(self, status: int, headers: Mapping[str, str], data: bytes, trial: bool) -> _Failed:
-        """Make of a status what it means. Raises where another try would change nothing."""
-        if status in _STOPPING:
-            self.stop(InputError(f"{self._refusal(status, data)}; {_KEPT}"))
+    def _failure(self, status: int, headers: Mapping[str, str], data: bytes, trial: bool) -> _Failure:
+        """Interpret an error status. Raises if a retry would not help."""
+        if status in _FATAL:
+            self.stop(InputError(f"{self._fatal_message(status, data)}; {_RESUMABLE}"))
         message = self._message(data)
-        if status in _BUSY or status >= 500:
-            return _Failed(f"the server answers {status}: {message}", status in _BUSY, _patience(headers))
+        if status in _OVERLOADED or status >= 500:
+            return _Failure(f"the server answers {status}: {message}", status in _OVERLOADED, _retry_after(headers))
         if not trial:
-            self._count(f"the server answers {status}: {message}")
+            self._count_failure(f"the server answers {status}: {message}")
         raise RejectedError(status, message)
 
     def _exchange(
         self, method: str, path: str, content: bytes | None, limit: float
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Send and receive, within a time for the whole."""
+        """Send a request and receive the response, within a time limit for both together."""
         import httpx2
 
         end = time.monotonic() + limit
@@ -222,42 +222,42 @@ class Server:
                     raise httpx2.DecodingError(f"the answer has more than {MAX_BYTES >> 20} MiB")
             return response.status_code, response.headers, self._without_key(b"".join(parts))
 
-    def _blame(self, reason: str) -> None:
-        """Stop the run where a failure was not its sample's: the server does not do what it did before the run."""
+    def _record_failure(self, reason: str) -> None:
+        """Count a failure, and stop the run if the server no longer answers what it answered before the run."""
         with self._lock:
-            if time.monotonic() >= self._alive_until:
+            if time.monotonic() >= self._next_check:
                 try:
-                    self.prove()
+                    self.check_alive()
                 except (SampleError, InputError) as error:
                     gone = f"{self._settings.server} is gone: {reason}; nor does it answer what it did before: {error}"
-                    self.stop(InputError(f"{gone}; {_KEPT}"))
-                self._alive_until = time.monotonic() + 5
-        self._count(reason)
+                    self.stop(InputError(f"{gone}; {_RESUMABLE}"))
+                self._next_check = time.monotonic() + 5
+        self._count_failure(reason)
 
-    def _count(self, reason: str) -> None:
-        """Stop the run where nothing but failures comes."""
+    def _count_failure(self, reason: str) -> None:
+        """Count a failure, and stop the run after too many consecutive ones."""
         with self._lock:
-            self._streak += 1
-            streak = self._streak
-        if streak >= STREAK:
-            name = self._settings.server
-            self.stop(InputError(f"{name} answered none of {streak} requests in a row, at last: {reason}; {_KEPT}"))
+            self._consecutive_failures += 1
+            failures = self._consecutive_failures
+        if failures >= MAX_CONSECUTIVE_FAILURES:
+            answered_none = f"{self._settings.server} answered none of {failures} requests in a row"
+            self.stop(InputError(f"{answered_none}, the last failure: {reason}; {_RESUMABLE}"))
 
-    def listing(self) -> Json:
-        """Ask for its list of models, again where it is there and silent. Raises `InputError`, as `get` does."""
+    def list_models(self) -> Json:
+        """Get the server's list of models, with retries after a timeout. Raises `InputError`, as `get` does."""
         import httpx2
 
-        for attempt in range(_TRIALS):
+        for attempt in range(_TRIAL_RETRIES):
             try:
                 return self.get("models")
             except InputError as error:
                 if error.__cause__ is None or isinstance(error.__cause__, httpx2.ConnectError):
-                    raise  # it refuses the key, or nobody is there
+                    raise  # the server rejects the key, or there is no server
                 self._stopped.wait(self._settings.backoff * 2**attempt)
         return self.get("models")
 
     def stop(self, reason: EvalsError) -> NoReturn:
-        """End this request and all others with an error."""
+        """Stop the run: raise the error here and in every other request."""
         if self._reason is None:
             self._reason = reason
         self._stopped.set()
@@ -266,32 +266,32 @@ class Server:
     def _check(self) -> None:
         if self._reason is not None:
             raise self._reason
-        if time.monotonic() >= self._end:
-            self.stop(EvalsError(f"the deadline of {self._settings.deadline:g} s has come; {_KEPT}"))
+        if time.monotonic() >= self._deadline:
+            self.stop(EvalsError(f"the deadline of {self._settings.deadline:g} s has passed; {_RESUMABLE}"))
 
     def _sleep(self, seconds: float) -> None:
-        self._stopped.wait(min(seconds, max(0.0, self._end - time.monotonic())))
+        self._stopped.wait(min(seconds, max(0.0, self._deadline - time.monotonic())))
         self._check()
 
-    def _refusal(self, status: int, data: bytes) -> str:
-        return f"{self._settings.server} {_STOPPING[status]} ({status}): {self._message(data)}"
+    def _fatal_message(self, status: int, data: bytes) -> str:
+        return f"{self._settings.server} {_FATAL[status]} ({status}): {self._message(data)}"
 
     def _message(self, data: bytes) -> str:
-        """The server's own words, on one line and without the key."""
+        """Return the server's error message, on one line and without the key."""
         try:
             body = orjson.loads(data)
         except orjson.JSONDecodeError:
-            return self._clean(data.decode(errors="replace")) or "without a word"
-        found: Json = body
+            return self._clean(data.decode(errors="replace")) or "no message"
+        value: Json = body
         for name in ("error", "detail", "message", "msg"):
-            if isinstance(found, dict) and name in found:
-                found = found[name]
-            if isinstance(found, list) and found:
-                found = found[0]
-        text = found if isinstance(found, str) else orjson.dumps(found).decode()
-        return self._clean(text) or "without a word"
+            if isinstance(value, dict) and name in value:
+                value = value[name]
+            if isinstance(value, list) and value:
+                value = value[0]
+        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        return self._clean(text) or "no message"
 
-    def _said(self, error: Exception) -> str:
+    def _error_text(self, error: Exception) -> str:
         return self._clean(str(error)) or type(error).__name__
 
     def _clean(self, text: str) -> str:
@@ -301,13 +301,13 @@ class Server:
         return text if len(text) <= 300 else f"{text[:299]}…"
 
     def _without_key(self, data: bytes) -> bytes:
-        """Cut the key out of a body that repeats it; a short one ("EMPTY") is no secret and may be a word."""
+        """Remove the key from a body that repeats it; a short key ("EMPTY") is not a secret and may be a word."""
         key = (self._key or "").encode()
         return data.replace(key, b"[key]") if len(key) >= 8 else data
 
 
 def _decoded(data: bytes) -> Any:
-    """Read a body as a JSON object. Raises `MalformedError` saying what came."""
+    """Parse a body as a JSON object. Raises `MalformedError` with what came instead."""
     if not data.strip():
         raise MalformedError("an empty body")
     try:
@@ -321,21 +321,23 @@ def _decoded(data: bytes) -> Any:
     return body
 
 
-def _patience(headers: Mapping[str, str]) -> float:
-    """Seconds that a server asks for: `Retry-After` as a number or a date, or OpenAI's `retry-after-ms`.
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Return the delay in seconds that a server requests: `Retry-After` (a number or a date) or `retry-after-ms`.
 
     Example:
-        >>> _patience({"retry-after": "2"}), _patience({"retry-after-ms": "1500"}), _patience({"retry-after": "soon"})
-        (2.0, 1.5, 0.0)
+        >>> _retry_after({"retry-after": "2"}), _retry_after({"retry-after-ms": "1500"})
+        (2.0, 1.5)
+        >>> _retry_after({"retry-after": "soon"})
+        0.0
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:
-            return min(_LONGEST_WAIT, max(0.0, float(text) * unit))
+            return min(_MAX_RETRY_AFTER, max(0.0, float(text) * unit))
         except ValueError:
             continue
     try:
         then = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
     except ValueError:
         return 0.0
-    return min(_LONGEST_WAIT, max(0.0, then.timestamp() - time.time()))
+    return min(_MAX_RETRY_AFTER, max(0.0, then.timestamp() - time.time()))

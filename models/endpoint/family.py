@@ -1,34 +1,37 @@
-"""Models behind a server: any that speaks OpenAI's interface (vLLM, SGLang, `transformers serve`, DeepSeek's own API).
+"""Models behind an OpenAI-compatible server (vLLM, SGLang, `transformers serve`, DeepSeek's API).
 
     endpoint:http://127.0.0.1:8000/v1#deepseek-ai/DeepSeek-R1
 
-generate   a chat completion, with pictures as `data:` addresses; where a server has no chat for its model (a base model
-           without a template), a completion of the plain text
-choose     the log-likelihoods of the endings, where the server echoes a prompt's own log-probabilities or gives
-           `prompt_logprobs`; else the model is told the choices and writes one. Either way the manifest says which
-embed      an embedding; of a prompt with pictures by the `messages` that vLLM takes
+generate   a chat completion, with images as `data:` URLs; if the server has no chat for its model (a base model without
+           a template), a completion of the plain text
+choose     the log-likelihoods of the continuations, if the server echoes a prompt's log-probabilities or returns
+           `prompt_logprobs`; otherwise the model is given the choices and writes one. The manifest records which
+embed      an embedding; prompts with images use the `messages` that vLLM accepts
 
-What a server can do is asked once, before the run, at the price of a few tokens. `evals.models.endpoint.settings` has
-the options and where the key comes from; `evals.models.endpoint.client` what happens to a request that fails.
+Before the run, a few short requests detect what the server can do (`evals.models.endpoint.capabilities`).
+`evals.models.endpoint.settings` documents the options and the key; `evals.models.endpoint.client` what happens to a
+request that fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
 from evals.errors import InputError, SampleError
+from evals.models.decoding.loglikelihood import most_likely
 from evals.models.decoding.sampling import cut_at_stop
-from evals.models.endpoint.capabilities import Traits, embedding_body, find_out, text_of, weigh
-from evals.models.endpoint.client import Answered, MalformedError, Server
+from evals.models.decoding.text import join_text
+from evals.models.endpoint.capabilities import Capabilities, detect, embedding_body, prompt_logprobs
+from evals.models.endpoint.client import MalformedError, Server, ServerResponse
 from evals.models.endpoint.requests import chat_body, completion_body
 from evals.models.endpoint.responses import (
     Reply,
+    TokenLogprobs,
     Usage,
-    Weighed,
-    named,
+    find_choice,
     read_chat,
     read_completion,
     read_embedding,
@@ -51,41 +54,44 @@ from evals.schema import (
 )
 
 _CHOICE_TOKENS = 16
-_THOUGHT_TOKENS = 4096
-"""Tokens in which a model that thinks first must come to its choice."""
+"""Maximum number of new tokens when the model writes its choice."""
+_CHOICE_TOKENS_WITH_REASONING = 4096
+"""The same for a model that reasons before it answers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """A model behind a server."""
 
     name: str
     facts: Mapping[str, Json]
     concurrency: int
-    _model: str
-    _settings: Settings
-    _server: Server
-    _traits: Traits
+    """Maximum number of batches that are answered at the same time, each on its own thread."""
+    served_model: str
+    """The model's name on the server."""
+    settings: Settings
+    server: Server
+    capabilities: Capabilities
     abilities: frozenset[str] = frozenset({"generate", "choose", "embed"})
     token_budget: int = 1
-    """A request counts one position, so that each is a batch and on the disk when it is answered."""
+    """A request counts as one position, so each request is a batch and is written to disk when it is answered."""
 
     def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
-        """Count every request as one token: the server does the counting."""
+        """Count every request as one token; the server reports the real counts."""
         return Prompt(request, key=request.id, tokens=(0,), reserve=0)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> None:
-        """Do nothing: a request is written where it is sent, on its own thread."""
+        """Prepare nothing: the request body is made on the thread that sends it."""
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: None) -> list[Prediction]:
-        """Ask the server; a request that it refuses, or that fails too often, is a failed prediction."""
+        """Send the requests; one that the server rejects, or that fails too often, is a failed prediction."""
         return [self._answer(prompts[member].request) for member in batch.members]
 
     def peak_memory_bytes(self) -> None:
-        """Leave it to the process: what the server holds is not known."""
+        """Return None: the memory of the server is unknown."""
 
     def _answer(self, request: Request) -> Prediction:
         try:
@@ -97,162 +103,152 @@ class Endpoint:
                 case Embed():
                     return self._embed(request)
                 case Classify():
-                    raise SampleError(f"request {request.id} asks for a class, which no server is asked for")
+                    raise SampleError(f"request {request.id} asks for a class, which servers do not support")
         except SampleError as error:
             return Prediction(request.id, failure=str(error))
 
     def _generate(self, request: Generate) -> Prediction:
-        most = self._settings.max_tokens or request.max_new_tokens
-        answered = self._written(request, most)
-        reply: Reply = answered.value
+        response = self._complete(request, self.settings.max_tokens or request.max_new_tokens)
+        return self._prediction(request.id, response, cut_at_stop(response.value.text, request.stop))
+
+    def _prediction(self, request_id: str, response: ServerResponse, output: str) -> Prediction:
+        """Make the prediction for a response whose value is a `Reply`."""
+        reply: Reply = response.value
         return Prediction(
-            request.id,
-            output=cut_at_stop(reply.text, request.stop),
+            request_id,
+            output=output,
             truncated=reply.truncated,
             prompt_tokens=reply.usage.prompt,
             new_tokens=reply.usage.new,
             reasoning=reply.reasoning,
-            charges=self._charges(reply.usage, answered.retries),
+            charges=self._charges(reply.usage, response.retries),
         )
 
-    def _written(self, request: Generate, most: int) -> Answered:
-        """Have a text written."""
-        model, stop = self._model, self._traits.stops
+    def _complete(self, request: Generate, max_tokens: int) -> ServerResponse:
+        """Send a request for a text; the value of the response is a `Reply`."""
+        model, capabilities = self.served_model, self.capabilities
 
         def read(reader: Callable[[Any], Reply], body: Any) -> tuple[Reply, int]:
             reply = reader(body)
-            if self._traits.served and reply.served and reply.served != self._traits.served:
-                raise MalformedError(f"it is of model {reply.served!r}, not of {self._traits.served!r}")
+            if capabilities.model and reply.model and reply.model != capabilities.model:
+                raise MalformedError(f"it is of model {reply.model!r}, not of {capabilities.model!r}")
             return reply, reply.usage.new
 
-        if self._traits.generate == "completions":
-            asked = completion_body(request, model=model, max_tokens=most, stop=stop)
-            return self._server.ask("completions", asked, lambda body: read(read_completion, body))
-        asked = chat_body(request, model=model, max_tokens=most, stop=stop, limit=self._traits.limit)
-        return self._server.ask("chat/completions", asked, lambda body: read(read_chat, body))
+        if capabilities.generate == "completions":
+            body = completion_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops)
+            return self.server.send("completions", body, lambda answer: read(read_completion, answer))
+        body = chat_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops, limit=capabilities.limit)
+        return self.server.send("chat/completions", body, lambda answer: read(read_chat, answer))
 
     def _choose(self, request: Choose) -> Prediction:
-        if self._traits.weighing is None or not all(isinstance(part, str) for part in request.parts):
+        method = self.capabilities.logprobs
+        if method is None or not all(isinstance(part, str) for part in request.parts):
             return self._choose_in_writing(request)
-        context = text_of(request.parts)
+        context = join_text(request.parts)
         prompts = [context, *(context + choice for choice in request.choices)]
-        answered = weigh(self._server, self._model, self._traits.weighing, prompts)
-        (before, *wholes), usage = answered.value
-        shared = min(_common([before, whole]) for whole in wholes)
-        endings = [whole[shared:] for whole in wholes]
-        scores = [sum(weight for _, weight in ending if weight is not None) for ending in endings]
-        lengths = {
-            "none": [1] * len(scores),
-            "tokens": [len(ending) for ending in endings],
-            "characters": [len(choice) for choice in request.choices],
-        }[request.normalise]
-        if not all(endings):
-            raise SampleError(f"request {request.id}: an ending adds no token to its prompt")
-        weighed = [score / length for score, length in zip(scores, lengths, strict=True)]
-        return Prediction(
-            request.id,
-            output=request.choices[weighed.index(max(weighed))],
-            scores=tuple(scores),
-            prompt_tokens=shared,
-            new_tokens=sum(map(len, endings)),
-            charges=self._charges(usage, answered.retries),
-        )
+        response = prompt_logprobs(self.server, self.served_model, method, prompts)
+        (context_tokens, *joined), usage = response.value
+        shared = min(_common_length(context_tokens, tokens) for tokens in joined)
+        continuations = [tokens[shared:] for tokens in joined]
+        if not all(continuations):
+            raise SampleError(f"request {request.id}: a continuation adds no token to its prompt")
+        scores = [sum(value for _, value in tokens if value is not None) for tokens in continuations]
+        prediction = most_likely(request, scores, [len(tokens) for tokens in continuations], prompt_tokens=shared)
+        return replace(prediction, charges=self._charges(usage, response.retries))
 
     def _choose_in_writing(self, request: Choose) -> Prediction:
-        """Have the choice written down; what names none of them is the output as it is, and no answer."""
+        """Let the model write its choice; a text that names no choice is the output as it is, and counts as wrong."""
         listed = ", ".join(choice.strip() for choice in request.choices)
         parts = (*request.parts, f"\n\nAnswer with exactly one of these and nothing else: {listed}")
-        most = self._settings.max_tokens or (_THOUGHT_TOKENS if self._traits.thinks else _CHOICE_TOKENS)
-        answered = self._written(Generate(request.id, parts, most), most)
-        reply: Reply = answered.value
-        return Prediction(
-            request.id,
-            output=named(reply.text, request.choices) or reply.text,
-            truncated=reply.truncated,
-            prompt_tokens=reply.usage.prompt,
-            new_tokens=reply.usage.new,
-            reasoning=reply.reasoning,
-            charges=self._charges(reply.usage, answered.retries),
-        )
+        default = _CHOICE_TOKENS_WITH_REASONING if self.capabilities.reasons else _CHOICE_TOKENS
+        max_tokens = self.settings.max_tokens or default
+        response = self._complete(Generate(request.id, parts, max_tokens), max_tokens)
+        text = response.value.text
+        return self._prediction(request.id, response, find_choice(text, request.choices) or text)
 
     def _embed(self, request: Embed) -> Prediction:
         from evals.records.embeddings import pack
 
-        answered = self._server.ask("embeddings", embedding_body(self._model, request.parts), _read_vector)
-        vector, usage = answered.value
+        response = self.server.send("embeddings", embedding_body(self.served_model, request.parts), _read_vector)
+        vector, usage = response.value
         return Prediction(
             request.id,
             output=pack(vector),
             prompt_tokens=usage.prompt,
-            charges=self._charges(usage, answered.retries),
+            charges=self._charges(usage, response.retries),
         )
 
     def _charges(self, usage: Usage, retries: int) -> dict[str, float]:
-        """What is added up in `efficiency` beside the tokens; all names every time, so that a sum of zero is told."""
+        """Return the further costs that `efficiency` adds up; always all of them, so that zero sums are reported."""
         charges: dict[str, float] = {
             "cached_tokens": usage.cached, "reasoning_tokens": usage.reasoning, "retries": retries
         }  # fmt: skip
-        prices = self._settings.prices
+        prices = self.settings.prices
         if prices is not None:
-            cost = prices.of(self._model, prompt=usage.prompt, cached=usage.cached, new=usage.new)
+            cost = prices.cost(self.served_model, prompt=usage.prompt, cached=usage.cached, new=usage.new)
             charges[f"cost_{prices.currency.lower()}"] = cost
         return charges
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
-    """Reach a server and find out what it can do.
+    """Connect to a server and detect what it can do.
 
     Args:
-        name: what the user called it; its options, which do not determine an answer, are left out of the run's name.
-        checkpoint: the address, as `evals.models.endpoint.settings` says.
-        placement: of no use: the server decides where it computes.
+        name: the name that the user gave; options that do not affect the answers are left out of the run's name.
+        checkpoint: the address, as `evals.models.endpoint.settings` documents it.
+        placement: must be empty, because the server decides where it computes.
 
     Raises:
-        InputError: no such host, nobody there, a key that is refused, a model that is not there; in the server's words.
+        InputError: the server cannot be reached, rejects the key, or does not have the model; in the server's words.
     """
     settings = read_settings(checkpoint)
     if placement.device is not None or placement.dtype is not None:
         raise InputError("--device and --dtype are the server's to decide; leave them out for a model behind one")
     server = Server(settings, find_key(settings))
-    listed = _listed(server.listing())
+    listed = _model_names(server.list_models())
     model = settings.model or _only(listed, settings)
     if settings.prices is not None:
-        settings.prices.of(model, prompt=0, cached=0, new=0)
-    traits = find_out(server, model, listed)
-    facts = {
-        "family": "endpoint",
-        "checkpoint": f"{settings.server}#{model}",
-        "server": settings.server,
-        "served_model": model,
-        "answers_as": traits.served,
-        "generates_by": traits.generate,
-        "chooses_by": _chooses_by(traits),
-        "stops": "heeded by the server and here" if traits.stops else "heeded here",
-        "max_tokens": settings.max_tokens,
-        **settings.query,
-    }
-    shown = f"endpoint:{settings.server}#{model}" if name.startswith("endpoint:") else name
-    return Endpoint(shown, facts, settings.concurrency, model, settings, server, traits)
+        settings.prices.cost(model, prompt=0, cached=0, new=0)
+    capabilities = detect(server, model, listed)
+    return Endpoint(
+        name=f"endpoint:{settings.server}#{model}" if name.startswith("endpoint:") else name,
+        facts={
+            "family": "endpoint",
+            "checkpoint": f"{settings.server}#{model}",
+            "server": settings.server,
+            "served_model": model,
+            "answers_as": capabilities.model,
+            "generates_by": capabilities.generate,
+            "chooses_by": _chooses_by(capabilities),
+            "stops": "heeded by the server and here" if capabilities.stops else "heeded here",
+            "max_tokens": settings.max_tokens,
+            **settings.query,
+        },
+        concurrency=settings.concurrency,
+        served_model=model,
+        settings=settings,
+        server=server,
+        capabilities=capabilities,
+    )
 
 
-def _chooses_by(traits: Traits) -> str:
-    if traits.weighing is None:
+def _chooses_by(capabilities: Capabilities) -> str:
+    if capabilities.logprobs is None:
         return "writing one of the choices: the server gives no log-probabilities of a prompt"
-    return f"log-likelihood ({traits.weighing}); writing one of the choices where there are pictures"
+    return f"log-likelihood ({capabilities.logprobs}); writing one of the choices where there are pictures"
 
 
 def _read_vector(body: Any) -> tuple[tuple[list[float], Usage], int]:
     return (read_embedding(body), read_usage(body)), 1
 
 
-def _common(weighed: Sequence[Weighed]) -> int:
-    """Count the tokens with which prompts begin alike."""
-    columns = zip(*([token for token, _ in each] for each in weighed), strict=False)
-    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+def _common_length(a: TokenLogprobs, b: TokenLogprobs) -> int:
+    """Count the leading tokens that two prompts have in common."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0][0] == pair[1][0], zip(a, b, strict=False)))
 
 
-def _listed(answer: Json) -> list[str]:
-    """The names in a server's list of models, where it has one."""
+def _model_names(answer: Json) -> list[str]:
+    """Return the names in a server's list of models, which may be missing."""
     rows = answer.get("data") if isinstance(answer, dict) else None
     return [str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row]
 

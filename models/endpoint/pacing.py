@@ -1,9 +1,10 @@
-"""How many requests a server is given at once: as many as it bears, found out while they are answered.
+"""Adapt the number of concurrent requests to what a server can handle, while it answers.
 
-The number grows by one an answer until something speaks against it, then by one a round (additive increase); it is
-halved when the server pushes back (multiplicative decrease: 429, 503, no answer in time). Growth that only made every
-request slower is taken back: by Little's law, requests at once divided by their latency is what gets done, so where
-latency rises as fast as the number, nothing is won. Latency is counted by the token, since answers differ in length.
+The limit grows by one per response until something speaks against it, then by one per round of responses (additive
+increase). It is halved when the server is overloaded (multiplicative decrease: status 429 or 503, or a timeout). Growth
+that only made every request slower is undone: by Little's law, the throughput is the number of concurrent requests
+divided by their latency, so nothing is gained if latency rises as fast as the limit. Latency is measured per token,
+because responses differ in length.
 """
 
 from __future__ import annotations
@@ -14,129 +15,129 @@ from contextlib import contextmanager
 from statistics import median
 
 START = 8
-"""Requests at once before anything is known of a server."""
+"""Initial limit on concurrent requests."""
 _STEP = 1.25
-"""Growth after which it is asked whether it was worth it."""
+"""Growth factor of the limit after which its effect is judged."""
 _WORTH = 0.5
-"""It was not when latency grew by more than this part of the growth."""
+"""Growth is undone if latency grew by more than this share of it."""
 _REST = 10
-"""Rounds without growth after some was taken back."""
+"""Number of rounds without growth after growth was undone."""
 
 
-class Limit:
-    """The number itself: no clock, no thread.
+class ConcurrencyLimit:
+    """The limit on concurrent requests as a pure state machine, without a clock or threads.
 
     Example:
-        >>> limit = Limit(most=64)
+        >>> limit = ConcurrencyLimit(maximum=64)
         >>> for _ in range(8):
-        ...     limit.answered(seconds=0.1, full=True)
+        ...     limit.on_response(seconds=0.1, full=True)
         >>> limit.value
         16.0
-        >>> limit.pushed_back(limit.epoch)
+        >>> limit.on_overload(limit.epoch)
         >>> limit.value
         8.0
     """
 
-    def __init__(self, most: int) -> None:
-        """Begin at `START`, or at `most` where that is less."""
-        self.most = most
-        self.value = float(min(START, most))
+    def __init__(self, maximum: int) -> None:
+        """Begin at `START`, or at `maximum` if that is less."""
+        self.maximum = maximum
+        self.value = float(min(START, maximum))
         self.epoch = 0
-        """How often it was halved: requests of an earlier epoch were sent under another number and halve nothing."""
-        self._steep = True
-        self._rest = 0
-        self._round: list[float] = []
-        self._begun = self.value
-        """What it was when the round began: under this number its answers were asked for."""
-        self._mark: tuple[float, float] | None = None
-        """The number and the latency by which growth is judged."""
+        """Number of times that the limit was halved; requests sent in an earlier epoch do not halve it again."""
+        self._fast_growth = True
+        self._rounds_without_growth = 0
+        self._latencies: list[float] = []
+        self._round_limit = self.value
+        """The limit at the start of the current round of responses."""
+        self._reference: tuple[float, float] | None = None
+        """The limit and the latency against which growth is judged."""
 
-    def answered(self, seconds: float, *, full: bool) -> None:
-        """Take note of an answer.
+    def on_response(self, seconds: float, *, full: bool) -> None:
+        """Update the limit after a response.
 
         Args:
-            seconds: how long it took, by the token.
-            full: whether it was sent while no more were allowed; else it says nothing about allowing more.
+            seconds: latency per token.
+            full: whether the limit was reached when the request was sent; otherwise the response is no reason to grow.
         """
-        if full and not self._rest:
-            self.value = min(float(self.most), self.value + (1 if self._steep else 1 / self.value))
-        self._round.append(seconds)
-        if len(self._round) >= self._begun:
-            self._judge(median(self._round))
-            self._round, self._begun = [], self.value
-            self._rest = max(0, self._rest - 1)
+        if full and not self._rounds_without_growth:
+            self.value = min(float(self.maximum), self.value + (1 if self._fast_growth else 1 / self.value))
+        self._latencies.append(seconds)
+        if len(self._latencies) >= self._round_limit:
+            self._judge(median(self._latencies))
+            self._latencies, self._round_limit = [], self.value
+            self._rounds_without_growth = max(0, self._rounds_without_growth - 1)
 
-    def pushed_back(self, epoch: int) -> None:
-        """Halve it, once for all the requests that were sent under it."""
+    def on_overload(self, epoch: int) -> None:
+        """Halve the limit, once for all requests that were sent in the same epoch."""
         if epoch == self.epoch:
             self.value = max(1.0, self.value / 2)
             self.epoch += 1
-            self._steep, self._mark, self._round, self._begun = False, None, [], self.value
+            self._fast_growth, self._reference, self._latencies, self._round_limit = False, None, [], self.value
 
     def _judge(self, latency: float) -> None:
-        """Take growth back that bought nothing."""
-        if self._mark is None or self._begun < self._mark[0]:
-            self._mark = (self._begun, latency)
-        elif self._begun >= _STEP * self._mark[0]:
-            value, before = self._mark
-            if latency - before > _WORTH * before * (self._begun / value - 1):
-                self.value, self._steep, self._rest, self._mark = value, False, _REST, None
+        """Undo growth that did not increase the throughput."""
+        if self._reference is None or self._round_limit < self._reference[0]:
+            self._reference = (self._round_limit, latency)
+        elif self._round_limit >= _STEP * self._reference[0]:
+            limit, reference_latency = self._reference
+            if latency - reference_latency > _WORTH * reference_latency * (self._round_limit / limit - 1):
+                self.value, self._fast_growth, self._rounds_without_growth, self._reference = limit, False, _REST, None
             else:
-                self._mark = (self._begun, latency)
+                self._reference = (self._round_limit, latency)
 
 
-class Gate:
-    """Lets threads through as a `Limit` allows."""
+class ConcurrencyGate:
+    """Lets as many threads send requests as a `ConcurrencyLimit` allows."""
 
-    def __init__(self, most: int) -> None:
-        """Let at most so many through, and less where the server cannot bear it."""
-        self.limit = Limit(most)
-        self._inside = 0
+    def __init__(self, maximum: int) -> None:
+        """Start with no active requests; at most `maximum` requests are ever active."""
+        self.limit = ConcurrencyLimit(maximum)
+        self._active = 0
         self._changed = threading.Condition()
 
     @contextmanager
-    def pass_through(self, check: Callable[[], None]) -> Iterator[Pass]:
-        """Wait for a place and hold it for the body.
+    def permit(self, check: Callable[[], None]) -> Iterator[Permit]:
+        """Wait for a permit and hold it for the body of the `with` statement.
 
         Args:
-            check: called now and again while waiting; what it raises ends the wait.
+            check: called repeatedly while waiting; an exception that it raises ends the wait.
         """
         with self._changed:
-            while self._inside >= int(self.limit.value):
+            while self._active >= int(self.limit.value):
                 check()
                 self._changed.wait(2.0)
-            self._inside += 1
-            ticket = Pass(self, self.limit.epoch, full=self._inside >= int(self.limit.value))
+            self._active += 1
+            permit = Permit(self, self.limit.epoch, full=self._active >= int(self.limit.value))
         try:
-            yield ticket
+            yield permit
         finally:
             with self._changed:
-                self._inside -= 1
+                self._active -= 1
                 self._changed.notify()
 
-    def answered(self, ticket: Pass, seconds: float) -> None:
-        """Take note of an answer, and wake who may go now."""
+    def on_response(self, permit: Permit, seconds: float) -> None:
+        """Update the limit after a response, and wake a waiting thread."""
         with self._changed:
-            self.limit.answered(seconds, full=ticket.full)
+            self.limit.on_response(seconds, full=permit.full)
             self._changed.notify()
 
-    def pushed_back(self, ticket: Pass) -> None:
-        """Take note that the server had too much to do."""
+    def on_overload(self, permit: Permit) -> None:
+        """Update the limit after the server was overloaded."""
         with self._changed:
-            self.limit.pushed_back(ticket.epoch)
+            self.limit.on_overload(permit.epoch)
 
 
-class Pass:
-    """One request's place."""
+class Permit:
+    """The permission to send one request."""
 
-    def __init__(self, gate: Gate, epoch: int, *, full: bool) -> None:
-        """Note under which number it was given."""
+    def __init__(self, gate: ConcurrencyGate, epoch: int, *, full: bool) -> None:
+        """Record the state of the limit when the permit was granted."""
         self._gate, self.epoch, self.full = gate, epoch, full
 
-    def answered(self, seconds: float) -> None:
-        """The server answered, in so many seconds by the token."""
-        self._gate.answered(self, seconds)
+    def on_response(self, seconds: float) -> None:
+        """Report a response; `seconds` is its latency per token."""
+        self._gate.on_response(self, seconds)
 
-    def pushed_back(self) -> None:
-        """The server had too much to do."""
-        self._gate.pushed_back(self)
+    def on_overload(self) -> None:
+        """Report that the server was overloaded."""
+        self._gate.on_overload(self)

@@ -1,11 +1,11 @@
-"""What tokens cost, from a file of the user's: prices change, so none are built in.
+"""Prices of tokens, from a file that the user provides: prices change, so none are built in.
 
     currency: USD
     models:
-      deepseek-reasoner: {input: 0.28, cached_input: 0.028, output: 0.42}    # a million tokens
+      deepseek-reasoner: {input: 0.28, cached_input: 0.028, output: 0.42}    # per million tokens
 
-`input` counts the prompt's tokens, `output` the new ones, thinking included; `cached_input`, where it is given, those
-of the prompt that the server says it had in its cache.
+`input` is the price of prompt tokens, and `output` that of new tokens, including reasoning. `cached_input` is optional:
+the price of prompt tokens that the server reports as cached.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _KINDS = ("input", "output", "cached_input")
 
 @dataclass(frozen=True)
 class Prices:
-    """A file of prices."""
+    """The contents of a price file."""
 
     path: Path
     currency: str
     models: Mapping[str, Mapping[str, float]]
-    """By model, then by kind: the price of a million tokens."""
+    """Price per million tokens, by model and kind."""
 
-    def of(self, model: str, *, prompt: int, cached: int, new: int) -> float:
-        """Say what an answer costs, in the file's currency. Raises `InputError` for a model without a price.
+    def cost(self, model: str, *, prompt: int, cached: int, new: int) -> float:
+        """Compute the cost of a response in the file's currency. Raises `InputError` for a model without a price.
 
         Example:
             >>> prices = Prices(Path("p.yaml"), "USD", {"m": {"input": 1.0, "cached_input": 0.1, "output": 2.0}})
-            >>> prices.of("m", prompt=1000, cached=600, new=50)
+            >>> prices.cost("m", prompt=1000, cached=600, new=50)
             0.00056
         """
         if model not in self.models:
@@ -46,7 +46,7 @@ class Prices:
 
 
 def read_prices(name: str) -> Prices:
-    """Read a file of prices. Raises `InputError` naming the file and what is wrong with it."""
+    """Read a price file. Raises `InputError` with the file and what is wrong with it."""
     path = Path(name).expanduser()
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -60,11 +60,11 @@ def read_prices(name: str) -> Prices:
     if not isinstance(currency, str) or not currency.isalpha():
         raise InputError(f"{path}: currency is {currency!r}, expected letters such as USD")
     for model, row in table["models"].items():
-        lacking = [kind for kind in ("input", "output") if not isinstance(row, dict) or kind not in row]
-        if lacking:
-            raise InputError(f"{path}: {model} lacks {' and '.join(lacking)}")
+        missing = [kind for kind in ("input", "output") if not isinstance(row, dict) or kind not in row]
+        if missing:
+            raise InputError(f"{path}: {model} lacks {' and '.join(missing)}")
         for kind, price in row.items():
-            number = isinstance(price, int | float) and not isinstance(price, bool) and 0 <= price < 1e9
-            if kind not in _KINDS or not number:
-                raise InputError(f"{path}: {model}: {kind} is {price!r}; known are prices for {', '.join(_KINDS)}")
+            valid = isinstance(price, int | float) and not isinstance(price, bool) and 0 <= price < 1e9
+            if kind not in _KINDS or not valid:
+                raise InputError(f"{path}: {model}: {kind} is {price!r}; allowed are prices for {', '.join(_KINDS)}")
     return Prices(path, currency, {str(model): row for model, row in table["models"].items()})

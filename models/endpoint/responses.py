@@ -1,4 +1,4 @@
-"""What a server of OpenAI's kind sends back, read strictly: anything that is no answer is a `MalformedError`."""
+"""Strict parsers for the responses of an OpenAI-compatible server; invalid responses raise `MalformedError`."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from typing import Any
 from evals.models.endpoint.client import MalformedError
 from evals.schema import Json
 
-_EDGES = " \t\r\n.,:;!?\"'`*()[]{}"
+_PUNCTUATION = " \t\r\n.,:;!?\"'`*()[]{}"
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that the server counted; 0 where it counts none."""
+    """Token counts reported by the server; 0 for counts that it does not report."""
 
     prompt: int
     cached: int
-    """Those of the prompt that it had in its cache."""
+    """Prompt tokens that were in the server's cache."""
     new: int
     reasoning: int
-    """Those of the new ones that it thought with."""
+    """New tokens that belong to the reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer in text."""
+    """A generated text."""
 
     text: str
     reasoning: str | None
-    """What was thought before, apart from the text."""
+    """The reasoning before the text, if the model wrote any."""
     truncated: bool
-    served: str | None
-    """The model that the server says has answered."""
+    """Whether the text ended because the token limit was reached."""
+    model: str | None
+    """The model's name in the response."""
     usage: Usage
 
 
-Weighed = tuple[tuple[Json, float | None], ...]
-"""A prompt's tokens, each with its log-probability in nats; the first has none."""
+TokenLogprobs = tuple[tuple[Json, float | None], ...]
+"""The tokens of a prompt, each with its log-probability in nats; the first token has none."""
 
 
 def read_usage(body: Any) -> Usage:
-    """Read the tokens that an answer counts, in the words of OpenAI, DeepSeek and vLLM."""
+    """Read the token counts, under the names that OpenAI, DeepSeek and vLLM use."""
     usage = _dict(body.get("usage"))
     details = _dict(usage.get("completion_tokens_details"))
     cached = _dict(usage.get("prompt_tokens_details")).get("cached_tokens", usage.get("prompt_cache_hit_tokens"))
@@ -58,17 +59,17 @@ def read_usage(body: Any) -> Usage:
 
 
 def read_chat(body: Any) -> Reply:
-    """Read a chat completion; what a reasoning model thought is told apart, whether the server did so or not."""
+    """Read a chat completion; reasoning is separated from the answer, whether or not the server did so."""
     choice = _first(body, "choices")
     message = _dict(choice.get("message"))
-    thoughts = (message.get("reasoning_content"), message.get("reasoning"))  # either may be null
-    thought = next((each for each in thoughts if isinstance(each, str)), None)
+    candidates = (message.get("reasoning_content"), message.get("reasoning"))  # either may be null
+    reasoning = next((text for text in candidates if isinstance(text, str)), None)
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    if content is None and (thought is not None or choice.get("finish_reason") == "length"):
-        content = ""  # it came no further than its thought
-    return _reply(body, choice, content, thought)
+    if content is None and (reasoning is not None or choice.get("finish_reason") == "length"):
+        content = ""  # the token limit ended the reasoning
+    return _reply(body, choice, content, reasoning)
 
 
 def read_completion(body: Any) -> Reply:
@@ -77,8 +78,8 @@ def read_completion(body: Any) -> Reply:
     return _reply(body, choice, choice.get("text"), None)
 
 
-def read_weighed(body: Any, prompts: Sequence[str]) -> list[Weighed]:
-    """Read the log-probabilities of several prompts' own tokens: echoed, or as vLLM's `prompt_logprobs`."""
+def read_prompt_logprobs(body: Any, prompts: Sequence[str]) -> list[TokenLogprobs]:
+    """Read the log-probabilities of prompts' tokens: from an echoed completion, or from vLLM's `prompt_logprobs`."""
     choices = body.get("choices")
     if not isinstance(choices, list) or len(choices) != len(prompts):
         raise MalformedError(f"expected {len(prompts)} choices")
@@ -86,8 +87,11 @@ def read_weighed(body: Any, prompts: Sequence[str]) -> list[Weighed]:
     if all(isinstance(choice.get("prompt_logprobs"), list) for choice in ordered):
         return [_checked([_prompt_logprob(entry) for entry in choice["prompt_logprobs"]]) for choice in ordered]
     echoed = [_echoed(choice) for choice in ordered]
-    more = sum(map(len, echoed)) - (read_usage(body).prompt or sum(map(len, echoed)) - len(prompts))
-    return [_own(pairs, prompt, more, len(prompts)) for pairs, prompt in zip(echoed, prompts, strict=True)]
+    total = sum(map(len, echoed))
+    extra = total - (read_usage(body).prompt or total - len(prompts))
+    return [
+        _without_new_token(pairs, prompt, extra, len(prompts)) for pairs, prompt in zip(echoed, prompts, strict=True)
+    ]
 
 
 def read_embedding(body: Any) -> list[float]:
@@ -99,10 +103,10 @@ def read_embedding(body: Any) -> list[float]:
 
 
 def split_thinking(text: str) -> tuple[str, str | None]:
-    """Tell the answer from what was thought before it.
+    """Separate the answer from the reasoning before it.
 
     Returns:
-        The answer and the thought; None where there is none. A thought without an end leaves no answer.
+        The answer, and the reasoning or None. If the reasoning does not end, the answer is empty.
 
     Example:
         >>> split_thinking("<think>16 - 7</think>9"), split_thinking("16 - 7</think>9"), split_thinking("<think>16")
@@ -116,70 +120,76 @@ def split_thinking(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def named(text: str, choices: Sequence[str]) -> str | None:
-    """Find the choice that a text names: all of it, else the only one that it contains as a word.
+def find_choice(text: str, choices: Sequence[str]) -> str | None:
+    """Find the choice that a text names: the whole text, or else the only choice that it contains as a word.
 
     Example:
-        >>> [named(text, (" no", " yes")) for text in ("**Yes**.", "I would say no.", "yes or no")]
+        >>> [find_choice(text, (" no", " yes")) for text in ("**Yes**.", "I would say no.", "yes or no")]
         [' yes', ' no', None]
-        >>> named("not_entailment", ("entailment", "not_entailment"))
+        >>> find_choice("not_entailment", ("entailment", "not_entailment"))
         'not_entailment'
     """
-    said = text.strip(_EDGES).casefold()
-    names = {choice: choice.strip(_EDGES).casefold() for choice in choices}
-    whole = [choice for choice, name in names.items() if name == said]
-    within = [c for c, name in names.items() if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said)]
-    return next((found[0] for found in (whole, within) if len(found) == 1), None)
+    normalised = text.strip(_PUNCTUATION).casefold()
+    names = {choice: choice.strip(_PUNCTUATION).casefold() for choice in choices}
+    whole = [choice for choice, name in names.items() if name == normalised]
+    within = [c for c, name in names.items() if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", normalised)]
+    return next((matches[0] for matches in (whole, within) if len(matches) == 1), None)
 
 
-def _reply(body: Any, choice: dict[str, Any], content: Json, thought: str | None) -> Reply:
-    ended = choice.get("finish_reason")
+def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | None) -> Reply:
+    finish_reason = choice.get("finish_reason")
     if not isinstance(content, str):
-        raise MalformedError(f"no text (finish_reason {ended})")
-    if ended == "content_filter":
-        raise MalformedError("the server's filter withheld the text")
+        raise MalformedError(f"no text (finish_reason {finish_reason})")
+    if finish_reason == "content_filter":
+        raise MalformedError("the server's content filter withheld the text")
     text, inline = split_thinking(content)
-    served = body.get("model")
+    model = body.get("model")
     return Reply(
-        text.strip(),
-        thought or inline,
-        ended == "length",
-        served if isinstance(served, str) else None,
-        read_usage(body),
+        text=text.strip(),
+        reasoning=reasoning or inline,
+        truncated=finish_reason == "length",
+        model=model if isinstance(model, str) else None,
+        usage=read_usage(body),
     )
 
 
 def _echoed(choice: dict[str, Any]) -> list[tuple[Json, float | None]]:
     logprobs = _dict(choice.get("logprobs"))
-    tokens, weights = logprobs.get("tokens"), logprobs.get("token_logprobs")
-    if not isinstance(tokens, list) or not isinstance(weights, list) or len(tokens) != len(weights):
+    tokens, values = logprobs.get("tokens"), logprobs.get("token_logprobs")
+    if not isinstance(tokens, list) or not isinstance(values, list) or len(tokens) != len(values):
         raise MalformedError("no log-probabilities")
-    return list(zip(tokens, weights, strict=True))
+    return list(zip(tokens, values, strict=True))
 
 
-def _own(pairs: list[tuple[Json, float | None]], prompt: str, more: int, count: int) -> Weighed:
-    """Leave the new token out: one was asked for, and whether it came is told by the number of all prompts' tokens.
+def _without_new_token(pairs: list[tuple[Json, float | None]], prompt: str, extra: int, count: int) -> TokenLogprobs:
+    """Remove the new token: one was requested, and the total number of tokens shows whether the server added it.
 
-    Offsets in the text would not do: some servers count them in pieces of tokens.
+    Text offsets cannot be used instead: some servers count them in parts of tokens.
+
+    Args:
+        pairs: the tokens of one prompt with their log-probabilities.
+        prompt: the prompt.
+        extra: number of tokens of all prompts beyond those of the prompts themselves.
+        count: number of prompts.
     """
-    came = more >= count or (more > 0 and "".join(str(token) for token, _ in pairs) != prompt)
-    return _checked(pairs[:-1] if came else pairs)
+    added = extra >= count or (extra > 0 and "".join(str(token) for token, _ in pairs) != prompt)
+    return _checked(pairs[:-1] if added else pairs)
 
 
-def _checked(pairs: list[tuple[Json, float | None]]) -> Weighed:
-    if len(pairs) < 2 or not all(_is_number(weight) for _, weight in pairs[1:]):
+def _checked(pairs: list[tuple[Json, float | None]]) -> TokenLogprobs:
+    if len(pairs) < 2 or not all(_is_number(value) for _, value in pairs[1:]):
         raise MalformedError("no log-probabilities of the prompt")
     return tuple(pairs)
 
 
 def _prompt_logprob(entry: Json) -> tuple[Json, float | None]:
-    """Read `{"<token id>": {"logprob": …}}`; the first token of a prompt has none."""
+    """Read `{"<token id>": {"logprob": …}}`; the first token of a prompt has no log-probability."""
     if entry is None:
         return None, None
-    for token, found in _dict(entry).items():
-        weight = found.get("logprob") if isinstance(found, dict) else found
-        if weight is not None and _is_number(weight):
-            return token, float(weight)
+    for token, fields in _dict(entry).items():
+        value = fields.get("logprob") if isinstance(fields, dict) else fields
+        if value is not None and _is_number(value):
+            return token, float(value)
     raise MalformedError("no log-probabilities of the prompt")
 
 

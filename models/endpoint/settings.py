@@ -1,18 +1,18 @@
-"""What a user says of a server: `http://HOST[:PORT]/v1[?OPTION=VALUE&…]#NAME`, and a key in the environment.
+"""Settings of a server: `http://HOST[:PORT]/v1[?OPTION=VALUE&…]#NAME`, and a key from the environment.
 
-    timeout=600       seconds that one request may take
-    deadline=86400    seconds that the whole run may take; what is finished by then is kept
-    concurrency=64    requests at once at most; how many there are follows from what the server bears
-    retries=5         tries after the first, of a request that failed through no fault of its own
-    backoff=0.5       seconds before the second try; doubled each time, with jitter
-    max_tokens=N      tokens an answer may have instead of the task's: a reasoning model thinks first
-    prices=FILE       YAML: what a million tokens cost (`evals.models.endpoint.prices`)
-    api-version=…     sent to the server as it is
+    timeout=600       time limit of one request in seconds
+    deadline=86400    time limit of the whole run in seconds; what is finished by then is kept
+    concurrency=64    maximum number of concurrent requests; the actual number adapts to the server
+    retries=5         number of retries of a request that failed for a temporary reason
+    backoff=0.5       seconds before the first retry; doubled for each further retry, with jitter
+    max_tokens=N      maximum number of new tokens, instead of the task's; for reasoning models
+    prices=FILE       YAML file with the price of a million tokens (`evals.models.endpoint.prices`)
+    api-version=…     passed on to the server
 
-An address that begins with `#` has `EVALS_ENDPOINT` before it; without `#NAME` the only model that the server lists is
-meant. The key is the first of these variables that is set: `EVALS_API_KEY_<HOST>`, the host in capitals with `_` for
-all but letters and digits (`EVALS_API_KEY_API_DEEPSEEK_COM`); `EVALS_API_KEY`; and `OPENAI_API_KEY`, which is sent to
-api.openai.com, to the host of `OPENAI_BASE_URL` and to this machine only: no other host is meant to see it.
+If the address begins with `#`, `EVALS_ENDPOINT` is put before it. Without `#NAME`, the only model that the server lists
+is used. The key is the first of these variables that is set: `EVALS_API_KEY_<HOST>`, with the host in capitals and `_`
+for all characters except letters and digits (`EVALS_API_KEY_API_DEEPSEEK_COM`); `EVALS_API_KEY`; and `OPENAI_API_KEY`,
+which is only sent to api.openai.com, to the host of `OPENAI_BASE_URL` and to this machine.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A server's address and how to deal with it."""
+    """A server's address and options."""
 
     server: str
-    """The base address, without a slash at its end: `http://127.0.0.1:8000/v1`."""
+    """The base address without a trailing slash: `http://127.0.0.1:8000/v1`."""
     model: str | None
-    """The model's name at the server, or None for the only one it has."""
+    """The model's name on the server, or None for its only model."""
     timeout: float = 600.0
     deadline: float = 86_400.0
     concurrency: int = 64
@@ -47,7 +47,7 @@ class Settings:
     max_tokens: int | None = None
     prices: Prices | None = None
     query: Mapping[str, str] = field(default_factory=dict)
-    """What is sent with every request's address."""
+    """Query parameters of every request."""
 
     @property
     def host(self) -> str:
@@ -61,14 +61,14 @@ class Settings:
 
 
 def read_settings(address: str, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read an address with its options.
+    """Parse an address with its options.
 
     Args:
-        address: as the module's docstring says.
-        environment: where `EVALS_ENDPOINT` stands.
+        address: an address as in the docstring of this module.
+        environment: the environment variables.
 
     Raises:
-        InputError: for what is no address, for an unknown option, and for a password in the address; none is repeated.
+        InputError: the address is invalid, has an unknown option, or contains a password; the password is not repeated.
 
     Example:
         >>> settings = read_settings("http://127.0.0.1:8000/v1?timeout=5#deepseek-ai/DeepSeek-R1")
@@ -77,7 +77,7 @@ def read_settings(address: str, environment: Mapping[str, str] = os.environ) -> 
         >>> read_settings("http://host/v1?timeuot=5#m")
         Traceback (most recent call last):
             ...
-        evals.errors.InputError: option 'timeuot' of endpoint host is unknown: known are api-version, backoff, \
+        evals.errors.InputError: option 'timeuot' of endpoint host is unknown; allowed: api-version, backoff, \
 concurrency, deadline, max_tokens, prices, retries, timeout
     """
     base = environment.get("EVALS_ENDPOINT", "")
@@ -89,48 +89,48 @@ concurrency, deadline, max_tokens, prices, retries, timeout
         split = urllib.parse.urlsplit(address)
         host, _ = split.hostname, split.port
     except ValueError as error:
-        why = "it holds an @" if "@" in address else error  # what stands before it may be a password
+        why = "it holds an @" if "@" in address else error  # the text before it may be a password
         raise InputError(f"an endpoint's address cannot be read: {why}; expected http://HOST:PORT/v1#NAME") from None
     if split.username is not None or split.password is not None:
         raise InputError(f"the address of endpoint {host} holds a name or password: set the key as EVALS_API_KEY")
     if split.scheme not in {"http", "https"} or not host:
         shown = "…" if split.query or "@" in address.partition("#")[0] else repr(address)
         raise InputError(f"endpoint {shown} is no address: expected http://HOST:PORT/v1#NAME")
-    given = urllib.parse.parse_qsl(split.query, keep_blank_values=True)
-    known = {each.name for each in fields(Settings)} - {"server", "model", "query"} | _PASSED_ON
-    for name, _ in given:
-        if name not in known:
-            raise InputError(f"option {name!r} of endpoint {host} is unknown: known are {', '.join(sorted(known))}")
-    options: dict[str, Any] = {name: _option(name, text) for name, text in given if name not in _PASSED_ON}
+    pairs = urllib.parse.parse_qsl(split.query, keep_blank_values=True)
+    allowed = {field.name for field in fields(Settings)} - {"server", "model", "query"} | _PASSED_ON
+    for name, _ in pairs:
+        if name not in allowed:
+            raise InputError(f"option {name!r} of endpoint {host} is unknown; allowed: {', '.join(sorted(allowed))}")
+    options: dict[str, Any] = {name: _option(name, text) for name, text in pairs if name not in _PASSED_ON}
     return Settings(
         server=f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}",
         model=urllib.parse.unquote(split.fragment) or None,
-        query={name: text for name, text in given if name in _PASSED_ON},
+        query={name: text for name, text in pairs if name in _PASSED_ON},
         **options,
     )
 
 
 def _option(name: str, text: str) -> float | int | Prices:
-    """Read one option."""
+    """Parse one option."""
     if name == "prices":
         return read_prices(text)
-    kind, least = {"retries": (int, 0), "concurrency": (int, 1), "max_tokens": (int, 1)}.get(name, (float, 0))
+    kind, minimum = {"retries": (int, 0), "concurrency": (int, 1), "max_tokens": (int, 1)}.get(name, (float, 0))
     try:
         value: float | int = kind(text)
     except ValueError:
         raise InputError(f"endpoint option {name}={text}: expected a number") from None
-    if not least <= value <= 1e9 or (kind is float and value <= 0):
-        raise InputError(f"endpoint option {name}={text}: expected {least} or more" if kind is int
+    if not minimum <= value <= 1e9 or (kind is float and value <= 0):
+        raise InputError(f"endpoint option {name}={text}: expected {minimum} or more" if kind is int
                          else f"endpoint option {name}={text}: expected more than 0")  # fmt: skip
     return value
 
 
 def find_key(settings: Settings, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Find the key for a server. Raises `InputError`, without repeating it, for one that no header can carry.
+    """Find the key for a server. Raises `InputError`, without the key, if it contains characters that no key has.
 
     Example:
-        >>> there = {"OPENAI_API_KEY": "sk-1", "EVALS_API_KEY_API_DEEPSEEK_COM": "sk-2"}
-        >>> [find_key(read_settings(f"https://{host}/v1"), there)
+        >>> environment = {"OPENAI_API_KEY": "sk-1", "EVALS_API_KEY_API_DEEPSEEK_COM": "sk-2"}
+        >>> [find_key(read_settings(f"https://{host}/v1"), environment)
         ...  for host in ("api.openai.com", "api.deepseek.com", "example.org")]
         ['sk-1', 'sk-2', None]
     """

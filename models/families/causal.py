@@ -16,7 +16,6 @@ from evals.data.files import read_json
 from evals.errors import SampleError
 from evals.models.backend import pytorch, tokenisation, weights_needed
 from evals.models.backend.pytorch import ResolvedPlacement
-from evals.models.backend.tokenisation import plain_text
 from evals.models.decoding.build import build_decoder
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
 from evals.models.decoding.hf_generate import LibraryDecoder
@@ -28,6 +27,7 @@ from evals.models.decoding.loglikelihood import (
     tokenise_choices,
 )
 from evals.models.decoding.sampling import Completion, GenerationRow, cut_at_stop, generation_row
+from evals.models.decoding.text import plain_text
 from evals.registry import FAMILIES
 from evals.schema import (
     Batch,

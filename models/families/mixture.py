@@ -20,10 +20,10 @@ from evals.data.audio import decode, resample
 from evals.errors import SampleError
 from evals.models.backend import pytorch
 from evals.models.backend.prompt_processor import PromptProcessor
-from evals.models.backend.tokenisation import plain_text
 from evals.models.decoding.build import build_decoder
 from evals.models.decoding.loglikelihood import ChoicePrompt, choice_prompt, choose_batch, tokenise_choices
 from evals.models.decoding.placeholders import Placeholders
+from evals.models.decoding.text import plain_text
 from evals.models.families.vision_language import VisionLanguage
 from evals.registry import FAMILIES
 from evals.schema import (

@@ -76,8 +76,8 @@ def size(source: str, counted: Mapping[str, Json]) -> ModelFields:
 
     Args:
         source: what was counted.
-        counted: the fields of `evals.models.backend.size.ModelSize`; `weights` holds bytes by bits per parameter, `assumed`
-            what no source states, and `on disk` the bytes of the files, where there are any.
+        counted: the fields of `evals.models.backend.size.ModelSize`; `weights` holds bytes by bits per parameter,
+            `assumed` what no source states, and `on disk` the bytes of the files, where there are any.
     """
     fields: ModelFields = [("counted from", source), ("parameters", f"{counted['parameters']:,}")]
     if counted["assumed"]:

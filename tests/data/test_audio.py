@@ -96,8 +96,8 @@ def test_a_truncated_file_gives_what_is_there():
 def test_a_server_is_sent_silence_by_a_blind_run():
     import base64
 
-    from evals.models.endpoint.requests import _piece
+    from evals.models.endpoint.requests import _content_part
 
     loud = Audio("a", data=written(np.full(123, 9999, "<i2")), blind=True)
-    sent = base64.b64decode(_piece(loud)["input_audio"]["data"])
+    sent = base64.b64decode(_content_part(loud)["input_audio"]["data"])
     assert decode(Audio("b", data=sent)).samples.tolist() == [0.0] * 123

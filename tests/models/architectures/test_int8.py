@@ -1,4 +1,4 @@
-"""Weights as 8-bit integers: how they are rounded, saved, loaded and used.
+"""Weights as 8-bit integers: how they are round_rows, saved, loaded and used.
 
 pytest tests/models/architectures/test_int8.py
 """
@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from evals.models.architectures.int8 import LARGEST, Int8Linear, RoundedLinear, quantise, rounded
+from evals.models.architectures.int8 import LARGEST, Int8Linear, RoundedLinear, quantise, round_rows
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +32,16 @@ def folder(model, tmp_path_factory):
 
 def test_rounding_is_off_by_half_a_scale_at_most():
     weights = torch.randn(7, 50, generator=torch.Generator().manual_seed(1)) * torch.logspace(-6, 3, 7)[:, None]
-    whole, scales = rounded(weights)
+    whole, scales = round_rows(weights)
     assert torch.equal(whole, whole.round())
     assert (whole.abs().amax(1) == LARGEST).all()
     assert ((whole * scales[:, None] - weights).abs() <= 0.5001 * scales[:, None]).all()
-    assert (rounded(torch.zeros(2, 3))[0] == 0).all()
+    assert (round_rows(torch.zeros(2, 3))[0] == 0).all()
 
 
 def test_what_training_uses_is_what_is_saved():
     layer = RoundedLinear(20, 10, bias=False)
-    whole, scales = rounded(layer.weight.detach())
+    whole, scales = round_rows(layer.weight.detach())
     torch.testing.assert_close(layer(torch.eye(20)).T, whole * scales[:, None])
     layer(torch.eye(20)).sum().backward()
     assert (layer.weight.grad == 1).all()

@@ -248,7 +248,7 @@ def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(tmp_path):
     with FakeServer(answer) as server:
         done = run(server, tmp_path / "run", options=options)
         kept = rows(tmp_path / "run")
-        assert refused(done, "is gone", "the same command goes on")
+        assert refused(done, "is gone", "the same command continues")
         assert 20 < len(kept) < 45
         assert not any(row["failed"] for row in kept)
         away.clear()
@@ -268,7 +268,7 @@ def test_money_that_is_spent_stops_the_run():
     def respond(call):
         return error(402, "Insufficient Balance")
 
-    with chats(respond) as server, pytest.raises(InputError, match=r"wants money.*Insufficient Balance"):
+    with chats(respond) as server, pytest.raises(InputError, match=r"requires payment.*Insufficient Balance"):
         answers(server, [generate()])
 
 
@@ -285,14 +285,14 @@ def test_the_deadline_ends_a_run_of_several_workers(tmp_path):
     with chats(lambda call: Reply(b"{}", delay=60)) as server:
         done = run(server, tmp_path / "run", "--workers", "2", options="deadline=1&backoff=0.01")
     assert done.returncode == 1
-    assert "the deadline of 1 s has come" in done.stderr
+    assert "the deadline of 1 s has passed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_the_deadline_ends_the_run():
     with chats(lambda call: Reply(b"{}", delay=30)) as server:
         began = time.monotonic()
-        with pytest.raises(EvalsError, match=r"the deadline of 0\.6 s has come"):
+        with pytest.raises(EvalsError, match=r"the deadline of 0\.6 s has passed"):
             answers(server, [generate()], options="deadline=0.6&backoff=0.01")
         assert time.monotonic() - began < 15
 
@@ -302,7 +302,7 @@ def test_what_the_deadline_cuts_short_is_no_failure_of_its_sample():
         return error(500, "out of luck") if call.prompt == "number 1" else Reply(b"{}", delay=30)
 
     requests = [generate(), generate("number 2", "2")]
-    with chats(respond) as server, pytest.raises(EvalsError, match="the deadline of 1 s has come"):
+    with chats(respond) as server, pytest.raises(EvalsError, match="the deadline of 1 s has passed"):
         answers(server, requests, options="deadline=1&backoff=0.01&retries=0")
 
 
@@ -472,7 +472,7 @@ def weight(place, word):
     return None if place == 0 else -len(word) / (1 + place % 3)
 
 
-def weighing(way, added):
+def prompt_logprobs(way, added):
     """A server whose prompts have log-probabilities: a token's is made of its length and place."""
 
     def answer(call):
@@ -506,7 +506,7 @@ def weighing(way, added):
 def test_choices_are_weighed_by_the_servers_log_probabilities(way, added, normalise):
     context, choices = "is it a cat or a dog", (" cat", " small dog", " no animal at all")
     request = Choose("1", (context,), choices, normalise)
-    with FakeServer(weighing(way, added)) as server:
+    with FakeServer(prompt_logprobs(way, added)) as server:
         loaded, (found,) = answers(server, [request])
     before = len(words(context))
     scores = []
@@ -525,11 +525,11 @@ def test_what_a_server_ignores_is_asked_once_more_and_not_waited_for(monkeypatch
     """Most servers answer a question for a prompt's log-probabilities with a plain completion, each time."""
     waits = []
     monkeypatch.setattr(client.Server, "_sleep", lambda self, seconds: waits.append(seconds))
-    with FakeServer(weighing("nothing", 0)) as server:
+    with FakeServer(prompt_logprobs("nothing", 0)) as server:
         loaded, _ = answers(server, [Choose("1", ("is it",), (" no", " yes"))])
         tried = server.asked("v1/completions")
     assert "writing" in loaded.facts["chooses_by"]
-    assert len(tried) == 2 * len(capabilities.WEIGHING)
+    assert len(tried) == 2 * len(capabilities.LOGPROB_METHODS)
     assert not waits
 
 
@@ -541,7 +541,7 @@ def test_one_stumble_does_not_hide_that_a_server_weighs(way):
         if way in call.body and not stumbled:
             stumbled.append(call)
             return Reply({"model": "m", "choices": []})
-        return weighing(way, 0)(call)
+        return prompt_logprobs(way, 0)(call)
 
     with FakeServer(answer) as server:
         loaded, (found,) = answers(server, [Choose("1", ("is it",), (" no", " yes"))])

@@ -140,7 +140,7 @@ def test_normalising_divides_by_length_and_says_so(tmp_path):
     for normalise, length in (("tokens", None), ("characters", len)):
         asked = [Choose(str(n), (text,), ENDINGS, normalise) for n, text in enumerate(QUESTIONS)]
         for prediction, request in zip(answers(model, asked, 1000), asked, strict=True):
-            lengths = [length(c) for c in ENDINGS] if length else [len(e) for e in model.prepare(request).endings]
+            lengths = [length(c) for c in ENDINGS] if length else [len(e) for e in model.prepare(request).continuations]
             best = max(range(3), key=lambda n: prediction.scores[n] / lengths[n])
             assert prediction.output == ENDINGS[best]
 
@@ -204,7 +204,7 @@ def test_a_tokenizer_that_closes_texts_does_not_close_a_prompt(tmp_path):
     prompt = model.prepare(Choose("x", ("What color?",), (" red", " left")))
     assert prompt.tokens[0] == 0, "a beginning-of-text token, once"
     assert 1 not in prompt.tokens
-    assert not any(1 in ending for ending in prompt.endings)
+    assert not any(1 in tokens for tokens in prompt.continuations)
 
 
 def adding_specials(words):

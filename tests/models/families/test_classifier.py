@@ -71,7 +71,7 @@ def test_it_gives_the_librarys_numbers_at_every_budget(folder):
 def test_the_second_text_of_a_pair_is_told_apart(tmp_path):
     model = classifier.load("tiny", str(checkpoints.classifier(tmp_path, "bert")), CPU)
     prompt = model.prepare(Classify("x", ("red", "left"), ("no", "yes")))
-    assert set(prompt.types) == {0, 1}
+    assert set(prompt.token_types) == {0, 1}
     one, two = answers(model, asked(("no", "yes"), [("red", "left"), ("left", "red")]))
     assert one.scores != two.scores
 
