@@ -19,6 +19,7 @@ from evals.records.folder import Record
 from evals.reports.exports import hub
 from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
 from evals.reports.rendering.formatting import one_line
+from evals.reports.runs.direction import higher_is_better
 from evals.reports.runs.naming import about, model
 from evals.schema import Json
 
@@ -27,8 +28,6 @@ SCHEMA = "0.3.0"
 
 _RANGES: Mapping[str, tuple[float, float | str]] = {"fraction": (0.0, 1.0), "coefficient": (-1.0, 1.0)}
 _UNITS = {"fraction": "proportion"}
-_LOWER_UNITS = {"rank", "seconds", "bytes"}
-"""Units whose lower values are better, for records of version 0.1, which do not state the direction of a metric."""
 
 
 def render(runs: Sequence[Record], format: str) -> str:
@@ -115,7 +114,7 @@ def _evaluation(run: Record, name: str) -> dict[str, Json]:
                 {"source": data.get("source"), "split": task["split"], "samples": result["n"], "ids": data.get("ids")}
             ),
         },
-        "metric_config": _config(task["name"], name, metric["unit"], metric.get("higher_is_better")),
+        "metric_config": _config(task["name"], name, metric["unit"], higher_is_better(run, name)),
         "score_details": {
             "score": metric["value"],
             "details": _texts(
@@ -127,14 +126,14 @@ def _evaluation(run: Record, name: str) -> dict[str, Json]:
     }
 
 
-def _config(task: str, metric: str, unit: str, higher_is_better: bool | None) -> dict[str, Json]:
+def _config(task: str, metric: str, unit: str, higher: bool) -> dict[str, Json]:
     low, high = _RANGES.get(unit, (0.0, "Infinity"))
     return {
         "metric_id": f"{task.replace('/', '.')}.{metric}",
         "metric_name": metric,
         "metric_kind": kind(metric).partition("@")[0],
         "metric_unit": _UNITS.get(unit, unit),
-        "lower_is_better": unit in _LOWER_UNITS if higher_is_better is None else not higher_is_better,
+        "lower_is_better": not higher,
         "score_type": "continuous",
         "min_score": low,
         "max_score": high,

@@ -14,6 +14,7 @@ from evals.reports.claims.evidence.measured_rows import (
     detectable_text,
     value_text,
 )
+from evals.reports.runs.direction import higher_is_better
 from evals.statistics import paired
 from evals.statistics.decisions import (
     EQUIVALENCE_LEVEL,
@@ -32,7 +33,6 @@ SIGNIFICANCE = 0.05
 _OPPOSITE: Mapping[Decision, Decision] = {
     "supported": "refuted", "refuted": "supported", "inconclusive": "inconclusive",
 }  # fmt: skip
-_LESS_IS_BETTER = ("latency", "time", "memory", "median-rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> 
         case "speed-up":
             estimate, null = paired.ratio(b_N, a_N, cluster_N), 1.0
         case _:
-            swap = relation == "order" and any(word in metric for word in _LESS_IS_BETTER)
+            swap = relation == "order" and not higher_is_better(records[0], metric)
             estimate, null = paired.difference(*((b_N, a_N) if swap else (a_N, b_N)), cluster_N), 0.0
     if estimate is None:
         return RelationEstimate(None, null, None)
@@ -137,10 +137,11 @@ def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> 
 def _estimate_timed(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
     """Estimate a relation of runs that were timed in turn; no estimate if they were not.
 
-    `order` and `speed-up` are ratios, inverted for times: the faster system has the larger ratio.
+    `order` and `speed-up` are ratios, inverted for metrics whose lower values are better: the better system has the
+    larger ratio.
     """
     a, b = records
-    if relation in {"order", "speed-up"} and not metric.endswith("throughput"):
+    if relation in {"order", "speed-up"} and not higher_is_better(a, metric):
         a, b = b, a
     pairs = statistics.in_turn(a, b, metric)
     if not pairs or relation == "error-reduction":

@@ -22,18 +22,22 @@ BETTER = "subject: one, implied: '0', unit: points, bound: above, " + VQA.format
 )
 
 
-def run(tmp_path, name, right, *, replica=False, blind=False, low=None, high=None, model=None):
+def run(tmp_path, name, right, *, replica=False, blind=False, low=None, high=None, **stated):
     """A finished run of samples that are right or wrong, each with its own image."""
     rows = [row(str(10 + n), float(value), cluster=f"image {n}") for n, value in enumerate(right)]
     share = float(np.mean(right))
     signed = manifest(blind=blind, scale="mini" if replica else "full")
-    signed["model"] |= {"name": model or name, "replica": replica, "parameters": 3_000_000}
-    own = metric(share, len(rows)) | {
-        "low": share - 0.01 if low is None else low,
-        "high": share + 0.01 if high is None else high,
-    }
+    signed["model"] |= {"name": name, "replica": replica, "parameters": 3_000_000}
+    entry = (
+        metric(share, len(rows))
+        | stated
+        | {
+            "low": share - 0.01 if low is None else low,
+            "high": share + 0.01 if high is None else high,
+        }
+    )
     folder = tmp_path / f"{name}{'-blind' if blind else ''}"
-    return make(folder, rows, {"accuracy": own}, signed, n=len(rows), failed=0, unparsed=0)
+    return make(folder, rows, {"accuracy": entry}, signed, n=len(rows), failed=0, unparsed=0)
 
 
 def judge(tmp_path, claim, **outcomes):
@@ -127,6 +131,17 @@ def test_a_comparison_of_the_described_systems_is_decided_pairwise(tmp_path):
     assert halved.measurement.verdict == "inconclusive"  # the interval is wider than the rounding of 50 %
     far = judge(tmp_path, f'id: T-1, subject: one, printed: "90", unit: percent, {error}', **outcomes)
     assert far.measurement.verdict == "refuted"
+
+
+@pytest.mark.parametrize(("higher_is_better", "expected"), [(True, "supported"), (False, "refuted")])
+def test_the_better_system_is_the_one_that_the_metric_says(tmp_path, higher_is_better, expected):
+    claim = f"id: T-1, subject: one, {VQA.format(', relation: order, baseline: two')}"
+    runs = {"vl": right(0.9), "v3": right(0.8)}
+    outcomes = {
+        name: RunOutcome(run(tmp_path, name, values, higher_is_better=higher_is_better))
+        for name, values in runs.items()
+    }
+    assert judge(tmp_path, claim, **outcomes).measurement.verdict == expected
 
 
 def test_each_reading_is_a_hypothesis_of_its_own(tmp_path):
