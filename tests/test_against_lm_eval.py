@@ -17,6 +17,8 @@ from evals.schema import Generate, Options, Placement
 sys.path.append(str(Path(__file__).parent / "benchmarks"))
 import against_lm_eval as benchmark
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):

@@ -11,6 +11,8 @@ import sys
 import pytest
 from commands import ROOT
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "endpoint": (["--requests", "40"], "requests/s"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),

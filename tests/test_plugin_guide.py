@@ -13,6 +13,8 @@ from commands import ROOT
 import evals
 from evals import data, errors, metrics, registry, schema
 
+pytestmark = pytest.mark.slow
+
 DOCS = ROOT / "docs"
 _FILE = re.compile(r"^The (?:file|module) `(?P<name>[\w.]+)`:\n\n```(?:py|toml)\n(?P<text>.*?)^```$", re.S | re.M)
 

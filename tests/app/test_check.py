@@ -220,6 +220,7 @@ claims:
 """
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_run_once(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(MEASURED)

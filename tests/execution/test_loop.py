@@ -52,6 +52,7 @@ def test_every_sample_is_recorded_once_with_all_that_the_contract_names(referenc
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_only_decide_who_runs_a_batch(reference, tmp_path, workers):
     done = process("run", "--model", "toy:", "--task", "toy", "--out", tmp_path / "run", "--workers", workers)
@@ -60,6 +61,7 @@ def test_workers_only_decide_who_runs_a_batch(reference, tmp_path, workers):
     assert samples(tmp_path / "run") == samples(reference)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced_by_the_others(reference, tmp_path):
     marker = tmp_path / "died"
     done = process("run", "--model", f"toy:dies:{marker}", "--task", "toy", "--out", tmp_path / "run", "--workers", 2)
@@ -69,6 +71,7 @@ def test_a_worker_that_dies_is_replaced_by_the_others(reference, tmp_path):
     assert [row["id"] for row in samples(tmp_path / "run")] == [str(index) for index in range(3000)]
 
 
+@pytest.mark.slow
 def test_when_the_only_worker_dies_the_rest_is_kept_and_the_next_start_goes_on(reference, tmp_path):
     command = ("run", "--model", f"toy:dies:{tmp_path / 'died'}", "--task", "toy", "--out", tmp_path / "run")
     assert process(*command).returncode == -signal.SIGKILL
@@ -77,6 +80,7 @@ def test_when_the_only_worker_dies_the_rest_is_kept_and_the_next_start_goes_on(r
     assert result(tmp_path / "run")["metrics"] == result(reference)["metrics"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_any_moment_and_started_again_the_result_is_the_same(tmp_path, seed):
     command = ("run", "--model", "toy:slow", "--task", "toy", "--limit", "1200", "--token-budget", "2000", "--out")
@@ -201,6 +205,7 @@ def test_an_option_that_means_nothing_to_the_task_is_refused(option, tmp_path):
     refused(evals("run", "--model", "toy:", "--task", "toy", *option, cwd=tmp_path), "toy")
 
 
+@pytest.mark.slow
 def test_workers_share_a_real_model(tmp_path):
     import checkpoints
 

@@ -21,6 +21,8 @@ from evals.reports.claims.output import page as claim_page
 from evals.reports.trends import page as trend_page
 from evals.reports.trends import series
 
+pytestmark = pytest.mark.slow
+
 SHOWN = ["A-20", "A-37", "A-59", "B-18", "B-24", "B-28", "B-59", "B-60", "B-61", "B-94"]
 """A claim of each mark, with all parts of the evidence."""
 MEASURED = MeasuredRow(

@@ -41,6 +41,7 @@ def runs(folders, tmp_path_factory):
     return evals.interleave(folders, split="short", processes=2, repetitions=2, device="cpu", out=out)
 
 
+@pytest.mark.slow
 def test_every_figure_is_there_with_its_floors(runs):
     for record in runs:
         metrics = record.result["metrics"]
@@ -61,6 +62,7 @@ def test_every_figure_is_there_with_its_floors(runs):
         assert record.result["efficiency"]["peak_memory_bytes"] == metrics["peak-memory"]["value"]
 
 
+@pytest.mark.slow
 def test_models_take_turns_in_processes_of_one_session(runs):
     rows = [list(record.samples()) for record in runs]
     ids = ["short/0/0", "short/0/1", "short/1/0", "short/1/1"]
@@ -72,6 +74,7 @@ def test_models_take_turns_in_processes_of_one_session(runs):
     assert all(record.manifest["plan"]["interleaved"] == [r.manifest["model"]["name"] for r in runs] for record in runs)
 
 
+@pytest.mark.slow
 def test_comparing_gives_the_ratio(runs, command):
     done = command("compare", *(record.folder for record in runs))
     assert done.returncode == 0, done.stderr
@@ -83,6 +86,7 @@ def test_comparing_gives_the_ratio(runs, command):
     assert found.ratio_low <= found.ratio <= found.ratio_high
 
 
+@pytest.mark.slow
 def test_reports_of_several_set_them_against_the_first(runs, command):
     folders = [record.folder for record in runs]
     for format in ("md", "tex", "html"):
@@ -94,6 +98,7 @@ def test_reports_of_several_set_them_against_the_first(runs, command):
     assert "floor" in rows[0].split(",")
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_again_without_its_model(runs, tmp_path, command):
     copy = tmp_path / "copy"
     shutil.copytree(runs[0].folder, copy)
@@ -102,6 +107,7 @@ def test_a_run_is_scored_again_without_its_model(runs, tmp_path, command):
     assert json.loads((copy / "result.json").read_text())["metrics"] == runs[0].result["metrics"]
 
 
+@pytest.mark.slow
 def test_a_median_below_its_floor_is_an_error(runs, tmp_path, command):
     copy = tmp_path / "copy"
     shutil.copytree(runs[0].folder, copy)
@@ -115,6 +121,7 @@ def test_a_median_below_its_floor_is_an_error(runs, tmp_path, command):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_repeats_only_the_session_that_was_under_way(runs, folders, tmp_path, command):
     names = [record.folder.name for record in runs]
     kept = []
@@ -155,6 +162,7 @@ def test_what_makes_no_sense_is_refused(folders, command, tmp_path):
         evals.interleave(["r1", "v2"], "math")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_loaded_is_one_clear_line(folders, tmp_path, command):
     broken = tmp_path / "broken"
     shutil.copytree(folders[0], broken)
@@ -358,6 +366,7 @@ def test_on_a_gpu_the_clock_waits_and_the_memory_is_the_allocators(tmp_path):
     assert torch.cuda.current_stream().query()
 
 
+@pytest.mark.slow
 def test_claims_that_compare_systems_are_timed_in_turn(folders, tmp_path, monkeypatch):
     registry.discover()
     monkeypatch.chdir(tmp_path)

@@ -73,6 +73,7 @@ def rows(folder):
 # A whole run
 
 
+@pytest.mark.slow
 def test_every_sample_ends_as_an_answer_or_a_failure_also_after_a_kill(tmp_path):
     with FakeServer(Faulty()) as server:
         model = f"endpoint:{server.url}?timeout=2&backoff=0.01&retries=3&concurrency=32#m"
@@ -104,6 +105,7 @@ def test_every_sample_ends_as_an_answer_or_a_failure_also_after_a_kill(tmp_path)
     assert result["efficiency"]["prompt_tokens"] == 10 * (1200 - len(failed))
 
 
+@pytest.mark.slow
 def test_workers_share_a_server(tmp_path):
     with chats(lambda call: chat("5")) as server:
         done = run(server, tmp_path / "run", "--workers", "2", "--limit", "60")
@@ -281,6 +283,7 @@ def test_a_server_that_is_gone_stops_the_run():
             loaded.run(prompts, plan(prompts, 1)[0], None)
 
 
+@pytest.mark.slow
 def test_the_deadline_ends_a_run_of_several_workers(tmp_path):
     with chats(lambda call: Reply(b"{}", delay=60)) as server:
         done = run(server, tmp_path / "run", "--workers", "2", options="deadline=1&backoff=0.01")

@@ -20,6 +20,8 @@ from vqa_folders import vqa
 from evals.execution.batching import plan
 from evals.schema import Choose, Generate, Image, Placement
 
+pytestmark = pytest.mark.slow
+
 SERVE = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
 
 

@@ -78,6 +78,7 @@ def test_loglikelihoods_are_those_of_the_plain_computation(folder, shots):
             assert prediction.output == ENDINGS[best]
 
 
+@pytest.mark.slow
 def test_choices_are_the_same_at_every_budget(folder):
     model = causal.load("tiny", str(folder), CPU)
     alone = [prediction.output for prediction in answers(model, weighed(), 1)]
@@ -85,6 +86,7 @@ def test_choices_are_the_same_at_every_budget(folder):
         assert [prediction.output for prediction in answers(model, weighed(), budget, share)] == alone
 
 
+@pytest.mark.slow
 def test_generation_is_the_same_at_every_budget_and_the_librarys_own(folder):
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 

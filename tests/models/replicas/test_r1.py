@@ -81,6 +81,7 @@ def test_steps_and_processes_share_no_row():
     assert {one.task for one in examples[0]} == {*TEXT_TASKS, "sums"}
 
 
+@pytest.mark.slow
 def test_sums_are_right_and_none_is_a_whole_problem_of_validation():
     held_out = {
         problem.numbers for index in range(300) if len((problem := math.problem("validation", index)).numbers) == 2
@@ -94,6 +95,7 @@ def test_sums_are_right_and_none_is_a_whole_problem_of_validation():
             assert not {(int(first), int(second)), (int(second), int(first))} & held_out
 
 
+@pytest.mark.slow
 def test_words_are_whole_and_digits_apart(tokenizer):
     assert tokenizer.tokenize("Answer: 125 stamps") == ["Answer", ":", "Ġ", "1", "2", "5", "Ġstamps"]
     for word in ("guitar", "discovered", "contradiction", "inexpensive", "Clara", "museum", "vehicles", "fewer"):
@@ -133,6 +135,7 @@ def test_pages_teach_the_answers_and_the_questions(tokenizer):
     )
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_losses_and_padding_changes_nothing(tokenizer):
     import torch
 
@@ -194,6 +197,7 @@ def test_sums_are_led_to_their_numbers(tokenizer):
     assert [looked_at(tokenizer, page.tokens[0], second[0, place]) for place in places] == [["9"]] * 2
 
 
+@pytest.mark.slow
 def test_heads_that_are_led_come_to_look_where_they_are_shown(tokenizer):
     import torch
 
@@ -225,6 +229,7 @@ def test_shares_count_whole_answers(tokenizer):
     assert shares["math"] == 0
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_leaves_a_checkpoint_that_loads(tmp_path, monkeypatch):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -277,6 +282,7 @@ def test_the_checkpoint_is_what_its_card_says(bundled):
     assert f"{model.num_parameters():,}" in (CHECKPOINT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_checkpoint_does_what_it_was_taught(bundled):
     model, tokenizer = bundled
     shares = text_shares(model, tokenizer, evaluation_examples(16))
@@ -285,6 +291,7 @@ def test_the_checkpoint_does_what_it_was_taught(bundled):
     assert shares["math"] > 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "metric"), [("glue/stsb", "pearson"), ("glue/cola", "matthews"), ("math", "accuracy")]
 )

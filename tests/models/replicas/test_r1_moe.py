@@ -56,6 +56,7 @@ def test_the_checkpoint_is_what_its_card_says(card):
         assert what in card
 
 
+@pytest.mark.slow
 def test_it_runs_every_task_that_it_says(tmp_path):
     assert {"glue", "vqa", "retrieval", "tones"} <= set(VARIANTS.get("r1-moe").tasks)
     for task in VARIANTS.get("r1-moe").tasks:
@@ -70,12 +71,14 @@ def said(card, row, column=0):
     return float(re.match(r"\s*(-?[0-9.]+)", line[1].split("|")[column])[1]) / 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "metric", "row", "limit"), CARDS, ids=[task for task, *_ in CARDS])
 def test_the_card_says_what_a_run_gives(card, task, metric, row, limit, tmp_path):
     found = evals.run("r1-moe", task, limit=limit, device="cpu", out=tmp_path / "run").result["metrics"][metric]
     assert found["low"] <= said(card, row) <= found["high"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experts", OTHERS)
 def test_the_card_says_what_other_numbers_of_experts_give(card, experts, tmp_path):
     record = evals.run(f"r1-moe@{experts}", "tones", limit=60, device="cpu", out=tmp_path / "run")
@@ -84,6 +87,7 @@ def test_the_card_says_what_other_numbers_of_experts_give(card, experts, tmp_pat
     assert found["low"] <= said(card, f"{experts} experts") <= found["high"]
 
 
+@pytest.mark.slow
 def test_the_number_of_experts_is_part_of_the_signature(tmp_path):
     signatures = [
         evals.run(name, "tones", limit=2, device="cpu", out=tmp_path / name).manifest["signature"]
@@ -92,6 +96,7 @@ def test_the_number_of_experts_is_part_of_the_signature(tmp_path):
     assert len(set(signatures)) == 2
 
 
+@pytest.mark.slow
 def test_all_experts_are_used(loaded):
     """Over a few hundred tokens of two kinds every token has eight experts, and hardly one of 64 is idle."""
     import torch
@@ -117,6 +122,7 @@ def test_all_experts_are_used(loaded):
         assert int((experts.flatten().bincount(minlength=64) == 0).sum()) <= 6
 
 
+@pytest.mark.slow
 def test_a_step_learns_from_what_was_learnt(loaded):
     """The losses that trained it are far below what they are without knowledge, and give gradients to every expert."""
     import torch

@@ -19,6 +19,8 @@ from evals.models.replicas.train import CHECKPOINTS
 from evals.registry import VARIANTS
 from evals.statistics.bootstrap import wilson
 
+pytestmark = pytest.mark.slow
+
 ZERO = ("r1-zero@0", "r1-zero@5000", "r1-zero@last")
 NAMES = ("v3", "v3-seq2seq", "v2", *ZERO)
 CLASSES = {"v3": "BlipForQuestionAnswering", "v3-seq2seq": "T5ForConditionalGeneration"}

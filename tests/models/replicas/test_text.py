@@ -89,6 +89,7 @@ def test_holes_hold_what_is_missing(tokenizer):
         assert "Answer:" not in text
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder_learns_and_padding_changes_nothing(tokenizer):
     model = v3_seq2seq.build_model(SEQ2SEQ, tokenizer)
     found = data.step_pairs(SEQ2SEQ, tokenizer, 0, 0)
@@ -161,6 +162,7 @@ STUDENT = v2.Recipe(
 )
 
 
+@pytest.mark.slow
 def test_a_student_of_all_layers_is_its_teacher_but_for_the_rounding(teacher, tokenizer):
     model = AutoModelForCausalLM.from_pretrained(teacher, dtype="float32")
     student = v2.build_model(replace(STUDENT, layers=(0, 1, 2, 3)), model)
@@ -173,6 +175,7 @@ def test_a_student_of_all_layers_is_its_teacher_but_for_the_rounding(teacher, to
     torch.testing.assert_close(rounded, given, rtol=0, atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_student_draws_near_to_its_teacher(teacher):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(teacher, dtype="float32"), r1.build_tokenizer(400)
     student = v2.build_model(STUDENT, model)
@@ -192,6 +195,7 @@ def test_a_student_draws_near_to_its_teacher(teacher):
     assert v2_train.learn(whole, model, laid, recipe)["teacher"] < distances[0] / 10
 
 
+@pytest.mark.slow
 def test_a_student_is_saved_as_integers(teacher, monkeypatch, tmp_path):
     monkeypatch.setattr(v2_train, "TEACHER", teacher)
     loop.work(0, v2_train.Course, STUDENT, tmp_path, False, f"file://{tmp_path}/point")
@@ -250,6 +254,7 @@ def test_only_what_is_better_than_the_others_is_praised():
     assert better.sum(1).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_what_is_rewarded_becomes_likelier(characters, monkeypatch):
     course = r1_zero_train.Course(replace(ZERO, problems=20, answers=20, entropy=0.0), 0)
     monkeypatch.setattr(
@@ -265,6 +270,7 @@ def test_what_is_rewarded_becomes_likelier(characters, monkeypatch):
     assert sum(shares[-5:]) / 5 > 0.5
 
 
+@pytest.mark.slow
 def test_training_leaves_a_curve_and_checkpoints(monkeypatch, tmp_path):
     monkeypatch.setattr(r1_zero_train, "CHECKPOINTS_AT", {"0": 0, "5000": 40})
     monkeypatch.setattr(r1_zero_train, "EVALUATE_EVERY", 3)

@@ -60,6 +60,7 @@ def test_the_tower_begins_as_that_of_vl():
         torch.testing.assert_close(tower.post_layernorm(states), vl.post_layernorm(others), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_packed_questions_are_read_as_if_alone(tokenizer, model):
     sheets = [replace_questions(sheet, 3) for sheet in evaluation_sheets(2)]
     batch = question_batch(tokenizer, sheets)
@@ -102,6 +103,7 @@ def test_where_to_look_is_said_of_words(tokenizer):
     assert batch.questions.patches.shape[1] == PATCHES**2
 
 
+@pytest.mark.slow
 def test_a_step_reads_training_streams_only():
     sheets, told = data.step_scenes(TINY, 5)
     shown = {
@@ -115,6 +117,7 @@ def test_a_step_reads_training_streams_only():
     assert data.step_rows(TINY, 0) != data.step_rows(TINY, 1)
 
 
+@pytest.mark.slow
 def test_labels_are_learnt_with_where_words_look(tokenizer, model):
     page = row_batches(tokenizer, data.step_rows(replace(TINY, texts=TextPortions(rows=2)), 0), parts=1)[0]
     sense = word_senses(tokenizer)
@@ -130,6 +133,7 @@ def test_labels_are_learnt_with_where_words_look(tokenizer, model):
         assert told[-1][name] < told[0][name]
 
 
+@pytest.mark.slow
 def test_a_run_is_saved_as_both_classes(tokenizer, tmp_path, monkeypatch):
     watched = evaluation_set(pairs=1, groups=2, rows=1)
     monkeypatch.setattr(train, "evaluation_set", lambda **_: watched)

@@ -133,6 +133,7 @@ def test_packed_questions_read_as_if_each_stood_alone(small, packer, sheets):
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_packed_questions_read_as_the_model_itself_reads(small, processor, packer, sheets):
     sheet = sheets[0]._replace(questions=sheets[0].questions[:1])
     batch = packer.pack([sheet])
@@ -183,6 +184,7 @@ def test_muon_leaves_what_has_no_gradient():
     assert (moved != 1).any()
 
 
+@pytest.mark.slow
 def test_vision_stays_as_it_is_at_first(small, packer, monkeypatch):
     monkeypatch.setattr(train, "build_tokenizer", lambda vocabulary: packer.tokenizer)
     course = train.Course(SMALL, 0)
@@ -194,6 +196,7 @@ def test_vision_stays_as_it_is_at_first(small, packer, monkeypatch):
         assert small.model.language_model.layers[0].self_attn.q_proj.weight.grad is not None
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped(processor, monkeypatch, tmp_path):
     monkeypatch.setattr(train, "build_tokenizer", lambda vocabulary: processor.tokenizer)
 
@@ -268,6 +271,7 @@ def test_matching_wants_own_captions_nearest_and_forgives_several():
     assert alike.item() == pytest.approx((math.log(3) + math.log(5)) / 2)
 
 
+@pytest.mark.slow
 def test_third_stage_learns_with_every_part(processor, monkeypatch):
     monkeypatch.setattr(train, "build_tokenizer", lambda vocabulary: processor.tokenizer)
     recipe = dataclasses.replace(SMALL, matched=4, rehearsed=2)
@@ -277,6 +281,7 @@ def test_third_stage_learns_with_every_part(processor, monkeypatch):
     assert all(parameter.grad is not None for parameter in course.model.parameters())
 
 
+@pytest.mark.slow
 def test_a_stage_starts_from_saved_weights(small, processor, monkeypatch, tmp_path):
     monkeypatch.setattr(train, "build_tokenizer", lambda vocabulary: processor.tokenizer)
     small.save_pretrained(tmp_path / "saved")
@@ -287,6 +292,7 @@ def test_a_stage_starts_from_saved_weights(small, processor, monkeypatch, tmp_pa
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_replica_is_saved_as_it_is_loaded(small, processor, packer, tmp_path: Path):
     small.save_pretrained(tmp_path)
     build_processor(processor.tokenizer).save_pretrained(tmp_path)

@@ -61,6 +61,7 @@ def report(tmp_path):
     return path, tmp_path / "out"
 
 
+@pytest.mark.slow
 def test_the_report_is_written_again_byte_for_byte(report, tmp_path):
     path, out = report
     done = command("check", path, "--recorded", out, "--out", tmp_path / "again")

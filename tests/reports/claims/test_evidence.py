@@ -134,6 +134,7 @@ def test_derived_claims_inherit_the_worst_of_their_inputs(assessments_by_id):
     assert assessments_by_id["B-18"].headline == NOMINAL
 
 
+@pytest.mark.slow
 def test_the_listings_do_what_the_working_says():
     """Rows 20 to 22 run the documents' own listings."""
     torch = pytest.importorskip("torch")
