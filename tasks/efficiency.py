@@ -68,7 +68,7 @@ TAILS = {"": "median", "/p95": "p95", "/p99": "p99"}
 _SIDE = 96
 
 
-class Quantity(NamedTuple):
+class ValueKind(NamedTuple):
     """How a value of the repetitions becomes a metric."""
 
     unit: str
@@ -76,15 +76,15 @@ class Quantity(NamedTuple):
     higher_is_better: bool = False
 
 
-TIME = Quantity("seconds", "median")
-QUANTITIES = {
-    "throughput": Quantity("tokens/s", "harmonic-mean", higher_is_better=True),
-    "prompt-tokens": Quantity("count", "median"),
-    "new-tokens": Quantity("count", "median"),
-    "peak-memory": Quantity("bytes", "maximum"),
-    "size-on-disk": Quantity("bytes", "maximum"),
-    "device/read": Quantity("bytes/s", "median", higher_is_better=True),
-    "device/compute": Quantity("operations/s", "median", higher_is_better=True),
+TIME = ValueKind("seconds", "median")
+VALUE_KINDS = {
+    "throughput": ValueKind("tokens/s", "harmonic-mean", higher_is_better=True),
+    "prompt-tokens": ValueKind("count", "median"),
+    "new-tokens": ValueKind("count", "median"),
+    "peak-memory": ValueKind("bytes", "maximum"),
+    "size-on-disk": ValueKind("bytes", "maximum"),
+    "device/read": ValueKind("bytes/s", "median", higher_is_better=True),
+    "device/compute": ValueKind("operations/s", "median", higher_is_better=True),
 }
 """By the name of a value, without the prefix of its kind of request and without what follows a slash."""
 
@@ -227,7 +227,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     metrics: dict[str, Metric] = {}
     for name in dict.fromkeys(name for score in succeeded for name in score.values):
         with_value = [score for score in succeeded if name in score.values]
-        for tail in TAILS if _quantity(name) is TIME else ("",):
+        for tail in TAILS if _value_kind(name) is TIME else ("",):
             metrics[name + tail] = _metric(name, tail, with_value)
         _check_floors(name, metrics[name])
     return metrics
@@ -237,7 +237,7 @@ def _metric(name: str, tail: str, scores: Sequence[Score]) -> Metric:
     """Compute one metric of a value from the repetitions that have it."""
     from evals.timing import statistics
 
-    quantity = _quantity(name)
+    kind = _value_kind(name)
     processes = dict.fromkeys(score.cluster for score in scores)
     groups = [[score.values[name] for score in scores if score.cluster == process] for process in processes]
     estimate = statistics.estimate(name + tail, groups)
@@ -248,17 +248,17 @@ def _metric(name: str, tail: str, scores: Sequence[Score]) -> Metric:
         low,
         high,
         estimate.n,
-        quantity.unit,
-        floors={kind: min(of_score[kind] for of_score in floors) for kind in (BANDWIDTH, ARITHMETIC)} if floors else {},
-        higher_is_better=quantity.higher_is_better,
-        statistic=TAILS[tail] if quantity is TIME else quantity.statistic,
+        kind.unit,
+        floors={why: min(of_score[why] for of_score in floors) for why in (BANDWIDTH, ARITHMETIC)} if floors else {},
+        higher_is_better=kind.higher_is_better,
+        statistic=TAILS[tail] if kind is TIME else kind.statistic,
     )
 
 
-def _quantity(name: str) -> Quantity:
-    """Return how a value becomes a metric; values that are not in `QUANTITIES` are times."""
-    kinds = [kind for kind in QUANTITIES if name == kind or name.partition("/")[0].endswith(kind)]
-    return QUANTITIES[kinds[0]] if kinds else TIME
+def _value_kind(name: str) -> ValueKind:
+    """Return how a value becomes a metric; values that are not in `VALUE_KINDS` are times."""
+    keys = [key for key in VALUE_KINDS if name == key or name.partition("/")[0].endswith(key)]
+    return VALUE_KINDS[keys[0]] if keys else TIME
 
 
 def _check_floors(name: str, metric: Metric) -> None:
