@@ -1,22 +1,16 @@
-"""The models: variants as rows of a table, one file a family.
+"""The models: registered variants, model families, decoding, servers and the replicas' recipes.
 
-variants.yaml        the registered models, a row each; read by `variants`
-dual_encoder         CLIP and SigLIP: pictures and texts to vectors
-two_streams          BLIP: pictures and questions to text, pictures and texts to vectors, texts to labels
-mixture              a mixture of experts that reads text, pictures and recordings in one space
-vision_language      DeepSeek-VL, DeepSeek-VL-hybrid and every other image-text-to-text checkpoint
-causal               language models of every kind
-classifier           sequence classifiers: a text or a pair to a class
-encoder              text encoders: a text to a vector
-endpoint             a model behind a server; `endpoint_*` what is said to it, `transport` and `pacing` how it is asked
-replay               recorded outputs instead of a model
-decoding             the loop over slots of a cache: shared prefixes, generation (`generating`), endings (`weighing`)
-placeholders         what stands for pictures and recordings among tokens
-last_state           embeddings by the last hidden state of a prompt
-library_decoding     the library's own loop, for architectures whose caches cannot be cut
-attention            where a vision-language model looked: heat maps
-size                 parameters, layers, experts and bytes from a configuration; `configs.yaml` has the public ones
-texts                whole texts as tokens, for the families that read them at once
-torch_backend        device, dtype, token budget, out-of-memory splitting: what the families share
-replicas/            recipes and bundled checkpoints
+May import the schema, the registry, the data, the embeddings' format and the bundled benchmarks (`tasks.mini`, for the
+recipes only); inside, `decoding` comes before `architectures` and `endpoint`, then `backend` and `replicas`, then
+`families`, then `attention`. Start reading with `families.causal`, the shortest way from a prompt to an answer.
+
+variants.yaml     the registered models, one per row; read by `variants`
+configs.yaml      configurations of public models, for counting parameters; read by `backend.size`
+families/         how each kind of checkpoint answers requests
+decoding/         generation and log-likelihoods on a key-value cache with slots and shared prefixes
+architectures/    architectures that the library lacks
+backend/          what the families share: device, weights, memory, tokenisation, parameter counts
+endpoint/         a model behind an OpenAI-compatible server
+attention         attention maps of vision-language models
+replicas/         recipes and bundled checkpoints
 """

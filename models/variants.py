@@ -1,4 +1,4 @@
-"""Reads `variants.yaml` into the registry: every registered model is a row of that file."""
+"""Register the models of `variants.yaml`: each row of that file is one model."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COLUMNS = {"family", "summary", "checkpoints", "tasks"}
 
 
 def read(path: Path) -> list[Variant]:
-    """Read a table of variants. Raises `InputError` naming the file, the row and what is wrong with it."""
+    """Read a table of variants. Raises `InputError` with the file, the row and what is wrong with it."""
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(table, dict):
-        raise InputError(f"{path} holds {type(table).__name__}, expected a row a variant")
+        raise InputError(f"{path} holds {type(table).__name__}, expected one row per variant")
     return [_variant(path, name, row) for name, row in table.items()]
 
 

@@ -1,0 +1,45 @@
+"""The first line of a session: the tables fill themselves, whichever name is looked up first."""
+
+import subprocess
+import sys
+
+import pytest
+from commands import ROOT, environ
+
+from evals import schema
+from evals.models.endpoint.family import Endpoint
+from evals.models.families.causal import Causal
+from evals.models.families.two_streams import TwoStreams
+from evals.models.families.vision_language import VisionLanguage
+
+
+@pytest.mark.parametrize(
+    ("line", "output"),
+    [
+        (
+            "from evals.models.attention import VisualAttentionMapper as Mapper; print(Mapper.load('vl').model.name)",
+            "vl",
+        ),
+        ("from evals.registry import TASKS; print(TASKS.get('vqa').name)", "vqa"),
+        ("from evals.registry import FAMILIES; print(FAMILIES.get('causal').name)", "causal"),
+        ("from evals.registry import VARIANTS; print(VARIANTS.get('vl').name)", "vl"),
+    ],
+)
+def test_a_name_is_known_in_the_first_line_of_a_session(line, output):
+    done = subprocess.run([sys.executable, "-c", line], env=environ(), cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, output), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("family", "protocol"),
+    [
+        (Endpoint, schema.Concurrent),
+        (Causal, schema.Measurable),
+        (TwoStreams, schema.Measurable),
+        (VisionLanguage, schema.Measurable),
+    ],
+)
+def test_a_family_has_the_optional_parts_that_the_schema_declares(family, protocol):
+    required = {name for name in vars(protocol) if not name.startswith("_")}
+    assert required
+    assert required <= {*dir(family), *family.__dataclass_fields__}
