@@ -1,6 +1,7 @@
-"""The calls behind `check` and `compare`: documents' claims to verdicts, and two runs held against each other.
+"""The calls behind the commands `check` and `compare`.
 
-Like `evals.app.api` it knows tasks, models and reports.
+`check` gives the claims of documents their verdicts and makes the runs that they need; `compare` compares two runs.
+Like `evals.app.api`, this module may import tasks, models and reports.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from evals.reports.claims.verdicts import CheckResult
 
 FORMATS = ("json", "md", "csv", "tex", "html", "xml")
+"""The formats of a report, which are also the suffixes of its files."""
 
 
 def check(
@@ -38,22 +40,23 @@ def check(
     progress: bool = False,
     command: str = "",
 ) -> CheckResult:
-    """Give every claim of some documents its verdict; without `paper` the runs that it needs are made, once.
+    """Check the claims of documents; the runs that they need are made once, unless `paper` is set.
 
     Args:
-        files: claims in the format of `reports/claims/README.md`; by default the two articles on DeepSeek.
-        paper: run no model: arithmetic, other documents and the public record only.
+        files: claims files (`reports/claims/README.md`); by default those of the two articles on DeepSeek.
+        paper: run no model; check against arithmetic, other documents and the public record only.
         scale: `mini` (bundled replicas and data) or `full`.
-        systems: the model that stands for a subject, where it is not of the subject's name (`replay:FILE`, a folder).
+        systems: the model to run for a subject (a registered name, `replay:FILE`, a folder); by default the registered
+            model of the subject's name.
         data: a folder with a benchmark's official files, read instead of the scale's data.
-        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html` and `.xml` (JUnit), and for `records/`, what of
-            the runs they rest on; by default nothing is written.
-        recorded: such a folder of an earlier check, whose records are read; no model is run.
+        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html`, `.xml` (JUnit) and `records/`, the archive of
+            the runs; by default nothing is written.
+        recorded: the folder of an earlier check; its archived runs are read and no model is run.
         progress: show progress bars on standard error.
-        command: what the user typed, kept in the runs' manifests.
+        command: what the user typed, stored in the manifests of the runs.
 
     Raises:
-        InputError: a file cannot be read, names something unknown, or computes what cannot be computed.
+        InputError: a file cannot be read, contains an unknown name, or an expression that cannot be computed.
 
     Example:
         >>> check(["no.yaml"], paper=True)
@@ -61,7 +64,6 @@ def check(
             ...
         evals.errors.InputError: no.yaml: no such file
     """
-    from evals import registry
     from evals.reports.claims import archive, assessment
     from evals.reports.claims.language import files as claim_files
     from evals.reports.claims.language.values import ValueTable
@@ -70,81 +72,92 @@ def check(
         raise UnknownName("scale", scale, SCALES)
     if paper and recorded is not None:
         raise InputError("--paper and --recorded: either no run is looked at, or those of an earlier check are")
-    names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
-    paths = [Path(file).expanduser() for file in files] or claim_files.default()
-    documents = [claim_files.load(path, subjects=names, tasks=tasks) for path in paths]
-    _check_distinct([document.document.id for document in documents], paths)
-    stand = _systems(documents, systems or {})
+    documents = _load(files)
+    models = _models(documents, systems or {})
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
-        if recorded is not None:
-            held = archive.load(Path(recorded).expanduser())
-        else:
-            runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
-            held = runs.make([jobs for document in documents for jobs in _jobs(document, stand)])
+        runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
+        groups = _required_runs(documents, models)
+        archived = runs.make(groups) if recorded is None else archive.load(Path(recorded).expanduser())
         value_tables = [ValueTable(document, record, vocabulary) for document in documents]
-        checked = assessment.add_measurements(checked, held.outcomes, stand, value_tables)
-        checked = replace(checked, curves=held.curves)
+        checked = assessment.add_measurements(checked, archived.outcomes, models, value_tables)
+        checked = replace(checked, curves=archived.curves)
     if out is not None:
         write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
     return checked
 
 
-def _systems(documents: Sequence[Document], given: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The model that stands for each subject, by document: what the user gives, else what the document declares."""
-    own = {d.document.id: {name: s.system for name, s in d.document.subjects.items() if s.system} for d in documents}
+def _load(files: Sequence[Path | str]) -> list[Document]:
+    """Read claims files; by default those of the two articles."""
+    from evals import registry
+    from evals.reports.claims.language import files as claim_files
+
+    names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
+    paths = [Path(file).expanduser() for file in files] or claim_files.default()
+    documents = [claim_files.load(path, subjects=names, tasks=tasks) for path in paths]
+    _check_distinct([document.document.id for document in documents], paths)
+    return documents
+
+
+def _models(documents: Sequence[Document], chosen: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return, for each document, the model to run for each subject: the user's choice, else that of the document."""
+    declared = {
+        d.document.id: {name: s.system for name, s in d.document.subjects.items() if s.system} for d in documents
+    }
     claims = [claim for document in documents for claim in document.claims]
-    named = [name for claim in claims for name in (*claim.subject, claim.baseline)]
-    known = {name for name in [*named, *(claim.measure.baseline for claim in claims if claim.measure)] if name}
-    for name in given:
-        if name not in known:
-            raise UnknownName("subject", name, known)
-    return {id: {**systems, **given} for id, systems in own.items()}
+    subjects = {name for claim in claims for name in (*claim.subject, claim.baseline) if name}
+    subjects |= {claim.measure.baseline for claim in claims if claim.measure and claim.measure.baseline}
+    for name in chosen:
+        if name not in subjects:
+            raise UnknownName("subject", name, subjects)
+    return {id: {**models, **chosen} for id, models in declared.items()}
 
 
-def _jobs(document: Document, systems: Mapping[str, Mapping[str, str]]) -> list[list[RequiredRun]]:
-    """The runs that each claim needs."""
+def _required_runs(documents: Sequence[Document], models: Mapping[str, Mapping[str, str]]) -> list[list[RequiredRun]]:
+    """List the runs that each claim needs."""
     from evals.reports.claims.evidence.required_runs import required_runs
 
-    return [required_runs(claim, systems[document.document.id]) for claim in document.claims]
+    return [required_runs(claim, models[d.document.id]) for d in documents for claim in d.claims]
 
 
-def _is_timed(job: RequiredRun) -> bool:
+def _is_timed(run: RequiredRun) -> bool:
     from evals import registry
 
-    return job.task in registry.TASKS and registry.TASKS.get(job.task).timed
+    return run.task in registry.TASKS and registry.TASKS.get(run.task).timed
 
 
-def _rivals(jobs: Iterable[RequiredRun]) -> list[RequiredRun]:
-    """Time also who does a task beside a system that is timed: what they take stands beside each other."""
-    wanted = list(dict.fromkeys(jobs))
-    timings = {job.model: job for job in wanted if _is_timed(job)}
-    found = []
-    for task in dict.fromkeys(job.task for job in wanted if not _is_timed(job)):
-        own = dict.fromkeys(job.model for job in wanted if job.task == task)
-        like = next((timings[name] for name in own if name in timings), None)
-        found += [replace(like, model=name) for name in own if like is not None and name not in timings]
-    return found
+def _timings_of_rivals(runs: Iterable[RequiredRun]) -> list[RequiredRun]:
+    """List timed runs of the models that share a task with a timed model, so that a report can compare their costs."""
+    unique = list(dict.fromkeys(runs))
+    timings = {run.model: run for run in unique if _is_timed(run)}
+    added = []
+    for task in dict.fromkeys(run.task for run in unique if not _is_timed(run)):
+        models = dict.fromkeys(run.model for run in unique if run.task == task)
+        template = next((timings[name] for name in models if name in timings), None)
+        added += [replace(template, model=name) for name in models if template is not None and name not in timings]
+    return added
 
 
 def together(groups: Iterable[Sequence[RequiredRun]]) -> list[list[RequiredRun]]:
-    """Join groups that share a run, so that every two of one group are in one; of one task and split only.
+    """Merge groups that share a run, separately for each task and split.
+
+    Two runs of one group, task and split are then in the same merged group, so they can be timed in turn.
 
     Example:
         >>> from evals.reports.claims.evidence.required_runs import RequiredRun
         >>> a, b, c, d = (RequiredRun(name, "efficiency") for name in "abcd")
-        >>> [[job.model for job in jobs] for jobs in together([[a, b], [d], [c, b]])]
+        >>> [[run.model for run in runs] for runs in together([[a, b], [d], [c, b]])]
         [['d'], ['a', 'b', 'c']]
     """
-    found: list[list[RequiredRun]] = []
+    merged: list[list[RequiredRun]] = []
     for group in groups:
-        for kind in dict.fromkeys((job.task, job.split) for job in group):
-            own = [job for job in group if (job.task, job.split) == kind]
-            touched = [jobs for jobs in found if {*jobs} & {*own}]
-            joined = dict.fromkeys(job for jobs in [*touched, own] for job in jobs)
-            found = [jobs for jobs in found if jobs not in touched] + [list(joined)]
-    return found
+        for kind in dict.fromkeys((run.task, run.split) for run in group):
+            same_kind = [run for run in group if (run.task, run.split) == kind]
+            overlapping = [runs for runs in merged if {*runs} & {*same_kind}]
+            union = dict.fromkeys(run for runs in [*overlapping, same_kind] for run in runs)
+            merged = [runs for runs in merged if runs not in overlapping] + [list(union)]
+    return merged
 
 
 @dataclass(frozen=True)
@@ -157,66 +170,68 @@ class _Runs:
     command: str
 
     def make(self, groups: Sequence[Sequence[RequiredRun]]) -> CheckArchive:
-        """Make or read every run, and the curves of the systems; what cannot be made says why.
+        """Make or read every run, and read the learning curves of the systems.
 
         Args:
-            groups: the runs of each claim. Where these are timed, they are so in turn.
+            groups: the runs of each claim. Timed runs of one group are made in turn.
+
+        Returns:
+            An outcome for every run; one that cannot be made has its reason.
         """
         from evals.reports.claims.archive import CheckArchive
 
-        timed = [[job for job in jobs if _is_timed(job)] for jobs in groups]
-        # What is small is timed all together, so that any two can be compared; else what a claim compares.
+        timed = [[run for run in runs if _is_timed(run)] for runs in groups]
+        # Mini models are small enough to be timed all in turn, so any two can be compared.
         if self.scale == "mini":
-            timed = [[job for jobs in timed for job in jobs]]
-            timed[0] += _rivals(job for jobs in groups for job in jobs)
-        at_once = together(timed)
-        wanted = list(dict.fromkeys(job for jobs in (*groups, *timed) for job in jobs))
-        found = {job: outcome for jobs in at_once for job, outcome in self._in_turn(jobs).items()}
-        outcomes = {job: found[job] if job in found else self._outcome(job) for job in wanted}
-        return CheckArchive(outcomes, tuple(self._curves(wanted)))
+            timed = [[run for runs in timed for run in runs]]
+            timed[0] += _timings_of_rivals(run for runs in groups for run in runs)
+        required = list(dict.fromkeys(run for runs in (*groups, *timed) for run in runs))
+        timings = {run: outcome for runs in together(timed) for run, outcome in self._in_turn(runs).items()}
+        outcomes = {run: timings[run] if run in timings else self._outcome(run) for run in required}
+        return CheckArchive(outcomes, tuple(self._curves(required)))
 
-    def _curves(self, jobs: Sequence[RequiredRun]) -> Iterator[LearningCurve]:
-        """Read the curves beside the bundled checkpoints: of one system at several moments there is one."""
+    def _curves(self, runs: Sequence[RequiredRun]) -> Iterator[LearningCurve]:
+        """Read the curves beside the bundled checkpoints; several checkpoints of one training share one curve."""
         from evals import registry
         from evals.execution.resolve import bundled
         from evals.reports.claims.evidence import learning_curves
 
-        seen: set[Path] = set()
-        for name in dict.fromkeys(job.model for job in jobs if job.model in registry.VARIANTS):
+        paths_read: set[Path] = set()
+        for name in dict.fromkeys(run.model for run in runs if run.model in registry.VARIANTS):
             folder = bundled(registry.VARIANTS.get(name)) if self.scale == "mini" else None
             for path in (folder / learning_curves.FILE, folder.parent / learning_curves.FILE) if folder else ():
-                if path.is_file() and path not in seen:
-                    seen.add(path)
+                if path.is_file() and path not in paths_read:
+                    paths_read.add(path)
                     yield learning_curves.read(path, name.partition("@")[0])
 
-    def _in_turn(self, jobs: Sequence[RequiredRun]) -> dict[RequiredRun, RunOutcome]:
-        """Time the models of some runs together; those that cannot be timed are left out."""
+    def _in_turn(self, runs: Sequence[RequiredRun]) -> dict[RequiredRun, RunOutcome]:
+        """Time the models of several runs in turn; a model that cannot be timed gets an outcome with the reason."""
         from evals.app import api
         from evals.reports.claims.evidence.required_runs import RunOutcome
 
-        found = {job: RunOutcome(why=why) for job in jobs if (why := self._not_there(job)) is not None}
-        for job in jobs:
-            if job not in found:
+        outcomes = {run: RunOutcome(why=why) for run in runs if (why := self._not_there(run)) is not None}
+        for run in runs:
+            if run not in outcomes:
                 try:
-                    api.check_timed(job.model, job.task, scale=self.scale, split=job.split)
+                    api.check_timed(run.model, run.task, scale=self.scale, split=run.split)
                 except InputError as error:
-                    found[job] = RunOutcome(why=f"it cannot be timed: {error}")
-        rest = [job for job in jobs if job not in found]
+                    outcomes[run] = RunOutcome(why=f"it cannot be timed: {error}")
+        rest = [run for run in runs if run not in outcomes]
         if not rest:
-            return found
-        names, first = [job.model for job in rest], rest[0]
+            return outcomes
+        names, first = [run.model for run in rest], rest[0]
         try:
             records = api.interleave(
                 names, first.task, scale=self.scale, split=first.split, progress=self.progress, command=self.command
             )
         except EvalsError as error:
-            return found | {job: RunOutcome(why=f"the run failed: {error}", failed=True) for job in rest}
-        return found | {
-            job: RunOutcome(record, proxy=self._proxy(job)) for job, record in zip(rest, records, strict=True)
+            return outcomes | {run: RunOutcome(why=f"the run failed: {error}", failed=True) for run in rest}
+        return outcomes | {
+            run: RunOutcome(record, proxy=self._proxy(run)) for run, record in zip(rest, records, strict=True)
         }
 
     def _not_there(self, job: RequiredRun) -> str | None:
-        """Say why a run cannot be made, before it is tried."""
+        """Why a run cannot be made; None if it can be tried."""
         from evals import registry
 
         if job.task not in registry.TASKS:
@@ -229,7 +244,7 @@ class _Runs:
         return None
 
     def _proxy(self, job: RequiredRun) -> str:
-        """Why the model is not the one of that name."""
+        """Why a bundled model is not the public one of its name; empty if it is."""
         from evals import registry
 
         known = job.model in registry.VARIANTS
@@ -266,10 +281,10 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
 
     Args:
         a: a run folder.
-        b: another, of the same samples and protocol.
+        b: a run folder with the same samples and protocol.
 
     Raises:
-        InputError: a folder is no finished run, or the samples or protocols differ; the message names in what.
+        InputError: a folder is not a finished run, or the samples or protocols differ; the message says how.
 
     Example:
         >>> compare("runs/vl-vqa-1", "runs/vl-vqa-2").metrics[0].p  # doctest: +SKIP
@@ -287,7 +302,16 @@ def _check_distinct(ids: Sequence[str], paths: Sequence[Path]) -> None:
 
 
 def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
-    """Write the report, each file whole or not at all, and where wanted the records that it rests on."""
+    """Write the report, each file whole or not at all.
+
+    Args:
+        checked: the result of a check.
+        out: the folder; created if missing.
+        keep: also archive the runs in it.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     from evals.records.folder import write_atomically
     from evals.reports.claims import archive
     from evals.reports.claims.output import exports, page, tables
@@ -305,25 +329,23 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
 
 
 def summarise_job(checked: CheckResult) -> str:
-    """Add the findings to the summary of the GitHub job, where one runs; return them where none does."""
+    """Append a summary to that of the GitHub job and return an empty text; outside a job, return the summary."""
     from evals.reports.claims.output import exports
 
     text = exports.job_summary(checked)
-    if not (place := os.environ.get("GITHUB_STEP_SUMMARY")):
+    if not (path := os.environ.get("GITHUB_STEP_SUMMARY")):
         return text
     try:
-        with Path(place).open("a", encoding="utf-8") as file:
+        with Path(path).open("a", encoding="utf-8") as file:
             file.write(text + "\n")
     except OSError as error:
-        raise InputError(f"GITHUB_STEP_SUMMARY: cannot write to {place}: {error.strerror or error}") from error
+        raise InputError(f"GITHUB_STEP_SUMMARY: cannot write to {path}: {error.strerror or error}") from error
     return ""
 
 
 def summary(checked: CheckResult, out: Path) -> str:
-    """Say in a screenful what was found, and where it lies."""
+    """Return the summary for the terminal, with the place of the report."""
     from evals.reports.claims.output import tables
 
-    where = (
-        f"{out}/claims.html shows every claim with its working; .json, .md, .csv, .tex and .xml (JUnit) lie beside it"
-    )
-    return f"{tables.render(checked, 'text')}\n{where}\n"
+    others = ".json, .md, .csv, .tex and .xml (JUnit) lie beside it"
+    return f"{tables.render(checked, 'text')}\n{out}/claims.html shows every claim with its working; {others}\n"

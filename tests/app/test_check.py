@@ -246,7 +246,7 @@ def test_systems_are_given_by_subject(tmp_path):
 
 
 def test_who_does_a_task_beside_a_timed_system_is_timed_too():
-    from evals.app.check import _rivals
+    from evals.app.check import _timings_of_rivals
     from evals.registry import discover
     from evals.reports.claims.evidence.required_runs import RequiredRun
 
@@ -258,5 +258,5 @@ def test_who_does_a_task_beside_a_timed_system_is_timed_too():
         RequiredRun("vl", "vqa"),
         RequiredRun("r1", "math"),
     ]
-    assert _rivals(jobs) == [RequiredRun("vl", "efficiency", "short")]
-    assert _rivals(jobs[1:]) == []
+    assert _timings_of_rivals(jobs) == [RequiredRun("vl", "efficiency", "short")]
+    assert _timings_of_rivals(jobs[1:]) == []
