@@ -170,13 +170,10 @@ class _Runs:
     command: str
 
     def make(self, groups: Sequence[Sequence[RequiredRun]]) -> CheckArchive:
-        """Make or read every run, and read the learning curves of the systems.
+        """Make or read every run, and read the learning curves; a run that cannot be made has an outcome with the reason.
 
         Args:
             groups: the runs of each claim. Timed runs of one group are made in turn.
-
-        Returns:
-            An outcome for every run; one that cannot be made has its reason.
         """
         from evals.reports.claims.archive import CheckArchive
 
