@@ -170,7 +170,7 @@ class _Runs:
     command: str
 
     def make(self, groups: Sequence[Sequence[RequiredRun]]) -> CheckArchive:
-        """Make or read every run, and read the learning curves; a run that cannot be made has an outcome with the reason.
+        """Make or read every run, and read the learning curves; a run that cannot be made has its reason as outcome.
 
         Args:
             groups: the runs of each claim. Timed runs of one group are made in turn.
