@@ -1,11 +1,11 @@
-"""Two runs of one benchmark, sample by sample: what differs in the result, how surely, and what differs in the making.
+"""Compare two runs of one benchmark sample by sample: differences with tests, and differences between the manifests.
 
     compare(record_a, record_b) -> Comparison
 
-The samples must be the same and asked by the same protocol; what differs is named and refused. Every figure that both
-runs have of their samples is compared on the samples that have it: by McNemar's exact test where it is 0 or 1, and by
-a bootstrap of the paired differences over clusters. Metrics that are no mean of samples' figures (a correlation, F1)
-stand beside each other without a test. Timings are compared by their ratio, and only where the two were timed in turn.
+Both runs must have the same samples and the same protocol; any difference is an error that names it. Each value that
+the samples of both runs have is compared by McNemar's exact test if it is 0 or 1, otherwise by a bootstrap of the
+paired differences over clusters. Metrics that are not means of sample values (a correlation, F1) are listed without a
+test. Timings are compared by their ratio, and only if the two models alternated.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ PROTOCOL = (
     "task.name", "task.version", "task.split", "task.limit", "task.shots", "task.same_shots", "task.method",
     "task.temperature", "task.top_p", "task.samples", "data.protocol",
 )  # fmt: skip
-"""What must be equal for two runs to have been asked the same thing, and the samples' ids."""
+"""Manifest fields that must be equal for two runs to be comparable, besides the IDs of their samples."""
 _LIKELY = (
-    ("task.blind", "one of them saw no pictures or heard no recordings"),
+    ("task.blind", "one of them was given no images or audio"),
     ("model.digest", "other weights"),
     ("model.revision", "other weights"),
     ("model.checkpoint", "other weights"),
@@ -37,9 +37,9 @@ _LIKELY = (
     ("model.", "another model, or other settings of it"),
     ("data.", "other data under the same ids"),
     ("task.seed", "other draws"),
-    ("task.", "asked otherwise"),
+    ("task.", "other settings of the task"),
     ("packages.transformers", "the library that runs the model"),
-    ("packages.tokenizers", "the library that cuts text into tokens"),
+    ("packages.tokenizers", "the library that tokenises text"),
     ("packages.torch", "the library that computes"),
     ("packages.", "a library"),
     ("code.digest", "this suite's own code"),
@@ -47,62 +47,62 @@ _LIKELY = (
     ("code.", "this suite's own code"),
     ("machine.", "the machine"),
 )
-"""What may explain a change, the likeliest first; a field counts under the first that it begins with."""
+"""Prefixes of manifest fields and what they may explain, the likeliest first; the first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """One metric of two runs."""
+    """The comparison of one metric between two runs."""
 
     name: str
     a: float
     b: float
     n: int
-    """How many samples both have it of."""
+    """Number of samples that have the value in both runs."""
     difference: float
     """a - b."""
     low: float | None = None
     high: float | None = None
     """The 95 % interval of the difference."""
     p: float | None = None
-    """Two-sided; None where no test fits."""
+    """Two-sided p-value; None if there is no suitable test."""
     adjusted: float | None = None
-    """The same, corrected by Holm for how many metrics are compared."""
+    """The p-value after Holm's correction for the number of tested metrics."""
     test: str = "none: it is no mean of samples' figures"
-    """How p was computed."""
+    """How `p` was computed."""
     detectable: float | None = None
-    """The smallest true difference that so many samples find significant four times in five."""
+    """Minimum detectable difference at 80 % power with this number of samples."""
     wins: int = 0
     """Samples on which a is better."""
     losses: int = 0
     """Samples on which b is better."""
     ratio: float | None = None
-    """a / b, of what was timed in turn; its own 95 % interval follows."""
+    """a / b, for timings of models that alternated; the 95 % interval of the ratio follows."""
     ratio_low: float | None = None
     ratio_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestDifference:
-    """One field in which two signatures differ."""
+    """One field in which two manifests differ."""
 
     field: str
     a: Json
     b: Json
     why: str
-    """What it may explain."""
+    """How the field may explain a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of comparing two runs."""
+    """The result of comparing two runs."""
 
     a: Record
     b: Record
     metrics: tuple[MetricComparison, ...]
-    """The headline first."""
+    """The comparisons by metric, the headline first."""
     differences: tuple[ManifestDifference, ...]
-    """What differs in how they were made, the likeliest to explain a change first."""
+    """The differences between the manifests, the likeliest explanation of a change first."""
 
 
 def compare(a: Record, b: Record) -> Comparison:
@@ -110,73 +110,74 @@ def compare(a: Record, b: Record) -> Comparison:
 
     Raises:
         RecordError: a run is not finished.
-        InputError: the protocols or the samples differ; the message names in what.
+        InputError: the protocols or the samples differ; the message names the difference.
     """
     for record in (a, b):
         record.finished()
     _check_protocol(a, b)
-    found = tuple(explain_differences(a.manifest, b.manifest))
+    explained = tuple(explain_differences(a.manifest, b.manifest))
     if a.timed:
-        return Comparison(a, b, tuple(_timed(a, b)), found)
-    ours, theirs = ({row["id"]: row for row in record.samples()} for record in (a, b))
-    _check_ids(a, b, ours, theirs)
-    return Comparison(a, b, tuple(_metrics(a, b, ours, theirs)), found)
+        return Comparison(a, b, tuple(_timed(a, b)), explained)
+    a_rows, b_rows = ({row["id"]: row for row in record.samples()} for record in (a, b))
+    _check_ids(a, b, a_rows, b_rows)
+    return Comparison(a, b, tuple(_metrics(a, b, a_rows, b_rows)), explained)
 
 
 def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[ManifestDifference]:
-    """List the fields in which two manifests differ, the likeliest to explain a change first.
+    """List the fields in which two manifests differ, the likeliest explanation of a change first.
 
     Example:
         >>> [d.field for d in explain_differences({"machine": {"cores": 2}, "model": {"digest": "a"}},
         ...                             {"machine": {"cores": 4}, "model": {"digest": "b"}})]
         ['model.digest', 'machine.cores']
     """
-    found = []
+    ranked = []
     for field in differences(a, b):
         rank = next((n for n, (start, _) in enumerate(_LIKELY) if f"{field}.".startswith(start)), len(_LIKELY))
-        why = _LIKELY[rank][1] if rank < len(_LIKELY) else "recorded, and not known to matter"
-        found.append((rank, ManifestDifference(field, _at(a, field), _at(b, field), why)))
-    return [difference for _, difference in sorted(found, key=lambda pair: (pair[0], pair[1].field))]
+        why = _LIKELY[rank][1] if rank < len(_LIKELY) else "recorded, with no known effect"
+        ranked.append((rank, ManifestDifference(field, _at(a, field), _at(b, field), why)))
+    return [difference for _, difference in sorted(ranked, key=lambda pair: (pair[0], pair[1].field))]
 
 
 def _check_protocol(a: Record, b: Record) -> None:
     for field in PROTOCOL:
-        ours, theirs = _at(a.manifest, field), _at(b.manifest, field)
-        if ours != theirs:
+        a_value, b_value = _at(a.manifest, field), _at(b.manifest, field)
+        if a_value != b_value:
             raise InputError(
-                f"{a.folder} and {b.folder} were asked otherwise: {field} is {ours!r} in one, {theirs!r} in the other"
+                f"{a.folder} and {b.folder} have different protocols: {field} is {a_value!r} in one, "
+                f"{b_value!r} in the other"
             )
 
 
-def _check_ids(a: Record, b: Record, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    for record, other, own, foreign in ((a, b, ours, theirs), (b, a, theirs, ours)):
-        missing = [id for id in own if id not in foreign]
+def _check_ids(a: Record, b: Record, a_rows: Mapping[str, Any], b_rows: Mapping[str, Any]) -> None:
+    for record, other, rows, other_rows in ((a, b, a_rows, b_rows), (b, a, b_rows, a_rows)):
+        missing = [id for id in rows if id not in other_rows]
         if missing:
             more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
             raise InputError(f"sample {missing[0]!r}{more} of {record.folder} is not in {other.folder}")
 
 
 def _metrics(
-    a: Record, b: Record, ours: Mapping[str, dict[str, Any]], theirs: Mapping[str, dict[str, Any]]
+    a: Record, b: Record, a_rows: Mapping[str, dict[str, Any]], b_rows: Mapping[str, dict[str, Any]]
 ) -> Iterator[MetricComparison]:
-    """Compare each metric that both runs have: those with samples' figures by tests, corrected together."""
-    tested = list(_tested(ours, theirs))
+    """Compare each metric that both runs have; those with sample values are tested, with a common correction."""
+    tested = list(_tested(a_rows, b_rows))
     adjusted = paired.holm([p for _, p in tested])
-    found = {each.name: replace(each, adjusted=p) for (each, _), p in zip(tested, adjusted, strict=True)}
-    one, other, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
-    names = dict.fromkeys([*(name for name in one if name in other), *found])
-    for name in sorted(names, key=lambda name: (name != headline, name not in found, name)):
-        if name in found:
-            yield found[name]
+    tested_by_name = {metric.name: replace(metric, adjusted=p) for (metric, _), p in zip(tested, adjusted, strict=True)}
+    a_metrics, b_metrics, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
+    names = dict.fromkeys([*(name for name in a_metrics if name in b_metrics), *tested_by_name])
+    for name in sorted(names, key=lambda name: (name != headline, name not in tested_by_name, name)):
+        if name in tested_by_name:
+            yield tested_by_name[name]
         elif name.count("/") < 2:
-            value, against = one[name]["value"], other[name]["value"]
-            yield MetricComparison(name, value, against, one[name]["n"], value - against)
+            a_value, b_value = a_metrics[name]["value"], b_metrics[name]["value"]
+            yield MetricComparison(name, a_value, b_value, n=a_metrics[name]["n"], difference=a_value - b_value)
 
 
 def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:
-    """Compare what was timed in turn, by the ratio. Raises `InputError` where it was not."""
-    one, other, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
-    pairs = {name: statistics.in_turn(a, b, name) for name in one if name in other}
+    """Compare the timings of two models that alternated. Raises `InputError` if they did not alternate."""
+    a_metrics, b_metrics, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
+    pairs = {name: statistics.in_turn(a, b, name) for name in a_metrics if name in b_metrics}
     if not pairs.get(headline):
         raise InputError(statistics.not_in_turn(a, b))
     for name in sorted(pairs, key=lambda name: name != headline):
@@ -185,45 +186,47 @@ def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:
         difference, ratio = statistics.difference(name, pairs[name]), statistics.ratio(name, pairs[name])
         (low, high), (ratio_low, ratio_high) = statistics.interval(difference), statistics.interval(ratio)
         yield MetricComparison(
-            name, one[name]["value"], other[name]["value"], ratio.n, difference.value, low, high,
+            name, a_metrics[name]["value"], b_metrics[name]["value"], n=ratio.n,
+            difference=difference.value, low=low, high=high,
             test="bootstrap of the ratio over sessions and the repetitions of each, timed in turn",
             ratio=ratio.value, ratio_low=ratio_low, ratio_high=ratio_high,
         )  # fmt: skip
 
 
 def _tested(
-    ours: Mapping[str, dict[str, Any]], theirs: Mapping[str, dict[str, Any]]
+    a_rows: Mapping[str, dict[str, Any]], b_rows: Mapping[str, dict[str, Any]]
 ) -> Iterator[tuple[MetricComparison, float]]:
-    """Test every figure that samples have in both runs; yields it with its p-value, which is still to be corrected."""
-    names = dict.fromkeys(name for row in ours.values() for name in row["values"])
+    """Test every value that samples have in both runs; yields the comparison and its uncorrected p-value."""
+    names = dict.fromkeys(name for row in a_rows.values() for name in row["values"])
     for name in names:
-        ids = [id for id, row in ours.items() if name in row["values"] and name in theirs[id]["values"]]
+        ids = [id for id, row in a_rows.items() if name in row["values"] and name in b_rows[id]["values"]]
         if not ids:
             continue
-        a_N, b_N = (sample_values(rows, ids, name) for rows in (ours, theirs))
-        estimate = paired.difference(a_N, b_N, sample_clusters(ours, ids))
+        a_N, b_N = (sample_values(rows, ids, name) for rows in (a_rows, b_rows))
+        estimate = paired.difference(a_N, b_N, sample_clusters(a_rows, ids))
         low, high = estimate.interval() or (None, None)
         binary = bool(np.isin(np.concatenate([a_N, b_N]), (0, 1)).all())
         p = paired.mcnemar(a_N, b_N) if binary else estimate.p_value()
         yield MetricComparison(
-            name, float(a_N.mean()), float(b_N.mean()), estimate.n, estimate.value, low, high, p,
+            name, float(a_N.mean()), float(b_N.mean()), n=estimate.n,
+            difference=estimate.value, low=low, high=high, p=p,
             test="McNemar, exact" if binary else "bootstrap of paired differences by cluster",
             detectable=estimate.minimum_detectable, wins=int((a_N > b_N).sum()), losses=int((a_N < b_N).sum()),
         ), p  # fmt: skip
 
 
 def sample_values(rows: Mapping[str, dict[str, Any]], ids: Sequence[str], name: str) -> Floats:
-    """The samples' figures of a metric, in the order of the ids."""
+    """Return the samples' values under a name, in the order of the IDs."""
     return np.array([float(rows[id]["values"][name]) for id in ids])
 
 
 def sample_clusters(rows: Mapping[str, dict[str, Any]], ids: Sequence[str]) -> list[str]:
-    """The samples' clusters; a sample without one is its own."""
+    """Return the samples' clusters, in the order of the IDs; a sample without a cluster is a cluster of its own."""
     return [rows[id]["cluster"] or f"sample {id}" for id in ids]
 
 
 def _at(manifest: Mapping[str, Json], field: str) -> Json:
-    """The value at a dotted path; None where there is none. Keys may hold points themselves."""
+    """Return the value at a dotted path, or None if there is none. Keys may contain dots."""
     value: Json = manifest
     while field and isinstance(value, Mapping):
         key = next((key for key in sorted(value, key=len, reverse=True) if f"{field}.".startswith(f"{key}.")), None)

@@ -1,16 +1,16 @@
-"""The suite's metrics as metrics of the library `evaluate`; nothing is fetched, so they load without a network.
+"""Use the suite's metrics as metrics of the library `evaluate`, without network access.
 
     from evals.hub_metrics import load
 
     metric = load("accuracy", "f1")
 
-    def compute_metrics(given):
-        return metric.compute(predictions=given.predictions.argmax(-1), references=given.label_ids)
+    def compute_metrics(evaluation):
+        return metric.compute(predictions=evaluation.predictions.argmax(-1), references=evaluation.label_ids)
 
     Trainer(model, args, eval_dataset=rows, compute_metrics=compute_metrics)
 
-The values are those of `evals.metrics.classification`. `evaluate` takes seconds to import, so this happens at the
-first `load`.
+The values are those of `evals.metrics.classification`. `evaluate` takes seconds to import, so it is
+imported by the first call of `load`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from evals.metrics.classification import STATISTICS
 
 
 def load(*names: str) -> Any:
-    """Make one `evaluate.Metric` of some of the suite's metrics.
+    """Make one `evaluate.Metric` that computes several of the suite's metrics.
 
     Args:
-        names: keys of `evals.metrics.classification.STATISTICS`, at least one, all of labels or all of scores.
+        names: keys of `evals.metrics.classification.STATISTICS`, at least one, either all of labels or all of scores.
 
     Returns:
-        A metric whose `compute(predictions=…, references=…)` gives a number a name. A value that is undefined and
-        counts as 0 comes with a warning.
+        A metric whose `compute(predictions=…, references=…)` returns the values by name. An undefined value is 0, with
+        a warning.
 
     Raises:
-        InputError: no name, metrics of both kinds, or `evaluate` is not installed.
-        UnknownName: there is no such metric.
+        InputError: no name is given, the metrics are of both kinds, or `evaluate` is not installed.
+        UnknownName: a name is not that of a metric.
 
     Example:
         >>> metric = load("accuracy", "f1")  # doctest: +SKIP
@@ -59,7 +59,7 @@ def load(*names: str) -> Any:
 
 @functools.cache
 def _kind() -> Any:
-    """Define the class, for which its base must be imported."""
+    """Define the metric class; a function, because its base class is imported lazily."""
     import datasets
     import evaluate
 

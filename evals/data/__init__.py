@@ -1,6 +1,7 @@
-"""Data files: rows, images, recordings, and what the hub holds; the only code that opens a benchmark's files.
+"""Data: files with rows, images, audio, and checkpoints from the hub; only this room opens files of a benchmark.
 
-May import the schema and the errors. Start with `files`, which reads rows of a declared type.
+It may import the errors, the schema and `evals.records`. Start with `files`, which reads rows of a declared type. The
+functions of `files` are exported here, so that an adapter writes `from evals import data` and `data.read_json(...)`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where rows come from: with `evals.data.images` the only module of the suite that opens data files.
+"""Read data files as rows of a declared type.
 
-A file is read as rows of a declared type (a `msgspec.Struct`): fields that nobody declared are skipped, and what is
-declared is checked, both at C speed and without a dict in between. Samples are built from rows when they are asked for.
-Whatever is wrong with a file is an `InputError` that names the file, the place in it and what was expected.
+The type of a row is a `msgspec.Struct`: declared fields are checked, other fields are skipped, both at C speed and
+without intermediate dicts. Every error in a file is an `InputError` that names the file, the position in it and what
+was expected.
 
     files      read_json  read_jsonl  read_jsonl_lines  read_parquet  read_tsv  digest
     folders    find  inside
@@ -39,11 +39,11 @@ def read_json(path: Path, kind: type[T]) -> T:
 
     Args:
         path: UTF-8, without a byte order mark; `NaN` and `Infinity` are not JSON.
-        kind: a `msgspec.Struct` or any type that msgspec decodes; nothing is converted (1.0 and true are no `int`).
+        kind: a `msgspec.Struct` or any other type that msgspec decodes; values are not converted (1.0 is not an `int`).
 
     Raises:
-        InputError: it cannot be read, is malformed (names line and column), or holds something else (names the place,
-            and the row by its ids).
+        InputError: the file cannot be read, is malformed (the message names line and column), or contains another
+            type (the message names the path in the document and the IDs of the row).
 
     Example:
         >>> import tempfile
@@ -68,12 +68,12 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def read_jsonl(path: Path, kind: type[T]) -> list[T]:
-    """Read a file of one JSON value a line, as `read_json` does; empty lines are skipped, errors name the line."""
+    """Read a file with one JSON value per line, as in `read_json`; empty lines are skipped, errors name the line."""
     return [value for _, value in read_jsonl_lines(path, kind)]
 
 
 def read_jsonl_lines(path: Path, kind: type[T]) -> list[tuple[int, T]]:
-    """Read as `read_jsonl` does, each value with the number of its line, from 1."""
+    """Read a file as in `read_jsonl`; each value comes with its line number, from 1."""
     decoder = msgspec.json.Decoder(kind)
     values = []
     with _collector_paused():
@@ -91,10 +91,10 @@ def read_parquet(path: Path, kind: type[T]) -> list[T]:
 
     Args:
         path: the file.
-        kind: a `msgspec.Struct`; only the columns that it declares are read.
+        kind: a `msgspec.Struct`; only its declared columns are read.
 
     Raises:
-        InputError: it cannot be read, is no Parquet file, lacks a column, or a value is of another type.
+        InputError: the file cannot be read, is not a Parquet file, lacks a column, or has a value of another type.
     """
     import pyarrow
     from pyarrow import parquet
@@ -102,9 +102,11 @@ def read_parquet(path: Path, kind: type[T]) -> list[T]:
     columns = [field.encode_name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
     try:
         file = parquet.ParquetFile(io.BytesIO(_bytes(path)))
-        lacking = [name for name in columns if name not in file.schema_arrow.names]
-        if lacking:
-            raise InputError(f"{path} has no column {', '.join(lacking)}; it has {', '.join(file.schema_arrow.names)}")
+        missing_columns = [name for name in columns if name not in file.schema_arrow.names]
+        if missing_columns:
+            raise InputError(
+                f"{path} has no column {', '.join(missing_columns)}; it has {', '.join(file.schema_arrow.names)}"
+            )
         rows = file.read(columns=columns).to_pylist()
         return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
     except (pyarrow.ArrowException, OSError) as error:
@@ -120,15 +122,16 @@ def read_tsv(
 
     Args:
         path: UTF-8, with or without a byte order mark; empty lines are skipped.
-        columns: the names of the columns that are wanted.
-        header: the names of all columns of a file that has no line of them.
-        skip_short: leave out lines with too few columns, of which some published training files have a few.
+        columns: the names of the columns to read.
+        header: the names of all columns, for a file without a header line.
+        skip_short: skip lines with too few columns, which some published training files contain.
 
     Returns:
-        For each row the number of its line, from 1, and the wanted columns in the wanted order.
+        For each row, its line number (from 1) and the requested columns in the requested order.
 
     Raises:
-        InputError: it cannot be read, is no UTF-8, has no rows, lacks a column, or has a line of another length.
+        InputError: the file cannot be read, is not UTF-8, has no rows, lacks a column, or has a line with another
+            number of columns.
 
     Example:
         >>> import tempfile
@@ -145,18 +148,18 @@ def read_tsv(
     names = list(header) if header is not None else rows.pop(0)[1] if rows else []
     if not rows:
         raise InputError(f"{path} has no rows")
-    lacking = [name for name in columns if name not in names]
-    if lacking:
-        raise InputError(f"{path} has no column {', '.join(lacking)}; it has {', '.join(names)}")
+    missing_columns = [name for name in columns if name not in names]
+    if missing_columns:
+        raise InputError(f"{path} has no column {', '.join(missing_columns)}; it has {', '.join(names)}")
     for number, row in rows:
         if len(row) != len(names) and not (skip_short and len(row) < len(names)):
             raise InputError(f"{path}, line {number}: {len(row)} columns, expected {len(names)} ({', '.join(names)})")
-    places = [names.index(name) for name in columns]
-    return [(number, tuple(row[i] for i in places)) for number, row in rows if len(row) == len(names)]
+    indices = [names.index(name) for name in columns]
+    return [(number, tuple(row[i] for i in indices)) for number, row in rows if len(row) == len(names)]
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal digits. Raises `InputError` when it cannot be read."""
+    """Return the SHA-256 of a file in hexadecimal digits. Raises `InputError` if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -168,45 +171,45 @@ def digest(path: Path) -> str:
 
 
 def listing_digest(paths: Iterable[Path]) -> str:
-    """Hash the names and sizes of files that are too many to be read: 16 hexadecimal digits.
+    """Hash the names and sizes of files, for folders that are too large to read; 16 hexadecimal digits.
 
-    Files that were added, removed or replaced by others of another size are noticed.
+    The hash changes if a file is added, removed or replaced by a file of another size.
     """
-    listed = sorted(f"{path.name}\0{path.stat().st_size}" for path in paths)
-    return hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16]
+    entries = sorted(f"{path.name}\0{path.stat().st_size}" for path in paths)
+    return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
 
 
 def find(folder: Path, patterns: Sequence[str], source: str) -> list[list[Path]]:
     """Find the files of a benchmark in a user's folder.
 
     Args:
-        folder: what the user gave.
-        patterns: one a kind of file (`*questions.json`).
-        source: where the files can be had, for the message.
+        folder: the folder that the user gave.
+        patterns: one pattern per kind of file (`*questions.json`).
+        source: where the files can be downloaded, for the error message.
 
     Returns:
-        For each pattern the files that match, sorted, at least one.
+        For each pattern, the files that match, sorted; at least one.
 
     Raises:
-        InputError: the folder does not exist, or a pattern matches nothing; names all that is missing.
+        InputError: the folder does not exist, or a pattern matches no file; the message names all missing patterns.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; {source}")
-    found = [sorted(path for path in folder.glob(pattern) if path.is_file()) for pattern in patterns]
-    missing = [pattern for pattern, paths in zip(patterns, found, strict=True) if not paths]
+    files = [sorted(path for path in folder.glob(pattern) if path.is_file()) for pattern in patterns]
+    missing = [pattern for pattern, paths in zip(patterns, files, strict=True) if not paths]
     if missing:
         raise InputError(f"{folder} has no {' and no '.join(missing)}; {source}")
-    return found
+    return files
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Join a folder and a name that came from a data file.
+    """Join a folder and a file name from a data file, and check that the path stays inside the folder.
 
-    The name must stay in the folder as it is written, read as a POSIX and as a Windows path. Links in the folder are
-    the user's own arrangement and are followed.
+    The name is checked both as a POSIX and as a Windows path. Symbolic links in the folder are followed, since the user
+    made them.
 
     Raises:
-        InputError: the name is empty, absolute, or climbs out by `..`.
+        InputError: the name is empty, absolute, or contains `..`.
 
     Example:
         >>> inside(Path("images"), "val2014/1.jpg").as_posix()
@@ -226,7 +229,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def unique(ids: Sequence[Hashable], where: object, what: str = "id") -> None:
-    """Check that no id comes twice. Raises `InputError` naming the first that does.
+    """Check that no ID occurs twice. Raises `InputError` with the first repeated ID.
 
     Example:
         >>> unique([1, 2, 1], "q.json", "question_id")
@@ -235,12 +238,12 @@ def unique(ids: Sequence[Hashable], where: object, what: str = "id") -> None:
         evals.errors.InputError: q.json: question_id 1 comes twice
     """
     if len(set(ids)) < len(ids):
-        seen: set[Hashable] = set()
-        repeated = next(id for id in ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]
+        earlier: set[Hashable] = set()
+        repeated = next(id for id in ids if id in earlier or earlier.add(id))  # type: ignore[func-returns-value]
         raise InputError(f"{where}: {what} {repeated} comes twice")
 
 
-# What the above share
+# Shared helpers
 
 
 def _bytes(path: Path) -> bytes:
@@ -253,7 +256,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _explain(error: Exception, text: bytes, line: int = 0) -> str:
-    """Say what is wrong with a JSON text, and where; `line` is its number where it is one of several."""
+    """Describe an error in a JSON text and its position; `line` is the line number in a file of JSON lines."""
     if isinstance(error, msgspec.ValidationError):
         row = ""
         with contextlib.suppress(*_UNREADABLE):
@@ -265,20 +268,22 @@ def _explain(error: Exception, text: bytes, line: int = 0) -> str:
 
 
 def _malformed(error: Exception, text: bytes) -> tuple[str, bytes]:
-    """Say why a text is no JSON, and what stands before the place where it stops to be."""
+    """Return why a text is not JSON, and the text before the error."""
     try:
         text.decode()
     except UnicodeDecodeError as undecodable:
         return "not UTF-8", text[: undecodable.start]
     if text.startswith(codecs.BOM_UTF8):
-        return "it begins with a byte order mark, which JSON has not", b""
-    reason, _, place = str(error).removeprefix("JSON is malformed: ").rstrip(")").partition(" (byte ")
-    return reason, text[: int(place)] if place else text
+        return "it begins with a byte order mark, which JSON does not allow", b""
+    reason, _, position = str(error).removeprefix("JSON is malformed: ").rstrip(")").partition(" (byte ")
+    return reason, text[: int(position)] if position else text
 
 
 def _row(document: Json, message: str) -> str:
-    """Name the ids of the row that an error points at by its path (`$.questions[3].image_id`), "" where it has none."""
-    steps = re.findall(r"\.(\w+)|\[(\d+)\]|$", message.rpartition("$")[2])  # the last, empty: to look where one is
+    """Name the IDs of the row at the path of an error (`$.questions[3].image_id`); "" if the row has no IDs."""
+    steps = re.findall(
+        r"\.(\w+)|\[(\d+)\]|$", message.rpartition("$")[2]
+    )  # the last match is empty: it checks the innermost object
     for key, index in steps:
         if isinstance(document, Mapping):
             ids = [f"{name} {value!r:.40}" for name, value in document.items() if re.search("(^|_)id$", name)]
@@ -291,7 +296,7 @@ def _row(document: Json, message: str) -> str:
 
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking, again and again, millions of new objects that are all alive."""
+    """Disable the garbage collector, which would traverse millions of new live objects again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

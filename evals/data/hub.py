@@ -1,7 +1,7 @@
-"""Checkpoints from the hub, pinned: the commit of the first use is recorded and asked for ever after.
+"""Download checkpoints from the hub, pinned to the commit of their first use.
 
-The pins lie in `$EVALS_CACHE/pins.json` (by default `~/.cache/evals`). A branch that moves on is not followed
-silently: `hf:ORG/NAME@REV` names another revision on purpose.
+The pinned commits are stored in `$EVALS_CACHE/pins.json` (by default `~/.cache/evals/pins.json`), so that a branch that
+moves is not followed silently. `hf:ORG/NAME@REV` selects another revision.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from evals.errors import InputError
 from evals.records.folder import dumps, write_atomically
 
 _PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
-"""What a checkpoint is made of; no pickles and no code are fetched."""
+"""Files of a checkpoint that are downloaded; pickles and code are not."""
 
 
 def local_copy(name: str) -> Path:
-    """Return the folder of a checkpoint: the path itself, or the hub's snapshot at its pinned commit.
+    """Return the folder of a checkpoint: a local folder, or the hub's snapshot at the pinned commit.
 
     Args:
         name: an existing folder, or `ORG/NAME[@REV]`.
 
     Raises:
-        InputError: when it is neither a folder nor to be had from the hub.
+        InputError: the name is neither a folder nor a checkpoint that the hub provides.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -49,7 +49,7 @@ def _snapshot(repository: str, revision: str) -> Path:
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"no folder is called {repository}, and the hub gives no such checkpoint: {reason}") from error
+        raise InputError(f"{repository} is not a folder, and the hub provides no such checkpoint: {reason}") from error
     if not revision and repository not in pins:
         pins_path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(pins_path.with_suffix(".lock")):
@@ -61,7 +61,7 @@ def _read_pins(path: Path) -> dict[str, str]:
     try:
         pins = orjson.loads(path.read_bytes()) if path.exists() else {}
     except (orjson.JSONDecodeError, OSError) as error:
-        raise InputError(f"{path}, which keeps the hub's commits, cannot be read: {error}") from error
+        raise InputError(f"{path}, which stores the pinned commits, cannot be read: {error}") from error
     if not isinstance(pins, dict):
-        raise InputError(f"{path}, which keeps the hub's commits, holds {type(pins).__name__}, expected an object")
+        raise InputError(f"{path}, which stores the pinned commits, contains {type(pins).__name__}, expected an object")
     return pins

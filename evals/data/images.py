@@ -1,9 +1,9 @@
-"""Pictures by reference to pixels, when a model or a page needs them.
+"""Decode images on demand, when a model or a report page needs them.
 
-Whatever is wrong with a picture is a `SampleError` of the one sample that shows it.
+An error in an image is a `SampleError` of the sample that refers to it.
 
-    decode       a model's view of it: 8-bit RGB
-    thumbnail    a page's view of it: a small PNG
+    decode       decode an image to 8-bit RGB, for a model
+    thumbnail    make a small PNG, for a report page
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from evals.errors import SampleError, one_line
 from evals.schema import Image, Sample
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PilImage
 
 MAX_PIXELS = 50_000_000
-"""Pixels that a picture may have: more than any benchmark's or phone's, 150 MB once decoded."""
+"""Maximum number of pixels: more than in any benchmark or phone camera; 150 MB once decoded."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-"""What is decoded. Not all that Pillow knows: some of its formats (EPS) start other programs."""
+"""Formats that are decoded. Other formats of Pillow are excluded, since some of them (EPS) start other programs."""
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-"""Pixel layouts that have a plain way to RGB; the rest (16 bit, float, Lab) would change without a word."""
+"""Pixel modes that convert exactly to RGB; others (16 bit, float, Lab) would change silently."""
 _GREY = (128, 128, 128)
 _THUMBNAIL = (320, 320)
 
 
-def decode(image: Image) -> Picture:
-    """Decode a picture to 8-bit RGB.
+def decode(image: Image) -> PilImage:
+    """Decode an image to 8-bit RGB.
 
-    Grey, palette and CMYK pictures are converted; transparency is dropped, not blended. The pixels are taken as they
-    are stored: an EXIF orientation is not applied, as the tools of COCO and VQA do not apply it. Of an animation the
-    first frame counts. A blind picture must still say its size: it comes back flat mid-grey.
+    Grey, palette and CMYK images are converted; transparency is dropped, not blended. An EXIF orientation is not
+    applied, as in the tools of COCO and VQA. Of an animation, the first frame is used. For a blind sample
+    (`image.blind`) the result is a mid-grey image of the same size.
 
     Raises:
-        SampleError: missing, no picture, damaged, of more than `MAX_PIXELS` pixels (found before they are decoded), or
-            of a pixel layout that has no exact way to RGB; names the file, or the key of a picture inside a table.
+        SampleError: the image is missing, damaged, of an unsupported format, has more than `MAX_PIXELS` pixels
+            (checked before decoding), or has a pixel mode without an exact conversion to RGB. The message names the
+            file, or the key of an image that is stored in a table.
     """
     from PIL import Image as pillow
     from PIL import UnidentifiedImageError
@@ -46,43 +47,43 @@ def decode(image: Image) -> Picture:
     if source is None:
         raise SampleError(f"{name} has neither a file nor bytes")
     try:
-        with pillow.open(source, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                size = f"{picture.width} x {picture.height}"
+        with pillow.open(source, formats=FORMATS) as decoded:
+            if decoded.width * decoded.height > MAX_PIXELS:
+                size = f"{decoded.width} x {decoded.height}"
                 raise SampleError(f"{name} has {size} pixels, at most {MAX_PIXELS:,} are decoded")
-            return pillow.new("RGB", picture.size, _GREY) if image.blind else _rgb(picture, name)
+            return pillow.new("RGB", decoded.size, _GREY) if image.blind else _rgb(decoded, name)
     except SampleError:
         raise
     except FileNotFoundError as error:
         raise SampleError(f"{name} does not exist") from error
     except UnidentifiedImageError as error:
-        raise SampleError(f"{name} is not a picture ({', '.join(FORMATS)})") from error
+        raise SampleError(f"{name} is not an image ({', '.join(FORMATS)})") from error
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
         raise SampleError(f"{name} has too many pixels, at most {MAX_PIXELS:,} are decoded") from error
-    except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
+    except Exception as error:  # Pillow's decoders raise many types of exceptions for damaged files
         raise SampleError(f"{name} cannot be decoded: {one_line(error)}") from error
 
 
-def _rgb(picture: Picture, name: object) -> Picture:
-    if picture.mode not in _MODES:
-        raise SampleError(f"{name} has pixels of kind {picture.mode!r}, expected 8 bits a channel")
-    if "transparency" in picture.info:
-        picture = picture.convert("RGBA")  # else Pillow warns and maps the transparent colour
-    return picture.convert("RGB")
+def _rgb(decoded: PilImage, name: object) -> PilImage:
+    if decoded.mode not in _MODES:
+        raise SampleError(f"{name} has the pixel mode {decoded.mode!r}, expected 8 bits per channel")
+    if "transparency" in decoded.info:
+        decoded = decoded.convert("RGBA")  # otherwise Pillow warns and replaces the transparent colour
+    return decoded.convert("RGB")
 
 
 def thumbnail(sample: Sample) -> bytes | None:
-    """Make a small PNG of the first picture that a sample shows, at most 320 pixels wide or high, never enlarged.
+    """Make a PNG of the first image of a sample, at most 320 pixels wide and high, never enlarged.
 
     Returns:
-        The PNG, or None where the sample shows no picture or the picture cannot be decoded.
+        The PNG, or None if the sample has no image or the image cannot be decoded.
     """
     images = (part for request in sample.requests for part in request.parts if isinstance(part, Image))
     try:
-        picture = decode(next(images))
+        decoded = decode(next(images))
     except (StopIteration, SampleError):
         return None
-    picture.thumbnail(_THUMBNAIL)
+    decoded.thumbnail(_THUMBNAIL)
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+    decoded.save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -1,4 +1,5 @@
-"""Timed runs: fresh processes, models in turn, the device's floors, and the statistics of times.
+"""Timed runs: fresh processes, models that alternate, lower bounds of the device, and statistics of times.
 
-May import the execution and what lies below it. Start with `interleaving`.
+It may import `evals.execution` and everything below it. Start with `interleaving`, which runs a timing session; then
+`stopwatch`, which times one model, and `statistics`.
 """

@@ -1,8 +1,7 @@
-"""The device under a clock: wait for it, see what it can do, ask how much memory is held.
+"""Synchronise a device, measure its peak speeds, and read the memory in use.
 
-On a GPU the figures of memory are the allocator's (`torch.cuda`): what tensors hold. On a CPU they are the process's
-resident set as Linux tells it, of which Python and the libraries are a part that no model's size explains; elsewhere
-there are none.
+On a GPU, memory is what torch's allocator (`torch.cuda`) reports for tensors. On a CPU it is the resident set of the
+process as Linux reports it, which includes Python and the libraries. On other systems it is not available.
 """
 
 from __future__ import annotations
@@ -17,20 +16,21 @@ from evals.schema import ResourceRequirements
 from evals.timing.roofline import DevicePeaks
 
 PROBES = 7
-"""Times each speed is tried; the best counts, since a floor must be one that nothing beats."""
+"""Number of trials per speed; the best one counts, since nothing may be faster than a lower bound."""
 _SIDE = {"cpu": 1024, "cuda": 8192}
-"""Side of the matrices whose product is timed: large enough to keep the device busy, small enough for a moment."""
+"""Side of the square matrices that are multiplied: large enough to keep the device busy, small enough to be quick."""
 _LEAST_READ = 1 << 20
+"""Minimum number of bytes to read in a trial."""
 _PROCESS = Path("/proc/self")
 
 
 def is_cuda(device: str) -> bool:
-    """Whether torch calls a device one of CUDA's."""
+    """Return whether a torch device name is a CUDA device."""
     return device.startswith("cuda")
 
 
 def synchronise(device: str) -> None:
-    """Wait until a device has done what it was given; a CPU has."""
+    """Wait until a device has finished its queued work; does nothing for a CPU."""
     if is_cuda(device):
         import torch
 
@@ -38,9 +38,9 @@ def synchronise(device: str) -> None:
 
 
 def probe_peaks(requirements: ResourceRequirements) -> DevicePeaks:
-    """See how fast a device reads what a step reads, and how fast it multiplies.
+    """Measure how fast a device reads as many bytes as a decoding step, and how fast it multiplies matrices.
 
-    What is read is read as decoding does, a matrix times a vector, and as a plain sum; the best time of both counts.
+    Reading is measured as a product of a matrix and a vector (as in decoding) and as a sum; the faster one counts.
     """
     import torch
 
@@ -75,16 +75,16 @@ def _least_seconds(act: Callable[[], Any], device: str) -> float:
 
 
 def warm_libraries() -> None:
-    """Load the libraries and have them take the memory that they keep, so that it is not counted as a model's."""
+    """Load the libraries and their working memory in advance, so that it is not counted as memory of a model."""
     import torch
-    import transformers  # noqa: F401  # for what its import holds
+    import transformers  # noqa: F401  # imported for the memory that it uses
 
     square = torch.ones(64, 64)
-    square @ square  # the first product sets up the libraries of linear algebra
+    square @ square  # the first product initialises the linear-algebra libraries
 
 
 def memory_bytes(device: str) -> int | None:
-    """Bytes held now; None where nobody tells."""
+    """Return the number of bytes in use; None if not available."""
     if is_cuda(device):
         import torch
 
@@ -93,18 +93,18 @@ def memory_bytes(device: str) -> int | None:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Let the peak begin anew."""
+    """Reset the peak memory to the memory in use now."""
     if is_cuda(device):
         import torch
 
         torch.cuda.reset_peak_memory_stats(device)
         return
-    with contextlib.suppress(OSError):  # a locked-down system keeps the peak of loading in, as a laxer one would not
+    with contextlib.suppress(OSError):  # where this is forbidden, the peak includes loading
         (_PROCESS / "clear_refs").write_text("5")
 
 
 def peak_memory_bytes(device: str) -> int | None:
-    """The most bytes held since `reset_peak_memory`; None where nobody tells."""
+    """Return the peak number of bytes in use since `reset_peak_memory`; None if not available."""
     if is_cuda(device):
         import torch
 
@@ -113,10 +113,10 @@ def peak_memory_bytes(device: str) -> int | None:
 
 
 def _status(field: str) -> int | None:
-    """A figure of Linux's own account of this process; `getrusage` would begin with the peak of the parent."""
+    """Read a value in bytes from Linux's status of this process; `getrusage` would include the parent's peak."""
     try:
         lines = (_PROCESS / "status").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
-    return 1024 * int(found[0]) if found else None
+    kibibytes = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
+    return 1024 * int(kibibytes[0]) if kibibytes else None

@@ -1,12 +1,11 @@
-"""Timing several models in turn: fresh processes that run side by side, one request at a time among all of them.
+"""Time several models that alternate: one fresh process per model, and one request at a time among all of them.
 
-    for each process number: start one process a model; each warms up while the others wait
+    for each process number: start one process per model; each warms up while the others wait
         for each repetition and kind of request: every model in turn, in an order that changes
-        write what was timed
+        write the measurements
 
-So whatever the machine does, it does to all of them, and the ratio of two of them is theirs. A single model goes the
-same way alone. What a session of processes has timed goes to the disk when it ends: a run that was interrupted repeats
-the session that was under way, and only that.
+The models alternate, so the ratio of their speeds does not include machine drift. A single model is timed the same way.
+The measurements of a session are written when it ends; an interrupted run repeats only the unfinished session.
 """
 
 from __future__ import annotations
@@ -25,62 +24,62 @@ from evals.records.folder import RunFolder
 from evals.schema import Generate, Json, Options, Prediction, Sample, Samples, Task
 from evals.timing.stopwatch import ModelSource, TimingProcess
 
-_Place = tuple[int, Sample]
-"""A sample and its place in the split."""
+_IndexedSample = tuple[int, Sample]
+"""The index of a sample in the split, and the sample."""
 
 
 @dataclass(frozen=True)
 class TimedModel:
-    """A model that is timed."""
+    """A model to be timed."""
 
     source: ModelSource
     samples: Samples
-    """The repetitions that it takes part in."""
+    """The repetitions to time with this model."""
     resolved: Resolved
-    """What it is."""
+    """The family, checkpoint and abilities of the model."""
     options: Options
-    """What the user chose about the task."""
+    """The options of the task."""
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """The name that the user gave."""
         return self.source.model
 
 
 def order(names: Sequence[str], repetition: int) -> list[str]:
-    """Give the order in which models take their turns: each is first equally often, and not always after the same.
+    """Return the order of the models in a repetition: each is first equally often, with changing neighbours.
 
     Example:
         >>> [" ".join(order("abc", repetition)) for repetition in range(5)]
         ['a b c', 'b c a', 'c a b', 'c b a', 'a c b']
     """
     start = repetition % len(names)
-    turned = [*names[start:], *names[:start]]
-    return turned[::-1] if repetition // len(names) % 2 else turned
+    rotated = [*names[start:], *names[:start]]
+    return rotated[::-1] if repetition // len(names) % 2 else rotated
 
 
-def processes(entrants: Sequence[TimedModel]) -> list[str]:
-    """Name the processes of the samples, in order."""
-    return list(dict.fromkeys(sample.cluster for entrant in entrants for sample in entrant.samples))
+def processes(models: Sequence[TimedModel]) -> list[str]:
+    """Return the process numbers of all samples, in order."""
+    return list(dict.fromkeys(sample.cluster for model in models for sample in model.samples))
 
 
 class Session:
-    """One fresh process for each model, side by side; a context manager."""
+    """One fresh process per model; a context manager."""
 
-    def __init__(self, entrants: Sequence[TimedModel]) -> None:
-        """Name the models; nothing is started before entering."""
+    def __init__(self, models: Sequence[TimedModel]) -> None:
+        """Prepare a session; the processes start when it is entered."""
         self.id = secrets.token_hex(6)
-        self._entrants = entrants
+        self._models = models
         self._timers: dict[str, TimingProcess] = {}
         self.facts: dict[str, Mapping[str, Json]] = {}
-        """What determines each model's answers and times, by its name."""
+        """By model name: the facts that determine the answers and times of the model."""
 
     def __enter__(self) -> Session:
-        """Start all, and wait until all are loaded. Raises `InputError` where one cannot be."""
+        """Start the processes and wait until all models are loaded. Raises `InputError` if one cannot be loaded."""
         with ExitStack() as stack:
-            for entrant in self._entrants:
-                self._timers[entrant.name] = TimingProcess(entrant.source)
-                stack.callback(self._timers[entrant.name].close)
+            for model in self._models:
+                self._timers[model.name] = TimingProcess(model.source)
+                stack.callback(self._timers[model.name].close)
             self.facts = {name: timer.ready() for name, timer in self._timers.items()}
             self._stack = stack.pop_all()
         return self
@@ -90,106 +89,108 @@ class Session:
         self._stack.close()
 
     def time(self, process: str, advance: Callable[[], object]) -> dict[str, list[AnsweredRequest]]:
-        """Have each model warm up, and then time all samples of a process, the models in turn.
+        """Warm up each model, then time all samples of a process, with the models alternating.
 
         Args:
-            process: the number of a process, which is its samples' cluster.
-            advance: told after each sample.
+            process: a process number, which is the cluster of its samples.
+            advance: called after each sample.
 
         Returns:
-            Each model's answers.
+            The answers of each model, by model name.
         """
-        own = {entrant.name: _of(entrant.samples, process) for entrant in self._entrants}
-        for name, rounds in own.items():
-            kinds = {_request(sample).parts: _request(sample) for _, sample in rounds}
+        samples_by_model = {model.name: _of(model.samples, process) for model in self._models}
+        for name, samples in samples_by_model.items():
+            kinds = {_request(sample).parts: _request(sample) for _, sample in samples}
             self._timers[name].warm_up(list(kinds.values()))
-        found: dict[str, list[AnsweredRequest]] = {name: [] for name in own}
-        for repetition, turn in _turns(own):
+        answers: dict[str, list[AnsweredRequest]] = {name: [] for name in samples_by_model}
+        for repetition, turn in _turns(samples_by_model):
             for name in order(list(turn), repetition):
-                place, sample = turn[name]
+                index, sample = turn[name]
                 prediction = self._timers[name].time(_request(sample))
-                found[name].append(_answer(place, prediction))
+                answers[name].append(_answer(index, prediction))
                 advance()
-        return found
+        return answers
 
 
 @dataclass(frozen=True)
 class TimingRun:
-    """Models that are timed, and where their runs are kept."""
+    """The models of a timed run, and the run folders that their measurements are written to."""
 
     task: Task
-    entrants: Sequence[TimedModel]
+    models: Sequence[TimedModel]
     runs: Sequence[RunFolder]
     advance: Callable[[float], object]
 
     def missing(self) -> list[str]:
-        """The processes whose samples are not all on the disk, in order; counts the others as done."""
-        found = []
-        for number in processes(self.entrants):
-            own = [_ids(entrant, number) for entrant in self.entrants]
-            if all(ids <= run.done for ids, run in zip(own, self.runs, strict=True)):
-                self.advance(sum(map(len, own)))
+        """Return the process numbers with unfinished samples, in order; advances the progress by the finished ones."""
+        unfinished = []
+        for number in processes(self.models):
+            ids_by_run = [_ids(model, number) for model in self.models]
+            if all(ids <= run.done for ids, run in zip(ids_by_run, self.runs, strict=True)):
+                self.advance(sum(map(len, ids_by_run)))
             else:
-                found.append(number)
-        return found
+                unfinished.append(number)
+        return unfinished
 
     def time(self, session: Session, number: str) -> None:
-        """Time a process of each model, and keep what came of it."""
+        """Time one process of each model, and write its measurements to the run folders."""
         answers = session.time(number, lambda: self.advance(1))
-        for run, entrant in zip(self.runs, self.entrants, strict=True):
-            rows = sample_rows(self.task, entrant, session, answers[entrant.name])
+        for run, model in zip(self.runs, self.models, strict=True):
+            rows = sample_rows(self.task, model, session, answers[model.name])
             run.append([row for row in rows if row["id"] not in run.done])
 
 
 def manifest(
-    task: Task, entrant: TimedModel, entrants: Sequence[TimedModel], session: Session, command: str
+    task: Task, model: TimedModel, models: Sequence[TimedModel], session: Session, command: str
 ) -> dict[str, Json]:
-    """Sign the run of one of the models; who took turns determines the times, so it belongs to the identity."""
-    plan = {"budget": None, "share": False, "window": 1, "interleaved": [each.name for each in entrants]}
-    model = signature.Elsewhere(entrant.name, session.facts[entrant.name], entrant.resolved.family.load)
+    """Make the manifest of one model's run. It names all alternating models, since they influence the times."""
+    plan = {"budget": None, "share": False, "window": 1, "interleaved": [model.name for model in models]}
+    elsewhere = signature.Elsewhere(model.name, session.facts[model.name], model.resolved.family.load)
     return signature.sign(
-        task, entrant.options, entrant.samples, model, replica=entrant.resolved.replica, plan=plan, command=command
+        task, model.options, model.samples, elsewhere, replica=model.resolved.replica, plan=plan, command=command
     )
 
 
-def sample_rows(task: Task, entrant: TimedModel, session: Session, answers: Sequence[AnsweredRequest]) -> list[Row]:
-    """Make the records of what a model was timed at; their cluster is the session, within which models compare."""
-    return [{**row, "cluster": session.id} for row in Collector(task, entrant.samples).add(answers)]
+def sample_rows(task: Task, model: TimedModel, session: Session, answers: Sequence[AnsweredRequest]) -> list[Row]:
+    """Make the sample rows of a model. Their cluster is the session, within which models can be compared."""
+    return [{**row, "cluster": session.id} for row in Collector(task, model.samples).add(answers)]
 
 
 def peak_bytes(rows: Iterable[Mapping[str, Json]]) -> int | None:
-    """The most memory that any of a model's processes held; None where none tells."""
-    told = [row["output"]["peak bytes"] for row in rows if "peak bytes" in (row["output"] or {})]
-    return max(told, default=None)
+    """Return the peak memory over all processes of a model, in bytes; None if it was not measured."""
+    peaks = [row["output"]["peak bytes"] for row in rows if "peak bytes" in (row["output"] or {})]
+    return max(peaks, default=None)
 
 
 def _request(sample: Sample) -> Generate:
-    """What is timed of a sample: one text to be written."""
+    """Return the single request of a sample, which generates text."""
     (request,) = sample.requests
     assert isinstance(request, Generate)
     return request
 
 
-def _ids(entrant: TimedModel, process: str) -> set[str]:
-    return {sample.id for sample in entrant.samples if sample.cluster == process}
+def _ids(model: TimedModel, process: str) -> set[str]:
+    return {sample.id for sample in model.samples if sample.cluster == process}
 
 
-def _of(samples: Samples, process: str) -> list[_Place]:
-    return [(place, sample) for place, sample in enumerate(samples) if sample.cluster == process]
+def _of(samples: Samples, process: str) -> list[_IndexedSample]:
+    return [(index, sample) for index, sample in enumerate(samples) if sample.cluster == process]
 
 
-def _turns(own: Mapping[str, Sequence[_Place]]) -> Iterator[tuple[int, dict[str, _Place]]]:
-    """Yield what is timed next, of each model that takes part in it, and how often that kind of request came before."""
-    by_id = {name: {sample.id: (place, sample) for place, sample in rounds} for name, rounds in own.items()}
-    ids = dict.fromkeys(id for rounds in sorted(by_id.values(), key=len, reverse=True) for id in rounds)
-    seen: Counter[object] = Counter()
+def _turns(samples_by_model: Mapping[str, Sequence[_IndexedSample]]) -> Iterator[tuple[int, dict[str, _IndexedSample]]]:
+    """Yield how often the next kind of request came before, and the next sample of each model that can read it."""
+    by_id = {
+        name: {sample.id: (index, sample) for index, sample in samples} for name, samples in samples_by_model.items()
+    }
+    ids = dict.fromkeys(id for samples in sorted(by_id.values(), key=len, reverse=True) for id in samples)
+    repetitions: Counter[object] = Counter()
     for id in ids:
-        turn = {name: rounds[id] for name, rounds in by_id.items() if id in rounds}
+        turn = {name: samples[id] for name, samples in by_id.items() if id in samples}
         _, sample = next(iter(turn.values()))
-        yield seen[_request(sample).parts], turn
-        seen[_request(sample).parts] += 1
+        yield repetitions[_request(sample).parts], turn
+        repetitions[_request(sample).parts] += 1
 
 
-def _answer(place: int, prediction: Prediction) -> AnsweredRequest:
+def _answer(index: int, prediction: Prediction) -> AnsweredRequest:
     seconds = prediction.output["seconds"] if prediction.output else 0.0
-    return AnsweredRequest(place, prediction, seconds, seconds)
+    return AnsweredRequest(index, prediction, seconds, seconds)

@@ -1,14 +1,15 @@
-"""What no measurement can beat: the time that reading a model's weights and multiplying with them takes at least.
+"""Roofline model: lower bounds (floors) of the time that a model needs to generate text on a device.
 
-A decoder reads all of its weights for each new token, and multiplies and adds once a weight and token. Divided by what
-the device was seen to do at best, that is the least time of a token: a time below it is a mistake of the clock, not a
-quick model.
+A decoder reads all of its weights for each new token, and does one multiplication and one addition per weight and
+token. Divided by the measured peaks of the device, this gives the minimum time per token. A measured time below it is
+an error of measurement.
 
-    bandwidth floor     bytes of weights that must be read / bytes a second
-    arithmetic floor    2 x weights that a token meets / operations a second
+    bandwidth floor     bytes of weights to read / bytes per second
+    arithmetic floor    2 x weights used per token / operations per second
 
-Left out, so that the floors hold for every implementation: the cache, pictures, activations, the input embedding (of
-which a token needs one row) and experts beyond those that one token uses. One request at a time, no speculation.
+The floors hold for every implementation, since they leave out the key-value cache, images, activations, the input
+embedding (a token needs one row) and the experts that a single token does not use. They assume one request at a time
+and no speculative decoding.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ BANDWIDTH, ARITHMETIC = "bandwidth", "arithmetic"
 
 @dataclass(frozen=True, slots=True)
 class DevicePeaks:
-    """The best that a device was seen to do."""
+    """The highest speeds that were measured on a device."""
 
     bytes_per_second: float
-    """Reading, from buffers as large as the weights: where these fit into a cache, those do."""
+    """Reading speed, from buffers as large as the weights (if the weights fit into a cache, so do the buffers)."""
     operations_per_second: float
-    """Multiplications and additions of large matrices, in the model's number format."""
+    """Multiplications and additions in products of large matrices, in the model's dtype."""
 
     def or_better(self, other: DevicePeaks) -> DevicePeaks:
-        """The better of each of two, as a device that was busy once is quicker another time."""
+        """Return the higher speed of each kind; a busy device measures too slow."""
         return DevicePeaks(
             max(self.bytes_per_second, other.bytes_per_second),
             max(self.operations_per_second, other.operations_per_second),
@@ -40,27 +41,27 @@ class DevicePeaks:
 
 
 Floors = Mapping[str, Mapping[str, float]]
-"""Seconds by measured figure (`latency`) and kind of floor (`bandwidth`)."""
+"""Minimum seconds by measured value (`latency`) and kind of floor (`bandwidth`)."""
 
 
-def floors(requirements: ResourceRequirements, speeds: DevicePeaks, prompt_tokens: int, new_tokens: int) -> Floors:
-    """Give the least seconds of a text's first token, of each token after it, and of the whole.
+def floors(requirements: ResourceRequirements, peaks: DevicePeaks, prompt_tokens: int, new_tokens: int) -> Floors:
+    """Compute the minimum seconds for the first token, for each later token, and for the whole text.
 
     Args:
-        requirements: what the model needs.
-        speeds: what the device can do.
-        prompt_tokens: the prompt's length.
-        new_tokens: the text's length, at least 1.
+        requirements: the resources that the model needs.
+        peaks: the measured peaks of the device.
+        prompt_tokens: the length of the prompt.
+        new_tokens: the length of the generated text, at least 1.
 
     Example:
         >>> ten = ResourceRequirements("cpu", "float32", 40, 40, 40, 40, 10, 0, 10, 0, 0)  # ten weights of four bytes
-        >>> found = floors(ten, DevicePeaks(bytes_per_second=80, operations_per_second=10), 5, 3)
-        >>> found["per-token"], found["latency"]["bandwidth"], found["latency"]["arithmetic"]
+        >>> least = floors(ten, DevicePeaks(bytes_per_second=80, operations_per_second=10), 5, 3)
+        >>> least["per-token"], least["latency"]["bandwidth"], least["latency"]["arithmetic"]
         ({'bandwidth': 0.5, 'arithmetic': 2.0}, 1.5, 14.0)
     """
-    step = _times(requirements.step_bytes, requirements.step_parameters, speeds)
+    step = _times(requirements.step_bytes, requirements.step_parameters, peaks)
     first = _times(
-        requirements.first_bytes, requirements.prompt_parameters * prompt_tokens + requirements.first_parameters, speeds
+        requirements.first_bytes, requirements.prompt_parameters * prompt_tokens + requirements.first_parameters, peaks
     )  # fmt: skip
     return {
         FIRST: first,
@@ -70,7 +71,7 @@ def floors(requirements: ResourceRequirements, speeds: DevicePeaks, prompt_token
 
 
 def below(seconds: float, least: Mapping[str, float]) -> str | None:
-    """Say which floor a time lies below, and by how much; None where it lies on or above all.
+    """Describe the highest floor if a time lies below it; None if the time is possible.
 
     Example:
         >>> below(0.3, {"bandwidth": 0.4, "arithmetic": 0.1})
@@ -83,8 +84,8 @@ def below(seconds: float, least: Mapping[str, float]) -> str | None:
     return f"{seconds:.3g} s, less than {limit}: the clock or the probe of the device is wrong"
 
 
-def _times(read: float, parameters: float, speeds: DevicePeaks) -> dict[str, float]:
+def _times(read_bytes: float, parameters: float, peaks: DevicePeaks) -> dict[str, float]:
     return {
-        BANDWIDTH: read / speeds.bytes_per_second,
-        ARITHMETIC: 2 * parameters / speeds.operations_per_second,
+        BANDWIDTH: read_bytes / peaks.bytes_per_second,
+        ARITHMETIC: 2 * parameters / peaks.operations_per_second,
     }  # fmt: skip

@@ -1,9 +1,9 @@
-"""Timing one model: one request at a time, in a process of its own, with nothing else beside it.
+"""Time one model, one request at a time, in a process of its own.
 
-`Stopwatch` times a model that is loaded; `TimingProcess` is a fresh process that loads one and times what it is told, when it
-is told. A request is computed twice: with one new token, which is the time to the first, and whole; what lies between
-the two is the time of the tokens after it. The clock starts before the prompt is tokenised and its picture decoded and
-stops when the text is there and the device has done everything. No prefix is kept from the request before.
+`Stopwatch` times a loaded model. `TimingProcess` is a fresh process that loads a model and times requests on demand. A
+request is computed twice: once with a single new token, which gives the time to the first token, and once in full; the
+difference is the time of the later tokens. The clock starts before tokenisation and image decoding, and stops when the
+text is complete and the device is idle. No prefix is cached between requests.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from evals.timing import device, roofline
 from evals.timing.roofline import DevicePeaks
 
 WARM_UP = 2
-"""Times each kind of request is computed before the clock counts."""
+"""Number of untimed repetitions of each kind of request before timing starts."""
 SETTLE = 0.01
-"""Seconds between a process's being told and its starting: threads of whoever was at work before spin a little yet."""
+"""Seconds that a process waits before each request, until the idle threads of the previous process stop spinning."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """How a process loads a model, by names alone, so that it can be sent there."""
+    """What another process needs to load a model; picklable, since it contains no model."""
 
     model: str
     scale: str
@@ -39,7 +39,7 @@ class ModelSource:
     placement: Placement
 
     def load(self) -> Model:
-        """Load it."""
+        """Load the model."""
         from evals import registry
         from evals.execution.resolve import resolve
 
@@ -48,15 +48,14 @@ class ModelSource:
 
 
 class Stopwatch:
-    """Times a loaded model."""
+    """Time a loaded model."""
 
     def __init__(self, model: Model, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Count what the model needs.
+        """Read the resource requirements of the model and the memory in use.
 
         Args:
-            model: answers; one that can be held against floors says with a further method `resource_requirements()`
-            what it needs.
-            clock: gives seconds.
+            model: the model; with the optional method `resource_requirements()`, its times are checked against floors.
+            clock: returns the time in seconds.
         """
         self.model = model
         self._clock = clock
@@ -68,7 +67,7 @@ class Stopwatch:
         self._loaded = device.memory_bytes(self._device)
 
     def warm_up(self, requests: Sequence[Generate]) -> None:
-        """Compute some requests without a clock, and see what the device can do."""
+        """Compute requests without timing them, and measure the peaks of the device."""
         for request in requests:
             for _ in range(WARM_UP):
                 self._answer(request)
@@ -80,21 +79,22 @@ class Stopwatch:
         """Time a request.
 
         Returns:
-            A prediction whose output is what was measured, by name. One that failed says why: the request was not
-            answered, the text ended early, or a time lies below what the device allows.
+            A prediction whose output holds the measurements by name. It has a failure instead if the request was not
+            answered, the text ended early, or a time lies below its floor.
         """
-        first, one = self._once(replace(request, max_new_tokens=1, min_new_tokens=1))
-        whole, all_of_it = self._once(request)
-        times = {roofline.FIRST: first, roofline.WHOLE: whole}
-        failure = one.failure or all_of_it.failure or self._early(request, all_of_it)
-        failure = failure or self._impossible(times, all_of_it)
+        first_seconds, first = self._timed(replace(request, max_new_tokens=1, min_new_tokens=1))
+        whole_seconds, whole = self._timed(request)
+        times = {roofline.FIRST: first_seconds, roofline.WHOLE: whole_seconds}
+        failure = first.failure or whole.failure or self._ended_early(request, whole)
+        failure = failure or self._below_floor(times, whole)
         if failure is not None:
             return Prediction(request.id, failure=failure)
-        told = self._told(first, whole, all_of_it)
-        prompt, new = all_of_it.prompt_tokens, all_of_it.new_tokens
-        return Prediction(request.id, output=told, prompt_tokens=prompt, new_tokens=new)
+        measurements = self._measurements(first_seconds, whole_seconds, whole)
+        return Prediction(
+            request.id, output=measurements, prompt_tokens=whole.prompt_tokens, new_tokens=whole.new_tokens
+        )
 
-    def _once(self, request: Generate) -> tuple[float, Prediction]:
+    def _timed(self, request: Generate) -> tuple[float, Prediction]:
         device.synchronise(self._device)
         start = self._clock()
         prediction = self._answer(request)
@@ -106,17 +106,17 @@ class Stopwatch:
             prompt = self.model.prepare(request)
         except SampleError as error:
             return Prediction(request.id, failure=str(error))
-        shows = any(isinstance(part, Image) for part in request.parts)
-        # A plan cuts a prompt of text before its last token, and what comes before would be kept for the next time.
-        (batch,) = plan([prompt], self.model.token_budget) if shows else (Batch((Group(0, (0,)),)),)
+        has_image = any(isinstance(part, Image) for part in request.parts)
+        # `plan` shares the prefix of a text prompt, which the model would then keep for the next request.
+        (batch,) = plan([prompt], self.model.token_budget) if has_image else (Batch((Group(0, (0,)),)),)
         (prediction,) = self.model.run([prompt], batch, self.model.stage([prompt], batch))
         return prediction
 
-    def _told(self, first: float, whole: float, answer: Prediction) -> dict[str, Json]:
+    def _measurements(self, first_seconds: float, whole_seconds: float, answer: Prediction) -> dict[str, Json]:
         peak = device.peak_memory_bytes(self._device)
         return {
-            "seconds": whole,
-            "seconds to the first token": first,
+            "seconds": whole_seconds,
+            "seconds to the first token": first_seconds,
             "prompt tokens": answer.prompt_tokens,
             "new tokens": answer.new_tokens,
             **({"loaded bytes": self._loaded, "peak bytes": peak} if self._loaded and peak else {}),
@@ -124,65 +124,68 @@ class Stopwatch:
             **({"speeds": asdict(self._peaks)} if self._peaks else {}),
         }
 
-    def _early(self, request: Generate, answer: Prediction) -> str | None:
+    def _ended_early(self, request: Generate, answer: Prediction) -> str | None:
         if answer.new_tokens == request.max_new_tokens:
             return None
-        return f"the text ended after {answer.new_tokens} of {request.max_new_tokens} tokens, so its time tells nothing"
+        return (
+            f"the text ended after {answer.new_tokens} of {request.max_new_tokens} tokens, so its time cannot be used"
+        )
 
-    def _impossible(self, times: Mapping[str, float], answer: Prediction) -> str | None:
-        """Say so where a time is below its floor. What else the machine does makes times longer, never shorter.
+    def _below_floor(self, times: Mapping[str, float], answer: Prediction) -> str | None:
+        """Describe a time that lies below its floor; None if there is none.
 
-        It may have made the device look slow when that was probed, so it is probed once more before anything is said.
+        Other load makes times longer, never shorter, but it may have slowed down the measurement of the peaks. The
+        peaks are therefore measured once more before a failure is reported.
         """
-        found = self._below(times, answer)
-        if found is None or self.resource_requirements is None or self._peaks is None:
+        failure = self._compare_with_floors(times, answer)
+        if failure is None or self.resource_requirements is None or self._peaks is None:
             return None
         self._peaks = self._peaks.or_better(device.probe_peaks(self.resource_requirements))
-        return self._below(times, answer)
+        return self._compare_with_floors(times, answer)
 
-    def _below(self, times: Mapping[str, float], answer: Prediction) -> str | None:
+    def _compare_with_floors(self, times: Mapping[str, float], answer: Prediction) -> str | None:
         if self.resource_requirements is None or self._peaks is None:
             return None
         least = roofline.floors(self.resource_requirements, self._peaks, answer.prompt_tokens, answer.new_tokens)
-        found = ((name, roofline.below(seconds, least[name])) for name, seconds in times.items())
-        return next((f"{name} {why}" for name, why in found if why is not None), None)
+        reasons = ((name, roofline.below(seconds, least[name])) for name, seconds in times.items())
+        return next((f"{name} {reason}" for name, reason in reasons if reason is not None), None)
 
 
 class TimingProcess:
-    """A fresh process with one model; a context manager."""
+    """A fresh process that loads one model and times requests."""
 
     def __init__(self, source: ModelSource) -> None:
-        """Start the process, which loads the model while others load theirs."""
+        """Start the process; it loads the model in the background."""
         self.name = source.model
         context = multiprocessing.get_context("spawn")
-        self._pipe, its = context.Pipe()
-        self._process = context.Process(target=_serve, args=(its, source), daemon=True)
+        self._pipe, child_pipe = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child_pipe, source), daemon=True)
         self._process.start()
-        its.close()
+        child_pipe.close()
 
     def ready(self) -> Mapping[str, Json]:
-        """Wait until the model is loaded; returns its facts. Raises `InputError` where it cannot be."""
+        """Wait until the model is loaded and return its facts. Raises `InputError` if it cannot be loaded."""
         facts: Mapping[str, Json] = self._received()
         return facts
 
     def warm_up(self, requests: Sequence[Generate]) -> None:
-        """Have the process warm up, and wait until it has."""
+        """Warm up the model, and wait until that is done."""
         self._ask(requests)
 
     def time(self, request: Generate) -> Prediction:
-        """Have a request timed, and wait for the figures."""
+        """Time a request, and return the measurements."""
         timed: Prediction = self._ask(request)
         return timed
 
     def close(self) -> None:
-        """End the process, whatever it is doing: it has nothing to save."""
+        """Terminate the process; it has nothing to save."""
         self._pipe.close()
         self._process.terminate()
         self._process.join()
 
-    def _ask(self, what: Generate | Sequence[Generate]) -> Any:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # gone: what it said last tells why
-            self._pipe.send(what)
+    def _ask(self, message: Generate | Sequence[Generate]) -> Any:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended; `_received` reports why
+            self._pipe.send(message)
         return self._received()
 
     def _received(self) -> Any:
@@ -192,7 +195,7 @@ class TimingProcess:
             self._process.join()
             raise EvalsError(
                 f"a process that timed {self.name} ended with exit code {self._process.exitcode}; "
-                "processes that were finished before are kept, the same command goes on"
+                "processes that were finished before are kept; repeat the command to continue"
             ) from error
         if isinstance(answer, Exception):
             raise answer
@@ -200,22 +203,22 @@ class TimingProcess:
 
 
 def _serve(pipe: Connection, source: ModelSource) -> None:
-    """Load the model, then warm up or time as told, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's, which ends this process
+    """Run a timing process: load the model, then warm up or time requests until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles the interrupt and ends this process
     try:
         device.warm_libraries()
         model = source.load()
         if "generate" not in model.abilities:
-            raise InputError(f"{source.model!r} has no weights to generate, so there is nothing to time")
+            raise InputError(f"{source.model!r} cannot generate text, so it cannot be timed")
         watch = Stopwatch(model)
         pipe.send({**model.facts, **_threads()})
         while True:
-            told = pipe.recv()
+            message = pipe.recv()
             time.sleep(SETTLE)
-            if isinstance(told, Generate):
-                pipe.send(watch.time(told))
+            if isinstance(message, Generate):
+                pipe.send(watch.time(message))
             else:
-                watch.warm_up(told)
+                watch.warm_up(message)
                 pipe.send(None)
     except EOFError:
         return

@@ -74,12 +74,12 @@ def test_a_tone_stays_a_tone_at_another_rate():
         (b"", "not a WAV"),
         (b"ID3 an mp3", "not a WAV"),
         (written(np.zeros(3, np.uint8), width=3), "24 bits"),
-        (written(np.zeros(0, "<i2")), "no sound"),
+        (written(np.zeros(0, "<i2")), "no audio"),
         (written(np.zeros(601, np.uint8), width=1, rate=1), "601 seconds long"),
     ],
 )
 def test_what_is_no_recording_is_refused(data, words):
-    with pytest.raises(SampleError, match=f"recording a .*{words}"):
+    with pytest.raises(SampleError, match=f"audio a .*{words}"):
         decode(Audio("a", data=data))
 
 

@@ -75,7 +75,7 @@ def test_exif_orientation_is_not_applied():
 @pytest.mark.parametrize("mode", ["I;16", "F"])
 def test_pixels_that_would_be_changed_silently_are_refused(mode):
     kind = "TIFF" if mode == "F" else "PNG"
-    with pytest.raises(SampleError, match=f"image k has pixels of kind '{mode}', expected 8 bits a channel"):
+    with pytest.raises(SampleError, match=f"image k has the pixel mode '{mode}', expected 8 bits per channel"):
         decoded(encoded(Pillow.new(mode, (2, 2)), kind))
 
 
@@ -109,10 +109,10 @@ def test_a_decompression_bomb_is_found_before_it_is_decoded(width, height, blind
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "is not a picture (JPEG, PNG, WEBP, BMP, GIF, TIFF)"),
-        (b"GIF89a but no more", "is not a picture"),
-        (b"<html>404</html>", "is not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
+        (b"", "is not an image (JPEG, PNG, WEBP, BMP, GIF, TIFF)"),
+        (b"GIF89a but no more", "is not an image"),
+        (b"<html>404</html>", "is not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image"),
         (encoded(RED.resize((64, 64)), "JPEG")[:-200], "cannot be decoded: "),
         (encoded(RED.resize((64, 64)), "PNG")[:60], "cannot be decoded: "),
     ],

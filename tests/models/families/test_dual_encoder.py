@@ -61,7 +61,7 @@ def test_a_long_text_is_cut_at_the_tokenizers_limit_and_says_so(checkpoint):
     found = answers(family.load("tiny", str(checkpoint), Placement("cpu")), requests(), 500)
     assert [found[f"t{n}"].truncated for n in range(4)] == [False, False, True, False]
     assert found["t2"].prompt_tokens == 24
-    assert "is not a picture" in found["broken"].failure
+    assert "is not an image" in found["broken"].failure
     assert found["i0"].failure is None
 
 
@@ -93,7 +93,7 @@ def test_a_vision_language_model_embeds_at_the_end_of_its_prompt(tmp_path):
         inputs = processor(text=f"User: {TEXTS[0]}\nIn one word:\nAssistant:", return_tensors="pt")
         expected = own(**inputs, output_hidden_states=True).hidden_states[-1][0, -1].detach()
         torch.testing.assert_close(torch.tensor(unpack(found["t0"].output)), expected, rtol=1e-3, atol=1e-4)
-        assert "is not a picture" in found["broken"].failure
+        assert "is not an image" in found["broken"].failure
 
 
 def test_a_model_that_shares_nothing_embeds_the_same(tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ def test_answers_are_the_librarys_whatever_shares_the_batch(folders, models, bud
                 assert each[f"{n} {q}"].truncated == (1 not in output)
             said.add(expected)
     assert len(said) > 3
-    assert "is not a picture" in found["both"]["broken"].failure
+    assert "is not an image" in found["both"]["broken"].failure
 
 
 @pytest.mark.parametrize("budget", [1, 10_000])
