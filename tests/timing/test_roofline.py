@@ -93,7 +93,7 @@ def test_weights_and_cache_are_counted(model):
     requirements = loaded.resource_requirements()
     module = loaded.model
     assert requirements.weights_bytes >= 4 * sum(weight.numel() for weight in module.parameters())
-    assert requirements.disk_bytes == sum(path.stat().st_size for path in loaded._folder.glob("*.safetensors"))
+    assert requirements.disk_bytes == sum(path.stat().st_size for path in loaded.folder.glob("*.safetensors"))
     assert requirements.step_bytes <= requirements.first_bytes <= requirements.weights_bytes
     if kind in {"llama", "qwen2"}:
         config = module.config
