@@ -40,12 +40,12 @@ def test_lm_eval_is_asked_what_our_models_read(case, model, tmp_path):
     for prompt in read:
         row, request = rows[prompt.request.id], prompt.request
         if isinstance(request, Generate):
-            assert list(prompt.tokens) == model._tokenizer(row[task["doc_to_text"]])["input_ids"]
+            assert list(prompt.tokens) == model.tokenizer(row[task["doc_to_text"]])["input_ids"]
             assert task["generation_kwargs"]["until"] == list(request.stop)
             assert task["generation_kwargs"]["max_gen_toks"] == request.max_new_tokens
         else:
             texts = [row[task["doc_to_text"]] + choice for choice in row[task["doc_to_choice"]]]
-            assert [[*prompt.tokens, *ending] for ending in prompt.endings] == model._tokenizer(texts)["input_ids"]
+            assert [[*prompt.tokens, *tokens] for tokens in prompt.continuations] == model.tokenizer(texts)["input_ids"]
     assert task["num_fewshot"] == 0
     assert task["target_delimiter"] == ""
 
