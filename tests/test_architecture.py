@@ -183,7 +183,6 @@ def defined_twice(project: list[Module]) -> list[str]:
     return [f"{name}: {', '.join(paths)}" for name, paths in sorted(places.items()) if len(paths) > 1]
 
 
-@pytest.mark.xfail(reason="the renaming is under way", strict=False)
 def test_no_public_class_is_defined_twice(project):
     assert defined_twice(project) == []
 
@@ -267,7 +266,6 @@ def unexplained(module: Module) -> list[str]:
     return [f"{module.path}: {count} sentences"] if count < 3 else []
 
 
-@pytest.mark.xfail(reason="the renaming is under way", strict=False)
 def test_each_package_says_what_it_is_for(project):
     assert [offender for module in project for offender in unexplained(module)] == []
 

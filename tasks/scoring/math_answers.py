@@ -32,7 +32,7 @@ RUN_ON_STOPS = ("\nQuestion:", "\nQ:", "\nProblem:", "\nUser:", "\nHuman:")
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as the model wrote it, and how it was found."""
+    """An answer as the model wrote it, and how it was read."""
 
     text: str
     r"""The answer without the words around it: ``18``, ``-3/4``, ``\frac{\pi}{2}``."""
@@ -49,7 +49,7 @@ def strip_thinking(text: str, *, opened: bool = False) -> tuple[str, bool]:
             tag says the same.
 
     Returns:
-        What was said outside the blocks, and whether the last block was closed. An unclosed block means that the model
+        The text outside the blocks, and whether the last block was closed. An unclosed block means that the model
         was cut off while it thought: no answer was reached.
 
     Example:
@@ -60,16 +60,16 @@ def strip_thinking(text: str, *, opened: bool = False) -> tuple[str, bool]:
         >>> strip_thinking("<think>16 - 7 = 9, so")
         ('', False)
     """
-    said: list[str] = []
+    outside: list[str] = []
     position, thinking = 0, opened
     for tag in re.finditer(r"<(/?)think>", text):
         if not thinking:
             # A closing tag without an opening one ends a block that the prompt opened: all before it was thought.
-            said = [] if tag[1] else [*said, text[position : tag.start()]]
+            outside = [] if tag[1] else [*outside, text[position : tag.start()]]
         position, thinking = tag.end(), not tag[1]
     if not thinking:
-        said.append(text[position:])
-    return "".join(said).strip(), not thinking
+        outside.append(text[position:])
+    return "".join(outside).strip(), not thinking
 
 
 def cut_run_on(text: str, stops: Iterable[str] = RUN_ON_STOPS) -> tuple[str, bool]:
@@ -94,15 +94,15 @@ def cut_run_on(text: str, stops: Iterable[str] = RUN_ON_STOPS) -> tuple[str, boo
     possible = re.search(r"[0-9]|\\boxed|\\fbox", text)
     if possible is None:
         return text, False
-    found = [start for stop in stops if (start := text.find(stop, possible.start())) >= 0]
-    return (text[: min(found)], True) if found else (text, False)
+    starts = [start for stop in stops if (start := text.find(stop, possible.start())) >= 0]
+    return (text[: min(starts)], True) if starts else (text, False)
 
 
 def extract_strict(text: str, form: str) -> Answer | None:
     r"""Read the last answer given in the form that was asked for.
 
     Args:
-        text: what the model said, without thinking and run-on text; or a gold solution.
+        text: the output of a model, without thinking and run-on text; or a gold solution.
         form: ``####`` for ``#### n``, ``boxed`` for ``\boxed{...}``, ``A:`` for a line ``A: n``.
 
     Returns:
@@ -122,8 +122,8 @@ def extract_strict(text: str, form: str) -> Answer | None:
     if form not in _STRICT:
         raise UnknownName("form of answer", form, _STRICT)
     how, find = _STRICT[form]
-    found = find(text.translate(_CHARACTERS))
-    return Answer(found[1], how) if found else None
+    statement = find(text.translate(_CHARACTERS))
+    return Answer(statement[1], how) if statement else None
 
 
 def extract_flexible(text: str) -> Answer | None:
@@ -133,7 +133,7 @@ def extract_flexible(text: str) -> Answer | None:
     line ``A: n``; without those the last number.
 
     Args:
-        text: what the model said, without thinking and run-on text.
+        text: the output of a model, without thinking and run-on text.
 
     Returns:
         The answer, or None where the text holds no statement and no digit.
@@ -148,9 +148,9 @@ def extract_flexible(text: str) -> Answer | None:
     """
     text = text.translate(_CHARACTERS)
     for statements in _FLEXIBLE:
-        found = [(place, how) for how, find in statements.items() if (place := find(text))]
-        if found:
-            (_, answer), how = max(found)
+        candidates = [(statement, how) for how, find in statements.items() if (statement := find(text))]
+        if candidates:
+            (_, answer), how = max(candidates)
             return Answer(answer, how)
     number = _last(_QUANTITY, text)
     return Answer(_signed(number), "last-number") if number else None
@@ -214,7 +214,7 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _signed(quantity: re.Match[str]) -> str:
-    """Return a quantity with the minus sign before it, if that is its own."""
+    """Return a quantity with the minus sign before it, unless that is an operator or marks a list item."""
     window = quantity.string[max(0, quantity.start() - 16) : quantity.start()]
     minus = _MINUS.search(window)
     if minus is None:
@@ -222,17 +222,17 @@ def _signed(quantity: re.Match[str]) -> str:
     left = window[: minus.start()].rstrip()
     gap = window[len(left) : minus.start()]
     if minus[1]:  # "= - 5", but not "20 - 18" nor the list item "- 18"
-        own = left.endswith(("=", ":", "(", "#")) and "\n" not in gap
+        is_sign = left.endswith(("=", ":", "(", "#")) and "\n" not in gap
     elif gap:  # "is -5", but not "20 -18"
-        own = "\n" in gap or not (left[-1:].isdigit() or left.endswith((")", "}", "%")))
+        is_sign = "\n" in gap or not (left[-1:].isdigit() or left.endswith((")", "}", "%")))
     else:  # "(-5", but not "20-18"
-        own = not (left[-1:].isalnum() or left.endswith((")", "}", "]", "%")))
-    return f"-{quantity[0]}" if own else quantity[0]
+        is_sign = not (left[-1:].isalnum() or left.endswith((")", "}", "]", "%")))
+    return f"-{quantity[0]}" if is_sign else quantity[0]
 
 
 # The statements of an answer. Each finder returns where the last one begins, and the answer.
 
-_Found = tuple[int, str] | None
+_Statement = tuple[int, str] | None
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -253,12 +253,12 @@ _IN_A_LIST = re.compile(r"[.):]\s+[A-Z]")
 """What follows the number of a step, as in the heading ``#### 3. Add the parts``."""
 
 
-def _last_match(pattern: re.Pattern[str], text: str) -> _Found:
-    found = _last(pattern, text)
-    return (found.start(), found[1]) if found else None
+def _last_match(pattern: re.Pattern[str], text: str) -> _Statement:
+    match = _last(pattern, text)
+    return (match.start(), match[1]) if match else None
 
 
-def _last_box(text: str) -> _Found:
+def _last_box(text: str) -> _Statement:
     r"""Find the last ``\boxed{...}``; one that never closes was cut off and states nothing."""
     box = _last(_BOX, text)
     if box is None:
@@ -276,24 +276,24 @@ def _last_box(text: str) -> _Found:
     return None
 
 
-def _last_phrase(text: str) -> _Found:
-    found = None
+def _last_phrase(text: str) -> _Statement:
+    statement = None
     for phrase in _PHRASE.finditer(text):
         stated = _stated(phrase[1])
-        found = (phrase.start(), stated[0]) if stated else found
-    return found
+        statement = (phrase.start(), stated[0]) if stated else statement
+    return statement
 
 
-def _last_line(pattern: re.Pattern[str], text: str) -> _Found:
+def _last_line(pattern: re.Pattern[str], text: str) -> _Statement:
     """Find the last line that states an answer; one that only begins a solution ("A: 3 eggs are eaten.") does not."""
-    found = None
+    statement = None
     last_digit = max(map(text.rfind, "0123456789"))
     for line in pattern.finditer(text):
         value, rest = _stated(line[1]) or ("", "")
         ends = line.end() > last_digit or len(re.findall(r"[A-Za-z]{3,}", rest)) < 3
         if value and ends and not re.search("[0-9]", rest) and not _IN_A_LIST.match(rest):
-            found = (line.start(), value)
-    return found
+            statement = (line.start(), value)
+    return statement
 
 
 def _stated(segment: str) -> tuple[str, str] | None:
@@ -309,7 +309,7 @@ def _stated(segment: str) -> tuple[str, str] | None:
     return "-" * ("-" in head[0]) + quantity[0], segment[quantity.end() :]
 
 
-_Finder = Callable[[str], _Found]
+_Finder = Callable[[str], _Statement]
 
 _STRICT: Mapping[str, tuple[How, _Finder]] = {
     "####": ("####", partial(_last_match, _HASH)),

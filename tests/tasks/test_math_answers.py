@@ -115,7 +115,7 @@ REPEATED += r" answer_is_\a answer_is_$a \\ e 1e 1_x_10^ 1_1/ x_1_1/1 -_1 9_% * 
 
 
 READERS = """
-from tasks.math_answers import cut_run_on, extract_flexible, extract_strict, normalise, strip_thinking
+from evals.tasks.scoring.math_answers import cut_run_on, extract_flexible, extract_strict, normalise, strip_thinking
 readers = [strip_thinking, cut_run_on, extract_flexible, normalise]
 readers += [lambda text, form=form: extract_strict(text, form) for form in ("####", "boxed", "A:")]
 """

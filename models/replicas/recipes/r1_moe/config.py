@@ -64,7 +64,7 @@ class Recipe:
     """Steps of stage 1: the encoders and their bridges learn to name what each patch and each time step holds."""
     scenes: int = 48
     """Images in a step of stage 1."""
-    sounds: int = 16
+    clips: int = 16
     """Audio clips in a step of stage 1."""
     steps: int = 1360
     """Steps of stage 2: the decoder learns to answer and to match."""

@@ -112,7 +112,7 @@ class Course:
         recipe, self._expert_counts = self._recipe, []
         self.model.train()
         patch_loss = 10 * scene_word_loss(self.model, self._words, step_scenes(recipe, step, self._rank))
-        features, clips = audio_clips(FIRST_NAMED_CLIP + step * recipe.sounds, recipe.sounds)
+        features, clips = audio_clips(FIRST_NAMED_CLIP + step * recipe.clips, recipe.clips)
         steps = self.model.model.get_audio_features(features).pooler_output
         digit_loss = word_loss(steps, self.model.get_input_embeddings().weight[self._digits], step_digits(clips))
         return backward({"words": patch_loss, "digits": 10 * digit_loss})
