@@ -16,5 +16,8 @@ def higher_is_better(record: Record, metric: str) -> bool:
         metric: one of its metrics.
     """
     entry = record.finished()["metrics"][metric]
-    stated: bool | None = entry.get("higher_is_better")
+    try:
+        stated: bool | None = entry["higher_is_better"]
+    except KeyError:
+        stated = None
     return entry["unit"] not in _LOWER_UNITS if stated is None else stated
