@@ -174,6 +174,7 @@ def test_the_bootstraps_standard_error_is_that_of_theory(name):
     assert interval_se(name, *drawn(name, 1043)) == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.slow
 def test_the_correlations_standard_errors_are_those_of_theory():
     generator = np.random.default_rng(0)
     targets = generator.normal(size=1500)

@@ -94,6 +94,7 @@ def test_hostile_answers_cost_a_second_and_a_reason():
     assert seconds < 5 * len(HOSTILE), "a generous bound: about a second of processor time and a new worker each"
 
 
+@pytest.mark.slow
 def test_nothing_is_evaluated():
     program = (
         "import logging, math_verify, sympy\n"
@@ -108,6 +109,7 @@ def test_nothing_is_evaluated():
     assert out == ["symbolic symbolic", *["text is not evaluated"] * 6]
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_workers():
     pairs = [(case["gold"], case["answer"]) for case in EQUAL[1::3]] + [("18", "9^{(9^9)}"), ("x", "y")]
     pairs += pairs[::-1]
@@ -132,6 +134,7 @@ def test_a_grader_is_used_twice_and_lazily():
     assert worker.is_dead
 
 
+@pytest.mark.slow
 def test_memory_is_limited():
     with Grader(1, memory_bytes=64 * 2**20, seconds=20) as grader:
         hungry = ("18", "\\operatorname{eye}(9000) \\cdot \\operatorname{eye}(9000)")

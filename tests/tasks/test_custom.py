@@ -165,6 +165,7 @@ def test_a_failure_is_wrong_and_counted_apart():
 # As a user runs it
 
 
+@pytest.mark.slow
 def test_the_replica_answers_rows_about_a_picture(tmp_path):
     from evals.tasks.mini.images.drawing import draw
     from evals.tasks.mini.vqa import split

@@ -144,6 +144,7 @@ def test_the_better_system_is_the_one_that_the_metric_says(tmp_path, higher_is_b
     assert judge(tmp_path, claim, **outcomes).measurement.verdict == expected
 
 
+@pytest.mark.slow
 def test_each_reading_is_a_hypothesis_of_its_own(tmp_path):
     readings = (
         'readings: [{says: "a share of the errors", relation: error-reduction}, {says: "points", relation: difference}]'
@@ -237,6 +238,7 @@ def test_required_runs_are_those_of_the_subject_and_the_baseline(tmp_path):
 # Real outputs
 
 
+@pytest.mark.slow
 def test_a_real_claim_is_settled_on_real_outputs(shared_data, tmp_path, monkeypatch):
     """Cobbe et al. 2021: "6B verification slightly outperforms a finetuned 175B model", on their published outputs."""
     monkeypatch.chdir(tmp_path)

@@ -39,6 +39,7 @@ def test_amounts(value, unit, printed):
     assert formatting.amount(value, unit) == printed
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=20), min_size=3, max_size=3))
 def test_markdown_cells_cannot_leave_their_place(cells):
