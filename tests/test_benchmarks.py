@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import ROOT
+from commands import ROOT, environ
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +33,8 @@ def test_every_benchmark_is_run_here_or_elsewhere():
 def test_a_benchmark_prints_its_figure(name):
     size, printed = SMALL[name]
     script = ROOT / "tests" / "benchmarks" / f"{name}.py"
-    done = subprocess.run([sys.executable, script, *size], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, script, *size], env=environ(), capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert printed in done.stdout
