@@ -18,6 +18,7 @@ import numpy as np
 
 from evals.errors import InputError
 from evals.records.folder import Record, differences
+from evals.records.types import SampleValues
 from evals.schema import Json
 from evals.statistics import paired
 from evals.statistics.bootstrap import Floats
@@ -115,10 +116,10 @@ def compare(a: Record, b: Record) -> Comparison:
     for record in (a, b):
         record.finished()
     _check_protocol(a, b)
-    explained = tuple(explain_differences(a.manifest, b.manifest))
+    explained = tuple(explain_differences(a.manifest.to_dict(), b.manifest.to_dict()))
     if a.timed:
         return Comparison(a, b, tuple(_timed(a, b)), explained)
-    a_rows, b_rows = ({row["id"]: row for row in record.samples()} for record in (a, b))
+    a_rows, b_rows = ({row.id: row for row in record.values()} for record in (a, b))
     _check_ids(a, b, a_rows, b_rows)
     return Comparison(a, b, tuple(_metrics(a, b, a_rows, b_rows)), explained)
 
@@ -141,7 +142,7 @@ def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Ma
 
 def _check_protocol(a: Record, b: Record) -> None:
     for field in PROTOCOL:
-        a_value, b_value = _at(a.manifest, field), _at(b.manifest, field)
+        a_value, b_value = _at(a.manifest.to_dict(), field), _at(b.manifest.to_dict(), field)
         if a_value != b_value:
             raise InputError(
                 f"{a.folder} and {b.folder} have different protocols: {field} is {a_value!r} in one, "
@@ -158,13 +159,13 @@ def _check_ids(a: Record, b: Record, a_rows: Mapping[str, Any], b_rows: Mapping[
 
 
 def _metrics(
-    a: Record, b: Record, a_rows: Mapping[str, dict[str, Any]], b_rows: Mapping[str, dict[str, Any]]
+    a: Record, b: Record, a_rows: Mapping[str, SampleValues], b_rows: Mapping[str, SampleValues]
 ) -> Iterator[MetricComparison]:
     """Compare each metric that both runs have; those with sample values are tested, with a common correction."""
     tested = list(_tested(a_rows, b_rows))
     adjusted = paired.holm([p for _, p in tested])
     tested_by_name = {metric.name: replace(metric, adjusted=p) for (metric, _), p in zip(tested, adjusted, strict=True)}
-    a_metrics, b_metrics, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
+    a_metrics, b_metrics, headline = a.finished().metrics, b.finished().metrics, a.finished().headline
     names = dict.fromkeys([*(name for name in a_metrics if name in b_metrics), *tested_by_name])
     for name in sorted(names, key=lambda name: (name != headline, name not in tested_by_name, name)):
         if name in tested_by_name:
@@ -176,7 +177,7 @@ def _metrics(
 
 def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:
     """Compare the timings of two models that alternated. Raises `InputError` if they did not alternate."""
-    a_metrics, b_metrics, headline = a.finished()["metrics"], b.finished()["metrics"], a.finished()["headline"]
+    a_metrics, b_metrics, headline = a.finished().metrics, b.finished().metrics, a.finished().headline
     pairs = {name: statistics.in_turn(a, b, name) for name in a_metrics if name in b_metrics}
     if not pairs.get(headline):
         raise InputError(statistics.not_in_turn(a, b))
@@ -194,12 +195,12 @@ def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:
 
 
 def _tested(
-    a_rows: Mapping[str, dict[str, Any]], b_rows: Mapping[str, dict[str, Any]]
+    a_rows: Mapping[str, SampleValues], b_rows: Mapping[str, SampleValues]
 ) -> Iterator[tuple[MetricComparison, float]]:
     """Test every value that samples have in both runs; yields the comparison and its uncorrected p-value."""
-    names = dict.fromkeys(name for row in a_rows.values() for name in row["values"])
+    names = dict.fromkeys(name for row in a_rows.values() for name in row.values)
     for name in names:
-        ids = [id for id, row in a_rows.items() if name in row["values"] and name in b_rows[id]["values"]]
+        ids = [id for id, row in a_rows.items() if name in row.values and name in b_rows[id]["values"]]
         if not ids:
             continue
         a_N, b_N = (sample_values(rows, ids, name) for rows in (a_rows, b_rows))
@@ -215,14 +216,14 @@ def _tested(
         ), p  # fmt: skip
 
 
-def sample_values(rows: Mapping[str, dict[str, Any]], ids: Sequence[str], name: str) -> Floats:
+def sample_values(rows: Mapping[str, SampleValues], ids: Sequence[str], name: str) -> Floats:
     """Return the samples' values under a name, in the order of the IDs."""
-    return np.array([float(rows[id]["values"][name]) for id in ids])
+    return np.array([float(rows[id].values[name]) for id in ids])
 
 
-def sample_clusters(rows: Mapping[str, dict[str, Any]], ids: Sequence[str]) -> list[str]:
+def sample_clusters(rows: Mapping[str, SampleValues], ids: Sequence[str]) -> list[str]:
     """Return the samples' clusters, in the order of the IDs; a sample without a cluster is a cluster of its own."""
-    return [rows[id]["cluster"] or f"sample {id}" for id in ids]
+    return [rows[id].cluster or f"sample {id}" for id in ids]
 
 
 def _at(manifest: Mapping[str, Json], field: str) -> Json:

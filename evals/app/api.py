@@ -1,7 +1,7 @@
-"""The calls behind the commands: `run`, `load`, `score`.
+"""The calls behind the commands `run` and `score`.
 
-With `evals.app.cli` and `evals.app.check` the only module that knows tasks, models and reports; it finds the first two
-through the registry.
+With `evals.app.cli` and `evals.app.check` the only modules that know tasks, models and reports. They find tasks and
+models through the registry.
 """
 
 from __future__ import annotations
@@ -12,163 +12,102 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evals import records, registry
-from evals.errors import InputError, RecordError
+from evals.errors import InputError
 from evals.execution import loop, validation
-from evals.execution.run import Job, evaluate
-from evals.records import result, signature
-from evals.records.folder import Record, RunFolder, load
-from evals.schema import Json, Model, Options, Placement, Samples, Task
+from evals.execution.run import evaluate, resolved, selected
+from evals.records import Record, RunFolder, load, result, signature
+from evals.records.types import Manifest, PlanEntry, Result
+from evals.schema import Model, RunConfig, Samples, Task
 from evals.timing import interleaving
 from evals.timing.stopwatch import ModelSource
 
-__all__ = ["interleave", "load", "run", "score"]
+__all__ = ["execute", "interleave", "load", "run", "score"]
 
 
-def run(
-    model: str,
-    task: str,
-    *,
-    scale: str = "mini",
-    checkpoint: str | None = None,
-    data: Path | str | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-    out: Path | str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    token_budget: int | None = None,
-    shots: int | None = None,
-    same_shots: bool = False,
-    method: str | None = None,
-    blind: bool = False,
-    share: bool = True,
-    workers: int = 1,
-    seed: int = 0,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
-    samples: int = 1,
-    processes: int | None = None,
-    repetitions: int | None = None,
-    force: bool = False,
-    progress: bool = False,
-    command: str = "",
-) -> Record:
-    """Run a model on a task, or go on with a run that was interrupted, or read one that is finished.
+def run(model: str, task: str, **options: Any) -> Record:
+    """Evaluate a model on a task; continue a run that was interrupted, or read one that is finished.
 
     Args:
         model: a registered name, `hf:ORG/NAME[@REV]`, a folder, `replay:FILE`, `endpoint:URL#NAME`.
         task: a registered name.
-        scale: `mini` (bundled checkpoint and data) or `full` (public ones).
-        checkpoint: a folder or hub id that is loaded instead of a registered model's own.
-        data: a folder with the benchmark's official files, read instead of the scale's data.
-        split: a split of the task; by default its first.
-        limit: only the first so many samples.
-        out: the run folder; by default `runs/<model>-<task>-<signature>`.
-        device: `cpu`, `cuda`, `cuda:1`; by default a GPU where there is one.
-        dtype: `float32`, `bfloat16`, `float16`; by default float32 on a CPU and bfloat16 on a GPU.
-        token_budget: token positions a batch may hold; by default what suits the device.
-        shots: examples in the prompt, for tasks that take them.
-        same_shots: the same examples for all samples, computed once, where a task would draw them for each.
-        method: how a language task is asked, for tasks that offer a choice.
-        blind: replace every picture by a flat one, and every recording by silence.
-        share: compute shared prefixes once; off only to measure what that is worth.
-        workers: processes that share the run; the result does not depend on how many.
-        seed: joined with a sample's id wherever something is drawn.
-        temperature: 0 takes the likeliest token each time; more draws, the flatter the higher.
-        top_p: draw from the smallest set of tokens with this much probability.
-        samples: outputs a problem, for tasks that take several.
-        processes: fresh starts of the model, for a task that times it.
-        repetitions: times that each of them computes each request, for a task that times it.
-        force: ask a model for what it is not known to read; a blind control must then show that it does.
-        progress: show a progress bar on standard error.
-        command: what the user typed, kept in the manifest.
+        options: fields of `evals.schema.RunConfig`, `Options` and `Placement` by name, which are also those of the
+            command line: `limit=20`, `data="~/vqa2"`, `out="runs/one"`, `device="cpu"`, `temperature=0.7`, `samples=4`.
 
     Returns:
         The finished run.
 
     Raises:
-        InputError: for anything that the user can mend.
+        InputError: for anything that the user can correct.
 
     Example:
         >>> record = run("vl", "vqa", limit=5)  # doctest: +SKIP
-        >>> record.result["headline"]  # doctest: +SKIP
+        >>> record.result.headline  # doctest: +SKIP
         'accuracy'
     """
-    folder_of_data = Path(data).expanduser() if data is not None else None
-    options = Options(
-        scale, split, folder_of_data, limit, blind, shots, method, seed, temperature, top_p, samples, same_shots,
-        processes, repetitions,
-    )  # fmt: skip
-    job = Job(model, task, checkpoint, options, Placement(device, dtype, share))
-    validation.check_numbers(options, token_budget, workers)
-    adapter, resolved = job.adapter(), job.resolved()
-    validation.check_taken(adapter, options)
-    if adapter.timed:
-        refused = {"limit": limit, "workers": workers if workers > 1 else None, "token-budget": token_budget}
-        validation.check_timed(adapter, {**refused, "blind": blind, "force": force})
-        (record,) = _interleave([job], [out], progress, command)
+    return execute(RunConfig.of(model, task, **options))
+
+
+def execute(config: RunConfig) -> Record:
+    """Execute a configuration, as `run` does.
+
+    Raises:
+        InputError: for anything that the user can correct.
+    """
+    task = registry.TASKS.get(config.task)
+    source = resolved(config)
+    validation.check_numbers(config)
+    validation.check_supported(task, config.options)
+    if task.timed:
+        validation.check_timed(task, config)
+        (record,) = _interleave([config])
         return record
-    options = replace(options, method=validation.method(adapter, resolved, method))
-    job = replace(job, options=options)
-    everything = adapter.samples(options)
-    chosen = job.chosen(everything)
-    validation.check_modalities(adapter, resolved, everything, force)
-    loaded = resolved.load(job.placement)
-    validation.check_able(adapter, options, loaded)
-    loaded.check(everything.output_ids(), chosen.output_ids())
-    planned = {"budget": token_budget, "share": share, "window": loop.WINDOW}
-    manifest = signature.sign(adapter, options, chosen, loaded, replica=resolved.replica, plan=planned, command=command)
-    folder = Path(out).expanduser() if out is not None else _default_folder(manifest)
+    method = validation.method(task, source, config.options.method)
+    config = replace(config, options=replace(config.options, method=method))
+    split = task.samples(config.options)
+    samples = selected(config, split)
+    validation.check_modalities(task, source, split, config.force)
+    model = source.load(config.placement)
+    validation.check_able(task, config.options, model)
+    model.check(split.output_ids(), samples.output_ids())
+    plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=loop.WINDOW)
+    manifest = signature.sign(
+        task, config.options, samples, model, replica=source.replica, plan=plan, command=config.command
+    )
+    folder = config.out or _default_folder(manifest)
     with RunFolder(folder, manifest) as run_folder:
+        run_folder.check_ids(samples.ids)
         if not (folder / records.RESULT).exists():
-            evaluate(job, adapter, chosen, loaded, run_folder, workers, progress)
-            _check_complete(folder, run_folder)
-            if not adapter.per_sample:
-                records.rewrite(load(folder), result.rescore(adapter, load(folder)))
-            summary = result.summarise(adapter, load(folder), peak_memory_bytes=_peak_memory(loaded))
-            _keep_pictures(load(folder), chosen, summary)
+            evaluate(config, task, samples, model, run_folder)
+            run_folder.check_complete()
+            if not task.per_sample:
+                records.rewrite(load(folder), result.rescore(task, load(folder)))
+            summary = result.summarise(task, load(folder), peak_memory_bytes=_peak_memory(model))
+            _keep_images(load(folder), samples, summary)
             run_folder.finish(summary)
-        if not (folder / "report.html").exists():  # also where a crash came between the result and its report
+        if not (folder / "report.html").exists():  # also if a crash came between the result and its report
             _report(load(folder))
     return load(folder)
 
 
 def interleave(
-    models: Sequence[str],
-    task: str = "efficiency",
-    *,
-    scale: str = "mini",
-    split: str | None = None,
-    out: Path | str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    processes: int | None = None,
-    repetitions: int | None = None,
-    progress: bool = False,
-    command: str = "",
+    models: Sequence[str], task: str = "efficiency", *, out: Path | str | None = None, **options: Any
 ) -> list[Record]:
-    """Time several models in turn, so that the ratio of two is theirs and not the machine's.
+    """Time several models in turn, so that the ratio of two of them does not include machine drift.
 
     Args:
         models: as `run` takes one; all different.
-        task: one whose requests are timed.
-        scale: as in `run`.
-        split: as in `run`.
+        task: a timed task.
         out: a folder for the run folders, each named after its model; by default as `run` names them.
-        device: as in `run`.
-        dtype: as in `run`.
-        processes: fresh starts of each model.
-        repetitions: times that each of them computes each request.
-        progress: show a progress bar on standard error.
-        command: what the user typed, kept in the manifests.
+        options: as in `run`: `scale`, `split`, `device`, `dtype`, `processes`, `repetitions`, `progress`, `command`.
 
     Returns:
-        A finished run a model, in their order.
+        One finished run per model, in their order.
 
     Raises:
-        InputError: for anything that the user can mend.
+        InputError: for anything that the user can correct.
 
     Example:
         >>> r1, v2 = interleave(["r1", "v2"])  # doctest: +SKIP
@@ -181,119 +120,110 @@ def interleave(
     for name in models:
         if models.count(name) > 1:
             raise InputError(f"model {name!r} is named twice: it cannot take turns with itself")
-    options = Options(scale, split, processes=processes, repetitions=repetitions)
-    validation.check_numbers(options, None, 1)
-    jobs = [Job(name, task, None, options, Placement(device, dtype)) for name in models]
-    folders = [None if out is None else Path(out) / _safe(name) for name in models]
-    return _interleave(jobs, folders, progress, command)
+    configs = []
+    for name in models:
+        folder = None if out is None else Path(out) / _file_name(name)
+        config = RunConfig.of(name, task, out=folder, **options)
+        validation.check_numbers(config)
+        validation.check_timed(adapter, config)
+        configs.append(config)
+    return _interleave(configs)
 
 
 def check_timed(model: str, task: str, *, scale: str = "mini", split: str | None = None) -> None:
-    """Raise `InputError` where a model cannot be timed, before any weight is read."""
-    _entrant(Job(model, task, None, Options(scale, split), Placement()), registry.TASKS.get(task))
+    """Raise `InputError` if a model cannot be timed, before any weight is read."""
+    _entrant(RunConfig.of(model, task, scale=scale, split=split), registry.TASKS.get(task))
 
 
 def is_timed(task: str) -> bool:
-    """Say whether a task times its models, so that several of them may take turns."""
+    """Return whether a task times its models, so that several of them can take turns."""
     return registry.TASKS.get(task).timed
 
 
-def _interleave(
-    jobs: Sequence[Job], folders: Sequence[Path | str | None], progress: bool, command: str
-) -> list[Record]:
-    """Time the models of some jobs in turn, or go on where that was interrupted."""
+def _interleave(configs: Sequence[RunConfig]) -> list[Record]:
+    """Time the models of some configurations in turn, or continue where that was interrupted."""
     from tqdm import tqdm
 
-    adapter = jobs[0].adapter()
-    entrants = [_entrant(job, adapter) for job in jobs]
+    task, progress, command = registry.TASKS.get(configs[0].task), configs[0].progress, configs[0].command
+    entrants = [_entrant(config, task) for config in configs]
     total = sum(len(entrant.samples) for entrant in entrants)
-    with ExitStack() as stack, tqdm(total=total, unit=" turns", disable=not progress, desc=adapter.name) as bar:
+    with ExitStack() as stack, tqdm(total=total, unit=" turns", disable=not progress, desc=task.name) as bar:
         with interleaving.Session(entrants) as session:
-            manifests = [interleaving.manifest(adapter, each, entrants, session, command) for each in entrants]
-            places = [place or _default_folder(signed) for place, signed in zip(folders, manifests, strict=True)]
+            manifests = [interleaving.manifest(task, entrant, entrants, session, command) for entrant in entrants]
             runs = [
-                stack.enter_context(RunFolder(Path(place).expanduser(), signed))
-                for place, signed in zip(places, manifests, strict=True)
+                stack.enter_context(RunFolder(config.out or _default_folder(manifest), manifest))
+                for config, manifest in zip(configs, manifests, strict=True)
             ]
-            timing = interleaving.TimingRun(adapter, entrants, runs, bar.update)
+            timing = interleaving.TimingRun(task, entrants, runs, bar.update)
             missing = timing.missing()
-            for number in missing[:1]:
-                timing.time(session, number)
-        for number in missing[1:]:
+            for process in missing[:1]:
+                timing.time(session, process)
+        for process in missing[1:]:
             with interleaving.Session(entrants) as session:
-                timing.time(session, number)
-        for run in runs:
-            if not (run.folder / records.RESULT).exists():
-                _check_complete(run.folder, run)
-                record = load(run.folder)
+                timing.time(session, process)
+        for run_folder in runs:
+            if not (run_folder.folder / records.RESULT).exists():
+                run_folder.check_complete()
+                record = load(run_folder.folder)
                 peak = interleaving.peak_bytes(record.samples())
-                run.finish(result.summarise(adapter, record, peak_memory_bytes=peak))
-        for run in runs:
-            if not (run.folder / "report.html").exists():
-                _report(load(run.folder))
-    return [load(run.folder) for run in runs]
+                run_folder.finish(result.summarise(task, record, peak_memory_bytes=peak))
+        for run_folder in runs:
+            if not (run_folder.folder / "report.html").exists():
+                _report(load(run_folder.folder))
+    return [load(run_folder.folder) for run_folder in runs]
 
 
-def _entrant(job: Job, adapter: Task) -> interleaving.TimedModel:
-    """A model that is timed, and the requests that it is shown: those that it can read."""
-    resolved = job.resolved()
-    validation.method(adapter, resolved, None)
-    if resolved.family.name == "replay":
-        raise InputError(f"model {job.model!r} is recorded outputs: nothing is computed that could be timed")
-    samples = adapter.samples(job.options)
-    readable = loop.readable(samples, resolved.modalities)
+def _entrant(config: RunConfig, task: Task) -> interleaving.TimedModel:
+    """Name a model that is timed, and the requests that it is timed with: those that it can read."""
+    source = resolved(config)
+    validation.method(task, source, None)
+    if source.family.name == "replay":
+        raise InputError(f"model {config.model!r} is recorded outputs: nothing is computed that could be timed")
+    samples = task.samples(config.options)
+    readable = loop.readable(samples, source.modalities)
     if not len(readable):
-        validation.check_modalities(adapter, resolved, samples, force=False)
-    source = ModelSource(job.model, job.options.scale, job.checkpoint, job.placement)
-    return interleaving.TimedModel(source, readable, resolved, job.options)
+        validation.check_modalities(task, source, samples, force=False)
+    model_source = ModelSource(config.model, config.options.scale, config.checkpoint, config.placement)
+    return interleaving.TimedModel(model_source, readable, source, config.options)
 
 
 def score(folder: Path | str) -> Record:
-    """Score a finished run's outputs again with the task as it is now; no model is needed.
+    """Score the outputs of a finished run again with the task as it is now. Needs no model.
 
     Raises:
-        InputError: when the folder is no run or holds no finished samples.
+        InputError: if the folder is not a run, or holds only a part of its samples.
     """
     record = load(folder)
-    adapter = registry.TASKS.get(record.manifest["task"]["name"])
+    task = registry.TASKS.get(record.manifest.task.name)
     with RunFolder(record.folder, record.manifest) as run_folder:
-        _check_complete(record.folder, run_folder)
-        records.rewrite(record, result.rescore(adapter, record))
-        old = record.result or {"efficiency": {"peak_memory_bytes": None}}
-        peak = old["efficiency"]["peak_memory_bytes"]
-        summary = result.summarise(adapter, record, peak_memory_bytes=peak)
-        run_folder.finish(summary)
+        run_folder.check_complete()
+        records.rewrite(record, result.rescore(task, record))
+        peak = record.result.efficiency.get("peak_memory_bytes") if record.result else None
+        run_folder.finish(result.summarise(task, record, peak_memory_bytes=int(peak) if peak is not None else None))
         _report(load(folder))
     return load(folder)
 
 
-def _check_complete(folder: Path, run: RunFolder) -> None:
-    """Refuse to make a result of a part of the samples."""
-    total = run.manifest["data"]["samples"]
-    if len(run.done) != total:
-        raise RecordError(f"{folder} holds {len(run.done)} of {total} samples: start its run again to finish it")
+def _default_folder(manifest: Manifest) -> Path:
+    """Return `runs/<model>-<task>-<signature>`, with names that a file system accepts."""
+    names = (manifest.model_name, manifest.task.name)
+    return Path("runs") / "-".join([*map(_file_name, names), manifest.signature])
 
 
-def _default_folder(manifest: dict[str, Json]) -> Path:
-    """`runs/<model>-<task>-<signature>`, with names that a file system takes."""
-    names = (manifest["model"]["name"], manifest["task"]["name"])
-    return Path("runs") / "-".join([*map(_safe, names), manifest["signature"]])
-
-
-def _safe(name: str) -> str:
+def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.")
 
 
-def _keep_pictures(record: Record, samples: Samples, summary: dict[str, Json]) -> None:
-    """Keep a small picture of each of the worst samples, so that a page can show them without the data."""
+def _keep_images(record: Record, samples: Samples, summary: Result) -> None:
+    """Keep a small image of each of the worst samples, so that a page can show them without the data."""
     from evals.data.images import thumbnail
     from evals.reports.runs.worst_samples import choose_worst
 
     for row in choose_worst(replace(record, result=summary)):
-        picture = thumbnail(samples[row["index"]])
-        if picture is not None:
+        image = thumbnail(samples[row.index])
+        if image is not None:
             (record.folder / records.WORST).mkdir(exist_ok=True)
-            records.write_atomically(record.folder / records.WORST / records.picture_name(row["id"]), picture)
+            records.write_atomically(record.folder / records.WORST / records.image_name(row.id), image)
 
 
 def _report(record: Record) -> None:
@@ -303,10 +233,10 @@ def _report(record: Record) -> None:
 
 
 def _peak_memory(model: Model) -> int:
-    """The most bytes held: on the model's device where it counts them, else by the processes of this run."""
+    """Return the peak memory in bytes: of the model's device if it counts, else of the processes of this run."""
     counted = model.peak_memory_bytes()
     if counted is not None:
         return counted
     unit = 1 if sys.platform == "darwin" else 1024
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return unit * max(own, children)
+    parent, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return unit * max(parent, children)

@@ -254,13 +254,13 @@ class _Runs:
             return RunOutcome(why=why)
         try:
             record = self._run(job, blind=False)
-            shows = record.manifest["data"].get("modalities") or []
+            shows = record.manifest.data.get("modalities") or []
             asked_about_pictures = "image" in shows or job.task == "vqa"
             blind = self._run(job, blind=True) if asked_about_pictures and not job.model.startswith("replay:") else None
         except EvalsError as error:
             return RunOutcome(why=f"the run failed: {error}", failed=True)
-        failed = (record.result or {}).get("failed", 0)
-        if failed and failed == (record.result or {}).get("n"):
+        failed = record.finished().failed
+        if failed and failed == record.finished().n:
             return RunOutcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
         return RunOutcome(record, blind, proxy=self._proxy(job))
 

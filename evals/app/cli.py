@@ -196,8 +196,8 @@ def _run(chosen: argparse.Namespace) -> int:
         runs.append(api.run(**{**given, "blind": True, "out": aside}))
     _print_table(runs)
     for record in runs:
-        if record.result and record.result["failed"]:
-            failed = record.result["failed"]
+        if record.result and record.result.failed:
+            failed = record.result.failed
             print(f"evals: {failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
             return FAILED
     return DONE
@@ -411,5 +411,5 @@ def _runs() -> list[tuple[str, ...]]:
 def _headline(record: Any) -> str:
     if record.result is None:
         return "not finished"
-    name = record.result["headline"]
+    name = record.result.headline
     return f"{name} {record.result['metrics'][name]['value']:.4f} (n = {record.result['n']})"

@@ -1,14 +1,14 @@
-"""The loop: samples to requests, batches, predictions, scores, records.
+"""The loop: samples to requests, batches, predictions.
 
-The samples are taken in windows. A window's requests are tokenised and planned in the background while the one before
-is computed; a batch's pictures are decoded while the batch before is on the device. Which samples share a window and
-which requests share a batch depends on nothing but the samples, the model and the token_budget, so after an
-interruption the
-same batches come out, and those that are on disk are skipped: whole windows of them without building a sample.
+Samples are taken in windows. The requests of a window are tokenised and planned in the background while the model
+computes the window before it; the images of a batch are decoded while the batch before it is on the device. Which
+samples share a window and which requests share a batch depends on nothing but the samples, the model and the token
+budget. So a run that was interrupted plans the same batches again and skips those that are on disk; a window that is on
+disk as a whole is skipped without building a sample.
 
-`work` computes and knows nothing of scores or files; `evals.execution.collector` gathers what it computed, from one
-process or
-from several, and scores each sample when its last request is answered. Neither branches on a task or a model.
+`work` computes, and knows nothing about scores or files. `evals.execution.collector` collects what it computed, from
+one
+process or from several, and scores a sample when its last request is answered. Neither branches on a task or a model.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from evals.schema import (
     Audio,
     Batch,
     Classify,
+    Concurrent,
     Image,
-    Json,
     Model,
     Part,
     Prediction,
@@ -41,54 +41,56 @@ from evals.schema import (
 )
 
 WINDOW = 1024
-"""Samples planned together: enough that batches are even, few enough that memory does not grow with the split."""
-_AHEAD = 2
-"""Batches staged before the device asks for them."""
+"""Number of samples planned together: enough for evenly filled batches, few enough that memory does not grow with the
+split."""
+_STAGED_AHEAD = 2
+"""Number of batches staged before the device asks for them."""
 
-Row = dict[str, Json]
 T = TypeVar("T")
 U = TypeVar("U")
 
 
 class AnsweredRequest(NamedTuple):
-    """One request answered, on its way from whoever computed it to the record."""
+    """One answered request, on its way from the process that computed it to the record."""
 
     sample_index: int
-    """The sample's place in the split."""
+    """The sample's index in the split."""
     prediction: Prediction
     seconds: float
     """Its share of the time since the batch before was finished."""
     model_seconds: float
-    """Its share of the time inside the model."""
+    """Its share of the time spent inside the model."""
 
 
 class BatchId(NamedTuple):
-    """A batch, as the plan numbers it."""
+    """Identifies a batch of the plan."""
 
     window: int
     """Index of the window's first sample."""
     number: int
-    """Place of the batch in the window's plan; -1 for the requests that could not be tokenised."""
+    """Index of the batch in the window's plan; -1 for the requests that could not be tokenised."""
 
 
 TryAcquire = Callable[[BatchId, set[str]], bool]
-"""Asked before a batch is computed, with the ids of its samples; False leaves it out."""
+"""Called before a batch is computed, with the ids of its samples; returns False if the batch is not to be computed."""
 OnBatch = Callable[[Sequence[BatchId], list[AnsweredRequest]], None]
-"""Receives finished batches: one, or all that a model which answers several at once has finished meanwhile."""
+"""Called with finished batches: with one, or with all that a concurrent model has finished in the meantime."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive samples, ready to be computed."""
+    """Consecutive samples, tokenised and planned."""
 
     start: int
+    """Index of the first sample."""
     ids: Sequence[str]
+    """The samples' ids."""
     prompts: list[Prompt]
-    owners: list[int]
-    """The index of each prompt's sample."""
+    sample_indices: list[int]
+    """Index of each prompt's sample."""
     batches: tuple[Batch, ...]
     failed: list[AnsweredRequest]
-    """Requests that could not even be tokenised."""
+    """Requests that could not be tokenised."""
 
 
 def work(
@@ -101,16 +103,16 @@ def work(
     try_acquire: TryAcquire,
     on_batch: OnBatch,
 ) -> None:
-    """Compute every batch that is not done and may be claimed.
+    """Compute every batch that is not on disk and that `try_acquire` grants.
 
     Args:
         samples: the split, already limited.
-        model: answers.
-        token_budget: token positions a batch may hold.
+        model: answers the requests.
+        token_budget: maximum number of token positions in a batch.
         share: compute shared prefixes once.
         done: ids of samples that are on disk.
-        try_acquire: asked before a batch is computed.
-        on_batch: receives finished batches.
+        try_acquire: called before a batch is computed.
+        on_batch: called with finished batches.
     """
     starts = [
         start
@@ -121,9 +123,9 @@ def work(
     with ThreadPoolExecutor(max_workers=2) as background:
         try:
             windows = _ahead(background, lambda start: _window(samples, model, start, token_budget, share), starts, 1)
-            at_once: int = getattr(model, "concurrency", 1)
-            if at_once > 1:
-                _work_at_once(model, windows, at_once, try_acquire, on_batch, clock)
+            concurrency = model.concurrency if isinstance(model, Concurrent) else 1
+            if concurrency > 1:
+                _work_concurrently(model, windows, concurrency, try_acquire, on_batch, clock)
             else:
                 for window in windows:
                     _work_window(model, window, background, try_acquire, on_batch, clock)
@@ -133,20 +135,20 @@ def work(
 
 
 def _window(samples: Samples, model: Model, start: int, token_budget: int, share: bool) -> Window:
-    """Build the samples of a window, tokenise their requests, and plan."""
+    """Build the samples of a window, tokenise their requests, and plan the batches."""
     prompts: list[Prompt] = []
-    owners: list[int] = []
+    sample_indices: list[int] = []
     failed: list[AnsweredRequest] = []
     stop = min(start + WINDOW, len(samples))
     for index in range(start, stop):
         for request in samples[index].requests:
             try:
                 prompts.append(model.prepare(request))
-                owners.append(index)
+                sample_indices.append(index)
             except SampleError as error:
                 failed.append(AnsweredRequest(index, Prediction(request.id, failure=str(error)), 0.0, 0.0))
     batches = plan(prompts, token_budget, share=share)
-    return Window(start, samples.ids[start:stop], prompts, owners, batches, failed)
+    return Window(start, samples.ids[start:stop], prompts, sample_indices, batches, failed)
 
 
 def _work_window(
@@ -163,62 +165,63 @@ def _work_window(
         batch_id, batch = numbered_batch
         return batch_id, batch, model.stage(window.prompts, batch)
 
-    for batch_id, batch, staged in _ahead(background, stage, _acquired(window, try_acquire, on_batch), _AHEAD):
+    for batch_id, batch, staged in _ahead(background, stage, _acquired(window, try_acquire, on_batch), _STAGED_AHEAD):
         with clock:
             predictions = model.run(window.prompts, batch, staged)
         on_batch([batch_id], _answers(window, batch, predictions, *clock.read()))
 
 
-def _work_at_once(
+def _work_concurrently(
     model: Model, windows: Iterable[Window], count: int, try_acquire: TryAcquire, on_batch: OnBatch, clock: _Clock
 ) -> None:
-    """Compute batches on many threads, also of several windows, and hand on each as soon as it is finished.
+    """Compute batches on many threads, also from several windows, and pass each on as soon as it is finished.
 
-    All that is finished at one moment goes out together: who receives it waits for the disk once. After an error
-    nothing new is begun, and what is under way is still waited for: it has been paid for.
+    Batches that are finished at the same moment are passed on together, so the receiver waits for the disk once. After
+    an error no new batch is started, but those under way are waited for: they have been paid for.
     """
 
-    def act(given: tuple[Window, BatchId, Batch]) -> list[Prediction]:
-        window, _, batch = given
+    def compute(planned: tuple[Window, BatchId, Batch]) -> list[Prediction]:
+        window, _, batch = planned
         return model.run(window.prompts, batch, model.stage(window.prompts, batch))
 
-    pool = DaemonThreadPool(act, count)
+    pool = DaemonThreadPool(compute, count)
 
-    def hand_on() -> None:
+    def pass_on() -> None:
         with clock:
-            ended = pool.finished()
-        done = [(*each.given, each.result) for each in ended if each.result is not None]
+            calls = pool.completed()
+        done = [(*call.argument, call.result) for call in calls if call.result is not None]
         seconds, inside = clock.read() if done else (0.0, 0.0)
         answers = [
-            _answers(window, batch, result, seconds / len(done), inside / len(done))
-            for window, _, batch, result in done
+            answer
+            for window, _, batch, predictions in done
+            for answer in _answers(window, batch, predictions, seconds / len(done), inside / len(done))
         ]
         if done:
-            on_batch([batch_id for _, batch_id, _, _ in done], [answer for each in answers for answer in each])
-        for each in ended:
-            if each.error is not None:
-                raise each.error
+            on_batch([batch_id for _, batch_id, _, _ in done], answers)
+        for call in calls:
+            if call.error is not None:
+                raise call.error
 
     try:
         for window in windows:
             for batch_id, batch in _acquired(window, try_acquire, on_batch):
-                pool.give((window, batch_id, batch))
-                while pool.busy >= 2 * count:  # as many again wait, so that no thread waits for this one
-                    hand_on()
-        while pool.busy:
-            hand_on()
+                pool.submit((window, batch_id, batch))
+                while pool.pending >= 2 * count:  # as many again wait, so that no thread waits for this one
+                    pass_on()
+        while pool.pending:
+            pass_on()
     except Exception:
-        pool.drop()
-        while pool.busy:
-            with contextlib.suppress(Exception):  # the first error is the one that is told
-                hand_on()
+        pool.cancel_waiting()
+        while pool.pending:
+            with contextlib.suppress(Exception):  # the first error is the one that is reported
+                pass_on()
         raise
     finally:
-        pool.dismiss()
+        pool.shutdown()
 
 
 def _acquired(window: Window, try_acquire: TryAcquire, on_batch: OnBatch) -> Iterator[tuple[BatchId, Batch]]:
-    """Yield the batches of a window that are free; what could not even be tokenised is handed on first."""
+    """Yield the batches of a window that `try_acquire` grants; those that could not be tokenised come first."""
     unready = BatchId(window.start, -1)
     if window.failed and try_acquire(
         unready, {window.ids[answer.sample_index - window.start] for answer in window.failed}
@@ -226,29 +229,31 @@ def _acquired(window: Window, try_acquire: TryAcquire, on_batch: OnBatch) -> Ite
         on_batch([unready], window.failed)
     for number, batch in enumerate(window.batches):
         batch_id = BatchId(window.start, number)
-        if try_acquire(batch_id, {window.ids[window.owners[member] - window.start] for member in batch.members}):
+        if try_acquire(
+            batch_id, {window.ids[window.sample_indices[member] - window.start] for member in batch.members}
+        ):
             yield batch_id, batch
 
 
 def _answers(
     window: Window, batch: Batch, predictions: Sequence[Prediction], seconds: float, inside: float
 ) -> list[AnsweredRequest]:
-    """Divide a batch's costs among its predictions; a model that pads in its own way has counted that itself."""
-    each = len(predictions)
+    """Divide a batch's costs among its predictions, unless the model has counted the positions itself."""
+    count = len(predictions)
     if not any(prediction.computed_tokens for prediction in predictions):
         computed, useful = padding(window.prompts, batch)
         predictions = [
-            replace(prediction, computed_tokens=computed / each, useful_tokens=useful / each)
+            replace(prediction, computed_tokens=computed / count, useful_tokens=useful / count)
             for prediction in predictions
         ]
     return [
-        AnsweredRequest(window.owners[member], prediction, seconds / each, inside / each)
+        AnsweredRequest(window.sample_indices[member], prediction, seconds / count, inside / count)
         for member, prediction in zip(batch.members, predictions, strict=True)
     ]
 
 
 def _ahead(background: ThreadPoolExecutor, act: Callable[[T], U], values: Iterable[T], count: int) -> Iterator[U]:
-    """Map in the background, so many values before they are asked for."""
+    """Map in the background, `count` values ahead of the consumer."""
     waiting: deque[Future[U]] = deque()
     for value in values:
         waiting.append(background.submit(act, value))
@@ -259,7 +264,7 @@ def _ahead(background: ThreadPoolExecutor, act: Callable[[T], U], values: Iterab
 
 
 class _Clock:
-    """Reads the time since the last reading, and how much of it passed inside the model (`with clock:`)."""
+    """Measures the time since the last reading, and how much of it was spent inside the model (`with clock:`)."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()
@@ -280,14 +285,14 @@ class _Clock:
 
 
 def limited(samples: Samples, limit: int | None) -> Samples:
-    """Keep the first samples of a split. Raises `InputError` when there is nothing to measure."""
+    """Keep the first `limit` samples of a split. Raises `InputError` if there are none."""
     if not len(samples):
         raise InputError("the split has no samples: there is nothing to measure")
     return samples if limit is None else replace(samples, ids=samples.ids[:limit])
 
 
 def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
-    """Keep the samples that hold nothing but what a model reads; all where that is not known."""
+    """Keep the samples whose modalities the model reads; all samples if its modalities are not known."""
     if modalities is None:
         return samples
     kept = [
@@ -295,17 +300,17 @@ def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
         for index, sample in enumerate(samples)
         if {MODALITIES[type(part)] for request in sample.requests for part in request.parts} <= {*modalities}
     ]
-    return replace(samples, ids=[samples.ids[index] for index in kept], build=lambda place: samples.build(kept[place]))
+    return replace(samples, ids=[samples.ids[index] for index in kept], build=lambda index: samples.build(kept[index]))
 
 
 def blinded(samples: Samples) -> Samples:
-    """Replace every picture by a flat one of its size, and every recording by silence.
+    """Replace every image by a uniform one of its size, and every audio clip by silence.
 
     Raises:
-        InputError: there is none to replace.
+        InputError: if the task has neither.
     """
     if not any(isinstance(part, Image | Audio) for request in samples[0].requests for part in request.parts):
-        raise InputError("--blind is for tasks with pictures or recordings: this one has none")
+        raise InputError("--blind is for tasks with images or audio: this one has none")
 
     def build(index: int) -> Sample:
         sample = samples.build(index)
@@ -318,6 +323,6 @@ def _blind_request(request: Request) -> Request:
     def blind(part: Part) -> Part:
         return replace(part, blind=True) if isinstance(part, Image | Audio) else part
 
-    if isinstance(request, Classify):  # has no pictures
+    if isinstance(request, Classify):  # has text only
         return request
     return replace(request, parts=tuple(blind(part) for part in request.parts))

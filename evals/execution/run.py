@@ -1,4 +1,4 @@
-"""What a run is of, and how all of it that is not on disk yet gets there, in one process or in several."""
+"""How a run gets onto the disk: everything that is not there yet is computed, in one process or in several."""
 
 from __future__ import annotations
 
@@ -8,58 +8,114 @@ from dataclasses import dataclass, replace
 
 from evals import registry
 from evals.execution import collector, loop
+from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
 from evals.execution.resolve import Resolved, resolve
 from evals.execution.workers import Pool
 from evals.records.folder import RunFolder
-from evals.schema import Model, Options, Placement, Probe, Samples, Task
+from evals.schema import Model, Placement, Probe, RunConfig, Samples, Task
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a run is of, by names alone, so that it can be sent to a worker."""
+def resolved(config: RunConfig) -> Resolved:
+    """Find the model of a configuration; its weights are not read."""
+    return resolve(config.model, scale=config.options.scale, checkpoint=config.checkpoint)
 
-    model: str
-    task: str
-    checkpoint: str | None
-    options: Options
-    placement: Placement
 
-    def adapter(self) -> Task:
-        """Look the task up."""
-        return registry.TASKS.get(self.task)
+def selected(config: RunConfig, samples: Samples) -> Samples:
+    """Select the samples of a run from all samples of the split."""
+    samples = loop.limited(samples, config.options.limit)
+    return loop.blinded(samples) if config.options.blind else samples
 
-    def resolved(self) -> Resolved:
-        """Find the model; its weights stay where they are."""
-        return resolve(self.model, scale=self.options.scale, checkpoint=self.checkpoint)
 
-    def chosen(self, samples: Samples) -> Samples:
-        """The samples that this run is of, out of all the split's."""
-        samples = loop.limited(samples, self.options.limit)
-        return loop.blinded(samples) if self.options.blind else samples
+def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, folder: RunFolder) -> None:
+    """Compute what is not on disk yet.
+
+    Args:
+        config: the configuration of the run.
+        task: scores the samples.
+        samples: the run's samples.
+        model: answers the requests; with several workers, each loads its own.
+        folder: receives the records.
+    """
+    from tqdm import tqdm
+
+    finished = len(folder.done)
+    if finished == len(samples):
+        return
+    token_budget = folder.manifest.plan.token_budget
+    probe = _fitted_probe(config, task, samples, model, token_budget)
+    with tqdm(
+        total=len(samples), initial=finished, unit=" samples", disable=not config.progress, desc=task.name
+    ) as bar:
+        collected = collector.Collector(task, samples, probe)
+        mean = _RunningMean()
+
+        def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
+            # A batch cut off by a kill is computed again as a whole; its finished samples are on disk already.
+            rows = [row for row in collected.add(answers) if row.id not in folder.done]
+            folder.append(rows)
+            mean.add([row.values[task.headline] for row in rows if task.headline in row.values])
+            if mean.count:
+                bar.set_postfix_str(f"{task.headline} {100 * mean.value:.1f} %", refresh=False)
+            bar.update(len(rows))
+
+        def try_acquire(batch_id: BatchId, ids: set[str]) -> bool:
+            return not ids <= folder.done
+
+        if config.workers > 1:
+            Pool(_WorkerPass(config, token_budget), config.workers, len(samples), folder.done, on_batch).run()
+            return
+        loop.work(
+            samples,
+            model,
+            token_budget=token_budget,
+            share=config.placement.share,
+            done=folder.done,
+            try_acquire=try_acquire,
+            on_batch=on_batch,
+        )
+
+
+@dataclass
+class _RunningMean:
+    """The mean of the values so far, for the progress bar."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, values: Sequence[float]) -> None:
+        self.total += sum(values)
+        self.count += len(values)
+
+    @property
+    def value(self) -> float:
+        return self.total / self.count
 
 
 @dataclass
 class _WorkerPass:
-    """One worker's way over the plan; loads the model when it first walks."""
+    """One worker's passes over the plan; the model is loaded at the first pass. Sent to the worker's process."""
 
-    job: Job
+    config: RunConfig
     token_budget: int
-    count: int
     loaded: tuple[Samples, Model] | None = None
 
-    def __call__(self, number: int, done: set[str], try_acquire: loop.TryAcquire, on_batch: loop.OnBatch) -> None:
+    def __call__(self, number: int, done: set[str], try_acquire: TryAcquire, on_batch: OnBatch) -> None:
+        """Compute what `try_acquire` grants to worker `number`."""
+        config = self.config
         if self.loaded is None:
-            samples = self.job.chosen(self.job.adapter().samples(self.job.options))
-            self.loaded = samples, self.job.resolved().load(self._placement(number))
+            samples = selected(config, registry.TASKS.get(config.task).samples(config.options))
+            self.loaded = samples, resolved(config).load(self._placement(number))
         samples, model = self.loaded
 
-        def shared(batch_ids: Sequence[loop.BatchId], answers: list[loop.AnsweredRequest]) -> None:
-            # The workers' seconds pass at the same time: a sample costs its part of them.
+        def on_own_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
+            # The workers' seconds pass at the same time, so a sample costs its worker's share of them.
             on_batch(
                 batch_ids,
                 [
-                    a._replace(seconds=a.seconds / self.count, model_seconds=a.model_seconds / self.count)
-                    for a in answers
+                    answer._replace(
+                        seconds=answer.seconds / config.workers, model_seconds=answer.model_seconds / config.workers
+                    )
+                    for answer in answers
                 ],
             )
 
@@ -67,83 +123,41 @@ class _WorkerPass:
             samples,
             model,
             token_budget=self.token_budget,
-            share=self.job.placement.share,
+            share=config.placement.share,
             done=done,
             try_acquire=try_acquire,
-            on_batch=shared,
+            on_batch=on_own_batch,
         )
 
     def _placement(self, number: int) -> Placement:
-        """A GPU for each worker where there are enough, else its part of the cores."""
-        wanted = self.job.placement
-        on_torch = self.job.resolved().family.prefix is None
-        if on_torch and wanted.device in {None, "cuda"} and _gpus() > number:
-            return replace(wanted, device=f"cuda:{number}")
-        return replace(wanted, threads=max(1, (os.cpu_count() or 1) // self.count))
+        """Place a worker on a GPU of its own if there are enough, else on its part of the CPU cores."""
+        placement = self.config.placement
+        on_torch = resolved(self.config).family.prefix is None
+        if on_torch and placement.device in {None, "cuda"} and _gpu_count() > number:
+            return replace(placement, device=f"cuda:{number}")
+        return replace(placement, threads=max(1, (os.cpu_count() or 1) // self.config.workers))
 
 
-def evaluate(
-    job: Job, task: Task, samples: Samples, model: Model, folder: RunFolder, count: int, progress: bool
-) -> None:
-    """Compute what is not on disk yet."""
+def _fitted_probe(config: RunConfig, task: Task, samples: Samples, model: Model, token_budget: int) -> Probe | None:
+    """Fit the task's probe on its training samples, if the chosen method needs one."""
     from tqdm import tqdm
 
-    token_budget = folder.manifest["plan"]["token_budget"]
-    read = _learned(task, samples, model, token_budget, job, progress) if len(folder.done) < len(samples) else None
-    with tqdm(
-        total=len(samples), initial=len(folder.done), unit=" samples", disable=not progress, desc=task.name
-    ) as bar:
-        collected = collector.Collector(task, samples, read)
-        totals = [0.0, 0]
-
-        def on_batch(batch_ids: Sequence[loop.BatchId], answers: list[loop.AnsweredRequest]) -> None:
-            # A batch that was cut off by a kill is computed whole again; what it had finished is on disk already.
-            rows = [row for row in collected.add(answers) if row["id"] not in folder.done]
-            folder.append(rows)
-            scored = [row["values"][task.headline] for row in rows if task.headline in row["values"]]
-            if scored:
-                totals[0] += sum(scored)
-                totals[1] += len(scored)
-                bar.set_postfix_str(f"{task.headline} {100 * totals[0] / totals[1]:.1f} %", refresh=False)
-            bar.update(len(rows))
-
-        def try_acquire(batch_id: loop.BatchId, ids: set[str]) -> bool:
-            return not ids <= folder.done
-
-        if count > 1:
-            Pool(_WorkerPass(job, token_budget, count), count, len(samples), folder.done, on_batch).run()
-        else:
-            share = job.placement.share
-            loop.work(
-                samples,
-                model,
-                token_budget=token_budget,
-                share=share,
-                done=folder.done,
-                try_acquire=try_acquire,
-                on_batch=on_batch,
-            )
-
-
-def _learned(task: Task, samples: Samples, model: Model, token_budget: int, job: Job, progress: bool) -> Probe | None:
-    """Have a task learn from its train samples how to read embeddings, where the chosen method asks for that."""
-    from tqdm import tqdm
-
-    if task.fit_probe is None or task.methods.get(job.options.method or "") != "embed":
+    if task.fit_probe is None or task.methods.get(config.options.method or "") != "embed":
         return None
     if samples.train is None:
         return task.fit_probe([], {})
     model.check(samples.train.output_ids(), samples.train.output_ids())
-    total = len(samples.train)
-    with tqdm(total=total, unit=" samples", disable=not progress, desc=f"{task.name}, train") as bar:
-        answers = collector.answers_of(
-            samples.train, model, token_budget=token_budget, share=job.placement.share, advance=bar.update
+    with tqdm(
+        total=len(samples.train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train"
+    ) as bar:
+        predictions = collector.collect_predictions(
+            samples.train, model, token_budget=token_budget, share=config.placement.share, advance=bar.update
         )
-    return task.fit_probe(list(samples.train), answers)
+    return task.fit_probe(list(samples.train), predictions)
 
 
-def _gpus() -> int:
-    """How many CUDA devices there are; asked by workers of several, which load the library anyway."""
+def _gpu_count() -> int:
+    """Count the CUDA devices; called in workers, which load torch anyway."""
     import torch
 
     return int(torch.cuda.device_count())

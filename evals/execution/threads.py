@@ -1,7 +1,7 @@
-"""Many pool: calls that mostly wait (for a server) made at the same time, each on a thread of its own.
+"""A pool of daemon threads, for calls that mostly wait for a server.
 
-Unlike an executor's, these threads never keep a process alive: an interrupt ends the run at once, whatever a server
-still owes.
+Unlike the threads of `concurrent.futures`, these never keep a process alive: an interrupt ends the run at once, even
+while requests are still waiting for the server.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Done(NamedTuple, Generic[T, U]):
+class CompletedCall(NamedTuple, Generic[T, U]):
     """One call that has ended."""
 
-    given: T
-    """What it was called with."""
+    argument: T
+    """What the function was called with."""
     result: U | None
     """What it returned."""
     error: BaseException | None
@@ -27,67 +27,67 @@ class Done(NamedTuple, Generic[T, U]):
 
 
 class DaemonThreadPool(Generic[T, U]):
-    """So many threads that make one kind of call.
+    """A number of daemon threads that call one function.
 
     Example:
         >>> pool = DaemonThreadPool(lambda n: n * n, count=2)
         >>> for n in (1, 2, 3):
-        ...     pool.give(n)
+        ...     pool.submit(n)
         >>> results = []
-        >>> while pool.busy:
-        ...     results += [done.result for done in pool.finished()]
+        >>> while pool.pending:
+        ...     results += [call.result for call in pool.completed()]
         >>> sorted(results)
         [1, 4, 9]
     """
 
-    def __init__(self, act: Callable[[T], U], count: int) -> None:
-        """Call `act` on at most `count` threads; each is started when it is first needed."""
-        self._act = act
+    def __init__(self, function: Callable[[T], U], count: int) -> None:
+        """Call `function` on at most `count` threads; each thread is started when it is first needed."""
+        self._function = function
         self._count = count
         self._threads = 0
-        self._given: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Done[T, U]] = queue.SimpleQueue()
-        self.busy = 0
-        """Calls that were given and have not come back through `finished`."""
+        self._arguments: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
+        self._completed: queue.SimpleQueue[CompletedCall[T, U]] = queue.SimpleQueue()
+        self.pending = 0
+        """Number of calls that were submitted and not yet returned by `completed`."""
 
-    def give(self, value: T) -> None:
-        """Ask for a call; it waits where all pool are full."""
-        self.busy += 1
-        self._given.put((value,))
-        if self._threads < min(self.busy, self._count):
+    def submit(self, argument: T) -> None:
+        """Submit a call; it waits if all threads are busy."""
+        self.pending += 1
+        self._arguments.put((argument,))
+        if self._threads < min(self.pending, self._count):
             self._threads += 1
             threading.Thread(target=self._work, daemon=True).start()
 
-    def finished(self) -> list[Done[T, U]]:
-        """Take all calls that have ended; where there is none, wait for the first if there is one to wait for."""
-        found: list[Done[T, U]] = []
-        while self.busy > len(found):
+    def completed(self) -> list[CompletedCall[T, U]]:
+        """Return all calls that have ended; if there is none but some are pending, wait for the first."""
+        calls: list[CompletedCall[T, U]] = []
+        while self.pending > len(calls):
             try:
-                found.append(self._done.get(block=not found))
+                calls.append(self._completed.get(block=not calls))
             except queue.Empty:
                 break
-        self.busy -= len(found)
-        return found
+        self.pending -= len(calls)
+        return calls
 
-    def drop(self) -> None:
-        """Take back the calls that no hand has begun."""
+    def cancel_waiting(self) -> None:
+        """Remove the calls that no thread has started."""
         while True:
             try:
-                self._given.get_nowait()
+                self._arguments.get_nowait()
             except queue.Empty:
                 return
-            self.busy -= 1
+            self.pending -= 1
 
-    def dismiss(self) -> None:
-        """Let every thread end after the call that it is making, and begin no other."""
-        self.drop()
+    def shutdown(self) -> None:
+        """End every thread after its current call."""
+        self.cancel_waiting()
         for _ in range(self._threads):
-            self._given.put(None)
+            self._arguments.put(None)
 
     def _work(self) -> None:
-        while (value := self._given.get()) is not None:
+        while (argument := self._arguments.get()) is not None:
             try:
-                done = Done[T, U](*value, self._act(*value), None)
-            except BaseException as error:  # it is raised where the results are taken
-                done = Done[T, U](*value, None, error)
-            self._done.put(done)
+                call = CompletedCall[T, U](*argument, self._function(*argument), None)
+            except BaseException as error:  # raised again where the results are taken
+                call = CompletedCall[T, U](*argument, None, error)
+            self._completed.put(call)

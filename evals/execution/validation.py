@@ -1,25 +1,24 @@
-"""What is refused before any weight is read: options that cannot work, and models that cannot do what is asked.
+"""Checks before any weight is read: options that cannot work, and models that cannot do the task.
 
-Each is an `InputError` that says what came and what is allowed.
+Each raises an `InputError` that says what came and what is allowed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from evals.errors import InputError, UnknownName
 from evals.execution.resolve import Resolved
-from evals.schema import MODALITIES, SCALES, Model, Options, Samples, Task
+from evals.schema import MODALITIES, SCALES, Model, Options, RunConfig, Samples, Task
 
 
-def check_numbers(options: Options, token_budget: int | None, workers: int) -> None:
-    """Refuse what cannot work before anything is read."""
+def check_numbers(config: RunConfig) -> None:
+    """Refuse numbers that cannot work."""
+    options = config.options
     if options.scale not in SCALES:
         raise UnknownName("scale", options.scale, SCALES)
     counts = {
         "limit": options.limit,
-        "token-budget": token_budget,
-        "workers": workers,
+        "token-budget": config.token_budget,
+        "workers": config.workers,
         "samples": options.samples_per_problem,
     }
     counts |= {"processes": options.processes, "repetitions": options.repetitions}
@@ -29,18 +28,18 @@ def check_numbers(options: Options, token_budget: int | None, workers: int) -> N
     if options.shots is not None and options.shots < 0:
         raise InputError(f"--shots {options.shots}: give 0 or more")
     if options.same_shots and not options.shots:
-        raise InputError("--same-shots says which examples --shots K takes; give that too")
+        raise InputError("--same-shots fixes the examples of --shots K: give --shots too")
     if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
-        given = f"--temperature {options.temperature} --top-p {options.top_p}"
-        raise InputError(f"{given}: a temperature lies in 0 to 10, top-p in 0 to 1")
+        flags = f"--temperature {options.temperature} --top-p {options.top_p}"
+        raise InputError(f"{flags}: a temperature lies in 0 to 10, top-p in 0 to 1")
     if options.samples_per_problem > 1 and not options.temperature:
-        raise InputError(f"--samples {options.samples_per_problem} would be all alike: give --temperature too")
+        raise InputError(f"--samples {options.samples_per_problem} would all be equal: give --temperature too")
     if options.top_p != 1 and not options.temperature:
-        raise InputError(f"--top-p {options.top_p} says what is drawn from, and nothing is: give --temperature too")
+        raise InputError(f"--top-p {options.top_p} limits sampling, but decoding is greedy: give --temperature too")
 
 
-def check_taken(task: Task, options: Options) -> None:
-    """Refuse options that the task would not heed: the manifest must not say what was not done."""
+def check_supported(task: Task, options: Options) -> None:
+    """Refuse options that the task does not use: the manifest must not record what was not done."""
     defaults = Options()
     for name in ("shots", "same_shots", "temperature", "samples", "processes", "repetitions"):
         field = "samples_per_problem" if name == "samples" else name
@@ -50,39 +49,50 @@ def check_taken(task: Task, options: Options) -> None:
 
 
 def check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:
-    """Refuse a model that does not read what the samples hold: a server may take pictures and never look at them."""
+    """Refuse a model that does not read the samples' modalities: a server may accept images and never look at them."""
     shown = samples.facts.get("modalities") or sorted(
         {MODALITIES[type(part)] for request in samples[0].requests for part in request.parts} if len(samples) else ()
     )
     lacking = [kind for kind in shown if model.modalities is not None and kind not in model.modalities]
     if lacking and not force:
         reads = ", ".join(sorted(model.modalities or ()))
-        hint = " (--force asks all the same, and then runs the blind control)" if "image" in lacking else ""
+        hint = " (--force asks anyway, and then runs the blind control)" if "image" in lacking else ""
         raise InputError(f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only{hint}")
     if force and "image" not in lacking:
         why = f"{model.name!r} may read them" if "image" in shown else f"{task.name!r} has none"
-        raise InputError(f"--force is for pictures, shown to a model not known to read them; {why}")
+        raise InputError(f"--force is for images, shown to a model that is not known to read them; {why}")
 
 
 def check_able(task: Task, options: Options, model: Model) -> None:
-    """Refuse a checkpoint whose weights do less than its family can."""
+    """Refuse a checkpoint that lacks an ability of its family."""
     ability = task.needs if options.method is None else task.methods[options.method]
     if ability not in model.abilities:
         can = ", ".join(sorted(model.abilities)) or "nothing"
         raise InputError(f"task {task.name!r} needs a model that can {ability}; {model.name!r} has weights to: {can}")
 
 
-def check_timed(task: Task, given: Mapping[str, object]) -> None:
-    """Refuse options that mean nothing to a task that is timed."""
-    for flag, value in given.items():
+def check_timed(task: Task, config: RunConfig) -> None:
+    """Refuse options that a timed task does not use."""
+    refused = {
+        "limit": config.options.limit,
+        "workers": config.workers if config.workers > 1 else None,
+        "token-budget": config.token_budget,
+        "blind": config.options.blind,
+        "force": config.force,
+    }
+    for flag, value in refused.items():
         if value:
             raise InputError(f"--{flag} means nothing to task {task.name!r}, whose requests are timed; leave it out")
 
 
 def method(task: Task, model: Resolved, wanted: str | None) -> str | None:
-    """Choose how a task is asked: as the user wants, else the first way that the model can; None where there is one.
+    """Choose how to query the model: as the user wants, else by the first method that it supports.
 
-    Refuses a model that cannot do what is asked of it.
+    Returns:
+        A key of `task.methods`, or None if the task has one way only.
+
+    Raises:
+        InputError: if the model supports no method of the task.
     """
     if wanted is not None and wanted not in task.methods:
         raise UnknownName(f"method of {task.name}", wanted, task.methods)

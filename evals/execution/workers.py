@@ -1,10 +1,9 @@
-"""Several workers on one run: each a process with its own model, all going through the same plan.
+"""Several workers on one run: processes, each with its own model, that go through the same plan.
 
-Every worker walks over all batches and asks before it computes one; the parent says yes to the first that asks, and
-is the only one that scores and writes. Workers thus decide who runs a batch and never what is in it. When a worker
-dies, the batches in its held are free again, and the others take them on another worker_pass; a run fails only when
-nobody
-is left.
+Every worker goes over all batches of the plan and asks before it computes one. The parent grants a batch to the first
+worker that asks, and is the only process that scores and writes. So the number of workers decides who computes a batch
+and never what is in it. When a worker dies, the batches that it held are free again, and the others take them on
+another pass; a run fails only when no worker is left.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from evals.errors import EvalsError, InputError
 from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
 
 WorkerPass = Callable[[int, set[str], TryAcquire, OnBatch], None]
-"""One worker_pass over the plan: worker's number, ids that are done, try_acquire, on_batch. It is sent to the
-workers, so picklable."""
+"""One pass over the plan, called with the worker's number, the finished ids, `try_acquire` and `on_batch`. It is sent
+to
+the workers, so it must be picklable."""
 
 
 @dataclass
@@ -32,24 +32,24 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     held: set[BatchId] = field(default_factory=set)
-    """What it has claimed and not finished."""
+    """Batches that it was granted and has not finished."""
     idle: bool = True
-    walked: int = -1
-    """How many workers had died when it last set out."""
+    deaths_seen: int = -1
+    """How many workers had died when its last pass began."""
 
 
 class Pool:
-    """Workers on one run, as the parent sees them."""
+    """The workers of a run, as the parent sees them."""
 
     def __init__(self, worker_pass: WorkerPass, count: int, total: int, done: set[str], on_batch: OnBatch) -> None:
         """Start the workers.
 
         Args:
             worker_pass: what each worker does.
-            count: how many workers.
-            total: how many samples there are.
+            count: number of workers.
+            total: number of samples.
             done: ids on disk; grows as `on_batch` is called.
-            on_batch: takes finished batches.
+            on_batch: called with finished batches.
         """
         context = multiprocessing.get_context("spawn")
         self._workers = [_start(context, worker_pass, number) for number in range(count)]
@@ -57,18 +57,18 @@ class Pool:
         self._deaths = 0
         self._total = total
         self._done = done
-        self._emit = on_batch
+        self._on_batch = on_batch
 
     def run(self) -> None:
         """Return when every sample is done.
 
         Raises:
-            InputError: what a worker found wrong with the input.
-            EvalsError: when every worker has died.
+            InputError: if a worker refused the input.
+            EvalsError: if every worker has died.
         """
         try:
             while len(self._done) < self._total:
-                self._set_out()
+                self._start_passes()
                 for pipe in wait([worker.pipe for worker in self._workers]):
                     self._listen(next(worker for worker in self._workers if worker.pipe is pipe))
         finally:
@@ -76,12 +76,12 @@ class Pool:
                 worker.process.terminate()
                 worker.process.join()
 
-    def _set_out(self) -> None:
-        """Send idle workers on a worker_pass when there is something that they have not been offered."""
+    def _start_passes(self) -> None:
+        """Start a pass of every idle worker if batches became free since its last one."""
         for worker in self._workers:
-            if worker.idle and worker.walked < self._deaths:
-                worker.idle, worker.walked = False, self._deaths
-                with contextlib.suppress(ConnectionError):  # it has died; listening to it will tell
+            if worker.idle and worker.deaths_seen < self._deaths:
+                worker.idle, worker.deaths_seen = False, self._deaths
+                with contextlib.suppress(ConnectionError):  # it has died, which `_listen` will notice
                     worker.pipe.send(set(self._done))
         if all(worker.idle for worker in self._workers):
             missing = self._total - len(self._done)
@@ -92,10 +92,10 @@ class Pool:
         try:
             kind, *content = worker.pipe.recv()
             if kind == "try_acquire":
-                worker.pipe.send(self._claim(worker, *content))
+                worker.pipe.send(self._try_acquire(worker, *content))
             elif kind == "batch":
                 self._finish(worker, *content)
-            elif kind == "walked":
+            elif kind == "passed":
                 worker.idle = True
             elif kind == "stopped":
                 raise EvalsError(*content)
@@ -106,7 +106,7 @@ class Pool:
             self._workers.remove(worker)
             self._deaths += 1
 
-    def _claim(self, worker: _Worker, batch_id: BatchId, ids: set[str]) -> bool:
+    def _try_acquire(self, worker: _Worker, batch_id: BatchId, ids: set[str]) -> bool:
         taken = batch_id in self._computed or any(batch_id in other.held for other in self._workers)
         free = not taken and not ids <= self._done
         if free:
@@ -116,19 +116,19 @@ class Pool:
     def _finish(self, worker: _Worker, batch_ids: list[BatchId], answers: list[AnsweredRequest]) -> None:
         worker.held.difference_update(batch_ids)
         self._computed.update(batch_ids)
-        self._emit(batch_ids, answers)
+        self._on_batch(batch_ids, answers)
 
 
 def _start(context: SpawnContext, worker_pass: WorkerPass, number: int) -> _Worker:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(worker_pass, number, theirs), daemon=True)
+    parent_end, worker_end = context.Pipe()
+    process = context.Process(target=_serve, args=(worker_pass, number, worker_end), daemon=True)
     process.start()
-    theirs.close()
-    return _Worker(process, ours)
+    worker_end.close()
+    return _Worker(process, parent_end)
 
 
 def _serve(worker_pass: WorkerPass, number: int, pipe: Connection) -> None:
-    """A worker's life: worker_pass whenever the parent asks, until the parent goes away."""
+    """Run in a worker's process: make a pass whenever the parent asks, until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
 
     def try_acquire(batch_id: BatchId, ids: set[str]) -> bool:
@@ -142,10 +142,10 @@ def _serve(worker_pass: WorkerPass, number: int, pipe: Connection) -> None:
         while True:
             done = pipe.recv()
             worker_pass(number, done, try_acquire, on_batch)
-            pipe.send(("walked",))
+            pipe.send(("passed",))
     except InputError as error:
         pipe.send(("refused", str(error)))
-    except EvalsError as error:  # the input was in order, and yet there is no going on: a deadline
+    except EvalsError as error:  # the input is fine, but the run cannot go on: a deadline
         pipe.send(("stopped", str(error)))
     except (EOFError, ConnectionError):
         return

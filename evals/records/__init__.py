@@ -14,8 +14,8 @@ from evals.records.folder import (
     RunFolder,
     differences,
     dumps,
+    image_name,
     load,
-    picture_name,
     rewrite,
     write_atomically,
 )
@@ -29,8 +29,8 @@ __all__ = [
     "RunFolder",
     "differences",
     "dumps",
+    "image_name",
     "load",
-    "picture_name",
     "rewrite",
     "write_atomically",
 ]

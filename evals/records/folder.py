@@ -1,21 +1,13 @@
-"""The run folder: what a run leaves behind, safe at any moment, readable without any model.
+"""The run folder: what a run leaves behind. Consistent at any moment, readable without any model.
 
-    manifest.json    the signature in full: all that determines the result; written once, before the first sample
-    samples.jsonl    one record a sample, appended batch by batch and flushed to the disk
-    result.json      the metrics with their intervals; written at the end, whole or not at all
-    worst/           pictures of the worst samples, for the page
+    manifest.json    `Manifest`: the signature in full, all that determines the result; written once, at the start
+    samples.jsonl    `SampleRecord`: one line a sample, appended batch by batch and flushed to the disk
+    result.json      `Result`: the metrics with their intervals; written at the end, whole or not at all
+    worst/           images of the worst samples, for the page
     report.md, report.html    the same for people
 
-A record of `samples.jsonl`:
-
-    {"id": "42000", "index": 0, "prompt": "What color are the gym shoes?", "output": "white", "answer": "white",
-     "target": ["white", …], "values": {"accuracy": 1.0, …}, "failed": false, "failure": null, "truncated": false,
-     "scores": [[]], "cluster": "42", "labels": {"answer type": "other", …},
-     "cost": {"prompt_tokens": 81, "new_tokens": 2, "computed_tokens": 33.4, "useful_tokens": 31.2,
-              "seconds": 0.004, "model_seconds": 0.0037}}
-
-`output` is a list where a sample has several requests, `truncations` then says which of them were cut, if any were; an
-embedding is text that `evals.records.embeddings` reads.
+`load` reads a folder into a `Record`; `RunFolder` is a folder that a run is writing. `evals.records.types` has the
+types. An output that is an embedding is text that `evals.records.embeddings` reads.
 """
 
 from __future__ import annotations
@@ -27,18 +19,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import filelock
 import msgspec
 import orjson
 
 from evals.errors import InputError, RecordError
+from evals.records.types import Manifest, Result, SampleKey, SampleRecord, SampleValues, digest_of_ids
 from evals.schema import Json
 
 MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.json", "worst"
 _LOCK = ".lock"
-_MANIFEST_FIELDS = ("signature", "task", "data", "model", "plan")
-_RESULT_FIELDS = ("task", "model", "metrics", "headline", "n", "failed", "efficiency")
+
+T = TypeVar("T")
+Stored = TypeVar("Stored", Manifest, Result)
+Line = TypeVar("Line", SampleRecord, SampleValues)
 
 
 @dataclass(frozen=True)
@@ -46,55 +42,80 @@ class Record:
     """A run folder, read."""
 
     folder: Path
-    """Where it lies."""
-    manifest: dict[str, Json]
+    """The folder's path."""
+    manifest: Manifest
     """The signature in full."""
-    result: dict[str, Json] | None
-    """The metrics, or None while the run is not finished."""
+    result: Result | None
+    """The metrics, or None if the run is not finished."""
 
     @property
     def timed(self) -> bool:
-        """Whether its figures are timings, which only those that were timed in turn can be compared with."""
-        return "interleaved" in self.manifest["plan"]
+        """Whether its values are timings, which compare only with those of runs that were timed in turn with it."""
+        return self.manifest.timed
 
-    def finished(self) -> dict[str, Json]:
-        """Return the result. Raises `RecordError` while there is none."""
+    def finished(self) -> Result:
+        """Return the result. Raises `RecordError` if the run is not finished."""
         if self.result is None:
             raise RecordError(f"{self.folder} holds no {RESULT}: the run is not finished, start it again to go on")
         return self.result
 
-    def samples(self) -> Iterator[dict[str, Json]]:
-        """Yield the sample records in the order of the benchmark, one at a time: the file may be large."""
-        path = self.folder / SAMPLES
-        if not path.exists():
-            return
-        order = sorted((row.index, offset) for offset, row in _rows(path))
-        if not order:
-            return
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
-            for _, offset in order:
-                yield orjson.loads(log[offset : log.find(b"\n", offset)])
+    def samples(self) -> Iterator[SampleRecord]:
+        """Yield the sample records in the order of the benchmark, one at a time: the file may be large.
 
-    def picture(self, sample_id: str) -> bytes | None:
-        """Return the PNG that the run kept of a sample among its worst, or None."""
-        path = self.folder / WORST / picture_name(sample_id)
+        Raises:
+            RecordError: if a line is damaged or repeated, or the samples are not those of the manifest.
+        """
+        return self._lines(SampleRecord)
+
+    def values(self) -> Iterator[SampleValues]:
+        """Yield only what comparisons need, as `samples` does; records that a check archived hold no more."""
+        return self._lines(SampleValues)
+
+    def _lines(self, kind: type[Line]) -> Iterator[Line]:
+        path = self.folder / SAMPLES
+        keys = sorted(_keys(path)) if path.exists() else []
+        if self.result is not None:
+            _check_whole(path, [key for _, key, _ in keys], self.manifest, self.result)
+        if not keys:
+            return
+        decode = msgspec.json.Decoder(kind).decode
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
+            for _, id, offset in keys:
+                try:
+                    yield decode(log[offset : log.find(b"\n", offset)])
+                except msgspec.ValidationError as error:
+                    raise RecordError(f"{path}: the line of sample {id!r} is damaged: {error}") from error
+
+    def image(self, sample_id: str) -> bytes | None:
+        """Return the PNG that the run kept of one of its worst samples, or None."""
+        path = self.folder / WORST / image_name(sample_id)
         return path.read_bytes() if path.exists() else None
 
 
 def load(folder: Path | str) -> Record:
-    """Read a run folder. Raises `RecordError` when it is none, or damaged."""
+    """Read a run folder.
+
+    Raises:
+        RecordError: if it is not a run folder, or damaged: names the file, the field and what was expected.
+
+    Example:
+        >>> load("/nowhere")
+        Traceback (most recent call last):
+            ...
+        evals.errors.RecordError: /nowhere is no run folder: it has no manifest.json
+    """
     folder = Path(folder)
     if not (folder / MANIFEST).exists():
         raise RecordError(f"{folder} is no run folder: it has no {MANIFEST}")
-    result = _read(folder / RESULT, _RESULT_FIELDS) if (folder / RESULT).exists() else None
-    return Record(folder, _read(folder / MANIFEST, _MANIFEST_FIELDS), result)
+    result = _read(folder / RESULT, Result) if (folder / RESULT).exists() else None
+    return Record(folder, _read(folder / MANIFEST, Manifest), result)
 
 
-def picture_name(sample_id: str) -> str:
-    """Name a sample's picture by its id, whatever characters that has.
+def image_name(sample_id: str) -> str:
+    """Name the file of a sample's image by its id, whatever characters that has.
 
     Example:
-        >>> picture_name("42000"), picture_name("../x")
+        >>> image_name("42000"), image_name("../x")
         ('42000.png', '..%2Fx.png')
     """
     return urllib.parse.quote(sample_id, safe="", errors="surrogatepass") + ".png"
@@ -103,31 +124,18 @@ def picture_name(sample_id: str) -> str:
 class RunFolder:
     """A run folder that a run is writing; a context manager that holds its lock.
 
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp()) / "run"
-        >>> with RunFolder(folder, {"signature": "a1"}) as run:
-        ...     run.append([{"id": "1", "index": 0}])
-        ...     run.finish({"n": 1})
-        >>> with RunFolder(folder, {"signature": "a1"}) as run:
-        ...     run.done
-        {'1'}
-        >>> with RunFolder(folder, {"signature": "b2"}) as run:  # doctest: +ELLIPSIS
-        ...     pass
-        Traceback (most recent call last):
-            ...
-        evals.errors.RecordError: ...run holds run a1, not b2; choose another --out ...
+    Entering creates the folder or continues it. A folder is only ever continued by a run of the same signature.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Json]) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         """Name the folder and what belongs into it; nothing is touched before entering.
 
         Args:
-            folder: made when it is missing.
-            manifest: the signature in full, with its identity under `signature`.
+            folder: created if it is missing.
+            manifest: the signature in full.
         """
         self.folder = folder
-        self.manifest: Mapping[str, Json] = manifest
+        self.manifest = manifest
         self.done: set[str] = set()
         """Ids of the samples that are on disk."""
 
@@ -144,7 +152,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"cannot write in {self.folder}: {error.strerror or error}") from error
         try:
-            self._claim()
+            self._open()
             self._log = (self.folder / SAMPLES).open("ab", buffering=0)
         except BaseException:
             self._lock.release()
@@ -156,9 +164,9 @@ class RunFolder:
         self._log.close()
         self._lock.release()
 
-    def append(self, rows: Sequence[Mapping[str, Json]]) -> None:
-        """Add finished samples and wait until they are on the disk. Raises `InputError` when it is full."""
-        data = memoryview(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+    def append(self, rows: Sequence[SampleRecord]) -> None:
+        """Add finished samples and wait until they are on the disk. Raises `InputError` if it is full."""
+        data = memoryview(_encode_lines(rows))
         start = os.fstat(self._log.fileno()).st_size
         try:
             while data:
@@ -169,51 +177,69 @@ class RunFolder:
             raise InputError(
                 f"cannot write {self.folder / SAMPLES}: {error.strerror}; what was finished is kept"
             ) from error
-        self.done.update(row["id"] for row in rows)
+        self.done.update(row.id for row in rows)
 
-    def finish(self, result: Mapping[str, Json]) -> None:
+    def finish(self, result: Result) -> None:
         """Write the result, whole or not at all."""
-        write_atomically(self.folder / RESULT, dumps(result))
+        write_atomically(self.folder / RESULT, dumps(result.to_dict()))
 
-    def _claim(self) -> None:
+    def check_ids(self, ids: Sequence[str]) -> None:
+        """Raise `RecordError` if a finished sample is none of the run's."""
+        foreign = self.done.difference(ids)
+        if foreign:
+            raise RecordError(
+                f"{self.folder / SAMPLES}: sample {min(foreign)!r} is not in the split; remove its line, or the folder"
+            )
+
+    def check_complete(self) -> None:
+        """Raise `RecordError` unless as many samples are on disk as the run has."""
+        total = self.manifest.sample_count
+        if len(self.done) != total:
+            raise RecordError(
+                f"{self.folder} holds {len(self.done)} of {total} samples: start its run again to finish it"
+                if len(self.done) < total
+                else f"{self.folder} holds {len(self.done)} samples of a run of {total}: it is damaged, run it anew"
+            )
+
+    def _open(self) -> None:
         """Write the manifest of a new run, or check that the folder holds the same one."""
         path = self.folder / MANIFEST
         if not path.exists():
             if (self.folder / SAMPLES).exists():
                 raise RecordError(f"{self.folder} holds {SAMPLES} but no {MANIFEST}: choose another --out")
-            write_atomically(path, dumps(self.manifest))
+            write_atomically(path, dumps(self.manifest.to_dict()))
             return
-        held = _read(path, ("signature",))
-        if held["signature"] != self.manifest["signature"]:
-            fields = ", ".join(differences(held, self.manifest)) or "nothing that is recorded"
+        present = _read(path, Manifest)
+        if present.signature != self.manifest.signature:
+            fields = ", ".join(differences(present.to_dict(), self.manifest.to_dict())) or "nothing that is recorded"
             raise RecordError(
-                f"{self.folder} holds run {held['signature']}, not {self.manifest['signature']}; "
+                f"{self.folder} holds run {present.signature}, not {self.manifest.signature}; "
                 f"choose another --out or remove it (what differs: {fields})"
             )
-        self.manifest = held
+        self.manifest = present
         samples = self.folder / SAMPLES
         if samples.exists():
             _drop_torn_line(samples)
-            self.done = {row.id for _, row in _rows(samples)}
+            self.done = {id for _, id, _ in _keys(samples)}
 
 
 def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
-    """Name the fields in which two manifests differ, as dotted paths, apart from the identity and the clock.
+    """Name the fields in which two manifests differ, as dotted paths, except for the identity and the command.
 
     Example:
         >>> differences({"model": {"dtype": "float32"}, "n": 1}, {"model": {"dtype": "bfloat16"}, "n": 1})
         ['model.dtype']
     """
-    found = []
+    paths = []
     for key in sorted({*a, *b}):
         if not path and key in {"signature", "created", "command"}:
             continue
-        ours, theirs = a.get(key), b.get(key)
-        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            found += differences(ours, theirs, f"{path}{key}.")
-        elif ours != theirs:
-            found.append(path + key)
-    return found
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            paths += differences(left, right, f"{path}{key}.")
+        elif left != right:
+            paths.append(path + key)
+    return paths
 
 
 def dumps(value: Json) -> bytes:
@@ -235,47 +261,64 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def rewrite(record: Record, rows: Iterable[Mapping[str, Json]]) -> None:
+def rewrite(record: Record, rows: Iterable[SampleRecord]) -> None:
     """Replace the sample records by others of the same samples, as after scoring again."""
-    data = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
-    write_atomically(record.folder / SAMPLES, data)
+    write_atomically(record.folder / SAMPLES, _encode_lines(rows))
 
 
-def _read(path: Path, fields: Sequence[str]) -> dict[str, Json]:
+def _encode_lines(rows: Iterable[SampleRecord]) -> bytes:
+    encode = msgspec.json.Encoder().encode
+    return b"".join(encode(row) + b"\n" for row in rows)
+
+
+def _read(path: Path, kind: type[Stored]) -> Stored:
     try:
-        value = orjson.loads(path.read_bytes())
-    except (orjson.JSONDecodeError, OSError) as error:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path} is not a run's, or damaged: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise RecordError(f"{path} cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise RecordError(f"{path} holds {type(value).__name__}, not an object")
-    lacking = [field for field in fields if field not in value]
-    if lacking:
-        raise RecordError(f"{path} is not a run's: it lacks {', '.join(lacking)}")
-    return value
 
 
-class _Row(msgspec.Struct, frozen=True, gc=False):
-    """What tells a record from the others; the rest of its line is not made into objects."""
+def _keys(path: Path) -> Iterator[tuple[int, str, int]]:
+    """Yield the index and id of each whole line of a log, with the offset at which it begins.
 
-    id: str
-    index: int
-
-
-def _rows(path: Path) -> Iterator[tuple[int, _Row]]:
-    """Yield what each whole line of a log is about, with the place where it begins."""
-    decode = msgspec.json.Decoder(_Row).decode
+    Raises:
+        RecordError: if a line is damaged, or a sample has two lines.
+    """
+    decode = msgspec.json.Decoder(SampleKey).decode
+    ids: set[str] = set()
+    indices: set[int] = set()
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
-                return  # torn by a crash; whoever writes next drops it
+                return  # torn by a crash; the next run that continues the folder drops it
             try:
-                yield offset, decode(line)
+                key = decode(line)
             except msgspec.ValidationError as error:
-                raise RecordError(f"{path}, line {number}, is no sample's record: {error}") from error
-            except msgspec.DecodeError as error:
+                raise RecordError(f"{path}, line {number}, is not a sample's record: {error}") from error
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise RecordError(f"{path}, line {number}, is damaged: {error}") from error
+            if key.id in ids:
+                raise RecordError(f"{path}, line {number}: sample {key.id!r} has a line already; remove one of the two")
+            if key.index in indices:
+                raise RecordError(
+                    f"{path}, line {number}: index {key.index} is another sample's already: it is damaged"
+                )
+            ids.add(key.id)
+            indices.add(key.index)
+            yield key.index, key.id, offset
             offset += len(line)
+
+
+def _check_whole(path: Path, ids: Sequence[str], manifest: Manifest, result: Result) -> None:
+    """Refuse a finished run whose files disagree about the samples."""
+    for name, count in ((MANIFEST, manifest.sample_count), (RESULT, result.n)):
+        if len(ids) != count:
+            raise RecordError(f"{path} holds {len(ids)} samples, {name} says {count}: it is damaged, run it anew")
+    if digest_of_ids(ids) != manifest.data["ids"]:
+        raise RecordError(f"{path} holds other samples than {MANIFEST} says (their ids differ): it is damaged")
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -1,7 +1,7 @@
-"""All that determines a result: code, data, model, numerics, plan, environment.
+"""The signature: everything that determines a result (code, data, model, numerics, plan, packages).
 
-The signature is kept in full in a run's `manifest.json`; its identity is a hash of it. Two runs with one identity
-give the same result, so a folder is only ever continued by a run of its own identity.
+It is kept in full in a run's `manifest.json`; its identity is a hash of it. Two runs with one identity give the same
+result, so a folder is only ever continued by a run of the same identity.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
 from evals.paths import PACKAGE
+from evals.records.types import CodeEntry, Manifest, PlanEntry, TaskEntry, digest_of_ids
 from evals.schema import Json, Options, Samples, Task
 
 _PACKAGES = (
@@ -29,33 +30,33 @@ _PACKAGES = (
 )  # fmt: skip
 _IDENTIFYING = ("task", "data", "model", "plan", "code", "packages")
 _PLACES = frozenset({"folder", "checkpoint"})
-"""Where things lie; what they are is told by their digests."""
+"""Facts that say where files are; what they contain is in the digests."""
 
 
-class Known(Protocol):
-    """As much of a model as a signature needs."""
+class SignedModel(Protocol):
+    """The part of a model that a signature needs."""
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """What the user called the model."""
 
     @property
     def facts(self) -> Mapping[str, Json]:
-        """All of it that determines its answers."""
+        """Everything about the model that determines its answers."""
 
     @property
     def token_budget(self) -> int:
-        """How many token positions a batch may hold when the user names no budget."""
+        """Maximum number of token positions in a batch, if the user does not set one."""
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class RemoteModel:
     """A model that was loaded in another process."""
 
     name: str
     facts: Mapping[str, Json]
-    made_by: Callable[..., object]
-    """What loaded it there: its source is part of the code that makes a result."""
+    loader: Callable[..., object]
+    """The function that loaded it there: its source is part of the code that determines the result."""
     token_budget: int = 1
 
 
@@ -63,57 +64,81 @@ def sign(
     task: Task,
     options: Options,
     samples: Samples,
-    model: Known,
+    model: SignedModel,
     *,
     replica: bool,
-    plan: Mapping[str, Json],
+    plan: PlanEntry,
     command: str,
-) -> dict[str, Json]:
-    """Gather everything that determines a result, and its identity.
+) -> Manifest:
+    """Collect everything that determines a result, and its identity.
 
     Args:
         task: what is measured.
-        options: what the user chose about it.
-        samples: the split; its facts, its size and a digest of its ids are kept.
+        options: what the user chose about the task.
+        samples: the run's samples; their facts, number and a digest of their ids are kept.
         model: its facts are kept.
-        replica: whether it is a bundled replica, whose results say nothing of the public model.
-        plan: how requests become batches: `budget` as the user gave it (None for automatic), `share`, `window`.
+        replica: whether the model is a bundled replica, whose results say nothing about the public model.
+        plan: how requests become batches, as far as the user chose it.
         command: what the user typed; kept for people, not part of the identity.
-
-    Returns:
-        The manifest, with the identity (12 hexadecimal digits) under `signature`.
     """
-    split = samples.facts.get("split") or options.split or task.splits[0]
-    chosen = {"samples" if k == "samples_per_problem" else k: v for k, v in asdict(options).items()}
-    chosen = {k: v for k, v in chosen.items() if k not in {"data", "split"}}
-    ids = hashlib.sha256("\n".join(samples.ids).encode()).hexdigest()
-    manifest: dict[str, Json] = {
-        "task": {"name": task.name, "version": task.version, "needs": task.needs, "split": split, **chosen},
-        "data": {**samples.facts, "samples": len(samples), "ids": ids[:16]},
-        "model": {"name": model.name, "replica": replica, **model.facts},
-        "plan": dict(plan),
-        "code": {"digest": code_digest(task, model)},
-        "packages": _versions(),
-    }
+    manifest = Manifest(
+        signature="",
+        task=_task_entry(task, options, samples),
+        data={**samples.facts, "samples": len(samples), "ids": digest_of_ids(samples.ids)},
+        model={"name": model.name, "replica": replica, **model.facts},
+        plan=plan,
+        code=CodeEntry(digest=code_digest(task, model)),
+        packages=_versions(),
+        machine={"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()},
+        command=command,
+    )
+    manifest.signature = _identity(manifest)
+    # These explain small differences, but must not keep an interrupted run from being continued.
+    manifest.code.commit = _commit()
+    manifest.plan.token_budget = plan.budget or model.token_budget
+    return manifest
+
+
+def _task_entry(task: Task, options: Options, samples: Samples) -> TaskEntry:
+    return TaskEntry(
+        name=task.name,
+        version=task.version,
+        needs=task.needs,
+        split=samples.facts.get("split") or options.split or task.splits[0],
+        scale=options.scale,
+        limit=options.limit,
+        blind=options.blind,
+        shots=options.shots,
+        method=options.method,
+        seed=options.seed,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        samples=options.samples_per_problem,
+        same_shots=options.same_shots,
+        processes=options.processes,
+        repetitions=options.repetitions,
+    )
+
+
+def _identity(manifest: Manifest) -> str:
+    """Hash what determines the result: 12 hexadecimal digits."""
+    plain = manifest.to_dict()
+    plain["code"].pop("commit")
+    plain["plan"].pop("token_budget", None)
     determining = {
-        field: {key: value for key, value in manifest[field].items() if key not in _PLACES} for field in _IDENTIFYING
+        field: {key: value for key, value in plain[field].items() if key not in _PLACES} for field in _IDENTIFYING
     }
-    identity = hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
-    manifest["code"]["commit"] = _commit()
-    # What follows explains small differences but must not keep an interrupted run from going on.
-    manifest["plan"]["token_budget"] = plan["budget"] or model.token_budget
-    machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
-    return {"signature": identity, **manifest, "machine": machine, "command": command}
+    return hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
-def code_digest(task: Task, model: Known) -> str:
-    """Hash the sources that make a result: every module and table of the package, and a plug-in's own file.
+def code_digest(task: Task, model: SignedModel) -> str:
+    """Hash the sources that determine a result: every module and table of the package, and a plug-in's own file.
 
-    A file counts under its path below the package, so a checkout and a wheel of it have one digest.
+    Files are identified by their path below the package, so a checkout and its wheel have one digest.
     """
     files = {str(path.relative_to(PACKAGE)): path for path in _sources(PACKAGE)}
-    made_by = model.made_by if isinstance(model, Elsewhere) else type(model)
-    for own in (_source(task.score), _source(made_by)):
+    loader = model.loader if isinstance(model, RemoteModel) else type(model)
+    for own in (_source(task.score), _source(loader)):
         if own is not None and not Path(own).is_relative_to(PACKAGE):
             files[f"{Path(own).parent.name}/{Path(own).name}"] = Path(own)
     digest = hashlib.sha256()
@@ -123,21 +148,21 @@ def code_digest(task: Task, model: Known) -> str:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """Every module and table below a folder, through links too."""
+    """Yield every module and table below a folder, following links."""
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if name not in {"__pycache__", "checkpoints", "splits", "baseline"}]
         yield from (Path(parent, name) for name in names if name.endswith((".py", ".json")))
 
 
 def _source(thing: Any) -> str | None:
-    """The file that a function or class was written in, also under `functools.partial`."""
+    """Return the source file of a function or class, also of one wrapped in `functools.partial`."""
     while isinstance(thing, functools.partial):
         thing = thing.func
     return inspect.getsourcefile(inspect.unwrap(thing))
 
 
 def _versions() -> dict[str, str]:
-    """The installed versions of the packages that numbers pass through, read without importing them."""
+    """Read the versions of the packages that numbers pass through, without importing them."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -148,7 +173,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with a mark when files were changed since; None outside a checkout."""
+    """Return the checkout's commit, with a mark if files were changed since, or None outside a checkout."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],

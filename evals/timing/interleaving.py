@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from evals.execution.collector import Collector
-from evals.execution.loop import AnsweredRequest, Row
+from evals.execution.loop import AnsweredRequest
 from evals.execution.resolve import Resolved
 from evals.records import signature
 from evals.records.folder import RunFolder
+from evals.records.types import Manifest, PlanEntry, SampleRecord
 from evals.schema import Generate, Json, Options, Prediction, Sample, Samples, Task
 from evals.timing.stopwatch import ModelSource, TimingProcess
 
@@ -137,28 +140,28 @@ class TimingRun:
         answers = session.time(number, lambda: self.advance(1))
         for run, model in zip(self.runs, self.models, strict=True):
             rows = sample_rows(self.task, model, session, answers[model.name])
-            run.append([row for row in rows if row["id"] not in run.done])
+            run.append([row for row in rows if row.id not in run.done])
 
 
-def manifest(
-    task: Task, model: TimedModel, models: Sequence[TimedModel], session: Session, command: str
-) -> dict[str, Json]:
+def manifest(task: Task, model: TimedModel, models: Sequence[TimedModel], session: Session, command: str) -> Manifest:
     """Make the manifest of one model's run. It names all alternating models, since they influence the times."""
-    plan = {"budget": None, "share": False, "window": 1, "interleaved": [model.name for model in models]}
-    elsewhere = signature.Elsewhere(model.name, session.facts[model.name], model.resolved.family.load)
+    plan = PlanEntry(budget=None, share=False, window=1, interleaved=[model.name for model in models])
+    elsewhere = signature.RemoteModel(model.name, session.facts[model.name], model.resolved.family.load)
     return signature.sign(
         task, model.options, model.samples, elsewhere, replica=model.resolved.replica, plan=plan, command=command
     )
 
 
-def sample_rows(task: Task, model: TimedModel, session: Session, answers: Sequence[AnsweredRequest]) -> list[Row]:
+def sample_rows(
+    task: Task, model: TimedModel, session: Session, answers: Sequence[AnsweredRequest]
+) -> list[SampleRecord]:
     """Make the sample rows of a model. Their cluster is the session, within which models can be compared."""
-    return [{**row, "cluster": session.id} for row in Collector(task, model.samples).add(answers)]
+    return [replace(row, cluster=session.id) for row in Collector(task, model.samples).add(answers)]
 
 
-def peak_bytes(rows: Iterable[Mapping[str, Json]]) -> int | None:
+def peak_bytes(rows: Iterable[SampleRecord]) -> int | None:
     """Return the peak memory over all processes of a model, in bytes; None if it was not measured."""
-    peaks = [row["output"]["peak bytes"] for row in rows if "peak bytes" in (row["output"] or {})]
+    peaks = [row.output["peak bytes"] for row in rows if "peak bytes" in (row.output or {})]
     return max(peaks, default=None)
 
 

@@ -112,7 +112,7 @@ def in_turn(a: Record, b: Record, metric: str) -> list[list[TimedPair]]:
         The pairs of each session; an empty list if the runs did not alternate or do not have the value.
     """
     name, _ = statistic(metric)
-    a_values, b_values = ({(row["cluster"], row["id"]): row["values"] for row in record.samples()} for record in (a, b))
+    a_values, b_values = ({(row.cluster, row.id): row.values for row in record.values()} for record in (a, b))
     sessions: dict[str, list[TimedPair]] = {}
     for session, id in (key for key in a_values if key in b_values):
         a_value, b_value = a_values[session, id].get(name), b_values[session, id].get(name)
@@ -123,7 +123,7 @@ def in_turn(a: Record, b: Record, metric: str) -> list[list[TimedPair]]:
 
 def not_in_turn(a: Record, b: Record) -> str:
     """Explain why the timings of two runs cannot be compared, and how to time them together."""
-    names = [record.manifest["model"]["name"] for record in (a, b)]
+    names = [record.manifest.model["name"] for record in (a, b)]
     together = f"time them in one run, --model {','.join(names)} --task {a.manifest['task']['name']}"
     return f"{a.folder} and {b.folder} were not timed in turn, so their ratio would include machine drift: {together}"
 

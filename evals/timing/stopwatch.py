@@ -19,7 +19,18 @@ from typing import Any
 
 from evals.errors import EvalsError, InputError, SampleError
 from evals.execution.batching import plan
-from evals.schema import Batch, Generate, Group, Image, Json, Model, Placement, Prediction, ResourceRequirements
+from evals.schema import (
+    Batch,
+    Generate,
+    Group,
+    Image,
+    Json,
+    Measurable,
+    Model,
+    Placement,
+    Prediction,
+    ResourceRequirements,
+)
 from evals.timing import device, roofline
 from evals.timing.roofline import DevicePeaks
 
@@ -60,7 +71,7 @@ class Stopwatch:
         self.model = model
         self._clock = clock
         self.resource_requirements: ResourceRequirements | None = (
-            model.resource_requirements() if hasattr(model, "resource_requirements") else None
+            model.resource_requirements() if isinstance(model, Measurable) else None
         )
         self._device = self.resource_requirements.device if self.resource_requirements else "cpu"
         self._peaks: DevicePeaks | None = None

@@ -112,17 +112,17 @@ def _copy(record: Record, to: Path, metrics: set[str]) -> None:
     """Write a run without prompts and outputs: of each sample only its cluster and its values of some metrics."""
     to.mkdir(parents=True)
     result = record.finished()
-    names = {*metrics, result["headline"]}
+    names = {*metrics, result.headline}
     names |= {statistics.statistic(name)[0] for name in names} if record.timed else set()
-    write_atomically(to / MANIFEST, dumps(record.manifest))
-    write_atomically(to / RESULT, dumps(result))
+    write_atomically(to / MANIFEST, dumps(record.manifest.to_dict()))
+    write_atomically(to / RESULT, dumps(result.to_dict()))
     lines = (
         orjson.dumps(
             {
-                "id": row["id"],
-                "index": row["index"],
-                "cluster": row["cluster"],
-                "values": {name: value for name, value in row["values"].items() if name in names},
+                "id": row.id,
+                "index": row.index,
+                "cluster": row.cluster,
+                "values": {name: value for name, value in row.values.items() if name in names},
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from evals.errors import InputError, RecordError
 from evals.records.folder import Record
+from evals.records.types import MetricEntry
 from evals.reports.exports import hub
 from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
 from evals.reports.rendering.formatting import one_line
@@ -59,11 +60,11 @@ def log(run: Record) -> dict[str, Json]:
     manifest, when = run.manifest, finished(run)
     return {
         "schema_version": SCHEMA,
-        "evaluation_id": f"{manifest['task']['name']}/{model_id(run)}/{int(when.timestamp())}",
+        "evaluation_id": f"{manifest.task.name}/{model_id(run)}/{int(when.timestamp())}",
         "evaluation_timestamp": when.isoformat(),
         "retrieved_timestamp": str(int(when.timestamp())),
         "source_metadata": {
-            "source_name": f"{LIBRARY} run {manifest['signature']}",
+            "source_name": f"{LIBRARY} run {manifest.signature}",
             "source_type": "evaluation_run",
             "source_organization_name": "unknown",
             "evaluator_relationship": "other",
@@ -72,18 +73,16 @@ def log(run: Record) -> dict[str, Json]:
         "eval_library": {
             "name": LIBRARY,
             "version": "unknown",  # a run records its commit
-            "additional_details": _texts(
-                {"signature": manifest["signature"], "commit": manifest["code"].get("commit")}
-            ),
+            "additional_details": _texts({"signature": manifest.signature, "commit": manifest.code.commit}),
         },
         "model_info": _model(run),
-        "evaluation_results": [_evaluation(run, metric) for metric in sorted((run.result or {})["metrics"])],
+        "evaluation_results": [_evaluation(run, metric) for metric in sorted(run.finished().metrics)],
     }
 
 
 def _model(run: Record) -> dict[str, Json]:
-    facts = run.manifest["model"]
-    engine = {"name": "transformers", "version": run.manifest.get("packages", {}).get("transformers", "unknown")}
+    facts = run.manifest.model
+    engine = {"name": "transformers", "version": run.manifest.packages.get("transformers", "unknown")}
     details = ("replica", "family", "checkpoint", "digest", "dtype", "device")
     elsewhere = {"endpoint": "externally_managed", "replay": "unknown"}
     on_hub = not model_id(run).startswith(f"{LIBRARY}/") and facts.get("family") not in elsewhere
@@ -92,7 +91,7 @@ def _model(run: Record) -> dict[str, Json]:
         "id": model_id(run),
         **({"inference_engine": engine} if facts.get("family") not in {"replay", "endpoint"} else {}),
         "additional_details": {
-            "deployment_type": elsewhere.get(facts.get("family"), "self_deployed"),
+            "deployment_type": elsewhere.get(str(facts.get("family")), "self_deployed"),
             "model_availability": "open_weights" if on_hub or facts.get("replica") else "unknown",
             **_texts({key: facts.get(key) for key in details}),
         },
@@ -101,24 +100,24 @@ def _model(run: Record) -> dict[str, Json]:
 
 def _evaluation(run: Record, name: str) -> dict[str, Json]:
     """Describe one metric of a run."""
-    result, task = run.result or {}, run.manifest["task"]
-    metric = result["metrics"][name]
-    data = run.manifest["data"]
+    result, task = run.finished(), run.manifest.task
+    metric = result.metrics[name]
+    data = run.manifest.data
     return {
-        "evaluation_result_id": f"{task['name']}/{name}",
-        "evaluation_name": task["name"],
+        "evaluation_result_id": f"{task.name}/{name}",
+        "evaluation_name": task.name,
         "source_data": {
             "dataset_name": dataset_title(run),
             "source_type": "other",
             "additional_details": _texts(
-                {"source": data.get("source"), "split": task["split"], "samples": result["n"], "ids": data.get("ids")}
+                {"source": data.get("source"), "split": task.split, "samples": result.n, "ids": data.get("ids")}
             ),
         },
-        "metric_config": _config(task["name"], name, metric["unit"], higher_is_better(run, name)),
+        "metric_config": _config(task.name, name, metric.unit, higher_is_better(run, name)),
         "score_details": {
-            "score": metric["value"],
+            "score": metric.value,
             "details": _texts(
-                {**{key: result[key] for key in ("failed", "unparsed", "truncated")}, "note": metric.get("note")}
+                {**{key: result[key] for key in ("failed", "unparsed", "truncated")}, "note": metric.note}
             ),
             "uncertainty": _uncertainty(metric),
         },
@@ -140,16 +139,16 @@ def _config(task: str, metric: str, unit: str, higher: bool) -> dict[str, Json]:
     }
 
 
-def _uncertainty(metric: Mapping[str, Json]) -> dict[str, Json]:
-    if metric["low"] is None or metric["high"] is None:
-        return {"num_samples": metric["n"]}
-    interval = {"lower": metric["low"], "upper": metric["high"], "confidence_level": 0.95}
-    return {"num_samples": metric["n"], "confidence_interval": interval}
+def _uncertainty(metric: MetricEntry) -> dict[str, Json]:
+    if metric.low is None or metric.high is None:
+        return {"num_samples": metric.n}
+    interval = {"lower": metric.low, "upper": metric.high, "confidence_level": 0.95}
+    return {"num_samples": metric.n, "confidence_interval": interval}
 
 
 def _generation(run: Record) -> dict[str, Json]:
-    task = run.manifest["task"]
-    command = _texts({"execution_command": run.manifest.get("command")})
+    task = run.manifest.task.to_dict()
+    command = _texts({"execution_command": run.manifest.command})
     sampling = {key: task[key] for key in ("temperature", "top_p") if task.get(key) is not None}
     details = ("shots", "method", "seed", "samples", "limit", "blind")
     return {

@@ -18,6 +18,7 @@ import yaml
 from evals import records
 from evals.errors import InputError
 from evals.records.folder import Record
+from evals.records.types import MetricEntry
 from evals.reports.rendering.formatting import one_line
 from evals.reports.runs.naming import blind
 from evals.schema import Json
@@ -73,25 +74,25 @@ def model_index(runs: Sequence[Record]) -> str:
 
 
 def _card(run: Record) -> dict[str, Json]:
-    known, task, result = benchmark(run), run.manifest["task"], run.finished()
-    names = [name for name in result["metrics"] if name.count("/") < 2]  # no breakdown by question type
-    names.sort(key=lambda name: (name != result["headline"], name))
-    dataset = {"name": dataset_title(run), "type": f"{LIBRARY}/{task['name'].replace('/', '-')}"}
+    known, task, result = benchmark(run), run.manifest.task, run.finished()
+    names = [name for name in result.metrics if name.count("/") < 2]  # no breakdown by question type
+    names.sort(key=lambda name: (name != result.headline, name))
+    dataset = {"name": dataset_title(run), "type": f"{LIBRARY}/{task.name.replace('/', '-')}"}
     if public(run) and known.dataset:
         dataset |= {"type": known.dataset, "config": known.part}
     return {
-        "task": {"type": known.kind, "name": one_line(task["name"])},
-        "dataset": {**dataset, "split": task["split"]},
-        "metrics": [_metric(name, result["metrics"][name]) for name in names],
+        "task": {"type": known.kind, "name": one_line(task.name)},
+        "dataset": {**dataset, "split": task.split},
+        "metrics": [_metric(name, result.metrics[name]) for name in names],
     }
 
 
-def _metric(name: str, metric: Mapping[str, Json]) -> dict[str, Json]:
-    args = {"n": metric["n"], "interval_95": [metric["low"], metric["high"]] if metric["low"] is not None else None}
+def _metric(name: str, metric: MetricEntry) -> dict[str, Json]:
+    args = {"n": metric.n, "interval_95": [metric.low, metric.high] if metric.low is not None else None}
     return {
         "type": kind(name),
         "name": name,
-        "value": metric["value"],
+        "value": metric.value,
         "args": {key: value for key, value in args.items() if value is not None},
     }
 
@@ -102,29 +103,29 @@ def eval_results(runs: Sequence[Record]) -> str:
 
 
 def _entry(run: Record) -> dict[str, Json]:
-    known, task, result = benchmark(run), run.manifest["task"], run.finished()
-    items = known.items.get(task["split"])
+    known, task, result = benchmark(run), run.manifest.task, run.finished()
+    items = known.items.get(task.split)
     reasons = {
         "its data are bundled or your own and no public benchmark": not public(run),
-        f"no data set of the hub is known for {task['name']} {task['split']}": not known.dataset or items is None,
+        f"no data set of the hub is known for {task.name} {task.split}": not known.dataset or items is None,
         "it is a blind control": blind(run),
-        f"{result['n']:,} of {items or 0:,} samples were run": result["n"] != items,
+        f"{result.n:,} of {items or 0:,} samples were run": result.n != items,
     }
     if refused := [reason for reason, holds in reasons.items() if holds]:
         raise InputError(f"{run.folder} is not for the hub's leaderboards: {refused[0]}")
-    notes = [f"{LIBRARY} {result['headline']} on {task['split']}"]
-    notes += [f"{task['shots']} shots"] if task.get("shots") else []
+    notes = [f"{LIBRARY} {result.headline} on {task.split}"]
+    notes += [f"{task.shots} shots"] if task.shots else []
     return {
         "dataset": {"id": known.dataset, "task_id": known.part},
-        "value": result["metrics"][result["headline"]]["value"],
+        "value": result.metrics[result.headline].value,
         "date": finished(run).date().isoformat(),
-        "notes": ", ".join([*notes, f"signature {run.manifest['signature']}"]),
+        "notes": ", ".join([*notes, f"signature {run.manifest.signature}"]),
     }
 
 
 def benchmark(run: Record) -> HubBenchmark:
     """Return a run's task as the hub names it."""
-    name = run.manifest["task"]["name"]
+    name = run.manifest.task.name
     family, _, part = name.partition("/")
     if name in _BENCHMARKS:
         return _BENCHMARKS[name]
@@ -136,18 +137,18 @@ def benchmark(run: Record) -> HubBenchmark:
 
 def public(run: Record) -> bool:
     """Whether a run used the public data of its benchmark."""
-    return run.manifest["data"].get("source") not in {"bundled", "own file", None}
+    return run.manifest.data.get("source") not in {"bundled", "own file", None}
 
 
 def dataset_title(run: Record) -> str:
     """Name the data for people; the name of bundled data says so."""
     title = benchmark(run).title
-    return title if public(run) else f"{title}, bundled" if run.manifest["data"].get("source") == "bundled" else title
+    return title if public(run) else f"{title}, bundled" if run.manifest.data.get("source") == "bundled" else title
 
 
 def model_id(run: Record) -> str:
     """Name a model as ORG/NAME: by its ID on the hub where it was loaded from there, else under our own name."""
-    name: str = run.manifest["model"]["name"]
+    name: str = run.manifest.model_name
     plain = name.partition("@")[0].removeprefix("hf:")
     if name.startswith("hf:") and plain.count("/") == 1:
         return plain

@@ -93,7 +93,7 @@ class BlindControls:
         sentences = [str(self._compare(*pair)) for pair in pairs]
         if len(pairs) < 2:
             return sentences
-        return [f"{run.manifest['model']['name']}: {text}" for (run, _), text in zip(pairs, sentences, strict=True)]
+        return [f"{run.manifest.model_name}: {text}" for (run, _), text in zip(pairs, sentences, strict=True)]
 
     def _compare(self, run: Record, control: Record) -> ControlVerdict:
         folders = run.folder.resolve(), control.folder.resolve()
@@ -108,13 +108,13 @@ def compare(run: Record, control: Record) -> ControlVerdict:
 
     from evals.statistics.bootstrap import cluster_bootstrap
 
-    name = run.finished()["headline"]
-    blind_values = {row["id"]: row["values"].get(name, 0.0) for row in control.samples()}
-    rows = [row for row in run.samples() if row["id"] in blind_values]
-    with_N = np.array([row["values"].get(name, 0.0) for row in rows])
-    without_N = np.array([blind_values[row["id"]] for row in rows])
+    name = run.finished().headline
+    blind_values = {row.id: row.values.get(name, 0.0) for row in control.values()}
+    rows = [row for row in run.values() if row.id in blind_values]
+    with_N = np.array([row.values.get(name, 0.0) for row in rows])
+    without_N = np.array([blind_values[row.id] for row in rows])
     drop_N = with_N - without_N
-    (interval,) = cluster_bootstrap([drop_N], [row["cluster"] or row["id"] for row in rows])
+    (interval,) = cluster_bootstrap([drop_N], [row.cluster or row.id for row in rows])
     low, high = interval or (None, None)
     return ControlVerdict(
         metric=name,
@@ -131,7 +131,7 @@ def _pairs(candidates: Sequence[tuple[Record, Record]]) -> Iterator[tuple[Record
     """Yield each run with its control; a run has at most one."""
     paired: set[str] = set()
     for run, control in candidates:
-        signature = run.manifest["signature"]
+        signature = run.manifest.signature
         if blind(control) and not blind(run) and signature not in paired and _setup(run) == _setup(control):
             paired.add(signature)
             yield run, control
@@ -150,14 +150,14 @@ def _neighbours(record: Record) -> Iterator[Record]:
 
 def _setup(record: Record) -> Mapping[str, Json]:
     """Return what a run and its control have in common: task, data and model."""
-    task = {name: value for name, value in record.manifest["task"].items() if name != "blind"}
-    data = record.manifest["data"]
-    return {"task": task, "ids": data.get("ids"), "samples": data.get("samples"), "model": record.manifest["model"]}
+    task = {name: value for name, value in record.manifest.task.to_dict().items() if name != "blind"}
+    data = record.manifest.data
+    return {"task": task, "ids": data.get("ids"), "samples": data.get("samples"), "model": record.manifest.model}
 
 
 def _comparable(run: Record, control: Record) -> bool:
     """Whether both are finished, and their headline is a mean over samples."""
-    if run.result is None or control.result is None or run.result["headline"] != control.result["headline"]:
+    if run.result is None or control.result is None or run.result.headline != control.result.headline:
         return False
-    first = next(run.samples(), None)
-    return first is not None and run.result["headline"] in first["values"]
+    first = next(run.values(), None)
+    return first is not None and run.result.headline in first.values

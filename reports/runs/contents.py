@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from evals.errors import InputError
 from evals.records.folder import Record
+from evals.records.types import Manifest, Result
 from evals.reports.rendering.formatting import amount, json_text
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import sections, several
@@ -70,8 +71,8 @@ class RunContents:
     """Scale, checkpoint and data, in one line."""
     blind: bool
     """Whether the run is a blind control."""
-    manifest: Mapping[str, Json]
-    result: Mapping[str, Json]
+    manifest: Manifest
+    result: Result
     headline: MetricRow
     metrics: Mapping[str, Metric]
     """Every metric by its name, in the order of printing."""
@@ -114,7 +115,7 @@ class ReportContents:
     @property
     def mini(self) -> bool:
         """Whether any run is of mini scale."""
-        return any(run.manifest["task"]["scale"] == "mini" for run in self.runs)
+        return any(run.manifest.task.scale == "mini" for run in self.runs)
 
 
 def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportContents:
@@ -157,18 +158,18 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         headline=sections.headline(record),
         metrics=metrics,
         sections=tuple(sections.divide(metrics)),
-        n=result["n"],
-        counts=tuple(Count(name, result.get(name) or 0, meaning) for name, meaning in COUNTS.items()),
+        n=result.n,
+        counts=tuple(Count(name, getattr(result, name), meaning) for name, meaning in COUNTS.items()),
         notes=(*control, *(f"{name}: {metric.note}" for name, metric in metrics.items() if metric.note)),
         efficiency=_efficiency(result),
-        provenance=_provenance(record.manifest),
+        provenance=_provenance(record.manifest.to_dict()),
         worst=tuple(describe_worst(record)) if detail == "samples" else (),
     )
 
 
-def _efficiency(result: Mapping[str, Json]) -> Fields:
+def _efficiency(result: Result) -> Fields:
     """Print what a run cost; entries that this version does not know come last."""
-    entries: Mapping[str, float | None] = result.get("efficiency") or {}
+    entries = result.efficiency
     others = {name: _label(name) for name in sorted(set(entries) - set(_EFFICIENCY))}
     return tuple(
         (label, amount(entries[name], unit))

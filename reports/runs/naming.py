@@ -18,7 +18,7 @@ _MANY = 3
 
 def blind(record: Record) -> bool:
     """Whether the run is a blind control: every image was replaced by a flat one."""
-    return bool(record.manifest["task"].get("blind"))
+    return bool(record.manifest.task.blind)
 
 
 def model(record: Record) -> str:
@@ -29,7 +29,7 @@ def model(record: Record) -> str:
         >>> model(Record(Path(), {"model": {"name": "replay:/home/somebody/downloads/outputs/vqa.json"}}, None))
         'replay:…/vqa.json'
     """
-    name: str = record.manifest["model"]["name"]
+    name: str = record.manifest.model_name
     if len(name) <= _LONG or "/" not in name:
         return name
     kind, colon, _ = name.partition(":")
@@ -39,14 +39,14 @@ def model(record: Record) -> str:
 def title(record: Record) -> str:
     """Name a run for people: `vl on vqa`."""
     control = ", blind control" if blind(record) else ""
-    return one_line(f"{model(record)} on {record.manifest['task']['name']}{control}")
+    return one_line(f"{model(record)} on {record.manifest.task.name}{control}")
 
 
 def short_names(records: Sequence[Record]) -> list[str]:
     """Name runs as columns: by model, and by signature too where that is not enough."""
     names = [model(record) + (" (blind)" if blind(record) else "") for record in records]
     return [
-        one_line(name if names.count(name) == 1 else f"{name} {record.manifest['signature'][:6]}", limit=40)
+        one_line(name if names.count(name) == 1 else f"{name} {record.manifest.signature[:6]}", limit=40)
         for name, record in zip(names, records, strict=True)
     ]
 
@@ -66,7 +66,7 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
     sentences = [f"{' and '.join(scales).capitalize()}: {subjects}."]
     if any(blind(record) for record in records):
         sentences.append(_CONTROL if len(records) == 1 else _CONTROLS)
-    if any(record.manifest["model"].get("replica") for record in records):
+    if any(record.manifest.replica for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
     return one_line(" ".join([*sentences, *controls]))
 
@@ -74,13 +74,13 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
 def _scale(record: Record) -> str:
     """Name the scale of a run; a run with neither a bundled model nor bundled data is of the user's own files."""
     manifest = record.manifest
-    bundled = manifest["model"].get("replica") or manifest["data"].get("source") == "bundled"
-    return f"{manifest['task']['scale']} scale" if bundled or manifest["task"]["scale"] == "full" else "own files"
+    bundled = manifest.replica or manifest.data.get("source") == "bundled"
+    return f"{manifest.task.scale} scale" if bundled or manifest.task.scale == "full" else "own files"
 
 
 def _subject(record: Record) -> str:
     """Name the checkpoint and the data of a run."""
-    checkpoint = record.manifest["model"].get("checkpoint")
+    checkpoint = record.manifest.model.get("checkpoint")
     weights = f" (checkpoint {checkpoint})" if checkpoint else ""
     return f"{model(record)}{' blind' if blind(record) else ''}{weights} on {_tasks(record)}"
 
@@ -89,12 +89,12 @@ def _tasks(*records: Record) -> str:
     """Name tasks and splits with their data; tasks that share these details name them once."""
     tasks: dict[str, list[str]] = {}
     for record in records:
-        task, data = record.manifest["task"], record.manifest["data"]
+        task, data = record.manifest.task, record.manifest.data
         details = [f"data {data['source']}"] if data.get("source") else []
         if data.get("protocol"):
             details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
-        details += [f"first {task['limit']:,} samples only"] if task.get("limit") else []
-        tasks.setdefault(", ".join(details), []).append(f"{task['name']} {task['split']}")
+        details += [f"first {task.limit:,} samples only"] if task.limit else []
+        tasks.setdefault(", ".join(details), []).append(f"{task.name} {task.split}")
     return "; ".join(
         ", ".join(dict.fromkeys(names)) + (f" ({details})" if details else "") for details, names in tasks.items()
     )
@@ -102,7 +102,7 @@ def _tasks(*records: Record) -> str:
 
 def _together(records: Sequence[Record]) -> str:
     """Name the checkpoints and the data of many runs, each once."""
-    checkpoints = {model(record): record.manifest["model"].get("checkpoint") for record in records}
+    checkpoints = {model(record): record.manifest.model.get("checkpoint") for record in records}
     parents = [PurePosixPath(checkpoint).parents for checkpoint in checkpoints.values() if checkpoint]
     shared = [folder for folder in parents[0] if all(folder in others for others in parents)] if parents else []
     if len(parents) == len(checkpoints) and shared and len(shared[0].parts) > 1:

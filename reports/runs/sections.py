@@ -61,10 +61,10 @@ def ordered_metrics(record: Record) -> dict[str, Metric]:
 
     Timings keep the order of their task: the latencies that a user waits for come before their parts.
     """
-    metrics = {name: Metric(**entry) for name, entry in record.finished()["metrics"].items()}
+    metrics = {name: entry.metric() for name, entry in record.finished().metrics.items()}
     if record.timed:
         return metrics
-    family = record.finished()["headline"].split("/")[0]
+    family = record.finished().headline.split("/")[0]
     return {
         name: metrics[name]
         for name in sorted(metrics, key=lambda name: (name.split("/")[0] != family, _natural_order(name)))
@@ -73,7 +73,7 @@ def ordered_metrics(record: Record) -> dict[str, Metric]:
 
 def headline(record: Record) -> MetricRow:
     """Return the metric that stands for the run."""
-    name = record.finished()["headline"]
+    name = record.finished().headline
     return MetricRow(name, name, ordered_metrics(record)[name])
 
 

@@ -14,7 +14,7 @@ from evals.schema import Metric
 
 def same_task(records: Sequence[Record]) -> bool:
     """Whether runs can be columns of one table: they did the same task on the same split."""
-    return len({(record.finished()["task"], record.finished()["split"]) for record in records}) == 1
+    return len({(record.finished().task, record.finished().split) for record in records}) == 1
 
 
 def comparison(records: Sequence[Record]) -> Table:
@@ -37,7 +37,7 @@ def _headlines(names: Sequence[str], records: Sequence[Record]) -> Table:
     rows = []
     for name, record in zip(names, records, strict=True):
         row = headline(record)
-        rows.append((name, record.finished()["task"], row.name, *numbers(row.metric)))
+        rows.append((name, record.finished().task, row.name, *numbers(row.metric)))
     return Table("Comparison", ("run", "task", "metric", *NUMBERS), "lllrrr", tuple(rows))
 
 

@@ -104,9 +104,9 @@ def _csv(contents: ReportContents) -> str:
 
 def _csv_rows(run: RunContents) -> Iterator[list[str | float | None]]:
     """Yield one row per metric; each row names the run, so that files can be concatenated."""
-    task, model, data = run.manifest["task"], run.manifest["model"], run.manifest["data"]
-    start = [model["name"], model.get("checkpoint"), task["name"], task["split"], task["scale"], data.get("source")]
-    start += ["yes" if run.blind else "no", run.manifest["signature"], run.n]
+    task, model, data = run.manifest.task, run.manifest.model, run.manifest.data
+    start = [model["name"], model.get("checkpoint"), task.name, task.split, task.scale, data.get("source")]
+    start += ["yes" if run.blind else "no", run.manifest.signature, run.n]
     start += [count.samples for count in run.counts]
     for name, metric in run.metrics.items():
         floor = max(metric.floors.values(), default=None)
@@ -114,7 +114,10 @@ def _csv_rows(run: RunContents) -> Iterator[list[str | float | None]]:
 
 
 def _json(contents: ReportContents) -> str:
-    runs = [{"about": run.about, "manifest": run.manifest, "result": run.result} for run in contents.runs]
+    runs = [
+        {"about": run.about, "manifest": run.manifest.to_dict(), "result": run.result.to_dict()}
+        for run in contents.runs
+    ]
     text = json.dumps({"about": contents.about, "runs": runs}, indent=2, sort_keys=True, allow_nan=False)
     return _end_line(text)
 

@@ -17,6 +17,7 @@ from statistics import fmean
 
 from evals.records.embeddings import unpack
 from evals.records.folder import Record
+from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import amount, json_text
 from evals.schema import Json
 
@@ -61,15 +62,15 @@ class _RankedSample:
 
     rank: tuple[bool, float]
     digest: bytes
-    row: dict[str, Json] = field(compare=False)
+    row: SampleRecord = field(compare=False)
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
         """The sample's labels, hashable."""
-        return tuple(sorted(self.row["labels"].items()))
+        return tuple(sorted(self.row.labels.items()))
 
 
-def choose_worst(record: Record, count: int = 12) -> list[dict[str, Json]]:
+def choose_worst(record: Record, count: int = 12) -> list[SampleRecord]:
     """Choose the worst samples of a finished run, the very worst first; reads the record once.
 
     Args:
@@ -91,14 +92,14 @@ def describe_worst(record: Record, count: int = 12) -> list[WorstSample]:
     return [_describe(row, record) for row in choose_worst(record, count)]
 
 
-def sample_value(row: Mapping[str, Json], record: Record) -> float | None:
+def sample_value(row: SampleRecord, record: Record) -> float | None:
     """Return what one sample was worth: its headline value, else the mean of its fractions; None without any."""
     result = record.finished()
-    values: Mapping[str, float] = row["values"]
-    if result["headline"] in values:
-        return values[result["headline"]]
-    metrics = result["metrics"]
-    fractions = [v for name, v in values.items() if metrics.get(name, {}).get("unit", "fraction") == "fraction"]
+    values: Mapping[str, float] = row.values
+    if result.headline in values:
+        return values[result.headline]
+    metrics = result.metrics
+    fractions = [v for name, v in values.items() if name not in metrics or metrics[name].unit == "fraction"]
     return fmean(fractions) if fractions else None
 
 
@@ -126,10 +127,10 @@ def _rank(record: Record) -> Iterator[_RankedSample]:
     timed = record.timed
     for row in record.samples():
         value = sample_value(row, record)
-        if value is not None or row["failed"]:
+        if value is not None or row.failed:
             goodness = -(value or 0.0) if timed else value or 0.0
-            rank = not row["failed"], round(goodness, 9)  # 0.3 and 0.1 + 0.2 are equally bad
-            yield _RankedSample(rank, hashlib.sha256(row["id"].encode()).digest(), row)
+            rank = not row.failed, round(goodness, 9)  # 0.3 and 0.1 + 0.2 are equally bad
+            yield _RankedSample(rank, hashlib.sha256(row.id.encode()).digest(), row)
 
 
 def _spread(ties: list[_RankedSample], count: int, seen: Counter[object]) -> list[_RankedSample]:
@@ -138,30 +139,30 @@ def _spread(ties: list[_RankedSample], count: int, seen: Counter[object]) -> lis
     while ties and len(chosen) < count:
         rarest = min(
             ties,
-            key=lambda sample: (seen[sample.row["cluster"]], sum(seen[x] for x in sample.labels), sample.digest),
+            key=lambda sample: (seen[sample.row.cluster], sum(seen[x] for x in sample.labels), sample.digest),
         )
         ties.remove(rarest)
         chosen.append(rarest)
-        seen.update([*([rarest.row["cluster"]] if rarest.row["cluster"] else []), *rarest.labels])
+        seen.update([*([rarest.row.cluster] if rarest.row.cluster else []), *rarest.labels])
     return chosen
 
 
-def _describe(row: Mapping[str, Json], record: Record) -> WorstSample:
+def _describe(row: SampleRecord, record: Record) -> WorstSample:
     result = record.finished()
-    embedded = record.manifest["task"].get("needs") == "embed"
-    output, answer = embeddings(row["output"]) if embedded else json_text(row["output"]), json_text(row["answer"])
-    unit = result["metrics"].get(result["headline"], {}).get("unit", "fraction")
-    has_headline = result["headline"] in row["values"]
+    embedded = record.manifest.task.needs == "embed"
+    output, answer = embeddings(row.output) if embedded else json_text(row.output), json_text(row.answer)
+    unit = result.metrics[result.headline].unit
+    has_headline = result.headline in row.values
     return WorstSample(
-        id=row["id"],
-        question=row["prompt"].strip(),
+        id=row.id,
+        question=row.prompt.strip(),
         output=output,
-        answer=answer if row["answer"] is not None and answer != output else None,
-        expected=_count_equal(row["target"]),
+        answer=answer if row.answer is not None and answer != output else None,
+        expected=_count_equal(row.target),
         score=amount(sample_value(row, record), unit if has_headline else "fraction"),
-        labels=tuple(sorted(row["labels"].items())),
+        labels=tuple(sorted(row.labels.items())),
         notes=tuple(_notes(row)),
-        image=record.picture(row["id"]),
+        image=record.image(row.id),
     )
 
 
@@ -191,10 +192,10 @@ def _count_equal(target: Json) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _notes(row: Mapping[str, Json]) -> Iterator[str]:
-    if row["failed"]:
-        yield f"failed: {row['failure'] or 'no reason was recorded'}"
-    elif row["answer"] is None:
+def _notes(row: SampleRecord) -> Iterator[str]:
+    if row.failed:
+        yield f"failed: {row.failure or 'no reason was recorded'}"
+    elif row.answer is None:
         yield "no answer could be read from the output"
-    if row["truncated"]:
+    if row.truncated:
         yield "cut at the token limit"

@@ -36,7 +36,7 @@ def render(days: Sequence[Day], format: str) -> str:
 def _about(days: Sequence[Day]) -> str:
     names = [day.name for day in days]
     span = f"{names[0]} to {names[-1]}, {len(names)} days" if len(names) > 1 else f"{names[0]} only"
-    scales = dict.fromkeys(str(run.manifest["task"]["scale"]) for run in days[-1].runs.values())
+    scales = dict.fromkeys(str(run.manifest.task.scale) for run in days[-1].runs.values())
     runs = f"runs on the last: {len(days[-1].runs)}, at {' and '.join(scales)} scale"
     return one_line(
         f"{span}; {runs}. A value has changed if it lies outside its 95 % interval of the day before; times depend on "

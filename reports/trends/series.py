@@ -84,20 +84,20 @@ def changes(days: Sequence[Day]) -> list[str]:
 
 def _run_name(record: Record) -> str:
     """Name a run by model, task and split, and by the options that differ from the defaults."""
-    task = record.manifest["task"]
+    task = record.manifest.task
     options = ["blind"] if blind(record) else []
-    options += [f"{task[name]} {name}" for name in ("shots", "limit") if task.get(name)]
-    return ", ".join([f"{model(record)} on {task['name']} {task['split']}", *options])
+    options += [f"{value} {name}" for name, value in (("shots", task.shots), ("limit", task.limit)) if value]
+    return ", ".join([f"{model(record)} on {task.name} {task.split}", *options])
 
 
 def _trend(name: str, days: Sequence[Day]) -> Trend:
-    headline = next(day.runs[name].finished()["headline"] for day in days if name in day.runs)
+    headline = next(day.runs[name].finished().headline for day in days if name in day.runs)
     points: list[Point] = []
     before: Metric | None = None
     for day in days:
         record = day.runs.get(name)
         metric = _metric(record, headline) if record is not None else None
-        rate = (record.finished()["efficiency"] or {}).get("samples_per_second") if record is not None else None
+        rate = record.finished().efficiency.get("samples_per_second") if record is not None else None
         changed = metric is not None and before is not None and _left_interval(metric, before)
         points.append(Point(day.name, metric, rate, changed))
         before = metric or before
@@ -105,8 +105,8 @@ def _trend(name: str, days: Sequence[Day]) -> Trend:
 
 
 def _metric(record: Record, name: str) -> Metric | None:
-    entry = record.finished()["metrics"].get(name)
-    return Metric(entry["value"], entry["low"], entry["high"], entry["n"], entry["unit"]) if entry else None
+    entry = record.finished().metrics.get(name)
+    return entry.metric() if entry else None
 
 
 def _left_interval(now: Metric, before: Metric) -> bool:
@@ -123,7 +123,7 @@ def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
         return
     if record.timed:
         return
-    for metric in record.finished()["metrics"]:
+    for metric in record.finished().metrics:
         if metric.count("/") > 1 or (old := _metric(record, metric)) is None:
             continue  # a slice of a slice: too few samples to mean anything
         new = _metric(now.runs[name], metric)

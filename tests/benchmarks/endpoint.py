@@ -25,7 +25,9 @@ from evals.execution import loop
 from evals.execution.collector import Collector
 from evals.models.endpoint.family import load
 from evals.records.folder import RunFolder
-from evals.schema import Generate, Placement, Prediction, Sample, Samples, Score, Task
+from evals.records.signature import sign
+from evals.records.types import PlanEntry
+from evals.schema import Generate, Options, Placement, Prediction, Sample, Samples, Score, Task
 
 BODY = json.dumps(
     {
@@ -83,7 +85,9 @@ def whole_run(url: str, count: int) -> tuple[float, float]:
         return Sample(str(index), (Generate(str(index), (f"number {index}",), 4),), target="18")
 
     samples = Samples([str(index) for index in range(count)], build)
-    with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", {"signature": "x"}) as run:
+    plan = PlanEntry(budget=None, share=True, window=loop.WINDOW)
+    manifest = sign(TASK, Options(), samples, model, replica=False, plan=plan, command="")
+    with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", manifest) as run:
         collector = Collector(TASK, samples)
         began, cpu = time.perf_counter(), time.process_time()
         loop.work(

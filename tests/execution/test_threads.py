@@ -12,8 +12,8 @@ from evals.execution.threads import DaemonThreadPool
 def results(pool):
     """Wait for all calls that were given; what they returned, and the messages of what they raised."""
     ended = []
-    while pool.busy:
-        ended += pool.finished()
+    while pool.pending:
+        ended += pool.completed()
     return sorted(done.result for done in ended if done.error is None), [str(d.error) for d in ended if d.error]
 
 
@@ -26,11 +26,11 @@ def test_every_call_comes_back_once_also_those_that_raise(count):
 
     pool = DaemonThreadPool(act, count)
     for number in range(50):
-        pool.give(number)
+        pool.submit(number)
     returned, raised = results(pool)
     assert returned == [number for number in range(50) if number % 10 != 7]
     assert sorted(raised) == ["not 17", "not 27", "not 37", "not 47", "not 7"]
-    pool.dismiss()
+    pool.shutdown()
 
 
 def test_dismissed_hands_end_the_call_that_they_are_making_and_begin_no_other():
@@ -44,9 +44,9 @@ def test_dismissed_hands_end_the_call_that_they_are_making_and_begin_no_other():
 
     pool = DaemonThreadPool(act, 1)
     for number in range(5):
-        pool.give(number)
+        pool.submit(number)
     assert going.wait(10)
-    pool.dismiss()
+    pool.shutdown()
     release.set()
     assert results(pool) == ([0], [])
     assert begun == [0]

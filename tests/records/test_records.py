@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -11,18 +12,61 @@ from pathlib import Path
 
 import orjson
 import pytest
+from commands import ROOT, environ
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evals import RecordError, records
 from evals.errors import InputError
-from evals.records.folder import RunFolder, load, picture_name
+from evals.records.folder import RunFolder, image_name, load
+from evals.records.types import (
+    CodeEntry,
+    Manifest,
+    MetricEntry,
+    PlanEntry,
+    Result,
+    SampleRecord,
+    TaskEntry,
+    digest_of_ids,
+)
 
-MANIFEST = {"signature": "a1", "task": {"name": "toy"}, "data": {}, "model": {}, "plan": {"token_budget": 8}}
+
+def manifest(count=3, signature="a1", name="toy"):
+    """The manifest of a run of so many samples, whose ids are their indices."""
+    return Manifest(
+        signature=signature,
+        task=TaskEntry(name=name, version=1, needs="generate", split="all", scale="mini"),
+        data={"samples": count, "ids": digest_of_ids([str(n) for n in range(count)])},
+        model={"name": "toy"},
+        plan=PlanEntry(budget=None, share=True, window=8, token_budget=8),
+        code=CodeEntry(digest="c0de"),
+    )
 
 
-def row(index):
-    return {"id": str(index), "index": index, "output": "x" * 50}
+MANIFEST = manifest()
+
+
+def row(number, **changes):
+    fields = {
+        "id": str(number), "index": number, "prompt": "?", "output": "x" * 50, "answer": "x", "target": "x",
+        "values": {"accuracy": 1.0}, "failed": False, "failure": None, "truncated": False, "scores": [()],
+        "cluster": "", "labels": {}, "cost": {},
+    } | changes  # fmt: skip
+    return SampleRecord(**fields)
+
+
+def result(n=3):
+    accuracy = MetricEntry(value=1.0, low=None, high=None, n=n, unit="fraction")
+    return Result(
+        task="toy", model="toy", scale="mini", split="all", n=n, failed=0, unparsed=0, truncated=0, signature="a1",
+        metrics={"accuracy": accuracy}, headline="accuracy", efficiency={},
+    )  # fmt: skip
+
+
+def importing_tests():
+    """The environment of a process that imports this module."""
+    folders = (ROOT, ROOT / "tests" / "support", Path(__file__).parent)
+    return environ() | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
 
 
 def write(folder, indices, manifest=MANIFEST):
@@ -35,10 +79,10 @@ def test_what_was_written_is_there_again_in_the_order_of_the_benchmark(tmp_path)
     with RunFolder(tmp_path / "run", MANIFEST) as run:
         assert run.done == {"0", "2"}
         run.append([row(1)])
-    assert [sample["id"] for sample in load(tmp_path / "run").samples()] == ["0", "1", "2"]
+    assert [sample.id for sample in load(tmp_path / "run").samples()] == ["0", "1", "2"]
 
 
-@given(cut=st.integers(1, 70))
+@given(cut=st.integers(1, 200))
 def test_a_torn_last_line_is_dropped_and_done_again(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("run")
     write(folder, [0, 1, 2])
@@ -63,7 +107,7 @@ def test_a_damaged_line_in_the_middle_is_named_and_nothing_is_touched(tmp_path):
 
 def test_a_folder_of_another_run_is_refused_by_name(tmp_path):
     write(tmp_path, [0])
-    other = {**MANIFEST, "signature": "b2", "task": {"name": "other"}}
+    other = manifest(signature="b2", name="other")
     with pytest.raises(RecordError, match=r"holds run a1, not b2.*task\.name"), RunFolder(tmp_path, other):
         pass
     write(tmp_path, [1])  # the refusal gave the lock back
@@ -74,11 +118,14 @@ def test_a_folder_in_use_by_another_process_is_refused(tmp_path):
         import sys, time
         from pathlib import Path
         from evals.records import RunFolder
-        with RunFolder(Path({str(tmp_path)!r}), {MANIFEST!r}):
+        from test_records import MANIFEST
+        with RunFolder(Path({str(tmp_path)!r}), MANIFEST):
             print("held", flush=True)
             time.sleep(60)
     """
-    holder = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True, env=importing_tests()
+    )
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(RecordError, match="in use by another process"), RunFolder(tmp_path, MANIFEST):
@@ -96,15 +143,18 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path):
         from pathlib import Path
         from evals.errors import InputError
         from evals.records import RunFolder
-        with RunFolder(Path({str(tmp_path)!r}), {MANIFEST!r}) as run:
-            run.append([{{"id": "0", "index": 0}}])
+        from test_records import MANIFEST, row
+        with RunFolder(Path({str(tmp_path)!r}), MANIFEST) as run:
+            run.append([row(0)])
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
             try:
-                run.append([{{"id": str(n), "index": n, "output": "x" * 100}} for n in range(1, 50)])
+                run.append([row(n) for n in range(1, 50)])
             except InputError as error:
                 print(error)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, env=importing_tests()
+    )
     assert "what was finished is kept" in done.stdout
     assert done.stderr == ""
     with RunFolder(tmp_path, MANIFEST) as run:
@@ -142,17 +192,116 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path, content):
         load(tmp_path)
 
 
+# What the files must agree about
+
+
+def finished(folder, count=3):
+    with RunFolder(folder, manifest(count)) as run:
+        run.append([row(index) for index in range(count)])
+        run.finish(result(count))
+    return load(folder)
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+    record = finished(tmp_path)
+    assert record.manifest == MANIFEST
+    assert record.result == result()
+    assert list(record.samples()) == [row(index) for index in range(3)]
+    assert [(line.id, line.values) for line in record.values()] == [(str(n), {"accuracy": 1.0}) for n in range(3)]
+    assert record.result["metrics"]["accuracy"]["value"] == 1.0  # by key too, as in the file
+    with pytest.raises(KeyError):
+        _ = record.result["nothing"]
+
+
+def test_a_line_that_stands_twice_is_refused(tmp_path):
+    finished(tmp_path)
+    log = tmp_path / "samples.jsonl"
+    log.write_bytes(log.read_bytes() + log.read_bytes().splitlines(keepends=True)[1])
+    with pytest.raises(RecordError, match=r"samples\.jsonl, line 4: sample '1' has a line already; remove one"):
+        list(load(tmp_path).samples())
+    with pytest.raises(RecordError, match="has a line already"), RunFolder(tmp_path, MANIFEST):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([row(0), row(1)], "holds 2 samples, manifest.json says 3"),
+        ([row(0), row(1), row(2), row(3)], "holds 4 samples, manifest.json says 3"),
+        ([row(0), row(1), row(2, id="7")], "holds other samples than manifest.json says"),
+        ([row(0), row(1), row(2, index=1)], "index 1 is another sample's already"),
+    ],
+)
+def test_samples_that_are_not_the_runs_are_refused(tmp_path, lines, message):
+    record = finished(tmp_path)
+    records.rewrite(record, lines)
+    for read in (record.samples, record.values):
+        with pytest.raises(RecordError, match=message):
+            list(read())
+
+
+def test_a_foreign_sample_stops_a_run_that_goes_on(tmp_path):
+    write(tmp_path, [0, 1])
+    with RunFolder(tmp_path, MANIFEST) as run:
+        run.check_ids(["0", "1", "2"])
+        with pytest.raises(RecordError, match=r"sample '1' is not in the split; remove its line"):
+            run.check_ids(["0", "2"])
+        with pytest.raises(RecordError, match="holds 2 of 3 samples: start its run again"):
+            run.check_complete()
+
+
+def damages(value, path=()):
+    """Every way to damage one place of a JSON value: leave it out, or put something else there."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield {k: v for k, v in value.items() if k != key}
+            for other in damages(inner, (*path, key)):
+                yield {**value, key: other}
+    for other in (None, "x", 17, -1.5, True, [], [[]], {"x": 1}):
+        if type(other) is not type(value):
+            yield other
+
+
+def complaint_about(folder):
+    """What is said of a run folder that is read as a whole; empty if it is in order."""
+    try:
+        record = load(folder)
+        list(record.samples())
+        record.finished()
+    except RecordError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "result.json", "samples.jsonl"])
+def test_a_damaged_file_is_read_rightly_or_refused_in_one_line(tmp_path, name):
+    record = finished(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    first, *rest = whole.splitlines(keepends=True) if name == "samples.jsonl" else [whole]
+    cases = [orjson.dumps(value) + b"\n" for value in damages(orjson.loads(first))]
+    cases += [whole[:cut] for cut in range(0, len(first), 7)] + [b"\xff\xfe" + whole, whole.replace(b"{", b"[", 1)]
+    refused = 0
+    for case in cases:
+        (tmp_path / name).write_bytes(b"".join([case, *rest]) if name == "samples.jsonl" else case)
+        complaint = complaint_about(tmp_path)
+        refused += complaint != ""
+        assert "\n" not in complaint
+        assert not complaint or ".json" in complaint or "finished" in complaint
+    assert refused > len(cases) / 2
+    assert record.folder == tmp_path
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RecordError, match="is no run folder"):
         load(tmp_path)
 
 
 @given(st.text())
-def test_picture_names_are_file_names_and_tell_ids_apart(sample_id):
-    name = picture_name(sample_id)
+def test_image_names_are_file_names_and_tell_ids_apart(sample_id):
+    name = image_name(sample_id)
     assert Path(name).name == name
     assert name not in {".", ".."}
-    assert picture_name(sample_id + "x") != name
+    assert image_name(sample_id + "x") != name
 
 
 def test_json_is_written_for_people():

@@ -11,6 +11,7 @@ from typing import Any
 
 from evals import records
 from evals.records.folder import Record
+from evals.records.types import digest_of_ids
 from evals.reports.runs import page, tables
 
 FORMATS = ("md", "csv", "tex", "json", "text", "html")
@@ -69,15 +70,21 @@ ROWS = (
 
 
 def manifest(**task: Any) -> dict[str, Any]:
-    chosen = {"name": "vqa", "version": 1, "split": "validation", "scale": "mini", "limit": None, "blind": False}
+    chosen = {
+        "name": "vqa", "version": 1, "needs": "generate", "split": "validation", "scale": "mini", "limit": None,
+        "blind": False,
+    }  # fmt: skip
     replica = (chosen | task)["scale"] == "mini"
     model = {"name": "vl", "replica": replica, "family": "vision_language", "checkpoint": "models/replicas/vl"}
     return {
         "signature": "a1b2c3d4e5f6",
         "task": chosen | task,
-        "data": {"source": "bundled", "samples": 4, "digests": {"validation.parquet": "9f2c"}},
+        "data": {
+            "source": "bundled", "digests": {"validation.parquet": "9f2c"}, "samples": 4,
+            "ids": digest_of_ids([row["id"] for row in ROWS]),
+        },
         "model": {**model, "digest": "c0ffee"},
-        "plan": {"budget": None, "share": True, "token_budget": 8192},
+        "plan": {"budget": None, "share": True, "window": 1024, "token_budget": 8192},
         "code": {"digest": "44aa", "commit": "1f2e3d4c5b6a"},
         "machine": {"python": "3.11.7", "cores": 2},
         "command": "python -m evals run --model vl --task vqa",
@@ -102,11 +109,14 @@ def make(
 ) -> Record:
     """Write a run folder with an image of every second sample, and read it."""
     (folder / "worst").mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_bytes(records.dumps(signed or manifest()))
-    (folder / "result.json").write_bytes(records.dumps(result(metrics, **changes)))
+    signed = signed or manifest()
+    ids = [row["id"] for row in sorted(rows, key=lambda row: row["index"])]
+    signed = {**signed, "data": {**signed["data"], "samples": len(rows), "ids": digest_of_ids(ids)}}
+    (folder / "manifest.json").write_bytes(records.dumps(signed))
+    (folder / "result.json").write_bytes(records.dumps(result(metrics, **{"n": len(rows), **changes})))
     (folder / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     for each in rows[::2]:
-        (folder / "worst" / records.picture_name(each["id"])).write_bytes(PNG)
+        (folder / "worst" / records.image_name(each["id"])).write_bytes(PNG)
     return records.load(folder)
 
 

@@ -30,11 +30,11 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
         The row, with a decision as if the described system had been run, and lines that explain it.
     """
     name = hypothesis.measure.metric
-    metric = record.finished()["metrics"][name]
-    factor = float(table.units[metric["unit"]].factor) if metric["unit"] in {"seconds", "bytes"} else 1.0
-    value = metric["value"] * factor
+    metric = record.finished().metrics[name]
+    factor = float(table.units[metric.unit].factor) if metric.unit in {"seconds", "bytes"} else 1.0
+    value = metric.value * factor
     low, high = (None if metric[end] is None else metric[end] * factor for end in ("low", "high"))
-    percent = metric["unit"] == "fraction"
+    percent = metric.unit == "fraction"
     declared = hypothesis.measure.margin
     margin = (float(declared) / 100 if declared else MARGIN) if percent else 0.0
     decision, explanation = _judge_tail(hypothesis, record, factor) or (None, "")
@@ -45,11 +45,11 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
         value=value,
         low=low,
         high=high,
-        n=metric["n"],
+        n=metric.n,
         claimed_low=hypothesis.low,
         claimed_high=hypothesis.high,
         decision=decision or _decide(value, low, high, hypothesis, margin),
-        unit="bits" if metric["unit"] == "bytes" else metric["unit"],
+        unit="bits" if metric.unit == "bytes" else metric.unit,
     )
     tolerance = f", and {margin * 100:g} points for the protocol" if margin else ""
     lines = [f"claimed {band_text(hypothesis.low, hypothesis.high, percent)}{tolerance}"]
@@ -66,7 +66,7 @@ def _judge_tail(hypothesis: Hypothesis, record: Record, factor: float) -> tuple[
     level = statistics.TAILS.get(metric.removeprefix(repeated))
     if not record.timed or level is None or hypothesis.low is not None or hypothesis.high is None:
         return None
-    times = [row["values"][repeated] * factor for row in record.samples() if repeated in row["values"]]
+    times = [row.values[repeated] * factor for row in record.values() if repeated in row.values]
     beyond, allowed = sum(time > hypothesis.high for time in times), round(1 - level, 9)
     decision = against_tail(beyond, len(times), allowed)
     needed = (

@@ -184,12 +184,12 @@ def _missing(outcome: RunOutcome, metric: str) -> str:
     """Why a run gives no value of a metric; empty if it gives one."""
     if outcome.record is None:
         return outcome.why
-    metrics = (outcome.record.result or {}).get("metrics", {})
+    metrics = outcome.record.result.metrics if outcome.record.result is not None else {}
     return "" if metric in metrics else f"the run has no {metric}"
 
 
 def _any_replica(records: Sequence[Record]) -> bool:
-    return any(record.manifest["model"].get("replica") for record in records)
+    return any(record.manifest.replica for record in records)
 
 
 def _match(claim: Claim, outcomes: Sequence[RunOutcome], records: Sequence[Record], other_spec: bool) -> str:
@@ -229,18 +229,18 @@ def _caveats(claim: Claim) -> list[str]:
 
 def _heading(record: Record, outcome: RunOutcome, metric: str) -> str:
     """The value of a run with its interval and blind control, and which checkpoint and data it used."""
-    entry = record.finished()["metrics"][metric]
-    percent = entry["unit"] == "fraction"
-    value = value_text(entry["value"], percent) + ("" if percent else f" {entry['unit']}")
-    has_interval = percent and entry["low"] is not None
-    spread = f" ({value_text(entry['low'], True)} to {value_text(entry['high'], True)})" if has_interval else ""
-    blind = outcome.blind.finished()["metrics"][metric]["value"] if outcome.blind is not None else None
+    entry = record.finished().metrics[metric]
+    percent = entry.unit == "fraction"
+    value = value_text(entry.value, percent) + ("" if percent else f" {entry.unit}")
+    has_interval = percent and entry.low is not None
+    spread = f" ({value_text(entry.low, True)} to {value_text(entry.high, True)})" if has_interval else ""
+    blind = outcome.blind.finished().metrics[metric].value if outcome.blind is not None else None
     control = f"; blind control {value_text(blind, True)}" if blind is not None else ""
-    size = record.manifest["model"].get("parameters")
+    size = record.manifest.model.get("parameters")
     weights = f" {size:,} parameters." if size else ""
-    floors = entry.get("floors", {}).items()
-    least = "".join(f"; {kind} floor {amount(floor, entry['unit'])}" for kind, floor in floors)
-    return f"{metric} {value}{spread}, n = {entry['n']:,}{least}{control}. {about([record])}{weights}"
+    floors = entry.floors.items()
+    least = "".join(f"; {kind} floor {amount(floor, entry.unit)}" for kind, floor in floors)
+    return f"{metric} {value}{spread}, n = {entry.n:,}{least}{control}. {about([record])}{weights}"
 
 
 def _blind_control(outcome: RunOutcome, metric: str) -> list[str]:
@@ -251,6 +251,6 @@ def _blind_control(outcome: RunOutcome, metric: str) -> list[str]:
     estimate = estimated.estimate
     if estimate is None or estimated.p is None or (estimated.significant and estimate.value > 0):
         return []
-    name = outcome.record.manifest["model"]["name"]
+    name = outcome.record.manifest.model["name"]
     drop = f"difference {estimate.value * 100:.2f} points, {p_value(estimated.p)}"
     return [f"{name} answers as well without the images ({drop})"]

@@ -106,9 +106,9 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
 
 def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
     """Estimate a relation over the samples for which both runs have a value of the metric."""
-    first, second = ({row["id"]: row for row in record.samples()} for record in records)
+    first, second = ({row.id: row for row in record.values()} for record in records)
     shared = [id for id in first if id in second]
-    ids = [id for id in shared if metric in first[id]["values"] and metric in second[id]["values"]]
+    ids = [id for id in shared if metric in first[id].values and metric in second[id].values]
     if not ids:
         return RelationEstimate(None, 0.0, None)
     a_N, b_N, cluster_N = (

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from evals.records.folder import Record
+from evals.records.types import MetricEntry
 from evals.reports.claims.evidence.measured_rows import MeasuredRow
 from evals.reports.rendering.formatting import amount
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs.naming import blind, model
-from evals.schema import Json
 
 EFFICIENCY = "efficiency"
 """The task that times systems; it measures no quality."""
@@ -140,14 +140,14 @@ def matrix(runs: Sequence[Record]) -> list[SystemRow]:
         all_timed = all(model(run) in timings for run in compared)
         costs_of = [(run, _measured_costs(timings[model(run)], run) if all_timed else _costs_of_run(run))
                     for run in compared]  # fmt: skip
-        candidates = [(run, costs, (_headline(run)["value"], *costs.scores)) for run, costs in costs_of if costs]
+        candidates = [(run, costs, (_headline(run).value, *costs.scores)) for run, costs in costs_of if costs]
         for run, costs, scores in sorted(candidates, key=lambda candidate: -candidate[2][0]):
             quality = _headline(run)
             rows.append(
                 SystemRow(
                     system=model(run),
                     task=task,
-                    quality=amount(quality["value"], quality["unit"]),
+                    quality=amount(quality.value, quality.unit),
                     latency=amount(costs.seconds, "seconds"),
                     memory=amount(costs.memory, "bytes"),
                     size=amount(costs.parameters, "count"),
@@ -173,20 +173,20 @@ def _costs_of_run(run: Record) -> _Costs | None:
 
     On a CPU the peak memory is that of the process, which the runs of a check share, so it is left out.
     """
-    efficiency = (run.result or {}).get("efficiency") or {}
-    rate, size = efficiency.get("samples_per_second"), run.manifest["model"].get("parameters")
-    on_gpu = str(run.manifest["model"].get("device", "")).startswith("cuda")
+    efficiency = run.result.efficiency if run.result is not None else {}
+    rate, size = efficiency.get("samples_per_second"), run.manifest.model.get("parameters")
+    on_gpu = str(run.manifest.model.get("device", "")).startswith("cuda")
     memory = efficiency.get("peak_memory_bytes") if on_gpu else None
     return _Costs(1 / rate, memory, size, None) if rate and size else None
 
 
 def _measured_costs(timing: Record, run: Record) -> _Costs:
     """The costs of a system as the task `efficiency` measured them."""
-    metrics = timing.finished()["metrics"]
+    metrics = timing.finished().metrics
     seconds, memory, disk = (
-        (metrics.get(name) or {}).get("value") for name in ("latency", "peak-memory", "size-on-disk")
+        metrics[name].value if name in metrics else None for name in ("latency", "peak-memory", "size-on-disk")
     )
-    return _Costs(seconds, memory, run.manifest["model"].get("parameters"), disk)
+    return _Costs(seconds, memory, run.manifest.model.get("parameters"), disk)
 
 
 def _dominates(first: Sequence[float], second: Sequence[float]) -> bool:
@@ -195,11 +195,10 @@ def _dominates(first: Sequence[float], second: Sequence[float]) -> bool:
 
 
 def _task(run: Record) -> str:
-    name: str = run.manifest["task"]["name"]
+    name: str = run.manifest.task.name
     return name
 
 
-def _headline(run: Record) -> dict[str, Json]:
+def _headline(run: Record) -> MetricEntry:
     result = run.finished()
-    metric: dict[str, Json] = result["metrics"][result["headline"]]
-    return metric
+    return result.metrics[result.headline]

@@ -157,7 +157,7 @@ def test_a_hostile_name_stays_text(tmp_path, text):
 
 def test_no_home_folder_is_told(tmp_path):
     record = run(tmp_path / "run")
-    record.manifest["command"] = f"python -m evals run --model {Path.home()}/secret/model --task vqa"
+    record.manifest.command = f"python -m evals run --model {Path.home()}/secret/model --task vqa"
     log = every_eval_ever.render([record], "every-eval-ever")
     assert "~/secret/model" in log
     assert str(Path.home()) not in log.replace("~", "")

@@ -52,7 +52,7 @@ def test_what_differs_is_ordered_by_what_explains(tmp_path):
         tmp_path, [1, 0], [0, 1], model=other, machine={"python": "3.12.1", "cores": 8}, packages={"torch": "2.12"}
     )
     found = evals.compare(a, b).differences
-    assert [each.field for each in found] == ["model.digest", "packages", "machine.cores", "machine.python"]
+    assert [each.field for each in found] == ["model.digest", "packages.torch", "machine.cores", "machine.python"]
     done = command("compare", a, b)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Mini scale")

@@ -21,7 +21,7 @@ import golden
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_folders import FORMATS, HOSTILE, METRICS, Outline, make, manifest, metric, render, result, row
+from run_folders import FORMATS, HOSTILE, METRICS, Outline, make, manifest, metric, render, row
 
 from evals import records, reports
 from evals.errors import InputError, RecordError, UnknownName
@@ -215,7 +215,7 @@ def test_terminal_tables_fit(record, tmp_path):
     assert "report.html" in text.splitlines()[-1]
 
 
-def test_metric_order():
+def test_metric_order(tmp_path):
     names = [
         "rsum",
         "t2i/recall@10",
@@ -226,7 +226,7 @@ def test_metric_order():
         "accuracy/level/10",
         "accuracy/level/2",
     ]
-    one = Record(Path(), manifest(), result({name: metric(0.5) for name in names}))
+    one = make(tmp_path, metrics={name: metric(0.5) for name in names})
     main, level = divide(one)
     assert [each.name for each in main.rows] == [
         "accuracy",

@@ -67,11 +67,12 @@ def test_times_are_shown_and_not_judged(tmp_path):
     assert [point.rate for point in series.trends(days_read)[0].points] == [40.0, 4.0]
     slow = records.load(tmp_path / "2" / "vl-vqa")
     seconds = {"latency": metric(9.0, unit="seconds")}
-    make(tmp_path / "3" / "vl-vqa", [row("1", 1.0)], {"latency": metric(1.0, unit="seconds")}, slow.manifest,
+    make(tmp_path / "3" / "vl-vqa", [row("1", 1.0)], {"latency": metric(1.0, unit="seconds")}, slow.manifest.to_dict(),
          headline="latency")  # fmt: skip
-    make(tmp_path / "4" / "vl-vqa", [row("1", 1.0)], seconds, slow.manifest, headline="latency")
+    make(tmp_path / "4" / "vl-vqa", [row("1", 1.0)], seconds, slow.manifest.to_dict(), headline="latency")
     assert series.changes(days(tmp_path / "3", tmp_path / "4")) == []
-    timed = slow.manifest | {"plan": slow.manifest["plan"] | {"interleaved": []}}
+    manifest = slow.manifest.to_dict()
+    timed = manifest | {"plan": manifest["plan"] | {"interleaved": []}}
     for name, share in (("5", 0.5), ("6", 0.1)):
         make(tmp_path / name / "vl-efficiency", [row("1", 1.0)], {"device/share": metric(share)}, timed,
              headline="device/share")  # fmt: skip

@@ -1,0 +1,265 @@
+"""The types of what lies in a run folder: `Manifest`, `Result`, and the lines of `samples.jsonl`.
+
+Each is declared once, here, and checked when a file is read. A field of a file can also be read by key, as version 0.1
+had it: `record.result["metrics"]["accuracy"]["value"]` is `record.result.metrics["accuracy"].value`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from evals.schema import Json, Metric
+
+
+class Stored(msgspec.Struct, kw_only=True):
+    """A JSON object of a run folder; its fields are the keys of the file, in their order."""
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a field by its key in the file."""
+        if key not in self.__struct_fields__:
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return the object as plain dicts and lists, without the fields that the file leaves out."""
+        plain: dict[str, Json] = msgspec.to_builtins(self)
+        return plain
+
+
+# manifest.json
+
+
+class TaskEntry(Stored, kw_only=True):
+    """What was measured: the task and the options that concern it."""
+
+    name: str
+    version: int
+    needs: str
+    split: str
+    scale: str
+    limit: int | None = None
+    blind: bool = False
+    shots: int | None = None
+    method: str | None = None
+    seed: int = 0
+    temperature: float = 0.0
+    top_p: float = 1.0
+    samples: int = 1
+    """Number of outputs per problem."""
+    same_shots: bool = False
+    processes: int | None = None
+    repetitions: int | None = None
+
+
+class PlanEntry(Stored, kw_only=True, omit_defaults=True):
+    """How requests become batches."""
+
+    budget: int | None
+    """The token budget that the user set, or None for the default."""
+    share: bool
+    """Whether shared prefixes are computed once."""
+    window: int
+    """Number of samples planned together."""
+    interleaved: list[str] | None = None
+    """Names of the models that were timed in turn, for a timed task."""
+    token_budget: int = 0
+    """Maximum number of token positions in a batch."""
+
+
+class CodeEntry(Stored, kw_only=True):
+    """The code that computed the result."""
+
+    digest: str
+    """Digest of the suite's sources."""
+    commit: str | None = None
+    """Commit of the checkout, with a mark if files were changed since; None outside a checkout."""
+
+
+class Manifest(Stored, kw_only=True):
+    """Everything that determines a result: the signature in full, and its identity.
+
+    `data` and `model` hold the facts that tasks and models give, whatever these are; `data` at least `samples` and
+    `ids`, `model` at least `name`.
+    """
+
+    signature: str
+    """The identity of the run: 12 hexadecimal digits."""
+    task: TaskEntry
+    data: dict[str, Json]
+    """The samples' facts, their number (`samples`) and a digest of their ids (`ids`)."""
+    model: dict[str, Json]
+    """The model's name, whether it is a bundled replica (`replica`), and its facts."""
+    plan: PlanEntry
+    code: CodeEntry
+    packages: dict[str, str] = {}
+    """Versions of the packages that numbers pass through."""
+    machine: dict[str, Json] = {}
+    """The machine; not part of the identity."""
+    command: str = ""
+    """What the user typed; not part of the identity."""
+
+    def __post_init__(self) -> None:
+        """Check the facts that every run has. `msgspec` turns the error into one that names the file's place."""
+        for field, key, kind in (("data", "samples", int), ("data", "ids", str), ("model", "name", str)):
+            facts: dict[str, Json] = getattr(self, field)
+            if not isinstance(facts.get(key), kind):
+                raise ValueError(f"`{field}.{key}` is {facts.get(key)!r}, expected {kind.__name__}")
+
+    @property
+    def sample_count(self) -> int:
+        """Number of samples of the run."""
+        count: int = self.data["samples"]
+        return count
+
+    @property
+    def model_name(self) -> str:
+        """What the user called the model."""
+        name: str = self.model["name"]
+        return name
+
+    @property
+    def replica(self) -> bool:
+        """Whether the model is a bundled replica, whose results say nothing about the public model."""
+        return bool(self.model.get("replica"))
+
+    @property
+    def timed(self) -> bool:
+        """Whether the run is a timed one, with models in turn."""
+        return self.plan.interleaved is not None
+
+
+def digest_of_ids(ids: Sequence[str]) -> str:
+    """Return the digest of a run's sample ids, as the manifest has it: 16 hexadecimal digits.
+
+    Example:
+        >>> digest_of_ids(["1", "2"])
+        'b598b3a62a3f7ced'
+    """
+    return hashlib.sha256("\n".join(ids).encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+# result.json
+
+
+class MetricEntry(Stored, kw_only=True, omit_defaults=True):
+    """A `Metric` of a result; what is not set is left out of the file."""
+
+    value: int | float
+    low: int | float | None
+    high: int | float | None
+    n: int
+    unit: str
+    note: str | None = None
+    floors: dict[str, float] = {}
+    higher_is_better: bool | None = None
+    """Whether a higher value is better; None in a record of version 0.1, which does not say."""
+    statistic: str | None = None
+    """How the value summarises the samples; None in a record of version 0.1."""
+
+    @classmethod
+    def of(cls, metric: Metric) -> MetricEntry:
+        """Store a metric."""
+        return cls(
+            value=metric.value,
+            low=metric.low,
+            high=metric.high,
+            n=metric.n,
+            unit=metric.unit,
+            note=metric.note or None,
+            floors=dict(metric.floors),
+            higher_is_better=metric.higher_is_better,
+            statistic=metric.statistic,
+        )
+
+    def metric(self) -> Metric:
+        """Return the stored metric; of a record of version 0.1 the direction and the statistic are the defaults."""
+        fields = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        return Metric(**{"low": None, "high": None, **fields})
+
+
+class Result(Stored, kw_only=True):
+    """The metrics of a finished run with their intervals, and what the run cost."""
+
+    task: str
+    model: str
+    scale: str
+    split: str
+    n: int
+    """Number of samples."""
+    failed: int
+    """Number of samples without an output."""
+    unparsed: int
+    """Number of outputs from which no answer could be read."""
+    truncated: int
+    """Number of outputs cut at the token limit."""
+    signature: str
+    metrics: dict[str, MetricEntry]
+    headline: str
+    """Name of the metric that stands for the run."""
+    efficiency: dict[str, int | float | None] = {}
+    """Seconds, tokens, memory and further costs, by name."""
+
+    def __post_init__(self) -> None:
+        """Check that the headline is one of the metrics."""
+        if self.headline not in self.metrics:
+            raise ValueError(f"the headline {self.headline!r} is none of the metrics")
+
+
+# samples.jsonl
+
+
+class SampleKey(msgspec.Struct, frozen=True, gc=False):
+    """What identifies a line of `samples.jsonl`; the rest of the line is not decoded."""
+
+    id: str
+    index: int
+
+
+class SampleValues(Stored, kw_only=True):
+    """A sample's values under the metric names: all that comparisons of runs need."""
+
+    id: str
+    index: int
+    values: dict[str, int | float]
+    cluster: str
+
+
+class SampleRecord(Stored, kw_only=True, omit_defaults=True):
+    """One line of `samples.jsonl`: a sample, what the model made of it, and what that was worth."""
+
+    id: str
+    """The sample's id."""
+    index: int
+    """The sample's index in the split."""
+    prompt: str
+    """The last text of the prompt."""
+    output: Json
+    """The model's output; a list if the sample has several requests."""
+    answer: Json
+    """What was extracted from the output; None if nothing could be."""
+    target: Json
+    """What the answer was compared with."""
+    values: dict[str, int | float]
+    """The sample's values under the metric names."""
+    failed: bool
+    """The model gave no output."""
+    failure: str | None
+    """Why there is no output, in one line."""
+    truncated: bool
+    """An output was cut at the token limit."""
+    truncations: list[bool] | None = None
+    """Which of several outputs were cut, if any was."""
+    scores: list[tuple[float, ...]]
+    """Log-likelihoods or log-probabilities in nats, one tuple per request."""
+    cluster: str
+    """Samples of one cluster are resampled together for intervals."""
+    labels: dict[str, str]
+    """What metrics are broken down by."""
+    reasoning: list[str | None] | None = None
+    """Thoughts of a reasoning model, one per request, if there are any."""
+    cost: dict[str, int | float]
+    """Tokens, seconds and charges, by name."""
