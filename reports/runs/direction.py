@@ -15,9 +15,5 @@ def higher_is_better(record: Record, metric: str) -> bool:
         record: a finished run.
         metric: one of its metrics.
     """
-    entry = record.finished()["metrics"][metric]
-    try:
-        stated: bool | None = entry["higher_is_better"]
-    except KeyError:
-        stated = None
-    return entry["unit"] not in _LOWER_UNITS if stated is None else stated
+    entry = record.finished().metrics[metric]
+    return entry.unit not in _LOWER_UNITS if entry.higher_is_better is None else entry.higher_is_better

@@ -82,7 +82,10 @@ def test_a_wrong_row_is_named_with_its_ids(write, changed, problem):
         (b'{"rows": [3]}', "Expected `object`, got `int` - at `$.rows[0]`"),
         (b'{"questions": []}', "Object missing required field `rows`"),
         (b'{"rows": [{"row_id": 1, "name": "\xff"}]}', "malformed JSON at line 1, column 34: not UTF-8"),
-        (b"\xef\xbb\xbf{}", "malformed JSON at line 1, column 1: it begins with a byte order mark, which JSON does not allow"),
+        (
+            b"\xef\xbb\xbf{}",
+            "malformed JSON at line 1, column 1: it begins with a byte order mark, which JSON does not allow",
+        ),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be_is_named_with_the_place(write, content, problem):

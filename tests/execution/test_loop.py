@@ -13,6 +13,9 @@ import time
 import pytest
 from commands import ROOT, environ, evals, process, refused
 
+from evals.records.folder import load
+from evals.records.result import _predictions
+
 CLOCK = {"seconds", "samples_per_second", "model_share", "peak_memory_bytes"}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from run_folders import make, manifest, metric, row
 
 from evals import InputError, comparison
@@ -122,6 +123,6 @@ def test_runs_of_different_sessions_have_no_ratio(tmp_path):
 
 def test_a_failed_repetition_has_no_pair(tmp_path):
     r1, v2 = timed(tmp_path / "r1", "r1", 2.0), timed(tmp_path / "v2", "v2", 1.0)
-    rows = [{**each, "values": {} if each["id"] == "3" else each["values"]} for each in v2.samples()]
+    rows = [replace(line, values={} if line.id == "3" else line.values) for line in v2.samples()]
     rewrite(v2, rows)
     assert sum(map(len, statistics.in_turn(r1, load(v2.folder), "latency"))) == 9
