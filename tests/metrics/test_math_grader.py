@@ -141,6 +141,7 @@ def test_memory_is_limited():
         assert reasons(grader.grade([hungry, ("x+1", "1+x")])) == ["memory", "symbolic"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced():
     with Grader(1, seconds=30) as grader:
         assert reasons(grader.grade([("x+1", "1+x")])) == ["symbolic"]
@@ -210,6 +211,7 @@ with Grader(2, seconds=2) as grader:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "busy"), [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGTERM, True), (signal.SIGINT, True)]
 )
@@ -241,6 +243,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_an_interrupted_grader_starts_again(monkeypatch):
     with Grader(1) as grader:
         grader.grade([("x+1", "1+x")])

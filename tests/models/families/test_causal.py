@@ -65,6 +65,7 @@ def plain_loglikelihoods(folder, asked):
     return [found[n : n + len(ENDINGS)] for n in range(0, len(found), len(ENDINGS))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shots", [SHOTS, ""])
 def test_loglikelihoods_are_those_of_the_plain_computation(folder, shots):
     model = causal.load("tiny", str(folder), CPU)

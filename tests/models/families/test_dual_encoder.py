@@ -121,6 +121,7 @@ def vectors_of(model, data, samples: list[Sample]):
     return found.__getitem__
 
 
+@pytest.mark.slow
 def test_a_random_clip_on_all_of_real_flickr8k_equals_brute_force(shared_data, tmp_path):
     data = shared_data / "flickr8k"
     folder = dual_encoder(tmp_path / "clip", seed=3)
@@ -138,6 +139,7 @@ def test_a_random_clip_on_all_of_real_flickr8k_equals_brute_force(shared_data, t
     assert package.score(tmp_path / "run").result["metrics"] == metrics
 
 
+@pytest.mark.slow
 def test_a_random_clip_on_real_coco_runs_as_custom(shared_data, tmp_path):
     folder = dual_encoder(tmp_path / "clip")
     record = package.run(str(folder), "retrieval", data=shared_data / "coco", out=tmp_path / "run", device="cpu")
