@@ -33,8 +33,8 @@ MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.jso
 _LOCK = ".lock"
 
 T = TypeVar("T")
-Stored = TypeVar("Stored", Manifest, Result)
-Line = TypeVar("Line", SampleRecord, SampleValues)
+FileT = TypeVar("FileT", Manifest, Result)
+LineT = TypeVar("LineT", SampleRecord, SampleValues)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Record:
         """Yield only what comparisons need, as `samples` does; records that a check archived hold no more."""
         return self._lines(SampleValues)
 
-    def _lines(self, kind: type[Line]) -> Iterator[Line]:
+    def _lines(self, kind: type[LineT]) -> Iterator[LineT]:
         path = self.folder / SAMPLES
         keys = sorted(_keys(path)) if path.exists() else []
         if self.result is not None:
@@ -271,7 +271,7 @@ def _encode_lines(rows: Iterable[SampleRecord]) -> bytes:
     return b"".join(encode(row) + b"\n" for row in rows)
 
 
-def _read(path: Path, kind: type[Stored]) -> Stored:
+def _read(path: Path, kind: type[FileT]) -> FileT:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except msgspec.ValidationError as error:
