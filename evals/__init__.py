@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from evals.app.api import interleave, load, run, score
     from evals.app.check import check, compare
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Audio",

@@ -1,8 +1,8 @@
-"""Names to tasks, families and variants.
+"""The registered tasks, families and variants, by name.
 
-A module registers by one plain call, `TASKS.add(Task(...))`, as its last statement. The first look into a table
-imports every module of the rooms that hold tasks and families, then what outside packages offer under the entry-point
-group `evals.plugins`, so a plug-in makes the same call in its own module.
+A module registers its task or family with one plain call as its last statement: `TASKS.add(Task(...))`. The first
+look-up in a table imports every module of `ROOMS`, then the plug-ins that other packages declare under the entry-point
+group `evals.plugins`. A plug-in makes the same call in its own module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["FAMILIES", "TASKS", "VARIANTS", "Registry", "discover"]
 
 PLUGIN_GROUP = "evals.plugins"
 ROOMS = ("evals.tasks", "evals.models", "evals.models.families", "evals.models.endpoint")
-"""The packages whose modules register something; not those inside them."""
+"""Packages whose modules and sub-packages are imported; modules inside a sub-package are not."""
 
 
 class Named(Protocol):
@@ -28,7 +28,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is found by."""
+        """The name that users type."""
 
 
 T = TypeVar("T", bound=Named)
@@ -50,19 +50,19 @@ class Registry(Generic[T]):
     """
 
     def __init__(self, kind: str, fill: Callable[[], None] | None = None) -> None:
-        """Make an empty table for a kind of thing, named in the singular; `fill` is called before the first look."""
+        """Make an empty table for a kind of thing, named in the singular; `fill` is called before a look-up."""
         self.kind = kind
         self._fill = fill
         self._entries: dict[str, T] = {}
 
     def add(self, value: T) -> None:
-        """Register a value under its name. Raises `InputError` when the name is taken by another."""
+        """Register a value under its name. Raises `InputError` if the name is registered already."""
         if value.name in self._entries:
-            raise InputError(f"two {self.kind}s are named {value.name!r}: rename one of them")
+            raise InputError(f"the {self.kind} name {value.name!r} is registered twice: rename one of the two")
         self._entries[value.name] = value
 
     def get(self, name: str) -> T:
-        """Return the value of a name. Raises `UnknownName`, which offers the near ones."""
+        """Return the value of a name. Raises `UnknownName`, which suggests similar names."""
         if name not in self._values:
             raise UnknownName(self.kind, name, self._values)
         return self._values[name]
@@ -78,18 +78,18 @@ class Registry(Generic[T]):
         return self._entries
 
     def __iter__(self) -> Iterator[T]:
-        """Go through the values in the order of their names."""
+        """Iterate over the values in the order of their names."""
         return iter(sorted(self._values.values(), key=lambda value: value.name))
 
 
 def discover() -> None:
     """Fill the tables: import the project's tasks and families, then every plug-in. Once a process.
 
-    The tables call it themselves. A plug-in that does not load is an error at every look, not at the first alone.
+    The tables call it themselves. If a plug-in does not load, every look-up fails, and not only the first.
     """
     if _state["filled"]:
         return
-    _state["filled"] = True  # what is imported may look into the tables
+    _state["filled"] = True  # the imported modules may look up names
     try:
         _import_all()
     except BaseException:
@@ -112,12 +112,12 @@ def _import_all() -> None:
 
 
 def _load_plugin(plugin: importlib.metadata.EntryPoint) -> None:
-    """Import what a plug-in names; calling it, when it is a function, is its registration."""
+    """Import what a plug-in declares, and call it if it is a function."""
     try:
         loaded = plugin.load()
         if callable(loaded):
             loaded()
     except InputError:
         raise
-    except Exception as error:  # whatever a stranger's module raises, the user must learn whose it was
+    except Exception as error:  # whatever it raises, the user must learn which plug-in it was
         raise InputError(f"plug-in {plugin.name!r} ({plugin.value}) does not load: {error!r}") from error

@@ -27,18 +27,18 @@ class Resolved:
     name: str
     """What the run calls it."""
     family: Family
-    """What loads it."""
+    """The family that loads it."""
     checkpoint: str
-    """What is loaded: a folder, a hub id, or what stood behind the family's prefix."""
+    """What is loaded: a folder, a hub id, or what follows the family's prefix."""
     replica: bool = False
-    """It is a bundled replica, not the public model of that name."""
+    """Whether it is a bundled replica and not the public model of that name."""
     modalities: frozenset[str] | None = None
-    """What it reads, values of `MODALITIES`; None where that is not known."""
+    """Modalities that it reads (values of `MODALITIES`), or None if they are not known."""
     experts: int | None = None
-    """How many experts of a layer its row lets work on a token; None for as many as the checkpoint says."""
+    """Number of active experts per token in each layer, or None for the checkpoint's own."""
 
     def load(self, placement: Placement) -> Model:
-        """Fetch it, if it lies on the hub, and load it. Raises `InputError`."""
+        """Download the checkpoint if it is on the hub, and load it. Raises `InputError`."""
         if self.experts is not None:
             placement = replace(placement, experts=self.experts)
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
@@ -51,73 +51,90 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
     Args:
         name: in one of the forms that the module's docstring lists.
         scale: which of a variant's checkpoints is meant, `mini` or `full`.
-        checkpoint: what is loaded instead of a variant's own: a folder, a hub id, or `endpoint:URL#NAME`, …
+        checkpoint: loaded instead of a variant's own: a folder, a hub id, or `endpoint:URL#NAME`, …
 
     Raises:
         InputError: for a checkpoint that is not one, or that no family loads.
         UnknownName: for a name that no variant has.
     """
     prefix, colon, rest = name.partition(":")
-    named = bool(colon) or name.startswith((".", "/", "~")) or ("/" in name and Path(name).is_dir())
-    if checkpoint is not None and named:
+    is_path = name.startswith((".", "/", "~")) or ("/" in name and Path(name).is_dir())
+    if checkpoint is not None and (colon or is_path):
         raise InputError(f"--checkpoint {checkpoint} is for registered models; {name!r} names its own")
-    special = {family.prefix: family for family in FAMILIES if family.prefix}
-    if colon and prefix in special:
-        return Resolved(name, special[prefix], rest, modalities=special[prefix].modalities)
-    if named and (not colon or prefix == "hf"):
+    family = _family_of_prefix(prefix) if colon else None
+    if family is not None:
+        return Resolved(name, family, rest, modalities=family.modalities)
+    if is_path or (colon and prefix == "hf"):
         folder = local_copy(rest if colon else name)
         family = _family_of(folder)
         return Resolved(name, family, str(folder), modalities=family.modalities)
-    variant = VARIANTS.get(name)
-    chosen = checkpoint or variant.checkpoints.get(scale)
-    if chosen is None:
-        raise InputError(f"model {name!r} has no checkpoint at scale {scale!r}: {_instead(variant, scale)}")
-    if checkpoint is not None:
-        prefix, colon, rest = checkpoint.partition(":")
-        served = special.get(prefix) if colon else None
-        own = FAMILIES.get(variant.family)
-        if served is None and own.prefix:
-            served, rest = own, checkpoint  # a row of a family without folders says where, and needs no prefix for it
-        family = served or _family_of(local_copy(checkpoint))
-        place = rest if served else checkpoint
-        return Resolved(name, family, place, modalities=_reads(variant, scale, family), experts=_experts(variant))
+    return _resolve_variant(VARIANTS.get(name), scale, checkpoint)
+
+
+def _resolve_variant(variant: Variant, scale: str, checkpoint: str | None) -> Resolved:
+    """Find the family and the checkpoint of a registered model."""
     family = FAMILIES.get(variant.family)
-    bundled = scale == "mini" and family.prefix is None
-    place = str(PACKAGE / chosen) if bundled else chosen
-    reads = _reads(variant, scale, family)
-    return Resolved(name, family, place, replica=bundled, modalities=reads, experts=_experts(variant))
+    replica = False
+    if checkpoint is not None:
+        family, location = _family_and_location(family, checkpoint)
+    else:
+        registered = variant.checkpoints.get(scale)
+        if registered is None:
+            advice = _advice(variant, scale)
+            raise InputError(f"model {variant.name!r} has no checkpoint at scale {scale!r}: {advice}")
+        replica = scale == "mini" and family.prefix is None
+        location = str(PACKAGE / registered) if replica else registered
+    modalities = (variant.details.get("modalities") or {}).get(scale)
+    return Resolved(
+        variant.name,
+        family,
+        location,
+        replica=replica,
+        modalities=frozenset(modalities) if modalities else family.modalities,
+        experts=_experts(variant),
+    )
+
+
+def _family_and_location(registered: Family, checkpoint: str) -> tuple[Family, str]:
+    """Find what loads a checkpoint that was given instead of a variant's own, and where the checkpoint is."""
+    prefix, colon, rest = checkpoint.partition(":")
+    family = _family_of_prefix(prefix) if colon else None
+    if family is not None:
+        return family, rest
+    if registered.prefix:  # a variant of a family without folders needs no prefix
+        return registered, checkpoint
+    return _family_of(local_copy(checkpoint)), checkpoint
+
+
+def _family_of_prefix(prefix: str) -> Family | None:
+    """Return the family whose model names begin with a prefix (`replay`, `endpoint`), or None."""
+    return next((family for family in FAMILIES if family.prefix == prefix), None)
 
 
 def _experts(variant: Variant) -> int | None:
-    """How many experts of a layer a row lets work on a token."""
-    chosen = variant.details.get("experts")
-    if chosen is not None and (not isinstance(chosen, int) or isinstance(chosen, bool)):
-        raise InputError(f"model {variant.name!r}: experts is {chosen!r}, expected a whole number")
-    return chosen
+    """Return the number of active experts per token that a variant sets, or None."""
+    experts = variant.details.get("experts")
+    if experts is not None and (not isinstance(experts, int) or isinstance(experts, bool)):
+        raise InputError(f"model {variant.name!r}: experts is {experts!r}, expected a whole number")
+    return experts
 
 
 def bundled(variant: Variant) -> Path | None:
-    """The folder of a variant's bundled checkpoint; None where it has none."""
+    """Return the folder of a variant's bundled checkpoint, or None if it has none."""
     folder = variant.checkpoints.get("mini")
     return PACKAGE / folder if folder is not None else None
 
 
-def _instead(variant: Variant, scale: str) -> str:
-    """Say what to do about a checkpoint that a variant does not have."""
-    asked = variant.details.get("endpoint")
-    if scale == "full" and asked:
-        return f"it is too big to be loaded here; name a server of {asked} with --checkpoint endpoint:URL#NAME"
+def _advice(variant: Variant, scale: str) -> str:
+    """Say what to do if a variant has no checkpoint at a scale."""
+    served_model = variant.details.get("endpoint")
+    if scale == "full" and served_model:
+        return f"it is too big to be loaded here; name a server of {served_model} with --checkpoint endpoint:URL#NAME"
     return "name one with --checkpoint"
 
 
-def _reads(variant: Variant, scale: str, family: Family) -> frozenset[str] | None:
-    """What a variant reads at a scale: what its row says, else what its family reads."""
-    told = (variant.details.get("modalities") or {}).get(scale)
-    return frozenset(told) if told else family.modalities
-
-
 def _family_of(folder: Path) -> Family:
-    """Tell the family of a checkpoint from its configuration."""
+    """Find the family of a checkpoint from its configuration."""
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} is not a checkpoint: it has no config.json")
@@ -130,5 +147,5 @@ def _family_of(folder: Path) -> Family:
     for family in FAMILIES:
         if family.accepts(config):
             return family
-    wants = " (it wants code of its own, which is never run)" if "auto_map" in config else ""
-    raise InputError(f"{path}: no family loads model_type {config.get('model_type')!r}{wants}")
+    hint = " (it needs code of its own, which is never run)" if "auto_map" in config else ""
+    raise InputError(f"{path}: no family loads model_type {config.get('model_type')!r}{hint}")

@@ -138,9 +138,9 @@ def code_digest(task: Task, model: SignedModel) -> str:
     """
     files = {str(path.relative_to(PACKAGE)): path for path in _sources(PACKAGE)}
     loader = model.loader if isinstance(model, RemoteModel) else type(model)
-    for own in (_source(task.score), _source(loader)):
-        if own is not None and not Path(own).is_relative_to(PACKAGE):
-            files[f"{Path(own).parent.name}/{Path(own).name}"] = Path(own)
+    for source in (_source(task.score), _source(loader)):
+        if source is not None and not Path(source).is_relative_to(PACKAGE):
+            files[f"{Path(source).parent.name}/{Path(source).name}"] = Path(source)
     digest = hashlib.sha256()
     for name, path in sorted(files.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")

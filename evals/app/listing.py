@@ -1,0 +1,86 @@
+"""What the command `list` prints: models, tasks, claim files and runs, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from evals.errors import InputError
+from evals.records import MANIFEST, Record, load
+from evals.registry import FAMILIES, TASKS, VARIANTS
+
+Rows = Sequence[tuple[str, ...]]
+
+
+def text(what: str | None) -> str:
+    """List everything, or only `models`, `tasks`, `claims` or `runs`, and then with more about models and claims."""
+    if what == "models":
+        return _all_about_models()
+    if what == "claims":
+        return "".join(_all_claims())
+    tables = {"models": _models, "tasks": _tasks, "claims": _documents, "runs": _runs}
+    return "".join(_table(name, tables[name]()) for name in ([what] if what else tables))
+
+
+def _table(title: str, rows: Rows) -> str:
+    """Print rows as aligned columns under a title."""
+    if not rows:
+        return f"{title}: none\n"
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([f"{title}:", *lines]) + "\n"
+
+
+def _all_about_models() -> str:
+    """Every registered model with all columns of its row, and the families with a prefix of their own."""
+    from evals.reports.runs import systems
+
+    families = [(f"{family.prefix}:…", family.summary) for family in FAMILIES if family.prefix]
+    return systems.blocks(list(VARIANTS)) + "\n" + _table("families", families)
+
+
+def _all_claims() -> Iterator[str]:
+    """Every claim of the bundled documents."""
+    from evals.reports.claims.language import files
+    from evals.reports.claims.output import listing
+
+    for path in files.bundled():
+        document = files.load(path)
+        yield _table(f"{document.document.id}, {document.document.title}", list(listing.claims(document)))
+
+
+def _documents() -> Rows:
+    from evals.reports.claims.output import listing
+
+    return listing.documents()
+
+
+def _models() -> Rows:
+    rows: list[tuple[str, ...]] = [
+        (variant.name, variant.family, " ".join(variant.tasks), variant.summary) for variant in VARIANTS
+    ]
+    return rows + [(f"{family.prefix}:…", family.name, "", family.summary) for family in FAMILIES if family.prefix]
+
+
+def _tasks() -> Rows:
+    return [(task.name, task.needs, " ".join(task.splits), task.summary) for task in TASKS]
+
+
+def _runs() -> Rows:
+    """The runs under `runs/`, with the headline metric of those that are finished."""
+    rows: list[tuple[str, ...]] = []
+    for manifest in sorted(Path("runs").glob(f"*/{MANIFEST}")):
+        try:
+            rows.append((str(manifest.parent), _headline(load(manifest.parent))))
+        except InputError as error:
+            rows.append((str(manifest.parent), f"damaged: {error}"))
+    return rows
+
+
+def _headline(record: Record) -> str:
+    if record.result is None:
+        return "not finished"
+    name = record.result.headline
+    return f"{name} {record.result.metrics[name].value:.4f} (n = {record.result.n})"

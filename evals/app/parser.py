@@ -1,0 +1,168 @@
+"""The command line's arguments: one function a command, whose help says what each option does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, NoReturn
+
+import evals
+from evals.errors import InputError
+
+FORMATS = ("md", "csv", "tex", "html", "json")
+EXPORTS = ("every-eval-ever", "model-index", "eval-results")
+
+_EXAMPLES = """examples:
+  python -m evals run --model vl --task vqa
+  python -m evals run --model vl --task vqa --blind
+  python -m evals run --model replay:results.json --task vqa --data ~/vqa2
+  python -m evals run --model r1,v2 --task efficiency
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that reports bad usage as an `InputError`, in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting."""
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def build() -> Parser:
+    """Build the parser of all commands; the command's name is in `command_name`."""
+    parser = Parser(prog="python -m evals", description="Evaluate models, compare runs, check what documents claim.")
+    parser.add_argument("--version", action="version", version=f"evals {evals.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command_name")
+    _add_run(commands)
+    _add_lists(commands)
+    _add_check(commands)
+    _add_run_readers(commands)
+    _add_trends(commands)
+    _add_attend(commands)
+    return parser
+
+
+def _add_lists(commands: Any) -> None:
+    listing = commands.add_parser("list", help="list models, tasks, claim files and runs")
+    listing.add_argument("what", nargs="?", choices=("models", "tasks", "claims", "runs"), help="list only these")
+    model = commands.add_parser("show-model", help="describe one model; its size is counted without its weights")
+    model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
+
+
+def _add_run_readers(commands: Any) -> None:
+    """Add the commands that read finished runs."""
+    compare = commands.add_parser("compare", help="compare two runs: paired tests, and how their set-ups differ")
+    compare.add_argument("runs", type=Path, nargs=2, metavar="RUN")
+    show = commands.add_parser("show", help="show one run: result, set-up, worst samples")
+    show.add_argument("run", type=Path, metavar="RUN")
+    score = commands.add_parser("score", help="score a run again from its record, without the model")
+    score.add_argument("run", type=Path, metavar="RUN")
+    report = commands.add_parser("report", help="write tables or a page of one or several runs")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
+
+
+def _add_check(commands: Any) -> None:
+    check = commands.add_parser(
+        "check", help="check a document's claims against arithmetic, other documents, the public record and runs"
+    )
+    add = check.add_argument
+    add("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the two bundled articles")
+    add("--paper", action="store_true", help="run no model; by default missing runs are made")
+    add("--scale", default="mini", metavar="S", help="mini: bundled replicas (default); full: public models")
+    add(
+        "--system",
+        type=_subject_and_model,
+        action="append",
+        default=[],
+        metavar="SUBJECT=M",
+        help="the model that represents a subject: a name, hf:…, a folder, replay:FILE",
+    )
+    add("--data", metavar="DIR", help="a folder with a benchmark's official files")
+    add("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="report folder; default runs/claims")
+    add("--recorded", metavar="DIR", help="run no model; read the records in the --out folder of an earlier check")
+    add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
+    add("--summary", action="store_true", help="append to the GitHub job's summary, or print it elsewhere")
+
+
+def _add_trends(commands: Any) -> None:
+    trends = commands.add_parser("trends", help="show metrics over several days, and those outside their interval")
+    add = trends.add_argument
+    add("days", type=Path, nargs="+", metavar="DIR", help="an --out folder of check, or a folder of runs")
+    add("--format", choices=("md", "html"), default="md")
+    add("--strict", action="store_true", help="exit with 1 if a value is outside its interval")
+
+
+def _add_attend(commands: Any) -> None:
+    attend = commands.add_parser("attend", help="draw a heat map of a vision-language model's attention to an image")
+    add = attend.add_argument
+    add("--model", required=True, metavar="M", help="as in run")
+    add("--image", required=True, metavar="I", help="an image file")
+    add("--question", required=True, metavar="Q", help="a question about the image")
+    add("--out", required=True, type=Path, metavar="PNG", help="the heat map's file")
+    add("--scale", default="mini", metavar="S", help="as in run")
+    add("--checkpoint", metavar="C", help="as in run")
+    add("--device", metavar="D", help="as in run")
+    add("--layers", type=_integers, metavar="N,N", help="decoder layers to average, from 0; default: all")
+    add("--heads", type=_integers, metavar="N,N", help="heads to average in each layer, from 0; default: all")
+    add("--token", type=_integer, default=0, metavar="N", help="token of the answer, from 0; default: the first")
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run", help="evaluate a model on a task", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = run.add_argument
+    add(
+        "--model",
+        required=True,
+        metavar="M",
+        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME; for the task "
+        "efficiency several names separated by commas: the models alternate, so their speed ratio does not include "
+        "machine drift",
+    )
+    add("--task", required=True, metavar="T", help="a name of `list tasks`")
+    add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
+    add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own checkpoint")
+    add("--data", metavar="DIR", help="a folder with the benchmark's official files; for custom a JSON-lines file")
+    add("--split", metavar="S", help="a split of the task; default: its first")
+    add("--limit", type=_integer, metavar="N", help="only the first N samples")
+    add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
+    add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
+    add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
+    add("--token-budget", type=_integer, metavar="N", help="token positions in a batch; default: by the device")
+    add("--shots", type=_integer, metavar="K", help="number of few-shot examples, for tasks that use them")
+    add("--same-shots", action="store_true", help="use one fixed set of few-shot examples for all samples (faster)")
+    add(
+        "--method",
+        choices=("choose", "classify", "probe"),
+        help="how to query the model: score continuations (choose), use its classifier head (classify), or train a "
+        "linear probe (probe)",
+    )
+    add("--blind", action="store_true", help="replace images by uniform ones and audio by silence: the blind control")
+    add("--force", action="store_true", help="show images to a model not known to read them, then run the blind control")
+    add("--workers", type=_integer, default=1, metavar="N", help="number of processes that share the run")
+    add("--temperature", type=float, default=0.0, metavar="T", help="sampling temperature; 0 (default) is greedy")
+    add("--top-p", type=float, default=1.0, metavar="P", help="sample from the smallest set of tokens of this probability")
+    add("--samples", type=_integer, default=1, metavar="K", help="outputs per problem, for pass@k and majority voting")
+    add("--processes", type=_integer, metavar="N", help="efficiency: fresh processes per model; default 3, full scale 5")
+    add("--repetitions", type=_integer, metavar="N", help="efficiency: per request and process; default 10, full scale 30")
+    add("--seed", type=_integer, default=0, metavar="S", help="random seed; combined with each sample's ID")
+
+
+def _subject_and_model(text: str) -> tuple[str, str]:
+    subject, equals, model = text.partition("=")
+    if not (subject and equals and model):
+        raise argparse.ArgumentTypeError(f"{text!r} is not SUBJECT=MODEL")
+    return subject, model
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _integers(text: str) -> list[int]:
+    return [_integer(number) for number in text.split(",")]
