@@ -122,7 +122,6 @@ def old_names(module: Module) -> list[str]:
     return offenders
 
 
-@pytest.mark.xfail(reason="the renaming is under way", strict=False)
 def test_no_identifier_has_an_old_name(project):
     assert [offender for module in project for offender in old_names(module)] == []
 
@@ -211,7 +210,6 @@ def too_large(module: Module) -> list[str]:
     return offenders
 
 
-@pytest.mark.xfail(reason="the renaming is under way", strict=False)
 def test_nothing_is_too_large(project):
     assert [offender for module in project for offender in too_large(module)] == []
 

@@ -160,7 +160,6 @@ def test_each_module_has_one_name(python, working_folder, tmp_path_factory):
     assert absent == "[True, True, True]"
 
 
-@pytest.mark.xfail(reason="the option is on its way", strict=False)
 def test_the_script_says_its_version(python, working_folder):
     import evals
 

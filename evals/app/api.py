@@ -56,9 +56,9 @@ def execute(config: RunConfig) -> Record:
     Raises:
         InputError: for anything that the user can correct.
     """
+    validation.check_numbers(config)
     task = registry.TASKS.get(config.task)
     source = resolved(config)
-    validation.check_numbers(config)
     validation.check_supported(task, config.options)
     if task.timed:
         validation.check_timed(task, config)

@@ -255,8 +255,8 @@ class _Runs:
         try:
             record = self._run(job, blind=False)
             shows = record.manifest.data.get("modalities") or []
-            asked_about_pictures = "image" in shows or job.task == "vqa"
-            blind = self._run(job, blind=True) if asked_about_pictures and not job.model.startswith("replay:") else None
+            reads_images = "image" in shows or job.task == "vqa"
+            blind = self._run(job, blind=True) if reads_images and not job.model.startswith("replay:") else None
         except EvalsError as error:
             return RunOutcome(why=f"the run failed: {error}", failed=True)
         failed = record.finished().failed

@@ -45,10 +45,8 @@ def _run(options: argparse.Namespace) -> int:
 
     choices = {name: value for name, value in vars(options).items() if name != "command_name"}
     choices["progress"] = _shows_progress()
-    if "," in options.model and api.is_timed(options.task):
-        records = _interleave(choices)
-    else:
-        records = [api.run(**choices)]
+    timed_in_turn = "," in options.model and api.is_timed(options.task)
+    records = _interleave(choices) if timed_in_turn else [api.run(**choices)]
     if options.force and not options.blind:
         control = f"{Path(options.out)}-blind" if options.out else None
         records.append(api.run(**{**choices, "blind": True, "out": control}))
@@ -122,11 +120,12 @@ def _attend(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:  # no such folder, or a name without the extension of an image format
         raise InputError(f"cannot write {options.out}: {error}") from error
     rows, columns = attention.regions_RC.shape
+    token = attention.token.strip()
     row, column = divmod(int(attention.regions_RC.argmax()), columns)
     _write(
         f"answer   {attention.answer}\n"
         f"looked   most at row {row + 1}, column {column + 1} of {rows} x {columns}\n"
-        f"share    {100 * attention.image_share:.0f} % of the attention of {attention.token.strip()!r} is on the image\n"
+        f"share    {100 * attention.image_share:.0f} % of the attention of {token!r} is on the image\n"
         f"heat map {options.out}\n"
     )
     return DONE

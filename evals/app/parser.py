@@ -140,13 +140,28 @@ def _add_run(commands: Any) -> None:
         "linear probe (probe)",
     )
     add("--blind", action="store_true", help="replace images by uniform ones and audio by silence: the blind control")
-    add("--force", action="store_true", help="show images to a model not known to read them, then run the blind control")
+    add(
+        "--force", action="store_true", help="show images to a model not known to read them, then run the blind control"
+    )
     add("--workers", type=_integer, default=1, metavar="N", help="number of processes that share the run")
     add("--temperature", type=float, default=0.0, metavar="T", help="sampling temperature; 0 (default) is greedy")
-    add("--top-p", type=float, default=1.0, metavar="P", help="sample from the smallest set of tokens of this probability")
+    add(
+        "--top-p",
+        type=float,
+        default=1.0,
+        metavar="P",
+        help="sample from the smallest set of tokens of this probability",
+    )
     add("--samples", type=_integer, default=1, metavar="K", help="outputs per problem, for pass@k and majority voting")
-    add("--processes", type=_integer, metavar="N", help="efficiency: fresh processes per model; default 3, full scale 5")
-    add("--repetitions", type=_integer, metavar="N", help="efficiency: per request and process; default 10, full scale 30")
+    add(
+        "--processes", type=_integer, metavar="N", help="efficiency: fresh processes per model; default 3, full scale 5"
+    )
+    add(
+        "--repetitions",
+        type=_integer,
+        metavar="N",
+        help="efficiency: per request and process; default 10, full scale 30",
+    )
     add("--seed", type=_integer, default=0, metavar="S", help="random seed; combined with each sample's ID")
 
 

@@ -1,9 +1,9 @@
-"""What a user calls a model, to the family that loads it and the checkpoint that it loads.
+"""From the name of a model, as users type it, to its family and its checkpoint.
 
 vl                       a registered variant, at the scale's checkpoint or at `--checkpoint`
 ./folder, /folder        a local checkpoint; its `config.json` tells the family
-hf:ORG/NAME[@REV]        a checkpoint of the hub, at a commit that is recorded at first use
-replay:FILE, …           what a family with a prefix of its own makes of it; `--checkpoint` takes these too
+hf:ORG/NAME[@REV]        a checkpoint of the hub, at a commit that is recorded at its first use
+replay:FILE, …           a model of the family with this prefix; `--checkpoint` accepts these too
 """
 
 from __future__ import annotations

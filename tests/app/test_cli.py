@@ -102,7 +102,7 @@ def test_a_reader_that_leaves_early_is_no_error(recorded):
         (["run", "--model", "vl", "--task", "vqa", "--scale", "full"], ["official files"]),
         (["run", "--model", "vl", "--task", "vqa", "--data", "/nowhere"], ["/nowhere"]),
         (["run", "--model", "toy:", "--task", "toy/embed"], ["needs a model that can embed", "generate"]),
-        (["run", "--model", "toy:", "--task", "toy", "--blind"], ["--blind is for tasks with pictures"]),
+        (["run", "--model", "toy:", "--task", "toy", "--blind"], ["--blind is for tasks with images"]),
         (["run", "--model", "replay:/nowhere.json", "--task", "vqa"], ["/nowhere.json"]),
         (["check", "--scale", "huge"], ["'huge'", "full, mini"]),
         (["run", "--model", "vl"], ["--task"]),

@@ -24,7 +24,7 @@ def discovered():
 def test_a_duplicate_is_refused():
     table = Registry("model")
     table.add(Variant("vl", "f", "", {}))
-    with pytest.raises(InputError, match="two models are named 'vl'"):
+    with pytest.raises(InputError, match="the model name 'vl' is registered twice"):
         table.add(Variant("vl", "g", "", {}))
 
 
