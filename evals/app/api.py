@@ -73,7 +73,7 @@ def execute(config: RunConfig) -> Record:
     validation.check_able(task, config.options, model)
     model.check(split.output_ids(), samples.output_ids())
     plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=loop.WINDOW)
-    manifest = signature.sign(
+    manifest = signature.build_manifest(
         task, config.options, samples, model, replica=source.replica, plan=plan, command=config.command
     )
     folder = config.out or _default_folder(manifest)

@@ -1,7 +1,7 @@
 """From prompts to batches: shared prefixes, longest prompts first, a token budget.
 
-A plan is a pure function of the prompts and the token budget. The number of workers, who computes a batch, and
-interruptions never change what is in a batch; so a result does not depend on them.
+A plan is a pure function of the prompts and the token budget. The number of workers, the worker that computes a
+batch, and interruptions never change what is in a batch, so a result does not depend on them.
 
 The size of a batch is the number of token positions that it holds while it runs: the row of every prompt is as long as
 the longest shared prefix, plus the longest suffix, plus the largest number of tokens that may follow. Prompts with a

@@ -1,4 +1,4 @@
-"""From answered requests to sample records, or to the predictions from which a task fits a probe.
+"""Turn answered requests into sample records, or into the predictions from which a task fits a probe.
 
 Answers arrive in any order, from one process or from several; a sample is scored when its last request is answered.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from evals.errors import InputError
-from evals.execution.loop import AnsweredRequest, BatchId, work
+from evals.execution.loop import AnsweredRequest, BatchId, compute_batches
 from evals.records.types import SampleRecord
 from evals.schema import Classify, Embed, Model, Prediction, Predictions, Probe, Sample, Samples, Score, Task
 
@@ -23,7 +23,7 @@ def collect_predictions(
         model: answers the requests.
         token_budget: maximum number of token positions in a batch.
         share: compute shared prefixes once.
-        advance: called after each batch with the number of samples that were begun.
+        advance: called after each batch with the number of samples of which it answered the first request.
 
     Raises:
         InputError: if a request failed; says which and why.
@@ -40,7 +40,7 @@ def collect_predictions(
         begun.update(fresh)
         advance(len(fresh))
 
-    work(
+    compute_batches(
         samples,
         model,
         token_budget=token_budget,

@@ -1,13 +1,12 @@
-"""The loop: samples to requests, batches, predictions.
+"""Compute the batches of a run: samples become requests, requests become batches, batches become predictions.
 
 Samples are taken in windows. The requests of a window are tokenised and planned in the background while the model
-computes the window before it; the images of a batch are decoded while the batch before it is on the device. Which
+computes the window before it; the images of the next batches are decoded while a batch is on the device. Which
 samples share a window and which requests share a batch depends on nothing but the samples, the model and the token
 budget. So a run that was interrupted plans the same batches again and skips those that are on disk; a window that is on
 disk as a whole is skipped without building a sample.
 
-`work` computes, and knows nothing about scores or files. `evals.execution.collector` collects what it computed, from
-one
+`compute_batches` knows nothing about scores or files. `evals.execution.collector` collects the predictions, from one
 process or from several, and scores a sample when its last request is answered. Neither branches on a task or a model.
 """
 
@@ -93,7 +92,7 @@ class Window:
     """Requests that could not be tokenised."""
 
 
-def work(
+def compute_batches(
     samples: Samples,
     model: Model,
     *,

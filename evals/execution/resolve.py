@@ -1,4 +1,4 @@
-"""From the name of a model, as users type it, to its family and its checkpoint.
+"""Find the family and the checkpoint of a model from the name that the user typed.
 
 vl                       a registered variant, at the scale's checkpoint or at `--checkpoint`
 ./folder, /folder        a local checkpoint; its `config.json` tells the family

@@ -1,4 +1,4 @@
-"""How a run gets onto the disk: everything that is not there yet is computed, in one process or in several."""
+"""Compute and record the samples of a run that are not on disk yet, in one process or in several."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, fold
         if config.workers > 1:
             Pool(_WorkerPass(config, token_budget), config.workers, len(samples), folder.done, on_batch).run()
             return
-        loop.work(
+        loop.compute_batches(
             samples,
             model,
             token_budget=token_budget,
@@ -119,7 +119,7 @@ class _WorkerPass:
                 ],
             )
 
-        loop.work(
+        loop.compute_batches(
             samples,
             model,
             token_budget=self.token_budget,

@@ -21,8 +21,7 @@ from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
 
 WorkerPass = Callable[[int, set[str], TryAcquire, OnBatch], None]
 """One pass over the plan, called with the worker's number, the finished ids, `try_acquire` and `on_batch`. It is sent
-to
-the workers, so it must be picklable."""
+to the workers, so it must be picklable."""
 
 
 @dataclass

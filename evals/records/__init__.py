@@ -1,4 +1,4 @@
-"""The run folder: its files, their types, what determines a result, and the result.
+"""The run folder: its files and their types, the manifest with its signature, and the result.
 
 May import the schema and the errors. Start with `folder`, which says what lies in a run folder.
 """

@@ -1,4 +1,4 @@
-"""Embeddings as a record holds them: a vector of float32 as text, little more than five characters a number.
+"""Embeddings in a record: a vector of float32 as text, with little more than five characters per number.
 
 A list of decimal numbers would take two to four times as much room, and a benchmark may have 30,000 embeddings.
 """

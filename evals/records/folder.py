@@ -1,10 +1,10 @@
-"""The run folder: what a run leaves behind. Consistent at any moment, readable without any model.
+"""Read and write run folders. A run folder is consistent at any moment, and readable without any model.
 
-    manifest.json    `Manifest`: the signature in full, all that determines the result; written once, at the start
-    samples.jsonl    `SampleRecord`: one line a sample, appended batch by batch and flushed to the disk
+    manifest.json    `Manifest`: everything that determines the result, and its signature; written once, at the start
+    samples.jsonl    `SampleRecord`: one line per sample, appended batch by batch and flushed to the disk
     result.json      `Result`: the metrics with their intervals; written at the end, whole or not at all
     worst/           images of the worst samples, for the page
-    report.md, report.html    the same for people
+    report.md, report.html    the result for readers
 
 `load` reads a folder into a `Record`; `RunFolder` is a folder that a run is writing. `evals.records.types` has the
 types. An output that is an embedding is text that `evals.records.embeddings` reads.
@@ -39,18 +39,18 @@ LineT = TypeVar("LineT", SampleRecord, SampleValues)
 
 @dataclass(frozen=True)
 class Record:
-    """A run folder, read."""
+    """The contents of a run folder, in memory."""
 
     folder: Path
     """The folder's path."""
     manifest: Manifest
-    """The signature in full."""
+    """Everything that determines the result."""
     result: Result | None
     """The metrics, or None if the run is not finished."""
 
     @property
     def timed(self) -> bool:
-        """Whether its values are timings, which compare only with those of runs that were timed in turn with it."""
+        """Whether the values are timings; only runs that were timed in turn with each other can be compared."""
         return self.manifest.timed
 
     def finished(self) -> Result:
@@ -68,7 +68,7 @@ class Record:
         return self._lines(SampleRecord)
 
     def values(self) -> Iterator[SampleValues]:
-        """Yield only what comparisons need, as `samples` does; records that a check archived hold no more."""
+        """Yield only what comparisons need, as `samples` does; the archive of a check holds only this."""
         return self._lines(SampleValues)
 
     def _lines(self, kind: type[LineT]) -> Iterator[LineT]:
@@ -128,11 +128,11 @@ class RunFolder:
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Name the folder and what belongs into it; nothing is touched before entering.
+        """Name the folder and its manifest; nothing is read or written before entering.
 
         Args:
             folder: created if it is missing.
-            manifest: the signature in full.
+            manifest: everything that determines the result.
         """
         self.folder = folder
         self.manifest = manifest
@@ -184,7 +184,7 @@ class RunFolder:
         write_atomically(self.folder / RESULT, dumps(result.to_dict()))
 
     def check_ids(self, ids: Sequence[str]) -> None:
-        """Raise `RecordError` if a finished sample is none of the run's."""
+        """Raise `RecordError` if a sample on disk is not a sample of the run."""
         foreign = self.done.difference(ids)
         if foreign:
             raise RecordError(
@@ -224,7 +224,7 @@ class RunFolder:
 
 
 def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
-    """Name the fields in which two manifests differ, as dotted paths, except for the identity and the command.
+    """Name the fields in which two manifests differ, as dotted paths, except for the signature and the command.
 
     Example:
         >>> differences({"model": {"dtype": "float32"}, "n": 1}, {"model": {"dtype": "bfloat16"}, "n": 1})
@@ -313,7 +313,7 @@ def _keys(path: Path) -> Iterator[tuple[int, str, int]]:
 
 
 def _check_whole(path: Path, ids: Sequence[str], manifest: Manifest, result: Result) -> None:
-    """Refuse a finished run whose files disagree about the samples."""
+    """Raise `RecordError` if the files of a finished run disagree about the samples."""
     for name, count in ((MANIFEST, manifest.sample_count), (RESULT, result.n)):
         if len(ids) != count:
             raise RecordError(f"{path} holds {len(ids)} samples, {name} says {count}: it is damaged, run it anew")

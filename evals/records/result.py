@@ -1,4 +1,4 @@
-"""From finished sample records to the `Result`, and scoring them again.
+"""Compute the `Result` from finished sample records, and score recorded outputs again.
 
 The same records give the same result, whatever the order in which they were finished, except for the entries of
 `efficiency` that come from a clock or a memory counter.

@@ -1,7 +1,8 @@
-"""The signature: everything that determines a result (code, data, model, numerics, plan, packages).
+"""Build the manifest of a run, and its signature.
 
-It is kept in full in a run's `manifest.json`; its identity is a hash of it. Two runs with one identity give the same
-result, so a folder is only ever continued by a run of the same identity.
+The manifest states everything that determines a result: code, data, model, numerics, plan, packages. The signature is a
+hash of it. Two runs with the same signature give the same result, so a folder is only continued by a run with the same
+signature.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ _PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "scipy", "scikit-learn", "math-verify",
     "latex2sympy2_extended", "sympy",
 )  # fmt: skip
-_IDENTIFYING = ("task", "data", "model", "plan", "code", "packages")
-_PLACES = frozenset({"folder", "checkpoint"})
-"""Facts that say where files are; what they contain is in the digests."""
+_DETERMINING = ("task", "data", "model", "plan", "code", "packages")
+_LOCATIONS = frozenset({"folder", "checkpoint"})
+"""Facts that are not signed, because they say where files are; digests of the contents are signed."""
 
 
 class SignedModel(Protocol):
-    """The part of a model that a signature needs."""
+    """The part of a model that a manifest needs."""
 
     @property
     def name(self) -> str:
@@ -60,7 +61,7 @@ class RemoteModel:
     token_budget: int = 1
 
 
-def sign(
+def build_manifest(
     task: Task,
     options: Options,
     samples: Samples,
@@ -70,7 +71,7 @@ def sign(
     plan: PlanEntry,
     command: str,
 ) -> Manifest:
-    """Collect everything that determines a result, and its identity.
+    """Collect everything that determines a result, and sign it.
 
     Args:
         task: what is measured.
@@ -79,7 +80,7 @@ def sign(
         model: its facts are kept.
         replica: whether the model is a bundled replica, whose results say nothing about the public model.
         plan: how requests become batches, as far as the user chose it.
-        command: what the user typed; kept for people, not part of the identity.
+        command: what the user typed; kept for people, not part of the signature.
     """
     manifest = Manifest(
         signature="",
@@ -92,8 +93,8 @@ def sign(
         machine={"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()},
         command=command,
     )
-    manifest.signature = _identity(manifest)
-    # These explain small differences, but must not keep an interrupted run from being continued.
+    manifest.signature = _signature(manifest)
+    # These explain small differences, but an interrupted run may be continued with other values of them.
     manifest.code.commit = _commit()
     manifest.plan.token_budget = plan.budget or model.token_budget
     return manifest
@@ -120,15 +121,15 @@ def _task_entry(task: Task, options: Options, samples: Samples) -> TaskEntry:
     )
 
 
-def _identity(manifest: Manifest) -> str:
+def _signature(manifest: Manifest) -> str:
     """Hash what determines the result: 12 hexadecimal digits."""
     plain = manifest.to_dict()
     plain["code"].pop("commit")
     plain["plan"].pop("token_budget", None)
-    determining = {
-        field: {key: value for key, value in plain[field].items() if key not in _PLACES} for field in _IDENTIFYING
+    signed = {
+        field: {key: value for key, value in plain[field].items() if key not in _LOCATIONS} for field in _DETERMINING
     }
-    return hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+    return hashlib.sha256(orjson.dumps(signed, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
 def code_digest(task: Task, model: SignedModel) -> str:

@@ -80,14 +80,14 @@ class CodeEntry(Stored, kw_only=True):
 
 
 class Manifest(Stored, kw_only=True):
-    """Everything that determines a result: the signature in full, and its identity.
+    """Everything that determines a result, and the signature, which is a hash of it.
 
-    `data` and `model` hold the facts that tasks and models give, whatever these are; `data` at least `samples` and
-    `ids`, `model` at least `name`.
+    `data` and `model` hold the facts that tasks and models state. `data` has at least `samples` and `ids`, and `model`
+    at least `name`.
     """
 
     signature: str
-    """The identity of the run: 12 hexadecimal digits."""
+    """Hash of what determines the result: 12 hexadecimal digits."""
     task: TaskEntry
     data: dict[str, Json]
     """The samples' facts, their number (`samples`) and a digest of their ids (`ids`)."""
@@ -98,9 +98,9 @@ class Manifest(Stored, kw_only=True):
     packages: dict[str, str] = {}
     """Versions of the packages that numbers pass through."""
     machine: dict[str, Json] = {}
-    """The machine; not part of the identity."""
+    """The machine; not signed."""
     command: str = ""
-    """What the user typed; not part of the identity."""
+    """What the user typed; not signed."""
 
     def __post_init__(self) -> None:
         """Check the facts that every run has. `msgspec` turns the error into one that names the file's place."""
@@ -195,7 +195,7 @@ class Result(Stored, kw_only=True):
     unparsed: int
     """Number of outputs from which no answer could be read."""
     truncated: int
-    """Number of outputs cut at the token limit."""
+    """Number of samples with an output cut at the token limit, or an input at the length that the model reads."""
     signature: str
     metrics: dict[str, MetricEntry]
     headline: str
@@ -229,14 +229,14 @@ class SampleValues(Stored, kw_only=True):
 
 
 class SampleRecord(Stored, kw_only=True, omit_defaults=True):
-    """One line of `samples.jsonl`: a sample, what the model made of it, and what that was worth."""
+    """One line of `samples.jsonl`: a sample, the model's output, and its score."""
 
     id: str
     """The sample's id."""
     index: int
     """The sample's index in the split."""
     prompt: str
-    """The last text of the prompt."""
+    """The last text of the prompt; all texts if they are classified or embedded."""
     output: Json
     """The model's output; a list if the sample has several requests."""
     answer: Json
@@ -250,9 +250,9 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     failure: str | None
     """Why there is no output, in one line."""
     truncated: bool
-    """An output was cut at the token limit."""
+    """An output was cut at the token limit, or an input at the length that the model reads."""
     truncations: list[bool] | None = None
-    """Which of several outputs were cut, if any was."""
+    """For a sample with several requests, which of them were truncated; None if none was."""
     scores: list[tuple[float, ...]]
     """Log-likelihoods or log-probabilities in nats, one tuple per request."""
     cluster: str
@@ -260,6 +260,6 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     labels: dict[str, str]
     """What metrics are broken down by."""
     reasoning: list[str | None] | None = None
-    """Thoughts of a reasoning model, one per request, if there are any."""
+    """The reasoning of a reasoning model, one text per request; None if there is none."""
     cost: dict[str, int | float]
     """Tokens, seconds and charges, by name."""

@@ -147,7 +147,7 @@ def manifest(task: Task, model: TimedModel, models: Sequence[TimedModel], sessio
     """Make the manifest of one model's run. It names all alternating models, since they influence the times."""
     plan = PlanEntry(budget=None, share=False, window=1, interleaved=[model.name for model in models])
     elsewhere = signature.RemoteModel(model.name, session.facts[model.name], model.resolved.family.load)
-    return signature.sign(
+    return signature.build_manifest(
         task, model.options, model.samples, elsewhere, replica=model.resolved.replica, plan=plan, command=command
     )
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data.files import read_json
 from evals.errors import SampleError
-from evals.models.backend import pytorch, tokenisation, weights_needed
+from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
+from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.decoding.build import build_decoder
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
 from evals.models.decoding.hf_generate import LibraryDecoder
@@ -101,7 +102,7 @@ class Causal:
 
     def resource_requirements(self) -> ResourceRequirements:
         """Count what the weights require per token."""
-        return weights_needed.resource_requirements(self.model, self.folder, self.placement)
+        return decoder_requirements(self.model, self.folder, self.placement)
 
     def _generate(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         prefixes, prefix_indices = split_prefixes(prompts, batch)

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 from evals.errors import InputError, SampleError
 from evals.models.architectures import blip_decoder
 from evals.models.architectures.blip_decoder import EncodedTexts
-from evals.models.backend import pytorch, weights_needed
+from evals.models.backend import pytorch
 from evals.models.backend.pytorch import ResolvedPlacement
+from evals.models.backend.resource_requirements import two_stream_requirements
 from evals.models.backend.tokenisation import length_limit
 from evals.models.decoding import last_state
 from evals.models.decoding.hf_generate import ONLY_GREEDY
@@ -137,7 +138,7 @@ class TwoStreams:
     def resource_requirements(self) -> ResourceRequirements:
         """Count what the weights of the streams and the decoder require per token; images are not included."""
         model = self.models[ANSWERING]
-        return weights_needed.two_stream_requirements(
+        return two_stream_requirements(
             model.vision_model.encoder, model.text_encoder, model.text_decoder,
             folder=self.folder, placement=self.placement,
         )  # fmt: skip

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data.images import decode
 from evals.errors import InputError, SampleError
-from evals.models.backend import pytorch, weights_needed
+from evals.models.backend import pytorch
 from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.pytorch import ResolvedPlacement
+from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.decoding import last_state
 from evals.models.decoding.build import build_decoder
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
@@ -119,7 +120,7 @@ class VisionLanguage:
 
     def resource_requirements(self) -> ResourceRequirements:
         """Count what the decoder's weights require per token; image encoding is not included."""
-        return weights_needed.resource_requirements(self.model, self.folder, self.placement)
+        return decoder_requirements(self.model, self.folder, self.placement)
 
     @property
     def kind(self) -> str:

@@ -16,7 +16,7 @@ from evals.records.folder import Record
 from evals.records.types import Manifest, Result
 from evals.reports.rendering.formatting import amount, json_text
 from evals.reports.rendering.table_formats import Table
-from evals.reports.runs import sections, several
+from evals.reports.runs import sections, side_by_side
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, blind, title
 from evals.reports.runs.sections import MetricRow, Section
@@ -134,13 +134,13 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
     controls = BlindControls()
     several_runs = len(records) > 1
     runs = tuple(_gather_run(record, detail, controls) for record in records)
-    same_task = several_runs and several.same_task(records)
+    same_task = several_runs and side_by_side.same_task(records)
     return ReportContents(
         about=about(records, controls.among(records)),
         title=f"Comparison of {len(records)} runs" if several_runs else title(records[0]),
         runs=runs,
-        comparison=several.comparison(records) if several_runs else None,
-        ratios=several.ratios(records) if several_runs else None,
+        comparison=side_by_side.comparison(records) if several_runs else None,
+        ratios=side_by_side.ratios(records) if several_runs else None,
         merged=tuple(sections.merge([section for run in runs for section in run.sections])) if same_task else (),
     )
 

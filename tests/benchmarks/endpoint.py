@@ -25,7 +25,7 @@ from evals.execution import loop
 from evals.execution.collector import Collector
 from evals.models.endpoint.family import load
 from evals.records.folder import RunFolder
-from evals.records.signature import sign
+from evals.records.signature import build_manifest
 from evals.records.types import PlanEntry
 from evals.schema import Generate, Options, Placement, Prediction, Sample, Samples, Score, Task
 
@@ -86,11 +86,11 @@ def whole_run(url: str, count: int) -> tuple[float, float]:
 
     samples = Samples([str(index) for index in range(count)], build)
     plan = PlanEntry(budget=None, share=True, window=loop.WINDOW)
-    manifest = sign(TASK, Options(), samples, model, replica=False, plan=plan, command="")
+    manifest = build_manifest(TASK, Options(), samples, model, replica=False, plan=plan, command="")
     with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", manifest) as run:
         collector = Collector(TASK, samples)
         began, cpu = time.perf_counter(), time.process_time()
-        loop.work(
+        loop.compute_batches(
             samples, model, token_budget=model.token_budget, share=True, done=run.done,
             try_acquire=lambda batch_id, ids: True,
             on_batch=lambda batch_ids, answers: run.append(collector.add(answers)),

@@ -17,7 +17,7 @@ from commands import evals, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from recalls import brute_force
+from retrieval_reference import brute_force
 
 import evals as package
 from evals import records

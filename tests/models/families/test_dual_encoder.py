@@ -12,9 +12,9 @@ import pytest
 import torch
 import transformers
 from checkpoints import deepseek_vl, dual_encoder
+from model_requests import answers, picture
 from PIL import Image as pillow
-from recalls import brute_force
-from requests_to import answers, picture
+from retrieval_reference import brute_force
 
 import evals as package
 from evals.errors import InputError

@@ -12,8 +12,8 @@ import pytest
 import torch
 import transformers
 from checkpoints import two_streams
+from model_requests import answers, picture
 from PIL import Image as pillow
-from requests_to import answers, picture
 from safetensors.torch import load_file, save_file
 
 import evals as package

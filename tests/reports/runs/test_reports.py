@@ -27,7 +27,7 @@ from evals import records, reports
 from evals.errors import InputError, RecordError, UnknownName
 from evals.records.folder import Record
 from evals.reports.rendering import formatting, table_formats
-from evals.reports.runs import contents, naming, page, sections, several, tables, terminal
+from evals.reports.runs import contents, naming, page, sections, side_by_side, tables, terminal
 
 GOLDEN = golden.FOLDER / "reports"
 
@@ -157,7 +157,7 @@ def test_bad_calls(record):
 
 def test_same_task_stands_side_by_side(record, tmp_path):
     blind = make(tmp_path / "blind", metrics={"accuracy": metric(0.31), "f1": metric(0.2)}, signed=manifest(blind=True))
-    table = several.comparison([record, blind])
+    table = side_by_side.comparison([record, blind])
     assert table.columns == ("metric", "vl", "vl (blind)")
     assert table.rows[0] == ("accuracy", "47.50 % (42.5 to 52.5 %)", "31.00 % (26.0 to 36.0 %)")
     assert ("f1", "–", "20.00 % (15.0 to 25.0 %)") in table.rows
@@ -173,7 +173,7 @@ def test_other_tasks_get_a_row_a_run(record, tmp_path, format):
     other = make(
         tmp_path / "b", metrics={"rsum": metric(3.0, unit="points")}, signed=signed, task="retrieval", headline="rsum"
     )
-    assert several.comparison([record, other]).rows == (
+    assert side_by_side.comparison([record, other]).rows == (
         ("vl a1b2c3", "vqa", "accuracy", "47.50 %", "42.5 to 52.5 %", "4"),
         ("vl ffeedd", "retrieval", "rsum", "3.00 points", "2.95 to 3.05 points", "4"),
     )
@@ -208,7 +208,7 @@ def test_csv_keeps_fractions_whole(tmp_path):
 
 def test_terminal_tables_fit(record, tmp_path):
     runs = [make(tmp_path / str(n), signed=manifest() | {"signature": f"{n}aaaaaaaaa"}) for n in range(8)]
-    assert all(len(line) <= 100 for line in table_formats.text(several.comparison(runs)).splitlines())
+    assert all(len(line) <= 100 for line in table_formats.text(side_by_side.comparison(runs)).splitlines())
     text = render([record], "text")
     assert "\x1b" not in text
     assert text.splitlines()[-1].startswith(str(record.folder))

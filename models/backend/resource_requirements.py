@@ -28,7 +28,7 @@ _TRIAL_TOKENS = 4
 """Number of tokens for which the size of the cache is measured."""
 
 
-def resource_requirements(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> ResourceRequirements:
+def decoder_requirements(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> ResourceRequirements:
     """Count the requirements of a model with a language-model head.
 
     Args:
