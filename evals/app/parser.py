@@ -1,4 +1,4 @@
-"""The command line's arguments: one function a command, whose help says what each option does."""
+"""Define the options of every command, with their help texts."""
 
 from __future__ import annotations
 
@@ -42,33 +42,53 @@ def build() -> Parser:
     return parser
 
 
+def _add_command(commands: Any, name: str, summary: str, **more: Any) -> argparse.ArgumentParser:
+    """Add a command; its summary is shown by the help of all commands and by its own."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", **more
+    )
+    return command
+
+
 def _add_lists(commands: Any) -> None:
-    listing = commands.add_parser("list", help="list models, tasks, claim files and runs")
+    listing = _add_command(commands, "list", "list models, tasks, claim files and runs")
     listing.add_argument("what", nargs="?", choices=("models", "tasks", "claims", "runs"), help="list only these")
-    model = commands.add_parser("show-model", help="describe one model; its size is counted without its weights")
-    model.add_argument("model", metavar="M", help="a name of `list models`, of models/configs.yaml, a hub id, a folder")
+    model = _add_command(commands, "show-model", "describe one model, and count its size without reading its weights")
+    model.add_argument(
+        "model", metavar="M", help="a name of `list models` or of models/configs.yaml, a hub id, or a checkpoint folder"
+    )
 
 
 def _add_run_readers(commands: Any) -> None:
     """Add the commands that read finished runs."""
-    compare = commands.add_parser("compare", help="compare two runs: paired tests, and how their set-ups differ")
-    compare.add_argument("runs", type=Path, nargs=2, metavar="RUN")
-    show = commands.add_parser("show", help="show one run: result, set-up, worst samples")
-    show.add_argument("run", type=Path, metavar="RUN")
-    score = commands.add_parser("score", help="score a run again from its record, without the model")
-    score.add_argument("run", type=Path, metavar="RUN")
-    report = commands.add_parser("report", help="write tables or a page of one or several runs")
-    report.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    report.add_argument("--format", choices=(*FORMATS, *EXPORTS), default="md")
+    compare = _add_command(commands, "compare", "compare two runs: paired tests, and how their set-ups differ")
+    compare.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="the folder of a finished run")
+    show = _add_command(commands, "show", "show one run: result, set-up, worst samples")
+    show.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
+    score = _add_command(commands, "score", "score the recorded outputs of a run again, without the model")
+    score.add_argument("run", type=Path, metavar="RUN", help="a run folder with all of its samples")
+    report = _add_command(commands, "report", "print tables, a page or an export of one or several runs")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the folder of a finished run")
+    report.add_argument(
+        "--format",
+        choices=(*FORMATS, *EXPORTS),
+        default="md",
+        help="Markdown (default), CSV, LaTeX, HTML or JSON, or the format of another tool",
+    )
 
 
 def _add_check(commands: Any) -> None:
-    check = commands.add_parser(
-        "check", help="check a document's claims against arithmetic, other documents, the public record and runs"
+    check = _add_command(
+        commands, "check", "check a document's claims against arithmetic, other documents, the public record and runs"
     )
     add = check.add_argument
-    add("files", nargs="*", metavar="FILE.yaml", help="claims of a document; default: the two bundled articles")
-    add("--paper", action="store_true", help="run no model; by default missing runs are made")
+    add(
+        "files",
+        nargs="*",
+        metavar="FILE.yaml",
+        help="claims files, one per document; default: the two bundled articles",
+    )
+    add("--paper", action="store_true", help="run no model; without this option, the runs that claims need are made")
     add("--scale", default="mini", metavar="S", help="mini: bundled replicas (default); full: public models")
     add(
         "--system",
@@ -76,28 +96,38 @@ def _add_check(commands: Any) -> None:
         action="append",
         default=[],
         metavar="SUBJECT=M",
-        help="the model that represents a subject: a name, hf:…, a folder, replay:FILE",
+        help="the model to run for a subject of the document: as --model of run",
     )
     add("--data", metavar="DIR", help="a folder with a benchmark's official files")
     add("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="report folder; default runs/claims")
     add("--recorded", metavar="DIR", help="run no model; read the records in the --out folder of an earlier check")
     add("--strict", action="store_true", help="exit with 1 if a claim is contradicted")
-    add("--summary", action="store_true", help="append to the GitHub job's summary, or print it elsewhere")
+    add(
+        "--summary",
+        action="store_true",
+        help="append the findings to the GitHub job's summary; outside a job, print them",
+    )
 
 
 def _add_trends(commands: Any) -> None:
-    trends = commands.add_parser("trends", help="show metrics over several days, and those outside their interval")
+    trends = _add_command(commands, "trends", "show headline metrics over several days, and which left their interval")
     add = trends.add_argument
-    add("days", type=Path, nargs="+", metavar="DIR", help="an --out folder of check, or a folder of runs")
-    add("--format", choices=("md", "html"), default="md")
-    add("--strict", action="store_true", help="exit with 1 if a value is outside its interval")
+    add(
+        "days",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="the runs of one day: an --out folder of check, or a folder of runs",
+    )
+    add("--format", choices=("md", "html"), default="md", help="Markdown (default) or HTML")
+    add("--strict", action="store_true", help="exit with 1 if a value is outside its interval of the day before")
 
 
 def _add_attend(commands: Any) -> None:
-    attend = commands.add_parser("attend", help="draw a heat map of a vision-language model's attention to an image")
+    attend = _add_command(commands, "attend", "draw a heat map of a vision-language model's attention to an image")
     add = attend.add_argument
     add("--model", required=True, metavar="M", help="as in run")
-    add("--image", required=True, metavar="I", help="an image file")
+    add("--image", required=True, metavar="I", help="the image file")
     add("--question", required=True, metavar="Q", help="a question about the image")
     add("--out", required=True, type=Path, metavar="PNG", help="the heat map's file")
     add("--scale", default="mini", metavar="S", help="as in run")
@@ -109,8 +139,12 @@ def _add_attend(commands: Any) -> None:
 
 
 def _add_run(commands: Any) -> None:
-    run = commands.add_parser(
-        "run", help="evaluate a model on a task", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    run = _add_command(
+        commands,
+        "run",
+        "evaluate a model on a task",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = run.add_argument
     add(
@@ -123,9 +157,17 @@ def _add_run(commands: Any) -> None:
     )
     add("--task", required=True, metavar="T", help="a name of `list tasks`")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
-    add("--checkpoint", metavar="C", help="a folder or hub id, loaded instead of the model's own checkpoint")
-    add("--data", metavar="DIR", help="a folder with the benchmark's official files; for custom a JSON-lines file")
-    add("--split", metavar="S", help="a split of the task; default: its first")
+    add(
+        "--checkpoint",
+        metavar="C",
+        help="a folder, a hub id or endpoint:URL#NAME, used instead of the model's own checkpoint",
+    )
+    add(
+        "--data",
+        metavar="DIR",
+        help="a folder with the benchmark's official files; for the task custom a JSON Lines file",
+    )
+    add("--split", metavar="S", help="a split of `list tasks`, or of the files of --data; default: the first")
     add("--limit", type=_integer, metavar="N", help="only the first N samples")
     add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
     add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
@@ -154,13 +196,16 @@ def _add_run(commands: Any) -> None:
     )
     add("--samples", type=_integer, default=1, metavar="K", help="outputs per problem, for pass@k and majority voting")
     add(
-        "--processes", type=_integer, metavar="N", help="efficiency: fresh processes per model; default 3, full scale 5"
+        "--processes",
+        type=_integer,
+        metavar="N",
+        help="for efficiency: fresh processes per model; default 3, at full scale 5",
     )
     add(
         "--repetitions",
         type=_integer,
         metavar="N",
-        help="efficiency: per request and process; default 10, full scale 30",
+        help="for efficiency: times that each process computes each request; default 10, at full scale 30",
     )
     add("--seed", type=_integer, default=0, metavar="S", help="random seed; combined with each sample's ID")
 

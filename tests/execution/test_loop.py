@@ -125,7 +125,9 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path):
     os.kill(started.pid, signal.SIGINT)
     _, errors = started.communicate(timeout=30)
     assert started.returncode == 130
-    assert errors.strip().splitlines()[-1] == "evals: interrupted; what was finished is kept, the same command continues"
+    assert (
+        errors.strip().splitlines()[-1] == "evals: interrupted; what was finished is kept, the same command continues"
+    )
     assert size(tmp_path / "run")
 
 
