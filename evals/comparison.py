@@ -25,8 +25,8 @@ from evals.statistics.bootstrap import Floats
 from evals.timing import statistics
 
 PROTOCOL = (
-    "task.name", "task.version", "task.split", "task.limit", "task.shots", "task.same_shots", "task.method",
-    "task.temperature", "task.top_p", "task.samples", "data.protocol",
+    "task.name", "task.version", "task.split", "task.limit", "task.first", "task.shots", "task.same_shots",
+    "task.method", "task.temperature", "task.top_p", "task.samples", "data.protocol",
 )  # fmt: skip
 """Manifest fields that must be equal for two runs to be comparable, besides the IDs of their samples."""
 _LIKELY = (
@@ -121,7 +121,10 @@ def compare(a: Record, b: Record) -> Comparison:
         return Comparison(a, b, tuple(_timed(a, b)), explained)
     a_rows, b_rows = ({row.id: row for row in record.values()} for record in (a, b))
     _check_ids(a, b, a_rows, b_rows)
-    return Comparison(a, b, tuple(_metrics(a, b, a_rows, b_rows)), explained)
+    metrics = tuple(_metrics(a, b, a_rows, b_rows))
+    if a.manifest.subset == "first":
+        metrics = tuple(_untested(metric) for metric in metrics)
+    return Comparison(a, b, metrics, explained)
 
 
 def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[ManifestDifference]:
@@ -173,6 +176,12 @@ def _metrics(
         elif name.count("/") < 2:
             a_value, b_value = a_metrics[name]["value"], b_metrics[name]["value"]
             yield MetricComparison(name, a_value, b_value, n=a_metrics[name]["n"], difference=a_value - b_value)
+
+
+def _untested(metric: MetricComparison) -> MetricComparison:
+    """Leave out what only a random choice of samples allows."""
+    why = "none: the first samples of a split are not chosen at random"
+    return replace(metric, low=None, high=None, p=None, adjusted=None, detectable=None, test=why)
 
 
 def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:

@@ -10,7 +10,7 @@ import checkpoints
 import pytest
 
 from evals import registry
-from evals.execution import loop
+from evals.execution import loop, selection
 from evals.models.families import causal
 from evals.schema import Generate, Options, Placement
 
@@ -32,8 +32,8 @@ def test_lm_eval_is_asked_what_our_models_read(case, model, tmp_path):
     (file,) = task["dataset_kwargs"]["data_files"].values()
     rows = {row["id"]: row for row in map(json.loads, Path(file).read_text().splitlines())}
     registry.discover()
-    samples = loop.limited(
-        registry.TASKS.get(case.task).samples(Options(shots=case.shots, same_shots=case.same_shots)), 7
+    samples = selection.limited(
+        registry.TASKS.get(case.task).samples(Options(shots=case.shots, same_shots=case.same_shots)), Options(first=7)
     )
     read = loop._window(samples, model, 0, 10_000, True).prompts
     assert [prompt.request.id for prompt in read] == list(rows)

@@ -16,7 +16,7 @@ from typing import Any
 
 from evals import records, registry
 from evals.errors import InputError
-from evals.execution import loop, validation
+from evals.execution import loop, selection, validation
 from evals.execution.run import evaluate, resolved, selected
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
@@ -180,7 +180,7 @@ def _entrant(config: RunConfig, task: Task) -> interleaving.TimedModel:
     if source.family.name == "replay":
         raise InputError(f"model {config.model!r} is recorded outputs: nothing is computed that could be timed")
     samples = task.samples(config.options)
-    readable = loop.readable(samples, source.modalities)
+    readable = selection.readable(samples, source.modalities)
     if not len(readable):
         validation.check_modalities(task, source, samples, force=False)
     model_source = ModelSource(config.model, config.options.scale, config.checkpoint, config.placement)

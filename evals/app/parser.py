@@ -168,7 +168,8 @@ def _add_run(commands: Any) -> None:
         help="a folder with the benchmark's official files; for the task custom a JSON Lines file",
     )
     add("--split", metavar="S", help="a split of `list tasks`, or of the files of --data; default: the first")
-    add("--limit", type=_integer, metavar="N", help="only the first N samples")
+    add("--limit", type=_integer, metavar="N", help="only N samples, chosen at random by --seed")
+    add("--first", type=_integer, metavar="N", help="only the first N samples; their metrics have no intervals")
     add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
     add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")

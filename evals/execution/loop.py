@@ -15,27 +15,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from evals.errors import InputError, SampleError
+from evals.errors import SampleError
 from evals.execution.batching import padding, plan
 from evals.execution.threads import DaemonThreadPool
 from evals.schema import (
-    MODALITIES,
-    Audio,
     Batch,
-    Classify,
     Concurrent,
-    Image,
     Model,
-    Part,
     Prediction,
     Prompt,
-    Request,
-    Sample,
     Samples,
 )
 
@@ -281,47 +274,3 @@ class _Clock:
         elapsed, inside = now - self._since, self._inside
         self._since, self._inside = now, 0.0
         return elapsed, inside
-
-
-def limited(samples: Samples, limit: int | None) -> Samples:
-    """Keep the first `limit` samples of a split. Raises `InputError` if there are none."""
-    if not len(samples):
-        raise InputError("the split has no samples: there is nothing to measure")
-    return samples if limit is None else replace(samples, ids=samples.ids[:limit])
-
-
-def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
-    """Keep the samples whose modalities the model reads; all samples if its modalities are not known."""
-    if modalities is None:
-        return samples
-    kept = [
-        index
-        for index, sample in enumerate(samples)
-        if {MODALITIES[type(part)] for request in sample.requests for part in request.parts} <= {*modalities}
-    ]
-    return replace(samples, ids=[samples.ids[index] for index in kept], build=lambda index: samples.build(kept[index]))
-
-
-def blinded(samples: Samples) -> Samples:
-    """Replace every image by a uniform one of its size, and every audio clip by silence.
-
-    Raises:
-        InputError: if the task has neither.
-    """
-    if not any(isinstance(part, Image | Audio) for request in samples[0].requests for part in request.parts):
-        raise InputError("--blind is for tasks with images or audio: this one has none")
-
-    def build(index: int) -> Sample:
-        sample = samples.build(index)
-        return replace(sample, requests=tuple(_blind_request(request) for request in sample.requests))
-
-    return replace(samples, build=build)
-
-
-def _blind_request(request: Request) -> Request:
-    def blind(part: Part) -> Part:
-        return replace(part, blind=True) if isinstance(part, Image | Audio) else part
-
-    if isinstance(request, Classify):  # has text only
-        return request
-    return replace(request, parts=tuple(blind(part) for part in request.parts))

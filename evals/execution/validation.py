@@ -17,6 +17,7 @@ def check_numbers(config: RunConfig) -> None:
         raise UnknownName("scale", options.scale, SCALES)
     counts = {
         "limit": options.limit,
+        "first": options.first,
         "token-budget": config.token_budget,
         "workers": config.workers,
         "samples": options.samples_per_problem,
@@ -25,6 +26,10 @@ def check_numbers(config: RunConfig) -> None:
     for flag, value in counts.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
+    if options.limit is not None and options.first is not None:
+        raise InputError(
+            f"--limit {options.limit} chooses at random, --first {options.first} does not: give one of them"
+        )
     if options.shots is not None and options.shots < 0:
         raise InputError(f"--shots {options.shots}: give 0 or more")
     if options.same_shots and not options.shots:
@@ -75,6 +80,7 @@ def check_timed(task: Task, config: RunConfig) -> None:
     """Refuse options that a timed task does not use."""
     refused = {
         "limit": config.options.limit,
+        "first": config.options.first,
         "workers": config.workers if config.workers > 1 else None,
         "token-budget": config.token_budget,
         "blind": config.options.blind,

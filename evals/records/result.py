@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from evals.errors import EvalsError, InputError
 from evals.records.folder import Record
-from evals.records.types import MetricEntry, Result, SampleRecord
+from evals.records.types import Manifest, MetricEntry, Result, SampleRecord
 from evals.schema import Metric, Prediction, Sample, Score, Task
 
 _SUMS = ("prompt_tokens", "new_tokens", "computed_tokens", "useful_tokens", "seconds", "model_seconds")
@@ -42,7 +43,10 @@ def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> R
     if not scores:
         raise InputError(f"{record.folder} holds no finished samples: there is nothing to score")
     manifest = record.manifest
-    metrics = {name: _stored(name, metric) for name, metric in task.summarise(scores).items()}
+    metrics = {
+        name: _stored(name, _of_subset(metric, manifest, task.per_sample))
+        for name, metric in task.summarise(scores).items()
+    }
     return Result(
         task=task.name,
         model=manifest.model_name,
@@ -91,6 +95,38 @@ def _predictions(row: SampleRecord) -> list[Prediction]:
         Prediction(row.id, output, row.failure if output is None else None, cut, tuple(scores))
         for output, cut, scores in zip(outputs, truncated, row.scores, strict=True)
     ]
+
+
+def _of_subset(metric: Metric, manifest: Manifest, per_sample: bool) -> Metric:
+    """Correct the interval of a metric if the run has only some samples of its split.
+
+    The interval of a random subset is for the value of the whole split, which is a finite set: n of its N samples are
+    known, so both sides of the interval are multiplied by sqrt(1 - n / N), the finite population correction. Where the
+    samples are no random subset, or where the value depends on their number, there is no interval, and a note says why.
+
+    Source: Cochran, Sampling techniques (1977), section 2.6.
+    """
+    n, total = manifest.sample_count, manifest.samples_in_split
+    if manifest.subset is None:
+        return metric
+    if manifest.subset == "first" or total is None:
+        return _without_interval(metric, f"no interval: the first {n:,} samples are not chosen at random")
+    if not per_sample:
+        return _without_interval(
+            metric, f"no interval: {n:,} of {total:,} samples, scored together, do not estimate the value of all"
+        )
+    if metric.low is None or metric.high is None:
+        return metric
+    shrink = math.sqrt(1 - n / total)
+    return replace(
+        metric,
+        low=metric.value - shrink * (metric.value - metric.low),
+        high=metric.value + shrink * (metric.high - metric.value),
+    )
+
+
+def _without_interval(metric: Metric, why: str) -> Metric:
+    return replace(metric, low=None, high=None, note="; ".join(note for note in (metric.note, why) if note))
 
 
 def _stored(name: str, metric: Metric) -> MetricEntry:

@@ -108,6 +108,7 @@ def _task_entry(task: Task, options: Options, samples: Samples) -> TaskEntry:
         split=samples.facts.get("split") or options.split or task.splits[0],
         scale=options.scale,
         limit=options.limit,
+        first=options.first,
         blind=options.blind,
         shots=options.shots,
         method=options.method,

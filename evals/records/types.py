@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -42,6 +42,9 @@ class TaskEntry(Stored, kw_only=True):
     split: str
     scale: str
     limit: int | None = None
+    """Number of samples that were chosen at random; in older records (see `Manifest.subset`) of the first ones."""
+    first: int | None = None
+    """Number of samples, if only the first ones were wanted."""
     blind: bool = False
     shots: int | None = None
     method: str | None = None
@@ -114,6 +117,19 @@ class Manifest(Stored, kw_only=True):
         """Number of samples of the run."""
         count: int = self.data["samples"]
         return count
+
+    @property
+    def samples_in_split(self) -> int | None:
+        """Number of samples of the whole split, if only some were wanted; None in older records."""
+        count: int | None = self.data.get("samples_in_split")
+        return count
+
+    @property
+    def subset(self) -> Literal["random", "first"] | None:
+        """Which samples of its split the run has; None for all. The limit of older records is that of `--first`."""
+        if (self.task.limit is None and self.task.first is None) or self.sample_count == self.samples_in_split:
+            return None
+        return "first" if self.samples_in_split is None or self.task.first is not None else "random"
 
     @property
     def model_name(self) -> str:

@@ -24,7 +24,9 @@ class Options:
     data: Path | None = None
     """A folder with the official files, or None for the bundled or hub data."""
     limit: int | None = None
-    """Only the first `limit` samples."""
+    """Only a random subset of `limit` samples, which depends on `seed`; a larger limit contains a smaller one."""
+    first: int | None = None
+    """Only the first `first` samples, whose metrics have no intervals. At most one of `limit` and `first` is given."""
     blind: bool = False
     """Replace every image by a uniform one and every audio clip by silence."""
     shots: int | None = None

@@ -158,7 +158,8 @@ class Metric:
     unit: str = "fraction"
     """`fraction`, `coefficient`, `rank`, `seconds`, …"""
     note: str | None = None
-    """Why the value is a convention and not a measurement (an undefined coefficient that counts as 0), if it is."""
+    """Why the value is a convention and not a measurement (an undefined coefficient that counts as 0), or why there is
+    no interval."""
     floors: Mapping[str, float] = field(default_factory=dict)
     """Lower bounds of the value in its unit, by reason (`bandwidth`), where they are known."""
     higher_is_better: bool = True

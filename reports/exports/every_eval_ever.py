@@ -150,7 +150,7 @@ def _generation(run: Record) -> dict[str, Json]:
     task = run.manifest.task.to_dict()
     command = _texts({"execution_command": run.manifest.command})
     sampling = {key: task[key] for key in ("temperature", "top_p") if task.get(key) is not None}
-    details = ("shots", "method", "seed", "samples", "limit", "blind")
+    details = ("shots", "method", "seed", "samples", "limit", "first", "blind")
     return {
         "generation_args": {**sampling, **command},
         "additional_details": _texts({key: task.get(key) for key in details}),

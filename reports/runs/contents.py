@@ -160,11 +160,20 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         sections=tuple(sections.divide(metrics)),
         n=result.n,
         counts=tuple(Count(name, getattr(result, name), meaning) for name, meaning in COUNTS.items()),
-        notes=(*control, *(f"{name}: {metric.note}" for name, metric in metrics.items() if metric.note)),
+        notes=(*control, *_notes(metrics)),
         efficiency=_efficiency(result),
         provenance=_provenance(record.manifest.to_dict()),
         worst=tuple(describe_worst(record)) if detail == "samples" else (),
     )
+
+
+def _notes(metrics: Mapping[str, Metric]) -> Iterator[str]:
+    """Yield the notes of metrics; a note that all of them have, once."""
+    notes = {metric.note for metric in metrics.values()}
+    if len(notes) == 1 and len(metrics) > 1:
+        yield from (f"every metric: {note}" for note in notes if note)
+        return
+    yield from (f"{name}: {metric.note}" for name, metric in metrics.items() if metric.note)
 
 
 def _efficiency(result: Result) -> Fields:

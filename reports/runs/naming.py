@@ -93,11 +93,22 @@ def _tasks(*records: Record) -> str:
         details = [f"data {data['source']}"] if data.get("source") else []
         if data.get("protocol"):
             details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
-        details += [f"first {task.limit:,} samples only"] if task.limit else []
+        details += _subset(record)
         tasks.setdefault(", ".join(details), []).append(f"{task.name} {task.split}")
     return "; ".join(
         ", ".join(dict.fromkeys(names)) + (f" ({details})" if details else "") for details, names in tasks.items()
     )
+
+
+def _subset(record: Record) -> list[str]:
+    """Say which samples of its split a run has: `200 of 1,500, at random`; nothing if it has all."""
+    manifest = record.manifest
+    n, total = manifest.sample_count, manifest.samples_in_split
+    if manifest.subset is None:
+        return []
+    if total is None:
+        return [f"first {manifest.task.limit:,} samples only"]
+    return [f"{n:,} of {total:,}, at random"] if manifest.subset == "random" else [f"the first {n:,} of {total:,}"]
 
 
 def _together(records: Sequence[Record]) -> str:

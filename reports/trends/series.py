@@ -86,7 +86,11 @@ def _run_name(record: Record) -> str:
     """Name a run by model, task and split, and by the options that differ from the defaults."""
     task = record.manifest.task
     options = ["blind"] if blind(record) else []
-    options += [f"{value} {name}" for name, value in (("shots", task.shots), ("limit", task.limit)) if value]
+    options += [
+        f"{value} {name}"
+        for name, value in (("shots", task.shots), ("limit", task.limit), ("first", task.first))
+        if value
+    ]
     return ", ".join([f"{model(record)} on {task.name} {task.split}", *options])
 
 

@@ -217,7 +217,7 @@ def corpus(data: Path | None) -> Iterator[str]:
 
 def suite(case: Case, data: Path | None, checkpoint: Path, rows: int, out: Path) -> Took:
     command = [
-        sys.executable, "-m", "evals", "run", "--model", str(checkpoint), "--task", case.task, "--limit", str(rows),
+        sys.executable, "-m", "evals", "run", "--model", str(checkpoint), "--task", case.task, "--first", str(rows),
         *case.flags, *(["--data", str(data / case.folder)] if data else []), "--device", "cpu", "--out", str(out),
     ]  # fmt: skip
     seconds, processor = timed(command, out.with_suffix(".log"))

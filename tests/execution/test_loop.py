@@ -195,7 +195,7 @@ def test_a_crash_before_the_report_costs_no_report(reference):
 
 def test_one_of_several_outputs_that_failed_fails_alone_when_scored_again(tmp_path):
     folder = tmp_path / "run"
-    assert evals("run", "--model", "toy:", "--task", "toy", "--limit", "9", "--out", folder).returncode == 0
+    assert evals("run", "--model", "toy:", "--task", "toy", "--first", "9", "--out", folder).returncode == 0
     (row,) = [row for row in load(folder).samples() if row.index == 4]
     row.output, row.failure = ["1", None, "3"], "out of memory"
     assert [prediction.failure for prediction in _predictions(row)] == [None, "out of memory", None]

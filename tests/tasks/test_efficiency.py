@@ -321,7 +321,7 @@ def test_turns_change_and_requests_stay_in_pairs(monkeypatch):
 
     monkeypatch.setattr(interleaving, "TimingProcess", TimingProcess)
     every = efficiency.samples(Options(processes=1, repetitions=2))
-    text = evals.execution.loop.readable(every, {"text"})
+    text = evals.execution.selection.readable(every, {"text"})
     crew = [
         interleaving.TimedModel(ModelSource(n, "mini", None, CPU), s, None, Options())
         for n, s in (("a", text), ("b", every))

@@ -108,7 +108,7 @@ def test_every_sample_ends_as_an_answer_or_a_failure_also_after_a_kill(tmp_path)
 @pytest.mark.slow
 def test_workers_share_a_server(tmp_path):
     with chats(lambda call: chat("5")) as server:
-        done = run(server, tmp_path / "run", "--workers", "2", "--limit", "60")
+        done = run(server, tmp_path / "run", "--workers", "2", "--first", "60")
         texts = [call.prompt for call in server.asked("/chat/completions") if call.prompt != "Say yes."]
     assert done.returncode == 0, done.stderr
     assert sorted(texts) == sorted(f"number {n}" for n in range(60))
@@ -127,7 +127,7 @@ def test_the_key_is_sent_and_is_found_nowhere_else(tmp_path):
     prices.write_text("currency: USD\nmodels:\n  m: {input: 1.0, output: 3.0}\n")
     options = f"timeout=5&backoff=0.005&retries=1&prices={prices}"
     with chats(respond) as server:
-        done = run(server, tmp_path / "run", "--limit", "8", options=options, EVALS_API_KEY=KEY)
+        done = run(server, tmp_path / "run", "--first", "8", options=options, EVALS_API_KEY=KEY)
         assert all(call.headers["authorization"] == f"Bearer {KEY}" for call in server.calls)
         show = evals("show", tmp_path / "run")
     assert done.returncode == 1, done.stderr

@@ -88,3 +88,15 @@ def test_a_run_does_not_differ_from_itself(tmp_path):
     assert (found.metrics[0].difference, found.metrics[0].low) == (0, None)
     assert found.differences == ()
     json.dumps([one.p for one in found.metrics])
+
+
+def test_the_first_samples_have_no_interval_and_no_test(tmp_path):
+    a, b = runs(
+        tmp_path, [1] * 9 + [0], [0] * 10, task=manifest()["task"] | {"first": 10},
+        data=manifest()["data"] | {"samples_in_split": 500},
+    )  # fmt: skip
+    make(a, rows([1] * 9 + [0]), {"accuracy": metric(0.9, 10)}, json.loads((b / "manifest.json").read_text()))
+    found = evals.compare(a, b).metrics[0]
+    assert (found.difference, found.low, found.p, found.detectable) == (0.9, None, None, None)
+    assert "not chosen at random" in found.test
+    assert "the first 10 of 500" in command("compare", a, b).stdout

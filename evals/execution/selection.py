@@ -1,0 +1,97 @@
+"""Which samples of a split a run has, and what of them the model is shown.
+
+limited(samples, options)        a random subset, or the first samples
+readable(samples, modalities)    those that a model can read
+blinded(samples)                 all, with their images and audio replaced
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from evals.errors import InputError
+from evals.schema import MODALITIES, Audio, Classify, Image, Options, Part, Request, Sample, Samples
+
+
+def limited(samples: Samples, options: Options) -> Samples:
+    """Keep the samples of a split that the user wants: `options.limit` at random, or the first `options.first`.
+
+    A sample's place in the random order is a hash of the seed and its id. So a larger limit contains a smaller one,
+    every process chooses the same samples, and no sample's place depends on the others. The samples that are kept stay
+    in the order of the benchmark. Single samples are chosen, not clusters: some questions about an image may be left
+    out.
+
+    Args:
+        samples: the whole split.
+        options: `limit`, `first` and `seed` are read.
+
+    Returns:
+        The samples; if only some were wanted, with the number of all samples as the fact `samples_in_split`.
+
+    Raises:
+        InputError: the split has no samples.
+    """
+    total = len(samples)
+    if not total:
+        raise InputError("the split has no samples: there is nothing to measure")
+    if options.limit is None and options.first is None:
+        return samples
+    facts = {**samples.facts, "samples_in_split": total}
+    if options.limit is None:
+        return replace(samples, ids=samples.ids[: options.first], facts=facts)
+
+    def place(index: int) -> tuple[bytes, int]:
+        return hashlib.sha256(f"{options.seed}\0{samples.ids[index]}".encode()).digest(), index
+
+    kept = sorted(sorted(range(total), key=place)[: options.limit])
+    return replace(_only(samples, kept), facts=facts)
+
+
+def _only(samples: Samples, kept: Sequence[int]) -> Samples:
+    """Keep the samples at some indices."""
+    parts = samples.parts
+    return replace(
+        samples,
+        ids=[samples.ids[index] for index in kept],
+        build=lambda index: samples.build(kept[index]),
+        parts=None if parts is None else lambda index: parts(kept[index]),
+    )
+
+
+def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
+    """Keep the samples whose modalities the model reads; all samples if its modalities are not known."""
+    if modalities is None:
+        return samples
+    kept = [
+        index
+        for index, sample in enumerate(samples)
+        if {MODALITIES[type(part)] for request in sample.requests for part in request.parts} <= {*modalities}
+    ]
+    return _only(samples, kept)
+
+
+def blinded(samples: Samples) -> Samples:
+    """Replace every image by a uniform one of its size, and every audio clip by silence.
+
+    Raises:
+        InputError: if the task has neither.
+    """
+    if not any(isinstance(part, Image | Audio) for request in samples[0].requests for part in request.parts):
+        raise InputError("--blind is for tasks with images or audio: this one has none")
+
+    def build(index: int) -> Sample:
+        sample = samples.build(index)
+        return replace(sample, requests=tuple(_blind_request(request) for request in sample.requests))
+
+    return replace(samples, build=build)
+
+
+def _blind_request(request: Request) -> Request:
+    def blind(part: Part) -> Part:
+        return replace(part, blind=True) if isinstance(part, Image | Audio) else part
+
+    if isinstance(request, Classify):  # has text only
+        return request
+    return replace(request, parts=tuple(blind(part) for part in request.parts))
