@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -174,6 +175,11 @@ def _add_run(commands: Any) -> None:
     add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_integer, metavar="N", help="token positions in a batch; default: by the device")
+    _add_asking(add)
+
+
+def _add_asking(add: Callable[..., Any]) -> None:
+    """Add the options that say how a model is asked."""
     add("--shots", type=_integer, metavar="K", help="number of few-shot examples, for tasks that use them")
     add("--same-shots", action="store_true", help="use one fixed set of few-shot examples for all samples (faster)")
     add(
