@@ -21,6 +21,7 @@ from evals.execution.run import evaluate, resolved, selected
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
 from evals.schema import Model, RunConfig, Samples, Task
+from evals.schema.config import typed
 from evals.timing import interleaving
 from evals.timing.stopwatch import ModelSource
 
@@ -79,13 +80,14 @@ def execute(config: RunConfig) -> Record:
     folder = config.out or _default_folder(manifest)
     with RunFolder(folder, manifest) as run_folder:
         run_folder.check_ids(samples.ids)
-        if not (folder / records.RESULT).exists():
+        if not run_folder.finished:
             evaluate(config, task, samples, model, run_folder)
             run_folder.check_complete()
+            record = replace(load(folder), result=None)
             if not task.per_sample:
-                records.rewrite(load(folder), result.rescore(task, load(folder)))
-            summary = result.summarise(task, load(folder), peak_memory_bytes=_peak_memory(model))
-            _keep_images(load(folder), samples, summary)
+                records.rewrite(record, result.rescore(task, record))
+            summary = result.summarise(task, record, peak_memory_bytes=_peak_memory(model))
+            _keep_images(record, samples, summary)
             run_folder.finish(summary)
         if not (folder / "report.html").exists():  # also if a crash came between the result and its report
             _report(load(folder))
@@ -117,12 +119,14 @@ def interleave(
     adapter = registry.TASKS.get(task)
     if not adapter.timed:
         raise InputError(f"task {task!r} is not timed: its models need not take turns, run them one by one")
+    if isinstance(models, str) or not models:
+        raise InputError(f"interleave takes the names of several models, such as ['r1', 'v2']; {models!r} came")
     for name in models:
         if models.count(name) > 1:
             raise InputError(f"model {name!r} is named twice: it cannot take turns with itself")
     configs = []
     for name in models:
-        folder = None if out is None else Path(out) / _file_name(name)
+        folder = None if out is None else typed("out", out, Path) / _file_name(typed("model", name, str))
         config = RunConfig.of(name, task, out=folder, **options)
         validation.check_numbers(config)
         validation.check_timed(adapter, config)
@@ -162,9 +166,9 @@ def _interleave(configs: Sequence[RunConfig]) -> list[Record]:
             with interleaving.Session(entrants) as session:
                 timing.time(session, process)
         for run_folder in runs:
-            if not (run_folder.folder / records.RESULT).exists():
+            if not run_folder.finished:
                 run_folder.check_complete()
-                record = load(run_folder.folder)
+                record = replace(load(run_folder.folder), result=None)
                 peak = interleaving.peak_bytes(record.samples())
                 run_folder.finish(result.summarise(task, record, peak_memory_bytes=peak))
         for run_folder in runs:
@@ -191,15 +195,16 @@ def score(folder: Path | str) -> Record:
     """Score the outputs of a finished run again with the task as it is now. Needs no model.
 
     Raises:
-        InputError: if the folder is not a run, or holds only a part of its samples.
+        InputError: if the folder is not a run, holds only a part of its samples, or the task cannot score these.
     """
     record = load(folder)
     task = registry.TASKS.get(record.manifest.task.name)
     with RunFolder(record.folder, record.manifest) as run_folder:
         run_folder.check_complete()
-        records.rewrite(record, result.rescore(task, record))
         peak = record.result.efficiency.get("peak_memory_bytes") if record.result else None
-        run_folder.finish(result.summarise(task, record, peak_memory_bytes=int(peak) if peak is not None else None))
+        rows, summary = result.scored_again(task, record, peak_memory_bytes=int(peak) if peak is not None else None)
+        records.rewrite(record, rows)
+        run_folder.finish(summary)
         _report(load(folder))
     return load(folder)
 

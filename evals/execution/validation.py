@@ -23,6 +23,7 @@ def check_numbers(config: RunConfig) -> None:
         "samples": options.samples_per_problem,
     }
     counts |= {"processes": options.processes, "repetitions": options.repetitions}
+    counts |= {"threads": config.placement.threads, "experts": config.placement.experts}
     for flag, value in counts.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")

@@ -26,14 +26,14 @@ import msgspec
 import orjson
 
 from evals.errors import InputError, RecordError
-from evals.records.types import Manifest, Result, SampleKey, SampleRecord, SampleValues, digest_of_ids
+from evals.records import files
+from evals.records.types import Manifest, Result, SampleRecord, SampleValues
 from evals.schema import Json
 
 MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.json", "worst"
 _LOCK = ".lock"
 
 T = TypeVar("T")
-FileT = TypeVar("FileT", Manifest, Result)
 LineT = TypeVar("LineT", SampleRecord, SampleValues)
 
 
@@ -73,18 +73,23 @@ class Record:
 
     def _lines(self, kind: type[LineT]) -> Iterator[LineT]:
         path = self.folder / SAMPLES
-        keys = sorted(_keys(path)) if path.exists() else []
-        if self.result is not None:
-            _check_whole(path, [key for _, key, _ in keys], self.manifest, self.result)
+        keys = sorted(files.keys(path)) if path.exists() else []
+        if self.result is not None or len(keys) == self.manifest.sample_count:
+            files.check_samples(path, [key for _, key, _ in keys], self.manifest, self.result)
         if not keys:
             return
         decode = msgspec.json.Decoder(kind).decode
+        seconds: float | None = 0.0
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
             for _, id, offset in keys:
                 try:
-                    yield decode(log[offset : log.find(b"\n", offset)])
-                except msgspec.ValidationError as error:
+                    row = decode(log[offset : log.find(b"\n", offset)])
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     raise RecordError(f"{path}: the line of sample {id!r} is damaged: {error}") from error
+                seconds = None if seconds is None or "seconds" not in row.cost else seconds + row.cost["seconds"]
+                yield row
+        if self.result is not None and seconds is not None:
+            files.check_seconds(path, seconds, self.result)
 
     def image(self, sample_id: str) -> bytes | None:
         """Return the PNG that the run kept of one of its worst samples, or None."""
@@ -104,11 +109,16 @@ def load(folder: Path | str) -> Record:
             ...
         evals.errors.RecordError: /nowhere is no run folder: it has no manifest.json
     """
-    folder = Path(folder)
+    if not isinstance(folder, (str, os.PathLike)):
+        raise RecordError(f"{folder!r} ({type(folder).__name__}) is no run folder: expected a path")
+    folder = Path(folder).expanduser()
     if not (folder / MANIFEST).exists():
         raise RecordError(f"{folder} is no run folder: it has no {MANIFEST}")
-    result = _read(folder / RESULT, Result) if (folder / RESULT).exists() else None
-    return Record(folder, _read(folder / MANIFEST, Manifest), result)
+    manifest = files.read_manifest(folder / MANIFEST)
+    result = files.read_result(folder / RESULT) if (folder / RESULT).exists() else None
+    if result is not None:
+        files.check_result(folder / RESULT, manifest, result)
+    return Record(folder, manifest, result)
 
 
 def image_name(sample_id: str) -> str:
@@ -153,7 +163,8 @@ class RunFolder:
             raise InputError(f"cannot write in {self.folder}: {error.strerror or error}") from error
         try:
             self._open()
-            self._log = (self.folder / SAMPLES).open("ab", buffering=0)
+            with files.reading(self.folder / SAMPLES):
+                self._log = (self.folder / SAMPLES).open("ab", buffering=0)
         except BaseException:
             self._lock.release()
             raise
@@ -183,6 +194,11 @@ class RunFolder:
         """Write the result, whole or not at all."""
         write_atomically(self.folder / RESULT, dumps(result.to_dict()))
 
+    @property
+    def finished(self) -> bool:
+        """Whether there is a result, and all samples that it stands for: a log may have been cut afterwards."""
+        return (self.folder / RESULT).exists() and len(self.done) >= self.manifest.sample_count
+
     def check_ids(self, ids: Sequence[str]) -> None:
         """Raise `RecordError` if a sample on disk is not a sample of the run."""
         foreign = self.done.difference(ids)
@@ -209,7 +225,7 @@ class RunFolder:
                 raise RecordError(f"{self.folder} holds {SAMPLES} but no {MANIFEST}: choose another --out")
             write_atomically(path, dumps(self.manifest.to_dict()))
             return
-        present = _read(path, Manifest)
+        present = files.read_manifest(path)
         if present.signature != self.manifest.signature:
             fields = ", ".join(differences(present.to_dict(), self.manifest.to_dict())) or "nothing that is recorded"
             raise RecordError(
@@ -219,8 +235,8 @@ class RunFolder:
         self.manifest = present
         samples = self.folder / SAMPLES
         if samples.exists():
-            _drop_torn_line(samples)
-            self.done = {id for _, id, _ in _keys(samples)}
+            files.drop_torn_line(samples)
+            self.done = {id for _, id, _ in files.keys(samples)}
 
 
 def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
@@ -269,70 +285,3 @@ def rewrite(record: Record, rows: Iterable[SampleRecord]) -> None:
 def _encode_lines(rows: Iterable[SampleRecord]) -> bytes:
     encode = msgspec.json.Encoder().encode
     return b"".join(encode(row) + b"\n" for row in rows)
-
-
-def _read(path: Path, kind: type[FileT]) -> FileT:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except msgspec.ValidationError as error:
-        raise RecordError(f"{path} is not a run's, or damaged: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
-        raise RecordError(f"{path} cannot be read: {error}") from error
-
-
-def _keys(path: Path) -> Iterator[tuple[int, str, int]]:
-    """Yield the index and id of each whole line of a log, with the offset at which it begins.
-
-    Raises:
-        RecordError: if a line is damaged, or a sample has two lines.
-    """
-    decode = msgspec.json.Decoder(SampleKey).decode
-    ids: set[str] = set()
-    indices: set[int] = set()
-    offset = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return  # torn by a crash; the next run that continues the folder drops it
-            try:
-                key = decode(line)
-            except msgspec.ValidationError as error:
-                raise RecordError(f"{path}, line {number}, is not a sample's record: {error}") from error
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise RecordError(f"{path}, line {number}, is damaged: {error}") from error
-            if key.id in ids:
-                raise RecordError(f"{path}, line {number}: sample {key.id!r} has a line already; remove one of the two")
-            if key.index in indices:
-                raise RecordError(
-                    f"{path}, line {number}: index {key.index} is another sample's already: it is damaged"
-                )
-            ids.add(key.id)
-            indices.add(key.index)
-            yield key.index, key.id, offset
-            offset += len(line)
-
-
-def _check_whole(path: Path, ids: Sequence[str], manifest: Manifest, result: Result) -> None:
-    """Raise `RecordError` if the files of a finished run disagree about the samples."""
-    for name, count in ((MANIFEST, manifest.sample_count), (RESULT, result.n)):
-        if len(ids) != count:
-            raise RecordError(f"{path} holds {len(ids)} samples, {name} says {count}: it is damaged, run it anew")
-    if digest_of_ids(ids) != manifest.data["ids"]:
-        raise RecordError(f"{path} holds other samples than {MANIFEST} says (their ids differ): it is damaged")
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut a log after its last whole line."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        keep = end
-        while keep > 0:
-            start = max(0, keep - (1 << 16))
-            file.seek(start)
-            last = file.read(keep - start).rfind(b"\n")
-            if last >= 0:
-                keep = start + last + 1
-                break
-            keep = start
-        if keep < end:
-            file.truncate(keep)

@@ -10,30 +10,33 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from evals.errors import EvalsError, InputError
-from evals.records.folder import Record
+from evals.errors import EvalsError, InputError, RecordError, one_line
+from evals.records.folder import SAMPLES, Record
 from evals.records.types import Manifest, MetricEntry, Result, SampleRecord
 from evals.schema import Metric, Prediction, Sample, Score, Task
 
 _SUMS = ("prompt_tokens", "new_tokens", "computed_tokens", "useful_tokens", "seconds", "model_seconds")
 
 
-def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> Result:
+def summarise(
+    task: Task, record: Record, *, peak_memory_bytes: int | None, rows: Iterable[SampleRecord] | None = None
+) -> Result:
     """Compute the result of a run whose samples are all on disk.
 
     Args:
         task: computes the metrics.
         record: the run.
         peak_memory_bytes: peak memory of the run, or None if it is not known.
+        rows: the samples, if they are not those on disk.
 
     Raises:
         InputError: if there are no samples.
-        EvalsError: if a metric is not a finite number.
+        EvalsError: if there is no metric, or one is not a finite number.
     """
     failed = unparsed = truncated = 0
     sums: dict[str, int | float] = dict.fromkeys(_SUMS, 0.0)
     scores: list[Score] = []
-    for row in record.samples():
+    for row in record.samples() if rows is None else rows:
         scores.append(_score(row))
         failed += row.failed
         unparsed += row.answer is None and not row.failed
@@ -47,6 +50,8 @@ def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> R
         name: _stored(name, _of_subset(metric, manifest, task.per_sample))
         for name, metric in task.summarise(scores).items()
     }
+    if not metrics:
+        raise EvalsError(f"task {task.name!r} made no metric of {len(scores)} samples")
     return Result(
         task=task.name,
         model=manifest.model_name,
@@ -62,6 +67,26 @@ def summarise(task: Task, record: Record, *, peak_memory_bytes: int | None) -> R
         headline=task.headline if task.headline in metrics else next(iter(metrics)),
         efficiency=_efficiency(sums, len(scores), peak_memory_bytes),
     )
+
+
+def scored_again(task: Task, record: Record, *, peak_memory_bytes: int | None) -> tuple[list[SampleRecord], Result]:
+    """Score the recorded outputs of a run again, and compute its result anew.
+
+    Raises:
+        RecordError: if the task cannot score what is recorded: it is damaged, or of another version of the task.
+    """
+    unscored = replace(record, result=None)  # what is scored need not agree with the earlier result
+    try:
+        rows = list(rescore(task, unscored))
+        return rows, summarise(task, unscored, peak_memory_bytes=peak_memory_bytes, rows=rows)
+    except EvalsError:
+        raise
+    except Exception as error:  # whatever a scorer raises about a target or an output that is none of its own
+        raise RecordError(
+            f"{record.folder / SAMPLES} cannot be scored by task {task.name!r}, version {task.version} (the run has "
+            f"{record.manifest.task.version}): {one_line(error)} ({type(error).__name__}); it is damaged, or another "
+            f"task's"
+        ) from error
 
 
 def rescore(task: Task, record: Record) -> Iterable[SampleRecord]:

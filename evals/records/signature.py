@@ -19,19 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
-
 from evals.paths import PACKAGE
-from evals.records.types import CodeEntry, Manifest, PlanEntry, TaskEntry, digest_of_ids
+from evals.records.types import CodeEntry, Manifest, PlanEntry, TaskEntry, digest_of_ids, signature_of
 from evals.schema import Json, Options, Samples, Task
 
 _PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "scipy", "scikit-learn", "math-verify",
     "latex2sympy2_extended", "sympy",
 )  # fmt: skip
-_DETERMINING = ("task", "data", "model", "plan", "code", "packages")
-_LOCATIONS = frozenset({"folder", "checkpoint"})
-"""Facts that are not signed, because they say where files are; digests of the contents are signed."""
 
 
 class SignedModel(Protocol):
@@ -93,7 +88,7 @@ def build_manifest(
         machine={"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()},
         command=command,
     )
-    manifest.signature = _signature(manifest)
+    manifest.signature = signature_of(manifest.to_dict())
     # These explain small differences, but an interrupted run may be continued with other values of them.
     manifest.code.commit = _commit()
     manifest.plan.token_budget = plan.budget or model.token_budget
@@ -120,17 +115,6 @@ def _task_entry(task: Task, options: Options, samples: Samples) -> TaskEntry:
         processes=options.processes,
         repetitions=options.repetitions,
     )
-
-
-def _signature(manifest: Manifest) -> str:
-    """Hash what determines the result: 12 hexadecimal digits."""
-    plain = manifest.to_dict()
-    plain["code"].pop("commit")
-    plain["plan"].pop("token_budget", None)
-    signed = {
-        field: {key: value for key, value in plain[field].items() if key not in _LOCATIONS} for field in _DETERMINING
-    }
-    return hashlib.sha256(orjson.dumps(signed, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
 def code_digest(task: Task, model: SignedModel) -> str:

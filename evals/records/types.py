@@ -7,12 +7,18 @@ had it: `record.result["metrics"]["accuracy"]["value"]` is `record.result.metric
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
+import orjson
 
 from evals.schema import Json, Metric
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number of 64 bits: what JSON is written with."""
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Real = Int64 | float
 
 
 class Stored(msgspec.Struct, kw_only=True):
@@ -37,39 +43,39 @@ class TaskEntry(Stored, kw_only=True):
     """What was measured: the task and the options that concern it."""
 
     name: str
-    version: int
+    version: Int64
     needs: str
     split: str
     scale: str
-    limit: int | None = None
+    limit: Int64 | None = None
     """Number of samples that were chosen at random; in older records (see `Manifest.subset`) of the first ones."""
-    first: int | None = None
+    first: Int64 | None = None
     """Number of samples, if only the first ones were wanted."""
     blind: bool = False
-    shots: int | None = None
+    shots: Int64 | None = None
     method: str | None = None
-    seed: int = 0
+    seed: Int64 = 0
     temperature: float = 0.0
     top_p: float = 1.0
-    samples: int = 1
+    samples: Int64 = 1
     """Number of outputs per problem."""
     same_shots: bool = False
-    processes: int | None = None
-    repetitions: int | None = None
+    processes: Int64 | None = None
+    repetitions: Int64 | None = None
 
 
 class PlanEntry(Stored, kw_only=True, omit_defaults=True):
     """How requests become batches."""
 
-    budget: int | None
+    budget: Size | None
     """The token budget that the user set, or None for the default."""
     share: bool
     """Whether shared prefixes are computed once."""
-    window: int
+    window: Size
     """Number of samples planned together."""
     interleaved: list[str] | None = None
     """Names of the models that were timed in turn, for a timed task."""
-    token_budget: int = 0
+    token_budget: Size = 0
     """Maximum number of token positions in a batch."""
 
 
@@ -158,16 +164,37 @@ def digest_of_ids(ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
+_DETERMINING = ("task", "data", "model", "plan", "code", "packages")
+_LOCATIONS = frozenset({"folder", "checkpoint"})
+"""Facts that are not signed, because they say where files are; digests of the contents are signed."""
+_EXPLAINING = {"code": frozenset({"commit"}), "plan": frozenset({"token_budget"})}
+"""Facts that explain small differences, but an interrupted run may be continued with other values of them."""
+
+
+def signature_of(manifest: Mapping[str, Json]) -> str:
+    """Hash what determines the result of a run, from its manifest as plain dicts: 12 hexadecimal digits."""
+    determining = {
+        field: {
+            key: value
+            for key, value in manifest.get(field, {}).items()
+            if key not in _LOCATIONS and key not in _EXPLAINING.get(field, ())
+        }
+        for field in _DETERMINING
+        if field in manifest
+    }
+    return hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+
 # result.json
 
 
 class MetricEntry(Stored, kw_only=True, omit_defaults=True):
     """A `Metric` of a result; what is not set is left out of the file."""
 
-    value: int | float
-    low: int | float | None
-    high: int | float | None
-    n: int
+    value: Real
+    low: Real | None
+    high: Real | None
+    n: Size
     unit: str
     note: str | None = None
     floors: dict[str, float] = {}
@@ -175,6 +202,13 @@ class MetricEntry(Stored, kw_only=True, omit_defaults=True):
     """Whether a higher value is better; None in a record of version 0.1, which does not say."""
     statistic: str | None = None
     """How the value summarises the samples; None in a record of version 0.1."""
+
+    def __post_init__(self) -> None:
+        """Check that the interval is one."""
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"the interval has one end: {self.low} to {self.high}")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"the interval ends before it begins: {self.low} to {self.high}")
 
     @classmethod
     def of(cls, metric: Metric) -> MetricEntry:
@@ -204,25 +238,30 @@ class Result(Stored, kw_only=True):
     model: str
     scale: str
     split: str
-    n: int
+    n: Size
     """Number of samples."""
-    failed: int
+    failed: Size
     """Number of samples without an output."""
-    unparsed: int
+    unparsed: Size
     """Number of outputs from which no answer could be read."""
-    truncated: int
+    truncated: Size
     """Number of samples with an output cut at the token limit, or an input at the length that the model reads."""
     signature: str
     metrics: dict[str, MetricEntry]
     headline: str
     """Name of the metric that stands for the run."""
-    efficiency: dict[str, int | float | None] = {}
+    efficiency: dict[str, Real | None] = {}
     """Seconds, tokens, memory and further costs, by name."""
 
     def __post_init__(self) -> None:
-        """Check that the headline is one of the metrics."""
+        """Check that the headline is one of the metrics, and that the counts are parts of the samples."""
         if self.headline not in self.metrics:
             raise ValueError(f"the headline {self.headline!r} is none of the metrics")
+        if self.failed + self.unparsed > self.n or self.truncated > self.n:
+            raise ValueError(
+                f"of {self.n} samples {self.failed} cannot have failed, {self.unparsed} be unparsed and "
+                f"{self.truncated} be truncated"
+            )
 
 
 # samples.jsonl
@@ -232,16 +271,17 @@ class SampleKey(msgspec.Struct, frozen=True, gc=False):
     """What identifies a line of `samples.jsonl`; the rest of the line is not decoded."""
 
     id: str
-    index: int
+    index: Size
 
 
 class SampleValues(Stored, kw_only=True):
     """A sample's values under the metric names: all that comparisons of runs need."""
 
     id: str
-    index: int
-    values: dict[str, int | float]
+    index: Size
+    values: dict[str, Real]
     cluster: str
+    cost: dict[str, Real] = {}
 
 
 class SampleRecord(Stored, kw_only=True, omit_defaults=True):
@@ -249,7 +289,7 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
 
     id: str
     """The sample's id."""
-    index: int
+    index: Size
     """The sample's index in the split."""
     prompt: str
     """The last text of the prompt; all texts if they are classified or embedded."""
@@ -259,7 +299,7 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     """What was extracted from the output; None if nothing could be."""
     target: Json
     """What the answer was compared with."""
-    values: dict[str, int | float]
+    values: dict[str, Real]
     """The sample's values under the metric names."""
     failed: bool
     """The model gave no output."""
@@ -277,5 +317,5 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     """What metrics are broken down by."""
     reasoning: list[str | None] | None = None
     """The reasoning of a reasoning model, one text per request; None if there is none."""
-    cost: dict[str, int | float]
+    cost: dict[str, Real]
     """Tokens, seconds and charges, by name."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import numbers
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from evals.errors import InputError
 
@@ -112,20 +115,53 @@ class RunConfig:
             choices: fields of this class, of `Options` (`samples` for `samples_per_problem`) and of `Placement`.
 
         Raises:
-            InputError: for an option that does not exist.
+            InputError: for an option that does not exist, or a value of another type.
         """
-        for name in ("data", "out"):
-            if choices.get(name) is not None:
-                choices[name] = Path(choices[name]).expanduser()
         if "samples" in choices:
             choices["samples_per_problem"] = choices.pop("samples")
         groups: dict[type, dict[str, Any]] = {RunConfig: {}, Options: {}, Placement: {}}
         owners = {entry.name: owner for owner in groups for entry in fields(owner)}
+        hints = {name: hint for owner in groups for name, hint in get_type_hints(owner).items()}
         for name, value in choices.items():
             if name not in owners or name in {"options", "placement"}:
-                near = difflib.get_close_matches(name, [*owners, "samples"], n=1)
+                near = difflib.get_close_matches(name, [*owners.keys() - {"options", "placement"}, "samples"], n=1)
                 raise InputError(f"run has no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-            groups[owners[name]][name] = value
+            groups[owners[name]][name] = typed(name, value, hints[name])
         return cls(
-            model, task, options=Options(**groups[Options]), placement=Placement(**groups[Placement]), **groups[cls]
+            typed("model", model, str),
+            typed("task", task, str),
+            options=Options(**groups[Options]),
+            placement=Placement(**groups[Placement]),
+            **groups[cls],
         )
+
+
+def typed(name: str, value: Any, hint: Any) -> Any:
+    """Return the value of an option as the type of its field; numbers of other libraries become Python's.
+
+    Raises:
+        InputError: if it is of another type.
+
+    Example:
+        >>> typed("limit", "20", int | None)
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: option 'limit' is '20' (str), expected int or None
+    """
+    kinds = get_args(hint) or (hint,)
+    if value is None and NoneType in kinds:
+        return None
+    if isinstance(value, bool):
+        if bool in kinds:
+            return value
+    elif int in kinds and isinstance(value, numbers.Integral) and -(2**63) <= int(value) < 2**63:
+        return int(value)
+    elif float in kinds and isinstance(value, numbers.Real):
+        return float(value)
+    elif isinstance(value, (str, os.PathLike)) and isinstance(text := os.fspath(value), str) and "\0" not in text:
+        if Path in kinds and text:
+            return Path(text).expanduser()
+        if str in kinds:
+            return text
+    names = ["None" if kind is NoneType else kind.__name__ for kind in kinds]
+    raise InputError(f"option {name!r} is {value!r} ({type(value).__name__}), expected {' or '.join(names)}")

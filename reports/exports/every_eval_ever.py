@@ -85,11 +85,11 @@ def _model(run: Record) -> dict[str, Json]:
     engine = {"name": "transformers", "version": run.manifest.packages.get("transformers", "unknown")}
     details = ("replica", "family", "checkpoint", "digest", "dtype", "device")
     elsewhere = {"endpoint": "externally_managed", "replay": "unknown"}
-    on_hub = not model_id(run).startswith(f"{LIBRARY}/") and facts.get("family") not in elsewhere
+    on_hub = not model_id(run).startswith(f"{LIBRARY}/") and str(facts.get("family")) not in elsewhere
     return {
         "name": model(run),
         "id": model_id(run),
-        **({"inference_engine": engine} if facts.get("family") not in {"replay", "endpoint"} else {}),
+        **({"inference_engine": engine} if str(facts.get("family")) not in elsewhere else {}),
         "additional_details": {
             "deployment_type": elsewhere.get(str(facts.get("family")), "self_deployed"),
             "model_availability": "open_weights" if on_hub or facts.get("replica") else "unknown",

@@ -137,7 +137,7 @@ def benchmark(run: Record) -> HubBenchmark:
 
 def public(run: Record) -> bool:
     """Whether a run used the public data of its benchmark."""
-    return run.manifest.data.get("source") not in {"bundled", "own file", None}
+    return run.manifest.data.get("source") not in ("bundled", "own file", None)
 
 
 def dataset_title(run: Record) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+import run_folders
 from commands import ROOT, environ
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from evals import RecordError, records
+from evals import RecordError, records, score
 from evals.errors import InputError
 from evals.records.folder import RunFolder, image_name, load
 from evals.records.types import (
@@ -28,19 +31,22 @@ from evals.records.types import (
     SampleRecord,
     TaskEntry,
     digest_of_ids,
+    signature_of,
 )
 
 
-def manifest(count=3, signature="a1", name="toy"):
+def manifest(count=3, name="toy"):
     """The manifest of a run of so many samples, whose ids are their indices."""
-    return Manifest(
-        signature=signature,
+    signed = Manifest(
+        signature="",
         task=TaskEntry(name=name, version=1, needs="generate", split="all", scale="mini"),
         data={"samples": count, "ids": digest_of_ids([str(n) for n in range(count)])},
         model={"name": "toy"},
         plan=PlanEntry(budget=None, share=True, window=8, token_budget=8),
         code=CodeEntry(digest="c0de"),
     )
+    signed.signature = signature_of(signed.to_dict())
+    return signed
 
 
 MANIFEST = manifest()
@@ -55,10 +61,10 @@ def row(number, **changes):
     return SampleRecord(**fields)
 
 
-def result(n=3):
+def result(n=3, signature=MANIFEST.signature):
     accuracy = MetricEntry(value=1.0, low=None, high=None, n=n, unit="fraction")
     return Result(
-        task="toy", model="toy", scale="mini", split="all", n=n, failed=0, unparsed=0, truncated=0, signature="a1",
+        task="toy", model="toy", scale="mini", split="all", n=n, failed=0, unparsed=0, truncated=0, signature=signature,
         metrics={"accuracy": accuracy}, headline="accuracy", efficiency={},
     )  # fmt: skip
 
@@ -107,8 +113,11 @@ def test_a_damaged_line_in_the_middle_is_named_and_nothing_is_touched(tmp_path):
 
 def test_a_folder_of_another_run_is_refused_by_name(tmp_path):
     write(tmp_path, [0])
-    other = manifest(signature="b2", name="other")
-    with pytest.raises(RecordError, match=r"holds run a1, not b2.*task\.name"), RunFolder(tmp_path, other):
+    other = manifest(name="other")
+    with (
+        pytest.raises(RecordError, match=rf"holds run {MANIFEST.signature}, not {other.signature}.*task\.name"),
+        RunFolder(tmp_path, other),
+    ):
         pass
     write(tmp_path, [1])  # the refusal gave the lock back
 
@@ -196,9 +205,10 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path, content):
 
 
 def finished(folder, count=3):
-    with RunFolder(folder, manifest(count)) as run:
+    signed = manifest(count)
+    with RunFolder(folder, signed) as run:
         run.append([row(index) for index in range(count)])
-        run.finish(result(count))
+        run.finish(result(count, signed.signature))
     return load(folder)
 
 
@@ -228,7 +238,7 @@ def test_a_line_that_stands_twice_is_refused(tmp_path):
     [
         ([row(0), row(1)], "holds 2 samples, manifest.json says 3"),
         ([row(0), row(1), row(2), row(3)], "holds 4 samples, manifest.json says 3"),
-        ([row(0), row(1), row(2, id="7")], "holds other samples than manifest.json says"),
+        ([row(0), row(1), row(2, id="7")], "holds other samples than the manifest says"),
         ([row(0), row(1), row(2, index=1)], "index 1 is another sample's already"),
     ],
 )
@@ -238,6 +248,126 @@ def test_samples_that_are_not_the_runs_are_refused(tmp_path, lines, message):
     for read in (record.samples, record.values):
         with pytest.raises(RecordError, match=message):
             list(read())
+
+
+@pytest.mark.parametrize(
+    ("field", "key", "value"),
+    [
+        ("task", "split", "test"),
+        ("data", "samples", 4),
+        ("model", "name", "x"),
+        ("model", "n", 10**30),
+        ("code", "digest", ""),
+    ],
+)
+def test_a_manifest_that_was_changed_is_refused(tmp_path, field, key, value):
+    finished(tmp_path)
+    path = tmp_path / "manifest.json"
+    changed = json.loads(path.read_text())
+    changed[field][key] = value
+    path.write_text(json.dumps(changed))
+    with pytest.raises(RecordError, match=r"manifest\.json (was changed|is damaged)"):
+        load(tmp_path)
+    with pytest.raises(RecordError, match=r"manifest\.json (was changed|is damaged)"), RunFolder(tmp_path, MANIFEST):
+        pass
+
+
+def test_a_manifest_may_say_more_than_is_known(tmp_path):
+    finished(tmp_path)
+    path = tmp_path / "manifest.json"
+    later = json.loads(path.read_text())
+    later["task"]["later"] = 1
+    later["signature"] = signature_of(later)
+    path.write_text(json.dumps(later))
+    (tmp_path / "result.json").unlink()
+    assert load(tmp_path).manifest.signature == later["signature"]
+
+
+@pytest.mark.parametrize("field", ["signature", "task", "model", "scale", "split"])
+def test_the_result_of_another_run_is_refused(tmp_path, field):
+    finished(tmp_path)
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: "other"}))
+    with pytest.raises(RecordError, match=rf"result\.json is of another run: its {field} is 'other'"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"failed": 4},
+        {"failed": 2, "unparsed": 2},
+        {"truncated": 4},
+        {"n": -1},
+        {"n": 10**30},
+        {"metrics": {"accuracy": [0.9, 0.1]}},
+    ],
+)
+def test_a_result_that_cannot_be_is_refused(tmp_path, changes):
+    finished(tmp_path)
+    path = tmp_path / "result.json"
+    whole = json.loads(path.read_text())
+    if "metrics" in changes:
+        low, high = changes["metrics"]["accuracy"]
+        changes = {"metrics": {"accuracy": whole["metrics"]["accuracy"] | {"low": low, "high": high}}}
+    path.write_text(json.dumps(whole | changes))
+    with pytest.raises(RecordError, match=r"result\.json is not a run's, or damaged"):
+        load(tmp_path)
+
+
+def test_the_samples_of_another_run_are_refused(tmp_path):
+    record = finished(tmp_path)
+    took = replace(record.result, efficiency={"seconds": 6.0})
+    (tmp_path / "result.json").write_bytes(records.dumps(took.to_dict()))
+    records.rewrite(record, [row(index, cost={"seconds": 2.0}) for index in range(3)])
+    assert len(list(load(tmp_path).samples())) == 3
+    records.rewrite(record, [row(index, cost={"seconds": 2.5 if index else 2.0}) for index in range(3)])
+    for read in (load(tmp_path).samples, load(tmp_path).values):
+        with pytest.raises(RecordError, match=r"samples\.jsonl and the result are not of one run"):
+            list(read())
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "result.json", "samples.jsonl"])
+@pytest.mark.parametrize("kind", ["folder", "loop"])
+def test_what_is_no_file_is_refused_by_name(tmp_path, name, kind):
+    finished(tmp_path)
+    (tmp_path / name).unlink()
+    if kind == "folder":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).symlink_to(name)
+    assert complaint_about(tmp_path)
+    if name == "samples.jsonl":
+        with pytest.raises(RecordError, match="cannot be read"), RunFolder(tmp_path, MANIFEST):
+            pass
+
+
+def test_a_run_whose_log_was_cut_is_not_finished(tmp_path):
+    record = finished(tmp_path)
+    with RunFolder(tmp_path, MANIFEST) as run:
+        assert run.finished
+    records.rewrite(record, [row(0), row(2)])
+    with RunFolder(tmp_path, MANIFEST) as run:
+        assert not run.finished
+
+
+@pytest.mark.parametrize("changes", [{"target": None}, {"target": [7]}, {"scores": []}, {"labels": {}}])
+def test_samples_that_the_task_cannot_score_are_refused_and_kept(tmp_path, changes):
+    record = run_folders.make(tmp_path)
+    log = tmp_path / "samples.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines[0] |= {"scores": [[]]} | changes
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = log.read_bytes()
+    with pytest.raises(RecordError, match=r"samples\.jsonl cannot be scored by task 'vqa', version \d"):
+        score(record.folder)
+    assert log.read_bytes() == before
+
+
+@pytest.mark.parametrize("folder", [None, 3, True])
+def test_what_is_no_path_is_no_run_folder(folder):
+    with pytest.raises(RecordError, match="expected a path"):
+        load(folder)
 
 
 def test_a_foreign_sample_stops_a_run_that_goes_on(tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 
 from evals import records
 from evals.records.folder import Record
-from evals.records.types import digest_of_ids
+from evals.records.types import digest_of_ids, signature_of
 from evals.reports.runs import page, tables
 
 FORMATS = ("md", "csv", "tex", "json", "text", "html")
@@ -91,6 +91,20 @@ def manifest(**task: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def sign(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a manifest the signature of its fields."""
+    return {**manifest, "signature": signature_of(manifest)}
+
+
+def of_run(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that a result shares with the manifest of its run."""
+    task = manifest["task"]
+    return {
+        "signature": manifest["signature"], "task": task["name"], "model": manifest["model"]["name"],
+        "scale": task["scale"], "split": task["split"],
+    }  # fmt: skip
+
+
 def result(metrics: Mapping[str, Any], headline: str = "accuracy", **changes: Any) -> dict[str, Any]:
     efficiency = {"seconds": 21.43, "samples_per_second": 0.19, "padding_share": 0.0413, "peak_memory_bytes": 700 << 20}
     return {
@@ -111,9 +125,14 @@ def make(
     (folder / "worst").mkdir(parents=True, exist_ok=True)
     signed = signed or manifest()
     ids = [row["id"] for row in sorted(rows, key=lambda row: row["index"])]
-    signed = {**signed, "data": {**signed["data"], "samples": len(rows), "ids": digest_of_ids(ids)}}
+    signed = sign({**signed, "data": {**signed["data"], "samples": len(rows), "ids": digest_of_ids(ids)}})
+    counts = {
+        "failed": sum(row["failed"] for row in rows),
+        "unparsed": sum(row["answer"] is None and not row["failed"] for row in rows),
+    }
+    signed_result = result(metrics, **{"n": len(rows), **counts, **of_run(signed), **changes})
     (folder / "manifest.json").write_bytes(records.dumps(signed))
-    (folder / "result.json").write_bytes(records.dumps(result(metrics, **{"n": len(rows), **changes})))
+    (folder / "result.json").write_bytes(records.dumps(signed_result))
     (folder / "samples.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     for each in rows[::2]:
         (folder / "worst" / records.image_name(each["id"])).write_bytes(PNG)

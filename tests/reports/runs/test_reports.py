@@ -21,7 +21,7 @@ import golden
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_folders import FORMATS, HOSTILE, METRICS, Outline, make, manifest, metric, render, row
+from run_folders import FORMATS, HOSTILE, METRICS, Outline, make, manifest, metric, of_run, render, result, row, sign
 
 from evals import records, reports
 from evals.errors import InputError, RecordError, UnknownName
@@ -169,13 +169,11 @@ def test_same_task_stands_side_by_side(record, tmp_path):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_other_tasks_get_a_row_a_run(record, tmp_path, format):
-    signed = manifest(name="retrieval") | {"signature": "ffeeddccbbaa"}
-    other = make(
-        tmp_path / "b", metrics={"rsum": metric(3.0, unit="points")}, signed=signed, task="retrieval", headline="rsum"
-    )
+    signed = manifest(name="retrieval")
+    other = make(tmp_path / "b", metrics={"rsum": metric(3.0, unit="points")}, signed=signed, headline="rsum")
     assert side_by_side.comparison([record, other]).rows == (
-        ("vl a1b2c3", "vqa", "accuracy", "47.50 %", "42.5 to 52.5 %", "4"),
-        ("vl ffeedd", "retrieval", "rsum", "3.00 points", "2.95 to 3.05 points", "4"),
+        (f"vl {record.manifest.signature[:6]}", "vqa", "accuracy", "47.50 %", "42.5 to 52.5 %", "4"),
+        (f"vl {other.manifest.signature[:6]}", "retrieval", "rsum", "3.00 points", "2.95 to 3.05 points", "4"),
     )
     text = render([record, other], format)
     assert "rsum" in text
@@ -207,7 +205,7 @@ def test_csv_keeps_fractions_whole(tmp_path):
 
 
 def test_terminal_tables_fit(record, tmp_path):
-    runs = [make(tmp_path / str(n), signed=manifest() | {"signature": f"{n}aaaaaaaaa"}) for n in range(8)]
+    runs = [make(tmp_path / str(n), signed=manifest(seed=n)) for n in range(8)]
     assert all(len(line) <= 100 for line in table_formats.text(side_by_side.comparison(runs)).splitlines())
     text = render([record], "text")
     assert "\x1b" not in text
@@ -269,7 +267,7 @@ def pair_of_runs(tmp_path, seen, blind):
     for name, values in (("seen", seen), ("blind", blind)):
         rows = [row(str(n), value, cluster=str(n)) for n, value in enumerate(values)]
         signed = manifest(blind=name == "blind")
-        made.append(make(tmp_path / name, rows, signed={**signed, "signature": name}, n=len(rows)))
+        made.append(make(tmp_path / name, rows, signed=signed))
     return made
 
 
@@ -292,7 +290,10 @@ def test_another_models_control_says_nothing(tmp_path):
     seen, blind = pair_of_runs(tmp_path, [1.0] * 8, [1.0] * 8)
     other = json.loads((blind.folder / "manifest.json").read_text())
     other["model"]["digest"] = "another"
-    (blind.folder / "manifest.json").write_text(json.dumps(other))
+    (blind.folder / "manifest.json").write_text(json.dumps(sign(other)))
+    (blind.folder / "result.json").write_text(
+        json.dumps(result(METRICS, n=8, failed=0, unparsed=0, **of_run(sign(other))))
+    )
     assert "demonstrated" not in terminal.show(seen)
 
 
@@ -300,7 +301,6 @@ def test_many_runs_are_named_together(tmp_path):
     def run(name, task, place):
         signed = manifest(name=task)
         signed["model"] |= {"name": name, "checkpoint": place}
-        signed["signature"] = f"{name}{task}"
         return make(tmp_path / f"{name}-{task}", signed=signed)
 
     runs = [run(name, task, f"models/replicas/{name}") for name in ("vl", "v3") for task in ("vqa", "custom")]

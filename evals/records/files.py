@@ -1,0 +1,155 @@
+"""Reading the files of a run folder: each is checked, and what is wrong is a `RecordError` of one line.
+
+`read_manifest` and `read_result` decode a whole file, `keys` the ids of a log. The checks between files are
+`check_result` (is it the result of this manifest's run) and `check_samples` (are these the samples of that result).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from evals.errors import RecordError
+from evals.records.types import Manifest, Result, SampleKey, digest_of_ids, signature_of
+
+FileT = TypeVar("FileT", Manifest, Result)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an operating system's error about a file (it is a folder, it may not be read) into a `RecordError`."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest. Raises `RecordError` if it is damaged, or its signature is not that of its fields."""
+    content = _content(path)
+    manifest = _decode(path, content, Manifest)
+    # The fields as they stand in the file: a later version may have written some that this one does not know.
+    try:
+        signature = signature_of(msgspec.json.decode(content))
+    except TypeError as error:  # a number that JSON cannot be written with
+        raise RecordError(f"{path} is damaged: {error}") from error
+    if signature != manifest.signature:
+        raise RecordError(
+            f"{path} was changed: its fields have the signature {signature}, it says {manifest.signature!r}; "
+            f"restore it, or run into another folder"
+        )
+    return manifest
+
+
+def read_result(path: Path) -> Result:
+    """Read a result. Raises `RecordError` if it is damaged."""
+    return _decode(path, _content(path), Result)
+
+
+def check_result(path: Path, manifest: Manifest, result: Result) -> None:
+    """Raise `RecordError` unless a result is that of the manifest's run."""
+    task = manifest.task
+    expected = {
+        "signature": manifest.signature,
+        "task": task.name,
+        "model": manifest.model_name,
+        "scale": task.scale,
+        "split": task.split,
+    }
+    for field, value in expected.items():
+        if result[field] != value:
+            raise RecordError(
+                f"{path} is of another run: its {field} is {result[field]!r}, the manifest's {value!r}; "
+                f"remove it and start the run again"
+            )
+
+
+def check_samples(path: Path, ids: Sequence[str], manifest: Manifest, result: Result | None) -> None:
+    """Refuse a whole run whose files disagree about the samples."""
+    counts = {"manifest.json": manifest.sample_count} | ({} if result is None else {"result.json": result.n})
+    for name, count in counts.items():
+        if len(ids) != count:
+            raise RecordError(
+                f"{path} holds {len(ids)} samples, {name} says {count}: it is damaged; start the run again"
+            )
+    if digest_of_ids(ids) != manifest.data["ids"]:
+        raise RecordError(f"{path} holds other samples than the manifest says (their ids differ): it is damaged")
+
+
+def check_seconds(path: Path, seconds: float, result: Result) -> None:
+    """Refuse samples whose seconds do not add up to those of the result: each run measures its own."""
+    total = result.efficiency.get("seconds")
+    if total is not None and not math.isclose(seconds, total, rel_tol=1e-6, abs_tol=1e-9):
+        raise RecordError(
+            f"{path} and the result are not of one run: the samples took {seconds:.6g} s, the result says "
+            f"{total:.6g} s; restore the one that was changed, or run into another folder"
+        )
+
+
+def keys(path: Path) -> Iterator[tuple[int, str, int]]:
+    """Yield the index and id of each whole line of a log, with the offset at which it begins.
+
+    Raises:
+        RecordError: if a line is damaged, or a sample has two lines.
+    """
+    decode = msgspec.json.Decoder(SampleKey).decode
+    ids: set[str] = set()
+    indices: set[int] = set()
+    offset = 0
+    with reading(path), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return  # torn by a crash; the next run that continues the folder drops it
+            try:
+                key = decode(line)
+            except msgspec.ValidationError as error:
+                raise RecordError(f"{path}, line {number}, is not a sample's record: {error}") from error
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise RecordError(f"{path}, line {number}, is damaged: {error}") from error
+            if key.id in ids:
+                raise RecordError(f"{path}, line {number}: sample {key.id!r} has a line already; remove one of the two")
+            if key.index in indices:
+                raise RecordError(
+                    f"{path}, line {number}: index {key.index} is another sample's already: it is damaged"
+                )
+            ids.add(key.id)
+            indices.add(key.index)
+            yield key.index, key.id, offset
+            offset += len(line)
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut a log after its last whole line."""
+    with reading(path), path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        keep = end
+        while keep > 0:
+            start = max(0, keep - (1 << 16))
+            file.seek(start)
+            last = file.read(keep - start).rfind(b"\n")
+            if last >= 0:
+                keep = start + last + 1
+                break
+            keep = start
+        if keep < end:
+            file.truncate(keep)
+
+
+def _content(path: Path) -> bytes:
+    with reading(path):
+        return path.read_bytes()
+
+
+def _decode(path: Path, content: bytes, kind: type[FileT]) -> FileT:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path} is not a run's, or damaged: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"{path} cannot be read: {error}") from error
