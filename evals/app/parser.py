@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -175,11 +174,15 @@ def _add_run(commands: Any) -> None:
     add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_integer, metavar="N", help="token positions in a batch; default: by the device")
-    _add_asking(add)
+    add("--workers", type=_integer, default=1, metavar="N", help="number of processes that share the run")
+    _add_querying(run)
+    _add_sampling(run)
+    _add_timing(run)
 
 
-def _add_asking(add: Callable[..., Any]) -> None:
-    """Add the options that say how a model is asked."""
+def _add_querying(run: argparse.ArgumentParser) -> None:
+    """Add the options for how the model is queried."""
+    add = run.add_argument
     add("--shots", type=_integer, metavar="K", help="number of few-shot examples, for tasks that use them")
     add("--same-shots", action="store_true", help="use one fixed set of few-shot examples for all samples (faster)")
     add(
@@ -192,7 +195,12 @@ def _add_asking(add: Callable[..., Any]) -> None:
     add(
         "--force", action="store_true", help="show images to a model not known to read them, then run the blind control"
     )
-    add("--workers", type=_integer, default=1, metavar="N", help="number of processes that share the run")
+
+
+def _add_sampling(run: argparse.ArgumentParser) -> None:
+    """Add the options for sampled outputs."""
+    add = run.add_argument
+    add("--seed", type=_integer, default=0, metavar="S", help="random seed; combined with each sample's ID")
     add("--temperature", type=float, default=0.0, metavar="T", help="sampling temperature; 0 (default) is greedy")
     add(
         "--top-p",
@@ -202,6 +210,11 @@ def _add_asking(add: Callable[..., Any]) -> None:
         help="sample from the smallest set of tokens of this probability",
     )
     add("--samples", type=_integer, default=1, metavar="K", help="outputs per problem, for pass@k and majority voting")
+
+
+def _add_timing(run: argparse.ArgumentParser) -> None:
+    """Add the options of timed tasks."""
+    add = run.add_argument
     add(
         "--processes",
         type=_integer,
@@ -214,7 +227,6 @@ def _add_asking(add: Callable[..., Any]) -> None:
         metavar="N",
         help="for efficiency: times that each process computes each request; default 10, at full scale 30",
     )
-    add("--seed", type=_integer, default=0, metavar="S", help="random seed; combined with each sample's ID")
 
 
 def _subject_and_model(text: str) -> tuple[str, str]:

@@ -173,7 +173,7 @@ def test_force_is_refused_where_nothing_is_forced(tmp_path):
     write(tmp_path / "said.json", [{"question_id": 10 + n, "answer": "red"} for n in range(6)])
     data = vqa(tmp_path / "data", images=False)
     asked = ["run", "--model", f"replay:{tmp_path / 'said.json'}", "--task", "vqa", "--data", data]
-    refused(evals(*asked, "--force", "--out", tmp_path / "run"), "--force is for pictures", "may read them")
+    refused(evals(*asked, "--force", "--out", tmp_path / "run"), "--force is for images", "may read them")
 
 
 def test_families_say_what_they_read():

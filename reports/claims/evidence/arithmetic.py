@@ -6,7 +6,7 @@ the lines that explain it:
 
     consistent               the printed numbers agree
     nominally_inconsistent   they disagree, but some numbers that round to them agree; the working gives the share of
-                             the rounding box (all combinations of such numbers) in which they do
+                             all combinations of such numbers in which they do
     internally_inconsistent  no numbers that round to the printed ones agree
     physically_implausible   a physical limit is broken; the ways out are listed
     na                       there is nothing to compute
@@ -33,6 +33,7 @@ from evals.statistics.power import attainable_count, compare_proportions
 COARSE = (1, 5, 10)
 """Rounding steps, in units of the last place, that the inputs of a computation may have been rounded to."""
 SEVERITY = ("na", "consistent", "nominally_inconsistent", "physically_implausible", "internally_inconsistent")
+_ROUNDING_BOX = "the values that round to the printed numbers"
 _LAWS = {"arithmetic": "internally_inconsistent", "physical": "physically_implausible"}
 _COMPARISONS = {
     "at-least": "at least",
@@ -141,15 +142,15 @@ def _compare_with_target(
         return "consistent", []
     if ranges[1].meets(target):
         share = intervals.volume_share(resolved.tree, table.box(ids), target.low, target.high)
-        return "nominally_inconsistent", [f"{_percent(share)} of the rounding box agrees with the claim"]
+        return "nominally_inconsistent", [f"{_percent(share)} of {_ROUNDING_BOX} agree with the claim"]
     lines, possible = [], False
     for coarse in COARSE[1:]:
         meets, plausible = ranges[coarse].meets(target), table.could_be_rounded(ids, coarse)
         possible |= meets and plausible
         digits = "" if plausible else " (the printed digits are finer)"
         lines.append(
-            f"had the inputs been rounded to {coarse} of the last place{digits}: {_range(ranges[coarse], unit)}, "
-            f"{'they would meet' if meets else 'still apart'}"
+            f"if the inputs were rounded to {coarse} units of the last place{digits}: {_range(ranges[coarse], unit)}, "
+            f"which {'agrees' if meets else 'still disagrees'}"
         )
     return "nominally_inconsistent" if possible else "internally_inconsistent", lines
 
@@ -195,7 +196,7 @@ def _evaluate(
     if ExactInterval(low, high).meets(wanted) and not (touches and low == high):
         box = table.box(intervals.names(difference.tree))
         share = intervals.volume_share(difference.tree, box, wanted.low, wanted.high)
-        return "nominally_inconsistent", [sides, f"{_percent(share)} of the rounding box would do"]
+        return "nominally_inconsistent", [sides, f"{_percent(share)} of {_ROUNDING_BOX} pass"]
     return _LAWS[check.law], [sides]
 
 

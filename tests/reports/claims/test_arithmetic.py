@@ -121,7 +121,7 @@ def test_the_flagship_case_is_nominally_inconsistent(tmp_path):
     )
     assert finding.verdict == "nominally_inconsistent"
     text = "\n".join(finding.working)
-    for words in ("22.22 %", "21.9 to 22.54 %", "claimed 22.5 to 23.5 %", "0.8 % of the rounding box"):
+    for words in ("22.22 %", "21.9 to 22.54 %", "claimed 22.5 to 23.5 %", "0.8 % of the values that round"):
         assert words in text
 
 

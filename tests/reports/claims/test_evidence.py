@@ -16,7 +16,7 @@ INTERNAL, PHYSICAL, NOTHING = "internally_inconsistent", "physically_implausible
 
 ROWS = [
     # row, {claim: what its arithmetic says}, words of the working
-    (1, {"B-18": NOMINAL}, ["22.22 %", "21.9 to 22.54 %", "22.5 to 23.5 %", "0.8 % of the rounding box"]),
+    (1, {"B-18": NOMINAL}, ["22.22 %", "21.9 to 22.54 %", "22.5 to 23.5 %", "0.8 % of the values that round"]),
     (2, {"B-24": INTERNAL}, ["1.846", "1.824 to 1.868", "1.741 to 1.96", "1.643 to 2.083", "40 ms", "30 ms"]),
     (3, {"B-23": CONSISTENT}, ["96.52 %", "96.41 to 96.63 %"]),
     (4, {"B-61": CONSISTENT}, ["6.2 pp", "8.599 %", "n = 371"]),
