@@ -34,19 +34,15 @@ from random import Random
 from evals import data
 from evals.errors import InputError, UnknownName
 from evals.metrics.estimates import Mean, means
+from evals.metrics.math_equivalence import element_count
 from evals.metrics.math_grader import Grader
 from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
 from evals.tasks.mini import BUNDLED
-from evals.tasks.scoring.math_answers import (
-    Answer,
-    cut_run_on,
-    extract_flexible,
-    extract_strict,
-    normalise,
-    strip_thinking,
-)
+from evals.tasks.scoring.math_answers import Answer, extract_flexible, extract_strict
+from evals.tasks.scoring.math_normal import normalise
+from evals.tasks.scoring.math_outputs import cut_run_on, strip_thinking
 from evals.tasks.scoring.math_sampling import majority, pass_at
 
 INSTRUCTIONS = {
@@ -212,8 +208,15 @@ class ExtractedAnswers:
     """Whether the model went on with another question after its answer."""
 
 
-def read(output: str, form: str) -> ExtractedAnswers:
+def read(output: str, form: str, elements: int = 1) -> ExtractedAnswers:
     r"""Read the answer of an output, without its thinking and without the text after the answer.
+
+    An answer in the requested form wins over others, so an answer that is right by the strict rule is right by all.
+
+    Args:
+        output: the output of a model.
+        form: the requested form of the answer, a key of `INSTRUCTIONS`.
+        elements: number of elements of the gold answer, which may stand in so many boxes.
 
     Example:
         >>> read("<think>18?</think>9 * 2 = 18\n#### 18\n\nQuestion: next", "####").flexible.text
@@ -223,7 +226,11 @@ def read(output: str, form: str) -> ExtractedAnswers:
     text, ran_on = cut_run_on(text)
     if not finished_thinking:
         return ExtractedAnswers(None, None, ran_on=False)
-    return ExtractedAnswers(extract_strict(text, form), extract_flexible(text), ran_on)
+    strict = extract_strict(text, form)
+    flexible = extract_flexible(text, elements)
+    if strict is not None and (flexible is None or flexible.how != strict.how):
+        flexible = strict
+    return ExtractedAnswers(strict, flexible, ran_on)
 
 
 def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
@@ -237,7 +244,10 @@ def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequen
     Raises:
         InputError: an output is not text.
     """
-    extracted = {sample.id: [_extract(output, form) for output in predictions[sample.id]] for sample in samples}
+    extracted = {
+        sample.id: [_extract(output, form, element_count(sample.target)) for output in predictions[sample.id]]
+        for sample in samples
+    }
     pairs = [
         (sample.target, answers.flexible.text)
         for sample in samples
@@ -260,10 +270,10 @@ def _grader() -> Grader:
     return grader
 
 
-def _extract(prediction: Prediction, form: str) -> ExtractedAnswers:
+def _extract(prediction: Prediction, form: str, elements: int) -> ExtractedAnswers:
     if prediction.failure is not None:
         return ExtractedAnswers(None, None, ran_on=False)
-    return read(prediction.text(), form)
+    return read(prediction.text(), form, elements)
 
 
 def _score(
@@ -274,6 +284,11 @@ def _score(
     def equals_gold(answer: Answer | None) -> bool:
         return answer is not None and normalise(answer.text) == gold
 
+    # An answer that is written as the gold answer is right, whatever the algebra makes of it.
+    verified = [
+        grade or equals_gold(answers.strict) or equals_gold(answers.flexible)
+        for grade, answers in zip(verified, extracted, strict=True)
+    ]
     values = {
         "accuracy": _mean(verified),
         "accuracy-strict": _mean(equals_gold(answers.strict) for answers in extracted),
@@ -313,7 +328,7 @@ def _task(name: str, benchmark: Benchmark, summary: str) -> Task:
     return Task(
         name=name,
         summary=summary,
-        version=1,
+        version=2,
         needs="generate",
         splits=("validation",),
         headline="accuracy",

@@ -17,9 +17,11 @@ variable, not a unit.
 from __future__ import annotations
 
 import re
-import sys
-from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
+
+from evals.metrics import math_algebra
+from evals.metrics.math_notation import OPENING, elements, is_relation, tidy, value_of
+from evals.metrics.math_quantities import TEXT, calculated, quantity, same_quantity, with_decimal_comma
 
 Reason = Literal[
     "exact",  # the same text apart from spacing and currency signs, or the same words
@@ -68,9 +70,9 @@ def decide_plainly(gold: str, answer: str, *, max_characters: int = 1_000) -> Re
         return "unparsed"
     if gold == answer:
         return "exact"
-    gold_quantity, quantity = _quantity(gold), _quantity(answer)
-    if gold_quantity and quantity:
-        return "numeric" if _same_quantity(gold_quantity, quantity) else "different"
+    numbers = _compare_quantities(gold, answer)
+    if numbers:
+        return numbers
     if _is_too_complex(gold) or _is_too_complex(answer):
         return "too-complex"
     return _compare_words(gold, answer)
@@ -87,15 +89,21 @@ def decide_symbolically(gold: str, answer: str) -> Reason:
         One of ``symbolic``, ``different``, ``order``, ``unparsed``, ``too-complex`` and ``memory``.
     """
     gold, answer = tidy(gold), tidy(answer)
-    golds, answers = _elements(gold), _elements(answer)
+    golds, answers = elements(gold), elements(answer)
     try:
         if len(golds) == 1 or len(answers) == 1:
-            return "symbolic" if _verify(gold, answer) else "different"
+            return "symbolic" if _same(gold, answer) else "different"
         if len(golds) != len(answers):
-            return "different"
-        if all(map(_verify_element, golds, answers)):
+            return "symbolic" if "\\pm" in gold + answer and math_algebra.same(gold, answer) else "different"
+        if all(map(_same_element, golds, answers)):
             return "symbolic"
-        return "order" if _verify(gold, answer) else "different"
+        values, names = (
+            [value_of(element).value for element in answers],
+            {value_of(element).name for element in answers},
+        )
+        if None in values or not math_algebra.same(gold, ", ".join(value or "" for value in values)):
+            return "different"
+        return "symbolic" if names != {None} and len(names) == 1 else "order"
     except MemoryError:
         return "memory"
     except RecursionError:
@@ -104,154 +112,65 @@ def decide_symbolically(gold: str, answer: str) -> Reason:
         return "unparsed"
 
 
-def disarm() -> None:
-    """Disable the evaluation of text in this process, permanently; sympy then parses only exact numerals.
+def element_count(answer: str) -> int:
+    r"""Return the number of elements of an answer that is a list, 1 for any other.
 
-    Even `sympy.Number("0.5")`, which the grammar uses for every number, calls `parse_expr` and with it `eval`.
+    Example:
+        >>> element_count("5, -3"), element_count("(5, -3)"), element_count("10,\\!080"), element_count("58,500")
+        (2, 1, 1, 1)
     """
-    import sympy
-    import sympy.physics.units  # `simplify` imports it lazily, and it defines its units as text
-    from sympy.parsing import sympy_parser
-
-    def read_numeral(text: str, **options: object) -> Any:
-        if not re.fullmatch(r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,3})?|[0-9]+\.", text):
-            raise ValueError("text is not evaluated")
-        return sympy.Rational(text)
-
-    def refuse_text(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "compile":
-            return
-        # `eval` and `exec` compile as "<string>", `lambdify` as "<lambdifygenerated-1>", an import as the file's path.
-        source, filename = map(str, arguments[:2])
-        # The only code from text that sympy needs: its template for the arithmetic of polynomials.
-        if filename.startswith("<") and not source.startswith("b'def monomial_"):
-            raise ValueError("text is not evaluated")
-
-    sympy_parser.parse_expr = read_numeral
-    sys.addaudithook(refuse_text)
+    answer = tidy(answer)
+    return 1 if quantity(answer) or TEXT.search(answer) else max(1, len(elements(answer)))
 
 
-_UNIT_AT_END = re.compile(r"(?<=[^\s=,])\s*\\(?:text|mbox)\s*\{[^{}]*\}(?:\^\{?[0-9]\}?)?\Z")
-_BASE = re.compile(r"[0-9]_\{?([0-9]+)\}?\Z")
-_BETWEEN = re.compile(r"(?:,\s*)?(?:\\(?:text|mbox)\s*\{\s*(?:and|or),?\s*\}|\b(?:and|or)\b)|,|;")
-_OPENING, _CLOSING = "([{", ")]}"
-
-
-def _elements(text: str) -> list[str]:
-    """Split a list at each comma, semicolon, "and" and "or" outside brackets."""
-    depth, start, elements = 0, 0, []
-    for mark in re.finditer(rf"{_BETWEEN.pattern}|[()\[\]{{}}]", text):
-        depth += (mark[0] in _OPENING) - (mark[0] in _CLOSING)
-        if depth == 0 and mark[0] not in _CLOSING:
-            elements.append(text[start : mark.start()])
-            start = mark.end()
-    return [element for element in (part.strip() for part in [*elements, text[start:]]) if element]
-
-
-def _verify_element(gold: str, answer: str) -> bool:
+def _same_element(gold: str, answer: str) -> bool:
     reason = decide_plainly(gold, answer)
-    return _verify(gold, answer) if reason is None else reason in ("exact", "numeric")
+    return _same(gold, answer) if reason is None else reason in ("exact", "numeric")
 
 
-def _verify(gold: str, answer: str) -> bool:
-    """Return whether math-verify considers two answers equal; raises `Exception` for input that is not mathematics."""
-    from math_verify import verify
-    from math_verify.grader import should_treat_as_complex
-    from sympy.core import random
-
-    random.seed(0)  # sympy tries random points; use the same ones for each pair
-    bases = _BASE.search(gold), _BASE.search(answer)
-    if bases[0] and bases[1] and bases[0][1] != bases[1][1]:
-        return False
-    real = not (should_treat_as_complex(gold) or should_treat_as_complex(answer))
-    # math-verify limits time by signals, which only work in the main thread; here the whole process is limited.
-    return bool(verify(_parse(gold, real), _parse(answer, real), timeout_seconds=None, allow_set_relation_comp=True))
+def _same(gold: str, answer: str) -> bool:
+    """Compare two answers by algebra; an equation is compared as a value only if it gives one."""
+    gold_side, side = value_of(gold), value_of(answer)
+    if gold_side.value is None or side.value is None:
+        return is_relation(gold) and is_relation(answer) and math_algebra.same(gold, answer)
+    names = {gold_side.name, side.name} - {None}
+    if len(names) == 2 and all(re.fullmatch("[A-Za-z]", name or "") for name in names):
+        return math_algebra.same(gold, answer)  # x=1 is not y=1, but y=x is x=y
+    if math_algebra.same(gold_side.value, side.value):
+        return not is_relation(side.value) or is_relation(gold) or any(map(gold.__contains__, OPENING))
+    return gold_side.name is not None and side.name is not None and math_algebra.same(gold, answer)
 
 
-def _parse(text: str, real: bool) -> Any:
-    from latex2sympy2_extended import NormalizationConfig, latex2sympy, normalize_latex
-
-    # units=False: math-verify's table of units would read the `t` of `2t` as a unit.
-    config = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
-    latex = normalize_latex(_UNIT_AT_END.sub("", text), config)
-    return latex2sympy(latex, is_real=real, convert_degrees=False, normalization_config=None)
-
-
-_MARKS = str.maketrans(
-    {"\u2212": "-", "\u2013": "-", "\u00a0": " ", "×": r"\times ", "·": r"\cdot ", "÷": r"\div ", "π": r"\pi "}
-    | {"∞": r"\infty ", "√": r"\sqrt ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "²": "^2", "³": "^3"}
-)
-_TIDY = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"(?<=[0-9])(?:,\\!|\{,\}|\\,)(?=[0-9]{3})", ""),
-        (r"(?<!\\)\\[!,;: ]|~|\\displaystyle(?![A-Za-z])", " "),
-        (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|°", ""),
-        (r"\\?[$€£¥]", ""),
-        (r"\*\*", "^"),
-        (r"(?<![0-9])\.(?=[0-9])", "0."),
-        (r"\\[dtc]?frac\s*(\\[A-Za-z]+|[0-9A-Za-z])", r"\\frac{\1}"),
-        (r"(\\[dtc]?frac\s*\{[^{}]*\})\s*(\\[A-Za-z]+|[0-9A-Za-z])", r"\1{\2}"),
-        (r"\\?sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-        (r"(?<![\\A-Za-z])(pi|sqrt|sin|cos|tan|log|ln)(?![A-Za-z])", r"\\\1"),
-    )
-)
-_TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
-_NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
-_TEX_FRACTION = re.compile(rf"\\[dtc]?frac\s*\{{\s*(-?(?:{_NUMBER}))\s*\}}\s*\{{\s*({_NUMBER})\s*\}}")
-_QUANTITY = re.compile(
-    rf"""(?P<sign>[+-]?)\s*
-    (?:(?:(?P<whole>[0-9]+)\s+)?(?P<top>{_NUMBER})\s*/\s*(?P<bottom>{_NUMBER})
-      |(?P<number>{_NUMBER})(?:[eE](?P<e>[+-]?[0-9]+)|\s*(?:\\times|\\cdot|[x*])\s*10\^\{{?(?P<ten>[+-]?[0-9]+)\}}?)?)
-    \s*(?P<percent>\\?%|percent\b)?
-    (?:\s+(?P<unit>[A-Za-z][A-Za-z.]+(?:[\s-][A-Za-z.]+)*)(?:\s*\^\{{?[0-9]\}}?)?)?""",
-    re.VERBOSE,
-)
-_NO_UNIT = re.compile(r"\b(?:and|or|to|half|dozen|hundred|thousand|\w+illion|squared|cubed|plus|minus|times)\b")
-_MAX_DECIMAL_EXPONENT = 400
 _POWER = re.compile(r"\^\s*\{?\s*-?([0-9]+)(?:\s*\^\s*\{?\s*([0-9]+))?")
 
 
-def tidy(text: str) -> str:
-    r"""Write the symbols of an answer as TeX, without spacing commands, currency signs and degree signs.
-
-    Example:
-        >>> tidy("$2,\\!125."), tidy("2√3"), tidy("\\dfrac\\pi4")
-        ('2125', '2\\sqrt 3', '\\frac{\\pi}{4}')
-    """
-    text = text.translate(_MARKS)
-    for pattern, replacement in _TIDY:
-        text = pattern.sub(replacement, text)
-    return text.strip(" \t\r\n.")
-
-
-def _quantity(text: str) -> tuple[Fraction, bool] | None:
-    """Parse a number with its unit: its exact value, and whether it is a percentage. None for any other text."""
-    match = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", _TEXT.sub(r" \1 ", text)).strip(" ."))
-    if match is None or _NO_UNIT.search(match["unit"] or ""):
+def _compare_quantities(gold: str, answer: str) -> Reason | None:
+    """Compare two numbers with units; a comma before other than three digits may be a decimal comma."""
+    gold_side, side = value_of(gold), value_of(answer)
+    if side.value is None and quantity(gold) and is_relation(answer):
+        return "different"
+    if gold_side.value is None and quantity(answer) and is_relation(gold):
+        return "different"
+    if gold_side.value is None or side.value is None or (gold_side.name and side.name and gold_side.name != side.name):
         return None
-    part = {name: Fraction((match[name] or "0").replace(",", "")) for name in ("whole", "top", "bottom", "number")}
-    exponent = int(match["e"] or match["ten"] or 0)
-    if abs(exponent) > _MAX_DECIMAL_EXPONENT or (match["bottom"] and not part["bottom"]):
-        return None
-    value = (
-        part["whole"] + part["top"] / part["bottom"] if match["bottom"] else part["number"] * Fraction(10) ** exponent
-    )
-    return (-value if match["sign"] == "-" else value), bool(match["percent"])
-
-
-def _same_quantity(first: tuple[Fraction, bool], second: tuple[Fraction, bool]) -> bool:
-    """Compare two quantities; a percentage equals both its number (the official rule) and a hundredth of it."""
-    (a, a_percent), (b, b_percent) = first, second
-    return a == b or (a_percent != b_percent and (a / 100 == b if a_percent else a == b / 100))
+    gold_quantity = quantity(gold_side.value) or calculated(gold_side.value)
+    answer_quantity = quantity(side.value) or calculated(side.value)
+    if gold_quantity and answer_quantity:
+        return "numeric" if same_quantity(gold_quantity, answer_quantity) else "different"
+    if gold_quantity or answer_quantity:
+        gold_number = gold_quantity or with_decimal_comma(gold_side.value)
+        answer_number = answer_quantity or with_decimal_comma(side.value)
+        if gold_number and answer_number and same_quantity(gold_number, answer_number):
+            return "numeric"
+    return None
 
 
 def _compare_words(gold: str, answer: str) -> Reason | None:
     r"""Compare answers that are words (``\text{(C)}``, ``Tuesday``); algebra would read them as products of letters."""
-    words = [re.sub(r"[\s().]", "", _TEXT.sub(r"\1", text)).casefold() for text in (gold, answer)]
+    words = [re.sub(r"[\s().]", "", TEXT.sub(r"\1", text)).casefold() for text in (gold, answer)]
     if words[0] == words[1] and re.fullmatch(r"[a-z0-9:,']*[a-z][a-z0-9:,']*", words[0]):
         return "exact"
-    is_text = bool(_TEXT.search(gold) or _TEXT.search(answer))
+    is_text = bool(TEXT.search(gold) or TEXT.search(answer))
     return "different" if is_text and all(re.fullmatch(r"[a-z,']+", word) for word in words) else None
 
 
@@ -259,7 +178,7 @@ def _is_too_complex(text: str) -> bool:
     """Return whether an answer is nested too deeply or has a power or factorial that is too large to compute."""
     depth = deepest = 0
     for bracket in re.findall(r"[()\[\]{}]", text):
-        depth += 1 if bracket in _OPENING else -1
+        depth += 1 if bracket in OPENING else -1
         deepest = max(deepest, depth)
     powers = [int(n[:9]) ** min(int(m[:2] or 1), 20) for n, m in _POWER.findall(text)]
     factorials = [int(n[:9]) for n in re.findall(r"([0-9]+)\s*!", text)]

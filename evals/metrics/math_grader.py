@@ -33,7 +33,8 @@ from pathlib import Path
 from typing import Self, cast
 
 from evals.errors import InputError
-from evals.metrics.math_equivalence import Reason, decide_plainly, decide_symbolically, disarm
+from evals.metrics.math_algebra import disarm
+from evals.metrics.math_equivalence import Reason, decide_plainly, decide_symbolically
 
 AnswerPair = tuple[str, str]
 """The gold answer and the answer to grade."""

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from evals.tasks.scoring.math_answers import normalise
+from evals.tasks.scoring.math_normal import normalise
 
 
 def pass_at(n: int, right: int, k: int) -> float:

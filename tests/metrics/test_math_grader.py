@@ -22,7 +22,8 @@ from evals.errors import InputError
 from evals.metrics import math_grader
 from evals.metrics.math_equivalence import decide_plainly
 from evals.metrics.math_grader import Grade, Grader
-from evals.tasks.scoring.math_answers import extract_flexible, extract_strict, normalise
+from evals.tasks.scoring.math_answers import extract_flexible, extract_strict
+from evals.tasks.scoring.math_normal import normalise
 
 ROOT = Path(__file__).parents[2]
 EQUAL = json.loads((GOLDEN / "math_answers.json").read_text())["equivalence"]
@@ -98,7 +99,8 @@ def test_hostile_answers_cost_a_second_and_a_reason():
 def test_nothing_is_evaluated():
     program = (
         "import logging, math_verify, sympy\n"
-        "from evals.metrics.math_equivalence import decide_symbolically, disarm\n"
+        "from evals.metrics.math_algebra import disarm\n"
+        "from evals.metrics.math_equivalence import decide_symbolically\n"
         "logging.disable(); disarm()\n"
         "print(decide_symbolically('(x-2)(x+2)', 'x^2-4'), decide_symbolically('0.5x', '\\\\frac{x}{2}'))\n"
         "for call in (lambda: eval('1'), lambda: exec('1'), lambda: sympy.sympify('x+1'), lambda: sympy.S('f(1)'),\n"

@@ -7,11 +7,13 @@ import math
 
 import pytest
 from commands import evals, refused
-from hypothesis import given
+from golden import FOLDER as GOLDEN
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals import Options, Prediction, Sample, registry
 from evals.tasks import math as reasoning
+from evals.tasks.scoring.math_answers import extract_strict
 
 registry.discover()
 GSM8K, MATH = registry.TASKS.get("math/gsm8k"), registry.TASKS.get("math/math")
@@ -142,6 +144,99 @@ def test_the_majority_depends_on_no_order(answers):
     found = reasoning.majority(answers, right)
     assert 0 <= found <= 1
     assert reasoning.majority(answers[::-1], right[::-1]) == found
+
+
+# Outputs that were once graded wrongly
+
+
+GRADES = json.loads((GOLDEN / "math_answers.json").read_text())["grades"]
+
+
+def grades_of(cases):
+    """Grade cases of a gold answer and an output by the rules of MATH; right or wrong for each."""
+    samples = [Sample(str(n), (), case["gold"]) for n, case in enumerate(cases)]
+    predictions = {str(n): [Prediction(str(n), case["output"])] for n, case in enumerate(cases)}
+    return [score.values["accuracy"] == 1.0 for score in MATH.score(samples, predictions)]
+
+
+def test_every_answer_is_graded_as_a_person_would():
+    wrong = [case for case, right in zip(GRADES, grades_of(GRADES), strict=True) if right != case["right"]]
+    assert wrong == []
+
+
+def shared_cases(shared_data, name):
+    folder = shared_data.parent / "cases" / "answers"
+    if not folder.exists():
+        pytest.skip("there are no ../shared/cases/answers")
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def test_the_shared_cases_are_graded_right(shared_data):
+    cases = shared_cases(shared_data, "cases.jsonl")
+    wrong = [case for case, right in zip(cases, grades_of(cases), strict=True) if right != case["right"]]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "golds", "outputs", "wrong"),
+    [
+        ("10-last-number-of-expression", "math500.jsonl", "out.jsonl", set()),
+        ("12-answer-with-remark", "test.jsonl", "out.jsonl", set()),
+        ("equations", "test.jsonl", "o.jsonl", {"0", "1", "2", "3", "4", "6"}),
+    ],
+)
+def test_the_shared_outputs_are_graded_right(shared_data, folder, golds, outputs, wrong):
+    problems = shared_cases(shared_data, f"{folder}/{golds}")
+    gold_by_id = {}
+    for n, row in enumerate(problems):
+        form = "boxed" if "solution" in row else "####"
+        gold = extract_strict(row.get("solution") or row["answer"], form)
+        gold_by_id[row.get("unique_id", str(n))] = gold.text
+    rows = shared_cases(shared_data, f"{folder}/{outputs}")
+    cases = [{"gold": gold_by_id[row["id"]], "output": row["output"]} for row in rows]
+    graded = {row["id"]: right for row, right in zip(rows, grades_of(cases), strict=True)}
+    assert {name for name, right in graded.items() if not right} == wrong
+
+
+ANSWERS = st.sampled_from(
+    [
+        "18",
+        "10 000",
+        "10000",
+        "1,234",
+        "2, 3",
+        "1/2",
+        "0.5",
+        "x=5",
+        "5",
+        "\\frac43",
+        "18\\text{ eggs}",
+        "(C)",
+        "9^{9^9}",
+        "-3",
+    ]
+)
+FRAMES = st.sampled_from(
+    [
+        "\\boxed{@}",
+        "#### @",
+        "The answer is @.",
+        "$@$",
+        "@",
+        "\\boxed{@} and \\boxed{7}",
+        "#### @. Then\n3",
+        "#### @\n\\boxed{4}",
+    ]
+)
+
+
+@settings(max_examples=60)
+@given(ANSWERS, ANSWERS, FRAMES, FRAMES, st.sampled_from([GSM8K, MATH]))
+def test_what_is_right_by_the_strict_rule_is_right(gold, answer, frame, other, task):
+    output = f"{other.replace('@', answer)}\n{frame.replace('@', gold)}"
+    values = scored([output], target=gold, task=task).values
+    assert values["accuracy-strict"] <= values["accuracy"]
+    assert values["accuracy-flexible"] <= values["accuracy"]
 
 
 # Real data

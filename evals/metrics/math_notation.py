@@ -1,0 +1,157 @@
+r"""The notation of mathematical answers: symbols as TeX, the elements of a list, and the value of an equation."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+OPENING, CLOSING = "([{", ")]}"
+_BETWEEN = re.compile(r"(?:,\s*)?(?:\\(?:text|mbox)\s*\{\s*(?:and|or),?\s*\}|\b(?:and|or|et|und|ou)\b)|,|;")
+_MARKS = str.maketrans(
+    {"\u2212": "-", "\u2013": "-", "\u00a0": " ", "×": r"\times ", "·": r"\cdot ", "÷": r"\div ", "π": r"\pi "}
+    | {"∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "²": "^2", "³": "^3"}
+    | {"±": r"\pm ", "≈": r"\approx ", "∈": r"\in ", "θ": r"\theta ", "…": "...", "\u202f": " ", "\u2009": " "}
+)
+_TIDY = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"√\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])", r"\\sqrt{\1}"),
+        (r"√", r"\\sqrt "),
+        (r"(?<=[0-9])(?:,\\!|\{,\}|\\,)\s*(?=[0-9]{3})", ""),
+        (r"(?<![0-9.,/^{_] )(?<![0-9.,/^_])([1-9][0-9]{0,2}(?: [0-9]{3})+)(?![0-9/])", lambda m: m[1].replace(" ", "")),
+        (r"([0-9]*\.[0-9]{0,9}?)([0-9]{1,6}?)\2{2,9}\.\.\.", r"\1\\overline{\2}"),
+        (r"(?<!\\)\\[!,;: ]|~|\\(?:displaystyle|quad|qquad)(?![A-Za-z])", " "),
+        (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|°", ""),
+        (r"\\?[$€£¥]", ""),
+        (r"\*\*", "^"),
+        (r"(?<=[0-9}\s])\s*[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+\Z", ""),
+        (r"(?<=[^\s=(,])\s*\\approx.*\Z", ""),
+        (r"\A\s*\\approx", ""),
+        (r"\bplus or minus ", r"\\pm "),
+        (r"\b(?:negative|minus) (?=[0-9\\])", "-"),
+        (r"(?<![0-9])\.(?=[0-9])", "0."),
+        (r"\\[dtc]?frac\s*(\\[A-Za-z]+|[0-9A-Za-z])", r"\\frac{\1}"),
+        (r"(\\[dtc]?frac\s*\{[^{}]*\})\s*(\\[A-Za-z]+|[0-9A-Za-z])", r"\1{\2}"),
+        (r"\\?sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+        (r"\\?sqrt\s+([0-9])(?![0-9])", r"\\sqrt{\1}"),
+        (r"(?<![\\A-Za-z])(pi|sqrt|sin|cos|tan|cot|sec|csc|log|ln)(?![A-Za-z])", r"\\\1"),
+        (r"(?<![\\A-Za-z])infinity(?![A-Za-z])", r"\\infty "),
+    )
+)
+
+_MARKUP = r"(?:_\{?[A-Za-z0-9,]{1,6}\}?)?'{0,3}(?:\^\{\\prime\})?(?:\^\{?-1\}?)?"
+_SYMBOL = rf"(?:[A-Za-z]|\\(?!(?:sqrt|frac|pi|infty|text|sin|cos|tan)(?![A-Za-z]))[A-Za-z]+){_MARKUP}"
+_NAME = re.compile(
+    rf"""(?:
+    {_SYMBOL}                                                    # x, a_1, \theta
+    |(?:\\[A-Za-z]+\s*\{{)?[A-Z]{{2,4}}\}}?                          # the segment AB, \overline{{AB}}
+    |m?\s?\\(?:angle|triangle)\s*[A-Z]{{1,3}}|\|\s*{_SYMBOL}\s*\||\[[A-Z]{{3,6}}\]
+    |[fghpquFGHPQRSTEVDNAC]{_MARKUP}\s*\([^()=]{{1,40}}\)             # f(2), P(A \cup B)
+    |[A-Za-z]{_MARKUP}\s*\(\s*(?:[A-Za-z]|[0-9]+)\s*\)              # x(t), a(5)
+    |\(\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL}){{1,5}}\s*\)                  # (r, \theta)
+    |\{{?\\(?:sin|cos|tan|cot|sec|csc|arg|det|deg|gcd|lcm|dim|Re|Im|max|min)(?![A-Za-z])(?:\s|\\left)*
+        (?:\(?\s*{_SYMBOL}\s*\)?|\{{{_SYMBOL}\}}|\\angle\s*[A-Z]{{1,3}})\}}?
+    |\\(?:lim|sum|int|prod|binom|max|min|det)(?![A-Za-z]).{{1,200}}
+    |(?:\\(?:mathbf|vec|hat|bar|mathrm|mathcal|operatorname|overline|widehat)\s*\{{?\s*[A-Za-z]{{1,8}}\s*\}}?)
+        (?:\s*\([^()=]{{0,40}}\))?
+    |\\(?:text|mbox|mathrm|textbf)\s*\{{[^{{}}]*\}}(?:\s*\([^()=]{{0,40}}\))?
+    |[A-Za-z]{{3,}}(?:\s[A-Za-z]{{1,20}}){{0,6}}                        # Total area
+    )""",
+    re.VERBOSE,
+)
+_EQUALS = re.compile(r"(?<![<>!=\\])=(?!=)")
+_INEQUALITY = re.compile(r"[<>]|\\(?:leq?|geq?|neq?|lt|gt)(?![A-Za-z])")
+_MEMBER = re.compile(rf"\A\s*{_SYMBOL}\s*\\in(?![A-Za-z])\s*")
+_BOXED = re.compile(r"\A\s*\\(?:boxed|fbox)\s*\{(.*)\}\s*\Z", re.DOTALL)
+_LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|\\(?:alpha|beta|gamma|theta|lambda|phi|omega)")
+
+
+def tidy(text: str) -> str:
+    r"""Write the symbols of an answer as TeX, without spacing commands, currency signs and degree signs.
+
+    Example:
+        >>> tidy("$2,\\!125."), tidy("2√3"), tidy("\\dfrac\\pi4"), tidy("10 000"), tidy("negative 7")
+        ('2125', '2\\sqrt{3}', '\\frac{\\pi}{4}', '10000', '-7')
+    """
+    text = text.translate(_MARKS)
+    for pattern, replacement in _TIDY:
+        text = pattern.sub(replacement, text)
+    return text.strip(" \t\r\n.")
+
+
+def elements(text: str) -> list[str]:
+    """Split a list at each comma, semicolon, "and" and "or" outside brackets.
+
+    Example:
+        >>> elements("(1,2), (3,4) or 5")
+        ['(1,2)', '(3,4)', '5']
+    """
+    parts, depth, start = list[str](), 0, 0
+    for mark in re.finditer(rf"{_BETWEEN.pattern}|[()\[\]{{}}]", text):
+        depth += (mark[0] in OPENING) - (mark[0] in CLOSING)
+        if depth == 0 and mark[0] not in CLOSING:
+            parts.append(text[start : mark.start()])
+            start = mark.end()
+    return [part for part in (part.strip() for part in [*parts, text[start:]]) if part]
+
+
+class Side(NamedTuple):
+    """The value that an answer gives, where it is an equation."""
+
+    value: str | None
+    """The value; None if the answer is a relation between quantities and gives no value."""
+    name: str | None
+    """What stands on the left: ``x`` in ``x=5``."""
+
+
+def value_of(text: str) -> Side:
+    r"""Return the value of an answer; an equation gives one only where a name stands on its left.
+
+    A name is a single symbol, a value of a function or a quantity in words. A calculation (``3 \times 4 = 12``) gives
+    its result.
+
+    Example:
+        >>> value_of("x=5"), value_of("f(2) = 7").value, value_of("3x-1=2").value, value_of("3 + 4 = 7").value
+        (Side(value='5', name='x'), '7', None, '7')
+    """
+    boxed = _BOXED.match(text)
+    text = boxed[1] if boxed else text
+    member = _MEMBER.match(text)
+    if member:
+        return Side(text[member.end() :], None)
+    parts = _sides(text)
+    if len(parts) == 1:
+        return Side(text, None)
+    left, right = parts[0], parts[-1]
+    if not right:
+        return Side(None, None)
+    if not left or _NAME.fullmatch(left):
+        inner = parts[-2]
+        return Side(right, (inner if _NAME.fullmatch(inner) else left) or None)
+    if not _LETTERS.search(left) and not _INEQUALITY.search(text):
+        if not any(map(_LETTERS.search, parts)):
+            return Side(right, None)
+        if len(parts) == 2 and _NAME.fullmatch(right):
+            return Side(left, right)
+    return Side(None, None)
+
+
+def _sides(text: str) -> list[str]:
+    """Split an equation at the equals signs outside braces."""
+    parts, depth, start = list[str](), 0, 0
+    for mark in re.finditer(rf"{_EQUALS.pattern}|[{{}}]", text):
+        depth += (mark[0] == "{") - (mark[0] == "}")
+        if mark[0] == "=" and depth == 0:
+            parts.append(text[start : mark.start()].strip())
+            start = mark.end()
+    return [*parts, text[start:].strip()]
+
+
+def is_relation(text: str) -> bool:
+    r"""Return whether an answer has an equals sign or an inequality outside braces.
+
+    Example:
+        >>> is_relation("x<2"), is_relation("2x+3")
+        (True, False)
+    """
+    return len(_sides(text)) > 1 or bool(_INEQUALITY.search(text))

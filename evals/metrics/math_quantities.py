@@ -1,0 +1,151 @@
+r"""Numbers with units: their exact values.
+
+A number may be an integer, a decimal (also with a comma, or with repeating digits), a fraction, a mixed number, a power
+of ten, a number with a scale ("1.5 million") or a numeral in words ("two").
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
+ExactNumber = tuple[Fraction, bool]
+"""The exact value, and whether it is a percentage."""
+
+_NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
+_TEX_FRACTION = re.compile(rf"\\[dtc]?frac\s*\{{\s*(-?(?:{_NUMBER}))\s*\}}\s*\{{\s*({_NUMBER})\s*\}}")
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_QUANTITY = re.compile(
+    rf"""(?P<sign>[+-]?)\s*
+    (?:(?:(?P<whole>[0-9]+)\s+)?(?P<top>{_NUMBER})\s*/\s*(?P<bottom>{_NUMBER})
+      |(?P<number>{_NUMBER})(?:[eE](?P<e>[+-]?[0-9]+)|\s*(?:\\times|\\cdot|[x*])\s*10\^\{{?(?P<ten>[+-]?[0-9]+)\}}?
+        |\s(?P<scale>{"|".join(_SCALES)})\b)?)
+    \s*(?P<percent>\\?%|percent\b)?
+    (?:\s+(?P<unit>[A-Za-z][A-Za-z.]+(?:[\s-][A-Za-z.]+)*)(?:\s*\^\{{?[0-9]\}}?)?)?""",
+    re.VERBOSE,
+)
+_NO_UNIT = re.compile(
+    r"\b(?:and|or|to|half|dozen|hundred|thousand|\w+illion|squared|cubed|plus|minus|times|mod|pi|sqrt|not|if|base)\b"
+)
+_MAX_DECIMAL_EXPONENT = 400
+_REPEATING = re.compile(
+    r"(-?)([0-9]*)\.([0-9]{0,40}?)(?:\\overline\s*\{?([0-9]{1,40})\}?|\(([0-9]{1,40})\)|(?P<block>[0-9]{1,6}?)(?P=block){2,20}\.\.\.)"
+)
+_DECIMAL_COMMA = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+),[0-9]+(?=\s*(?:%|\\%|[A-Za-z]|\Z))")
+_DIVISIONS = ("/", "\\div")
+_OPERATOR = r"\*|/|\\times|\\cdot|\\div"
+_PRODUCT = rf"(?:{_NUMBER})(?:\s*(?:{_OPERATOR})\s*(?:{_NUMBER})){{0,20}}"
+_CALCULATION = re.compile(rf"\s*[+-]?\s*{_PRODUCT}(?:\s*[+-]\s*{_PRODUCT}){{0,20}}\s*")
+_TERM = re.compile(rf"([+-]?)\s*({_PRODUCT})")
+_FACTOR = re.compile(rf"({_OPERATOR}|)\s*({_NUMBER})")
+_NUMERALS = {
+    word: str(number)
+    for number, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
+    )
+}
+
+
+def quantity(text: str) -> ExactNumber | None:
+    r"""Parse a number with its unit; None for any other text.
+
+    Example:
+        >>> quantity("1.5 million"), quantity("4 2/3 cups"), quantity("25%"), quantity("18x")
+        ((Fraction(1500000, 1), False), (Fraction(14, 3), False), (Fraction(25, 1), True), None)
+        >>> quantity("0.1\\overline{6}")
+        (Fraction(1, 6), False)
+    """
+    text = TEXT.sub(r" \1 ", text)
+    if repeating := _REPEATING.fullmatch(text.strip()):
+        return _repeating(repeating), False
+    text = _NUMERALS.get(text.strip(" .").casefold(), text)
+    match = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", text).strip(" ."))
+    if match is None or _NO_UNIT.search(match["unit"] or ""):
+        return None
+    part = {name: Fraction((match[name] or "0").replace(",", "")) for name in ("whole", "top", "bottom", "number")}
+    exponent = int(match["e"] or match["ten"] or 0) + _SCALES.get(match["scale"] or "", 0)
+    if abs(exponent) > _MAX_DECIMAL_EXPONENT or (match["bottom"] and not part["bottom"]):
+        return None
+    value = (
+        part["whole"] + part["top"] / part["bottom"] if match["bottom"] else part["number"] * Fraction(10) ** exponent
+    )
+    return (-value if match["sign"] == "-" else value), bool(match["percent"])
+
+
+def calculated(text: str) -> ExactNumber | None:
+    r"""Compute a sum of products of plain numbers; None for any other text.
+
+    Example:
+        >>> calculated("20-18"), calculated("3 \\times 4 + 1/2"), calculated("5/0")
+        ((Fraction(2, 1), False), (Fraction(25, 2), False), None)
+    """
+    if not _CALCULATION.fullmatch(text):
+        return None
+    total = Fraction(0)
+    for term in _TERM.finditer(text):
+        factors = _FACTOR.findall(term[2])
+        product = Fraction(-1 if term[1] == "-" else 1)
+        for operator, factor in factors:
+            number = Fraction(factor.replace(",", ""))
+            if operator in _DIVISIONS and not number:
+                return None
+            product = product / number if operator in _DIVISIONS else product * number
+        total += product
+    return total, False
+
+
+def same_quantity(first: ExactNumber, second: ExactNumber) -> bool:
+    """Compare two quantities; a percentage equals both its number (the official rule) and a hundredth of it."""
+    (a, a_percent), (b, b_percent) = first, second
+    return a == b or (a_percent != b_percent and (a / 100 == b if a_percent else a == b / 100))
+
+
+def with_decimal_comma(text: str) -> ExactNumber | None:
+    """Parse a number whose comma is a decimal comma; None for other text and for a comma before three digits.
+
+    Example:
+        >>> with_decimal_comma("2,74"), with_decimal_comma("1.234,5"), with_decimal_comma("1,234")
+        ((Fraction(137, 50), False), (Fraction(2469, 2), False), None)
+    """
+    match = _DECIMAL_COMMA.match(text)
+    if match is None:
+        return None
+    whole, decimals = match[0].split(",")
+    if len(decimals) == 3 and whole.lstrip("+-") != "0" and "." not in whole:
+        return None
+    return quantity(f"{whole.replace('.', '')}.{decimals}{text[match.end() :]}")
+
+
+def _repeating(match: re.Match[str]) -> Fraction:
+    sign, whole, before = match[1], match[2] or "0", match[3]
+    block = match[4] or match[5] or match["block"]
+    shift = 10 ** len(before)
+    value = (
+        Fraction(int(whole))
+        + Fraction(int(before or "0"), shift)
+        + Fraction(int(block), (10 ** len(block) - 1) * shift)
+    )
+    return -value if sign else value
