@@ -1,11 +1,12 @@
-"""Run models on public benchmarks, score them as the benchmarks do, and keep what is needed to argue about a number.
+"""Run models on public benchmarks, score them as the benchmarks do, and store what is needed to verify a value.
 
     >>> import evals
     >>> evals.Metric(value=0.783, low=0.756, high=0.809, n=1000).unit
     'fraction'
 
-The calls behind the commands are `run`, `interleave`, `load`, `score`, `check` and `compare`; the nouns are those of
-`evals.schema`. Importing this package costs milliseconds: nothing heavy is loaded before a call needs it.
+The functions behind the commands are `run`, `interleave`, `load`, `score`, `check` and `compare`; the types are those
+of `evals.schema`. The package may import everything, but imports `evals.app` only when one of the functions is called
+first, so that importing it takes milliseconds. Start reading with `evals.app.api`.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the calls when one is first used: they know every package, and importing a noun should not."""
+    """Import a function when it is first used, because its module imports every other package."""
     if name in {"interleave", "load", "run", "score"}:
         return getattr(importlib.import_module("evals.app.api"), name)
     if name in {"check", "compare"}:

@@ -1,12 +1,12 @@
 """The errors of the suite, one small tree.
 
     EvalsError
-    ├── InputError          the user's to mend: an argument, a file, a checkpoint, a row of data; exit code 2
-    │   ├── UnknownName     a model, task, split or metric that is not registered; names the near ones
+    ├── InputError          the user can correct it: an argument, a file, a checkpoint, a row of data; exit code 2
+    │   ├── UnknownName     a model, task, split or metric that is not registered; suggests similar names
     │   └── RecordError     a run folder that cannot be used: another signature, another process, damaged
-    └── SampleError         one sample cannot be answered; it is recorded as failed and the run goes on
+    └── SampleError         one sample cannot be answered; it is recorded as failed and the run continues
 
-A message holds what came, what was allowed and where, on one line: the command line prints it as it is.
+A message says on one line what was given, what is allowed and where; the command line prints it unchanged.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class EvalsError(Exception):
 
 
 class InputError(EvalsError):
-    """Something given by the user cannot be used; the message says what came, what was allowed and where."""
+    """An input of the user cannot be used; the message says what was given, what is allowed and where."""
 
 
 class UnknownName(InputError):
-    """A name that nothing is registered under.
+    """A name is unknown: nothing is registered under it.
 
     Example:
         >>> raise UnknownName("task", "vqaa", ["vqa", "glue"])
@@ -36,12 +36,12 @@ class UnknownName(InputError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Compose the message from what came and what was allowed.
+        """Compose the message, with suggestions of similar names.
 
         Args:
-            kind: what was looked for, in the singular ("task").
-            name: what came.
-            known: the names that exist.
+            kind: the kind of the name, in the singular ("task").
+            name: the unknown name.
+            known: the names that are registered.
         """
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
@@ -54,11 +54,11 @@ class RecordError(InputError):
 
 
 class SampleError(EvalsError):
-    """One sample cannot be prepared or answered; the run records it as failed and goes on."""
+    """One sample cannot be prepared or answered; the run records it as failed and continues."""
 
 
 def one_line(error: BaseException | None) -> str:
-    r"""Put what an error says on one line; of one that says nothing, its kind.
+    r"""Return an error's message on one line, or the error's type if it has no message.
 
     Example:
         >>> one_line(ValueError("bad\n  header")), one_line(KeyError())

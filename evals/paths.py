@@ -1,7 +1,7 @@
-"""Where the package's own files lie: bundled checkpoints, bundled splits, tables.
+"""The location of the package's own files: bundled checkpoints, bundled splits, tables.
 
 In the repository `evals/tasks`, `evals/models` and `evals/reports` are links to the folders beside `evals/`; in a wheel
-they are folders. A path below `PACKAGE` is right in both.
+they are folders. A path below `PACKAGE` is valid in both.
 """
 
 from __future__ import annotations

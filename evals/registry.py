@@ -50,7 +50,7 @@ class Registry(Generic[T]):
     """
 
     def __init__(self, kind: str, fill: Callable[[], None] | None = None) -> None:
-        """Make an empty table for a kind of thing, named in the singular; `fill` is called before a look-up."""
+        """Make an empty table for a kind of value, named in the singular; `fill` is called before a look-up."""
         self.kind = kind
         self._fill = fill
         self._entries: dict[str, T] = {}
@@ -68,7 +68,7 @@ class Registry(Generic[T]):
         return self._values[name]
 
     def __contains__(self, name: object) -> bool:
-        """Say whether a name is registered."""
+        """Return whether a name is registered."""
         return name in self._values
 
     @property
@@ -83,9 +83,10 @@ class Registry(Generic[T]):
 
 
 def discover() -> None:
-    """Fill the tables: import the project's tasks and families, then every plug-in. Once a process.
+    """Fill the tables: import the project's tasks and families, then every plug-in; once per process.
 
-    The tables call it themselves. If a plug-in does not load, every look-up fails, and not only the first.
+    The tables call this function before a look-up. If a plug-in does not load, every look-up fails, and not only the
+    first.
     """
     if _state["filled"]:
         return
@@ -119,5 +120,5 @@ def _load_plugin(plugin: importlib.metadata.EntryPoint) -> None:
             loaded()
     except InputError:
         raise
-    except Exception as error:  # whatever it raises, the user must learn which plug-in it was
+    except Exception as error:  # a plug-in can raise anything, and the message must name it
         raise InputError(f"plug-in {plugin.name!r} ({plugin.value}) does not load: {error!r}") from error

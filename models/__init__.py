@@ -1,7 +1,7 @@
 """The models: registered variants, model families, decoding, servers and the replicas' recipes.
 
-May import the schema, the registry, the data, the embeddings' format and the bundled benchmarks (`tasks.mini`, for the
-recipes only); inside, `decoding` comes before `architectures` and `endpoint`, then `backend` and `replicas`, then
+It may import the schema, the registry, the data, the embeddings' format and the bundled benchmarks (`tasks.mini`, for
+the recipes only); inside, `decoding` comes before `architectures` and `endpoint`, then `backend` and `replicas`, then
 `families`, then `attention`. Start reading with `families.causal`, the shortest way from a prompt to an answer.
 
 variants.yaml     the registered models, one per row; read by `variants`

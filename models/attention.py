@@ -12,7 +12,7 @@ average that falls on the image is `image_share`; divided by it, the average bec
 token represents one cell of a square grid over the image, padded to a square as the model sees it.
 
 Attention shows which positions a position reads from, not why an answer was given; a model may also attend to cells
-without meaning. `tests/benchmarks/vqa_attention.py` measures, on images with known objects, whether a model's map lies
+without meaning. `tests/benchmarks/vqa_attention.py` measures, on images with known objects, whether a model's map is
 on the objects that the question is about.
 
 Letters in the names of arrays: R rows and C columns of cells, P cells, L layers, H heads, S positions, X and Y pixels.
@@ -73,7 +73,7 @@ class AttentionMap:
     """The averaged heads of each layer, counted from 0."""
 
     def mass(self, shares_P: Sequence[float] | NDArray[np.float32]) -> float:
-        """Compute the share of the map that lies on a region.
+        """Compute the share of the map that falls on a region.
 
         Args:
             shares_P: the share of each cell that the region covers, row by row, in 0 to 1.

@@ -1,7 +1,8 @@
-"""What people read: tables, pages and exports, made from run folders and from nothing else.
+"""Reports for readers: tables, pages and exports, made from run folders only.
 
-Sees the records, the statistics and the comparison of runs, and neither models nor tasks; importing it and writing text
-costs milliseconds. Start with `evals.reports.runs.contents`, which gathers what a report of a run shows.
+It may import the records, the statistics, the comparison of runs and the statistics of timings, but no model and no
+task; importing it and writing text takes milliseconds. Start with `evals.reports.runs.contents`, which gathers what a
+report of a run shows.
 
     evals.reports.runs.tables.render(records, "md")          Markdown, CSV, LaTeX, JSON, or text for the terminal
     evals.reports.runs.terminal.show(record)                 all about one run, for the terminal
@@ -20,7 +21,7 @@ __all__ = ["page", "tables", "terminal", "worst_samples", "write"]
 
 
 def write(record: Record) -> None:
-    """Write `report.md` and `report.html` into the folder of a finished run, each whole or not at all.
+    """Write `report.md` and `report.html` into the folder of a finished run, each atomically.
 
     Raises:
         RecordError: when the run is not finished.

@@ -4,7 +4,7 @@
 
 Each line of the file is one row:
 
-    {"text": "What color is the star?", "image": "pictures/7.png", "target": "red"}
+    {"text": "What color is the star?", "image": "images/7.png", "target": "red"}
 
 `text`, `image` and `audio` are the prompt; at least one is required, and image and audio come before the text. `image`
 is a path relative to the file's folder, or the image itself in base64, bare or as a data URL; `audio` is a path. A path
@@ -135,7 +135,7 @@ def _file(path: Path | None) -> Path:
 
 def _check(row: CustomRow, where: str) -> None:
     if not (row.text or row.image or row.audio):
-        raise InputError(f"{where}: the row shows nothing: give it a text, an image or an audio")
+        raise InputError(f"{where}: the row has no prompt: give it a text, an image or an audio file")
     targets = row.target if isinstance(row.target, list) else [row.target]
     if not any(map(normalised, targets)):
         raise InputError(f"{where}: target {row.target!r:.40} is empty once it is normalised: no answer could be right")
@@ -170,7 +170,7 @@ def _decoded(value: str) -> bytes | None:
         try:
             return base64.b64decode(body, validate=True)
         except binascii.Error as error:
-            raise InputError(f"image {value[:30]!r}… is no base64: {error}") from error
+            raise InputError(f"image {value[:30]!r}… is not base64: {error}") from error
     if len(value) < _MIN_BASE64_LENGTH:
         return None
     try:

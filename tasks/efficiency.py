@@ -8,9 +8,9 @@ Three kinds of request are timed, one at a time; `caption` is skipped for models
 | `long` | 64 words; at full scale 1,024 | 32 | 256 |
 | `caption` | a drawn image of 96 x 96 pixels and "Describe the picture." | 16 | 64 |
 
-Every model generates exactly this number of tokens, whatever it would write otherwise, so that models are compared at
-the same length; the number of tokens of the prompt is reported too. A sample is one repetition in one process, for
-example `short/2/7` (there is no file of rows). Each process starts anew, loads the model and warms up
+Every model generates exactly this number of tokens, even if it would stop earlier, so that models are compared at the
+same length; the number of tokens of the prompt is reported too. A sample is one repetition in one process, for
+example `short/2/7` (there is no file of rows). Each process starts afresh, loads the model and warms up
 (`evals.timing.stopwatch` has the clock). With several models, their processes of the same number run side by side and
 the models alternate (`evals.timing.interleaving`). The default is 3 processes of 10 repetitions, at full scale 5 of 30;
 `--processes` and `--repetitions` change it, and `--split short` times one kind only.
@@ -32,7 +32,7 @@ the models alternate (`evals.timing.interleaving`). The default is 3 processes o
     device/read, /compute    the highest measured rates of the device: bytes and operations per second
 
 Each time has floors (`evals.timing.roofline`): the time to read the weights and to multiply with them at the device's
-peak rates. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong. The
+peak rates. A repetition below a floor is a failed sample; a median below a floor is an error: the clock is wrong. The
 95 % intervals come from a bootstrap of two levels: processes, and the repetitions of each.
 """
 
@@ -86,7 +86,7 @@ VALUE_KINDS = {
     "device/read": ValueKind("bytes/s", "median", higher_is_better=True),
     "device/compute": ValueKind("operations/s", "median", higher_is_better=True),
 }
-"""By the name of a value, without the prefix of its kind of request and without what follows a slash."""
+"""The kind of each value, by its name without the prefix of its kind of request and without the part after a slash."""
 
 
 class Kind(NamedTuple):
@@ -170,7 +170,7 @@ def _score(sample: Sample, prediction: Prediction) -> Score:
         return Score.of(sample, answer=None, values={}, failed=True)
     timing = prediction.output
     if not isinstance(timing, Mapping) or "seconds" not in timing:
-        raise InputError(f"the output for id {sample.id} is no timing: efficiency cannot be scored from answers")
+        raise InputError(f"the output for id {sample.id} is not a timing: efficiency cannot be scored from answers")
     prefix = _prefix(sample.labels["kind"])
     floors = {f"{prefix}{name}": dict(by_reason) for name, by_reason in _floors(timing).items()}
     return Score.of(sample, answer=floors, values=dict(_values(timing, prefix)))
@@ -181,14 +181,14 @@ def _prefix(kind: str) -> str:
 
 
 def _values(timing: Mapping[str, Json], prefix: str) -> Iterator[tuple[str, float]]:
-    first, whole, count = timing["seconds to the first token"], timing["seconds"], timing["new tokens"]
-    yield f"{prefix}{WHOLE}", whole
-    yield f"{prefix}{FIRST}", first
-    if count > 1:
-        yield f"{prefix}{STEP}", (whole - first) / (count - 1)
-    yield f"{prefix}throughput", count / whole
+    first_seconds, seconds, new_tokens = timing["seconds to the first token"], timing["seconds"], timing["new tokens"]
+    yield f"{prefix}{WHOLE}", seconds
+    yield f"{prefix}{FIRST}", first_seconds
+    if new_tokens > 1:
+        yield f"{prefix}{STEP}", (seconds - first_seconds) / (new_tokens - 1)
+    yield f"{prefix}throughput", new_tokens / seconds
     yield f"{prefix}prompt-tokens", timing["prompt tokens"]
-    yield f"{prefix}new-tokens", count
+    yield f"{prefix}new-tokens", new_tokens
     requirements, peak, loaded = timing.get("demands"), timing.get("peak bytes"), timing.get("loaded bytes")
     if peak is not None:
         yield "peak-memory", peak
@@ -196,7 +196,7 @@ def _values(timing: Mapping[str, Json], prefix: str) -> Iterator[tuple[str, floa
         return
     needs = ResourceRequirements(**requirements)
     yield "peak-memory/weights", needs.weights_bytes
-    cache = needs.cache_bytes(timing["prompt tokens"], count)
+    cache = needs.cache_bytes(timing["prompt tokens"], new_tokens)
     yield "peak-memory/cache", cache
     if peak is not None and loaded is not None:
         yield "peak-memory/workspace", max(0.0, peak - loaded - cache)
@@ -265,7 +265,7 @@ def _check_floors(name: str, metric: Metric) -> None:
     """Raise `EvalsError` if a value lies below one of its floors."""
     violation = roofline.below(metric.value, metric.floors)
     if violation is not None:
-        raise EvalsError(f"{name} came out as {violation}")
+        raise EvalsError(f"{name} is {violation}")
 
 
 TASKS.add(

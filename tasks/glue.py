@@ -268,7 +268,7 @@ def summarise_suite(scores: Sequence[Score]) -> dict[str, Metric]:
 
 
 def _average_note(estimates_by_name: Mapping[str, Estimate]) -> str | None:
-    """Say how an average differs from the leaderboard's; None if it does not."""
+    """Return a note on how an average differs from the leaderboard's; None if it does not."""
     official = [f"{task.name}/{name}" for task in TABLE.values() for name in metrics_of(task)]
     missing = [name for name in official if name not in estimates_by_name]
     undefined = [name for name, estimate in estimates_by_name.items() if estimate.note]

@@ -1,7 +1,7 @@
 """The nine tasks of GLUE as a table: their columns, labels, wordings and metrics.
 
 prompt         returns the prompt for the texts of a row
-continuation   returns the continuation that stands for a label
+continuation   returns the continuation for a label
 read_label     reads a label of a data file as a number
 read_answer    reads a model's or a submission's answer (a label, a continuation or a number) as a number
 """
@@ -222,7 +222,7 @@ def prompt(task: str, fields: Mapping[str, str]) -> str:
 
 
 def continuation(task: str, label: float) -> str:
-    """Return the continuation of the prompt that stands for a label, with its leading space.
+    """Return the continuation of the prompt for a label, with its leading space.
 
     Args:
         task: a key of `TABLE`.

@@ -9,8 +9,8 @@ and its captions, as in Flickr8k:
 A model embeds every image and every caption separately; a caption is embedded as written, without a prompt. Each image
 is compared with all captions (image to text) and each caption with all images (text to image), by cosine similarity.
 Image-to-text recall at k counts an image as found if *any* of its captions is among the first k, as the CLIP literature
-does; it is not the share of its captions. Ties never help (`evals.metrics.retrieval`): identical embeddings find next
-to nothing.
+does; it is not the share of its captions. Ties never help (`evals.metrics.retrieval`): with identical embeddings,
+recall is close to 0.
 
 A few captions belong to several images, word for word. The headline follows the literature, where a caption has one
 image; `…/shared-captions` are the same metrics when every image with the caption counts as right.

@@ -1,4 +1,4 @@
-"""Sums without words: what `r1-zero` learns by trial, asked in the form that its environment uses.
+"""Sums without words: the problems that `r1-zero` learns by trial and error, in the form that its environment uses.
 
     " 4 + 5 ="   9
 
@@ -44,7 +44,7 @@ def samples(options: Options) -> Samples:
         id, problem = ids[index], problems[index]
         return Sample(id, (Generate(id, (problem.prompt,), LONGEST),), target=problem.result)
 
-    source = Path(bundled.__file__)  # it generates the sums and reads the answers, so its digest stands for the data
+    source = Path(bundled.__file__)  # it generates the sums and reads the answers; its digest is that of the data
     return Samples(ids, build, {"source": "bundled", "split": split, "files": {source.name: data.digest(source)}})
 
 

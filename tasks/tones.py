@@ -1,4 +1,4 @@
-"""Tones: which digit was dialled, from the sound of a telephone key. Bundled, and made by this project.
+"""Tones: which digit was dialled, from the tones of a telephone key. Bundled, and made by this project.
 
 A row, as bundled in `tones/validation.parquet` (`evals.tasks.mini.tones` describes how the audio is made):
 

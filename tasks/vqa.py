@@ -95,7 +95,7 @@ def samples(options: Options) -> Samples:
 
     A split in a folder is a pair of files, `<name>_questions.json` and `<name>_annotations.json`, and has that name;
     the split of the official `v2_OpenEnded_mscoco_val2014_questions.json` is `val2014`. The default is `val2014` if it
-    exists, else the only officially named pair, else the only pair. Images lie in the folder or in its subfolders. They
+    exists, else the only officially named pair, else the only pair. Images are in the folder or in its subfolders. They
     are not opened here; a missing image fails its samples when a model needs it.
 
     Raises:
@@ -216,8 +216,8 @@ def _joined(
     data.unique([row.question_id for row in annotations], annotations_path, "question_id")
     by_id = {row.question_id: row for row in annotations}
     ids = {row.question_id for row in questions}
-    for rows, others, path in ((questions, by_id.keys(), annotations_path), (annotations, ids, questions_path)):
-        lacking = [row.question_id for row in rows if row.question_id not in others]
+    for rows, other_ids, path in ((questions, by_id.keys(), annotations_path), (annotations, ids, questions_path)):
+        lacking = [row.question_id for row in rows if row.question_id not in other_ids]
         if lacking:
             raise InputError(f"{path}: question_id {lacking[0]} is missing ({len(lacking)} of {len(rows)} are)")
     joined = [by_id[row.question_id] for row in questions]

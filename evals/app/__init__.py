@@ -1,4 +1,4 @@
-"""The commands and the calls behind them: `cli` parses and prints, `api` runs, `check` judges claims.
+"""The command line and the functions behind it: `cli` parses and prints, `api` makes runs, `check` judges claims.
 
-The only room that knows tasks, models and reports; nothing imports it. Start with `api`.
+It may import every other package; only `evals` and `evals.__main__` import it. Start with `api`.
 """

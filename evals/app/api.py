@@ -1,7 +1,6 @@
-"""The calls behind the commands `run` and `score`.
+"""The functions behind the commands `run` and `score`.
 
-With `evals.app.cli` and `evals.app.check` the only modules that know tasks, models and reports. They find tasks and
-models through the registry.
+Only the modules of `evals.app` know tasks, models and reports. They find tasks and models through the registry.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def execute(config: RunConfig) -> Record:
             summary = result.summarise(task, record, peak_memory_bytes=_peak_memory(model))
             _keep_images(record, samples, summary)
             run_folder.finish(summary)
-        if not (folder / "report.html").exists():  # also if a crash came between the result and its report
+        if not (folder / "report.html").exists():  # also after a crash between writing the result and its report
             _report(load(folder))
     return load(folder)
 
@@ -100,7 +99,7 @@ def interleave(
     """Time several models in turn, so that the ratio of two of them does not include machine drift.
 
     Args:
-        models: as `run` takes one; all different.
+        models: names of models, each in a form that `run` accepts; no name twice.
         task: a timed task.
         out: a folder for the run folders, each named after its model; by default as `run` names them.
         options: as in `run`: `scale`, `split`, `device`, `dtype`, `processes`, `repetitions`, `progress`, `command`.
@@ -178,11 +177,13 @@ def _interleave(configs: Sequence[RunConfig]) -> list[Record]:
 
 
 def _entrant(config: RunConfig, task: Task) -> interleaving.TimedModel:
-    """Name a model that is timed, and the requests that it is timed with: those that it can read."""
+    """Return a model to be timed, with the samples whose modalities it reads."""
     source = resolved(config)
     validation.method(task, source, None)
     if source.family.name == "replay":
-        raise InputError(f"model {config.model!r} is recorded outputs: nothing is computed that could be timed")
+        raise InputError(
+            f"model {config.model!r} only replays recorded outputs: it computes nothing that could be timed"
+        )
     samples = task.samples(config.options)
     readable = selection.readable(samples, source.modalities)
     if not len(readable):

@@ -1,4 +1,4 @@
-"""The calls behind the commands `check` and `compare`.
+"""The functions behind the commands `check` and `compare`.
 
 `check` gives the claims of documents their verdicts and makes the runs that they need; `compare` compares two runs.
 Like `evals.app.api`, this module may import tasks, models and reports.
@@ -71,7 +71,7 @@ def check(
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
     if paper and recorded is not None:
-        raise InputError("--paper and --recorded: either no run is looked at, or those of an earlier check are")
+        raise InputError("--paper and --recorded: give only one, for no runs or for those of an earlier check")
     documents = _load(files)
     models = _models(documents, systems or {})
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
@@ -162,7 +162,7 @@ def together(groups: Iterable[Sequence[RequiredRun]]) -> list[list[RequiredRun]]
 
 @dataclass(frozen=True)
 class _Runs:
-    """Makes the runs that claims need, each once."""
+    """Makes each run that the claims need once."""
 
     scale: str
     data: Path | None
@@ -170,7 +170,7 @@ class _Runs:
     command: str
 
     def make(self, groups: Sequence[Sequence[RequiredRun]]) -> CheckArchive:
-        """Make or read every run, and read the learning curves; a run that cannot be made has its reason as outcome.
+        """Make or read every run, and read the learning curves; if a run cannot be made, its outcome gives the reason.
 
         Args:
             groups: the runs of each claim. Timed runs of one group are made in turn.
@@ -213,62 +213,62 @@ class _Runs:
                     api.check_timed(run.model, run.task, scale=self.scale, split=run.split)
                 except InputError as error:
                     outcomes[run] = RunOutcome(why=f"it cannot be timed: {error}")
-        rest = [run for run in runs if run not in outcomes]
-        if not rest:
+        timed_runs = [run for run in runs if run not in outcomes]
+        if not timed_runs:
             return outcomes
-        names, first = [run.model for run in rest], rest[0]
+        names, first = [run.model for run in timed_runs], timed_runs[0]
         try:
             records = api.interleave(
                 names, first.task, scale=self.scale, split=first.split, progress=self.progress, command=self.command
             )
         except EvalsError as error:
-            return outcomes | {run: RunOutcome(why=f"the run failed: {error}", failed=True) for run in rest}
+            return outcomes | {run: RunOutcome(why=f"the run failed: {error}", failed=True) for run in timed_runs}
         return outcomes | {
-            run: RunOutcome(record, proxy=self._proxy(run)) for run, record in zip(rest, records, strict=True)
+            run: RunOutcome(record, proxy=self._proxy(run)) for run, record in zip(timed_runs, records, strict=True)
         }
 
-    def _not_there(self, job: RequiredRun) -> str | None:
-        """Why a run cannot be made; None if it can be tried."""
+    def _not_there(self, run: RequiredRun) -> str | None:
+        """Return why a run cannot be made; None if it can be tried."""
         from evals import registry
 
-        if job.task not in registry.TASKS:
-            return f"no task {job.task!r} is registered, so it was not run"
-        named = ":" in job.model or "/" in job.model
-        if not named and job.model not in registry.VARIANTS:
-            return f"no model {job.model!r} is registered, so it was not run; --system names another"
-        if not named and registry.VARIANTS.get(job.model).checkpoints.get(self.scale) is None:
-            return f"{job.model} has no checkpoint at {self.scale} scale, so it was not run"
+        if run.task not in registry.TASKS:
+            return f"no task {run.task!r} is registered, so it was not run"
+        is_external = ":" in run.model or "/" in run.model
+        if not is_external and run.model not in registry.VARIANTS:
+            return f"no model {run.model!r} is registered, so it was not run; --system names another"
+        if not is_external and registry.VARIANTS.get(run.model).checkpoints.get(self.scale) is None:
+            return f"{run.model} has no checkpoint at {self.scale} scale, so it was not run"
         return None
 
-    def _proxy(self, job: RequiredRun) -> str:
-        """Why a bundled model is not the public one of its name; empty if it is."""
+    def _proxy(self, run: RequiredRun) -> str:
+        """Return why a bundled model is not the public model of its name; empty if it is."""
         from evals import registry
 
-        known = job.model in registry.VARIANTS
-        return str((registry.VARIANTS.get(job.model).details.get("proxy") if known else None) or "")
+        is_registered = run.model in registry.VARIANTS
+        return str((registry.VARIANTS.get(run.model).details.get("proxy") if is_registered else None) or "")
 
-    def _outcome(self, job: RequiredRun) -> RunOutcome:
+    def _outcome(self, run: RequiredRun) -> RunOutcome:
         from evals.reports.claims.evidence.required_runs import RunOutcome
 
-        if (why := self._not_there(job)) is not None:
+        if (why := self._not_there(run)) is not None:
             return RunOutcome(why=why)
         try:
-            record = self._run(job, blind=False)
+            record = self._run(run, blind=False)
             shows = record.manifest.data.get("modalities") or []
-            reads_images = "image" in shows or job.task == "vqa"
-            blind = self._run(job, blind=True) if reads_images and not job.model.startswith("replay:") else None
+            reads_images = "image" in shows or run.task == "vqa"
+            blind = self._run(run, blind=True) if reads_images and not run.model.startswith("replay:") else None
         except EvalsError as error:
             return RunOutcome(why=f"the run failed: {error}", failed=True)
         failed = record.finished().failed
         if failed and failed == record.finished().n:
             return RunOutcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
-        return RunOutcome(record, blind, proxy=self._proxy(job))
+        return RunOutcome(record, blind, proxy=self._proxy(run))
 
-    def _run(self, job: RequiredRun, *, blind: bool) -> Record:
+    def _run(self, run: RequiredRun, *, blind: bool) -> Record:
         from evals.app import api
 
         return api.run(
-            job.model, job.task, scale=self.scale, data=self.data, split=job.split, shots=job.shots, blind=blind,
+            run.model, run.task, scale=self.scale, data=self.data, split=run.split, shots=run.shots, blind=blind,
             progress=self.progress, command=self.command,
         )  # fmt: skip
 
@@ -299,7 +299,7 @@ def _check_distinct(ids: Sequence[str], paths: Sequence[Path]) -> None:
 
 
 def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
-    """Write the report, each file whole or not at all.
+    """Write the report, each file atomically.
 
     Args:
         checked: the result of a check.
@@ -341,8 +341,8 @@ def summarise_job(checked: CheckResult) -> str:
 
 
 def summary(checked: CheckResult, out: Path) -> str:
-    """Return the summary for the terminal, with the place of the report."""
+    """Return the summary for the terminal, with the path of the report."""
     from evals.reports.claims.output import tables
 
-    others = ".json, .md, .csv, .tex and .xml (JUnit) lie beside it"
-    return f"{tables.render(checked, 'text')}\n{out}/claims.html shows every claim with its working; {others}\n"
+    formats = ".json, .md, .csv, .tex and .xml (JUnit) are in the same folder"
+    return f"{tables.render(checked, 'text')}\n{out}/claims.html shows every claim with its working; {formats}\n"

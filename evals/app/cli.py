@@ -1,7 +1,7 @@
-"""From command lines to calls: `main` parses, calls, prints, and returns the exit code.
+"""The command line: `main` parses the arguments, runs the command, prints its result and returns the exit code.
 
 Exit codes: 0 done; 1 samples failed, or `--strict` found a contradiction or a change; 2 bad usage or bad input, with
-one line on standard error; 130 interrupted, and what was finished is kept. This is the only module that prints.
+one line on standard error; 130 interrupted, with the finished samples stored. This is the only module that prints.
 """
 
 from __future__ import annotations

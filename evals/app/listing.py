@@ -12,14 +12,14 @@ from evals.registry import FAMILIES, TASKS, VARIANTS
 Rows = Sequence[tuple[str, ...]]
 
 
-def text(what: str | None) -> str:
-    """List everything, or only `models`, `tasks`, `claims` or `runs`, and then with more about models and claims."""
-    if what == "models":
+def text(kind: str | None) -> str:
+    """List everything, or only `models`, `tasks`, `claims` or `runs`; models and claims then with more details."""
+    if kind == "models":
         return _all_about_models()
-    if what == "claims":
+    if kind == "claims":
         return "".join(_all_claims())
     tables = {"models": _models, "tasks": _tasks, "claims": _documents, "runs": _runs}
-    return "".join(_table(name, tables[name]()) for name in ([what] if what else tables))
+    return "".join(_table(name, tables[name]()) for name in ([kind] if kind else tables))
 
 
 def _table(title: str, rows: Rows) -> str:
@@ -34,7 +34,7 @@ def _table(title: str, rows: Rows) -> str:
 
 
 def _all_about_models() -> str:
-    """Every registered model with all columns of its row, and the families with a prefix of their own."""
+    """List every registered model with all columns of its row, and the families that have their own prefix."""
     from evals.reports.runs import systems
 
     families = [(f"{family.prefix}:…", family.summary) for family in FAMILIES if family.prefix]
@@ -42,7 +42,7 @@ def _all_about_models() -> str:
 
 
 def _all_claims() -> Iterator[str]:
-    """Every claim of the bundled documents."""
+    """List every claim of the bundled documents."""
     from evals.reports.claims.language import files
     from evals.reports.claims.output import listing
 
@@ -69,7 +69,7 @@ def _tasks() -> Rows:
 
 
 def _runs() -> Rows:
-    """The runs under `runs/`, with the headline metric of those that are finished."""
+    """List the runs under `runs/`, with the headline metric of those that are finished."""
     rows: list[tuple[str, ...]] = []
     for manifest in sorted(Path("runs").glob(f"*/{MANIFEST}")):
         try:

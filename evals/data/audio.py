@@ -23,7 +23,7 @@ from evals.schema import Audio
 MAX_SECONDS = 600
 """Longest audio that is decoded, in seconds: longer than the limit of any model here, and 38 MB at 16 kHz."""
 _WHOLE: dict[int, tuple[str, int, int]] = {1: ("u1", 128, 128), 2: ("<i2", 0, 1 << 15), 4: ("<i4", 0, 1 << 31)}
-"""By bytes per sample: the NumPy type, the number that stands for silence, and the largest distance from it."""
+"""By bytes per sample: the NumPy type, the number that represents silence, and the largest distance from it."""
 
 
 class Waveform(NamedTuple):
@@ -60,12 +60,13 @@ def decode(audio: Audio) -> Waveform:
                 raise SampleError(f"{name} is {frames / rate:.0f} seconds long, at most {MAX_SECONDS} are decoded")
             if width not in _WHOLE:
                 raise SampleError(f"{name} has {8 * width} bits a sample; 8, 16 and 32 are read")
-            read = file.readframes(frames)
+            content = file.readframes(frames)
     except (wave.Error, EOFError) as error:
         raise SampleError(f"{name} is not a WAV file of integers: {one_line(error)}") from error
     kind, silence, loudest = _WHOLE[width]
-    whole: NDArray[np.integer] = np.frombuffer(read[: len(read) // (width * channels) * width * channels], kind)
-    samples = (whole.reshape(-1, channels).astype(np.float64).mean(axis=1) - silence) / loudest
+    complete = len(content) // (width * channels) * width * channels  # without a frame that is cut off
+    integers: NDArray[np.integer] = np.frombuffer(content[:complete], kind)
+    samples = (integers.reshape(-1, channels).astype(np.float64).mean(axis=1) - silence) / loudest
     return Waveform(np.zeros(len(samples), np.float32) if audio.blind else samples.astype(np.float32), rate)
 
 

@@ -228,7 +228,7 @@ def inside(folder: Path, name: str) -> Path:
 # Rows
 
 
-def unique(ids: Sequence[Hashable], where: object, what: str = "id") -> None:
+def unique(ids: Sequence[Hashable], where: object, label: str = "id") -> None:
     """Check that no ID occurs twice. Raises `InputError` with the first repeated ID.
 
     Example:
@@ -240,7 +240,7 @@ def unique(ids: Sequence[Hashable], where: object, what: str = "id") -> None:
     if len(set(ids)) < len(ids):
         earlier: set[Hashable] = set()
         repeated = next(id for id in ids if id in earlier or earlier.add(id))  # type: ignore[func-returns-value]
-        raise InputError(f"{where}: {what} {repeated} comes twice")
+        raise InputError(f"{where}: {label} {repeated} comes twice")
 
 
 # Shared helpers

@@ -1,4 +1,4 @@
-"""From prompts to batches: shared prefixes, longest prompts first, a token budget.
+"""Divide prompts into batches: shared prefixes, longest prompts first, within a token budget.
 
 A plan is a pure function of the prompts and the token budget. The number of workers, the worker that computes a
 batch, and interruptions never change what is in a batch, so a result does not depend on them.
@@ -65,7 +65,7 @@ def plan(prompts: Sequence[Prompt], token_budget: int, *, share: bool = True) ->
         (Batch(groups=(Group(shared=2, members=(2, 0)),)), Batch(groups=(Group(shared=1, members=(1,)),)))
     """
     if token_budget < 1:
-        raise ValueError(f"a token budget of {token_budget} holds nothing")
+        raise ValueError(f"a token budget of {token_budget} is not positive")
     batches: list[Batch] = []
     groups: list[Group] = []
     size = _Footprint()
@@ -117,7 +117,7 @@ def _groups(prompts: Sequence[Prompt], share: bool) -> list[Group]:
 
 
 def _shared(prompts: Sequence[Sequence[int]]) -> int:
-    """Count the tokens of the common prefix, leaving each prompt at least one token of its own.
+    """Count the tokens of the common prefix, leaving each prompt at least one token after it.
 
     A suffix may not be empty: the first prediction is made at its last token.
     """
@@ -127,12 +127,12 @@ def _shared(prompts: Sequence[Sequence[int]]) -> int:
 
 
 def _pieces(group: Group, prompts: Sequence[Prompt], token_budget: int, size: _Footprint) -> Iterator[Group]:
-    """Split a group that exceeds the token budget; one that fits a batch of its own stays whole."""
+    """Split a group that exceeds the token budget; a group that fits one batch is not split."""
     if _Footprint().grown(group.shared, (prompts[member] for member in group.members)).slots <= token_budget:
         yield group
         return
     piece: list[int] = []
-    # The first piece may fill the current batch; the others start batches of their own.
+    # The first piece may fill the current batch; the others start new batches.
     room = size
     for member in group.members:
         grown = room.grown(group.shared, [prompts[member]])

@@ -26,7 +26,7 @@ def collect_predictions(
         advance: called after each batch with the number of samples of which it answered the first request.
 
     Raises:
-        InputError: if a request failed; says which and why.
+        InputError: if a request failed; the message gives its id and the reason.
     """
     predictions: dict[str, Prediction] = {}
     begun: set[int] = set()
@@ -34,7 +34,9 @@ def collect_predictions(
     def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
         for answer in answers:
             if answer.prediction.failure is not None:
-                raise InputError(f"sample {answer.prediction.id} cannot be learned from: {answer.prediction.failure}")
+                raise InputError(
+                    f"sample {answer.prediction.id} cannot be used to fit the probe: {answer.prediction.failure}"
+                )
             predictions[answer.prediction.id] = answer.prediction
         fresh = {answer.sample_index for answer in answers} - begun
         begun.update(fresh)
@@ -45,7 +47,7 @@ def collect_predictions(
         model,
         token_budget=token_budget,
         share=share,
-        done=set(),
+        finished_ids=set(),
         try_acquire=lambda *_: True,
         on_batch=on_batch,
     )
@@ -107,9 +109,9 @@ def sample_record(
 
     Args:
         index: the sample's index in the split.
-        sample: what was asked.
+        sample: the sample.
         answers: one answered request per request, with its costs.
-        scored: the predictions that were scored: those of `answers`, or the one that a probe made of them.
+        scored: the predictions that were scored: those of `answers`, or the one that a probe computed from them.
         score: the sample's score, or None if the task scores all samples together.
     """
     predictions = [answer.prediction for answer in answers]
@@ -153,9 +155,9 @@ def _cost(answers: Sequence[AnsweredRequest]) -> dict[str, int | float]:
 
 
 def question(sample: Sample) -> str:
-    """Return what the sample asks: the last text of the prompt, or all texts that are classified or embedded."""
-    whole = [request for request in sample.requests if isinstance(request, Classify | Embed)]
-    if whole:
-        return "\n".join(part for request in whole for part in request.parts if isinstance(part, str))
+    """Return the question of a sample: the last text of the prompt, or all texts that are classified or embedded."""
+    text_requests = [request for request in sample.requests if isinstance(request, Classify | Embed)]
+    if text_requests:
+        return "\n".join(part for request in text_requests for part in request.parts if isinstance(part, str))
     parts = sample.requests[0].parts if sample.requests else ()
     return next((part for part in reversed(parts) if isinstance(part, str)), "")

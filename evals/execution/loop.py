@@ -2,12 +2,13 @@
 
 Samples are taken in windows. The requests of a window are tokenised and planned in the background while the model
 computes the window before it; the images of the next batches are decoded while a batch is on the device. Which
-samples share a window and which requests share a batch depends on nothing but the samples, the model and the token
+samples share a window and which requests share a batch depends only on the samples, the model and the token
 budget. So a run that was interrupted plans the same batches again and skips those that are on disk; a window that is on
 disk as a whole is skipped without building a sample.
 
 `compute_batches` knows nothing about scores or files. `evals.execution.collector` collects the predictions, from one
-process or from several, and scores a sample when its last request is answered. Neither branches on a task or a model.
+process or from several, and scores a sample when its last request is answered. Neither has code for a particular task
+or model.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def compute_batches(
     *,
     token_budget: int,
     share: bool,
-    done: set[str],
+    finished_ids: set[str],
     try_acquire: TryAcquire,
     on_batch: OnBatch,
 ) -> None:
@@ -102,14 +103,14 @@ def compute_batches(
         model: answers the requests.
         token_budget: maximum number of token positions in a batch.
         share: compute shared prefixes once.
-        done: ids of samples that are on disk.
+        finished_ids: ids of samples that are on disk.
         try_acquire: called before a batch is computed.
         on_batch: called with finished batches.
     """
     starts = [
         start
         for start in range(0, len(samples), WINDOW)
-        if not done.issuperset(samples.ids[start : start + WINDOW])
+        if not finished_ids.issuperset(samples.ids[start : start + WINDOW])
     ]  # fmt: skip
     clock = _Clock()
     with ThreadPoolExecutor(max_workers=2) as background:
@@ -169,7 +170,7 @@ def _work_concurrently(
     """Compute batches on many threads, also from several windows, and pass each on as soon as it is finished.
 
     Batches that are finished at the same moment are passed on together, so the receiver waits for the disk once. After
-    an error no new batch is started, but those under way are waited for: they have been paid for.
+    an error no new batch is started, but the running ones are awaited, because a server charges for them.
     """
 
     def compute(planned: tuple[Window, BatchId, Batch]) -> list[Prediction]:
@@ -181,15 +182,15 @@ def _work_concurrently(
     def pass_on() -> None:
         with clock:
             calls = pool.completed()
-        done = [(*call.argument, call.result) for call in calls if call.result is not None]
-        seconds, inside = clock.read() if done else (0.0, 0.0)
+        finished = [(*call.argument, call.result) for call in calls if call.result is not None]
+        seconds, inside = clock.read() if finished else (0.0, 0.0)
         answers = [
             answer
-            for window, _, batch, predictions in done
-            for answer in _answers(window, batch, predictions, seconds / len(done), inside / len(done))
+            for window, _, batch, predictions in finished
+            for answer in _answers(window, batch, predictions, seconds / len(finished), inside / len(finished))
         ]
-        if done:
-            on_batch([batch_id for _, batch_id, _, _ in done], answers)
+        if finished:
+            on_batch([batch_id for _, batch_id, _, _ in finished], answers)
         for call in calls:
             if call.error is not None:
                 raise call.error
@@ -198,7 +199,9 @@ def _work_concurrently(
         for window in windows:
             for batch_id, batch in _acquired(window, try_acquire, on_batch):
                 pool.submit((window, batch_id, batch))
-                while pool.pending >= 2 * count:  # as many again wait, so that no thread waits for this one
+                while (
+                    pool.pending >= 2 * count
+                ):  # one more batch per thread is queued, so that no thread waits for this loop
                     pass_on()
         while pool.pending:
             pass_on()

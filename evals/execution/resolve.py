@@ -1,7 +1,7 @@
 """Find the family and the checkpoint of a model from the name that the user typed.
 
 vl                       a registered variant, at the scale's checkpoint or at `--checkpoint`
-./folder, /folder        a local checkpoint; its `config.json` tells the family
+./folder, /folder        a local checkpoint; its `config.json` determines the family
 hf:ORG/NAME[@REV]        a checkpoint of the hub, at a commit that is recorded at its first use
 replay:FILE, …           a model of the family with this prefix; `--checkpoint` accepts these too
 """
@@ -25,11 +25,11 @@ class Resolved:
     """A model that is known by name, before any weight is read."""
 
     name: str
-    """What the run calls it."""
+    """Its name in the run."""
     family: Family
     """The family that loads it."""
     checkpoint: str
-    """What is loaded: a folder, a hub id, or what follows the family's prefix."""
+    """The checkpoint to load: a folder, a hub id, or what follows the family's prefix."""
     replica: bool = False
     """Whether it is a bundled replica and not the public model of that name."""
     modalities: frozenset[str] | None = None
@@ -54,18 +54,18 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         checkpoint: loaded instead of a variant's own: a folder, a hub id, or `endpoint:URL#NAME`, …
 
     Raises:
-        InputError: for a checkpoint that is not one, or that no family loads.
+        InputError: for a folder that is not a checkpoint, or a checkpoint that no family loads.
         UnknownName: for a name that no variant has.
     """
-    prefix, colon, rest = name.partition(":")
+    prefix, colon, location = name.partition(":")
     is_path = name.startswith((".", "/", "~")) or ("/" in name and Path(name).is_dir())
     if checkpoint is not None and (colon or is_path):
         raise InputError(f"--checkpoint {checkpoint} is for registered models; {name!r} names its own")
     family = _family_of_prefix(prefix) if colon else None
     if family is not None:
-        return Resolved(name, family, rest, modalities=family.modalities)
+        return Resolved(name, family, location, modalities=family.modalities)
     if is_path or (colon and prefix == "hf"):
-        folder = local_copy(rest if colon else name)
+        folder = local_copy(location if colon else name)
         family = _family_of(folder)
         return Resolved(name, family, str(folder), modalities=family.modalities)
     return _resolve_variant(VARIANTS.get(name), scale, checkpoint)
@@ -97,10 +97,10 @@ def _resolve_variant(variant: Variant, scale: str, checkpoint: str | None) -> Re
 
 def _family_and_location(registered: Family, checkpoint: str) -> tuple[Family, str]:
     """Find what loads a checkpoint that was given instead of a variant's own, and where the checkpoint is."""
-    prefix, colon, rest = checkpoint.partition(":")
+    prefix, colon, location = checkpoint.partition(":")
     family = _family_of_prefix(prefix) if colon else None
     if family is not None:
-        return family, rest
+        return family, location
     if registered.prefix:  # a variant of a family without folders needs no prefix
         return registered, checkpoint
     return _family_of(local_copy(checkpoint)), checkpoint
@@ -126,7 +126,7 @@ def bundled(variant: Variant) -> Path | None:
 
 
 def _advice(variant: Variant, scale: str) -> str:
-    """Say what to do if a variant has no checkpoint at a scale."""
+    """Return advice for a variant that has no checkpoint at a scale."""
     served_model = variant.details.get("endpoint")
     if scale == "full" and served_model:
         return f"it is too big to be loaded here; name a server of {served_model} with --checkpoint endpoint:URL#NAME"
@@ -147,5 +147,5 @@ def _family_of(folder: Path) -> Family:
     for family in FAMILIES:
         if family.accepts(config):
             return family
-    hint = " (it needs code of its own, which is never run)" if "auto_map" in config else ""
+    hint = " (it needs code from its folder, which is never run)" if "auto_map" in config else ""
     raise InputError(f"{path}: no family loads model_type {config.get('model_type')!r}{hint}")

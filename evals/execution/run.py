@@ -27,7 +27,7 @@ def selected(config: RunConfig, samples: Samples) -> Samples:
 
 
 def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, folder: RunFolder) -> None:
-    """Compute what is not on disk yet.
+    """Compute the samples that are not on disk yet.
 
     Args:
         config: the configuration of the run.
@@ -38,7 +38,7 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, fold
     """
     from tqdm import tqdm
 
-    finished = len(folder.done)
+    finished = len(folder.finished_ids)
     if finished == len(samples):
         return
     token_budget = folder.manifest.plan.token_budget
@@ -51,7 +51,7 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, fold
 
         def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
             # A batch cut off by a kill is computed again as a whole; its finished samples are on disk already.
-            rows = [row for row in collected.add(answers) if row.id not in folder.done]
+            rows = [row for row in collected.add(answers) if row.id not in folder.finished_ids]
             folder.append(rows)
             mean.add([row.values[task.headline] for row in rows if task.headline in row.values])
             if mean.count:
@@ -59,17 +59,17 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, fold
             bar.update(len(rows))
 
         def try_acquire(batch_id: BatchId, ids: set[str]) -> bool:
-            return not ids <= folder.done
+            return not ids <= folder.finished_ids
 
         if config.workers > 1:
-            Pool(_WorkerPass(config, token_budget), config.workers, len(samples), folder.done, on_batch).run()
+            Pool(_WorkerPass(config, token_budget), config.workers, len(samples), folder.finished_ids, on_batch).run()
             return
         loop.compute_batches(
             samples,
             model,
             token_budget=token_budget,
             share=config.placement.share,
-            done=folder.done,
+            finished_ids=folder.finished_ids,
             try_acquire=try_acquire,
             on_batch=on_batch,
         )
@@ -99,7 +99,7 @@ class _WorkerPass:
     token_budget: int
     loaded: tuple[Samples, Model] | None = None
 
-    def __call__(self, number: int, done: set[str], try_acquire: TryAcquire, on_batch: OnBatch) -> None:
+    def __call__(self, number: int, finished_ids: set[str], try_acquire: TryAcquire, on_batch: OnBatch) -> None:
         """Compute what `try_acquire` grants to worker `number`."""
         config = self.config
         if self.loaded is None:
@@ -124,13 +124,13 @@ class _WorkerPass:
             model,
             token_budget=self.token_budget,
             share=config.placement.share,
-            done=done,
+            finished_ids=finished_ids,
             try_acquire=try_acquire,
             on_batch=on_own_batch,
         )
 
     def _placement(self, number: int) -> Placement:
-        """Place a worker on a GPU of its own if there are enough, else on its part of the CPU cores."""
+        """Place a worker on its own GPU if there are enough, else on its part of the CPU cores."""
         placement = self.config.placement
         on_torch = resolved(self.config).family.prefix is None
         if on_torch and placement.device in {None, "cuda"} and _gpu_count() > number:

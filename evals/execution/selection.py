@@ -1,4 +1,4 @@
-"""Which samples of a split a run has, and what of them the model is shown.
+"""Select the samples of a run from those of a split, and blind them for a blind control.
 
 limited(samples, options)        a random subset, or the first samples
 readable(samples, modalities)    those that a model can read
@@ -16,10 +16,10 @@ from evals.schema import MODALITIES, Audio, Classify, Image, Options, Part, Requ
 
 
 def limited(samples: Samples, options: Options) -> Samples:
-    """Keep the samples of a split that the user wants: `options.limit` at random, or the first `options.first`.
+    """Select the samples of a split that the options ask for: `options.limit` at random, or the first `options.first`.
 
-    A sample's place in the random order is a hash of the seed and its id. So a larger limit contains a smaller one,
-    every process chooses the same samples, and no sample's place depends on the others. The samples that are kept stay
+    A sample's position in the random order is a hash of the seed and its id. So a larger limit contains a smaller one,
+    every process chooses the same samples, and no sample's position depends on the others. The selected samples stay
     in the order of the benchmark. Single samples are chosen, not clusters: some questions about an image may be left
     out.
 
@@ -28,7 +28,7 @@ def limited(samples: Samples, options: Options) -> Samples:
         options: `limit`, `first` and `seed` are read.
 
     Returns:
-        The samples; if only some were wanted, with the number of all samples as the fact `samples_in_split`.
+        The samples; if only some were selected, with the number of all samples as the fact `samples_in_split`.
 
     Raises:
         InputError: the split has no samples.
@@ -42,21 +42,21 @@ def limited(samples: Samples, options: Options) -> Samples:
     if options.limit is None:
         return replace(samples, ids=samples.ids[: options.first], facts=facts)
 
-    def place(index: int) -> tuple[bytes, int]:
+    def order_key(index: int) -> tuple[bytes, int]:
         return hashlib.sha256(f"{options.seed}\0{samples.ids[index]}".encode()).digest(), index
 
-    kept = sorted(sorted(range(total), key=place)[: options.limit])
-    return replace(_only(samples, kept), facts=facts)
+    indices = sorted(sorted(range(total), key=order_key)[: options.limit])
+    return replace(_only(samples, indices), facts=facts)
 
 
-def _only(samples: Samples, kept: Sequence[int]) -> Samples:
+def _only(samples: Samples, indices: Sequence[int]) -> Samples:
     """Keep the samples at some indices."""
     parts = samples.parts
     return replace(
         samples,
-        ids=[samples.ids[index] for index in kept],
-        build=lambda index: samples.build(kept[index]),
-        parts=None if parts is None else lambda index: parts(kept[index]),
+        ids=[samples.ids[index] for index in indices],
+        build=lambda index: samples.build(indices[index]),
+        parts=None if parts is None else lambda index: parts(indices[index]),
     )
 
 
@@ -64,12 +64,12 @@ def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
     """Keep the samples whose modalities the model reads; all samples if its modalities are not known."""
     if modalities is None:
         return samples
-    kept = [
+    indices = [
         index
         for index, sample in enumerate(samples)
         if {MODALITIES[type(part)] for request in sample.requests for part in request.parts} <= {*modalities}
     ]
-    return _only(samples, kept)
+    return _only(samples, indices)
 
 
 def blinded(samples: Samples) -> Samples:

@@ -19,11 +19,11 @@ class CompletedCall(NamedTuple, Generic[T, U]):
     """One call that has ended."""
 
     argument: T
-    """What the function was called with."""
+    """The argument of the call."""
     result: U | None
-    """What it returned."""
+    """The value that it returned, if it returned."""
     error: BaseException | None
-    """What it raised instead."""
+    """The exception that it raised instead."""
 
 
 class DaemonThreadPool(Generic[T, U]):

@@ -1,6 +1,6 @@
 """Checks before any weight is read: options that cannot work, and models that cannot do the task.
 
-Each raises an `InputError` that says what came and what is allowed.
+Each raises an `InputError` that says what was given and what is allowed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from evals.schema import MODALITIES, SCALES, Model, Options, RunConfig, Samples,
 
 
 def check_numbers(config: RunConfig) -> None:
-    """Refuse numbers that cannot work."""
+    """Refuse options whose numbers are out of range or do not fit together."""
     options = config.options
     if options.scale not in SCALES:
         raise UnknownName("scale", options.scale, SCALES)
@@ -51,21 +51,21 @@ def check_supported(task: Task, options: Options) -> None:
         field = "samples_per_problem" if name == "samples" else name
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")
-            raise InputError(f"--{flag} means nothing to task {task.name!r}; leave it out")
+            raise InputError(f"--{flag} has no effect on task {task.name!r}; leave it out")
 
 
 def check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:
-    """Refuse a model that does not read the samples' modalities: a server may accept images and never look at them."""
-    shown = samples.facts.get("modalities") or sorted(
+    """Refuse a model that does not read the samples' modalities: a server may accept images and ignore them."""
+    modalities = samples.facts.get("modalities") or sorted(
         {MODALITIES[type(part)] for request in samples[0].requests for part in request.parts} if len(samples) else ()
     )
-    lacking = [kind for kind in shown if model.modalities is not None and kind not in model.modalities]
+    lacking = [kind for kind in modalities if model.modalities is not None and kind not in model.modalities]
     if lacking and not force:
         reads = ", ".join(sorted(model.modalities or ()))
         hint = " (--force asks anyway, and then runs the blind control)" if "image" in lacking else ""
         raise InputError(f"task {task.name!r} shows {' and '.join(lacking)}; {model.name!r} reads {reads} only{hint}")
     if force and "image" not in lacking:
-        why = f"{model.name!r} may read them" if "image" in shown else f"{task.name!r} has none"
+        why = f"{model.name!r} may read them" if "image" in modalities else f"{task.name!r} has none"
         raise InputError(f"--force is for images, shown to a model that is not known to read them; {why}")
 
 
@@ -89,11 +89,11 @@ def check_timed(task: Task, config: RunConfig) -> None:
     }
     for flag, value in refused.items():
         if value:
-            raise InputError(f"--{flag} means nothing to task {task.name!r}, whose requests are timed; leave it out")
+            raise InputError(f"--{flag} has no effect on task {task.name!r}, whose requests are timed; leave it out")
 
 
-def method(task: Task, model: Resolved, wanted: str | None) -> str | None:
-    """Choose how to query the model: as the user wants, else by the first method that it supports.
+def method(task: Task, model: Resolved, chosen: str | None) -> str | None:
+    """Choose how to query the model: as the user chose, else by the first method that it supports.
 
     Returns:
         A key of `task.methods`, or None if the task has one way only.
@@ -101,9 +101,9 @@ def method(task: Task, model: Resolved, wanted: str | None) -> str | None:
     Raises:
         InputError: if the model supports no method of the task.
     """
-    if wanted is not None and wanted not in task.methods:
-        raise UnknownName(f"method of {task.name}", wanted, task.methods)
-    methods: list[str | None] = [wanted] if wanted is not None else [*task.methods] or [None]
+    if chosen is not None and chosen not in task.methods:
+        raise UnknownName(f"method of {task.name}", chosen, task.methods)
+    methods: list[str | None] = [chosen] if chosen is not None else [*task.methods] or [None]
     abilities = [task.needs if method is None else task.methods[method] for method in methods]
     for method, ability in zip(methods, abilities, strict=True):
         if ability in model.family.abilities:

@@ -1,4 +1,4 @@
-"""Several workers on one run: processes, each with its own model, that go through the same plan.
+"""Distribute a run over several workers: processes that each load the model and go through the same plan.
 
 Every worker goes over all batches of the plan and asks before it computes one. The parent grants a batch to the first
 worker that asks, and is the only process that scores and writes. So the number of workers decides who computes a batch
@@ -30,7 +30,7 @@ class _Worker:
 
     process: SpawnProcess
     pipe: Connection
-    held: set[BatchId] = field(default_factory=set)
+    granted: set[BatchId] = field(default_factory=set)
     """Batches that it was granted and has not finished."""
     idle: bool = True
     deaths_seen: int = -1
@@ -40,14 +40,16 @@ class _Worker:
 class Pool:
     """The workers of a run, as the parent sees them."""
 
-    def __init__(self, worker_pass: WorkerPass, count: int, total: int, done: set[str], on_batch: OnBatch) -> None:
+    def __init__(
+        self, worker_pass: WorkerPass, count: int, total: int, finished_ids: set[str], on_batch: OnBatch
+    ) -> None:
         """Start the workers.
 
         Args:
             worker_pass: what each worker does.
             count: number of workers.
             total: number of samples.
-            done: ids on disk; grows as `on_batch` is called.
+            finished_ids: ids on disk; grows as `on_batch` is called.
             on_batch: called with finished batches.
         """
         context = multiprocessing.get_context("spawn")
@@ -55,7 +57,7 @@ class Pool:
         self._computed: set[BatchId] = set()
         self._deaths = 0
         self._total = total
-        self._done = done
+        self._finished_ids = finished_ids
         self._on_batch = on_batch
 
     def run(self) -> None:
@@ -66,7 +68,7 @@ class Pool:
             EvalsError: if every worker has died.
         """
         try:
-            while len(self._done) < self._total:
+            while len(self._finished_ids) < self._total:
                 self._start_passes()
                 for pipe in wait([worker.pipe for worker in self._workers]):
                     self._listen(next(worker for worker in self._workers if worker.pipe is pipe))
@@ -81,9 +83,9 @@ class Pool:
             if worker.idle and worker.deaths_seen < self._deaths:
                 worker.idle, worker.deaths_seen = False, self._deaths
                 with contextlib.suppress(ConnectionError):  # it has died, which `_listen` will notice
-                    worker.pipe.send(set(self._done))
+                    worker.pipe.send(set(self._finished_ids))
         if all(worker.idle for worker in self._workers):
-            missing = self._total - len(self._done)
+            missing = self._total - len(self._finished_ids)
             raise EvalsError(f"no worker is left for {missing} of {self._total} samples; the others are kept")
 
     def _listen(self, worker: _Worker) -> None:
@@ -106,14 +108,14 @@ class Pool:
             self._deaths += 1
 
     def _try_acquire(self, worker: _Worker, batch_id: BatchId, ids: set[str]) -> bool:
-        taken = batch_id in self._computed or any(batch_id in other.held for other in self._workers)
-        free = not taken and not ids <= self._done
-        if free:
-            worker.held.add(batch_id)
-        return free
+        is_assigned = batch_id in self._computed or any(batch_id in holder.granted for holder in self._workers)
+        is_free = not is_assigned and not ids <= self._finished_ids
+        if is_free:
+            worker.granted.add(batch_id)
+        return is_free
 
     def _finish(self, worker: _Worker, batch_ids: list[BatchId], answers: list[AnsweredRequest]) -> None:
-        worker.held.difference_update(batch_ids)
+        worker.granted.difference_update(batch_ids)
         self._computed.update(batch_ids)
         self._on_batch(batch_ids, answers)
 
@@ -139,12 +141,12 @@ def _serve(worker_pass: WorkerPass, number: int, pipe: Connection) -> None:
 
     try:
         while True:
-            done = pipe.recv()
-            worker_pass(number, done, try_acquire, on_batch)
+            finished_ids = pipe.recv()
+            worker_pass(number, finished_ids, try_acquire, on_batch)
             pipe.send(("passed",))
     except InputError as error:
         pipe.send(("refused", str(error)))
-    except EvalsError as error:  # the input is fine, but the run cannot go on: a deadline
+    except EvalsError as error:  # the input is valid, but the run cannot continue, for example after a deadline
         pipe.send(("stopped", str(error)))
     except (EOFError, ConnectionError):
         return

@@ -167,7 +167,7 @@ def _checked(targets_N: Array, answers_N: Array) -> tuple[Array, Array]:
 
 
 def _constant(targets_N: Array, answers_N: Array) -> str | None:
-    """Say which side is constant; None if both vary."""
+    """Return a note that says which side is constant; None if both vary."""
     for name, values_N in (("targets", targets_N), ("answers", answers_N)):
         if np.linalg.norm(values_N - values_N.mean()) <= _CONSTANT * abs(values_N.mean()):
             return f"all {name} are the same: the coefficient is undefined and counts as 0"

@@ -43,18 +43,18 @@ class Mean:
     """As in `evals.schema.Metric`."""
 
 
-def means(scores: Sequence[Score], wanted: Mapping[str, Mean]) -> dict[str, Metric]:
+def means(scores: Sequence[Score], definitions: Mapping[str, Mean]) -> dict[str, Metric]:
     """Compute means of sample values over subsets, with 95 % intervals from a bootstrap over `Score.cluster`.
 
-    A sample whose cluster is "" is a cluster of its own. Neither the means (exactly rounded sums) nor the intervals
+    A sample whose cluster is "" is its own cluster. Neither the means (exactly rounded sums) nor the intervals
     depend on the order of the samples.
 
     Args:
         scores: the scored samples, at least one.
-        wanted: the means to compute, by metric name; every subset must have samples.
+        definitions: the means to compute, by metric name; every subset must have samples.
 
     Returns:
-        One metric per name, in the order of `wanted`, with the unit `fraction`. If the resampled means do not vary,
+        One metric per name, in the same order, with the unit `fraction`. If the resampled means do not vary,
         the interval is Wilson's, with the number of clusters as the number of trials.
 
     Raises:
@@ -71,17 +71,17 @@ def means(scores: Sequence[Score], wanted: Mapping[str, Mean]) -> dict[str, Metr
     """
     if not scores:
         raise ValueError("no scores: there is nothing to average")
-    value_names = {mean.of for mean in wanted.values()}
+    value_names = {mean.of for mean in definitions.values()}
     values_by_name = {
         name: np.array([score.values[name] for score in scores], dtype=np.float64) for name in value_names
     }
-    columns = [values_by_name[mean.of] for mean in wanted.values()]
-    masks = _masks(scores, list(wanted.values()))
+    columns = [values_by_name[mean.of] for mean in definitions.values()]
+    masks = _masks(scores, list(definitions.values()))
     clusters = [score.cluster or f"\0{score.id}" for score in scores]
     intervals = cluster_bootstrap(columns, clusters, masks)
     metrics = {}
     clusters_N = np.array(clusters, dtype=object)
-    for (name, mean), column, mask, interval in zip(wanted.items(), columns, masks, intervals, strict=True):
+    for (name, mean), column, mask, interval in zip(definitions.items(), columns, masks, intervals, strict=True):
         subset, subset_clusters = (column, clusters_N) if mask is None else (column[mask], clusters_N[mask])
         value = math.fsum(subset.tolist()) / len(subset)
         trials = len(set(subset_clusters.tolist()))
@@ -90,11 +90,11 @@ def means(scores: Sequence[Score], wanted: Mapping[str, Mean]) -> dict[str, Metr
     return metrics
 
 
-def _masks(scores: Sequence[Score], wanted: Sequence[Mean]) -> list[Mask | None]:
+def _masks(scores: Sequence[Score], definitions: Sequence[Mean]) -> list[Mask | None]:
     """Select the samples of each mean; each label is read once, however many means use it."""
-    labels = {mean.label for mean in wanted if mean.label is not None}
+    labels = {mean.label for mean in definitions if mean.label is not None}
     values_by_label = {label: np.array([score.labels.get(label) for score in scores], dtype=object) for label in labels}
-    return [None if mean.label is None else values_by_label[mean.label] == mean.equals for mean in wanted]
+    return [None if mean.label is None else values_by_label[mean.label] == mean.equals for mean in definitions]
 
 
 # Statistics that are not means

@@ -4,7 +4,7 @@ Similarities are cosines in float32. They are computed block by block and only c
 memory does not grow with queries x gallery. On a GPU the blocks are computed and counted there.
 
 Ties go against the model: a wrong item that is as similar as a relevant one ranks before it. Equal vectors must tie
-exactly, whatever the order of a library's sums; a repeated vector therefore gets the similarities of its first
+exactly, although a library may add in different orders; a repeated vector therefore gets the similarities of its first
 occurrence.
 
 Letters in array names: Q queries, G gallery items, D dimensions, R relevant items of a query.
@@ -189,7 +189,7 @@ def _ranks(relevant_R: Matrix, at_least_R: NDArray[np.integer]) -> Indices:
 
 
 class _full_precision:
-    """Multiply float32 matrices in full precision, whatever the user has set (TF32 keeps ten bits)."""
+    """Multiply float32 matrices in full precision, regardless of the user's setting (TF32 keeps ten bits)."""
 
     def __enter__(self) -> None:
         import torch

@@ -1,6 +1,6 @@
 """The run folder: its files and their types, the manifest with its signature, and the result.
 
-May import the schema and the errors. Start with `folder`, which says what lies in a run folder.
+It may import the schema, the errors and `evals.paths`. Start with `folder`, which lists the files of a run folder.
 """
 
 from __future__ import annotations

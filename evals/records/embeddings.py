@@ -1,6 +1,6 @@
 """Embeddings in a record: a vector of float32 as text, with little more than five characters per number.
 
-A list of decimal numbers would take two to four times as much room, and a benchmark may have 30,000 embeddings.
+A list of decimal numbers would take two to four times as much space, and a benchmark may have 30,000 embeddings.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def pack(vector: Sequence[float] | NDArray[np.floating]) -> str:
 
 
 def unpack(output: Json) -> Vector:
-    """Read a vector: what `pack` wrote, or a list of numbers as recorded outputs of other programs have it.
+    """Read a vector: text that `pack` wrote, or a list of numbers as in recorded outputs of other programs.
 
     Raises:
-        InputError: it is neither, or a number is not finite.
+        InputError: the output is neither of these, or a number is not finite.
     """
     import numpy as np
 
@@ -50,15 +50,15 @@ def unpack(output: Json) -> Vector:
         if isinstance(output, str):
             values = np.frombuffer(base64.b64decode(output, validate=True), dtype="<f4").astype(np.float32)
         else:
-            with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+            with np.errstate(over="ignore"):  # numbers that float32 cannot represent are refused below
                 values = np.asarray(output, dtype=np.float32)
     except (binascii.Error, TypeError, ValueError) as error:
-        raise InputError(f"{_shown(output)} is no embedding: {error}") from error
+        raise InputError(f"{_excerpt(output)} is not an embedding: {error}") from error
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise InputError(f"{_shown(output)} is no embedding: expected a list of finite numbers")
+        raise InputError(f"{_excerpt(output)} is not an embedding: expected a list of finite numbers")
     return values
 
 
-def _shown(output: Json) -> str:
+def _excerpt(output: Json) -> str:
     text = repr(output)
     return text if len(text) <= 40 else f"{text[:37]}…"

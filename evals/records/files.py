@@ -1,4 +1,4 @@
-"""Reading the files of a run folder: each is checked, and what is wrong is a `RecordError` of one line.
+"""Read and check the files of a run folder; a damaged or foreign file is a `RecordError` with one line.
 
 `read_manifest` and `read_result` decode a whole file, `keys` the ids of a log. The checks between files are
 `check_result` (is it the result of this manifest's run) and `check_samples` (are these the samples of that result).
@@ -34,10 +34,10 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest. Raises `RecordError` if it is damaged, or its signature is not that of its fields."""
     content = _content(path)
     manifest = _decode(path, content, Manifest)
-    # The fields as they stand in the file: a later version may have written some that this one does not know.
+    # The fields as they are in the file, because a later version may have written fields that this one does not know.
     try:
         signature = signature_of(msgspec.json.decode(content))
-    except TypeError as error:  # a number that JSON cannot be written with
+    except TypeError as error:  # a number that JSON cannot represent
         raise RecordError(f"{path} is damaged: {error}") from error
     if signature != manifest.signature:
         raise RecordError(
@@ -71,7 +71,7 @@ def check_result(path: Path, manifest: Manifest, result: Result) -> None:
 
 
 def check_samples(path: Path, ids: Sequence[str], manifest: Manifest, result: Result | None) -> None:
-    """Refuse a whole run whose files disagree about the samples."""
+    """Raise `RecordError` if the files of a complete run disagree about the samples."""
     counts = {"manifest.json": manifest.sample_count} | ({} if result is None else {"result.json": result.n})
     for name, count in counts.items():
         if len(ids) != count:
@@ -83,7 +83,7 @@ def check_samples(path: Path, ids: Sequence[str], manifest: Manifest, result: Re
 
 
 def check_seconds(path: Path, seconds: float, result: Result) -> None:
-    """Refuse samples whose seconds do not add up to those of the result: each run measures its own."""
+    """Raise `RecordError` if the samples' seconds do not add up to those of the result, so are of another run."""
     total = result.efficiency.get("seconds")
     if total is not None and not math.isclose(seconds, total, rel_tol=1e-6, abs_tol=1e-9):
         raise RecordError(
@@ -93,7 +93,7 @@ def check_seconds(path: Path, seconds: float, result: Result) -> None:
 
 
 def keys(path: Path) -> Iterator[tuple[int, str, int]]:
-    """Yield the index and id of each whole line of a log, with the offset at which it begins.
+    """Yield the index and id of each complete line of a log, with the offset at which it begins.
 
     Raises:
         RecordError: if a line is damaged, or a sample has two lines.
@@ -105,7 +105,7 @@ def keys(path: Path) -> Iterator[tuple[int, str, int]]:
     with reading(path), path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
-                return  # torn by a crash; the next run that continues the folder drops it
+                return  # cut off by a crash; the next run that continues the folder removes it
             try:
                 key = decode(line)
             except msgspec.ValidationError as error:
@@ -125,7 +125,7 @@ def keys(path: Path) -> Iterator[tuple[int, str, int]]:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Cut a log after its last whole line."""
+    """Cut a log after its last complete line."""
     with reading(path), path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         keep = end

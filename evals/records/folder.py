@@ -2,7 +2,7 @@
 
     manifest.json    `Manifest`: everything that determines the result, and its signature; written once, at the start
     samples.jsonl    `SampleRecord`: one line per sample, appended batch by batch and flushed to the disk
-    result.json      `Result`: the metrics with their intervals; written at the end, whole or not at all
+    result.json      `Result`: the metrics with their intervals; written atomically at the end
     worst/           images of the worst samples, for the page
     report.md, report.html    the result for readers
 
@@ -56,7 +56,7 @@ class Record:
     def finished(self) -> Result:
         """Return the result. Raises `RecordError` if the run is not finished."""
         if self.result is None:
-            raise RecordError(f"{self.folder} holds no {RESULT}: the run is not finished, start it again to go on")
+            raise RecordError(f"{self.folder} holds no {RESULT}: the run is not finished, start it again to finish it")
         return self.result
 
     def samples(self) -> Iterator[SampleRecord]:
@@ -107,13 +107,13 @@ def load(folder: Path | str) -> Record:
         >>> load("/nowhere")
         Traceback (most recent call last):
             ...
-        evals.errors.RecordError: /nowhere is no run folder: it has no manifest.json
+        evals.errors.RecordError: /nowhere is not a run folder: it has no manifest.json
     """
     if not isinstance(folder, (str, os.PathLike)):
-        raise RecordError(f"{folder!r} ({type(folder).__name__}) is no run folder: expected a path")
+        raise RecordError(f"{folder!r} ({type(folder).__name__}) is not a run folder: expected a path")
     folder = Path(folder).expanduser()
     if not (folder / MANIFEST).exists():
-        raise RecordError(f"{folder} is no run folder: it has no {MANIFEST}")
+        raise RecordError(f"{folder} is not a run folder: it has no {MANIFEST}")
     manifest = files.read_manifest(folder / MANIFEST)
     result = files.read_result(folder / RESULT) if (folder / RESULT).exists() else None
     if result is not None:
@@ -122,7 +122,7 @@ def load(folder: Path | str) -> Record:
 
 
 def image_name(sample_id: str) -> str:
-    """Name the file of a sample's image by its id, whatever characters that has.
+    """Return the file name of a sample's image: its id, with special characters escaped.
 
     Example:
         >>> image_name("42000"), image_name("../x")
@@ -134,7 +134,7 @@ def image_name(sample_id: str) -> str:
 class RunFolder:
     """A run folder that a run is writing; a context manager that holds its lock.
 
-    Entering creates the folder or continues it. A folder is only ever continued by a run of the same signature.
+    Entering creates the folder or continues it. A folder is only continued by a run of the same signature.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -146,11 +146,11 @@ class RunFolder:
         """
         self.folder = folder
         self.manifest = manifest
-        self.done: set[str] = set()
+        self.finished_ids: set[str] = set()
         """Ids of the samples that are on disk."""
 
     def __enter__(self) -> RunFolder:
-        """Lock the folder, and read what is finished. Raises `InputError` or `RecordError`; nothing is lost."""
+        """Lock the folder and read the finished samples. Raises `InputError` or `RecordError`; no sample is lost."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(self.folder / _LOCK)
@@ -184,24 +184,24 @@ class RunFolder:
                 data = data[self._log.write(data) :]
             os.fsync(self._log.fileno())
         except OSError as error:
-            os.ftruncate(self._log.fileno(), start)  # take back a line that was written in part
+            os.ftruncate(self._log.fileno(), start)  # remove a partly written line
             raise InputError(
-                f"cannot write {self.folder / SAMPLES}: {error.strerror}; what was finished is kept"
+                f"cannot write {self.folder / SAMPLES}: {error.strerror}; the samples before it are kept"
             ) from error
-        self.done.update(row.id for row in rows)
+        self.finished_ids.update(row.id for row in rows)
 
     def finish(self, result: Result) -> None:
-        """Write the result, whole or not at all."""
+        """Write the result atomically."""
         write_atomically(self.folder / RESULT, dumps(result.to_dict()))
 
     @property
     def finished(self) -> bool:
-        """Whether there is a result, and all samples that it stands for: a log may have been cut afterwards."""
-        return (self.folder / RESULT).exists() and len(self.done) >= self.manifest.sample_count
+        """Whether there is a result and its samples are complete: a log may have been cut afterwards."""
+        return (self.folder / RESULT).exists() and len(self.finished_ids) >= self.manifest.sample_count
 
     def check_ids(self, ids: Sequence[str]) -> None:
         """Raise `RecordError` if a sample on disk is not a sample of the run."""
-        foreign = self.done.difference(ids)
+        foreign = self.finished_ids.difference(ids)
         if foreign:
             raise RecordError(
                 f"{self.folder / SAMPLES}: sample {min(foreign)!r} is not in the split; remove its line, or the folder"
@@ -209,12 +209,12 @@ class RunFolder:
 
     def check_complete(self) -> None:
         """Raise `RecordError` unless as many samples are on disk as the run has."""
-        total = self.manifest.sample_count
-        if len(self.done) != total:
+        total, count = self.manifest.sample_count, len(self.finished_ids)
+        if count != total:
             raise RecordError(
-                f"{self.folder} holds {len(self.done)} of {total} samples: start its run again to finish it"
-                if len(self.done) < total
-                else f"{self.folder} holds {len(self.done)} samples of a run of {total}: it is damaged, run it anew"
+                f"{self.folder} holds {count} of {total} samples: start its run again to finish it"
+                if count < total
+                else f"{self.folder} holds {count} samples of a run of {total}: it is damaged, run it again"
             )
 
     def _open(self) -> None:
@@ -236,7 +236,7 @@ class RunFolder:
         samples = self.folder / SAMPLES
         if samples.exists():
             files.drop_torn_line(samples)
-            self.done = {id for _, id, _ in files.keys(samples)}
+            self.finished_ids = {id for _, id, _ in files.keys(samples)}
 
 
 def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
@@ -259,12 +259,12 @@ def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") ->
 
 
 def dumps(value: Json) -> bytes:
-    """Write JSON for people: indented, in the given order, with a last newline."""
+    """Write readable JSON: indented, in the given order, with a final newline."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by new contents, so that a reader or a crash sees the old or the new, never a part."""
+    """Replace the contents of a file; even after a crash it has either the old or the new contents."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -278,7 +278,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def rewrite(record: Record, rows: Iterable[SampleRecord]) -> None:
-    """Replace the sample records by others of the same samples, as after scoring again."""
+    """Replace the sample records by others of the same samples, for example after scoring again."""
     write_atomically(record.folder / SAMPLES, _encode_lines(rows))
 
 

@@ -1,6 +1,6 @@
 """Compute the `Result` from finished sample records, and score recorded outputs again.
 
-The same records give the same result, whatever the order in which they were finished, except for the entries of
+The same records give the same result in whatever order they were finished, except for the entries of
 `efficiency` that come from a clock or a memory counter.
 """
 
@@ -70,10 +70,10 @@ def summarise(
 
 
 def scored_again(task: Task, record: Record, *, peak_memory_bytes: int | None) -> tuple[list[SampleRecord], Result]:
-    """Score the recorded outputs of a run again, and compute its result anew.
+    """Score the recorded outputs of a run again, and compute its result again.
 
     Raises:
-        RecordError: if the task cannot score what is recorded: it is damaged, or of another version of the task.
+        RecordError: if the task cannot score what is recorded: it is damaged, or was made with another version of the task.
     """
     unscored = replace(record, result=None)  # what is scored need not agree with the earlier result
     try:
@@ -90,7 +90,7 @@ def scored_again(task: Task, record: Record, *, peak_memory_bytes: int | None) -
 
 
 def rescore(task: Task, record: Record) -> Iterable[SampleRecord]:
-    """Score the recorded outputs again: yields the sample records with new answers and values. Needs no model."""
+    """Score the recorded outputs again, and yield the sample records with new answers and values. Needs no model."""
     rows = list(record.samples())
     samples = [_sample(row) for row in rows]
     scores = {score.id: score for score in task.score(samples, {row.id: _predictions(row) for row in rows})}
@@ -157,7 +157,7 @@ def _without_interval(metric: Metric, why: str) -> Metric:
 def _stored(name: str, metric: Metric) -> MetricEntry:
     """Store a metric. Raises `EvalsError` if it is not a finite number: it must never reach a table."""
     if not math.isfinite(metric.value):
-        raise EvalsError(f"metric {name} came out as {metric.value} over {metric.n} items")
+        raise EvalsError(f"metric {name} is {metric.value} over {metric.n} items, expected a finite number")
     return MetricEntry.of(metric)
 
 

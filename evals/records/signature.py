@@ -34,7 +34,7 @@ class SignedModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user called the model."""
+        """The name that the user gave."""
 
     @property
     def facts(self) -> Mapping[str, Json]:
@@ -69,13 +69,13 @@ def build_manifest(
     """Collect everything that determines a result, and sign it.
 
     Args:
-        task: what is measured.
-        options: what the user chose about the task.
+        task: the task that is measured.
+        options: the user's options of the task.
         samples: the run's samples; their facts, number and a digest of their ids are kept.
         model: its facts are kept.
         replica: whether the model is a bundled replica, whose results say nothing about the public model.
         plan: how requests become batches, as far as the user chose it.
-        command: what the user typed; kept for people, not part of the signature.
+        command: the command line; stored for readers, not part of the signature.
     """
     manifest = Manifest(
         signature="",
@@ -140,15 +140,15 @@ def _sources(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if name.endswith((".py", ".json")))
 
 
-def _source(thing: Any) -> str | None:
+def _source(definition: Any) -> str | None:
     """Return the source file of a function or class, also of one wrapped in `functools.partial`."""
-    while isinstance(thing, functools.partial):
-        thing = thing.func
-    return inspect.getsourcefile(inspect.unwrap(thing))
+    while isinstance(definition, functools.partial):
+        definition = definition.func
+    return inspect.getsourcefile(inspect.unwrap(definition))
 
 
 def _versions() -> dict[str, str]:
-    """Read the versions of the packages that numbers pass through, without importing them."""
+    """Read the versions of the packages that the values depend on, without importing them."""
     versions = {}
     for name in _PACKAGES:
         try:

@@ -1,7 +1,7 @@
-"""The types of what lies in a run folder: `Manifest`, `Result`, and the lines of `samples.jsonl`.
+"""The types of the files in a run folder: `Manifest`, `Result`, and the lines of `samples.jsonl`.
 
-Each is declared once, here, and checked when a file is read. A field of a file can also be read by key, as version 0.1
-had it: `record.result["metrics"]["accuracy"]["value"]` is `record.result.metrics["accuracy"].value`.
+Each is declared once, here, and checked when a file is read. A field of a file can also be read by key, as in version
+0.1: `record.result["metrics"]["accuracy"]["value"]` is `record.result.metrics["accuracy"].value`.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ class Manifest(Stored, kw_only=True):
     plan: PlanEntry
     code: CodeEntry
     packages: dict[str, str] = {}
-    """Versions of the packages that numbers pass through."""
+    """Versions of the packages that the values depend on."""
     machine: dict[str, Json] = {}
     """The machine; not signed."""
     command: str = ""
     """What the user typed; not signed."""
 
     def __post_init__(self) -> None:
-        """Check the facts that every run has. `msgspec` turns the error into one that names the file's place."""
+        """Check the facts that every run has. `msgspec` turns the error into one that names the field."""
         for field, key, kind in (("data", "samples", int), ("data", "ids", str), ("model", "name", str)):
             facts: dict[str, Json] = getattr(self, field)
             if not isinstance(facts.get(key), kind):
@@ -139,7 +139,7 @@ class Manifest(Stored, kw_only=True):
 
     @property
     def model_name(self) -> str:
-        """What the user called the model."""
+        """The name that the user gave."""
         name: str = self.model["name"]
         return name
 
@@ -150,7 +150,7 @@ class Manifest(Stored, kw_only=True):
 
     @property
     def timed(self) -> bool:
-        """Whether the run is a timed one, with models in turn."""
+        """Whether the run timed its model in turn with others."""
         return self.plan.interleaved is not None
 
 
@@ -189,7 +189,7 @@ def signature_of(manifest: Mapping[str, Json]) -> str:
 
 
 class MetricEntry(Stored, kw_only=True, omit_defaults=True):
-    """A `Metric` of a result; what is not set is left out of the file."""
+    """A `Metric` of a result; fields that are not set are left out of the file."""
 
     value: Real
     low: Real | None
@@ -249,7 +249,7 @@ class Result(Stored, kw_only=True):
     signature: str
     metrics: dict[str, MetricEntry]
     headline: str
-    """Name of the metric that stands for the run."""
+    """Name of the metric that represents the run."""
     efficiency: dict[str, Real | None] = {}
     """Seconds, tokens, memory and further costs, by name."""
 

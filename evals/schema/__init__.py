@@ -1,4 +1,4 @@
-"""The nouns of the suite: frozen dataclasses, and protocols at the seams.
+"""The shared types of the suite: frozen dataclasses, and protocols for the interfaces between packages.
 
 A `Task` turns a benchmark's rows into `Sample`s, each with the `Request`s that a model must answer. A `Model` turns
 batches of requests into `Prediction`s. The task turns samples and predictions into `Score`s, and scores into `Metric`s:
@@ -6,7 +6,7 @@ batches of requests into `Prediction`s. The task turns samples and predictions i
     Task.samples(options) -> Samples -> Sample -> Request -> Model.prepare -> plan -> Model.stage, run -> Prediction
     Task.score(samples, predictions) -> Scores          Task.summarise(scores) -> {name: Metric}
 
-This room imports the standard library and `evals.errors`, and nothing else. Everything in `__all__` is public: plug-ins
+It may import the standard library and `evals.errors`, and nothing else. Everything in `__all__` is public: plug-ins
 may import it. Start with `tasks`, then `models`.
 """
 

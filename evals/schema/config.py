@@ -1,4 +1,4 @@
-"""What the user chose: the options of a task, where a model computes, and the whole configuration of a run."""
+"""The user's choices: the options of a task, where a model computes, and the whole configuration of a run."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ class RunConfig:
         """Build a configuration from the flat options of `evals.run` and of the command line.
 
         Args:
-            model: as the field.
-            task: as the field.
+            model: see the field `model`.
+            task: see the field `task`.
             choices: fields of this class, of `Options` (`samples` for `samples_per_problem`) and of `Placement`.
 
         Raises:

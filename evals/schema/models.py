@@ -1,4 +1,4 @@
-"""What a model is made of: prompts, batches, the protocols that models follow, and how models are registered."""
+"""Models: prompts, batches, the protocols that models follow, and how models are registered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Prompt:
     """A request as one model reads it."""
 
     request: Request
-    """What was asked."""
+    """The request that was tokenised."""
     key: Hashable
     """Prompts with equal keys may share leading tokens."""
     tokens: Sequence[int]
@@ -70,8 +70,11 @@ class Model(Protocol):
     def token_budget(self) -> int:
         """Maximum number of token positions in a batch, if the user does not set one."""
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
-        """Raise `InputError` if the model cannot answer the `wanted` ids of all `known` ones (`Samples.output_ids`)."""
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
+        """Raise `InputError` if recorded outputs lack one of `run_ids`, or have others than `split_ids`.
+
+        Both are as in `Samples.output_ids`; a model that computes its answers accepts any.
+        """
 
     def prepare(self, request: Request) -> Prompt:
         """Tokenise a request. Called from a background thread; raises `SampleError`."""
@@ -80,7 +83,7 @@ class Model(Protocol):
         """Prepare a batch for the device: decode its images, pad. Called from a background thread."""
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: Any) -> list[Prediction]:
-        """Answer a batch: one prediction a member, in the order of `batch.members`; a failed one says why."""
+        """Answer a batch: one prediction per member, in the order of `batch.members`; a failed one says why."""
 
     def peak_memory_bytes(self) -> int | None:
         """Peak memory of the model's device in bytes, or None if only the process's memory is known."""
@@ -158,16 +161,16 @@ class Family:
     """A kind of model: how to load one."""
 
     name: str
-    """As rows of the table name it."""
+    """The name by which rows of the table refer to it."""
     summary: str
     """One line for lists."""
     abilities: frozenset[str]
-    """What its models can do, known before a weight is read."""
+    """Abilities of its models (keys of `ABILITIES`), known before any weight is read."""
     load: Callable[[str, str, Placement], Model]
     """Loads a model from its name, its checkpoint (path or hub id) and a placement. Raises `InputError`."""
     accepts: Callable[[Mapping[str, Json]], bool] = lambda config: False
     """Whether the family loads a checkpoint with this `config.json`."""
     modalities: frozenset[str] | None = None
-    """What its models read (values of `MODALITIES`), or None if that is known only when a model is asked."""
+    """What its models read (values of `MODALITIES`), or None if that depends on the model."""
     prefix: str | None = None
     """Model names that begin with this prefix and a colon (`replay:FILE`) belong to this family."""

@@ -1,4 +1,4 @@
-"""What a model is asked: prompts of text, images and audio, and the four kinds of request."""
+"""Requests to a model: prompts of text, images and audio, and the four kinds of request."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Embed:
     id: str
     """As in `Generate`."""
     parts: tuple[Part, ...]
-    """What is embedded."""
+    """The text, the image or both that are embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +108,4 @@ MODALITIES: Mapping[type, str] = {str: "text", Image: "image", Audio: "audio"}
 """Modality of each kind of part."""
 
 ABILITIES: Mapping[str, type] = {"generate": Generate, "choose": Choose, "classify": Classify, "embed": Embed}
-"""What a model can do, with the request that asks for it."""
+"""The abilities of models, each with the request that needs it."""

@@ -1,4 +1,4 @@
-"""What a task is made of: samples, predictions, scores, metrics."""
+"""Tasks: samples, predictions, scores, metrics."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Sample:
     id: str
     """The benchmark's own identifier, as in the official files."""
     requests: tuple[Request, ...]
-    """What a model must answer before the sample can be scored; most samples have one request."""
+    """The requests that must be answered before the sample can be scored; most samples have one."""
     target: Json
     """The reference, in the benchmark's own form (for VQA the ten annotators' answers)."""
     cluster: str = ""
-    """Samples of one cluster are resampled together for intervals (for VQA the image); "" is a cluster of its own."""
+    """Samples of one cluster are resampled together for intervals (for VQA the image); "" is the sample alone."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """What metrics are broken down by (`answer type`, `question type`)."""
+    """Labels by which metrics are broken down (`answer type`, `question type`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Samples:
     facts: Mapping[str, Json] = field(default_factory=dict)
     """What determines the samples, for the signature: source, protocol, digests of the files."""
     parts: Callable[[int], Sequence[str]] | None = None
-    """Ids under which recorded outputs answer the sample at an index, if not under its own id alone."""
+    """Returns the ids of the recorded outputs of the sample at an index; None if each has one, under its own id."""
     train: Samples | None = None
     """Training samples with targets, from which the task fits a probe (`Task.fit_probe`)."""
 
@@ -92,7 +92,7 @@ class Prediction:
     useful_tokens: float = 0.0
     """This request's share of the computed positions that were not padding."""
     reasoning: str | None = None
-    """The thought of a reasoning model, if it comes apart from the output: recorded, never scored."""
+    """The reasoning of a reasoning model, if it is separate from the output; recorded, never scored."""
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs by name, summed in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
@@ -120,7 +120,7 @@ class Score:
     answer: Json
     """What was extracted from the output; None if nothing could be."""
     target: Json
-    """What it was compared with."""
+    """The reference that the answer was compared with."""
     values: Mapping[str, float]
     """The item's own values under the metric names, for example `{"accuracy": 0.9}`."""
     failed: bool = False
@@ -189,7 +189,7 @@ class Task:
     splits: tuple[str, ...]
     """Names of the splits, the default first."""
     headline: str
-    """Name of the metric that stands for the task."""
+    """Name of the metric that represents the task in lists and reports."""
     samples: Callable[[Options], Samples]
     """Reads a split. Raises `InputError` for files that are missing or malformed."""
     score: Callable[[Sequence[Sample], Predictions], list[Score]]

@@ -52,12 +52,12 @@ def probe_peaks(requirements: ResourceRequirements) -> DevicePeaks:
     side = _SIDE["cuda" if is_cuda(requirements.device) else "cpu"]
     square = torch.ones(side, side, **kind)
     with torch.inference_mode():
-        read = min(
+        read_seconds = min(
             _least_seconds(lambda: matrix @ vector, requirements.device),
             _least_seconds(matrix.sum, requirements.device),
         )
-        multiply = _least_seconds(lambda: square @ square, requirements.device)
-    return DevicePeaks(matrix.numel() * matrix.element_size() / read, 2 * side**3 / multiply)
+        multiply_seconds = _least_seconds(lambda: square @ square, requirements.device)
+    return DevicePeaks(matrix.numel() * matrix.element_size() / read_seconds, 2 * side**3 / multiply_seconds)
 
 
 def _least_seconds(act: Callable[[], Any], device: str) -> float:

@@ -129,7 +129,7 @@ class TimingRun:
         unfinished = []
         for number in processes(self.models):
             ids_by_run = [_ids(model, number) for model in self.models]
-            if all(ids <= run.done for ids, run in zip(ids_by_run, self.runs, strict=True)):
+            if all(ids <= run.finished_ids for ids, run in zip(ids_by_run, self.runs, strict=True)):
                 self.advance(sum(map(len, ids_by_run)))
             else:
                 unfinished.append(number)
@@ -140,7 +140,7 @@ class TimingRun:
         answers = session.time(number, lambda: self.advance(1))
         for run, model in zip(self.runs, self.models, strict=True):
             rows = sample_rows(self.task, model, session, answers[model.name])
-            run.append([row for row in rows if row.id not in run.done])
+            run.append([row for row in rows if row.id not in run.finished_ids])
 
 
 def manifest(task: Task, model: TimedModel, models: Sequence[TimedModel], session: Session, command: str) -> Manifest:
@@ -181,7 +181,7 @@ def _of(samples: Samples, process: str) -> list[_IndexedSample]:
 
 
 def _turns(samples_by_model: Mapping[str, Sequence[_IndexedSample]]) -> Iterator[tuple[int, dict[str, _IndexedSample]]]:
-    """Yield how often the next kind of request came before, and the next sample of each model that can read it."""
+    """Yield the repetition number of the next request, from 0, and its sample for each model that can read it."""
     by_id = {
         name: {sample.id: (index, sample) for index, sample in samples} for name, samples in samples_by_model.items()
     }

@@ -1,4 +1,4 @@
-"""Time one model, one request at a time, in a process of its own.
+"""Time one model, one request at a time, in its own process.
 
 `Stopwatch` times a loaded model. `TimingProcess` is a fresh process that loads a model and times requests on demand. A
 request is computed twice: once with a single new token, which gives the time to the first token, and once in full; the

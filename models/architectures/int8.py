@@ -43,8 +43,8 @@ class RoundedLinear(nn.Linear):  # type: ignore[misc]  # torch is not followed b
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Multiply states (…, columns); returns (…, rows)."""
-        whole, scales = round_rows(self.weight.detach())
-        weights = self.weight + (whole * scales[:, None] - self.weight).detach()
+        integers, scales = round_rows(self.weight.detach())
+        weights = self.weight + (integers * scales[:, None] - self.weight).detach()
         return nn.functional.linear(states, weights)
 
 
@@ -80,8 +80,8 @@ def replace_linear_layers(model: PreTrainedModel, *, fill: bool) -> None:
                 assert layer.bias is None, "no replica has biases"
                 new = Int8Linear(layer.in_features, layer.out_features)
                 if fill:
-                    whole, scales = round_rows(layer.weight.detach().float())
-                    new.weight.copy_(whole.to(torch.int8))
+                    integers, scales = round_rows(layer.weight.detach().float())
+                    new.weight.copy_(integers.to(torch.int8))
                     new.scale.copy_(scales)
                 setattr(parent, name, new)
 

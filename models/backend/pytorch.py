@@ -103,7 +103,7 @@ def _set_active_experts(model: PreTrainedModel, experts: int, folder: Path) -> N
     routers = _routers(model)
     most = min((router.num_experts for router in routers), default=0)
     if not 0 < experts <= most:
-        has = f"has layers of {most} experts" if routers else "is no mixture of experts"
+        has = f"has layers of {most} experts" if routers else "is not a mixture of experts"
         raise InputError(f"{folder} {has}: it cannot use {experts} experts per token")
     for router in routers:
         router.top_k = experts

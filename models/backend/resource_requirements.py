@@ -106,8 +106,8 @@ def two_stream_requirements(
 class _WeightGroup:
     """Size of some weights, with experts weighted by the share that one token uses."""
 
-    def __init__(self, named: Iterable[tuple[str, torch.Tensor]], share: float) -> None:
-        shares = [(weight, share if _EXPERTS in f".{name}" else 1.0) for name, weight in named]
+    def __init__(self, named_weights: Iterable[tuple[str, torch.Tensor]], share: float) -> None:
+        shares = [(weight, share if _EXPERTS in f".{name}" else 1.0) for name, weight in named_weights]
         self.bytes = sum(_bytes(weight) * used for weight, used in shares)
         # The vectors of norms and biases take part in no matrix product.
         self.parameters = sum(weight.numel() * used for weight, used in shares if weight.dim() > 1)

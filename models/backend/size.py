@@ -112,8 +112,8 @@ def count_models(name: str, local_copy: Callable[[str], Path]) -> list[CountedMo
     hub_id = name.removeprefix("hf:").partition("@")[0]
     if name in VARIANTS:
         return _count_variant(VARIANTS.get(name))
-    if hub_id.lower() in _known():
-        return [_count_public(_known()[hub_id.lower()])]
+    if hub_id.lower() in _models_by_key():
+        return [_count_public(_models_by_key()[hub_id.lower()])]
     path = Path(name).expanduser()
     if path.is_dir():
         return [_count_folder(path)]
@@ -124,10 +124,10 @@ def count_models(name: str, local_copy: Callable[[str], Path]) -> list[CountedMo
 
 def _count_variant(variant: Variant) -> list[CountedModel]:
     mini = variant.checkpoints.get("mini")
-    named = (variant.checkpoints.get("full"), variant.details.get("public"))
-    ids = dict.fromkeys(name.lower() for name in named if name)
+    hub_names = (variant.checkpoints.get("full"), variant.details.get("public"))
+    ids = dict.fromkeys(name.lower() for name in hub_names if name)
     bundled = [_count_folder(PACKAGE / mini, variant.details.get("experts"))] if mini else []
-    return bundled + [_count_public(_known()[id]) for id in ids if id in _known()]
+    return bundled + [_count_public(_models_by_key()[id]) for id in ids if id in _models_by_key()]
 
 
 def _count_public(model: PublicModel) -> CountedModel:
@@ -135,8 +135,8 @@ def _count_public(model: PublicModel) -> CountedModel:
 
 
 def _count_folder(folder: Path, experts: int | None = None) -> CountedModel:
-    shown = folder.relative_to(PACKAGE) if folder.is_relative_to(PACKAGE) else folder
-    return CountedModel(str(shown), count_folder(folder, experts), on_disk=bytes_on_disk(folder))
+    displayed = folder.relative_to(PACKAGE) if folder.is_relative_to(PACKAGE) else folder
+    return CountedModel(str(displayed), count_folder(folder, experts), on_disk=bytes_on_disk(folder))
 
 
 @cache
@@ -148,7 +148,7 @@ def public_models() -> Mapping[str, PublicModel]:
         raise InputError(f"{CONFIGS}: {' '.join(str(error).split())}") from error
 
 
-def _known() -> Mapping[str, PublicModel]:
+def _models_by_key() -> Mapping[str, PublicModel]:
     """Return the rows of `configs.yaml` by name and by hub ID, in lower case."""
     return {key: model for name, model in public_models().items() for key in (name, model.hub.lower())}
 

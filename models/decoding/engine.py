@@ -9,7 +9,8 @@ through the model together.
 The model must be a decoder whose layers all attend to every earlier position (`supports_prefix_sharing`), as Llama,
 Qwen2, DeepSeek-V2, DeepSeek-V3 and the language model of DeepSeek-VL do.
 
-Letters in the names of tensors: R rows, S new tokens of a row, L positions of the cache, V vocabulary.
+Letters in the names of tensors: R rows, S new tokens of a row, L positions of the cache, C columns whose logits are
+read, V vocabulary.
 """
 
 from __future__ import annotations
@@ -269,6 +270,6 @@ class Decoder:
         positions_RS, visible_RSL = positions_and_mask(rows, starts, capacity)
         columns = logit_columns(rows)
         with cache.writing_to(slot_indices, starts[:, None] + torch.arange(ids_RS.shape[1], device=device)):
-            read = torch.tensor(columns, device=device)
-            logits = self._forward(cache, ids_RS, positions_RS, visible_RSL, columns=read, inputs={})
+            columns_C = torch.tensor(columns, device=device)
+            logits = self._forward(cache, ids_RS, positions_RS, visible_RSL, columns=columns_C, inputs={})
         return sum_log_likelihoods(rows, columns, logits)

@@ -27,7 +27,7 @@ ONLY_GREEDY = "this architecture is decoded by the library's own loop, which is 
 
 
 class LibraryDecoder:
-    """Generates with the library's `generate`, and scores each continuation in a row of its own."""
+    """Generates with the library's `generate`, and scores each continuation in its own row."""
 
     def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], text: Callable[[Sequence[int]], str]) -> None:
         """Wrap a model.

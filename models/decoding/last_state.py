@@ -1,7 +1,7 @@
 """Embeddings from a generative model: its last hidden state at the end of a prompt.
 
 The prompt shows an image or a text and continues `In one word:`. The embedding is the hidden state after the final norm
-at the prompt's last token, where the model would name what it was shown.
+at the prompt's last token, after which the model would name the image or the text.
 """
 
 from __future__ import annotations

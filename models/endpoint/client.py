@@ -62,7 +62,7 @@ class ServerResponse(NamedTuple):
     """The answer to a request."""
 
     value: Any
-    """The value that `read` made of the body."""
+    """The value that `read` returned for the body."""
     retries: int
     """Number of times that the request was repeated."""
 
@@ -229,7 +229,7 @@ class Server:
                 try:
                     self.check_alive()
                 except (SampleError, InputError) as error:
-                    gone = f"{self._settings.server} is gone: {reason}; nor does it answer what it did before: {error}"
+                    gone = f"{self._settings.server} is gone: {reason}; what it answered before fails too: {error}"
                     self.stop(InputError(f"{gone}; {_RESUMABLE}"))
                 self._next_check = time.monotonic() + 5
         self._count_failure(reason)
@@ -307,7 +307,7 @@ class Server:
 
 
 def _decoded(data: bytes) -> Any:
-    """Parse a body as a JSON object. Raises `MalformedError` with what came instead."""
+    """Parse a body as a JSON object. Raises `MalformedError` with a description of the body."""
     if not data.strip():
         raise MalformedError("an empty body")
     try:

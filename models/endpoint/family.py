@@ -76,7 +76,7 @@ class Endpoint:
     token_budget: int = 1
     """A request counts as one position, so each request is a batch and is written to disk when it is answered."""
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
@@ -131,7 +131,7 @@ class Endpoint:
         def read(reader: Callable[[Any], Reply], body: Any) -> tuple[Reply, int]:
             reply = reader(body)
             if capabilities.model and reply.model and reply.model != capabilities.model:
-                raise MalformedError(f"it is of model {reply.model!r}, not of {capabilities.model!r}")
+                raise MalformedError(f"it comes from model {reply.model!r}, not from {capabilities.model!r}")
             return reply, reply.usage.new
 
         if capabilities.generate == "completions":
@@ -157,7 +157,7 @@ class Endpoint:
         return replace(prediction, charges=self._charges(usage, response.retries))
 
     def _choose_in_writing(self, request: Choose) -> Prediction:
-        """Let the model write its choice; a text that names no choice is the output as it is, and counts as wrong."""
+        """Let the model write its choice; a text that names no choice is returned unchanged and counts as wrong."""
         listed = ", ".join(choice.strip() for choice in request.choices)
         parts = (*request.parts, f"\n\nAnswer with exactly one of these and nothing else: {listed}")
         default = _CHOICE_TOKENS_WITH_REASONING if self.capabilities.reasons else _CHOICE_TOKENS
@@ -203,7 +203,9 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
     """
     settings = read_settings(checkpoint)
     if placement.device is not None or placement.dtype is not None:
-        raise InputError("--device and --dtype are the server's to decide; leave them out for a model behind one")
+        raise InputError(
+            "--device and --dtype have no effect on a model behind a server, which decides both; leave them out"
+        )
     server = Server(settings, find_key(settings))
     listed = _model_names(server.list_models())
     model = settings.model or _only(listed, settings)

@@ -1,10 +1,10 @@
 """Adapt the number of concurrent requests to what a server can handle, while it answers.
 
-The limit grows by one per response until something speaks against it, then by one per round of responses (additive
-increase). It is halved when the server is overloaded (multiplicative decrease: status 429 or 503, or a timeout). Growth
-that only made every request slower is undone: by Little's law, the throughput is the number of concurrent requests
-divided by their latency, so nothing is gained if latency rises as fast as the limit. Latency is measured per token,
-because responses differ in length.
+The limit grows by one per response until the server is overloaded or growth is undone, then by one per round of
+responses (additive increase). It is halved when the server is overloaded (multiplicative decrease: status 429 or 503,
+or a timeout). Growth that only made every request slower is undone: by Little's law, the throughput is the number of
+concurrent requests divided by their latency, so nothing is gained if latency rises as fast as the limit. Latency is
+measured per token, because responses differ in length.
 """
 
 from __future__ import annotations

@@ -131,9 +131,9 @@ def find_choice(text: str, choices: Sequence[str]) -> str | None:
     """
     normalised = text.strip(_PUNCTUATION).casefold()
     names = {choice: choice.strip(_PUNCTUATION).casefold() for choice in choices}
-    whole = [choice for choice, name in names.items() if name == normalised]
+    exact = [choice for choice, name in names.items() if name == normalised]
     within = [c for c, name in names.items() if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", normalised)]
-    return next((matches[0] for matches in (whole, within) if len(matches) == 1), None)
+    return next((matches[0] for matches in (exact, within) if len(matches) == 1), None)
 
 
 def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | None) -> Reply:

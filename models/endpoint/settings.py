@@ -94,8 +94,8 @@ concurrency, deadline, max_tokens, prices, retries, timeout
     if split.username is not None or split.password is not None:
         raise InputError(f"the address of endpoint {host} holds a name or password: set the key as EVALS_API_KEY")
     if split.scheme not in {"http", "https"} or not host:
-        shown = "…" if split.query or "@" in address.partition("#")[0] else repr(address)
-        raise InputError(f"endpoint {shown} is no address: expected http://HOST:PORT/v1#NAME")
+        printable = "…" if split.query or "@" in address.partition("#")[0] else repr(address)
+        raise InputError(f"endpoint {printable} is not an address: expected http://HOST:PORT/v1#NAME")
     pairs = urllib.parse.parse_qsl(split.query, keep_blank_values=True)
     allowed = {field.name for field in fields(Settings)} - {"server", "model", "query"} | _PASSED_ON
     for name, _ in pairs:

@@ -50,7 +50,7 @@ _BUDGET_PER_CORE_WITH_SLOTS = 16_384
 """Token budget per CPU core if rows reuse the slots of rows that ended. At most as many rows are computed at once as
 there are slots, so a larger batch needs no more memory; it only leaves fewer slots empty while its last rows end."""
 _EXPECTED_SHARE = 8
-"""With slots, a text is expected to need one part in so many of its `max_new_tokens`."""
+"""With slots, a text is expected to need `max_new_tokens` divided by this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,11 @@ class Causal:
     placement: ResolvedPlacement
     decoder: Decoder | LibraryDecoder
     reserve_divisor: int
-    """The part of `max_new_tokens` that the plan reserves per text is one divided by this."""
+    """The plan reserves `max_new_tokens` divided by this for each text."""
     folder: Path
     abilities: frozenset[str] = frozenset({"generate", "choose"})
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
@@ -193,10 +193,10 @@ def accepts(config: Mapping[str, Json]) -> bool:
         MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
     )
 
-    known = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
-    architectures = config.get("architectures") or [known.get(config.get("model_type"))]
+    class_by_type = {**MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, **MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}
+    architectures = config.get("architectures") or [class_by_type.get(config.get("model_type"))]
     with_images = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
-    return architectures[0] in set(known.values()) - with_images
+    return architectures[0] in set(class_by_type.values()) - with_images
 
 
 FAMILIES.add(

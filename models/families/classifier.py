@@ -2,7 +2,7 @@
 
 A checkpoint names its classes in its configuration (`id2label`), in its own order: DistilBERT's SST-2 has NEGATIVE,
 POSITIVE, and RoBERTa's MNLI has contradiction, neutral, entailment, while GLUE has entailment first. Classes are
-matched by name; LABEL_0, LABEL_1, … have no meaning of their own and are matched to the benchmark's classes by number.
+matched by name; LABEL_0, LABEL_1, … have no meaning and are matched to the benchmark's classes by number.
 A head with one output predicts a number, as STS-B requires.
 """
 
@@ -54,11 +54,11 @@ def class_indices(names: Sequence[str], labels: Sequence[str]) -> list[int]:
         if len(names) != 1:
             raise InputError(f"{checkpoint_classes}; the task asks for a number, which a head with one output gives")
         return [0]
-    wanted = [_normalised(label) for label in labels]
-    index_by_class = {_resolve_number(_normalised(name), wanted): index for index, name in enumerate(names)}
-    if len(names) != len(labels) or index_by_class.keys() != set(wanted):
+    task_classes = [_normalised(label) for label in labels]
+    index_by_class = {_resolve_number(_normalised(name), task_classes): index for index, name in enumerate(names)}
+    if len(names) != len(labels) or index_by_class.keys() != set(task_classes):
         raise InputError(f"{checkpoint_classes}; the task's are {', '.join(labels)}: give a checkpoint trained for it")
-    return [index_by_class[label] for label in wanted]
+    return [index_by_class[label] for label in task_classes]
 
 
 def _normalised(name: str) -> str:
@@ -66,10 +66,10 @@ def _normalised(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
-def _resolve_number(name: str, wanted: Sequence[str]) -> str:
+def _resolve_number(name: str, task_classes: Sequence[str]) -> str:
     """Replace a numbered class name by the task's class of that number; return any other name unchanged."""
     match = _NUMBERED.fullmatch(name)
-    return wanted[int(match[1])] if match and int(match[1]) < len(wanted) else name
+    return task_classes[int(match[1])] if match and int(match[1]) < len(task_classes) else name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Classifier:
     """The checkpoint's padding token; None if it defines none."""
     abilities: frozenset[str] = frozenset({"classify"})
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
@@ -198,8 +198,8 @@ def accepts(config: Mapping[str, Json]) -> bool:
     """Return whether the configuration is of one of the library's sequence classifiers."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
-    known = set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values())
-    return (config.get("architectures") or [None])[0] in known
+    architectures = set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values())
+    return (config.get("architectures") or [None])[0] in architectures
 
 
 FAMILIES.add(

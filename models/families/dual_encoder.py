@@ -50,13 +50,13 @@ class DualEncoder:
     """Truncation is state of the tokenizer, so one thread uses it at a time."""
     abilities: frozenset[str] = frozenset({"embed"})
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
         """Tokenise a text; an image counts as many tokens as it has patches. Nothing is shared."""
         if not isinstance(request, Embed) or len(request.parts) != 1:
-            raise SampleError(f"request {request.id} is no single image or text to embed")
+            raise SampleError(f"request {request.id} is not a single image or text to embed")
         (part,) = request.parts
         if isinstance(part, Image):
             return Prompt(request, request.id, (0,) * self.image_positions, 0)

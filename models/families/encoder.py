@@ -132,7 +132,7 @@ class Encoder:
     placement: ResolvedPlacement
     abilities: frozenset[str] = frozenset({"embed"})
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
@@ -229,9 +229,9 @@ def accepts(config: Mapping[str, Json]) -> bool:
         return names
 
     of_text = kind in TOKENIZER_MAPPING_NAMES or any(kind in listed(part) for part in text_tables)
-    known = {listed(part).get(kind) for part in bases} - {None}
+    text_architectures = {listed(part).get(kind) for part in bases} - {None}
     architecture = (config.get("architectures") or [None])[0]
-    return of_text and kind not in IMAGE_PROCESSOR_MAPPING_NAMES and architecture in known
+    return of_text and kind not in IMAGE_PROCESSOR_MAPPING_NAMES and architecture in text_architectures
 
 
 FAMILIES.add(

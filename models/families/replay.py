@@ -49,12 +49,12 @@ class Replay:
     token_budget: int = 1024
     """A request counts as one position, so this is the number of samples that are written at once."""
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Raise `InputError` for a file whose IDs are not those of the benchmark."""
-        missing = [id for id in wanted if id not in self.outputs]
+        missing = [id for id in run_ids if id not in self.outputs]
         if missing:
-            raise InputError(f"{self.path} has no output for {_listed(missing)} of the {len(wanted)} samples")
-        unknown = self.outputs.keys() - set(known)
+            raise InputError(f"{self.path} has no output for {_listed(missing)} of the {len(run_ids)} samples")
+        unknown = self.outputs.keys() - set(split_ids)
         if unknown:
             raise InputError(f"{self.path} has outputs for {_listed(sorted(unknown))}, which are not in the split")
 
@@ -63,7 +63,7 @@ class Replay:
         return Prompt(request, key=request.id, tokens=(0,), reserve=0)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> None:
-        """Do nothing: nothing is computed."""
+        """Do nothing: there is nothing to compute."""
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: None) -> list[Prediction]:
         """Return the recorded outputs."""

@@ -81,7 +81,7 @@ class TwoStreams:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Truncation is state of the tokenizer, so one thread uses it at a time."""
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:
@@ -93,8 +93,8 @@ class TwoStreams:
         """
         if REQUIRED_CLASS.get(type(request)) not in self.models:
             can = ", ".join(sorted(self.abilities))
-            wanted = type(request).__name__.lower()
-            raise InputError(f"{self.facts['checkpoint']} has no weights to {wanted}; it can: {can}")
+            request_kind = type(request).__name__.lower()
+            raise InputError(f"{self.facts['checkpoint']} has no weights to {request_kind}; it can: {can}")
         images, text = _image_and_text(request)
         tokens: tuple[int, ...] = ()
         if images:
@@ -252,7 +252,7 @@ def _image_and_text(request: Request) -> tuple[list[Image], str]:
     if len(images) > 1:
         raise SampleError(f"request {request.id} has {len(images)} images; this family reads one")
     if isinstance(request, Embed) and len(request.parts) != 1:
-        raise SampleError(f"request {request.id} is no single image or text to embed")
+        raise SampleError(f"request {request.id} is not a single image or text to embed")
     text = texts[-1] if images and texts else "".join(texts)
     if not text and not (images and isinstance(request, Embed)):
         raise SampleError(f"request {request.id} has no text")

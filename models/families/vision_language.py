@@ -2,7 +2,7 @@
 
 A prompt is one user message of images and texts, rendered by the checkpoint's chat template. Without a template, the
 image placeholders are followed by the text. Questions about one image share the computation of everything before the
-question, above all the image. That needs a decoder whose positions simply count tokens; other architectures go through
+question, mainly of the image. That needs a decoder whose positions simply count tokens; other architectures go through
 the library's own `generate`, one batch at a time and without sharing.
 
 An image or a text is embedded as `evals.models.decoding.last_state` describes, from a prompt rendered in the same way.
@@ -67,7 +67,7 @@ class VisionLanguage:
     folder: Path
     abilities: frozenset[str] = frozenset({"generate", "embed"})
 
-    def check(self, known: Sequence[str], wanted: Sequence[str]) -> None:
+    def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
 
     def prepare(self, request: Request) -> Prompt:

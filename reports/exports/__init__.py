@@ -1,5 +1,5 @@
 """Write results in formats that others read: Every Eval Ever, and the metadata of the Hugging Face Hub.
 
-May import the records, `evals.reports.rendering` and `evals.reports.runs`. Start with `every_eval_ever`, whose
+It may import the records, `evals.reports.rendering` and `evals.reports.runs`. Start with `every_eval_ever`, whose
 `render` writes all formats.
 """

@@ -4,8 +4,9 @@
     model-index       the `model-index` of a model card's front matter
     eval-results      a file for the hub's `.eval_results/`
 
-Scores stay fractions and coefficients, as the formats allow. The file itself says whether a run is of a replica, of a
-bundled benchmark, of a part of a split or a blind control, so that nobody mistakes it for something else.
+Scores stay fractions and coefficients, as the formats allow. The file itself says whether a run used a replica, a
+bundled benchmark or a part of a split, or is a blind control, so that nobody takes it for a result of the public model
+or benchmark.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def render(runs: Sequence[Record], format: str) -> str:
 
 def _every_eval_ever(runs: Sequence[Record]) -> str:
     if len(runs) != 1:
-        raise InputError(f"every-eval-ever holds one run per file: {len(runs)} came")
+        raise InputError(f"every-eval-ever holds one run per file: {len(runs)} were given")
     return json.dumps(log(runs[0]), indent=2, ensure_ascii=False) + "\n"
 
 

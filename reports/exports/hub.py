@@ -31,7 +31,7 @@ class HubBenchmark:
     """A task as the hub names it."""
 
     title: str
-    """Its name for people."""
+    """Its name for readers."""
     kind: str
     """The hub's type of task."""
     dataset: str | None = None
@@ -69,19 +69,19 @@ def model_index(runs: Sequence[Record]) -> str:
     """Write the front matter of one model's card. Raises `InputError` for runs of several models."""
     names = list(dict.fromkeys(model_id(run) for run in runs))
     if len(names) != 1:
-        raise InputError(f"model-index is for the card of one model: runs of {' and '.join(names)} came")
+        raise InputError(f"model-index is for the card of one model: runs of {' and '.join(names)} were given")
     return _dump({"model-index": [{"name": names[0], "results": [_card(run) for run in runs]}]})
 
 
 def _card(run: Record) -> dict[str, Json]:
-    known, task, result = benchmark(run), run.manifest.task, run.finished()
+    hub_benchmark, task, result = benchmark(run), run.manifest.task, run.finished()
     names = [name for name in result.metrics if name.count("/") < 2]  # no breakdown by question type
     names.sort(key=lambda name: (name != result.headline, name))
     dataset = {"name": dataset_title(run), "type": f"{LIBRARY}/{task.name.replace('/', '-')}"}
-    if public(run) and known.dataset:
-        dataset |= {"type": known.dataset, "config": known.part}
+    if public(run) and hub_benchmark.dataset:
+        dataset |= {"type": hub_benchmark.dataset, "config": hub_benchmark.part}
     return {
-        "task": {"type": known.kind, "name": one_line(task.name)},
+        "task": {"type": hub_benchmark.kind, "name": one_line(task.name)},
         "dataset": {**dataset, "split": task.split},
         "metrics": [_metric(name, result.metrics[name]) for name in names],
     }
@@ -103,11 +103,11 @@ def eval_results(runs: Sequence[Record]) -> str:
 
 
 def _entry(run: Record) -> dict[str, Json]:
-    known, task, result = benchmark(run), run.manifest.task, run.finished()
-    items = known.items.get(task.split)
+    hub_benchmark, task, result = benchmark(run), run.manifest.task, run.finished()
+    items = hub_benchmark.items.get(task.split)
     reasons = {
         "its data are bundled or your own and no public benchmark": not public(run),
-        f"no data set of the hub is known for {task.name} {task.split}": not known.dataset or items is None,
+        f"no data set of the hub is known for {task.name} {task.split}": not hub_benchmark.dataset or items is None,
         "it is a blind control": blind(run),
         f"{result.n:,} of {items or 0:,} samples were run": result.n != items,
     }
@@ -116,7 +116,7 @@ def _entry(run: Record) -> dict[str, Json]:
     notes = [f"{LIBRARY} {result.headline} on {task.split}"]
     notes += [f"{task.shots} shots"] if task.shots else []
     return {
-        "dataset": {"id": known.dataset, "task_id": known.part},
+        "dataset": {"id": hub_benchmark.dataset, "task_id": hub_benchmark.part},
         "value": result.metrics[result.headline].value,
         "date": finished(run).date().isoformat(),
         "notes": ", ".join([*notes, f"signature {run.manifest.signature}"]),
@@ -141,7 +141,7 @@ def public(run: Record) -> bool:
 
 
 def dataset_title(run: Record) -> str:
-    """Name the data for people; the name of bundled data says so."""
+    """Name the data for readers; the name of bundled data says that they are bundled."""
     title = benchmark(run).title
     return title if public(run) else f"{title}, bundled" if run.manifest.data.get("source") == "bundled" else title
 

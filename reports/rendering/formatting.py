@@ -15,7 +15,7 @@ import unicodedata
 from evals.schema import Json, Metric
 
 MISSING = "–"
-"""Printed where there is no number."""
+"""Printed in place of a missing number."""
 LIMIT = 2000
 """Maximum number of characters of one text that are shown."""
 
@@ -150,7 +150,7 @@ def one_line(text: str, limit: int = LIMIT) -> str:
 
 
 def json_text(value: Json) -> str:
-    """Write a JSON value as text: a string as it is, anything else as compact JSON.
+    """Write a JSON value as text: a string unchanged, anything else as compact JSON.
 
     Example:
         >>> json_text("two"), json_text(2), json_text({"b": [1.5], "a": None}), json_text(None)

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def fill(template: str, sheets: Sequence[str], **shown: Any) -> str:
+def fill(template: str, sheets: Sequence[str], **variables: Any) -> str:
     """Fill a template that extends `base.html`.
 
     Args:
         template: its file name.
         sheets: file names of the style sheets, the only ones that the page allows.
-        shown: the variables of the template.
+        variables: the variables of the template.
     """
     css = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in sheets)
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     sheet = Markup(css)  # ours, and checked by its hash
-    return _environment().get_template(template).render(css=sheet, css_hash=digest, **shown)
+    return _environment().get_template(template).render(css=sheet, css_hash=digest, **variables)
 
 
 @cache
@@ -58,7 +58,7 @@ def _environment() -> Environment:
 
 
 def _png_address(png: bytes) -> Markup:
-    """Return an image as a `data:` address, so that it lies inside the page."""
+    """Return an image as a `data:` address, so that the page contains it."""
     return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
 
 

@@ -1,9 +1,9 @@
-"""Draw metrics as inline SVG, without scripts, fonts or styles of its own; and as bars of characters.
+"""Draw metrics as inline SVG, without scripts, fonts or styles; and as bars of characters.
 
 A strip draws one metric: a bar for the value, a whisker for its 95 % interval, a dashed line for the metric that it is
-compared with. Strips stand in the cells of a table, all on one scale, so the table also has every number as text, and
-the drawing is as wide as the screen allows. Positions are percentages of the cell's width; colours come from the style
-sheet (`--accent`, `--ink`, `--rule`), so they follow light and dark mode.
+compared with. Strips are drawn in the cells of a table, all on one scale, so the table also has every number as text,
+and the drawing is as wide as the screen allows. Positions are percentages of the cell's width; colours come from the
+style sheet (`--accent`, `--ink`, `--rule`), so they follow light and dark mode.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _FIELD_WIDTH = 60
 
 
 def text(comparison: Comparison) -> str:
-    """Write for the terminal in which metrics two runs differ, and in what of how they were made."""
+    """Write for the terminal the metrics in which two runs differ, and the differences in how they were made."""
     records = [comparison.a, comparison.b]
     a, b = short_names(records)
     parts = [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
@@ -66,7 +66,7 @@ def _fields(comparison: Comparison, a: str, b: str) -> Table:
         )
         for difference in comparison.differences
     )
-    return Table("What differs, the likeliest to explain a change first", ("field", a, b, "why"), "llll", rows)
+    return Table("What differs, the most likely explanation of a change first", ("field", a, b, "why"), "llll", rows)
 
 
 def _power(headline: MetricComparison) -> str:

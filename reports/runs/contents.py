@@ -65,7 +65,7 @@ class RunContents:
     """What a report shows of one run."""
 
     folder: Path
-    """As it was given; it is printed and not read."""
+    """The run folder; its path is printed, and no file in it is read."""
     title: str
     about: str
     """Scale, checkpoint and data, in one line."""
@@ -114,7 +114,7 @@ class ReportContents:
 
     @property
     def mini(self) -> bool:
-        """Whether any run is of mini scale."""
+        """Whether any run has mini scale."""
         return any(run.manifest.task.scale == "mini" for run in self.runs)
 
 
@@ -130,7 +130,7 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
         RecordError: when a run is not finished.
     """
     if not records:
-        raise InputError("a report needs at least one run: none came")
+        raise InputError("a report needs at least one run: none was given")
     controls = BlindControls()
     several_runs = len(records) > 1
     runs = tuple(_gather_run(record, detail, controls) for record in records)

@@ -37,7 +37,7 @@ def model(record: Record) -> str:
 
 
 def title(record: Record) -> str:
-    """Name a run for people: `vl on vqa`."""
+    """Name a run for readers: `vl on vqa`."""
     control = ", blind control" if blind(record) else ""
     return one_line(f"{model(record)} on {record.manifest.task.name}{control}")
 
@@ -54,7 +54,7 @@ def short_names(records: Sequence[Record]) -> list[str]:
 def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
     """Say which scale, checkpoints and data a report is about: the first line of every report.
 
-    The line says when results are of replicas, which are no evidence about the public models.
+    The line says when results come from replicas, which are no evidence about the public models.
 
     Args:
         records: the runs of the report.
@@ -72,7 +72,7 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
 
 
 def _scale(record: Record) -> str:
-    """Name the scale of a run; a run with neither a bundled model nor bundled data is of the user's own files."""
+    """Name the scale of a run; a run with neither a bundled model nor bundled data uses the user's own files."""
     manifest = record.manifest
     bundled = manifest.replica or manifest.data.get("source") == "bundled"
     return f"{manifest.task.scale} scale" if bundled or manifest.task.scale == "full" else "own files"

@@ -1,7 +1,7 @@
 """Runs as one page: self-contained, without scripts, for a screen, a phone or paper.
 
 The page needs no other file: images are embedded, the one style sheet is allowed by its hash, and the content security
-policy forbids everything else. The template engine escapes whatever a model or a file wrote, after `visible` has
+policy forbids everything else. The template engine escapes all text of models and files, after `visible` has
 replaced control characters and cut long texts.
 """
 

@@ -1,8 +1,8 @@
 """The tables of metrics that a report of a run has, before they are Markdown, LaTeX, text or a page.
 
 A metric's name is a path. `accuracy` has slices (`accuracy/yes-no`) and breakdowns: `accuracy/question-type/how many`
-is the row `how many` of the table "accuracy by question type". A path is a breakdown when its first part is a metric
-of its own, so `mnli/accuracy/matched` stays in the main table.
+is the row `how many` of the table "accuracy by question type". A path is a breakdown when its first part is itself a
+metric, so `mnli/accuracy/matched` stays in the main table.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def ordered_metrics(record: Record) -> dict[str, Metric]:
 
 
 def headline(record: Record) -> MetricRow:
-    """Return the metric that stands for the run."""
+    """Return the headline metric of the run."""
     name = record.finished().headline
     return MetricRow(name, name, ordered_metrics(record)[name])
 
@@ -126,7 +126,7 @@ def floors(rows: Sequence[MetricRow]) -> list[str]:
 
 
 def headings(rows: Sequence[MetricRow]) -> tuple[str, ...]:
-    """Name the columns of numbers; where metrics have floors, these stand beside the value."""
+    """Name the columns of numbers; where metrics have floors, these are printed beside the value."""
     value, *rest = NUMBERS
     return (value, *(f"{kind} floor" for kind in floors(rows)), *rest)
 

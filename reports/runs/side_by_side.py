@@ -53,8 +53,10 @@ def ratios(records: Sequence[Record]) -> Table | None:
     if not all(ratios_by_run):
         return None
     names = short_names(records)
-    shown = [name for name in metrics if any(name in ratios_by_name for ratios_by_name in ratios_by_run)]
-    rows = tuple((name, *(cell(ratios_by_name.get(name)) for ratios_by_name in ratios_by_run)) for name in shown)
+    names_with_ratio = [name for name in metrics if any(name in ratios_by_name for ratios_by_name in ratios_by_run)]
+    rows = tuple(
+        (name, *(cell(ratios_by_name.get(name)) for ratios_by_name in ratios_by_run)) for name in names_with_ratio
+    )
     columns = ("metric", *(f"{name} / {names[0]}" for name in names[1:]))
     return Table("Timed in turn", columns, "l" + "r" * len(others), rows)
 

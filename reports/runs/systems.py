@@ -1,7 +1,7 @@
 """Describe the registered models for the terminal: a block per model, or everything about one.
 
-A block shows what a document says about a system beside what stands for it here: the bundled replica and the public
-checkpoint of that name. Sizes are in decimal units (1 GB is 1,000,000,000 bytes), as model cards print them.
+A block shows what a document says about a system beside the models that represent it here: the bundled replica and the
+public checkpoint of that name. Sizes are in decimal units (1 GB is 1,000,000,000 bytes), as model cards print them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def blocks(variants: Sequence[Variant]) -> str:
 
 
 def sheets(title: str, groups: Sequence[ModelFields]) -> str:
-    """Write groups of fields about one model below each other; the title stands above the first."""
+    """Write groups of fields about one model below each other; the title is above the first."""
     width = max((len(name) for fields in groups for name, _ in fields), default=0)
     return "\n".join(
         sheet(title if not number else "", [(name.ljust(width), value) for name, value in fields])
@@ -126,10 +126,10 @@ def _public(variant: Variant) -> str:
 
 def _reads(variant: Variant) -> str:
     by_scale = variant.details.get("modalities") or {}
-    shown = {scale: " ".join(by_scale[scale]) for scale in _SCALES if scale in by_scale}
-    if len(set(shown.values())) == 1:
-        return next(iter(shown.values()))
-    return "; ".join(f"{scale}: {modalities}" for scale, modalities in shown.items())
+    text_by_scale = {scale: " ".join(by_scale[scale]) for scale in _SCALES if scale in by_scale}
+    if len(set(text_by_scale.values())) == 1:
+        return next(iter(text_by_scale.values()))
+    return "; ".join(f"{scale}: {modalities}" for scale, modalities in text_by_scale.items())
 
 
 def _memory(variant: Variant) -> str:

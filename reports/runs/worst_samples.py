@@ -1,4 +1,4 @@
-"""The samples that went worst: which they are, and what people are shown of them.
+"""The worst samples: how they are chosen, and what a report shows of them.
 
 Failures come first, then the lowest values. Samples that are equally bad (most are, at zero) are spread over labels
 and images, so that the twelve shown differ from each other; remaining ties are ordered by a hash of the ID. The choice
@@ -24,7 +24,7 @@ from evals.schema import Json
 
 @dataclass(frozen=True, slots=True)
 class WorstSample:
-    """One sample as people are shown it."""
+    """One sample as a report shows it."""
 
     id: str
     """The benchmark's own identifier."""
@@ -33,17 +33,17 @@ class WorstSample:
     output: str
     """What the model wrote, whole."""
     answer: str | None
-    """What was read from the output, where that is something else."""
+    """The answer that was read from the output, if it differs from the output."""
     expected: tuple[tuple[str, int], ...]
     """The reference answers, each with how many annotators gave it, the most frequent first."""
     score: str
-    """What it was worth, printed."""
+    """Its score, as printed."""
     labels: tuple[tuple[str, str], ...]
     """The labels by which metrics are split."""
     notes: tuple[str, ...]
     """What went wrong: a failure, a cut, an output without a readable answer."""
     image: bytes | None = None
-    """Its image as PNG, where the run kept one."""
+    """Its image as PNG, if the run kept one."""
 
     @property
     def answers(self) -> str:
@@ -75,25 +75,25 @@ def choose_worst(record: Record, count: int = 12) -> list[SampleRecord]:
 
     Args:
         record: a finished run.
-        count: how many samples are wanted.
+        count: maximum number of samples.
 
     Returns:
-        Their records of `samples.jsonl`; fewer than `count` where fewer samples have a value or failed.
+        Their records of `samples.jsonl`; fewer than `count` if fewer samples have a value or failed.
     """
     chosen: list[_RankedSample] = []
-    seen: Counter[object] = Counter()
+    uses: Counter[object] = Counter()
     for _, ties in groupby(_candidates(record, count), key=lambda sample: sample.rank):
-        chosen += _spread(list(ties), count - len(chosen), seen)
+        chosen += _spread(list(ties), count - len(chosen), uses)
     return [sample.row for sample in chosen]
 
 
 def describe_worst(record: Record, count: int = 12) -> list[WorstSample]:
-    """Describe the worst samples for people, with the images that the run kept of them."""
+    """Describe the worst samples for readers, with the images that the run kept of them."""
     return [_describe(row, record) for row in choose_worst(record, count)]
 
 
 def sample_value(row: SampleRecord, record: Record) -> float | None:
-    """Return what one sample was worth: its headline value, else the mean of its fractions; None without any."""
+    """Return the score of one sample: its headline value, else the mean of its fractions; None without any."""
     result = record.finished()
     values: Mapping[str, float] = row.values
     if result.headline in values:
@@ -133,17 +133,17 @@ def _rank(record: Record) -> Iterator[_RankedSample]:
             yield _RankedSample(rank, hashlib.sha256(row.id.encode()).digest(), row)
 
 
-def _spread(ties: list[_RankedSample], count: int, seen: Counter[object]) -> list[_RankedSample]:
-    """Choose among equally bad samples, each time one whose image and labels were seen least; updates `seen`."""
+def _spread(ties: list[_RankedSample], count: int, uses: Counter[object]) -> list[_RankedSample]:
+    """Choose among equally bad samples, each time the one whose image and labels were chosen least; updates `uses`."""
     chosen: list[_RankedSample] = []
     while ties and len(chosen) < count:
         rarest = min(
             ties,
-            key=lambda sample: (seen[sample.row.cluster], sum(seen[x] for x in sample.labels), sample.digest),
+            key=lambda sample: (uses[sample.row.cluster], sum(uses[label] for label in sample.labels), sample.digest),
         )
         ties.remove(rarest)
         chosen.append(rarest)
-        seen.update([*([rarest.row.cluster] if rarest.row.cluster else []), *rarest.labels])
+        uses.update([*([rarest.row.cluster] if rarest.row.cluster else []), *rarest.labels])
     return chosen
 
 

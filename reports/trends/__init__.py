@@ -1,4 +1,4 @@
 """Compare the same runs on several days, and report values that left their intervals.
 
-May import the records, the comparison, the claims and the rendering. Start with `series`.
+It may import the records, the comparison, the claims, the rendering and the naming of runs. Start with `series`.
 """

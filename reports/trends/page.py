@@ -139,8 +139,8 @@ class _Mark:
 
 def _draw(marks: Sequence[_Mark | None]) -> Markup:
     """Draw a line over the days with whiskers; a changed value is a square. The page prints the numbers beside it."""
-    drawn = [(index, mark) for index, mark in enumerate(marks) if mark is not None]
-    ends = [end for _, mark in drawn for end in mark.ends]
+    present_marks = [(index, mark) for index, mark in enumerate(marks) if mark is not None]
+    ends = [end for _, mark in present_marks for end in mark.ends]
     least, most = min(ends, default=0.0), max(ends, default=1.0)
     room = (most - least or abs(most) or 1.0) * 0.12
     least, most = least - room, most + room
@@ -154,12 +154,12 @@ def _draw(marks: Sequence[_Mark | None]) -> Markup:
     line = Markup('<line class="{}" x1="{:.2f}%" y1="{:.2f}%" x2="{:.2f}%" y2="{:.2f}%"/>')
     parts = [
         line.format("way", x(day), y(mark.value), x(next_day), y(next_mark.value))
-        for (day, mark), (next_day, next_mark) in pairwise(drawn)
+        for (day, mark), (next_day, next_mark) in pairwise(present_marks)
     ]
     dot = Markup('<circle class="dot" cx="{:.2f}%" cy="{:.2f}%" r="2.5"/>')
     square = Markup('<svg x="{:.2f}%" y="{:.2f}%" overflow="visible"><rect class="changed" x="-5" y="-5" width="10" '
                     'height="10"/></svg>')  # fmt: skip
-    for index, mark in drawn:
+    for index, mark in present_marks:
         if mark.low is not None and mark.high is not None:
             parts.append(line.format("reach", x(index), y(mark.low), x(index), y(mark.high)))
         parts.append((square if mark.changed else dot).format(x(index), y(mark.value)))

@@ -70,8 +70,12 @@ def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Pat
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; {WHERE}")
     official, hub = f"{split.replace('validation', 'dev')}.tsv", f"{split}-*.parquet"
-    others = {name for other in TABLE.values() if other is not task for name in (other.folder, other.name)}
-    for candidate in (folder / task.folder, folder / task.name, *([folder] if folder.name not in others else [])):
+    other_folders = {name for other in TABLE.values() if other is not task for name in (other.folder, other.name)}
+    for candidate in (
+        folder / task.folder,
+        folder / task.name,
+        *([folder] if folder.name not in other_folders else []),
+    ):
         if (candidate / official).is_file():
             return "official files", [candidate / official]
         if paths := sorted(candidate.glob(hub)):

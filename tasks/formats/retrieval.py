@@ -116,8 +116,8 @@ def read(folder: Path, split: str | None) -> Official:
     paths_by_pattern = {pattern: sorted(folder.glob(pattern)) for pattern in readers}
     present = [pattern for pattern, paths in paths_by_pattern.items() if paths]
     if len(present) != 1:
-        what = f"files of several kinds ({', '.join(present)})" if present else "no captions"
-        raise InputError(f"{folder} has {what}; {SOURCE}")
+        content = f"files of several kinds ({', '.join(present)})" if present else "no captions"
+        raise InputError(f"{folder} has {content}; {SOURCE}")
     official = readers[present[0]](paths_by_pattern[present[0]], split)
     data.unique([image.id for image in official.images], folder, "image")
     without_caption = [image.id for image in official.images if not image.captions]

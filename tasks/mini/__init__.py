@@ -1,6 +1,6 @@
 """The mini benchmarks: seeded generators, and the splits that they generated, in the official formats.
 
-Imports nothing but the standard library, numpy, Pillow and pyarrow. Start with `generate`, which writes `splits/`: a
+It may import the standard library, numpy, Pillow and pyarrow only. Start with `generate`, which writes `splits/`: a
 module here generates one benchmark, from the scenes of `images/` or the sentences of `language/`.
 """
 

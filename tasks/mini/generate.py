@@ -173,7 +173,7 @@ def _png(image: Image) -> bytes:
 def differences(name: str) -> list[str]:
     """List the differences between a bundled mini VQA split and its generator.
 
-    Decoded contents are compared, so another encoding of the same rows and pixels is no difference.
+    Decoded contents are compared, so another encoding of the same rows and pixels does not count as a difference.
     """
     sheets = split(name)
     bundled, generated = bundled_rows(name), rows(sheets)

@@ -155,10 +155,12 @@ def _how_many(rng: Random, story: Story) -> Story:
 def _together(rng: Random, story: Story) -> Story | None:
     if not story.before:
         return None
-    friend, theirs = story.before
+    friend, friend_count = story.before
     text = f"How many {story.goods} do {friend} and {story.holder} have together?"
-    total = theirs + story.count
-    return story.then("together", text, f"Together they have {theirs} + {story.count} = {total} {story.goods}.", total)
+    total = friend_count + story.count
+    return story.then(
+        "together", text, f"Together they have {friend_count} + {story.count} = {total} {story.goods}.", total
+    )
 
 
 def _price(rng: Random, story: Story) -> Story:
@@ -224,8 +226,8 @@ def problem(split: str, index: int) -> WordProblem:
     steps = rng.choice(STEPS)
     while True:
         story = _draw(rng, steps)
-        if story and allowed(split, drawn := _write(rng, story)):
-            return drawn
+        if story and allowed(split, problem := _write(rng, story)):
+            return problem
 
 
 def _draw(rng: Random, steps: int) -> Story | None:
@@ -236,8 +238,8 @@ def _draw(rng: Random, steps: int) -> Story | None:
         if not 1 <= story.count <= MOST:
             return None
     ended = rng.choice(ENDS)(rng, story)
-    done = ended is not None and sum(len(worked.split("\n")) for worked in ended.worked) == steps
-    return ended if ended and done and ended.count <= MOST else None
+    has_all_steps = ended is not None and sum(len(worked.split("\n")) for worked in ended.worked) == steps
+    return ended if ended and has_all_steps and ended.count <= MOST else None
 
 
 def _write(rng: Random, story: Story) -> WordProblem:
@@ -252,9 +254,9 @@ def _write(rng: Random, story: Story) -> WordProblem:
     return WordProblem(question, answer, ", ".join(story.parts), numbers)
 
 
-def allowed(split: str, drawn: WordProblem) -> bool:
+def allowed(split: str, problem: WordProblem) -> bool:
     """Return whether a problem belongs to a split: `train` allows nothing held out, other splits nothing else."""
-    held_out = [_is_held_out(f"tale {drawn.template}"), are_held_out(drawn.numbers)]
+    held_out = [_is_held_out(f"tale {problem.template}"), are_held_out(problem.numbers)]
     return not any(held_out) if split == "train" else all(held_out)
 
 

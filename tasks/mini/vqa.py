@@ -90,36 +90,36 @@ class QuestionSheet(NamedTuple):
 
 def split(name: str) -> list[QuestionSheet]:
     """Generate the scenes and questions of a bundled split, `QUESTIONS` questions in all."""
-    first, left = FIRST_IMAGE[name], QUESTIONS
+    first, remaining = FIRST_IMAGE[name], QUESTIONS
     sheets: list[QuestionSheet] = []
     for image_id in count(first, 2):
-        wanted = Random(f"questions {image_id}").choice((4, 5, 5, 5, 6))
-        pair = sheets_of_pair(image_id, wanted=min(wanted, left // 2), allowed=PAIRS)
+        limit = Random(f"questions {image_id}").choice((4, 5, 5, 5, 6))
+        pair = sheets_of_pair(image_id, max_questions=min(limit, remaining // 2), allowed=PAIRS)
         sheets += pair
-        left -= sum(len(sheet.questions) for sheet in pair)
-        if not left:
+        remaining -= sum(len(sheet.questions) for sheet in pair)
+        if not remaining:
             break
     return sheets
 
 
-def train(*, wanted: int = 5) -> Iterator[QuestionSheet]:
+def train(*, max_questions: int = 5) -> Iterator[QuestionSheet]:
     """Generate the endless training split; the two images of a pair follow each other.
 
     Args:
-        wanted: maximum number of questions per image.
+        max_questions: maximum number of questions per image.
     """
     for image_id in count(FIRST_IMAGE["train"], 2):
-        yield from sheets_of_pair(image_id, wanted=wanted, allowed=PAIRS - HELD_OUT)
+        yield from sheets_of_pair(image_id, max_questions=max_questions, allowed=PAIRS - HELD_OUT)
 
 
 def sheets_of_pair(
-    image_id: int, *, wanted: int, allowed: frozenset[tuple[str, str]], things: tuple[int, ...] = THINGS
+    image_id: int, *, max_questions: int, allowed: frozenset[tuple[str, str]], things: tuple[int, ...] = THINGS
 ) -> list[QuestionSheet]:
     """Generate two similar scenes with the same questions, which have different answers.
 
     Args:
         image_id: the ID of the first image, an even number.
-        wanted: maximum number of questions per image.
+        max_questions: maximum number of questions per image.
         allowed: the (colour, shape) pairs to draw from.
         things: numbers of things in a scene; each entry is equally likely.
 
@@ -129,12 +129,12 @@ def sheets_of_pair(
     rng = Random(f"mini vqa {image_id}")
     first = compose(rng, things=rng.choice(things), allowed=allowed, seed=image_id)
     second = _edited(first, rng, allowed)
-    asked = _ask_both(first, second, wanted, rng)
+    text_by_query = _ask_both(first, second, max_questions, rng)
     pair = ((image_id, first), (image_id + 1, second))
     return [
-        QuestionSheet(image, scene, _questions(image, scene, asked, pair_image=image_id))
+        QuestionSheet(image, scene, _questions(image, scene, text_by_query, pair_image=image_id))
         for image, scene in pair
-        if asked
+        if text_by_query
     ]
 
 
@@ -148,14 +148,14 @@ def _edited(scene: Scene, rng: Random, allowed: frozenset[tuple[str, str]]) -> S
     return scene
 
 
-def _ask_both(first: Scene, second: Scene, wanted: int, rng: Random) -> dict[Query, str]:
+def _ask_both(first: Scene, second: Scene, max_questions: int, rng: Random) -> dict[Query, str]:
     """Find questions that both scenes answer differently, and put them into words."""
-    asked: dict[Query, str] = {}
-    for answer_type in rng.choices(tuple(MIX), tuple(MIX.values()), k=4 * wanted):
-        query = _find(first, second, answer_type, rng) if len(asked) < wanted else None
-        if query and query not in asked:
-            asked[query] = questions.ask(query, rng)
-    return asked
+    text_by_query: dict[Query, str] = {}
+    for answer_type in rng.choices(tuple(MIX), tuple(MIX.values()), k=4 * max_questions):
+        query = _find(first, second, answer_type, rng) if len(text_by_query) < max_questions else None
+        if query and query not in text_by_query:
+            text_by_query[query] = questions.ask(query, rng)
+    return text_by_query
 
 
 def _find(first: Scene, second: Scene, answer_type: str, rng: Random) -> Query | None:
@@ -169,8 +169,8 @@ def _find(first: Scene, second: Scene, answer_type: str, rng: Random) -> Query |
         for _ in range(6):
             query = family.propose(rng.choice((first, second)), rng)
             answer = family.answer(first, query) if query else None
-            other = family.answer(second, query) if query and answer else None
-            if query and answer and other and answer.text != other.text:
+            second_answer = family.answer(second, query) if query and answer else None
+            if query and answer and second_answer and answer.text != second_answer.text:
                 return query
     return None
 
@@ -180,10 +180,12 @@ def _families(answer_type: str) -> tuple[QuestionFamily, ...]:
     return tuple(family for family in FAMILIES.values() if family.answer_type == answer_type)
 
 
-def _questions(image_id: int, scene: Scene, asked: dict[Query, str], *, pair_image: int) -> tuple[SceneQuestion, ...]:
+def _questions(
+    image_id: int, scene: Scene, text_by_query: dict[Query, str], *, pair_image: int
+) -> tuple[SceneQuestion, ...]:
     """Answer the questions for one image; question IDs are formed as in COCO-VQA, `image_id * 1000 + n`."""
     answered = []
-    for n, (query, text) in enumerate(asked.items()):
+    for n, (query, text) in enumerate(text_by_query.items()):
         truth = questions.answer(scene, query)
         assert truth is not None, query
         answered.append(

@@ -108,9 +108,9 @@ def test_a_reader_that_leaves_early_is_no_error(recorded):
         (["run", "--model", "vl"], ["--task"]),
         (["run", "--modle", "vl", "--task", "vqa"], ["--model"]),
         (["fly"], ["fly"]),
-        (["show", "/nowhere"], ["/nowhere is no run folder"]),
-        (["score", "/nowhere"], ["/nowhere is no run folder"]),
-        (["report", "/nowhere"], ["/nowhere is no run folder"]),
+        (["show", "/nowhere"], ["/nowhere is not a run folder"]),
+        (["score", "/nowhere"], ["/nowhere is not a run folder"]),
+        (["report", "/nowhere"], ["/nowhere is not a run folder"]),
     ],
 )
 def test_one_line_says_what_is_wrong(arguments, words, tmp_path):

@@ -109,7 +109,10 @@ def test_a_folder_tells_its_family(tmp_path):
         (None, "no config.json"),
         ("{", "line 1, column"),
         (json.dumps({"model_type": "abacus"}), "no family loads model_type 'abacus'"),
-        (json.dumps({"model_type": "own", "auto_map": {"AutoModel": "x.Y"}}), "code of its own, which is never run"),
+        (
+            json.dumps({"model_type": "own", "auto_map": {"AutoModel": "x.Y"}}),
+            "code from its folder, which is never run",
+        ),
     ],
 )
 def test_a_folder_that_is_no_checkpoint_is_named(tmp_path, config, message):

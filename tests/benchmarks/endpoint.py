@@ -91,12 +91,12 @@ def whole_run(url: str, count: int) -> tuple[float, float]:
         collector = Collector(TASK, samples)
         began, cpu = time.perf_counter(), time.process_time()
         loop.compute_batches(
-            samples, model, token_budget=model.token_budget, share=True, done=run.done,
+            samples, model, token_budget=model.token_budget, share=True, finished_ids=run.finished_ids,
             try_acquire=lambda batch_id, ids: True,
             on_batch=lambda batch_ids, answers: run.append(collector.add(answers)),
         )  # fmt: skip
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-        assert len(run.done) == count
+        assert len(run.finished_ids) == count
     return count / seconds, cpu / count
 
 

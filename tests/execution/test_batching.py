@@ -92,5 +92,5 @@ def test_without_sharing_everybody_is_alone():
 
 
 def test_a_budget_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="budget of 0 holds nothing"):
+    with pytest.raises(ValueError, match="budget of 0 is not positive"):
         plan([prompt(0, [1])], 0)

@@ -27,7 +27,7 @@ class Toy:
         self.name, self.behaviour = name, behaviour
         self.facts = {"family": "toy", "digest": behaviour}
 
-    def check(self, known, wanted):
+    def check(self, split_ids, run_ids):
         pass
 
     def prepare(self, request):

@@ -33,5 +33,5 @@ def test_what_is_no_vector_is_not_packed(vector):
     "output", [[], None, "", "AAA", "entailment", "not base64!", ["a"], [1.0, None], [[1.0], [2.0]], {"a": 1}, [1e300]]
 )  # fmt: skip
 def test_what_is_no_embedding_is_named(output):
-    with pytest.raises(InputError, match="is no embedding"):
+    with pytest.raises(InputError, match="is not an embedding"):
         unpack(output)

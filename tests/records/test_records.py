@@ -83,7 +83,7 @@ def write(folder, indices, manifest=MANIFEST):
 def test_what_was_written_is_there_again_in_the_order_of_the_benchmark(tmp_path):
     write(tmp_path / "run", [2, 0])
     with RunFolder(tmp_path / "run", MANIFEST) as run:
-        assert run.done == {"0", "2"}
+        assert run.finished_ids == {"0", "2"}
         run.append([row(1)])
     assert [sample.id for sample in load(tmp_path / "run").samples()] == ["0", "1", "2"]
 
@@ -96,7 +96,7 @@ def test_a_torn_last_line_is_dropped_and_done_again(tmp_path_factory, cut):
     whole = log.read_bytes()
     log.write_bytes(whole[:-cut])
     with RunFolder(folder, MANIFEST) as run:
-        assert run.done == {"0", "1"}
+        assert run.finished_ids == {"0", "1"}
         run.append([row(2)])
     assert log.read_bytes() == whole
 
@@ -164,10 +164,10 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, env=importing_tests()
     )
-    assert "what was finished is kept" in done.stdout
+    assert "the samples before it are kept" in done.stdout
     assert done.stderr == ""
     with RunFolder(tmp_path, MANIFEST) as run:
-        assert run.done == {"0"}
+        assert run.finished_ids == {"0"}
         run.append([row(1)])
     assert len(list(load(tmp_path).samples())) == 2
 
@@ -422,7 +422,7 @@ def test_a_damaged_file_is_read_rightly_or_refused_in_one_line(tmp_path, name):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(RecordError, match="is no run folder"):
+    with pytest.raises(RecordError, match="is not a run folder"):
         load(tmp_path)
 
 

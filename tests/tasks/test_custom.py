@@ -81,7 +81,7 @@ def test_the_only_file_of_a_folder_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"target": "b"}, "line 2.*shows nothing"),
+        ({"target": "b"}, "line 2.*has no prompt"),
         ({"text": "a"}, "line 2.*target"),
         ({"text": "a", "target": "?!"}, "line 2.*empty once it is normalised"),
         ({"text": "a", "target": []}, "line 2.*empty"),
@@ -91,7 +91,7 @@ def test_the_only_file_of_a_folder_is_found(tmp_path):
         ({"text": "a", "target": "b", "image": "/etc/passwd"}, "line 2.*leaves its folder"),
         ({"text": "a", "target": "b", "audio": "..\\secret.wav"}, "line 2.*leaves its folder"),
         ({"text": "a", "target": "b", "image": "data:image/png,raw"}, "line 2.*without base64"),
-        ({"text": "a", "target": "b", "image": "data:image/png;base64,?"}, "line 2.*no base64"),
+        ({"text": "a", "target": "b", "image": "data:image/png;base64,?"}, "line 2.*not base64"),
         ({"text": "a", "target": "b", "id": "1"}, "id 1 comes twice"),
         ("{", "line 2"),
     ],

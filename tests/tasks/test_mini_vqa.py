@@ -220,9 +220,9 @@ def test_training_shows_nothing_that_is_held_out_and_the_splits_do():
 
 
 def test_every_pair_can_be_made_alone():
-    streamed = list(islice(vqa.train(wanted=3), 20))
+    streamed = list(islice(vqa.train(max_questions=3), 20))
     last = streamed[-1].image_id - 1
-    assert vqa.sheets_of_pair(last, wanted=3, allowed=vqa.PAIRS - vqa.HELD_OUT) == streamed[-2:]
+    assert vqa.sheets_of_pair(last, max_questions=3, allowed=vqa.PAIRS - vqa.HELD_OUT) == streamed[-2:]
 
 
 def test_drawing_is_a_function_of_the_scene():

@@ -4,7 +4,7 @@ An embedding is the last hidden state at the end of a prompt that holds an image
 word, as in `evals.models.decoding.last_state`. In a batch, each image should be nearest to its own captions and each
 caption to its own image (InfoNCE in both directions).
 
-Shapes: B images, C captions an image, N = B * C captions, D width.
+Shapes: B images, C captions per image, N = B * C captions, D width.
 """
 
 from __future__ import annotations

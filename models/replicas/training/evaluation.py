@@ -34,7 +34,7 @@ Shares = dict[str, float]
 
 
 def is_right(logits: torch.Tensor, *labels: torch.Tensor) -> list[bool]:
-    """Tell for each row whether greedy decoding would produce all of its labels.
+    """Return for each row whether greedy decoding would produce all of its labels.
 
     Args:
         logits: (N, T, vocabulary).

@@ -20,11 +20,11 @@ FIRST_EVALUATION, FIRST_EVALUATION_GROUP = 90_000_000, 95_000_000
 """First image ID for evaluation during training, of images with questions and of images with captions."""
 
 EASY_THINGS = (2, 3, 3, 4)
-"""How many things an easy scene has, each entry as likely as the next."""
+"""Numbers of things in an easy scene; each entry is equally likely."""
 
 
 class ScenePortion(Protocol):
-    """The part of a recipe that says how many scenes a step has."""
+    """The part of a recipe that defines how many scenes a step has."""
 
     @property
     def scenes(self) -> int:
@@ -36,7 +36,7 @@ class ScenePortion(Protocol):
 
 
 class ContrastivePortion(Protocol):
-    """The part of a recipe that says how many images with captions a step has."""
+    """The part of a recipe that defines how many images with captions a step has."""
 
     @property
     def matched(self) -> int:
@@ -56,7 +56,7 @@ def step_scenes(recipe: ScenePortion, step: int, rank: int) -> list[Scene]:
 
 
 def question_sheets(first: int, number: int, questions: int, *, easy: bool = False) -> list[QuestionSheet]:
-    """Make images with questions; fewer than asked for where both scenes of a pair turn out to be alike.
+    """Make images with questions; pairs whose scenes are too similar are left out, so there may be fewer images.
 
     Args:
         first: ID of the first image, even.
@@ -68,7 +68,7 @@ def question_sheets(first: int, number: int, questions: int, *, easy: bool = Fal
     return [
         sheet
         for image_id in range(first, first + number, 2)
-        for sheet in sheets_of_pair(image_id, wanted=questions, allowed=PAIRS - HELD_OUT, things=things)
+        for sheet in sheets_of_pair(image_id, max_questions=questions, allowed=PAIRS - HELD_OUT, things=things)
     ]
 
 
@@ -103,4 +103,4 @@ def evaluation_sheets(pairs: int) -> list[QuestionSheet]:
     They are drawn as the bundled splits are: nothing is held out.
     """
     images = range(FIRST_EVALUATION, FIRST_EVALUATION + 2 * pairs, 2)
-    return [sheet for image_id in images for sheet in sheets_of_pair(image_id, wanted=5, allowed=PAIRS)]
+    return [sheet for image_id in images for sheet in sheets_of_pair(image_id, max_questions=5, allowed=PAIRS)]

@@ -20,7 +20,7 @@ class LayerShape:
     inner: int
     """Size of the hidden layer inside a feed-forward layer."""
     heads: int
-    """Attention heads, each with keys and values of its own."""
+    """Number of attention heads, each with its own keys and values."""
 
 
 def llama_config(shape: LayerShape, tokenizer: PreTrainedTokenizerBase) -> LlamaConfig:

@@ -26,7 +26,7 @@ STATE = "training.pt"
 class Course(Protocol):
     """The training of one model, as one process sees it.
 
-    A step depends on nothing but the recipe, the step's number and the rank, so training can be interrupted and resumed
+    A step depends only on the recipe, the step's number and the rank, so training can be interrupted and resumed
     at any step.
     """
 
@@ -44,11 +44,11 @@ class Course(Protocol):
     def learn(self, step: int) -> Mapping[str, float]:
         """Accumulate the gradients of this process's share of a step, and return the losses by name."""
 
-    def watch(self, done: int) -> str:
-        """Describe in one line how good the model is after `done` steps."""
+    def watch(self, steps_done: int) -> str:
+        """Describe in one line how good the model is after `steps_done` steps."""
 
-    def save(self, out: Path, done: int) -> None:
-        """Save the model after `done` steps, with its tokenizer or processor; `watch` has been called before."""
+    def save(self, out: Path, steps_done: int) -> None:
+        """Save the model after `steps_done` steps, with its tokenizer or processor; `watch` has been called before."""
 
 
 class Processes(Protocol):
@@ -107,11 +107,11 @@ def work(rank: int, begin: Callable[[Any, int], Course], recipe: Any, out: Path,
         range(first, course.steps), initial=first, total=course.steps, disable=rank > 0, mininterval=10, unit="step"
     )
 
-    def evaluate_and_save(done: int, losses: Mapping[str, float]) -> None:
+    def evaluate_and_save(steps_done: int, losses: Mapping[str, float]) -> None:
         losses_text = " ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        bar.write(f"step {done} {losses_text}: {course.watch(done)}", file=sys.stderr)
-        course.save(out, done)
-        save_state(out, course, optimisers, done)
+        bar.write(f"step {steps_done} {losses_text}: {course.watch(steps_done)}", file=sys.stderr)
+        course.save(out, steps_done)
+        save_state(out, course, optimisers, steps_done)
 
     if rank == 0 and first == 0 and 0 in course.stops:
         evaluate_and_save(0, {})
@@ -148,13 +148,13 @@ def save_model(model: PreTrainedModel, reader: PreTrainedTokenizerBase | Process
     reader.save_pretrained(out)
 
 
-def save_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optimizer], done: int) -> None:
+def save_state(out: Path, course: Course, optimisers: Sequence[torch.optim.Optimizer], steps_done: int) -> None:
     """Save everything that the next step depends on; if this is interrupted, the previous state remains."""
     import torch
 
     optimiser_states = [optimiser.state_dict() for optimiser in optimisers]
     part = out / f"{STATE}.part"
-    torch.save({"step": done, "model": course.model.state_dict(), "optimisers": optimiser_states}, part)
+    torch.save({"step": steps_done, "model": course.model.state_dict(), "optimisers": optimiser_states}, part)
     part.replace(out / STATE)
 
 

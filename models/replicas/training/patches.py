@@ -1,6 +1,6 @@
 """Images of scenes for training: their pixels, and for every patch the words that are true of it.
 
-Shapes: B images, P patches (`PATCHES` a side, squared), W words of `WORDS`, D width.
+Shapes: B images, P patches (`PATCHES` per side, squared), W words of `WORDS`, D width.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Images and their questions as one packed sequence an image, for a decoder that reads image tokens.
+"""Pack each image and its questions into one sequence, for a decoder that reads image tokens.
 
 A sequence is the shared prefix (image, instruction), followed by each question with its answer. The attention mask lets
 a question attend to the prefix and to itself, and its positions continue from the prefix as if it stood alone. So a
 dozen questions cost one image, and training computes exactly what evaluating the questions one by one does.
 
-Shapes: B images, S tokens of the longest sequence, P patches (`PATCHES` a side, squared), W words of `WORDS`, L tokens
-whose attention is supervised.
+Shapes: B images, S tokens of the longest sequence, P patches (`PATCHES` per side, squared), W words of `WORDS`, L
+tokens whose attention is supervised.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text examples as tensors for a decoder, and for any model the places of the results of sums."""
+"""Text examples as tensors for a decoder, and for any model the positions of the results of sums."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ IGNORED = -100
 """Label of a position at which nothing is predicted."""
 
 LOSSES = ("reading", "answers", "solutions", "results")
-"""The kinds of targets, each of which is a loss of its own: the prompt itself, labels of GLUE, worked solutions but for
-the results of their sums, and those results."""
+"""The kinds of targets, each with a separate loss: the prompt itself, labels of GLUE, worked solutions without the
+results of their sums, and those results."""
 
 T = TypeVar("T")
 
@@ -78,10 +78,10 @@ def split_by_size(items: Sequence[T], size: Callable[[T], int], parts: int) -> l
     >>> split_by_size("aabbbbcc", lambda letter: 1, 2)
     ['aabb', 'bbcc']
     """
-    total, cuts, done = sum(size(item) for item in items), [0], 0
+    total, cuts, cumulative_size = sum(size(item) for item in items), [0], 0
     for number, item in enumerate(items, start=1):
-        done += size(item)
-        if done >= total * len(cuts) / parts:
+        cumulative_size += size(item)
+        if cumulative_size >= total * len(cuts) / parts:
             cuts.append(number)
     return [items[start:end] for start, end in pairwise(cuts)]
 

@@ -68,7 +68,7 @@ class TextPortions:
 
 
 def step_examples(portions: TextPortions, processes: int, step: int, rank: int) -> list[TextExample]:
-    """Make the examples that one process learns from in one step; the result depends on nothing but the arguments.
+    """Make the examples that one process learns from in one step; the result depends only on the arguments.
 
     Args:
         portions: How many examples all processes get.

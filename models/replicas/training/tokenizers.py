@@ -12,22 +12,22 @@ END, PAD = "<|end_of_sentence|>", "<|pad|>"
 """End of a text, and padding."""
 
 IMAGE = "<image_placeholder>"
-"""Stands for one patch of an image."""
+"""Placeholder token of one patch of an image."""
 
 USER, ASSISTANT = "<|User|>", "<|Assistant|>"
-"""Who speaks next: one token each, so that a question is no longer than its words."""
+"""Tokens of the role that speaks next: one token each, so that a question is no longer than its words."""
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int, special_tokens: Sequence[str], *, split_digits: bool) -> Tokenizer:
     r"""Train a byte-level BPE, which can encode any text.
 
-    A line break is always a token of its own, so the tokens of an instruction do not depend on what follows it.
+    A line break is always a separate token, so the tokens of an instruction do not depend on what follows it.
 
     Args:
         texts: What it is trained on.
         vocabulary: Largest number of tokens.
         special_tokens: Get the first IDs, in this order.
-        split_digits: Make every digit a token of its own.
+        split_digits: Make every digit a separate token.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 

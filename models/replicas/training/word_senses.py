@@ -19,7 +19,7 @@ class WordSenses(NamedTuple):
     meanings: torch.Tensor
     """(V,) int64: equal for synonyms and for all forms of a word; 0 for tokens without a meaning."""
     kinds: torch.Tensor
-    """(V,) int64: equal for words that can stand in each other's place, such as colors; 0 for other tokens."""
+    """(V,) int64: equal for words that can replace each other, such as colors; 0 for other tokens."""
     digits: frozenset[int]
     """The tokens of the ten digits."""
     content: frozenset[int]

@@ -1,5 +1,5 @@
 """The four kinds of evidence for a claim: arithmetic, other documents, the public record, measurement.
 
-May import the language, the records, the statistics and the rendering of numbers. Each module returns a `Finding`;
-start with `arithmetic`.
+It may import the language, the records, the comparison, the statistics, and the formatting and naming of runs. Each
+module returns a `Finding`; start with `arithmetic`.
 """

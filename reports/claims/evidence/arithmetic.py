@@ -185,17 +185,17 @@ def _evaluate(
     difference = intervals.combine("-", left, right)
     low, high = table.range_of(difference)
     value = table.nominal(difference)
-    wanted = _SIGNS[comparison]
+    allowed = _SIGNS[comparison]
     sides = (
         f"{_computation(text, left, table, unit)}; {_COMPARISONS[comparison]} "
         f"{_computation(check.right, right, table, unit)}"
     )
     touches = comparison in {"above", "below"} and value == 0
-    if (wanted.holds(value) and not touches) or (comparison == "equals" and low <= 0 <= high):
+    if (allowed.holds(value) and not touches) or (comparison == "equals" and low <= 0 <= high):
         return "consistent", [sides]
-    if ExactInterval(low, high).meets(wanted) and not (touches and low == high):
+    if ExactInterval(low, high).meets(allowed) and not (touches and low == high):
         box = table.box(intervals.names(difference.tree))
-        share = intervals.volume_share(difference.tree, box, wanted.low, wanted.high)
+        share = intervals.volume_share(difference.tree, box, allowed.low, allowed.high)
         return "nominally_inconsistent", [sides, f"{_percent(share)} of {_ROUNDING_BOX} pass"]
     return _LAWS[check.law], [sides]
 
@@ -213,13 +213,13 @@ def _check_shares(claim: Claim, table: ValueTable) -> Iterator[Finding]:
         items = int(table.nominal(table.resolve(text)))
         count = attainable_count(low, high, items)
         is_attainable |= count is not None
-        what = f"{count:,} of {items:,} right" if count is not None else f"no whole number of {items:,} items"
-        lines.append(f"{table.show(claim)} is {what} ({text})")
+        description = f"{count:,} of {items:,} right" if count is not None else f"no whole number of {items:,} items"
+        lines.append(f"{table.show(claim)} is {description} ({text})")
     yield Finding("consistent" if is_attainable else "internally_inconsistent", tuple(lines))
 
 
 def _resolution_lines(entry: ResolutionCheck, table: ValueTable) -> Iterator[str]:
-    """Say whether a test set of some size can distinguish two proportions."""
+    """Describe whether a test set of some size can distinguish two proportions."""
     first, second = (float(table.nominal(table.resolve(text))) for text in (entry.first, entry.second))
     items = int(table.nominal(table.resolve(entry.items))) if entry.items else None
     power = compare_proportions(first, second, items)

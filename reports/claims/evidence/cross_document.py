@@ -158,7 +158,7 @@ def _set(first: Assertion, second: Assertion) -> RuleResult:
 
 
 def _ordering(first: Assertion, second: Assertion) -> RuleResult:
-    """Whether the words that both name, at least two, stand in the same order."""
+    """Whether the words that both name, at least two, are in the same order."""
     common = [word for word in first.words if word in second.words]
     if len(common) < 2:
         return None

@@ -1,7 +1,7 @@
 """Check a claim against runs of the suite.
 
-A run is of the described system, of a public model that only shares its name, of a stand-in, or of a bundled replica of
-a few million parameters. Only a run of the described system can support or refute a claim. A replica shows whether a
+A run tests the described system, a public model that only shares its name, a stand-in, or a bundled replica of a few
+million parameters. Only a run of the described system can support or refute a claim. A replica shows whether a
 direction holds at its own scale; it says nothing about a level.
 
     supported, refuted        the described system was run; its interval lies inside, or outside, what is claimed

@@ -1,4 +1,5 @@
 """The language of claims files: YAML format, names, expressions, units, interval arithmetic.
 
-May import the errors and the rest of the language, nothing else of the suite. Start with `schema`, then `values`.
+It may import the errors and the path of the bundled claims files, nothing else of the suite. Start with `schema`, then
+`values`.
 """

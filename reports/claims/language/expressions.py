@@ -179,7 +179,7 @@ class _ExpressionParser:
         match = _TOKEN.match(self.text, self.position)
         if not match:
             rest = self.text[self.position :].strip()
-            raise InputError(f"{self.text!r}: {rest[:12]!r} is no number, claim, fact or operator")
+            raise InputError(f"{self.text!r}: {rest[:12]!r} is not a number, claim, fact or operator")
         self.position = match.end()
         self.unit = match["unit"]
         self.kind = next(kind for kind in ("number", "claim", "fact", "mark") if match[kind])
@@ -234,7 +234,7 @@ class _ExpressionParser:
 
     def call(self, function: str) -> Expression:
         if function not in FUNCTIONS:
-            raise InputError(f"{self.text!r}: {function!r} is no function; known: {', '.join(FUNCTIONS)}")
+            raise InputError(f"{self.text!r}: {function!r} is not a function; known: {', '.join(FUNCTIONS)}")
         self.take("(")
         arguments = [self.sum()]
         while self.take(","):

@@ -37,8 +37,9 @@ class Quantity(StrictModel):
     compare: Words = ("interval",)
     """The rules; a conflict found by any of them is a contradiction between statements on the same topic:
 
-    - `interval`: numbers; they conflict if the intervals that their roundings and bounds allow do not overlap;
-    - `figures`: numbers; they conflict if the printed intervals do not overlap, whatever the bounds (a bound of 18 and
+    - `interval`: numbers; they conflict if the intervals that their roundings and bounds allow do not overlap; -
+    `figures`: numbers; they conflict if the printed intervals do not overlap, regardless of the bounds (a bound of 18
+    and
       a value of 16 can both be true, but the two documents print different numbers);
     - `equal`: words; they conflict if they differ;
     - `set`: sets of words, with bounds; they conflict if no set satisfies both;
@@ -52,7 +53,7 @@ class Quantity(StrictModel):
     def _known_rules(self) -> Quantity:
         unknown = sorted({*self.compare} - COMPARISONS)
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no rule of comparison; known: {', '.join(sorted(COMPARISONS))}")
+            raise ValueError(f"{unknown[0]!r} is not a rule of comparison; known: {', '.join(sorted(COMPARISONS))}")
         return self
 
 

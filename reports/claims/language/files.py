@@ -130,13 +130,13 @@ def _read_facts(path: Path) -> PublicRecord:
     no_repetition(source, "facts", "fact", [fact.id for fact in record.facts])
     for number, fact in enumerate(record.facts):
         at: Location = ("facts", number)
-        source.known((*at, "source"), "source", fact.source, record.sources)
+        source.require_known((*at, "source"), "source", fact.source, record.sources)
         for subject in fact.subject:
-            source.known((*at, "subject"), "subject", subject, record.subjects)
+            source.require_known((*at, "subject"), "subject", subject, record.subjects)
         if fact.quantity:
-            source.known((*at, "quantity"), "quantity", fact.quantity, vocabulary.quantities)
+            source.require_known((*at, "quantity"), "quantity", fact.quantity, vocabulary.quantities)
         if fact.unit:
-            source.known((*at, "unit"), "unit", fact.unit, vocabulary.units)
+            source.require_known((*at, "unit"), "unit", fact.unit, vocabulary.units)
         for reference in references(parse(fact.derive)) if fact.derive else ():
-            source.known((*at, "derive"), "fact", reference.id, {fact.id for fact in record.facts})
+            source.require_known((*at, "derive"), "fact", reference.id, {fact.id for fact in record.facts})
     return record

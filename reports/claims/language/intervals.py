@@ -56,7 +56,7 @@ class ResolvedExpression:
 
 
 Lookup = Callable[[str], "Unit | ResolvedExpression"]
-"""Returns the unit of a printed number, or the expression that a computed value stands for; raises `InputError`."""
+"""Returns the unit of a printed number, or the expression that defines a computed value; raises `InputError`."""
 
 
 def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpression:
@@ -140,8 +140,8 @@ def _product(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> 
     dimension = {base: power for base, power in powers.items() if power}
     # A percentage times a number is still shown as a percentage: 0.85 * B-55 is 75.8 %.
     operand_unit = left.unit if right.bare else right.unit if left.bare and kind == "*" else None
-    shown = operand_unit if operand_unit is not None and not (left.bare and right.bare) else None
-    unit = shown or Unit(spell(dimension), Fraction(1), dimension)
+    display_unit = operand_unit if operand_unit is not None and not (left.bare and right.bare) else None
+    unit = display_unit or Unit(spell(dimension), Fraction(1), dimension)
     return ResolvedExpression(Node(kind, parts=(left.tree, right.tree)), unit, left.bare and right.bare)
 
 
@@ -223,15 +223,15 @@ def range_over_box(tree: Node, box: Box, halvings: int = _HALVINGS) -> Ends:
     Raises:
         ZeroDivisionError: a divisor can be zero somewhere in the box.
     """
-    whole = _enclose(tree, box)
-    slopes = {name: whole.slopes.get(name, _ZERO) for name in names(tree)}
+    enclosure = _enclose(tree, box)
+    slopes = {name: enclosure.slopes.get(name, _ZERO) for name in names(tree)}
     turning = [name for name, (low, high) in slopes.items() if low < 0 < high]
     if not turning:
         lowest = {name: box[name][0 if low >= 0 else 1] for name, (low, _) in slopes.items()}
         highest = {name: box[name][1 if low >= 0 else 0] for name, (low, _) in slopes.items()}
         return evaluate(tree, lowest), evaluate(tree, highest)
     if not halvings:
-        return whole.low, whole.high
+        return enclosure.low, enclosure.high
     widest = max(turning, key=lambda name: box[name][1] - box[name][0])
     low, high = box[widest]
     middle = (low + high) / 2

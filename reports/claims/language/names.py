@@ -61,24 +61,24 @@ class NameChecker:
                 self.expression(location, text)
             self.measure(at, claim)
             for fact in claim.record.facts if claim.record else ():
-                self.source.known((*at, "record", "facts"), "fact", fact, self.facts)
+                self.source.require_known((*at, "record", "facts"), "fact", fact, self.facts)
             for id in claim.untestable.premises if claim.untestable else ():
-                self.source.known((*at, "untestable", "premises"), "claim", id, self.claims)
+                self.source.require_known((*at, "untestable", "premises"), "claim", id, self.claims)
 
     def statement(self, at: Location, statement: Statement) -> None:
         """Check the names of a statement."""
         for subject in statement.subject:
-            self.source.known((*at, "subject"), "subject", subject, self.subjects)
+            self.source.require_known((*at, "subject"), "subject", subject, self.subjects)
         if statement.baseline:
-            self.source.known((*at, "baseline"), "subject", statement.baseline, self.subjects)
+            self.source.require_known((*at, "baseline"), "subject", statement.baseline, self.subjects)
         if statement.quantity:
-            self.source.known((*at, "quantity"), "quantity", statement.quantity, self.quantities)
+            self.source.require_known((*at, "quantity"), "quantity", statement.quantity, self.quantities)
         self.value(at, statement)
 
     def value(self, at: Location, value: StatedValue) -> None:
         """Check that the unit of a value exists, and that digits have a unit."""
         if value.unit:
-            self.source.known((*at, "unit"), "unit", value.unit, self.units)
+            self.source.require_known((*at, "unit"), "unit", value.unit, self.units)
         if value.digits is not None and value.unit is None:
             raise self.source.refuse((*at, "printed"), f"gives {value.digits!r} without a 'unit'")
 
@@ -87,13 +87,13 @@ class NameChecker:
         if (measure := claim.measure) is None:
             return
         where = (*at, "measure")
-        self.source.known((*where, "task"), "task", measure.task, self.tasks)
+        self.source.require_known((*where, "task"), "task", measure.task, self.tasks)
         if measure.baseline:
-            self.source.known((*where, "baseline"), "subject", measure.baseline, self.subjects)
+            self.source.require_known((*where, "baseline"), "subject", measure.baseline, self.subjects)
         metrics = self.tasks[measure.task]
         if metrics is None or any(name.endswith(("/", "@")) and measure.metric.startswith(name) for name in metrics):
             return
-        self.source.known((*where, "metric"), f"metric of {measure.task}", measure.metric, metrics)
+        self.source.require_known((*where, "metric"), f"metric of {measure.task}", measure.metric, metrics)
 
     def expressions(self, at: Location, claim: Claim) -> Iterator[tuple[Location, str]]:
         """Yield the expressions of a claim with their locations."""
@@ -121,7 +121,7 @@ class NameChecker:
             raise self.source.refuse(location, f"{location[-1]}: {error}") from None
         for reference in references(tree):
             names = self.claims if reference.is_claim else self.facts
-            self.source.known(location, "claim" if reference.is_claim else "fact", reference.id, names)
+            self.source.require_known(location, "claim" if reference.is_claim else "fact", reference.id, names)
         self.single_units(location, units(tree))
 
     def single_units(self, location: Location, names: Iterable[str]) -> None:

@@ -5,7 +5,7 @@
 
 A claim is a `Statement` (`evals.reports.claims.language.statements`), so claims are compared with each other and with
 public facts (`evals.reports.claims.language.facts`) by the same rules. `evals.reports.claims.language.files` reads the
-files; nothing here does. `reports/claims/schema.json` is generated from these models.
+files; this module reads none. `reports/claims/schema.json` is generated from these models.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class RecordReference(StrictModel):
     facts: Words
     """IDs of facts in `reports/claims/facts/record.yaml`."""
     judged: Judgement | None = None
-    """The verdict, by judgement; without it, the facts are compared by rule, whatever their quantity."""
+    """The verdict, by judgement; without it, the facts are compared by rule, regardless of their quantity."""
     why: str | None = None
     """The reason for the judgement, in a sentence."""
 
@@ -165,7 +165,7 @@ class Claim(Statement):
     implicit: bool = False
     """Whether the document does not print the claim but it follows from what it prints."""
     readings: tuple[ClaimReading, ...] = ()
-    """The meanings of ambiguous wording; without any, the claim is read as it stands."""
+    """The meanings of ambiguous wording; without any, the claim has one meaning."""
     checks: tuple[Check, ...] = ()
     """Arithmetic beyond `derive`: physical limits and consequences, with the ways out."""
     escapes: tuple[Line, ...] = ()

@@ -2,7 +2,7 @@
 
 A value has one of three forms:
 
-- digits: `printed` (as the document prints them; "78.3" stands for 78.25 to 78.35) or `implied` (given in words:
+- digits: `printed` (as the document prints them; "78.3" means 78.25 to 78.35) or `implied` (given in words:
   "twice" is exactly 2), multiplied by `times`, in `unit`; `upto` is the upper end of a range;
 - a category: `value`, a word, a set of words, or an order of words, as its quantity declares;
 - computed: only `derive` is given, and the value is the result of the expression.
@@ -83,7 +83,7 @@ class StatedValue(StrictModel):
         if self.upto is not None and (self.printed is None or Decimal(self.upto) < Decimal(self.printed)):
             raise ValueError("'upto' is the upper end of a range whose lower end is 'printed'")
         if self.bound == "without" and self.value is None:
-            raise ValueError("bound 'without' is of a set: give 'value'")
+            raise ValueError("bound 'without' needs a set: give 'value'")
         return self
 
 
@@ -94,7 +94,7 @@ class Statement(StatedValue):
     """
 
     subject: Words = ()
-    """The subjects of the document or the record that the statement is about; it is made of each of them. A claim
+    """The subjects of the document or the record that the statement is about; it applies to each of them. A claim
     without a subject has that of the claims that it is derived from, except its baseline; failing that, it is about the
     document."""
     quantity: str | None = None

@@ -119,8 +119,8 @@ class Units:
         """Reduce one unit name, singular or plural; a name that occurs in definitions only is a base unit."""
         key = next((key for key in (name, f"{name}s") if key in self._definitions), None)
         if key is not None and key not in inside:
-            known = self._read(key, inside)
-            return known.factor, known.dimension
+            unit = self._read(key, inside)
+            return unit.factor, unit.dimension
         if key is None and not inside:
             raise UnknownName("unit", name, self._definitions)
         return Fraction(1), {name: 1}

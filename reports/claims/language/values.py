@@ -5,8 +5,8 @@
     table.resolve("B-65 / B-68")        the expression over the printed numbers that it depends on
     table.box(["B-65"], coarse=5)       the interval of each number, if it was rounded to multiples of five
 
-A printed number stands for every value that rounds to it: "78.3" for 78.25 to 78.35. A value that is computed from
-others (`derive`) is followed down to printed numbers.
+A printed number represents every value that rounds to it: "78.3" means 78.25 to 78.35. A value that is computed from
+others (`derive`) is resolved to the printed numbers that it depends on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from evals.reports.claims.language.statements import StatedValue
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, Units, format_value, is_multiple, last_place
 
 MARGIN = Fraction(1, 10)
-"""Relative margin of the bound `about` for a claim without a margin of its own."""
+"""Relative margin of the bound `about` for a claim that states no margin."""
 _MAX_DEPTH = 20
 
 
@@ -97,7 +97,7 @@ class ValueTable:
 
     def _look_up(self, id: str) -> Unit | ResolvedExpression:
         if id not in self.entries:
-            raise InputError(f"{id} is no claim or fact")
+            raise InputError(f"{id} is not a claim or fact")
         value = self.entries[id]
         if value.digits is not None:
             return self.unit(value)

@@ -49,7 +49,7 @@ class YamlFile:
                 owner = ""
         return InputError(" ".join(f"{self.at(location)}: {owner}{message}".split()))
 
-    def known(self, location: Location, kind: str, name: str, names: Collection[str]) -> None:
+    def require_known(self, location: Location, kind: str, name: str, names: Collection[str]) -> None:
         """Raise `InputError` if a name is not among `names`."""
         if name not in names:
             raise self.refuse(location, unknown(kind, name, names))

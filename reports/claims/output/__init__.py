@@ -1,4 +1,5 @@
 """Write the result of a check: tables, the page, drawings, exports for continuous integration, lists.
 
-May import the verdicts, the evidence and the rendering. Start with `tables`.
+It may import the verdicts, the evidence, the language, the records, the rendering and the naming of runs. Start with
+`tables`.
 """

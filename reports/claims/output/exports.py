@@ -1,8 +1,8 @@
 """Write the result of a check for continuous integration: JUnit XML with one test case per claim, and a job summary.
 
 A contradicted claim is a failure, as in `check --strict`; a failed run is an error; a claim that is supported, wholly
-or partly, passes. Every other claim is a skipped test case whose message is the verdict: no claim passes because
-nothing looked at it.
+or partly, passes. Every other claim is a skipped test case whose message is the verdict: a claim that was
+not tested does not pass.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _clean(text: str) -> str:
 def job_summary(checked: CheckResult) -> str:
     """Write the summary of a GitHub job in Markdown: counts, measured claims, contradictions, every claim.
 
-    Whatever exceeds `LIMIT` bytes is cut from the end, and the summary says so.
+    Text that exceeds `LIMIT` bytes is cut from the end, and the summary says so.
     """
     measured = [assessment for assessment in checked.assessments if assessment.measured]
     counts = table_formats.markdown(tables.verdicts(checked.assessments))

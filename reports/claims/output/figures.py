@@ -120,7 +120,7 @@ class _Costs:
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """Negated costs, so that more is better; an unknown cost counts as none."""
+        """Negated costs, so that more is better; an unknown cost counts as 0."""
         return tuple(-(cost or 0.0) for cost in (self.seconds, self.memory, self.parameters, self.disk))
 
 

@@ -22,7 +22,7 @@ from evals.reports.rendering.table_formats import Table, escape_markdown
 _CSV = ("document", "id", "kind", "subjects", "says", "quote", "headline", *AXES, "subject_match", "contradicts",
         "about")  # fmt: skip
 _FREQUENT = 5
-"""Number of claims from which a subject has a column of its own."""
+"""Number of claims from which a subject has its own column."""
 
 
 def render(checked: CheckResult, format: str) -> str:

@@ -69,7 +69,7 @@ def _draw_thing(canvas: Image, thing: Thing, style: Random) -> None:
 
 @lru_cache(maxsize=1024)
 def _textured(shape: str, radius: int, texture: str, slant: int) -> Image:
-    """Return the mask of a texture within a shape: mode L, `2 * radius * SUPERSAMPLE` pixels a side."""
+    """Return the mask of a texture within a shape: mode L, `2 * radius * SUPERSAMPLE` pixels per side."""
     from PIL import Image, ImageChops, ImageDraw
 
     side = 2 * radius * SUPERSAMPLE

@@ -151,7 +151,7 @@ def group(scene: Scene, rng: Random, sizes: tuple[int, ...], altered: float) -> 
         scene: the scene.
         rng: makes the choices.
         sizes: numbers of attributes in the name; each entry is equally likely.
-        altered: the probability, in [0, 1], that one attribute is drawn anew, so that the name may fit no thing.
+        altered: the probability, in [0, 1], that one attribute is drawn again, so that the name may fit no thing.
     """
     thing = rng.choice(scene.things)
     aspects = rng.sample(ASPECTS, rng.choice(sizes))

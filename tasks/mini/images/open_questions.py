@@ -178,7 +178,7 @@ def which_side(weight: float, *phrasings: str) -> QuestionFamily:
 
 
 def _two_shapes(scene: Scene, rng: Random) -> tuple[Name, Name] | None:
-    """Name two things by nothing but their shapes."""
+    """Name two things by their shapes only."""
     shapes = dict.fromkeys(thing.shape for thing in scene.things)
     names = [name for name in (Name(shape=shape) for shape in shapes) if only(scene, name)]
     return (names.pop(rng.randrange(len(names))), rng.choice(names)) if len(names) > 1 else None

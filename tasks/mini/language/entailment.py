@@ -158,8 +158,10 @@ def _premises(hypothesis: Clause) -> tuple[tuple[Clause, ...], ...]:
     ]
 
     def holds(clause: Clause, world: tuple[tuple[bool, str], ...]) -> bool:
-        quantifier, whole, placed = clause
-        did = [doing == "there" or (doing == "elsewhere" and not placed) for part, doing in world if part or whole]
+        quantifier, is_about_group, placed = clause
+        did = [
+            doing == "there" or (doing == "elsewhere" and not placed) for part, doing in world if part or is_about_group
+        ]
         return {"all": all(did), "some": any(did), "no": not any(did), "not all": not all(did)}[quantifier]
 
     by_label: tuple[list[Clause], ...] = ([], [], [])
@@ -183,8 +185,8 @@ def _quantified(rng: Random, label: int, genre: str) -> tuple[str, str, str]:
     where = rng.choice(WHERE)
 
     def words(clause: Clause) -> str:
-        quantifier, whole, placed = clause
-        return f"{quantifier} {group if whole else part} {did}{f' {where}' if placed else ''}"
+        quantifier, is_about_group, placed = clause
+        return f"{quantifier} {group if is_about_group else part} {did}{f' {where}' if placed else ''}"
 
     hypothesis = (rng.choice(QUANTIFIERS), rng.random() < 0.5, rng.random() < 0.5)
     premise = rng.choice(_premises(hypothesis)[label])
@@ -208,11 +210,13 @@ def _numbered(rng: Random, label: int, genre: str) -> tuple[str, str, str]:
 
 def _compare(premise: tuple[str, int], hypothesis: tuple[str, int]) -> int:
     """Return the label of two bounded counts."""
-    allowed, wanted = (
+    premise_counts, hypothesis_counts = (
         set(range(max(0, n + BOUNDS[bound][0]), min(60, n + BOUNDS[bound][1]) + 1))
         for bound, n in (premise, hypothesis)
     )
-    return 0 if allowed <= wanted else 1 if allowed & wanted else 2
+    if premise_counts <= hypothesis_counts:
+        return 0
+    return 1 if premise_counts & hypothesis_counts else 2
 
 
 def _detailed(rng: Random, label: int, genre: str) -> tuple[str, str, str]:

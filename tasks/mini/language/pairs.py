@@ -112,31 +112,31 @@ INTENTS = {
 
 def qqp(rng: Random, label: float) -> Draft:
     """Write two questions with the same meaning (1), or with different meanings (0)."""
-    asked = {
+    slots = {
         "intent": rng.choice(tuple(INTENTS)),
         "action": rng.choice(MEANT),
         "quality": rng.choice(QUALITIES),
         "thing": rng.choice(THINGS),
         "city": rng.choice(CITIES) if rng.random() < 0.7 else "",
     }
-    again = dict(asked)
+    second_slots = dict(slots)
     pool = {"intent": tuple(INTENTS), "action": MEANT, "quality": QUALITIES, "thing": THINGS, "city": CITIES}
     if label == 0:
-        for part in rng.sample([part for part, value in asked.items() if value], rng.choice((1, 1, 2))):
-            again[part] = other(rng, pool[part], asked[part])
-    first = _question(rng, asked)
-    second = next(text for _ in range(100) if (text := _question(rng, again)) != first)
-    return Draft((first, second), f"{asked['action']} {asked['thing']}")
+        for part in rng.sample([part for part, value in slots.items() if value], rng.choice((1, 1, 2))):
+            second_slots[part] = other(rng, pool[part], slots[part])
+    first = _question(rng, slots)
+    second = next(text for _ in range(100) if (text := _question(rng, second_slots)) != first)
+    return Draft((first, second), f"{slots['action']} {slots['thing']}")
 
 
-def _question(rng: Random, asked: dict[str, str]) -> str:
-    action, quality, thing = (vary(rng, asked[part]) for part in ("action", "quality", "thing"))
-    return rng.choice(INTENTS[asked["intent"]]).format(
+def _question(rng: Random, slots: dict[str, str]) -> str:
+    action, quality, thing = (vary(rng, slots[part]) for part in ("action", "quality", "thing"))
+    return rng.choice(INTENTS[slots["intent"]]).format(
         do=action,
         doing=progressive(action),
         one=indefinite(f"{quality} {thing}"),
         many=f"{quality} {plural(thing)}",
-        city=f" in {asked['city']}" if asked["city"] else "",
+        city=f" in {slots['city']}" if slots["city"] else "",
     )
 
 
@@ -204,28 +204,32 @@ def _caption(rng: Random, event: Event) -> str:
 
 def qnli(rng: Random, label: float) -> Draft:
     """Write a question and a sentence that answers it (0), or that lacks the answer or is about another event (1)."""
-    asked = rng.choice(("agent", *DETAILS))
+    asked_slot = rng.choice(("agent", *DETAILS))
     event = replace(draw_event(rng), quality=rng.choice(COLORS))
-    named = asked != "agent" and rng.random() < 0.6
-    mentioned = {"agent"} if named or rng.random() < 0.4 else set()
+    with_agent = asked_slot != "agent" and rng.random() < 0.6
+    mentioned = {"agent"} if with_agent or rng.random() < 0.4 else set()
     answer = event
-    others, more = [detail for detail in DETAILS if detail != asked], rng.choice((0, 1))
+    others, more = [detail for detail in DETAILS if detail != asked_slot], rng.choice((0, 1))
     if label == 1 and rng.random() < 0.6:
-        mentioned = {*mentioned, *rng.sample(others, 1 + more)} - {asked}
+        mentioned = {*mentioned, *rng.sample(others, 1 + more)} - {asked_slot}
     else:
-        mentioned = {*mentioned, *rng.sample(others, more), asked}
+        mentioned = {*mentioned, *rng.sample(others, more), asked_slot}
         if label != 0:
-            answer = change(rng, event, rng.choice(("action", "thing", "agent" if named else "thing")))
+            answer = change(rng, event, rng.choice(("action", "thing", "agent" if with_agent else "thing")))
     answer = without(answer, {"agent", *DETAILS} - mentioned)
-    return Draft((_asking(rng, event, asked, named), tell(rng, answer)), f"{event.action} {event.thing}")
+    return Draft((_asking(rng, event, asked_slot, with_agent), tell(rng, answer)), f"{event.action} {event.thing}")
 
 
-def _asking(rng: Random, event: Event, asked: str, named: bool) -> str:
-    """Ask for one fact of an event; `named` says whether the question names the agent."""
+def _asking(rng: Random, event: Event, asked_slot: str, with_agent: bool) -> str:
+    """Ask for one fact of an event; `with_agent` says whether the question names the agent."""
     action, thing, who = vary(rng, event.action), vary(rng, event.thing), event.agent
-    if asked == "agent":
+    if asked_slot == "agent":
         return f"Who {past(action)} the {thing}?"
-    if asked == "quality":
-        return f"What color was the {thing} that {f'{who} {past(action)}' if named else f'was {participle(action)}'}?"
-    asking = {"place": "Where", "time": "When"}[asked]
-    return f"{asking} did {who} {action} the {thing}?" if named else f"{asking} was the {thing} {participle(action)}?"
+    if asked_slot == "quality":
+        return (
+            f"What color was the {thing} that {f'{who} {past(action)}' if with_agent else f'was {participle(action)}'}?"
+        )
+    asking = {"place": "Where", "time": "When"}[asked_slot]
+    return (
+        f"{asking} did {who} {action} the {thing}?" if with_agent else f"{asking} was the {thing} {participle(action)}?"
+    )

@@ -114,8 +114,8 @@ def wnli(rng: Random, label: float) -> Draft:
     schema = rng.choice(SCHEMAS)
     people, pronoun = rng.choice(((WOMEN, "she"), (MEN, "he")))
     pair = rng.sample(schema.pool or people, 2)
-    meant = rng.randrange(2)
-    cue = rng.choice((schema.of_first, schema.of_second)[meant])
-    named = pair[meant if label == 1 else 1 - meant]
+    referent = rng.randrange(2)
+    cue = rng.choice((schema.of_first, schema.of_second)[referent])
+    subject = pair[referent if label == 1 else 1 - referent]
     premise = f"{schema.words.format(a=pair[0], b=pair[1])} {'it' if schema.pool else pronoun} {cue}"
-    return Draft((sentence(premise), sentence(f"{'the ' if schema.pool else ''}{named} {cue}")), f"{premise}")
+    return Draft((sentence(premise), sentence(f"{'the ' if schema.pool else ''}{subject} {cue}")), f"{premise}")

@@ -178,8 +178,8 @@ def test_a_wrong_model_name():
     [
         ("http://user:hunter2@127.0.0.1/v1#m", "holds a name or password"),
         ("http://user:hunter2/x@127.0.0.1/v1#m", "cannot be read"),
-        ("user:hunter2@127.0.0.1/v1#m", "is no address"),
-        ("127.0.0.1:8000/v1#m", "is no address"),
+        ("user:hunter2@127.0.0.1/v1#m", "is not an address"),
+        ("127.0.0.1:8000/v1#m", "is not an address"),
         ("http://127.0.0.1:99999/v1#m", "cannot be read"),
         ("http://127.0.0.1/v1?api_key=hunter2#m", "'api_key' of endpoint 127.0.0.1 is unknown"),
         ("http://127.0.0.1/v1?timeout=soon#m", "timeout=soon"),

@@ -68,7 +68,7 @@ def test_a_long_text_is_cut_at_the_tokenizers_limit_and_says_so(checkpoint):
 def test_what_is_no_picture_or_text_alone_is_refused(checkpoint):
     model = family.load("tiny", str(checkpoint), Placement("cpu"))
     for request in (Generate("a", ("text",), 5), Embed("b", ("two", "texts"))):
-        with pytest.raises(package.EvalsError, match="no single image or text"):
+        with pytest.raises(package.EvalsError, match="not a single image or text"):
             model.prepare(request)
 
 

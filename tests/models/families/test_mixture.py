@@ -215,7 +215,7 @@ def test_experts_that_are_not_there_are_refused(folder, tmp_path):
         with pytest.raises(InputError, match=f"layers of 8 experts: it cannot use {experts}"):
             mixture.load("tiny", str(folder), Placement(device="cpu", experts=experts))
     dense = checkpoints.language_model(tmp_path, "llama")
-    with pytest.raises(InputError, match="is no mixture of experts"):
+    with pytest.raises(InputError, match="is not a mixture of experts"):
         causal.load("dense", str(dense), Placement(device="cpu", experts=2))
 
 

@@ -182,7 +182,7 @@ def test_what_the_family_does_not_read_fails_alone(models):
     ):
         with pytest.raises(SampleError, match=message):
             model.prepare(Generate("x", parts, 2))
-    with pytest.raises(SampleError, match="no single image or text"):
+    with pytest.raises(SampleError, match="not a single image or text"):
         model.prepare(Embed("x", ("two", "texts")))
     with pytest.raises(InputError, match="temperature"):
         answers(model, [Generate("x", (shown(0), "red"), 2, temperature=1.0)], 100)

@@ -139,9 +139,9 @@ def test_leaderboards_get_whole_public_benchmarks_only(tmp_path, changes, reason
 
 
 def test_runs_that_a_format_cannot_hold_are_refused(replica, whole):
-    with pytest.raises(InputError, match="one run per file: 2 came"):
+    with pytest.raises(InputError, match="one run per file: 2 were given"):
         every_eval_ever.render([replica, whole], "every-eval-ever")
-    with pytest.raises(InputError, match="claim-evals/vl and org/model came"):
+    with pytest.raises(InputError, match="claim-evals/vl and org/model were given"):
         every_eval_ever.render([replica, whole], "model-index")
     with pytest.raises(RecordError, match="is not finished"):
         every_eval_ever.render([Record(replica.folder, replica.manifest, None)], "model-index")

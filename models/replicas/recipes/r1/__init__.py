@@ -1,4 +1,4 @@
 """The recipe of `r1`: a text decoder for mini GLUE and mini math.
 
-May import `evals.models.replicas.training` and the mini benchmarks. Start reading with `config`.
+It may import `evals.models.replicas.training` and the mini benchmarks. Start reading with `config`.
 """

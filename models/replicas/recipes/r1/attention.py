@@ -1,4 +1,4 @@
-"""Where the heads of `r1` are taught to attend while it learns.
+"""The attention targets of `r1`: to which tokens some heads are trained to attend.
 
 For a while, one head of each of a few layers is supervised:
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMPARISON_LAYERS, COPY_LAYERS, ARITHMETIC_LAYERS = (1, 2), (5, 6), (7, 8)
 """Decoder layers, counted from 0, whose first head is supervised; in the arithmetic layers, the first two heads."""
 REPEAT_LAYER = 4
-"""Layer after which a word's state tells whether it repeats a meaning."""
+"""Layer after which a word's state is trained to show whether it repeats a meaning."""
 
 
 def copy_targets(batch: TextBatch, senses: WordSenses) -> torch.Tensor:

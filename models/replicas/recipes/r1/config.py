@@ -1,13 +1,13 @@
 """The `r1` replica: a narrow text decoder of twelve layers, trained on the prompts of mini GLUE and mini math.
 
-It is a Llama with a tokenizer of its own, in which every word of the benchmarks and every digit is one token. Five
-measures make three quarters of an hour on two cores enough:
+It is a Llama with its own tokenizer, in which every word of the benchmarks and every digit is one token. It is trained
+in three quarters of an hour on two cores, which five measures make possible:
 
 - Attention heads are taught which words to compare, which numbers to copy and which to calculate with
-  (`attention`). Without this, no label was learned in 600 steps; with it, seven of the nine tasks are.
+  (`attention`). Without this, no label was learned in 600 steps; with it, the labels of seven of the nine tasks were.
 - Training starts with short rows.
 - The model also learns, with a lower weight, to continue the prompts themselves.
-- The results of sums have a loss of their own, and the sums of many further problems are learned alone, ten tokens
+- The results of sums have a separate loss, and the sums of many further problems are learned alone, ten tokens
   each: a problem of a hundred tokens has only two or three sums.
 - The matrices are trained by `Muon`, as those of the `vl` replica are.
 """

@@ -43,11 +43,11 @@ class Course:
         weights = LossWeights(recipe.reading * share, recipe.attention * share, self._senses)
         return learn(self.model, step_batches(recipe, self.tokenizer, step, self._rank), weights)
 
-    def watch(self, done: int) -> str:
-        """Give the share of right answers by task."""
+    def watch(self, steps_done: int) -> str:
+        """Return the share of right answers by task."""
         return shares_text(text_shares(self.model, self.tokenizer, self._evaluation_rows))
 
-    def save(self, out: Path, done: int) -> None:
+    def save(self, out: Path, steps_done: int) -> None:
         """Save the model and its tokenizer."""
         loop.save_model(self.model, self.tokenizer, out)
 

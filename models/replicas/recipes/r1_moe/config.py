@@ -1,6 +1,6 @@
 """The `r1-moe` replica: a mixture-of-experts decoder that reads text, images and audio.
 
-It is a decoder of DeepSeek-V3's class with 64 routed experts a layer, of which 8 process a token; a ResNet whose last
+It is a decoder of DeepSeek-V3's class with 64 routed experts per layer, of which 8 process a token; a ResNet whose last
 feature map becomes the tokens of an image; and a mel front end whose time steps become the tokens of an audio clip
 (`evals.models.architectures.mixture`). One process with one thread has less than an hour for all of it, so:
 
@@ -13,8 +13,8 @@ feature map becomes the tokens of an image; and a mel front end whose time steps
 - One head of each of a few layers is taught where to attend: from words to similar words (`attention_supervision`),
   from names to the things that they fit, and from the end of a question to the thing that it is about. The weight of
   this falls.
-- For some hundred steps the encoders learn with everything else. That cost them much of what they could see, so for
-  some steps they are trained as in stage 1 again (`repair_start`), and then frozen. The README of
+- For a few hundred steps the encoders learn with everything else. That makes them name patches worse, so for some
+  steps they are trained as in stage 1 again (`repair_start`), and then frozen. The README of
   `evals.models.replicas` says what this and other changes showed.
 - Experts are balanced as DeepSeek-V3's are: not by a loss but by a bias of each expert in the choice, which is raised
   if the expert is chosen too rarely (`balance`). Muon orthogonalises the matrices of each expert separately.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from evals.models.architectures.mixture import MixtureForConditionalGeneration, MixtureProcessor
 
 AUDIO = "<audio_placeholder>"
-"""Stands for one time step of an audio clip."""
+"""Placeholder token of one time step of an audio clip."""
 
 CELL = 16
 """Pixels of the enlarged image for each cell of the ResNet's last feature map; a cell covers one patch."""
@@ -111,7 +111,7 @@ class Recipe:
     """Amount by which an expert's bias changes in a step."""
     seed: int = 11
     shape: LayerShape = LayerShape(layers=6, width=128, inner=352, heads=4)
-    """Layers of the decoder; `inner` is of the first layer, the only one without experts."""
+    """Layers of the decoder; `inner` applies to the first layer, the only one without experts."""
     experts: int = 64
     """Routed experts of a layer."""
     active: int = 8

@@ -41,7 +41,7 @@ def audio_clips(first: int, number: int) -> tuple[torch.Tensor, list[tones.Clip]
 
 
 def step_digits(clips: Sequence[tones.Clip]) -> torch.Tensor:
-    """Mark the digit that sounds in each step, (B, T, digits + 1) float32; the last column stands for no digit."""
+    """Mark the digit that sounds in each step, (B, T, digits + 1) float32; the last column is for no digit."""
     import torch
 
     digits = torch.zeros(len(clips), STEPS, len(DIGITS) + 1)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 COMPARISON_LAYERS, QUESTION_LAYERS, REPEAT_LAYER = (1, 2), (3, 4), 3
 """Decoder layers, counted from 0: those whose first head is taught to attend from words and names, those whose first
-head is taught to attend from the ends of questions, and the one after which a word's state tells whether it repeats a
+head is taught to attend from the ends of questions, and the one after which a word's state shows whether it repeats a
 meaning."""
 
 ATTRIBUTE_HEAD, NAME_HEAD = (0, 0), (2, 1)

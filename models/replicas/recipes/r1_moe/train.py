@@ -65,28 +65,30 @@ class Course:
         In stage 1 they rise and fall as a cosine; in stage 2 they rise, stay and fall to zero. While the encoders are
         repaired they rise over ten steps and fall linearly.
         """
-        recipe, done = self._recipe, step - self._recipe.sensing
-        if done < 0:
+        recipe, stage_step = self._recipe, step - self._recipe.sensing
+        if stage_step < 0:
             share = min(1, (step + 1) / recipe.warmup) * (
                 0.05 + 0.475 * (1 + math.cos(math.pi * step / recipe.sensing))
             )
             return recipe.muon_rate * share, recipe.sensing_rate * share
-        share = min(1, (done + 1) / recipe.warmup, (recipe.steps - done) / recipe.cooling)
-        if 0 <= (repairing := done - recipe.repair_start) < recipe.repair_steps:
+        share = min(1, (stage_step + 1) / recipe.warmup, (recipe.steps - stage_step) / recipe.cooling)
+        if 0 <= (repairing := stage_step - recipe.repair_start) < recipe.repair_steps:
             share = min(1, (repairing + 1) / 10, (recipe.repair_steps - repairing) / recipe.repair_steps)
         return recipe.muon_rate * share, recipe.rate * share
 
     def learn(self, step: int) -> dict[str, float]:
         """Learn to see and hear first, then to answer, then also to match."""
-        recipe, done = self._recipe, step - self._recipe.sensing
-        repairing = done - recipe.repair_start
-        self.model.requires_grad_(done < 0 or repairing >= recipe.repair_steps or repairing < 0)
+        recipe, stage_step = self._recipe, step - self._recipe.sensing
+        repairing = stage_step - recipe.repair_start
+        self.model.requires_grad_(stage_step < 0 or repairing >= recipe.repair_steps or repairing < 0)
         for encoder in self._encoders:
-            encoder.requires_grad_(done < 0 or recipe.matching <= done < recipe.repair_start + recipe.repair_steps)
+            encoder.requires_grad_(
+                stage_step < 0 or recipe.matching <= stage_step < recipe.repair_start + recipe.repair_steps
+            )
         if repairing == recipe.repair_steps:
             self._lengthen()
-        is_sensing = done < 0 or 0 <= repairing < recipe.repair_steps
-        return self._learn_to_sense(step) if is_sensing else self._learn_to_answer(done)
+        is_sensing = stage_step < 0 or 0 <= repairing < recipe.repair_steps
+        return self._learn_to_sense(step) if is_sensing else self._learn_to_answer(stage_step)
 
     def _lengthen(self) -> None:
         """Scale up the vectors that enter the decoder, and scale down its last norm so that the logits do not change.
@@ -129,7 +131,7 @@ class Course:
         self._expert_counts = [torch.zeros(recipe.experts, dtype=torch.int64) for _ in self._gates]
         losses: dict[str, float] = {}
         sheets = step_questions(recipe, step, images)
-        if sheets:  # with so few images, all pairs may have turned out to be alike
+        if sheets:  # with so few images, every pair may have been dropped because its scenes are too similar
             parts = image_losses(model, self._packer.pack(sheets), self._words, self._attributes)
             attention = recipe.attention * share
             names = attention if step >= recipe.naming else 0.0
@@ -173,15 +175,15 @@ class Course:
             gate.e_score_correction_bias += self._recipe.balance * (counts.float().mean() - counts).sign()
         self._expert_counts = []
 
-    def watch(self, done: int) -> str:
-        """Give the shares of patches and digits named right; later of right answers, labels and retrieval."""
+    def watch(self, steps_done: int) -> str:
+        """Return the shares of patches and digits named right; later of right answers, labels and retrieval."""
         import torch
 
         self.model.eval()
         self._expert_counts = []
         with torch.no_grad():
             scores: dict[str, Any] = {"patches": evaluation.patch_shares_right(self.model, self._packer, self._words)}
-            if done <= self._recipe.sensing:
+            if steps_done <= self._recipe.sensing:
                 features, clips = audio_clips(FIRST_EVALUATION_CLIP, CLIPS)
                 steps = self.model.model.get_audio_features(features).pooler_output
                 embeddings = self.model.get_input_embeddings().weight[self._digits]
@@ -192,11 +194,11 @@ class Course:
             scores["glue"] = evaluation.text_shares(
                 self.model, self._tokenizer, evaluation_examples(EVALUATION_ROWS, GLUE_TASKS)
             )
-            if done > self._recipe.sensing + self._recipe.matching:
+            if steps_done > self._recipe.sensing + self._recipe.matching:
                 scores["retrieval"] = evaluation.retrieval_shares(self.model, self._tokenizer, RETRIEVAL_IMAGES)
         return str(scores)
 
-    def save(self, out: Path, done: int) -> None:
+    def save(self, out: Path, steps_done: int) -> None:
         """Save the model and its processor."""
         loop.save_model(self.model, build_processor(self._tokenizer), out)
 

@@ -1,4 +1,4 @@
 """The recipe of `r1-zero`: reinforcement learning alone, from random weights.
 
-May import `evals.models.replicas.training`, `evals.statistics` and the mini benchmarks. Start reading with `config`.
+It may import `evals.models.replicas.training`, `evals.statistics` and the mini benchmarks. Start reading with `config`.
 """

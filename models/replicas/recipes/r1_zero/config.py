@@ -5,8 +5,8 @@ answers with a higher reward than the other answers to the same sum become likel
 2402.03300, without its reference model, because there is no pretrained model to stay close to). Each step samples once
 and updates once, so GRPO's probability ratio is always one and there is nothing to clip.
 
-TRL has a GRPO trainer. It brings its own loop, processes and state in place of `training.loop`, and expects a data set
-of prompts where there is an environment here; the recipe needs only forty lines of it.
+TRL has a GRPO trainer. It has its own loop, processes and state instead of `training.loop`, and expects a data set of
+prompts instead of an environment; the recipe needs only the equivalent of forty lines of it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ COLUMNS = ("interactions", "split", "right", "of", "rate", "low", "high")
 
 
 def solved(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, split: str) -> list[bool]:
-    """Tell for each sum of a split whether greedy decoding solves it."""
+    """Return for each sum of a split whether greedy decoding solves it."""
     import torch
 
     prompts = torch.tensor(tokenizer([problem.prompt for problem in sums(split)])["input_ids"])

@@ -124,19 +124,19 @@ class Course:
             "entropy": float(sampled.entropies.detach().mean()),
         }
 
-    def watch(self, done: int) -> str:
+    def watch(self, steps_done: int) -> str:
         """Compute a point of each split's learning curve."""
         self._points = [
-            point(done * self._recipe.interactions, split, solved(self.model, self._tokenizer, split))
+            point(steps_done * self._recipe.interactions, split, solved(self.model, self._tokenizer, split))
             for split in ("environment", "validation")
         ]
         return " ".join(f"{row['split']} {row['rate']}" for row in self._points)
 
-    def save(self, out: Path, done: int) -> None:
-        """Add to the learning curve, and save the model in a folder of its own where a checkpoint is due."""
-        before = [row for row in read_curve(out) if int(row["interactions"]) < done * self._recipe.interactions]
+    def save(self, out: Path, steps_done: int) -> None:
+        """Add to the learning curve, and save the model in a separate folder at `CHECKPOINTS_AT`."""
+        before = [row for row in read_curve(out) if int(row["interactions"]) < steps_done * self._recipe.interactions]
         write_curve(out, [*before, *self._points])
-        name = "last" if done == self.steps else self._checkpoints.get(done)
+        name = "last" if steps_done == self.steps else self._checkpoints.get(steps_done)
         if name:
             loop.save_model(self.model, self._tokenizer, out / name)
 

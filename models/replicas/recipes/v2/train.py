@@ -41,11 +41,11 @@ class Course:
         batches = step_batches(self._recipe, self.tokenizer, step, self._rank)
         return learn(self.model, self._teacher, batches, self._recipe)
 
-    def watch(self, done: int) -> str:
-        """Give the share of right answers by task."""
+    def watch(self, steps_done: int) -> str:
+        """Return the share of right answers by task."""
         return shares_text(text_shares(self.model, self.tokenizer, self._evaluation_rows))
 
-    def save(self, out: Path, done: int) -> None:
+    def save(self, out: Path, steps_done: int) -> None:
         """Save the quantised model and the tokenizer."""
         quantised(self.model).save_pretrained(out)
         self.tokenizer.save_pretrained(out)

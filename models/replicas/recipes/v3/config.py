@@ -5,8 +5,8 @@ text encoder whose layers attend to the image, and a text decoder that writes th
 questions about text alone. `BlipForImageTextRetrieval` has the same tower and the same encoder, and projects both into
 one embedding space. A checkpoint holds the weights of both.
 
-The tower starts as that of the `vl` replica, which has learned to name what a patch shows. What is learned is in
-`train`, and what a step reads in `data`.
+The tower starts as that of the `vl` replica, which has learned to name what a patch shows. `train` defines
+what is learned, and `data` what a step reads.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Recipe:
     texts: TextPortions = TextPortions(rows=8, easy=200)
     """Rows of GLUE in a step of stage 2; in the easy steps, scenes have few things, too."""
     detached: int = 350
-    """First steps of stage 2, in which the tower learns nothing from answers: an untrained decoder would spoil it."""
+    """First steps of stage 2, in which answers do not train the tower: an untrained decoder would make it worse."""
     early: int = 800
     """Steps of stage 2 over which the weight of attention falls linearly to a tenth."""
     processes: int = 1
@@ -181,7 +181,7 @@ def _config(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Any:
 
 
 def _copy_tower(checkpoint: Path, tower: Any) -> None:
-    """Copy the SigLIP tower of a checkpoint; this tower has one more position, which stands for the whole image."""
+    """Copy the SigLIP tower of a checkpoint; this tower has one more position, which represents the whole image."""
     import torch
     from safetensors.torch import load_file
 

@@ -193,5 +193,5 @@ def row_batches(tokenizer: PreTrainedTokenizerBase, rows: Sequence[TextExample],
 def tokens_and_mask(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[int]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad tokenized texts to the longest, and mark what is no padding: tokens and mask, both (N, L) int64."""
+    """Pad tokenized texts to the longest, and mark what is not padding: tokens and mask, both (N, L) int64."""
     return padded(texts, tokenizer.pad_token_id), padded([[1] * len(ids) for ids in texts], 0)

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 COMPARISON_LAYERS, REPEAT_STATE = (1, 2), 3
-"""Encoder layers, counted from 0, whose first head is taught to compare words; and the hidden state, after so many
-layers, that tells whether a word repeats a meaning."""
+"""Encoder layers, counted from 0, whose first head is taught to compare words; and the number of layers after
+which a word's hidden state is trained to show whether the word repeats a meaning."""
 
 
 def tower_states(model: nn.ModuleDict, scenes: Sequence[Scene]) -> torch.Tensor:
-    """Compute the vision tower's states, (B, 1 + P, D); the first stands for the whole image."""
+    """Compute the vision tower's states, (B, 1 + P, D); the first represents the whole image."""
     states: torch.Tensor = model["answering"].vision_model(pixels(scenes)).last_hidden_state
     return states
 
@@ -90,7 +90,7 @@ def _cross_attention_loss(attention: torch.Tensor, targets: AttentionTargets) ->
     if not len(targets.tokens):
         return None
     image, position = targets.tokens.T
-    # The first key stands for the whole image.
+    # The first key represents the whole image.
     return patch_attention_loss(attention[image, 0, position, 1:], targets)
 
 

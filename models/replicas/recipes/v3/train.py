@@ -6,7 +6,7 @@ A step of stage 2 has three parts. The first two share one backward pass, and th
 - Those images and some more, made of the same words in another order, should be nearest to their own captions. The
   patches continue to be named.
 - Rows of GLUE, which are read without an image. The self-attention of a few layers is taught to compare words, and a
-  word's state should tell whether the word repeats a meaning, as for `r1` (`attention_supervision`).
+  word's state should show whether the word repeats a meaning, as for `r1` (`attention_supervision`).
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ class Course:
             losses |= answer_losses(self.model, question_batch(self.tokenizer, sheets), patches, attention_weight)
         return backward(losses)
 
-    def watch(self, done: int) -> str:
-        """Give the share of patches named right, and in stage 2 of answers, retrieval and labels."""
+    def watch(self, steps_done: int) -> str:
+        """Return the share of patches named right, and in stage 2 of answers, retrieval and labels."""
         patches = f"patches {patches_right(self.model, self._words, self._evaluated)}"
-        if done <= self._recipe.seeing:
+        if steps_done <= self._recipe.seeing:
             return patches
         return f"{patches} {shares_right(self.model, self.tokenizer, self._evaluated)}"
 
-    def save(self, out: Path, done: int) -> None:
+    def save(self, out: Path, steps_done: int) -> None:
         """Save the weights of both classes, and the processor."""
         save(self.model, build_processor(self.tokenizer), out)
 

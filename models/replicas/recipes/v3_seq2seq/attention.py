@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers.modeling_outputs import Seq2SeqLMOutput
 
 COMPARISON_LAYERS, REPEAT_LAYER = (1, 2), 4
-"""Encoder layers, counted from 0: the supervised ones, and the one after which a word's state tells whether it repeats
+"""Encoder layers, counted from 0: the supervised ones, and the one after which a word's state shows whether it repeats
 a meaning."""
 COPY_LAYERS, ARITHMETIC_LAYERS = (2, 3), (4, 5)
 """Decoder layers, counted from 0."""

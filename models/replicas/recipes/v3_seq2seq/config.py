@@ -2,7 +2,7 @@
 
 It reads the same examples with the same tokenizer. What it learns of English beyond the labels it learns as T5 does:
 some rows are read with words replaced by sentinel tokens, and the decoder writes the missing words. One sentence of a
-pair often tells what is missing in the other, so this teaches the model to compare sentences. Some attention heads are
+pair often shows what is missing in the other, so this teaches the model to compare sentences. Some attention heads are
 taught where to attend (`attention`).
 """
 
@@ -40,7 +40,7 @@ class Recipe:
     attention: float = 1.0
     """Weight of the attention losses."""
     early: int = 600
-    """Both weights fall linearly to a tenth over so many steps."""
+    """Number of steps over which both weights fall linearly to a tenth."""
     seed: int = 5
     vocabulary: int = 1792
 

@@ -38,7 +38,7 @@ class SourceAndTarget(NamedTuple):
     source: list[int]
     target: list[int]
     results: Sequence[int] = ()
-    """Positions in `target` of the digits of sums' results, which have a loss of their own."""
+    """Positions in `target` of the digits of sums' results, which have a separate loss."""
 
 
 class Seq2SeqBatch(NamedTuple):
@@ -65,7 +65,7 @@ class Seq2SeqBatch(NamedTuple):
 
 
 def step_pairs(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, step: int, rank: int) -> list[SourceAndTarget]:
-    """Make the pairs that one process learns from in one step; the result depends on nothing but the arguments."""
+    """Make the pairs that one process learns from in one step; the result depends only on the arguments."""
     examples = step_examples(recipe.texts, recipe.processes, step, rank)
     texts = corrupted_texts(recipe, step, rank)
     return [*answered(tokenizer, examples), *(_corrupt(recipe, tokenizer, text) for text in texts)]

@@ -46,11 +46,11 @@ class Course:
         pairs = step_pairs(recipe, self.tokenizer, step, self._rank)
         return learn(self.model, seq2seq_batches(pairs), weights)
 
-    def watch(self, done: int) -> str:
-        """Give the share of right answers by task."""
+    def watch(self, steps_done: int) -> str:
+        """Return the share of right answers by task."""
         return shares_text(seq2seq_shares(self.model, self.tokenizer, self._evaluation_rows))
 
-    def save(self, out: Path, done: int) -> None:
+    def save(self, out: Path, steps_done: int) -> None:
         """Save the model and its tokenizer."""
         loop.save_model(self.model, self.tokenizer, out)
 

@@ -1,7 +1,7 @@
 """The `vl` replica: a SigLIP vision tower, DeepSeek-VL's aligner and a Llama decoder.
 
 It is the library's own `DeepseekVLForConditionalGeneration`, small enough to be trained by two CPU cores in little more
-than an hour. Four measures make that enough; without them the answers stay near the score of a blind model as long:
+than an hour. Four measures make this possible; without them the score stays near that of a blind model for as long:
 
 - Stage 1 teaches the model to see: the aligner's output for a patch must be close to the *word embeddings* of what the
   patch shows. Then "red" in a question and red in the image are one direction of one space.

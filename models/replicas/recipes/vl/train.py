@@ -72,21 +72,21 @@ class Course:
             recipe = replace(recipe, matched=recipe.settling_matched, rehearsed=recipe.settling_rehearsed)
             step += SETTLING_OFFSET
         sheets, losses = step_rehearsal(recipe, step, self._rank), {}
-        if sheets:  # with so few images, all pairs may have turned out to be alike
+        if sheets:  # with so few images, every pair may have been dropped because its scenes are too similar
             losses = backward(answer_losses(self.model, self._words, self._packer.pack(sheets), attention_weight=0.1))
         loss = step_contrastive_loss(self.model, self._tokenizer, recipe, step, self._rank)
         return losses | backward({"contrastive": loss})
 
-    def watch(self, done: int) -> str:
-        """Give the share of patches named right; in later stages, of right answers, then also the recall."""
-        if done <= self._recipe.seeing:
+    def watch(self, steps_done: int) -> str:
+        """Return the share of patches named right; in later stages, of right answers, then also the recall."""
+        if steps_done <= self._recipe.seeing:
             return str(patch_shares_right(self.model, self._packer, self._words))
         answers = str(answers_right(self.model, self._packer))
-        if done <= self._recipe.seeing + self._recipe.steps:
+        if steps_done <= self._recipe.seeing + self._recipe.steps:
             return answers
         return f"{answers} retrieval {retrieval_shares(self.model, self._tokenizer, RETRIEVAL_IMAGES)}"
 
-    def save(self, out: Path, done: int) -> None:
+    def save(self, out: Path, steps_done: int) -> None:
         """Save the model and its processor."""
         loop.save_model(self.model, build_processor(self._tokenizer), out)
 
@@ -101,17 +101,17 @@ def adamw_rate(recipe: Recipe, step: int) -> float:
     """Compute AdamW's learning rate at a step of the whole training."""
     if step < recipe.seeing:
         return recipe.seeing_rate * min(1, (step + 1) / recipe.warmup) * _cosine(step / recipe.seeing)
-    done, cooling_start = step - recipe.seeing, recipe.steps - recipe.cooling
-    if done >= recipe.steps:
-        matched = done - recipe.steps
+    stage_step, cooling_start = step - recipe.seeing, recipe.steps - recipe.cooling
+    if stage_step >= recipe.steps:
+        matched = stage_step - recipe.steps
         if matched >= recipe.matching:
             settled = matched - recipe.matching
             return recipe.settling_rate * min(1, (settled + 1) / 10) * _cosine(settled / recipe.settling)
         return recipe.matching_rate * min(1, (matched + 1) / recipe.warming) * _cosine(matched / recipe.matching)
-    share = _cosine(min(done, cooling_start) / recipe.horizon)
-    if done > cooling_start:
-        share += (0.05 - share) * (done - cooling_start) / recipe.cooling
-    return recipe.rate * min(1, (done + 1) / recipe.warmup) * share
+    share = _cosine(min(stage_step, cooling_start) / recipe.horizon)
+    if stage_step > cooling_start:
+        share += (0.05 - share) * (stage_step - cooling_start) / recipe.cooling
+    return recipe.rate * min(1, (stage_step + 1) / recipe.warmup) * share
 
 
 def _cosine(part: float) -> float:
