@@ -73,7 +73,7 @@ def scored_again(task: Task, record: Record, *, peak_memory_bytes: int | None) -
     """Score the recorded outputs of a run again, and compute its result again.
 
     Raises:
-        RecordError: if the task cannot score what is recorded: it is damaged, or was made with another version of the task.
+        RecordError: if the task cannot score what is recorded: it is damaged, or from another version of the task.
     """
     unscored = replace(record, result=None)  # what is scored need not agree with the earlier result
     try:
