@@ -119,7 +119,7 @@ def _official(folder: Path, split: str | None) -> Samples:
         "source": "official files",
         "split": official.split + suffix,
         "files": official.files,
-        "pictures": data.listing_digest(path for item in captioned if (path := paths.get(item.file))),
+        "images": data.listing_digest(path for item in captioned if (path := paths.get(item.file))),
     }
     images = {
         item.id: Image(item.id, path=paths.get(item.file) or data.inside(folder, item.file)) for item in captioned

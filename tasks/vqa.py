@@ -131,7 +131,7 @@ def _official(folder: Path, split: str | None) -> Samples:
         return Image(str(image_id), path=paths.get(image_id) or folder / f"COCO_*_{image_id:012d}.jpg")
 
     facts = _facts("official files", split, questions_path, annotations_path)
-    facts["pictures"] = data.listing_digest(path for image_id, path in paths.items() if image_id in used_ids)
+    facts["images"] = data.listing_digest(path for image_id, path in paths.items() if image_id in used_ids)
     return _samples(questions, annotations, image, facts)
 
 

@@ -222,7 +222,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
             "answers_as": capabilities.model,
             "generates_by": capabilities.generate,
             "chooses_by": _chooses_by(capabilities),
-            "stops": "heeded by the server and here" if capabilities.stops else "heeded here",
+            "stops": "applied by the server and here" if capabilities.stops else "applied here",
             "max_tokens": settings.max_tokens,
             **settings.query,
         },
@@ -237,7 +237,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
 def _chooses_by(capabilities: Capabilities) -> str:
     if capabilities.logprobs is None:
         return "writing one of the choices: the server gives no log-probabilities of a prompt"
-    return f"log-likelihood ({capabilities.logprobs}); writing one of the choices where there are pictures"
+    return f"log-likelihood ({capabilities.logprobs}); writing one of the choices if the prompt has images"
 
 
 def _read_vector(body: Any) -> tuple[tuple[list[float], Usage], int]:

@@ -175,7 +175,7 @@ class _Evidence:
     internal: Sequence[StatementPair]
     """Contradicting pairs within one document."""
     inconsistent: frozenset[ClaimKey]
-    """The claims that do not fit into their own document."""
+    """The claims that are marked as inconsistent with their own document."""
     arithmetic: Mapping[ClaimKey, Finding]
     failing: Mapping[ClaimKey, set[str]]
     """For each claim, the claims that take part in the same failed computation."""

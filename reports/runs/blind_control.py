@@ -1,7 +1,7 @@
 """Compare a run with its blind control: does the model use the images?
 
 A server may accept an image and ignore it, and so may a model that has learnt the most frequent answers. The blind
-control is the same run with every image replaced by a flat one. Where its scores do not drop, the run does not
+control is the same run with every image replaced by a uniform grey one. If its scores do not drop, the run does not
 demonstrate that the model uses the images, however high its score is.
 """
 
@@ -42,7 +42,7 @@ class ControlVerdict:
         return self.low is not None and self.low > 0
 
     def __str__(self) -> str:
-        """Say it in one sentence.
+        """Describe the comparison in one sentence.
 
         Example:
             >>> print(ControlVerdict("accuracy", 0.75, 0.25, 0.5, 80, 0.4, 0.6))
@@ -75,7 +75,7 @@ class BlindControls:
         self._verdicts: dict[tuple[Path, Path], ControlVerdict] = {}
 
     def among(self, records: Sequence[Record]) -> list[str]:
-        """Say of each run whose blind control is among the same records what the control shows.
+        """Describe what the blind control shows, for each run whose control is among the records.
 
         Returns:
             One sentence for each pair of finished runs whose headline is a mean over samples; with two or more pairs,
@@ -84,7 +84,7 @@ class BlindControls:
         return self._sentences([(run, control) for run in records for control in records])
 
     def beside(self, record: Record) -> list[str]:
-        """Say the same of a run whose control lies in a folder beside it, or of a control whose run lies there."""
+        """Describe the same for a run whose control is in a neighbouring folder, or for a control whose run is."""
         neighbours = list(_neighbours(record))
         return self._sentences([(record, other) for other in neighbours] + [(other, record) for other in neighbours])
 

@@ -1,4 +1,4 @@
-"""Set several runs side by side: their metrics in one table, and ratios of models that were timed in turn."""
+"""Show several runs side by side: their metrics in one table, and ratios of models that were timed in turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs as tables: Markdown, CSV, LaTeX, JSON, and text for the terminal.
+"""Write runs as tables: Markdown, CSV, LaTeX, JSON, and text for the terminal.
 
 A report of one run has its metrics, how it was made, what it cost and its worst samples, as far as the format can hold
 them. A report of several runs begins with a comparison: a column per run if they did the same task, else a row per run.

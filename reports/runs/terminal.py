@@ -1,4 +1,4 @@
-"""Runs for the terminal: plain text without colour codes, in 100 columns, the same in a pipe."""
+"""Write runs for the terminal: plain text without colour codes, in 100 columns, the same in a pipe."""
 
 from __future__ import annotations
 

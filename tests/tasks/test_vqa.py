@@ -202,7 +202,7 @@ def test_annotations_follow_the_order_of_the_questions(write):
     assert samples.facts == {
         "source": "official files",
         "split": "val2014",
-        "pictures": data.listing_digest([]),
+        "images": data.listing_digest([]),
         "files": {
             name: data.digest(folder / name)
             for name in ("v2_OpenEnded_mscoco_val2014_questions.json", "v2_mscoco_val2014_annotations.json")

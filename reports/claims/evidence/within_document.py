@@ -1,4 +1,4 @@
-"""Which claims of one document cannot be true together, and which of them does not fit.
+"""Find the claims of one document that cannot be true together, and choose which of them is marked inconsistent.
 
 Of two contradicting claims the inconsistent one is chosen by rule: the one whose own arithmetic fails, else the one
 that is not printed but implied, else the later one. As few claims as possible are marked.
@@ -21,7 +21,7 @@ _PASSING = {"na", "consistent"}
 def inconsistent_claims(
     pairs: Sequence[StatementPair], findings: Mapping[ClaimKey, Finding], documents: Sequence[Document]
 ) -> frozenset[ClaimKey]:
-    """Choose, of each contradicting pair of one document, the claim that does not fit.
+    """Choose, of each contradicting pair of one document, the claim to mark as inconsistent.
 
     Args:
         pairs: contradicting statements, both of one document each.

@@ -335,7 +335,7 @@ def test_stops_are_kept_from_a_server_that_stumbles_over_them():
         server._respond = lambda call: error(500, "no vocabulary") if "stop" in (call.body or {}) else plain(call)
         loaded, (found,) = answers(server, [generate(stop=("\n",))])
     assert found.output == "two"
-    assert loaded.facts["stops"] == "heeded here"
+    assert loaded.facts["stops"] == "applied here"
 
 
 def test_samples_of_one_question_have_seeds_of_their_own():
