@@ -168,10 +168,10 @@ def _samples(
         labels = {"fold": str(1 + index // FOLD)} if folds else {}
         return Sample(id, (Embed(id, (images[id],)), *texts), target=list(captions), labels=labels)
 
-    def output_ids(index: int) -> list[str]:
+    def ids_of_outputs(index: int) -> list[str]:
         return [captioned[index].id, *text_ids(captioned[index].id, captioned[index].captions)]
 
-    return Samples([item.id for item in captioned], build, facts, output_ids)
+    return Samples([item.id for item in captioned], build, facts, ids_of_outputs)
 
 
 TASKS.add(

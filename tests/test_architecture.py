@@ -1,4 +1,4 @@
-"""Rules about the code as a whole: names, sizes, rooms. Each rule is shown to notice a made-up offender."""
+"""Rules about the whole code: names, sizes, folders. Each rule is shown to notice a violation."""
 
 from __future__ import annotations
 

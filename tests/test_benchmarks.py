@@ -1,4 +1,4 @@
-"""The benchmarks at a size that measures nothing: they still run, and print what the front page quotes of them.
+"""The benchmarks at a small size: they run, and print the values that docs/benchmarks.md states.
 
 pytest tests/test_benchmarks.py
 """

@@ -1,4 +1,4 @@
-"""What README and docs/ say of the code: the names that they give exist, and the output is what is printed."""
+"""Names in README and docs/ exist in the code, and README shows what its command prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom, and what costs time at start-up."""
+"""Which package may import which, and what importing the suite costs."""
 
 from __future__ import annotations
 

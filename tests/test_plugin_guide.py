@@ -1,4 +1,4 @@
-"""The plug-in package that docs/ prints: installed as it stands there, its test and its commands run."""
+"""The plug-in package that docs/ prints: it is installed unchanged, and its test and commands run."""
 
 from __future__ import annotations
 

@@ -51,12 +51,12 @@ def limited(samples: Samples, options: Options) -> Samples:
 
 def _only(samples: Samples, indices: Sequence[int]) -> Samples:
     """Keep the samples at some indices."""
-    parts = samples.parts
+    ids_of_outputs = samples.ids_of_outputs
     return replace(
         samples,
         ids=[samples.ids[index] for index in indices],
         build=lambda index: samples.build(indices[index]),
-        parts=None if parts is None else lambda index: parts(indices[index]),
+        ids_of_outputs=None if ids_of_outputs is None else lambda index: ids_of_outputs(indices[index]),
     )
 
 

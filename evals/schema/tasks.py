@@ -42,15 +42,16 @@ class Samples:
     """Builds the sample at an index of `ids`; cheap, pure, and opens no image."""
     facts: Mapping[str, Json] = field(default_factory=dict)
     """What determines the samples, for the signature: source, protocol, digests of the files."""
-    parts: Callable[[int], Sequence[str]] | None = None
+    ids_of_outputs: Callable[[int], Sequence[str]] | None = None
     """Returns the ids of the recorded outputs of the sample at an index; None if each has one, under its own id."""
     train: Samples | None = None
     """Training samples with targets, from which the task fits a probe (`Task.fit_probe`)."""
 
     def output_ids(self) -> Sequence[str]:
-        """List all ids that recorded outputs must have."""
-        parts = self.parts
-        return self.ids if parts is None else [id for index in range(len(self.ids)) for id in parts(index)]
+        """List the ids that a file of recorded outputs must contain."""
+        if self.ids_of_outputs is None:
+            return self.ids
+        return [id for index in range(len(self.ids)) for id in self.ids_of_outputs(index)]
 
     def __len__(self) -> int:
         """Count the samples."""

@@ -1,4 +1,4 @@
-"""`check` as people use it: files in, verdicts out, and a page that is safe whatever a document says."""
+"""The command `check`: verdicts of claims files, and a page that is safe for any content of a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: what they print, and one clear line for whatever is wrong."""
+"""The commands: what they print, and one clear line for each mistake of the user."""
 
 from __future__ import annotations
 

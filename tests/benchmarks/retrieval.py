@@ -1,4 +1,4 @@
-"""How long ranking takes, and how much memory: 5,000 x 25,000 x 512, and a part of 50,000 x 250,000.
+"""Measure time and memory of ranking: 5,000 x 25,000 x 512, and a part of 50,000 x 250,000.
 
     python tests/benchmarks/retrieval.py [--images 5000] [--part 0.02]
 

@@ -1,4 +1,4 @@
-"""Measure whether attention maps mean something: how much of a map lies on what the question is about.
+"""Measure how much of an attention map is on the object that the question is about.
 
     python tests/benchmarks/vqa_attention.py [--model vl] [--split validation] [--questions 100] [--layers 3 --heads 0]
 

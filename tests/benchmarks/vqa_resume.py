@@ -1,4 +1,4 @@
-"""Time from the start of a command to its first new sample, where 214,354 samples are finished already.
+"""Time from the start of a command to its first new sample, if 214,354 samples are already finished.
 
     python tests/benchmarks/vqa_resume.py [--questions N]
 

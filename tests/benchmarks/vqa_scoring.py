@@ -1,4 +1,4 @@
-"""Time the way from the official VQA 2.0 files to a score, at the size of the validation split.
+"""Time reading and scoring the official VQA 2.0 files, at the size of the validation split.
 
     python tests/benchmarks/vqa_scoring.py [--questions N]
 

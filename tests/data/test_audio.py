@@ -1,4 +1,4 @@
-"""Recordings: what is decoded, what is refused, and what another rate does.
+"""Decoding audio: formats, errors, resampling.
 
 pytest tests/data/test_audio.py
 """

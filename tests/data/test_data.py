@@ -1,4 +1,4 @@
-"""Reading rows and pictures: what is read, and what is said of what cannot be."""
+"""Reading rows and images from files: contents, and error messages."""
 
 from __future__ import annotations
 

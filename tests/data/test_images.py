@@ -1,4 +1,4 @@
-"""Decoding pictures: what is seen, and what is said of what cannot be."""
+"""Decoding images: pixels, and error messages."""
 
 from __future__ import annotations
 

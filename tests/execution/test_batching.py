@@ -1,4 +1,4 @@
-"""The plan, by its properties."""
+"""Properties of the batch plan."""
 
 from __future__ import annotations
 

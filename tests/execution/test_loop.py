@@ -1,4 +1,4 @@
-"""The loop, with a made-up task and family from a plug-in: what a result may not depend on, and what is kept."""
+"""The loop, with a task and a family from a plug-in: results do not depend on batches or workers, and interruptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls on threads of their own: each comes back once, and what nobody has begun can be taken back."""
+"""The pool of daemon threads: each call returns once, and calls that have not begun can be cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores to metrics."""
+"""Metrics with intervals from the scores of samples."""
 
 from __future__ import annotations
 

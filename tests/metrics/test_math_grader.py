@@ -1,4 +1,4 @@
-"""Which answers are equal, and that no answer can hurt the run."""
+"""Which mathematical answers are equal, and that no answer can stop or slow down the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks by blocks against brute force, and that ties never help.
+"""Ranks that are computed in blocks against brute force; ties never help.
 
 python -m pytest tests/metrics/test_retrieval_ranks.py
 """

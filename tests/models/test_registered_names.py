@@ -1,4 +1,4 @@
-"""The first line of a session: the tables fill themselves, whichever name is looked up first."""
+"""Names are registered at the first look-up of a session, whichever registry is used first."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The documents' systems as rows of the table: what is told of them, how big they are, and what they may be asked.
+"""The registered models: their rows, their sizes, and the tasks and modalities that are refused.
 
 python -m pytest tests/models/test_systems.py
 """

@@ -1,4 +1,4 @@
-"""Embeddings as text: nothing is lost, and what is no embedding is named."""
+"""Embeddings as text: no loss of precision, and errors for anything that is not an embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code digest: it changes with any byte of any module that a run imports, wherever the module lies."""
+"""The code digest: it changes with any byte of any module that a run imports."""
 
 from __future__ import annotations
 

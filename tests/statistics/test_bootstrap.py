@@ -1,4 +1,4 @@
-"""Intervals: against theory, against SciPy, and where there must be none."""
+"""Confidence intervals: against theory, against SciPy, and cases without an interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headless Chromium, where there is one: screenshots of a page, and what axe finds on it.
+"""Headless Chromium, if it is installed: screenshots of a page, and accessibility checks by axe.
 
 The page allows no script, so axe runs on a copy whose policy is taken out and into which it is written; the copy's
 marks and style sheet are the page's own.

@@ -1,4 +1,4 @@
-"""A document of claims, and the ways to get it wrong."""
+"""A claims file, and variants of it with one mistake each."""
 # ruff: noqa: E501
 
 from __future__ import annotations

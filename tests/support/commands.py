@@ -1,4 +1,4 @@
-"""Running the commands: within the tests' process, or in a process of their own where that is what is tested."""
+"""Run commands, in the tests' own process or, where that is what is tested, in a new one."""
 
 from __future__ import annotations
 

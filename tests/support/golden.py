@@ -1,4 +1,4 @@
-"""Where the golden files are: what an official scorer, or this suite at an earlier time, made of known input."""
+"""The folder of golden files: expected outputs of an official scorer, or of this suite at an earlier time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask a model in batches, and pictures to ask about."""
+"""Send requests to a model in batches, and make images for them."""
 
 from __future__ import annotations
 

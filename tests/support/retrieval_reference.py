@@ -1,4 +1,4 @@
-"""Recall and ranks from the whole matrix, by no line of the code under test."""
+"""Reference for retrieval metrics: recall and ranks from the whole similarity matrix, not by the tested code."""
 
 from __future__ import annotations
 

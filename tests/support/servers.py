@@ -1,4 +1,4 @@
-"""A server of OpenAI's kind for the tests: one thread, loopback only, and as faulty as it is told to be."""
+"""An OpenAI-compatible server for tests: one thread, loopback only, with faults on demand."""
 
 from __future__ import annotations
 

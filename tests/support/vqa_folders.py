@@ -1,4 +1,4 @@
-"""Folders of VQA's official files, small."""
+"""Write small folders in the format of VQA's official files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official VQA scorer told again, slowly and literally: the reference that `evals.tasks.vqa` is tested against.
+"""A slow, literal transcription of the official VQA scorer: the reference for `evals.tasks.vqa`.
 
 Written from GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py (a013f00 of 2021, c4e6a0e before), step
 by step, sharing nothing with `evals.tasks.vqa` but the tables. Annotators are dicts, are told apart by comparing those

@@ -1,4 +1,4 @@
-"""The user's own rows: what is read, what is refused, and when an answer is right.
+"""The task `custom`: rows that are read, rows that are refused, and correct answers.
 
 python -m pytest tests/tasks/test_custom.py
 """

@@ -1,4 +1,4 @@
-"""GLUE: what models are asked, what their answers are worth, and what the commands make of it."""
+"""GLUE: prompts, scores, and the commands."""
 
 from __future__ import annotations
 

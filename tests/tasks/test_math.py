@@ -1,4 +1,4 @@
-"""Math problems: what is asked, what is read, what it is worth; against real outputs with published grades."""
+"""Math problems: prompts, answers and scores; against real outputs with published grades."""
 
 from __future__ import annotations
 

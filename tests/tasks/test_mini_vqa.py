@@ -1,4 +1,4 @@
-"""Mini VQA: what it says of its scenes is true, it has the traits of VQA 2.0, and its files are the generator's.
+"""Mini VQA: answers are true of the scenes, it has the properties of VQA 2.0, and its files are those of the generator.
 
 python -m pytest tests/tasks/test_mini_vqa.py
 """

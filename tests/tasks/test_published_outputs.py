@@ -1,4 +1,4 @@
-"""Outputs that were published with a paper: read in their own form."""
+"""Outputs that were published with a paper, read in their own format."""
 
 from __future__ import annotations
 

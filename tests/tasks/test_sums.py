@@ -1,4 +1,4 @@
-"""Sums: what there are, how they are asked and read, and the environment that judges them.
+"""Sums: the problems, their prompts and answers, and the environment that rewards answers.
 
 pytest tests/tasks/test_sums.py
 """

@@ -1,4 +1,4 @@
-"""Mini tones: what is bundled, that it can be heard, and how answers are scored.
+"""Mini tones: the bundled clips, whether the tones can be detected, and the scores of answers.
 
 pytest tests/tasks/test_tones.py
 """

@@ -1,4 +1,4 @@
-"""VQA's accuracy: golden cases, a case by hand, and a fuzz against the official scorer told again."""
+"""VQA accuracy: golden cases, a case by hand, and random cases against a transcription of the official scorer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no time can be below: the arithmetic, and what is counted of real classes against what they compute.
+"""Lower bounds of times: the arithmetic, and the counts for real classes against what they compute.
 
 pytest tests/timing/test_roofline.py
 """

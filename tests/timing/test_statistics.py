@@ -1,4 +1,4 @@
-"""What is made of timings: statistics against NumPy, intervals against theory, ratios of what took turns only.
+"""Statistics of timings: against NumPy, intervals against theory, ratios only of models timed in turn.
 
 pytest tests/timing/test_statistics.py
 """

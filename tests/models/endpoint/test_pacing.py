@@ -1,4 +1,4 @@
-"""How many requests at once: against simulated servers whose latency is known."""
+"""The number of concurrent requests, against simulated servers with known latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`compare`: paired tests on shared samples, what differs in the making, and what is refused."""
+"""`compare`: paired tests on shared samples, differences of the set-ups, and runs that cannot be compared."""
 
 from __future__ import annotations
 
