@@ -225,8 +225,8 @@ def _pair(path: Path, place: str, entry: Json, id_key: str, output_key: str) -> 
 
 def _listed(ids: Sequence[str]) -> str:
     """List the first few IDs."""
-    shown = ", ".join(ids[:3])
-    return shown if len(ids) <= 3 else f"{shown} and {len(ids) - 3} more"
+    first_ids = ", ".join(ids[:3])
+    return first_ids if len(ids) <= 3 else f"{first_ids} and {len(ids) - 3} more"
 
 
 FAMILIES.add(

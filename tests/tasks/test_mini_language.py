@@ -196,11 +196,11 @@ def test_every_hypothesis_can_have_every_label():
 
 def test_what_is_shorter_or_more_general_follows():
     event = Event("Ida", "buy", "flute", "old", "at the market", None)
-    assert implies(Occurrence(event, done=True), Event("Ida", "buy", "instrument"))
-    assert not implies(Occurrence(event, done=False), Event("Ida", "buy", "instrument"))
-    assert not implies(Occurrence(event, done=True), Event("Leo", "buy", "instrument"))
-    assert not implies(Occurrence(Event("Ida", "buy", "instrument"), done=True), Event("Ida", "buy", "flute"))
-    assert not implies(Occurrence(event, done=True), Event("Ida", "buy", "flute", None, None, "on Monday"))
+    assert implies(Occurrence(event, happened=True), Event("Ida", "buy", "instrument"))
+    assert not implies(Occurrence(event, happened=False), Event("Ida", "buy", "instrument"))
+    assert not implies(Occurrence(event, happened=True), Event("Leo", "buy", "instrument"))
+    assert not implies(Occurrence(Event("Ida", "buy", "instrument"), happened=True), Event("Ida", "buy", "flute"))
+    assert not implies(Occurrence(event, happened=True), Event("Ida", "buy", "flute", None, None, "on Monday"))
 
 
 @settings(deadline=None)

@@ -69,10 +69,10 @@ def _judge_tail(hypothesis: Hypothesis, record: Record, factor: float) -> tuple[
     times = [row.values[repeated] * factor for row in record.values() if repeated in row.values]
     beyond, allowed = sum(time > hypothesis.high for time in times), round(1 - level, 9)
     decision = against_tail(beyond, len(times), allowed)
-    needed = (
+    minimum_text = (
         f"; at least {successes_needed(level)} repetitions within the time are needed to show it" if not beyond else ""
     )
-    return decision, f"{beyond} of {len(times)} repetitions took longer, {allowed * 100:g} % may{needed}"
+    return decision, f"{beyond} of {len(times)} repetitions took longer, {allowed * 100:g} % may{minimum_text}"
 
 
 def _decide(value: float, low: float | None, high: float | None, hypothesis: Hypothesis, margin: float) -> Decision:

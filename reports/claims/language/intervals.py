@@ -104,10 +104,10 @@ def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpressio
             return _root(resolve(arguments[0], lookup, units))
         case Call(function, arguments):
             parts = [resolve(argument, lookup, units) for argument in arguments]
-            whole = parts[0]
+            combined = parts[0]
             for part in parts[1:]:
-                whole = combine(function, whole, part)
-            return whole
+                combined = combine(function, combined, part)
+            return combined
     raise InputError(f"cannot compute {tree!r}")
 
 

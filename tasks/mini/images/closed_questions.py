@@ -52,8 +52,8 @@ def has(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether a thing has a colour, size or texture."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
-        asked = rng.choice(("color", "color", "size", "texture"))
-        return _proposed("has", asked, scene, rng)
+        attribute = rng.choice(("color", "color", "size", "texture"))
+        return _proposed("has", attribute, scene, rng)
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
@@ -75,13 +75,13 @@ def has_shape(weight: float, *phrasings: str) -> QuestionFamily:
     return QuestionFamily("yes/no", weight, phrasings, propose, answer)
 
 
-def _proposed(family: str, asked: str, scene: Scene, rng: Random) -> Query | None:
+def _proposed(family: str, attribute: str, scene: Scene, rng: Random) -> Query | None:
     """Name a thing without one attribute, and propose a value of the attribute: the true one with probability 0.5."""
-    choice = anyone(scene, rng, asked)
+    choice = anyone(scene, rng, attribute)
     if choice is None:
         return None
     thing, name = choice
-    value = getattr(thing, asked) if rng.random() < 0.5 else rng.choice(VALUES[asked])
+    value = getattr(thing, attribute) if rng.random() < 0.5 else rng.choice(VALUES[attribute])
     return Query(family, (name,), value)
 
 
@@ -104,9 +104,9 @@ def same(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether two things have the same colour or size."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
-        asked = rng.choice(("color", "size"))
-        pair = two(scene, rng, asked)
-        return Query("same", pair, asked) if pair else None
+        attribute = rng.choice(("color", "size"))
+        pair = two(scene, rng, attribute)
+        return Query("same", pair, attribute) if pair else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = both(scene, query)
@@ -136,12 +136,12 @@ def more(weight: float, *phrasings: str) -> QuestionFamily:
     """Ask whether there are more of one kind than of another; a tie is not asked about."""
 
     def propose(scene: Scene, rng: Random) -> Query:
-        asked = rng.choice(("color", "shape", "texture"))
-        present = dict.fromkeys(getattr(thing, asked) for thing in scene.things)
+        attribute = rng.choice(("color", "shape", "texture"))
+        present = dict.fromkeys(getattr(thing, attribute) for thing in scene.things)
         first = rng.choice(tuple(present))
-        others = [value for value in VALUES[asked] if value != first and (value in present or rng.random() < 0.3)]
-        second = rng.choice(others or [VALUES[asked][0]])
-        return Query("more", (Name(**{asked: first}), Name(**{asked: second})))
+        others = [value for value in VALUES[attribute] if value != first and (value in present or rng.random() < 0.3)]
+        second = rng.choice(others or [VALUES[attribute][0]])
+        return Query("more", (Name(**{attribute: first}), Name(**{attribute: second})))
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         first, second = (sum(name.fits(thing) for thing in scene.things) for name in query.names)

@@ -27,16 +27,16 @@ NEARER = 1.35
 """Minimum ratio of the distances of the second nearest thing and the nearest."""
 
 
-def aspect(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
+def aspect(weight: float, attribute: str, *phrasings: str) -> QuestionFamily:
     """Ask for an attribute of a thing that is named by its other attributes."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
-        choice = anyone(scene, rng, asked)
-        return Query(asked, (choice[1],)) if choice else None
+        choice = anyone(scene, rng, attribute)
+        return Query(attribute, (choice[1],)) if choice else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
-        return SceneAnswer(getattr(thing, asked), thing.box) if thing else None
+        return SceneAnswer(getattr(thing, attribute), thing.box) if thing else None
 
     return QuestionFamily("other", weight, phrasings, propose, answer)
 
@@ -80,27 +80,27 @@ def _third(position: int) -> int | None:
     return None if abs(offset) < 17 else (1 if offset > 0 else -1)
 
 
-def edge(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
+def edge(weight: float, attribute: str, *phrasings: str) -> QuestionFamily:
     """Ask for an attribute of the thing that is farthest to one side."""
 
     def propose(scene: Scene, rng: Random) -> Query:
-        return Query(f"edge {asked}", (), rng.choice(tuple(SIDES)))
+        return Query(f"edge {attribute}", (), rng.choice(tuple(SIDES)))
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         way = SIDES[query.word]
         second, first = sorted(scene.things, key=lambda thing: along(thing, way))[-2:]
         clear = along(first, way) - along(second, way) >= FARTHEST
-        return SceneAnswer(getattr(first, asked), first.box) if clear else None
+        return SceneAnswer(getattr(first, attribute), first.box) if clear else None
 
     return QuestionFamily("other", weight, phrasings, propose, answer)
 
 
-def nearest(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
+def nearest(weight: float, attribute: str, *phrasings: str) -> QuestionFamily:
     """Ask for an attribute of the thing that is nearest to another."""
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         choice = anyone(scene, rng)
-        return Query(f"nearest {asked}", (choice[1],)) if choice and len(scene.things) > 2 else None
+        return Query(f"nearest {attribute}", (choice[1],)) if choice and len(scene.things) > 2 else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         thing = only(scene, query.names[0])
@@ -109,7 +109,7 @@ def nearest(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
         others = (other for other in scene.things if other is not thing)
         first, second, *_ = sorted(others, key=lambda other: distance(thing, other))
         clear = distance(thing, second) >= NEARER * distance(thing, first)
-        return SceneAnswer(getattr(first, asked), first.box) if clear else None
+        return SceneAnswer(getattr(first, attribute), first.box) if clear else None
 
     return QuestionFamily("other", weight, phrasings, propose, answer)
 
@@ -123,14 +123,14 @@ def overlap(things: tuple[Thing, ...]) -> tuple[Thing, Thing] | None:
     return pairs[0] if len(pairs) == 1 else None
 
 
-def layer(weight: float, asked: str, *phrasings: str) -> QuestionFamily:
+def layer(weight: float, position: str, *phrasings: str) -> QuestionFamily:
     """Name one of two overlapping things and ask for the shape of the other, which is `in front` or `behind`."""
-    index = ("in front", "behind").index(asked)
+    index = ("in front", "behind").index(position)
 
     def propose(scene: Scene, rng: Random) -> Query | None:
         pair = overlap(scene.things)
         name = describe(scene, pair[1 - index], rng) if pair else None
-        return Query(asked, (name,)) if name else None
+        return Query(position, (name,)) if name else None
 
     def answer(scene: Scene, query: Query) -> SceneAnswer | None:
         pair = overlap(scene.things)

@@ -50,12 +50,12 @@ class Occurrence:
     """An event, and whether it happened."""
 
     event: Event
-    done: bool
+    happened: bool
 
     def words(self, rng: Random) -> str:
         """Write it as a clause."""
         action = vary(rng, self.event.action)
-        verb = rng.choice(DONE if self.done else NOT_DONE).format(past=past(action), do=action)
+        verb = rng.choice(DONE if self.happened else NOT_DONE).format(past=past(action), do=action)
         place, time = self.event.place or "", self.event.time or ""
         return " ".join(f"{self.event.agent} {verb} {noun_phrase(rng, self.event)} {place} {time}".split())
 
@@ -63,7 +63,7 @@ class Occurrence:
 def rte(rng: Random, label: float) -> Draft:
     """Write a premise and a hypothesis that follows from it (0) or not (1)."""
     event, another = (draw_event(rng, details=rng.choice((1, 2)), actions=MEANT) for _ in range(2))
-    main, aside = Occurrence(event, done=True), Occurrence(another, done=rng.random() < 0.5)
+    main, aside = Occurrence(event, happened=True), Occurrence(another, happened=rng.random() < 0.5)
     hypothesis = _shorten(rng, main.event)
     premises = [main, aside]
     while (
@@ -83,7 +83,7 @@ def implies(premise: Occurrence, hypothesis: Event) -> bool:
     facts = all(
         getattr(hypothesis, slot) == getattr(premise.event, slot) for slot in slots(hypothesis) if slot != "thing"
     )
-    return premise.done and facts and hypothesis.thing in {premise.event.thing, KIND_OF.get(premise.event.thing)}
+    return premise.happened and facts and hypothesis.thing in {premise.event.thing, KIND_OF.get(premise.event.thing)}
 
 
 def _shorten(rng: Random, event: Event) -> Event:
@@ -96,7 +96,7 @@ def _spoil(rng: Random, main: Occurrence, aside: Occurrence, hypothesis: Event) 
     """Change the premise so that the hypothesis mostly does not follow from it any more."""
     way = rng.choice(("undone", "undone", "swapped", "changed", "general"))
     if way == "undone":
-        return [replace(main, done=False), replace(aside, done=rng.random() < 0.9)]
+        return [replace(main, happened=False), replace(aside, happened=rng.random() < 0.9)]
     if way == "swapped":
         return [
             replace(main, event=replace(main.event, agent=aside.event.agent)),
