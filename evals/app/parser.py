@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import evals
 from evals.errors import InputError
 
-FORMATS = ("md", "csv", "tex", "html", "json")
+FORMATS = ("md", "csv", "tex", "html", "json", "svg")
 EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 _EXAMPLES = """examples:

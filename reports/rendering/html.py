@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from evals.reports.rendering import svg
+from evals.reports.rendering import forest, svg
 from evals.reports.rendering.formatting import amount, interval, metric_value, visible
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     engine.globals |= {"amount": amount, "interval": interval, "metric_value": metric_value, "visible": visible}
-    engine.globals |= {"strip": svg.strip, "axis": svg.axis, "png_address": _png_address}
+    engine.globals |= {"strip": svg.strip, "axis": svg.axis, "png_address": _png_address, "draw_forest": forest.draw}
     return engine
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv as _csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,13 +69,15 @@ def escape_markdown(text: str) -> str:
     return visible(text).translate(_MARKDOWN)
 
 
-def latex(table: Table) -> str:
-    r"""Write a `booktabs` table with its title as caption."""
+def latex(table: Table, label: str) -> str:
+    r"""Write a centred `booktabs` table with its title as caption, and the label under which a text refers to it."""
     lines = [" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in (table.columns, *table.rows)]
     return "\n".join(
         [
             r"\begin{table}",
+            r"\centering",
             rf"\caption{{{escape_latex(table.title)}}}",
+            rf"\label{{{label}}}",
             rf"\begin{{tabular}}{{{table.align}}}",
             r"\toprule",
             lines[0],
@@ -85,6 +88,21 @@ def latex(table: Table) -> str:
             r"\end{table}",
         ]
     )
+
+
+def latex_tables(tables: Sequence[Table]) -> list[str]:
+    r"""Write tables of one document; each has a label of its own, made of the first sentence of its title.
+
+    Example:
+        >>> table = Table("vl on vqa: Metrics. Mini scale", ("metric",), "l", ())
+        >>> [text.splitlines()[3] for text in latex_tables([table, table])]
+        ['\\label{tab:vl-on-vqa-metrics-1}', '\\label{tab:vl-on-vqa-metrics-2}']
+    """
+    labels = [re.sub("[^a-z0-9]+", "-", table.title.split(". ")[0].lower()).strip("-") for table in tables]
+    return [
+        latex(table, f"tab:{label}" if labels.count(label) == 1 else f"tab:{label}-{number}")
+        for number, (table, label) in enumerate(zip(tables, labels, strict=True), start=1)
+    ]
 
 
 def escape_latex(text: str) -> str:

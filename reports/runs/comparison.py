@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from evals.comparison import Comparison, MetricComparison
 from evals.reports.rendering import table_formats
-from evals.reports.rendering.formatting import MISSING, amount, interval, json_text, one_line, probability
+from evals.reports.rendering.formatting import MISSING, amount, interval, json_text, metric_value, one_line, probability
 from evals.reports.rendering.table_formats import Table
+from evals.reports.runs import conclusion
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, short_names
 from evals.reports.runs.sections import ordered_metrics
@@ -18,7 +19,8 @@ def text(comparison: Comparison) -> str:
     """Write for the terminal the metrics in which two runs differ, and the differences in how they were made."""
     records = [comparison.a, comparison.b]
     a, b = short_names(records)
-    parts = [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
+    parts = [conclusion.sentence(comparison, a, b)] if comparison.metrics else []
+    parts += [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
     parts += [_power(comparison.metrics[0])] if comparison.metrics else []
     if comparison.differences:
         parts.append(table_formats.text(_fields(comparison, a, b)))
@@ -33,7 +35,7 @@ def _metrics(comparison: Comparison, a: str, b: str) -> Table:
     columns = ("metric", a, b, "difference", "95 % interval", "p", "p (Holm)", "better, worse", "n")
     rows = tuple(
         (
-            metric.name, f"{metric.a:.4f}", f"{metric.b:.4f}", f"{metric.difference:+.4f}", _interval(metric),
+            metric.name, *_values(comparison, metric), _interval(comparison, metric),
             probability(metric.p), probability(metric.adjusted),
             f"{metric.wins}, {metric.losses}" if metric.p is not None else MISSING, f"{metric.n:,}",
         )
@@ -79,5 +81,16 @@ def _power(headline: MetricComparison) -> str:
     )
 
 
-def _interval(metric: MetricComparison) -> str:
-    return MISSING if metric.low is None or metric.high is None else f"{metric.low:+.4f} to {metric.high:+.4f}"
+def _values(comparison: Comparison, metric: MetricComparison) -> tuple[str, str, str]:
+    """Print the values of both runs, fractions as percent, and their difference in percentage points."""
+    unit = conclusion.unit(comparison, metric.name)
+    a, b = (metric_value(Metric(value, None, None, metric.n, unit)) for value in (metric.a, metric.b))
+    return a, b, conclusion.points(metric.difference, unit, sign=True, digits=2)
+
+
+def _interval(comparison: Comparison, metric: MetricComparison) -> str:
+    if metric.low is None or metric.high is None:
+        return MISSING
+    unit = conclusion.unit(comparison, metric.name)
+    low, high = (conclusion.points(end, unit, sign=True, digits=2) for end in (metric.low, metric.high))
+    return f"{low.removesuffix(' points')} to {high}"

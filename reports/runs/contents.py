@@ -14,11 +14,12 @@ from typing import Literal, NamedTuple
 from evals.errors import InputError
 from evals.records.folder import Record
 from evals.records.types import Manifest, Result
+from evals.reports.rendering.forest import ForestPanel
 from evals.reports.rendering.formatting import amount, json_text
 from evals.reports.rendering.table_formats import Table
-from evals.reports.runs import sections, side_by_side
+from evals.reports.runs import conclusion, sections, side_by_side
 from evals.reports.runs.blind_control import BlindControls
-from evals.reports.runs.naming import about, blind, title
+from evals.reports.runs.naming import about, blind, short_names, title
 from evals.reports.runs.sections import MetricRow, Section
 from evals.reports.runs.worst_samples import WorstSample, describe_worst
 from evals.schema import Json, Metric
@@ -109,6 +110,10 @@ class ReportContents:
     """The runs in one table; None for a single run."""
     ratios: Table | None
     """Models that were timed in turn, as ratios to the first; None for other runs."""
+    conclusions: tuple[str, ...]
+    """How the later runs differ from the first, one sentence each; empty where they cannot be compared."""
+    forest: tuple[ForestPanel, ...]
+    """The headlines of several runs, and their differences, for a forest plot; empty where they have no one unit."""
     merged: tuple[Section, ...]
     """All metrics of runs of one task, for a table with a column per run; empty for other runs."""
 
@@ -135,12 +140,15 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
     several_runs = len(records) > 1
     runs = tuple(_gather_run(record, detail, controls) for record in records)
     same_task = several_runs and side_by_side.same_task(records)
+    pairs, names = conclusion.with_first(records) if same_task else [], short_names(records)
     return ReportContents(
         about=about(records, controls.among(records)),
         title=f"Comparison of {len(records)} runs" if several_runs else title(records[0]),
         runs=runs,
         comparison=side_by_side.comparison(records) if several_runs else None,
         ratios=side_by_side.ratios(records) if several_runs else None,
+        conclusions=tuple(conclusion.sentences(pairs, names)),
+        forest=side_by_side.forest(records, pairs) if several_runs else (),
         merged=tuple(sections.merge([section for run in runs for section in run.sections])) if same_task else (),
     )
 

@@ -107,7 +107,7 @@ def _subset(record: Record) -> list[str]:
     if manifest.subset is None:
         return []
     if total is None:
-        return [f"first {manifest.task.limit:,} samples only"]
+        return [f"first {manifest.task.limit or n:,} samples only"]
     return [f"{n:,} of {total:,}, at random"] if manifest.subset == "random" else [f"the first {n:,} of {total:,}"]
 
 

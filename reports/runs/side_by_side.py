@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from evals.records.folder import Record
+from evals.reports.rendering.forest import ForestPanel, ForestRow
 from evals.reports.rendering.table_formats import Table
-from evals.reports.runs import sections
+from evals.reports.runs import conclusion, sections
 from evals.reports.runs.naming import short_names
 from evals.reports.runs.sections import NUMBERS, cell, headline, numbers, ordered_metrics
 from evals.schema import Metric
+
+if TYPE_CHECKING:
+    from evals.comparison import Comparison
 
 
 def same_task(records: Sequence[Record]) -> bool:
@@ -39,6 +44,27 @@ def _headlines(names: Sequence[str], records: Sequence[Record]) -> Table:
         row = headline(record)
         rows.append((name, record.finished().task, row.name, *numbers(row.metric)))
     return Table("Comparison", ("run", "task", "metric", *NUMBERS), "lllrrr", tuple(rows))
+
+
+def forest(records: Sequence[Record], pairs: Sequence[tuple[int, Comparison]]) -> tuple[ForestPanel, ...]:
+    """Make the panels of a forest plot: the headlines of runs, and how they differ from the first.
+
+    Args:
+        records: two or more runs.
+        pairs: the comparisons with the first run, each with the other run's index.
+
+    Returns:
+        No panel if the headlines are different metrics.
+    """
+    names, rows = short_names(records), [headline(record) for record in records]
+    if len({(row.name, row.metric.unit) for row in rows}) > 1:
+        return ()
+    shown = tuple(ForestRow(name, row.metric) for name, row in zip(names, rows, strict=True))
+    first = rows[0].metric.value if pairs else None
+    where = f" on {records[0].manifest.task.name} {records[0].manifest.task.split}" if same_task(records) else ""
+    panel = ForestPanel(f"{rows[0].name}{where}", shown, reference=first)
+    differences = conclusion.difference_panel(pairs, names)
+    return (panel,) if differences is None else (panel, differences)
 
 
 def ratios(records: Sequence[Record]) -> Table | None:

@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from evals.errors import UnknownName
+from evals.errors import InputError, UnknownName
 from evals.records.folder import Record
-from evals.reports.rendering import table_formats
+from evals.reports.rendering import forest, table_formats
 from evals.reports.rendering.formatting import visible
 from evals.reports.rendering.table_formats import Table, escape_markdown
 from evals.reports.runs import sections, terminal
@@ -32,7 +32,7 @@ def render(records: Sequence[Record], format: str) -> str:
 
     Args:
         records: one or more; the order is kept.
-        format: `md`, `csv`, `tex`, `json`, or `text` for the terminal.
+        format: `md`, `csv`, `tex`, `json`, `svg` (a forest plot), or `text` for the terminal.
 
     Returns:
         Text that ends with a line feed; the same records give the same text.
@@ -52,7 +52,7 @@ def render(records: Sequence[Record], format: str) -> str:
 
 def markdown(contents: ReportContents) -> str:
     """Write a report as GitHub's Markdown."""
-    parts = [escape_markdown(contents.about)]
+    parts = [escape_markdown(text) for text in (contents.about, *contents.conclusions)]
     if contents.comparison is not None:
         parts += ["# Comparison", table_formats.markdown(contents.comparison)]
     if contents.ratios is not None:
@@ -118,22 +118,33 @@ def _json(contents: ReportContents) -> str:
         {"about": run.about, "manifest": run.manifest.to_dict(), "result": run.result.to_dict()}
         for run in contents.runs
     ]
-    text = json.dumps({"about": contents.about, "runs": runs}, indent=2, sort_keys=True, allow_nan=False)
+    report = {"about": contents.about, "runs": runs}
+    if contents.conclusions:
+        report["conclusions"] = list(contents.conclusions)
+    text = json.dumps(report, indent=2, sort_keys=True, allow_nan=False)
     return _end_line(text)
 
 
 def _latex(contents: ReportContents) -> str:
     tables: list[Table] = []
-    for table in (contents.comparison, contents.ratios):
-        if table is not None:
-            tables.append(replace(table, title=f"{table.title}. {contents.about}"))
+    if contents.comparison is not None:
+        caption = " ".join([f"{contents.comparison.title}.", *contents.conclusions, contents.about])
+        tables.append(replace(contents.comparison, title=caption))
+    if contents.ratios is not None:
+        tables.append(replace(contents.ratios, title=f"{contents.ratios.title}. {contents.about}"))
     for run in contents.runs:
         tables += [
             replace(sections.table(section), title=f"{run.title}: {section.title}. {run.about}")
             for section in run.sections
         ]
     head = f"% {contents.about}\n% needs \\usepackage{{booktabs}}"
-    return _end_line("\n\n".join([head, *(table_formats.latex(table) for table in tables)]))
+    return _end_line("\n\n".join([head, *table_formats.latex_tables(tables)]))
+
+
+def _svg(contents: ReportContents) -> str:
+    if not contents.forest:
+        raise InputError("a forest plot shows the headline of two or more runs, which must be one metric: add runs")
+    return _end_line(forest.draw(contents.forest))
 
 
 def _text(contents: ReportContents) -> str:
@@ -150,5 +161,6 @@ FORMATS: Mapping[str, tuple[Callable[[ReportContents], str], Detail]] = {
     "tex": (_latex, "metrics"),
     "json": (_json, "metrics"),
     "text": (_text, "remarks"),
+    "svg": (_svg, "metrics"),
 }
 """How a report can be written, apart from the page, and what each format shows of a run."""

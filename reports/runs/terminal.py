@@ -17,7 +17,7 @@ WIDTH = 100
 
 def text(contents: ReportContents) -> str:
     """Write a report: what it is about, a comparison of several runs, and the metrics of each."""
-    parts = [contents.about]
+    parts = [contents.about, *contents.conclusions]
     if contents.comparison is not None:
         parts.append(table_formats.text(contents.comparison, WIDTH))
     if contents.ratios is not None:

@@ -217,7 +217,7 @@ def _latex(checked: CheckResult) -> str:
     tables += [systems] if (systems := figures.systems(checked.runs)).rows else []
     tables.append(Table("Every claim", columns, "lllllll", rows))
     head = f"% {table_formats.escape_latex(checked.about)}\n% needs \\usepackage{{booktabs}}"
-    return "\n\n".join([head, *(table_formats.latex(table) for table in tables)])
+    return "\n\n".join([head, *table_formats.latex_tables(tables)])
 
 
 def _text(checked: CheckResult) -> str:

@@ -58,4 +58,4 @@ def test_csv_text_is_never_a_formula(text):
 
 def test_latex_takes_the_meaning_from_its_characters():
     assert table_formats.escape_latex(r"\a{b} 5%$") == r"\textbackslash{}a\{b\} 5\%\$"
-    assert table_formats.latex(table_formats.Table("", ("a",), "l", (("[x]",), ("*",)))).count("{[}x]") == 1
+    assert table_formats.latex(table_formats.Table("", ("a",), "l", (("[x]",), ("*",))), "tab:x").count("{[}x]") == 1
