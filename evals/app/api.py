@@ -68,6 +68,7 @@ def execute(config: RunConfig) -> Record:
     config = replace(config, options=replace(config.options, method=method))
     split = task.samples(config.options)
     samples = selected(config, split)
+    validation.check_distinct(task, samples.ids)
     validation.check_modalities(task, source, split, config.force)
     model = source.load(config.placement)
     validation.check_able(task, config.options, model)

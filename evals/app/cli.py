@@ -7,6 +7,7 @@ one line on standard error; 130 interrupted, with the finished samples stored. T
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -23,6 +24,8 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal of another encoding lacks some characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = parser.build().parse_args(arguments)
         options.command = shlex.join(["python", "-m", "evals", *arguments])

@@ -19,6 +19,9 @@ from evals.paths import PACKAGE
 from evals.registry import FAMILIES, VARIANTS
 from evals.schema import Family, Model, Placement, Variant
 
+_PARTS = sorted(name for name in {*vars(Model), *Model.__annotations__} if not name.startswith("_"))
+"""What the protocol asks of a model, by name."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -42,7 +45,14 @@ class Resolved:
         if self.experts is not None:
             placement = replace(placement, experts=self.experts)
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
-        return self.family.load(self.name, local, placement)
+        model = self.family.load(self.name, local, placement)
+        lacking = [name for name in _PARTS if not hasattr(model, name)]
+        if lacking:
+            kind = type(model).__name__
+            raise InputError(
+                f"family {self.family.name!r} loaded {kind}, which is no model: it lacks {', '.join(lacking)}"
+            )
+        return model
 
 
 def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved:

@@ -5,6 +5,8 @@ Each raises an `InputError` that says what was given and what is allowed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from evals.errors import InputError, UnknownName
 from evals.execution.resolve import Resolved
 from evals.schema import MODALITIES, SCALES, Model, Options, RunConfig, Samples, Task
@@ -52,6 +54,17 @@ def check_supported(task: Task, options: Options) -> None:
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} has no effect on task {task.name!r}; leave it out")
+
+
+def check_distinct(task: Task, ids: Sequence[str]) -> None:
+    """Refuse samples of which two have one id: they could not be told apart on the disk."""
+    seen: set[str] = set()
+    for id in ids:
+        if not isinstance(id, str):
+            raise InputError(f"task {task.name!r} has the sample id {id!r} ({type(id).__name__}), expected text")
+        if id in seen:
+            raise InputError(f"task {task.name!r} has two samples with the id {id!r}: every id must be another")
+        seen.add(id)
 
 
 def check_modalities(task: Task, model: Resolved, samples: Samples, force: bool) -> None:

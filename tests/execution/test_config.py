@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
+import commands
 import numpy as np
 import pytest
 
 import evals
 from evals.errors import InputError
-from evals.execution.validation import check_numbers
-from evals.schema import RunConfig
+from evals.execution.resolve import Resolved
+from evals.execution.validation import check_distinct, check_numbers
+from evals.registry import TASKS
+from evals.schema import Family, Placement, RunConfig
 
 WRONG = {
     "limit": ["3", 3.5, True, [3], 10**30], "seed": ["x", None, 1.5, 10**30], "workers": ["2", None, True],
@@ -55,3 +59,27 @@ def test_numbers_that_cannot_work_are_refused(choices):
 def test_models_in_turn_are_a_list(models):
     with pytest.raises(InputError, match="takes the names of several models"):
         evals.interleave(models)
+
+
+def test_samples_with_one_id_are_refused():
+    task = TASKS.get("vqa")
+    check_distinct(task, ["1", "2"])
+    with pytest.raises(InputError, match="two samples with the id '1'"):
+        check_distinct(task, ["1", "2", "1"])
+    with pytest.raises(InputError, match=r"sample id 7 \(int\), expected text"):
+        check_distinct(task, ["1", 7])
+
+
+def test_what_is_no_model_is_refused_by_its_missing_parts():
+    family = Family(
+        "toy", "", frozenset({"generate"}), load=lambda *_: SimpleNamespace(name="x", facts={}), prefix="toy"
+    )
+    with pytest.raises(InputError, match=r"family 'toy' loaded SimpleNamespace, .* lacks abilities, check, .*stage"):
+        Resolved("x", family, "y").load(Placement())
+
+
+def test_a_terminal_of_another_encoding_gets_every_line():
+    listed = commands.process("list", "tasks", PYTHONIOENCODING="ascii")
+    page = commands.process("list", "claims", PYTHONIOENCODING="ascii")
+    assert (listed.returncode, page.returncode, page.stderr) == (0, 0, "")
+    assert "\\u" in page.stdout
