@@ -16,7 +16,8 @@ reported, because most disagreements about published values are about how the an
     accuracy-flexible   the answer in any form equals the gold answer as a normalised string
 
 The thinking of a reasoning model is removed before the answer is read, and so is a next question that a model writes
-after its answer; the share of such outputs is `run-on`. With several outputs per problem, `accuracy` is their mean,
+after its answer; the share of such outputs is `run-on`. `given-up` is the share of answers that could not be compared
+within their limits of time and memory; they count as wrong. With several outputs per problem, `accuracy` is their mean,
 `pass@k` the unbiased estimate of Chen et al. (arXiv 2107.03374) and `majority` the accuracy of the most frequent
 answer.
 """
@@ -35,7 +36,7 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.metrics.estimates import Mean, means
 from evals.metrics.math_equivalence import element_count
-from evals.metrics.math_grader import Grader
+from evals.metrics.math_grader import Grade, Grader
 from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
@@ -255,11 +256,10 @@ def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequen
         if answers.flexible is not None
     ]
     grades = iter(_grader().grade(pairs))
-    verified = {
-        sample.id: [answers.flexible is not None and next(grades).equal for answers in extracted[sample.id]]
-        for sample in samples
+    graded = {
+        name: [next(grades) if answers.flexible else None for answers in listed] for name, listed in extracted.items()
     }
-    return [_score(sample, predictions[sample.id], extracted[sample.id], verified[sample.id]) for sample in samples]
+    return [_score(sample, predictions[sample.id], extracted[sample.id], graded[sample.id]) for sample in samples]
 
 
 @functools.cache
@@ -277,7 +277,10 @@ def _extract(prediction: Prediction, form: str, elements: int) -> ExtractedAnswe
 
 
 def _score(
-    sample: Sample, predictions: Sequence[Prediction], extracted: Sequence[ExtractedAnswers], verified: Sequence[bool]
+    sample: Sample,
+    predictions: Sequence[Prediction],
+    extracted: Sequence[ExtractedAnswers],
+    grades: Sequence[Grade | None],
 ) -> Score:
     gold = normalise(sample.target)
 
@@ -286,14 +289,15 @@ def _score(
 
     # An answer that is written as the gold answer is right, whatever the algebra makes of it.
     verified = [
-        grade or equals_gold(answers.strict) or equals_gold(answers.flexible)
-        for grade, answers in zip(verified, extracted, strict=True)
+        (grade is not None and grade.equal) or equals_gold(answers.strict) or equals_gold(answers.flexible)
+        for grade, answers in zip(grades, extracted, strict=True)
     ]
     values = {
         "accuracy": _mean(verified),
         "accuracy-strict": _mean(equals_gold(answers.strict) for answers in extracted),
         "accuracy-flexible": _mean(equals_gold(answers.flexible) for answers in extracted),
         "run-on": _mean(answers.ran_on for answers in extracted),
+        "given-up": _mean(grade is not None and grade.undecided for grade in grades),
     }
     texts = [answers.flexible.text if answers.flexible else None for answers in extracted]
     if len(extracted) > 1:
@@ -316,7 +320,9 @@ def _mean(values: Iterable[float]) -> float:
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Average every value, and the headline by level and by type if problems have them."""
-    metrics_by_name = {name: Mean(name, higher_is_better=name != "run-on") for name in scores[0].values}
+    metrics_by_name = {
+        name: Mean(name, higher_is_better=name not in ("run-on", "given-up")) for name in scores[0].values
+    }
     for label in ("level", "type"):
         for text in sorted({score.labels[label] for score in scores if label in score.labels}):
             metrics_by_name[f"accuracy/{label}/{text}"] = Mean("accuracy", label, text)

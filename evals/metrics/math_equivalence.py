@@ -34,7 +34,8 @@ Reason = Literal[
     "too-complex",  # nested too deeply, or a power or factorial that is too large to compute
     "timeout",
     "memory",
-    "crashed",  # the worker process died for another reason, twice
+    "crashed",  # the process that graded the pair died for another reason
+    "given-up",  # the time for pairs that take long was spent on others
 ]
 """The reason for a verdict. Only ``exact``, ``numeric`` and ``symbolic`` mean that the answers are equal."""
 

@@ -1,14 +1,17 @@
 r"""Grade mathematical answers in worker processes that can be killed.
 
 A `Grader` decides the simple pairs in its own process (`evals.metrics.math_equivalence.decide_plainly`) and sends the
-others to worker processes, one pair at a time. Each worker has limits: the kernel ends it after `seconds` of processor
-time on a pair (so the verdict does not depend on the load of the machine) and refuses memory beyond `memory_bytes`.
-The grader kills a worker that takes `_PATIENCE` times as long by the clock, and replaces every worker that has ended.
-A hostile answer thus costs about a second and gets a `Reason`; it never ends the run.
+others to worker processes, one pair at a time. A worker forks for each pair, and the forked process has limits: the
+kernel ends it after `seconds` of processor time (so the verdict does not depend on the load of the machine) and refuses
+memory beyond `memory_bytes`. The grader kills a worker that takes `_PATIENCE` times as long by the clock, and replaces
+every worker that has ended. A hostile answer thus costs about a second and gets a `Reason`; it never ends the run.
+
+Thousands of hostile answers have a budget: where more than `MAX_LONG` pairs need algebra, each first gets
+`QUICK_SECONDS`, and only the first `MAX_LONG` of those that need longer get `seconds`; the others are ``given-up``.
 
 Verdicts depend neither on the number of workers nor on the pairs graded before: all workers use the same hash seed,
-sympy's random points are seeded for each pair, and a pair that broke a used worker is graded again in a new one.
-Workers are started as new processes (not forked) and read a pipe, so they end when their grader is killed.
+sympy's random points are seeded for each pair, and each pair is graded in a process of its own, which forks from one
+that has graded nothing. Workers are started as new processes and read a pipe, so they end when their grader is killed.
 
 Runs on Linux and macOS; the memory limit works on Linux only.
 """
@@ -16,6 +19,7 @@ Runs on Linux and macOS; the memory limit works on Linux only.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import logging
 import math
@@ -39,6 +43,10 @@ from evals.metrics.math_equivalence import Reason, decide_plainly, decide_symbol
 AnswerPair = tuple[str, str]
 """The gold answer and the answer to grade."""
 
+QUICK_SECONDS = 0.25
+"""Processor time for a pair on the first try, where there are many pairs."""
+MAX_LONG = 100
+"""Pairs of one call that may take longer than `QUICK_SECONDS`."""
 _START_SECONDS = 120.0
 """Wall-clock time for a worker to load math-verify, which takes about one second on an idle machine."""
 _PATIENCE = 10
@@ -56,6 +64,11 @@ class Grade:
     def equal(self) -> bool:
         """Whether the answer was shown to equal the gold answer; False also if that could not be decided."""
         return self.reason in ("exact", "numeric", "symbolic")
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the comparison was given up at a limit of time, memory or size."""
+        return self.reason in ("too-long", "too-complex", "timeout", "memory", "crashed", "given-up")
 
 
 class Grader:
@@ -120,27 +133,36 @@ class Grader:
         """
         pairs = list(pairs)
         reasons = {pair: decide_plainly(*pair, max_characters=self._max_characters) for pair in dict.fromkeys(pairs)}
-        undecided = deque(pair for pair, reason in reasons.items() if reason is None)
+        undecided = [pair for pair, reason in reasons.items() if reason is None]
         try:
-            decided = self._ask_workers(undecided)
+            decided = self._decide(undecided)
         except BaseException:
             self.close()  # a worker may still be grading a pair and would answer it in the next call
             raise
         return [Grade(reasons[pair] or decided[pair]) for pair in pairs]
 
-    def _ask_workers(self, waiting: deque[AnswerPair]) -> dict[AnswerPair, Reason]:
+    def _decide(self, undecided: list[AnswerPair]) -> dict[AnswerPair, Reason]:
+        """Grade pairs by algebra within the budget."""
+        if len(undecided) <= MAX_LONG:
+            return self._ask_workers(deque(undecided), self._seconds)
+        decided = self._ask_workers(deque(undecided), min(QUICK_SECONDS, self._seconds))
+        long = [pair for pair in undecided if decided[pair] == "timeout"]
+        decided |= dict.fromkeys(long, "given-up")
+        return decided | self._ask_workers(deque(long[:MAX_LONG]), self._seconds)
+
+    def _ask_workers(self, waiting: deque[AnswerPair], seconds: float) -> dict[AnswerPair, Reason]:
         decided: dict[AnswerPair, Reason] = {}
         while busy := sum(worker.pair is not None for worker in self._workers) + len(waiting):
             while len(self._workers) < min(self._max_workers, busy):
                 self._workers.append(_GraderProcess(self._seconds, self._memory_bytes))
             for worker in self._workers:
                 if worker.is_idle and waiting:
-                    worker.send(waiting.popleft())
+                    worker.send(waiting.popleft(), seconds)
             for worker, has_output in _wait(self._workers):
                 pair, reason = worker.receive() if has_output else worker.expire()
                 if worker.is_dead:
                     self._workers.remove(worker)
-                if pair and reason in ("memory", "crashed") and worker.pairs_sent > 1:
+                if pair and worker.is_dead and reason == "crashed" and worker.pairs_sent > 1:
                     waiting.appendleft(pair)
                 elif pair and reason:
                     decided[pair] = reason
@@ -153,7 +175,7 @@ class _GraderProcess:
     def __init__(self, seconds: float, memory_bytes: int) -> None:
         # Not multiprocessing, whose child processes import the user's main module and with it torch.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM, str(seconds), str(memory_bytes)],
+            [sys.executable, "-P", "-W", "ignore", "-c", _PROGRAM, str(memory_bytes)],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -161,7 +183,7 @@ class _GraderProcess:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "0"},
             start_new_session=True,  # only the grader handles Ctrl-C
         )
-        self._patience = seconds * _PATIENCE
+        self._seconds = seconds
         self._is_ready = False
         self.deadline = time.monotonic() + _START_SECONDS
         self.pair: AnswerPair | None = None
@@ -179,14 +201,15 @@ class _GraderProcess:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def send(self, pair: AnswerPair) -> None:
+    def send(self, pair: AnswerPair, seconds: float) -> None:
         assert self._process.stdin is not None
         self.pair = pair
         self.pairs_sent += 1
-        self.deadline = time.monotonic() + self._patience
+        seconds = min(seconds, self._seconds)
+        self.deadline = time.monotonic() + seconds * _PATIENCE
         # JSON keeps a pair on one line, even with lone surrogates. `receive` notices a worker that has died.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(pair).encode() + b"\n")
+            self._process.stdin.write(json.dumps([*pair, seconds]).encode() + b"\n")
 
     def receive(self) -> tuple[AnswerPair | None, Reason | None]:
         """Read the verdict on the current pair; no verdict if the worker has only reported that it is ready."""
@@ -198,10 +221,9 @@ class _GraderProcess:
                 raise InputError(f"answers cannot be graded: {reason}")
             self._is_ready = True
             return None, None
-        if not message or message == "memory":  # the memory that remains would influence the next verdict
-            self.kill()
         if not message:
-            return pair, "timeout" if self._process.returncode == -signal.SIGPROF else "crashed"
+            self.kill()
+            return pair, "crashed"
         return pair, cast(Reason, message)
 
     def expire(self) -> tuple[AnswerPair | None, Reason | None]:
@@ -212,7 +234,9 @@ class _GraderProcess:
         return self.pair, "timeout"
 
     def kill(self) -> None:
-        self._process.kill()
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # with the process that it has forked
         with self._process:  # closes the pipes and waits, so that no zombie process remains
             pass
 
@@ -229,6 +253,7 @@ def _wait(workers: list[_GraderProcess]) -> list[tuple[_GraderProcess, bool]]:
     return [(worker, True) for worker in readable] + [(worker, False) for worker in overdue]
 
 
+_PR_SET_PDEATHSIG = 1
 _PROGRAM = "from evals.metrics.math_grader import _serve; _serve()"
 _WARM_UP = (("x^2-1", "(x-1)(x+1)"), ("\\{1,2\\}", "(1,2]"), ("x<\\sqrt{2}", "\\sin\\frac{\\pi}{4}"))
 """Pairs that make sympy load its lazy imports before the first graded pair."""
@@ -239,7 +264,7 @@ def _serve() -> None:
     # Verdicts get a channel of their own, since libraries may print to standard output.
     channel = os.dup(1)
     os.dup2(2, 1)
-    seconds, memory_bytes = float(sys.argv[1]), int(sys.argv[2])
+    memory_bytes = int(sys.argv[1])
     try:
         _prepare(memory_bytes)
     except ImportError as error:
@@ -247,10 +272,32 @@ def _serve() -> None:
         return
     os.write(channel, b"ready\n")
     for line in sys.stdin.buffer:
+        gold, answer, seconds = json.loads(line)
+        os.write(channel, f"{_decide_in_a_fork(gold, answer, seconds)}\n".encode())
+
+
+def _decide_in_a_fork(gold: str, answer: str, seconds: float) -> Reason:
+    """Grade a pair in a forked process, which the kernel ends after its time."""
+    read_end, write_end = os.pipe()
+    process = os.fork()
+    if process == 0:
+        _end_with_parent()
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        reason = decide_symbolically(*json.loads(line))
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        os.write(channel, f"{reason}\n".encode())
+        os.write(write_end, decide_symbolically(gold, answer).encode())
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        reason = pipe.read().decode()
+    _, status = os.waitpid(process, 0)
+    if reason:
+        return cast(Reason, reason)
+    return "timeout" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF else "crashed"
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when its parent ends; on macOS it ends at its limit of time."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _prepare(memory_bytes: int) -> None:
@@ -258,6 +305,7 @@ def _prepare(memory_bytes: int) -> None:
     import math_verify  # noqa: F401
 
     logging.disable()
+    ctypes.CDLL(None)  # before the limit of memory
     disarm()
     for pair in _WARM_UP:
         decide_symbolically(*pair)

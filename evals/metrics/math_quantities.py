@@ -20,7 +20,7 @@ _QUANTITY = re.compile(
     rf"""(?P<sign>[+-]?)\s*
     (?:(?:(?P<whole>[0-9]+)\s+)?(?P<top>{_NUMBER})\s*/\s*(?P<bottom>{_NUMBER})
       |(?P<number>{_NUMBER})(?:[eE](?P<e>[+-]?[0-9]+)|\s*(?:\\times|\\cdot|[x*])\s*10\^\{{?(?P<ten>[+-]?[0-9]+)\}}?
-        |\s(?P<scale>{"|".join(_SCALES)})\b)?)
+        |\s{{1,3}}(?P<scale>{"|".join(_SCALES)})\b)?)
     \s*(?P<percent>\\?%|percent\b)?
     (?:\s+(?P<unit>[A-Za-z][A-Za-z.]+(?:[\s-][A-Za-z.]+)*)(?:\s*\^\{{?[0-9]\}}?)?)?""",
     re.VERBOSE,

@@ -29,9 +29,11 @@ class Conclusion(NamedTuple):
     how: ConclusionHow
 
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\\!)[\"')*]*\s+(?=[\"'(*$\\]*[A-Z0-9\\$])|[。！？]|\n+")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?])(?<!\\!)[\"')*]*\s+(?=[\"'(*$\\]*[A-Z0-9\\$])|[。！？]|\n+|,?\s(?=(?:and )?(?:we )?check\b)"
+)
 _REMARK = re.compile(
-    r"[\s(*_]*(?:note|check|this (?:is|gives|means|follows|was|took)|that is|these|there (?:were|was)"
+    r"[\s(*_]*(?:note|(?:and )?(?:we )?check|this (?:is|gives|means|follows|was|took)|that is|these|there (?:were|was)"
     r"|because|since|verif|recall|remember|which"
     r"|it (?:follows|is easy)|i hope|hope|the other|here|where|in other words|or about|approximately|if you"
     r"|let me know)\b",
@@ -206,6 +208,12 @@ def signed_number(text: str) -> str | None:
 
 def _named(sentence: str) -> Conclusion | None:
     """Read a name or a numeral in words that a sentence without numbers ends in."""
+    if re.fullmatch(r"\s*(?:[A-Z]|[A-Z][a-z]{2,20})[\s.]*", sentence) and sentence.strip(" .") not in (
+        "Done",
+        "I",
+        "A",
+    ):
+        return Conclusion(sentence.strip(" .\n"), "word")
     numeral = last_match(_NUMERAL, sentence)
     if numeral and _CUE.search(sentence) and not re.search("[0-9]", sentence):
         return Conclusion(numeral[0].lower(), "word")

@@ -44,6 +44,7 @@ def _one_form(sign: str, digits: str) -> str:
     return f"-{number}" if sign == "-" and number != "0" else number
 
 
+_UNIT = r"(?![^{}]{0,40}\b(?:hundred|thousand|[a-z]{1,4}illion|dozen|half|and|or|to)\b)[^{}]*"
 # What `normalise` leaves out or writes in another way, in this order.
 _REWRITES = tuple(
     (re.compile(pattern), replacement)
@@ -54,7 +55,7 @@ _REWRITES = tuple(
         (r"\^\\circ|\^\{\\circ\}|°|\\degree", ""),
         (r"\\?[$%€£¥]", ""),
         (r"\A\s+|(?<![\s.])[\s.]+\Z", ""),
-        (r"(?<=\S)\s*\\(?:text|mbox) ?\{[^{}]*\}(?:\^\{?[0-9]\}?)?\Z", ""),
+        (rf"(?<=\S)\s*\\(?:text|mbox) ?\{{{_UNIT}\}}(?:\^\{{?[0-9]\}}?)?\Z", ""),
         (r"\\(?:text|mbox|mathrm) ?\{([^{}]*)\}", r"\1"),
         (r"\\[dt]frac", r"\\frac"),
         (r"\\frac\s*([0-9])", r"\\frac{\1}"),

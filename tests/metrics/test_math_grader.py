@@ -123,6 +123,16 @@ def test_results_do_not_depend_on_the_workers():
     assert results[0] == results[0][::-1]
 
 
+def test_many_hostile_answers_have_a_budget(monkeypatch):
+    monkeypatch.setattr(math_grader, "MAX_LONG", 2)
+    hostile = [("18", f"9^{{(9^{{{n}}})}}") for n in (9, 10, 11, 12)]
+    with Grader(2, seconds=0.4) as grader:
+        found = reasons(grader.grade([*hostile, ("x+1", "1+x")]))
+    assert found[-1] == "symbolic"
+    assert set(found[:2]) <= {"timeout", "memory"}
+    assert set(found[2:4]) <= {"given-up", "memory"}
+
+
 def test_a_grader_is_used_twice_and_lazily():
     with Grader() as grader:
         assert reasons(grader.grade([("18", "18.0")])) == ["numeric"]

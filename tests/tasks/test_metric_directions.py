@@ -36,6 +36,7 @@ MATH = {
     "pass@*": (UP, "mean"),
     "majority": (UP, "mean"),
     "run-on": (DOWN, "mean"),
+    "given-up": (DOWN, "mean"),
 }
 GLUE = {
     "cola": {"matthews": (UP, "matthews")},
