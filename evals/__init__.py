@@ -69,4 +69,6 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("evals.app.api"), name)
     if name in {"check", "compare"}:
         return getattr(importlib.import_module("evals.app.check"), name)
+    if name in {"models", "reports", "tasks"}:  # packages that are imported when they are first used
+        return importlib.import_module(f"evals.{name}")
     raise AttributeError(f"module 'evals' has no attribute {name!r}")

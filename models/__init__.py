@@ -14,3 +14,15 @@ endpoint/         a model behind an OpenAI-compatible server
 attention         attention maps of vision-language models
 replicas/         recipes and bundled checkpoints
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """Import `attention` when it is first used, so that `import evals` is enough to draw an attention map."""
+    if name == "attention":
+        return importlib.import_module("evals.models.attention")
+    raise AttributeError(f"module 'evals.models' has no attribute {name!r}")

@@ -14,6 +14,7 @@ import inspect
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,9 +125,8 @@ def code_digest(task: Task, model: SignedModel) -> str:
     """
     files = {str(path.relative_to(PACKAGE)): path for path in _sources(PACKAGE)}
     loader = model.loader if isinstance(model, RemoteModel) else type(model)
-    for source in (_source(task.score), _source(loader)):
-        if source is not None and not Path(source).is_relative_to(PACKAGE):
-            files[f"{Path(source).parent.name}/{Path(source).name}"] = Path(source)
+    for definition in (task.score, loader):
+        files |= _plugin_files(definition)
     digest = hashlib.sha256()
     for name, path in sorted(files.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -140,11 +140,27 @@ def _sources(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if name.endswith((".py", ".json")))
 
 
-def _source(definition: Any) -> str | None:
-    """Return the source file of a function or class, also of one wrapped in `functools.partial`."""
+def _plugin_files(definition: Any) -> dict[str, Path]:
+    """Return the sources of the plug-in that defines a function or class, by name; empty for the suite's own.
+
+    A plug-in that is a package counts with all its modules and tables, since any of them may determine an answer.
+    """
+    definition = _unwrapped(definition)
+    source = inspect.getsourcefile(definition)
+    if source is None or Path(source).is_relative_to(PACKAGE):
+        return {}
+    top = sys.modules.get(getattr(definition, "__module__", "").partition(".")[0])
+    folder = Path(top.__file__).parent if top is not None and top.__file__ and hasattr(top, "__path__") else None
+    if folder is None or not Path(source).is_relative_to(folder):
+        return {f"{Path(source).parent.name}/{Path(source).name}": Path(source)}
+    return {f"{folder.name}/{path.relative_to(folder)}": path for path in _sources(folder)}
+
+
+def _unwrapped(definition: Any) -> Any:
+    """Return the function or class inside `functools.partial` and decorators."""
     while isinstance(definition, functools.partial):
         definition = definition.func
-    return inspect.getsourcefile(inspect.unwrap(definition))
+    return inspect.unwrap(definition)
 
 
 def _versions() -> dict[str, str]:

@@ -20,6 +20,8 @@ from evals.models.families.vision_language import VisionLanguage
             "from evals.models.attention import VisualAttentionMapper as Mapper; print(Mapper.load('vl').model.name)",
             "vl",
         ),
+        ("import evals; print(evals.models.attention.VisualAttentionMapper.load('vl').model.name)", "vl"),
+        ("import evals; print(evals.tasks.__name__, evals.reports.__name__)", "evals.tasks evals.reports"),
         ("from evals.registry import TASKS; print(TASKS.get('vqa').name)", "vqa"),
         ("from evals.registry import FAMILIES; print(FAMILIES.get('causal').name)", "causal"),
         ("from evals.registry import VARIANTS; print(VARIANTS.get('vl').name)", "vl"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import package_copies
@@ -74,3 +75,29 @@ def test_one_byte_of_an_outside_file_changes_nothing(copied):
     before = package_copies.python(copied, "digest.py")
     (copied / "evals" / "notes.txt").write_text("not code")
     assert package_copies.python(copied, "digest.py") == before
+
+
+def test_every_module_of_a_plugin_counts(tmp_path, monkeypatch):
+    from evals.models.families import causal
+    from evals.records.signature import RemoteModel, code_digest
+    from evals.schema import Task
+
+    package = tmp_path / "counted_plugin"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "task.py").write_text("def score(samples, predictions):\n    return []\n")
+    (package / "helper.py").write_text("one = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    score = importlib.import_module("counted_plugin.task").score
+
+    def digest():
+        task = Task(
+            name="t", summary="", version=1, needs="generate", splits=("all",), headline="accuracy",
+            samples=None, score=score, summarise=None,
+        )  # fmt: skip
+        return code_digest(task, RemoteModel("m", {}, causal.load))
+
+    before = digest()
+    assert digest() == before
+    (package / "helper.py").write_text("one = 2\n")
+    assert digest() != before
