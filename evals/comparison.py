@@ -3,9 +3,9 @@
     compare(record_a, record_b) -> Comparison
 
 Both runs must have the same samples and the same protocol; any difference is an error that names it. Each value that
-the samples of both runs have is compared by McNemar's exact test if it is 0 or 1, otherwise by a bootstrap of the
-paired differences over clusters. Metrics that are not means of sample values (a correlation, F1) are listed without a
-test. Timings are compared by their ratio, and only if the two models alternated.
+the samples of both runs have is tested on the clusters of the samples: by an exact test if it is 0 or 1 (McNemar's
+where each sample is its own cluster), and by Student's t otherwise. Metrics that are not means of sample values (a
+correlation, F1) are listed without a test. Timings are compared by their ratio, and only if the two models alternated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from evals.records.folder import Record, differences
 from evals.records.types import SampleValues
 from evals.schema import Json
 from evals.statistics import paired
-from evals.statistics.bootstrap import Floats
+from evals.statistics.clusters import Floats
 from evals.timing import statistics
 
 PROTOCOL = (
@@ -50,6 +50,9 @@ _LIKELY = (
 )
 """Prefixes of manifest fields and what they may explain, the likeliest first; the first match counts."""
 
+_DIAGNOSTICS = frozenset({"run-on"})
+"""Values of samples that describe the form of an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
@@ -68,7 +71,9 @@ class MetricComparison:
     p: float | None = None
     """Two-sided p-value; None if there is no suitable test."""
     adjusted: float | None = None
-    """The p-value after Holm's correction for the number of tested metrics."""
+    """The p-value after Holm's correction for the tested metrics of the family; None outside the family."""
+    family: int = 0
+    """Number of metrics that Holm's correction covers. Other readings of the headline's answers are not among them."""
     test: str = "none: it is no mean of samples' figures"
     """How `p` was computed."""
     detectable: float | None = None
@@ -164,11 +169,14 @@ def _check_ids(a: Record, b: Record, a_rows: Mapping[str, Any], b_rows: Mapping[
 def _metrics(
     a: Record, b: Record, a_rows: Mapping[str, SampleValues], b_rows: Mapping[str, SampleValues]
 ) -> Iterator[MetricComparison]:
-    """Compare each metric that both runs have; those with sample values are tested, with a common correction."""
+    """Compare each metric that both runs have; those with sample values are tested, those of the family corrected."""
     tested = list(_tested(a_rows, b_rows))
-    adjusted = paired.holm([p for _, p in tested])
-    tested_by_name = {metric.name: replace(metric, adjusted=p) for (metric, _), p in zip(tested, adjusted, strict=True)}
     a_metrics, b_metrics, headline = a.finished().metrics, b.finished().metrics, a.finished().headline
+    family = {metric.name: p for metric, p in tested if not is_other_reading(metric.name, headline)}
+    adjusted = dict(zip(family, paired.holm(list(family.values())), strict=True))
+    tested_by_name = {
+        metric.name: replace(metric, adjusted=adjusted.get(metric.name), family=len(family)) for metric, _ in tested
+    }
     names = dict.fromkeys([*(name for name in a_metrics if name in b_metrics), *tested_by_name])
     for name in sorted(names, key=lambda name: (name != headline, name not in tested_by_name, name)):
         if name in tested_by_name:
@@ -198,7 +206,7 @@ def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:
         yield MetricComparison(
             name, a_metrics[name]["value"], b_metrics[name]["value"], n=ratio.n,
             difference=difference.value, low=low, high=high,
-            test="bootstrap of the ratio over sessions and the repetitions of each, timed in turn",
+            test="Student's t on the logarithms of the sessions' ratios, timed in turn",
             ratio=ratio.value, ratio_low=ratio_low, ratio_high=ratio_high,
         )  # fmt: skip
 
@@ -215,14 +223,23 @@ def _tested(
         a_N, b_N = (sample_values(rows, ids, name) for rows in (a_rows, b_rows))
         estimate = paired.difference(a_N, b_N, sample_clusters(a_rows, ids))
         low, high = estimate.interval() or (None, None)
-        binary = bool(np.isin(np.concatenate([a_N, b_N]), (0, 1)).all())
-        p = paired.mcnemar(a_N, b_N) if binary else estimate.p_value()
+        p = estimate.p_value()
         yield MetricComparison(
             name, float(a_N.mean()), float(b_N.mean()), n=estimate.n,
             difference=estimate.value, low=low, high=high, p=p,
-            test="McNemar, exact" if binary else "bootstrap of paired differences by cluster",
+            test=estimate.test,
             detectable=estimate.minimum_detectable, wins=int((a_N > b_N).sum()), losses=int((a_N < b_N).sum()),
         ), p  # fmt: skip
+
+
+def is_other_reading(name: str, headline: str) -> bool:
+    """Whether a metric reads the same answers as the headline once more, so that it is no further hypothesis.
+
+    Example:
+        >>> is_other_reading("accuracy-strict", "accuracy"), is_other_reading("recall@5", "accuracy")
+        (True, False)
+    """
+    return name != headline and (name.startswith(f"{headline}-") or name in _DIAGNOSTICS)
 
 
 def sample_values(rows: Mapping[str, SampleValues], ids: Sequence[str], name: str) -> Floats:

@@ -32,8 +32,8 @@ the models alternate (`evals.timing.interleaving`). The default is 3 processes o
     device/read, /compute    the highest measured rates of the device: bytes and operations per second
 
 Each time has floors (`evals.timing.roofline`): the time to read the weights and to multiply with them at the device's
-peak rates. A repetition below a floor is a failed sample; a median below a floor is an error: the clock is wrong. The
-95 % intervals come from a bootstrap of two levels: processes, and the repetitions of each.
+peak rates. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong. The
+95 % intervals of medians and throughputs rest on the processes (`evals.timing.statistics`); tails and maxima have none.
 """
 
 from __future__ import annotations

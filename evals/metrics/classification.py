@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.statistics.bootstrap import Floats
+from evals.statistics.clusters import Floats
 
 Array = NDArray[Any]
 _CONSTANT = 1e-13

@@ -17,16 +17,9 @@ import numpy as np
 
 from evals.metrics.classification import STATISTICS, Array
 from evals.schema import Metric, Score
-from evals.statistics.bootstrap import (
-    RESAMPLES,
-    Floats,
-    Mask,
-    cluster_bootstrap,
-    percentile_interval,
-    resampled_counts,
-    resampled_weights,
-    wilson,
-)
+from evals.statistics.bootstrap import RESAMPLES, percentile_interval, resampled_counts, resampled_weights
+from evals.statistics.clusters import Floats, Mask
+from evals.statistics.intervals import mean_intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class Mean:
 
 
 def means(scores: Sequence[Score], definitions: Mapping[str, Mean]) -> dict[str, Metric]:
-    """Compute means of sample values over subsets, with 95 % intervals from a bootstrap over `Score.cluster`.
+    """Compute means of sample values over subsets, with 95 % intervals whose sampling units are `Score.cluster`.
 
     A sample whose cluster is "" is its own cluster. Neither the means (exactly rounded sums) nor the intervals
     depend on the order of the samples.
@@ -54,8 +47,8 @@ def means(scores: Sequence[Score], definitions: Mapping[str, Mean]) -> dict[str,
         definitions: the means to compute, by metric name; every subset must have samples.
 
     Returns:
-        One metric per name, in the same order, with the unit `fraction`. If the resampled means do not vary,
-        the interval is Wilson's, with the number of clusters as the number of trials.
+        One metric per name, in the same order, with the unit `fraction` and the interval of
+        `evals.statistics.intervals.mean_intervals`.
 
     Raises:
         ValueError: there are no scores, or a subset has no samples.
@@ -66,8 +59,8 @@ def means(scores: Sequence[Score], definitions: Mapping[str, Mean]) -> dict[str,
         ...     Score("2", "red", "blue", {"accuracy": 0.0}, cluster="b", labels={"type": "other"}),
         ... ]
         >>> metrics = means(scores, {"accuracy": Mean("accuracy"), "other": Mean("accuracy", "type", "other")})
-        >>> [(name, metric.value, metric.low, metric.n) for name, metric in metrics.items()]
-        [('accuracy', 0.5, 0.0, 2), ('other', 0.0, 0.0, 1)]
+        >>> [(name, metric.value, round(metric.low, 3), metric.n) for name, metric in metrics.items()]
+        [('accuracy', 0.5, 0.002, 2), ('other', 0.0, 0.0, 1)]
     """
     if not scores:
         raise ValueError("no scores: there is nothing to average")
@@ -78,14 +71,12 @@ def means(scores: Sequence[Score], definitions: Mapping[str, Mean]) -> dict[str,
     columns = [values_by_name[mean.of] for mean in definitions.values()]
     masks = _masks(scores, list(definitions.values()))
     clusters = [score.cluster or f"\0{score.id}" for score in scores]
-    intervals = cluster_bootstrap(columns, clusters, masks)
+    intervals = mean_intervals(columns, clusters, masks)
     metrics = {}
-    clusters_N = np.array(clusters, dtype=object)
     for (name, mean), column, mask, interval in zip(definitions.items(), columns, masks, intervals, strict=True):
-        subset, subset_clusters = (column, clusters_N) if mask is None else (column[mask], clusters_N[mask])
+        subset = column if mask is None else column[mask]
         value = math.fsum(subset.tolist()) / len(subset)
-        trials = len(set(subset_clusters.tolist()))
-        low, high = interval or wilson(value * trials, trials)
+        low, high = interval or (None, None)
         metrics[name] = Metric(value, low, high, n=len(subset), higher_is_better=mean.higher_is_better)
     return metrics
 

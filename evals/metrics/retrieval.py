@@ -3,8 +3,10 @@
 Similarities are cosines in float32. They are computed block by block and only counted, never stored or sorted, so
 memory does not grow with queries x gallery. On a GPU the blocks are computed and counted there.
 
-Ties go against the model: a wrong item that is as similar as a relevant one ranks before it. Equal vectors must tie
-exactly, although a library may add in different orders; a repeated vector therefore gets the similarities of its first
+Ties go against the model: a wrong item that is as similar as a relevant one ranks before it. Similarities tie within
+twice the rounding error of the product (`tie_tolerance`): cosines that are equal mathematically (of integers, binary or
+quantised vectors, or scaled copies) differ in the last bits of float32, and noise must not decide the ranks. Equal
+vectors tie exactly, whatever the order of a library's sums; a repeated vector gets the similarities of its first
 occurrence.
 
 Letters in array names: Q queries, G gallery items, D dimensions, R relevant items of a query.
@@ -13,6 +15,7 @@ Letters in array names: Q queries, G gallery items, D dimensions, R relevant ite
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +39,25 @@ GPU_BLOCK = 1 << 27
 """Number of similarities per block on a GPU: 512 MiB."""
 GPU_MIN_COMPARISONS = 1 << 24
 """Minimum number of comparisons for which an available GPU is used."""
+
+
+def tie_tolerance(width: int) -> float:
+    """Return the difference of two computed cosines up to which they may be equal.
+
+    The error of a float32 product of unit vectors grows with the square root of the width: that of random vectors is at
+    most (sqrt(width) + 3) roundings of 2^-24, that of vectors whose numbers are all alike (binary ones) was measured
+    as 2.2 times that. The bound is 2.5 times that, twice: two similarities may err in opposite directions.
+
+    Args:
+        width: the number of dimensions, at least 1.
+
+    Source: Higham and Mary, A new approach to probabilistic rounding error analysis, SIAM J. Sci. Comput. 41 (2019).
+
+    Example:
+        >>> round(tie_tolerance(512) * 1e6, 1)
+        7.6
+    """
+    return 5 * (math.sqrt(width) + 3) * 2.0**-24
 
 
 class QueryRanks(NamedTuple):
@@ -73,9 +95,9 @@ def unit_rows(vectors: Sequence[Vector], names: Sequence[str]) -> Matrix:
         row[:] = vector
         if not np.isfinite(row).all():
             raise InputError(f"the embedding of {name} holds a number that is not finite")
-        # In two steps, since the square of a very large or very small number overflows or underflows.
-        row /= np.abs(row).max() or 1
-        row /= np.linalg.norm(row) or 1
+        # In float64, so that each number is rounded once and the square of no float32 overflows or underflows.
+        exact = row.astype(np.float64)
+        row[:] = exact / (np.linalg.norm(exact) or 1)
     return rows_ND
 
 
@@ -90,7 +112,7 @@ def rank(
         relevant: for each query, the indices of its relevant items in the gallery, at least one.
         device: where the blocks are computed. By default a CUDA device if torch is already loaded, a device is
             available and there are at least `GPU_MIN_COMPARISONS` comparisons; otherwise the CPU. The choice changes
-            at most the last bit of a similarity.
+            at most the last bits of a similarity, which tie.
 
     Yields:
         One result per query, in order. The rank of a relevant item counts the wrong items that are at least as
@@ -130,6 +152,7 @@ def _rank_on_cpu(
     queries_QD: Matrix, gallery_GD: Matrix, relevant: Sequence[Indices], first_G: Indices
 ) -> Iterator[QueryRanks]:
     (repeated,) = np.nonzero(first_G != np.arange(len(first_G)))
+    tolerance = np.float32(tie_tolerance(gallery_GD.shape[1]))
     step = max(1, BLOCK // len(gallery_GD))
     for start in range(0, len(queries_QD), step):
         block = queries_QD[start : start + step] @ gallery_GD.T
@@ -137,8 +160,8 @@ def _rank_on_cpu(
         for similarity_G, indices in zip(block, relevant[start : start + step], strict=True):
             relevant_R = np.sort(similarity_G[indices])[::-1]
             # Counting a row of booleans runs at memory speed; sorting or summing is slower.
-            at_least_R = np.array([np.count_nonzero(similarity_G >= similarity) for similarity in relevant_R])
-            yield QueryRanks(_ranks(relevant_R, at_least_R), int(similarity_G.argmax()))
+            at_least_R = np.array([np.count_nonzero(similarity_G >= least) for least in relevant_R - tolerance])
+            yield QueryRanks(_ranks(relevant_R, at_least_R, tolerance), int(similarity_G.argmax()))
 
 
 def _rank_with_torch(
@@ -156,34 +179,36 @@ def _rank_with_torch(
         with _full_precision():
             block = queries @ gallery.T
         block[:, repeated] = block[:, first]
-        yield from _count_block(block, relevant[start : start + step])
+        yield from _count_block(block, relevant[start : start + step], np.float32(tie_tolerance(gallery_GD.shape[1])))
 
 
-def _count_block(block: torch.Tensor, relevant: Sequence[Indices]) -> Iterator[QueryRanks]:
+def _count_block(block: torch.Tensor, relevant: Sequence[Indices], tolerance: np.float32) -> Iterator[QueryRanks]:
     """Count a block on its device; queries with fewer relevant items are padded with their last one."""
     import torch
 
     most = max(map(len, relevant))
     padded = np.stack([np.concatenate([row, np.repeat(row[-1:], most - len(row))]) for row in relevant])
     similarity = block.gather(1, torch.from_numpy(padded).to(block.device))
-    at_least = torch.stack([(block >= similarity[:, column, None]).sum(1) for column in range(most)], dim=1)
+    least = similarity - float(tolerance)
+    at_least = torch.stack([(block >= least[:, column, None]).sum(1) for column in range(most)], dim=1)
     nearest, similarity_QR, at_least_QR = block.argmax(1).tolist(), similarity.cpu().numpy(), at_least.cpu().numpy()
     for query, indices in enumerate(relevant):
         order = np.argsort(-similarity_QR[query, : len(indices)], kind="stable")
-        yield QueryRanks(_ranks(similarity_QR[query, order], at_least_QR[query, order]), nearest[query])
+        yield QueryRanks(_ranks(similarity_QR[query, order], at_least_QR[query, order], tolerance), nearest[query])
 
 
-def _ranks(relevant_R: Matrix, at_least_R: NDArray[np.integer]) -> Indices:
+def _ranks(relevant_R: Matrix, at_least_R: NDArray[np.integer], tolerance: np.float32) -> Indices:
     """Compute the ranks of the relevant items of a query.
 
     Args:
         relevant_R: the similarities of the relevant items, descending.
-        at_least_R: for each relevant item, the number of gallery items that are at least as similar.
+        at_least_R: for each relevant item, the number of gallery items that are at least as similar, or tie.
+        tolerance: the difference up to which similarities tie.
 
     These counts include relevant items: the item itself, those before it and those tied with it. Relevant items that
     tie are ranked in the order in which they are given.
     """
-    relevant_at_least_R = np.count_nonzero(relevant_R[None, :] >= relevant_R[:, None], axis=1)
+    relevant_at_least_R = np.count_nonzero(relevant_R[None, :] >= (relevant_R - tolerance)[:, None], axis=1)
     ranks_R: Indices = (at_least_R - relevant_at_least_R + np.arange(1, len(relevant_R) + 1)).astype(np.intp)
     return ranks_R
 

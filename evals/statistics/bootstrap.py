@@ -1,38 +1,30 @@
-"""Confidence intervals from the cluster bootstrap, and Wilson's interval for proportions.
+"""Confidence intervals from the cluster bootstrap, for statistics that are not means (F1, correlations, recalls).
 
 The scores of one cluster (for example, the questions about one image) are correlated. Whole clusters are therefore
 resampled; resampling single items would make the intervals too narrow. Where no interval exists, the result is None.
 
-Letters in array names: N items, C clusters, K columns, M counts, U distinct rows, G groups, B resamples, D resamples
-drawn at once.
+Letters in array names: N items, C clusters, K columns, M counts, U distinct rows, B resamples, D resamples drawn at
+once.
 """
 
 from __future__ import annotations
 
-import math
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from statistics import NormalDist
 
 import numpy as np
 import threadpoolctl
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Interval = tuple[float, float] | None
-"""Lower and upper end, or None where the data do not allow one."""
+from evals.statistics.clusters import Floats, Mask, cluster_totals
+from evals.statistics.intervals import LEVEL, Interval
 
 RESAMPLES = 10_000
-LEVEL = 0.95
 _SEED = 20_170_415
 _CHUNK = 1 << 22
 """Cluster draws per chunk: 32 MiB of counts."""
 _WEIGHTS_CHUNK = 1 << 19
 """Item weights per chunk: 4 MiB, so that the arrays computed from them stay in the processor cache."""
-_EXACT_BITS = 52
-"""A float64 adds whole numbers up to 2 to this power exactly, in any order."""
 
 
 def cluster_bootstrap(
@@ -74,39 +66,13 @@ def cluster_bootstrap(
         >>> cluster_bootstrap([right], ["a"] * 6)
         [None]
     """
-    sums_CK, counts_CK, steps_K = _by_cluster(values, clusters, [None] * len(values) if masks is None else masks)
+    sums_CK, counts_CK, steps_K = cluster_totals(values, clusters, masks)
     drawn_sums_BK, drawn_counts_BK = _resample(sums_CK, counts_CK, resamples)
     spread_K = np.count_nonzero(counts_CK, axis=0) > 1
     return [
         percentile_interval(sums[counts > 0] / counts[counts > 0] * step, level) if spread else None
         for sums, counts, step, spread in zip(drawn_sums_BK.T, drawn_counts_BK.T, steps_K, spread_K, strict=True)
     ]
-
-
-def resampled_totals(
-    values: Sequence[Floats], clusters: Sequence[str], *, resamples: int = RESAMPLES
-) -> tuple[Floats, Floats]:
-    """Sum columns over resampled clusters, for statistics that are functions of sums (a ratio, an error reduction).
-
-    Args:
-        values: K columns of N finite values.
-        clusters: N cluster names; items with the same name are drawn together.
-        resamples: number of resamples B.
-
-    Returns:
-        The sum of each column in each resample, (B, K), and the number of items in each resample, (B,).
-
-    Raises:
-        ValueError: for the same reasons as in `cluster_bootstrap`.
-
-    Example:
-        >>> sums, sizes = resampled_totals([np.ones(3), np.zeros(3)], ["a", "a", "b"], resamples=5)
-        >>> bool((sums[:, 0] == sizes).all()), float(sums[:, 1].max())
-        (True, 0.0)
-    """
-    sums_CK, counts_CK, steps_K = _by_cluster(values, clusters, [None] * len(values))
-    drawn_BK, sizes_BK = _resample(sums_CK, counts_CK, resamples)
-    return drawn_BK * steps_K, sizes_BK[:, 0]
 
 
 def resampled_counts(
@@ -163,106 +129,12 @@ def resampled_weights(clusters: Sequence[str], stream: str, *, resamples: int = 
         yield times_DC[:, codes_N].astype(np.float64)
 
 
-def two_level_indices(sizes: Sequence[int], stream: str, *, resamples: int = 2_000) -> NDArray[np.intp]:
-    """Draw indices for a bootstrap of two levels: groups, and members within each drawn group.
-
-    A resample draws G of the G groups with replacement and, from each drawn group, as many members as the largest
-    group has, so that every group has the same weight. This covers variation between groups and within groups.
-
-    Args:
-        sizes: the number of members of each group (for example, the repetitions of each process), at least one each.
-        stream: name of the random stream; streams with different names are independent.
-        resamples: number of resamples B.
-
-    Returns:
-        Indices into the concatenated values of all groups, (B, G x largest size).
-
-    Source: Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM (2013).
-
-    Example:
-        >>> values = np.array([1.0, 1.1, 2.0, 2.1, 3.0, 3.1])
-        >>> low, high = percentile_interval(np.median(values[two_level_indices([2, 2, 2], "example")], axis=-1))
-        >>> low < 1.6 and high > 2.5
-        True
-    """
-    generator, groups, largest = _generator(stream), len(sizes), max(sizes)
-    starts_G, sizes_G = np.cumsum([0, *sizes[:-1]]), np.array(sizes)
-    picked_BG = generator.integers(0, groups, size=(resamples, groups))
-    within_BGM = generator.random((resamples, groups, largest)) * sizes_G[picked_BG][:, :, None]
-    indices_BM: NDArray[np.intp] = (starts_G[picked_BG][:, :, None] + within_BGM.astype(np.intp)).reshape(resamples, -1)
-    return indices_BM
-
-
 def percentile_interval(values_B: Floats, level: float = LEVEL) -> Interval:
     """Compute the percentile interval of the resampled values of a statistic; None if they do not vary."""
     if not len(values_B) or values_B.min() == values_B.max():
         return None
     low, high = np.quantile(values_B, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Compute Wilson's score interval for a proportion of independent trials.
-
-    Args:
-        successes: the number of successful trials, or the sum of scores between 0 and 1. For scores the interval is
-            conservative: of all scores with a given mean, zeros and ones vary most.
-        n: the number of trials.
-        level: confidence level, between 0 and 1.
-
-    Returns:
-        The lower and the upper end, within [0, 1].
-
-    Raises:
-        ValueError: `n` is 0, or `successes` is not between 0 and `n`.
-
-    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
-
-    Example:
-        >>> [round(end, 4) for end in wilson(8, 10)]
-        [0.4902, 0.9433]
-    """
-    if not 0 <= successes <= n or n == 0:
-        raise ValueError(f"{successes} successes of {n} trials: expected 0 <= successes <= n and n >= 1")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    low = 0.0 if successes == 0 else (centre - half) / scale
-    high = 1.0 if successes == n else (centre + half) / scale
-    return low, high
-
-
-def _by_cluster(
-    values: Sequence[Floats], clusters: Sequence[str], masks: Sequence[Mask | None]
-) -> tuple[Floats, Floats, Floats]:
-    """Sum columns by cluster: sums in whole grid steps and item counts, both (C, K), and the step sizes (K)."""
-    names = {name: code for code, name in enumerate(sorted(set(clusters)))}
-    codes_N = np.fromiter((names[name] for name in clusters), dtype=np.intp, count=len(clusters))
-    totals = [_totals(column, mask, codes_N, len(names)) for column, mask in zip(values, masks, strict=True)]
-    sums, counts, steps = zip(*totals, strict=True)
-    return np.stack(sums, axis=1), np.stack(counts, axis=1), np.array(steps)
-
-
-def _totals(
-    values_N: Floats, mask_N: Mask | None, codes_N: NDArray[np.intp], clusters: int
-) -> tuple[Floats, Floats, float]:
-    """Sum one column by cluster: sums in whole grid steps, item counts, and the step size."""
-    if len(values_N) != len(codes_N) or (mask_N is not None and len(mask_N) != len(codes_N)):
-        raise ValueError(f"a column has {len(values_N)} values for {len(codes_N)} items")
-    if mask_N is not None:
-        values_N, codes_N = values_N[mask_N], codes_N[mask_N]
-    if not len(values_N):
-        raise ValueError("a column has no items, so its mean has no interval")
-    if not np.isfinite(values_N).all():
-        raise ValueError("a column has a value that is not finite")
-    counts_C = np.bincount(codes_N, minlength=clusters).astype(np.float64)
-    # Upper bound of any resampled sum: C clusters of the largest size, in which every item has the largest value.
-    bound = float(np.abs(values_N).max()) * counts_C.max() * clusters
-    step = 2.0 ** max(math.frexp(bound)[1] - _EXACT_BITS, sys.float_info.min_exp)
-    sums_C = np.bincount(codes_N, weights=np.rint(values_N / step), minlength=clusters).astype(np.float64)
-    return sums_C, counts_C, step
 
 
 def _resample(sums_CK: Floats, counts_CK: Floats, resamples: int) -> tuple[Floats, Floats]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from evals.statistics.bootstrap import LEVEL, Interval
+from evals.statistics.intervals import LEVEL, Interval
 
 Decision = Literal["supported", "refuted", "inconclusive"]
 Band = tuple[float, float]

@@ -3,77 +3,177 @@
     difference(a, b, clusters)        mean of a - b
     ratio(a, b, clusters)             mean of a divided by mean of b (retention, speed-up)
     error_reduction(a, b, clusters)   share of b's errors that a avoids
-    mcnemar(a, b)                     exact test for items that are right or wrong
+    mcnemar(a, b)                     exact test for independent items that are right or wrong
+    sign_flips(sums)                  the same for clustered items: exact test of wins minus losses by cluster
     holm(p_values)                    correction for several comparisons
 
-An estimate keeps its resampled values, so that its intervals, bounds and tests all use the same resamples. Items of
-one cluster (for example, the questions about one image) are drawn together. Whether the intervals of two systems
-overlap says nothing about their difference; use the paired estimate.
+The clusters (for example, the questions about one image) are the units of the interval and of the test alike. All
+three relations say "equal" where the mean of a - b is zero, and there they have the same t statistic. Whether the
+intervals of two systems overlap says nothing about their difference; use the paired estimate.
 
-Letters in array names: N items, B resamples.
+Letters in array names: N items, C clusters.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from evals.statistics.bootstrap import LEVEL, RESAMPLES, Floats, Interval, percentile_interval, resampled_totals
+from evals.statistics.clusters import Floats, cluster_totals, degrees_of_freedom, variance_of_sum
+from evals.statistics.intervals import LEVEL, Interval, t_quantile, two_sided_p
 from evals.statistics.power import minimum_detectable
 
 
-@dataclass(frozen=True, slots=True)
-class BootstrapEstimate:
-    """A statistic of all items, and its value in each bootstrap resample."""
+class TwoSystemEstimate(Protocol):
+    """An estimated relation of two systems, with an interval and a test that rest on the same units."""
 
-    value: float
-    """The statistic of all items."""
-    n: int
-    """Number of items."""
-    resampled_B: Floats = field(repr=False)
-    """(B,) the statistic of each resample in which it is defined."""
+    @property
+    def value(self) -> float:
+        """The statistic of all items."""
+
+    @property
+    def n(self) -> int:
+        """Number of items."""
+
+    @property
+    def minimum_detectable(self) -> float:
+        """The smallest true difference from equality that is found significant with 80 % power."""
 
     def interval(self, level: float = LEVEL) -> Interval:
-        """Return the percentile interval, or None if the resampled values do not vary."""
-        return percentile_interval(self.resampled_B, level)
+        """Return the interval, or None where the data do not allow one."""
 
     def lower_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided lower confidence bound, or None without resamples."""
-        return float(np.quantile(self.resampled_B, 1 - level)) if len(self.resampled_B) else None
+        """Return the one-sided lower confidence bound, or None without an interval."""
 
     def upper_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided upper confidence bound, or None without resamples."""
-        return float(np.quantile(self.resampled_B, level)) if len(self.resampled_B) else None
+        """Return the one-sided upper confidence bound, or None without an interval."""
+
+    def p_value(self, null: float = 0.0) -> float:
+        """Return the two-sided p-value of the hypothesis that the true value is `null`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedEstimate:
+    """A quotient of sums over clusters, with Fieller's interval and Student's t test."""
+
+    value: float
+    """The quotient of all items."""
+    n: int
+    """Number of items."""
+    equality: float
+    """The quotient of two equal systems: 0 for differences, 1 for ratios."""
+    numerator_C: Floats = field(repr=False)
+    """(C,) the numerator's sum of each cluster."""
+    denominator_C: Floats = field(repr=False)
+    """(C,) the denominator's sum of each cluster."""
+    sizes_C: Floats = field(repr=False)
+    """(C,) the number of items of each cluster."""
+    exact_p: float | None = None
+    """The p-value of `mcnemar` or `sign_flips` against equality; None for items that are not right or wrong."""
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Return the interval; None with one cluster, without variation, or if the denominator may be zero.
+
+        The interval includes equality wherever the exact test does not reject it, so that both say the same.
+        """
+        fitted = self._fieller(level)
+        if fitted is None or self.exact_p is None or self.exact_p < 1 - level:
+            return fitted
+        return min(fitted[0], self.equality), max(fitted[1], self.equality)
+
+    def lower_bound(self, level: float = LEVEL) -> float | None:
+        """Return the one-sided lower confidence bound, or None without an interval."""
+        interval = self.interval(2 * level - 1)
+        return None if interval is None else interval[0]
+
+    def upper_bound(self, level: float = LEVEL) -> float | None:
+        """Return the one-sided upper confidence bound, or None without an interval."""
+        interval = self.interval(2 * level - 1)
+        return None if interval is None else interval[1]
 
     def p_value(self, null: float = 0.0) -> float:
         """Return the two-sided p-value of the hypothesis that the true value is `null`; never zero.
 
-        The test inverts the percentile interval.
+        It is the p-value of the t test that the interval inverts. For equality it is that of the exact test, if there
+        is one; with clusters, the larger of both.
         """
-        below, above = (self.resampled_B <= null).sum(), (self.resampled_B >= null).sum()
-        return float(min(1.0, 2 * (min(below, above) + 1) / (len(self.resampled_B) + 1)))
+        gap = abs(self.value - null) * abs(float(self.denominator_C.sum()))
+        exact = self.exact_p if null == self.equality and self.exact_p is not None else 0.0
+        if self.clusters < 2 or gap <= 1e-12 * max(1.0, abs(float(self.numerator_C.sum()))):
+            return 1.0
+        if exact and self.clusters == self.n:
+            return exact
+        error = self._error(null)
+        if error <= 1e-9 * gap:  # all clusters agree: the sign test
+            return max(exact, 2.0 ** (1 - min(self.clusters, 1000)))
+        return max(exact, two_sided_p(gap / error, self._freedom), 5e-324)
+
+    @property
+    def test(self) -> str:
+        """The name of the test that `p_value` computes for equality."""
+        if self.exact_p is None:
+            return f"Student's t on the differences of {self.clusters:,} clusters"
+        if self.clusters == self.n:
+            return "McNemar, exact"
+        return f"sign flips of {self.clusters:,} clusters (exact) and Student's t, the larger p"
+
+    @property
+    def clusters(self) -> int:
+        """Number of clusters, the sampling units."""
+        return len(self.sizes_C)
 
     @property
     def standard_error(self) -> float:
-        """The bootstrap standard error; 0 if there are fewer than two resamples."""
-        return float(self.resampled_B.std(ddof=1)) if len(self.resampled_B) > 1 else 0.0
+        """The standard error of the value; 0 with one cluster."""
+        return 0.0 if self.clusters < 2 else self._error(self.value) / abs(float(self.denominator_C.sum()))
 
     @property
     def minimum_detectable(self) -> float:
-        """The smallest true difference from the null that is found significant with 80 % power."""
+        """The smallest true difference from equality that is found significant with 80 % power."""
         return minimum_detectable(self.standard_error)
 
+    @property
+    def _freedom(self) -> float:
+        return degrees_of_freedom(self._residuals(self.value), self.sizes_C)
 
-def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> BootstrapEstimate:
+    def _residuals(self, quotient: float) -> Floats:
+        """Return what each cluster's `numerator - quotient x denominator` exceeds the mean of its size by."""
+        gaps_C = self.numerator_C - quotient * self.denominator_C
+        residuals_C: Floats = gaps_C - self.sizes_C * (gaps_C.sum() / self.sizes_C.sum())
+        return residuals_C
+
+    def _error(self, quotient: float) -> float:
+        """Return the standard error of the sum of `numerator - quotient x denominator`."""
+        return math.sqrt(variance_of_sum(self._residuals(quotient)))
+
+    def _fieller(self, level: float) -> Interval:
+        """Return the quotients that the t test does not reject."""
+        if self.clusters < 2 or self.standard_error <= 1e-12 * max(1.0, abs(self.value)):
+            return None
+        scale = self.clusters / (self.clusters - 1) * t_quantile(level, self._freedom) ** 2
+        above_C = self._residuals(0.0)
+        below_C = above_C - self._residuals(1.0)
+        top, bottom = float(self.numerator_C.sum()), float(self.denominator_C.sum())
+        squared = bottom**2 - scale * float((below_C**2).sum())
+        mixed = top * bottom - scale * float((above_C * below_C).sum())
+        constant = top**2 - scale * float((above_C**2).sum())
+        if squared <= 0:
+            return None
+        root = math.sqrt(max(0.0, mixed**2 - squared * constant))
+        return (mixed - root) / squared, (mixed + root) / squared
+
+
+def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate:
     """Estimate the mean of a - b on the same items.
 
     Args:
         a_N: the values of the first system, one per item.
         b_N: the values of the second system, for the same items in the same order.
-        clusters: N cluster names; items with the same name are drawn together.
-        resamples: number of resamples.
+        clusters: N cluster names; items with the same name are correlated.
 
     Raises:
         ValueError: the lengths differ, there are no items, or a value is not finite.
@@ -83,28 +183,30 @@ def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: 
         0.5
     """
     _check(a_N, b_N, clusters)
-    sums_BK, sizes_B = resampled_totals([a_N - b_N], clusters, resamples=resamples)
-    return BootstrapEstimate(float((a_N - b_N).mean()), len(a_N), sums_BK[:, 0] / sizes_B)
+    (gaps_C,), sizes_C = _sums([a_N - b_N], clusters)
+    exact = _exact(a_N, b_N, gaps_C)
+    return PairedEstimate(float((a_N - b_N).mean()), len(a_N), 0.0, gaps_C, sizes_C, sizes_C, exact)
 
 
-def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES) -> BootstrapEstimate | None:
+def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate | None:
     """Estimate the mean of a divided by the mean of b; None if the 95 % interval of b's mean touches zero.
 
     Raises:
         ValueError: for the same reasons as in `difference`.
 
     Example:
-        >>> ratio(np.array([2.0, 4.0]), np.array([1.0, 2.0]), ["a", "b"]).value
+        >>> ratio(np.array([4.0, 4.2, 5.0]), np.array([2.0, 2.1, 2.5]), ["a", "b", "c"]).value
         2.0
     """
     _check(a_N, b_N, clusters)
-    sums_BK, _ = resampled_totals([a_N, b_N], clusters, resamples=resamples)
-    return _quotient(float(a_N.sum()), float(b_N.sum()), sums_BK[:, 0], sums_BK[:, 1], len(a_N))
+    (a_C, b_C, gaps_C), sizes_C = _sums([a_N, b_N, a_N - b_N], clusters)
+    if not _positive(b_C, sizes_C):
+        return None
+    value = float(a_N.sum()) / float(b_N.sum())
+    return PairedEstimate(value, len(a_N), 1.0, a_C, b_C, sizes_C, _exact(a_N, b_N, gaps_C))
 
 
-def error_reduction(
-    a_N: Floats, b_N: Floats, clusters: Sequence[str], *, resamples: int = RESAMPLES
-) -> BootstrapEstimate | None:
+def error_reduction(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate | None:
     """Estimate the share of b's errors that a avoids, (e_b - e_a) / e_b with e = 1 - value; None if b may have none.
 
     Raises:
@@ -119,12 +221,15 @@ def error_reduction(
         0.5
     """
     _check(a_N, b_N, clusters)
-    sums_BK, _ = resampled_totals([a_N - b_N, 1 - b_N], clusters, resamples=resamples)
-    return _quotient(float((a_N - b_N).sum()), float((1 - b_N).sum()), sums_BK[:, 0], sums_BK[:, 1], len(a_N))
+    (gaps_C, errors_C), sizes_C = _sums([a_N - b_N, 1 - b_N], clusters)
+    if not _positive(errors_C, sizes_C):
+        return None
+    value = float((a_N - b_N).sum()) / float((1 - b_N).sum())
+    return PairedEstimate(value, len(a_N), 0.0, gaps_C, errors_C, sizes_C, _exact(a_N, b_N, gaps_C))
 
 
 def mcnemar(a_N: Floats, b_N: Floats) -> float:
-    """Compute the exact two-sided p-value of McNemar's test of equal wins and losses on the same items.
+    """Compute the exact two-sided p-value of McNemar's test of equal wins and losses on the same independent items.
 
     Args:
         a_N: 1 where the first system is right, 0 where it is wrong.
@@ -149,6 +254,45 @@ def mcnemar(a_N: Floats, b_N: Floats) -> float:
     return float(binomtest(wins, wins + losses).pvalue)
 
 
+def sign_flips(sums_C: Floats) -> float:
+    """Compute the exact two-sided p-value of the hypothesis that each cluster's difference could have either sign.
+
+    Args:
+        sums_C: for each cluster, its wins minus its losses: whole numbers.
+
+    Returns:
+        The share of all 2^C choices of signs whose sum is at least as far from zero. For clusters of one item this is
+        McNemar's exact test.
+
+    Raises:
+        ValueError: a sum is not a whole number.
+
+    Source: Fisher, The Design of Experiments (1935), section 21; McNemar, Psychometrika 12 (1947).
+
+    Example:
+        >>> round(sign_flips(np.array([1.0] * 8 + [-1.0, 0.0])), 7)
+        0.0390625
+        >>> round(sign_flips(np.array([3.0, 2.0, 2.0, 1.0])), 7)
+        0.125
+    """
+    whole_C = np.rint(sums_C).astype(np.int64)
+    if not np.array_equal(whole_C, sums_C):
+        raise ValueError("sign flips need whole numbers: the wins minus the losses of each cluster")
+    sizes_U, counts_U = np.unique(np.abs(whole_C[whole_C != 0]), return_counts=True)
+    if not len(sizes_U):
+        return 1.0
+    from scipy.signal import fftconvolve
+    from scipy.stats import binom
+
+    chances = np.ones(1)
+    for size, count in zip(sizes_U.tolist(), counts_U.tolist(), strict=True):
+        steps = np.zeros(2 * size * count + 1)
+        steps[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = steps if len(chances) == 1 else fftconvolve(chances, steps).clip(min=0)
+    totals = np.arange(len(chances)) - len(chances) // 2
+    return float(min(1.0, chances[np.abs(totals) >= abs(int(whole_C.sum()))].sum()))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for multiple comparisons by Holm's method; the order of the input is kept.
 
@@ -165,14 +309,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _quotient(
-    numerator: float, denominator: float, numerator_B: Floats, denominator_B: Floats, n: int
-) -> BootstrapEstimate | None:
-    """Divide sums; None if the interval of the denominator touches zero."""
-    if denominator <= 0 or np.quantile(denominator_B, (1 - LEVEL) / 2) <= 0:
+def _sums(columns: Sequence[Floats], clusters: Sequence[str]) -> tuple[list[Floats], Floats]:
+    """Sum columns by cluster, and count the items of each cluster."""
+    sums_CK, counts_CK, steps_K = cluster_totals(columns, clusters)
+    return list((sums_CK * steps_K).T), counts_CK[:, 0]
+
+
+def _exact(a_N: Floats, b_N: Floats, gaps_C: Floats) -> float | None:
+    """Return the exact p-value of equality if both systems are right (1) or wrong (0) on each item, else None."""
+    if not np.isin(np.concatenate([a_N, b_N]), (0, 1)).all():
         return None
-    positive_B = denominator_B > 0
-    return BootstrapEstimate(numerator / denominator, n, numerator_B[positive_B] / denominator_B[positive_B])
+    return mcnemar(a_N, b_N) if len(gaps_C) == len(a_N) else sign_flips(gaps_C)
+
+
+def _positive(sums_C: Floats, sizes_C: Floats) -> bool:
+    """Whether the 95 % interval of a mean lies above zero."""
+    mean = PairedEstimate(float(sums_C.sum() / sizes_C.sum()), 0, 0.0, sums_C, sizes_C, sizes_C)
+    interval = mean.interval()
+    return mean.value > 0 if interval is None else interval[0] > 0
 
 
 def _check(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> None:

@@ -1,8 +1,10 @@
 """Statistics of timings: of one model, and of two models that alternated.
 
 A value of each repetition (`latency`, in seconds) becomes a metric by a statistic: the median, a percentile for `/p95`
-and `/p99`, the harmonic mean for `throughput`, the maximum for bytes. Intervals come from a bootstrap of two levels:
-processes, and the repetitions of each process.
+and `/p99`, the harmonic mean for `throughput`, the maximum for bytes. The processes, and for two models the sessions,
+are the units of an interval: it is Student's t interval of the statistics of the processes, on a logarithmic scale. A
+few processes do not show how slow the slowest runs of other processes would be, so a percentile or a maximum of one
+model has no interval; their ratio between two models has one.
 
 The state of the machine (warm or cold, busy or idle) changes timings more than the choice of model does. Ratios are
 therefore only formed between repetitions of models that alternated in one session. The session is the cluster of its
@@ -12,13 +14,16 @@ samples; a pair consists of two values of one session, which are drawn together.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from evals.records.folder import Record
-from evals.statistics.bootstrap import Floats, percentile_interval, two_level_indices
-from evals.statistics.paired import BootstrapEstimate
+from evals.statistics.clusters import Floats
+from evals.statistics.intervals import LEVEL, Interval, t_quantile, two_sided_p
+from evals.statistics.power import minimum_detectable
 
 Reduction = Callable[[Floats], Floats]
 """Reduces the last axis of an array."""
@@ -34,6 +39,8 @@ REDUCTIONS: Mapping[str, Reduction] = {
     "harmonic-mean": lambda values: 1 / np.mean(1 / values, axis=-1),
 }
 """The statistics by name, as in `Metric.statistic`."""
+_ESTIMABLE = {"median", "harmonic-mean"}
+"""The statistics of one model whose interval a few processes can give."""
 
 
 def statistic(metric: str) -> tuple[str, str]:
@@ -53,51 +60,122 @@ def statistic(metric: str) -> tuple[str, str]:
     return metric, "maximum" if "memory" in metric or "disk" in metric else "median"
 
 
-def estimate(metric: str, groups: Sequence[Sequence[float]]) -> BootstrapEstimate:
-    """Estimate a metric from the repetitions of each process.
+@dataclass(frozen=True, slots=True)
+class TimingEstimate:
+    """A statistic of all repetitions, and the same statistic of each process or session."""
+
+    value: float
+    """The statistic of all repetitions."""
+    n: int
+    """Number of repetitions, or of pairs."""
+    units_G: Floats = field(repr=False)
+    """(G,) the statistic of each process or session; empty if they do not allow an interval."""
+    logarithmic: bool = True
+    """Whether the interval is computed from logarithms: for times and ratios, but not for differences."""
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Return the t interval over the units; None with fewer than two of them, or without variation.
+
+        Its centre is the mean of the units. Where that interval does not reach the value, it is extended to it.
+        """
+        if not self._varies:
+            return None
+        centre, half = self._scaled.mean(), t_quantile(level, len(self.units_G) - 1) * self._scaled_error
+        low, high = (math.exp(end) if self.logarithmic else float(end) for end in (centre - half, centre + half))
+        return min(low, self.value), max(high, self.value)
+
+    def lower_bound(self, level: float = LEVEL) -> float | None:
+        """Return the one-sided lower confidence bound, or None without an interval."""
+        interval = self.interval(2 * level - 1)
+        return None if interval is None else interval[0]
+
+    def upper_bound(self, level: float = LEVEL) -> float | None:
+        """Return the one-sided upper confidence bound, or None without an interval."""
+        interval = self.interval(2 * level - 1)
+        return None if interval is None else interval[1]
+
+    def p_value(self, null: float = 0.0) -> float:
+        """Return the two-sided p-value of the hypothesis that the true value is `null`; 1 without an interval."""
+        if not self._varies:
+            return 1.0
+        if self.value == null:
+            return 1.0
+        gap = float(self._scaled.mean()) - (math.log(null) if self.logarithmic else null)
+        return two_sided_p(gap / self._scaled_error, len(self.units_G) - 1)
+
+    @property
+    def minimum_detectable(self) -> float:
+        """The smallest true difference from equality that is found significant with 80 % power, in the value's unit."""
+        if not self._varies:
+            return 0.0
+        return minimum_detectable(self._scaled_error * (abs(self.value) if self.logarithmic else 1.0))
+
+    @property
+    def _scaled(self) -> Floats:
+        return np.log(self.units_G) if self.logarithmic else self.units_G
+
+    @property
+    def _scaled_error(self) -> float:
+        return float(self._scaled.std(ddof=1)) / math.sqrt(len(self.units_G))
+
+    @property
+    def _varies(self) -> bool:
+        if len(self.units_G) < 2 or (self.logarithmic and not (self.units_G > 0).all()):
+            return False
+        return float(np.ptp(self.units_G)) > 1e-12 * float(np.abs(self.units_G).max())
+
+
+def estimate(metric: str, groups: Sequence[Sequence[float]]) -> TimingEstimate:
+    """Estimate a metric from the repetitions of each process; a percentile or a maximum has no interval.
 
     Example:
         >>> estimate("latency", [[1.0, 1.2, 1.1], [1.3, 1.1, 1.2]]).value
         1.15
+        >>> estimate("latency/p95", [[1.0, 1.2, 1.1], [1.3, 1.1, 1.2]]).interval() is None
+        True
     """
-    of = REDUCTIONS[statistic(metric)[1]]
+    name = statistic(metric)[1]
+    of = REDUCTIONS[name]
     values_N = np.array([value for group in groups for value in group], np.float64)
-    if len(groups) < 2:  # one process does not show the variation between processes
-        return BootstrapEstimate(float(of(values_N)), len(values_N), np.array([]))
-    drawn_BN = two_level_indices([len(group) for group in groups], metric)
-    return BootstrapEstimate(float(of(values_N)), len(values_N), of(values_N[drawn_BN]))
+    units = [float(of(np.array(group, np.float64))) for group in groups] if name in _ESTIMABLE else []
+    return TimingEstimate(float(of(values_N)), len(values_N), np.array(units))
 
 
-def ratio(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> BootstrapEstimate:
+def ratio(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> TimingEstimate:
     """Estimate the ratio of a metric between two models, from the pairs of each session.
 
     Example:
         >>> ratio("latency", [[(2.0, 1.0), (2.2, 1.1)], [(2.4, 1.2), (2.0, 1.0)]]).value
         2.0
     """
-    return _related(metric, pairs, np.divide)
+    return _related(metric, pairs, np.divide, logarithmic=True)
 
 
-def difference(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> BootstrapEstimate:
+def difference(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> TimingEstimate:
     """Estimate the difference of a metric between two models, from the pairs of each session.
 
     Example:
         >>> difference("latency", [[(2.0, 1.0), (2.5, 1.5)], [(2.25, 1.25), (2.0, 1.0)]]).value
         1.0
     """
-    return _related(metric, pairs, np.subtract)
+    return _related(metric, pairs, np.subtract, logarithmic=False)
 
 
 def _related(
-    metric: str, pairs: Sequence[Sequence[TimedPair]], relate: Callable[[Floats, Floats], Floats]
-) -> BootstrapEstimate:
+    metric: str,
+    pairs: Sequence[Sequence[TimedPair]],
+    relate: Callable[[Floats, Floats], Floats],
+    *,
+    logarithmic: bool,
+) -> TimingEstimate:
     of = REDUCTIONS[statistic(metric)[1]]
-    both_N2 = np.array([pair for group in pairs for pair in group], np.float64)
-    value = float(relate(of(both_N2[:, 0]), of(both_N2[:, 1])))
-    if len(pairs) < 2:  # one session does not show the variation between sessions
-        return BootstrapEstimate(value, len(both_N2), np.array([]))
-    drawn_BN = two_level_indices([len(group) for group in pairs], metric)
-    return BootstrapEstimate(value, len(both_N2), relate(of(both_N2[drawn_BN, 0]), of(both_N2[drawn_BN, 1])))
+
+    def related(pairs: Sequence[TimedPair]) -> float:
+        both_N2 = np.array(pairs, np.float64)
+        return float(relate(of(both_N2[:, 0]), of(both_N2[:, 1])))
+
+    together = [pair for group in pairs for pair in group]
+    return TimingEstimate(related(together), len(together), np.array([related(group) for group in pairs]), logarithmic)
 
 
 def in_turn(a: Record, b: Record, metric: str) -> list[list[TimedPair]]:
@@ -128,6 +206,6 @@ def not_in_turn(a: Record, b: Record) -> str:
     return f"{a.folder} and {b.folder} were not timed in turn, so their ratio would include machine drift: {together}"
 
 
-def interval(estimated: BootstrapEstimate) -> tuple[float | None, float | None]:
+def interval(estimated: TimingEstimate) -> tuple[float | None, float | None]:
     """Return the ends of the 95 % interval of an estimate, or twice None if it has no interval."""
-    return percentile_interval(estimated.resampled_B) or (None, None)
+    return estimated.interval() or (None, None)

@@ -13,8 +13,11 @@ from pathlib import Path
 
 from evals.errors import InputError
 from evals.records.folder import MANIFEST, RESULT, Record, load
+from evals.reports.runs.direction import higher_is_better
 from evals.reports.runs.naming import blind
 from evals.schema import Json
+
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +31,26 @@ class ControlVerdict:
     without_images: float
     """Its mean in the blind control, a fraction."""
     drop: float
-    """Mean difference between the two, sample by sample."""
+    """Mean difference between the two, sample by sample; positive if the images help."""
     n: int
     """Number of samples that both have."""
     low: float | None
     """Lower end of the 95 % interval of the drop; None where no interval can be given."""
     high: float | None
     """Upper end of that interval."""
+    p: float = 1.0
+    """Two-sided p-value of the hypothesis that the images make no difference."""
 
     @property
     def demonstrated(self) -> bool:
-        """Whether the run shows that the model uses the images: the interval of the drop lies above zero."""
-        return self.low is not None and self.low > 0
+        """Whether the run shows that the model uses the images: a drop above zero that is significant at 5 %."""
+        return self.drop > 0 and self.p < SIGNIFICANCE
 
     def __str__(self) -> str:
         """Describe the comparison in one sentence.
 
         Example:
-            >>> print(ControlVerdict("accuracy", 0.75, 0.25, 0.5, 80, 0.4, 0.6))
+            >>> print(ControlVerdict("accuracy", 0.75, 0.25, 0.5, 80, 0.4, 0.6, 0.001))
             The model uses the images: accuracy 75.00 % with images and 25.00 % blind on the same 80 samples; without \
 images it loses 50.0 points (95 % interval 40.0 to 60.0).
         """
@@ -72,7 +77,7 @@ class BlindControls:
 
     def __init__(self) -> None:
         """Start without any comparison."""
-        self._verdicts: dict[tuple[Path, Path], ControlVerdict] = {}
+        self._verdicts: dict[tuple[Path, Path], ControlVerdict | None] = {}
 
     def among(self, records: Sequence[Record]) -> list[str]:
         """Describe what the blind control shows, for each run whose control is among the records.
@@ -90,40 +95,52 @@ class BlindControls:
 
     def _sentences(self, candidates: Sequence[tuple[Record, Record]]) -> list[str]:
         pairs = [pair for pair in _pairs(candidates) if _comparable(*pair)]
-        sentences = [str(self._compare(*pair)) for pair in pairs]
-        if len(pairs) < 2:
-            return sentences
-        return [f"{run.manifest.model_name}: {text}" for (run, _), text in zip(pairs, sentences, strict=True)]
+        verdicts = [(run, verdict) for run, control in pairs if (verdict := self._compare(run, control)) is not None]
+        if len(verdicts) < 2:
+            return [str(verdict) for _, verdict in verdicts]
+        return [f"{run.manifest.model_name}: {verdict}" for run, verdict in verdicts]
 
-    def _compare(self, run: Record, control: Record) -> ControlVerdict:
+    def _compare(self, run: Record, control: Record) -> ControlVerdict | None:
         folders = run.folder.resolve(), control.folder.resolve()
         if folders not in self._verdicts:
             self._verdicts[folders] = compare(run, control)
         return self._verdicts[folders]
 
 
-def compare(run: Record, control: Record) -> ControlVerdict:
-    """Compare the headline of a finished run with that of its blind control, sample by sample."""
-    import numpy as np
+def compare(run: Record, control: Record, metric: str | None = None) -> ControlVerdict | None:
+    """Compare a metric of a finished run with that of its blind control, on the samples that have it in both.
 
-    from evals.statistics.bootstrap import cluster_bootstrap
+    Reports and claims judge every blind control by this function.
 
-    name = run.finished().headline
-    blind_values = {row.id: row.values.get(name, 0.0) for row in control.values()}
-    rows = [row for row in run.values() if row.id in blind_values]
-    with_N = np.array([row.values.get(name, 0.0) for row in rows])
-    without_N = np.array([blind_values[row.id] for row in rows])
-    drop_N = with_N - without_N
-    (interval,) = cluster_bootstrap([drop_N], [row.cluster or row.id for row in rows])
-    low, high = interval or (None, None)
+    Args:
+        run: the run with images.
+        control: the same run without images.
+        metric: the name of a sample value; None for the headline of the run.
+
+    Returns:
+        The verdict; None if no sample has the value in both runs.
+    """
+    from evals.comparison import sample_clusters, sample_values
+    from evals.statistics import paired
+
+    name = metric or run.finished().headline
+    rows, blind_rows = ({row.id: row for row in record.values()} for record in (run, control))
+    ids = [id for id in rows if id in blind_rows and name in rows[id].values and name in blind_rows[id].values]
+    if not ids:
+        return None
+    with_N, without_N = sample_values(rows, ids, name), sample_values(blind_rows, ids, name)
+    first, second = (with_N, without_N) if higher_is_better(run, name) else (without_N, with_N)
+    estimate = paired.difference(first, second, sample_clusters(rows, ids))
+    low, high = estimate.interval() or (None, None)
     return ControlVerdict(
         metric=name,
         with_images=float(with_N.mean()),
         without_images=float(without_N.mean()),
-        drop=float(drop_N.mean()),
-        n=len(rows),
+        drop=estimate.value,
+        n=len(ids),
         low=low,
         high=high,
+        p=estimate.p_value(),
     )
 
 

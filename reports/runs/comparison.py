@@ -22,6 +22,7 @@ def text(comparison: Comparison) -> str:
     parts = [conclusion.sentence(comparison, a, b)] if comparison.metrics else []
     parts += [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
     parts += [_power(comparison.metrics[0])] if comparison.metrics else []
+    parts += _correction(comparison)
     if comparison.differences:
         parts.append(table_formats.text(_fields(comparison, a, b)))
     else:
@@ -94,3 +95,19 @@ def _interval(comparison: Comparison, metric: MetricComparison) -> str:
     unit = conclusion.unit(comparison, metric.name)
     low, high = (conclusion.points(end, unit, sign=True, digits=2) for end in (metric.low, metric.high))
     return f"{low.removesuffix(' points')} to {high}"
+
+
+def _correction(comparison: Comparison) -> list[str]:
+    """Say which p-values are corrected for several comparisons and which are not."""
+    tested = [metric for metric in comparison.metrics if metric.p is not None]
+    if len(tested) < 2:
+        return []
+    others = [metric.name for metric in tested if metric.adjusted is None]
+    text = f"p (Holm) is corrected for {tested[0].family} tested metrics; intervals are not corrected."
+    if tested[0].family < 2:
+        text = (
+            f"Only {tested[0].name} is a hypothesis, so its p-value needs no correction; intervals are not corrected."
+        )
+    if others:
+        text += f" Other readings of the same answers are not corrected: {', '.join(others)}."
+    return [text]

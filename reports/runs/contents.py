@@ -123,6 +123,11 @@ class ReportContents:
         return any(run.manifest.task.scale == "mini" for run in self.runs)
 
 
+_NO_TAIL_INTERVAL = (
+    "Percentiles and maxima have no interval: a few processes do not show how slow the slowest runs of others would be."
+)
+
+
 def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportContents:
     """Gather what a report of finished runs shows.
 
@@ -168,7 +173,7 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         sections=tuple(sections.divide(metrics)),
         n=result.n,
         counts=tuple(Count(name, getattr(result, name), meaning) for name, meaning in COUNTS.items()),
-        notes=(*control, *_notes(metrics)),
+        notes=(*control, *_notes(metrics), *([_NO_TAIL_INTERVAL] if record.timed else [])),
         efficiency=_efficiency(result),
         provenance=_provenance(record.manifest.to_dict()),
         worst=tuple(describe_worst(record)) if detail == "samples" else (),

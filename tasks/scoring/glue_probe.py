@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from evals.errors import InputError
 from evals.records.embeddings import unpack
 from evals.schema import Prediction, Predictions, Probe, Sample
-from evals.statistics.bootstrap import Floats
+from evals.statistics.clusters import Floats
 from evals.tasks.glue_tasks import HIGHEST, TABLE
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from evals.statistics.bootstrap import Floats
+    from evals.statistics.clusters import Floats
 
 _MEDIANS = 2000
 """Number of resamples for the intervals of medians; fewer than elsewhere, because each resample reads every rank."""
@@ -68,7 +68,8 @@ def _shares(totals_BM: Floats) -> Floats:
 
 
 def _recalls(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
-    from evals.statistics.bootstrap import percentile_interval, resampled_counts, wilson
+    from evals.statistics.bootstrap import percentile_interval, resampled_counts
+    from evals.statistics.intervals import wilson
 
     counts_NM = _counts(answers)
     clusters = [str(n) for n in range(len(answers))]

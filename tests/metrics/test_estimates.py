@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.metrics.estimates import Mean, means
-from evals.schema import Metric, Score
-from evals.statistics.bootstrap import wilson
+from evals.schema import Score
+from evals.statistics.intervals import score_interval, wilson
 
 
 def scored(id, accuracy, kind, cluster=""):
@@ -28,8 +28,12 @@ def test_means_by_hand():
     found = means(SCORES, wanted)
     assert list(found) == ["all", "a", "rule"]
     assert (found["all"].value, found["all"].n, found["all"].unit) == (pytest.approx(0.55), 4, "fraction")
-    assert (found["all"].low, found["all"].high) == (pytest.approx(0.45), pytest.approx(0.65))
-    assert found["a"] == Metric(0.5, 0.0, 1.0, n=2)
+    # means 0.65 and 0.45 of two clusters of two: an error of 0.1, and t of one degree of freedom
+    expected = score_interval(0.55, 0.55 * 0.45 / 0.1**2, 12.7062)
+    assert (found["all"].low, found["all"].high) == pytest.approx(expected, abs=1e-5)
+    assert (found["a"].value, found["a"].n) == (0.5, 2)
+    assert found["a"].low < 0.01
+    assert found["a"].high > 0.99  # one right of two shows nothing
     assert (found["rule"].value, found["rule"].high) == (1.0, 1.0)
     assert 0.2 < found["rule"].low < 1.0  # four right of four, in two clusters: Wilson for two trials
 

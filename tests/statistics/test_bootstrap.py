@@ -11,7 +11,8 @@ import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.statistics.bootstrap import cluster_bootstrap, wilson
+from evals.statistics.bootstrap import cluster_bootstrap
+from evals.statistics.intervals import wilson
 
 
 def correlated(rng, clusters, size, between=0.3, within=0.3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_clusters_widen_what_goes_together():
     assert paired.difference(a, b, images).standard_error > 2.5 * paired.difference(a, b, own(1000)).standard_error
 
 
-def test_bootstrap_p_values_are_those_of_the_t_test():
+def test_p_values_are_those_of_the_t_test():
     rng = np.random.default_rng(3)
     for shift in (0.0, 0.03, 0.06):
         gaps = rng.normal(shift, 0.5, 1500)
@@ -73,8 +74,43 @@ def test_bootstrap_p_values_are_those_of_the_t_test():
 
 def test_p_is_uniform_where_nothing_differs():
     rng = np.random.default_rng(4)
-    ps = [paired.difference(*answers(rng, 300, 0.7, 0.7), own(300), resamples=400).p_value() for _ in range(300)]
+    ps = [paired.difference(*answers(rng, 300, 0.7, 0.7), own(300)).p_value() for _ in range(300)]
     assert np.mean(np.array(ps) < 0.05) == pytest.approx(0.05, abs=0.035)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(-6, 6), min_size=1, max_size=9))
+def test_sign_flips_are_what_enumeration_says(sums):
+    signs = itertools.product((-1, 1), repeat=len(sums))
+    totals = [abs(sum(sign * each for sign, each in zip(choice, sums, strict=True))) for choice in signs]
+    share = sum(total >= abs(sum(sums)) for total in totals) / len(totals)
+    assert paired.sign_flips(np.array(sums, float)) == pytest.approx(share, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.sampled_from([4, 12, 60]), st.sampled_from([1, 5]), st.booleans())
+def test_interval_and_test_always_say_the_same(seed, clusters, size, binary):
+    rng = np.random.default_rng(seed)
+    names = [str(n) for n in rng.integers(0, clusters, clusters * size)] if size > 1 else own(clusters)
+    a, b = answers(rng, len(names), 0.8, 0.6, same=0.4)
+    if not binary:
+        a, b = a + rng.integers(0, 3, len(a)) / 10, b + 0.05
+    estimates = [paired.difference(a, b, names), paired.ratio(a + 0.0, b, names), paired.error_reduction(a, b, names)]
+    for estimate in filter(None, estimates):
+        interval = estimate.interval()
+        if interval is not None:
+            p = estimate.p_value(estimate.equality)
+            assert (p < 0.05) == (not interval[0] <= estimate.equality <= interval[1])
+
+
+def test_shared_images_are_the_units_of_the_test():
+    """McNemar's test takes 40 questions on 4 images, all of one sign on each, for 40 independent ones."""
+    gaps = np.repeat([1.0, 1.0, 1.0, 0.0], 10)
+    images = [str(n // 10) for n in range(40)]
+    found = paired.difference(gaps, np.zeros(40), images)
+    assert paired.mcnemar(gaps, np.zeros(40)) < 1e-6
+    assert found.p_value() == pytest.approx(0.25)
+    assert found.interval()[0] <= 0
 
 
 def test_ratios_agree_with_fieller():

@@ -12,7 +12,7 @@ import pytest
 from evals import Generate, Image, InputError, Options, Prediction, Sample, SampleError, Score, UnknownName, data
 from evals.data.images import decode
 from evals.registry import TASKS
-from evals.statistics.bootstrap import wilson
+from evals.statistics.intervals import wilson
 from evals.tasks import vqa
 from evals.tasks.scoring import vqa as vqa_accuracy
 

@@ -53,6 +53,8 @@ class MeasuredRow:
     """Whether a comparison has the claimed sign at the scale that was run: holds, fails, undecided."""
     p_holm: float | None = None
     """The p-value after Holm's correction for all comparisons of the document."""
+    decided_by_p: bool = False
+    """Whether `decision` follows from the test of `p`; an interval against a band or a bound decides otherwise."""
     subject_match: str = "none"
     """How the measured system relates to the described one."""
     replica: bool = False
@@ -63,6 +65,7 @@ class MeasuredRow:
         row = asdict(self)
         compared = self.relation != "level" and self.value is not None
         omitted = () if compared else ("p", "detectable", "direction")
+        del row["decided_by_p"]
         return {key: value for key, value in row.items() if value is not None or key not in (*omitted, "p_holm")}
 
 

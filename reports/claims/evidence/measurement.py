@@ -23,11 +23,12 @@ from evals.records.folder import Record
 from evals.reports.claims.evidence.arithmetic import Finding, claimed
 from evals.reports.claims.evidence.levels import judge_level
 from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow, value_text
-from evals.reports.claims.evidence.relations import SIGNIFICANCE, estimate_relation, judge_relation
+from evals.reports.claims.evidence.relations import SIGNIFICANCE, judge_relation
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
 from evals.reports.claims.language.schema import Claim, ClaimReading
 from evals.reports.claims.language.values import ValueTable
 from evals.reports.rendering.formatting import amount, p_value, probability
+from evals.reports.runs import blind_control
 from evals.reports.runs.naming import about
 from evals.statistics import paired
 
@@ -47,11 +48,6 @@ class ClaimMeasurement:
     """Whether a bundled replica was run."""
     rows: tuple[MeasuredRow, ...] = ()
     """One row for each reading; decisions are as if the described system had been run."""
-
-    @property
-    def p(self) -> float | None:
-        """The two-sided p-value of a comparison; None for a level."""
-        return next((row.p for row in self.rows if row.p is not None), None)
 
     @property
     def public_rows(self) -> tuple[MeasuredRow, ...]:
@@ -137,26 +133,51 @@ def measure(
 def correct_for_multiplicity(measurements: Sequence[ClaimMeasurement]) -> list[ClaimMeasurement]:
     """Correct the p-values of all comparisons of one document by Holm's method.
 
-    A decision or direction that is no longer significant becomes inconclusive or undecided. Both p-values are reported.
+    Every reading of every claim is corrected. Readings of one claim that ask for the same relation share one test and
+    count once. A decision that follows from this test, and a direction, become
+    inconclusive or undecided if it is no longer significant. A decision that follows from an interval (a level, a band,
+    a bound, an equivalence) answers another question and stays. Both p-values are reported.
     """
-    tested = [index for index, measurement in enumerate(measurements) if measurement.p is not None]
-    p_values = paired.holm([measurements[index].p or 0.0 for index in tested])
-    adjusted = dict(zip(tested, p_values, strict=True))
-    return [
-        _corrected(measurement, adjusted[index], len(tested)) if index in adjusted else measurement
-        for index, measurement in enumerate(measurements)
-    ]
+    p_by_hypothesis: dict[_TestedHypothesis, float] = {}
+    for measurement in measurements:
+        for row in measurement.rows:
+            if row.p is not None:
+                p_by_hypothesis[_tested_hypothesis(measurement, row)] = row.p
+    adjusted = dict(zip(p_by_hypothesis, paired.holm(list(p_by_hypothesis.values())), strict=True))
+    return [_corrected(measurement, adjusted) for measurement in measurements]
 
 
-def _corrected(measurement: ClaimMeasurement, p: float, count: int) -> ClaimMeasurement:
-    line = f"{p_value(measurement.p)}; corrected for {count} comparisons of the document (Holm): {probability(p)}"
-    rows = tuple(replace(row, p_holm=p) for row in measurement.rows)
-    if measurement.p is not None and measurement.p < SIGNIFICANCE <= p:
-        rows = tuple(
-            replace(row, decision="inconclusive", direction="undecided" if row.direction else row.direction)
-            for row in rows
-        )
-    return replace(measurement, lines=(*measurement.lines, line), rows=rows)
+_TestedHypothesis = tuple[str, str, str]
+"""A claim, and the metric and the relation whose equality is tested."""
+
+
+def _tested_hypothesis(measurement: ClaimMeasurement, row: MeasuredRow) -> _TestedHypothesis:
+    return measurement.claim.id, row.metric, row.relation
+
+
+def _corrected(measurement: ClaimMeasurement, adjusted: Mapping[_TestedHypothesis, float]) -> ClaimMeasurement:
+    rows, lines = [], []
+    for row in measurement.rows:
+        if row.p is None:
+            rows.append(row)
+            continue
+        p = adjusted[_tested_hypothesis(measurement, row)]
+        line = f"{p_value(row.p)}; corrected for {len(adjusted)} comparisons of the document (Holm): {probability(p)}"
+        if not row.decided_by_p:
+            line += "; the claim is decided by its interval, which is not corrected"
+        lines.append(line)
+        rows.append(_without_significance(row, p) if row.p < SIGNIFICANCE <= p else replace(row, p_holm=p))
+    return replace(measurement, lines=(*measurement.lines, *dict.fromkeys(lines)), rows=tuple(rows))
+
+
+def _without_significance(row: MeasuredRow, p: float) -> MeasuredRow:
+    """Withdraw what rests on a test that is not significant after correction."""
+    return replace(
+        row,
+        p_holm=p,
+        decision="inconclusive" if row.decided_by_p else row.decision,
+        direction="undecided" if row.direction else row.direction,
+    )
 
 
 def _judge(
@@ -247,10 +268,9 @@ def _blind_control(outcome: RunOutcome, metric: str) -> list[str]:
     """A line if the system answers as well without the images as with them."""
     if outcome.record is None or outcome.blind is None:
         return []
-    estimated = estimate_relation(metric, "difference", (outcome.record, outcome.blind))
-    estimate = estimated.estimate
-    if estimate is None or estimated.p is None or (estimated.significant and estimate.value > 0):
+    verdict = blind_control.compare(outcome.record, outcome.blind, metric)
+    if verdict is None or verdict.demonstrated:
         return []
     name = outcome.record.manifest.model["name"]
-    drop = f"difference {estimate.value * 100:.2f} points, {p_value(estimated.p)}"
+    drop = f"difference {verdict.drop * 100:.2f} points, {p_value(verdict.p)}"
     return [f"{name} answers as well without the images ({drop})"]

@@ -24,7 +24,7 @@ from evals.statistics.decisions import (
     equivalent,
     ordered,
 )
-from evals.statistics.paired import BootstrapEstimate
+from evals.statistics.paired import TwoSystemEstimate
 from evals.timing import statistics
 
 EQUIVALENCE_BAND = (0.8, 1.25)
@@ -39,7 +39,7 @@ _OPPOSITE: Mapping[Decision, Decision] = {
 class RelationEstimate:
     """An estimated relation of two runs."""
 
-    estimate: BootstrapEstimate | None
+    estimate: TwoSystemEstimate | None
     """None if the runs share no value, or a divisor may be zero."""
     null: float
     """The value that means no difference: 0 for differences, 1 for ratios."""
@@ -91,6 +91,7 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
         high=high,
         n=estimate.n,
         decision=_decide(hypothesis, estimate, estimated),
+        decided_by_p=_tests_equality(hypothesis, estimated.null),
         p=estimated.p,
         detectable=estimate.minimum_detectable,
         direction=_direction(hypothesis, estimate, estimated),
@@ -128,10 +129,7 @@ def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> 
             estimate, null = paired.difference(*((b_N, a_N) if swap else (a_N, b_N)), cluster_N), 0.0
     if estimate is None:
         return RelationEstimate(None, null, None)
-    binary = set(a_N) | set(b_N) <= {0.0, 1.0}
-    return RelationEstimate(
-        estimate, null, paired.mcnemar(a_N, b_N) if binary and null == 0.0 else estimate.p_value(null)
-    )
+    return RelationEstimate(estimate, null, estimate.p_value(null))
 
 
 def _estimate_timed(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
@@ -148,17 +146,16 @@ def _estimate_timed(metric: str, relation: str, records: Sequence[Record]) -> Re
         return RelationEstimate(None, 1.0, None)
     relate, null = (statistics.difference, 0.0) if relation == "difference" else (statistics.ratio, 1.0)
     estimate = relate(metric, pairs)
-    return RelationEstimate(estimate, null, estimate.p_value(null) if len(estimate.resampled_B) else None)
+    return RelationEstimate(estimate, null, estimate.p_value(null) if estimate.interval() else None)
 
 
-def _decide(hypothesis: Hypothesis, estimate: BootstrapEstimate, estimated: RelationEstimate) -> Decision:
+def _decide(hypothesis: Hypothesis, estimate: TwoSystemEstimate, estimated: RelationEstimate) -> Decision:
     """Compare an estimate with the claim: equivalence, order, a band, or a one-sided bound."""
     low, high, null = hypothesis.low, hypothesis.high, estimated.null
     if hypothesis.bound == "about":
         band = (low if low is not None else EQUIVALENCE_BAND[0], high if high is not None else EQUIVALENCE_BAND[1])
         return equivalent(estimate.interval(EQUIVALENCE_LEVEL), band)
-    claims_order_only = [end for end in (low, high) if end is not None] in ([], [null])
-    if hypothesis.relation == "order" or claims_order_only:
+    if _tests_equality(hypothesis, null):
         decision = ordered(estimate.interval(), null) if estimated.significant else "inconclusive"
         return decision if hypothesis.relation == "order" or high is None else _OPPOSITE[decision]
     if low is not None and high is not None:
@@ -168,7 +165,13 @@ def _decide(hypothesis: Hypothesis, estimate: BootstrapEstimate, estimated: Rela
     return against_bound(estimate.lower_bound(), estimate.upper_bound(), bound, least=low is not None)
 
 
-def _direction(hypothesis: Hypothesis, estimate: BootstrapEstimate, estimated: RelationEstimate) -> str | None:
+def _tests_equality(hypothesis: Hypothesis, null: float) -> bool:
+    """Whether the test against equality decides the claim: it claims an order and no size."""
+    ends = [end for end in (hypothesis.low, hypothesis.high) if end is not None]
+    return hypothesis.bound != "about" and (hypothesis.relation == "order" or ends in ([], [null]))
+
+
+def _direction(hypothesis: Hypothesis, estimate: TwoSystemEstimate, estimated: RelationEstimate) -> str | None:
     """Whether the difference has the claimed sign at the scale that was run; None if the claim allows either sign."""
     if hypothesis.relation == "retention" or hypothesis.bound == "about":
         return None

@@ -17,7 +17,7 @@ from evals import registry
 from evals.models.replicas.recipes.r1_zero.curve import COLUMNS, CURVE
 from evals.models.replicas.train import CHECKPOINTS
 from evals.registry import VARIANTS
-from evals.statistics.bootstrap import wilson
+from evals.statistics.intervals import wilson
 
 pytestmark = pytest.mark.slow
 

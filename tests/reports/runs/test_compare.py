@@ -12,16 +12,17 @@ from run_folders import make, manifest, metric, row
 import evals
 
 
-def rows(right):
-    return [row(str(10 + n), float(value)) for n, value in enumerate(right)]
+def rows(right, alone=False):
+    """Rows of two questions to an image, or of one."""
+    return [row(str(10 + n), float(value), **({"cluster": ""} if alone else {})) for n, value in enumerate(right)]
 
 
-def runs(tmp_path, a, b, **changes):
+def runs(tmp_path, a, b, alone=False, **changes):
     """Two run folders of the same samples: right and wrong answers, and what their manifests have otherwise."""
     for name, right, signed in (("a", a, manifest()), ("b", b, manifest() | changes)):
         make(
             tmp_path / name,
-            rows(right),
+            rows(right, alone),
             {"accuracy": metric(sum(right) / len(right), len(right))},
             signed,
             headline="accuracy",
@@ -30,7 +31,7 @@ def runs(tmp_path, a, b, **changes):
 
 
 def test_the_headline_is_tested_on_the_same_samples(tmp_path):
-    a, b = runs(tmp_path, [1] * 8 + [0, 0] * 5, [0] * 8 + [1, 0] * 5)
+    a, b = runs(tmp_path, [1] * 8 + [0, 0] * 5, [0] * 8 + [1, 0] * 5, alone=True)
     found = evals.compare(a, b).metrics[0]
     assert (found.name, found.n, found.wins, found.losses) == ("accuracy", 18, 8, 5)
     assert found.difference == pytest.approx(3 / 18)
@@ -39,17 +40,46 @@ def test_the_headline_is_tested_on_the_same_samples(tmp_path):
     assert found.low < found.difference < found.high
 
 
-def test_soft_figures_are_resampled(tmp_path):
+def test_questions_about_one_image_are_no_independent_trials(tmp_path):
+    a, b = runs(tmp_path, [1] * 8 + [0, 0] * 5, [0] * 8 + [1, 0] * 5)
+    found = evals.compare(a, b).metrics[0]
+    assert found.p > 0.58
+    assert found.test.startswith("sign flips of 9 clusters")
+    assert found.low <= 0 <= found.high
+
+
+def test_other_readings_of_the_headline_are_no_family(tmp_path):
+    names = ("accuracy", "accuracy-strict", "accuracy-flexible", "run-on")
+    for name, right in (("a", [1] * 12 + [0] * 3 + [1] * 25), ("b", [0] * 12 + [1] * 3 + [1] * 25)):
+        lines = [row(str(n), 0.0, cluster="", values=dict.fromkeys(names, float(v))) for n, v in enumerate(right)]
+        metrics = {key: metric(sum(right) / 40, 40) for key in names}
+        make(tmp_path / name, lines, metrics, manifest(), headline="accuracy")
+    found = {each.name: each for each in evals.compare(tmp_path / "a", tmp_path / "b").metrics}
+    assert found["accuracy"].adjusted == found["accuracy"].p == pytest.approx(0.03515625)
+    assert [found[name].adjusted for name in names[1:]] == [None] * 3
+    assert (
+        "not corrected: accuracy-flexible, accuracy-strict, run-on"
+        in command("compare", tmp_path / "a", tmp_path / "b").stdout
+    )
+
+
+def test_soft_figures_are_tested_by_cluster(tmp_path):
     a, b = runs(tmp_path, [0.3, 0.6, 1, 0.9] * 10, [0.3] * 40)
     found = evals.compare(a, b).metrics[0]
-    assert found.test.startswith("bootstrap")
+    assert found.test == "Student's t on the differences of 20 clusters"
     assert found.p < 0.001
 
 
 def test_what_differs_is_ordered_by_what_explains(tmp_path):
     other = manifest()["model"] | {"digest": "beef"}
     a, b = runs(
-        tmp_path, [1, 0], [0, 1], model=other, machine={"python": "3.12.1", "cores": 8}, packages={"torch": "2.12"}
+        tmp_path,
+        [1, 0],
+        [0, 1],
+        alone=True,
+        model=other,
+        machine={"python": "3.12.1", "cores": 8},
+        packages={"torch": "2.12"},
     )
     found = evals.compare(a, b).differences
     assert [each.field for each in found] == ["model.digest", "packages.torch", "machine.cores", "machine.python"]

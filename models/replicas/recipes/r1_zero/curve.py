@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.statistics.bootstrap import wilson
+from evals.statistics.intervals import wilson
 from evals.tasks.mini.sums import LONGEST, read, sums
 
 if TYPE_CHECKING:
