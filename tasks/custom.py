@@ -257,7 +257,7 @@ def _score(sample: Sample, prediction: Prediction) -> Score:
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Average over all rows, and by modalities if rows differ in them.
 
-    The 95 % intervals come from a bootstrap that draws rows about one image or audio file together.
+    Rows about one image or audio file are one unit of the 95 % intervals.
     """
     from evals.metrics.estimates import Mean, means
 
