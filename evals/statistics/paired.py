@@ -185,7 +185,7 @@ def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstim
     _check(a_N, b_N, clusters)
     (gaps_C,), sizes_C = _sums([a_N - b_N], clusters)
     exact = _exact(a_N, b_N, gaps_C)
-    return PairedEstimate(float((a_N - b_N).mean()), len(a_N), 0.0, gaps_C, sizes_C, sizes_C, exact)
+    return PairedEstimate(float((a_N - b_N).mean()), len(a_N), 0.0, gaps_C, sizes_C, sizes_C, exact_p=exact)
 
 
 def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate | None:
@@ -203,7 +203,7 @@ def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate |
     if not _positive(b_C, sizes_C):
         return None
     value = float(a_N.sum()) / float(b_N.sum())
-    return PairedEstimate(value, len(a_N), 1.0, a_C, b_C, sizes_C, _exact(a_N, b_N, gaps_C))
+    return PairedEstimate(value, len(a_N), 1.0, a_C, b_C, sizes_C, exact_p=_exact(a_N, b_N, gaps_C))
 
 
 def error_reduction(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate | None:
@@ -225,7 +225,7 @@ def error_reduction(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> Paired
     if not _positive(errors_C, sizes_C):
         return None
     value = float((a_N - b_N).sum()) / float((1 - b_N).sum())
-    return PairedEstimate(value, len(a_N), 0.0, gaps_C, errors_C, sizes_C, _exact(a_N, b_N, gaps_C))
+    return PairedEstimate(value, len(a_N), 0.0, gaps_C, errors_C, sizes_C, exact_p=_exact(a_N, b_N, gaps_C))
 
 
 def mcnemar(a_N: Floats, b_N: Floats) -> float:
