@@ -71,14 +71,10 @@ def test_a_replica_runs_every_task_that_it_says(name, tmp_path):
 
 @pytest.mark.parametrize(("name", "task", "metric", "row"), CARDS)
 def test_the_card_says_what_a_run_gives(name, task, metric, row, tmp_path):
-    subset = {"first": 100} if "first 100" in row else {"limit": 100}
-    found = evals.run(name, task, **subset, device="cpu", out=tmp_path / "run").result["metrics"][metric]
-    said = re.search(rf"^\| {re.escape(row)}[^|]*\| ([0-9.]+)", card(name), re.MULTILINE)
-    if "first" in subset:  # has no interval
-        assert found["value"] == pytest.approx(float(said[1]) / 100, abs=0.011)  # one image of a hundred
-    else:
-        low, high = (found["value"] + 1.5 * (end - found["value"]) for end in (found["low"], found["high"]))
-        assert low <= float(said[1]) / 100 <= high  # three standard errors: 95 % of this many rows are not all
+    subset = {"first": 100} if "first 100" in row else {}
+    value = evals.run(name, task, **subset, device="cpu", out=tmp_path / "run").result.metrics[metric].value
+    printed = re.search(rf"^\| {re.escape(row)}[^|]*\| ([0-9.]+)", card(name), re.MULTILINE)[1]
+    assert value == pytest.approx(float(printed) / 100, abs=0.0006)  # the card prints one decimal of a percent
 
 
 def test_integers_lie_on_the_disk():
