@@ -15,7 +15,7 @@ from commands import refused
 
 from evals import Audio, InputError, Options, Prediction
 from evals.data.audio import decode
-from evals.execution.loop import blinded
+from evals.execution.selection import blinded
 from evals.tasks import tones
 from evals.tasks.mini import generate
 from evals.tasks.mini import tones as mini
