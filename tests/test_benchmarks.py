@@ -5,6 +5,7 @@ pytest tests/test_benchmarks.py
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from commands import ROOT, environ
 pytestmark = pytest.mark.slow
 
 SMALL = {
+    "coverage": (["--runs", "5"], "covers"),
     "endpoint": (["--requests", "40"], "requests/s"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),
     "vqa_attention": (["--questions", "3"], "ratio of the two"),
@@ -26,15 +28,32 @@ SMALL = {
 
 def test_every_benchmark_is_run_here_or_elsewhere():
     scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
-    assert scripts == {*SMALL, "against_lm_eval", "qwen2_85m"}
+    assert scripts == {*SMALL, "against_lm_eval", "math_answers", "qwen2_85m"}
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_benchmark_prints_its_figure(name):
     size, printed = SMALL[name]
+    assert printed in output_of(name, size)
+
+
+def test_the_benchmark_of_answers_prints_its_table(tmp_path):
+    golds = tmp_path / "golds.jsonl"
+    golds.write_text("".join(json.dumps({"answer": answer}) + "\n" for answer in ("18", r"\frac{14}{3}", "(3,4)")))
+    lines = output_of("math_answers", [golds]).splitlines()
+    assert lines[-1].startswith("wrong credit: 0 of ")
+
+
+def output_of(name, arguments):
+    """Run a benchmark as its docstring says, and return what it prints."""
     script = ROOT / "tests" / "benchmarks" / f"{name}.py"
     done = subprocess.run(
-        [sys.executable, script, *size], env=environ(), capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, script, *map(str, arguments)],
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert printed in done.stdout
+    return done.stdout

@@ -22,14 +22,17 @@ def blind(record: Record) -> bool:
 
 
 def model(record: Record) -> str:
-    """Name a run's model, a long path by its end.
+    """Name a run's model, a long path by its end."""
+    return _shorten(record.manifest.model_name)
+
+
+def _shorten(name: str) -> str:
+    """Shorten a long path to its end.
 
     Example:
-        >>> from pathlib import Path
-        >>> model(Record(Path(), {"model": {"name": "replay:/home/somebody/downloads/outputs/vqa.json"}}, None))
+        >>> _shorten("replay:/home/somebody/downloads/outputs/vqa.json")
         'replay:…/vqa.json'
     """
-    name: str = record.manifest.model_name
     if len(name) <= _LONG or "/" not in name:
         return name
     kind, colon, _ = name.partition(":")

@@ -64,13 +64,13 @@ def unequal_partners(golds: list[str], seed: int) -> list[str]:
     partners = golds[:]
     Random(seed).shuffle(partners)
     with Grader() as grader:
-        for _ in range(20):
+        for attempt in range(20):
             grades = grader.grade([*zip(golds, partners, strict=True)])
             same = [n for n, grade in enumerate(grades) if grade.equal or normalise(golds[n]) == normalise(partners[n])]
             if not same:
                 break
             for n in same:
-                other = Random(f"{seed} {n} {partners[n]}").randrange(len(golds))
+                other = Random(f"{seed} {n} {attempt}").randrange(len(golds))
                 partners[n] = golds[other]
     return partners
 

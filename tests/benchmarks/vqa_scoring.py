@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 QUESTIONS, QUESTIONS_AN_IMAGE = 214_354, 5.292
 QUESTION_TYPES = 65
 

@@ -47,7 +47,7 @@ def test_what_left_its_interval_is_named_and_compared(tmp_path):
         "vl on vqa validation: accuracy 70.00 % lies outside 75.0 to 85.0 %, its interval of 2026-11-23 (80.00 %); "
         "difference -10.00 points ("
     )
-    assert "p < 0.0001 on 200 shared samples; what differs: code.digest: this suite's own code" in line
+    assert "p = 0.0025 on 200 shared samples; what differs: code.digest: this suite's own code" in line
     strict = command("trends", first, second, "--strict")
     assert strict.returncode == 1
     assert "accuracy 70.00 % lies outside 75.0 to 85.0 %" in strict.stderr
