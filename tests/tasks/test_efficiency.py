@@ -51,7 +51,10 @@ def test_every_figure_is_there_with_its_floors(runs):
             for tail in ("", "/p95", "/p99"):
                 found = metrics[name + tail]
                 assert found["unit"] == "seconds"
-                assert found["low"] <= found["high"]
+                if tail:  # no interval: a few processes do not show how far a tail varies; the report says so
+                    assert found["low"] is None
+                else:
+                    assert found["low"] <= found["high"]
                 assert found["value"] > max(found["floors"].values()) > 0
                 assert set(found["floors"]) == {"bandwidth", "arithmetic"}
         assert metrics["latency"]["value"] > metrics["time-to-first-token"]["value"] > 0
@@ -78,8 +81,7 @@ def test_models_take_turns_in_processes_of_one_session(runs):
 def test_comparing_gives_the_ratio(runs, command):
     done = command("compare", *(record.folder for record in runs))
     assert done.returncode == 0, done.stderr
-    heading = done.stdout.splitlines()[2]
-    assert " / " in heading
+    assert any(" / " in line for line in done.stdout.splitlines())
     found = evals.compare(*(record.folder for record in runs)).metrics[0]
     one, two = (record.result["metrics"]["latency"]["value"] for record in runs)
     assert found.ratio == pytest.approx(one / two)
@@ -104,7 +106,7 @@ def test_a_run_is_scored_again_without_its_model(runs, tmp_path, command):
     shutil.copytree(runs[0].folder, copy)
     done = command("score", copy)
     assert done.returncode == 0, done.stderr
-    assert json.loads((copy / "result.json").read_text())["metrics"] == runs[0].result["metrics"]
+    assert json.loads((copy / "result.json").read_text())["metrics"] == runs[0].result.to_dict()["metrics"]
 
 
 @pytest.mark.slow
@@ -387,7 +389,9 @@ def test_claims_that_compare_systems_are_timed_in_turn(folders, tmp_path, monkey
     assert first.measured[0].value > 0
     assert any("repetitions that were timed in turn" in line for line in first.working)
     assert any("bandwidth floor" in line for line in first.working)
-    assert any("0 of 2 repetitions took longer, 1 % may; 299 within it" in line for line in third.working)
+    assert any(
+        "0 of 2 repetitions took longer, 1 % may; at least 299 repetitions within" in line for line in third.working
+    )
     assert second.measured[0].value < 900
     assert second.measurement.verdict == "inconclusive"  # one process gives no interval
     assert len(list((tmp_path / "runs").iterdir())) == 2
