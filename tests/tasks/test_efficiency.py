@@ -389,9 +389,7 @@ def test_claims_that_compare_systems_are_timed_in_turn(folders, tmp_path, monkey
     assert first.measured[0].value > 0
     assert any("repetitions that were timed in turn" in line for line in first.working)
     assert any("bandwidth floor" in line for line in first.working)
-    assert any(
-        "0 of 2 repetitions took longer, 1 % may; at least 299 repetitions within" in line for line in third.working
-    )
+    assert any("0 of 2 repetitions took longer, 1 % may; at least 299 repetitions" in line for line in third.working)
     assert second.measured[0].value < 900
     assert second.measurement.verdict == "inconclusive"  # one process gives no interval
     assert len(list((tmp_path / "runs").iterdir())) == 2
