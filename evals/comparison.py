@@ -195,13 +195,15 @@ def _untested(metric: MetricComparison) -> MetricComparison:
 def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:
     """Compare the timings of two models that alternated. Raises `InputError` if they did not alternate."""
     a_metrics, b_metrics, headline = a.finished().metrics, b.finished().metrics, a.finished().headline
-    pairs = {name: statistics.in_turn(a, b, name) for name in a_metrics if name in b_metrics}
+    timed = {name: statistics.TimedMetric.of(name, a_metrics[name]) for name in a_metrics if name in b_metrics}
+    pairs = {name: statistics.in_turn(a, b, metric.value) for name, metric in timed.items()}
     if not pairs.get(headline):
         raise InputError(statistics.not_in_turn(a, b))
     for name in sorted(pairs, key=lambda name: name != headline):
         if not pairs[name]:
             continue
-        difference, ratio = statistics.difference(name, pairs[name]), statistics.ratio(name, pairs[name])
+        statistic = timed[name].statistic
+        difference, ratio = statistics.difference(statistic, pairs[name]), statistics.ratio(statistic, pairs[name])
         (low, high), (ratio_low, ratio_high) = statistics.interval(difference), statistics.interval(ratio)
         yield MetricComparison(
             name, a_metrics[name]["value"], b_metrics[name]["value"], n=ratio.n,

@@ -238,9 +238,10 @@ def _metric(name: str, tail: str, scores: Sequence[Score]) -> Metric:
     from evals.timing import statistics
 
     kind = _value_kind(name)
+    statistic = TAILS[tail] if kind is TIME else kind.statistic
     processes = dict.fromkeys(score.cluster for score in scores)
     groups = [[score.values[name] for score in scores if score.cluster == process] for process in processes]
-    estimate = statistics.estimate(name + tail, groups)
+    estimate = statistics.estimate(statistic, groups)
     floors = [score.answer[name] for score in scores if name in (score.answer or {})]
     low, high = statistics.interval(estimate)
     return Metric(
@@ -251,7 +252,7 @@ def _metric(name: str, tail: str, scores: Sequence[Score]) -> Metric:
         kind.unit,
         floors={why: min(of_score[why] for of_score in floors) for why in (BANDWIDTH, ARITHMETIC)} if floors else {},
         higher_is_better=kind.higher_is_better,
-        statistic=TAILS[tail] if kind is TIME else kind.statistic,
+        statistic=statistic,
     )
 
 

@@ -1,7 +1,8 @@
 """Statistics of timings: of one model, and of two models that alternated.
 
-A value of each repetition (`latency`, in seconds) becomes a metric by a statistic: the median, a percentile for `/p95`
-and `/p99`, the harmonic mean for `throughput`, the maximum for bytes. The processes, and for two models the sessions,
+A value of each repetition (`latency`, in seconds) becomes a metric by the statistic that the task names and the result
+states: the median of a time, a percentile for `/p95` and `/p99`, the harmonic mean of a throughput, the maximum of
+bytes. The processes, and for two models the sessions,
 are the units of an interval: it is Student's t interval of the statistics of the processes, on a logarithmic scale. A
 few processes do not show how slow the slowest runs of other processes would be, so a percentile or a maximum of one
 model has no interval; their ratio between two models has one.
@@ -17,10 +18,13 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from evals.errors import InputError
 from evals.records.folder import Record
+from evals.records.types import MetricEntry
 from evals.statistics.clusters import Floats
 from evals.statistics.intervals import LEVEL, Interval, t_quantile, two_sided_p
 from evals.statistics.power import minimum_detectable
@@ -29,9 +33,10 @@ Reduction = Callable[[Floats], Floats]
 """Reduces the last axis of an array."""
 TimedPair = tuple[float, float]
 """The value of one model, and the value of the model that it alternated with."""
-TAILS = {"/p95": 0.95, "/p99": 0.99}
-"""Levels of the percentiles, by suffix of the metric name."""
+TAILS = {"p95": 0.95, "p99": 0.99}
+"""Levels of the percentiles, by statistic."""
 REDUCTIONS: Mapping[str, Reduction] = {
+    "mean": lambda values: np.mean(values, axis=-1, dtype=np.float64),
     "median": functools.partial(np.median, axis=-1),
     "p95": functools.partial(np.quantile, q=0.95, axis=-1),
     "p99": functools.partial(np.quantile, q=0.99, axis=-1),
@@ -39,25 +44,47 @@ REDUCTIONS: Mapping[str, Reduction] = {
     "harmonic-mean": lambda values: 1 / np.mean(1 / values, axis=-1),
 }
 """The statistics by name, as in `Metric.statistic`."""
-_ESTIMABLE = {"median", "harmonic-mean"}
+_ESTIMABLE = {"mean", "median", "harmonic-mean"}
 """The statistics of one model whose interval a few processes can give."""
 
 
-def statistic(metric: str) -> tuple[str, str]:
-    """Return the value of a repetition that a metric is computed from, and the name of its statistic.
+class TimedMetric(NamedTuple):
+    """What a metric of a timed task is computed from."""
 
-    Example:
-        >>> statistic("latency/p95"), statistic("peak-memory")
-        (('latency', 'p95'), ('peak-memory', 'maximum'))
-        >>> round(float(REDUCTIONS["p95"](np.arange(101.0))), 6)
-        95.0
-    """
-    for suffix in TAILS:
-        if metric.endswith(suffix):
-            return metric.removesuffix(suffix), suffix.removeprefix("/")
+    value: str
+    """The value of a repetition: `latency` for the metrics `latency` and `latency/p95`."""
+    statistic: str
+    """A key of `REDUCTIONS`."""
+
+    @classmethod
+    def of(cls, metric: str, entry: MetricEntry) -> TimedMetric:
+        """Read the statistic from a result; a result of version 0.1 does not state it, so its names decide.
+
+        Args:
+            metric: the name of the metric.
+            entry: the metric in the result of a run.
+
+        Raises:
+            InputError: the statistic is not one of `REDUCTIONS`.
+
+        Example:
+            >>> latency = MetricEntry(value=0.2, low=None, high=None, n=30, unit="seconds", statistic="p95")
+            >>> TimedMetric.of("latency/p95", latency)
+            TimedMetric(value='latency', statistic='p95')
+        """
+        statistic = entry.statistic or _statistic_of_version_01(metric)
+        if statistic not in REDUCTIONS:
+            raise InputError(f"metric {metric!r} has the statistic {statistic!r}, expected {', '.join(REDUCTIONS)}")
+        return cls(metric.removesuffix(f"/{statistic}"), statistic)
+
+
+def _statistic_of_version_01(metric: str) -> str:
+    """Return the statistic that version 0.1 computed for a metric of this name."""
+    if metric.endswith(tuple(f"/{tail}" for tail in TAILS)):
+        return metric.rpartition("/")[2]
     if metric.endswith("throughput"):
-        return metric, "harmonic-mean"
-    return metric, "maximum" if "memory" in metric or "disk" in metric else "median"
+        return "harmonic-mean"
+    return "maximum" if "memory" in metric or "disk" in metric else "median"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,50 +152,49 @@ class TimingEstimate:
         return float(np.ptp(self.units_G)) > 1e-12 * float(np.abs(self.units_G).max())
 
 
-def estimate(metric: str, groups: Sequence[Sequence[float]]) -> TimingEstimate:
-    """Estimate a metric from the repetitions of each process; a percentile or a maximum has no interval.
+def estimate(statistic: str, groups: Sequence[Sequence[float]]) -> TimingEstimate:
+    """Estimate a statistic from the repetitions of each process; a percentile or a maximum has no interval.
 
     Example:
-        >>> estimate("latency", [[1.0, 1.2, 1.1], [1.3, 1.1, 1.2]]).value
+        >>> estimate("median", [[1.0, 1.2, 1.1], [1.3, 1.1, 1.2]]).value
         1.15
-        >>> estimate("latency/p95", [[1.0, 1.2, 1.1], [1.3, 1.1, 1.2]]).interval() is None
+        >>> estimate("p95", [[1.0, 1.2, 1.1], [1.3, 1.1, 1.2]]).interval() is None
         True
     """
-    name = statistic(metric)[1]
-    of = REDUCTIONS[name]
+    of = REDUCTIONS[statistic]
     values_N = np.array([value for group in groups for value in group], np.float64)
-    units = [float(of(np.array(group, np.float64))) for group in groups] if name in _ESTIMABLE else []
+    units = [float(of(np.array(group, np.float64))) for group in groups] if statistic in _ESTIMABLE else []
     return TimingEstimate(float(of(values_N)), len(values_N), np.array(units))
 
 
-def ratio(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> TimingEstimate:
-    """Estimate the ratio of a metric between two models, from the pairs of each session.
+def ratio(statistic: str, pairs: Sequence[Sequence[TimedPair]]) -> TimingEstimate:
+    """Estimate the ratio of a statistic between two models, from the pairs of each session.
 
     Example:
-        >>> ratio("latency", [[(2.0, 1.0), (2.2, 1.1)], [(2.4, 1.2), (2.0, 1.0)]]).value
+        >>> ratio("median", [[(2.0, 1.0), (2.2, 1.1)], [(2.4, 1.2), (2.0, 1.0)]]).value
         2.0
     """
-    return _related(metric, pairs, np.divide, logarithmic=True)
+    return _related(statistic, pairs, np.divide, logarithmic=True)
 
 
-def difference(metric: str, pairs: Sequence[Sequence[TimedPair]]) -> TimingEstimate:
-    """Estimate the difference of a metric between two models, from the pairs of each session.
+def difference(statistic: str, pairs: Sequence[Sequence[TimedPair]]) -> TimingEstimate:
+    """Estimate the difference of a statistic between two models, from the pairs of each session.
 
     Example:
-        >>> difference("latency", [[(2.0, 1.0), (2.5, 1.5)], [(2.25, 1.25), (2.0, 1.0)]]).value
+        >>> difference("median", [[(2.0, 1.0), (2.5, 1.5)], [(2.25, 1.25), (2.0, 1.0)]]).value
         1.0
     """
-    return _related(metric, pairs, np.subtract, logarithmic=False)
+    return _related(statistic, pairs, np.subtract, logarithmic=False)
 
 
 def _related(
-    metric: str,
+    statistic: str,
     pairs: Sequence[Sequence[TimedPair]],
     relate: Callable[[Floats, Floats], Floats],
     *,
     logarithmic: bool,
 ) -> TimingEstimate:
-    of = REDUCTIONS[statistic(metric)[1]]
+    of = REDUCTIONS[statistic]
 
     def related(pairs: Sequence[TimedPair]) -> float:
         both_N2 = np.array(pairs, np.float64)
@@ -178,22 +204,21 @@ def _related(
     return TimingEstimate(related(together), len(together), np.array([related(group) for group in pairs]), logarithmic)
 
 
-def in_turn(a: Record, b: Record, metric: str) -> list[list[TimedPair]]:
+def in_turn(a: Record, b: Record, value: str) -> list[list[TimedPair]]:
     """Collect the pairs of values of two runs that alternated, grouped by session; failed repetitions have no pair.
 
     Args:
         a: a finished run.
         b: another finished run.
-        metric: the metric that is computed from the values.
+        value: the name of the value, as `TimedMetric.value`.
 
     Returns:
         The pairs of each session; an empty list if the runs did not alternate or do not have the value.
     """
-    name, _ = statistic(metric)
     a_values, b_values = ({(row.cluster, row.id): row.values for row in record.values()} for record in (a, b))
     sessions: dict[str, list[TimedPair]] = {}
     for session, id in (key for key in a_values if key in b_values):
-        a_value, b_value = a_values[session, id].get(name), b_values[session, id].get(name)
+        a_value, b_value = a_values[session, id].get(value), b_values[session, id].get(value)
         if a_value is not None and b_value is not None:
             sessions.setdefault(session, []).append((float(a_value), float(b_value)))
     return list(sessions.values())

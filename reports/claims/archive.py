@@ -26,7 +26,7 @@ from evals.reports.claims.verdicts import CheckResult
 from evals.schema import Json
 from evals.timing import statistics
 
-FOLDER, OUTCOMES, CURVES = "records", "outcomes.json", "curves"
+ARCHIVE, OUTCOMES, CURVES = "records", "outcomes.json", "curves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def store(checked: CheckResult, out: Path) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    folder = out / FOLDER
+    folder = out / ARCHIVE
     try:
         if (folder / OUTCOMES).exists():
             shutil.rmtree(folder)
@@ -69,9 +69,9 @@ def load(out: Path) -> CheckArchive:
     Raises:
         InputError: the folder has no archive, or it is damaged.
     """
-    folder = out / FOLDER
+    folder = out / ARCHIVE
     if not (folder / OUTCOMES).is_file():
-        raise InputError(f"{out} holds no records of a check: there is no {FOLDER}/{OUTCOMES}")
+        raise InputError(f"{out} holds no records of a check: there is no {ARCHIVE}/{OUTCOMES}")
     try:
         rows = orjson.loads((folder / OUTCOMES).read_bytes())
         outcomes = {_required_run(row): _outcome(row, folder) for row in rows}
@@ -87,7 +87,7 @@ def runs(folder: Path) -> list[Record]:
     Raises:
         InputError: there are none.
     """
-    inside = folder / FOLDER if (folder / FOLDER / OUTCOMES).is_file() else folder
+    inside = folder / ARCHIVE if (folder / ARCHIVE / OUTCOMES).is_file() else folder
     loaded = [records.load(path.parent) for path in sorted(inside.glob(f"*/{MANIFEST}"))]
     if not loaded:
         raise InputError(f"{folder} holds no runs: neither run folders nor the records of a check")
@@ -113,7 +113,10 @@ def _copy(record: Record, to: Path, metrics: set[str]) -> None:
     to.mkdir(parents=True)
     result = record.finished()
     names = {*metrics, result.headline}
-    names |= {statistics.statistic(name)[0] for name in names} if record.timed else set()
+    if record.timed:
+        names |= {
+            statistics.TimedMetric.of(name, result.metrics[name]).value for name in names if name in result.metrics
+        }
     shutil.copyfile(record.folder / MANIFEST, to / MANIFEST)  # as it stands: its signature is that of its fields
     write_atomically(to / RESULT, dumps(result.to_dict()))
     lines = (

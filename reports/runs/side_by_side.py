@@ -91,10 +91,12 @@ def _ratio(record: Record, first: Record, name: str) -> Metric | None:
     """Divide a metric of a run by that of the first run; None where the ratio says nothing about the models."""
     from evals.timing import statistics
 
-    if name.startswith("device/") or name.endswith(("-tokens", *statistics.TAILS)):  # `compare` shows the tails too
+    metric = statistics.TimedMetric.of(name, record.finished().metrics[name])
+    # `compare` shows the tails too
+    if name.startswith("device/") or name.endswith("-tokens") or metric.statistic in statistics.TAILS:
         return None
-    pairs = statistics.in_turn(record, first, name)
+    pairs = statistics.in_turn(record, first, metric.value)
     if not pairs or not all(denominator for session in pairs for _, denominator in session):
         return None
-    estimate = statistics.ratio(name, pairs)
+    estimate = statistics.ratio(metric.statistic, pairs)
     return Metric(estimate.value, *statistics.interval(estimate), estimate.n, "x")

@@ -52,6 +52,7 @@ def test_the_bundled_documents_are_reported_in_every_format(report):
         assert "no model was run" in (out / f"claims.{kind}").read_text()
 
 
+@pytest.mark.slow
 def test_on_paper_nothing_heavy_is_loaded(tmp_path):
     code = (
         "import sys\nfrom evals.app.cli import main\n"

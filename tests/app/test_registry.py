@@ -44,6 +44,7 @@ def test_every_registered_thing_is_complete():
         assert all(task in TASKS for task in variant.tasks)
 
 
+@pytest.mark.slow
 def test_a_plug_in_is_found_by_its_entry_point():
     assert "toy" in process("list", "tasks").stdout
     assert "toy" not in process("list", "tasks", plugin=False).stdout

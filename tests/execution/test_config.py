@@ -78,6 +78,7 @@ def test_what_is_no_model_is_refused_by_its_missing_parts():
         Resolved("x", family, "y").load(Placement())
 
 
+@pytest.mark.slow
 def test_a_terminal_of_another_encoding_gets_every_line():
     listed = commands.process("list", "tasks", PYTHONIOENCODING="ascii")
     page = commands.process("list", "claims", PYTHONIOENCODING="ascii")

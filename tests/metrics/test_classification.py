@@ -194,6 +194,7 @@ def test_the_check_of_standard_errors_would_notice_the_peers_fault():
 
 
 @pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.slow
 def test_the_interval_agrees_with_scipys_bootstrap(name):
     targets, answers = drawn(name, 150)
     metric = estimates([name], targets, answers, apart(150), stream="test")[name].metric()

@@ -70,6 +70,7 @@ def reasons(grades: list[Grade]) -> list[str]:
     return [grade.reason for grade in grades]
 
 
+@pytest.mark.slow
 def test_golden_cases(grader):
     found = reasons(grader.grade((case["gold"], case["answer"]) for case in EQUAL))
     assert [(c["gold"], c["answer"], r) for c, r in zip(EQUAL, found, strict=True)] == [
@@ -77,6 +78,7 @@ def test_golden_cases(grader):
     ]
 
 
+@pytest.mark.slow
 def test_golden_cases_the_other_way_round(grader):
     found = grader.grade((case["answer"], case["gold"]) for case in EQUAL)
     equal = [case["reason"] in ("exact", "numeric", "symbolic") for case in EQUAL]
@@ -123,6 +125,7 @@ def test_results_do_not_depend_on_the_workers():
     assert results[0] == results[0][::-1]
 
 
+@pytest.mark.slow
 def test_many_hostile_answers_have_a_budget(monkeypatch):
     monkeypatch.setattr(math_grader, "MAX_LONG", 2)
     hostile = [("18", f"9^{{(9^{{{n}}})}}") for n in (9, 10, 11, 12)]
@@ -133,6 +136,7 @@ def test_many_hostile_answers_have_a_budget(monkeypatch):
     assert set(found[2:4]) <= {"given-up", "memory"}
 
 
+@pytest.mark.slow
 def test_a_grader_is_used_twice_and_lazily():
     with Grader() as grader:
         assert reasons(grader.grade([("18", "18.0")])) == ["numeric"]

@@ -90,6 +90,7 @@ def test_later_tokens_have_their_own_map(replica):
         assert 0 < seen.image_share <= 1
 
 
+@pytest.mark.slow
 def test_the_replica_looks_at_what_is_asked_about(replica):
     masses, areas = [], []
     for sheet in split("validation")[:6]:

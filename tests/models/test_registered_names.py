@@ -27,6 +27,7 @@ from evals.models.families.vision_language import VisionLanguage
         ("from evals.registry import VARIANTS; print(VARIANTS.get('vl').name)", "vl"),
     ],
 )
+@pytest.mark.slow
 def test_a_name_is_known_in_the_first_line_of_a_session(line, output):
     done = subprocess.run([sys.executable, "-c", line], env=environ(), cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, output), done.stderr

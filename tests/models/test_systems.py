@@ -40,6 +40,7 @@ registry.discover()
 
 
 @pytest.mark.parametrize("name", list(size.public_models()))
+@pytest.mark.slow
 def test_public_configurations_have_their_published_size(name):
     assert size.count_config(size.public_models()[name].config).parameters == COUNTED[name]
 

@@ -61,6 +61,7 @@ def test_one_byte_of_any_imported_module_changes_the_digest(copied):
 
 
 @pytest.mark.parametrize("place", ["evals/tasks/new/inner/module.py", "evals/records/new/module.py"])
+@pytest.mark.slow
 def test_a_module_in_a_new_package_changes_the_digest(copied, place):
     (copied / "digest.py").write_text(DIGEST)
     before = package_copies.python(copied, "digest.py")
@@ -70,6 +71,7 @@ def test_a_module_in_a_new_package_changes_the_digest(copied, place):
     assert package_copies.python(copied, "digest.py") != before
 
 
+@pytest.mark.slow
 def test_one_byte_of_an_outside_file_changes_nothing(copied):
     (copied / "digest.py").write_text(DIGEST)
     before = package_copies.python(copied, "digest.py")

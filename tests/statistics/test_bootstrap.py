@@ -32,11 +32,13 @@ def coverage(cluster_of, runs=300):
     return held / runs
 
 
+@pytest.mark.slow
 def test_coverage_is_what_it_says():
     # of 300 runs; a percentile interval over 50 clusters covers a little less than it says
     assert 0.90 <= coverage(lambda clusters: clusters) <= 0.98
 
 
+@pytest.mark.slow
 def test_the_coverage_test_would_notice_forgotten_clusters():
     assert coverage(lambda clusters: [str(n) for n in range(len(clusters))]) < 0.80
 

@@ -207,6 +207,7 @@ def test_a_task_has_the_same_metrics_alone_and_in_the_suite(folder):
         assert alone == {metric: whole[f"{name}/{metric}"] for metric in alone}
 
 
+@pytest.mark.slow
 def test_majority_baselines_are_those_of_the_literature(shared_data):
     """Wang et al. 2019 and everybody since: 0 MCC, 50.9, 68.4 and 81.2, 63.2, 35.4 and 35.2, 50.5, 52.7, 56.3."""
     found = metrics(suite_of(shared_data / "glue"), lambda sample: MAJORITY[task_of(sample)])

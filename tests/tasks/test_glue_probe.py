@@ -148,6 +148,7 @@ def test_train_rows_are_asked_as_the_others_are(folder):
     assert glue.samples(["rte"], Options(data=folder, method="choose")).train is None
 
 
+@pytest.mark.slow
 def test_all_nine_are_probed_and_scored_again_from_small_records(folder, model, tmp_path):
     record = suite.run(str(model), "glue", data=folder, out=tmp_path / "run")
     assert record.manifest["task"]["method"] == "probe"

@@ -109,6 +109,7 @@ def test_a_failed_output_is_worth_nothing():
     assert set(score.values.values()) == {0.0}
 
 
+@pytest.mark.slow
 def test_a_hostile_answer_costs_a_second_not_the_run():
     for output in (
         "#### 9**9**9**9",
@@ -159,6 +160,7 @@ def grades_of(cases):
     return [score.values["accuracy"] == 1.0 for score in MATH.score(samples, predictions)]
 
 
+@pytest.mark.slow
 def test_every_answer_is_graded_as_a_person_would():
     wrong = [case for case, right in zip(GRADES, grades_of(GRADES), strict=True) if right != case["right"]]
     assert wrong == []
@@ -171,6 +173,7 @@ def shared_cases(shared_data, name):
     return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_shared_cases_are_graded_right(shared_data):
     cases = shared_cases(shared_data, "cases.jsonl")
     wrong = [case for case, right in zip(cases, grades_of(cases), strict=True) if right != case["right"]]

@@ -146,6 +146,7 @@ def test_long_outputs_take_linear_time(end):
     assert killed_at(units, READERS) is None
 
 
+@pytest.mark.slow
 def test_a_reader_of_quadratic_time_is_killed():
     assert killed_at(["(", "1"], QUADRATIC, seconds=1) == "'('"
 
@@ -163,6 +164,7 @@ def test_all_gold_answers_of_gsm8k_are_read(shared_data):
     assert all(gold and normalise(gold.text).lstrip("-").isdigit() for gold in golds)
 
 
+@pytest.mark.slow
 def test_all_gold_answers_of_math_are_read(shared_data):
     boxed = {row["unique_id"]: row["solution"] for row in rows(shared_data / "math" / "test.jsonl")}
     assert len(boxed) == 5000

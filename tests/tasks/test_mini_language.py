@@ -47,11 +47,13 @@ def texts(task, row):
 # What is bundled
 
 
+@pytest.mark.slow
 def test_the_bundled_files_hold_what_the_generators_give():
     assert not glue.differences()
     assert sum(path.stat().st_size for path in glue.files()) < 1_000_000
 
 
+@pytest.mark.slow
 def test_the_generators_give_what_they_gave():
     made = {f"{task}-{split}": glue.rows(task, split) for task, split in glue.files().values()}
     assert hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest() == DIGEST
@@ -245,6 +247,7 @@ def test_solutions_reckon_right(split, index):
     assert problem.question.endswith("?")
 
 
+@pytest.mark.slow
 def test_templates_and_numbers_of_validation_are_not_in_train():
     held = [math.problem("validation", index) for index in range(glue.PROBLEMS)]
     train = [math.problem("train", index) for index in range(3000)]
@@ -254,11 +257,13 @@ def test_templates_and_numbers_of_validation_are_not_in_train():
     assert len({problem.template for problem in held}) > 50
 
 
+@pytest.mark.slow
 def test_a_constant_answer_is_hardly_ever_right():
     answers = Counter(row["answer"].rpartition(" ")[2] for row in glue.rows("math", "validation"))
     assert max(answers.values()) / glue.PROBLEMS < 0.04
 
 
+@pytest.mark.slow
 def test_some_problems_have_one_step_and_some_four():
     steps = Counter(row["answer"].count("\n") for row in glue.rows("math", "validation"))
     assert set(steps) == {1, 2, 3, 4}

@@ -107,6 +107,7 @@ def sheets(request):
 
 
 @pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.slow
 def test_bundled_files_are_what_the_generator_gives(name):
     assert generate.differences(name) == []
 
@@ -123,6 +124,7 @@ def test_bundled_files_are_small():
     assert sum(path.stat().st_size for path in generate.BUNDLED.glob("*.parquet")) < 3_000_000
 
 
+@pytest.mark.slow
 def test_a_changed_row_and_a_changed_pixel_are_named(monkeypatch):
     rows, images = generate.bundled_rows("test"), generate.bundled_images("test")
     rows[3]["question"] = "Why?"
@@ -211,6 +213,7 @@ def test_nothing_is_hidden_beyond_recognition(sheets):
             assert all(share == 0 or COVERED[0] <= share <= COVERED[1] for share in shares)
 
 
+@pytest.mark.slow
 def test_training_shows_nothing_that_is_held_out_and_the_splits_do():
     def looks(sheets):
         return {(thing.color, thing.shape) for sheet in sheets for thing in sheet.scene.things}

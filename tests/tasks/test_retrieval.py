@@ -184,6 +184,7 @@ WORDS = ["a dog .", "a cat .", "two dogs .", "a red bus .", "snow .", "a man .",
 
 @given(st.data())
 @settings(max_examples=25, deadline=None)
+@pytest.mark.slow
 def test_recalls_equal_brute_force_with_ties_and_words_in_common(data):
     captions = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3)
     samples = [Sample(f"{n}.jpg", (), target=data.draw(captions)) for n in range(data.draw(st.integers(1, 15)))]
@@ -404,6 +405,7 @@ def test_what_is_not_there_is_refused(tmp_path):
 # Real data
 
 
+@pytest.mark.slow
 def test_real_flickr8k_has_its_protocol_and_its_words_in_common(shared_data, tmp_path):
     samples = retrieval.samples(Options(data=shared_data / "flickr8k"))
     facts = samples.facts

@@ -56,6 +56,7 @@ def answers_and_annotators(draw):
 
 @given(answers_and_annotators())
 @settings(max_examples=1000, deadline=None)
+@pytest.mark.slow
 def test_every_rule_is_the_official_one(case):
     worth = {name: rule(*case) for name, rule in vqa.RULES.items()}
     assert worth == pytest.approx(vqa_official.score(*case), abs=1e-12)

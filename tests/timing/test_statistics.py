@@ -16,6 +16,7 @@ from run_folders import make, manifest, metric, row
 
 from evals import InputError, comparison
 from evals.records.folder import load, rewrite
+from evals.records.types import MetricEntry
 from evals.statistics.decisions import against_tail
 from evals.timing import interleaving, statistics
 
@@ -26,7 +27,7 @@ def test_the_interval_is_students_t_of_the_processes_medians():
     groups = [[0.10, 0.11, 0.12], [0.13, 0.12, 0.14], [0.11, 0.10, 0.12]]
     logs = np.log([0.11, 0.13, 0.11])
     half = 4.302653 * logs.std(ddof=1) / math.sqrt(3)
-    assert statistics.estimate("latency", groups).interval() == (
+    assert statistics.estimate("median", groups).interval() == (
         pytest.approx(math.exp(logs.mean() - half)),
         pytest.approx(math.exp(logs.mean() + half)),
     )
@@ -37,8 +38,8 @@ def test_interval_and_test_of_a_ratio_agree():
     for _ in range(200):
         pairs = [[tuple(rng.lognormal(0, 0.1, 2)) for _ in range(4)] for _ in range(3)]
         for estimate, null in (
-            (statistics.ratio("latency", pairs), 1.0),
-            (statistics.difference("latency", pairs), 0.0),
+            (statistics.ratio("median", pairs), 1.0),
+            (statistics.difference("median", pairs), 0.0),
         ):
             low, high = estimate.interval()
             assert low <= estimate.value <= high
@@ -50,28 +51,53 @@ def test_interval_and_test_of_a_ratio_agree():
 @given(st.lists(st.lists(seconds, min_size=1, max_size=9), min_size=1, max_size=4))
 def test_medians_and_tails_are_numpys(groups):
     together = [value for group in groups for value in group]
-    for name, level in (("latency", 50), ("latency/p95", 95), ("long-per-token/p99", 99)):
+    for name, level in (("median", 50), ("p95", 95), ("p99", 99)):
         found = statistics.estimate(name, groups)
         assert found.value == pytest.approx(np.percentile(together, level))
         assert found.n == len(together)
         interval = found.interval()
-        assert (interval is None) if "/" in name else (interval is None or interval[0] <= found.value <= interval[1])
-    assert statistics.estimate("peak-memory", groups).value == max(together)
-    assert statistics.estimate("throughput", groups).value == pytest.approx(
+        assert (
+            (interval is None) if name != "median" else (interval is None or interval[0] <= found.value <= interval[1])
+        )
+    assert statistics.estimate("maximum", groups).value == max(together)
+    assert statistics.estimate("harmonic-mean", groups).value == pytest.approx(
         len(together) / sum(1 / v for v in together)
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "statistic", "expected"),
+    [
+        ("latency", "median", ("latency", "median")),
+        ("latency/p95", "p95", ("latency", "p95")),
+        ("peak-memory/weights", "maximum", ("peak-memory/weights", "maximum")),
+        ("throughput", "mean", ("throughput", "mean")),  # what the result states counts, not the name
+        ("latency/p99", None, ("latency", "p99")),  # version 0.1 states nothing
+        ("throughput", None, ("throughput", "harmonic-mean")),
+        ("size-on-disk", None, ("size-on-disk", "maximum")),
+    ],
+)
+def test_the_result_states_the_statistic(name, statistic, expected):
+    entry = MetricEntry(value=1.0, low=None, high=None, n=1, unit="seconds", statistic=statistic)
+    assert statistics.TimedMetric.of(name, entry) == expected
+
+
+def test_an_unknown_statistic_is_refused():
+    entry = MetricEntry(value=1.0, low=None, high=None, n=1, unit="seconds", statistic="mode")
+    with pytest.raises(InputError, match="metric 'latency' has the statistic 'mode', expected mean, median"):
+        statistics.TimedMetric.of("latency", entry)
+
+
 def test_one_process_gives_no_interval():
-    assert statistics.estimate("latency", [[1.0, 2.0, 3.0]]).interval() is None
-    assert statistics.ratio("latency", [[(1.0, 2.0), (3.0, 4.0)]]).interval() is None
+    assert statistics.estimate("median", [[1.0, 2.0, 3.0]]).interval() is None
+    assert statistics.ratio("median", [[(1.0, 2.0), (3.0, 4.0)]]).interval() is None
 
 
 @settings(max_examples=25)
 @given(st.floats(0.1, 10), st.lists(st.lists(seconds, min_size=2, max_size=5), min_size=2, max_size=4))
 def test_a_constant_ratio_is_found_whatever_the_machine_does(factor, groups):
     pairs = [[(factor * value, value) for value in group] for group in groups]
-    found = statistics.ratio("latency", pairs)
+    found = statistics.ratio("median", pairs)
     assert found.value == pytest.approx(factor)
     assert found.units_G == pytest.approx(factor)
 

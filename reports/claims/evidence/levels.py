@@ -61,12 +61,14 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
 
 def _judge_tail(hypothesis: Hypothesis, record: Record, factor: float) -> tuple[Decision, str] | None:
     """Judge a percentile claim ("99 % within 20 ms") by counting the repetitions beyond it; None for other claims."""
-    metric = hypothesis.measure.metric
-    repeated, _ = statistics.statistic(metric)
-    level = statistics.TAILS.get(metric.removeprefix(repeated))
-    if not record.timed or level is None or hypothesis.low is not None or hypothesis.high is None:
+    if not record.timed or hypothesis.low is not None or hypothesis.high is None:
         return None
-    times = [row.values[repeated] * factor for row in record.values() if repeated in row.values]
+    name = hypothesis.measure.metric
+    metric = statistics.TimedMetric.of(name, record.finished().metrics[name])
+    level = statistics.TAILS.get(metric.statistic)
+    if level is None:
+        return None
+    times = [row.values[metric.value] * factor for row in record.values() if metric.value in row.values]
     beyond, allowed = sum(time > hypothesis.high for time in times), round(1 - level, 9)
     decision = against_tail(beyond, len(times), allowed)
     minimum_text = (

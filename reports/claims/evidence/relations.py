@@ -141,11 +141,12 @@ def _estimate_timed(metric: str, relation: str, records: Sequence[Record]) -> Re
     a, b = records
     if relation in {"order", "speed-up"} and not higher_is_better(a, metric):
         a, b = b, a
-    pairs = statistics.in_turn(a, b, metric)
+    timed = statistics.TimedMetric.of(metric, a.finished().metrics[metric])
+    pairs = statistics.in_turn(a, b, timed.value)
     if not pairs or relation == "error-reduction":
         return RelationEstimate(None, 1.0, None)
     relate, null = (statistics.difference, 0.0) if relation == "difference" else (statistics.ratio, 1.0)
-    estimate = relate(metric, pairs)
+    estimate = relate(timed.statistic, pairs)
     return RelationEstimate(estimate, null, estimate.p_value(null) if estimate.interval() else None)
 
 

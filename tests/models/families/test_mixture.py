@@ -106,6 +106,7 @@ def by_the_model(folder, request):
     return processor.tokenizer.decode(tokens[0, start:], skip_special_tokens=True).split("\n")[0].strip()
 
 
+@pytest.mark.slow
 def test_answers_are_the_models_at_every_budget_shared_or_not(model, folder):
     asked = generates()
     alone = {id: found.output for id, found in answers(model, asked, budget=1).items()}

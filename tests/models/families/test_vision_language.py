@@ -68,6 +68,7 @@ def by_the_library(folder, request):
     return processor.tokenizer.decode(new, skip_special_tokens=True).split("\n")[0].strip()
 
 
+@pytest.mark.slow
 def test_answers_are_the_librarys_at_every_budget_shared_or_not(folder):
     model = vision_language.load("tiny", str(folder), CPU)
     asked = requests()

@@ -131,6 +131,7 @@ def test_numbers_are_copied_from_where_they_stand(tokenizer):
     assert not any(look.any() for look in in_sum)
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder_is_saved_as_it_is_loaded(tokenizer, tmp_path):
     loop.work(0, v3_seq2seq_train.Course, SEQ2SEQ, tmp_path, False, f"file://{tmp_path}/point")
     model, again = AutoModelForSeq2SeqLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)

@@ -108,6 +108,7 @@ def test_any_text_is_an_expression_or_refused(text):
     assert all(reference.id in text for reference in identifiers)
 
 
+@pytest.mark.slow
 def test_an_alias_of_aliases_is_refused(load):
     bomb = "".join(f"  x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 9))
     with pytest.raises(InputError, match="nested too deeply or repeated"):

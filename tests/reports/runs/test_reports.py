@@ -115,6 +115,7 @@ names = st.lists(parts, min_size=1, max_size=3).map("/".join)
 
 @settings(max_examples=60, deadline=None)
 @given(found=st.dictionaries(names, metrics_, min_size=1, max_size=8), data=st.data())
+@pytest.mark.slow
 def test_every_metric_is_in_every_format(found, data):
     headline = data.draw(st.sampled_from(sorted(found)))
     with tempfile.TemporaryDirectory() as folder:
