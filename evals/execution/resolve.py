@@ -1,7 +1,7 @@
 """Find the family and the checkpoint of a model from the name that the user typed.
 
 vl                       a registered variant, at the scale's checkpoint or at `--checkpoint`
-./folder, /folder        a local checkpoint; its `config.json` determines the family
+./folder, folder         a local checkpoint; its `config.json` determines the family; a registered name comes first
 hf:ORG/NAME[@REV]        a checkpoint of the hub, at a commit that is recorded at its first use
 replay:FILE, …           a model of the family with this prefix; `--checkpoint` accepts these too
 """
@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
-
+from evals.data.checkpoints import Adapter, read_adapter, read_config
 from evals.data.hub import local_copy
 from evals.errors import InputError
 from evals.paths import PACKAGE
@@ -68,7 +67,7 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         UnknownName: for a name that no variant has.
     """
     prefix, colon, location = name.partition(":")
-    is_path = name.startswith((".", "/", "~")) or ("/" in name and Path(name).is_dir())
+    is_path = name.startswith((".", "/", "~")) or (Path(name).is_dir() and ("/" in name or name not in VARIANTS))
     if checkpoint is not None and (colon or is_path):
         raise InputError(f"--checkpoint {checkpoint} is for registered models; {name!r} names its own")
     family = _family_of_prefix(prefix) if colon else None
@@ -144,18 +143,20 @@ def _advice(variant: Variant, scale: str) -> str:
 
 
 def _family_of(folder: Path) -> Family:
-    """Find the family of a checkpoint from its configuration."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise InputError(f"{folder} is not a checkpoint: it has no config.json")
-    try:
-        config = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} holds {type(config).__name__}, expected an object")
+    """Find the family of a checkpoint from its configuration, or from what an adapter in it was trained for."""
+    config, adapter = read_config(folder), read_adapter(folder)
     for family in FAMILIES:
-        if family.accepts(config):
+        accepted = family.name == "classifier" if _classifies(adapter) else family.accepts(config)
+        if accepted:
             return family
+    path = (adapter.base if adapter is not None else folder) / "config.json"
     hint = " (it needs code from its folder, which is never run)" if "auto_map" in config else ""
-    raise InputError(f"{path}: no family loads model_type {config.get('model_type')!r}{hint}")
+    named = config.get("architectures") or ["none"]
+    raise InputError(
+        f"{path}: no family loads model_type {config.get('model_type')!r} with the architecture {named[0]}{hint}"
+    )
+
+
+def _classifies(adapter: Adapter | None) -> bool:
+    """Return whether an adapter makes a classifier of any base model."""
+    return adapter is not None and adapter.task == "SEQ_CLS"

@@ -27,6 +27,8 @@ from evals.schema import Json, Options, Samples, Task
 _PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "pillow", "numpy", "scipy", "scikit-learn", "math-verify",
     "latex2sympy2_extended", "sympy",
+    # Optional packages of the library: where they are installed, they decide pixels (torchvision) and tokens.
+    "torchvision", "num2words", "timm", "sentencepiece", "tiktoken",
 )  # fmt: skip
 
 

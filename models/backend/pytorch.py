@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.data.checkpoints import Adapter, model_weights, read_adapter
 from evals.data.images import decode
+from evals.data.model_config import fields_of_shape
 from evals.errors import InputError, SampleError
+from evals.models.backend import adapters, identity, requirements
 from evals.paths import PACKAGE
 from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
 
@@ -50,7 +52,7 @@ def resolve_placement(placement: Placement) -> ResolvedPlacement:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name} cannot be used: {first_line(error)}") from error
+        raise InputError(f"--device {name} cannot be used: {requirements.explain(error)}") from error
     dtype = placement.dtype or ("bfloat16" if device.type == "cuda" else "float32")
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype} is not supported; allowed: {', '.join(DTYPES)}")
@@ -71,8 +73,12 @@ def load_weights(
     Raises:
         InputError: the folder is not a checkpoint of this kind, or some weights are missing.
     """
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder} has no .safetensors file: other weight formats can run code and are not read")
+    adapter = read_adapter(folder)
+    if adapter is not None:
+        adapters.require_peft(adapter)
+    base = adapter.base if adapter is not None else folder
+    if not model_weights(base):
+        raise InputError(f"{base} has no .safetensors file: other weight formats can run code and are not read")
     from transformers.utils import logging
 
     from evals.models.architectures import int8  # noqa: F401  # registers the quantiser with the library
@@ -81,21 +87,49 @@ def load_weights(
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # hides the table of missing and unexpected weights; missing ones are an error below
     try:
-        model, loading_info = auto_class.from_pretrained(
-            folder, dtype=placement.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
-            output_loading_info=True,
-        )  # fmt: skip
+        with adapters.without_adapter(base) as source:
+            model, loading_info = auto_class.from_pretrained(
+                source, dtype=placement.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
+                output_loading_info=True, ignore_mismatched_sizes=True, **adapters.head_options(adapter),
+            )  # fmt: skip
     except Exception as error:  # a damaged or foreign checkpoint can raise nearly any exception
-        raise InputError(f"{folder} cannot be loaded: {first_line(error)}") from error
+        raise InputError(f"{folder} cannot be loaded: {requirements.explain(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
-    missing = sorted(name for name in loading_info["missing_keys"] if not name.startswith(unused))
-    if missing:
-        raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
+    _check_complete(model, loading_info, base, unused, adapter)
+    if adapter is not None:
+        model = adapters.apply(model, adapter)
     loaded: PreTrainedModel = model.to(placement.device).eval()
     if placement.experts is not None:
         _set_active_experts(loaded, placement.experts, folder)
     return loaded
+
+
+def _check_complete(
+    model: PreTrainedModel,
+    loading_info: Mapping[str, Any],
+    folder: Path,
+    unused: tuple[str, ...],
+    adapter: Adapter | None,
+) -> None:
+    """Refuse a checkpoint that lacks weights, or whose weights have other shapes than its configuration says."""
+    brought = adapters.brought_weights(adapter)
+    wrong = [entry for entry in loading_info["mismatched_keys"] if not entry[0].startswith(unused)]
+    for name, stored, configured in sorted(wrong):
+        if name not in brought:
+            raise InputError(
+                f"{folder / 'config.json'} makes {name} {_shape(configured)} "
+                f"({', '.join(fields_of_shape(model.config.to_dict(), stored, configured)) or 'by its defaults'}); "
+                f"the stored weight is {_shape(stored)}"
+            )
+    missing = sorted(name for name in loading_info["missing_keys"] if not name.startswith(unused))
+    missing = [name for name in missing if name not in brought]
+    if missing:
+        raise InputError(f"{folder} lacks {len(missing)} weights, the first being {missing[0]}")
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes)) or "a single number"
 
 
 def _set_active_experts(model: PreTrainedModel, experts: int, folder: Path) -> None:
@@ -122,7 +156,7 @@ def load_processor(folder: Path) -> ProcessorMixin:
     try:
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # a folder that is not a checkpoint can raise nearly any exception
-        raise InputError(f"{folder} has no usable processor: {first_line(error)}") from error
+        raise InputError(f"{folder} has no usable processor: {requirements.explain(error)}") from error
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise InputError(f"{folder} needs a tokenizer and an image processor; found only a {type(processor).__name__}")
     return processor
@@ -138,7 +172,7 @@ def weight_names(folder: Path) -> set[str]:
             with safe_open(path, "pt") as file:
                 names |= set(file.keys())
         except Exception as error:  # a damaged file can raise nearly any exception
-            raise InputError(f"{path} cannot be read: {first_line(error)}") from error
+            raise InputError(f"{path} cannot be read: {requirements.explain(error)}") from error
     return names
 
 
@@ -169,12 +203,7 @@ def process_images(processor: ProcessorMixin, images: Sequence[Image]) -> dict[s
 def image_error(images: Sequence[Image], error: Exception) -> SampleError:
     """Make the error for images that an image processor rejects."""
     names = ", ".join(str(image.path or f"image {image.key}") for image in images)
-    return SampleError(f"{names} is rejected by the image processor: {first_line(error)}")
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or the error's type if it has none."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return SampleError(f"{names} is rejected by the image processor: {requirements.explain(error)}")
 
 
 def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> dict[str, Any]:
@@ -185,7 +214,8 @@ def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) ->
     routers = _routers(model)
     return {
         "checkpoint": str(folder.relative_to(PACKAGE) if folder.is_relative_to(PACKAGE) else folder),
-        "digest": digest(folder),
+        "digest": identity.digest(folder),
+        **identity.adapter_facts(folder),
         "architecture": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "device": torch.cuda.get_device_name(placement.device) if on_gpu else placement.device.type,
@@ -194,16 +224,6 @@ def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) ->
         "remote_code": False,
         **({"experts_per_token": routers[0].top_k} if routers else {}),
     }
-
-
-def digest(folder: Path) -> str:
-    """Hash all files that a checkpoint is loaded from."""
-    patterns = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
-    total = hashlib.sha256()
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:16]
 
 
 def token_budget(model: PreTrainedModel, placement: ResolvedPlacement, per_core: int = CPU_BUDGET_PER_CORE) -> int:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.data.checkpoints import model_folder
 from evals.errors import InputError, SampleError
-from evals.models.backend import pytorch
+from evals.models.backend import requirements
+from evals.models.backend.adapters import without_adapter
 from evals.schema import Batch, Prompt, Request
 
 if TYPE_CHECKING:
@@ -57,19 +59,29 @@ class TextTokenizer:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a checkpoint. Raises `InputError` if there is none."""
+    """Load the tokenizer of a checkpoint: an adapter's own, or else that of its base model.
+
+    Raises:
+        InputError: there is no tokenizer, or it cannot be read.
+    """
     from transformers import AutoTokenizer
 
+    source = folder if _holds_tokenizer(folder) else model_folder(folder)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
+        with without_adapter(source) as readable:
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                readable, trust_remote_code=False, local_files_only=True
+            )
     except Exception as error:  # a folder without a tokenizer can raise nearly any exception
-        raise InputError(f"{folder} has no usable tokenizer: {pytorch.first_line(error)}") from error
+        raise InputError(f"{folder} has no usable tokenizer: {requirements.explain(error)}") from error
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
-    if not any((folder / name).is_file() for name in files):  # the library then returns a tokenizer without vocabulary
+    if not any((source / name).is_file() for name in files):  # the library then returns a tokenizer without vocabulary
         raise InputError(f"{folder} has no usable tokenizer: none of {', '.join(sorted(files))}")
     return tokenizer
+
+
+def _holds_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model"))
 
 
 def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data.files import read_json
+from evals.data.checkpoints import read_config
 from evals.errors import SampleError
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
@@ -161,7 +161,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     folder = Path(checkpoint)
     resolved = pytorch.resolve_placement(placement)
     tokenizer = tokenisation.load_tokenizer(folder)
-    config = read_json(folder / "config.json", dict[str, Json])
+    config = read_config(folder)
     auto_class = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
     model = pytorch.load_weights(auto_class, folder, resolved)
     shares_prefixes = supports_prefix_sharing(model)

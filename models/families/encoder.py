@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.data.checkpoints import model_folder, read_config
 from evals.data.files import read_json
 from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch, tokenisation
@@ -186,9 +187,9 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
 
     folder = Path(checkpoint)
     resolved = pytorch.resolve_placement(placement)
-    recipe = read_recipe(folder)
+    recipe = read_recipe(folder if (folder / "modules.json").is_file() else model_folder(folder))
     tokenizer = tokenisation.load_tokenizer(folder)
-    kind = read_json(folder / "config.json", dict[str, Json]).get("model_type")
+    kind = read_config(folder).get("model_type")
     auto_class = AutoModelForTextEncoding if kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES else AutoModel
     model = pytorch.load_weights(auto_class, folder, resolved, unused=("pooler.",))
     model.config.use_cache = False  # encoding needs no key-value cache

@@ -1,0 +1,159 @@
+"""Read what a checkpoint folder is: a model, or an adapter (LoRA, …) with the model that it changes.
+
+An adapter's `adapter_config.json` names its base model: a folder (relative to the current folder or to the adapter's)
+or a hub ID. A folder that holds both a model's weights and an adapter is its own base model.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evals.data.files import read_json
+from evals.data.hub import local_copy
+from evals.data.model_config import check_config
+from evals.errors import InputError, one_line
+
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+GGUF_ADVICE = (
+    'a GGUF file is not read; convert it once with the library: python -c "from transformers import *; '
+    "a = dict(pretrained_model_name_or_path='FOLDER', gguf_file='FILE.gguf'); "
+    "AutoModelForCausalLM.from_pretrained(**a).save_pretrained('OUT'); "
+    "AutoTokenizer.from_pretrained(**a).save_pretrained('OUT')\", then --model ./OUT"
+)
+
+
+class _AdapterFile(msgspec.Struct):
+    """The fields of `adapter_config.json` that decide what is loaded."""
+
+    peft_type: str
+    base_model_name_or_path: str | None = None
+    revision: str | None = None
+    task_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Weights that change a model."""
+
+    folder: Path
+    """Where its files are."""
+    kind: str
+    """The method, as peft names it (`LORA`)."""
+    task: str | None
+    """What it was trained for, as peft names it (`CAUSAL_LM`, `SEQ_CLS`, …), or None if the file does not say."""
+    base: Path
+    """The folder of the model that it changes."""
+
+
+def model_weights(folder: Path) -> list[Path]:
+    """List the `.safetensors` files of a folder's model, without those of an adapter."""
+    return sorted(path for path in folder.glob("*.safetensors") if not path.name.startswith("adapter_"))
+
+
+def read_adapter(folder: Path) -> Adapter | None:
+    """Read which adapter a folder holds, and find its base model. Returns None for a folder without an adapter.
+
+    Args:
+        folder: a checkpoint folder.
+
+    Raises:
+        InputError: the adapter's configuration is malformed, its weights are missing, or its base model is not found.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> read_adapter(folder) is None
+        True
+    """
+    path = folder / ADAPTER_CONFIG
+    weights = [path.name for path in folder.glob("adapter_model*")]
+    if not path.is_file():
+        if weights:
+            raise InputError(f"{folder} holds {weights[0]} without {ADAPTER_CONFIG}, which says how to apply it")
+        return None
+    stated = read_json(path, _AdapterFile)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        came = f", only {', '.join(sorted(weights))}: other formats can run code and are not read" if weights else ""
+        raise InputError(f"{folder} holds an adapter's configuration and no {ADAPTER_WEIGHTS}{came}")
+    if (folder / "config.json").is_file() and model_weights(folder):
+        return Adapter(folder, stated.peft_type, stated.task_type, folder)
+    base = _find_base(path, stated)
+    if not model_weights(base) and (base / ADAPTER_CONFIG).is_file():
+        raise InputError(f"{path} names {base} as its base model, which is an adapter itself; merge that one first")
+    return Adapter(folder, stated.peft_type, stated.task_type, base)
+
+
+def _find_base(path: Path, stated: _AdapterFile) -> Path:
+    """Return the folder of an adapter's base model."""
+    name = stated.base_model_name_or_path
+    if not name:
+        raise InputError(f"{path} names no base model: set base_model_name_or_path to a folder or a hub ID")
+    for folder in (Path(name).expanduser(), path.parent / name):
+        if folder.is_dir():
+            return local_copy(str(folder))
+    try:
+        return local_copy(f"{name}@{stated.revision}" if stated.revision else name)
+    except InputError as error:
+        advice = f"set base_model_name_or_path in {path}, or copy the base model's files beside it"
+        raise InputError(f"the adapter's base model is not found: {error}; {advice}") from error
+
+
+def model_folder(folder: Path) -> Path:
+    """Return the folder whose `config.json` and weights a checkpoint has: its own, or those of its base model."""
+    adapter = read_adapter(folder)
+    return adapter.base if adapter is not None else folder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read the configuration of a checkpoint's model (of its base model, if it is an adapter), and check it.
+
+    Raises:
+        InputError: there is no `config.json`, it is malformed, or its values cannot be those of the stored weights.
+    """
+    path = model_folder(folder) / "config.json"
+    if not path.is_file():
+        raise InputError(f"{path.parent} is not a checkpoint: it has no config.json{_contents(path.parent)}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8-sig"))  # the library writes Infinity, which others refuse
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds {type(config).__name__}, expected an object")
+    check_config(path, config, stored_shapes(path.parent))
+    return config
+
+
+def _contents(folder: Path) -> str:
+    """Say what a folder without a configuration holds, if that helps."""
+    if gguf := sorted(path.name for path in folder.glob("*.gguf")):
+        return f", only {gguf[0]}: {GGUF_ADVICE}"
+    names = sorted(path.name for path in folder.iterdir() if (path / "config.json").is_file())
+    return f"; the folders in it that have one: {', '.join(names)}" if names else ""
+
+
+def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Read the names and shapes of a model's weights from the headers of its files; damaged files have none.
+
+    Example:
+        >>> stored_shapes(Path("/nowhere"))
+        {}
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in model_weights(folder):
+        try:
+            with path.open("rb") as file:
+                (length,) = struct.unpack("<Q", file.read(8))
+                header = json.loads(file.read(min(length, path.stat().st_size)))
+            shapes |= {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+        except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
+            continue  # loading the file reports what is wrong with it
+    return shapes
