@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from evals.errors import InputError, UnknownName
 from evals.schema import Family, Task, Variant
+from evals.schema.contracts import check_family, check_task
 
 __all__ = ["FAMILIES", "TASKS", "VARIANTS", "Registry", "discover"]
 
@@ -49,14 +50,29 @@ class Registry(Generic[T]):
         evals.errors.UnknownName: no model is named 'v1'; did you mean 'vl'? known: vl
     """
 
-    def __init__(self, kind: str, fill: Callable[[], None] | None = None) -> None:
-        """Make an empty table for a kind of value, named in the singular; `fill` is called before a look-up."""
+    def __init__(
+        self, kind: str, fill: Callable[[], None] | None = None, check: Callable[[T], None] | None = None
+    ) -> None:
+        """Make an empty table.
+
+        Args:
+            kind: the kind of value, in the singular.
+            fill: called before a look-up.
+            check: called with every value that is added; raises `InputError`.
+        """
         self.kind = kind
+        self._check = check
         self._fill = fill
         self._entries: dict[str, T] = {}
 
     def add(self, value: T) -> None:
-        """Register a value under its name. Raises `InputError` if the name is registered already."""
+        """Register a value under its name.
+
+        Raises:
+            InputError: the name is registered already, or a field is not what its documentation says.
+        """
+        if self._check is not None:
+            self._check(value)
         if value.name in self._entries:
             raise InputError(f"the {self.kind} name {value.name!r} is registered twice: rename one of the two")
         self._entries[value.name] = value
@@ -98,8 +114,8 @@ def discover() -> None:
         raise
 
 
-TASKS: Registry[Task] = Registry("task", discover)
-FAMILIES: Registry[Family] = Registry("family", discover)
+TASKS: Registry[Task] = Registry("task", discover, check_task)
+FAMILIES: Registry[Family] = Registry("family", discover, check_family)
 VARIANTS: Registry[Variant] = Registry("model", discover)
 _state = {"filled": False}
 

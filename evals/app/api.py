@@ -21,6 +21,7 @@ from evals.records import Record, RunFolder, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
 from evals.schema import Model, RunConfig, Samples, Task
 from evals.schema.config import typed
+from evals.schema.contracts import checked_samples
 from evals.timing import interleaving
 from evals.timing.stopwatch import ModelSource
 
@@ -66,7 +67,7 @@ def execute(config: RunConfig) -> Record:
         return record
     method = validation.method(task, source, config.options.method)
     config = replace(config, options=replace(config.options, method=method))
-    split = task.samples(config.options)
+    split = checked_samples(task, task.samples(config.options))
     samples = selected(config, split)
     validation.check_distinct(task, samples.ids)
     validation.check_modalities(task, source, split, config.force)
@@ -185,7 +186,7 @@ def _entrant(config: RunConfig, task: Task) -> interleaving.TimedModel:
         raise InputError(
             f"model {config.model!r} only replays recorded outputs: it computes nothing that could be timed"
         )
-    samples = task.samples(config.options)
+    samples = checked_samples(task, task.samples(config.options))
     readable = selection.readable(samples, source.modalities)
     if not len(readable):
         validation.check_modalities(task, source, samples, force=False)

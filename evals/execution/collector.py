@@ -11,6 +11,7 @@ from evals.errors import InputError
 from evals.execution.loop import AnsweredRequest, BatchId, compute_batches
 from evals.records.types import SampleRecord
 from evals.schema import Classify, Embed, Model, Prediction, Predictions, Probe, Sample, Samples, Score, Task
+from evals.schema.contracts import checked_scores
 
 
 def collect_predictions(
@@ -84,18 +85,19 @@ class Collector:
         scored = {sample.id: self._scored_predictions(sample, answers) for _, sample, answers in complete}
         scores = self._scores([sample for _, sample, _ in complete], scored)
         return [
-            sample_record(index, sample, answers, scored[sample.id], score)
-            for (index, sample, answers), score in zip(complete, scores, strict=True)
+            sample_record(index, sample, answers, scored[sample.id], scores.get(sample.id))
+            for index, sample, answers in complete
         ]
 
     def _scored_predictions(self, sample: Sample, answers: Sequence[AnsweredRequest]) -> list[Prediction]:
         predictions = [answer.prediction for answer in answers]
         return predictions if self._probe is None else [self._probe(sample, predictions)]
 
-    def _scores(self, samples: Sequence[Sample], predictions: Predictions) -> Sequence[Score | None]:
+    def _scores(self, samples: Sequence[Sample], predictions: Predictions) -> dict[str, Score]:
+        """Score samples; none yet if the task scores all samples together."""
         if not self._task.per_sample or not samples:
-            return [None] * len(samples)
-        return self._task.score(samples, predictions)
+            return {}
+        return checked_scores(self._task, samples, self._task.score(samples, predictions))
 
 
 def sample_record(

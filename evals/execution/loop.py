@@ -32,6 +32,7 @@ from evals.schema import (
     Prompt,
     Samples,
 )
+from evals.schema.contracts import checked_predictions
 
 WINDOW = 1024
 """Number of samples planned together: enough for evenly filled batches, few enough that memory does not grow with the
@@ -161,6 +162,7 @@ def _work_window(
     for batch_id, batch, staged in _ahead(background, stage, _acquired(window, try_acquire, on_batch), _STAGED_AHEAD):
         with clock:
             predictions = model.run(window.prompts, batch, staged)
+        predictions = checked_predictions(model.name, window.prompts, batch, predictions)
         on_batch([batch_id], _answers(window, batch, predictions, *clock.read()))
 
 
@@ -175,7 +177,8 @@ def _work_concurrently(
 
     def compute(planned: tuple[Window, BatchId, Batch]) -> list[Prediction]:
         window, _, batch = planned
-        return model.run(window.prompts, batch, model.stage(window.prompts, batch))
+        predictions = model.run(window.prompts, batch, model.stage(window.prompts, batch))
+        return checked_predictions(model.name, window.prompts, batch, predictions)
 
     pool = DaemonThreadPool(compute, count)
 

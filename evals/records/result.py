@@ -14,6 +14,7 @@ from evals.errors import EvalsError, InputError, RecordError, one_line
 from evals.records.folder import SAMPLES, Record
 from evals.records.types import Manifest, MetricEntry, Result, SampleRecord
 from evals.schema import Metric, Prediction, Sample, Score, Task
+from evals.schema.contracts import checked_metrics, checked_scores
 
 _SUMS = ("prompt_tokens", "new_tokens", "computed_tokens", "useful_tokens", "seconds", "model_seconds")
 
@@ -48,10 +49,8 @@ def summarise(
     manifest = record.manifest
     metrics = {
         name: _stored(name, _of_subset(metric, manifest, task.per_sample))
-        for name, metric in task.summarise(scores).items()
+        for name, metric in checked_metrics(task, task.summarise(scores)).items()
     }
-    if not metrics:
-        raise EvalsError(f"task {task.name!r} made no metric of {len(scores)} samples")
     return Result(
         task=task.name,
         model=manifest.model_name,
@@ -93,7 +92,7 @@ def rescore(task: Task, record: Record) -> Iterable[SampleRecord]:
     """Score the recorded outputs again, and yield the sample records with new answers and values. Needs no model."""
     rows = list(record.samples())
     samples = [_sample(row) for row in rows]
-    scores = {score.id: score for score in task.score(samples, {row.id: _predictions(row) for row in rows})}
+    scores = checked_scores(task, samples, task.score(samples, {row.id: _predictions(row) for row in rows}))
     for row in rows:
         row.answer, row.values = scores[row.id].answer, dict(scores[row.id].values)
         yield row

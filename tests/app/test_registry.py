@@ -57,7 +57,7 @@ def test_a_module_or_package_among_the_tasks_is_registered(tmp_path, place):
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         "from evals.registry import TASKS\nfrom evals.schema import Task\n"
-        "TASKS.add(Task('fresh', 'made up', 1, 'generate', ('all',), 'accuracy', None, None, None))\n"
+        "TASKS.add(Task('fresh', 'made up', 1, 'generate', ('all',), 'accuracy', len, len, len))\n"
     )
     code = "from evals.registry import TASKS; print('fresh' in TASKS, 'vqa' in TASKS)"
     assert package_copies.python(copied, "-c", code).split() == ["True", "True"]
