@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals.data.checkpoints import Adapter, read_adapter, read_config
+from evals.data.files import read_json
 from evals.data.hub import local_copy
 from evals.errors import InputError
 from evals.paths import PACKAGE
 from evals.registry import FAMILIES, VARIANTS
-from evals.schema import Family, Model, Placement, Variant
+from evals.schema import Family, Json, Model, Placement, Variant
 
 _PARTS = sorted(name for name in {*vars(Model), *Model.__annotations__} if not name.startswith("_"))
 """What the protocol asks of a model, by name."""
@@ -145,9 +146,9 @@ def _advice(variant: Variant, scale: str) -> str:
 def _family_of(folder: Path) -> Family:
     """Find the family of a checkpoint from its configuration, or from what an adapter in it was trained for."""
     config, adapter = read_config(folder), read_adapter(folder)
+    stated = _stated_family(folder, adapter)
     for family in FAMILIES:
-        accepted = family.name == "classifier" if _classifies(adapter) else family.accepts(config)
-        if accepted:
+        if family.name == stated or (stated is None and family.accepts(config)):
             return family
     path = (adapter.base if adapter is not None else folder) / "config.json"
     hint = " (it needs code from its folder, which is never run)" if "auto_map" in config else ""
@@ -157,6 +158,13 @@ def _family_of(folder: Path) -> Family:
     )
 
 
-def _classifies(adapter: Adapter | None) -> bool:
-    """Return whether an adapter makes a classifier of any base model."""
-    return adapter is not None and adapter.task == "SEQ_CLS"
+def _stated_family(folder: Path, adapter: Adapter | None) -> str | None:
+    """Return the family that other files of a checkpoint decide, whatever its architecture is, or None.
+
+    An adapter can make a classifier of any base model, and a sentence-transformers folder an encoder of any decoder.
+    """
+    if adapter is not None and adapter.task == "SEQ_CLS":
+        return "classifier"
+    path = folder / "modules.json"
+    steps = read_json(path, list[dict[str, Json]]) if path.is_file() else []
+    return "encoder" if any(str(step.get("type")).rpartition(".")[2] == "Pooling" for step in steps) else None

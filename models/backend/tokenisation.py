@@ -87,7 +87,8 @@ def _holds_tokenizer(folder: Path) -> bool:
 def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
     """Return how many tokens a model reads: the minimum of its tokenizer's limit and its number of positions."""
     limits = [tokenizer.model_max_length]  # a huge number if it is not set
-    if positions := getattr(model.config.get_text_config(), "max_position_embeddings", None):
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions and positions > 0:  # XLNet and others write -1 if there is no limit
         limits.append(positions)
     for name, module in model.named_modules():
         # RoBERTa counts positions from the padding token's ID: 514 positions hold 512 tokens.

@@ -1,7 +1,7 @@
 """Text encoders: a text to one vector, as a sentence-transformers folder defines it, or by the mean over its tokens.
 
-A sentence-transformers folder defines how the token vectors become one vector: `modules.json` lists the steps, the
-folder of the pooling step names the pooling, and `sentence_bert_config.json` limits the number of tokens. For any other
+A sentence-transformers folder defines how the token vectors become one vector
+(`evals.models.backend.embedding_recipe`). For any other
 encoder (BERT as it was pre-trained), the vector is the mean of the last layer over all tokens, special tokens included,
 without normalisation. Vectors are pooled in float32.
 """
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import model_folder, read_config
-from evals.data.files import read_json
-from evals.errors import InputError, SampleError
-from evals.models.backend import pytorch, tokenisation
+from evals.errors import SampleError
+from evals.models.backend import embedding_recipe, pytorch, tokenisation
+from evals.models.backend.embedding_recipe import EmbeddingRecipe, read_recipe
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
 from evals.models.decoding.sampling import NOT_FINITE
@@ -31,95 +31,6 @@ if TYPE_CHECKING:
 # Letters in the names of tensors: B texts, L tokens, D dimensions of a vector.
 
 
-def _mean(hidden_BLD: torch.Tensor, mask_BL1: torch.Tensor) -> torch.Tensor:
-    return (hidden_BLD * mask_BL1).sum(1) / mask_BL1.sum(1)
-
-
-def _first(hidden_BLD: torch.Tensor, mask_BL1: torch.Tensor) -> torch.Tensor:
-    return hidden_BLD[:, 0]
-
-
-def _last(hidden_BLD: torch.Tensor, mask_BL1: torch.Tensor) -> torch.Tensor:
-    lengths_B = mask_BL1[..., 0].sum(1).long()
-    return hidden_BLD[range(len(lengths_B)), lengths_B - 1]
-
-
-def _max(hidden_BLD: torch.Tensor, mask_BL1: torch.Tensor) -> torch.Tensor:
-    return hidden_BLD.masked_fill(mask_BL1 == 0, float("-inf")).max(1).values
-
-
-def _mean_by_root(hidden_BLD: torch.Tensor, mask_BL1: torch.Tensor) -> torch.Tensor:
-    return (hidden_BLD * mask_BL1).sum(1) / mask_BL1.sum(1).sqrt()
-
-
-POOLINGS: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "pooling_mode_cls_token": _first,
-    "pooling_mode_max_tokens": _max,
-    "pooling_mode_mean_tokens": _mean,
-    "pooling_mode_mean_sqrt_len_tokens": _mean_by_root,
-    "pooling_mode_lasttoken": _last,
-}
-"""Poolings by their names in sentence-transformers; the vectors of several poolings are concatenated in this order."""
-
-
-@dataclass(frozen=True)
-class EmbeddingRecipe:
-    """How a text becomes a vector."""
-
-    source: str = "mean over tokens"
-    """What defines the recipe."""
-    poolings: tuple[str, ...] = ("pooling_mode_mean_tokens",)
-    """Keys of `POOLINGS`; their vectors are concatenated."""
-    normalise: bool = False
-    """Whether to scale vectors to length 1."""
-    limit: int | None = None
-    """Maximum number of tokens."""
-    lowercase: bool = False
-    """Whether to convert the text to lower case."""
-    prompt: str = ""
-    """Text before every text."""
-
-
-def read_recipe(folder: Path) -> EmbeddingRecipe:
-    """Read the recipe of a sentence-transformers folder; return the default for any other folder.
-
-    Raises:
-        InputError: the folder has an unsupported step or pooling, or a file is malformed.
-    """
-    if not (folder / "modules.json").is_file():
-        return EmbeddingRecipe()
-    listed = read_json(folder / "modules.json", list[dict[str, Json]])
-    steps = [(str(step.get("type", "")).rpartition(".")[2], str(step.get("path", ""))) for step in listed]
-    supported = ["Transformer", "Pooling", "Normalize"]
-    kinds = [kind for kind, _ in steps]
-    if not set(kinds) <= set(supported) or kinds[:2] != supported[:2] or steps[0][1]:
-        raise InputError(
-            f"{folder / 'modules.json'} lists {', '.join(kinds)}; "
-            f"this family supports {', '.join(supported)}, in this order"
-        )
-    pooling = read_json(folder / steps[1][1] / "config.json", dict[str, Json])
-    poolings = [key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True]
-    if not poolings or not POOLINGS.keys() >= set(poolings):
-        raise InputError(f"{folder}: pooling {', '.join(poolings) or 'by nothing'}; allowed: {', '.join(POOLINGS)}")
-    limits = _read_optional(folder / "sentence_bert_config.json")
-    prompts = _read_optional(folder / "config_sentence_transformers.json")
-    prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"), "")
-    if prompt and pooling.get("include_prompt") is False:
-        raise InputError(f"{folder}: its vectors leave out the prompt {prompt!r}, which this family does not support")
-    return EmbeddingRecipe(
-        "modules.json",
-        tuple(key for key in POOLINGS if key in poolings),
-        len(steps) > 2,
-        limits.get("max_seq_length"),
-        bool(limits.get("do_lower_case")),
-        prompt,
-    )
-
-
-def _read_optional(path: Path) -> dict[str, Json]:
-    return read_json(path, dict[str, Json]) if path.is_file() else {}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
     """A loaded checkpoint with its tokenizer and its recipe."""
@@ -130,6 +41,10 @@ class Encoder:
     model: PreTrainedModel
     tokenizer: TextTokenizer
     recipe: EmbeddingRecipe
+    steps: Sequence[Callable[[torch.Tensor], torch.Tensor]]
+    """What follows the pooling, from vectors (B, D) to vectors."""
+    excluded: int
+    """Number of leading tokens that the pooling leaves out."""
     placement: ResolvedPlacement
     abilities: frozenset[str] = frozenset({"embed"})
 
@@ -166,9 +81,10 @@ class Encoder:
         with torch.inference_mode():
             hidden_BLD = self.model(**inputs).last_hidden_state.float()
             mask_BL1 = inputs["attention_mask"].unsqueeze(-1).float()
-            vectors_BD = torch.cat([POOLINGS[key](hidden_BLD, mask_BL1) for key in self.recipe.poolings], dim=1)
-            if self.recipe.normalise:
-                vectors_BD = torch.nn.functional.normalize(vectors_BD, dim=1)
+            mask_BL1[:, : self.excluded] = 0
+            vectors_BD = embedding_recipe.pool(self.recipe, hidden_BLD, mask_BL1)
+            for step in self.steps:
+                vectors_BD = step(vectors_BD)
         return [self._prediction(prompts[m], v) for m, v in zip(batch.members, vectors_BD.cpu().numpy(), strict=True)]
 
     def _prediction(self, prompt: Prompt, vector: Any) -> Prediction:
@@ -193,22 +109,24 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
     auto_class = AutoModelForTextEncoding if kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES else AutoModel
     model = pytorch.load_weights(auto_class, folder, resolved, unused=("pooler.",))
     model.config.use_cache = False  # encoding needs no key-value cache
-    limits = [limit for limit in (recipe.limit, tokenisation.length_limit(model, tokenizer)) if limit is not None]
-    limit = min(limits, default=None)
+    if recipe.limit is not None:
+        tokenizer.model_max_length = recipe.limit  # as sentence-transformers does: it overrides the tokenizer's
+    limit = tokenisation.length_limit(model, tokenizer)
+    prompt_tokens = tokenizer(recipe.prompt)["input_ids"] if recipe.prompt else ()
     return Encoder(
         name=name,
         facts={
             "family": "encoder",
             **pytorch.facts(model, folder, resolved),
-            "pooling": [key.removeprefix("pooling_mode_") for key in recipe.poolings],
-            "pooling_from": recipe.source,
-            "normalised": recipe.normalise,
+            **recipe.facts(),
             "longest_text": limit,
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
         tokenizer=TextTokenizer(tokenizer, limit),
         recipe=recipe,
+        steps=embedding_recipe.load_steps(recipe, resolved.device),
+        excluded=embedding_recipe.excluded(recipe, prompt_tokens, tokenizer.all_special_ids),
         placement=resolved,
     )
 
