@@ -6,6 +6,10 @@ Both runs must have the same samples and the same protocol; any difference is an
 the samples of both runs have is tested on the clusters of the samples: by an exact test if it is 0 or 1 (McNemar's
 where each sample is its own cluster), and by Student's t otherwise. Metrics that are not means of sample values (a
 correlation, F1) are listed without a test. Timings are compared by their ratio, and only if the two models alternated.
+
+Two runs on one random subset of a split are compared as samples of what the split was drawn from, as whole splits are.
+Test and interval are not corrected for the finite split: that would show a difference on these samples, and would say
+less about others.
 """
 
 from __future__ import annotations
@@ -29,8 +33,9 @@ PROTOCOL = (
     "task.method", "task.temperature", "task.top_p", "task.samples", "data.protocol",
 )  # fmt: skip
 """Manifest fields that must be equal for two runs to be comparable, besides the IDs of their samples."""
+_SUBSETS = ("task.limit", "task.first")
 _LIKELY = (
-    ("task.blind", "one of them was given no images or audio"),
+    ("task.blind", "one of the two is a blind control"),
     ("model.digest", "other weights"),
     ("model.revision", "other weights"),
     ("model.checkpoint", "other weights"),
@@ -50,8 +55,8 @@ _LIKELY = (
 )
 """Prefixes of manifest fields and what they may explain, the likeliest first; the first match counts."""
 
-_DIAGNOSTICS = frozenset({"run-on"})
-"""Values of samples that describe the form of an answer."""
+_OTHER_READINGS = frozenset({"contains", "given-up", "run-on"})
+"""Values of samples that describe the form of the headline's answers, or read them by a laxer rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,10 @@ class MetricComparison:
     """The p-value after Holm's correction for the tested metrics of the family; None outside the family."""
     family: int = 0
     """Number of metrics that Holm's correction covers. Other readings of the headline's answers are not among them."""
-    test: str = "none: it is no mean of samples' figures"
+    test: str = "none: the metric is not a mean of the samples' values"
     """How `p` was computed."""
     detectable: float | None = None
-    """Minimum detectable difference at 80 % power with this number of samples."""
+    """Minimum detectable difference at 80 % power with this number of samples; None if none can be detected."""
     wins: int = 0
     """Samples on which a is better."""
     losses: int = 0
@@ -150,7 +155,9 @@ def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Ma
 
 def _check_protocol(a: Record, b: Record) -> None:
     for field in PROTOCOL:
-        a_value, b_value = _at(a.manifest.to_dict(), field), _at(b.manifest.to_dict(), field)
+        a_value, b_value = (_at(record.manifest.to_dict(), field) for record in (a, b))
+        if field in _SUBSETS and a.manifest.subset == b.manifest.subset is None:
+            continue  # a limit that is not smaller than the split leaves nothing out
         if a_value != b_value:
             raise InputError(
                 f"{a.folder} and {b.folder} have different protocols: {field} is {a_value!r} in one, "
@@ -163,7 +170,11 @@ def _check_ids(a: Record, b: Record, a_rows: Mapping[str, Any], b_rows: Mapping[
         missing = [id for id in rows if id not in other_rows]
         if missing:
             more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
-            raise InputError(f"sample {missing[0]!r}{more} of {record.folder} is not in {other.folder}")
+            subsets = ""
+            if a.manifest.subset == "random" and a.manifest.task.seed != b.manifest.task.seed:
+                seeds = f"{a.manifest.task.seed} and {b.manifest.task.seed}"
+                subsets = f": --limit chose different samples, because the seeds are {seeds}"
+            raise InputError(f"sample {missing[0]!r}{more} of {record.folder} is not in {other.folder}{subsets}")
 
 
 def _metrics(
@@ -172,10 +183,18 @@ def _metrics(
     """Compare each metric that both runs have; those with sample values are tested, those of the family corrected."""
     tested = list(_tested(a_rows, b_rows))
     a_metrics, b_metrics, headline = a.finished().metrics, b.finished().metrics, a.finished().headline
+    lower_is_better = {name for name, entry in a_metrics.items() if entry.higher_is_better is False}
     family = {metric.name: p for metric, p in tested if not is_other_reading(metric.name, headline)}
     adjusted = dict(zip(family, paired.holm(list(family.values())), strict=True))
     tested_by_name = {
-        metric.name: replace(metric, adjusted=adjusted.get(metric.name), family=len(family)) for metric, _ in tested
+        metric.name: replace(
+            metric,
+            adjusted=adjusted.get(metric.name),
+            family=len(family),
+            wins=metric.losses if metric.name in lower_is_better else metric.wins,
+            losses=metric.wins if metric.name in lower_is_better else metric.losses,
+        )
+        for metric, _ in tested
     }
     names = dict.fromkeys([*(name for name in a_metrics if name in b_metrics), *tested_by_name])
     for name in sorted(names, key=lambda name: (name != headline, name not in tested_by_name, name)):
@@ -241,7 +260,7 @@ def is_other_reading(name: str, headline: str) -> bool:
         >>> is_other_reading("accuracy-strict", "accuracy"), is_other_reading("recall@5", "accuracy")
         (True, False)
     """
-    return name != headline and (name.startswith(f"{headline}-") or name in _DIAGNOSTICS)
+    return name != headline and (name.startswith(f"{headline}-") or name in _OTHER_READINGS)
 
 
 def sample_values(rows: Mapping[str, SampleValues], ids: Sequence[str], name: str) -> Floats:

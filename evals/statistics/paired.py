@@ -27,6 +27,9 @@ from evals.statistics.clusters import Floats, cluster_totals, degrees_of_freedom
 from evals.statistics.intervals import LEVEL, Interval, t_quantile, two_sided_p
 from evals.statistics.power import minimum_detectable
 
+_FEWEST_EXACT = 6
+"""Number of clusters from which an exact test can be significant at 5 %: of 2^6 choices of signs, 2 are as extreme."""
+
 
 class TwoSystemEstimate(Protocol):
     """An estimated relation of two systems, with an interval and a test that rest on the same units."""
@@ -40,8 +43,8 @@ class TwoSystemEstimate(Protocol):
         """Number of items."""
 
     @property
-    def minimum_detectable(self) -> float:
-        """The smallest true difference from equality that is found significant with 80 % power."""
+    def minimum_detectable(self) -> float | None:
+        """The smallest true difference from equality that is found significant with 80 % power; None if none is."""
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Return the interval, or None where the data do not allow one."""
@@ -132,9 +135,14 @@ class PairedEstimate:
         return 0.0 if self.clusters < 2 else self._error(self.value) / abs(float(self.denominator_C.sum()))
 
     @property
-    def minimum_detectable(self) -> float:
-        """The smallest true difference from equality that is found significant with 80 % power."""
-        return minimum_detectable(self.standard_error)
+    def minimum_detectable(self) -> float | None:
+        """The smallest true difference from equality that is found significant with 80 % power.
+
+        None if no difference can be significant: with one cluster, or where the exact test has less than six.
+        """
+        if self.clusters < 2 or (self.exact_p is not None and self.clusters < _FEWEST_EXACT):
+            return None
+        return minimum_detectable(self.standard_error, self._freedom)
 
     @property
     def _freedom(self) -> float:

@@ -66,11 +66,14 @@ def compare_proportions(
     )
 
 
-def minimum_detectable(standard_error: float, *, level: float = LEVEL, power: float = POWER) -> float:
+def minimum_detectable(
+    standard_error: float, freedom: float = math.inf, *, level: float = LEVEL, power: float = POWER
+) -> float:
     """Compute the smallest true difference that is found significant with a given power.
 
     Args:
         standard_error: the standard error of the estimated difference, in its unit; 0 or more.
+        freedom: the degrees of freedom of the standard error, for Student's t test.
         level: confidence level of the two-sided test.
         power: the probability of finding the difference.
 
@@ -78,12 +81,16 @@ def minimum_detectable(standard_error: float, *, level: float = LEVEL, power: fl
         ValueError: `standard_error` is negative or not a number.
 
     Example:
-        >>> round(minimum_detectable(0.01), 4)
-        0.028
+        >>> round(minimum_detectable(0.01), 4), round(minimum_detectable(0.01, 4), 4)
+        (0.028, 0.0372)
     """
     if not standard_error >= 0:
         raise ValueError(f"a standard error of {standard_error}: expected 0 or more")
-    return standard_error * (_NORMAL.inv_cdf((1 + level) / 2) + _NORMAL.inv_cdf(power))
+    if math.isinf(freedom):
+        return standard_error * (_NORMAL.inv_cdf((1 + level) / 2) + _NORMAL.inv_cdf(power))
+    from scipy.special import stdtrit
+
+    return standard_error * float(stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power))
 
 
 def successes_needed(share: float, *, level: float = LEVEL) -> int:

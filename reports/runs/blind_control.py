@@ -1,8 +1,8 @@
-"""Compare a run with its blind control: does the model use the images?
+"""Compare a run with its blind control: does the model use the images, or the audio?
 
 A server may accept an image and ignore it, and so may a model that has learnt the most frequent answers. The blind
-control is the same run with every image replaced by a uniform grey one. If its scores do not drop, the run does not
-demonstrate that the model uses the images, however high its score is.
+control is the same run with flat images and silent audio. If its scores do not drop, the run does not demonstrate that
+the model uses them, however high its score is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from evals.errors import InputError
 from evals.records.folder import MANIFEST, RESULT, Record, load
 from evals.reports.runs.direction import higher_is_better
-from evals.reports.runs.naming import blind
+from evals.reports.runs.naming import blind, blind_inputs, count
 from evals.schema import Json
 
 SIGNIFICANCE = 0.05
@@ -26,12 +26,12 @@ class ControlVerdict:
 
     metric: str
     """The headline metric."""
-    with_images: float
-    """Its mean with the images, a fraction."""
-    without_images: float
+    value: float
+    """Its mean in the run, a fraction."""
+    blind_value: float
     """Its mean in the blind control, a fraction."""
     drop: float
-    """Mean difference between the two, sample by sample; positive if the images help."""
+    """Mean difference between the two, sample by sample; positive if the inputs help."""
     n: int
     """Number of samples that both have."""
     low: float | None
@@ -39,33 +39,36 @@ class ControlVerdict:
     high: float | None
     """Upper end of that interval."""
     p: float = 1.0
-    """Two-sided p-value of the hypothesis that the images make no difference."""
+    """Two-sided p-value of the hypothesis that the inputs make no difference."""
+    task: str = ""
+    """The name of the task."""
+    inputs: str = "images"
+    """What the blind control tests: `images`, `audio` or `images or audio`."""
 
     @property
     def demonstrated(self) -> bool:
-        """Whether the run shows that the model uses the images: a drop above zero that is significant at 5 %."""
+        """Whether the run shows that the model uses the inputs: a drop above zero that is significant at 5 %."""
         return self.drop > 0 and self.p < SIGNIFICANCE
 
     def __str__(self) -> str:
         """Describe the comparison in one sentence.
 
         Example:
-            >>> print(ControlVerdict("accuracy", 0.75, 0.25, 0.5, 80, 0.4, 0.6, 0.001))
-            The model uses the images: accuracy 75.00 % with images and 25.00 % blind on the same 80 samples; without \
-images it loses 50.0 points (95 % interval 40.0 to 60.0).
+            >>> print(ControlVerdict("accuracy", 0.75, 0.25, 0.5, 80, 0.4, 0.6, 0.001, "vqa"))
+            The model uses the images: accuracy 75.00 % with images and 25.00 % blind on the same 80 questions; \
+without images it loses 50.0 points (95 % interval 40.0 to 60.0).
         """
-        scores = f"{self.metric} {100 * self.with_images:.2f} % with images and {100 * self.without_images:.2f} % blind"
-        scores += f" on the same {self.n:,} samples"
+        scores = f"{self.metric} {100 * self.value:.2f} % with {self.inputs} and {100 * self.blind_value:.2f} % blind"
+        scores += f" on the same {count(self.n, self.task)}"
         spread = "no interval can be given"
         if self.low is not None and self.high is not None:
             spread = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f}"
         if self.demonstrated:
-            return (
-                f"The model uses the images: {scores}; without images it loses {100 * self.drop:.1f} points ({spread})."
-            )
+            loss = f"without {self.inputs} it loses {100 * self.drop:.1f} points ({spread})"
+            return f"The model uses the {self.inputs}: {scores}; {loss}."
         return (
             f"Modality not demonstrated: {scores}, a drop of {100 * self.drop:.1f} points ({spread}); "
-            "nothing shows that the model uses the images."
+            f"nothing shows that the model uses the {self.inputs}."
         )
 
 
@@ -110,11 +113,12 @@ class BlindControls:
 def compare(run: Record, control: Record, metric: str | None = None) -> ControlVerdict | None:
     """Compare a metric of a finished run with that of its blind control, on the samples that have it in both.
 
-    Reports and claims judge every blind control by this function.
+    Reports and claims judge every blind control by this function. Samples that are the first of their split have no
+    interval, as in the run; the test remains, since it asks about these samples alone.
 
     Args:
-        run: the run with images.
-        control: the same run without images.
+        run: the run with images or audio.
+        control: the same run without them.
         metric: the name of a sample value; None for the headline of the run.
 
     Returns:
@@ -128,19 +132,21 @@ def compare(run: Record, control: Record, metric: str | None = None) -> ControlV
     ids = [id for id in rows if id in blind_rows and name in rows[id].values and name in blind_rows[id].values]
     if not ids:
         return None
-    with_N, without_N = sample_values(rows, ids, name), sample_values(blind_rows, ids, name)
-    first, second = (with_N, without_N) if higher_is_better(run, name) else (without_N, with_N)
-    estimate = paired.difference(first, second, sample_clusters(rows, ids))
-    low, high = estimate.interval() or (None, None)
+    values_N, blind_N = sample_values(rows, ids, name), sample_values(blind_rows, ids, name)
+    better, worse = (values_N, blind_N) if higher_is_better(run, name) else (blind_N, values_N)
+    estimate = paired.difference(better, worse, sample_clusters(rows, ids))
+    low, high = (None if run.manifest.subset == "first" else estimate.interval()) or (None, None)
     return ControlVerdict(
         metric=name,
-        with_images=float(with_N.mean()),
-        without_images=float(without_N.mean()),
+        value=float(values_N.mean()),
+        blind_value=float(blind_N.mean()),
         drop=estimate.value,
         n=len(ids),
         low=low,
         high=high,
         p=estimate.p_value(),
+        task=run.manifest.task.name,
+        inputs=blind_inputs(run),
     )
 
 

@@ -8,7 +8,7 @@ from evals.reports.rendering.formatting import MISSING, amount, interval, json_t
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion
 from evals.reports.runs.blind_control import BlindControls
-from evals.reports.runs.naming import about, short_names
+from evals.reports.runs.naming import about, count, short_names
 from evals.reports.runs.sections import ordered_metrics
 from evals.schema import Metric
 
@@ -21,8 +21,8 @@ def text(comparison: Comparison) -> str:
     a, b = short_names(records)
     parts = [conclusion.sentence(comparison, a, b)] if comparison.metrics else []
     parts += [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
-    parts += [_power(comparison.metrics[0])] if comparison.metrics else []
-    parts += _correction(comparison)
+    parts += [_power(comparison)] if comparison.metrics else []
+    parts += [*_correction(comparison), *_subset(comparison)]
     if comparison.differences:
         parts.append(table_formats.text(_fields(comparison, a, b)))
     else:
@@ -72,14 +72,16 @@ def _fields(comparison: Comparison, a: str, b: str) -> Table:
     return Table("What differs, the most likely explanation of a change first", ("field", a, b, "why"), "llll", rows)
 
 
-def _power(headline: MetricComparison) -> str:
+def _power(comparison: Comparison) -> str:
     """Name the test of the headline, and the smallest difference that it would have detected."""
-    if headline.detectable is None:
+    headline = comparison.metrics[0]
+    if headline.p is None or not (headline.wins or headline.losses):
         return f"{headline.name}: {headline.test}"
-    return (
-        f"{headline.name}: {headline.test}; minimum detectable difference at 80 % power with {headline.n:,} samples: "
-        f"{headline.detectable * 100:.2f} points"
-    )
+    if not headline.detectable:
+        return f"{headline.name}: {headline.test}; {conclusion.power(comparison, headline)}"
+    least = conclusion.points(headline.detectable, conclusion.unit(comparison, headline.name), digits=2)
+    samples = count(headline.n, comparison.a.manifest.task.name)
+    return f"{headline.name}: {headline.test}; minimum detectable difference at 80 % power with {samples}: {least}"
 
 
 def _values(comparison: Comparison, metric: MetricComparison) -> tuple[str, str, str]:
@@ -103,11 +105,26 @@ def _correction(comparison: Comparison) -> list[str]:
     if len(tested) < 2:
         return []
     others = [metric.name for metric in tested if metric.adjusted is None]
-    text = f"p (Holm) is corrected for {tested[0].family} tested metrics; intervals are not corrected."
+    text = (
+        f"p (Holm) is corrected for {tested[0].family} tested metrics. The p-value of the first line is that of the "
+        "headline alone, and intervals are not corrected."
+    )
     if tested[0].family < 2:
         text = (
-            f"Only {tested[0].name} is a hypothesis, so its p-value needs no correction; intervals are not corrected."
+            f"Only {tested[0].name} is a hypothesis, so its p-value needs no correction. Intervals are not corrected."
         )
     if others:
         text += f" Other readings of the same answers are not corrected: {', '.join(others)}."
     return [text]
+
+
+def _subset(comparison: Comparison) -> list[str]:
+    """Say what the test of runs on a random subset is about."""
+    manifest = comparison.a.manifest
+    if manifest.subset != "random" or not any(metric.p is not None for metric in comparison.metrics):
+        return []
+    chosen = f"{manifest.sample_count:,} of {manifest.samples_in_split:,}"
+    return [
+        f"Both runs have the same {chosen} samples, chosen at random. Test and interval are about samples like these, "
+        "not about the split alone, so they are not corrected for its finite size."
+    ]

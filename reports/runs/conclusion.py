@@ -10,6 +10,7 @@ from evals.records.folder import Record
 from evals.reports.rendering.forest import ForestPanel, ForestRow
 from evals.reports.rendering.formatting import amount, p_value
 from evals.reports.runs.direction import higher_is_better
+from evals.reports.runs.naming import count
 from evals.schema import Metric
 
 if TYPE_CHECKING:
@@ -28,10 +29,12 @@ def points(value: float, unit: str, *, sign: bool = False, digits: int = 1) -> s
     """Print a difference; one of fractions in percentage points.
 
     Example:
-        >>> points(0.0432, "fraction"), points(-0.1, "coefficient", sign=True)
-        ('4.3 points', '-0.100')
+        >>> points(0.0432, "fraction"), points(-0.1, "coefficient", sign=True), points(0.00012, "fraction")
+        ('4.3 points', '-0.100', '0.012 points')
     """
     if unit == "fraction":
+        if value and not round(100 * value, digits):  # not "0.0 points" for what is not zero
+            return f"{100 * value:{'+' if sign else ''}.2g} points"
         return f"{100 * value:{'+' if sign else ''}z.{digits}f} points"
     return ("+" if sign and value > 0 else "") + amount(value, unit)
 
@@ -72,27 +75,39 @@ def sentence(comparison: Comparison, a: str, b: str, *, adjusted: float | None =
         values = f"{a} has {amount(metric.a, kind)} and {b} has {amount(metric.b, kind)} {where}"
         return f"{values}; the difference of {points(abs(metric.difference), kind)} was not tested: {why}."
     if not metric.difference and not metric.wins and not metric.losses:
-        return f"{a} and {b} have the same value on each of the {metric.n:,} samples {where}: no difference was found."
+        same = f"{a} and {b} have the same value on each of {count(metric.n, task.name)}"
+        return f"{same} {where}: no difference was found."
     p = metric.p if adjusted is None else adjusted
     flip = (metric.difference < 0) == _higher(comparison, metric)  # b is better
     first, second, sign = (b, a, -1) if flip else (a, b, 1)
     sign *= 1 if _higher(comparison, metric) else -1
     holm = f" after Holm's correction for {comparisons} comparisons" if adjusted is not None and comparisons > 1 else ""
-    details = f"{_spread(metric, sign, kind)}{p_value(p)}{holm}, {metric.n:,} samples"
+    details = f"{_spread(metric, sign, kind)}{p_value(p)}{holm}, {count(metric.n, task.name)}"
     size = points(abs(metric.difference), kind)
     if p < _ALPHA and not _contains(metric.low, metric.high, 0.0):
         return f"{first} is better than {second} by {size} ({details}) {where}."
-    power = ""
-    if metric.detectable:
-        power = f"; a difference of {points(metric.detectable, kind)} would have been found four times in five"
-    return f"No difference could be shown between {a} and {b} {where} ({first} better by {size}, {details}){power}."
+    gap = f"{first} better by {size}" if metric.difference else f"difference {size}"
+    undecided = f"No difference could be shown between {a} and {b} {where} ({gap}, {details})"
+    return f"{undecided}; {power(comparison, metric)}."
+
+
+def power(comparison: Comparison, metric: MetricComparison) -> str:
+    """Say which difference would have been found with 80 % power."""
+    kind = unit(comparison, metric.name)
+    if metric.detectable == 0:
+        return "the differences do not vary, so it is not known which difference would have been found"
+    if metric.detectable is None or (kind == "fraction" and metric.detectable > 1):
+        samples = count(metric.n, comparison.a.manifest.task.name)
+        return f"with {samples}, no difference would have been found four times in five"
+    return f"a difference of {points(metric.detectable, kind)} would have been found four times in five"
 
 
 def _timed(comparison: Comparison, metric: MetricComparison, a: str, b: str) -> str:
     """Say the same of two models that were timed in turn, by the ratio of their times."""
     ratio, low, high = metric.ratio or 0.0, metric.ratio_low, metric.ratio_high
     spread = f"95 % interval {low:.2f} to {high:.2f}, " if low is not None and high is not None else ""
-    text = f"{metric.name} of {a} is {ratio:.2f} times that of {b} ({spread}{metric.n:,} samples)"
+    pairs = count(metric.n, comparison.a.manifest.task.name)
+    text = f"{metric.name} of {a} is {ratio:.2f} times that of {b} ({spread}{pairs})"
     if low is None or _contains(low, high, 1.0):
         return f"No difference could be shown between {a} and {b}: {text}."
     first, second = (a, b) if (ratio > 1) == _higher(comparison, metric) else (b, a)

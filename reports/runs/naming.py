@@ -8,8 +8,19 @@ from pathlib import PurePosixPath
 from evals.records.folder import Record
 from evals.reports.rendering.formatting import one_line
 
-_CONTROL = "Blind control: every image was replaced by a flat one."
-_CONTROLS = "Blind runs are controls: each image was replaced by a flat one."
+_ITEMS = {
+    "vqa": "questions", "math": "problems", "retrieval": "images", "tones": "recordings", "efficiency": "repetitions",
+    "glue/cola": "sentences", "glue/sst2": "sentences", "glue": "samples",
+}  # fmt: skip
+"""What a task, or the family before the slash, calls its samples; the other tasks of GLUE have pairs of sentences."""
+_SILENT, _FLAT = "audio clip was replaced by silence", "image was replaced by a flat one"
+_BLIND_INPUTS = {
+    "vqa": (f"every {_FLAT}", "images"), "retrieval": (f"every {_FLAT}", "images"),
+    "tones": (f"every {_SILENT}", "audio"),
+}  # fmt: skip
+"""By task: what the blind control changes, and which inputs it tests."""
+_BLIND_ANY = f"every {_FLAT} and every {_SILENT}", "images or audio"
+"""The same for tasks that may have both."""
 _LONG = 40
 """Characters of a model's name that are shown whole."""
 _MANY = 3
@@ -17,8 +28,25 @@ _MANY = 3
 
 
 def blind(record: Record) -> bool:
-    """Whether the run is a blind control: every image was replaced by a flat one."""
+    """Whether the run is a blind control: its images are flat and its audio is silent."""
     return bool(record.manifest.task.blind)
+
+
+def blind_inputs(record: Record) -> str:
+    """Name the inputs that the blind control of a run tests: `images`, `audio` or `images or audio`."""
+    return _BLIND_INPUTS.get(record.manifest.task.name, _BLIND_ANY)[1]
+
+
+def count(n: int, task: str) -> str:
+    """Count the samples of a task by what the task calls them.
+
+    Example:
+        >>> count(1319, "math/gsm8k"), count(1, "vqa"), count(277, "glue/rte"), count(20, "somebody's task")
+        ('1,319 problems', '1 question', '277 pairs', '20 samples')
+    """
+    family = task.partition("/")[0]
+    items = _ITEMS.get(task) or ("pairs" if family == "glue" else _ITEMS.get(family, "samples"))
+    return f"{n:,} {items if n != 1 else items.removesuffix('s')}"
 
 
 def model(record: Record) -> str:
@@ -68,10 +96,21 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
     subjects = "; ".join(runs) if len(runs) <= _MANY else _together(records)
     sentences = [f"{' and '.join(scales).capitalize()}: {subjects}."]
     if any(blind(record) for record in records):
-        sentences.append(_CONTROL if len(records) == 1 else _CONTROLS)
+        sentences.append(_control(records))
     if any(record.manifest.replica for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
     return one_line(" ".join([*sentences, *controls]))
+
+
+def _control(records: Sequence[Record]) -> str:
+    """Say what was replaced in the blind runs among the records."""
+    changes = dict.fromkeys(
+        _BLIND_INPUTS.get(record.manifest.task.name, _BLIND_ANY)[0] for record in records if blind(record)
+    )
+    change = next(iter(changes)) if len(changes) == 1 else _BLIND_ANY[0]
+    if len(records) == 1:
+        return f"Blind control: {change}."
+    return f"Blind runs are controls: {change.replace('every', 'each')}."
 
 
 def _scale(record: Record) -> str:

@@ -103,6 +103,9 @@ def detectable_text(value: float | None, relation: Relation, n: int, percent: bo
         'minimum detectable difference at 80 % power with 1,319 samples: 4.04 points'
     """
     name = {"level": "difference", "order": "difference", "difference": "difference"}.get(relation, relation)
-    points = percent and name == "difference" and value is not None
-    amount = f"{(value or 0.0) * 100:.2f} points" if points else value_text(value, percent)
+    if value == 0:
+        return f"the {n:,} differences do not vary, so the minimum detectable {name} is not known"
+    if value is None:
+        return f"with {n:,} samples, no {name} can be detected with 80 % power"
+    amount = f"{value * 100:.2f} points" if percent and name == "difference" else value_text(value, percent)
     return f"minimum detectable {name} at 80 % power with {n:,} samples: {amount}"

@@ -6,7 +6,7 @@ direction holds at its own scale; it says nothing about a level.
 
     supported, refuted        the described system was run; its interval lies inside, or outside, what is claimed
     inconclusive              it was run, and its interval reaches both sides
-    modality_not_demonstrated the task shows images, and the system answers as well without them
+    modality_not_demonstrated the task has images or audio, and nothing shows that the system uses them
     unmeasured                there is no run, or none of the described system, or it lacks the metric
     error                     a run failed
 
@@ -41,7 +41,7 @@ class ClaimMeasurement:
     lines: tuple[str, ...]
     """How the claim was measured, or why it was not."""
     word: str | None = None
-    """The word of the axis if it does not depend on the rows: a run is missing, or the images made no difference."""
+    """The word of the axis if it does not depend on the rows: a run is missing, or the blind control decides it."""
     match: str = "none"
     """How the measured system relates to the described one: exact, same_name_different_spec, proxy, or none."""
     replica: bool = False
@@ -66,7 +66,7 @@ class ClaimMeasurement:
     def finding(self) -> Finding:
         """The word of the axis with its working."""
         word = self.word or _word(self)
-        # A claim that leaves open what to measure stays underspecified, unless a run failed or ignored the images.
+        # A claim that leaves open what to measure stays underspecified, unless a run failed, or did not use its images.
         if self.claim.underspecified is not None and word not in {"error", "modality_not_demonstrated"}:
             word = "underspecified"
         return Finding(word, (*self.lines, *_scope(self), *_caveats(self.claim)))
@@ -255,8 +255,8 @@ def _heading(record: Record, outcome: RunOutcome, metric: str) -> str:
     value = value_text(entry.value, percent) + ("" if percent else f" {entry.unit}")
     has_interval = percent and entry.low is not None
     spread = f" ({value_text(entry.low, True)} to {value_text(entry.high, True)})" if has_interval else ""
-    blind = outcome.blind.finished().metrics[metric].value if outcome.blind is not None else None
-    control = f"; blind control {value_text(blind, True)}" if blind is not None else ""
+    blind = outcome.blind.finished().metrics.get(metric) if outcome.blind is not None else None
+    control = f"; blind control {value_text(blind.value, percent)}" if blind is not None else ""
     size = record.manifest.model.get("parameters")
     weights = f" {size:,} parameters." if size else ""
     floors = entry.floors.items()
@@ -265,12 +265,10 @@ def _heading(record: Record, outcome: RunOutcome, metric: str) -> str:
 
 
 def _blind_control(outcome: RunOutcome, metric: str) -> list[str]:
-    """A line if the system answers as well without the images as with them."""
+    """A line if nothing shows that the system uses the images or the audio."""
     if outcome.record is None or outcome.blind is None:
         return []
     verdict = blind_control.compare(outcome.record, outcome.blind, metric)
     if verdict is None or verdict.demonstrated:
         return []
-    name = outcome.record.manifest.model["name"]
-    drop = f"difference {verdict.drop * 100:.2f} points, {p_value(verdict.p)}"
-    return [f"{name} answers as well without the images ({drop})"]
+    return [f"{outcome.record.manifest.model_name}: {verdict} ({p_value(verdict.p)})"]

@@ -63,7 +63,11 @@ def test_golden(replica, format):
 def test_every_eval_ever_takes_it(replica, whole):
     eval_types = pytest.importorskip("every_eval_ever.eval_types")
     for record in (replica, whole):
-        eval_types.EvaluationLog.model_validate(json.loads(every_eval_ever.render([record], "every-eval-ever")))
+        log = json.loads(every_eval_ever.render([record], "every-eval-ever"))
+        read = eval_types.EvaluationLog.model_validate(log)
+        scores = [result.score_details.score for result in read.evaluation_results]
+        assert scores == [metric["value"] for metric in record.result.to_dict()["metrics"].values()]
+        assert read.model_dump(mode="json", exclude_unset=True).keys() == log.keys()
 
 
 def test_every_eval_ever_has_every_metric_with_its_interval(replica):

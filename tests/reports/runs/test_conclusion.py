@@ -14,6 +14,7 @@ from run_folders import FORMATS, HOSTILE, make, manifest, metric, render, row
 
 from evals.reports.rendering import forest
 from evals.reports.rendering.forest import ForestPanel, ForestRow
+from evals.reports.rendering.formatting import one_line
 from evals.schema import Metric
 
 
@@ -40,7 +41,7 @@ def test_a_difference_is_said_with_all_that_a_reader_needs(tmp_path):
     a = run(tmp_path / "a", [1] * 60 + [0] * 40, "A")
     b = run(tmp_path / "b", [1] * 40 + [0] * 60, "B")
     said = (
-        r"A is better than B by 20\.0 points \(95 % interval 1\d\.\d to 2\d\.\d, p < 0\.0001, 100 samples\) in "
+        r"A is better than B by 20\.0 points \(95 % interval 1\d\.\d to 2\d\.\d, p < 0\.0001, 100 questions\) in "
         r"accuracy on vqa validation\."
     )
     assert re.fullmatch(said, first_line(a, b))
@@ -51,6 +52,25 @@ def test_lower_may_be_better(tmp_path):
     a = run(tmp_path / "a", [1] * 60 + [0] * 40, "A", higher=False)
     b = run(tmp_path / "b", [1] * 40 + [0] * 60, "B", higher=False)
     assert first_line(a, b).startswith("B is better than A by 20.0 points (95 % interval 1")
+
+
+def test_the_counted_items_have_the_benchmarks_own_name(tmp_path):
+    for task, items in {"math/gsm8k": "100 problems", "glue/rte": "100 pairs", "somebodys": "100 samples"}.items():
+        a, b = (
+            run(tmp_path / task / name, [1] * right + [0] * (100 - right), name, {"name": task})
+            for name, right in (("A", 60), ("B", 40))
+        )
+        assert f", {items}) in accuracy on {task} validation." in first_line(a, b)
+
+
+def test_few_samples_find_no_difference_at_all(tmp_path):
+    a, b = run(tmp_path / "a", [1, 1, 1, 1, 0], "A"), run(tmp_path / "b", [0, 0, 0, 1, 0], "B")
+    assert "; with 5 questions, no difference would have been found four times in five." in first_line(a, b)
+
+
+def test_as_many_wins_as_losses_are_no_advantage(tmp_path):
+    a, b = run(tmp_path / "a", [1, 0] * 20, "A"), run(tmp_path / "b", [0, 1] * 20, "B")
+    assert "in accuracy on vqa validation (difference 0.0 points, 95 % interval" in first_line(a, b)
 
 
 def test_where_nothing_could_be_shown_the_sentence_says_what_would_have_been_found(tmp_path):
@@ -71,7 +91,7 @@ def test_a_run_compared_with_itself_says_so(tmp_path):
 
 def test_equal_answers_of_two_models(tmp_path):
     a, b = run(tmp_path / "a", [1, 0, 1], "A"), run(tmp_path / "b", [1, 0, 1], "B")
-    assert first_line(a, b).startswith("A and B have the same value on each of the 3 samples")
+    assert first_line(a, b).startswith("A and B have the same value on each of 3 questions")
 
 
 def test_what_was_not_tested_says_why(tmp_path):
@@ -143,8 +163,12 @@ def test_the_plot_needs_runs_of_one_metric(three, tmp_path):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_labels_cannot_break_the_plot(text):
-    rows = (ForestRow(text, Metric(0.5, 0.4, 0.6, 9)),)
-    ElementTree.fromstring(forest.draw([ForestPanel(text, rows)]))
+    """A hostile label adds no element, and is shown as text: once as the row's label, once as the panel's title."""
+    panels = [ForestPanel(label, (ForestRow(label, Metric(0.5, 0.4, 0.6, 9)),)) for label in (text, "plain")]
+    hostile, plain = (ElementTree.fromstring(forest.draw([panel])) for panel in panels)
+    assert [element.tag for element in hostile.iter()] == [element.tag for element in plain.iter()]
+    shown = [element.text for element in hostile.iter() if element.tag.endswith("}text")]
+    assert shown.count(one_line(text)) == 2
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, 1e-9, -3.0, 1e9])

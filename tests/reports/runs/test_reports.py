@@ -283,7 +283,7 @@ def test_a_control_that_does_not_drop_is_told_in_every_report(tmp_path):
 def test_a_control_that_drops_shows_that_the_model_uses_the_images(tmp_path):
     seen, _ = pair_of_runs(tmp_path, [1.0, 1.0, 1.0, 0.0] * 20, [1.0, 0.0, 0.0, 0.0] * 20)
     text = terminal.show(seen)
-    assert "The model uses the images: accuracy 75.00 % with images and 25.00 % blind on the same 80 samples" in text
+    assert "The model uses the images: accuracy 75.00 % with images and 25.00 % blind on the same 80 questions" in text
     assert "loses 50.0 points" in text
 
 
