@@ -172,12 +172,19 @@ def _report(options: argparse.Namespace) -> int:
     from evals.reports.runs import page, tables
 
     runs = [records.load(run) for run in options.runs]
+    if options.format == "png":
+        _write_bytes(tables.forest_png(runs), options.out)
+        return DONE
     if options.format in parser.EXPORTS:
         from evals.reports.exports import every_eval_ever
 
-        _write(every_eval_ever.render(runs, options.format))
+        text = every_eval_ever.render(runs, options.format)
     else:
-        _write(page.render(runs) if options.format == "html" else tables.render(runs, options.format))
+        text = page.render(runs) if options.format == "html" else tables.render(runs, options.format)
+    if options.out is None:
+        _write(text)
+    else:
+        _write_bytes(text.encode(), options.out)
     return DONE
 
 
@@ -211,6 +218,22 @@ def _print_table(records: Sequence[Any]) -> None:
     from evals.reports.runs import tables
 
     _write(tables.render(records, "text"))
+
+
+def _write_bytes(content: bytes, path: Path | None) -> None:
+    """Write to a file, or to the standard output if it is none of a person's screen."""
+    try:
+        if path is not None:
+            path.write_bytes(content)
+            return
+        if sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
+            raise InputError("an image is not for the screen: name a file, --out forest.png")
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error}") from error
 
 
 def _write(text: str) -> None:

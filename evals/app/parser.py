@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import evals
 from evals.errors import InputError
 
-FORMATS = ("md", "csv", "tex", "html", "json", "svg")
+FORMATS = ("md", "csv", "tex", "html", "json", "svg", "png")
 EXPORTS = ("every-eval-ever", "model-index", "eval-results")
 
 _EXAMPLES = """examples:
@@ -73,8 +73,10 @@ def _add_run_readers(commands: Any) -> None:
         "--format",
         choices=(*FORMATS, *EXPORTS),
         default="md",
-        help="Markdown (default), CSV, LaTeX, HTML or JSON, or the format of another tool",
+        help="Markdown (default), CSV, LaTeX, HTML or JSON; svg or png: a forest plot of several runs; or the format "
+        "of another tool",
     )
+    report.add_argument("--out", type=Path, metavar="FILE", help="write to a file instead of the standard output")
 
 
 def _add_check(commands: Any) -> None:

@@ -20,7 +20,8 @@ _PLOT, _ROW, _GAP, _EDGE = 340.0, 26.0, 16.0, 10.0
 """Width of the plot, heights of a row and between panels, and the margin, in pixels."""
 _CHARACTER = 7.2
 """Width of a character, in pixels: the widest of common fonts at 13 pixels, on average."""
-_FONT = "system-ui, 'Segoe UI', 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
+FONT = "system-ui, 'Segoe UI', 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
+"""The font family of the texts."""
 _TICKS = 5
 """Maximum number of ticks on an axis, roughly."""
 
@@ -98,7 +99,7 @@ def draw(panels: Sequence[ForestPanel]) -> Markup:
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" class="forest" role="img" viewBox="0 0 {0:.0f} {1:.0f}" '
         'width="{0:.0f}" height="{1:.0f}" font-family="{2}" font-size="13"><title>{3}</title>{4}</svg>'
-    ).format(width, top - _GAP + _EDGE, _FONT, summary, Markup("").join(parts))
+    ).format(width, top - _GAP + _EDGE, FONT, summary, Markup("").join(parts))
 
 
 def _axis(panel: ForestPanel, left: float) -> _Axis:

@@ -147,6 +147,18 @@ def _svg(contents: ReportContents) -> str:
     return _end_line(forest.draw(contents.forest))
 
 
+def forest_png(records: Sequence[Record]) -> bytes:
+    """Draw the forest plot of finished runs as a PNG file.
+
+    Raises:
+        InputError: fewer than two runs, or other headlines; or the plot cannot be drawn on this machine.
+        RecordError: when a run is not finished.
+    """
+    from evals.reports.rendering.png import png
+
+    return png(_svg(gather(records, "metrics")), forest.FONT)
+
+
 def _text(contents: ReportContents) -> str:
     return _end_line(terminal.text(contents))
 

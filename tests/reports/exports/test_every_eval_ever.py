@@ -65,8 +65,8 @@ def test_every_eval_ever_takes_it(replica, whole):
     for record in (replica, whole):
         log = json.loads(every_eval_ever.render([record], "every-eval-ever"))
         read = eval_types.EvaluationLog.model_validate(log)
-        scores = [result.score_details.score for result in read.evaluation_results]
-        assert scores == [metric["value"] for metric in record.result.to_dict()["metrics"].values()]
+        scores = {result.metric_config.metric_name: result.score_details.score for result in read.evaluation_results}
+        assert scores == {name: entry.value for name, entry in record.result.metrics.items()}
         assert read.model_dump(mode="json", exclude_unset=True).keys() == log.keys()
 
 

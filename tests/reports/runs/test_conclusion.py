@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
+from functools import partial
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from commands import ROOT, environ, refused
 from commands import evals as command
-from commands import refused
+from PIL import Image
 from run_folders import FORMATS, HOSTILE, make, manifest, metric, render, row
 
 from evals.reports.rendering import forest
@@ -177,3 +182,48 @@ def test_equal_values_without_intervals_can_be_drawn(value):
     drawing = forest.draw([ForestPanel("title", (ForestRow("a", metric), ForestRow("b", metric)), reference=value)])
     assert "nan" not in drawing
     assert "inf" not in drawing
+
+
+def test_the_plot_is_a_png_image_too(three, tmp_path):
+    pytest.importorskip("resvg_py")
+    folders = [record.folder for record in three]
+    assert command("report", *folders, "--format", "png", "--out", tmp_path / "forest.png").returncode == 0
+    redirected = subprocess.run(
+        [sys.executable, "-m", "evals", "report", *map(str, folders), "--format", "png"],
+        cwd=ROOT, env=environ(), capture_output=True, check=True,
+    )  # fmt: skip
+    assert redirected.stdout == (tmp_path / "forest.png").read_bytes()
+    image = Image.open(tmp_path / "forest.png").convert("RGB")
+    drawing = ElementTree.fromstring(render(three, "svg"))
+    assert image.size == (3 * int(drawing.get("width")), 3 * int(drawing.get("height")))
+    pixels = np.array(image)
+    for point in (each for each in drawing.iter() if each.get("class") == "point"):
+        column, line = (3 * int(float(point.get(side)) + 4) for side in ("x", "y"))
+        assert tuple(pixels[line, column]) == (0x0B, 0x66, 0x61)
+    texts = [each for each in drawing.iter() if each.tag.endswith("}text")]
+    for text in texts:  # each has ink on its line, at its end or beginning
+        line, at = 3 * int(float(text.get("y"))), 3 * float(text.get("x"))
+        left = {"start": at, "middle": at - 60, "end": at - 120}[text.get("text-anchor")]
+        assert (pixels[line - 30 : line, int(left) : int(left) + 120] < 200).any(), text.text
+
+
+def test_an_image_is_not_for_the_screen(three):
+    pytest.importorskip("resvg_py")
+    refused(command("report", *(record.folder for record in three), "--format", "png"), "--out forest.png")
+
+
+def test_without_resvg_or_fonts_one_line_says_so(three, tmp_path, monkeypatch):
+    asked = ("report", *(record.folder for record in three), "--format", "png", "--out", tmp_path / "forest.png")
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    refused(command(*asked), "resvg-py", "[png]")
+    monkeypatch.undo()
+    resvg_py = pytest.importorskip("resvg_py")
+    monkeypatch.setattr(resvg_py, "svg_to_bytes", partial(resvg_py.svg_to_bytes, skip_system_fonts=True))
+    refused(command(*asked), "no font")
+
+
+def test_a_report_is_written_to_a_file(three, tmp_path):
+    folders = [record.folder for record in three]
+    assert command("report", *folders, "--out", tmp_path / "report.md").stdout == ""
+    assert (tmp_path / "report.md").read_text() == command("report", *folders).stdout
+    refused(command("report", *folders, "--out", tmp_path / "none" / "report.md"), "cannot write", "report.md")
