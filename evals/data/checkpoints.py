@@ -38,6 +38,12 @@ class _AdapterFile(msgspec.Struct):
     task_type: str | None = None
 
 
+class _ShardIndex(msgspec.Struct):
+    """The part of `model.safetensors.index.json` that names files."""
+
+    weight_map: dict[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """Weights that change a model."""
@@ -141,19 +147,40 @@ def _contents(folder: Path) -> str:
 
 
 def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Read the names and shapes of a model's weights from the headers of its files; damaged files have none.
+    """Read the names and shapes of a model's weights from the headers of its files.
+
+    Raises:
+        InputError: a file is damaged or cut off, or a shard of the index is missing.
 
     Example:
         >>> stored_shapes(Path("/nowhere"))
         {}
     """
+    _check_shards(folder)
     shapes: dict[str, tuple[int, ...]] = {}
     for path in model_weights(folder):
         try:
+            size = path.stat().st_size
             with path.open("rb") as file:
                 (length,) = struct.unpack("<Q", file.read(8))
-                header = json.loads(file.read(min(length, path.stat().st_size)))
-            shapes |= {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-        except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
-            continue  # loading the file reports what is wrong with it
+                header = json.loads(file.read(min(length, size)))
+            entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            shapes |= {name: tuple(entry["shape"]) for name, entry in entries.items()}
+            end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise InputError(f"{path} is no readable safetensors file: {one_line(error)}") from error
+        if size < end:
+            raise InputError(f"{path} is cut off: it has {size} bytes of {end}")
     return shapes
+
+
+def _check_shards(folder: Path) -> None:
+    """Refuse a folder whose weights are in several files of which one is missing, or without their index."""
+    path, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if path.is_file():
+        index = read_json(path, _ShardIndex)
+        missing = sorted(name for name in set(index.weight_map.values()) if not (folder / name).is_file())
+        if missing and not whole.is_file():
+            raise InputError(f"{folder} lacks {len(missing)} of its weight files, the first being {missing[0]}")
+    elif (shards := model_weights(folder)) and not whole.is_file():
+        raise InputError(f"{folder} holds {shards[0].name} and neither {whole.name} nor {path.name}")

@@ -23,18 +23,37 @@ def local_copy(name: str) -> Path:
     """Return the folder of a checkpoint: a local folder, or the hub's snapshot at the pinned commit.
 
     Args:
-        name: an existing folder, or `ORG/NAME[@REV]`.
+        name: an existing folder, which may be one of the hub's cache (`models--ORG--NAME`), or `ORG/NAME[@REV]`.
 
     Raises:
         InputError: the name is neither a folder nor a checkpoint that the hub provides.
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        return path
+        return _cached_snapshot(path)
     repository, _, revision = name.partition("@")
     if path.exists() or repository.count("/") != 1 or repository.startswith((".", "/", "~")):
         raise InputError(f"{name} is neither a folder with a checkpoint nor a hub id (ORG/NAME[@REV])")
     return _snapshot(repository, revision)
+
+
+def _cached_snapshot(folder: Path) -> Path:
+    """Return the snapshot inside a folder of the hub's cache: that of `refs/main`, or the only one.
+
+    Any other folder is returned as it is.
+    """
+    snapshots = folder / "snapshots"
+    if (folder / "config.json").exists() or not snapshots.is_dir():
+        return folder
+    listed = sorted(path.name for path in snapshots.iterdir() if path.is_dir())
+    main = folder / "refs" / "main"
+    commit = main.read_text().strip() if main.is_file() else None
+    if commit in listed:
+        return snapshots / commit
+    if len(listed) == 1:
+        return snapshots / listed[0]
+    names = ", ".join(listed) or "none"
+    raise InputError(f"{folder} has no snapshot that refs/main names: name one of its snapshots: {names}")
 
 
 def _snapshot(repository: str, revision: str) -> Path:

@@ -21,13 +21,15 @@ _WIDTHS = {"hidden_size", "d_model", "n_embd"}
 _SIZES = {*_WIDTHS, "vocab_size", "intermediate_size", "d_ff", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim",
           "max_position_embeddings", "n_positions", "image_size", "patch_size", "head_dim", "n_inner",
           "num_experts", "num_local_experts", "n_routed_experts", "num_experts_per_tok"}  # fmt: skip
-_NEVER_ZERO = {*_WIDTHS, "vocab_size", "num_attention_heads", "n_head", "patch_size", "image_size"}
+_NEVER_ZERO = {*_WIDTHS, "vocab_size", "num_attention_heads", "num_key_value_heads", "n_head", "patch_size",
+               "image_size"}  # fmt: skip
 _UNLIMITED = {"max_position_embeddings", "n_positions"}
 """Fields for which -1 means that there is no limit."""
 MOST_LAYERS = 10_000
 LARGEST_SIZE = 1 << 31
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _EMBEDDING = re.compile(r"(embed_tokens|word_embeddings|wte|tok_embeddings|shared|embed_in)\.weight$")
+_DTYPE = re.compile(r"(torch\.)?(auto|half|float|bfloat16|float(16|32|64)|float[48]_\w+|u?int\d+)")
 _POSITIONS = re.compile(r"(position_embeddings|wpe|embed_positions)\.weight$")
 
 
@@ -60,6 +62,8 @@ def check_config(path: Path, config: Mapping[str, Any], shapes: Mapping[str, Seq
         raise InputError(f"{path}: architectures is {_shown(architectures)}, expected a list of class names")
     for name, value in _fields(config):
         _check_field(path, name, value)
+    if not isinstance(config.get("quantization_config", {}), dict | type(None)):
+        raise InputError(f"{path}: quantization_config is {_shown(config['quantization_config'])}, expected an object")
     if shapes:
         _check_shapes(path, config, shapes)
 
@@ -74,6 +78,8 @@ def _fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def _check_field(path: Path, name: str, value: Any) -> None:
     field = name.rpartition(".")[2]
+    if field in {"dtype", "torch_dtype"} and isinstance(value, str) and not _DTYPE.fullmatch(value):
+        raise InputError(f"{path}: {name} is {_shown(value)}, expected a number format such as float32 or bfloat16")
     if field not in _LAYERS | _HEADS | _SIZES or value is None:
         return
     for number in value if isinstance(value, list) and value else [value]:
@@ -111,6 +117,26 @@ def _check_shapes(path: Path, config: Mapping[str, Any], shapes: Mapping[str, Se
         if field in _SIZES - _UNLIMITED and value > 64 * max(dimensions, default=value):
             raise InputError(f"{where} the largest dimension of a stored weight is {max(dimensions)}")
 
+    _check_layers(path, config, shapes)
+
+
+def _check_layers(path: Path, config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Refuse a plain decoder or encoder whose weights hold more layers than its configuration: some would be left out.
+
+    Layers that predict further tokens (`num_nextn_predict_layers`) are stored after the others and may be left out.
+    """
+    layers = config.get("num_hidden_layers")
+    composite = config.get("is_encoder_decoder") or any(
+        isinstance(value, dict)
+        for name, value in config.items()
+        if name.endswith("_config") and name != "quantization_config"
+    )
+    if composite or not isinstance(layers, int):
+        return
+    stored = max((int(match[1]) for match in map(_LAYER.search, shapes) if match), default=-1) + 1
+    if stored > layers + (config.get("num_nextn_predict_layers") or 0):
+        raise InputError(f"{path}: num_hidden_layers is {layers}, but the weights hold {stored} layers")
+
 
 def _stated(embeddings: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> str:
     """Name the stored embedding with its shape, if there is one."""
@@ -130,7 +156,30 @@ def fields_of_shape(config: Mapping[str, Any], stored: Sequence[int], configured
         ['hidden_size']
     """
     wrong = set(configured) - set(stored) or set(configured)
-    return [name for name, value in _fields(config) if isinstance(value, int) and value in wrong and value > 1]
+    width, heads = (next((config[name] for name in names if config.get(name)), 0) for names in (_WIDTHS, _HEADS))
+    head = config.get("head_dim") or (width // heads if heads else 0)
+    return [
+        name
+        for name, value in _fields(config)
+        if isinstance(value, int) and value > 1 and (value in wrong or (name in _HEADS and value * head in wrong))
+    ]
+
+
+def field_of_value(config: Mapping[str, Any], value: object) -> str | None:
+    """Name the field of a configuration, however deep, that has a value; None if no field or several have it.
+
+    Example:
+        >>> field_of_value({"hidden_act": "boo", "rope": {"type": "magic"}}, "magic")
+        'rope.type'
+    """
+    names = []
+    for name, inner in config.items():
+        if isinstance(inner, dict):
+            deeper = field_of_value(inner, value)
+            names += [f"{name}.{deeper}"] if deeper else []
+        elif inner == value and type(inner) is type(value):
+            names.append(name)
+    return names[0] if len(names) == 1 else None
 
 
 def _shown(value: object) -> str:

@@ -146,13 +146,13 @@ def read_recipe(folder: Path) -> EmbeddingRecipe:
     pooling = read_json(steps[1].folder / "config.json", dict[str, Json])
     prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name")) or ""
     return EmbeddingRecipe(
-        "modules.json",
-        _poolings(steps[1].folder / "config.json", pooling),
-        tuple(steps[2:]),
-        reading.get("max_seq_length"),
-        bool(reading.get("do_lower_case")),
-        prompt,
-        pooling.get("include_prompt") is not False,
+        source="modules.json",
+        poolings=_poolings(steps[1].folder / "config.json", pooling),
+        steps=tuple(steps[2:]),
+        limit=reading.get("max_seq_length"),
+        lowercase=bool(reading.get("do_lower_case")),
+        prompt=prompt,
+        pools_prompt=pooling.get("include_prompt") is not False,
     )
 
 
@@ -270,10 +270,10 @@ def _activation(path: Path, config: Mapping[str, Any]) -> Callable[[torch.Tensor
     import torch
 
     name = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
-    found = getattr(torch.nn, name.rpartition(".")[2], None) if name.startswith("torch.nn.") else None
-    if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+    layer = getattr(torch.nn, name.rpartition(".")[2], None) if name.startswith("torch.nn.") else None
+    if not (isinstance(layer, type) and issubclass(layer, torch.nn.Module)):
         raise InputError(f"{path}: activation_function is {name}; supported: activations of torch.nn")
-    activation: Callable[[torch.Tensor], torch.Tensor] = found()
+    activation: Callable[[torch.Tensor], torch.Tensor] = layer()
     return activation
 
 

@@ -93,7 +93,7 @@ def load_weights(
                 output_loading_info=True, ignore_mismatched_sizes=True, **adapters.head_options(adapter),
             )  # fmt: skip
     except Exception as error:  # a damaged or foreign checkpoint can raise nearly any exception
-        raise InputError(f"{folder} cannot be loaded: {requirements.explain(error)}") from error
+        raise InputError(f"{folder} cannot be loaded: {requirements.explain_loading(error, base)}") from error
     finally:
         logging.set_verbosity(verbosity)
     _check_complete(model, loading_info, base, unused, adapter)

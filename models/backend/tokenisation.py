@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.spm", "merges.txt", "tekken.json")
+
+
 @dataclass(frozen=True, slots=True)
 class TextPrompt(Prompt):
     """A text or a pair of texts as tokens."""
@@ -67,13 +70,15 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     source = folder if _holds_tokenizer(folder) else model_folder(folder)
+    if not any(path for pattern in _TOKENIZER_FILES for path in source.glob(pattern)):
+        raise InputError(f"{folder} has no usable tokenizer: none of {', '.join(_TOKENIZER_FILES)}")
     try:
         with without_adapter(source) as readable:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 readable, trust_remote_code=False, local_files_only=True
             )
     except Exception as error:  # a folder without a tokenizer can raise nearly any exception
-        raise InputError(f"{folder} has no usable tokenizer: {requirements.explain(error)}") from error
+        raise InputError(f"{folder} has no usable tokenizer: {requirements.explain_loading(error, source)}") from error
     files = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
     if not any((source / name).is_file() for name in files):  # the library then returns a tokenizer without vocabulary
         raise InputError(f"{folder} has no usable tokenizer: none of {', '.join(sorted(files))}")
