@@ -197,7 +197,7 @@ def _embeddings(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
         if ids.ndim != 1 or vectors.ndim != 2 or len(ids) != len(vectors):
             shapes = f"{kind}_ids {ids.shape} and {kind}_embeddings {vectors.shape}"
             raise InputError(f"{path}: {shapes}, expected (N,) and (N, D)")
-        if vectors.dtype.kind not in "fiu" or not vectors.shape[1]:
+        if vectors.dtype.kind not in "fiub" or not vectors.shape[1]:
             raise InputError(f"{path}: {kind}_embeddings are {vectors.dtype}, expected rows of numbers")
         with np.errstate(over="ignore"):  # values that float32 cannot represent are rejected below
             rows = vectors.astype(np.float32)

@@ -6,6 +6,7 @@ python -m pytest tests/metrics/test_retrieval_ranks.py
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -80,6 +81,76 @@ def test_blocks_on_a_gpu_rank_as_those_on_a_cpu():
     ours, theirs = (list(rank(queries, gallery, places, device=device)) for device in ("cpu", "cuda"))
     same = [np.array_equal(one.ranks, other.ranks) for one, other in zip(ours, theirs, strict=True)]
     assert np.mean(same) > 0.99  # a last bit may put two items in another order
+
+
+# Cosines that are equal mathematically, and not in float32
+
+
+KINDS = {
+    "binary": lambda rng, shape: rng.integers(0, 2, shape),
+    "dense binary": lambda rng, shape: (rng.random(shape) < 0.99).astype(int),
+    "signs": lambda rng, shape: rng.choice([-1, 1], shape),
+    "small integers": lambda rng, shape: rng.integers(-2, 3, shape),
+    "int8": lambda rng, shape: rng.integers(-128, 128, shape),
+    "uint8": lambda rng, shape: rng.integers(0, 256, shape),
+}
+"""Whole numbers, whose cosines can be compared exactly."""
+
+
+def exact_order(query, items):
+    """Numbers in the order of the cosines of a query and integer vectors, equal where the cosines are: signed squares.
+
+    The square of a cosine, but for the query's length, is a fraction of whole numbers.
+    """
+    products = [int(query @ item) for item in items]
+    return [
+        Fraction(product * abs(product), int(item @ item) or 1) for product, item in zip(products, items, strict=True)
+    ]
+
+
+def rearranged(rng, kind, width, count):
+    """Vectors of a kind, their scaled copies, and copies whose numbers were exchanged where a query cannot tell."""
+    kinds = KINDS[kind](rng, (count, width)).astype(np.int64)
+    scaled = kinds * rng.integers(1, 8, (count, 1))
+    half = width // 2
+    exchanged = np.concatenate([kinds[:, :half][:, rng.permutation(half)], kinds[:, half:]], axis=1)
+    return np.concatenate([kinds, scaled, exchanged])
+
+
+@pytest.mark.parametrize("width", [2, 7, 64, 384, 768])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("device", ["cpu", "torch"])
+def test_rounding_noise_never_helps(kind, width, device):
+    """No rank is better than the exact one with all ties lost; nor worse than items within the tolerance allow."""
+    rng = np.random.default_rng([width, len(kind)])
+    gallery, queries = rearranged(rng, kind, width, 20), KINDS[kind](rng, (30, width)).astype(np.int64)
+    queries[:, : width // 2] = queries[:, :1]  # constant where the gallery's numbers were exchanged
+    right = [np.array([rng.integers(0, len(gallery))]) for _ in queries]
+    arguments = units(queries), units(gallery), right
+    first = retrieval._first_appearances(arguments[1])
+    ranked = rank(*arguments, device="cpu")
+    if device == "torch":
+        ranked = retrieval._rank_with_torch(*arguments, first, "cpu")
+    lengths = np.maximum(np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(gallery, axis=1), 1)
+    cosines = (queries @ gallery.T) / lengths
+    tied = 0
+    for query, ((place,), result) in enumerate(zip(right, ranked, strict=True)):
+        order = exact_order(queries[query], gallery)
+        worst = sum(value >= order[place] for value in order)
+        near = sum(cosines[query] >= cosines[query, place] - 2 * retrieval.tie_tolerance(width))
+        assert worst <= result.ranks[0] <= near
+        tied += worst > 1 + sum(value > order[place] for value in order)
+    assert tied > 10  # the test of the test
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 50, 384]), st.sampled_from([0.1, 1 / 3, 7.0, 1e-20, 1e20]))
+@settings(max_examples=30, deadline=None)
+def test_scaled_copies_of_real_vectors_tie(seed, width, factor):
+    rng = np.random.default_rng(seed)
+    item, other = rng.normal(size=(2, width)).astype(np.float32)
+    gallery = units([item, item * np.float32(factor), -other])
+    results = rank(units([item, item]), gallery, [np.array([0]), np.array([1])], device="cpu")
+    assert [result.ranks.tolist() for result in results] == [[2], [2]]
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -6,13 +6,16 @@ import hashlib
 import json
 from collections import Counter
 
+import numpy as np
 import pyarrow
 import pytest
+import scipy.stats
 from commands import evals, refused
 from glue_folders import ROWS, hub, official
 from golden import FOLDER as GOLDEN
 from pyarrow import parquet
 
+from evals import run as evaluate
 from evals.errors import InputError
 from evals.schema import Options
 from evals.tasks import glue
@@ -76,6 +79,27 @@ def test_real_tsv_and_parquet_agree(shared_data, name):
         assert labels[0] == (pytest.approx(labels[1], abs=1e-6) if name == "stsb" else labels[1])
         if name not in {"mrpc", "stsb"}:  # the hub's copy has spaces around marks
             assert tsv == copy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["glue", "glue_parquet"])
+def test_correlations_of_sts_b_are_those_of_the_scores_in_the_file(shared_data, tmp_path, layout):
+    """Against SciPy, with gold scores that this test reads by itself and nobody rounds."""
+    if layout == "glue":
+        lines = (shared_data / "glue" / "STS-B" / "dev.tsv").read_text().splitlines()
+        gold = np.array([float(line.split("\t")[9]) for line in lines[1:]])
+    else:
+        (path,) = (shared_data / "glue_parquet" / "stsb").glob("validation-*.parquet")
+        gold = parquet.read_table(path).column("label").to_numpy().astype(np.float64)
+    answers = gold + np.random.default_rng(0).normal(0, 1.3, len(gold))
+    rows = "".join(f"{index}\t{answer!r}\n" for index, answer in enumerate(answers.tolist()))
+    (tmp_path / "STS-B.tsv").write_text(f"index\tprediction\n{rows}")
+    record = evaluate(f"replay:{tmp_path / 'STS-B.tsv'}", "glue/stsb", data=shared_data / layout, out=tmp_path / "run")
+    measured = {name: record.result.metrics[name].value for name in ("pearson", "spearman")}
+    assert measured["pearson"] == pytest.approx(scipy.stats.pearsonr(gold, answers).statistic, abs=1e-12)
+    assert measured["spearman"] == pytest.approx(scipy.stats.spearmanr(gold, answers).statistic, abs=1e-12)
+    rounded = scipy.stats.pearsonr(gold.round(3), answers).statistic
+    assert abs(measured["pearson"] - rounded) > 1e-10  # the test of the test
 
 
 def test_a_byte_order_mark_changes_no_row(folder, tmp_path):

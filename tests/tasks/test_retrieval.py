@@ -305,6 +305,34 @@ def test_a_run_cut_short_goes_on(recorded, tmp_path):
     assert resumed.result["n"] == 10
 
 
+FORMATS = {
+    "float16": lambda rng, shape: rng.integers(-40, 41, shape),
+    "float32": lambda rng, shape: rng.integers(-40, 41, shape),
+    "float64": lambda rng, shape: rng.integers(-40, 41, shape) / 3,
+    "int8": lambda rng, shape: rng.integers(-40, 41, shape),
+    "uint8": lambda rng, shape: rng.integers(0, 80, shape),
+    "bool": lambda rng, shape: rng.integers(0, 2, shape),
+}
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_half_precision_and_quantised_files_keep_their_ties(recorded, tmp_path, dtype):
+    """Every item has a copy, scaled where the format can hold it: a wrong item ties wherever the right one is."""
+    folder, samples, _ = recorded
+    rng, copies = np.random.default_rng(0), {}
+    ids = [id for s in samples for id in (s.id, *text_ids(s.id, s.target))]
+    for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+        kinds = FORMATS[dtype](np.random.default_rng(1), (len(half), 48))
+        scale = 1 if dtype == "bool" else rng.integers(1, 4, (len(half), 1))
+        copies |= dict(zip(half, (kinds * scale).astype(dtype), strict=True))
+    file = embeddings(tmp_path / "copies.npz", samples, copies.__getitem__)
+    assert np.load(file)["image_embeddings"].dtype == dtype
+    record = package.run(f"replay:{file}", "retrieval", data=folder, out=tmp_path / "run")
+    expected = brute_force(samples, copies.__getitem__)
+    assert {name: record.result.metrics[name].value for name in expected} == pytest.approx(expected)
+    assert record.result.metrics["image-to-text/recall@1"].value == 0
+
+
 def changed(file: Path, out: Path, **arrays) -> Path:
     with np.load(file) as held:
         np.savez(out, **{**held, **arrays})
