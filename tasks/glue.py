@@ -57,13 +57,14 @@ from evals.tasks.glue_tasks import (
     TABLE,
     Subtask,
     continuation,
+    files_of,
     metric_name,
     metrics_of,
     prompt,
     read_answer,
     splits_of,
 )
-from evals.tasks.scoring import glue_probe
+from evals.tasks.scoring import glue_probe, glue_submission
 
 if TYPE_CHECKING:
     from evals.metrics.estimates import Estimate
@@ -146,7 +147,7 @@ def _parts(task: Subtask, options: Options, *, suite: bool) -> list[RowsFile]:
     split = options.split or "validation"
     if split not in splits_of(task):
         raise UnknownName(f"split of {task.name}", split, splits_of(task))
-    chosen = [name for name in task.sizes if split in (name, "validation")]
+    chosen = files_of(task, split)
     examples = read(task, "train", options.data) if options.shots else None
     if examples is not None and len(examples.rows) < (options.shots or 0):
         raise InputError(f"--shots {options.shots} is more than the {len(examples.rows)} rows of {examples.files[0]}")
@@ -172,7 +173,7 @@ def _sample(part: RowsFile, index: int, options: Options) -> Sample:
     return Sample(
         id,
         requests=_requests(part, index, id, options),
-        target=task.labels[int(row.label)] if task.labels else row.label,
+        target=row.label if row.label is None or not task.labels else task.labels[int(row.label)],
         cluster=part.clusters[index],
         labels=part.labels,
     )
@@ -192,6 +193,7 @@ def _requests(part: RowsFile, index: int, id: str, options: Options) -> tuple[Re
         of_row = "" if options.same_shots else f"/{part.split}/{index}"
         rng = random.Random(f"{options.seed}/{task.name}{of_row}")
         for example in rng.sample(part.examples.rows, options.shots or 0):
+            assert example.label is not None, "train rows have labels"
             shots.append(f"{prompt(task.name, example.texts)}{continuation(task.name, example.label)}\n\n")
     return (Choose(id, (*shots, prompt(task.name, row.texts)), task.continuations),)
 
@@ -220,11 +222,14 @@ def score_suite(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Pr
 def _score(sample: Sample, prediction: Prediction) -> Score:
     task, failed = TABLE[sample.labels["task"]], prediction.failure is not None
     number = None if failed else _answer(task, prediction)
-    answer: Json = number
+    answer: Json = number if number is None or not task.labels else task.labels[int(number)]
+    if sample.target is None:
+        return Score.of(
+            sample, answer=answer, values={glue_submission.ANSWERED: float(number is not None)}, failed=failed
+        )
     if not task.labels:
         name, value = "closeness", 0.0 if number is None else max(0.0, 1 - abs(number - sample.target) / HIGHEST)
     else:
-        answer = None if number is None else task.labels[int(number)]
         name, value = metric_name("accuracy", sample.labels), float(answer == sample.target)
     return Score.of(sample, answer=answer, values={name: value}, failed=failed)
 
@@ -242,7 +247,9 @@ def _answer(task: Subtask, prediction: Prediction) -> float | None:
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Compute the official metrics of one task, for each of its sets."""
+    """Compute the official metrics of one task, for each of its sets; of an unlabelled split the share of answers."""
+    if all(score.target is None for score in scores):
+        return glue_submission.answered(scores)
     return {name: estimate.metric() for name, estimate in _estimates(scores).items()}
 
 
@@ -250,11 +257,12 @@ def summarise_suite(scores: Sequence[Score]) -> dict[str, Metric]:
     """Compute the metrics of every task, and the leaderboard's average over the tasks.
 
     The average gives equal weight to each task, and within a task to each metric (for MNLI, to each set). Its interval
-    comes from resampling the tasks independently. A note says whether tasks are missing from a limited run, and whether
-    a metric in the average is undefined.
+    comes from resampling the tasks independently. A note says whether tasks are missing, or a metric is undefined.
     """
     from evals.metrics.estimates import average
 
+    if all(score.target is None for score in scores):
+        return glue_submission.answered(scores)
     by_task: dict[str, list[Score]] = defaultdict(list)
     for score in scores:
         by_task[score.labels["task"]].append(score)
@@ -272,9 +280,8 @@ def _average_note(estimates_by_name: Mapping[str, Estimate]) -> str | None:
     official = [f"{task.name}/{name}" for task in TABLE.values() for name in metrics_of(task)]
     missing = [name for name in official if name not in estimates_by_name]
     undefined = [name for name, estimate in estimates_by_name.items() if estimate.note]
-    notes = [f"without {', '.join(missing)}"] if missing else []
-    notes += [f"{', '.join(undefined)} undefined, counted as 0"] if undefined else []
-    return "; ".join(notes) or None
+    lacking, zero = f"without {', '.join(missing)}", f"{', '.join(undefined)} undefined, counted as 0"
+    return "; ".join([*([lacking] if missing else []), *([zero] if undefined else [])]) or None
 
 
 def _estimates(scores: Sequence[Score]) -> dict[str, Estimate]:
@@ -295,10 +302,7 @@ def _estimates(scores: Sequence[Score]) -> dict[str, Estimate]:
 
 
 def _numbers(task: Subtask, score: Score) -> tuple[float, float]:
-    """Convert a score's target and answer to numbers.
-
-    A missing answer counts as a wrong label, or for STS-B as the end of the scale that is farther from the target.
-    """
+    """Convert target and answer to numbers: none is a wrong label, or the end of STS-B's scale that is farther off."""
     if task.labels:
         target = task.labels.index(score.target)
         return target, (target + 1) % len(task.labels) if score.answer is None else task.labels.index(score.answer)
@@ -317,6 +321,7 @@ def _task(name: str, summary: str, subtasks: Sequence[str], *, splits: tuple[str
         supported_options=frozenset({"shots", "same_shots"}),
         splits=splits,
         headline=headline,
+        submission=glue_submission.submission,
         samples=functools.partial(samples, subtasks),
         score=score_suite if is_suite else score,
         summarise=summarise_suite if is_suite else summarise,
@@ -338,7 +343,7 @@ TASKS.add(
         "glue",
         "GLUE: nine tasks of understanding English sentences, and the leaderboard's average",
         list(TABLE),
-        splits=("validation",),
+        splits=("validation", "test"),
         headline="average",
     )
 )

@@ -180,8 +180,21 @@ TABLE: Mapping[str, Subtask] = {
 
 
 def splits_of(task: Subtask) -> tuple[str, ...]:
-    """List a task's splits. `validation` is all of its validation files."""
-    return tuple(dict.fromkeys(["validation", *task.sizes]))
+    """List a task's splits. `validation` is all of its validation files, `test` all of its test files."""
+    names = dict.fromkeys(["validation", *task.sizes])
+    return (*names, *(name.replace("validation", "test") for name in names))
+
+
+def files_of(task: Subtask, split: str) -> list[str]:
+    """List the files that a split consists of, by the hub's names.
+
+    Example:
+        >>> files_of(TABLE["mnli"], "test"), files_of(TABLE["mnli"], "validation_matched")
+        (['test_matched', 'test_mismatched'], ['validation_matched'])
+    """
+    kind = split.partition("_")[0]
+    names = [name.replace("validation", kind) for name in task.sizes]
+    return [name for name in names if split in (name, kind)]
 
 
 def metrics_of(task: Subtask) -> list[str]:

@@ -89,6 +89,7 @@ def execute(config: RunConfig) -> Record:
                 records.rewrite(record, result.rescore(task, record))
             summary = result.summarise(task, record, peak_memory_bytes=_peak_memory(model))
             _keep_images(record, samples, summary)
+            _write_submission(task, record)
             run_folder.finish(summary)
         if not (folder / "report.html").exists():  # also after a crash between writing the result and its report
             _report(load(folder))
@@ -232,6 +233,16 @@ def _keep_images(record: Record, samples: Samples, summary: Result) -> None:
         if image is not None:
             (record.folder / records.WORST).mkdir(exist_ok=True)
             records.write_atomically(record.folder / records.WORST / records.image_name(row.id), image)
+
+
+def _write_submission(task: Task, record: Record) -> None:
+    """Write the benchmark's submission files, if the samples have no targets."""
+    if task.submission is None:
+        return
+    for name, text in task.submission([result.score_of(row) for row in record.samples()]).items():
+        path = record.folder / records.SUBMISSION / name
+        path.parent.mkdir(exist_ok=True)
+        records.write_atomically(path, text.encode())
 
 
 def _report(record: Record) -> None:

@@ -193,6 +193,12 @@ def _add_querying(run: argparse.ArgumentParser) -> None:
         help="how to query the model: score continuations (choose), use its classifier head (classify), or train a "
         "linear probe (probe)",
     )
+    add(
+        "--labels",
+        metavar="N=LABEL,…",
+        help="for a classifier whose classes have other names than the task's: which class each output means, by its "
+        "number or name (0=negative,1=positive; POS=positive,NEG=negative)",
+    )
     add("--blind", action="store_true", help="replace images by uniform ones and audio by silence: the blind control")
     add(
         "--force", action="store_true", help="show images to a model not known to read them, then run the blind control"

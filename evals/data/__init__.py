@@ -7,10 +7,12 @@ functions of `files` are exported here, so that an adapter writes `from evals im
 from __future__ import annotations
 
 from evals.data.files import (
+    class_names,
     digest,
     find,
     inside,
     listing_digest,
+    parquet_columns,
     read_json,
     read_jsonl,
     read_jsonl_lines,
@@ -20,10 +22,12 @@ from evals.data.files import (
 )
 
 __all__ = [
+    "class_names",
     "digest",
     "find",
     "inside",
     "listing_digest",
+    "parquet_columns",
     "read_json",
     "read_jsonl",
     "read_jsonl_lines",

@@ -16,10 +16,11 @@ import contextlib
 import gc
 import hashlib
 import io
+import json
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -113,6 +114,35 @@ def read_parquet(path: Path, kind: type[T]) -> list[T]:
         raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}{_row(rows, str(error))}") from error
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """Return the names of a Parquet file's columns. Raises `InputError` if it is none."""
+    return list(_schema(path).names)
+
+
+def class_names(path: Path, column: str) -> list[str]:
+    """Return the names of the classes that a column of numbers stands for, as `datasets` stores them; empty for none.
+
+    Raises:
+        InputError: the file is not a Parquet file.
+    """
+    try:
+        stored = json.loads((_schema(path).metadata or {}).get(b"huggingface", b"{}"))
+        names = stored["info"]["features"][column]["names"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _schema(path: Path) -> Any:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_schema(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
 
 
 def read_tsv(

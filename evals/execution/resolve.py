@@ -39,11 +39,17 @@ class Resolved:
     """Modalities that it reads (values of `MODALITIES`), or None if they are not known."""
     experts: int | None = None
     """Number of active experts per token in each layer, or None for the checkpoint's own."""
+    labels: str | None = None
+    """What the outputs of a classifier mean, or None for the checkpoint's own names."""
 
     def load(self, placement: Placement) -> Model:
         """Download the checkpoint if it is on the hub, and load it. Raises `InputError`."""
         if self.experts is not None:
             placement = replace(placement, experts=self.experts)
+        if self.labels is not None and placement.labels is None:
+            placement = replace(placement, labels=self.labels)
+        if placement.labels is not None and "classify" not in self.family.abilities:
+            raise InputError(f"--labels {placement.labels} is for classifiers; {self.name!r} is a {self.family.name}")
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
         model = self.family.load(self.name, local, placement)
         lacking = [name for name in _PARTS if not hasattr(model, name)]
@@ -102,6 +108,7 @@ def _resolve_variant(variant: Variant, scale: str, checkpoint: str | None) -> Re
         replica=replica,
         modalities=frozenset(modalities) if modalities else family.modalities,
         experts=_experts(variant),
+        labels=_labels(variant),
     )
 
 
@@ -127,6 +134,16 @@ def _experts(variant: Variant) -> int | None:
     if experts is not None and (not isinstance(experts, int) or isinstance(experts, bool)):
         raise InputError(f"model {variant.name!r}: experts is {experts!r}, expected a whole number")
     return experts
+
+
+def _labels(variant: Variant) -> str | None:
+    """Return what a variant's row says that a classifier's outputs mean, in the form of `--labels`, or None."""
+    labels = variant.details.get("labels")
+    if isinstance(labels, dict):
+        return ",".join(f"{output}={label}" for output, label in labels.items())
+    if labels is not None and not isinstance(labels, str):
+        raise InputError(f"model {variant.name!r}: labels is {labels!r}, expected 0=negative,1=positive")
+    return labels
 
 
 def bundled(variant: Variant) -> Path | None:

@@ -31,6 +31,8 @@ from evals.records.types import Manifest, Result, SampleRecord, SampleValues
 from evals.schema import Json
 
 MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.json", "worst"
+SUBMISSION = "submission"
+"""The folder of a benchmark's submission files, if its labels are secret."""
 _LOCK = ".lock"
 
 T = TypeVar("T")

@@ -38,7 +38,7 @@ def summarise(
     sums: dict[str, int | float] = dict.fromkeys(_SUMS, 0.0)
     scores: list[Score] = []
     for row in record.samples() if rows is None else rows:
-        scores.append(_score(row))
+        scores.append(score_of(row))
         failed += row.failed
         unparsed += row.answer is None and not row.failed
         truncated += row.truncated
@@ -98,7 +98,7 @@ def rescore(task: Task, record: Record) -> Iterable[SampleRecord]:
         yield row
 
 
-def _score(row: SampleRecord) -> Score:
+def score_of(row: SampleRecord) -> Score:
     """Read a sample record as a score."""
     return Score(
         row.id, row.answer, row.target, row.values, failed=row.failed, cluster=row.cluster, labels=row.labels

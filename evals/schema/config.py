@@ -66,6 +66,9 @@ class Placement:
     """Number of CPU threads, or None for all cores."""
     experts: int | None = None
     """Number of active experts per token in each layer, or None for the checkpoint's own."""
+    labels: str | None = None
+    """Which of the task's classes each output of a classifier means (`0=negative,1=positive`), or None for the
+    checkpoint's own names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,9 @@ class Task:
     fit_probe: Callable[[Sequence[Sample], Predictions], Probe] | None = None
     """Fits, from the training samples' targets and embeddings, a probe that reads other embeddings; pure. For methods
     that need `embed`. None if embeddings are scored directly."""
+    submission: Callable[[Sequence[Score]], Mapping[str, str]] | None = None
+    """Writes the answers to samples whose targets are secret as the benchmark's submission files: their texts by file
+    name. Empty for samples with targets."""
     timed: bool = False
     """Whether requests are timed (`evals.timing.interleaving`): one at a time, in fresh processes, models interleaved.
     A sample's cluster is its process (`0`, `1`, …), and after timing the session of that process."""

@@ -2,7 +2,8 @@
 
 A checkpoint names its classes in its configuration (`id2label`), in its own order: DistilBERT's SST-2 has NEGATIVE,
 POSITIVE, and RoBERTa's MNLI has contradiction, neutral, entailment, while GLUE has entailment first. Classes are
-matched by name; LABEL_0, LABEL_1, … have no meaning and are matched to the benchmark's classes by number.
+matched by name; LABEL_0, LABEL_1, … have no meaning and are matched to the benchmark's classes by number. Where the
+names differ (POS, NEG), `--labels` or a variant's column `labels` says what each output means.
 A head with one output predicts a number, as STS-B requires.
 """
 
@@ -57,8 +58,45 @@ def class_indices(names: Sequence[str], labels: Sequence[str]) -> list[int]:
     task_classes = [_normalised(label) for label in labels]
     index_by_class = {_resolve_number(_normalised(name), task_classes): index for index, name in enumerate(names)}
     if len(names) != len(labels) or index_by_class.keys() != set(task_classes):
-        raise InputError(f"{checkpoint_classes}; the task's are {', '.join(labels)}: give a checkpoint trained for it")
+        raise InputError(
+            f"{checkpoint_classes}; the task's are {', '.join(labels)}: give a checkpoint trained for it, or say what "
+            f"its outputs mean with --labels 0={labels[0]},…"
+        )
     return [index_by_class[label] for label in task_classes]
+
+
+def renamed(names: Sequence[str], labels: str) -> list[str]:
+    """Give a checkpoint's classes the names that the user chose.
+
+    Args:
+        names: the checkpoint's classes, in the order of its outputs.
+        labels: pairs of an output's number or name and its class, separated by commas.
+
+    Returns:
+        The new names, in the order of the outputs.
+
+    Raises:
+        InputError: a pair is malformed, names no output or one twice, or an output has no class.
+
+    Example:
+        >>> renamed(["POS", "NEG"], "NEG=negative,0=positive")
+        ['positive', 'negative']
+    """
+    outputs = f"the checkpoint's outputs are {', '.join(f'{index}={name}' for index, name in enumerate(names))}"
+    chosen: dict[int, str] = {}
+    for pair in labels.split(","):
+        output, equals, label = (text.strip() for text in pair.partition("="))
+        by_name = [index for index, name in enumerate(names) if _normalised(name) == _normalised(output)]
+        index = int(output) if output.isdecimal() else by_name[0] if len(by_name) == 1 else -1
+        if not equals or not label or not 0 <= index < len(names):
+            raise InputError(f"--labels {labels}: {pair!r} is not OUTPUT=CLASS; {outputs}")
+        if index in chosen or label in chosen.values():
+            raise InputError(f"--labels {labels} names {output} or {label} twice; {outputs}")
+        chosen[index] = label
+    if len(chosen) != len(names):
+        lacking = next(index for index in range(len(names)) if index not in chosen)
+        raise InputError(f"--labels {labels} says nothing of output {lacking}; {outputs}")
+    return [chosen[index] for index in range(len(names))]
 
 
 def _normalised(name: str) -> str:
@@ -82,6 +120,8 @@ class Classifier:
     model: PreTrainedModel
     tokenizer: TextTokenizer
     placement: ResolvedPlacement
+    names: Sequence[str]
+    """The checkpoint's classes in the order of its outputs, as it or the user names them."""
     padding_token: int | None
     """The checkpoint's padding token; None if it defines none."""
     abilities: frozenset[str] = frozenset({"classify"})
@@ -93,7 +133,7 @@ class Classifier:
         """Tokenise a text or a pair. Raises `InputError` if the checkpoint has other classes than the request."""
         if not isinstance(request, Classify):
             raise SampleError(f"request {request.id} does not ask for a class; this family classifies")
-        class_indices(self._names, request.labels)
+        class_indices(self.names, request.labels)
         return self.tokenizer.prompt(request, request.parts)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
@@ -107,11 +147,6 @@ class Classifier:
     def peak_memory_bytes(self) -> int | None:
         """Return the peak memory of the device in bytes; None on a CPU."""
         return pytorch.peak_memory_bytes(self.placement)
-
-    @property
-    def _names(self) -> list[str]:
-        names: Mapping[int, str] = self.model.config.id2label
-        return [names[index] for index in sorted(names)]
 
     def _classify(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         import torch
@@ -158,7 +193,7 @@ class Classifier:
         scores: list[float] = []
         output: Json = logits_C[0].item()
         if request.labels:
-            scores = logits_C.log_softmax(-1)[class_indices(self._names, request.labels)].tolist()
+            scores = logits_C.log_softmax(-1)[class_indices(self.names, request.labels)].tolist()
             output = request.labels[scores.index(max(scores))]
         return Prediction(
             request.id, output, truncated=prompt.truncated, scores=tuple(scores), prompt_tokens=len(prompt.tokens)
@@ -173,6 +208,9 @@ def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
     resolved = pytorch.resolve_placement(placement)
     tokenizer = tokenisation.load_tokenizer(folder)
     model = pytorch.load_weights(AutoModelForSequenceClassification, folder, resolved)
+    names = [str(model.config.id2label[index]) for index in sorted(model.config.id2label)]
+    if placement.labels is not None:
+        names = renamed(names, placement.labels)
     config = model.config.get_text_config()
     config.use_cache = False  # classification needs no key-value cache
     padding = [pad for pad in (config.pad_token_id, tokenizer.pad_token_id) if pad is not None and pad >= 0]
@@ -184,12 +222,14 @@ def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
             "family": "classifier",
             **pytorch.facts(model, folder, resolved),
             "longest_text": limit,
-            "classes": [model.config.id2label[index] for index in sorted(model.config.id2label)],
+            "classes": list(names),
+            **({"classes_from": "--labels"} if placement.labels is not None else {}),
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
         tokenizer=TextTokenizer(tokenizer, limit),
         placement=resolved,
+        names=names,
         padding_token=config.pad_token_id,
     )
 

@@ -7,9 +7,9 @@ with a byte order mark. Columns are found by name, because some copies lack a fe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,8 +31,8 @@ class GlueRow(NamedTuple):
 
     texts: Mapping[str, str]
     """The texts, by the hub's column names."""
-    label: float
-    """The number of the label, or STS-B's score."""
+    label: float | None
+    """The number of the label, or STS-B's score; None in a split whose labels are secret."""
 
 
 class GlueSplit(NamedTuple):
@@ -49,7 +49,7 @@ def read(task: Subtask, split: str, folder: Path | None) -> GlueSplit:
 
     Args:
         task: one of the nine.
-        split: the hub's name: `train`, `validation`, `validation_matched` or `validation_mismatched`.
+        split: the hub's name: `train`, `validation`, `test`, and for MNLI `validation_matched`, `test_mismatched`, ….
         folder: a folder that contains a folder for each task, or the folder of this task; None for the bundled rows.
 
     Raises:
@@ -60,13 +60,22 @@ def read(task: Subtask, split: str, folder: Path | None) -> GlueSplit:
     rows = [row for path in files for row in (_tsv if path.suffix == ".tsv" else _parquet)(task, path, split)]
     if not rows:
         raise InputError(f"{files[0]} has no rows")
+    unlabelled = [index for index, row in enumerate(rows) if row.label is None]
+    if unlabelled and (len(unlabelled) < len(rows) or split == "train"):
+        raise InputError(
+            f"{files[0]}: {len(unlabelled)} of {len(rows)} rows have no label (the first is row {unlabelled[0]}); a "
+            "split has all of its labels, or none for a submission"
+        )
     return GlueSplit(rows, kind, files)
 
 
 def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Path]]:
     """Return the kind and the paths of the files of a split."""
     if folder is None:
-        return "bundled", [MINI / f"{task.name}-{split}.parquet"]
+        path = MINI / f"{task.name}-{split}.parquet"
+        if not path.is_file():
+            raise InputError(f"the bundled rows of {task.name} have no split {split!r}; {WHERE}")
+        return "bundled", [path]
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; {WHERE}")
     official, hub = f"{split.replace('validation', 'dev')}.tsv", f"{split}-*.parquet"
@@ -84,22 +93,48 @@ def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Pat
 
 
 def _tsv(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
-    columns = [*task.columns.values(), task.label_column]
+    # CoLA's dev and train files have no header, its test file has one; test files have no labels.
+    header = None if split.startswith("test") else task.header or None
+    labelled = not split.startswith("test") or task.label_column in _first_line(path)
+    columns = [*task.columns.values(), *([task.label_column] if labelled else [])]
     # A few lines of QQP's published train.tsv are broken; the hub's copy omits them too.
-    rows = data.read_tsv(path, columns, header=task.header or None, skip_short=split == "train")
-    for number, (*texts, label) in rows:
-        yield GlueRow(dict(zip(task.columns, texts, strict=True)), _label(task, label, f"{path}, line {number}"))
+    rows = data.read_tsv(path, columns, header=header, skip_short=split == "train")
+    for number, row in rows:
+        texts = dict(zip(task.columns, row, strict=False))
+        yield GlueRow(texts, _label(task, row[-1], f"{path}, line {number}") if labelled else None)
+
+
+def _first_line(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.readline().rstrip("\r\n").split("\t")
 
 
 def _parquet(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
-    fields = [*((column, str) for column in task.columns), ("label", int if task.labels else float)]
+    labelled = not split.startswith("test") or "label" in data.parquet_columns(path)
+    fields: list[tuple[str, Any]] = [(column, str) for column in task.columns]
+    fields += [("label", int | float | str | None)] if labelled else []
+    names = data.class_names(path, "label")
     for number, row in enumerate(data.read_parquet(path, msgspec.defstruct("Row", fields))):
         texts = {column: getattr(row, column) for column in task.columns}
-        yield GlueRow(texts, _label(task, row.label, f"{path}, row {number}"))  # type: ignore[attr-defined]
+        label = getattr(row, "label", None)
+        yield GlueRow(texts, _label(task, _named(label, names, path, task), f"{path}, row {number}"))
 
 
-def _label(task: Subtask, label: Json, where: str) -> float:
+def _named(label: Json, names: Sequence[str], path: Path, task: Subtask) -> Json:
+    """Return the name of a class that a file stores by its number, if the file names its classes as the task does."""
+    if not names or isinstance(label, str) or label is None or not 0 <= label < len(names):
+        return label
+    numbers = [read_label(task, name) for name in names]
+    if sorted(number for number in numbers if number is not None) == list(range(len(task.labels))):
+        return names[int(label)]
+    raise InputError(f"{path} names its labels {', '.join(names)}; the task's are {', '.join(task.labels)}")
+
+
+def _label(task: Subtask, label: Json, where: str) -> float | None:
+    """Read the label of a row; None if it is secret, which files write as -1."""
     number = read_label(task, label)
+    if label is None or str(label).strip() in {"-1", "-1.0"}:
+        return None
     if task.labels and number is None:
         allowed = ", ".join(f"{number} ({name})" for number, name in enumerate(task.labels))
         raise InputError(f"{where}: the label is {label!r:.40}, expected one of {allowed}")

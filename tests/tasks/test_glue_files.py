@@ -157,7 +157,8 @@ def test_bad_files_are_named_with_the_line(broken, task, change, words):
     [
         (["--same-shots"], ["--same-shots", "give --shots too"]),
         (["--shots", ROWS + 1], [f"--shots {ROWS + 1}", f"the {ROWS} rows", "train.tsv"]),
-        (["--split", "test"], ["no split", "'test'", "validation"]),
+        (["--split", "train"], ["no split", "'train'", "validation"]),
+        (["--split", "test"], ["has no RTE/test.tsv and no rte/test-*.parquet"]),
         (["--method", "probe", "--shots", 1], ["--shots 1 is for method choose", "probe has no prompt"]),
     ],
 )
@@ -177,8 +178,8 @@ def test_a_folder_without_the_task_says_where_to_get_it(folder, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"sentence": ["a"], "label": [-1]}, r"row 0: the label is -1, expected one of 0 \(unacceptable\)"),
-        ({"sentence": ["a"], "label": [None]}, "Expected `int`, got `null`"),
+        ({"sentence": ["a"], "label": [2]}, r"row 0: the label is 2, expected one of 0 \(unacceptable\)"),
+        ({"sentence": ["a", "b"], "label": [1, -1]}, r"1 of 2 rows have no label \(the first is row 1\); a split has"),
         ({"text": ["a"], "label": [1]}, "has no column sentence"),
         ({"sentence": [], "label": []}, "has no rows"),
     ],
@@ -193,3 +194,98 @@ def test_bad_parquet_files_are_named(tmp_path, columns, words):
 def test_broken_lines_of_train_are_left_out(folder, tmp_path):
     (tmp_path / "train.tsv").write_text("id\tquestion1\tquestion2\tis_duplicate\n0\ta\tb\t1\n1\tc\n2\te\tf\t0\n")
     assert [row.label for row in read(TABLE["qqp"], "train", tmp_path).rows] == [1, 0]
+
+
+# Labels as files store them
+
+
+def stored(tmp_path, task, labels, kind=None, names=None):
+    """Read rows whose labels are stored in a way."""
+    columns = {column: ["a"] * len(labels) for column in TABLE[task].columns}
+    table = pyarrow.table({**columns, "label": pyarrow.array(labels, kind)})
+    if names:
+        features = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(features)})
+    split = next(iter(TABLE[task].sizes))
+    parquet.write_table(table, tmp_path / f"{split}-0.parquet")
+    return [row.label for row in read(TABLE[task], split, tmp_path).rows]
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "kind", "names", "expected"),
+    [
+        ("mnli", [0, 2, 1], pyarrow.int8(), None, [0, 2, 1]),
+        ("mnli", [0.0, 2.0, 1.0], pyarrow.float32(), None, [0, 2, 1]),
+        ("mnli", ["entailment", "Contradiction", "neutral"], None, None, [0, 2, 1]),
+        ("mnli", ["0", "2", "1"], None, None, [0, 2, 1]),
+        ("mnli", [0, 2, 1], None, ["entailment", "neutral", "contradiction"], [0, 2, 1]),
+        ("mnli", [0, 2, 1], None, ["contradiction", "entailment", "neutral"], [2, 1, 0]),
+        ("mnli", [0, 2, 1], None, ["0", "1", "2"], [0, 2, 1]),
+        ("rte", [-1, -1], None, ["entailment", "not_entailment"], [None, None]),
+        ("sst2", [None, None], pyarrow.int64(), None, [None, None]),
+        ("stsb", ["3.25", "0"], None, None, [3.25, 0]),
+        ("stsb", [-1.0, -1.0], None, None, [None, None]),
+    ],
+)
+def test_labels_are_read_however_they_are_stored(tmp_path, task, labels, kind, names, expected):
+    assert stored(tmp_path, task, labels, kind, names) == expected
+
+
+def test_names_of_other_classes_are_refused(tmp_path):
+    with pytest.raises(InputError, match="names its labels bad, good; the task's are negative, positive"):
+        stored(tmp_path, "sst2", [0, 1], names=["bad", "good"])
+
+
+# Splits without labels
+
+
+def unlabelled(folder, tmp_path):
+    """The official test files: a header in all, and no labels."""
+    for task in TABLE.values():
+        for split in task.sizes:
+            rows = read(task, split, folder).rows
+            path = tmp_path / "data" / task.folder / f"{split.replace('validation', 'test')}.tsv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [[str(index), *row.texts.values()] for index, row in enumerate(rows)]
+            names = ["index", *task.columns.values()]
+            path.write_text("\n".join("\t".join(line) for line in [names, *lines]) + "\n")
+    return tmp_path / "data"
+
+
+def test_a_split_without_labels_becomes_the_leaderboards_files(folder, tmp_path):
+    import checkpoints
+
+    import evals as suite
+
+    data = unlabelled(folder, tmp_path)
+    model = checkpoints.classifier(tmp_path / "model", "bert", ("neutral", "contradiction", "entailment"))
+    record = suite.run(str(model), "glue/mnli", data=data, split="test", out=tmp_path / "run")
+    assert record.result.headline == "answered"
+    assert record.result.metrics["answered"].value == 1
+    assert "nothing is scored" in record.result.metrics["answered"].note
+    files = sorted(path.name for path in (record.folder / "submission").iterdir())
+    assert files == ["MNLI-m.tsv", "MNLI-mm.tsv"]
+    answers = {row.id: row.answer for row in record.samples()}
+    header, *lines = (record.folder / "submission" / "MNLI-mm.tsv").read_text().splitlines()
+    assert header == "index\tprediction"
+    assert lines == [f"{n}\t{answers[f'mismatched/{n}']}" for n in range(ROWS)]
+    assert (record.folder / "report.html").is_file()
+
+
+def test_answers_are_submitted_in_the_leaderboards_form():
+    from evals.schema import Score
+    from evals.tasks.scoring.glue_submission import submission
+
+    def files(task, *answers):
+        labels = {"task": task}
+        return submission([Score(str(n), answer, None, {}, labels=labels) for n, answer in enumerate(answers)])
+
+    assert files("sst2", "positive", "negative", None) == {"SST-2.tsv": "index\tprediction\n0\t1\n1\t0\n2\t0\n"}
+    assert files("rte", "not_entailment") == {"RTE.tsv": "index\tprediction\n0\tnot_entailment\n"}
+    assert files("stsb", 3.14159, 7.5, None) == {"STS-B.tsv": "index\tprediction\n0\t3.142\n1\t5.000\n2\t0.000\n"}
+    assert submission([Score("0", "positive", "negative", {}, labels={"task": "sst2"})]) == {}
+
+
+def test_the_official_test_file_of_mrpc_has_labels(shared_data):
+    rows = read(TABLE["mrpc"], "test", shared_data / "glue").rows
+    assert len(rows) == 1725

@@ -228,3 +228,53 @@ def test_what_a_checkpoint_is_not_for_is_said_on_one_line(rows, tmp_path, comman
     folder = checkpoints.classifier(tmp_path / "model", "bert", ("entailment", "not_entailment"))
     out = tmp_path / "run"
     refused(command("run", "--model", folder, "--task", task, "--data", rows, "--out", out, *more), *words)
+
+
+# Names of classes that differ
+
+
+@pytest.mark.parametrize("labels", ["0=positive,1=negative", "NEG=negative, POS=positive", "pos=Positive,1=NEGATIVE"])
+def test_the_user_says_what_the_outputs_mean(rows, tmp_path, labels):
+    folder = checkpoints.classifier(tmp_path / "model", "bert", ("POS", "NEG"))
+    same = checkpoints.classifier(tmp_path / "same", "bert", ("positive", "negative"))
+    runs = [
+        suite.run(str(model), "glue/sst2", data=rows, out=tmp_path / f"{model.name}-run", **more)
+        for model, more in ((folder, {"labels": labels}), (same, {}))
+    ]
+    assert [row.output for row in runs[0].samples()] == [row.output for row in runs[1].samples()]
+    assert runs[0].manifest["model"]["classes_from"] == "--labels"
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ("0=negative", "says nothing of output 1; the checkpoint's outputs are 0=POS, 1=NEG"),
+        ("0=negative,1=negative", "names 1 or negative twice"),
+        ("0=a,0=b", "names 0 or b twice"),
+        ("0=negative,2=positive", "'2=positive' is not OUTPUT=CLASS"),
+        ("negative,positive", "'negative' is not OUTPUT=CLASS"),
+        ("", "'' is not OUTPUT=CLASS"),
+    ],
+)
+def test_labels_that_name_no_output_are_refused(tmp_path, labels, words):
+    folder = checkpoints.classifier(tmp_path, "bert", ("POS", "NEG"))
+    with pytest.raises(InputError, match=words):
+        classifier.load("tiny", str(folder), Placement(device="cpu", labels=labels))
+
+
+def test_labels_are_for_classifiers(tmp_path, command):
+    folder = checkpoints.language_model(tmp_path / "model", "llama")
+    done = command("run", "--model", folder, "--task", "glue/sst2", "--labels", "0=negative,1=positive")
+    refused(done, "--labels 0=negative,1=positive is for classifiers")
+
+
+def test_a_variant_says_what_the_outputs_mean():
+    from evals.execution.resolve import _labels
+    from evals.schema import Variant
+
+    def labels(value):
+        return _labels(Variant("mine", "classifier", "", {}, (), {"labels": value}))
+
+    assert labels({0: "negative", 1: "positive"}) == labels("0=negative,1=positive") == "0=negative,1=positive"
+    with pytest.raises(InputError, match=r"model 'mine': labels is \['a'\]"):
+        labels(["a"])
