@@ -157,7 +157,7 @@ def _check(options: argparse.Namespace) -> int:
         command=options.command,
     )
     _write(check.summarise_job(checked) if options.summary else check.summary(checked, options.out))
-    return FAILED if options.strict and checked.contradicted else DONE
+    return FAILED if options.strict and checked.convicted else DONE
 
 
 def _score(options: argparse.Namespace) -> int:

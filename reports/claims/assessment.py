@@ -13,7 +13,7 @@ The life of a claim, from its line in a YAML file to a word in the tables:
 5. `evidence.public_record.FactIndex.check` compares it with the public facts.
 6. `evidence.measurement.measure` compares it with runs of the suite, where runs were made.
 7. `assess` and `add_measurements` below collect the four findings in an `Assessment`. `verdicts.headline` picks the
-   most severe word of the four: that word is the verdict.
+   first of the four words by precedence: that word is the verdict.
 8. `output` writes the assessments as tables and as a page.
 
 A contradiction between two documents does not show which one is wrong, so both claims get it. Within one document, one
@@ -31,6 +31,7 @@ from evals.reports.claims.evidence.arithmetic import Finding
 from evals.reports.claims.evidence.cross_document import (
     AGREEMENT,
     CONFLICT,
+    NOTE,
     Assertion,
     StatementPair,
     all_quantities,
@@ -101,6 +102,7 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
         conflicts=tuple(pair for pair in across if pair.result == CONFLICT),
         agreements=tuple(pair for pair in across if pair.result == AGREEMENT),
         internal_conflicts=tuple(internal),
+        notes=tuple(pair for pair in across if pair.result == NOTE),
     )
 
 
@@ -215,26 +217,19 @@ def _partner(pair: StatementPair, claim: Claim, document: str) -> str | None:
 
 
 def _cross_document(pairs: Sequence[StatementPair], public_record: Finding) -> Finding:
-    """What other documents say about a claim.
-
-    Printed values that differ while both statements can be true (rule `figures`) are shown, but are no contradiction.
-    """
-    conflicts = [pair for pair in pairs if pair.result == CONFLICT]
-    compatible = [pair for pair in conflicts if pair.rule == "figures"]
-    lines = tuple(
-        dict.fromkeys(
-            pair.describe() + (", though both can be true" if pair in compatible else "") for pair in conflicts
-        )
-    )
-    if len(conflicts) > len(compatible):
+    """What other documents say about a claim; notes are shown and decide nothing."""
+    lines = {
+        result: tuple(dict.fromkeys(pair.describe() for pair in pairs if pair.result == result))
+        for result in (CONFLICT, NOTE, AGREEMENT)
+    }
+    if lines[CONFLICT]:
         sides = {
-            "supported": "the public record supports this side",
-            "contradicted": "the public record does not support this side",
+            "supported": ("the public record supports this side",),
+            "contradicted": ("the public record does not support this side",),
         }
-        lines += (sides[public_record.verdict],) if public_record.verdict in sides else ()
-        return Finding("contradicted_by_other_document", lines)
-    agreeing = tuple(dict.fromkeys(pair.describe() for pair in pairs if pair.result == AGREEMENT))
-    return Finding("agrees" if agreeing else "na", (*lines, *agreeing))
+        side = sides.get(public_record.verdict, ())
+        return Finding("contradicted_by_other_document", (*lines[CONFLICT], *lines[NOTE], *side))
+    return Finding("agrees" if lines[AGREEMENT] else "na", (*lines[NOTE], *lines[AGREEMENT]))
 
 
 def _id_order(id: str) -> tuple[str, int]:

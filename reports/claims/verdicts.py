@@ -1,8 +1,9 @@
 """The words of a verdict: four findings per claim, and the headline that sums them up.
 
 Each claim has one finding per kind of evidence (`AXES`): arithmetic, other documents, the public record, measurement.
-The headline is the first word of `PRECEDENCE` that occurs among them. `Assessment` holds the findings of one claim,
-`CheckResult` those of all documents of a check. `evals.reports.claims.assessment` produces both.
+The headline is the first word of `PRECEDENCE` that occurs among them; `PLAIN` gives its plain word for readers.
+`Assessment` holds the findings of one claim, `CheckResult` those of all documents of a check.
+`evals.reports.claims.assessment` produces both.
 """
 
 from __future__ import annotations
@@ -26,25 +27,44 @@ PRECEDENCE = (
     "internally_inconsistent",
     "contradicted_by_public_record",
     "refuted",
+    "supported",
     "contradicted_by_other_document",
     "physically_implausible",
     "nominally_inconsistent",
+    "open",
+    "differs",
     "modality_not_demonstrated",
     "inconclusive",
-    "supported",
     "partially_supported",
     "error",
     "underspecified",
+    "checked_and_consistent",
     "unmeasured",
     "source_unreadable",
     "no_public_record",
     "not_testable_here",
     "not_a_factual_claim",
 )
-"""The possible headlines, the most severe first."""
-CONTRADICTED, SUPPORTED = PRECEDENCE[:4], ("supported", "partially_supported")
-"""The headlines that speak against a claim, and those that speak for it."""
-_RECORD_WORDS = {"contradicted": "contradicted_by_public_record"}
+"""The possible headlines; the first that any axis gives is the headline."""
+PLAIN: Mapping[str, tuple[str, ...]] = {
+    "supported": ("supported", "partially_supported"),
+    "refuted": ("internally_inconsistent", "contradicted_by_public_record", "refuted", "physically_implausible"),
+    "conflicting": ("contradicted_by_other_document", "nominally_inconsistent", "differs"),
+}
+"""The headlines of each plain word. All others are `NOT_ENOUGH_EVIDENCE`."""
+NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
+PLAIN_WORDS = (*PLAIN, NOT_ENOUGH_EVIDENCE)
+"""The four plain words, in the order of the reports."""
+CONVICTIONS = (*PLAIN["refuted"], "contradicted_by_other_document")
+"""The headlines that say that a claim is false, or cannot be true together with another document."""
+SUPPORTED = PLAIN["supported"]
+"""The headlines that speak for a claim."""
+_HEADLINES_OF_AXES = {
+    ("public_record", "contradicted"): "contradicted_by_public_record",
+    ("arithmetic", "consistent"): "checked_and_consistent",
+}
+"""The words of an axis that have another name as a headline."""
+_WORST_FIRST = ("refuted", "conflicting", NOT_ENOUGH_EVIDENCE, "supported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +82,19 @@ class Assessment:
     contradicts: tuple[str, ...] = ()
     """IDs of the claims, of any document, that cannot be true together with this one."""
     inherits: str | None = None
-    """The most severe headline among the claims that this one is computed from, with their IDs."""
+    """The worst headline among the claims that this one is computed from, with their IDs."""
     measured: tuple[MeasuredRow, ...] = ()
     """What the runs gave, one row for each reading of the claim; empty if nothing was measured."""
 
     @property
     def headline(self) -> str:
-        """The most severe word of the four findings."""
+        """The fine word of the verdict: the first of `PRECEDENCE` among the four findings."""
         return headline(self.vector)
+
+    @property
+    def plain(self) -> str:
+        """The plain word of the verdict: supported, refuted, conflicting or not_enough_evidence."""
+        return plain(self.headline)
 
     @property
     def vector(self) -> dict[str, str]:
@@ -96,6 +121,10 @@ class CheckResult:
     """Pairs of statements of two documents that agree."""
     internal_conflicts: tuple[StatementPair, ...]
     """Pairs of statements of one document that cannot both be true."""
+    differences: tuple[StatementPair, ...] = ()
+    """Pairs of two documents whose values differ by no more than two protocols of evaluation do: no contradiction."""
+    notes: tuple[StatementPair, ...] = ()
+    """Pairs that a reader may want to see side by side though both statements can be true."""
     about: str = PAPER
     """Scale, checkpoints and data that the result rests on: the first line of every report."""
     runs: tuple[Record, ...] = ()
@@ -106,17 +135,16 @@ class CheckResult:
     """The recorded learning curves of the systems that were run."""
 
     @property
-    def contradicted(self) -> list[Assessment]:
-        """The claims whose headline is one of `CONTRADICTED`."""
-        return [assessment for assessment in self.assessments if assessment.headline in CONTRADICTED]
+    def convicted(self) -> list[Assessment]:
+        """The claims whose headline is one of `CONVICTIONS`."""
+        return [assessment for assessment in self.assessments if assessment.headline in CONVICTIONS]
 
 
 def headline(vector: Mapping[str, str]) -> str:
-    """Return the most severe word of a claim's four findings.
+    """Return the fine word that sums up a claim's four findings.
 
     Args:
-        vector: the word of each axis of `AXES`. A word that is not in `PRECEDENCE` (`na`, `consistent`, `agrees`)
-            does not count.
+        vector: the word of each axis of `AXES`. A word that is no headline (`na`, `agrees`) does not count.
 
     Returns:
         A word of `PRECEDENCE`; `not_testable_here` if no word counts.
@@ -128,13 +156,26 @@ def headline(vector: Mapping[str, str]) -> str:
         >>> headline({"arithmetic": "consistent", "cross_document": "agrees", "public_record": "contradicted",
         ...           "measurement": "unmeasured"})
         'contradicted_by_public_record'
+        >>> headline({"arithmetic": "consistent", "cross_document": "na", "public_record": "na",
+        ...           "measurement": "unmeasured"})
+        'checked_and_consistent'
     """
-    words = [_RECORD_WORDS.get(word, word) if axis == "public_record" else word for axis, word in vector.items()]
+    words = [_HEADLINES_OF_AXES.get((axis, word), word) for axis, word in vector.items()]
     return min((word for word in words if word in PRECEDENCE), key=PRECEDENCE.index, default="not_testable_here")
 
 
+def plain(headline: str) -> str:
+    """Return the plain word for a headline.
+
+    Example:
+        >>> plain("internally_inconsistent"), plain("differs"), plain("open")
+        ('refuted', 'conflicting', 'not_enough_evidence')
+    """
+    return next((word for word, headlines in PLAIN.items() if headline in headlines), NOT_ENOUGH_EVIDENCE)
+
+
 def with_inherited(assessments: Sequence[Assessment]) -> list[Assessment]:
-    """Set `inherits` of each claim that is computed from other claims: the most severe headline among them."""
+    """Set `inherits` of each claim that is computed from other claims: the worst headline among them."""
     by_key = {(a.document.document.id, a.claim.id): a for a in assessments}
     updated = []
     for assessment in assessments:
@@ -143,7 +184,12 @@ def with_inherited(assessments: Sequence[Assessment]) -> list[Assessment]:
             source = by_key.get((assessment.document.document.id, id))
             if source is not None and source is not assessment:
                 ids_by_headline[source.headline].append(id)
-        worst = min(ids_by_headline, key=PRECEDENCE.index, default=None)
+        worst = min(ids_by_headline, key=_severity, default=None)
         text = f"computed from {', '.join(ids_by_headline[worst])}: {worst.replace('_', ' ')}" if worst else None
         updated.append(replace(assessment, inherits=text))
     return updated
+
+
+def _severity(headline: str) -> tuple[int, int]:
+    """Sort headlines by what they say against a claim, the worst first."""
+    return _WORST_FIRST.index(plain(headline)), PRECEDENCE.index(headline)

@@ -8,10 +8,12 @@ the lines that explain it:
     nominally_inconsistent   they disagree, but some numbers that round to them agree; the working gives the share of
                              all combinations of such numbers in which they do
     internally_inconsistent  no numbers that round to the printed ones agree
-    physically_implausible   a physical limit is broken; the ways out are listed
-    na                       there is nothing to compute
+    physically_implausible   a physical limit is broken
+    open                     one of these two holds as stated, but not under another assumption: a way out exists
+    na                       there is nothing to compare
 
-An ambiguous claim has several readings and fails only if it fails in all of them.
+An ambiguous claim has several readings and fails only if it fails in all of them. A value that is only computed, and
+printed nowhere, is shown and compared with nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ from evals.statistics.power import attainable_count, compare_proportions
 
 COARSE = (1, 5, 10)
 """Rounding steps, in units of the last place, that the inputs of a computation may have been rounded to."""
-SEVERITY = ("na", "consistent", "nominally_inconsistent", "physically_implausible", "internally_inconsistent")
+SEVERITY = ("na", "consistent", "open", "nominally_inconsistent", "physically_implausible", "internally_inconsistent")
+_AVERTIBLE = {"internally_inconsistent", "physically_implausible"}
+"""The words that become `open` if a way out exists."""
 _ROUNDING_BOX = "the values that round to the printed numbers"
 _LAWS = {"arithmetic": "internally_inconsistent", "physical": "physically_implausible"}
 _COMPARISONS = {
@@ -60,6 +64,8 @@ class Finding:
     """A word of the axis."""
     working: tuple[str, ...] = ()
     """Lines that explain the word."""
+    averts: bool = False
+    """Whether it is a way out: an assumption, other than the document's, under which a failed check passes."""
 
 
 def check(claim: Claim, table: ValueTable) -> Finding:
@@ -80,6 +86,9 @@ def check(claim: Claim, table: ValueTable) -> Finding:
         raise InputError(f"claim {claim.id}: {error}") from error
     verdict = most_severe([step.verdict for step in steps])
     lines += [f"way out: {way}" for way in claim.escapes if verdict not in {"na", "consistent"}]
+    if verdict in _AVERTIBLE and (claim.escapes or any(step.averts for step in steps)):
+        lines.append(f"{_words(verdict)} as stated, but a way out exists")
+        verdict = "open"
     return Finding(verdict, tuple(lines))
 
 
@@ -101,7 +110,7 @@ def _check_derivation(claim: Claim, table: ValueTable) -> Iterator[Finding]:
     if claim.digits is None:
         if claim.derive is not None:
             resolved = table.resolve(claim.derive)
-            yield Finding("consistent", (_computation(claim.derive, resolved, table, _unit(claim, table, resolved)),))
+            yield Finding("na", (_computation(claim.derive, resolved, table, _unit(claim, table, resolved)),))
         return
     lines: list[str] = []
     verdicts = []
@@ -169,8 +178,8 @@ def _run_checks(claim: Claim, table: ValueTable) -> Iterator[Finding]:
             continue
         verdict, lines = _evaluate(claim, check, right, table, unit)
         if check.role == "escape":
-            way = "a way out" if verdict == "consistent" else "no way out"
-            yield Finding("na", (f"{way}: {says}", *lines))
+            averts = verdict in {"consistent", "nominally_inconsistent"}
+            yield Finding("na", (f"{'a way out' if averts else 'no way out'}: {says}", *lines), averts)
         else:
             yield Finding(verdict, (f"{says}: {_words(verdict)}", *lines))
 

@@ -2,7 +2,8 @@
 
 The same rules compare claims of two documents, claims of one document, and claims with facts of the public record. Two
 statements have the same topic if subject, quantity, baseline and conditions are equal. The quantity declares which
-rules compare its values (`Quantity.compare`); each rule finds an agreement, a conflict, or nothing.
+rules compare its values (`Quantity.compare`). Two statements are a conflict only if they cannot both be true. Other
+pairs that a reader may want to see are notes: a bound of 18 beside a value of 16, or one value stated of two systems.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ from evals.reports.claims.language.statements import Statement
 from evals.reports.claims.language.units import ExactInterval, format_value
 from evals.reports.claims.language.values import ValueTable
 
-CONFLICT, AGREEMENT = "conflict", "agreement"
+CONFLICT, NOTE, AGREEMENT = "conflict", "note", "agreement"
 RuleResult = str | None
-"""`CONFLICT`, `AGREEMENT`, or None if a rule does not apply."""
+"""`CONFLICT` (they cannot both be true), `NOTE` (both can be true, but a reader may want to see them side by side),
+`AGREEMENT`, or None if a rule does not apply."""
+_RESULTS = (CONFLICT, NOTE, AGREEMENT)
+"""The results, from the one that decides a comparison by several rules to the weakest."""
+_REMARKS = {"figures": ", though both can be true", "attribution": ": attributed to different systems"}
+"""What a note says, by its rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class StatementPair:
-    """Two assertions on one topic that a rule found to agree or to conflict."""
+    """Two assertions that a rule found to agree, to conflict, or to be worth a note."""
 
     first: Assertion
     second: Assertion
@@ -100,19 +106,20 @@ class StatementPair:
             f"{side.by} {f'({side.subject}) ' if attribution else ''}{side.show()}"
             for side in (self.first, self.second)
         )
-        joint = "against" if self.result == CONFLICT else "and"
-        return f"{self.quantity.replace('-', ' ')} of {subject}: {first} {joint} {second} ({self.rule})"
+        joint = "and" if self.result == AGREEMENT else "against" if self.result == CONFLICT else "beside"
+        remark = _REMARKS.get(self.rule, "") if self.result == NOTE else ""
+        return f"{self.quantity.replace('-', ' ')} of {subject}: {first} {joint} {second} ({self.rule}){remark}"
 
 
 def compare(first: Assertion, second: Assertion, quantity: Quantity) -> tuple[str, str] | None:
     """Compare two assertions on one topic by the rules of their quantity.
 
     Returns:
-        The deciding rule and its result, a conflict before an agreement; None if no rule applies.
+        The deciding rule and its result, a conflict before a note before an agreement; None if no rule applies.
     """
     results = [(rule, RULES[rule](first, second)) for rule in quantity.compare if rule in RULES]
     decided = [(rule, result) for rule, result in results if result]
-    return min(decided, key=lambda entry: entry[1] != CONFLICT, default=None)
+    return min(decided, key=lambda entry: _RESULTS.index(entry[1]), default=None)
 
 
 def _interval(first: Assertion, second: Assertion) -> RuleResult:
@@ -120,7 +127,9 @@ def _interval(first: Assertion, second: Assertion) -> RuleResult:
 
 
 def _figures(first: Assertion, second: Assertion) -> RuleResult:
-    return _overlap(first.printed_interval, second.printed_interval)
+    """Printed values that differ are worth a note, as their bounds may allow both."""
+    result = _overlap(first.printed_interval, second.printed_interval)
+    return NOTE if result == CONFLICT else result
 
 
 def _overlap(first: ExactInterval | None, second: ExactInterval | None) -> RuleResult:
@@ -200,7 +209,7 @@ def compare_all(
 
 
 def _attributions(assertions: Sequence[Assertion], quantities: Mapping[str, Quantity]) -> Iterator[StatementPair]:
-    """Find values that one document states of one subject only and another document of another subject only."""
+    """Note values that one document states of one subject only and another document of another subject only."""
     by_content: dict[Hashable, list[Assertion]] = defaultdict(list)
     for assertion in assertions:
         if "attribution" in quantities[assertion.statement.quantity or ""].compare:
@@ -213,7 +222,7 @@ def _attributions(assertions: Sequence[Assertion], quantities: Mapping[str, Quan
             subjects[assertion.where].add(assertion.subject)
         for first, second in combinations(group, 2):
             if first.where != second.where and not subjects[first.where] & subjects[second.where]:
-                yield StatementPair(first, second, "attribution", CONFLICT)
+                yield StatementPair(first, second, "attribution", NOTE)
 
 
 def _contents(assertion: Assertion) -> list[Hashable]:

@@ -15,7 +15,7 @@ from evals.reports.claims.language.values import ValueTable
 
 ClaimKey = tuple[str, str]
 """The ID of a document and the ID of a claim in it."""
-_PASSING = {"na", "consistent"}
+_PASSING = {"na", "consistent", "open"}
 
 
 def inconsistent_claims(

@@ -35,17 +35,15 @@ class Quantity(StrictModel):
     says: Line
     """A description."""
     compare: Words = ("interval",)
-    """The rules; a conflict found by any of them is a contradiction between statements on the same topic:
+    """The rules; two statements on the same topic conflict if one of them finds that they cannot both be true:
 
-    - `interval`: numbers; they conflict if the intervals that their roundings and bounds allow do not overlap; -
-    `figures`: numbers; they conflict if the printed intervals do not overlap, regardless of the bounds (a bound of 18
-    and
-      a value of 16 can both be true, but the two documents print different numbers);
+    - `interval`: numbers; they conflict if the intervals that their roundings and bounds allow do not overlap;
+    - `figures`: numbers; printed values that differ though their bounds allow both (at most 18 beside 16) are a note;
     - `equal`: words; they conflict if they differ;
     - `set`: sets of words, with bounds; they conflict if no set satisfies both;
     - `ordering`: orders of words; they conflict if two words are in the opposite order;
-    - `attribution`: which subject a value belongs to; for each word (or the same printed digits), two documents
-      conflict if they state it of disjoint groups of subjects."""
+    - `attribution`: which subject a value belongs to; a word, or the same printed digits, that two documents state of
+      disjoint groups of subjects is a note and never a conflict."""
     unit: str | None = None
     """The unit of its numbers; a claim's unit must have the same dimension."""
 

@@ -1,8 +1,8 @@
 """Write the result of a check for continuous integration: JUnit XML with one test case per claim, and a job summary.
 
-A contradicted claim is a failure, as in `check --strict`; a failed run is an error; a claim that is supported, wholly
-or partly, passes. Every other claim is a skipped test case whose message is the verdict: a claim that was
-not tested does not pass.
+A convicted claim (`CONVICTIONS` of `evals.reports.claims.verdicts`) is a failure, as in `check --strict`; a failed run
+is an error; a claim that is supported, wholly or partly, passes. Every other claim is a skipped test case whose message
+is the verdict: a claim that was not tested does not pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xml.etree import ElementTree as Xml
 from evals.reports.claims.language.schema import Document
 from evals.reports.claims.output import tables
 from evals.reports.claims.output.tables import in_words
-from evals.reports.claims.verdicts import CONTRADICTED, SUPPORTED, Assessment, CheckResult
+from evals.reports.claims.verdicts import CONVICTIONS, SUPPORTED, Assessment, CheckResult
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import visible
 from evals.reports.rendering.table_formats import Table, escape_markdown
@@ -77,7 +77,7 @@ def case_outcome(word: str) -> str:
         >>> case_outcome("refuted"), case_outcome("error"), case_outcome("supported"), case_outcome("unmeasured")
         ('failure', 'error', 'passed', 'skipped')
     """
-    if word in CONTRADICTED:
+    if word in CONVICTIONS:
         return "failure"
     if word == "error":
         return "error"

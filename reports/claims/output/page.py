@@ -11,22 +11,23 @@ from typing import Any
 from evals.reports.claims.evidence import learning_curves
 from evals.reports.claims.language.schema import Document
 from evals.reports.claims.output import figures, tables
-from evals.reports.claims.output.tables import in_words, subjects
-from evals.reports.claims.verdicts import AXES, CONTRADICTED, PRECEDENCE, SUPPORTED, Assessment, CheckResult
+from evals.reports.claims.output.tables import VerdictRow, in_words, subjects
+from evals.reports.claims.verdicts import AXES, CONVICTIONS, SUPPORTED, Assessment, CheckResult
 from evals.reports.rendering.html import fill
 
 _TONES = {
-    "against": CONTRADICTED,
-    "doubt": PRECEDENCE[4:8],
+    "against": CONVICTIONS,
+    "doubt": ("nominally_inconsistent", "open", "differs", "modality_not_demonstrated", "inconclusive"),
     "for": SUPPORTED,
 }
 """The colour class of each headline; the page always prints the headline beside the colour."""
+_PLAIN_TONES = {"supported": "for", "refuted": "against", "conflicting": "doubt", "not_enough_evidence": "open"}
 
 
 def render(checked: CheckResult) -> str:
     """Write the page; equal results give equal pages."""
-    counts = tables.summary(checked.assessments)
-    most = max(count for _, count in counts)
+    rows = tables.verdict_rows(checked.assessments)
+    most = max(len(row.assessments) for row in rows)
     return fill(
         "claims.html",
         ["report.css", "claims.css"],
@@ -34,7 +35,7 @@ def render(checked: CheckResult) -> str:
         mini=True,
         title="What the documents claim" if len(checked.documents) > 1 else "What the document claims",
         total=len(checked.assessments),
-        summary=[_bar(word, count, most) for word, count in counts],
+        summary=[_bar(row, most) for row in rows],
         systems=tables.by_subject(checked.assessments),
         matrix=_matrix(checked),
         curves=learning_curves.curves(checked.curves),
@@ -48,9 +49,16 @@ def tone(word: str) -> str:
     return next((name for name, words in _TONES.items() if word in words), "open")
 
 
-def _bar(word: str, count: int, most: int) -> dict[str, Any]:
-    """A row of the summary: the headline, its count, and the length of its bar relative to the longest."""
-    return {"word": in_words(word), "count": count, "width": f"{100 * count / most:.2f}%", "tone": tone(word)}
+def _bar(row: VerdictRow, most: int) -> dict[str, Any]:
+    """A row of the summary: the word, its count, and the length of its bar relative to the longest."""
+    count = len(row.assessments)
+    return {
+        "word": in_words(row.word),
+        "plain": row.is_plain,
+        "count": count,
+        "width": f"{100 * count / most:.2f}%",
+        "tone": _PLAIN_TONES[row.word] if row.is_plain else tone(row.word),
+    }
 
 
 def _matrix(checked: CheckResult) -> dict[str, Any] | None:
@@ -88,6 +96,7 @@ def _claim(assessment: Assessment) -> dict[str, Any]:
         "about": ", ".join(subjects(claim)),
         "kind": claim.kind,
         "headline": in_words(assessment.headline),
+        "plain": in_words(assessment.plain),
         "tone": tone(assessment.headline),
         "axes": [(in_words(axis), in_words(words[axis]), getattr(assessment, axis).working) for axis in AXES],
         "match": in_words(assessment.subject_match),

@@ -1,8 +1,9 @@
 """Write the result of a check as JSON, CSV, Markdown, LaTeX, and text for the terminal.
 
 `claims.json` is for programs: `{"about": …, "claims": [{"id": "B-24", "headline": "internally_inconsistent",
-"arithmetic": …, "cross_document": …, "public_record": …, "measurement": …, "subject_match": …, "contradicts": [ids],
-"working": [lines], …}], "summary": {word: count}, "contradictions": […]}`. The other formats are for readers.
+"plain": "refuted", "arithmetic": …, "cross_document": …, "public_record": …, "measurement": …, "subject_match": …,
+"contradicts": [ids], "working": [lines], …}], "summary": {word: count}, "contradictions": […]}`. The other formats
+are for readers.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from evals.errors import UnknownName
 from evals.reports.claims.evidence.cross_document import StatementPair
 from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.output import figures
-from evals.reports.claims.verdicts import AXES, PRECEDENCE, Assessment, CheckResult
+from evals.reports.claims.verdicts import AXES, PLAIN_WORDS, PRECEDENCE, Assessment, CheckResult
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.table_formats import Table, escape_markdown
 
 _CSV = ("document", "id", "kind", "subjects", "says", "quote", "headline", *AXES, "subject_match", "contradicts",
-        "about")  # fmt: skip
+        "about", "plain")  # fmt: skip
+InColumn = Callable[[Assessment], bool]
+"""Whether a claim is counted in a column."""
 _FREQUENT = 5
 """Number of claims from which a subject has its own column."""
 
@@ -52,42 +57,72 @@ def of_document(checked: CheckResult, document: Document) -> list[Assessment]:
 
 
 def summary(assessments: Sequence[Assessment]) -> list[tuple[str, int]]:
-    """Count the headlines that occur, the most severe first."""
+    """Count the headlines that occur, in the order of their precedence."""
     counts = Counter(assessment.headline for assessment in assessments)
     return [(word, counts[word]) for word in PRECEDENCE if counts[word]]
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """A row of a table of verdicts: a plain word, or one of its headlines below it."""
+
+    word: str
+    is_plain: bool
+    assessments: tuple[Assessment, ...]
+
+
+def verdict_rows(assessments: Sequence[Assessment]) -> list[VerdictRow]:
+    """List the four plain words, each followed by those of its headlines that occur."""
+    rows = []
+    for plain_word in PLAIN_WORDS:
+        group = tuple(assessment for assessment in assessments if assessment.plain == plain_word)
+        rows.append(VerdictRow(plain_word, True, group))
+        rows += [
+            VerdictRow(word, False, tuple(assessment for assessment in group if assessment.headline == word))
+            for word, _ in summary(group)
+        ]
+    return rows
+
+
+def _table_of_verdicts(title: str, assessments: Sequence[Assessment], columns: Mapping[str, InColumn]) -> Table:
+    """Count the verdicts in each column; the rows are those of `verdict_rows`, and the last counts the claims."""
+
+    def counts(row: Sequence[Assessment]) -> list[str]:
+        numbers = [sum(map(is_in_column, row)) for is_in_column in columns.values()]
+        return [str(number) if number else "" for number in numbers]
+
+    rows = [
+        (("" if row.is_plain else "· ") + in_words(row.word), *counts(row.assessments))
+        for row in verdict_rows(assessments)
+    ]
+    rows.append(("claims", *counts(assessments)))
+    return Table(title, ("verdict", *columns), "l" + "r" * len(columns), tuple(rows))
+
+
 def by_subject(assessments: Sequence[Assessment]) -> Table:
-    """Count the headlines by subject; subjects with few claims share the column `others`."""
+    """Count the verdicts by subject; subjects with few claims share the column `others`."""
     claims_of = Counter(subject for assessment in assessments for subject in subjects(assessment.claim))
     names = sorted(claims_of, key=lambda name: (-claims_of[name], name))
-    frequent = [name for name in names if claims_of[name] >= _FREQUENT]
-    columns = [*(frequent or claims_of), *(["others"] if frequent and len(frequent) < len(claims_of) else [])]
+    frequent = [name for name in names if claims_of[name] >= _FREQUENT] or names
+    columns: dict[str, InColumn] = {name: partial(_is_about, name) for name in frequent}
+    if len(frequent) < len(names) and "others" not in columns:
+        columns["others"] = lambda assessment: not set(frequent) & set(subjects(assessment.claim))
+    return _table_of_verdicts("By system", assessments, columns)
 
-    def in_column(column: str) -> list[Assessment]:
-        if column == "others" and column not in claims_of:
-            return [a for a in assessments if not set(frequent) & set(subjects(a.claim))]
-        return [a for a in assessments if column in subjects(a.claim)]
 
-    rows = []
-    for word, _ in summary(assessments):
-        counts = [sum(assessment.headline == word for assessment in in_column(column)) for column in columns]
-        rows.append((in_words(word), *(str(count) if count else "" for count in counts)))
-    rows.append(("claims", *(str(len(in_column(column))) for column in columns)))
-    return Table("By system", ("verdict", *columns), "l" + "r" * len(columns), tuple(rows))
+def _is_about(name: str, assessment: Assessment) -> bool:
+    return name in subjects(assessment.claim)
 
 
 def verdicts(assessments: Sequence[Assessment]) -> Table:
-    """Count the headlines by document."""
-    names = list(dict.fromkeys(assessment.document.document.id for assessment in assessments))
-    rows = []
-    for word, total in summary(assessments):
-        counts = [sum(a.headline == word and a.document.document.id == name for a in assessments) for name in names]
-        rows.append((in_words(word), *(str(count) if count else "" for count in counts), str(total)))
-    rows.append(("claims", *(str(sum(a.document.document.id == n for a in assessments)) for n in names),
-                 str(len(assessments))))  # fmt: skip
-    columns = ("verdict", *(f"document {name}" for name in names), "all")
-    return Table("By verdict", columns, "l" + "r" * (len(names) + 1), tuple(rows))
+    """Count the verdicts by document."""
+    names = dict.fromkeys(assessment.document.document.id for assessment in assessments)
+    columns: dict[str, InColumn] = {f"document {name}": partial(_is_from, name) for name in names}
+    return _table_of_verdicts("By verdict", assessments, {**columns, "all": lambda _: True})
+
+
+def _is_from(name: str, assessment: Assessment) -> bool:
+    return assessment.document.document.id == name
 
 
 def topics(conflicts: Sequence[StatementPair]) -> list[tuple[str, str, list[StatementPair]]]:
@@ -138,6 +173,7 @@ def entry(assessment: Assessment) -> dict[str, object]:
         "id": claim.id,
         "document": assessment.document.document.id,
         "headline": assessment.headline,
+        "plain": assessment.plain,
         **assessment.vector,
         "subject_match": assessment.subject_match,
         "contradicts": list(assessment.contradicts),
@@ -156,6 +192,7 @@ def _json(checked: CheckResult) -> str:
         "about": checked.about,
         "claims": [entry(assessment) for assessment in checked.assessments],
         "summary": dict(summary(checked.assessments)),
+        "plain_summary": {row.word: len(row.assessments) for row in verdict_rows(checked.assessments) if row.is_plain},
         "contradictions": [
             {"ids": [pair.first.by, pair.second.by], "subjects": [pair.first.subject, pair.second.subject],
              "quantity": pair.quantity, "rule": pair.rule, "says": pair.describe()}
@@ -164,6 +201,11 @@ def _json(checked: CheckResult) -> str:
         "agreements": [
             {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "says": pair.describe()}
             for pair in checked.agreements
+        ],
+        "notes": [
+            {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "rule": pair.rule,
+             "says": pair.describe()}
+            for pair in checked.notes
         ],
     }  # fmt: skip
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
@@ -177,7 +219,7 @@ def _csv_row(assessment: Assessment, about: str) -> list[str | float | None]:
     claim, document = assessment.claim, assessment.document.document.id
     start = [document, claim.id, claim.kind, " ".join(subjects(claim)), claim.says, claim.quote or ""]
     words = [assessment.headline, *assessment.vector.values()]
-    return [*start, *words, assessment.subject_match, " ".join(assessment.contradicts), about]
+    return [*start, *words, assessment.subject_match, " ".join(assessment.contradicts), about, assessment.plain]
 
 
 def _markdown(checked: CheckResult) -> str:
@@ -200,11 +242,16 @@ def _section(assessment: Assessment) -> str:
     match = in_words(assessment.subject_match)
     lines = [f"### {claim.id} {escape_markdown(claim.says)}", ""]
     lines += [f"> {escape_markdown(claim.quote)}", ""] if claim.quote else []
-    lines += [f"**{in_words(assessment.headline)}** ({vector}; subject match: {match})", ""]
+    lines += [f"**{_verdict(assessment)}** ({vector}; subject match: {match})", ""]
     lines += [f"Contradicts {', '.join(assessment.contradicts)}.", ""] if assessment.contradicts else []
     lines += [f"- {escape_markdown(line)}" for line in assessment.working]
     lines += ["", f"Note: {escape_markdown(claim.note)}"] if claim.note else []
     return "\n".join(lines).rstrip()
+
+
+def _verdict(assessment: Assessment) -> str:
+    """The plain word and the headline; one of them where they are the same."""
+    return ": ".join(dict.fromkeys(map(in_words, (assessment.plain, assessment.headline))))
 
 
 def _latex(checked: CheckResult) -> str:
