@@ -25,6 +25,7 @@ answer.
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,9 +42,9 @@ from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
 from evals.tasks.mini import BUNDLED
-from evals.tasks.scoring.math_answers import Answer, extract_flexible, extract_strict
+from evals.tasks.scoring.math_answers import Answer, ExtractedAnswers, read_output
+from evals.tasks.scoring.math_asked import asked_quantities, asked_value
 from evals.tasks.scoring.math_normal import normalise
-from evals.tasks.scoring.math_outputs import cut_run_on, strip_thinking
 from evals.tasks.scoring.math_sampling import majority, pass_at
 
 INSTRUCTIONS = {
@@ -197,43 +198,6 @@ def _leading(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, i
 # Scores
 
 
-@dataclass(frozen=True)
-class ExtractedAnswers:
-    """The answers that were read from one output."""
-
-    strict: Answer | None
-    """The answer in the requested form."""
-    flexible: Answer | None
-    """The answer in any form."""
-    ran_on: bool
-    """Whether the model went on with another question after its answer."""
-
-
-def read(output: str, form: str, elements: int = 1) -> ExtractedAnswers:
-    r"""Read the answer of an output, without its thinking and without the text after the answer.
-
-    An answer in the requested form wins over others, so an answer that is right by the strict rule is right by all.
-
-    Args:
-        output: the output of a model.
-        form: the requested form of the answer, a key of `INSTRUCTIONS`.
-        elements: number of elements of the gold answer, which may stand in so many boxes.
-
-    Example:
-        >>> read("<think>18?</think>9 * 2 = 18\n#### 18\n\nQuestion: next", "####").flexible.text
-        '18'
-    """
-    text, finished_thinking = strip_thinking(output)
-    text, ran_on = cut_run_on(text)
-    if not finished_thinking:
-        return ExtractedAnswers(None, None, ran_on=False)
-    strict = extract_strict(text, form)
-    flexible = extract_flexible(text, elements)
-    if strict is not None and (flexible is None or flexible.how != strict.how):
-        flexible = strict
-    return ExtractedAnswers(strict, flexible, ran_on)
-
-
 def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> list[Score]:
     """Score samples by the three rules.
 
@@ -250,8 +214,9 @@ def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequen
         for sample in samples
     }
     pairs = [
-        (sample.target, answers.flexible.text)
+        (sample.target, asked_value(answers.flexible.text, quantities))
         for sample in samples
+        for quantities in [asked_quantities(_problem(sample))]
         for answers in extracted[sample.id]
         if answers.flexible is not None
     ]
@@ -260,6 +225,13 @@ def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequen
         name: [next(grades) if answers.flexible else None for answers in listed] for name, listed in extracted.items()
     }
     return [_score(sample, predictions[sample.id], extracted[sample.id], graded[sample.id]) for sample in samples]
+
+
+def _problem(sample: Sample) -> str:
+    """Return the text of a problem: the last part of its prompt."""
+    request = sample.requests[0] if sample.requests else None
+    last_part = request.parts[-1] if isinstance(request, Generate) else ""
+    return last_part if isinstance(last_part, str) else ""
 
 
 @functools.cache
@@ -273,7 +245,7 @@ def _grader() -> Grader:
 def _extract(prediction: Prediction, form: str, elements: int) -> ExtractedAnswers:
     if prediction.failure is not None:
         return ExtractedAnswers(None, None, ran_on=False)
-    return read(prediction.text(), form, elements)
+    return read_output(prediction.text(), form, elements)
 
 
 def _score(
@@ -326,7 +298,20 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     for label in ("level", "type"):
         for text in sorted({score.labels[label] for score in scores if label in score.labels}):
             metrics_by_name[f"accuracy/{label}/{text}"] = Mean("accuracy", label, text)
-    return means(scores, metrics_by_name)
+    metrics = means(scores, metrics_by_name)
+    if metrics["given-up"].value > 0:
+        metrics["given-up"] = dataclasses.replace(metrics["given-up"], note=_given_up(scores))
+    return metrics
+
+
+def _given_up(scores: Sequence[Score]) -> str:
+    """State how many answers could not be compared."""
+    outputs = [len(score.answer) if isinstance(score.answer, list) else 1 for score in scores]
+    given_up = round(math.fsum(score.values["given-up"] * n for score, n in zip(scores, outputs, strict=True)))
+    return (
+        f"{given_up:,} of {sum(outputs):,} answers could not be compared within the limits of time, memory and size;"
+        " they count as wrong"
+    )
 
 
 def _task(name: str, benchmark: Benchmark, summary: str) -> Task:

@@ -11,8 +11,9 @@ import re
 import sys
 from typing import Any
 
-RELATIVE_TOLERANCE = 1e-30
-"""For numbers that are not rational, which are computed to 50 digits. There is no absolute tolerance."""
+DIGITS = 200
+RELATIVE_TOLERANCE = "1e-150"
+"""For numbers that are not rational, computed with `DIGITS` digits. There is no absolute tolerance."""
 
 
 def disarm() -> None:
@@ -65,14 +66,18 @@ def _exactly(official: Any) -> Any:
 
 
 def _same_number(a: Any, b: Any) -> bool:
+    from sympy import Float
+
     try:
+        if {a.is_rational, b.is_rational} == {True, False}:
+            return False
         difference = (a - b).doit()
         if difference.free_symbols or not difference.is_finite:
             return False
         if difference.is_Rational:
             return bool(difference == 0)
         size = max(abs(a.doit().evalf(20)), abs(b.doit().evalf(20)))
-        return bool(abs(difference.evalf(50)) <= RELATIVE_TOLERANCE * size)
+        return bool(abs(difference.evalf(20, maxn=DIGITS)) <= Float(RELATIVE_TOLERANCE) * size)
     except (TypeError, ValueError, AttributeError):
         return False
 
@@ -88,8 +93,8 @@ def same(gold: str, answer: str) -> bool:
     from sympy.core import random
 
     random.seed(0)  # sympy tries random points; use the same ones for each pair
-    bases = _BASE.search(gold), _BASE.search(answer)
-    if bases[0] and bases[1] and bases[0][1] != bases[1][1]:
+    gold_base, base = _BASE.search(gold), _BASE.search(answer)
+    if base and base[1] != (gold_base[1] if gold_base else "10"):
         return False
     real = not (should_treat_as_complex(gold) or should_treat_as_complex(answer))
     # math-verify limits time by signals, which only work in the main thread; here the whole process is limited.

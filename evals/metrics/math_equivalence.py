@@ -20,8 +20,8 @@ import re
 from typing import Literal
 
 from evals.metrics import math_algebra
-from evals.metrics.math_notation import OPENING, elements, is_relation, tidy, value_of
-from evals.metrics.math_quantities import TEXT, calculated, quantity, same_quantity, with_decimal_comma
+from evals.metrics.math_notation import OPENING, TEXT, elements, is_relation, sides, tidy, value_of
+from evals.metrics.math_quantities import calculated, quantity, same_quantity, with_decimal_comma
 
 Reason = Literal[
     "exact",  # the same text apart from spacing and currency signs, or the same words
@@ -71,6 +71,7 @@ def decide_plainly(gold: str, answer: str, *, max_characters: int = 1_000) -> Re
         return "unparsed"
     if gold == answer:
         return "exact"
+    answer = _last_step(gold, answer)
     numbers = _compare_quantities(gold, answer)
     if numbers:
         return numbers
@@ -90,6 +91,7 @@ def decide_symbolically(gold: str, answer: str) -> Reason:
         One of ``symbolic``, ``different``, ``order``, ``unparsed``, ``too-complex`` and ``memory``.
     """
     gold, answer = tidy(gold), tidy(answer)
+    answer = _last_step(gold, answer)
     golds, answers = elements(gold), elements(answer)
     try:
         if len(golds) == 1 or len(answers) == 1:
@@ -124,6 +126,14 @@ def element_count(answer: str) -> int:
     return 1 if quantity(answer) or TEXT.search(answer) else max(1, len(elements(answer)))
 
 
+def _last_step(gold: str, answer: str) -> str:
+    """Return the equations of an answer that give values, if the others only lead to them: ``2x=6, x=3``."""
+    steps = elements(answer)
+    if len(steps) < 2 or len(elements(gold)) > 1 or not all(map(is_relation, steps)):
+        return answer
+    return ", ".join(step for step in steps if value_of(step).value is not None) or answer
+
+
 def _same_element(gold: str, answer: str) -> bool:
     reason = decide_plainly(gold, answer)
     return _same(gold, answer) if reason is None else reason in ("exact", "numeric")
@@ -133,7 +143,10 @@ def _same(gold: str, answer: str) -> bool:
     """Compare two answers by algebra; an equation is compared as a value only if it gives one."""
     gold_side, side = value_of(gold), value_of(answer)
     if gold_side.value is None or side.value is None:
-        return is_relation(gold) and is_relation(answer) and math_algebra.same(gold, answer)
+        if is_relation(gold):
+            return is_relation(answer) and math_algebra.same(gold, answer)
+        first, *_, last = sides(answer)
+        return math_algebra.same(gold, last) and math_algebra.same(first, last)  # it simplifies its first side
     names = {gold_side.name, side.name} - {None}
     if len(names) == 2 and all(re.fullmatch("[A-Za-z]", name or "") for name in names):
         return math_algebra.same(gold, answer)  # x=1 is not y=1, but y=x is x=y

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
 OPENING, CLOSING = "([{", ")]}"
 _BETWEEN = re.compile(r"(?:,\s*)?(?:\\(?:text|mbox)\s*\{\s*(?:and|or),?\s*\}|\b(?:and|or|et|und|ou)\b)|,|;")
 _MARKS = str.maketrans(
@@ -12,6 +13,8 @@ _MARKS = str.maketrans(
     | {"∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "²": "^2", "³": "^3"}
     | {"±": r"\pm ", "≈": r"\approx ", "∈": r"\in ", "θ": r"\theta ", "…": "...", "\u202f": " ", "\u2009": " "}
 )
+_RATIOS = "sin|cos|tan|cot|sec|csc"
+_DEGREES = r"\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree)(?![A-Za-z]))|°"
 _TIDY = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -21,7 +24,11 @@ _TIDY = tuple(
         (r"(?<![0-9.,/^{_] )(?<![0-9.,/^_])([1-9][0-9]{0,2}(?: [0-9]{3})+)(?![0-9/])", lambda m: m[1].replace(" ", "")),
         (r"([0-9]*\.[0-9]{0,9}?)([0-9]{1,6}?)\2{2,9}\.\.\.", r"\1\\overline{\2}"),
         (r"(?<!\\)\\[!,;: ]|~|\\(?:displaystyle|quad|qquad)(?![A-Za-z])", " "),
-        (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|°", ""),
+        (
+            rf"(\\(?:{_RATIOS})\s*[({{]?\s*)([0-9]+(?:\.[0-9]+)?)\s*(?:{_DEGREES})",
+            r"\1{\\frac{\2\\pi}{180}}",
+        ),
+        (_DEGREES, ""),
         (r"\\?[$€£¥]", ""),
         (r"\*\*", "^"),
         (r"(?<=[0-9}\s])\s*[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+\Z", ""),
@@ -59,7 +66,10 @@ _NAME = re.compile(
     )""",
     re.VERBOSE,
 )
-_EQUALS = re.compile(r"(?<![<>!=\\])=(?!=)")
+EQUALS = re.compile(r"(?<![<>=\\])(?<!(?<![0-9)}])!)=(?!=)")
+"""An equals sign; that of ``5!=120`` is one."""
+_ARROW = re.compile(r"\\(?:Rightarrow|rightarrow|implies|Longrightarrow|longrightarrow)(?![A-Za-z])|[⇒→⟹]")
+_OPERATION = re.compile(r"(?<=[^\s(])\s*[-+*/^]|\\(?:cdot|times|div|[dt]?frac|sqrt|binom)|\)\s*\(|!|[0-9)]\s*\(")
 _INEQUALITY = re.compile(r"[<>]|\\(?:leq?|geq?|neq?|lt|gt)(?![A-Za-z])")
 _MEMBER = re.compile(rf"\A\s*{_SYMBOL}\s*\\in(?![A-Za-z])\s*")
 _BOXED = re.compile(r"\A\s*\\(?:boxed|fbox)\s*\{(.*)\}\s*\Z", re.DOTALL)
@@ -107,19 +117,23 @@ class Side(NamedTuple):
 def value_of(text: str) -> Side:
     r"""Return the value of an answer; an equation gives one only where a name stands on its left.
 
-    A name is a single symbol, a value of a function or a quantity in words. A calculation (``3 \times 4 = 12``) gives
-    its result.
+    A name is a single symbol, a value of a function or a quantity in words. A calculation (``3 \times 4 = 12``,
+    ``a+b = 8+9 = 17``) gives its result, and a deduction (``2x=6 \Rightarrow x=3``) its last step.
 
     Example:
         >>> value_of("x=5"), value_of("f(2) = 7").value, value_of("3x-1=2").value, value_of("3 + 4 = 7").value
         (Side(value='5', name='x'), '7', None, '7')
+        >>> value_of("a+b = 8+9 = 17").value, value_of("2x=6 \\Rightarrow x=3").value
+        ('17', '3')
     """
     boxed = _BOXED.match(text)
-    text = boxed[1] if boxed else text
+    text = _ARROW.split(boxed[1] if boxed else text)[-1].strip()
     member = _MEMBER.match(text)
     if member:
         return Side(text[member.end() :], None)
-    parts = _sides(text)
+    parts = sides(text)
+    if len(parts) > 2 and sum("=" in element for element in elements(text)) > 1:
+        return Side(None, None)  # several equations
     if len(parts) == 1:
         return Side(text, None)
     left, right = parts[0], parts[-1]
@@ -128,18 +142,30 @@ def value_of(text: str) -> Side:
     if not left or _NAME.fullmatch(left):
         inner = parts[-2]
         return Side(right, (inner if _NAME.fullmatch(inner) else left) or None)
-    if not _LETTERS.search(left) and not _INEQUALITY.search(text):
-        if not any(map(_LETTERS.search, parts)):
-            return Side(right, None)
-        if len(parts) == 2 and _NAME.fullmatch(right):
-            return Side(left, right)
+    if _INEQUALITY.search(text):
+        return Side(None, None)
+    has_letters = [bool(_LETTERS.search(TEXT.sub("", part))) for part in parts]
+    if not has_letters[-1] and (not any(has_letters) or any(map(_is_calculation, parts[1:-1]))):
+        return Side(right, None)
+    if len(parts) == 2 and not has_letters[0] and _NAME.fullmatch(right):
+        return Side(left, right)
     return Side(None, None)
 
 
-def _sides(text: str) -> list[str]:
-    """Split an equation at the equals signs outside braces."""
+def _is_calculation(side: str) -> bool:
+    """Return whether a side of an equation computes with numbers: ``8+9``."""
+    return bool(_OPERATION.search(side)) and not _LETTERS.search(TEXT.sub("", side))
+
+
+def sides(text: str) -> list[str]:
+    r"""Split an equation at the equals signs outside braces.
+
+    Example:
+        >>> sides("5!=5 \\cdot 24 = 120")
+        ['5!', '5 \\cdot 24', '120']
+    """
     parts, depth, start = list[str](), 0, 0
-    for mark in re.finditer(rf"{_EQUALS.pattern}|[{{}}]", text):
+    for mark in re.finditer(rf"{EQUALS.pattern}|[{{}}]", text):
         depth += (mark[0] == "{") - (mark[0] == "}")
         if mark[0] == "=" and depth == 0:
             parts.append(text[start : mark.start()].strip())
@@ -154,4 +180,4 @@ def is_relation(text: str) -> bool:
         >>> is_relation("x<2"), is_relation("2x+3")
         (True, False)
     """
-    return len(_sides(text)) > 1 or bool(_INEQUALITY.search(text))
+    return len(sides(text)) > 1 or bool(_INEQUALITY.search(text))

@@ -9,20 +9,22 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
+from evals.metrics.math_notation import TEXT
+
 ExactNumber = tuple[Fraction, bool]
 """The exact value, and whether it is a percentage."""
 
 _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
 _TEX_FRACTION = re.compile(rf"\\[dtc]?frac\s*\{{\s*(-?(?:{_NUMBER}))\s*\}}\s*\{{\s*({_NUMBER})\s*\}}")
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_RATE = r"(?:[kcm]?m|mi|ft|mph|[km]?g|m?[Ll])\s?/\s?(?:s|sec|h|hr|min|m|[Ll]|[km]?g)(?:\s*\^\{?[0-9]\}?)?"
 _QUANTITY = re.compile(
     rf"""(?P<sign>[+-]?)\s*
     (?:(?:(?P<whole>[0-9]+)\s+)?(?P<top>{_NUMBER})\s*/\s*(?P<bottom>{_NUMBER})
       |(?P<number>{_NUMBER})(?:[eE](?P<e>[+-]?[0-9]+)|\s*(?:\\times|\\cdot|[x*])\s*10\^\{{?(?P<ten>[+-]?[0-9]+)\}}?
         |\s{{1,3}}(?P<scale>{"|".join(_SCALES)})\b)?)
     \s*(?P<percent>\\?%|percent\b)?
-    (?:\s+(?P<unit>[A-Za-z][A-Za-z.]+(?:[\s-][A-Za-z.]+)*)(?:\s*\^\{{?[0-9]\}}?)?)?""",
+    (?:\s*(?:{_RATE})|\s+(?P<unit>[A-Za-z][A-Za-z.]+(?:[\s-][A-Za-z.]+)*)(?:\s*\^\{{?[0-9]\}}?)?)?""",
     re.VERBOSE,
 )
 _NO_UNIT = re.compile(
@@ -39,34 +41,31 @@ _PRODUCT = rf"(?:{_NUMBER})(?:\s*(?:{_OPERATOR})\s*(?:{_NUMBER})){{0,20}}"
 _CALCULATION = re.compile(rf"\s*[+-]?\s*{_PRODUCT}(?:\s*[+-]\s*{_PRODUCT}){{0,20}}\s*")
 _TERM = re.compile(rf"([+-]?)\s*({_PRODUCT})")
 _FACTOR = re.compile(rf"({_OPERATOR}|)\s*({_NUMBER})")
-_NUMERALS = {
-    word: str(number)
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-}
+NUMERALS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+"""Numerals in words; the index of each is its value."""
+_VALUE_OF_NUMERAL = {word: str(value) for value, word in enumerate(NUMERALS)}
 
 
 def quantity(text: str) -> ExactNumber | None:
@@ -81,7 +80,7 @@ def quantity(text: str) -> ExactNumber | None:
     text = TEXT.sub(r" \1 ", text)
     if repeating := _REPEATING.fullmatch(text.strip()):
         return _repeating(repeating), False
-    text = _NUMERALS.get(text.strip(" .").casefold(), text)
+    text = _VALUE_OF_NUMERAL.get(text.strip(" .").casefold(), text)
     match = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", text).strip(" ."))
     if match is None or _NO_UNIT.search(match["unit"] or ""):
         return None

@@ -7,9 +7,10 @@ that the model gives, because models recite examples before they answer:
     output -> math_outputs (strip_thinking, cut_run_on) -> extract_strict, extract_flexible -> Answer
            -> math_normal.normalise, evals.metrics.math_grader
 
-`math_statements` finds statements, `math_conclusions` the last value of a text that states none; both read values with
-`math_spans` and `math_values`. All functions are pure and take time linear in the length of the text: a model may write
-megabytes of braces.
+`read_output` does all of it for one output. `math_statements` finds statements. `math_conclusions` reads the value of a
+text that states none, with `math_prose` in sentences of plain text. All read values with `math_spans` and
+`math_values`. All functions are pure and take time linear in the length of the text: a model may write megabytes of
+braces.
 
 Sources: openai/grade-school-math `dataset.py` @3101c7d (the form ``#### n``); hendrycks/math
 `modeling/math_equivalence.py` @985bdc1 (the last box).
@@ -23,7 +24,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evals.errors import UnknownName
-from evals.tasks.scoring.math_conclusions import ConclusionHow, conclude
+from evals.tasks.scoring.math_conclusions import conclude
+from evals.tasks.scoring.math_outputs import cut_run_on, strip_thinking
+from evals.tasks.scoring.math_prose import ConclusionHow
 from evals.tasks.scoring.math_statements import (
     AnswerStatement,
     last_a_line,
@@ -46,6 +49,43 @@ class Answer:
     r"""The answer without the words around it: ``18``, ``-3/4``, ``\frac{\pi}{2}``."""
     how: How
     """The form that stated it; ``span``, ``expression``, ``word`` or ``last-number`` where nothing stated one."""
+
+
+@dataclass(frozen=True)
+class ExtractedAnswers:
+    """The answers that were read from one output."""
+
+    strict: Answer | None
+    """The answer in the requested form."""
+    flexible: Answer | None
+    """The answer in any form."""
+    ran_on: bool
+    """Whether the model went on with another question after its answer."""
+
+
+def read_output(output: str, form: str, elements: int = 1) -> ExtractedAnswers:
+    r"""Read the answer of an output, without its thinking and without the text after the answer.
+
+    An answer in the requested form wins over others, so an answer that is right by the strict rule is right by all.
+
+    Args:
+        output: the output of a model.
+        form: the requested form of the answer, `####` or `boxed`.
+        elements: number of elements of the gold answer, which may stand in so many boxes.
+
+    Example:
+        >>> read_output("<think>18?</think>9 * 2 = 18\n#### 18\n\nQuestion: next", "####").flexible.text
+        '18'
+    """
+    text, finished_thinking = strip_thinking(output)
+    text, ran_on = cut_run_on(text)
+    if not finished_thinking:
+        return ExtractedAnswers(None, None, ran_on=False)
+    strict = extract_strict(text, form)
+    flexible = extract_flexible(text, elements)
+    if strict is not None and (flexible is None or flexible.how != strict.how):
+        flexible = strict
+    return ExtractedAnswers(strict, flexible, ran_on)
 
 
 def extract_strict(text: str, form: str) -> Answer | None:
@@ -94,7 +134,7 @@ def extract_flexible(text: str, elements: int = 1) -> Answer | None:
         Answer(text='18', how='answer-is')
         >>> extract_flexible("Therefore the distance is $2\\sqrt{5}$.")
         Answer(text='2\\sqrt{5}', how='span')
-        >>> extract_flexible("so 3 of them are left, and 9 - 5 = 20-18")
+        >>> extract_flexible("so 3 of them are left, and 9 * 2 = 18 a day")
         Answer(text='18', how='last-number')
         >>> extract_flexible("Here, of course, is nothing.") is None
         True

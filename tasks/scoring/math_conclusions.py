@@ -10,54 +10,37 @@ All functions are pure and read the end of the text, so they take time linear in
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
 
-from evals.tasks.scoring.math_spans import bolds, is_value, spans
-from evals.tasks.scoring.math_values import QUANTITY, MathText, expression_at, last_match, runs, signed
+from evals.metrics.math_quantities import NUMERALS
+from evals.tasks.scoring.math_prose import (
+    Conclusion,
+    before_circumstances,
+    is_number,
+    main_part,
+    prose_value,
+    result_of,
+)
+from evals.tasks.scoring.math_spans import bolds, is_value, on_one_line, spans
+from evals.tasks.scoring.math_values import QUANTITY, MathText, expression_at, last_match, signed
 
 TAIL = 6_000
 """Characters at the end of a text that are read; a longer solution concludes in them too."""
 MAX_SENTENCES = 60
 
-ConclusionHow = Literal["span", "expression", "word", "last-number"]
-
-
-class Conclusion(NamedTuple):
-    """The value of a sentence, and what it is."""
-
-    text: str
-    how: ConclusionHow
-
-
+_NEXT = r"(?=[\"'(*$\\]*[A-Z0-9\\$])"
 _SENTENCE_END = re.compile(
-    r"(?<=[.!?])(?<!\\!)[\"')*]*\s+(?=[\"'(*$\\]*[A-Z0-9\\$])|[。！？]|\n+|,?\s(?=(?:and )?(?:we )?check\b)"
+    rf"(?<=[.!?])(?<!\\!)[\"')*]*\s+{_NEXT}|(?:(?<=[.!?]\$)|(?<=[.!?]\\\)))\s+(?=[A-Z$\\])"
+    rf"|(?:(?<=[.!?]\$\$)|(?<=[.!?]\\\]))\s*(?=[A-Z$\\])|[。！？]|\n+|,?\s(?=(?:and )?(?:we )?check\b)"
 )
 _REMARK = re.compile(
-    r"[\s(*_]*(?:note|(?:and )?(?:we )?check|this (?:is|gives|means|follows|was|took)|that is|these|there (?:were|was)"
-    r"|because|since|verif|recall|remember|which"
-    r"|it (?:follows|is easy)|i hope|hope|the other|here|where|in other words|or about|approximately|if you"
-    r"|let me know)\b",
+    r"[\s(*_]*(?:note|(?:and )?(?:we )?check|this (?:is|gives|was|took)(?= (?:about|approximately|roughly|nearly))"
+    r"|verif|recall|remember|i hope|hope|the other|here|or about|approximately|if you|let me know)\b",
     re.IGNORECASE,
 )
 _CUE = re.compile(r"\b(?:thus|therefore|hence|so|finally|conclude|final|there (?:are|is))\b", re.IGNORECASE)
 _CONDITION = re.compile(r"[\s*_]*(?:since|because|if|when|let|with|for|given|as|where|using)\b", re.IGNORECASE)
-_IS = re.compile(r"(?:\b(?:is|are|equals?|be|was|were|becomes|gives|get|obtain|have)|:)\s+(?=[^\s])")
-_NUMERAL_WORDS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-]
-_NUMERAL = re.compile(rf"\b(?:{'|'.join(_NUMERAL_WORDS)})\b", re.IGNORECASE)
+_STATES_ANOTHER = re.compile(r"(?:\bis|\bare|=|\bhas|\bhave|\bmakes?|\bleaves)\s+\$?(?=[0-9])")
+_NUMERAL = re.compile(rf"\b(?:{'|'.join(NUMERALS)})\b", re.IGNORECASE)
 _NAME = re.compile(
     r"\b(?:is|was|are|be)\s+(?:in |on |to |the |an? )?(?P<name>[A-Z][\w'-]+|\(?[A-Z]\)?|[a-z]+)[\s.)\"'*]*\Z"
 )
@@ -65,10 +48,12 @@ _NO_NAME = re.compile(
     r"(?:correct|right|wrong|done|it|nothing|true|false|not|so|here|there|good|possible|impossible|easy|clear|enough|positive|negative|equal)\Z"
 )
 _CUT_OFF_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
-_BARE = re.compile(r"[\s>|#]*(?:[-*•]\s+)?(?=\S)")
-_ASSIGNED = re.compile(r"\s*[A-Za-z]\s*=\s*(?=[^=]*\Z)")
-_RANGE = re.compile(r"-?[$€£¥]?[0-9]+(?:[.,][0-9]+)*(?:\s*[-/]\s*[$€£¥]?[0-9]+(?:[.,][0-9]+)*)+\s*%?")
-"""Numbers between hyphens or slashes: a range, a date or steps rather than a value; the last number counts."""
+_DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
+_LINE_START = re.compile(r"[\s>|#]*(?:[-*•]\s+)?(?=\S)")
+_NO_ANSWER = re.compile(r"\s*\(?(?:[A-Za-z]|\\[A-Za-z]+|[A-Z]{2,4})(?:, ?[A-Za-z])*\)?\s*")
+"""Names of variables, points and tuples of them; a letter is an answer only where something says so."""
+_UNIT = re.compile(r"\s*\\(?:text|mathrm|mbox)\s*\{[^{}]*\}(?:\^\{?[0-9]\}?)?\s*")
+_CONSTANTS = ("\\pi", "\\infty", "\\emptyset")
 
 
 def conclude(text: str) -> Conclusion | None:
@@ -77,12 +62,12 @@ def conclude(text: str) -> Conclusion | None:
     Example:
         >>> conclude("Therefore the distance is $2\\sqrt{5}$. This is about 4.47.").text
         '2\\sqrt{5}'
-        >>> conclude("so 3 of them are left, and 9 - 5 = 20-18")
-        Conclusion(text='18', how='last-number')
+        >>> conclude("She picks **12** apples, of which **3** are red.").text
+        '12'
         >>> conclude("We get 52_8."), conclude("The serial number is AZYUK2A.").how
         (Conclusion(text='52_8', how='expression'), 'word')
     """
-    text = _CUT_OFF_BOX.sub("", text[-TAIL:])
+    text = on_one_line(_CUT_OFF_BOX.sub("", _DRAWING.sub("", text[-TAIL:])))
     sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()][-MAX_SENTENCES:]
     if not sentences:
         return None
@@ -92,52 +77,54 @@ def conclude(text: str) -> Conclusion | None:
         for sentence in reversed(sentences):
             if passed_over and passed_over.match(sentence) and sentence is not sentences[0]:
                 continue
-            for read in (_whole, _marked, _plain):
-                if conclusion := read(sentence):
+            for reader in (_line_value, _marked_value, prose_value):
+                if conclusion := reader(sentence):
                     return conclusion
             if sentence is last and named:
                 return named
     return named
 
 
-def _whole(sentence: str) -> Conclusion | None:
+def _line_value(sentence: str) -> Conclusion | None:
     """Read a sentence or line that is nothing but a value."""
-    bare = _BARE.match(sentence)
-    start = bare.end() if bare else 0
+    line_start = _LINE_START.match(sentence)
+    start = line_start.end() if line_start else 0
     if re.fullmatch(r"\s*[A-Za-z]\s*\.?\s*", sentence):
         return None
     value = expression_at(sentence, start)
-    if (
-        value is None
-        or sentence[value.end :].strip(" .|*`")
-        or _is_number(value.text)
-        or _RANGE.fullmatch(value.text)
-        or _calculates(value.text)
-    ):
+    if value is None or sentence[value.end :].strip(" .|*`") or is_number(value.text):
         return None
-    return Conclusion(value.text, "expression") if re.search(r"[0-9\\√∞πA-Za-z]", value.text) else None
+    text = result_of(value.text)
+    return Conclusion(text, "expression") if re.search(r"[0-9\\√∞πA-Za-z]", text) and not is_number(text) else None
 
 
-def _marked(sentence: str) -> Conclusion | None:
+def _marked_value(sentence: str) -> Conclusion | None:
     """Read the last span of mathematics or bold value, unless the sentence goes on from it to another number."""
-    marked = [*(span for span in spans(sentence) if _is_answer(span.text)), *_bold_values(sentence)]
+    marked = [span for span in spans(sentence) if _is_answer(span.text) and not _is_unit(sentence, span)]
+    marked = sorted([*marked, *_bold_values(sentence)], key=_start)
     if not marked:
         return None
-    value = max(marked, key=lambda span: span.start)
+    main_clause = [value for value in marked if value.end <= len(main_part(sentence))]
+    value = before_circumstances(sentence, main_clause or marked)[-1]
     after = sentence[value.end :]
-    if _CONDITION.match(sentence) and (later := _plain(after)):
-        return later
-    if later_number := re.search(r"(?:\bis|\bare|=|\bhas|\bhave|\bmakes?|\bleaves)\s+\$?(?=[0-9])", after):
-        return _plain(after[later_number.start() :])
+    if _CONDITION.match(sentence) and (later_value := prose_value(after)):
+        return later_value
+    if another := _STATES_ANOTHER.search(after):
+        return prose_value(after[another.start() :])
     return Conclusion(value.text, "span")
 
 
+def _start(value: MathText) -> int:
+    return value.start
+
+
 def _is_answer(text: str) -> bool:
-    return (bool(text) and not re.fullmatch(r"\s*(?:[A-Za-z]|\\[A-Za-z]+|[A-Z]{2,4})\s*", text)) or text.strip() in (
-        "\\pi",
-        "\\infty",
-        "\\emptyset",
-    )
+    return (bool(text) and not _NO_ANSWER.fullmatch(text)) or text.strip() in _CONSTANTS
+
+
+def _is_unit(sentence: str, span: MathText) -> bool:
+    r"""Return whether a span only has the unit of the number before it: ``14 $\text{cm}^2$``."""
+    return bool(_UNIT.fullmatch(span.text)) and sentence[: span.start].rstrip()[-1:].isdigit()
 
 
 def _bold_values(sentence: str) -> list[MathText]:
@@ -151,53 +138,6 @@ def _bold_values(sentence: str) -> list[MathText]:
         elif QUANTITY.match(bold.text.lstrip("$€£¥-")) and not re.match(r"[0-9]+[.):]", bold.text):
             values.append(MathText(signed_number(bold.text) or bold.text, bold.start, bold.end))
     return values
-
-
-def _plain(sentence: str) -> Conclusion | None:
-    """Read the last expression of a sentence in plain text; a list only where the sentence ends in it."""
-    listed = _listed(sentence)
-    if listed:
-        return Conclusion(listed, "expression")
-    for run in reversed(runs(sentence)):
-        last_part = (
-            re.split(r"(?<![<>!=])=(?!=)", run.text)[-1].strip()
-            if _ASSIGNED.match(run.text) or _calculates(run.text)
-            else run.text
-        )
-        if _is_number(last_part) or _RANGE.fullmatch(last_part):
-            number = last_match(QUANTITY, sentence[: run.end])
-            if number and number.end() == run.end:
-                return Conclusion(signed(number), "last-number")
-            number = last_match(QUANTITY, run.text)
-            if number:
-                return Conclusion(signed(number), "last-number")
-        if last_part:
-            return Conclusion(last_part, "expression")
-    return None
-
-
-def _listed(sentence: str) -> str | None:
-    """Return the list of values, joined by "and", "or" or commas, that ends a sentence after its verb."""
-    for verb in reversed(list(_IS.finditer(sentence))):
-        value = expression_at(sentence, verb.end())
-        if value is None:
-            continue
-        closed = not sentence[value.end :].strip(" .!\"'`*)")
-        single = expression_at(sentence, verb.end(), lists=False)
-        if closed and single and not _is_number(value.text) and re.search(r"[0-9\\√∞πA-Za-z]", value.text):
-            return value.text if not _RANGE.fullmatch(value.text) else None
-        return None
-    return None
-
-
-def _calculates(text: str) -> bool:
-    """Return whether an equation only has numbers: ``9 * 2 = 18``."""
-    return "=" in text and not re.search(r"[A-Za-z\\<>]", text)
-
-
-def _is_number(text: str) -> bool:
-    number = QUANTITY.fullmatch(_ASSIGNED.sub("", text).strip().lstrip("-+$€£¥ ").removeprefix("\\$"))
-    return number is not None
 
 
 def signed_number(text: str) -> str | None:

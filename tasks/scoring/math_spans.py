@@ -10,18 +10,30 @@ import re
 
 from evals.tasks.scoring.math_values import WINDOW, MathText, expression_at
 
+_ALIGNED = r"(?:align|aligned|alignat|eqnarray|equation|gather|gathered|multline|split)\*?"
+MAX_LINES = 3_000
+"""Longest derivation in aligned lines, in characters."""
 _SPAN = re.compile(
     rf"""\$\$\s*(?P<display>[^$]{{1,{WINDOW}}}?)\s*\$\$
     |\$(?![\s$])(?P<inline>(?:\\\$|[^$\n]){{1,{WINDOW}}}?)(?<!\s)\$(?![0-9])
     |\\\(\s*(?P<round>.{{1,{WINDOW}}}?)\s*\\\)
-    |\\\[\s*(?P<square>.{{1,{WINDOW}}}?)\s*\\\](?!\s*[0-9])""",
+    |\\\[\s*(?P<square>.{{1,{WINDOW}}}?)\s*\\\](?!\s*[0-9])
+    |\\begin\{{(?P<kind>{_ALIGNED})\}}(?P<lines>.{{1,{MAX_LINES}}}?)\\end\{{(?P=kind)\}}""",
     re.VERBOSE | re.DOTALL,
 )
+_ALIGNED_LINES = re.compile(rf"\\begin\{{(?P<kind>{_ALIGNED})\}}(?P<lines>.*)\\end\{{(?P=kind)\}}\.?", re.DOTALL)
+_LINE_MARK = re.compile(r"\\begin\{|\\end\{|\\\\")
+_DISPLAY = re.compile(
+    rf"\$\$[^$]{{1,{WINDOW}}}?\$\$|\\\[.{{1,{MAX_LINES}}}?\\\]"
+    rf"|\\begin\{{(?P<kind>{_ALIGNED})\}}.{{1,{MAX_LINES}}}?\\end\{{(?P=kind)\}}",
+    re.DOTALL,
+)
+_SPACE_AT_END = re.compile(r"\s+(?=(?:\\end\{[a-z]+\*?\}\s*)?(?:\$\$|\\\])?\Z)")
 _BOLD = re.compile(r"\*\*(?P<bold>[^*\n]{1,200}?)\*\*|(?<![_\w])__(?P<underlined>[^_\n]{1,200}?)__(?![_\w])")
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|operatorname|begin|end)\s?\{[^{}]*\}|\\[A-Za-z]+")
 _PROSE = re.compile(r"[a-z]{4,}|[A-Za-z]{2,} [A-Za-z]{2,}")
 _JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or|et|und|y|o|ou)\b|,|;|和|或|以及|&)\s*")
-_PREFIX = re.compile(r"(?:\s|[(*_~:])*\Z")
+_LETTER = re.compile(r"[A-Za-z]|[A-Z]{2}")
 
 
 def span_at(text: str, start: int) -> MathText | None:
@@ -36,8 +48,11 @@ def span_at(text: str, start: int) -> MathText | None:
         return None
     values, end = [_content(span)], span.end()
     while (joint := _JOINT.match(text, end)) and (other := _match(text, joint.end())):
+        if ("=" in values[0]) != ("=" in _content(other)) and not _LETTER.fullmatch(values[0]):
+            break
         values.append(_content(other))
         end = other.end()
+    values = [value for value in values if not _LETTER.fullmatch(value)] or values
     return MathText(", ".join(values), start, end)
 
 
@@ -49,7 +64,7 @@ def spans(text: str) -> list[MathText]:
         ['a = 2', '\\frac{1}{2}']
     """
     values, position = list[MathText](), 0
-    opening = re.compile(r"(?<!\\)\$|\\[(\[]")
+    opening = re.compile(rf"(?<!\\)\$|\\[(\[]|\\begin\{{{_ALIGNED}\}}")
     while mark := opening.search(text, position):
         value = span_at(text, mark.start())
         if value is None:
@@ -58,6 +73,16 @@ def spans(text: str) -> list[MathText]:
             values.append(value)
             position = value.end
     return values
+
+
+def on_one_line(text: str) -> str:
+    r"""Replace the line breaks in displayed mathematics by spaces, and remove the space before its end.
+
+    Example:
+        >>> on_one_line("Thus\n\\[\nx = 2\n\\]\nas above")
+        'Thus\n\\[ x = 2\\]\nas above'
+    """
+    return _DISPLAY.sub(lambda display: _SPACE_AT_END.sub("", display[0].replace("\n", " ")), text)
 
 
 def bold_at(text: str, start: int) -> MathText | None:
@@ -100,5 +125,29 @@ def _match(text: str, start: int) -> re.Match[str] | None:
 
 
 def _content(span: re.Match[str]) -> str:
-    content = next(group for group in span.groups() if group)
+    groups = span.groupdict()
+    content = groups["lines"] or next(text for name, text in groups.items() if text and name != "kind")
+    aligned = _ALIGNED_LINES.fullmatch(content.strip())
+    if groups["lines"] or aligned:
+        content = _last_line(aligned["lines"] if aligned else content)
     return content.strip().rstrip(".,;").strip() if not content.endswith("\\,") else content.strip()
+
+
+def _last_line(lines: str) -> str:
+    r"""Return the last line of aligned equations, without its marks of alignment.
+
+    Example:
+        >>> _last_line("x &= 1 + 1 \\\\ &= \\begin{pmatrix} 2 \\\\ 3 \\end{pmatrix}.")
+        '= \\begin{pmatrix} 2 \\\\ 3 \\end{pmatrix}.'
+    """
+    depth = start = 0
+    line = ""
+    for mark in _LINE_MARK.finditer(lines):
+        depth += mark[0].startswith("\\begin") - mark[0].startswith("\\end")
+        if depth == 0 and mark[0] == "\\\\":
+            line = lines[start : mark.start()].strip() or line
+            start = mark.end()
+    line = lines[start:].strip() or line
+    matrix = line.find("\\begin")
+    end = matrix if matrix >= 0 else len(line)
+    return line[:end].replace("&", "").lstrip() + line[end:]

@@ -41,12 +41,13 @@ _TOKEN = re.compile(
     |(?P<environment>\\begin\{{[a-z]{{3,10}}\}}.{{1,400}}?\\end\{{[a-z]{{3,10}}\}})
     |(?P<command>\\[A-Za-z]{{1,20}}|\\[^A-Za-z0-9\s()\[\]])
     |(?P<number>(?:[0-9]{{0,9}}\.[0-9]{{0,9}}?(?P<block>[0-9]{{1,6}}?)(?P=block){{2,9}}\.\.\.|{_SPACED}
-        |[0-9]+,[0-9]{{1,2}}(?![0-9,])(?=\ ?[€%]|\ [A-Za-z]{{3}})|{NUMBER})
+        |[0-9]*\.[0-9]{{0,9}}\([0-9]{{1,9}}\)(?![0-9(])
+        |[0-9]+,[0-9]{{1,2}}(?![0-9,])(?=\ ?[€%]|\ [^\W\d_]{{3}})|{NUMBER})
         (?:[eE][+-]?[0-9]+\b)?(?:{_SCALE.replace(" ", "[ ]", 1)})?)
     |(?P<function>(?:{_FUNCTIONS})(?![A-Za-z]))
     |(?P<sign>(?:{_WORD_SIGNS})\ (?=[0-9$\\]))
     |(?P<between>,?\ (?:and|or|et|und|oder|y|e|o|ou)\ (?=[-\\$0-9(A-Za-z](?![a-z])))
-    |(?P<letter>(?<![A-Za-z\u00c0-\u04ff])[A-Za-z\u0370-\u03ff](?![A-Za-z\u00c0-\u04ff]|'[a-z]))
+    |(?P<letter>(?!(?<=['’])s\b)(?<![A-Za-z\u00c0-\u04ff])[A-Za-z\u0370-\u03ff](?![A-Za-z\u00c0-\u04ff]|'[a-z]))
     |(?P<product>(?<=[0-9)}}])[a-z]{{2,3}}(?=[-+*/^=]|\ [-+*/=])|(?<![A-Za-z])[a-z]{{2,3}}(?=\^)(?<![cmk]m)(?<!in|ft))
     |(?P<comma>[,;](?=\s?[-+\\$0-9(A-Za-z\[.]|!))
     |(?P<open>[(\[{{])|(?P<close>[)\]}}])
@@ -63,7 +64,7 @@ _LOOSE_END = re.compile(
 _EAST_ASIAN = r"\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(
     rf"(?i:step|problem|question|figure|case|part|example|line|chapter|equation|page|round)s? [0-9]+(?![.,]?[0-9])"
-    rf"|[^\W\d_{_EAST_ASIAN}]{{2,}}\w*(?:\s?\^\{{?[0-9]\}}?)?"
+    rf"|[^\W\d_{_EAST_ASIAN}]{{2,}}\w*(?:(?<=[A-Z]{{2}})-[0-9]+)?(?:\s?\^\{{?[0-9]\}}?)?"
 )
 """A word with its digits, a unit with its exponent, or the number of a step; nothing in them is a value."""
 _ARTICLE = re.compile(r"(?<![A-Za-z=+*/^-])(?<![=+*/^-] )\s[aAIosye]\Z")

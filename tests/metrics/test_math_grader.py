@@ -80,9 +80,10 @@ def test_golden_cases(grader):
 
 @pytest.mark.slow
 def test_golden_cases_the_other_way_round(grader):
-    found = grader.grade((case["answer"], case["gold"]) for case in EQUAL)
-    equal = [case["reason"] in ("exact", "numeric", "symbolic") for case in EQUAL]
-    assert [(c["answer"], c["gold"]) for c, g, e in zip(EQUAL, found, equal, strict=True) if g.equal != e] == []
+    cases = [case for case in EQUAL if not case.get("one_way")]  # only an answer may leave out the base of the gold
+    found = grader.grade((case["answer"], case["gold"]) for case in cases)
+    equal = [case["reason"] in ("exact", "numeric", "symbolic") for case in cases]
+    assert [(c["answer"], c["gold"]) for c, g, e in zip(cases, found, equal, strict=True) if g.equal != e] == []
 
 
 @pytest.mark.slow

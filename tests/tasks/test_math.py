@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals import Options, Prediction, Sample, registry
-from evals.tasks import math as reasoning
 from evals.tasks.scoring.math_answers import extract_strict
+from evals.tasks.scoring.math_sampling import majority, pass_at
 
 registry.discover()
 GSM8K, MATH = registry.TASKS.get("math/gsm8k"), registry.TASKS.get("math/math")
@@ -136,15 +136,15 @@ def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_one(n, data):
     right = data.draw(st.integers(0, n))
     k = data.draw(st.integers(1, n))
     draws = list(combinations([True] * right + [False] * (n - right), k))
-    assert reasoning.pass_at(n, right, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+    assert pass_at(n, right, k) == pytest.approx(sum(map(any, draws)) / len(draws))
 
 
 @given(st.lists(st.sampled_from(["18", "18.0", "3", "4", None]), min_size=1, max_size=8))
 def test_the_majority_depends_on_no_order(answers):
     right = [answer in {"18", "18.0"} for answer in answers]
-    found = reasoning.majority(answers, right)
+    found = majority(answers, right)
     assert 0 <= found <= 1
-    assert reasoning.majority(answers[::-1], right[::-1]) == found
+    assert majority(answers[::-1], right[::-1]) == found
 
 
 # Outputs that were once graded wrongly
