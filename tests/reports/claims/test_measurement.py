@@ -13,6 +13,9 @@ from evals.reports.claims.evidence import required_runs
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
 from evals.reports.claims.language import files
 from evals.reports.claims.language.values import ValueTable
+from evals.reports.runs import blind_control
+from evals.reports.runs.blind_control import BlindControls
+from evals.statistics import paired
 
 HEAD = "document: {id: t, title: T, subjects: {one: {name: One, system: vl}, two: {name: Two, system: v3}}}\nclaims:\n"
 VQA = "measure: {{task: vqa, metric: accuracy{}}}"
@@ -220,6 +223,77 @@ def test_comparisons_of_a_document_are_corrected_together(tmp_path):
         assert each.measured[0].p_holm == pytest.approx(5 * 0.03515625)
         assert each.measurement.verdict == "inconclusive"
         assert any("Holm" in line for line in each.working)
+
+
+def judge_all(tmp_path, claims, **outcomes):
+    """Check the claims of one document; returns the assessments by the number of the claim."""
+    path = tmp_path / "t.yaml"
+    path.write_text(HEAD + "".join(f"- {{id: T-{n}, says: x, {claim}}}\n" for n, claim in enumerate(claims)))
+    document = files.load(path, subjects=["vl", "v3"])
+    record, vocabulary = files.load_record(), files.load_vocabulary()
+    paper = assessment.assess([document], record, vocabulary)
+    known = {RequiredRun(name, "vqa"): outcome for name, outcome in outcomes.items()}
+    stand, tables = {"t": {"one": "vl", "two": "v3"}}, [ValueTable(document, record, vocabulary)]
+    return assessment.add_measurements(paper, known, stand, tables).assessments
+
+
+DIFFERENCE = VQA.format(", relation: difference, baseline: two")
+DECIDED_BY_INTERVAL = {
+    f"subject: one, implied: '0', unit: points, bound: about, margin: '20', {DIFFERENCE}": "supported",
+    f"subject: one, implied: '0', unit: points, bound: about, margin: '0.1', {DIFFERENCE}": "refuted",
+    f"subject: one, implied: '25', unit: points, bound: at-most, {DIFFERENCE}": "supported",
+    f"subject: one, printed: '50', unit: points, {DIFFERENCE}": "refuted",
+}
+"""Claims of a size, and what the runs below decide; whether the systems differ at all is another hypothesis."""
+
+
+def fifteen_discordant(tmp_path):
+    """12 wins against 3 losses among 115: p = 0.035 alone, and a difference of 7.8 points."""
+    ours, theirs = [1] * 12 + [0] * 3 + [1] * 100, [0] * 12 + [1] * 3 + [1] * 100
+    return {
+        "vl": RunOutcome(run(tmp_path, "vl", ours)),
+        "v3": RunOutcome(run(tmp_path, "v3", theirs)),
+    }
+
+
+@pytest.mark.parametrize("claim", DECIDED_BY_INTERVAL)
+def test_a_p_value_never_overwrites_a_decision_from_an_interval(tmp_path, claim):
+    (alone,) = judge_all(tmp_path, [claim], **fifteen_discordant(tmp_path))
+    checked, *orders = judge_all(tmp_path, [claim, BETTER, BETTER, BETTER], **fifteen_discordant(tmp_path))
+    assert alone.measurement.verdict == checked.measurement.verdict == DECIDED_BY_INTERVAL[claim]
+    assert checked.measured[0].p_holm == pytest.approx(4 * 0.03515625)
+    assert any("decided by its interval, which is not corrected" in line for line in checked.working)
+    assert [order.measurement.verdict for order in orders] == ["inconclusive"] * 3
+    assert not any("decided by its interval" in line for order in orders for line in order.working)
+
+
+def test_every_reading_is_corrected_and_readings_of_one_test_count_once(tmp_path):
+    """Two relations of one claim are two tests; two bounds on one relation are one, whatever their order."""
+    unclear = (
+        "subject: one, implied: '0', unit: points, bound: above, readings: [{says: points, relation: difference}, "
+        "{says: a share of the errors, relation: error-reduction}, {says: points again, relation: difference}], "
+    ) + DIFFERENCE
+    (result,) = judge_all(tmp_path, [unclear], **fifteen_discordant(tmp_path))
+    assert [row.p for row in result.measured] == [pytest.approx(0.03515625)] * 3
+    assert [row.p_holm for row in result.measured] == [pytest.approx(2 * 0.03515625)] * 3
+    assert [row.decision for row in result.measured] == ["inconclusive"] * 3
+    assert sum("corrected for 2 comparisons of the document" in line for line in result.working) == 1
+    (plain,) = judge_all(tmp_path, [BETTER], **fifteen_discordant(tmp_path))
+    assert plain.measurement.verdict == "supported"
+
+
+@pytest.mark.parametrize("blind_share", [0.3, 0.75, 0.78, 0.8])
+def test_reports_and_claims_judge_a_blind_control_alike(tmp_path, blind_share):
+    seen, unseen = run(tmp_path, "vl", right(0.783)), run(tmp_path, "vl", right(blind_share), blind=True)
+    (sentence,) = BlindControls().among([seen, unseen])
+    claimed = judge(tmp_path, LEVEL, vl=RunOutcome(seen, unseen))
+    shown = sentence.startswith("The model uses the images")
+    assert shown == (claimed.headline != "modality_not_demonstrated")
+    assert any(sentence in line for line in claimed.working) == (not shown)
+    verdict = blind_control.compare(seen, unseen)
+    values, alone = (np.array(right(share), float) for share in (0.783, blind_share)), [str(n) for n in range(400)]
+    estimate = paired.difference(*values, alone)
+    assert (verdict.p, verdict.low, verdict.high) == (estimate.p_value(), *estimate.interval())
 
 
 def test_underspecified_claims_stay_underspecified(tmp_path):
