@@ -3,8 +3,6 @@
     difference(a, b, clusters)        mean of a - b
     ratio(a, b, clusters)             mean of a divided by mean of b (retention, speed-up)
     error_reduction(a, b, clusters)   share of b's errors that a avoids
-    mcnemar(a, b)                     exact test for independent items that are right or wrong
-    sign_flips(sums)                  the same for clustered items: exact test of wins minus losses by cluster
     holm(p_values)                    correction for several comparisons
 
 The clusters (for example, the questions about one image) are the units of the interval and of the test alike. All
@@ -24,11 +22,16 @@ from typing import Protocol
 import numpy as np
 
 from evals.statistics.clusters import Floats, cluster_totals, degrees_of_freedom, variance_of_sum
+from evals.statistics.exact_tests import mcnemar, sign_flips
 from evals.statistics.intervals import LEVEL, Interval, t_quantile, two_sided_p
 from evals.statistics.power import minimum_detectable
 
 _FEWEST_EXACT = 6
 """Number of clusters from which an exact test can be significant at 5 %: of 2^6 choices of signs, 2 are as extreme."""
+
+
+_SAME = 1e-9
+"""Share of the gap from the null hypothesis below which a standard error is rounding."""
 
 
 class TwoSystemEstimate(Protocol):
@@ -77,6 +80,8 @@ class PairedEstimate:
     """(C,) the number of items of each cluster."""
     exact_p: float | None = None
     """The p-value of `mcnemar` or `sign_flips` against equality; None for items that are not right or wrong."""
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    """The smallest and the largest possible value, within which the interval is cut."""
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Return the interval; None with one cluster, without variation, or if the denominator may be zero.
@@ -84,9 +89,12 @@ class PairedEstimate:
         The interval includes equality wherever the exact test does not reject it, so that both say the same.
         """
         fitted = self._fieller(level)
-        if fitted is None or self.exact_p is None or self.exact_p < 1 - level:
-            return fitted
-        return min(fitted[0], self.equality), max(fitted[1], self.equality)
+        if fitted is None:
+            return None
+        low, high = max(fitted[0], self.limits[0]), min(fitted[1], self.limits[1])
+        if self.exact_p is None or self.exact_p < 1 - level:
+            return low, high
+        return min(low, self.equality), max(high, self.equality)
 
     def lower_bound(self, level: float = LEVEL) -> float | None:
         """Return the one-sided lower confidence bound, or None without an interval."""
@@ -111,13 +119,15 @@ class PairedEstimate:
         if exact and self.clusters == self.n:
             return exact
         error = self._error(null)
-        if error <= 1e-9 * gap:  # all clusters agree: the sign test
+        if error <= _SAME * gap:  # all clusters agree: the sign test
             return max(exact, 2.0 ** (1 - min(self.clusters, 1000)))
         return max(exact, two_sided_p(gap / error, self._freedom), 5e-324)
 
     @property
     def test(self) -> str:
         """The name of the test that `p_value` computes for equality."""
+        if self.exact_p is None and self.clusters > 1 and self.value != self.equality and not self._varies:
+            return f"sign test of {self.clusters:,} clusters, all of which differ alike"
         if self.exact_p is None:
             return f"Student's t on the differences of {self.clusters:,} clusters"
         if self.clusters == self.n:
@@ -143,6 +153,11 @@ class PairedEstimate:
         if self.clusters < 2 or (self.exact_p is not None and self.clusters < _FEWEST_EXACT):
             return None
         return minimum_detectable(self.standard_error, self._freedom)
+
+    @property
+    def _varies(self) -> bool:
+        gap = abs(self.value - self.equality) * abs(float(self.denominator_C.sum()))
+        return self._error(self.equality) > _SAME * gap
 
     @property
     def _freedom(self) -> float:
@@ -192,8 +207,9 @@ def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstim
     """
     _check(a_N, b_N, clusters)
     (gaps_C,), sizes_C = _sums([a_N - b_N], clusters)
-    exact = _exact(a_N, b_N, gaps_C)
-    return PairedEstimate(float((a_N - b_N).mean()), len(a_N), 0.0, gaps_C, sizes_C, sizes_C, exact_p=exact)
+    exact, limits = _exact(a_N, b_N, gaps_C), (-1.0, 1.0) if _shares(a_N, b_N) else (-math.inf, math.inf)
+    value = float((a_N - b_N).mean())
+    return PairedEstimate(value, len(a_N), 0.0, gaps_C, sizes_C, sizes_C, exact_p=exact, limits=limits)
 
 
 def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate | None:
@@ -210,8 +226,9 @@ def ratio(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate |
     (a_C, b_C, gaps_C), sizes_C = _sums([a_N, b_N, a_N - b_N], clusters)
     if not _positive(b_C, sizes_C):
         return None
-    value = float(a_N.sum()) / float(b_N.sum())
-    return PairedEstimate(value, len(a_N), 1.0, a_C, b_C, sizes_C, exact_p=_exact(a_N, b_N, gaps_C))
+    value, limits = float(a_N.sum()) / float(b_N.sum()), (0.0 if (a_N >= 0).all() else -math.inf, math.inf)
+    exact = _exact(a_N, b_N, gaps_C)
+    return PairedEstimate(value, len(a_N), 1.0, a_C, b_C, sizes_C, exact_p=exact, limits=limits)
 
 
 def error_reduction(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate | None:
@@ -233,72 +250,8 @@ def error_reduction(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> Paired
     if not _positive(errors_C, sizes_C):
         return None
     value = float((a_N - b_N).sum()) / float((1 - b_N).sum())
-    return PairedEstimate(value, len(a_N), 0.0, gaps_C, errors_C, sizes_C, exact_p=_exact(a_N, b_N, gaps_C))
-
-
-def mcnemar(a_N: Floats, b_N: Floats) -> float:
-    """Compute the exact two-sided p-value of McNemar's test of equal wins and losses on the same independent items.
-
-    Args:
-        a_N: 1 where the first system is right, 0 where it is wrong.
-        b_N: the same for the second system, in the same order.
-
-    Raises:
-        ValueError: a value is neither 0 nor 1, or the lengths differ.
-
-    Source: McNemar, Psychometrika 12 (1947); the exact form is a binomial test on the discordant pairs.
-
-    Example:
-        >>> mcnemar(np.array([1.0] * 8 + [0, 0]), np.array([0.0] * 8 + [1, 0]))
-        0.0390625
-    """
-    if len(a_N) != len(b_N) or not np.isin([*a_N, *b_N], (0, 1)).all():
-        raise ValueError("McNemar's test needs two systems that are right (1) or wrong (0) on the same items")
-    wins, losses = int(((a_N == 1) & (b_N == 0)).sum()), int(((a_N == 0) & (b_N == 1)).sum())
-    if wins + losses == 0:
-        return 1.0
-    from scipy.stats import binomtest
-
-    return float(binomtest(wins, wins + losses).pvalue)
-
-
-def sign_flips(sums_C: Floats) -> float:
-    """Compute the exact two-sided p-value of the hypothesis that each cluster's difference could have either sign.
-
-    Args:
-        sums_C: for each cluster, its wins minus its losses: whole numbers.
-
-    Returns:
-        The share of all 2^C choices of signs whose sum is at least as far from zero. For clusters of one item this is
-        McNemar's exact test.
-
-    Raises:
-        ValueError: a sum is not a whole number.
-
-    Source: Fisher, The Design of Experiments (1935), section 21; McNemar, Psychometrika 12 (1947).
-
-    Example:
-        >>> round(sign_flips(np.array([1.0] * 8 + [-1.0, 0.0])), 7)
-        0.0390625
-        >>> round(sign_flips(np.array([3.0, 2.0, 2.0, 1.0])), 7)
-        0.125
-    """
-    whole_C = np.rint(sums_C).astype(np.int64)
-    if not np.array_equal(whole_C, sums_C):
-        raise ValueError("sign flips need whole numbers: the wins minus the losses of each cluster")
-    sizes_U, counts_U = np.unique(np.abs(whole_C[whole_C != 0]), return_counts=True)
-    if not len(sizes_U):
-        return 1.0
-    from scipy.signal import fftconvolve
-    from scipy.stats import binom
-
-    chances = np.ones(1)
-    for size, count in zip(sizes_U.tolist(), counts_U.tolist(), strict=True):
-        steps = np.zeros(2 * size * count + 1)
-        steps[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        chances = steps if len(chances) == 1 else fftconvolve(chances, steps).clip(min=0)
-    totals = np.arange(len(chances)) - len(chances) // 2
-    return float(min(1.0, chances[np.abs(totals) >= abs(int(whole_C.sum()))].sum()))
+    exact, limits = _exact(a_N, b_N, gaps_C), (-math.inf, 1.0 if _shares(a_N, b_N) else math.inf)
+    return PairedEstimate(value, len(a_N), 0.0, gaps_C, errors_C, sizes_C, exact_p=exact, limits=limits)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -328,6 +281,11 @@ def _exact(a_N: Floats, b_N: Floats, gaps_C: Floats) -> float | None:
     if not np.isin(np.concatenate([a_N, b_N]), (0, 1)).all():
         return None
     return mcnemar(a_N, b_N) if len(gaps_C) == len(a_N) else sign_flips(gaps_C)
+
+
+def _shares(a_N: Floats, b_N: Floats) -> bool:
+    """Whether all values lie between 0 and 1."""
+    return bool(min(a_N.min(), b_N.min()) >= 0 and max(a_N.max(), b_N.max()) <= 1)
 
 
 def _positive(sums_C: Floats, sizes_C: Floats) -> bool:

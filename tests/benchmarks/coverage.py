@@ -19,7 +19,7 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from evals.statistics import paired  # noqa: E402
+from evals.statistics import exact_tests, paired  # noqa: E402
 from evals.statistics.bootstrap import cluster_bootstrap  # noqa: E402
 from evals.statistics.intervals import mean_intervals, wilson  # noqa: E402
 from evals.timing import statistics  # noqa: E402
@@ -156,7 +156,7 @@ def rejected(
     wins, names = clustered(rng, clusters, sizes, 0.5, icc)
     differ = rng.random(len(wins)) < discordant
     a, b = np.where(differ, wins, 1.0), np.where(differ, 1 - wins, 1.0)
-    return paired.mcnemar(a, b) < 0.05, paired.difference(a, b, names).p_value() < 0.05
+    return exact_tests.mcnemar(a, b) < 0.05, paired.difference(a, b, names).p_value() < 0.05
 
 
 if __name__ == "__main__":
