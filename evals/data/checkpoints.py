@@ -157,21 +157,39 @@ def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         {}
     """
     _check_shards(folder)
-    shapes: dict[str, tuple[int, ...]] = {}
+    return {name: tuple(entry.shape) for name, entry in _headers(folder).items()}
+
+
+def stored_dtypes(folder: Path) -> dict[str, tuple[str, int]]:
+    """Read the number format (`F32`, `F8_E4M3`) and the number of dimensions of each weight."""
+    return {name: (entry.dtype, len(entry.shape)) for name, entry in _headers(folder).items()}
+
+
+class _Tensor(msgspec.Struct):
+    """What the header of a safetensors file says of a tensor."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
+def _headers(folder: Path) -> dict[str, _Tensor]:
+    tensors: dict[str, _Tensor] = {}
     for path in model_weights(folder):
         try:
             size = path.stat().st_size
             with path.open("rb") as file:
                 (length,) = struct.unpack("<Q", file.read(8))
-                header = json.loads(file.read(min(length, size)))
-            entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-            shapes |= {name: tuple(entry["shape"]) for name, entry in entries.items()}
-            end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-        except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+                header = msgspec.json.decode(file.read(min(length, size)), type=dict[str, msgspec.Raw])
+            header.pop("__metadata__", None)
+            entries = {name: msgspec.json.decode(raw, type=_Tensor) for name, raw in header.items()}
+        except (OSError, struct.error, ValueError) as error:
             raise InputError(f"{path} is no readable safetensors file: {one_line(error)}") from error
+        end = 8 + length + max((entry.data_offsets[1] for entry in entries.values()), default=0)
         if size < end:
             raise InputError(f"{path} is cut off: it has {size} bytes of {end}")
-    return shapes
+        tensors |= entries
+    return tensors
 
 
 def _check_shards(folder: Path) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data.checkpoints import Adapter, model_weights, read_adapter
+from evals.data.checkpoints import Adapter, model_weights, read_adapter, read_config
 from evals.data.images import decode
 from evals.data.model_config import fields_of_shape
 from evals.errors import InputError, SampleError
-from evals.models.backend import adapters, identity, requirements
+from evals.models.backend import adapters, identity, quantised, requirements
 from evals.paths import PACKAGE
 from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
 
@@ -79,6 +79,7 @@ def load_weights(
     base = adapter.base if adapter is not None else folder
     if not model_weights(base):
         raise InputError(f"{base} has no .safetensors file: other weight formats can run code and are not read")
+    quantised.check(base, read_config(base), placement.device)
     from transformers.utils import logging
 
     from evals.models.architectures import int8  # noqa: F401  # registers the quantiser with the library
@@ -222,6 +223,7 @@ def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) ->
         "dtype": str(placement.dtype).removeprefix("torch."),
         "attention": model.config._attn_implementation,
         "remote_code": False,
+        **quantised.facts(read_config(folder), model),
         **({"experts_per_token": routers[0].top_k} if routers else {}),
     }
 

@@ -17,10 +17,8 @@ from evals.errors import one_line
 EXTRAS = {
     "torchvision": "vision", "num2words": "vision", "timm": "vision", "av": "vision", "decord": "vision",
     "peft": "adapters",
-    "gguf": "gguf",
-    "bitsandbytes": "quantised", "gptqmodel": "quantised", "compressed-tensors": "quantised", "accelerate": "quantised",
-    "compressed_tensors": "quantised", "kernels": "quantised", "optimum": "quantised", "auto-gptq": "quantised",
-    "autoawq": "quantised", "torchao": "quantised",
+    "bitsandbytes": "quantised", "compressed-tensors": "quantised", "accelerate": "quantised",
+    "gptqmodel": "gptq", "optimum": "gptq",
     "sentencepiece": "tokenizers", "tiktoken": "tokenizers", "protobuf": "tokenizers", "blobfile": "tokenizers",
 }  # fmt: skip
 """For each optional package of the library, the extra of this project that installs it."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.data.checkpoints import read_config
 from evals.data.images import decode
 from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch
@@ -227,6 +228,13 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
     folder = Path(checkpoint)
     resolved = pytorch.resolve_placement(placement)
     processor = pytorch.load_processor(folder)
+    lacking = [name for name in ("image_token", "image_token_id") if getattr(processor, name, None) is None]
+    if lacking:
+        named = (read_config(folder).get("architectures") or ["it"])[0]
+        raise InputError(
+            f"{folder}: {named} marks images in a prompt in a way of its own (its {type(processor).__name__} has no "
+            f"{lacking[0]}), which this family does not support"
+        )
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
     shares_prefixes = model.config.model_type in SHARING and supports_prefix_sharing(model)
     return VisionLanguage(

@@ -206,3 +206,12 @@ def test_drawn_answers_differ_by_seed_or_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(vision_language, "SHARING", frozenset())
     with pytest.raises(InputError, match="--temperature"):
         answers(vision_language.load("tiny", str(folder), CPU), asked[0], 400)
+
+
+@pytest.mark.parametrize("kind", ["blip", "blip2"])
+def test_a_processor_without_a_placeholder_is_refused_in_one_line(shared_data, kind):
+    folder = shared_data.parent / "cases" / "checkpoints" / "09-families" / kind
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}")
+    with pytest.raises(InputError, match="marks images in a prompt in a way of its own"):
+        vision_language.load("tiny", str(folder), Placement(device="cpu"))
