@@ -31,6 +31,7 @@ from evals.reports.claims.evidence.arithmetic import Finding
 from evals.reports.claims.evidence.cross_document import (
     AGREEMENT,
     CONFLICT,
+    DIFFERENCE,
     NOTE,
     Assertion,
     StatementPair,
@@ -102,6 +103,7 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
         conflicts=tuple(pair for pair in across if pair.result == CONFLICT),
         agreements=tuple(pair for pair in across if pair.result == AGREEMENT),
         internal_conflicts=tuple(internal),
+        differences=tuple(pair for pair in across if pair.result == DIFFERENCE),
         notes=tuple(pair for pair in across if pair.result == NOTE),
     )
 
@@ -204,6 +206,7 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
         cross_document=_cross_document(across, public_record),
         public_record=public_record,
         measurement=unmeasured(claim),
+        judgement=evidence.facts.judgement(claim),
         contradicts=tuple(sorted(partners | evidence.failing[key], key=_id_order)),
     )
 
@@ -220,7 +223,7 @@ def _cross_document(pairs: Sequence[StatementPair], public_record: Finding) -> F
     """What other documents say about a claim; notes are shown and decide nothing."""
     lines = {
         result: tuple(dict.fromkeys(pair.describe() for pair in pairs if pair.result == result))
-        for result in (CONFLICT, NOTE, AGREEMENT)
+        for result in (CONFLICT, DIFFERENCE, NOTE, AGREEMENT)
     }
     if lines[CONFLICT]:
         sides = {
@@ -228,8 +231,10 @@ def _cross_document(pairs: Sequence[StatementPair], public_record: Finding) -> F
             "contradicted": ("the public record does not support this side",),
         }
         side = sides.get(public_record.verdict, ())
-        return Finding("contradicted_by_other_document", (*lines[CONFLICT], *lines[NOTE], *side))
-    return Finding("agrees" if lines[AGREEMENT] else "na", (*lines[NOTE], *lines[AGREEMENT]))
+        shown = (*lines[CONFLICT], *lines[DIFFERENCE], *lines[NOTE])
+        return Finding("contradicted_by_other_document", (*shown, *side))
+    word = "differs" if lines[DIFFERENCE] else "agrees" if lines[AGREEMENT] else "na"
+    return Finding(word, (*lines[DIFFERENCE], *lines[NOTE], *lines[AGREEMENT]))
 
 
 def _id_order(id: str) -> tuple[str, int]:

@@ -81,6 +81,8 @@ class Assessment:
     """How the measured system relates to the described one: exact, same_name_different_spec, proxy, or none."""
     contradicts: tuple[str, ...] = ()
     """IDs of the claims, of any document, that cannot be true together with this one."""
+    judgement: tuple[str, ...] = ()
+    """The judgement by hand of the author of the claims file and what it rests on; it decides nothing."""
     inherits: str | None = None
     """The worst headline among the claims that this one is computed from, with their IDs."""
     measured: tuple[MeasuredRow, ...] = ()
@@ -104,9 +106,9 @@ class Assessment:
     @property
     def working(self) -> list[str]:
         """The lines that explain the findings, each prefixed with its axis."""
-        return [f"{axis.replace('_', ' ')}: {line}" for axis in AXES for line in getattr(self, axis).working] + (
-            [f"inherits: {self.inherits}"] if self.inherits else []
-        )
+        lines = [f"{axis.replace('_', ' ')}: {line}" for axis in AXES for line in getattr(self, axis).working]
+        lines += [f"judged by hand, which decides nothing: {line}" for line in self.judgement]
+        return lines + ([f"inherits: {self.inherits}"] if self.inherits else [])
 
 
 @dataclass(frozen=True)

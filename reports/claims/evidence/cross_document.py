@@ -1,9 +1,10 @@
 """Compare statements on the same topic: do they agree, or can they not both be true?
 
 The same rules compare claims of two documents, claims of one document, and claims with facts of the public record. Two
-statements have the same topic if subject, quantity, baseline and conditions are equal. The quantity declares which
-rules compare its values (`Quantity.compare`). Two statements are a conflict only if they cannot both be true. Other
-pairs that a reader may want to see are notes: a bound of 18 beside a value of 16, or one value stated of two systems.
+statements have the same topic if subject, release, quantity, baseline and conditions are equal. The quantity declares
+which rules compare its values (`Quantity.compare`). Two statements are a conflict only if they cannot both be true.
+Other pairs that a reader may want to see are notes: a bound of 18 beside a value of 16, or one value stated of two
+systems.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 
 from evals.reports.claims.language.expressions import referenced_claims
@@ -20,11 +22,14 @@ from evals.reports.claims.language.statements import Statement
 from evals.reports.claims.language.units import ExactInterval, format_value
 from evals.reports.claims.language.values import ValueTable
 
-CONFLICT, NOTE, AGREEMENT = "conflict", "note", "agreement"
+CONFLICT, DIFFERENCE, NOTE, AGREEMENT = "conflict", "difference", "note", "agreement"
 RuleResult = str | None
-"""`CONFLICT` (they cannot both be true), `NOTE` (both can be true, but a reader may want to see them side by side),
-`AGREEMENT`, or None if a rule does not apply."""
-_RESULTS = (CONFLICT, NOTE, AGREEMENT)
+"""`CONFLICT` (they cannot both be true), `DIFFERENCE` (scores that differ by no more than two protocols do), `NOTE`
+(both can be true, but a reader may want to see them side by side), `AGREEMENT`, or None if a rule does not apply."""
+PROTOCOL_MARGIN = Fraction(25, 1000)
+"""How far two protocols of evaluation may move a score, as a fraction; the same against documents, the public record
+and runs. One model moved by 2.4 points between two READMEs of one laboratory."""
+_RESULTS = (CONFLICT, DIFFERENCE, NOTE, AGREEMENT)
 """The results, from the one that decides a comparison by several rules to the weakest."""
 _REMARKS = {"figures": ", though both can be true", "attribution": ": attributed to different systems"}
 """What a note says, by its rule."""
@@ -54,7 +59,8 @@ class Assertion:
     def topic(self) -> Hashable:
         """What the statement is about; assertions with equal topics are compared."""
         statement = self.statement
-        return self.subject, statement.quantity, statement.baseline, tuple(sorted(statement.conditions.items()))
+        conditions = tuple(sorted(statement.conditions.items()))
+        return self.subject, statement.release, statement.quantity, statement.baseline, conditions
 
     @property
     def allowed(self) -> ExactInterval | None:
@@ -108,22 +114,74 @@ class StatementPair:
         )
         joint = "and" if self.result == AGREEMENT else "against" if self.result == CONFLICT else "beside"
         remark = _REMARKS.get(self.rule, "") if self.result == NOTE else ""
+        if self.result == DIFFERENCE:
+            remark = f", within the {float(PROTOCOL_MARGIN) * 100:g} points that two protocols may differ by"
         return f"{self.quantity.replace('-', ' ')} of {subject}: {first} {joint} {second} ({self.rule}){remark}"
 
 
-def compare(first: Assertion, second: Assertion, quantity: Quantity) -> tuple[str, str] | None:
+def compare(first: Assertion, second: Assertion, quantity: Quantity, *, margin: bool = True) -> tuple[str, str] | None:
     """Compare two assertions on one topic by the rules of their quantity.
+
+    Args:
+        first: an assertion.
+        second: an assertion on the same topic.
+        quantity: their quantity.
+        margin: whether scores of protocols that are not both stated may differ by `PROTOCOL_MARGIN`; not within one
+            document.
 
     Returns:
         The deciding rule and its result, a conflict before a note before an agreement; None if no rule applies.
     """
+    if have_clash(first.statement.protocol, second.statement.protocol):
+        return None
     results = [(rule, RULES[rule](first, second)) for rule in quantity.compare if rule in RULES]
     decided = [(rule, result) for rule, result in results if result]
+    if margin and quantity.is_score and _within_margin(first, second):
+        decided = [(rule, DIFFERENCE if result == CONFLICT else result) for rule, result in decided]
     return min(decided, key=lambda entry: _RESULTS.index(entry[1]), default=None)
+
+
+def have_clash(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
+    """Whether two protocols state different values of one key.
+
+    Example:
+        >>> have_clash({"shots": "5"}, {"shots": "0", "prompt": "CoT"}), have_clash({"shots": "5"}, {"prompt": "CoT"})
+        (True, False)
+    """
+    return any(second.get(key, value) != value for key, value in first.items())
+
+
+def _within_margin(first: Assertion, second: Assertion) -> bool:
+    """Whether the values differ by no more than two protocols may; never if both state the same one."""
+    protocol = first.statement.protocol
+    a, b = first.allowed, second.allowed
+    if a is None or b is None or (protocol and protocol == second.statement.protocol):
+        return False
+    low = None if a.low is None else a.low - PROTOCOL_MARGIN
+    high = None if a.high is None else a.high + PROTOCOL_MARGIN
+    return ExactInterval(low, high).meets(b)
 
 
 def _interval(first: Assertion, second: Assertion) -> RuleResult:
     return _overlap(first.allowed, second.allowed)
+
+
+def _binary(first: Assertion, second: Assertion) -> RuleResult:
+    """As `_interval`, where thousands that are printed as K may be 1,024."""
+    readings = [(a, b) for a in _thousands(first) for b in _thousands(second)]
+    results = {_overlap(a, b) for a, b in readings}
+    return None if not readings else AGREEMENT if AGREEMENT in results else CONFLICT
+
+
+def _thousands(assertion: Assertion) -> list[ExactInterval]:
+    """The interval of a number, and that with 1,024 for each 1,000 of its factor `times`."""
+    allowed = assertion.allowed
+    if allowed is None:
+        return []
+    power = {10**3: 1, 10**6: 2}.get(int(assertion.statement.times), 0)
+    scale = Fraction(1024, 1000) ** power
+    ends = (None if end is None else end * scale for end in (allowed.low, allowed.high))
+    return [allowed, ExactInterval(*ends)] if power else [allowed]
 
 
 def _figures(first: Assertion, second: Assertion) -> RuleResult:
@@ -177,6 +235,7 @@ def _ordering(first: Assertion, second: Assertion) -> RuleResult:
 
 RULES: Mapping[str, Callable[[Assertion, Assertion], RuleResult]] = {
     "interval": _interval,
+    "binary": _binary,
     "figures": _figures,
     "equal": _equal,
     "set": _set,
@@ -203,7 +262,8 @@ def compare_all(
     for group in by_topic.values():
         for first, second in combinations(group, 2):
             if first.key != second.key and (first.where == second.where) == within:
-                decided = compare(first, second, quantities[first.statement.quantity or ""])
+                quantity = quantities[first.statement.quantity or ""]
+                decided = compare(first, second, quantity, margin=not within)
                 pairs += [StatementPair(first, second, *decided)] if decided else []
     return pairs if within else [*pairs, *_attributions(assertions, quantities)]
 

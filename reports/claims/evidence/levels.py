@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evals.records.folder import Record
+from evals.reports.claims.evidence.cross_document import PROTOCOL_MARGIN
 from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow, band_text, detectable_text
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.decisions import Decision, against_band, against_bound, against_tail
 from evals.statistics.power import minimum_detectable, successes_needed
 from evals.timing import statistics
 
-MARGIN = 0.025
-"""Default margin between two evaluation protocols, as a fraction: one model moved by 2.4 points between two READMEs of
-one laboratory."""
 _TWO_SIDED, _ONE_SIDED = 1.959964, 1.644854
 """Normal quantiles of 95 % intervals and of one-sided 95 % bounds."""
 
@@ -36,7 +34,7 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
     low, high = (None if metric[end] is None else metric[end] * factor for end in ("low", "high"))
     percent = metric.unit == "fraction"
     declared = hypothesis.measure.margin
-    margin = (float(declared) / 100 if declared else MARGIN) if percent else 0.0
+    margin = (float(declared) / 100 if declared else float(PROTOCOL_MARGIN)) if percent else 0.0
     decision, explanation = _judge_tail(hypothesis, record, factor) or (None, "")
     row = MeasuredRow(
         task=hypothesis.measure.task,

@@ -1,7 +1,7 @@
 """Public facts and the vocabulary: the models of `reports/claims/facts/*.yaml`.
 
 PublicRecord  sources, subjects, facts     record.yaml, devices.yaml
-Fact          Statement + source, release, state
+Fact          Statement + source, state
 Vocabulary    units, quantities, tasks     vocabulary.yaml
 """
 
@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from evals.reports.claims.language.expressions import FACT_ID
 from evals.reports.claims.language.statements import Line, Statement, StrictModel, Words
 
-COMPARISONS = frozenset({"interval", "figures", "equal", "set", "ordering", "attribution"})
+COMPARISONS = frozenset({"interval", "binary", "figures", "equal", "set", "ordering", "attribution"})
 """The rules of `Quantity.compare`."""
 
 
@@ -38,6 +38,7 @@ class Quantity(StrictModel):
     """The rules; two statements on the same topic conflict if one of them finds that they cannot both be true:
 
     - `interval`: numbers; they conflict if the intervals that their roundings and bounds allow do not overlap;
+    - `binary`: numbers whose thousands may be 1,024 (a context of 128K is 128,000 or 131,072); as `interval` otherwise;
     - `figures`: numbers; printed values that differ though their bounds allow both (at most 18 beside 16) are a note;
     - `equal`: words; they conflict if they differ;
     - `set`: sets of words, with bounds; they conflict if no set satisfies both;
@@ -46,6 +47,13 @@ class Quantity(StrictModel):
       disjoint groups of subjects is a note and never a conflict."""
     unit: str | None = None
     """The unit of its numbers; a claim's unit must have the same dimension."""
+    score: bool | None = None
+    """Whether its values depend on the protocol of an evaluation; default: those in percent or points do."""
+
+    @property
+    def is_score(self) -> bool:
+        """Whether its values depend on the protocol of an evaluation."""
+        return self.score if self.score is not None else self.unit in {"percent", "points"}
 
     @model_validator(mode="after")
     def _known_rules(self) -> Quantity:
@@ -73,15 +81,14 @@ class Fact(Statement):
 
     id: Annotated[str, Field(pattern=rf"^{FACT_ID}$")]
     """In small letters: `r1-layers`."""
-    release: str | None = None
-    """The release of the subject, if several share its name (`v2-lite`). A claim is supported if one release agrees
-    with it, and contradicted only if none does."""
     state: Literal["known", "absent", "unreadable"] = "known"
-    """`absent`: the sources were read and do not state it; `unreadable`: they could not be read."""
-    source: Line
-    """The ID of one of the file's `sources`."""
+    """`absent`: the sources were read and do not state it; `unreadable`: a source that may state it was not read."""
+    source: Words
+    """The IDs of the file's `sources` that state it."""
     where: str | None = None
     """The place in the source."""
+    line: int | None = Field(default=None, ge=1)
+    """The line in the source's file at its revision."""
     note: str | None = None
     """A remark for readers."""
 

@@ -130,7 +130,8 @@ def _read_facts(path: Path) -> PublicRecord:
     no_repetition(source, "facts", "fact", [fact.id for fact in record.facts])
     for number, fact in enumerate(record.facts):
         at: Location = ("facts", number)
-        source.require_known((*at, "source"), "source", fact.source, record.sources)
+        for name in fact.source:
+            source.require_known((*at, "source"), "source", name, record.sources)
         for subject in fact.subject:
             source.require_known((*at, "subject"), "subject", subject, record.subjects)
         if fact.quantity:

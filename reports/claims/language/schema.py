@@ -125,7 +125,8 @@ class RecordReference(StrictModel):
     facts: Words
     """IDs of facts in `reports/claims/facts/record.yaml`."""
     judged: Judgement | None = None
-    """The verdict, by judgement; without it, the facts are compared by rule, regardless of their quantity."""
+    """A judgement by hand. It is shown beside the verdict and decides nothing: the rules compare the facts of the same
+    subject and quantity. Without it, the listed facts are compared by rule, regardless of their quantity."""
     why: str | None = None
     """The reason for the judgement, in a sentence."""
 
@@ -181,6 +182,8 @@ class Claim(Statement):
     """What a measurement needs and the document does not specify (split, length, precision)."""
     implies: tuple[Statement, ...] = ()
     """Statements that must be true if the claim is; they are compared like the claim itself."""
+    beyond: str | None = None
+    """What the claim says beyond its statements; support of the statements is then partial."""
     record: RecordReference | None = None
     """The public record, where no rule compares it; default: the facts of the same subject and quantity."""
     untestable: UntestableClaim | None = None

@@ -90,7 +90,7 @@ class StatedValue(StrictModel):
 class Statement(StatedValue):
     """A value of a quantity of a subject; documents and the public record are compared statement by statement.
 
-    Two statements have the same topic if `subject`, `quantity`, `baseline` and `conditions` are equal.
+    Two statements have the same topic if `subject`, `release`, `quantity`, `baseline` and `conditions` are equal.
     """
 
     subject: Words = ()
@@ -103,3 +103,8 @@ class Statement(StatedValue):
     """For differences and ratios: the subject compared with."""
     conditions: dict[str, str] = Field(default_factory=dict)
     """The conditions (`{tokens: "1024"}`); statements under different conditions are not compared."""
+    release: str | None = None
+    """The release or variant of the subject (`V3-Base`), if several share its name."""
+    protocol: dict[str, str] = Field(default_factory=dict)
+    """How a score was obtained (`{shots: "5", prompt: CoT, metric: pass@1}`), as far as it is stated; scores under
+    different protocols are not compared."""

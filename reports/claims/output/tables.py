@@ -183,6 +183,7 @@ def entry(assessment: Assessment) -> dict[str, object]:
         "printed": claim.printed,
         "unit": claim.unit,
         "inherits": assessment.inherits,
+        "judged": claim.record.judged if claim.record else None,
         "measured": [row.to_json() for row in assessment.measured],
     }
 
@@ -201,6 +202,10 @@ def _json(checked: CheckResult) -> str:
         "agreements": [
             {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "says": pair.describe()}
             for pair in checked.agreements
+        ],
+        "differences": [
+            {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "says": pair.describe()}
+            for pair in checked.differences
         ],
         "notes": [
             {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "rule": pair.rule,

@@ -60,6 +60,8 @@ CONTRADICTIONS = {
     7: "A-15 A-16 A-18 B-30",
 }  # fmt: skip
 """Groups of claims of two documents that cannot all be true, by their number in the reading by hand."""
+DIFFERENCES = {9: "A-29 B-55", 10: "A-28 B-56", 21: "A-32 B-55"}
+"""Groups of scores that lie apart by no more than two protocols do."""
 NOTES = {
     8: "A-04 B-31", 11: "A-37 B-70", 13: "A-51 B-82 B-83", 14: "A-50 A-40 B-33 B-72 B-95", 15: "A-43 B-73",
     16: "A-47 B-72", 17: "A-55 B-77", 18: "A-18 B-35", 20: "A-53 B-65 B-70",
@@ -110,6 +112,13 @@ def test_statements_that_can_both_be_true_are_notes(checked, number):
     ids = set(NOTES[number].split())
     assert linked(checked.notes, ids) == ids
     assert not linked(checked.conflicts, ids)
+
+
+@pytest.mark.parametrize("number", DIFFERENCES)
+def test_scores_within_the_margin_of_protocols_differ(checked, assessments_by_id, number):
+    ids = set(DIFFERENCES[number].split())
+    assert linked(checked.differences, ids) == ids
+    assert {assessments_by_id[id].headline for id in ids} == {"differs"}
 
 
 @pytest.mark.parametrize("number", APART)
