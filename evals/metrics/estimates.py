@@ -19,7 +19,7 @@ from evals.metrics.classification import STATISTICS, Array
 from evals.schema import Metric, Score
 from evals.statistics.bootstrap import RESAMPLES, percentile_interval, resampled_counts, resampled_weights
 from evals.statistics.clusters import Floats, Mask
-from evals.statistics.intervals import mean_intervals
+from evals.statistics.intervals import Interval, mean_intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,12 @@ class Estimate:
     """As in `evals.schema.Metric`: `f1`, `pearson`, `average`, …"""
     higher_is_better: bool = True
     """As in `evals.schema.Metric`."""
+    mean_interval: Interval = None
+    """The 95 % interval of a mean, which does not come from the resamples; None for other statistics."""
 
     def metric(self) -> Metric:
-        """Make a metric with the 95 % percentile interval, which is None if the statistic does not vary."""
-        low, high = percentile_interval(self.resampled_B) or (None, None)
+        """Make a metric with the interval of the mean, or the percentile interval, None if nothing varies."""
+        low, high = self.mean_interval or percentile_interval(self.resampled_B) or (None, None)
         return Metric(
             self.value, low, high, self.n, self.unit, self.note,
             higher_is_better=self.higher_is_better, statistic=self.statistic,
@@ -128,7 +130,7 @@ def estimates(
     stream: str,
     resamples: int = RESAMPLES,
 ) -> dict[str, Estimate]:
-    """Estimate several statistics of the same items from one set of resamples.
+    """Estimate several statistics of the same items from one set of resamples; an accuracy has the interval of a mean.
 
     Args:
         names: keys of `evals.metrics.classification.STATISTICS`, either all of labels or all of scores.
@@ -146,11 +148,16 @@ def estimates(
 
     Example:
         >>> by_name = estimates(["accuracy", "matthews"], [1, 1, 0, 0], [1, 0, 0, 0], "abcd", stream="example")
-        >>> {name: round(estimate.value, 3) for name, estimate in by_name.items()}, by_name["accuracy"].metric().low
-        ({'accuracy': 0.75, 'matthews': 0.577}, 0.25)
+        >>> {name: round(estimate.value, 3) for name, estimate in by_name.items()}
+        {'accuracy': 0.75, 'matthews': 0.577}
+        >>> round(by_name["accuracy"].metric().low, 3), by_name["matthews"].metric().low
+        (0.131, 0.0)
     """
     values = {name: STATISTICS[name].value(targets, answers) for name in names}
     targets_N, answers_N = np.asarray(targets), np.asarray(answers)
+    of_mean: dict[str, Interval] = {}
+    if "accuracy" in names:
+        (of_mean["accuracy"],) = mean_intervals([(targets_N == answers_N).astype(np.float64)], clusters)
     if STATISTICS[names[0]].of_labels:
         resampled = _of_counts(names, targets_N, answers_N, clusters, stream, resamples)
     else:
@@ -163,6 +170,7 @@ def estimates(
             STATISTICS[name].unit,
             value.note,
             statistic="mean" if name == "accuracy" else name,
+            mean_interval=of_mean.get(name),
         )
         for name, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""Confidence intervals from the cluster bootstrap, for statistics that are not means (F1, correlations, recalls).
+"""Confidence intervals from the cluster bootstrap, for statistics that are not means (F1, correlations, median ranks).
 
 The scores of one cluster (for example, the questions about one image) are correlated. Whole clusters are therefore
 resampled; resampling single items would make the intervals too narrow. Where no interval exists, the result is None.

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evals.statistics.clusters import Floats
+    from evals.statistics.intervals import Interval
 
 _MEDIANS = 2000
 """Number of resamples for the intervals of medians; fewer than elsewhere, because each resample reads every rank."""
 
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Compute recalls, their sum, mean average precisions and median ranks, with intervals by bootstrap over images.
+    """Compute recalls, their sum, mean average precisions and median ranks, with intervals over images.
 
     The metrics `…/shared-captions`, and by how much they raise the sum of recalls, exist if some captions belong to
     several images; `truncated-captions`, the number of truncated captions, exists if it is not 0.
@@ -69,20 +70,34 @@ def _shares(totals_BM: Floats) -> Floats:
 
 def _recalls(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:
     from evals.statistics.bootstrap import percentile_interval, resampled_counts
-    from evals.statistics.intervals import wilson
 
     counts_NM = _counts(answers)
     clusters = [str(n) for n in range(len(answers))]
     values = _shares(counts_NM.sum(axis=0, keepdims=True))[0]
     drawn_BR = _shares(resampled_counts(counts_NM, clusters, "retrieval"))
-    metrics = {}
+    metrics, intervals = {}, _recall_intervals(answers)
     for column, (direction, k) in enumerate((direction, k) for direction in DIRECTIONS for k in CUTS):
         value = float(values[column])
-        low, high = percentile_interval(drawn_BR[:, column]) or wilson(value * len(answers), len(answers))
+        low, high = intervals[column] or (None, None)
         n = int(counts_NM[:, 3 if direction == IMAGE_TO_TEXT else 7].sum())
         metrics[f"{direction}/recall@{k}"] = Metric(value, low, high, n)
     bottom, top = percentile_interval(drawn_BR.sum(axis=1)) or (None, None)
     return metrics | {"rsum": Metric(float(values.sum()), bottom, top, len(answers), statistic="total")}
+
+
+def _recall_intervals(answers: Sequence[Mapping[str, Json]]) -> list[Interval]:
+    """Compute the intervals of the six recalls, as those of means over images and over the captions of images."""
+    import numpy as np
+
+    from evals.statistics.intervals import mean_intervals
+
+    intervals = []
+    for direction in DIRECTIONS:
+        ranks = [answer[direction][:1] if direction == IMAGE_TO_TEXT else answer[direction] for answer in answers]
+        clusters = [str(image) for image, of_image in enumerate(ranks) for _ in of_image]
+        hits_by_cut = [np.array([within([rank], k) for of_image in ranks for rank in of_image], float) for k in CUTS]
+        intervals += mean_intervals(hits_by_cut, clusters)
+    return intervals
 
 
 def _shared(answers: Sequence[Mapping[str, Json]]) -> dict[str, Metric]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.metrics.estimates import Mean, means
+from evals.metrics.estimates import Mean, estimates, means
 from evals.schema import Score
-from evals.statistics.intervals import score_interval, wilson
+from evals.statistics.intervals import mean_intervals, score_interval, wilson
 
 
 def scored(id, accuracy, kind, cluster=""):
@@ -64,3 +65,13 @@ def test_nothing_to_average_is_refused():
         means([], {"all": Mean("accuracy")})
     with pytest.raises(ValueError, match="no items"):
         means(SCORES, {"c": Mean("accuracy", "kind", "c")})
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 30])
+def test_an_accuracy_has_the_interval_of_a_mean(wrong):
+    targets, clusters = [n % 2 for n in range(100)], [str(n) for n in range(100)]
+    answers = [1 - target if n < wrong else target for n, target in enumerate(targets)]
+    metric = estimates(["accuracy", "f1"], targets, answers, clusters, stream="test")["accuracy"].metric()
+    (expected,) = mean_intervals([np.array(answers) == np.array(targets)], clusters)
+    assert (metric.low, metric.high) == expected
+    assert metric.low < 1 - wrong / 100 <= metric.high

@@ -25,6 +25,7 @@ from evals.errors import InputError, UnknownName
 from evals.metrics.retrieval import rank, unit_rows
 from evals.records.embeddings import pack
 from evals.schema import Options, Prediction, Sample
+from evals.statistics.intervals import mean_intervals
 from evals.tasks import retrieval
 from evals.tasks.mini import generate
 from evals.tasks.mini.images.scenes import COLORS, SHAPES, SIZES, TEXTURES
@@ -228,6 +229,20 @@ def test_a_constant_embedding_scores_the_floor():
     metrics = summarise(score(list(samples), predictions(list(samples), lambda id: np.full(16, 0.1, np.float32))))
     assert all(metrics[name].value == 0 for name in RECALLS)
     assert metrics["text-to-image/median-rank"].value == 200
+
+
+def test_recalls_near_one_have_intervals_of_means():
+    """A bootstrap of 39 hits in 40 would draw none too few; one of 40 in 40 would draw no miss at all."""
+    samples = [Sample(f"{n}", (), target=["w", "v"]) for n in range(40)]
+    axes = np.eye(41, dtype=np.float32)
+    for missed in (0, 1):
+        vectors = {id: axes[int(id.partition("#")[0])] for s in samples for id in (s.id, *text_ids(s.id, s.target))}
+        vectors |= {"7": axes[40]} if missed else {}
+        recall = summarise(score(samples, predictions(samples, vectors.__getitem__)))["image-to-text/recall@1"]
+        (expected,) = mean_intervals([np.arange(40) >= missed], [str(n) for n in range(40)])
+        assert (recall.low, recall.high) == pytest.approx(expected)
+        assert recall.low < 0.92
+        assert recall.high == pytest.approx(1.0) if not missed else recall.high < 1
 
 
 def test_galleries_are_averaged():
