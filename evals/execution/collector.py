@@ -97,7 +97,8 @@ class Collector:
         """Score samples; none yet if the task scores all samples together."""
         if not self._task.per_sample or not samples:
             return {}
-        return checked_scores(self._task, samples, self._task.score(samples, predictions))
+        gradable = {id: [answer.gradable() for answer in answers] for id, answers in predictions.items()}
+        return checked_scores(self._task, samples, self._task.score(samples, gradable))
 
 
 def sample_record(
@@ -119,7 +120,9 @@ def sample_record(
     predictions = [answer.prediction for answer in answers]
     truncated = [prediction.truncated for prediction in predictions]
     outputs = [prediction.output for prediction in scored]
-    reasoning = [prediction.reasoning for prediction in predictions]
+    thoughts = [prediction.thought for prediction in predictions]
+    open_thoughts = [prediction.truncated_thinking for prediction in predictions]
+    tokens = [list(prediction.tokens) for prediction in predictions]
     failures = [prediction.failure for prediction in scored if prediction.failure is not None]
     return SampleRecord(
         id=sample.id,
@@ -136,7 +139,10 @@ def sample_record(
         scores=[prediction.scores for prediction in scored],
         cluster=sample.cluster,
         labels=dict(sample.labels),
-        reasoning=reasoning if any(reasoning) else None,
+        thought=(thoughts[0] if len(thoughts) == 1 else thoughts) if any(thoughts) else None,
+        truncated_thinking=any(open_thoughts),
+        truncated_thoughts=open_thoughts if len(scored) > 1 and any(open_thoughts) else None,
+        tokens=tokens if any(tokens) else None,
         cost=_cost(answers),
     )
 

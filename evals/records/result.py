@@ -34,7 +34,7 @@ def summarise(
         InputError: if there are no samples.
         EvalsError: if there is no metric, or one is not a finite number.
     """
-    failed = unparsed = truncated = 0
+    failed = unparsed = truncated = open_thoughts = 0
     sums: dict[str, int | float] = dict.fromkeys(_SUMS, 0.0)
     scores: list[Score] = []
     for row in record.samples() if rows is None else rows:
@@ -42,6 +42,7 @@ def summarise(
         failed += row.failed
         unparsed += row.answer is None and not row.failed
         truncated += row.truncated
+        open_thoughts += row.truncated_thinking
         for name, value in row.cost.items():
             sums[name] = sums.get(name, 0) + value
     if not scores:
@@ -60,6 +61,7 @@ def summarise(
         failed=failed,
         unparsed=unparsed,
         truncated=truncated,
+        truncated_thinking=open_thoughts,
         signature=manifest.signature,
         metrics=metrics,
         # For a part of a split (MNLI's mismatched rows) the first metric is the headline.
@@ -92,7 +94,8 @@ def rescore(task: Task, record: Record) -> Iterable[SampleRecord]:
     """Score the recorded outputs again, and yield the sample records with new answers and values. Needs no model."""
     rows = list(record.samples())
     samples = [_sample(row) for row in rows]
-    scores = checked_scores(task, samples, task.score(samples, {row.id: _predictions(row) for row in rows}))
+    predictions = {row.id: [prediction.gradable() for prediction in _predictions(row)] for row in rows}
+    scores = checked_scores(task, samples, task.score(samples, predictions))
     for row in rows:
         row.answer, row.values = scores[row.id].answer, dict(scores[row.id].values)
         yield row
@@ -115,9 +118,12 @@ def _predictions(row: SampleRecord) -> list[Prediction]:
     count = len(row.scores)
     outputs = row.output if count > 1 else [row.output]
     truncated = row.truncations or [row.truncated] * count
+    open_thoughts = row.truncated_thoughts or [row.truncated_thinking] * count
     return [
-        Prediction(row.id, output, row.failure if output is None else None, cut, tuple(scores))
-        for output, cut, scores in zip(outputs, truncated, row.scores, strict=True)
+        Prediction(
+            row.id, output, row.failure if output is None else None, cut, tuple(scores), truncated_thinking=is_open
+        )
+        for output, cut, scores, is_open in zip(outputs, truncated, row.scores, open_thoughts, strict=True)
     ]
 
 

@@ -248,6 +248,10 @@ class Result(Stored, kw_only=True):
     """Number of samples with an output cut at the token limit, or an input at the length that the model reads."""
     signature: str
     metrics: dict[str, MetricEntry]
+    truncated_thinking: Size = 0
+    """Number of samples with an output that ended inside a thought."""
+    bounds: dict[str, list[Real]] = {}
+    """For metrics that are means: the value if all cut outputs were wrong, and if all were right."""
     headline: str
     """Name of the metric that represents the run."""
     efficiency: dict[str, Real | None] = {}
@@ -315,7 +319,14 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     """Samples of one cluster are resampled together for intervals."""
     labels: dict[str, str]
     """What metrics are broken down by."""
-    reasoning: list[str | None] | None = None
-    """The reasoning of a reasoning model, one text per request; None if there is none."""
+    thought: str | list[str | None] | None = None
+    """What a reasoning model thought before its output, never scored; a list if the sample has several requests."""
+    truncated_thinking: bool = False
+    """An output ended inside a thought: it has no answer."""
+    truncated_thoughts: list[bool] | None = None
+    """For a sample with several requests, which of them ended inside a thought; None if none did."""
+    tokens: list[list[int]] | None = None
+    """Tokens of the outputs that were cut at the token limit, one list per request (empty for an output that was not
+    cut); None if none was. `run --extend` continues them."""
     cost: dict[str, Real]
     """Tokens, seconds and charges, by name."""

@@ -44,6 +44,18 @@ Part = str | Image | Audio
 
 
 @dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """How a prompt becomes a chat; by default as the checkpoint's own template has it."""
+
+    system: str | None = None
+    """Text of the system message, or None for none."""
+    template: str | None = None
+    """`on` (a checkpoint without a template is refused), `off` (plain text), or the text of another template."""
+    thinking: bool | None = None
+    """What the template reads as `enable_thinking`; None leaves it out."""
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
     """Ask a model to continue a prompt with text."""
 
@@ -63,6 +75,16 @@ class Generate:
     """Random seed; combined with `id`, so that no draw depends on the order of requests."""
     min_new_tokens: int = 0
     """Do not end the text before this many tokens; used to time models at equal output length."""
+    top_k: int | None = None
+    """Sample from this number of most likely tokens; None is all tokens."""
+    min_p: float = 0.0
+    """Sample from the tokens with at least this share of the most likely token's probability."""
+    sampling: str = "request"
+    """`request`: as the fields above say; `checkpoint`: as the checkpoint's own generation config says."""
+    chat: ChatSettings = ChatSettings()
+    """How the prompt becomes a chat."""
+    begun: tuple[int, ...] = ()
+    """Tokens that the model generated earlier for this request and that it continues; `max_new_tokens` counts them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evals.errors import InputError
 from evals.schema.config import Options
@@ -92,10 +92,23 @@ class Prediction:
     count them, they are then derived from the batch's layout."""
     useful_tokens: float = 0.0
     """This request's share of the computed positions that were not padding."""
-    reasoning: str | None = None
-    """The reasoning of a reasoning model, if it is separate from the output; recorded, never scored."""
+    thought: str | None = None
+    """What a reasoning model thought before its answer; recorded apart from the output and never scored."""
+    truncated_thinking: bool = False
+    """The text ended inside a thought: there is no answer, and the output is empty."""
+    tokens: tuple[int, ...] = ()
+    """Tokens of an output that was cut at `max_new_tokens`, from which it can be continued."""
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs by name, summed in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
+
+    def gradable(self) -> Prediction:
+        """Return the prediction as a scorer reads it: a text that ended inside a thought is no output.
+
+        Example:
+            >>> Prediction("7", "", truncated_thinking=True).gradable().failure
+            'the text ended inside a thought'
+        """
+        return replace(self, failure="the text ended inside a thought") if self.truncated_thinking else self
 
     def text(self, word: str = "id") -> str:
         """Return the output of a task that asks for text; empty if the request failed.

@@ -9,12 +9,12 @@ vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evals.models.decoding.hf_generate import LibraryDecoder
-from evals.models.decoding.sampling import Completion
-from evals.schema import Generate
+from evals.models.decoding.reading import TextReader
+from evals.models.decoding.sampling import Completion, GenerationRow
 
 if TYPE_CHECKING:
     import torch
@@ -46,31 +46,34 @@ def apply_cross_attention_masks(model: PreTrainedModel) -> None:
 def generate(
     model: PreTrainedModel,
     encoded: EncodedTexts,
-    requests: Sequence[Generate],
-    text: Callable[[Sequence[int]], str],
+    rows: Sequence[GenerationRow],
+    reader: TextReader,
 ) -> list[Completion]:
-    """Generate answers greedily, with the library's own loop.
+    """Generate answers with the library's own loop.
 
     Args:
         model: a `BlipForQuestionAnswering`.
         encoded: the encoded questions, one row per request.
-        requests: how long each answer may be, and where it stops.
-        text: turns tokens into text.
+        rows: how long each answer may be, how its tokens are chosen, and where it stops.
+        reader: turns tokens into text.
     """
     import torch
 
     config = model.config.text_config
-    decoder = LibraryDecoder(model.text_decoder, ends=[config.sep_token_id], text=text)
-    start = torch.full((len(requests), 1), config.bos_token_id, device=encoded.mask_RS.device)
-    inputs = {
-        "input_ids": start,
-        "attention_mask": torch.ones_like(start),
-        "encoder_hidden_states": encoded.states_RSD,
-        "encoder_attention_mask": encoded.mask_RS,
-        "eos_token_id": config.sep_token_id,
-        "pad_token_id": config.pad_token_id,
-    }
-    return decoder.continue_prompts(inputs, requests)
+    decoder = LibraryDecoder(model.text_decoder, ends=[config.sep_token_id], reader=reader)
+    completions: dict[int, Completion] = {}
+    for begun in sorted({len(row.begun) for row in rows}):  # rows of one call begin with equally many tokens
+        members = [index for index, row in enumerate(rows) if len(row.begun) == begun]
+        part = [rows[index] for index in members]
+        ids = torch.tensor([[config.bos_token_id, *row.begun] for row in part], device=encoded.mask_RS.device)
+        inputs = {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "encoder_hidden_states": encoded.states_RSD[members],
+            "encoder_attention_mask": encoded.mask_RS[members],
+        }
+        completions |= zip(members, decoder.continue_prompts(inputs, part), strict=True)
+    return [completions[index] for index in range(len(rows))]
 
 
 def loglikelihoods(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from evals.data.checkpoints import model_folder
 from evals.errors import InputError, SampleError
 from evals.models.backend import requirements
 from evals.models.backend.adapters import without_adapter
-from evals.schema import Batch, Prompt, Request
+from evals.models.decoding.checkpoint_settings import RenderChat
+from evals.schema import Batch, Json, Prompt, Request
 
 if TYPE_CHECKING:
     import torch
@@ -87,6 +89,23 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def _holds_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model"))
+
+
+def conversation_renderer(library: Any) -> tuple[str | None, RenderChat | None]:
+    """Return the text of a tokenizer's or processor's chat template, and a function that renders with it."""
+    template = library.chat_template
+    if template is None:
+        return None, None
+
+    def render(messages: Sequence[Mapping[str, Json]], begins_answer: bool) -> str | None:
+        from jinja2 import TemplateError
+
+        with suppress(TemplateError, TypeError):  # a template that refuses the conversation states nothing about it
+            text: str = library.apply_chat_template(list(messages), add_generation_prompt=begins_answer, tokenize=False)
+            return text
+        return None
+
+    return template, render
 
 
 def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:

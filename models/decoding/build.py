@@ -1,32 +1,61 @@
-"""Choose the decoder for a loaded model."""
+"""Prepare a loaded model for generation: which tokens end a text, which tags a thought has, and which decoder fits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.models.decoding.checkpoint_settings import RenderChat, end_ids, sampling_facts, thought_tags
 from evals.models.decoding.engine import Decoder
 from evals.models.decoding.hf_generate import LibraryDecoder
-from evals.models.decoding.sampling import end_tokens
+from evals.models.decoding.reading import TextReader
+from evals.schema import Json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def build_decoder(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, share_prefixes: bool
-) -> Decoder | LibraryDecoder:
+@dataclass(frozen=True)
+class Generation:
+    """What a family needs to generate with a loaded model."""
+
+    decoder: Decoder | LibraryDecoder
+    reader: TextReader
+    """Turns generated tokens into an answer and a thought."""
+    facts: Mapping[str, Json]
+    """For the manifest: the IDs that end a text, the tags of thoughts, the checkpoint's own sampling settings."""
+
+
+def prepare_generation(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    share_prefixes: bool,
+    template: str | None = None,
+    render: RenderChat | None = None,
+) -> Generation:
     """Wrap a model in the decoder that fits its architecture.
 
     Args:
+        folder: the checkpoint.
         model: a model with a language-model head.
-        tokenizer: its tokenizer, which provides the end token and turns tokens into text.
+        tokenizer: its tokenizer.
         share_prefixes: whether the model's cache can be cut and copied (`engine.supports_prefix_sharing`).
+        template: the text of the chat template, or None without one.
+        render: renders conversations with the template, or None without one.
 
     Returns:
-        A `Decoder`, which computes shared prefixes once, or else a `LibraryDecoder`.
+        A `Decoder`, which computes shared prefixes once, or else a `LibraryDecoder`, with what goes with it.
     """
-    return (Decoder if share_prefixes else LibraryDecoder)(
-        model,
-        ends=end_tokens(model, tokenizer),
-        text=lambda tokens: tokenizer.decode(tokens, skip_special_tokens=True),
-    )
+    ends = end_ids(folder, model, tokenizer, render)
+    reader = TextReader(tokenizer, thought_tags(template, tokenizer, render))
+    decoder = (Decoder if share_prefixes else LibraryDecoder)(model, ends=ends, reader=reader)
+    facts = {
+        "end_ids": ends,
+        "thought_tags": [[pair.opening, pair.closing] for pair in reader.pairs],
+        "generation_config": sampling_facts(folder),
+    }
+    return Generation(decoder, reader, facts)

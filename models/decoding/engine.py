@@ -15,14 +15,14 @@ read, V vocabulary.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evals.models.decoding.loglikelihood import ScoringRow, logit_columns, positions_and_mask, sum_log_likelihoods
 from evals.models.decoding.padding import TokenCounts, pad_left
-from evals.models.decoding.sampling import NOT_FINITE, Completion, GenerationRow
-from evals.models.decoding.slots import GenerationState, Slots, chunks
+from evals.models.decoding.reading import TextReader
+from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
+from evals.models.decoding.slots import Slots, chunks
 
 if TYPE_CHECKING:
     import torch
@@ -58,17 +58,17 @@ def supports_prefix_sharing(model: PreTrainedModel) -> bool:
 class Decoder:
     """Generates and scores text with a language model, on a cache with slots."""
 
-    def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], text: Callable[[Sequence[int]], str]) -> None:
+    def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], reader: TextReader) -> None:
         """Wrap a model.
 
         Args:
             model: a model with a language-model head that `supports_prefix_sharing`.
             ends: IDs of the tokens that end a text.
-            text: turns tokens into text, to look for stop strings.
+            reader: turns tokens into text, to look for stop strings.
         """
         self._model = model
         self._ends = frozenset(ends)
-        self._text = text
+        self._reader = reader
         self._slots = SLOTS.get(model.device.type, SLOTS["cuda"])
         self._prefill = PREFILL.get(model.device.type, PREFILL["cuda"])
         self._last_prefix: tuple[tuple[int, ...], SlotCache] | None = None
@@ -93,10 +93,11 @@ class Decoder:
         with torch.inference_mode():
             shared = self._prefixes(prefixes, inputs)
             # Rows are filled in chunks that are padded to their longest, so each part counts with its maximum.
-            parts = (map(len, prefixes), (len(row.suffix) for row in rows), (row.max_new_tokens for row in rows))
+            fills = (len(row.suffix) + len(row.begun) for row in rows)
+            parts = (map(len, prefixes), fills, (row.max_new_tokens for row in rows))
             capacity = sum(map(max, parts))
             slots = Slots(self._cache(min(self._slots, len(rows)), capacity), shared)
-            return self._generate(GenerationState(rows, slots))
+            return self._generate([RowProgress(row, self._ends, self._reader) for row in rows], slots)
 
     def loglikelihoods(
         self, prefixes: Sequence[Sequence[int]], rows: Sequence[ScoringRow], inputs: Mapping[str, torch.Tensor]
@@ -199,60 +200,35 @@ class Decoder:
 
     # Generation
 
-    def _generate(self, state: GenerationState) -> list[Completion]:
-        rows, slots, new_tokens = state.rows, state.slots, state.new_tokens
-        waiting = list(range(len(rows) - 1, -1, -1))
+    def _generate(self, states: Sequence[RowProgress], slots: Slots) -> list[Completion]:
+        waiting = list(range(len(states) - 1, -1, -1))
+        fills = [[*state.row.suffix, *state.row.begun] for state in states]
         while waiting or slots.slot_by_row:
             if waiting and slots.free:
                 entering = [waiting.pop() for _ in range(min(len(waiting), len(slots.free)))]
-                for chunk in chunks(entering, lambda row: len(rows[row].suffix), self._prefill):
-                    slot_indices = slots.allocate(chunk, [rows[row].prefix_index for row in chunk])
-                    suffixes = [rows[row].suffix for row in chunk]
-                    self.token_counts.add(suffixes)
-                    self._append(state, chunk, self._fill(slots.cache, slot_indices, suffixes, {}))
+                for chunk in chunks(entering, lambda row: len(fills[row]), self._prefill):
+                    slot_indices = slots.allocate(chunk, [states[row].row.prefix_index for row in chunk])
+                    tokens = [fills[row] for row in chunk]
+                    self.token_counts.add(tokens)
+                    self._advance(states, chunk, slots, self._fill(slots.cache, slot_indices, tokens, {}))
             else:
                 slots.compact()
                 active = list(slots.slot_by_row)
-                last_tokens = [new_tokens[row][-1:] for row in active]
-                self._append(state, active, self._fill(slots.cache, list(slots.slot_by_row.values()), last_tokens, {}))
-        return state.completions()
+                last_tokens = [states[row].tokens[-1:] for row in active]
+                logits_RV = self._fill(slots.cache, list(slots.slot_by_row.values()), last_tokens, {})
+                self._advance(states, active, slots, logits_RV)
+        return [state.completion() for state in states]
 
-    def _append(self, state: GenerationState, rows: Sequence[int], logits_RV: torch.Tensor) -> None:
+    def _advance(
+        self, states: Sequence[RowProgress], rows: Sequence[int], slots: Slots, logits_RV: torch.Tensor
+    ) -> None:
         """Choose the next token of each of these rows, and free the slots of the rows that end."""
         maxima_R, greedy_R = logits_RV.max(dim=-1)
         finite = maxima_R.isfinite().tolist()
         for row, logits_V, greedy, is_finite in zip(rows, logits_RV, greedy_R.tolist(), finite, strict=True):
-            request, new_tokens = state.rows[row], state.new_tokens[row]
-            if not is_finite:
-                state.failures[row] = NOT_FINITE
-                state.slots.release(row)
-                continue
-            sample = request.sample
-            token = greedy if sample is None else sample(logits_V)
-            if token in self._ends and len(new_tokens) < request.min_new_tokens:
-                allowed_V = logits_V.index_fill(0, self._end_ids(), -math.inf)
-                token = int(allowed_V.argmax()) if sample is None else sample(allowed_V)
-            if token in self._ends:
-                state.slots.release(row)
-                continue
-            new_tokens.append(token)
-            if self._stops(request, new_tokens):
-                state.slots.release(row)
-            elif len(new_tokens) >= request.max_new_tokens:
-                state.truncated[row] = True
-                state.slots.release(row)
-
-    def _end_ids(self) -> torch.Tensor:
-        import torch
-
-        return torch.tensor(sorted(self._ends), device=self._model.device)
-
-    def _stops(self, row: GenerationRow, tokens: Sequence[int]) -> bool:
-        """Return whether the new text contains a stop string; only its last tokens can have completed one."""
-        if not row.stop:
-            return False
-        tail = self._text(tokens[-(max(map(len, row.stop)) + 1) :])
-        return any(mark in tail for mark in row.stop)
+            states[row].advance(logits_V, greedy, finite=is_finite)
+            if states[row].finished:
+                slots.release(row)
 
     # Log-likelihoods
 

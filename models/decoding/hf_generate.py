@@ -8,53 +8,56 @@ Letters in the names of tensors: R rows, N continuations, T tokens, V vocabulary
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evals.errors import InputError
+from evals.models.decoding.checkpoint_settings import library_config
 from evals.models.decoding.loglikelihood import ScoringRow
 from evals.models.decoding.padding import TokenCounts
-from evals.models.decoding.sampling import NOT_FINITE, Completion, GenerationRow
-from evals.schema import Generate
+from evals.models.decoding.reading import TextReader
+from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-ONLY_GREEDY = "this architecture is decoded by the library's own loop, which is greedy here: give no --temperature"
-"""Error message for requests with a temperature."""
-
 
 class LibraryDecoder:
     """Generates with the library's `generate`, and scores each continuation in its own row."""
 
-    def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], text: Callable[[Sequence[int]], str]) -> None:
-        """Wrap a model.
+    def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], reader: TextReader) -> None:
+        """Wrap a model. Its generation config is replaced by one without the checkpoint's penalties, beams, ….
 
         Args:
             model: a decoder or an encoder-decoder with a language-model head.
             ends: IDs of the tokens that end a text.
-            text: turns tokens into text, to look for stop strings.
+            reader: turns tokens into text, to look for stop strings.
         """
         self._model = model
         self._ends = frozenset(ends)
-        self._text = text
+        self._reader = reader
+        # The library fills entries that a call leaves open from the model's generation config.
+        self._config = model.generation_config = library_config(model)
         self.token_counts = TokenCounts()
         """Prompt positions that were padded here."""
 
     def generate(
         self, prefixes: Sequence[Sequence[int]], rows: Sequence[GenerationRow], inputs: Mapping[str, torch.Tensor]
     ) -> list[Completion]:
-        """Generate a completion for every row; as `Decoder.generate`.
-
-        Raises:
-            InputError: a row asks for sampling.
-        """
-        if any(row.sample for row in rows):
-            raise InputError(ONLY_GREEDY)
-        ids, mask = self._padded([[*prefixes[row.prefix_index], *row.suffix] for row in rows])
-        return self.continue_prompts({"input_ids": ids, "attention_mask": mask, **inputs}, rows)
+        """Generate a completion for every row; as `Decoder.generate`."""
+        if not self._model.config.is_encoder_decoder:
+            ids, mask = self._padded([[*prefixes[row.prefix_index], *row.suffix, *row.begun] for row in rows])
+            return self.continue_prompts({"input_ids": ids, "attention_mask": mask, **inputs}, rows)
+        completions: dict[int, Completion] = {}
+        for begun in sorted({len(row.begun) for row in rows}):  # a decoder's rows begin with equally many tokens
+            members = [index for index, row in enumerate(rows) if len(row.begun) == begun]
+            part = [rows[index] for index in members]
+            ids, mask = self._padded([[*prefixes[row.prefix_index], *row.suffix] for row in part])
+            encoded = {"input_ids": ids, "attention_mask": mask, **inputs}
+            if begun:
+                encoded["decoder_input_ids"] = self._decoder_tokens([row.begun for row in part])
+            completions |= zip(members, self.continue_prompts(encoded, part), strict=True)
+        return [completions[index] for index in range(len(rows))]
 
     def loglikelihoods(
         self, prefixes: Sequence[Sequence[int]], rows: Sequence[ScoringRow], inputs: Mapping[str, torch.Tensor]
@@ -69,52 +72,49 @@ class LibraryDecoder:
             scores = iter(score(contexts, continuations))
         return [[next(scores) for _ in row.continuations] for row in rows]
 
-    def continue_prompts(
-        self, encoded: Mapping[str, Any], requests: Sequence[GenerationRow | Generate]
-    ) -> list[Completion]:
+    def continue_prompts(self, encoded: Mapping[str, Any], rows: Sequence[GenerationRow]) -> list[Completion]:
         """Generate from prompts that are already prepared for the model.
 
+        Every token is chosen by the row's `RowProgress`; the library's loop computes the logits and keeps the cache.
+
         Args:
-            encoded: inputs of the model, padded on the left.
-            requests: for each prompt, how many tokens to generate and where to stop.
+            encoded: inputs of the model, padded on the left, with the tokens that rows have `begun`.
+            rows: for each prompt, how tokens are chosen and where to stop; `prefix_index` and `suffix` are not read.
         """
         import torch
-        from transformers import LogitsProcessorList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
-        finite_steps: list[torch.Tensor] = []
+        states = [RowProgress(row, self._ends, self._reader) for row in rows]
 
-        minimum_R = torch.tensor([request.min_new_tokens for request in requests], device=self._model.device)
-        ends = torch.tensor(sorted(self._ends), dtype=torch.long, device=self._model.device)
+        def choose(_: torch.Tensor, scores_RV: torch.Tensor) -> torch.Tensor:
+            """Leave each row the one token that it chose; rows that are finished get any token."""
+            maxima_R, greedy_R = scores_RV.max(dim=-1)
+            finite = maxima_R.isfinite().tolist()
+            tokens = [
+                0 if state.finished else state.advance(scores_V, greedy, finite=is_finite)
+                for state, scores_V, greedy, is_finite in zip(states, scores_RV, greedy_R.tolist(), finite, strict=True)
+            ]
+            chosen_RV = torch.full_like(scores_RV, -torch.inf)
+            return chosen_RV.scatter_(1, torch.tensor(tokens, device=scores_RV.device)[:, None], 0.0)
 
-        def process(_: torch.Tensor, scores_RV: torch.Tensor) -> torch.Tensor:
-            early_R = minimum_R > len(finite_steps)
-            finite_steps.append(scores_RV.amax(dim=-1).isfinite())
-            if early_R.any():
-                scores_RV[early_R.nonzero(), ends] = -math.inf
-            return scores_RV
+        def finished(_: torch.Tensor, __: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([state.finished for state in states], device=self._model.device)
 
+        config = self._config
+        config.max_new_tokens = max(row.max_new_tokens - len(row.begun) for row in rows)
         with torch.inference_mode():
-            # Override the checkpoint's own defaults (beams, penalties), so that both decoders compute the same.
-            output = self._model.generate(
-                **encoded, max_new_tokens=max(request.max_new_tokens for request in requests), do_sample=False,
-                num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0,
-                logits_processor=LogitsProcessorList([process]),
+            self._model.generate(
+                **encoded, generation_config=config, logits_processor=LogitsProcessorList([choose]),
+                stopping_criteria=StoppingCriteriaList([finished]),
             )  # fmt: skip
-        # The output of a decoder begins with the prompt; that of an encoder-decoder begins with the start token.
-        skip = 1 if self._model.config.is_encoder_decoder else encoded["input_ids"].shape[1]
-        generated = zip(output[:, skip:].tolist(), torch.stack(finite_steps, dim=1).tolist(), requests, strict=True)
-        return [
-            self._cut(tokens[: request.max_new_tokens], finite, request.stop) for tokens, finite, request in generated
-        ]
+        return [state.completion() for state in states]
 
-    def _cut(self, tokens: Sequence[int], finite: Sequence[bool], stop: tuple[str, ...]) -> Completion:
-        """Cut generated tokens at the first end token or non-finite step; `finite` says which steps were finite."""
-        for count, (token, is_finite) in enumerate(zip(tokens, finite, strict=False)):
-            if not is_finite:
-                return Completion(list(tokens[:count]), truncated=False, failure=NOT_FINITE)
-            if token in self._ends:
-                return Completion(list(tokens[:count]), truncated=False)
-        return Completion(list(tokens), truncated=not any(mark in self._text(tokens) for mark in stop))
+    def _decoder_tokens(self, begun: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the start token and the tokens that rows have begun, equally many in each."""
+        import torch
+
+        start = self._config.decoder_start_token_id
+        return torch.tensor([[start, *tokens] for tokens in begun], device=self._model.device)
 
     def _score_causally(self, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]) -> list[float]:
         """Compute the log-likelihoods of continuations for a decoder, which reads them after their contexts."""
@@ -138,7 +138,7 @@ class LibraryDecoder:
         width = max(map(len, continuations))
         padded = [[*tokens, *[0] * (width - len(tokens))] for tokens in continuations]
         labels_NT = torch.tensor(padded, device=ids.device)
-        start = torch.full_like(labels_NT[:, :1], self._model.config.decoder_start_token_id)
+        start = torch.full_like(labels_NT[:, :1], self._config.decoder_start_token_id)
         decoder_ids = torch.cat([start, labels_NT[:, :-1]], dim=1)
         logits = self._model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids).logits
         log_likelihoods_NTV = logits.float().log_softmax(dim=-1)
@@ -163,3 +163,16 @@ class LibraryDecoder:
 def _sum(log_likelihoods_TV: torch.Tensor, tokens: Sequence[int]) -> float:
     """Sum the log-likelihoods of tokens, one per row."""
     return float(log_likelihoods_TV[range(len(tokens)), list(tokens)].sum())
+
+
+def with_tokens(encoded: Mapping[str, Any], tokens: Sequence[int]) -> dict[str, Any]:
+    """Append tokens to one encoded prompt; they are text, so each further value per token is that of text."""
+    import torch
+
+    extended = dict(encoded)
+    length = encoded["input_ids"].shape[1]
+    for name, values in encoded.items():
+        if tokens and hasattr(values, "shape") and values.dim() == 2 and values.shape == (1, length):
+            more = list(tokens) if name == "input_ids" else [int(name == "attention_mask")] * len(tokens)
+            extended[name] = torch.cat([values, torch.tensor([more], dtype=values.dtype, device=values.device)], dim=1)
+    return extended

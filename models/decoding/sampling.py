@@ -1,6 +1,7 @@
-"""Generation requests and results: rows to continue, completions, token sampling and stop strings.
+"""Generation requests and results: rows to continue, completions, token sampling, and when a row ends.
 
-The loops that generate are in `evals.models.decoding.engine` and `evals.models.decoding.hf_generate`.
+The loops that generate are in `evals.models.decoding.engine` and `evals.models.decoding.hf_generate`. Both leave the
+choice of a token and the end of a row to `RowProgress`, so they cannot differ in either.
 
 Letter in the names of tensors: V vocabulary.
 """
@@ -8,18 +9,39 @@ Letter in the names of tensors: V vocabulary.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evals.schema import Generate
+from evals.models.decoding.reading import TextReader, ThoughtTracker
+from evals.models.decoding.thoughts import TagPair
+from evals.schema import Generate, Prediction
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NOT_FINITE = "the model's scores are not finite numbers; try --dtype bfloat16 or float32"
 """Failure message for logits or embeddings that contain NaN or infinity."""
+
+TokenChooser = Callable[["torch.Tensor", Sequence[int]], int]
+"""Chooses the next token from logits (V,) and the tokens generated so far."""
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How tokens are drawn; the defaults are greedy decoding."""
+
+    temperature: float = 0.0
+    """Divides the logits; 0 is greedy decoding."""
+    top_k: int | None = None
+    """Number of most likely tokens to draw from, or None for all."""
+    top_p: float = 1.0
+    """Draw from the smallest set of tokens with this total probability, after `top_k`."""
+    min_p: float = 0.0
+    """Draw from the tokens with at least this share of the most likely token's probability."""
+    repetition_penalty: float = 1.0
+    """Divides the positive logits of tokens that were read or generated, and multiplies the negative ones."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +51,19 @@ class GenerationRow:
     prefix_index: int
     """Index of the shared prefix that the prompt begins with."""
     suffix: Sequence[int]
-    """The prompt's tokens after the shared prefix; at least one."""
+    """The prompt's tokens after the shared prefix; at least one. `begun` is not included."""
     max_new_tokens: int
-    """Maximum number of tokens to generate."""
+    """Maximum number of tokens to generate, `begun` included."""
     stop: tuple[str, ...] = ()
     """Strings that end the generation."""
-    sample: Callable[[torch.Tensor], int] | None = None
-    """Chooses a token from logits (V,); None takes the most likely token."""
+    sample: TokenChooser | None = None
+    """Chooses a token; None takes the most likely token."""
     min_new_tokens: int = 0
     """Minimum number of tokens to generate: end tokens are ignored before."""
+    begun: tuple[int, ...] = ()
+    """Tokens that were generated earlier and are continued."""
+    opened: TagPair | None = None
+    """The tags of the thought that the prompt opened, or None. Stop strings are not applied inside a thought."""
 
 
 @dataclass(frozen=True)
@@ -52,44 +78,193 @@ class Completion:
     """Why the completion is unusable: the logits were not finite."""
 
 
-def generation_row(request: Generate, prefix_index: int, suffix: Sequence[int]) -> GenerationRow:
-    """Make the row that continues a request's prompt after a shared prefix."""
+class RowProgress:
+    """What one row has generated so far, and whether it is finished."""
+
+    def __init__(self, row: GenerationRow, ends: Iterable[int], reader: TextReader) -> None:
+        """Start a row.
+
+        Args:
+            row: the prompt to continue.
+            ends: IDs of the tokens that end a text.
+            reader: turns tokens into text, to look for stop strings outside thoughts.
+        """
+        self.row = row
+        self.tokens = list(row.begun)
+        self.finished = False
+        self._truncated = False
+        self._failure: str | None = None
+        self._ends = frozenset(ends)
+        self._reader = reader
+        self._tracker: ThoughtTracker | None = None
+        if row.stop:
+            self._tracker = ThoughtTracker(reader, row.opened)
+            for count in range(1, len(row.begun) + 1):
+                self._tracker.read(row.begun[:count])
+
+    def advance(self, logits_V: torch.Tensor, greedy: int, *, finite: bool) -> int:
+        """Choose the next token and keep it, unless it ends the text.
+
+        Args:
+            logits_V: the logits after the tokens so far.
+            greedy: the most likely token.
+            finite: whether the largest logit is a finite number.
+
+        Returns:
+            The chosen token; it may be an end token.
+        """
+        if not finite:
+            self.finished, self._failure = True, NOT_FINITE
+            return greedy
+        choose = self.row.sample
+        token = greedy if choose is None else choose(logits_V, self.tokens)
+        if token in self._ends and len(self.tokens) < self.row.min_new_tokens:
+            allowed_V = logits_V.clone()
+            allowed_V[sorted(self._ends)] = -math.inf
+            token = int(allowed_V.argmax()) if choose is None else choose(allowed_V, self.tokens)
+        if token in self._ends:
+            self.finished = True
+            return token
+        self.tokens.append(token)
+        if self._stops():
+            self.finished = True
+        elif len(self.tokens) >= self.row.max_new_tokens:
+            self.finished = self._truncated = True
+        return token
+
+    def completion(self) -> Completion:
+        """Return what was generated."""
+        return Completion(self.tokens, self._truncated, self._failure)
+
+    def _stops(self) -> bool:
+        """Return whether the text outside thoughts contains a stop string; only its last tokens can complete one."""
+        if self._tracker is None:
+            return False
+        start = self._tracker.read(self.tokens)
+        if start is None:
+            return False
+        longest = max(map(len, self.row.stop))
+        tail = self._reader.text(self.tokens[max(start, len(self.tokens) - longest - 1) :])
+        if start and len(self.tokens) - start <= longest + 1:
+            tail = tail.lstrip()  # white space between a thought and the answer is part of neither
+        return any(mark in tail for mark in self.row.stop)
+
+
+def generation_row(
+    request: Generate,
+    prefix_index: int,
+    prompt_tokens: Sequence[int],
+    shared: int,
+    *,
+    settings: SamplingSettings | None = None,
+    opened: TagPair | None = None,
+) -> GenerationRow:
+    """Make the row that continues a request's prompt.
+
+    Args:
+        request: what to generate.
+        prefix_index: index of the shared prefix that the prompt begins with.
+        prompt_tokens: all tokens of the prompt.
+        shared: length of the shared prefix.
+        settings: how tokens are drawn, or None for the request's own settings.
+        opened: the tags of the thought that the prompt opened.
+    """
+    settings = settings or requested_settings(request)
     return GenerationRow(
         prefix_index=prefix_index,
-        suffix=suffix,
+        suffix=prompt_tokens[shared:],
         max_new_tokens=request.max_new_tokens,
         stop=request.stop,
-        sample=sampler(request),
+        sample=sampler(settings, request.seed, request.id, prompt_tokens),
         min_new_tokens=request.min_new_tokens,
+        begun=request.begun,
+        opened=opened,
     )
 
 
-def sampler(request: Generate) -> Callable[[torch.Tensor], int] | None:
-    """Return a function that samples a token from logits (V,), or None for greedy decoding.
+def read_completion(
+    request: Generate, row: GenerationRow, completion: Completion, reader: TextReader, prompt_tokens: int
+) -> Prediction:
+    """Read the answer and the thought from generated tokens.
 
-    The random numbers depend only on the request's seed and ID, so the result does not depend on the batch.
+    Args:
+        request: the request.
+        row: the row that was generated.
+        completion: the generated tokens.
+        reader: turns tokens into text.
+        prompt_tokens: number of tokens of the prompt.
+
+    Returns:
+        The prediction. Stop strings are applied to the answer only; a text that ends inside a thought has no answer.
+    """
+    if completion.failure is not None:
+        return Prediction(request.id, failure=completion.failure)
+    reading = reader.read(completion.tokens, row.opened)
+    return Prediction(
+        request.id,
+        output=cut_at_stop(reading.answer, row.stop),
+        truncated=completion.truncated,
+        prompt_tokens=prompt_tokens,
+        new_tokens=len(completion.tokens),
+        thought=reading.thought or None,
+        truncated_thinking=reading.open,
+        tokens=tuple(completion.tokens) if completion.truncated else (),
+    )
+
+
+def requested_settings(request: Generate) -> SamplingSettings:
+    """Return how a request wants its tokens to be drawn."""
+    return SamplingSettings(request.temperature, request.top_k, request.top_p, request.min_p)
+
+
+def sampler(settings: SamplingSettings, seed: int, id: str, prompt_tokens: Sequence[int] = ()) -> TokenChooser | None:
+    """Return a function that draws a token from logits (V,), or None for greedy decoding.
+
+    The random numbers depend only on the seed, the ID and the token's position in the output. So a result does not
+    depend on the batch, and an output that was cut at a limit is continued as if the limit had been higher. The order
+    of the settings is that of the library: penalty, temperature, top-k, top-p, min-p.
+
+    Args:
+        settings: how to draw.
+        seed: random seed.
+        id: ID of the request.
+        prompt_tokens: the tokens that were read, to which a repetition penalty applies; negative ones are placeholders.
     """
     import torch
 
-    if not request.temperature:
-        return None
-    seed = hashlib.sha256(f"{request.seed}:{request.id}".encode()).digest()[:8]
-    generator = torch.Generator().manual_seed(int.from_bytes(seed, "little"))
+    penalty = settings.repetition_penalty
+    read = {token for token in prompt_tokens if token >= 0} if penalty != 1 else set()
 
-    def sample(logits_V: torch.Tensor) -> int:
-        probabilities, tokens = (logits_V.float().cpu() / request.temperature).softmax(dim=-1).sort(descending=True)
-        nucleus = probabilities.cumsum(dim=-1) - probabilities < request.top_p
-        return int(tokens[torch.multinomial(probabilities * nucleus, 1, generator=generator)])
+    def choose(logits_V: torch.Tensor, generated: Sequence[int]) -> int:
+        logits_V = logits_V.float().cpu()
+        if penalty != 1:
+            seen = torch.tensor(sorted(read | set(generated)), dtype=torch.long)
+            values = logits_V[seen]
+            logits_V = logits_V.index_copy(0, seen, torch.where(values < 0, values * penalty, values / penalty))
+        if not settings.temperature:
+            return int(logits_V.argmax())
+        probabilities, tokens = (logits_V.double() / settings.temperature).softmax(dim=-1).sort(descending=True)
+        probabilities = _most_likely(probabilities, settings)
+        cumulative = probabilities.cumsum(dim=-1)
+        point = _uniform(seed, id, len(generated)) * float(cumulative[-1])
+        index = int(torch.searchsorted(cumulative, torch.tensor(point, dtype=cumulative.dtype), right=True))
+        return int(tokens[min(index, len(probabilities) - 1)])
 
-    return sample
+    return choose if settings.temperature or penalty != 1 else None
 
 
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the IDs of the tokens that end a text: those of the generation config, else the tokenizer's end token."""
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    ends = configured if isinstance(configured, list) else [configured]
-    token_ids = [end for end in ends if end is not None]
-    return token_ids or [end for end in [tokenizer.eos_token_id] if end is not None]
+def _most_likely(probabilities: torch.Tensor, settings: SamplingSettings) -> torch.Tensor:
+    """Keep the leading probabilities, sorted in descending order, that the settings allow; at least one."""
+    kept = probabilities[: settings.top_k]
+    kept = kept[kept.cumsum(dim=-1) - kept < settings.top_p * float(kept.sum())]
+    kept = kept[kept >= settings.min_p * float(kept[0])]
+    return kept[kept > 0]
+
+
+def _uniform(seed: int, id: str, position: int) -> float:
+    """Return a number in [0, 1) for one position of one output."""
+    digest = hashlib.sha256(f"{seed}:{id}:{position}".encode(errors="surrogatepass")).digest()
+    return (int.from_bytes(digest[:8], "little") >> 11) / (1 << 53)
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:

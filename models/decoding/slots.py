@@ -1,12 +1,9 @@
-"""Bookkeeping of generation: which rows are in which slots, what they have generated, and chunks of limited size."""
+"""Bookkeeping of generation: which rows are in which slots, and chunks of limited size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
-
-from evals.models.decoding.sampling import Completion, GenerationRow
 
 if TYPE_CHECKING:
     from evals.models.decoding.kv_cache import SlotCache
@@ -43,28 +40,6 @@ class Slots:
             self.cache.keep_slots(list(self.slot_by_row.values()))
             self.slot_by_row = {row: index for index, row in enumerate(self.slot_by_row)}
             self.free = []
-
-
-@dataclass
-class GenerationState:
-    """State of one call of `Decoder.generate`; lists are indexed by row."""
-
-    rows: Sequence[GenerationRow]
-    slots: Slots
-    new_tokens: list[list[int]] = field(init=False)
-    truncated: list[bool] = field(init=False)
-    failures: dict[int, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.new_tokens = [[] for _ in self.rows]
-        self.truncated = [False] * len(self.rows)
-
-    def completions(self) -> list[Completion]:
-        """Return one completion per row."""
-        return [
-            Completion(tokens, truncated, self.failures.get(row))
-            for row, (tokens, truncated) in enumerate(zip(self.new_tokens, self.truncated, strict=True))
-        ]
 
 
 def chunks(items: Sequence[T], length: Callable[[T], int], positions: int) -> Iterator[list[T]]:

@@ -72,7 +72,7 @@ def detect(server: Server, model: str, listed: Sequence[str]) -> Capabilities:
         body = chat_body(question, model=model, max_tokens=1, stop=False, limit=limit)
         outcome = _try(server, "chat/completions", body, read_chat)
     if isinstance(outcome, Reply):
-        reasons = outcome.reasoning is not None
+        reasons = outcome.thought is not None
         with_stop = {**body, "stop": list(question.stop)}
         stops = not reasons and isinstance(_try(server, "chat/completions", with_stop, read_chat, expect=False), Reply)
         return Capabilities("chat", _logprob_method(server, model), reasons, stops, outcome.model, limit)

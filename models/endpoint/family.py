@@ -120,7 +120,8 @@ class Endpoint:
             truncated=reply.truncated,
             prompt_tokens=reply.usage.prompt,
             new_tokens=reply.usage.new,
-            reasoning=reply.reasoning,
+            thought=reply.thought,
+            truncated_thinking=reply.truncated_thinking,
             charges=self._charges(reply.usage, response.retries),
         )
 

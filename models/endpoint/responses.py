@@ -8,10 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evals.models.decoding.sampling import cut_at_stop
+from evals.models.decoding.thoughts import split_text
 from evals.models.endpoint.client import MalformedError
 from evals.schema import Json
 
 _PUNCTUATION = " \t\r\n.,:;!?\"'`*()[]{}"
+END_MARKS = (
+    "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end_of_turn|>", "<|eom_id|>",
+    "<｜end▁of▁sentence｜>", "<|END_OF_TURN_TOKEN|>", "<|return|>",
+)  # fmt: skip
+"""Texts of the tokens with which public models end an answer. A server whose configuration names another end leaves
+them in the text, with what the model wrote after its answer; the text is cut before the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +39,10 @@ class Reply:
     """A generated text."""
 
     text: str
-    reasoning: str | None
+    thought: str | None
     """The reasoning before the text, if the model wrote any."""
+    truncated_thinking: bool
+    """Whether the text ended inside the reasoning."""
     truncated: bool
     """Whether the text ended because the token limit was reached."""
     model: str | None
@@ -102,24 +112,6 @@ def read_embedding(body: Any) -> list[float]:
     return vector
 
 
-def split_thinking(text: str) -> tuple[str, str | None]:
-    """Separate the answer from the reasoning before it.
-
-    Returns:
-        The answer, and the reasoning or None. If the reasoning does not end, the answer is empty.
-
-    Example:
-        >>> split_thinking("<think>16 - 7</think>9"), split_thinking("16 - 7</think>9"), split_thinking("<think>16")
-        (('9', '16 - 7'), ('9', '16 - 7'), ('', '16'))
-        >>> split_thinking("9")
-        ('9', None)
-    """
-    before, end, after = text.partition("</think>")
-    if end or before.lstrip().startswith("<think>"):
-        return after.strip(), before.strip().removeprefix("<think>").strip()
-    return text, None
-
-
 def find_choice(text: str, choices: Sequence[str]) -> str | None:
     """Find the choice that a text names: the whole text, or else the only choice that it contains as a word.
 
@@ -142,11 +134,14 @@ def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | No
         raise MalformedError(f"no text (finish_reason {finish_reason})")
     if finish_reason == "content_filter":
         raise MalformedError("the server's content filter withheld the text")
-    text, inline = split_thinking(content)
+    text, inline, is_open = split_text(content)
+    # A server that separates the reasoning leaves the text empty if the limit is reached within it.
+    ended_inside = is_open or (bool(reasoning) and not text.strip() and finish_reason == "length")
     model = body.get("model")
     return Reply(
-        text=text.strip(),
-        reasoning=reasoning or inline,
+        text=cut_at_stop(text, END_MARKS).strip(),
+        thought=reasoning or inline or None,
+        truncated_thinking=ended_inside,
         truncated=finish_reason == "length",
         model=model if isinstance(model, str) else None,
         usage=read_usage(body),

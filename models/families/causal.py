@@ -17,7 +17,8 @@ from evals.errors import SampleError
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
-from evals.models.decoding.build import build_decoder
+from evals.models.decoding.build import prepare_generation
+from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
 from evals.models.decoding.hf_generate import LibraryDecoder
 from evals.models.decoding.loglikelihood import (
@@ -27,7 +28,8 @@ from evals.models.decoding.loglikelihood import (
     split_prefixes,
     tokenise_choices,
 )
-from evals.models.decoding.sampling import Completion, GenerationRow, cut_at_stop, generation_row
+from evals.models.decoding.reading import TextReader
+from evals.models.decoding.sampling import generation_row, read_completion
 from evals.models.decoding.text import plain_text
 from evals.registry import FAMILIES
 from evals.schema import (
@@ -64,6 +66,8 @@ class Causal:
     tokenizer: PreTrainedTokenizerBase
     placement: ResolvedPlacement
     decoder: Decoder | LibraryDecoder
+    reader: TextReader
+    """Turns generated tokens into an answer and a thought."""
     reserve_divisor: int
     """The plan reserves `max_new_tokens` divided by this for each text."""
     folder: Path
@@ -107,26 +111,20 @@ class Causal:
     def _generate(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         prefixes, prefix_indices = split_prefixes(prompts, batch)
         rows = []
+        requests = []
         for member, index in zip(batch.members, prefix_indices, strict=True):
-            request = prompts[member].request
+            request, tokens = prompts[member].request, prompts[member].tokens
             assert isinstance(request, Generate)
-            rows.append(generation_row(request, index, prompts[member].tokens[len(prefixes[index]) :]))
+            requests.append(request)
+            settings = sampling_settings(request, self.folder)
+            opened = self.reader.opened_by(tokens)
+            shared = len(prefixes[index])
+            rows.append(generation_row(request, index, tokens, shared, settings=settings, opened=opened))
         completions = self.decoder.generate(prefixes, rows, {})
         return [
-            self._prediction(prompts[member], row, completion)
-            for member, row, completion in zip(batch.members, rows, completions, strict=True)
+            read_completion(request, row, completion, self.reader, len(prompts[member].tokens))
+            for member, request, row, completion in zip(batch.members, requests, rows, completions, strict=True)
         ]
-
-    def _prediction(self, prompt: Prompt, row: GenerationRow, completion: Completion) -> Prediction:
-        if completion.failure is not None:
-            return Prediction(prompt.request.id, failure=completion.failure)
-        return Prediction(
-            prompt.request.id,
-            output=cut_at_stop(self.tokenizer.decode(completion.tokens, skip_special_tokens=True), row.stop),
-            truncated=completion.truncated,
-            prompt_tokens=len(prompt.tokens),
-            new_tokens=len(completion.tokens),
-        )
 
     def _choose(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         return choose_batch(prompts, batch, self.decoder.loglikelihoods)
@@ -166,6 +164,10 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     model = pytorch.load_weights(auto_class, folder, resolved)
     shares_prefixes = supports_prefix_sharing(model)
     reuses_slots = shares_prefixes and resolved.device.type == "cpu"
+    template, render = tokenisation.conversation_renderer(tokenizer)
+    generation = prepare_generation(
+        folder, model, tokenizer, share_prefixes=shares_prefixes, template=template, render=render
+    )
     per_core = _BUDGET_PER_CORE_WITH_SLOTS if reuses_slots else pytorch.CPU_BUDGET_PER_CORE
     return Causal(
         name=name,
@@ -174,12 +176,14 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
             **pytorch.facts(model, folder, resolved),
             "chat_template": tokenizer.chat_template is not None,
             "shares_prefixes": shares_prefixes,
+            **generation.facts,
         },
         token_budget=pytorch.token_budget(model, resolved, per_core),
         model=model,
         tokenizer=tokenizer,
         placement=resolved,
-        decoder=build_decoder(model, tokenizer, share_prefixes=shares_prefixes),
+        decoder=generation.decoder,
+        reader=generation.reader,
         reserve_divisor=_EXPECTED_SHARE if reuses_slots else 1,
         folder=folder,
     )

@@ -18,9 +18,9 @@ from typing import Any
 
 from evals.data.audio import decode, resample
 from evals.errors import SampleError
-from evals.models.backend import pytorch
+from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.prompt_processor import PromptProcessor
-from evals.models.decoding.build import build_decoder
+from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.loglikelihood import ChoicePrompt, choice_prompt, choose_batch, tokenise_choices
 from evals.models.decoding.placeholders import Placeholders
 from evals.models.decoding.text import plain_text
@@ -103,6 +103,10 @@ def load(name: str, checkpoint: str, placement: Placement) -> Mixture:
     resolved = pytorch.resolve_placement(placement)
     processor = pytorch.load_processor(folder)
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
+    template, render = tokenisation.conversation_renderer(processor)
+    generation = prepare_generation(
+        folder, model, processor.tokenizer, share_prefixes=True, template=template, render=render
+    )
     return Mixture(
         name=name,
         facts={
@@ -112,12 +116,14 @@ def load(name: str, checkpoint: str, placement: Placement) -> Mixture:
             "chat_template": processor.chat_template is not None,
             "image_processor": type(processor.image_processor).__name__,
             "feature_extractor": type(processor.feature_extractor).__name__,
+            **generation.facts,
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
         processor=AudioPromptProcessor(processor),
         placement=resolved,
-        decoder=build_decoder(model, processor.tokenizer, share_prefixes=True),
+        decoder=generation.decoder,
+        reader=generation.reader,
         folder=folder,
     )
 

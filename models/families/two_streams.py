@@ -30,9 +30,10 @@ from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import two_stream_requirements
 from evals.models.backend.tokenisation import length_limit
 from evals.models.decoding import last_state
-from evals.models.decoding.hf_generate import ONLY_GREEDY
+from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.loglikelihood import ChoicePrompt, choose
-from evals.models.decoding.sampling import Completion, cut_at_stop
+from evals.models.decoding.reading import TextReader
+from evals.models.decoding.sampling import generation_row, read_completion
 from evals.registry import FAMILIES
 from evals.schema import (
     Audio,
@@ -194,29 +195,20 @@ class TwoStreams:
 
     def _generate(self, members: Sequence[Prompt], encoded: EncodedTexts) -> list[Prediction]:
         requests = [prompt.request for prompt in members if isinstance(prompt.request, Generate)]
-        if any(request.temperature for request in requests):
-            raise InputError(ONLY_GREEDY)
-        completions = blip_decoder.generate(self.models[ANSWERING], encoded, requests, self._text)
+        reader = TextReader(self.processor.tokenizer)
+        rows = [
+            generation_row(request, 0, (), 0, settings=sampling_settings(request, self.folder)) for request in requests
+        ]
+        completions = blip_decoder.generate(self.models[ANSWERING], encoded, rows, reader)
         return [
-            self._prediction(prompt, request, completion)
-            for prompt, request, completion in zip(members, requests, completions, strict=True)
+            self._prediction(prompt, read_completion(request, row, completion, reader, len(prompt.tokens)))
+            for prompt, request, row, completion in zip(members, requests, rows, completions, strict=True)
         ]
 
-    def _prediction(self, prompt: Prompt, request: Generate, completion: Completion) -> Prediction:
-        if completion.failure is not None:
-            return Prediction(request.id, failure=completion.failure)
-        prediction = Prediction(
-            request.id,
-            output=cut_at_stop(self._text(completion.tokens), request.stop).strip(),
-            truncated=completion.truncated,
-            prompt_tokens=len(prompt.tokens),
-            new_tokens=len(completion.tokens),
-        )
-        return self._mark_truncated(prediction, prompt)
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        text: str = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
-        return text
+    def _prediction(self, prompt: Prompt, prediction: Prediction) -> Prediction:
+        if prediction.failure is not None:
+            return prediction
+        return self._mark_truncated(replace(prediction, output=prediction.output.strip()), prompt)
 
     def _choose(self, members: Sequence[Prompt], encoded: EncodedTexts) -> list[Prediction]:
         continuations = [prompt.continuations for prompt in members if isinstance(prompt, ChoicePrompt)]

@@ -11,24 +11,26 @@ An image or a text is embedded as `evals.models.decoding.last_state` describes, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import read_config
 from evals.data.images import decode
 from evals.errors import InputError, SampleError
-from evals.models.backend import pytorch
+from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.decoding import last_state
-from evals.models.decoding.build import build_decoder
+from evals.models.decoding.build import prepare_generation
+from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
-from evals.models.decoding.hf_generate import ONLY_GREEDY, LibraryDecoder
+from evals.models.decoding.hf_generate import LibraryDecoder, with_tokens
 from evals.models.decoding.last_state import prompt_parts
 from evals.models.decoding.placeholders import number_placeholders, restore_placeholders
-from evals.models.decoding.sampling import Completion, cut_at_stop, generation_row
+from evals.models.decoding.reading import TextReader
+from evals.models.decoding.sampling import Completion, GenerationRow, generation_row, read_completion
 from evals.registry import FAMILIES
 from evals.schema import (
     MODALITIES,
@@ -65,6 +67,8 @@ class VisionLanguage:
     processor: PromptProcessor
     placement: ResolvedPlacement
     decoder: Decoder | LibraryDecoder
+    reader: TextReader
+    """Turns generated tokens into an answer and a thought."""
     folder: Path
     abilities: frozenset[str] = frozenset({"generate", "embed"})
 
@@ -145,21 +149,22 @@ class VisionLanguage:
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         if isinstance(prompts[batch.members[0]].request, Embed):
             return self._embed(prompts, batch, staged)
+        completions = self.generate(prompts, batch, staged)
         return [
             self._prediction(prompts[member], completion)
-            for member, completion in zip(batch.members, self.generate(prompts, batch, staged), strict=True)
+            for member, completion in zip(batch.members, completions, strict=True)
         ]
 
     def _prediction(self, prompt: Prompt, completion: Completion) -> Prediction:
-        if completion.failure is not None:
-            return Prediction(prompt.request.id, failure=completion.failure)
-        return Prediction(
-            prompt.request.id,
-            output=cut_at_stop(self.processor.text(completion.tokens), _generate_request(prompt).stop).strip(),
-            truncated=completion.truncated,
-            prompt_tokens=len(prompt.tokens),
-            new_tokens=len(completion.tokens),
-        )
+        row = self._row(prompt, 0, 0)
+        prediction = read_completion(_generate_request(prompt), row, completion, self.reader, len(prompt.tokens))
+        return prediction if prediction.output is None else replace(prediction, output=prediction.output.strip())
+
+    def _row(self, prompt: Prompt, index: int, shared: int) -> GenerationRow:
+        """Make the row that continues a prompt after the shared prefix of its group."""
+        request = _generate_request(prompt)
+        settings, opened = sampling_settings(request, self.folder), self.reader.opened_by(prompt.tokens)
+        return generation_row(request, index, prompt.tokens, shared, settings=settings, opened=opened)
 
     def _embed(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         """Return the last hidden state of every prompt; without prefix sharing, prompts are read one by one."""
@@ -192,20 +197,23 @@ class VisionLanguage:
         for index, group in enumerate(batch.groups):
             prefix = prompts[group.members[0]].tokens[: group.shared]
             prefixes.append(restore_placeholders(prefix, self.processor.placeholders))
-            for member in group.members:
-                suffix = prompts[member].tokens[group.shared :]
-                rows.append(generation_row(_generate_request(prompts[member]), index, suffix))
+            rows += [self._row(prompts[member], index, group.shared) for member in group.members]
         return self.decoder.generate(prefixes, rows, self._joined(staged))
 
     def _generate_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Completion]:
         """Generate with the library's own loop, for architectures whose positions do not simply count tokens."""
         assert isinstance(self.decoder, LibraryDecoder)
-        requests = [_generate_request(prompts[member]) for member in batch.members]
-        if any(request.temperature for request in requests):
-            raise InputError(ONLY_GREEDY)
-        texts = [self.processor.render(request.parts) for request in requests]
-        encoded = self.processor.encode(texts, [inputs["images"] for inputs in staged], self.placement)
-        return self.decoder.continue_prompts(encoded, requests)
+        members = [prompts[member] for member in batch.members]
+        texts = [self.processor.render(prompt.request.parts) for prompt in members]
+        images = [inputs["images"] for inputs in staged]
+        rows = [self._row(prompt, 0, 0) for prompt in members]
+        if not any(row.begun for row in rows):
+            return self.decoder.continue_prompts(self.processor.encode(texts, images, self.placement), rows)
+        completions: list[Completion] = []  # continued rows are of different lengths: one by one
+        for text, seen, row in zip(texts, images, rows, strict=True):
+            encoded = with_tokens(self.processor.encode([text], [seen], self.placement), row.begun)
+            completions += self.decoder.continue_prompts(encoded, [row])
+        return completions
 
     def _key(self, request: Generate | Embed) -> tuple[object, ...]:
         """Return what the prompt can share: its leading parts, if the last part is text."""
@@ -237,6 +245,10 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
         )
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
     shares_prefixes = model.config.model_type in SHARING and supports_prefix_sharing(model)
+    template, render = tokenisation.conversation_renderer(processor)
+    generation = prepare_generation(
+        folder, model, processor.tokenizer, share_prefixes=shares_prefixes, template=template, render=render
+    )
     return VisionLanguage(
         name=name,
         facts={
@@ -245,12 +257,14 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
             "shares_prefixes": shares_prefixes,
             "chat_template": processor.chat_template is not None,
             "image_processor": type(processor.image_processor).__name__,
+            **generation.facts,
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
         processor=PromptProcessor(processor),
         placement=resolved,
-        decoder=build_decoder(model, processor.tokenizer, share_prefixes=shares_prefixes),
+        decoder=generation.decoder,
+        reader=generation.reader,
         folder=folder,
     )
 

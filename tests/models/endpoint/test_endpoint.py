@@ -397,9 +397,9 @@ def test_thinking_is_kept_apart_and_never_cut_by_a_stop(tmp_path):
         loaded, (apart, within, cut) = answers(server, requests, QUICK + "&max_tokens=500")
         bodies = [call.body for call in asked(server)]
     assert apart.output == within.output == "18"
-    assert apart.reasoning == within.reasoning == "First.\nThen."
+    assert apart.thought == within.thought == "First.\nThen."
     assert apart.charges["reasoning_tokens"] == 7
-    assert (cut.output, cut.truncated, cut.reasoning) == ("", True, "First.")
+    assert (cut.output, cut.truncated, cut.thought) == ("", True, "First.")
     assert all("stop" not in body and body["max_tokens"] == 500 for body in bodies)
     assert loaded.facts["max_tokens"] == 500
     assert "here" in loaded.facts["stops"]
@@ -409,7 +409,7 @@ def test_a_thought_is_found_under_either_name():
     with chats(lambda call: chat([{"type": "text", "text": None}, {"type": "text", "text": "18"}],
                                  reasoning_content=None, reasoning="16 + 2")) as server:  # fmt: skip
         _, (found,) = answers(server, [generate()])
-    assert (found.output, found.reasoning) == ("18", "16 + 2")
+    assert (found.output, found.thought) == ("18", "16 + 2")
 
 
 def test_a_server_is_given_the_time_that_it_asks_for():

@@ -184,8 +184,11 @@ def test_what_the_family_does_not_read_fails_alone(models):
             model.prepare(Generate("x", parts, 2))
     with pytest.raises(SampleError, match="not a single image or text"):
         model.prepare(Embed("x", ("two", "texts")))
-    with pytest.raises(InputError, match="temperature"):
-        answers(model, [Generate("x", (shown(0), "red"), 2, temperature=1.0)], 100)
+
+
+def test_draws_depend_on_the_request_alone(models):
+    asked = [Generate(str(n), (shown(n % 2), "red"), 6, temperature=3.0, seed=1) for n in range(4)]
+    assert answers(models["both"], asked, 100) == answers(models["both"], asked, 10_000)
 
 
 @pytest.mark.parametrize("name", list(KINDS))

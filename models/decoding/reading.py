@@ -1,0 +1,130 @@
+"""Turn generated tokens into an answer and a thought, with the tags of the thought read from the token IDs.
+
+A tag may be a special token, which disappears when a text is decoded in the usual way. Tags are therefore looked for in
+the text with its special tokens, and the answer is decoded from the tokens that are outside the thoughts.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evals.models.decoding.thoughts import TAG_PAIRS, Span, TagPair, find_spans, last_opened
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_PROMPT_END = 48
+"""Number of tokens at the end of a prompt in which an opening tag is looked for."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read from generated tokens."""
+
+    answer: str
+    """The text outside thoughts; empty if the text ends inside a thought."""
+    thought: str | None
+    """The text of the thoughts, or None if there are none."""
+    open: bool = False
+    """Whether the text ends inside a thought: there is no answer."""
+
+
+class TextReader:
+    """Turns tokens into text with a checkpoint's tokenizer."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[TagPair] = ()) -> None:
+        """Wrap a tokenizer.
+
+        Args:
+            tokenizer: turns tokens into text.
+            pairs: the tag pairs that the checkpoint states.
+        """
+        self._tokenizer = tokenizer
+        self.pairs = tuple(pairs)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Turn tokens into text, without special tokens."""
+        text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text
+
+    def visible(self, tokens: Sequence[int]) -> str:
+        """Turn tokens into text, with special tokens."""
+        text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    def opened_by(self, prompt_tokens: Sequence[int]) -> TagPair | None:
+        """Return the tags of the thought that a prompt opens at its end, or None.
+
+        Args:
+            prompt_tokens: tokens of the prompt; negative ones are placeholders.
+        """
+        end = self.visible([token for token in prompt_tokens[-_PROMPT_END:] if token >= 0]).rstrip()
+        pairs = (*self.pairs, *TAG_PAIRS)
+        return next((pair for pair in pairs if end.endswith(pair.opening)), None)
+
+    def read(self, tokens: Sequence[int], opened: TagPair | None = None) -> Reading:
+        """Separate the answer in generated tokens from the thoughts.
+
+        Args:
+            tokens: the generated tokens.
+            opened: the tags of the thought that the prompt opened.
+        """
+        visible = self.visible(tokens)
+        spans = find_spans(visible, opened=opened, stated=self.pairs)
+        if not spans.thoughts:
+            return Reading(self.text(tokens), None)
+        thought = "\n\n".join(filter(None, (self._span_text(tokens, span).strip() for span in spans.thoughts)))
+        if spans.open:
+            return Reading("", thought, open=True)
+        return Reading("".join(self._span_text(tokens, span) for span in spans.answer).lstrip(), thought)
+
+    def _span_text(self, tokens: Sequence[int], span: Span) -> str:
+        """Decode the tokens of a range of the visible text; parts of tokens at its ends are kept as they are."""
+        counts = range(len(tokens) + 1)
+        first = bisect.bisect_left(counts, span.start, key=lambda count: len(self.visible(tokens[:count])))
+        last = bisect.bisect_right(counts, span.end, key=lambda count: len(self.visible(tokens[:count]))) - 1
+        if first > last:  # the range lies within one token
+            return self.visible(tokens[:first])[span.start : span.end]
+        head, tail = self.visible(tokens[:first])[span.start :], ""
+        if last < len(tokens):
+            tail = self.visible(tokens[: last + 1])[len(self.visible(tokens[:last])) : span.end]
+        return head + self.text(tokens[first:last]) + tail
+
+
+class ThoughtTracker:
+    """Says during generation where the answer begins, so that stop strings are not applied inside thoughts."""
+
+    def __init__(self, reader: TextReader, opened: TagPair | None) -> None:
+        """Start before the first token; `opened` is the thought that the prompt opened."""
+        self._reader = reader
+        self._inside = opened
+        self._start = 0
+        tags = [tag for pair in (*reader.pairs, *TAG_PAIRS) for tag in (pair.opening, pair.closing)]
+        self._window = max(map(len, tags)) + 1
+
+    def read(self, tokens: Sequence[int]) -> int | None:
+        """Read one more token.
+
+        Args:
+            tokens: all tokens so far; one more than in the previous call.
+
+        Returns:
+            The index of the first token of the current answer, or None inside a thought and before an answer.
+        """
+        start = max(self._start, len(tokens) - self._window)
+        tail = self._reader.visible(tokens[start:])
+        spans = find_spans(tail, opened=self._inside, stated=self._reader.pairs, from_start=start == 0)
+        if spans.thoughts and not spans.open:
+            self._inside, self._start = None, len(tokens)
+        elif spans.open and self._inside is None:
+            self._inside = last_opened(tail, (*self._reader.pairs, *TAG_PAIRS))
+            self._start = len(tokens)
+        if self._inside is not None:
+            return None
+        if self._start and not self._reader.text(tokens[self._start :]).strip():
+            self._start = len(tokens)  # white space between a thought and the answer belongs to neither
+            return None
+        return self._start
