@@ -53,7 +53,7 @@ MISTAKES = {
     "an unknown unit of a reading": ("kind: quality", "readings: [{says: x, printed: '3', unit: percents}]", 7, "no unit is named 'percents'"),
     "an unknown unit of a check": ("kind: quality", "checks: [{says: x, right: B-60, unit: percents}]", 7, "no unit is named 'percents'"),
     "a bracket that is not closed": ("- (100 - B-59)) /", "- (100 - B-59) /", 21, "a bracket is not closed"),
-    "a call of something else": ("kind: quality", "derive: exec(B-60)", 7, "'exec' is not a function; known: max, min, sqrt"),
+    "a call of something else": ("kind: quality", "derive: exec(B-60)", 7, "'exec' is not a function; known: exact, max, min, sqrt"),
     "Python in an expression": ("kind: quality", "derive: __import__('os')", 7, "is not a number, claim, fact or operator"),
     "an object of Python": ("kind: quality", "note: !!python/name:os.system x", 7, "cannot be read"),
     "a date that does not exist": ("2025-09-25", "2025-13-25", 1, "'2025-13-25' cannot be read: month must be in 1..12"),

@@ -4,9 +4,10 @@ A claim is compared with the value computed from other claims (`derive`), with e
 physical limits of devices), and its percentage with the sizes of test sets (`attainable`). Each step gives a word and
 the lines that explain it:
 
-    consistent               the printed numbers agree
-    nominally_inconsistent   they disagree, but some numbers that round to them agree; the working gives the share of
-                             all combinations of such numbers in which they do
+    consistent               the printed numbers agree, or numbers that round to them do: for a sum, a difference or an
+                             average any, for a ratio at least a tenth of the narrower interval
+    nominally_inconsistent   they disagree, but the edges of what rounds to them touch; the working gives the share of
+                             all combinations of such numbers in which they agree
     internally_inconsistent  no numbers that round to the printed ones agree
     physically_implausible   a physical limit is broken
     open                     one of these two holds as stated, but not under another assumption: a way out exists
@@ -25,18 +26,20 @@ from fractions import Fraction
 from evals.errors import InputError
 from evals.reports.claims.language import intervals
 from evals.reports.claims.language.expressions import Number, parse
-from evals.reports.claims.language.intervals import ResolvedExpression
+from evals.reports.claims.language.intervals import Node, ResolvedExpression
 from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck
 from evals.reports.claims.language.statements import StatedValue
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, format_value
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable_count, compare_proportions
 
-COARSE = (1, 5, 10)
-"""Rounding steps, in units of the last place, that the inputs of a computation may have been rounded to."""
+COARSE = (5, 10)
+"""Coarser rounding steps, in units of the last place, that the inputs of a computation may have been rounded to."""
 SEVERITY = ("na", "consistent", "open", "nominally_inconsistent", "physically_implausible", "internally_inconsistent")
 _AVERTIBLE = {"internally_inconsistent", "physically_implausible"}
 """The words that become `open` if a way out exists."""
+_EDGE = Fraction(1, 10)
+"""The part of an interval that must be shared for a ratio to be consistent; if less is shared, only the edges touch."""
 _ROUNDING_BOX = "the values that round to the printed numbers"
 _LAWS = {"arithmetic": "internally_inconsistent", "physical": "physically_implausible"}
 _COMPARISONS = {
@@ -146,22 +149,51 @@ def _compare_with_target(
 ) -> tuple[str, list[str]]:
     """Compare a computed value with the claimed interval, for each rounding step of the inputs."""
     ids = intervals.names(resolved.tree)
-    ranges = {coarse: ExactInterval(*table.range_of(resolved, coarse)) for coarse in COARSE}
+    fine = ExactInterval(*table.range_of(resolved))
     if target.holds(table.nominal(resolved)):
         return "consistent", []
-    if ranges[1].meets(target):
+    if fine.meets(target):
+        if _is_linear(resolved.tree) or _shared_part(fine, target) >= _EDGE:
+            return "consistent", [f"the numbers were rounded: {_range(fine, unit)} allows it"]
         share = intervals.volume_share(resolved.tree, table.box(ids), target.low, target.high)
         return "nominally_inconsistent", [f"{_percent(share)} of {_ROUNDING_BOX} agree with the claim"]
     lines, possible = [], False
-    for coarse in COARSE[1:]:
-        meets, plausible = ranges[coarse].meets(target), table.could_be_rounded(ids, coarse)
+    for coarse in COARSE:
+        try:
+            wide = ExactInterval(*table.range_of(resolved, coarse))
+        except InputError:  # so coarse that a divisor may be zero
+            continue
+        meets, plausible = wide.meets(target), table.could_be_rounded(ids, coarse)
         possible |= meets and plausible
         digits = "" if plausible else " (the printed digits are finer)"
         lines.append(
-            f"if the inputs were rounded to {coarse} units of the last place{digits}: {_range(ranges[coarse], unit)}, "
+            f"if the inputs were rounded to {coarse} units of the last place{digits}: {_range(wide, unit)}, "
             f"which {'agrees' if meets else 'still disagrees'}"
         )
     return "nominally_inconsistent" if possible else "internally_inconsistent", lines
+
+
+def _is_linear(tree: Node) -> bool:
+    """Whether a tree adds names with constant factors: a sum, a difference, an average."""
+    match tree.kind:
+        case "number" | "name":
+            return True
+        case "+" | "-" | "neg":
+            return all(map(_is_linear, tree.parts))
+        case "*":
+            return all(map(_is_linear, tree.parts)) and any(not intervals.names(part) for part in tree.parts)
+        case "/":
+            return _is_linear(tree.parts[0]) and not intervals.names(tree.parts[1])
+    return False
+
+
+def _shared_part(first: ExactInterval, second: ExactInterval) -> Fraction:
+    """The part of the narrower of two intervals that meet which lies in the other."""
+    lows = [end for end in (first.low, second.low) if end is not None]
+    highs = [end for end in (first.high, second.high) if end is not None]
+    widths = [end.high - end.low for end in (first, second) if end.low is not None and end.high is not None]
+    narrower = min(widths, default=Fraction(0))
+    return (min(highs) - max(lows)) / narrower if narrower and lows and highs else Fraction(1)
 
 
 # Explicit checks
@@ -252,9 +284,9 @@ def _computation(text: str, resolved: ResolvedExpression, table: ValueTable, uni
     ids = intervals.names(resolved.tree)
     if text in ids:
         return f"{text} = {table.show(table.entries[text])}"
-    if isinstance(parse(text), Number):
+    if isinstance(parse(text), Number) and low == high:
         return value
-    inputs = ", ".join(f"{id} = {table.show(table.entries[id])}" for id in ids)
+    inputs = ", ".join(f"{id} = {table.show(table.entries[id])}" for id in ids if id in table.entries)
     ends = f" ({_range(ExactInterval(low, high), unit)} with rounding)" if low != high else ""
     return f"{text} = {value}{ends}" + (f", where {inputs}" if inputs else "")
 

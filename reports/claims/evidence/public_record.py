@@ -4,8 +4,8 @@ A fact has a key: subject, release, quantity, baseline, conditions and protocol,
 values of a quantity are normal: a total with and without a module, a score of the base and of the chat model.
 
 supported            a fact agrees, and no statement of the claim is contradicted
-partially_supported  a part of the claim is supported; of another the record says nothing certain, or the claim says more
-                     than its statements (`beyond`)
+partially_supported  a part of the claim is supported; of another the record says nothing certain, or the claim says
+                     more than its statements (`beyond`)
 contradicted         a fact of the same key disagrees, and no fact of the quantity agrees
 differs              facts disagree, but those of another release or protocol, or by no more than protocols differ
 no_public_record     the sources were read and contain nothing about it, or nothing of this release or protocol

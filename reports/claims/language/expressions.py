@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from evals.errors import InputError
 
-FUNCTIONS = ("max", "min", "sqrt")
+FUNCTIONS = ("exact", "max", "min", "sqrt")
 """The functions that an expression may call."""
 
 CLAIM_ID = r"[A-Z][A-Za-z0-9]*-[0-9]+[a-z]?"

@@ -18,6 +18,7 @@ from math import isqrt
 from typing import Any
 
 from evals.errors import InputError
+from evals.reports.claims.language import literals
 from evals.reports.claims.language.expressions import Call, Expression, Negation, Number, Operation, Reference
 from evals.reports.claims.language.units import PLAIN, Unit, Units, spell
 
@@ -78,11 +79,12 @@ def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpressio
         (Fraction(1, 2), Fraction(1, 2))
     """
     match tree:
-        case Number(text, None):
-            return ResolvedExpression(Node("number", Fraction(text)), PLAIN, bare=True)
-        case Number(text, str() as name):
-            unit = units[name]
-            return ResolvedExpression(Node("number", Fraction(text) * unit.factor), unit)
+        case Number():
+            return _literal(tree, units, exact=not literals.is_rounded(tree.text))
+        case Call("exact", arguments):
+            if len(arguments) != 1 or not isinstance(number := arguments[0], Number):
+                raise InputError("exact( ) takes one number")
+            return _literal(number, units, exact=True)
         case Reference(name):
             target = lookup(name)
             if isinstance(target, ResolvedExpression):
@@ -109,6 +111,17 @@ def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpressio
                 combined = combine(function, combined, part)
             return combined
     raise InputError(f"cannot compute {tree!r}")
+
+
+def _literal(number: Number, units: Units, *, exact: bool) -> ResolvedExpression:
+    """Resolve a number; one that is not exact becomes a name (`evals.reports.claims.language.literals`)."""
+    unit = units[number.unit] if number.unit else PLAIN
+    if exact:
+        node = Node("number", Fraction(number.text) * unit.factor)
+    else:
+        node = Node("name", name=literals.PREFIX + number.text)
+        node = node if unit.factor == 1 else Node("*", parts=(node, Node("number", unit.factor)))
+    return ResolvedExpression(node, unit, bare=number.unit is None)
 
 
 def combine(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> ResolvedExpression:

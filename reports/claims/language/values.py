@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from evals.errors import InputError
-from evals.reports.claims.language import intervals
+from evals.reports.claims.language import intervals, literals
 from evals.reports.claims.language.expressions import parse, references
 from evals.reports.claims.language.facts import Fact, PublicRecord, Vocabulary
 from evals.reports.claims.language.intervals import Ends, ResolvedExpression
@@ -117,8 +117,20 @@ class ValueTable:
         return list(dict.fromkeys(reference.id for reference in references(parse(text))))
 
     def box(self, ids: Iterable[str], coarse: int = 1) -> dict[str, Ends]:
-        """Return the interval of each printed number, with a rounding step of `coarse` units of the last place."""
-        return {id: self.rounding_range(self.entries[id], coarse) for id in ids}
+        """Return the interval of each printed number, with a rounding step of `coarse` units of the last place.
+
+        A number that is stated with `about` has its margin, and a number written in an expression its own precision.
+        """
+        return {id: self._ends(id, coarse) for id in ids}
+
+    def _ends(self, id: str, coarse: int) -> Ends:
+        if id not in self.entries:
+            return literals.interval(id)
+        value = self.entries[id]
+        low, high = self.rounding_range(value, coarse)
+        if value.bound == "about" and (allowed := self.allowed(value)) is not None:
+            low, high = min(low, allowed.low or low), max(high, allowed.high or high)
+        return low, high
 
     def range_of(self, resolved: ResolvedExpression, coarse: int = 1) -> Ends:
         """Return the smallest and largest value of an expression over the rounding intervals of its inputs.
@@ -137,7 +149,10 @@ class ValueTable:
         Raises:
             InputError: a divisor is zero.
         """
-        printed = {id: self.printed_value(self.entries[id]) for id in intervals.names(resolved.tree)}
+        printed = {
+            id: self.printed_value(self.entries[id]) if id in self.entries else literals.printed(id)
+            for id in intervals.names(resolved.tree)
+        }
         try:
             return Fraction(intervals.evaluate(resolved.tree, printed))
         except ZeroDivisionError as error:
@@ -145,7 +160,8 @@ class ValueTable:
 
     def could_be_rounded(self, ids: Iterable[str], coarse: int) -> bool:
         """Whether every printed number is a multiple of `coarse` units of its last place."""
-        rounded = [value.printed for id in ids if (value := self.entries[id]).printed is not None and not value.exact]
+        values = [self.entries[id] for id in ids if id in self.entries]
+        rounded = [value.printed for value in values if value.printed is not None and not value.exact]
         return all(is_multiple(digits, coarse) for digits in rounded if digits is not None)
 
     def show(self, value: StatedValue) -> str:

@@ -132,6 +132,84 @@ SPEED = (
 READINGS = 'readings: [{says: "three times as fast"}, {says: "faster by three times", reads: "B-24 + 1"}]'
 
 
+# Rounded parts
+
+PARTS = {
+    "V3's hours of training": (["2.664", "0.1"], "X-1 + X-2", "2.788"),
+    "hours with a count": (["1.2", "0.3"], "X-1 + X-2", "1.523417"),
+    "a difference of rounded scores": (["78.3", "72.1"], "X-1 - X-2", "6.3"),
+    "an average of rounded scores": (["70.1", "70.2", "70.2"], "(X-1 + X-2 + X-3) / 3", "70.1"),
+    "a share of a sum": (["78.3", "72.1"], "100 - X-1", "21.7"),
+}
+
+
+def parts_verdict(tmp_path, parts, formula, total):
+    claims = [f'id: X-{n}, subject: s, printed: "{part}", unit: times' for n, part in enumerate(parts, 1)]
+    return verdict(tmp_path, *claims, f'id: X-9, subject: s, printed: "{total}", unit: times, derive: "{formula}"')
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_sums_of_rounded_numbers_are_consistent(tmp_path, name):
+    assert parts_verdict(tmp_path, *PARTS[name]).verdict == "consistent"
+
+
+@pytest.mark.parametrize(
+    ("parts", "formula", "total"),
+    [(["2.664", "0.1"], "X-1 + X-2", "2.878"), (["78.3", "72.1"], "X-1 - X-2", "6.4"),
+     (["70.1", "70.2", "70.2"], "(X-1 + X-2 + X-3) / 3", "70.4"), (["120", "65"], "X-1 / X-2", "3")],
+)  # fmt: skip
+def test_errors_of_sums_are_found(tmp_path, parts, formula, total):
+    assert parts_verdict(tmp_path, parts, formula, total).verdict == "internally_inconsistent"
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.fractions(1, 100, max_denominator=9973), min_size=2, max_size=4),
+    st.lists(st.integers(0, 2), min_size=5, max_size=5),
+    st.sampled_from(["sum", "difference", "average", "ratio"]),
+)
+def test_honestly_rounded_numbers_are_never_convicted(tmp_path, values, places, kind):
+    """True values, each rounded on its own, and the true result rounded: no error is found where none is."""
+    formulas = {
+        "sum": (" + ".join(f"X-{n}" for n in range(1, len(values) + 1)), sum(values)),
+        "average": (f"({' + '.join(f'X-{n}' for n in range(1, len(values) + 1))}) / {len(values)}",
+                    sum(values) / len(values)),
+        "difference": ("X-1 - X-2", values[0] - values[1]),
+        "ratio": ("X-1 / X-2", values[0] / values[1]),
+    }  # fmt: skip
+    formula, result = formulas[kind]
+    parts = [f"{float(round(value, digits)):.{digits}f}" for value, digits in zip(values, places, strict=False)]
+    total = f"{float(round(result, places[-1])):.{places[-1]}f}"
+    assume(not total.startswith("-"))
+    if kind == "ratio":
+        assume(float(parts[1]) > 1)
+    result_word = parts_verdict(tmp_path, parts, formula, total).verdict
+    assert result_word == "consistent" or (kind == "ratio" and result_word == "nominally_inconsistent")
+
+
+def test_numbers_in_expressions_have_their_printed_precision(tmp_path):
+    memory = 'id: A-1, subject: s, printed: "{}", unit: gigabytes, derive: "{} * 2 byte"'
+    assert verdict(tmp_path, memory.format("14.5", "7e9")).verdict == "consistent"  # 13 to 15 GB
+    assert verdict(tmp_path, memory.format("14.5", "exact(7e9)")).verdict == "internally_inconsistent"
+    assert verdict(tmp_path, memory.format("16", "7e9")).verdict == "internally_inconsistent"
+    assert (
+        verdict(tmp_path, 'id: A-1, subject: s, printed: "2.5", unit: times, derive: 2500 / 1e3').verdict
+        == "consistent"
+    )
+    with pytest.raises(InputError, match="takes one number"):
+        verdict(tmp_path, 'id: A-1, subject: s, printed: "2.5", unit: times, derive: exact(2 + 1)')
+
+
+def test_about_counts_inside_derivations(tmp_path):
+    about = 'id: X-1, subject: s, printed: "515", times: 1e3, unit: items{}'
+    total = 'id: X-2, subject: s, printed: "{}", times: 1e3, unit: items, derive: "X-1 + 150000 item"'
+    assert verdict(tmp_path, about.format(", bound: about"), total.format("665")).verdict == "consistent"
+    assert verdict(tmp_path, about.format(", bound: about"), total.format("690")).verdict == "consistent"
+    assert verdict(tmp_path, about.format(""), total.format("690")).verdict == "internally_inconsistent"
+    assert verdict(tmp_path, about.format(", bound: about"), total.format("790")).verdict == "internally_inconsistent"
+
+
 def test_a_claim_fails_when_it_fails_in_every_reading_and_at_every_rounding(tmp_path):
     claim = f'id: B-24, subject: o, printed: "3", unit: times, derive: "B-65 / B-68", {READINGS}'
     finding = verdict(tmp_path, *SPEED, claim)
