@@ -51,6 +51,7 @@ from evals.schema import (
     Score,
     Task,
 )
+from evals.tasks.formats import glue_submission
 from evals.tasks.formats.glue import WHERE, GlueSplit, read
 from evals.tasks.glue_tasks import (
     HIGHEST,
@@ -64,7 +65,7 @@ from evals.tasks.glue_tasks import (
     read_answer,
     splits_of,
 )
-from evals.tasks.scoring import glue_probe, glue_submission
+from evals.tasks.scoring import glue_probe
 
 if TYPE_CHECKING:
     from evals.metrics.estimates import Estimate

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 from evals import records, registry
 from evals.errors import InputError
 from evals.execution import loop, selection, validation
+from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, resolved, selected
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
-from evals.schema import Model, RunConfig, Samples, Task
+from evals.schema import Model, Placement, RunConfig, Samples, Task
 from evals.schema.config import typed
 from evals.schema.contracts import checked_samples
 from evals.timing import interleaving
@@ -51,8 +52,12 @@ def run(model: str, task: str, **options: Any) -> Record:
     return execute(RunConfig.of(model, task, **options))
 
 
-def execute(config: RunConfig) -> Record:
+def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Model] = Resolved.load) -> Record:
     """Execute a configuration, as `run` does.
+
+    Args:
+        config: the configuration.
+        load_model: loads the model, or returns one that is loaded already.
 
     Raises:
         InputError: for anything that the user can correct.
@@ -63,7 +68,7 @@ def execute(config: RunConfig) -> Record:
     validation.check_supported(task, config.options)
     if task.timed:
         validation.check_timed(task, config)
-        (record,) = _interleave([config])
+        (record,) = interleave_configs([config])
         return record
     method = validation.method(task, source, config.options.method)
     config = replace(config, options=replace(config.options, method=method))
@@ -71,7 +76,7 @@ def execute(config: RunConfig) -> Record:
     samples = selected(config, split)
     validation.check_distinct(task, samples.ids)
     validation.check_modalities(task, source, split, config.force)
-    model = source.load(config.placement)
+    model = load_model(source, config.placement)
     validation.check_able(task, config.options, model)
     model.check(split.output_ids(), samples.output_ids())
     plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=loop.WINDOW)
@@ -133,7 +138,7 @@ def interleave(
         validation.check_numbers(config)
         validation.check_timed(adapter, config)
         configs.append(config)
-    return _interleave(configs)
+    return interleave_configs(configs)
 
 
 def check_timed(model: str, task: str, *, scale: str = "mini", split: str | None = None) -> None:
@@ -146,7 +151,7 @@ def is_timed(task: str) -> bool:
     return registry.TASKS.get(task).timed
 
 
-def _interleave(configs: Sequence[RunConfig]) -> list[Record]:
+def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
     """Time the models of some configurations in turn, or continue where that was interrupted."""
     from tqdm import tqdm
 

@@ -44,25 +44,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from evals.app import api, several
+
+    choices = {name: value for name, value in vars(options).items() if name not in {"command_name", "models_file"}}
+    choices["progress"] = _shows_progress()
+    models = several.names(options.model) if options.model is not None else several.read_names(options.models_file)
+    tasks, data = several.names(options.task), _data_by_task(options.data or [])
+    refused: Mapping[tuple[str, str], str] = {}
+    timed_in_turn = len(models) > 1 and len(tasks) == 1 and api.is_timed(tasks[0])
+    if len(models) * len(tasks) > 1 and not timed_in_turn:
+        more = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
+        outcome = several.run(models, tasks, data=data, **more)
+        records, refused = list(outcome.records), outcome.refused
+        _write(several.table(outcome))
+    else:
+        choices |= {"task": tasks[0], "data": data.get(tasks[0]) if isinstance(data, dict) else data}
+        records = _interleave(models, choices) if timed_in_turn else _run_one({**choices, "model": models[0]})
+        _print_table(records)
+    for (model, task), why in refused.items():
+        print(f"evals: {model} was not run on {task}: {why}", file=sys.stderr)
+    failed = [record for record in records if record.finished().failed]
+    for record in failed:
+        print(f"evals: {record.finished().failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
+    return BAD_INPUT if refused else FAILED if failed else DONE
+
+
+def _run_one(choices: Mapping[str, Any]) -> list[Any]:
+    """Run one model on one task and, if images are forced on it, its blind control."""
     from evals.app import api
 
-    choices = {name: value for name, value in vars(options).items() if name != "command_name"}
-    choices["progress"] = _shows_progress()
-    timed_in_turn = "," in options.model and api.is_timed(options.task)
-    records = _interleave(choices) if timed_in_turn else [api.run(**choices)]
-    if options.force and not options.blind:
-        control = f"{Path(options.out)}-blind" if options.out else None
+    records = [api.run(**choices)]
+    if choices["force"] and not choices["blind"]:
+        control = f"{Path(choices['out'])}-blind" if choices["out"] else None
         records.append(api.run(**{**choices, "blind": True, "out": control}))
-    _print_table(records)
-    for record in records:
-        failed = record.finished().failed
-        if failed:
-            print(f"evals: {failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
-            return FAILED
-    return DONE
+    return records
 
 
-def _interleave(choices: Mapping[str, Any]) -> list[Any]:
+def _data_by_task(values: Sequence[str]) -> dict[str, str] | str | None:
+    """Read the values of --data: one for all tasks, or TASK=DIR for each task. Raises `InputError` for a mixture."""
+    from evals import registry
+
+    split = [(value, *value.partition("=")) for value in values]
+    by_task = {task: folder for value, task, equals, folder in split if equals and task in registry.TASKS}
+    if not by_task:
+        if len(values) > 1:
+            raise InputError(f"--data is given {len(values)} times: write TASK=DIR, with a name of `list tasks`")
+        return values[0] if values else None
+    if len(by_task) != len(values):
+        raise InputError(f"--data {' --data '.join(values)}: write each as TASK=DIR, once per task")
+    return by_task
+
+
+def _interleave(models: Sequence[str], choices: Mapping[str, Any]) -> list[Any]:
     """Time several models in turn. Raises `InputError` for an option that only a single run can have."""
     from evals.app import api
 
@@ -72,7 +105,6 @@ def _interleave(choices: Mapping[str, Any]) -> list[Any]:
         if name not in {*supported, "model", "task"} and value != defaults[name]:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} cannot be given for several models that are timed in turn; leave it out")
-    models = choices["model"].split(",")
     return api.interleave(models, choices["task"], **{name: choices[name] for name in supported})
 
 

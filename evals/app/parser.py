@@ -16,6 +16,7 @@ _EXAMPLES = """examples:
   python -m evals run --model vl --task vqa
   python -m evals run --model vl --task vqa --blind
   python -m evals run --model replay:results.json --task vqa --data ~/vqa2
+  python -m evals run --model r1,v2 --task math/gsm8k,glue/rte --out runs/both
   python -m evals run --model r1,v2 --task efficiency
 """
 
@@ -149,15 +150,18 @@ def _add_run(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = run.add_argument
-    add(
+    models = run.add_mutually_exclusive_group(required=True)
+    models.add_argument(
         "--model",
-        required=True,
         metavar="M",
-        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME; for the task "
-        "efficiency several names separated by commas: the models alternate, so their speed ratio does not include "
-        "machine drift",
+        help="a name of `list models`, hf:ORG/NAME[@REV], a folder, replay:FILE, endpoint:URL#NAME; several names "
+        "separated by commas run on every task, each loaded once; for the task efficiency they alternate, so their "
+        "speed ratio does not include machine drift",
     )
-    add("--task", required=True, metavar="T", help="a name of `list tasks`")
+    models.add_argument(
+        "--models-file", type=Path, metavar="FILE", help="names of models, one per line, instead of --model"
+    )
+    add("--task", required=True, metavar="T", help="a name of `list tasks`, or several separated by commas")
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add(
         "--checkpoint",
@@ -166,13 +170,20 @@ def _add_run(commands: Any) -> None:
     )
     add(
         "--data",
-        metavar="DIR",
-        help="a folder with the benchmark's official files; for the task custom a JSON Lines file",
+        action="append",
+        metavar="[TASK=]DIR",
+        help="a folder with the benchmark's official files; for the task custom a JSON Lines file; for several tasks "
+        "TASK=DIR, repeated",
     )
     add("--split", metavar="S", help="a split of `list tasks`, or of the files of --data; default: the first")
     add("--limit", type=_integer, metavar="N", help="only N samples, chosen at random by --seed")
     add("--first", type=_integer, metavar="N", help="only the first N samples; their metrics have no intervals")
-    add("--out", metavar="DIR", help="the run folder; default runs/MODEL-TASK-SIGNATURE")
+    add(
+        "--out",
+        metavar="DIR",
+        help="the run folder, or the folder of all run folders (MODEL-TASK) of several models or tasks; default "
+        "runs/MODEL-TASK-SIGNATURE",
+    )
     add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_integer, metavar="N", help="token positions in a batch; default: by the device")

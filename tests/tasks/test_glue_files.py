@@ -274,7 +274,7 @@ def test_a_split_without_labels_becomes_the_leaderboards_files(folder, tmp_path)
 
 def test_answers_are_submitted_in_the_leaderboards_form():
     from evals.schema import Score
-    from evals.tasks.scoring.glue_submission import submission
+    from evals.tasks.formats.glue_submission import submission
 
     def files(task, *answers):
         labels = {"task": task}

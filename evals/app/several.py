@@ -1,0 +1,193 @@
+"""Several models on several tasks in one process: each model is loaded once, and the same command continues.
+
+All names are checked before anything is computed. A pair that cannot be run (a task of images, for a model that reads
+text) is reported, and the others are run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evals import registry
+from evals.app import api
+from evals.errors import InputError, UnknownName
+from evals.execution import validation
+from evals.execution.resolve import Resolved
+from evals.execution.run import resolved
+from evals.records import Record
+from evals.schema import Model, Placement, RunConfig
+
+_SINGLE_ONLY = ("checkpoint", "force")
+"""Options that are about one model."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One model on one task."""
+
+    model: str
+    task: str
+    config: RunConfig
+    """How it is run."""
+    refused: str | None = None
+    """Why it cannot be run, or None."""
+
+
+@dataclass(frozen=True)
+class CompletedPairs:
+    """What became of several models on several tasks."""
+
+    records: Sequence[Record]
+    """The finished runs, model by model."""
+    refused: Mapping[tuple[str, str], str]
+    """Why a pair of model and task was not run."""
+
+
+def names(text: str) -> list[str]:
+    """Split names at commas; a name that is an existing file or folder, or `prefix:` and one, is left whole.
+
+    Example:
+        >>> names("r1, v2"), names("glue/rte")
+        (['r1', 'v2'], ['glue/rte'])
+    """
+    if Path(text).expanduser().exists() or Path(text.partition(":")[2] or "\0").exists():
+        return [text]
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def read_names(path: Path) -> list[str]:
+    """Read the names of models from a file: one per line; empty lines and lines that begin with # are skipped.
+
+    Raises:
+        InputError: the file cannot be read, or names no model.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--models-file {path} cannot be read: {error}") from error
+    models = [line for line in lines if line and not line.startswith("#")]
+    if not models:
+        raise InputError(f"--models-file {path} names no model")
+    return models
+
+
+def folder_name(model: str, task: str) -> str:
+    """Return the name of a pair's run folder below `--out`.
+
+    Example:
+        >>> folder_name("hf:Qwen/Qwen2-0.5B@main", "math/gsm8k")
+        'hf-Qwen-Qwen2-0.5B@main-math-gsm8k'
+    """
+    return re.sub(r"[^A-Za-z0-9@._-]", "-", f"{model}-{task}")
+
+
+def run(
+    models: Sequence[str], tasks: Sequence[str], *, data: Mapping[str, str] | str | None = None, **options: Any
+) -> CompletedPairs:
+    """Run every model on every task.
+
+    Args:
+        models: names, each in a form that `evals.run` accepts; no name twice.
+        tasks: registered names; no name twice. The models take turns in timed tasks.
+        data: the data of all tasks, or of each task by its name.
+        options: as in `evals.run`; `out` is the folder of the run folders.
+
+    Raises:
+        InputError: a name is unknown or repeated, an option is about one model, or no pair can be run.
+    """
+    pairs = _pairs(models, tasks, data, options)
+    finished: list[Record] = []
+    refused = {(pair.model, pair.task): pair.refused for pair in pairs if pair.refused}
+    for model in models:
+        loader = _LoadedOnce()
+        for pair in pairs:
+            if pair.model == model and not pair.refused and not registry.TASKS.get(pair.task).timed:
+                try:
+                    finished.append(api.execute(pair.config, load_model=loader))
+                except InputError as error:  # only the checkpoint or the data say so
+                    refused[pair.model, pair.task] = str(error)
+    for task in tasks:
+        timed = [pair.config for pair in pairs if pair.task == task and not pair.refused]
+        if registry.TASKS.get(task).timed and timed:
+            finished += api.interleave_configs(timed)
+    if not finished:
+        reasons = (f"{model} on {task}: {why}" for (model, task), why in refused.items())
+        raise InputError(f"nothing can be run: {'; '.join(reasons)}")
+    return CompletedPairs(finished, refused)
+
+
+def table(outcome: CompletedPairs) -> str:
+    """Write the headline of every run, and the pairs that were not run, as a table; the first line says of what."""
+    from evals.reports.rendering.table_formats import Table, text
+    from evals.reports.runs import sections, tables
+
+    rows = []
+    for record in outcome.records:
+        row = sections.headline(record)
+        value, interval, n = sections.numbers(row.metric)
+        manifest, failed = record.manifest, record.finished().failed
+        rows.append((manifest.model_name, manifest.task.name, row.name, value, interval, n, f"{failed:,}"))
+    rows += [(model, task, "not run", "", "", "", "") for model, task in outcome.refused]
+    columns = ("model", "task", "metric", "value", "95 % interval", "n", "failed")
+    about = tables.render(outcome.records, "text").splitlines()[0]
+    printed = text(Table("", columns, "lllrrrr", tuple(rows)))
+    return f"{about}\n\n{printed}\n\n{outcome.records[0].folder.parent} holds the run folders\n"
+
+
+@dataclass
+class _LoadedOnce:
+    """Loads a model at its first run, and gives the same one to the others."""
+
+    model: Model | None = None
+
+    def __call__(self, source: Resolved, placement: Placement) -> Model:
+        if self.model is None:
+            self.model = source.load(placement)
+        return self.model
+
+
+def _pairs(
+    models: Sequence[str], tasks: Sequence[str], data: Mapping[str, str] | str | None, options: Mapping[str, Any]
+) -> list[Pair]:
+    """Check all names and options, and make the configuration of every pair, model by model."""
+    for kind, listed in (("model", models), ("task", tasks)):
+        for name in listed:
+            if listed.count(name) > 1:
+                raise InputError(f"{kind} {name!r} is named twice")
+    for name in _SINGLE_ONLY:
+        if options.get(name):
+            raise InputError(f"--{name} is about one model: give it with one --model and one --task")
+    for task in tasks:
+        registry.TASKS.get(task)
+    if isinstance(data, Mapping) and (unknown := [name for name in data if name not in tasks]):
+        raise UnknownName("task of this command", unknown[0], tasks)
+    out = options.get("out")
+    pairs, folders = [], dict[str, str]()
+    for model in models:
+        for task in tasks:
+            folder = folder_name(model, task)
+            if out is not None and folders.setdefault(folder, f"{model} on {task}") != f"{model} on {task}":
+                raise InputError(f"{model} on {task} and {folders[folder]} would share the folder {folder}")
+            of_task = data.get(task) if isinstance(data, Mapping) else data
+            more = {**options, "data": of_task, "out": Path(out) / folder if out is not None else None}
+            pairs.append(_checked(model, task, RunConfig.of(model, task, **more)))
+    return pairs
+
+
+def _checked(model: str, task: str, config: RunConfig) -> Pair:
+    """Make a pair, with the reason if it cannot be run; an unknown model is an error at once."""
+    validation.check_numbers(config)
+    source = resolved(config)
+    try:
+        adapter = registry.TASKS.get(task)
+        validation.check_supported(adapter, config.options)
+        if adapter.timed:
+            validation.check_timed(adapter, config)
+        validation.method(adapter, source, config.options.method)
+    except InputError as error:
+        return Pair(model, task, config, str(error))
+    return Pair(model, task, config)

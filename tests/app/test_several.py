@@ -1,0 +1,153 @@
+"""Several models on several tasks: the runs are those of single commands, and each model is loaded once."""
+
+from __future__ import annotations
+
+import checkpoints
+import pytest
+from commands import refused
+
+import evals as suite
+from evals.app import several
+from evals.errors import InputError
+from evals.execution.resolve import Resolved
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    causal = checkpoints.language_model(folder / "llama", "llama")
+    return [str(causal), str(checkpoints.language_model(folder / "t5", "t5"))]
+
+
+TASKS = ["glue/rte", "glue/sst2"]
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The names of the models that were loaded, in order."""
+    names, load = [], Resolved.load
+    monkeypatch.setattr(several.Resolved, "load", lambda self, place: names.append(self.name) or load(self, place))
+    return names
+
+
+def outputs(folder):
+    return [(row.id, row.output, row.scores, row.values) for row in suite.load(folder).samples()]
+
+
+def test_every_pair_is_the_run_of_a_single_command(models, loads, tmp_path):
+    outcome = several.run(models, TASKS, limit=6, out=tmp_path / "all", device="cpu")
+    assert loads == models, "each model is loaded once"
+    assert [(record.manifest.model_name, record.manifest.task.name) for record in outcome.records] == [
+        (model, task) for model in models for task in TASKS
+    ]
+    for model in models:
+        for number, task in enumerate(TASKS):
+            folder = tmp_path / "all" / several.folder_name(model, task)
+            alone = suite.run(
+                model, task, limit=6, out=tmp_path / f"{number}{several.folder_name(model, '')}", device="cpu"
+            )
+            assert outputs(folder) == outputs(alone.folder)
+            assert suite.load(folder).manifest.signature == alone.manifest.signature
+
+
+def test_the_command_continues_and_ends_with_a_table(models, tmp_path, command):
+    listed = tmp_path / "models.txt"
+    listed.write_text(f"# two models\n{models[0]}\n\n{models[1]}\n")
+    arguments = ["run", "--task", ",".join(TASKS), "--limit", 4, "--out", tmp_path / "all", "--models-file", listed]
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Mini scale: ")
+    assert [line.split()[1] for line in lines if models[0] in line and "accuracy" in line] == TASKS
+    assert lines[-1] == f"{tmp_path / 'all'} holds the run folders"
+    lost = tmp_path / "all" / several.folder_name(models[1], TASKS[1]) / "result.json"
+    kept = tmp_path / "all" / several.folder_name(models[0], TASKS[0]) / "samples.jsonl"
+    before = kept.read_bytes()
+    lost.unlink()
+    assert command(*arguments).stdout == done.stdout
+    assert lost.is_file()
+    assert kept.read_bytes() == before
+
+
+def test_a_pair_that_cannot_be_run_stops_no_other(models, tmp_path, command):
+    done = command(
+        "run", "--model", f"{models[0]},vl", "--task", "vqa,glue/rte", "--limit", 3, "--out", tmp_path / "all"
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert f"evals: {models[0]} was not run on vqa: task 'vqa' shows image" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == sorted(
+        several.folder_name(*pair) for pair in [(models[0], "glue/rte"), ("vl", "vqa"), ("vl", "glue/rte")]
+    )
+    assert "not run" in done.stdout
+
+
+def test_each_task_has_its_own_data(models, tmp_path, command):
+    from glue_folders import official
+
+    data = official(tmp_path / "glue")
+    done = command(
+        "run", "--model", models[0], "--task", "glue/rte,glue/sst2", "--data", f"glue/rte={data}",
+        "--out", tmp_path / "all", "--limit", 3,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    sources = [suite.load(path).manifest.data["source"] for path in sorted((tmp_path / "all").iterdir())]
+    assert sources == ["official files", "bundled"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--task", "vqa"], ["one of the arguments --model --models-file is required"]),
+        (
+            ["--model", "r1", "--models-file", "x", "--task", "vqa"],
+            ["--models-file: not allowed with argument --model"],
+        ),
+        (["--models-file", "nowhere.txt", "--task", "vqa"], ["--models-file nowhere.txt cannot be read"]),
+        (["--model", "r1,r1", "--task", "glue/rte"], ["model 'r1' is named twice"]),
+        (["--model", "r1,nobody", "--task", "glue/rte"], ["no model is named 'nobody'"]),
+        (["--model", "r1", "--task", "glue/rte,nothing"], ["no task is named 'nothing'"]),
+        (["--model", "r1,v2", "--task", "vqa", "--checkpoint", "x"], ["--checkpoint is about one model"]),
+        (["--model", "r1", "--task", "vqa", "--data", "a", "--data", "b"], ["--data is given 2 times: write TASK=DIR"]),
+        (
+            ["--model", "r1", "--task", "vqa,glue/rte", "--data", "vqa=a", "--data", "b"],
+            ["--data vqa=a --data b: write each as TASK=DIR"],
+        ),
+        (["--model", "r1", "--task", "vqa,glue/rte", "--data", "math=a"], ["no task of this command is named 'math'"]),
+        (["--model", "r1,v2", "--task", "retrieval"], ["nothing can be run: r1 on retrieval: ", "v2 on retrieval: "]),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(command, arguments, words):
+    refused(command("run", *arguments), *words)
+
+
+def test_folders_of_two_pairs_are_never_one(tmp_path):
+    with pytest.raises(InputError, match="would share the folder"):
+        several.run(["replay:a/b", "replay:a-b"], ["glue/rte"], out=tmp_path)
+
+
+def test_a_name_with_a_comma_is_whole_if_it_exists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a,b.jsonl").touch()
+    assert several.names("replay:a,b.jsonl") == ["replay:a,b.jsonl"]
+    assert several.names("replay:a,c.jsonl") == ["replay:a", "c.jsonl"]
+
+
+def test_what_the_list_says_of_a_model_can_be_run():
+    from evals.execution import validation
+    from evals.execution.resolve import resolve
+    from evals.registry import TASKS as TABLE
+    from evals.registry import VARIANTS, discover
+    from evals.schema import Options
+
+    discover()
+    for variant in VARIANTS:
+        for scale in variant.checkpoints:
+            if variant.checkpoints[scale] is None or variant.family == "endpoint":
+                continue
+            source = resolve(variant.name, scale=scale)
+            for name in variant.tasks:
+                task = TABLE.get(name)
+                method = validation.method(task, source, None)
+                split = task.samples(Options(method=method))
+                validation.check_modalities(task, source, split, force=False)
