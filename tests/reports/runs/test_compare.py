@@ -131,3 +131,44 @@ def test_the_first_samples_have_no_interval_and_no_test(tmp_path):
     assert (found.difference, found.low, found.p, found.detectable) == (0.9, None, None, None)
     assert "not chosen at random" in found.test
     assert "the first 10 of 500" in command("compare", a, b).stdout
+
+
+def subset(limit, samples_in_split=500, **task):
+    return {
+        "task": manifest()["task"] | {"limit": limit} | task,
+        "data": manifest()["data"] | {"samples_in_split": samples_in_split},
+    }
+
+
+def test_a_random_subset_is_compared_as_a_sample_and_says_so(tmp_path):
+    whole = runs(tmp_path / "whole", [1] * 12 + [0] * 8, [0] * 10 + [1] * 10, alone=True)
+    a, b = runs(tmp_path, [1] * 12 + [0] * 8, [0] * 10 + [1] * 10, alone=True, **subset(20))
+    make(a, rows([1] * 12 + [0] * 8, alone=True), {"accuracy": metric(0.6, 20)}, manifest() | subset(20))
+    of_subset, of_whole = evals.compare(a, b).metrics[0], evals.compare(*whole).metrics[0]
+    assert (of_subset.p, of_subset.low, of_subset.high) == (of_whole.p, of_whole.low, of_whole.high)
+    text = command("compare", a, b).stdout
+    assert "the same 20 of 500 samples, chosen at random" in text
+    assert "not corrected for its finite size" in text
+    assert "finite size" not in command("compare", *whole).stdout
+
+
+def test_different_subsets_are_refused_with_the_reason(tmp_path):
+    a, b = runs(tmp_path, [1, 0, 1], [0, 1], **subset(2, seed=7))
+    make(a, rows([1, 0, 1]), {"accuracy": metric(0.6, 3)}, manifest() | subset(2))
+    refused(command("compare", a, b), "'12'", "not in", "the seeds are 0 and 7")
+    make(a, rows([1, 0, 1]), {"accuracy": metric(0.6, 3)}, manifest() | subset(3))
+    refused(command("compare", a, b), "task.limit is 3", "2")
+
+
+def test_a_limit_beyond_the_split_is_no_subset(tmp_path):
+    a, b = runs(tmp_path, [1, 0, 1], [0, 1, 1], **subset(5000, samples_in_split=3))
+    assert evals.compare(a, b).metrics[0].n == 3
+
+
+def test_where_lower_is_better_fewer_is_a_win(tmp_path):
+    for name, values in (("a", [1, 0, 0, 0]), ("b", [1, 1, 1, 0])):
+        lines = [row(str(n), 1.0, values={"accuracy": 1.0, "run-on": float(value)}) for n, value in enumerate(values)]
+        metrics = {"accuracy": metric(1.0), "run-on": metric(sum(values) / 4) | {"higher_is_better": False}}
+        make(tmp_path / name, lines, metrics, manifest(), headline="accuracy")
+    (run_on,) = (metric for metric in evals.compare(tmp_path / "a", tmp_path / "b").metrics if metric.name == "run-on")
+    assert (run_on.difference, run_on.wins, run_on.losses) == (-0.5, 2, 0)

@@ -287,6 +287,29 @@ def test_a_control_that_drops_shows_that_the_model_uses_the_images(tmp_path):
     assert "loses 50.0 points" in text
 
 
+@pytest.mark.parametrize(
+    ("task", "changed", "inputs"),
+    [
+        ("vqa", "every image was replaced by a flat one.", "images"),
+        ("tones", "every audio clip was replaced by silence.", "audio"),
+        (
+            "custom",
+            "every image was replaced by a flat one and every audio clip was replaced by silence.",
+            "images or audio",
+        ),
+    ],
+)
+def test_a_control_names_the_inputs_of_its_task(tmp_path, task, changed, inputs):
+    pair = []
+    for name, values in (("seen", [1.0] * 40), ("blind", [0.0] * 40)):
+        rows = [row(str(n), value, cluster=str(n)) for n, value in enumerate(values)]
+        pair.append(make(tmp_path / name, rows, signed=manifest(name=task, blind=name == "blind")))
+    assert f"Blind control: {changed}" in naming.about(pair[1:])
+    assert f"Blind runs are controls: {changed.replace('every', 'each')}" in naming.about(pair)
+    assert f"The model uses the {inputs}: " in terminal.show(pair[0])
+    assert f"without {inputs} it loses 100.0 points" in " ".join(terminal.show(pair[0]).split())
+
+
 def test_another_models_control_says_nothing(tmp_path):
     seen, blind = pair_of_runs(tmp_path, [1.0] * 8, [1.0] * 8)
     other = json.loads((blind.folder / "manifest.json").read_text())
