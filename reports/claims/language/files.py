@@ -21,6 +21,8 @@ from evals.reports.claims.language.expressions import parse, references
 from evals.reports.claims.language.facts import PublicRecord, Vocabulary
 from evals.reports.claims.language.names import NameChecker
 from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.units import Units
+from evals.reports.claims.language.value_checks import check_values
 from evals.reports.claims.language.yaml_lines import Location, no_repetition, read
 
 _FACTS = FOLDER / "facts"
@@ -53,6 +55,7 @@ def load(path: Path | str, *, subjects: Collection[str] = (), tasks: Collection[
         source, document, vocabulary=load_vocabulary(), record=load_record(), subjects=subjects, tasks=tasks
     )
     names.check()
+    check_values(source, document, names.quantities, vocabulary_units(), Path(path).parent)
     return document
 
 
@@ -108,8 +111,16 @@ def _text(property: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def load_vocabulary() -> Vocabulary:
-    """Read `reports/claims/facts/vocabulary.yaml`."""
-    return read(VOCABULARY).build(Vocabulary)
+    """Read `reports/claims/facts/vocabulary.yaml`; each unit is also known by its symbol (`GB`, `s`, `%`)."""
+    vocabulary = read(VOCABULARY).build(Vocabulary)
+    symbols = {unit.symbol: unit for name, unit in vocabulary.units.items() if unit.symbol}
+    return vocabulary.model_copy(update={"units": {**symbols, **vocabulary.units}})
+
+
+@functools.cache
+def vocabulary_units() -> Units:
+    """Return the units of the vocabulary."""
+    return Units({name: (unit.symbol, unit.is_) for name, unit in load_vocabulary().units.items()})
 
 
 @functools.cache

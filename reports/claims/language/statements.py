@@ -53,6 +53,9 @@ class StatedValue(StrictModel):
     """Digits that the document gives in words ("twice") or that its wording implies; exact."""
     upto: Digits | None = None
     """The upper end of a printed range; `printed` is then the lower end."""
+    plus_minus: Digits | None = None
+    """The half-width that the document prints after the digits (78.3 ± 0.4), counted like them; the value then means
+    the whole interval."""
     times: Decimal = Field(default=Decimal(1), gt=0)
     """The factor that the digits count: 1e8 for 亿, 1e9 for billions. It scales the precision too."""
     exact: bool = False

@@ -54,6 +54,8 @@ class ValueTable:
         digits = value.digits or "0"
         rounded = value.printed is not None and not value.exact
         half = last_place(digits) * coarse / 2 if rounded else Fraction(0)
+        if value.plus_minus is not None and coarse:
+            half = max(half, Fraction(value.plus_minus))
         return (Fraction(digits) - half) * scale, (Fraction(value.upto or digits) + half) * scale
 
     def printed_value(self, value: StatedValue) -> Fraction:

@@ -18,7 +18,7 @@ from yaml.constructor import SafeConstructor
 
 from evals.errors import InputError, UnknownName
 
-_VERBATIM = {"printed", "implied", "upto", "margin", "value", "conditions"}
+_VERBATIM = {"printed", "implied", "upto", "plus_minus", "margin", "value", "conditions"}
 """Keys whose scalars stay text as written, quoted or not: 78.30 is not 78.3, and `yes` is a word."""
 _MAX_VALUES = 200_000
 """Limit on the values of a file: aliases of aliases multiply."""
@@ -132,8 +132,8 @@ def _scalar(path: Path, node: yaml.Node) -> Any:
 
 def _innermost(mistakes: Sequence[tuple[Location, Any]]) -> list[tuple[Location, Any]]:
     """Drop mistakes that follow from one further inside: a list whose only entry is wrong is reported as too short."""
-    parents = {location[:-1] for location, _ in mistakes}
-    return [mistake for mistake in mistakes if mistake[0] not in parents]
+    outside = {location[:count] for location, _ in mistakes for count in range(len(location))}
+    return [mistake for mistake in mistakes if mistake[0] not in outside]
 
 
 def _describe(location: Location) -> str:
@@ -164,7 +164,9 @@ def _message(location: Location, detail: Mapping[str, Any], model: type[BaseMode
 
 _PATTERNS = {
     "id": "an id: a capital first and a number last for claims (B-59), small letters for facts and documents",
-    **dict.fromkeys(("printed", "implied", "upto", "margin"), "a number; write its digits alone ('78.3', no unit)"),
+    **dict.fromkeys(
+        ("printed", "implied", "upto", "plus_minus", "margin"), "a number; write its digits alone ('78.3', no unit)"
+    ),
 }
 
 

@@ -26,6 +26,7 @@ from evals.reports.claims.language.schema import (
     ResolutionCheck,
     UntestableClaim,
 )
+from evals.reports.claims.language.values import ValueTable
 
 
 @pytest.fixture
@@ -218,3 +219,74 @@ def compute(tree):
             return int(text)
         case Operation(operator, left, right):
             return {"+": operator_module.add, "*": operator_module.mul}[operator](compute(left), compute(right))
+
+
+# What may be said
+
+HEAD = "document: {id: t, title: T, subjects: {s: {name: S}, o: {name: O}}}\nclaims:\n"
+ACCURACY = "measure: {task: vqa, metric: accuracy}"
+MEANINGLESS = {
+    "a latency in gigabytes": ('quantity: latency, printed: "3", unit: gigabytes', "latency is given in seconds"),
+    "a memory in seconds": ('quantity: gpu-memory, printed: "3", unit: s', "'s' does not fit it"),
+    "more than all": ('quantity: mmlu, printed: "101.5", unit: percent', "between 0 and 100 %"),
+    "more than all, measured": (f'printed: "101.5", unit: "%", {ACCURACY}', "between 0 and 100 %"),
+    "less than none": ('quantity: mmlu, printed: "-3", unit: percent', "between 0 and 100 %"),
+    "a time below zero": ('quantity: latency, printed: "-5", unit: s', "cannot be below zero"),
+    "itself": ('unit: times, derive: "T-1 * 2"', "T-1 needs T-1: a claim cannot be computed from itself"),
+    "no subject of that name": ('subject: x, printed: "3", unit: s', "no subject is named 'x'"),
+    "an unknown key": ('printd: "3"', "no key is named 'printd'"),
+}
+
+
+@pytest.mark.parametrize("name", MEANINGLESS)
+def test_what_cannot_be_meant_is_refused_with_the_only_claim_named(load, name):
+    claim, words = MEANINGLESS[name]
+    subject = "" if "subject" in claim else "subject: s, "
+    with pytest.raises(InputError) as caught:
+        load(f"{HEAD}- {{id: T-1, says: x, {subject}{claim}}}\n")
+    assert len(str(caught.value).splitlines()) == 1
+    assert "claims.yaml:3: T-1 " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_claim_is_not_computed_from_itself_by_way_of_another(load):
+    claims = '- {id: T-1, says: x, subject: s, unit: times, derive: "T-2 * 2"}\n'
+    claims += '- {id: T-2, says: x, subject: s, unit: times, derive: "T-1 / 2"}\n'
+    with pytest.raises(InputError, match="T-1 needs T-2 needs T-1"):
+        load(HEAD + claims)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"3", unit: s', '"2", unit: GB', '"78.3", unit: "%"', '"45", unit: tokens/s', '"0.03", unit: number',
+     '"30", unit: d', '"700", unit: W', '"5.6", times: 1e6, unit: $', '"78.3", plus_minus: "0.4", unit: percent'],
+)  # fmt: skip
+def test_units_are_read_as_people_write_them(load, value):
+    document = load(f"{HEAD}- {{id: T-1, says: x, subject: s, printed: {value}}}\n")
+    assert document.claims[0].unit in files.load_vocabulary().units
+
+
+def test_expressions_take_symbols_of_units(load):
+    load(HEAD + '- {id: T-1, says: x, subject: s, printed: "3", unit: s, derive: 3000 ms}\n')
+
+
+def test_a_quote_stands_in_the_text_beside_the_file(load, tmp_path):
+    (tmp_path / "text.txt").write_text("The first line.\nIt scores 78.3 % on VQA.\n")
+    head = "document: {id: t, title: T, source: text.txt, subjects: {s: {name: S}}}\nclaims:\n"
+    claim = "- {{id: T-1, says: x, subject: s, quote: {}, line: {}}}\n"
+    assert load(head + claim.format("scores 78.3 %", 2)).claims[0].line == 2
+    for quote, line, words in [
+        ("scores 78.9 %", 2, "does not stand in the document; the nearest is 'It scores 78.3 % on VQA.'"),
+        ("scores 78.3 %", 1, "the quote stands in line 2, not in line 1"),
+        ("scores 78.3 %", 7, "line 7: the document has 2 lines"),
+    ]:
+        with pytest.raises(InputError, match="T-1") as caught:
+            load(head + claim.format(quote, line))
+        assert words in str(caught.value)
+
+
+def test_plus_minus_is_the_interval_of_the_value(load):
+    claims = '- {id: T-1, says: x, subject: s, printed: "78.3", plus_minus: "0.4", unit: percent}\n'
+    document = load(HEAD + claims)
+    table = ValueTable(document, files.load_record(), files.load_vocabulary())
+    assert [round(float(end), 4) for end in table.rounding_range(document.claims[0])] == [0.779, 0.787]

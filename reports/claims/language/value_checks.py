@@ -1,0 +1,129 @@
+"""Check that the values of a claims file can be meant: units, ranges, derivations, quotes.
+
+`evals.reports.claims.language.names` checks that names exist; this module checks what is said with them. The first
+mistake is an `InputError` with its line and its claim.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from evals.reports.claims.language.expressions import referenced_claims
+from evals.reports.claims.language.facts import Quantity
+from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.statements import StatedValue, Statement
+from evals.reports.claims.language.units import Units, spell
+from evals.reports.claims.language.yaml_lines import Location, YamlFile
+
+_SHARES = ("accuracy", "pass@1", "recall")
+"""Quantities in percent that begin with one of these words are shares of a whole."""
+
+
+def check_values(
+    source: YamlFile, document: Document, quantities: Mapping[str, Quantity], units: Units, folder: Path
+) -> None:
+    """Check the values, derivations and quotes of all claims, whose names exist.
+
+    Args:
+        source: the file, for the lines of its parts.
+        document: its content.
+        quantities: every quantity by name.
+        units: the units of the vocabulary.
+        folder: the folder of the file, in which a document's source file is looked for.
+
+    Raises:
+        InputError: a value cannot be meant.
+    """
+    text = _source_text(document, folder)
+    for number, claim in enumerate(document.claims):
+        at: Location = ("claims", number)
+        statements = [(at, claim), *(((*at, "implies", n), entry) for n, entry in enumerate(claim.implies))]
+        for location, statement in statements:
+            _check_value(source, location, statement, quantities.get(statement.quantity or ""), units)
+        _check_share_of_measure(source, at, claim)
+        _check_derivation(source, at, claim, document)
+        if text is not None:
+            _check_quote(source, at, claim, text)
+
+
+def _check_value(source: YamlFile, at: Location, statement: Statement, quantity: Quantity | None, units: Units) -> None:
+    """Check that a unit fits its quantity, and that a value is not below zero or above a whole."""
+    if statement.unit is None:
+        return
+    unit = units[statement.unit]
+    if quantity is not None and quantity.unit is not None and units[quantity.unit].dimension != unit.dimension:
+        expected = spell(units[quantity.unit].dimension) or "a plain number"
+        message = f"{statement.quantity} is given in {quantity.unit} ({expected}); {statement.unit!r} does not fit it"
+        raise source.refuse((*at, "unit"), message)
+    is_difference = statement.baseline is not None or "difference" in (statement.quantity or "")
+    if unit.dimension and not is_difference and _least(statement) < 0:
+        raise source.refuse((*at, "printed"), f"{statement.digits} {unit.symbol}: the value cannot be below zero")
+    is_share = quantity is not None and quantity.unit == "percent" and quantity.says.startswith(_SHARES)
+    if is_share and statement.baseline is None and statement.unit in {"percent", "%"}:
+        _require_share(source, at, statement)
+
+
+def _check_share_of_measure(source: YamlFile, at: Location, claim: Claim) -> None:
+    """A level of an accuracy is a share of a whole."""
+    measure = claim.measure
+    is_level = measure is not None and measure.relation == "level" and measure.metric.startswith("accuracy")
+    if is_level and claim.unit in {"percent", "%"}:
+        _require_share(source, at, claim)
+
+
+def _require_share(source: YamlFile, at: Location, value: StatedValue) -> None:
+    if value.digits is not None and not (_least(value) >= 0 and _most(value) <= 100):
+        raise source.refuse((*at, "printed"), f"{value.digits} %: a share of a whole is between 0 and 100 %")
+
+
+def _least(value: StatedValue) -> Decimal:
+    return Decimal(value.digits or 0)
+
+
+def _most(value: StatedValue) -> Decimal:
+    return Decimal(value.upto or value.digits or 0)
+
+
+def _check_derivation(source: YamlFile, at: Location, claim: Claim, document: Document) -> None:
+    """Check that a claim is not computed from itself, also by way of other claims."""
+    derivations = {other.id: referenced_claims(other.derive) for other in document.claims}
+    computed = {other.id for other in document.claims if other.digits is None}
+    paths = [[claim.id, id] for id in derivations[claim.id]]
+    while paths:
+        path = paths.pop()
+        if path[-1] == claim.id:
+            raise source.refuse((*at, "derive"), f"{' needs '.join(path)}: a claim cannot be computed from itself")
+        if path[-1] in computed and path[-1] not in path[:-1]:
+            paths += [[*path, id] for id in derivations[path[-1]]]
+
+
+def _source_text(document: Document, folder: Path) -> str | None:
+    """The text of the document, if its `source` is a file beside the claims file."""
+    name = document.document.source
+    path = folder / name if name and "://" not in name else None
+    if path is None or path.suffix not in {".txt", ".md"} or not path.is_file():
+        return None
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _check_quote(source: YamlFile, at: Location, claim: Claim, text: str) -> None:
+    """Check that a quote stands in the source text, in its line if that is given; the nearest line is shown."""
+    lines = text.splitlines()
+    if claim.line is not None and claim.line > len(lines):
+        raise source.refuse((*at, "line"), f"line {claim.line}: the document has {len(lines)} lines")
+    if claim.quote is None:
+        return
+    if claim.line is not None:
+        begun = "\n".join(lines[claim.line - 1 :])[: len(lines[claim.line - 1]) + len(claim.quote)]
+        if claim.quote in begun:
+            return
+    where = [number for number, line in enumerate(lines, 1) if claim.quote in line]
+    if where and claim.line is not None:
+        raise source.refuse((*at, "line"), f"the quote stands in line {where[0]}, not in line {claim.line}")
+    if not where and claim.quote not in text:
+        near = difflib.get_close_matches(claim.quote, lines, n=1, cutoff=0.0)
+        shown = near[0].strip()[:120] if near else ""
+        raise source.refuse((*at, "quote"), f"{claim.quote!r} does not stand in the document; the nearest is {shown!r}")
