@@ -7,8 +7,8 @@
     401, 402, 403                  the key, the payment or the permission is wrong: the run stops, and keeps its results
 
 A run also stops if the server is gone (it no longer answers what it answered before the run), if many consecutive
-requests get no answer, and at the deadline. The key comes from the environment and is removed from everything that the
-server sends.
+requests get no answer, at a redirect, and at the deadline. The key comes from the environment and is removed from
+everything that the server sends (`evals.models.endpoint.secrets`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 import orjson
 
 from evals.errors import EvalsError, InputError, SampleError
+from evals.models.endpoint import time_limit
 from evals.models.endpoint.pacing import ConcurrencyGate
+from evals.models.endpoint.secrets import MASK, KeyMask
 from evals.models.endpoint.settings import Settings
 from evals.schema import Json
 
@@ -86,7 +88,7 @@ class Server:
         except ImportError:
             raise InputError("models behind a server need the package httpx2: pip install -e '.[endpoint]'") from None
         self._settings = settings
-        self._key = key
+        self._mask = KeyMask(key)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=settings.concurrency + 1)
         headers = {"Content-Type": "application/json", "User-Agent": "claim-evals"}
         if key is not None:
@@ -94,6 +96,7 @@ class Server:
         self._client = httpx2.Client(
             headers=headers, limits=limits, params=settings.query or None, trust_env=not settings.loopback
         )
+        time_limit.limit_exchanges(self._client)
         weakref.finalize(self, self._client.close)  # close the connections when this object is deleted
         self._gate = ConcurrencyGate(settings.concurrency)
         self._deadline = time.monotonic() + settings.deadline
@@ -152,13 +155,15 @@ class Server:
         import httpx2
 
         try:
-            status, _, data = self._exchange("GET", path, None, min(10.0, self._settings.timeout))
+            status, headers, data = self._exchange("GET", path, None, min(10.0, self._settings.timeout))
         except httpx2.HTTPError as error:
             raise InputError(f"{self._settings.server} cannot be reached: {self._error_text(error)}") from error
         if status in _FATAL:
             raise InputError(self._fatal_message(status, data))
+        if 300 <= status < 400:
+            raise InputError(self._redirect_message(status, headers))
         try:
-            return orjson.loads(data) if status == 200 else None
+            return self._mask.value(orjson.loads(data)) if status == 200 else None
         except orjson.JSONDecodeError:
             return None
 
@@ -181,11 +186,11 @@ class Server:
                 return _Failure(f"the connection broke: {self._error_text(error)}")
             if status == 200:
                 try:
-                    value, tokens = read(_decoded(data))
+                    value, tokens = read(self._mask.value(_decoded(data)))
                 except MalformedError as error:
                     return _Failure(f"an invalid answer: {self._clean(str(error))}")
                 permit.on_response((time.perf_counter() - start) / max(1, tokens))
-                return value, tokens
+                return self._mask.value(value), tokens  # again, because parts of a text were joined
             if status in _OVERLOADED:
                 permit.on_overload()
         return self._failure(status, headers, data, trial)
@@ -194,6 +199,8 @@ class Server:
         """Interpret an error status. Raises if a retry would not help."""
         if status in _FATAL:
             self.stop(InputError(f"{self._fatal_message(status, data)}; {_RESUMABLE}"))
+        if 300 <= status < 400:
+            self.stop(InputError(self._redirect_message(status, headers)))
         message = self._message(data)
         if status in _OVERLOADED or status >= 500:
             return _Failure(f"the server answers {status}: {message}", status in _OVERLOADED, _retry_after(headers))
@@ -207,20 +214,18 @@ class Server:
         """Send a request and receive the response, within a time limit for both together."""
         import httpx2
 
-        end = time.monotonic() + limit
         parts: list[bytes] = []
         size = 0
         timeout = httpx2.Timeout(limit, connect=min(limit, 10.0))
         url = f"{self._settings.server}/{path}"
-        with self._client.stream(method, url, content=content, timeout=timeout) as response:
+        stream = self._client.stream(method, url, content=content, timeout=timeout)
+        with time_limit.within(limit), stream as response:
             for part in response.iter_bytes():
                 parts.append(part)
                 size += len(part)
-                if time.monotonic() > end:
-                    raise httpx2.ReadTimeout("the answer did not end in time")
                 if size > MAX_BYTES:
                     raise httpx2.DecodingError(f"the answer has more than {MAX_BYTES >> 20} MiB")
-            return response.status_code, response.headers, self._without_key(b"".join(parts))
+            return response.status_code, response.headers, b"".join(parts)
 
     def _record_failure(self, reason: str) -> None:
         """Count a failure, and stop the run if the server no longer answers what it answered before the run."""
@@ -276,13 +281,19 @@ class Server:
     def _fatal_message(self, status: int, data: bytes) -> str:
         return f"{self._settings.server} {_FATAL[status]} ({status}): {self._message(data)}"
 
+    def _redirect_message(self, status: int, headers: Mapping[str, str]) -> str:
+        target = self._clean(headers.get("location", "")) or "an address that it does not name"
+        return (
+            f"{self._settings.server} redirects ({status}) to {target}; redirects are not followed, because the key "
+            f"would go along: give the address itself"
+        )
+
     def _message(self, data: bytes) -> str:
         """Return the server's error message, on one line and without the key."""
         try:
-            body = orjson.loads(data)
+            value: Json = self._mask.value(orjson.loads(data))
         except orjson.JSONDecodeError:
             return self._clean(data.decode(errors="replace")) or "no message"
-        value: Json = body
         for name in ("error", "detail", "message", "msg"):
             if isinstance(value, dict) and name in value:
                 value = value[name]
@@ -295,15 +306,8 @@ class Server:
         return self._clean(str(error)) or type(error).__name__
 
     def _clean(self, text: str) -> str:
-        if self._key:
-            text = text.replace(self._key, "[key]")
-        text = " ".join(_MASKED_KEY.sub("[key]", text).split())
+        text = " ".join(_MASKED_KEY.sub(MASK, self._mask.text(text)).split())
         return text if len(text) <= 300 else f"{text[:299]}…"
-
-    def _without_key(self, data: bytes) -> bytes:
-        """Remove the key from a body that repeats it; a short key ("EMPTY") is not a secret and may be a word."""
-        key = (self._key or "").encode()
-        return data.replace(key, b"[key]") if len(key) >= 8 else data
 
 
 def _decoded(data: bytes) -> Any:
