@@ -42,8 +42,13 @@ from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
 from evals.tasks.mini import BUNDLED
-from evals.tasks.scoring.math_answers import Answer, ExtractedAnswers, read_output
-from evals.tasks.scoring.math_asked import asked_quantities, asked_value
+from evals.tasks.scoring.math_answers import (
+    Answer,
+    ExtractedAnswers,
+    asked_quantities,
+    asked_value,
+    read_output,
+)
 from evals.tasks.scoring.math_normal import normalise
 from evals.tasks.scoring.math_sampling import majority, pass_at
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 SMALL = {
     "coverage": (["--runs", "5"], "covers"),
     "endpoint": (["--requests", "40"], "requests/s"),
+    "math_hostile": (["--count", "24"], "hostile answers"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),
     "vqa_attention": (["--questions", "3"], "ratio of the two"),
     "vqa_prefixes": (["--limit", "10", "--repeats", "1"], "ratio"),
@@ -28,7 +29,7 @@ SMALL = {
 
 def test_every_benchmark_is_run_here_or_elsewhere():
     scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
-    assert scripts == {*SMALL, "against_lm_eval", "math_answers", "qwen2_85m"}
+    assert scripts == {*SMALL, "against_lm_eval", "math_answers", "math_solutions", "qwen2_85m"}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -42,6 +43,20 @@ def test_the_benchmark_of_answers_prints_its_table(tmp_path):
     golds.write_text("".join(json.dumps({"answer": answer}) + "\n" for answer in ("18", r"\frac{14}{3}", "(3,4)")))
     lines = output_of("math_answers", [golds]).splitlines()
     assert lines[-1].startswith("wrong credit: 0 of ")
+
+
+def test_the_benchmark_of_solutions_prints_its_table(tmp_path):
+    problems = {
+        "gsm8k/test.jsonl": {"answer": "She sells 9 eggs.\n9 * 2 = 18 in 7 days.\n#### 18"},
+        "gsm8k/train.jsonl": {"answer": "That is 5.\n#### 5"},
+        "gsm8k/recorded/one.jsonl": {"output": "That is 5.\nA: 5"},
+        "math/test.jsonl": {"problem": "What is $x+y$?", "solution": "Thus $x+y=\\boxed{6}$."},
+    }
+    for name, row in problems.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(row) + "\n")
+    lines = output_of("math_solutions", [tmp_path]).splitlines()
+    assert [line.split()[-2:] for line in lines[1:]] == [["100.0%", "0.0%"], *[["100.0%", "100.0%"]] * 3]
 
 
 def output_of(name, arguments):

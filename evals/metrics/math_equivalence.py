@@ -94,6 +94,8 @@ def decide_symbolically(gold: str, answer: str) -> Reason:
     answer = _last_step(gold, answer)
     golds, answers = elements(gold), elements(answer)
     try:
+        if quantity(gold) and len(golds) == 1 < len(answers):
+            return "different"
         if len(golds) == 1 or len(answers) == 1:
             return "symbolic" if _same(gold, answer) else "different"
         if len(golds) != len(answers):
