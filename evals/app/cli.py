@@ -188,7 +188,12 @@ def _check(options: argparse.Namespace) -> int:
         progress=_shows_progress(),
         command=options.command,
     )
-    _write(check.summarise_job(checked) if options.summary else check.summary(checked, options.out))
+    if options.explain:
+        from evals.reports.claims.output import explanation
+
+        _write("\n".join(explanation.explain(checked, id) for id in options.explain))
+    else:
+        _write(check.summarise_job(checked) if options.summary else check.summary(checked, options.out))
     return FAILED if options.strict and checked.convicted else DONE
 
 

@@ -106,6 +106,12 @@ def _add_check(commands: Any) -> None:
     add("--recorded", metavar="DIR", help="run no model; read the records in the --out folder of an earlier check")
     add("--strict", action="store_true", help="exit with 1 if a claim is refuted, or contradicted by another document")
     add(
+        "--explain",
+        action="append",
+        metavar="ID",
+        help="print the whole working of a claim's verdict in sentences, in place of the summary; may be repeated",
+    )
+    add(
         "--summary",
         action="store_true",
         help="append the findings to the GitHub job's summary; outside a job, print them",

@@ -29,13 +29,13 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
     """
     name = hypothesis.measure.metric
     metric = record.finished().metrics[name]
-    factor = float(table.units[metric.unit].factor) if metric.unit in {"seconds", "bytes"} else 1.0
-    value = metric.value * factor
-    low, high = (None if metric[end] is None else metric[end] * factor for end in ("low", "high"))
+    if metric.unit in {"seconds", "bytes"}:
+        hypothesis = _in_unit(hypothesis, float(table.units[metric.unit].factor))
+    value, low, high = metric.value, metric.low, metric.high
     percent = metric.unit == "fraction"
     declared = hypothesis.measure.margin
     margin = (float(declared) / 100 if declared else float(PROTOCOL_MARGIN)) if percent else 0.0
-    decision, explanation = _judge_tail(hypothesis, record, factor) or (None, "")
+    decision, explanation = _judge_tail(hypothesis, record) or (None, "")
     row = MeasuredRow(
         task=hypothesis.measure.task,
         metric=name,
@@ -47,17 +47,23 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
         claimed_low=hypothesis.low,
         claimed_high=hypothesis.high,
         decision=decision or _decide(value, low, high, hypothesis, margin),
-        unit="bits" if metric.unit == "bytes" else metric.unit,
+        unit=metric.unit,
     )
     tolerance = f", and {margin * 100:g} points for the protocol" if margin else ""
-    lines = [f"claimed {band_text(hypothesis.low, hypothesis.high, percent)}{tolerance}"]
+    lines = [f"claimed {band_text(hypothesis.low, hypothesis.high, percent, metric.unit)}{tolerance}"]
     if row.decision == "inconclusive" and low is not None and high is not None:
         row = replace(row, detectable=minimum_detectable((high - low) / (2 * _TWO_SIDED)))
         lines.append(detectable_text(row.detectable, "level", row.n, percent))
     return row, [*lines, *([explanation] if explanation else [])]
 
 
-def _judge_tail(hypothesis: Hypothesis, record: Record, factor: float) -> tuple[Decision, str] | None:
+def _in_unit(hypothesis: Hypothesis, factor: float) -> Hypothesis:
+    """Convert the claimed interval from base units to a unit of this size."""
+    low, high = (None if end is None else end / factor for end in (hypothesis.low, hypothesis.high))
+    return replace(hypothesis, low=low, high=high)
+
+
+def _judge_tail(hypothesis: Hypothesis, record: Record) -> tuple[Decision, str] | None:
     """Judge a percentile claim ("99 % within 20 ms") by counting the repetitions beyond it; None for other claims."""
     if not record.timed or hypothesis.low is not None or hypothesis.high is None:
         return None
@@ -66,7 +72,7 @@ def _judge_tail(hypothesis: Hypothesis, record: Record, factor: float) -> tuple[
     level = statistics.TAILS.get(metric.statistic)
     if level is None:
         return None
-    times = [row.values[metric.value] * factor for row in record.values() if metric.value in row.values]
+    times = [row.values[metric.value] for row in record.values() if metric.value in row.values]
     beyond, allowed = sum(time > hypothesis.high for time in times), round(1 - level, 9)
     decision = against_tail(beyond, len(times), allowed)
     minimum_text = (

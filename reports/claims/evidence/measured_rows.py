@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from evals.reports.claims.language.schema import Measure, Relation
 from evals.reports.claims.language.statements import Bound
+from evals.reports.rendering.formatting import amount
 from evals.schema import Json
 from evals.statistics.decisions import Decision
 
@@ -27,7 +28,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredRow:
-    """What was measured for one reading of a claim; fractions, ratios, seconds or bits, by `unit`."""
+    """What was measured for one reading of a claim; fractions, ratios, seconds or bytes, by `unit`."""
 
     task: str
     metric: str
@@ -69,20 +70,24 @@ class MeasuredRow:
         return {key: value for key, value in row.items() if value is not None or key not in (*omitted, "p_holm")}
 
 
-def band_text(low: float | None, high: float | None, percent: bool) -> str:
+def band_text(low: float | None, high: float | None, percent: bool, unit: str = "") -> str:
     """Describe a claimed interval.
 
     Example:
-        >>> band_text(0.7825, 0.7835, True), band_text(2.5, None, False)
-        ('78.25 % to 78.35 %', 'at least 2.5')
+        >>> band_text(0.7825, 0.7835, True), band_text(2.5, None, False), band_text(None, 2e9, False, "bytes")
+        ('78.25 % to 78.35 %', 'at least 2.5', 'at most 1.9 GiB')
     """
     if low is None and high is None:
         return "nothing in numbers"
+
+    def shown(end: float | None) -> str:
+        return amount(end, unit) if unit in {"seconds", "bytes"} else value_text(end, percent)
+
     if low is None:
-        return f"at most {value_text(high, percent)}"
+        return f"at most {shown(high)}"
     if high is None:
-        return f"at least {value_text(low, percent)}"
-    return f"{value_text(low, percent)} to {value_text(high, percent)}"
+        return f"at least {shown(low)}"
+    return f"{shown(low)} to {shown(high)}"
 
 
 def value_text(value: float | None, percent: bool) -> str:

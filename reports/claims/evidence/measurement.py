@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from evals.records.folder import Record
 from evals.reports.claims.evidence.arithmetic import Finding, claimed
+from evals.reports.claims.evidence.chance import chance_level
 from evals.reports.claims.evidence.levels import judge_level
 from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow, value_text
 from evals.reports.claims.evidence.relations import SIGNIFICANCE, judge_relation
@@ -186,6 +187,7 @@ def _judge(
     """Compare the runs with one reading of a claim."""
     assert claim.measure is not None
     interval = claimed(claim, reading, table)
+    metric = claim.measure.metric
     hypothesis = Hypothesis(
         measure=claim.measure,
         relation=(reading.relation if reading else None) or claim.measure.relation,
@@ -195,7 +197,12 @@ def _judge(
     )
     if hypothesis.relation == "level":
         return judge_level(hypothesis, records[0], table)
-    return judge_relation(hypothesis, records)
+    row, lines = judge_relation(hypothesis, records)
+    levels = [chance_level(record, metric) for record in records]
+    if None in levels:
+        return row, lines
+    why = f"both systems are at the level of guessing ({value_text(levels[0], True)}), so their relation shows nothing"
+    return replace(row, direction=None, decision="inconclusive", decided_by_p=False), [*lines, why]
 
 
 # Which system was run
@@ -237,6 +244,8 @@ def _scope(measurement: ClaimMeasurement) -> list[str]:
     if measurement.replica:
         directions = sorted({row.direction for row in measurement.rows if row.direction})
         lines = [f"at the replicas' scale the direction {direction}" for direction in directions]
+        if any(row.p is not None for row in measurement.rows):
+            lines.append("p-values and intervals speak of the items, not of other trainings of the replicas")
         return [*lines, "a replica is no evidence of the level of the described system"]
     which = "the public model of that name" if measurement.match == "same_name_different_spec" else "a stand-in"
     decisions = ", ".join(dict.fromkeys(str(row.decision) for row in measurement.rows))
@@ -252,7 +261,7 @@ def _heading(record: Record, outcome: RunOutcome, metric: str) -> str:
     """The value of a run with its interval and blind control, and which checkpoint and data it used."""
     entry = record.finished().metrics[metric]
     percent = entry.unit == "fraction"
-    value = value_text(entry.value, percent) + ("" if percent else f" {entry.unit}")
+    value = value_text(entry.value, True) if percent else amount(entry.value, entry.unit)
     has_interval = percent and entry.low is not None
     spread = f" ({value_text(entry.low, True)} to {value_text(entry.high, True)})" if has_interval else ""
     blind = outcome.blind.finished().metrics.get(metric) if outcome.blind is not None else None

@@ -122,3 +122,5 @@ class Vocabulary(StrictModel):
     """The quantities of subjects."""
     tasks: dict[str, tuple[str, ...]]
     """The metrics of each task; a name that ends in `/` or `@` allows any continuation."""
+    chance: dict[str, float] = Field(default_factory=dict)
+    """The accuracy of guessing at tasks with a fixed number of equally weighted answers, as a fraction."""

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from evals.records.folder import Record
 from evals.records.types import MetricEntry
+from evals.reports.claims.evidence.chance import chance_level
 from evals.reports.claims.evidence.measured_rows import MeasuredRow
 from evals.reports.rendering.formatting import amount
 from evals.reports.rendering.table_formats import Table
@@ -106,7 +107,8 @@ class SystemRow:
     size: str
     disk: str
     front: bool
-    """Whether no other system on the task is at least as good in everything and better in something."""
+    """Whether no other system on the task is at least as good in everything and better in something; never for a
+    system at the level of guessing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ def matrix(runs: Sequence[Record]) -> list[SystemRow]:
                     memory=amount(costs.memory, "bytes"),
                     size=amount(costs.parameters, "count"),
                     disk=amount(costs.disk, "bytes"),
-                    front=not any(_dominates(other, scores) for _, _, other in candidates),
+                    front=chance_level(run, run.finished().headline) is None
+                    and not any(_dominates(other, scores) for _, _, other in candidates),
                 )
             )
     return rows
