@@ -20,7 +20,7 @@ _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 
 _RATE = r"(?:[kcm]?m|mi|ft|mph|[km]?g|m?[Ll])\s?/\s?(?:s|sec|h|hr|min|m|[Ll]|[km]?g)(?:\s*\^\{?[0-9]\}?)?"
 _QUANTITY = re.compile(
     rf"""(?P<sign>[+-]?)\s*
-    (?:(?:(?P<whole>[0-9]+)\s+)?(?P<top>{_NUMBER})\s*/\s*(?P<bottom>{_NUMBER})
+    (?:(?:(?P<units>[0-9]+)\s+)?(?P<top>{_NUMBER})\s*/\s*(?P<bottom>{_NUMBER})
       |(?P<number>{_NUMBER})(?:[eE](?P<e>[+-]?[0-9]+)|\s*(?:\\times|\\cdot|[x*])\s*10\^\{{?(?P<ten>[+-]?[0-9]+)\}}?
         |\s{{1,3}}(?P<scale>{"|".join(_SCALES)})\b)?)
     \s*(?P<percent>\\?%|percent\b)?
@@ -84,12 +84,12 @@ def quantity(text: str) -> ExactNumber | None:
     match = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", text).strip(" ."))
     if match is None or _NO_UNIT.search(match["unit"] or ""):
         return None
-    part = {name: Fraction((match[name] or "0").replace(",", "")) for name in ("whole", "top", "bottom", "number")}
+    part = {name: Fraction((match[name] or "0").replace(",", "")) for name in ("units", "top", "bottom", "number")}
     exponent = int(match["e"] or match["ten"] or 0) + _SCALES.get(match["scale"] or "", 0)
     if abs(exponent) > _MAX_DECIMAL_EXPONENT or (match["bottom"] and not part["bottom"]):
         return None
     value = (
-        part["whole"] + part["top"] / part["bottom"] if match["bottom"] else part["number"] * Fraction(10) ** exponent
+        part["units"] + part["top"] / part["bottom"] if match["bottom"] else part["number"] * Fraction(10) ** exponent
     )
     return (-value if match["sign"] == "-" else value), bool(match["percent"])
 
@@ -132,18 +132,18 @@ def with_decimal_comma(text: str) -> ExactNumber | None:
     match = _DECIMAL_COMMA.match(text)
     if match is None:
         return None
-    whole, decimals = match[0].split(",")
-    if len(decimals) == 3 and whole.lstrip("+-") != "0" and "." not in whole:
+    integer_part, decimals = match[0].split(",")
+    if len(decimals) == 3 and integer_part.lstrip("+-") != "0" and "." not in integer_part:
         return None
-    return quantity(f"{whole.replace('.', '')}.{decimals}{text[match.end() :]}")
+    return quantity(f"{integer_part.replace('.', '')}.{decimals}{text[match.end() :]}")
 
 
 def _repeating(match: re.Match[str]) -> Fraction:
-    sign, whole, before = match[1], match[2] or "0", match[3]
+    sign, integer_part, before = match[1], match[2] or "0", match[3]
     block = match[4] or match[5] or match["block"]
     shift = 10 ** len(before)
     value = (
-        Fraction(int(whole))
+        Fraction(int(integer_part))
         + Fraction(int(before or "0"), shift)
         + Fraction(int(block), (10 ** len(block) - 1) * shift)
     )

@@ -72,7 +72,7 @@ def conclude(text: str) -> Conclusion | None:
     if not sentences:
         return None
     last = sentences[-1]
-    named = _named(last)
+    value_in_words = _value_in_words(last)
     for passed_over in (_REMARK, None):
         for sentence in reversed(sentences):
             if passed_over and passed_over.match(sentence) and sentence is not sentences[0]:
@@ -80,9 +80,9 @@ def conclude(text: str) -> Conclusion | None:
             for reader in (_line_value, _marked_value, prose_value):
                 if conclusion := reader(sentence):
                     return conclusion
-            if sentence is last and named:
-                return named
-    return named
+            if sentence is last and value_in_words:
+                return value_in_words
+    return value_in_words
 
 
 def _line_value(sentence: str) -> Conclusion | None:
@@ -146,7 +146,7 @@ def signed_number(text: str) -> str | None:
     return signed(number) if number else None
 
 
-def _named(sentence: str) -> Conclusion | None:
+def _value_in_words(sentence: str) -> Conclusion | None:
     """Read a name or a numeral in words that a sentence without numbers ends in."""
     if re.fullmatch(r"\s*(?:[A-Z]|[A-Z][a-z]{2,20})[\s.]*", sentence) and sentence.strip(" .") not in (
         "Done",
