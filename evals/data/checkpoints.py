@@ -15,18 +15,12 @@ from typing import Any
 import msgspec
 
 from evals.data.files import read_json
-from evals.data.hub import local_copy
+from evals.data.hub import gguf_advice, local_copy
 from evals.data.model_config import check_config
 from evals.errors import InputError, one_line
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-GGUF_ADVICE = (
-    'a GGUF file is not read; convert it once with the library: python -c "from transformers import *; '
-    "a = dict(pretrained_model_name_or_path='FOLDER', gguf_file='FILE.gguf'); "
-    "AutoModelForCausalLM.from_pretrained(**a).save_pretrained('OUT'); "
-    "AutoTokenizer.from_pretrained(**a).save_pretrained('OUT')\", then --model ./OUT"
-)
 
 
 class _AdapterFile(msgspec.Struct):
@@ -141,7 +135,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _contents(folder: Path) -> str:
     """Say what a folder without a configuration holds, if that helps."""
     if gguf := sorted(path.name for path in folder.glob("*.gguf")):
-        return f", only {gguf[0]}: {GGUF_ADVICE}"
+        return f", only {gguf[0]}: {gguf_advice(folder / gguf[0])}"
     names = sorted(path.name for path in folder.iterdir() if (path / "config.json").is_file())
     return f"; the folders in it that have one: {', '.join(names)}" if names else ""
 

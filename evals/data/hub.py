@@ -7,6 +7,7 @@ moves is not followed silently. `hf:ORG/NAME@REV` selects another revision.
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import filelock
@@ -31,10 +32,31 @@ def local_copy(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_dir():
         return _cached_snapshot(path)
+    if path.suffix == ".gguf":
+        raise InputError(f"{name} is no folder with a checkpoint: {gguf_advice(path)}")
     repository, _, revision = name.partition("@")
     if path.exists() or repository.count("/") != 1 or repository.startswith((".", "/", "~")):
         raise InputError(f"{name} is neither a folder with a checkpoint nor a hub id (ORG/NAME[@REV])")
     return _snapshot(repository, revision)
+
+
+def gguf_advice(path: Path) -> str:
+    """Return why a GGUF file is not read, with the command that converts it.
+
+    Example:
+        >>> gguf_advice(Path("q/x.gguf"))[:70]
+        'a GGUF file is not read; convert it: pip install gguf accelerate && py'
+    """
+    code = (
+        "import sys; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T, GgufConfig as G; "
+        "d, f, out = sys.argv[1:]; T.from_pretrained(d, gguf_file=f).save_pretrained(out); "
+        "m = M.from_pretrained(d, gguf_file=f, quantization_config=G(dequantize=True)); "
+        "m.hf_quantizer = None; vars(m.config).pop('quantization_config', None); m.save_pretrained(out)"
+    )
+    target = path.with_suffix("")
+    command = f"pip install gguf accelerate && python -c {shlex.quote(code)} "
+    command += shlex.join([str(path.parent), path.name, str(target)])
+    return f"a GGUF file is not read; convert it: {command}; then --model {shlex.quote(str(target))}"
 
 
 def _cached_snapshot(folder: Path) -> Path:

@@ -75,6 +75,7 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
     """
     prefix, colon, location = name.partition(":")
     is_path = name.startswith((".", "/", "~")) or (Path(name).is_dir() and ("/" in name or name not in VARIANTS))
+    is_path = is_path or name.endswith(".gguf")  # refused, with what to do
     if checkpoint is not None and (colon or is_path):
         raise InputError(f"--checkpoint {checkpoint} is for registered models; {name!r} names its own")
     family = _family_of_prefix(prefix) if colon else None

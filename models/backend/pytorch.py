@@ -221,11 +221,20 @@ def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) ->
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "device": torch.cuda.get_device_name(placement.device) if on_gpu else placement.device.type,
         "dtype": str(placement.dtype).removeprefix("torch."),
+        **_checkpoint_dtype(folder, placement),
         "attention": model.config._attn_implementation,
         "remote_code": False,
         **quantised.facts(read_config(folder), model),
         **({"experts_per_token": routers[0].top_k} if routers else {}),
     }
+
+
+def _checkpoint_dtype(folder: Path, placement: ResolvedPlacement) -> dict[str, str]:
+    """Return the number format that a checkpoint asks for, if the run computes in another one."""
+    config = read_config(folder)
+    asked = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    used = str(placement.dtype).removeprefix("torch.")
+    return {"checkpoint_dtype": asked} if asked in DTYPES and asked != used else {}
 
 
 def token_budget(model: PreTrainedModel, placement: ResolvedPlacement, per_core: int = CPU_BUDGET_PER_CORE) -> int:

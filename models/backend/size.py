@@ -20,6 +20,7 @@ import msgspec
 import orjson
 import yaml
 
+from evals.data.checkpoints import model_folder
 from evals.data.files import read_json
 from evals.errors import InputError, UnknownName, one_line
 from evals.paths import PACKAGE
@@ -46,6 +47,8 @@ class PublicModel(msgspec.Struct, frozen=True):
     """The fields of its configuration that determine the parameter count."""
     assumed: str | None = None
     """Which fields no source states explicitly."""
+    also: list[str] = []
+    """Hub ids of checkpoints with the same configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,8 @@ def count_models(name: str, local_copy: Callable[[str], Path]) -> list[CountedMo
     if hub_id.lower() in _models_by_key():
         return [_count_public(_models_by_key()[hub_id.lower()])]
     path = Path(name).expanduser()
-    if path.is_dir():
-        return [_count_folder(path)]
-    if name.startswith("hf:"):
-        return [_count_folder(local_copy(name.removeprefix("hf:")))]
+    if path.is_dir() or name.startswith("hf:"):
+        return [_count_folder(model_folder(local_copy(name.removeprefix("hf:"))))]
     raise UnknownName("model, configuration or folder", name, [*(v.name for v in VARIANTS), *public_models()])
 
 
@@ -150,7 +151,7 @@ def public_models() -> Mapping[str, PublicModel]:
 
 def _models_by_key() -> Mapping[str, PublicModel]:
     """Return the rows of `configs.yaml` by name and by hub ID, in lower case."""
-    return {key: model for name, model in public_models().items() for key in (name, model.hub.lower())}
+    return {key.lower(): model for name, model in public_models().items() for key in (name, model.hub, *model.also)}
 
 
 def count_config(config: Mapping[str, Json]) -> ModelSize:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -143,7 +146,10 @@ def test_a_folder_in_the_working_directory_needs_no_slash(copy, monkeypatch):
     [
         (lambda f: (f / "config.json").unlink(), "is not a checkpoint: it has no config.json"),
         (lambda f: f.joinpath("sub").mkdir() or (f / "config.json").rename(f / "sub" / "config.json"), "have one: sub"),
-        (lambda f: (f / "config.json").unlink() or (f / "q.gguf").touch(), "only q.gguf: a GGUF file is not read; con"),
+        (
+            lambda f: (f / "config.json").unlink() or (f / "q.gguf").touch(),
+            "only q.gguf: a GGUF file is not read; convert it: pip install gguf",
+        ),
         (lambda f: (f / "config.json").write_text("{,"), r"config\.json: malformed JSON at line 1, column 2"),
         (lambda f: (f / "config.json").write_text("[]"), r"config\.json holds list, expected an object"),
         (lambda f: (f / "config.json").write_text("[" * 10**5), r"config\.json cannot be read: "),
@@ -161,6 +167,63 @@ def test_a_folder_without_a_model_is_refused_in_one_line(copy, spoil, words):
     with pytest.raises(InputError, match=words) as refused:
         resolve(str(copy), scale="mini").load(CPU)
     assert "\n" not in str(refused.value)
+
+
+def write_gguf(base, path):
+    """Write a Llama as llama.cpp's converter does: its own names, and the rows of queries and keys in another order."""
+    import gguf
+    import numpy as np
+    from safetensors.torch import load_file
+
+    config, tokenizer = (json.loads((base / f"{name}.json").read_text()) for name in ("config", "tokenizer"))
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(512)
+    writer.add_embedding_length(48)
+    writer.add_feed_forward_length(96)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(10000.0)
+    vocabulary = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
+    vocabulary += [f"unused {number}" for number in range(len(vocabulary), 400)]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(vocabulary)
+    pairs = tokenizer["model"]["merges"]
+    writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in pairs])
+    writer.add_token_types([3 if word in {"<s>", "</s>", "<pad>", "<image>"} else 1 for word in vocabulary])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+             "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+             "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+             "model.layers.": "blk.", "model.embed_tokens": "token_embd", "model.norm": "output_norm",
+             "lm_head": "output"}  # fmt: skip
+    for name, weight in load_file(base / "model.safetensors").items():
+        heads = {"q_proj": 4, "k_proj": 2}.get(name.split(".")[-2])
+        if heads:
+            rows, columns = weight.shape
+            weight = weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        writer.add_tensor(name, np.ascontiguousarray(weight.numpy()))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.slow
+def test_a_gguf_file_is_refused_with_a_command_that_converts_it(base, tmp_path):
+    pytest.importorskip("gguf")
+    write_gguf(base, tmp_path / "tiny.gguf")
+    for name in (tmp_path / "tiny.gguf", tmp_path):
+        with pytest.raises(InputError, match="a GGUF file is not read; convert it: ") as refused:
+            resolve(str(name), scale="mini")
+    command = str(refused.value).partition("&& ")[2].rpartition("; then --model ")[0]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, shell=True, check=True, capture_output=True, env={**os.environ, "PATH": path})
+    assert logits(tmp_path / "tiny") == pytest.approx(logits(base), abs=1e-5)
 
 
 # Configurations
@@ -214,3 +277,43 @@ def test_infinity_is_a_value(copy):
     text = (copy / "config.json").read_text()
     (copy / "config.json").write_text(text.replace("{", '{"time_step_limit": [0.0, Infinity],', 1))
     assert read_config(copy)["time_step_limit"] == [0.0, float("inf")]
+
+
+def test_a_missing_package_is_named_with_its_extra(tmp_path, base):
+    """Whole messages on one line: those of the library begin with an empty line and end in advice on notebooks."""
+    from evals.models.backend.requirements import missing_packages
+
+    if not missing_packages("torchvision"):
+        pytest.skip("torchvision is installed")
+    config = {"model_type": "qwen2_vl", "architectures": ["Qwen2VLForConditionalGeneration"]}
+    processor = {"processor_class": "Qwen2VLProcessor", "image_processor_type": "Qwen2VLImageProcessor"}
+    shutil.copy(base / "tokenizer.json", tmp_path)
+    for name, content in {"config": config, "processor_config": processor, "preprocessor_config": processor}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    with pytest.raises(InputError) as refused:
+        resolve(str(tmp_path), scale="mini").load(CPU)
+    assert str(refused.value).endswith(
+        "it needs torchvision, which is not installed: pip install 'claim-evals[vision]'"
+    )
+
+
+def test_the_base_of_a_public_chat_model_is_counted(command):
+    done = command("show-model", "deepseek-ai/DeepSeek-V2-Lite")
+    assert done.returncode == 0, done.stderr
+    assert "15,706,484,224" in done.stdout
+
+
+def test_a_cache_and_an_adapter_are_counted(base, tmp_path, command):
+    root = cache(base, tmp_path)
+    assert "100,944" in command("show-model", root).stdout
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_model.safetensors").touch()
+    stated = {"peft_type": "LORA", "base_model_name_or_path": str(base)}
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(stated))
+    assert "100,944" in command("show-model", tmp_path / "adapter").stdout
+
+
+def test_a_format_that_the_run_does_not_use_is_stated(copy):
+    change(copy, dtype="bfloat16")
+    facts = resolve(str(copy), scale="mini").load(CPU).facts
+    assert (facts["dtype"], facts["checkpoint_dtype"]) == ("float32", "bfloat16")
