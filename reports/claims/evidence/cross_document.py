@@ -126,8 +126,9 @@ def compare(first: Assertion, second: Assertion, quantity: Quantity, *, margin: 
         first: an assertion.
         second: an assertion on the same topic.
         quantity: their quantity.
-        margin: whether scores of protocols that are not both stated may differ by `PROTOCOL_MARGIN`; not within one
-            document.
+        margin: whether scores of protocols that are not both stated may differ by `PROTOCOL_MARGIN`. Not within one
+            document: there scores of the same statements must agree, and a protocol that one of them adds makes it
+            another score.
 
     Returns:
         The deciding rule and its result, a conflict before a note before an agreement; None if no rule applies.
@@ -136,7 +137,8 @@ def compare(first: Assertion, second: Assertion, quantity: Quantity, *, margin: 
         return None
     results = [(rule, RULES[rule](first, second)) for rule in quantity.compare if rule in RULES]
     decided = [(rule, result) for rule, result in results if result]
-    if margin and quantity.is_score and _within_margin(first, second):
+    same_protocol = first.statement.protocol == second.statement.protocol
+    if quantity.is_score and (_within_margin(first, second) if margin else not same_protocol):
         decided = [(rule, DIFFERENCE if result == CONFLICT else result) for rule, result in decided]
     return min(decided, key=lambda entry: _RESULTS.index(entry[1]), default=None)
 

@@ -1,0 +1,32 @@
+"""Honest documents are not convicted: READMEs of models and data sets, as claims files of their values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import evals
+from evals.reports.claims.verdicts import CONVICTIONS
+
+FOLDER = Path(__file__).parent / "honest"
+DOCUMENTS = sorted(FOLDER.glob("*.yaml"))
+CLAIMS = 150
+"""The least number of honest claims."""
+
+
+@pytest.fixture(scope="module")
+def checked():
+    """The documents checked together, so that they are also compared with each other."""
+    return evals.check(DOCUMENTS, paper=True)
+
+
+def test_no_honest_claim_is_convicted_or_nominally_inconsistent(checked):
+    wrong = {*CONVICTIONS, "nominally_inconsistent"}
+    found = [f"{a.claim.id} {a.headline}: {a.working}" for a in checked.assessments if a.headline in wrong]
+    assert found == []
+
+
+def test_there_are_enough_of_them_and_the_record_supports_some(checked):
+    assert len(checked.assessments) >= CLAIMS
+    assert sum(assessment.headline == "supported" for assessment in checked.assessments) >= 60
