@@ -15,7 +15,7 @@ from typing import Any
 
 from evals import records, registry
 from evals.errors import InputError
-from evals.execution import loop, selection, validation
+from evals.execution import extension, generation_options, loop, selection, validation
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, resolved, selected
 from evals.records import Record, RunFolder, load, result, signature
@@ -65,6 +65,8 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
     validation.check_numbers(config)
     task = registry.TASKS.get(config.task)
     source = resolved(config)
+    config = generation_options.settled(config, source, task)
+    validation.check_numbers(config)
     validation.check_supported(task, config.options)
     if task.timed:
         validation.check_timed(task, config)
@@ -84,6 +86,8 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
         task, config.options, samples, model, replica=source.replica, plan=plan, command=config.command
     )
     folder = config.out or _default_folder(manifest)
+    if config.extend is not None:
+        return _extend(config, task, samples, model, folder, manifest)
     with RunFolder(folder, manifest) as run_folder:
         run_folder.check_ids(samples.ids)
         if not run_folder.finished:
@@ -98,6 +102,30 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
             run_folder.finish(summary)
         if not (folder / "report.html").exists():  # also after a crash between writing the result and its report
             _report(load(folder))
+    return load(folder)
+
+
+def _extend(config: RunConfig, task: Task, samples: Samples, model: Model, folder: Path, manifest: Manifest) -> Record:
+    """Continue the cut outputs of a finished run."""
+    assert config.extend is not None
+    if not (folder / records.MANIFEST).exists():
+        raise InputError(f"{folder} holds no run to extend: run the same command without --extend first")
+    record = load(folder)
+    extended = extension.extended_manifest(record, manifest, config.extend)
+    if extended.signature == record.manifest.signature and record.result is not None:
+        return record
+    (folder / records.RESULT).unlink(missing_ok=True)
+    records.write_atomically(folder / records.MANIFEST, records.dumps(extended.to_dict()))
+    with RunFolder(folder, extended) as run_folder:
+        run_folder.check_complete()
+        record = load(folder)
+        extension.extend(
+            task, samples, model, record, config.extend, rewrite=lambda rows: records.rewrite(record, rows)
+        )
+        if not task.per_sample:
+            records.rewrite(record, result.rescore(task, record))
+        run_folder.finish(result.summarise(task, record, peak_memory_bytes=_peak_memory(model)))
+        _report(load(folder))
     return load(folder)
 
 

@@ -102,7 +102,7 @@ def _interleave(models: Sequence[str], choices: Mapping[str, Any]) -> list[Any]:
     supported = {"scale", "split", "out", "device", "dtype", "processes", "repetitions", "progress", "command"}
     defaults = vars(parser.build().parse_args(["run", "--model", "M", "--task", "T"]))
     for name, value in choices.items():
-        if name not in {*supported, "model", "task"} and value != defaults[name]:
+        if name not in {*supported, "model", "task"} and value != defaults.get(name):
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} cannot be given for several models that are timed in turn; leave it out")
     return api.interleave(models, choices["task"], **{name: choices[name] for name in supported})

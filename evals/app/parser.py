@@ -223,18 +223,32 @@ def _add_querying(run: argparse.ArgumentParser) -> None:
 
 
 def _add_sampling(run: argparse.ArgumentParser) -> None:
-    """Add the options for sampled outputs."""
-    add = run.add_argument
-    add("--seed", type=_integer, default=0, metavar="S", help="random seed; combined with each sample's ID")
-    add("--temperature", type=float, default=0.0, metavar="T", help="sampling temperature; 0 (default) is greedy")
-    add(
-        "--top-p",
-        type=float,
-        default=1.0,
-        metavar="P",
-        help="sample from the smallest set of tokens of this probability",
+    """Add the options for generated outputs; those that are not given are absent, so a variant's own stand in."""
+    unset: Any = argparse.SUPPRESS
+
+    def add(flag: str, help: str, metavar: str, type: Any = str, **more: Any) -> None:
+        run.add_argument(flag, type=type, default=unset, metavar=metavar, help=help, **more)
+
+    add("--seed", "random seed; combined with each sample's ID", "S", _integer)
+    add("--temperature", "sampling temperature; 0 (default) is greedy", "T", float)
+    add("--top-p", "sample from the smallest set of tokens of this probability", "P", float)
+    add("--top-k", "sample from the K most likely tokens", "K", _integer)
+    add("--min-p", "sample from tokens of at least this share of the most likely token's probability", "P", float)
+    add("--generation", "checkpoint: sample as the checkpoint's generation_config.json says", "checkpoint")
+    add("--max-new-tokens", "maximum number of new tokens per output; default: the task's", "N", _integer)
+    add("--stop", "a further string that ends an output; repeatable", "S", action="append")
+    add("--system-prompt", "text of a system message, or @FILE that holds it", "TEXT")
+    add("--chat-template", "on, off (plain text), or a Jinja file; default: on where there is one", "on|off|FILE")
+    add("--thinking", "on or off, for chat templates that read enable_thinking", "on|off")
+    run.add_argument(
+        "--extend",
+        type=_integer,
+        metavar="N",
+        help="continue exactly the outputs of a finished run that were cut at the limit, up to N new tokens",
     )
-    add("--samples", type=_integer, default=1, metavar="K", help="outputs per problem, for pass@k and majority voting")
+    run.add_argument(
+        "--samples", type=_integer, default=1, metavar="K", help="outputs per problem, for pass@k and majority voting"
+    )
 
 
 def _add_timing(run: argparse.ArgumentParser) -> None:

@@ -8,7 +8,8 @@ replay:FILE, …           a model of the family with this prefix; `--checkpoint
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evals.data.checkpoints import Adapter, read_adapter, read_config
@@ -19,6 +20,11 @@ from evals.paths import PACKAGE
 from evals.registry import FAMILIES, VARIANTS
 from evals.schema import Family, Json, Model, Placement, Variant
 
+GENERATION_COLUMNS = (
+    "temperature", "top_p", "top_k", "min_p", "generation", "max_new_tokens", "stop", "system_prompt", "chat_template",
+    "thinking", "seed",
+)  # fmt: skip
+"""Columns of a variant's row that set options of its runs."""
 _PARTS = sorted(name for name in {*vars(Model), *Model.__annotations__} if not name.startswith("_"))
 """What the protocol asks of a model, by name."""
 
@@ -39,6 +45,8 @@ class Resolved:
     """Modalities that it reads (values of `MODALITIES`), or None if they are not known."""
     experts: int | None = None
     """Number of active experts per token in each layer, or None for the checkpoint's own."""
+    generation: Mapping[str, Json] = field(default_factory=dict)
+    """The variant's own settings for generation, by the names of the options (`max_new_tokens`, `thinking`, …)."""
     labels: str | None = None
     """What the outputs of a classifier mean, or None for the checkpoint's own names."""
 
@@ -110,6 +118,7 @@ def _resolve_variant(variant: Variant, scale: str, checkpoint: str | None) -> Re
         modalities=frozenset(modalities) if modalities else family.modalities,
         experts=_experts(variant),
         labels=_labels(variant),
+        generation={name: variant.details[name] for name in GENERATION_COLUMNS if name in variant.details},
     )
 
 

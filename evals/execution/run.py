@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from evals import registry
-from evals.execution import collector, loop, selection
+from evals.execution import collector, generation_options, loop, selection
 from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
 from evals.execution.resolve import Resolved, resolve
 from evals.execution.workers import Pool
@@ -22,7 +22,7 @@ def resolved(config: RunConfig) -> Resolved:
 
 def selected(config: RunConfig, samples: Samples) -> Samples:
     """Select the samples of a run from all samples of the split."""
-    samples = selection.limited(samples, config.options)
+    samples = generation_options.apply(selection.limited(samples, config.options), config.options)
     return selection.blinded(samples) if config.options.blind else samples
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evals.errors import InputError, UnknownName
+from evals.execution import generation_options
 from evals.execution.resolve import Resolved
 from evals.schema import MODALITIES, SCALES, Model, Options, RunConfig, Samples, Task
 
@@ -40,10 +41,13 @@ def check_numbers(config: RunConfig) -> None:
     if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
         flags = f"--temperature {options.temperature} --top-p {options.top_p}"
         raise InputError(f"{flags}: a temperature lies in 0 to 10, top-p in 0 to 1")
-    if options.samples_per_problem > 1 and not options.temperature:
+    if options.samples_per_problem > 1 and not options.temperature and options.generation is None:
         raise InputError(f"--samples {options.samples_per_problem} would all be equal: give --temperature too")
     if options.top_p != 1 and not options.temperature:
         raise InputError(f"--top-p {options.top_p} limits sampling, but decoding is greedy: give --temperature too")
+    generation_options.check(options)
+    if config.extend is not None and (config.extend < 1 or config.workers > 1):
+        raise InputError(f"--extend {config.extend} continues outputs in one process up to 1 token or more")
 
 
 def check_supported(task: Task, options: Options) -> None:
@@ -85,6 +89,9 @@ def check_modalities(task: Task, model: Resolved, samples: Samples, force: bool)
 def check_able(task: Task, options: Options, model: Model) -> None:
     """Refuse a checkpoint that lacks an ability of its family."""
     ability = task.needs if options.method is None else task.methods[options.method]
+    generation_options.check_used(task, ability, options)
+    if options.max_new_tokens is not None and model.facts.get("max_tokens") is not None:
+        raise InputError("--max-new-tokens and the address's max_tokens both set the limit: give one of them")
     if ability not in model.abilities:
         can = ", ".join(sorted(model.abilities)) or "nothing"
         raise InputError(f"task {task.name!r} needs a model that can {ability}; {model.name!r} has weights to: {can}")

@@ -37,11 +37,13 @@ def summarise(
     failed = unparsed = truncated = open_thoughts = 0
     sums: dict[str, int | float] = dict.fromkeys(_SUMS, 0.0)
     scores: list[Score] = []
+    cut = _CutOutputs()
     for row in record.samples() if rows is None else rows:
         scores.append(score_of(row))
         failed += row.failed
         unparsed += row.answer is None and not row.failed
         truncated += row.truncated
+        cut.add(row)
         open_thoughts += row.truncated_thinking
         for name, value in row.cost.items():
             sums[name] = sums.get(name, 0) + value
@@ -62,12 +64,41 @@ def summarise(
         unparsed=unparsed,
         truncated=truncated,
         truncated_thinking=open_thoughts,
+        bounds=cut.bounds(metrics),
         signature=manifest.signature,
         metrics=metrics,
         # For a part of a split (MNLI's mismatched rows) the first metric is the headline.
         headline=task.headline if task.headline in metrics else next(iter(metrics)),
         efficiency=_efficiency(sums, len(scores), peak_memory_bytes),
     )
+
+
+class _CutOutputs:
+    """Sums of the samples' values, and of those whose output was cut at the token limit."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, list[float]] = {}
+
+    def add(self, row: SampleRecord) -> None:
+        """Add a sample; only those with recorded tokens or an open thought were cut while they generated."""
+        is_cut = row.truncated and row.cost.get("new_tokens", 0) > 0
+        for name, value in row.values.items():
+            sums = self._sums.setdefault(name, [0, 0.0, 0, 0.0])
+            sums[0] += 1
+            sums[1] += value
+            if is_cut:
+                sums[2] += 1
+                sums[3] += value
+
+    def bounds(self, metrics: Mapping[str, MetricEntry]) -> dict[str, list[int | float]]:
+        """Return, for each metric that is a mean, its value if all cut outputs were wrong, and if all were right."""
+        bounds: dict[str, list[int | float]] = {}
+        for name, metric in metrics.items():
+            count, total, cut, cut_total = self._sums.get(name, [0, 0.0, 0, 0.0])
+            is_mean = metric.statistic == "mean" and metric.unit == "fraction" and metric.higher_is_better is not False
+            if cut and is_mean and count == metric.n and math.isclose(total / count, metric.value, abs_tol=1e-9):
+                bounds[name] = [(total - cut_total) / count, (total - cut_total + cut) / count]
+        return bounds
 
 
 def scored_again(task: Task, record: Record, *, peak_memory_bytes: int | None) -> tuple[list[SampleRecord], Result]:
@@ -94,7 +125,7 @@ def rescore(task: Task, record: Record) -> Iterable[SampleRecord]:
     """Score the recorded outputs again, and yield the sample records with new answers and values. Needs no model."""
     rows = list(record.samples())
     samples = [_sample(row) for row in rows]
-    predictions = {row.id: [prediction.gradable() for prediction in _predictions(row)] for row in rows}
+    predictions = {row.id: [prediction.gradable() for prediction in recorded_predictions(row)] for row in rows}
     scores = checked_scores(task, samples, task.score(samples, predictions))
     for row in rows:
         row.answer, row.values = scores[row.id].answer, dict(scores[row.id].values)
@@ -113,18 +144,22 @@ def _sample(row: SampleRecord) -> Sample:
     return Sample(row.id, (), row.target, row.cluster, row.labels)
 
 
-def _predictions(row: SampleRecord) -> list[Prediction]:
+def recorded_predictions(row: SampleRecord) -> list[Prediction]:
     """Read the recorded outputs of a sample as predictions."""
     count = len(row.scores)
     outputs = row.output if count > 1 else [row.output]
     truncated = row.truncations or [row.truncated] * count
     open_thoughts = row.truncated_thoughts or [row.truncated_thinking] * count
+    thoughts = row.thought if isinstance(row.thought, list) else [row.thought] * count
+    tokens = row.tokens or [[]] * count
+    details = zip(outputs, truncated, row.scores, open_thoughts, thoughts, tokens, strict=True)
     return [
         Prediction(
-            row.id, output, row.failure if output is None else None, cut, tuple(scores), truncated_thinking=is_open
+            row.id, output, row.failure if output is None else None, cut, tuple(scores), thought=thought,
+            truncated_thinking=is_open, tokens=tuple(new_tokens),
         )
-        for output, cut, scores, is_open in zip(outputs, truncated, row.scores, open_thoughts, strict=True)
-    ]
+        for output, cut, scores, is_open, thought, new_tokens in details
+    ]  # fmt: skip
 
 
 def _of_subset(metric: Metric, manifest: Manifest, per_sample: bool) -> Metric:

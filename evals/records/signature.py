@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from evals.paths import PACKAGE
 from evals.records.types import CodeEntry, Manifest, PlanEntry, TaskEntry, digest_of_ids, signature_of
 from evals.schema import Json, Options, Samples, Task
@@ -117,7 +119,16 @@ def _task_entry(task: Task, options: Options, samples: Samples) -> TaskEntry:
         same_shots=options.same_shots,
         processes=options.processes,
         repetitions=options.repetitions,
+        generation=_generation(options) or msgspec.UNSET,
     )
+
+
+def _generation(options: Options) -> dict[str, Json]:
+    """Return the options for generated texts that are set, except for those with a field of their own."""
+    defaults = Options()
+    names = ("top_k", "min_p", "generation", "max_new_tokens", "stop", "system_prompt", "chat_template", "thinking")
+    changed = {name: getattr(options, name) for name in names if getattr(options, name) != getattr(defaults, name)}
+    return changed | ({"stop": list(options.stop)} if options.stop else {})
 
 
 def code_digest(task: Task, model: SignedModel) -> str:

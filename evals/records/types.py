@@ -62,6 +62,8 @@ class TaskEntry(Stored, kw_only=True):
     same_shots: bool = False
     processes: Int64 | None = None
     repetitions: Int64 | None = None
+    generation: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET
+    """Further options for generated texts by name (`max_new_tokens`, `system_prompt`, …), where any is set."""
 
 
 class PlanEntry(Stored, kw_only=True, omit_defaults=True):

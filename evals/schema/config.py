@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from evals.errors import InputError
 
@@ -42,6 +42,23 @@ class Options:
     """Sampling temperature; 0 is greedy decoding."""
     top_p: float = 1.0
     """Sample from the smallest set of tokens with this total probability."""
+    top_k: int | None = None
+    """Sample from this number of most likely tokens, or None for all."""
+    min_p: float = 0.0
+    """Sample from the tokens with at least this share of the most likely token's probability."""
+    generation: str | None = None
+    """`checkpoint`: sample as the checkpoint's generation config says; None: as the options say."""
+    max_new_tokens: int | None = None
+    """Maximum number of new tokens per output, or None for the task's."""
+    stop: tuple[str, ...] = ()
+    """Further strings that end an output, besides the task's."""
+    system_prompt: str | None = None
+    """Text of a system message, or `@FILE` that holds it."""
+    chat_template: str | None = None
+    """`on` (a checkpoint without a template is refused), `off` (plain text), a Jinja file, or None for `on` where the
+    checkpoint has a template."""
+    thinking: str | None = None
+    """`on` or `off`: the variable `enable_thinking` of the chat template; None leaves it out."""
     samples_per_problem: int = 1
     """Number of outputs per problem, for pass@k and majority voting (`--samples`)."""
     same_shots: bool = False
@@ -105,8 +122,12 @@ class RunConfig:
     """Show images to a model that is not known to read them; a blind control must then show that it does."""
     progress: bool = False
     """Show a progress bar on standard error."""
+    extend: int | None = None
+    """Continue the outputs of a finished run that were cut at the token limit, up to this number of tokens."""
     command: str = ""
     """The command line that the user typed; kept in the manifest."""
+    chosen: frozenset[str] = frozenset()
+    """Names of the options that the user gave; a variant's own settings stand in for the others."""
 
     @classmethod
     def of(cls, model: str, task: str, **choices: Any) -> RunConfig:
@@ -123,13 +144,15 @@ class RunConfig:
         if "samples" in choices:
             choices["samples_per_problem"] = choices.pop("samples")
         groups: dict[type, dict[str, Any]] = {RunConfig: {}, Options: {}, Placement: {}}
+        reserved = {"options", "placement", "chosen"}
         owners = {entry.name: owner for owner in groups for entry in fields(owner)}
         hints = {name: hint for owner in groups for name, hint in get_type_hints(owner).items()}
         for name, value in choices.items():
-            if name not in owners or name in {"options", "placement"}:
-                near = difflib.get_close_matches(name, [*owners.keys() - {"options", "placement"}, "samples"], n=1)
+            if name not in owners or name in reserved:
+                near = difflib.get_close_matches(name, [*owners.keys() - reserved, "samples"], n=1)
                 raise InputError(f"run has no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
             groups[owners[name]][name] = typed(name, value, hints[name])
+        groups[cls]["chosen"] = frozenset(choices)
         return cls(
             typed("model", model, str),
             typed("task", task, str),
@@ -151,7 +174,11 @@ def typed(name: str, value: Any, hint: Any) -> Any:
             ...
         evals.errors.InputError: option 'limit' is '20' (str), expected int or None
     """
+    if get_origin(hint) is tuple and isinstance(value, list | tuple):
+        return tuple(typed(name, entry, str) for entry in value)
     kinds = get_args(hint) or (hint,)
+    if get_origin(hint) is tuple:
+        kinds = (tuple,)
     if value is None and NoneType in kinds:
         return None
     if isinstance(value, bool):

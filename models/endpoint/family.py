@@ -135,7 +135,7 @@ class Endpoint:
                 raise MalformedError(f"it comes from model {reply.model!r}, not from {capabilities.model!r}")
             return reply, reply.usage.new
 
-        if capabilities.generate == "completions":
+        if capabilities.generate == "completions" or request.chat.template == "off":
             body = completion_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops)
             return self.server.send("completions", body, lambda answer: read(read_completion, answer))
         body = chat_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops, limit=capabilities.limit)

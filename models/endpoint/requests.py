@@ -12,7 +12,7 @@ from evals.data.audio import to_wav
 from evals.data.images import MAX_PIXELS, decode
 from evals.errors import SampleError
 from evals.models.decoding.text import join_text, plain_text
-from evals.schema import Audio, Generate, Image, Json, Part
+from evals.schema import Audio, ChatSettings, Generate, Image, Json, Part
 
 _UNCHANGED_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """Image formats that are sent unchanged, with their media types."""
@@ -36,22 +36,41 @@ def chat_body(
     Raises:
         SampleError: an image cannot be read.
     """
-    return {"model": model, "messages": [message(request.parts)], limit: max_tokens, **_sampling(request, stop)}
+    system = request.chat.system
+    messages = [] if system is None else [{"role": "system", "content": system}]
+    messages.append(message(request.parts))
+    return {
+        "model": model, "messages": messages, limit: max_tokens, **_sampling(request, stop), **_chat(request.chat)
+    }  # fmt: skip
 
 
 def completion_body(request: Generate, *, model: str, max_tokens: int, stop: bool) -> dict[str, Json]:
     """Make the body of a text completion; as `chat_body`. Raises `SampleError` if the prompt is not text only."""
     text = plain_text(request, "this server completes texts only")
+    if request.chat.system is not None or request.chat.thinking is not None or request.chat.template == "on":
+        raise SampleError(f"request {request.id}: a system prompt, a template or thinking needs a chat, not plain text")
     return {"model": model, "prompt": text, "max_tokens": max_tokens, **_sampling(request, stop)}
 
 
 def _sampling(request: Generate, stop: bool) -> dict[str, Json]:
-    """Return the fields for sampling and stop strings."""
-    body: dict[str, Json] = {"temperature": request.temperature}
+    """Return the fields for sampling and stop strings; none for the checkpoint's own sampling."""
+    body: dict[str, Json] = {"temperature": request.temperature} if request.sampling == "request" else {}
     if request.temperature:
         body |= {"top_p": request.top_p, "seed": zlib.crc32(f"{request.seed}:{request.id}".encode()) >> 1}
+        body |= {} if request.top_k is None else {"top_k": request.top_k}
+        body |= {"min_p": request.min_p} if request.min_p else {}
     if stop and request.stop:
         body["stop"] = list(request.stop[:MAX_STOPS])
+    return body
+
+
+def _chat(chat: ChatSettings) -> dict[str, Json]:
+    """Return the fields for another template and for thinking, as vLLM and SGLang name them."""
+    body: dict[str, Json] = {}
+    if chat.template not in {None, "on"}:
+        body["chat_template"] = chat.template
+    if chat.thinking is not None:
+        body["chat_template_kwargs"] = {"enable_thinking": chat.thinking}
     return body
 
 

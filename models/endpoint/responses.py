@@ -140,7 +140,7 @@ def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | No
     model = body.get("model")
     return Reply(
         text=cut_at_stop(text, END_MARKS).strip(),
-        thought=reasoning or inline or None,
+        thought=reasoning or inline,
         truncated_thinking=ended_inside,
         truncated=finish_reason == "length",
         model=model if isinstance(model, str) else None,

@@ -21,6 +21,8 @@ _BLIND_INPUTS = {
 """By task: what the blind control changes, and which inputs it tests."""
 _BLIND_ANY = f"every {_FLAT} and every {_SILENT}", "images or audio"
 """The same for tasks that may have both."""
+_FEW_CUT = 0.02
+"""Share of outputs cut at the token limit up to which the first line of a report does not mention them."""
 _LONG = 40
 """Characters of a model's name that are shown whole."""
 _MANY = 3
@@ -99,7 +101,22 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
         sentences.append(_control(records))
     if any(record.manifest.replica for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
-    return one_line(" ".join([*sentences, *controls]))
+    return one_line(" ".join([*sentences, *_cut_outputs(records), *controls]))
+
+
+def _cut_outputs(records: Sequence[Record]) -> list[str]:
+    """Say which runs had more outputs cut at the token limit than is negligible, and what their headline could be."""
+    sentences = []
+    for record in records:
+        result = record.result
+        if result is None or record.manifest.task.needs != "generate" or result.truncated <= _FEW_CUT * result.n:
+            continue
+        subject = f" of {title(record)}" if len(records) > 1 else ""
+        count = f"{result.truncated:,} of {result.n:,} outputs{subject} were cut at the token limit"
+        low, high = result.bounds.get(result.headline, (None, None))
+        span = "" if low is None else f": {result.headline} {100 * low:.1f} % if all of them are wrong"
+        sentences.append(f"{count}{span}{'' if high is None else f', {100 * high:.1f} % if all are right'}.")
+    return sentences
 
 
 def _control(records: Sequence[Record]) -> str:

@@ -14,7 +14,7 @@ import pytest
 from commands import ROOT, environ, evals, process, refused
 
 from evals.records.folder import load
-from evals.records.result import _predictions
+from evals.records.result import recorded_predictions
 
 CLOCK = {"seconds", "samples_per_second", "model_share", "peak_memory_bytes"}
 
@@ -198,7 +198,7 @@ def test_one_of_several_outputs_that_failed_fails_alone_when_scored_again(tmp_pa
     assert evals("run", "--model", "toy:", "--task", "toy", "--first", "9", "--out", folder).returncode == 0
     (row,) = [row for row in load(folder).samples() if row.index == 4]
     row.output, row.failure = ["1", None, "3"], "out of memory"
-    assert [prediction.failure for prediction in _predictions(row)] == [None, "out of memory", None]
+    assert [prediction.failure for prediction in recorded_predictions(row)] == [None, "out of memory", None]
 
 
 @pytest.mark.parametrize(
