@@ -18,6 +18,8 @@ SAMPLING = ("temperature", "top_p", "top_k", "min_p", "generation")
 """Options of which a task must state that it uses `temperature`."""
 TEXT = ("max_new_tokens", "stop", "system_prompt", "chat_template", "thinking")
 """Options of every request for a text."""
+WITHOUT_CHATS = frozenset({"two_streams", "replay"})
+"""Families whose models read no chat."""
 _TYPES = {
     "temperature": float, "top_p": float, "top_k": int, "min_p": float, "generation": str, "max_new_tokens": int,
     "system_prompt": str, "chat_template": str, "thinking": str, "seed": int,
@@ -80,6 +82,15 @@ def check_used(task: Task, ability: str, options: Options) -> None:
             used = used and "temperature" in task.supported_options
         if getattr(options, name) != getattr(defaults, name) and not used:
             raise InputError(f"--{name.replace('_', '-')} has no effect on task {task.name!r}; leave it out")
+
+
+def check_chat_unset(options: Options, model: str) -> None:
+    """Refuse options for a chat for a model that reads none. Raises `InputError`."""
+    for name in ("system_prompt", "chat_template", "thinking"):
+        if getattr(options, name) is not None:
+            raise InputError(
+                f"--{name.replace('_', '-')} has no effect on {model!r}, which reads no chat; leave it out"
+            )
 
 
 def apply(samples: Samples, options: Options) -> Samples:

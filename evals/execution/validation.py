@@ -90,6 +90,8 @@ def check_able(task: Task, options: Options, model: Model) -> None:
     """Refuse a checkpoint that lacks an ability of its family."""
     ability = task.needs if options.method is None else task.methods[options.method]
     generation_options.check_used(task, ability, options)
+    if model.facts.get("family") in generation_options.WITHOUT_CHATS:
+        generation_options.check_chat_unset(options, model.name)
     if options.max_new_tokens is not None and model.facts.get("max_tokens") is not None:
         raise InputError("--max-new-tokens and the address's max_tokens both set the limit: give one of them")
     if ability not in model.abilities:

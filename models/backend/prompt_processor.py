@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from evals.data.images import decode
 from evals.models.backend import pytorch
 from evals.models.backend.pytorch import ResolvedPlacement
+from evals.models.backend.tokenisation import render_chat
 from evals.models.decoding.placeholders import Placeholders
-from evals.schema import MODALITIES, Image, Part
+from evals.schema import MODALITIES, ChatSettings, Image, Part
 
 if TYPE_CHECKING:
     import torch
     from transformers import ProcessorMixin
+
+_AS_STATED = ChatSettings()
 
 
 @dataclass(frozen=True)
@@ -32,21 +35,19 @@ class PromptProcessor:
         """The placeholder of each kind of part that the model reads besides text."""
         return {Image: (self.library.image_token, self.library.image_token_id)}
 
-    def render(self, parts: Sequence[Part]) -> str:
+    def render(self, parts: Sequence[Part], chat: ChatSettings = _AS_STATED) -> str:
         """Render a prompt as one user message, with a placeholder for each image.
 
-        Without a chat template, the placeholders and texts are joined.
+        Without a chat template, the placeholders and texts are joined. Raises `InputError` if `chat` needs one.
         """
-        if self.library.chat_template is None:
-            return "".join(part if isinstance(part, str) else self.library.image_token for part in parts)
         content = [
             {"type": "text", "text": part} if isinstance(part, str) else {"type": MODALITIES[type(part)]}
             for part in parts
         ]
-        rendered: str = self.library.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        return rendered
+        rendered = render_chat(self.library, content, chat)
+        if rendered is not None:
+            return rendered
+        return "".join(part if isinstance(part, str) else self.library.image_token for part in parts)
 
     def tokenise(self, rendered: str, images: Sequence[Image]) -> list[int]:
         """Tokenise a rendered prompt, repeating each placeholder as often as its image has features."""

@@ -14,7 +14,7 @@ from evals.errors import InputError, SampleError
 from evals.models.backend import requirements
 from evals.models.backend.adapters import without_adapter
 from evals.models.decoding.checkpoint_settings import RenderChat
-from evals.schema import Batch, Json, Prompt, Request
+from evals.schema import Batch, ChatSettings, Json, Prompt, Request
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +106,36 @@ def conversation_renderer(library: Any) -> tuple[str | None, RenderChat | None]:
         return None
 
     return template, render
+
+
+def render_chat(library: Any, content: Json, chat: ChatSettings) -> str | None:
+    """Render one user message as a request wants it, up to where the answer begins; None for plain text.
+
+    Args:
+        library: the tokenizer or processor of a checkpoint.
+        content: the message: a text, or a list of parts.
+        chat: the system message, the template, and whether the model thinks.
+
+    Raises:
+        InputError: the request needs a template, and there is none.
+    """
+    has_template = chat.template not in {None, "on", "off"} or (library.chat_template and chat.template != "off")
+    if not has_template:
+        if chat.system is not None or chat.thinking is not None or chat.template == "on":
+            raise InputError(
+                "--system-prompt, --thinking and --chat-template on need a chat template, which this checkpoint lacks "
+                "or which is off: give --chat-template FILE"
+            )
+        return None
+    system = chat.system if isinstance(content, str) or chat.system is None else [{"type": "text", "text": chat.system}]
+    messages = [{"role": "user", "content": content}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    variables: dict[str, Any] = {} if chat.thinking is None else {"enable_thinking": chat.thinking}
+    if chat.template not in {None, "on"}:
+        variables["chat_template"] = chat.template
+    rendered: str = library.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **variables)
+    return rendered
 
 
 def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:

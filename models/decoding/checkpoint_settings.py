@@ -5,7 +5,6 @@ All of it is read from the files, because the library fills in defaults of its c
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,7 +121,6 @@ def sampling_facts(folder: Path) -> dict[str, Json]:
     return {name: stated[name] for name in _SAMPLING if stated.get(name) is not None}
 
 
-@functools.cache
 def own_sampling(folder: Path) -> SamplingSettings:
     """Return the sampling settings of `generation_config.json`, for `--generation checkpoint`.
 

@@ -34,6 +34,7 @@ from evals.models.decoding.text import plain_text
 from evals.registry import FAMILIES
 from evals.schema import (
     Batch,
+    ChatSettings,
     Choose,
     Family,
     Generate,
@@ -80,7 +81,7 @@ class Causal:
         """Tokenise a prompt and, for a choice, its continuations."""
         text = plain_text(request, "a language model reads text only")
         if isinstance(request, Generate):
-            tokens = self._prompt_tokens(text)
+            tokens = self._prompt_tokens(text, request.chat)
             if not tokens:
                 raise SampleError(f"request {request.id} is an empty prompt")
             reserve = -(-request.max_new_tokens // self.reserve_divisor)
@@ -129,12 +130,11 @@ class Causal:
     def _choose(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         return choose_batch(prompts, batch, self.decoder.loglikelihoods)
 
-    def _prompt_tokens(self, text: str) -> tuple[int, ...]:
+    def _prompt_tokens(self, text: str, chat: ChatSettings) -> tuple[int, ...]:
         """Tokenise a prompt to continue; special tokens come from the chat template, or else from the tokenizer."""
-        if self.tokenizer.chat_template is None:
+        rendered = tokenisation.render_chat(self.tokenizer, text, chat)
+        if rendered is None:
             return self._tokens(text)
-        message = [{"role": "user", "content": text}]
-        rendered = self.tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
         return tuple(self.tokenizer(rendered, add_special_tokens=False)["input_ids"])
 
     def _choice_tokens(self, text: str, choices: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:

@@ -36,6 +36,7 @@ from evals.schema import (
     MODALITIES,
     Audio,
     Batch,
+    ChatSettings,
     Embed,
     Family,
     Generate,
@@ -82,7 +83,7 @@ class VisionLanguage:
         placeholders = self.processor.placeholders
         if any(isinstance(part, Audio) for part in request.parts) and Audio not in placeholders:
             raise SampleError(f"request {request.id} has audio; this model reads text and images")
-        rendered = self.processor.render(prompt_parts(request))
+        rendered = self.processor.render(prompt_parts(request), _chat(request))
         for kind, (text, _) in placeholders.items():
             if self.shares_prefixes and rendered.count(text) != sum(isinstance(part, kind) for part in request.parts):
                 raise SampleError(f"request {request.id}: its text holds the {MODALITIES[kind]} placeholder {text}")
@@ -204,7 +205,7 @@ class VisionLanguage:
         """Generate with the library's own loop, for architectures whose positions do not simply count tokens."""
         assert isinstance(self.decoder, LibraryDecoder)
         members = [prompts[member] for member in batch.members]
-        texts = [self.processor.render(prompt.request.parts) for prompt in members]
+        texts = [self.processor.render(prompt.request.parts, _chat(prompt.request)) for prompt in members]
         images = [inputs["images"] for inputs in staged]
         rows = [self._row(prompt, 0, 0) for prompt in members]
         if not any(row.begun for row in rows):
@@ -227,6 +228,11 @@ def _generate_request(prompt: Prompt) -> Generate:
     """Return the request of a prompt, which is known to be a `Generate`."""
     assert isinstance(prompt.request, Generate)
     return prompt.request
+
+
+def _chat(request: Request) -> ChatSettings:
+    """Return how a prompt becomes a chat; only requests for a text say it."""
+    return request.chat if isinstance(request, Generate) else ChatSettings()
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
