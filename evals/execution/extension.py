@@ -117,9 +117,9 @@ def _continued(
     for row in rows:
         sample = samples[row.index]
         earlier = recorded_predictions(row)
-        own = [answers.get(request.id) for request in sample.requests]
-        predictions = [old if new is None else new.prediction for old, new in zip(earlier, own, strict=True)]
-        yield _record(task, sample, row, predictions, [answer for answer in own if answer is not None])
+        continued = [answers.get(request.id) for request in sample.requests]
+        predictions = [old if new is None else new.prediction for old, new in zip(earlier, continued, strict=True)]
+        yield _record(task, sample, row, predictions, [answer for answer in continued if answer is not None])
 
 
 def _continuing(request: Request, tokens: Sequence[int], limit: int) -> Generate:
