@@ -51,7 +51,7 @@ def test_each_option_is_in_the_signature_and_in_effect(folder, data, tmp_path):
         record, _ = outcome(folder, data, tmp_path / str(number), **options)
         signatures.add(record.manifest.signature)
     assert len(signatures) == 12
-    short, row = outcome(folder, data, tmp_path / "0", max_new_tokens=2)
+    _, row = outcome(folder, data, tmp_path / "0", max_new_tokens=2)
     assert row.cost["new_tokens"] == 2
     lengths = [
         outcome(folder, data, tmp_path / str(number), **options)[1].cost["prompt_tokens"]
@@ -64,7 +64,7 @@ def test_the_checkpoints_own_sampling_is_applied_and_recorded(data, tmp_path):
     folder = checkpoints.language_model(tmp_path / "model", "llama")
     (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, "temperature": 2.0, "top_k": 5}))
     own, row = outcome(folder, data, tmp_path / "own", generation="checkpoint")
-    same, asked = outcome(folder, data, tmp_path / "same", temperature=2.0, top_k=5)
+    _, asked = outcome(folder, data, tmp_path / "same", temperature=2.0, top_k=5)
     assert row.output == asked.output
     assert own.manifest.model["generation_config"] == {"do_sample": True, "temperature": 2.0, "top_k": 5}
     (folder / "generation_config.json").write_text(json.dumps({"num_beams": 4}))
@@ -75,9 +75,9 @@ def test_the_checkpoints_own_sampling_is_applied_and_recorded(data, tmp_path):
 def test_a_variants_columns_stand_in_for_options_that_are_not_given(folder, data, tmp_path, monkeypatch):
     row = Variant("tiny", "causal", "a test", {"mini": str(folder)}, (), {"max_new_tokens": 3, "stop": "Q:"})
     monkeypatch.setitem(VARIANTS._entries, "tiny", row)
-    record, sample = outcome("tiny", data, tmp_path / "row")
+    record, _ = outcome("tiny", data, tmp_path / "row")
     assert record.manifest.task.generation == {"max_new_tokens": 3, "stop": ["Q:"]}
-    record, sample = outcome("tiny", data, tmp_path / "given", max_new_tokens=5)
+    record, _ = outcome("tiny", data, tmp_path / "given", max_new_tokens=5)
     assert record.manifest.task.generation["max_new_tokens"] == 5
 
 
