@@ -5,6 +5,7 @@
     │   ├── UnknownName     a model, task, split or metric that is not registered; suggests similar names
     │   └── RecordError     a run folder that cannot be used: another signature, another process, damaged
     └── SampleError         one sample cannot be answered; it is recorded as failed and the run continues
+        └── LongPromptError its prompt is longer than the model reads; counted separately
 
 A message says on one line what was given, what is allowed and where; the command line prints it unchanged.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["EvalsError", "InputError", "RecordError", "SampleError", "UnknownName"]
+__all__ = ["EvalsError", "InputError", "LongPromptError", "RecordError", "SampleError", "UnknownName"]
 
 
 class EvalsError(Exception):
@@ -55,6 +56,10 @@ class RecordError(InputError):
 
 class SampleError(EvalsError):
     """One sample cannot be prepared or answered; the run records it as failed and continues."""
+
+
+class LongPromptError(SampleError):
+    """A prompt needs more token positions than the model has; the message names both numbers."""
 
 
 def one_line(error: BaseException | None) -> str:

@@ -196,7 +196,7 @@ def _requests(part: RowsFile, index: int, id: str, options: Options) -> tuple[Re
         for example in rng.sample(part.examples.rows, options.shots or 0):
             assert example.label is not None, "train rows have labels"
             shots.append(f"{prompt(task.name, example.texts)}{continuation(task.name, example.label)}\n\n")
-    return (Choose(id, (*shots, prompt(task.name, row.texts)), task.continuations),)
+    return (Choose(id, (*shots, prompt(task.name, row.texts)), task.continuations, examples=tuple(shots)),)
 
 
 # Scores

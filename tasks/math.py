@@ -138,7 +138,8 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
         )
     path = _path(benchmark, options)
     problems = read_problems(path, benchmark.form)
-    leading, examples = _leading(benchmark, options, path)
+    examples = _examples(benchmark, options, path)
+    leading = INSTRUCTIONS[benchmark.form] + "".join(examples)
     count = options.samples_per_problem
 
     def build(index: int) -> Sample:
@@ -152,6 +153,7 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
                 temperature=options.temperature,
                 top_p=options.top_p,
                 seed=options.seed,
+                examples=examples,
             )
             for n in range(count)
         )
@@ -160,7 +162,7 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
     facts = {
         "source": "bundled" if options.data is None else benchmark.name.upper() + " files",
         "split": path.stem,
-        "shots": examples,
+        "shots": len(examples),
         "files": {path.name: data.digest(path)},
     }
     return Samples([problem.id for problem in problems], build, facts)
@@ -180,8 +182,8 @@ def _path(benchmark: Benchmark, options: Options) -> Path:
     return path
 
 
-def _leading(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, int]:
-    """Return the part of the prompt that all problems share, and the number of its examples.
+def _examples(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, ...]:
+    """Return the few-shot examples, which all problems share.
 
     The examples are drawn from the training problems by the seed alone: they are the same for all problems, so the
     shared part is computed once.
@@ -189,15 +191,14 @@ def _leading(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, i
     train = path.with_name(f"train{path.suffix}")
     shots = options.shots if options.shots is not None else (benchmark.shots if options.data and train.exists() else 0)
     if not shots:
-        return INSTRUCTIONS[benchmark.form], 0
+        return ()
     if not train.exists():
         raise InputError(f"--shots {shots} needs training problems: {train} does not exist; {benchmark.source}")
     problems = read_problems(train, benchmark.form)
     if shots > len(problems):
         raise InputError(f"--shots {shots} is more than the {len(problems)} problems of {train}")
     chosen = Random(f"{benchmark.name} {options.seed}").sample(problems, shots)
-    examples = "".join(f"{prompt(problem.question)} {problem.solution}\n\n" for problem in chosen)
-    return INSTRUCTIONS[benchmark.form] + examples, shots
+    return tuple(f"{prompt(problem.question)} {problem.solution}\n\n" for problem in chosen)
 
 
 # Scores

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import evals
 from evals.errors import InputError
+from evals.schema.config import LONG_PROMPTS
 
 FORMATS = ("md", "csv", "tex", "html", "json", "svg", "png")
 EXPORTS = ("every-eval-ever", "model-index", "eval-results")
@@ -217,6 +218,12 @@ def _add_querying(run: argparse.ArgumentParser) -> None:
         "number or name (0=negative,1=positive; POS=positive,NEG=negative)",
     )
     add("--blind", action="store_true", help="replace images by uniform ones and audio by silence: the blind control")
+    add(
+        "--long-prompts",
+        choices=LONG_PROMPTS,
+        help="a prompt that needs more positions than the model has: a recorded failure (fail, the default), or "
+        "without its first examples, then without its first tokens (truncate-left)",
+    )
     add(
         "--force", action="store_true", help="show images to a model not known to read them, then run the blind control"
     )

@@ -135,6 +135,7 @@ def sample_record(
         failed=bool(failures),
         failure=failures[0] if failures else None,
         truncated=any(truncated),
+        long_prompt=any(prediction.long_prompt for prediction in predictions),
         truncations=truncated if len(scored) > 1 and any(truncated) else None,
         scores=[prediction.scores for prediction in scored],
         cluster=sample.cluster,

@@ -21,7 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from evals.errors import SampleError
+from evals.errors import LongPromptError, SampleError
 from evals.execution.batching import padding, plan
 from evals.execution.threads import DaemonThreadPool
 from evals.schema import (
@@ -140,7 +140,9 @@ def _window(samples: Samples, model: Model, start: int, token_budget: int, share
                 prompts.append(model.prepare(request))
                 sample_indices.append(index)
             except SampleError as error:
-                failed.append(AnsweredRequest(index, Prediction(request.id, failure=str(error)), 0.0, 0.0))
+                long_prompt = isinstance(error, LongPromptError)
+                prediction = Prediction(request.id, failure=str(error), long_prompt=long_prompt)
+                failed.append(AnsweredRequest(index, prediction, 0.0, 0.0))
     batches = plan(prompts, token_budget, share=share)
     return Window(start, samples.ids[start:stop], prompts, sample_indices, batches, failed)
 
@@ -238,6 +240,7 @@ def _answers(
 ) -> list[AnsweredRequest]:
     """Divide a batch's costs among its predictions, unless the model has counted the positions itself."""
     count = len(predictions)
+    costs = seconds / count, inside / count
     if not any(prediction.computed_tokens for prediction in predictions):
         computed, useful = padding(window.prompts, batch)
         predictions = [
@@ -245,9 +248,14 @@ def _answers(
             for prediction in predictions
         ]
     return [
-        AnsweredRequest(window.sample_indices[member], prediction, seconds / count, inside / count)
+        AnsweredRequest(window.sample_indices[member], marked(prediction, window.prompts[member]), *costs)
         for member, prediction in zip(batch.members, predictions, strict=True)
     ]
+
+
+def marked(prediction: Prediction, prompt: Prompt) -> Prediction:
+    """Mark a prediction whose prompt was shortened, because it was longer than the model reads."""
+    return replace(prediction, long_prompt=True) if prompt.removed else prediction
 
 
 def _ahead(background: ThreadPoolExecutor, act: Callable[[T], U], values: Iterable[T], count: int) -> Iterator[U]:

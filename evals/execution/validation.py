@@ -11,6 +11,7 @@ from evals.errors import InputError, UnknownName
 from evals.execution import generation_options
 from evals.execution.resolve import Resolved
 from evals.schema import MODALITIES, SCALES, Model, Options, RunConfig, Samples, Task
+from evals.schema.config import LONG_PROMPTS
 
 
 def check_numbers(config: RunConfig) -> None:
@@ -41,6 +42,8 @@ def check_numbers(config: RunConfig) -> None:
     if not 0 <= options.temperature <= 10 or not 0 < options.top_p <= 1:
         flags = f"--temperature {options.temperature} --top-p {options.top_p}"
         raise InputError(f"{flags}: a temperature lies in 0 to 10, top-p in 0 to 1")
+    if config.placement.long_prompts not in {None, *LONG_PROMPTS}:
+        raise InputError(f"--long-prompts {config.placement.long_prompts}: allowed are {' and '.join(LONG_PROMPTS)}")
     if options.samples_per_problem > 1 and not options.temperature and options.generation is None:
         raise InputError(f"--samples {options.samples_per_problem} would all be equal: give --temperature too")
     if options.top_p != 1 and not options.temperature:

@@ -34,7 +34,7 @@ def summarise(
         InputError: if there are no samples.
         EvalsError: if there is no metric, or one is not a finite number.
     """
-    failed = unparsed = truncated = open_thoughts = 0
+    failed = unparsed = truncated = open_thoughts = long_prompts = 0
     sums: dict[str, int | float] = dict.fromkeys(_SUMS, 0.0)
     scores: list[Score] = []
     cut = _CutOutputs()
@@ -45,6 +45,7 @@ def summarise(
         truncated += row.truncated
         cut.add(row)
         open_thoughts += row.truncated_thinking
+        long_prompts += row.long_prompt
         for name, value in row.cost.items():
             sums[name] = sums.get(name, 0) + value
     if not scores:
@@ -65,6 +66,7 @@ def summarise(
         truncated=truncated,
         truncated_thinking=open_thoughts,
         bounds=cut.bounds(metrics),
+        long_prompts=long_prompts,
         signature=manifest.signature,
         metrics=metrics,
         # For a part of a split (MNLI's mismatched rows) the first metric is the headline.

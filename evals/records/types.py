@@ -248,6 +248,8 @@ class Result(Stored, kw_only=True):
     """Number of outputs from which no answer could be read."""
     truncated: Size
     """Number of samples with an output cut at the token limit, or an input at the length that the model reads."""
+    long_prompts: Size = 0
+    """Number of samples with a prompt that was longer than the model reads: refused, or shortened."""
     signature: str
     metrics: dict[str, MetricEntry]
     truncated_thinking: Size = 0
@@ -313,6 +315,8 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     """Why there is no output, in one line."""
     truncated: bool
     """An output was cut at the token limit, or an input at the length that the model reads."""
+    long_prompt: bool = False
+    """A prompt was longer than the model reads: it was refused, or it was shortened."""
     truncations: list[bool] | None = None
     """For a sample with several requests, which of them were truncated; None if none was."""
     scores: list[tuple[float, ...]]

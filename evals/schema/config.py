@@ -15,6 +15,9 @@ from evals.errors import InputError
 SCALES = ("mini", "full")
 """`mini`: bundled checkpoints and data; `full`: public ones."""
 
+LONG_PROMPTS = ("fail", "truncate-left")
+"""What can happen to a prompt that is longer than the model reads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -86,6 +89,9 @@ class Placement:
     labels: str | None = None
     """Which of the task's classes each output of a classifier means (`0=negative,1=positive`), or None for the
     checkpoint's own names."""
+    long_prompts: str | None = None
+    """What happens to a prompt that needs more token positions than the model has: `fail` (a recorded failure) or
+    `truncate-left`. None is `fail`, but text encoders whose authors cut long texts cut them as their authors do."""
 
 
 @dataclass(frozen=True, slots=True)

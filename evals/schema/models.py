@@ -23,6 +23,8 @@ class Prompt:
     """Token ids of the whole prompt, including the placeholders of images and audio."""
     reserve: int
     """Number of token positions that may follow: new tokens, or the continuations to score."""
+    removed: int = field(default=0, kw_only=True)
+    """Number of tokens by which a prompt that was too long for the model was shortened (`--long-prompts`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,9 @@ class Generate:
     """How the prompt becomes a chat."""
     begun: tuple[int, ...] = ()
     """Tokens that the model generated earlier for this request and that it continues; `max_new_tokens` counts them."""
+    examples: tuple[str, ...] = ()
+    """The few-shot examples, in order; each is a piece of the leading parts (all but the last). If a prompt is too long
+    for the model and the user allows it to be shortened, whole examples are left out first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ class Choose:
     """The continuations; the prediction's output is the chosen one, its `scores` follow this order."""
     normalise: str = "none"
     """Divide each log-likelihood by this before comparing: `none`, or the continuation's `tokens` or `characters`."""
+    examples: tuple[str, ...] = ()
+    """As in `Generate`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ class Prediction:
     """The text ended inside a thought: there is no answer, and the output is empty."""
     tokens: tuple[int, ...] = ()
     """Tokens of an output that was cut at `max_new_tokens`, from which it can be continued."""
+    long_prompt: bool = False
+    """The prompt was longer than the model reads: it was refused, or it was shortened."""
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs by name, summed in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 

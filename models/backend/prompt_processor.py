@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from evals.data.images import decode
 from evals.models.backend import pytorch
+from evals.models.backend.prompts.chat_templates import ChatTemplates, chat_templates
+from evals.models.backend.prompts.prompt_limits import PromptLimits, shortest_that_fits
+from evals.models.backend.prompts.special_tokens import SpecialTokens, find_special_tokens
 from evals.models.backend.pytorch import ResolvedPlacement
-from evals.models.backend.tokenisation import render_chat
+from evals.models.decoding.last_state import prompt_parts
 from evals.models.decoding.placeholders import Placeholders
-from evals.schema import MODALITIES, ChatSettings, Image, Part
+from evals.schema import MODALITIES, ChatSettings, Embed, Generate, Image, Part
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +31,17 @@ class PromptProcessor:
 
     library: ProcessorMixin
     """Tokenizer, image processor and chat template."""
+    special: SpecialTokens
+    """The tokens that the tokenizer puts around a text."""
+    templates: ChatTemplates
+    """The chat template of the checkpoint, and those that requests choose."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Padding and truncation are state of the tokenizer, so one thread uses it at a time."""
+
+    @classmethod
+    def of(cls, library: ProcessorMixin, folder: Path) -> Self:
+        """Wrap the processor of a checkpoint's folder. Raises `InputError` if it has templates, but no default one."""
+        return cls(library, find_special_tokens(library.tokenizer), chat_templates(library, folder))
 
     @property
     def placeholders(self) -> Placeholders:
@@ -40,19 +53,63 @@ class PromptProcessor:
 
         Without a chat template, the placeholders and texts are joined. Raises `InputError` if `chat` needs one.
         """
+        template = self.templates.choose(chat)
+        if template is None:
+            return "".join(part if isinstance(part, str) else self.library.image_token for part in parts)
         content = [
             {"type": "text", "text": part} if isinstance(part, str) else {"type": MODALITIES[type(part)]}
             for part in parts
         ]
-        rendered = render_chat(self.library, content, chat)
-        if rendered is not None:
-            return rendered
-        return "".join(part if isinstance(part, str) else self.library.image_token for part in parts)
+        return template.render(content)
+
+    def fitted(self, request: Generate | Embed, limits: PromptLimits) -> tuple[Generate | Embed, list[int], int]:
+        """Render and tokenise a request; shorten it if it is too long for the model and the user allows it.
+
+        Returns:
+            The request that the model reads, its tokens, and the number of tokens that were removed.
+
+        Raises:
+            SampleError: the chat template refuses the prompt, or an image is rejected.
+            LongPromptError: the prompt is too long for the model.
+        """
+        tokens, new = self._tokens(request), request.max_new_tokens if isinstance(request, Generate) else 0
+        length = len(tokens)
+        if limits.check(request.id, length, new):
+            request = shortest_that_fits(request, lambda shorter: not limits.excess(len(self._tokens(shorter)), new))
+            tokens = self._tokens(request)
+            while excess := limits.excess(len(tokens), new):
+                parts = self._without_left(request.parts, excess)
+                if parts is None:
+                    raise limits.error(request.id, length, new)
+                request = replace(request, parts=parts)
+                tokens = self._tokens(request)
+        return request, tokens, length - len(tokens)
+
+    def _tokens(self, request: Generate | Embed) -> list[int]:
+        images = [part for part in request.parts if isinstance(part, Image)]
+        chat = request.chat if isinstance(request, Generate) else _AS_STATED
+        return self.tokenise(self.render(prompt_parts(request), chat), images)
+
+    def _without_left(self, parts: Sequence[Part], excess: int) -> tuple[Part, ...] | None:
+        """Remove tokens from the left of the texts; None if no token of the last text would be left."""
+        shorter: list[Part] = []
+        for part in parts:
+            if not isinstance(part, str) or not excess:
+                shorter.append(part)
+                continue
+            tokens = self.tokenise_text(part)
+            kept = tokens[excess:]
+            excess -= len(tokens) - len(kept)
+            if kept:
+                shorter.append(self.text(kept, special=True).lstrip("\N{REPLACEMENT CHARACTER}"))
+        texts = [part for part in shorter if isinstance(part, str) and part]
+        return tuple(shorter) if texts and not excess else None
 
     def tokenise(self, rendered: str, images: Sequence[Image]) -> list[int]:
         """Tokenise a rendered prompt, repeating each placeholder as often as its image has features."""
         count = getattr(self.library, "num_image_tokens", None)
         special = self._adds_special_tokens(rendered)
+        closing = len(self.special.closing) if special else 0
         if count is None and images:
             decoded = [decode(image) for image in images]
             with self.lock:
@@ -60,10 +117,12 @@ class PromptProcessor:
                     ids = self.library(text=rendered, images=decoded, add_special_tokens=special)["input_ids"]
                 except Exception as error:  # an image processor can raise nearly any exception
                     raise pytorch.image_error(images, error) from error
-            return list(ids[0] if isinstance(ids[0], Sequence) else ids)
+            ids = list(ids[0] if isinstance(ids[0], Sequence) else ids)
+            return ids[: len(ids) - closing]
         expanded = rendered.replace(self.library.image_token, self.library.image_token * (count or 1))
         with self.lock:
-            return list(self.library.tokenizer(expanded, add_special_tokens=special)["input_ids"])
+            ids = list(self.library.tokenizer(expanded, add_special_tokens=special)["input_ids"])
+        return ids[: len(ids) - closing]
 
     def tokenise_text(self, text: str) -> tuple[int, ...]:
         """Tokenise a plain text without special tokens."""
@@ -72,11 +131,20 @@ class PromptProcessor:
 
     def encode(self, texts: Sequence[str], images: Sequence[Sequence[Any]], placement: ResolvedPlacement) -> Any:
         """Prepare rendered prompts with their decoded images for the library's `generate`, padded on the left."""
+        special = self._adds_special_tokens(texts[0])
         with self.lock:
-            return self.library(
+            encoded = self.library(
                 text=list(texts), images=images if any(images) else None, padding=True, padding_side="left",
-                add_special_tokens=self._adds_special_tokens(texts[0]), return_tensors="pt",
-            ).to(placement.device, placement.dtype)  # fmt: skip
+                add_special_tokens=special, return_tensors="pt",
+            )  # fmt: skip
+        closing = len(self.special.closing) if special else 0
+        if closing:  # padding is on the left, so every row ends with the tokens that close a text
+            shape = encoded["input_ids"].shape
+            encoded = type(encoded)({
+                name: value[:, :-closing] if getattr(value, "shape", ())[:2] == shape else value
+                for name, value in encoded.items()
+            })  # fmt: skip
+        return encoded.to(placement.device, placement.dtype)
 
     def inputs(self, parts: Sequence[Part]) -> dict[str, torch.Tensor]:
         """Make the tensors that the model reads for the images of a prompt. Raises `SampleError`."""

@@ -1,20 +1,25 @@
-"""Tokenise whole texts, alone or in pairs, for models that read them at once: truncated on the right, then padded."""
+"""Tokenise whole texts, alone or in pairs, for models that read them at once.
+
+A text that is longer than the model reads is a recorded failure, unless the user chose `--long-prompts truncate-left`.
+Some text encoders come with code of their authors that cuts such texts at their end (CLIP, SigLIP, BLIP, the folders of
+sentence-transformers that state a limit). Unless the user chose otherwise, their texts are cut in this way
+(`PROTOCOL`), and marked.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import model_folder
-from evals.errors import InputError, SampleError
+from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.backend import requirements
 from evals.models.backend.adapters import without_adapter
-from evals.models.decoding.checkpoint_settings import RenderChat
-from evals.schema import Batch, ChatSettings, Json, Prompt, Request
+from evals.schema import Batch, Prompt, Request
+from evals.schema.config import LONG_PROMPTS
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
 
 
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.spm", "merges.txt", "tekken.json")
+FAIL, TRUNCATE = LONG_PROMPTS
+PROTOCOL = "truncate-right"
+"""The rule of text encoders whose authors cut long texts at their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +49,83 @@ class TextTokenizer:
     tokenizer: PreTrainedTokenizerBase
     limit: int | None
     """Maximum number of tokens, special tokens included; None if there is no limit."""
+    long_prompts: str = FAIL
+    """What happens to longer texts: `fail`, `truncate-left` or `PROTOCOL`."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Truncation is state of the tokenizer, and several threads tokenise at the same time."""
 
     def prompt(self, request: Request, texts: Sequence[str]) -> TextPrompt:
-        """Tokenise a text or a pair; if it is too long, truncate the longer text at its end, token by token.
+        """Tokenise a text or a pair; if it is too long, shorten the longer of the two, token by token.
 
         Raises:
             SampleError: there is no text, there are more than two, or a part is not text.
+            LongPromptError: it is too long, and texts must not be shortened.
         """
         if not 1 <= len(texts) <= 2 or not all(isinstance(text, str) for text in texts):
             raise SampleError(f"request {request.id} has {len(texts)} parts; this family reads a text or two")
         with self._lock:
             encoded = self.tokenizer(*texts, verbose=False)
-            truncated = self.limit is not None and len(encoded["input_ids"]) > self.limit
+            length = len(encoded["input_ids"])
+            truncated = exceeds(request.id, length, self.limit, self.long_prompts)
             if truncated:
-                encoded = self.tokenizer(*texts, truncation="longest_first", max_length=self.limit, verbose=False)
+                encoded = cut(self.tokenizer, texts, self.limit, self.long_prompts)
         tokens = tuple(encoded["input_ids"])
         if not tokens:
             raise SampleError(f"request {request.id} is an empty text")
-        return TextPrompt(request, request.id, tokens, 0, tuple(encoded.get("token_type_ids", ())), truncated)
+        types = tuple(encoded.get("token_type_ids", ()))
+        return TextPrompt(request, request.id, tokens, 0, types, truncated, removed=length - len(tokens))
+
+
+def exceeds(id: str, length: int, limit: int | None, long_prompts: str) -> bool:
+    r"""Return whether a text is longer than a model reads and must be cut.
+
+    Args:
+        id: the request's id.
+        length: the text's number of tokens.
+        limit: maximum number of tokens, or None for no limit.
+        long_prompts: `fail`, `truncate-left` or `PROTOCOL`.
+
+    Raises:
+        LongPromptError: it is longer, and must not be cut.
+
+    Example:
+        >>> exceeds("7", 80, 77, PROTOCOL), exceeds("7", 70, 77, FAIL)
+        (True, False)
+        >>> exceeds("7", 80, 77, FAIL)
+        Traceback (most recent call last):
+            ...
+        evals.errors.LongPromptError: request 7: its text of 80 tokens is longer than the 77 that the model reads; \
+--long-prompts truncate-left shortens such texts
+    """
+    longer = limit is not None and length > limit
+    if longer and long_prompts == FAIL:
+        raise LongPromptError(
+            f"request {id}: its text of {length} tokens is longer than the {limit} that the model reads; "
+            "--long-prompts truncate-left shortens such texts"
+        )
+    return longer
+
+
+def cut(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Any], limit: int | None, long_prompts: str, **options: Any
+) -> Any:
+    """Tokenise a text or a pair, cut to a number of tokens: at its start if the user chose it, else at its end.
+
+    The side is state of the tokenizer, so the caller holds the lock.
+
+    Args:
+        tokenizer: the tokenizer.
+        texts: a text or the two texts of a pair, each a string or a list of strings.
+        limit: maximum number of tokens, special tokens included.
+        long_prompts: `truncate-left` or `PROTOCOL`.
+        options: further options of the tokenizer, such as padding.
+    """
+    side = tokenizer.truncation_side
+    tokenizer.truncation_side = "left" if long_prompts == TRUNCATE else "right"
+    try:
+        return tokenizer(*texts, truncation="longest_first", max_length=limit, verbose=False, **options)
+    finally:
+        tokenizer.truncation_side = side
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -89,53 +154,6 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def _holds_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model"))
-
-
-def conversation_renderer(library: Any) -> tuple[str | None, RenderChat | None]:
-    """Return the text of a tokenizer's or processor's chat template, and a function that renders with it."""
-    template = library.chat_template
-    if template is None:
-        return None, None
-
-    def render(messages: Sequence[Mapping[str, Json]], begins_answer: bool) -> str | None:
-        from jinja2 import TemplateError
-
-        with suppress(TemplateError, TypeError):  # a template that refuses the conversation states nothing about it
-            text: str = library.apply_chat_template(list(messages), add_generation_prompt=begins_answer, tokenize=False)
-            return text
-        return None
-
-    return template, render
-
-
-def render_chat(library: Any, content: Json, chat: ChatSettings) -> str | None:
-    """Render one user message as a request wants it, up to where the answer begins; None for plain text.
-
-    Args:
-        library: the tokenizer or processor of a checkpoint.
-        content: the message: a text, or a list of parts.
-        chat: the system message, the template, and whether the model thinks.
-
-    Raises:
-        InputError: the request needs a template, and there is none.
-    """
-    has_template = chat.template not in {None, "on", "off"} or (library.chat_template and chat.template != "off")
-    if not has_template:
-        if chat.system is not None or chat.thinking is not None or chat.template == "on":
-            raise InputError(
-                "--system-prompt, --thinking and --chat-template on need a chat template, which this checkpoint lacks "
-                "or which is off: give --chat-template FILE"
-            )
-        return None
-    system = chat.system if isinstance(content, str) or chat.system is None else [{"type": "text", "text": chat.system}]
-    messages = [{"role": "user", "content": content}]
-    if system is not None:
-        messages.insert(0, {"role": "system", "content": system})
-    variables: dict[str, Any] = {} if chat.thinking is None else {"enable_thinking": chat.thinking}
-    if chat.template not in {None, "on"}:
-        variables["chat_template"] = chat.template
-    rendered: str = library.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **variables)
-    return rendered
 
 
 def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from evals.models.decoding.checkpoint_settings import RenderChat, end_ids, sampling_facts, thought_tags
+from evals.models.decoding.checkpoint_settings import end_ids, sampling_facts, thought_tags
 from evals.models.decoding.engine import Decoder
 from evals.models.decoding.hf_generate import LibraryDecoder
 from evals.models.decoding.reading import TextReader
@@ -15,6 +15,17 @@ from evals.schema import Json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class Conversations(Protocol):
+    """A chat template, as far as it states what ends a text and what encloses a thought."""
+
+    @property
+    def text(self) -> str:
+        """The template, in Jinja."""
+
+    def conversation(self, messages: Sequence[Mapping[str, Json]], begins_answer: bool) -> str | None:
+        """Render messages, as `RenderChat` does."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,7 @@ def prepare_generation(
     tokenizer: PreTrainedTokenizerBase,
     *,
     share_prefixes: bool,
-    template: str | None = None,
-    render: RenderChat | None = None,
+    template: Conversations | None = None,
 ) -> Generation:
     """Wrap a model in the decoder that fits its architecture.
 
@@ -44,14 +54,14 @@ def prepare_generation(
         model: a model with a language-model head.
         tokenizer: its tokenizer.
         share_prefixes: whether the model's cache can be cut and copied (`engine.supports_prefix_sharing`).
-        template: the text of the chat template, or None without one.
-        render: renders conversations with the template, or None without one.
+        template: the chat template, or None without one.
 
     Returns:
         A `Decoder`, which computes shared prefixes once, or else a `LibraryDecoder`, with what goes with it.
     """
+    text, render = (None, None) if template is None else (template.text, template.conversation)
     ends = end_ids(folder, model, tokenizer, render)
-    reader = TextReader(tokenizer, thought_tags(template, tokenizer, render))
+    reader = TextReader(tokenizer, thought_tags(text, tokenizer, render))
     decoder = (Decoder if share_prefixes else LibraryDecoder)(model, ends=ends, reader=reader)
     facts = {
         "end_ids": ends,

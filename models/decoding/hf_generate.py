@@ -117,16 +117,20 @@ class LibraryDecoder:
         return torch.tensor([[start, *tokens] for tokens in begun], device=self._model.device)
 
     def _score_causally(self, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]) -> list[float]:
-        """Compute the log-likelihoods of continuations for a decoder, which reads them after their contexts."""
-        ids, mask = self._padded([[*context, *tokens] for context, tokens in zip(contexts, continuations, strict=True)])
+        """Compute the log-likelihoods of continuations for a decoder, which reads them after their contexts.
+
+        The last token of a continuation is not read: it needs no position.
+        """
+        pairs = zip(contexts, continuations, strict=True)
+        ids, mask = self._padded([[*context, *tokens[:-1]] for context, tokens in pairs])
         longest = max(map(len, continuations))
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         logits = self._model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=longest + 1, use_cache=False
+            input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=longest, use_cache=False
         ).logits
-        log_likelihoods_NTV = logits[:, -longest - 1 : -1].float().log_softmax(dim=-1)
-        pairs = zip(log_likelihoods_NTV, continuations, strict=True)
-        return [_sum(row_TV[longest - len(tokens) :], tokens) for row_TV, tokens in pairs]
+        log_likelihoods_NTV = logits[:, -longest:].float().log_softmax(dim=-1)
+        rows = zip(log_likelihoods_NTV, continuations, strict=True)
+        return [_sum(row_TV[-len(tokens) :], tokens) for row_TV, tokens in rows]
 
     def _score_with_encoder(
         self, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]

@@ -69,13 +69,20 @@ class ScoringRow:
 
 
 def choice_prompt(
-    request: Choose, context: tuple[int, ...], continuations: tuple[tuple[int, ...], ...]
+    request: Choose, context: tuple[int, ...], continuations: tuple[tuple[int, ...], ...], *, removed: int = 0
 ) -> ChoicePrompt:
-    """Make the prompt of a choice from tokens. Raises `SampleError` if the context or a continuation is empty."""
+    """Make the prompt of a choice from tokens. Raises `SampleError` if the context or a continuation is empty.
+
+    Args:
+        request: the request.
+        context: tokens of the context.
+        continuations: tokens of each continuation.
+        removed: number of tokens by which the context was shortened.
+    """
     if not context or not all(continuations):
         raise SampleError(f"request {request.id}: a continuation adds no token to its prompt")
     reserve = sum(len(tokens) - 1 for tokens in continuations)
-    return ChoicePrompt(request, request.parts[:-1] or (request.id,), context, reserve, continuations)
+    return ChoicePrompt(request, request.parts[:-1] or (request.id,), context, reserve, continuations, removed=removed)
 
 
 def split_prefixes(prompts: Sequence[Prompt], batch: Batch) -> tuple[list[Sequence[int]], list[int]]:
@@ -229,7 +236,9 @@ def tokenise_choices(
     """Tokenise a context and its continuations for a model that reads both as one text.
 
     The context is tokenised together with each choice, and the tokens that all of these have in common become the
-    context: a token may span the border between context and choice.
+    context: a token may span the border between context and choice. Where no token does, this is the rule of lm-eval
+    (`_encode_pair` in lm_eval/models/huggingface.py): the continuation is what the joined text has after the tokens of
+    the context, and spaces at the end of the context go with the continuation.
 
     Args:
         tokenise: turns a text into tokens.
@@ -241,10 +250,10 @@ def tokenise_choices(
     """
     context = tokenise(text)
     joined = [tokenise(text + choice) for choice in choices]
-    shared = min(_common_length(context, tokens) for tokens in joined)
+    shared = min(common_length(context, tokens) for tokens in joined)
     return context[:shared], tuple(tokens[shared:] for tokens in joined)
 
 
-def _common_length(a: Sequence[int], b: Sequence[int]) -> int:
+def common_length(a: Sequence[int], b: Sequence[int]) -> int:
     """Count the leading tokens that two sequences have in common."""
     return next((index for index, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -15,26 +15,22 @@ from typing import TYPE_CHECKING, Any
 from evals.data.checkpoints import read_config
 from evals.errors import SampleError
 from evals.models.backend import pytorch, tokenisation
+from evals.models.backend.prompts.chat_templates import chat_templates
+from evals.models.backend.prompts.prompt_limits import prompt_limits
+from evals.models.backend.prompts.special_tokens import find_special_tokens
+from evals.models.backend.prompts.text_prompts import TextPrompts
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
 from evals.models.decoding.hf_generate import LibraryDecoder
-from evals.models.decoding.loglikelihood import (
-    ChoicePrompt,
-    choice_prompt,
-    choose_batch,
-    split_prefixes,
-    tokenise_choices,
-)
+from evals.models.decoding.loglikelihood import ChoicePrompt, choose_batch, split_prefixes
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import generation_row, read_completion
-from evals.models.decoding.text import plain_text
 from evals.registry import FAMILIES
 from evals.schema import (
     Batch,
-    ChatSettings,
     Choose,
     Family,
     Generate,
@@ -65,6 +61,7 @@ class Causal:
     token_budget: int
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    text_prompts: TextPrompts
     placement: ResolvedPlacement
     decoder: Decoder | LibraryDecoder
     reader: TextReader
@@ -79,15 +76,10 @@ class Causal:
 
     def prepare(self, request: Request) -> Prompt:
         """Tokenise a prompt and, for a choice, its continuations."""
-        text = plain_text(request, "a language model reads text only")
         if isinstance(request, Generate):
-            tokens = self._prompt_tokens(text, request.chat)
-            if not tokens:
-                raise SampleError(f"request {request.id} is an empty prompt")
-            reserve = -(-request.max_new_tokens // self.reserve_divisor)
-            return Prompt(request, request.parts[:-1] or (request.id,), tokens, reserve)
+            return self.text_prompts.to_generate(request, reserve=-(-request.max_new_tokens // self.reserve_divisor))
         if isinstance(request, Choose):
-            return choice_prompt(request, *self._choice_tokens(text, request.choices))
+            return self.text_prompts.to_choose(request)
         raise SampleError(f"request {request.id} asks to embed; this family generates and chooses")
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
@@ -130,27 +122,6 @@ class Causal:
     def _choose(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         return choose_batch(prompts, batch, self.decoder.loglikelihoods)
 
-    def _prompt_tokens(self, text: str, chat: ChatSettings) -> tuple[int, ...]:
-        """Tokenise a prompt to continue; special tokens come from the chat template, or else from the tokenizer."""
-        rendered = tokenisation.render_chat(self.tokenizer, text, chat)
-        if rendered is None:
-            return self._tokens(text)
-        return tuple(self.tokenizer(rendered, add_special_tokens=False)["input_ids"])
-
-    def _choice_tokens(self, text: str, choices: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-        """Tokenise a context and its continuations; an encoder-decoder reads them separately."""
-        if self.model.config.is_encoder_decoder:
-            context = self._tokens(text)
-            continuations = [self.tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
-            return context, tuple(map(tuple, continuations))
-        return tokenise_choices(self._tokens, text, choices)
-
-    def _tokens(self, text: str) -> tuple[int, ...]:
-        ids = list(self.tokenizer(text)["input_ids"])
-        if ids and ids[-1] == self.tokenizer.eos_token_id and not self.model.config.is_encoder_decoder:
-            ids.pop()  # some tokenizers end every text, but this one will be continued
-        return tuple(ids)
-
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     """Load a checkpoint folder. Raises `InputError` if it lacks weights or a tokenizer."""
@@ -161,12 +132,13 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     tokenizer = tokenisation.load_tokenizer(folder)
     config = read_config(folder)
     auto_class = AutoModelForSeq2SeqLM if config.get("is_encoder_decoder") else AutoModelForCausalLM
+    templates = chat_templates(tokenizer, folder)
     model = pytorch.load_weights(auto_class, folder, resolved)
+    limits = prompt_limits(model, tokenizer, placement.long_prompts)
     shares_prefixes = supports_prefix_sharing(model)
     reuses_slots = shares_prefixes and resolved.device.type == "cpu"
-    template, render = tokenisation.conversation_renderer(tokenizer)
     generation = prepare_generation(
-        folder, model, tokenizer, share_prefixes=shares_prefixes, template=template, render=render
+        folder, model, tokenizer, share_prefixes=shares_prefixes, template=templates.default
     )
     per_core = _BUDGET_PER_CORE_WITH_SLOTS if reuses_slots else pytorch.CPU_BUDGET_PER_CORE
     return Causal(
@@ -174,13 +146,15 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
         facts={
             "family": "causal",
             **pytorch.facts(model, folder, resolved),
-            "chat_template": tokenizer.chat_template is not None,
+            "chat_template": templates.default is not None,
             "shares_prefixes": shares_prefixes,
             **generation.facts,
+            **limits.facts,
         },
         token_budget=pytorch.token_budget(model, resolved, per_core),
         model=model,
         tokenizer=tokenizer,
+        text_prompts=TextPrompts(tokenizer, find_special_tokens(tokenizer), templates, limits),
         placement=resolved,
         decoder=generation.decoder,
         reader=generation.reader,

@@ -2,8 +2,8 @@
 
 The library's `get_image_features` and `get_text_features` compute the embeddings; the scale and bias of a checkpoint's
 logits do not change any ranking and are left out. A text that is longer than the tokenizer's limit is cut there, as in
-training, and the prediction is marked as truncated. SigLIP was trained on texts padded to the limit, with the padding
-read like any other token, and gets its texts in this form.
+training, and the prediction is marked as truncated; `--long-prompts` chooses another rule. SigLIP was trained on texts
+padded to the limit, with the padding read like any other token, and gets its texts in this form.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
-from evals.models.backend import pytorch
+from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import length_limit
 from evals.models.decoding.sampling import NOT_FINITE
@@ -46,6 +46,8 @@ class DualEncoder:
     """Maximum number of tokens of a text."""
     image_positions: int
     """Number of positions of an encoded image."""
+    long_prompts: str = tokenisation.PROTOCOL
+    """What happens to longer texts."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Truncation is state of the tokenizer, so one thread uses it at a time."""
     abilities: frozenset[str] = frozenset({"embed"})
@@ -64,7 +66,8 @@ class DualEncoder:
             raise SampleError(f"request {request.id} has audio; this family embeds texts and images")
         with self.lock:
             tokens = self.processor.tokenizer(part, truncation=False, verbose=False)["input_ids"]
-        return Prompt(request, request.id, tuple(tokens), 0)
+        exceeded = tokenisation.exceeds(request.id, len(tokens), self.text_limit, self.long_prompts)
+        return Prompt(request, request.id, tuple(tokens), 0, removed=len(tokens) - self.text_limit if exceeded else 0)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[Any]:
         """Decode images and make their tensors; a text needs nothing."""
@@ -108,9 +111,9 @@ class DualEncoder:
         parts = [prompts[member].request.parts[0] for member in members]
         padded = self.model.config.model_type in PADDED
         with self.lock:
-            encoded = self.processor.tokenizer(
-                parts, truncation=True, max_length=self.text_limit, padding="max_length" if padded else True,
-                return_tensors="pt",
+            encoded = tokenisation.cut(
+                self.processor.tokenizer, [parts], self.text_limit, self.long_prompts,
+                padding="max_length" if padded else True, return_tensors="pt",
             )  # fmt: skip
         if padded:
             encoded.pop("attention_mask", None)
@@ -146,12 +149,14 @@ def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
         raise InputError(f"{folder} holds a {type(model).__name__}, which does not embed images and texts separately")
     text_limit = length_limit(model, processor.tokenizer)
     assert text_limit is not None, "each of the model types has a fixed number of positions"
+    long_prompts = placement.long_prompts or tokenisation.PROTOCOL
     return DualEncoder(
         name=name,
         facts={
             "family": "dual_encoder",
             **pytorch.facts(model, folder, resolved),
             "text_limit": text_limit,
+            "long_prompts": long_prompts,
             "image_processor": type(processor.image_processor).__name__,
         },
         token_budget=pytorch.token_budget(model, resolved),
@@ -160,6 +165,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> DualEncoder:
         placement=resolved,
         text_limit=text_limit,
         image_positions=_image_positions(model),
+        long_prompts=long_prompts,
     )
 
 

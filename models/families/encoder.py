@@ -113,6 +113,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
         tokenizer.model_max_length = recipe.limit  # as sentence-transformers does: it overrides the tokenizer's
     limit = tokenisation.length_limit(model, tokenizer)
     prompt_tokens = tokenizer(recipe.prompt)["input_ids"] if recipe.prompt else ()
+    by_protocol = tokenisation.PROTOCOL if recipe.source == "modules.json" else tokenisation.FAIL
+    long_prompts = placement.long_prompts or by_protocol  # the library of these folders cuts long texts
     return Encoder(
         name=name,
         facts={
@@ -120,10 +122,11 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
             **pytorch.facts(model, folder, resolved),
             **recipe.facts(),
             "longest_text": limit,
+            "long_prompts": long_prompts,
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
-        tokenizer=TextTokenizer(tokenizer, limit),
+        tokenizer=TextTokenizer(tokenizer, limit, long_prompts),
         recipe=recipe,
         steps=embedding_recipe.load_steps(recipe, resolved.device),
         excluded=embedding_recipe.excluded(recipe, prompt_tokens, tokenizer.all_special_ids),

@@ -18,12 +18,14 @@ from typing import Any
 
 from evals.data.audio import decode, resample
 from evals.errors import SampleError
-from evals.models.backend import pytorch, tokenisation
+from evals.models.backend import pytorch
 from evals.models.backend.prompt_processor import PromptProcessor
+from evals.models.backend.prompts.prompt_limits import prompt_limits
+from evals.models.backend.prompts.special_tokens import SpecialTokens
+from evals.models.backend.prompts.text_prompts import TextPrompts
 from evals.models.decoding.build import prepare_generation
-from evals.models.decoding.loglikelihood import ChoicePrompt, choice_prompt, choose_batch, tokenise_choices
+from evals.models.decoding.loglikelihood import ChoicePrompt, choose_batch
 from evals.models.decoding.placeholders import Placeholders
-from evals.models.decoding.text import plain_text
 from evals.models.families.vision_language import VisionLanguage
 from evals.registry import FAMILIES
 from evals.schema import (
@@ -84,8 +86,10 @@ class Mixture(VisionLanguage):
         """Render and tokenise a prompt; continuations are scored after plain text, without the chat template."""
         if not isinstance(request, Choose):
             return super().prepare(request)
-        text = plain_text(request, "continuations are scored after text only")
-        return choice_prompt(request, *tokenise_choices(self.processor.tokenise_text, text, request.choices))
+        plain = SpecialTokens((), ())  # the checkpoints were trained on texts without special tokens
+        return TextPrompts(self.processor.library.tokenizer, plain, self.processor.templates, self.limits).to_choose(
+            request
+        )
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         if not isinstance(prompts[batch.members[0]], ChoicePrompt):
@@ -101,30 +105,33 @@ def load(name: str, checkpoint: str, placement: Placement) -> Mixture:
 
     folder = Path(checkpoint)
     resolved = pytorch.resolve_placement(placement)
-    processor = pytorch.load_processor(folder)
+    library = pytorch.load_processor(folder)
+    processor = AudioPromptProcessor.of(library, folder)
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
-    template, render = tokenisation.conversation_renderer(processor)
     generation = prepare_generation(
-        folder, model, processor.tokenizer, share_prefixes=True, template=template, render=render
+        folder, model, library.tokenizer, share_prefixes=True, template=processor.templates.default
     )
+    limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return Mixture(
         name=name,
         facts={
             "family": "mixture",
             **pytorch.facts(model, folder, resolved),
             "shares_prefixes": True,
-            "chat_template": processor.chat_template is not None,
-            "image_processor": type(processor.image_processor).__name__,
-            "feature_extractor": type(processor.feature_extractor).__name__,
+            "chat_template": processor.templates.default is not None,
+            "image_processor": type(library.image_processor).__name__,
+            "feature_extractor": type(library.feature_extractor).__name__,
             **generation.facts,
+            **limits.facts,
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
-        processor=AudioPromptProcessor(processor),
+        processor=processor,
         placement=resolved,
         decoder=generation.decoder,
         reader=generation.reader,
         folder=folder,
+        limits=limits,
     )
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from evals.errors import InputError, SampleError
 from evals.models.architectures import blip_decoder
 from evals.models.architectures.blip_decoder import EncodedTexts
-from evals.models.backend import pytorch
+from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import two_stream_requirements
 from evals.models.backend.tokenisation import length_limit
@@ -79,6 +79,8 @@ class TwoStreams:
     image_positions: int
     """Number of positions of an encoded image."""
     folder: Path
+    long_prompts: str = tokenisation.PROTOCOL
+    """What happens to longer texts."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Truncation is state of the tokenizer, so one thread uses it at a time."""
 
@@ -100,16 +102,22 @@ class TwoStreams:
         tokens: tuple[int, ...] = ()
         if images:
             tokens += (-1 - zlib.crc32(images[0].key.encode()),) * self.image_positions
+        removed = 0
         if text:
             with self.lock:
-                tokens += tuple(self.processor.tokenizer(text, truncation=False, verbose=False)["input_ids"])
+                text_tokens = tuple(self.processor.tokenizer(text, truncation=False, verbose=False)["input_ids"])
+            tokens += text_tokens
+            if tokenisation.exceeds(request.id, len(text_tokens), self.text_limit, self.long_prompts):
+                removed = len(text_tokens) - self.text_limit
         key = (images[0].key, images[0].blind) if images and text else request.id
         if isinstance(request, Choose):
             choices = self.processor.tokenizer(list(request.choices), add_special_tokens=False)["input_ids"]
             if not all(choices):
                 raise SampleError(f"request {request.id}: a choice has no token")
-            return ChoicePrompt(request, key, tokens, max(map(len, choices)), tuple(map(tuple, choices)))
-        return Prompt(request, key, tokens, request.max_new_tokens if isinstance(request, Generate) else 0)
+            continuations = tuple(map(tuple, choices))
+            return ChoicePrompt(request, key, tokens, max(map(len, choices)), continuations, removed=removed)
+        reserve = request.max_new_tokens if isinstance(request, Generate) else 0
+        return Prompt(request, key, tokens, reserve, removed=removed)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[Any]:
         """Decode the image of each group and make its tensor; a text needs nothing."""
@@ -172,9 +180,10 @@ class TwoStreams:
     def _encode_texts(self, members: Sequence[Prompt], images_RPD: torch.Tensor | None) -> EncodedTexts:
         """Encode texts, with cross-attention to their images if there are any."""
         with self.lock:
-            inputs = self.processor.tokenizer(
-                [_image_and_text(prompt.request)[1] for prompt in members], padding=True, truncation=True,
-                max_length=self.text_limit, padding_side="right", return_tensors="pt",
+            texts = [_image_and_text(prompt.request)[1] for prompt in members]
+            inputs = tokenisation.cut(
+                self.processor.tokenizer, [texts], self.text_limit, self.long_prompts,
+                padding=True, padding_side="right", return_tensors="pt",
             ).to(self.placement.device)  # fmt: skip
         mask_RS = inputs["attention_mask"]
         states: torch.Tensor = self._any_model.text_encoder(
@@ -274,6 +283,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> TwoStreams:
             "architecture": " and ".join(models),
             "parameters": sum(parameters.values()),
             "text_limit": text_limit,
+            "long_prompts": placement.long_prompts or tokenisation.PROTOCOL,
             "image_processor": type(processor.image_processor).__name__,
         },
         token_budget=pytorch.token_budget(first, resolved),
@@ -284,6 +294,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> TwoStreams:
         text_limit=text_limit,
         image_positions=first.vision_model.embeddings.num_positions,
         folder=folder,
+        long_prompts=placement.long_prompts or tokenisation.PROTOCOL,
     )
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from evals.data.checkpoints import read_config
 from evals.data.images import decode
 from evals.errors import InputError, SampleError
-from evals.models.backend import pytorch, tokenisation
+from evals.models.backend import pytorch
 from evals.models.backend.prompt_processor import PromptProcessor
+from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limits
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.decoding import last_state
@@ -71,6 +72,8 @@ class VisionLanguage:
     reader: TextReader
     """Turns generated tokens into an answer and a thought."""
     folder: Path
+    limits: PromptLimits
+    """The positions of the language model."""
     abilities: frozenset[str] = frozenset({"generate", "embed"})
 
     def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
@@ -83,13 +86,13 @@ class VisionLanguage:
         placeholders = self.processor.placeholders
         if any(isinstance(part, Audio) for part in request.parts) and Audio not in placeholders:
             raise SampleError(f"request {request.id} has audio; this model reads text and images")
-        rendered = self.processor.render(prompt_parts(request), _chat(request))
         for kind, (text, _) in placeholders.items():
-            if self.shares_prefixes and rendered.count(text) != sum(isinstance(part, kind) for part in request.parts):
+            if self.shares_prefixes and any(isinstance(part, str) and text in part for part in request.parts):
                 raise SampleError(f"request {request.id}: its text holds the {MODALITIES[kind]} placeholder {text}")
-        tokens = self.processor.tokenise(rendered, [part for part in request.parts if isinstance(part, Image)])
+        request, tokens, removed = self.processor.fitted(request, self.limits)
         reserve = request.max_new_tokens if isinstance(request, Generate) else 0
-        return Prompt(request, self._key(request), number_placeholders(tokens, request.parts, placeholders), reserve)
+        numbered = number_placeholders(tokens, request.parts, placeholders)
+        return Prompt(request, self._key(request), numbered, reserve, removed=removed)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
         """Decode the images of each group and make the model's input tensors."""
@@ -241,37 +244,40 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
 
     folder = Path(checkpoint)
     resolved = pytorch.resolve_placement(placement)
-    processor = pytorch.load_processor(folder)
-    lacking = [name for name in ("image_token", "image_token_id") if getattr(processor, name, None) is None]
+    library = pytorch.load_processor(folder)
+    lacking = [name for name in ("image_token", "image_token_id") if getattr(library, name, None) is None]
     if lacking:
         named = (read_config(folder).get("architectures") or ["it"])[0]
         raise InputError(
-            f"{folder}: {named} marks images in a prompt in a way of its own (its {type(processor).__name__} has no "
+            f"{folder}: {named} marks images in a prompt in a way of its own (its {type(library).__name__} has no "
             f"{lacking[0]}), which this family does not support"
         )
+    processor = PromptProcessor.of(library, folder)
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
     shares_prefixes = model.config.model_type in SHARING and supports_prefix_sharing(model)
-    template, render = tokenisation.conversation_renderer(processor)
     generation = prepare_generation(
-        folder, model, processor.tokenizer, share_prefixes=shares_prefixes, template=template, render=render
+        folder, model, library.tokenizer, share_prefixes=shares_prefixes, template=processor.templates.default
     )
+    limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return VisionLanguage(
         name=name,
         facts={
             "family": "vision_language",
             **pytorch.facts(model, folder, resolved),
             "shares_prefixes": shares_prefixes,
-            "chat_template": processor.chat_template is not None,
-            "image_processor": type(processor.image_processor).__name__,
+            "chat_template": processor.templates.default is not None,
+            "image_processor": type(library.image_processor).__name__,
             **generation.facts,
+            **limits.facts,
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
-        processor=PromptProcessor(processor),
+        processor=processor,
         placement=resolved,
         decoder=generation.decoder,
         reader=generation.reader,
         folder=folder,
+        limits=limits,
     )
 
 

@@ -23,6 +23,12 @@ _BLIND_ANY = f"every {_FLAT} and every {_SILENT}", "images or audio"
 """The same for tasks that may have both."""
 _FEW_CUT = 0.02
 """Share of outputs cut at the token limit up to which the first line of a report does not mention them."""
+_LONG_PROMPTS = {
+    "fail": "they failed and count as wrong",
+    "truncate-left": "shortened from the left",
+    "truncate-right": "cut at the end",
+}
+"""What was done with prompts that are longer than a model reads, by its fact `long_prompts`."""
 _LONG = 40
 """Characters of a model's name that are shown whole."""
 _MANY = 3
@@ -101,7 +107,7 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
         sentences.append(_control(records))
     if any(record.manifest.replica for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
-    return one_line(" ".join([*sentences, *_cut_outputs(records), *controls]))
+    return one_line(" ".join([*sentences, *_long_prompts(records), *_cut_outputs(records), *controls]))
 
 
 def _cut_outputs(records: Sequence[Record]) -> list[str]:
@@ -116,6 +122,19 @@ def _cut_outputs(records: Sequence[Record]) -> list[str]:
         low, high = result.bounds.get(result.headline, (None, None))
         span = "" if low is None else f": {result.headline} {100 * low:.1f} % if all of them are wrong"
         sentences.append(f"{count}{span}{'' if high is None else f', {100 * high:.1f} % if all are right'}.")
+    return sentences
+
+
+def _long_prompts(records: Sequence[Record]) -> list[str]:
+    """Say how many prompts were longer than their model reads, and what was done with them."""
+    sentences = []
+    for record in records:
+        result = record.result
+        if result is not None and result.long_prompts:
+            outcome = _LONG_PROMPTS.get(str(record.manifest.model.get("long_prompts")), "refused or shortened")
+            subject = f" of {title(record)}" if len(records) > 1 else ""
+            count = f"{result.long_prompts:,} of {result.n:,} samples{subject}"
+            sentences.append(f"{count} had a prompt longer than the model reads: {outcome}.")
     return sentences
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evals as suite
-from evals.errors import InputError, SampleError
+from evals.errors import InputError, LongPromptError, SampleError
 from evals.execution.batching import plan
 from evals.execution.resolve import resolve
 from evals.models.families import classifier
@@ -125,18 +125,21 @@ def test_a_head_with_one_output_gives_its_number(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("bert", 64), ("roberta", 64), ("llama", 512)])
-def test_long_texts_are_cut_as_the_library_cuts_and_counted(tmp_path, kind, limit):
+def test_long_texts_are_refused_or_cut_as_the_library_cuts_and_counted(tmp_path, kind, limit):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     checkpoints.classifier(tmp_path, kind, LABELS)
-    model = classifier.load("tiny", str(tmp_path), CPU)
-    assert model.facts["longest_text"] == limit
     long, short = ("red " * 600, "left " * 700), ("red", "left")
+    with pytest.raises(LongPromptError, match=rf"\d\d\d\d tokens is longer than the {limit} "):
+        answers(classifier.load("tiny", str(tmp_path), CPU), asked(texts=[long, short]))
+    model = classifier.load("tiny", str(tmp_path), Placement("cpu", long_prompts="truncate-left"))
+    assert model.facts["longest_text"] == limit
     cut, whole = answers(model, asked(texts=[long, short]))
     assert (cut.truncated, whole.truncated) == (True, False)
     assert cut.prompt_tokens == limit
-    encoded = AutoTokenizer.from_pretrained(tmp_path)(*long, truncation=True, max_length=limit, return_tensors="pt")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path, truncation_side="left")
+    encoded = tokenizer(*long, truncation=True, max_length=limit, return_tensors="pt")
     with torch.inference_mode():
         logits = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()(**encoded).logits[0]
     assert cut.scores == pytest.approx(logits.log_softmax(-1).tolist(), abs=1e-4)

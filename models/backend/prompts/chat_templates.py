@@ -1,0 +1,344 @@
+"""Render chat templates, which are programs of strangers, within limits of time and memory.
+
+A template can refuse a message (`raise_exception`, often for a missing system message), drop it, loop for ever, or eat
+memory. It is rendered by the library's own function in one further process per model (`template_worker`), which stays
+for all prompts. That process ends when a rendering exceeds its limits, and is started again for the next prompt.
+
+    the template fails on a simple message         `InputError` before the first sample: one line with the way out
+    it fails on one prompt, or drops its text      `SampleError`: this sample is a recorded failure
+    it exceeds its limits on several prompts       `InputError`: the run stops, and keeps what is finished
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread  # noqa: F401  # its threads are joined after _EXITING is set: see below
+import html
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.errors import EvalsError, InputError, SampleError
+from evals.schema import ChatSettings, Json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+SECONDS = 3.0
+"""Processor time that one rendering may take; ordinary templates take about 0.1 milliseconds."""
+BYTES = 512 << 20
+"""Memory that the template may use beyond the renderer's own."""
+MAX_CHARACTERS = 1 << 20
+"""Number of characters that a template may write beyond the messages; ordinary ones write at most a few thousand."""
+_MAX_EXCEEDED = 3
+"""Number of prompts that may exceed the limits before the run stops."""
+_WALL_SECONDS = 120.0
+"""Time after which a renderer that does not answer is ended, whatever it waits for."""
+_WAY_OUT = "--system-prompt TEXT sets a system message, --chat-template FILE another template, or off for none"
+
+_EXITING = threading.Event()
+"""Set when the interpreter ends, for example after an interrupt; it then waits for the threads that prepare prompts."""
+# The functions registered here are called in reverse order, so this one before that of concurrent.futures, which joins.
+threading._register_atexit(_EXITING.set)  # type: ignore[attr-defined]
+
+Message = Mapping[str, Json]
+"""A message of a chat: `role`, and `content` as text or as a list of parts."""
+
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A checkpoint's chat template, with everything that its prompts have in common."""
+
+    text: str
+    """The template, in Jinja."""
+    source: str
+    """Where it comes from, for messages: the checkpoint's folder."""
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    """What the template reads besides the messages: the special tokens, and settings such as `enable_thinking`."""
+    system: str | None = None
+    """The system message, or None for none."""
+    _renderer: _Renderer = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_renderer", _Renderer(self.text))
+
+    def render(self, content: str | Sequence[Message]) -> str:
+        """Render one user message, after the system message if there is one, up to where the answer begins.
+
+        Args:
+            content: the message's text, or its parts (`{"type": "text", "text": …}`, `{"type": "image"}`).
+
+        Returns:
+            The rendered chat, with the prompt for the answer (`add_generation_prompt`).
+
+        Raises:
+            InputError: the template renders no message at all, or exceeded its limits on several prompts.
+            SampleError: the template refuses this message, drops its text, or exceeds its limits on it.
+        """
+        example: str | list[Message] = (
+            "Say yes." if isinstance(content, str) else [{"type": "text", "text": "Say yes."}]
+        )
+        self._renderer.check_once(type(content), lambda: self._render_example(example))
+        try:
+            return self._render(content)
+        except _TemplateFailure as failure:
+            if failure.exceeded:
+                self._renderer.count_exceeded(f"{self._name} {failure}")
+            raise SampleError(f"{self._name} {failure}") from None
+
+    def conversation(self, messages: Sequence[Message], begins_answer: bool) -> str | None:
+        """Render messages of any roles, to see what the template writes around them.
+
+        Args:
+            messages: the conversation.
+            begins_answer: whether to write the beginning of an answer after it.
+
+        Returns:
+            The rendered text; None if the template refuses the conversation, or exceeded its limits before.
+        """
+        if self._renderer.exceeded:
+            return None
+        try:
+            return self._renderer.render(messages, self.variables, begins_answer)
+        except _TemplateFailure as failure:
+            if failure.exceeded:
+                self._renderer.exceeded += 1
+            return None
+
+    @property
+    def _name(self) -> str:
+        return f"the chat template of {self.source}"
+
+    def _render_example(self, content: str | Sequence[Message]) -> None:
+        try:
+            self._render(content)
+        except _TemplateFailure as failure:
+            raise InputError(f"{self._name} {failure}; {_WAY_OUT}") from None
+
+    def _render(self, content: str | Sequence[Message]) -> str:
+        system: list[Message] = (
+            [] if self.system is None else [{"role": "system", "content": _like(self.system, content)}]
+        )
+        messages: list[Message] = [*system, {"role": "user", "content": content}]
+        rendered = self._renderer.render(messages, self.variables)
+        texts = [text for message in messages for text in _texts(message["content"])]
+        missing = next((text for text in texts if not _contains(rendered, text)), None)
+        if missing is not None:
+            role = "system" if missing == self.system else "user's"
+            raise _TemplateFailure(f"drops the {role} message {_shortened(missing)}")
+        return rendered
+
+
+class ChatTemplates:
+    """The chat template of a checkpoint, and the variants of it that requests choose (`ChatSettings`)."""
+
+    def __init__(self, default: str | None, source: str, variables: Mapping[str, Json]) -> None:
+        """Hold a checkpoint's template.
+
+        Args:
+            default: the template, in Jinja; None if the checkpoint has none.
+            source: the checkpoint's folder, for messages.
+            variables: the special tokens.
+        """
+        self.default = None if default is None else ChatTemplate(default, source, variables)
+        """The checkpoint's own template; None if it has none."""
+        self._source = source
+        self._variables = variables
+        self._chosen: dict[ChatSettings, ChatTemplate | None] = {}
+        self._lock = threading.Lock()
+
+    def choose(self, chat: ChatSettings) -> ChatTemplate | None:
+        """Return the template that a request wants; None for plain text.
+
+        Raises:
+            InputError: the request needs a template, and there is none.
+        """
+        with self._lock:
+            if chat not in self._chosen:
+                self._chosen[chat] = self._make(chat)
+            return self._chosen[chat]
+
+    def _make(self, chat: ChatSettings) -> ChatTemplate | None:
+        text = self.default.text if self.default is not None else None
+        text = None if chat.template == "off" else text if chat.template in {None, "on"} else chat.template
+        if text is None:
+            if chat.system is not None or chat.thinking is not None or chat.template == "on":
+                raise InputError(
+                    "--system-prompt, --thinking and --chat-template on need a chat template, which this checkpoint "
+                    "lacks or which is off: give --chat-template FILE"
+                )
+            return None
+        if chat == ChatSettings(template=chat.template) and chat.template in {None, "on"}:
+            return self.default
+        thinking = {} if chat.thinking is None else {"enable_thinking": chat.thinking}
+        return ChatTemplate(text, self._source, {**self._variables, **thinking}, chat.system)
+
+
+def chat_templates(library: PreTrainedTokenizerBase | ProcessorMixin, folder: Path) -> ChatTemplates:
+    """Return the chat template of a tokenizer or processor.
+
+    Args:
+        library: the library's tokenizer or processor of a checkpoint.
+        folder: the checkpoint, for messages.
+
+    Raises:
+        InputError: it has several templates, of which none is the default.
+    """
+    stated = library.chat_template
+    if isinstance(stated, Mapping):
+        if "default" not in stated:
+            raise InputError(f"{folder} has the chat templates {', '.join(sorted(stated))}, and no default one")
+        stated = stated["default"]
+    tokenizer = getattr(library, "tokenizer", library)
+    return ChatTemplates(stated, str(folder), dict(tokenizer.special_tokens_map))
+
+
+def _like(text: str, content: str | Sequence[Message]) -> str | list[Message]:
+    """Return a text in the form of another message's content: as text, or as a list with one part."""
+    return text if isinstance(content, str) else [{"type": "text", "text": text}]
+
+
+def _texts(content: Json) -> list[str]:
+    """Return the texts of a message."""
+    return [content] if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"]
+
+
+def _contains(rendered: str, text: str) -> bool:
+    """Return whether a rendered chat has a text, apart from white space and from escaping for JSON or HTML."""
+    if text.strip() in rendered:
+        return True
+    texts = ("".join(form.split()) for form in (text, json.dumps(text, ensure_ascii=False)[1:-1]))
+    chats = ["".join(form.split()) for form in (rendered, html.unescape(rendered))]
+    return any(form in chat for form in texts for chat in chats)
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return repr(line if len(line) <= 40 else line[:39] + "…")
+
+
+class _TemplateFailure(Exception):
+    """Why a rendering failed, as the end of a sentence whose subject is the template."""
+
+    def __init__(self, reason: str, *, exceeded: bool = False) -> None:
+        super().__init__(reason)
+        self.exceeded = exceeded
+
+
+class _Renderer:
+    """The process that renders a template; safe for several threads."""
+
+    def __init__(self, template: str) -> None:
+        self._start = {"template": template, "seconds": SECONDS, "bytes": BYTES, "characters": MAX_CHARACTERS}
+        self._lock = threading.Lock()
+        self._checked: dict[type, InputError | None] = {}
+        self.exceeded = 0
+        self._buffer = b""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._launch()  # it imports the library while the caller loads the weights
+
+    def check_once(self, kind: type, check: Callable[[], None]) -> None:
+        """Call a check of the template before its first use for a kind of content; raise its error at every use."""
+        if kind not in self._checked:
+            try:
+                check()
+                self._checked[kind] = None
+            except InputError as error:
+                self._checked[kind] = error
+        failure = self._checked[kind]
+        if failure is not None:
+            raise InputError(str(failure))
+
+    def count_exceeded(self, reason: str) -> None:
+        """Count a prompt that exceeded the limits. Raises `InputError` if there were too many."""
+        self.exceeded += 1
+        if self.exceeded >= _MAX_EXCEEDED:
+            raise InputError(f"{reason}, as for {self.exceeded - 1} prompts before; {_WAY_OUT}")
+
+    def render(self, messages: Sequence[Message], variables: Mapping[str, Json], begins_answer: bool = True) -> str:
+        """Render messages. Raises `_TemplateFailure`."""
+        with self._lock:
+            if self._process is None:
+                self._launch()
+            self._send({"messages": messages, "variables": variables, "begins_answer": begins_answer})
+            answer = self._receive()
+        if "text" in answer:
+            text: str = answer["text"]
+            return text
+        if "exceeded" in answer:
+            limits = {
+                "bytes": f"needs more than {BYTES >> 20} MiB",
+                "characters": f"writes over {MAX_CHARACTERS:,} characters",
+            }
+            raise _TemplateFailure(f"{limits[answer['exceeded']]} for one message", exceeded=True)
+        verb = "refuses the message" if answer["refused"] else "cannot be rendered"
+        raise _TemplateFailure(f"{verb}: {answer['error']}")
+
+    def _launch(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        script = Path(__file__).with_name("template_worker.py")
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
+        self._process, self._buffer = process, b""
+        self._finalizer = weakref.finalize(self, _end, process)
+        self._send(self._start)
+
+    def _send(self, value: Json) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, which `_receive` reports
+            self._process.stdin.write(json.dumps(value).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor, deadline = self._process.stdout.fileno(), time.monotonic() + _WALL_SECONDS
+        while b"\n" not in self._buffer:
+            readable, _, _ = select.select([descriptor], [], [], 0.25)
+            received = os.read(descriptor, 1 << 20) if readable else b""
+            self._buffer += received
+            stopping = _EXITING.is_set()
+            if stopping or (readable and not received) or time.monotonic() > deadline:
+                raise self._stop(stopping)
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _stop(self, interrupted: bool) -> Exception:
+        """End the process and return the reason as an error; the next rendering starts another process."""
+        assert self._process is not None
+        assert self._finalizer is not None
+        with suppress(subprocess.TimeoutExpired):  # one that has closed its output is about to end
+            self._process.wait(0 if interrupted else 1)
+        code = self._process.returncode
+        self._finalizer()
+        self._process = None
+        if interrupted:
+            return EvalsError("interrupted while a chat template was rendered")
+        if code in {None, -signal.SIGPROF}:
+            return _TemplateFailure(f"takes longer than {SECONDS:g} seconds for one message", exceeded=True)
+        return _TemplateFailure(f"ends the process that renders it (exit code {code})", exceeded=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a renderer and release its pipes."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):  # unsent bytes
+                pipe.close()
+    process.wait()

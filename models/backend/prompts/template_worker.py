@@ -1,0 +1,67 @@
+"""Render chat templates in a process of its own: `python template_worker.py`, started by `chat_templates`.
+
+A chat template is a program of strangers: it may loop for ever or eat memory. This process may use a limited amount of
+memory and, for each rendering, a limited processor time, after which the operating system ends it. Input and output are
+lines of JSON: first `{"template", "seconds", "bytes", "characters"}`, the limits; then for each rendering
+`{"messages", "variables", "begins_answer"}`, answered by `{"text"}`, by `{"error", "refused"}`, where `refused` says
+that the template itself raised the error, or by `{"exceeded"}`, which names the limit.
+
+It imports the library's renderer and nothing of this package, so it starts while the parent loads the weights.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Answer lines of standard input until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means, and closes the input
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    first = json.loads(sys.stdin.readline() or "null")
+    if first is None:
+        return
+    _limit_memory(first["bytes"])
+    for line in sys.stdin:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, first["seconds"])  # its signal, SIGPROF, ends the process
+        try:
+            texts, _ = render_jinja_template(
+                conversations=[request["messages"]], chat_template=first["template"],
+                add_generation_prompt=request["begins_answer"], **request["variables"],
+            )  # fmt: skip
+            too_long = len(texts[0]) > len(line) + first["characters"]
+            answer: dict[str, Any] = {"exceeded": "characters"} if too_long else {"text": texts[0]}
+        except MemoryError:
+            answer = {"exceeded": "bytes"}
+        except Exception as error:  # a template can raise nearly any exception
+            reason = " ".join(str(error).split()) or type(error).__name__
+            answer = {"error": reason, "refused": type(error) is TemplateError}
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        _answer(answer)
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _limit_memory(extra: int) -> None:
+    """Limit the address space to what is used now and `extra` bytes; some systems cannot, and only time is limited."""
+    status = Path("/proc/self/statm")
+    used = int(status.read_text(encoding="ascii").split()[0]) * resource.getpagesize() if status.exists() else 0
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (used + extra, used + extra))
+    except (ValueError, OSError):
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Chat templates are programs of strangers: what they raise, drop, or never finish is an error within limits."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from evals.errors import InputError, SampleError
+from evals.models.backend.prompts import chat_templates
+from evals.models.backend.prompts.chat_templates import ChatTemplate
+
+PLAIN = (
+    "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] | trim }}\n{% endfor %}"
+    "{% if add_generation_prompt %}Answer:{% endif %}"
+)
+FOR_EVER = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+MEMORY = "{% set n = namespace(s='ab') %}{% for i in range(99) %}{% set n.s = n.s ~ n.s %}{% endfor %}"
+MESSAGE = "{{ messages[-1]['content'] }}"
+
+
+def template(text, **more):
+    return ChatTemplate(text, "a folder", {"bos_token": "<s>"}, **more)
+
+
+def test_it_renders_as_the_library_does():
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    for system in (None, "Be brief."):
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": " What color?\n"})
+        (expected,), _ = render_jinja_template(
+            conversations=[messages], chat_template=PLAIN, add_generation_prompt=True, bos_token="<s>"
+        )
+        assert template(PLAIN, system=system).render(" What color?\n") == expected
+
+
+def test_many_prompts_are_rendered_by_one_process(monkeypatch):
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
+    chat = template(PLAIN)
+    assert {chat.render(f"prompt {n}").split()[2] for n in range(500)} == {str(n) for n in range(500)}
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{{ raise_exception('System role required') }}", "refuses the message: System role required"),
+        (FOR_EVER + MESSAGE, "takes longer than 0.5 seconds"),
+        (MEMORY + MESSAGE, "needs more than"),
+        ("{{ 'a' * 30000000 }}" + MESSAGE, "writes over 1,048,576 characters"),
+        ("Hello.", "drops the user's message 'Say yes.'"),
+        ("{{ messages[0]['content'][:3] }}", "drops the user's message"),
+        ("{% if %}", "cannot be rendered"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "cannot be rendered: maximum recursion"),
+    ],
+)
+def test_a_template_that_renders_nothing_stops_the_run_in_one_line(monkeypatch, text, reason):
+    if "seconds" in reason:
+        monkeypatch.setattr(chat_templates, "SECONDS", 0.5)
+    chat = template(text)
+    for _ in range(2):
+        with pytest.raises(InputError, match=reason) as error:
+            chat.render("What color?")
+        assert "--system-prompt" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_system_message_that_is_dropped_is_an_error():
+    with pytest.raises(InputError, match=r"drops the system message 'Be brief\.'"):
+        template(MESSAGE, system="Be brief.").render("What color?")
+
+
+def test_one_refused_prompt_is_one_failed_sample():
+    chat = template(MESSAGE + "{% if 'bad' in messages[-1]['content'] %}{{ raise_exception('not this') }}{% endif %}")
+    assert chat.render("good") == "good"
+    with pytest.raises(SampleError, match="refuses the message: not this"):
+        chat.render("bad")
+    assert chat.render("good again") == "good again"
+
+
+def test_several_prompts_beyond_the_limits_stop_the_run(monkeypatch):
+    monkeypatch.setattr(chat_templates, "SECONDS", 0.3)
+    chat = template(MESSAGE + "{% if 'loop' in messages[-1]['content'] %}" + FOR_EVER + "{% endif %}")
+    for _ in range(2):
+        with pytest.raises(SampleError, match=r"takes longer than 0\.3 seconds"):
+            chat.render("loop")
+        assert chat.render("good") == "good", "a new process renders the next prompt"
+    with pytest.raises(InputError, match="as for 2 prompts before"):
+        chat.render("loop")
+
+
+def test_escaped_messages_are_not_dropped():
+    text = 'A "quoted" text\nof <two> lines, é'
+    for filtered in ("tojson", "escape", "trim"):
+        assert template("{{ messages[0]['content'] | FILTER }}".replace("FILTER", filtered)).render(text)
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_a_template_that_loops(tmp_path):
+    """The interpreter must not wait for a rendering in a background thread."""
+    import signal
+    import sys
+    import time
+
+    program = (
+        "import threading, time\n"
+        "from evals.models.backend.prompts import chat_templates\n"
+        "chat_templates.SECONDS = 500.0\n"
+        f"chat = chat_templates.ChatTemplate({FOR_EVER + MESSAGE!r}, 'x')\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1)\n"
+        "future = pool.submit(chat.render, 'hello')\n"
+        "print('started', flush=True)\n"
+        "try:\n    future.result()\n"
+        "except KeyboardInterrupt:\n    pool.shutdown(wait=False)\n    print('interrupted')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "started\n"
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=60)[0] == "interrupted\n"
+        finally:
+            process.kill()
