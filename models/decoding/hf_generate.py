@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evals.models.decoding.batch_policy import reads_row_by_row
 from evals.models.decoding.checkpoint_settings import library_config
 from evals.models.decoding.loglikelihood import ScoringRow
 from evals.models.decoding.padding import TokenCounts
@@ -36,6 +37,7 @@ class LibraryDecoder:
         self._model = model
         self._ends = frozenset(ends)
         self._reader = reader
+        self._row_by_row = reads_row_by_row(model)
         # The library fills entries that a call leaves open from the model's generation config.
         self._config = model.generation_config = library_config(model)
         self.token_counts = TokenCounts()
@@ -45,6 +47,8 @@ class LibraryDecoder:
         self, prefixes: Sequence[Sequence[int]], rows: Sequence[GenerationRow], inputs: Mapping[str, torch.Tensor]
     ) -> list[Completion]:
         """Generate a completion for every row; as `Decoder.generate`."""
+        if self._row_by_row and len(rows) > 1:
+            return [self.generate(prefixes, [row], inputs)[0] for row in rows]
         if not self._model.config.is_encoder_decoder:
             ids, mask = self._padded([[*prefixes[row.prefix_index], *row.suffix, *row.begun] for row in rows])
             return self.continue_prompts({"input_ids": ids, "attention_mask": mask, **inputs}, rows)
@@ -69,7 +73,11 @@ class LibraryDecoder:
         continuations = [list(tokens) for row in rows for tokens in row.continuations]
         with torch.inference_mode():
             score = self._score_with_encoder if self._model.config.is_encoder_decoder else self._score_causally
-            scores = iter(score(contexts, continuations))
+            if self._row_by_row:
+                pairs = zip(contexts, continuations, strict=True)
+                scores = iter([score([context], [tokens])[0] for context, tokens in pairs])
+            else:
+                scores = iter(score(contexts, continuations))
         return [[next(scores) for _ in row.continuations] for row in rows]
 
     def continue_prompts(self, encoded: Mapping[str, Any], rows: Sequence[GenerationRow]) -> list[Completion]:
