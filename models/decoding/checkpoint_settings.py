@@ -5,6 +5,7 @@ All of it is read from the files, because the library fills in defaults of its c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from evals.data.checkpoints import model_folder
 from evals.data.files import read_json
 from evals.errors import InputError
 from evals.models.decoding.sampling import SamplingSettings, requested_settings
-from evals.models.decoding.thoughts import TagPair, mentioned_pairs, surrounding_pair
+from evals.models.decoding.thoughts import MARK, TagPair, mentioned_pairs, surrounding_pair
 from evals.schema import Generate, Json
 
 if TYPE_CHECKING:
@@ -179,6 +180,11 @@ def _end_of_turn(tokenizer: PreTrainedTokenizerBase, render: RenderChat) -> int 
     _, present, after = (render(messages, False) or "").rpartition(answer)
     if not present:
         return None
-    tokens = tokenizer(after.lstrip(), add_special_tokens=False)["input_ids"][:1]
+    after = after.lstrip()
+    tokens = tokenizer(after, add_special_tokens=False)["input_ids"][:1]
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
-    return tokens[0] if tokens and tokens[0] in special - {tokenizer.unk_token_id} else None
+    if tokens and tokens[0] in special - {tokenizer.unk_token_id}:
+        return int(tokens[0])
+    mark = re.match(MARK, after)  # a token of the vocabulary that was not declared special, but is written as one
+    id = tokenizer.get_vocab().get(mark[0]) if mark else None
+    return id if id is not None and tokens == [id] and id != tokenizer.unk_token_id else None

@@ -44,7 +44,8 @@ Command A Reasoning, Sky-T1, Apertus, Olmo and others, MedGemma, Kimi-VL."""
 THINK = TAG_PAIRS[0]
 _UNOPENED = frozenset({THINK, TAG_PAIRS[2], TAG_PAIRS[9]})
 """Pairs of the table whose closing tag alone ends a thought, which the prompt has opened."""
-_TAG = r"(?:<[^<>\s]+>|\[[^\[\]\s]+\]|◁[^◁▷\s]+▷)"
+MARK = r"(?:<[^<>\s]+>|\[[^\[\]\s]+\]|◁[^◁▷\s]+▷)"
+"""How tags and other marks are written."""
 _SPLIT = re.compile(r"""split\(\s*(['"])(</[^'"<>\s]+>|\[/[^'"\[\]\s]+\])\1""")
 """A template that removes earlier thoughts: `content.split('</think>')[-1]`."""
 
@@ -104,7 +105,7 @@ def surrounding_pair(with_thought: str, thought: str, answer: str) -> TagPair | 
     known = next((pair for pair in TAG_PAIRS if before.endswith(pair.opening)), None)
     if known is not None:
         return known
-    opening, closing = re.search(f"{_TAG}$", before), re.match(_TAG, between)
+    opening, closing = re.search(f"{MARK}$", before), re.match(MARK, between)
     return TagPair(opening[0], closing[0]) if opening and closing else None
 
 
