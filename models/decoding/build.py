@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evals.models.decoding.checkpoint_settings import end_ids, sampling_facts, thought_tags
 from evals.models.decoding.engine import Decoder
@@ -15,6 +15,14 @@ from evals.schema import Json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ROW_BY_ROW: Mapping[str, str] = {
+    "rwkv": "its state reads padding: the architecture has no attention mask",
+    "recurrent_gemma": "its recurrent layers read padding",
+}
+"""Model types that read one row at a time, and why."""
+SCALED_BY_LENGTH = frozenset({"longrope", "dynamic"})
+"""Scalings of rotary embeddings that depend on the longest row of a batch."""
 
 
 class Conversations(Protocol):
@@ -62,10 +70,22 @@ def prepare_generation(
     text, render = (None, None) if template is None else (template.text, template.conversation)
     ends = end_ids(folder, model, tokenizer, render)
     reader = TextReader(tokenizer, thought_tags(text, tokenizer, render))
-    decoder = (Decoder if share_prefixes else LibraryDecoder)(model, ends=ends, reader=reader)
+    decoder = (
+        Decoder(model, ends=ends, reader=reader)
+        if share_prefixes
+        else LibraryDecoder(model, ends=ends, reader=reader, row_by_row=reads_row_by_row(model))
+    )
     facts = {
         "end_ids": ends,
         "thought_tags": [[pair.opening, pair.closing] for pair in reader.pairs],
         "generation_config": sampling_facts(folder),
     }
     return Generation(decoder, reader, facts)
+
+
+def reads_row_by_row(model: PreTrainedModel) -> bool:
+    """Return whether a model must read each row alone."""
+    config = model.config.get_text_config()
+    rotary: Any = getattr(config, "rope_parameters", None) or {}
+    scalings = {rotary.get("rope_type"), *(part.get("rope_type") for part in rotary.values() if isinstance(part, dict))}
+    return config.model_type in ROW_BY_ROW or bool(scalings & SCALED_BY_LENGTH)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evals.models.decoding.batch_policy import reads_row_by_row
 from evals.models.decoding.checkpoint_settings import library_config
 from evals.models.decoding.loglikelihood import ScoringRow
 from evals.models.decoding.padding import TokenCounts
@@ -26,18 +25,21 @@ if TYPE_CHECKING:
 class LibraryDecoder:
     """Generates with the library's `generate`, and scores each continuation in its own row."""
 
-    def __init__(self, model: PreTrainedModel, *, ends: Iterable[int], reader: TextReader) -> None:
+    def __init__(
+        self, model: PreTrainedModel, *, ends: Iterable[int], reader: TextReader, row_by_row: bool = False
+    ) -> None:
         """Wrap a model. Its generation config is replaced by one without the checkpoint's penalties, beams, ….
 
         Args:
             model: a decoder or an encoder-decoder with a language-model head.
             ends: IDs of the tokens that end a text.
             reader: turns tokens into text, to look for stop strings.
+            row_by_row: whether each row goes through the model alone, because batch mates would change its scores.
         """
         self._model = model
         self._ends = frozenset(ends)
         self._reader = reader
-        self._row_by_row = reads_row_by_row(model)
+        self._row_by_row = row_by_row
         # The library fills entries that a call leaves open from the model's generation config.
         self._config = model.generation_config = library_config(model)
         self.token_counts = TokenCounts()
