@@ -180,7 +180,7 @@ class VisualAttentionMapper:
         image = _as_image(image)
         try:
             prompt = self.model.prepare(Generate("attend", (image, instruction, question), MAX_NEW_TOKENS))
-            inputs = self.model.processor.inputs([image])
+            inputs = self.model.processor.inputs("", [image])
         except SampleError as error:
             raise InputError(str(error)) from error
         answer_tokens = self._answer(prompt, inputs)

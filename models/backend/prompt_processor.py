@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from evals.data.images import decode
-from evals.models.backend import pytorch
+from evals.errors import SampleError
+from evals.models.backend import pytorch, requirements
+from evals.models.backend.image_prompts import TOKEN_TENSORS, EncodedPrompt, EncodedPrompts
 from evals.models.backend.prompts.chat_templates import ChatTemplates, chat_templates
 from evals.models.backend.prompts.prompt_limits import PromptLimits, shortest_that_fits
 from evals.models.backend.prompts.special_tokens import SpecialTokens, find_special_tokens
-from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.decoding.last_state import prompt_parts
 from evals.models.decoding.placeholders import Placeholders
 from evals.schema import MODALITIES, ChatSettings, Embed, Generate, Image, Part
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import ProcessorMixin
 
 _AS_STATED = ChatSettings()
+FIXED_COUNTS = frozenset({"DeepseekVLProcessor", "DeepseekVLHybridProcessor", "MixtureProcessor"})
+"""Processors that repeat each placeholder `num_image_tokens` times, whatever the image is."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class PromptProcessor:
     """The chat template of the checkpoint, and those that requests choose."""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Padding and truncation are state of the tokenizer, so one thread uses it at a time."""
+    encoded_prompts: EncodedPrompts = field(default_factory=EncodedPrompts, repr=False)
+    """Prompts whose images were processed to count their tokens, until a batch needs them."""
 
     @classmethod
     def of(cls, library: ProcessorMixin, folder: Path) -> Self:
@@ -47,6 +52,19 @@ class PromptProcessor:
     def placeholders(self) -> Placeholders:
         """The placeholder of each kind of part that the model reads besides text."""
         return {Image: (self.library.image_token, self.library.image_token_id)}
+
+    @property
+    def pad_token(self) -> int:
+        """The token that fills a batch's shorter prompts; it is masked, so any token does."""
+        pad = self.library.tokenizer.pad_token_id
+        return 0 if pad is None else int(pad)
+
+    @property
+    def fixed_count(self) -> int | None:
+        """Number of tokens of every image, where it depends on no image; else None."""
+        # LLaVA-OneVision has an attribute of this name that is the count of one tile.
+        fixed = type(self.library).__name__ in FIXED_COUNTS
+        return int(self.library.num_image_tokens) if fixed else None
 
     def render(self, parts: Sequence[Part], chat: ChatSettings = _AS_STATED) -> str:
         """Render a prompt as one user message, with a placeholder for each image.
@@ -88,7 +106,10 @@ class PromptProcessor:
     def _tokens(self, request: Generate | Embed) -> list[int]:
         images = [part for part in request.parts if isinstance(part, Image)]
         chat = request.chat if isinstance(request, Generate) else _AS_STATED
-        return self.tokenise(self.render(prompt_parts(request), chat), images)
+        rendered = self.render(prompt_parts(request), chat)
+        if (shown := rendered.count(self.library.image_token)) != len(images):
+            raise SampleError(f"request {request.id}: the chat template shows {shown} of {len(images)} images")
+        return self.tokenise(rendered, images)
 
     def _without_left(self, parts: Sequence[Part], excess: int) -> tuple[Part, ...] | None:
         """Remove tokens from the left of the texts; None if no token of the last text would be left."""
@@ -106,20 +127,17 @@ class PromptProcessor:
         return tuple(shorter) if texts and not excess else None
 
     def tokenise(self, rendered: str, images: Sequence[Image]) -> list[int]:
-        """Tokenise a rendered prompt, repeating each placeholder as often as its image has features."""
-        count = getattr(self.library, "num_image_tokens", None)
+        """Tokenise a rendered prompt, repeating each placeholder as often as its image has features.
+
+        A prompt whose images must be processed to be counted is kept for `encode`. Raises `SampleError`.
+        """
+        if images and self.fixed_count is None:
+            encoded = self._encoded(rendered, images)
+            self.encoded_prompts.add(_key(rendered, images), encoded)
+            return list(encoded["input_ids"][0].tolist())
         special = self._adds_special_tokens(rendered)
         closing = len(self.special.closing) if special else 0
-        if count is None and images:
-            decoded = [decode(image) for image in images]
-            with self.lock:
-                try:
-                    ids = self.library(text=rendered, images=decoded, add_special_tokens=special)["input_ids"]
-                except Exception as error:  # an image processor can raise nearly any exception
-                    raise pytorch.image_error(images, error) from error
-            ids = list(ids[0] if isinstance(ids[0], Sequence) else ids)
-            return ids[: len(ids) - closing]
-        expanded = rendered.replace(self.library.image_token, self.library.image_token * (count or 1))
+        expanded = rendered.replace(self.library.image_token, self.library.image_token * (self.fixed_count or 1))
         with self.lock:
             ids = list(self.library.tokenizer(expanded, add_special_tokens=special)["input_ids"])
         return ids[: len(ids) - closing]
@@ -129,34 +147,53 @@ class PromptProcessor:
         with self.lock:
             return tuple(self.library.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def encode(self, texts: Sequence[str], images: Sequence[Sequence[Any]], placement: ResolvedPlacement) -> Any:
-        """Prepare rendered prompts with their decoded images for the library's `generate`, padded on the left."""
-        special = self._adds_special_tokens(texts[0])
-        with self.lock:
-            encoded = self.library(
-                text=list(texts), images=images if any(images) else None, padding=True, padding_side="left",
-                add_special_tokens=special, return_tensors="pt",
-            )  # fmt: skip
-        closing = len(self.special.closing) if special else 0
-        if closing:  # padding is on the left, so every row ends with the tokens that close a text
-            shape = encoded["input_ids"].shape
-            encoded = type(encoded)({
-                name: value[:, :-closing] if getattr(value, "shape", ())[:2] == shape else value
-                for name, value in encoded.items()
-            })  # fmt: skip
-        return encoded.to(placement.device, placement.dtype)
+    def encode(self, rendered: str, images: Sequence[Image]) -> EncodedPrompt:
+        """Make the model's inputs for one rendered prompt, on the CPU. Raises `SampleError`."""
+        return self.encoded_prompts.take(_key(rendered, images), lambda: self._encoded(rendered, images))
 
-    def inputs(self, parts: Sequence[Part]) -> dict[str, torch.Tensor]:
+    def inputs(self, rendered: str, parts: Sequence[Part]) -> dict[str, torch.Tensor]:
         """Make the tensors that the model reads for the images of a prompt. Raises `SampleError`."""
         images = [part for part in parts if isinstance(part, Image)]
-        return pytorch.process_images(self.library, images) if images else {}
+        if not images:
+            return {}
+        if self.fixed_count is not None:
+            return pytorch.process_images(self.library, images)
+        encoded = self.encode(rendered, images)
+        return {name: tensor for name, tensor in encoded.items() if name not in TOKEN_TENSORS}
 
     def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
         """Turn tokens into text, without special tokens unless `special` is set."""
         text: str = self.library.tokenizer.decode(tokens, skip_special_tokens=not special)
         return text
 
+    def _encoded(self, rendered: str, images: Sequence[Image]) -> EncodedPrompt:
+        import torch
+
+        decoded = [decode(image) for image in images]
+        special = self._adds_special_tokens(rendered)
+        with self.lock:
+            try:
+                outputs = self.library(
+                    text=[rendered], images=[decoded] if decoded else None, return_tensors="pt",
+                    add_special_tokens=special,
+                )  # fmt: skip
+            except Exception as error:  # a processor can raise nearly any exception for a prompt that it rejects
+                raise self._rejection(images, error) from error
+        encoded = {name: value for name, value in outputs.items() if isinstance(value, torch.Tensor)}
+        encoded.pop("labels", None)  # for training
+        closing = len(self.special.closing) if special else 0
+        return {name: v[:, : v.shape[1] - closing] if name in TOKEN_TENSORS else v for name, v in encoded.items()}
+
+    def _rejection(self, images: Sequence[Image], error: Exception) -> SampleError:
+        if images:
+            return pytorch.image_error(images, error)
+        return SampleError(f"a prompt without images is rejected by the processor: {requirements.explain(error)}")
+
     def _adds_special_tokens(self, rendered: str) -> bool:
         """Return whether the tokenizer must add special tokens: not if the template already wrote the first one."""
         bos = self.library.tokenizer.bos_token
         return not (bos and rendered.startswith(bos))
+
+
+def _key(rendered: str, images: Sequence[Image]) -> Hashable:
+    return rendered, tuple((image.key, image.blind) for image in images)

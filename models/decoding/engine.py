@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from evals.models.decoding.loglikelihood import ScoringRow, logit_columns, positions_and_mask, sum_log_likelihoods
 from evals.models.decoding.padding import TokenCounts, pad_left
+from evals.models.decoding.placeholders import has_image_positions, image_positions
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
 from evals.models.decoding.slots import Slots, chunks
@@ -49,7 +50,9 @@ def supports_prefix_sharing(model: PreTrainedModel) -> bool:
     config = model.config.get_text_config()
     rotary = getattr(config, "rope_parameters", None) or {}
     # With other schemes (ALiBi, learned positions, length-dependent scaling) a token's position is not all that counts.
-    plain = rotary.get("rope_type") in {"default", "linear", "llama3", "yarn"} and "mrope_section" not in rotary
+    plain = rotary.get("rope_type") in {"default", "linear", "llama3", "yarn"}
+    if "mrope_section" in rotary and not has_image_positions(model):
+        return False
     if not plain or config.is_encoder_decoder or getattr(config, "alibi", False):
         return False
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
@@ -169,9 +172,12 @@ class Decoder:
         starts = cache.lengths[slot_indices]
         positions_RS = starts[:, None] + (torch.arange(S, device=device) + lengths[:, None]) % S
         visible_RSL = torch.arange(int(starts.max()) + S, device=device) <= positions_RS[:, :, None]
+        rotary = positions_RS + cache.rotary_offsets[slot_indices][:, None]
+        if (computed := image_positions(self._model, ids_RS, lengths, inputs)) is not None:
+            rotary, cache.rotary_offsets[slot_indices] = computed
         with cache.writing_to(slot_indices, positions_RS):
             last = torch.tensor([S - 1], device=device)
-            logits = self._forward(cache, ids_RS, positions_RS, visible_RSL, columns=last, inputs=inputs)
+            logits = self._forward(cache, ids_RS, rotary, visible_RSL, columns=last, inputs=inputs)
         cache.lengths[slot_indices] += lengths
         return logits[:, 0]
 

@@ -30,6 +30,8 @@ class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
         self.capacity = capacity
         self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
         """Number of filled positions of each slot."""
+        self.rotary_offsets = torch.zeros_like(self.lengths)
+        """What is added to a token's index for its rotary position, by slot (`evals.models.decoding.placeholders`)."""
         self.slot_indices = self.columns_RS = self.lengths
         self.length = 0
         self.all_slots = True
@@ -58,14 +60,14 @@ class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
             layer.allocate(source_layer.keys, source_layer.values)
             layer.keys[to, :, :length] = source_layer.keys[from_, :, :length]
             layer.values[to, :, :length] = source_layer.values[from_, :, :length]
-        self.lengths[to] = source.lengths[from_]
+        self.lengths[to], self.rotary_offsets[to] = source.lengths[from_], source.rotary_offsets[from_]
 
     def keep_slots(self, slot_indices: Sequence[int]) -> None:
         """Drop all other slots, and renumber these in the given order."""
         indices = torch.tensor(slot_indices, device=self.lengths.device)
         for layer in self.layers:
             layer.keys, layer.values = layer.keys[indices], layer.values[indices]
-        self.lengths = self.lengths[indices]
+        self.lengths, self.rotary_offsets = self.lengths[indices], self.rotary_offsets[indices]
         self.slots = len(slot_indices)
 
 

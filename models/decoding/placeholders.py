@@ -3,14 +3,25 @@
 A model's own placeholder is the same token for every image. Batches are planned by the tokens that prompts have in
 common, so each placeholder is first replaced by a negative number that identifies its image or audio. Before the model
 reads the tokens, the numbers are replaced by the model's own placeholder again.
+
+Some models (Qwen-VL) give an image's tokens rotary positions by row and column. After an image, a text token's position
+is smaller than the number of tokens before it; the difference is the same for all later tokens of a row, so the cache
+keeps one offset per slot.
+
+Letters in the names of tensors: R rows, S tokens of a row.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from evals.schema import Part
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
 
 Placeholders = Mapping[type, tuple[str, int]]
 """The placeholder of each kind of part, as text and as a token."""
@@ -55,3 +66,36 @@ def restore_placeholders(tokens: Sequence[int], placeholders: Placeholders) -> l
     """
     model_tokens = [token for _, token in placeholders.values()]
     return [model_tokens[(-1 - token) % len(model_tokens)] if token < 0 else token for token in tokens]
+
+
+def has_image_positions(model: PreTrainedModel) -> bool:
+    """Return whether a model computes positions of rows and columns for images itself (`get_rope_index`)."""
+    return hasattr(model.base_model, "get_rope_index")
+
+
+def image_positions(
+    model: PreTrainedModel, ids_RS: torch.Tensor, lengths_R: torch.Tensor, inputs: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Compute the rotary positions of prompts from their first token on.
+
+    Args:
+        model: a vision-language model.
+        ids_RS: tokens, padded on the left.
+        lengths_R: number of tokens of each row, without padding.
+        inputs: the inputs for the images, in the order of the rows.
+
+    Returns:
+        Positions (3, R, S) by time, row and column, and what is added to the number of tokens for the position of a
+        later token, (R,); None if the prompts have no image or the model counts tokens.
+    """
+    import torch
+
+    if "image_grid_thw" not in inputs or not has_image_positions(model):
+        return None
+    S = ids_RS.shape[1]
+    mask_RS = torch.arange(S, device=ids_RS.device) >= S - lengths_R[:, None]
+    positions, offsets_R1 = model.base_model.get_rope_index(
+        ids_RS, mm_token_type_ids=(ids_RS == model.config.image_token_id).int(),
+        image_grid_thw=inputs["image_grid_thw"], attention_mask=mask_RS.long(),
+    )  # fmt: skip
+    return positions, offsets_R1[:, 0]

@@ -61,10 +61,10 @@ class AudioPromptProcessor(PromptProcessor):
         token = self.library.audio_token
         return super().tokenise(rendered.replace(token, token * self.library.num_audio_tokens), images)
 
-    def inputs(self, parts: Sequence[Part]) -> dict[str, Any]:
+    def inputs(self, rendered: str, parts: Sequence[Part]) -> dict[str, Any]:
         """Make the tensors that the model reads for the images and the audio of a prompt. Raises `SampleError`."""
         waveforms = [self._waveform(part) for part in parts if isinstance(part, Audio)]
-        return super().inputs(parts) | (dict(self.library.feature_extractor(waveforms)) if waveforms else {})
+        return super().inputs(rendered, parts) | (dict(self.library.feature_extractor(waveforms)) if waveforms else {})
 
     def _waveform(self, audio: Audio) -> Any:
         """Decode audio and resample it to the rate of the feature extractor."""

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import read_config
-from evals.data.images import decode
 from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch
+from evals.models.backend.image_prompts import alike, join
 from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limits
 from evals.models.backend.pytorch import ResolvedPlacement
@@ -54,8 +54,19 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-SHARING = frozenset({"deepseek_vl", "deepseek_vl_hybrid", "llava"})
-"""Model types whose prefixes can be computed separately: plain positions, and causal attention for images too."""
+SHARING = frozenset(
+    {
+        "deepseek_vl", "deepseek_vl_hybrid", "idefics3", "internvl", "llava", "llava_next", "llava_onevision",
+        "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "smolvlm", "vipllava",
+    }
+)  # fmt: skip
+"""Model types whose prefixes can be computed separately: causal attention for images too, and positions that count
+tokens or that the model computes (`evals.models.decoding.placeholders`). The benchmark `vision_architectures` compares
+each with the library alone."""
+
+
+BATCHED = SHARING | {"gemma3", "paligemma"}
+"""Model types that the library decodes in batches with the output of one prompt alone; others go one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +98,7 @@ class VisionLanguage:
         if any(isinstance(part, Audio) for part in request.parts) and Audio not in placeholders:
             raise SampleError(f"request {request.id} has audio; this model reads text and images")
         for kind, (text, _) in placeholders.items():
-            if self.shares_prefixes and any(isinstance(part, str) and text in part for part in request.parts):
+            if any(isinstance(part, str) and text in part for part in request.parts):
                 raise SampleError(f"request {request.id}: its text holds the {MODALITIES[kind]} placeholder {text}")
         request, tokens, removed = self.processor.fitted(request, self.limits)
         reserve = request.max_new_tokens if isinstance(request, Generate) else 0
@@ -146,9 +157,10 @@ class VisionLanguage:
         return (self._generate_shared if self.shares_prefixes else self._generate_plainly)(prompts, batch, staged)
 
     def _stage(self, request: Request) -> dict[str, Any]:
+        rendered = self.processor.render(prompt_parts(request), _chat(request))
         if self.shares_prefixes:
-            return self.processor.inputs(request.parts)
-        return {"images": [decode(part) for part in request.parts if isinstance(part, Image)]}
+            return self.processor.inputs(rendered, request.parts)
+        return dict(self.processor.encode(rendered, [part for part in request.parts if isinstance(part, Image)]))
 
     def _answer(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Prediction]:
         if isinstance(prompts[batch.members[0]].request, Embed):
@@ -174,50 +186,58 @@ class VisionLanguage:
         """Return the last hidden state of every prompt; without prefix sharing, prompts are read one by one."""
         members = [prompts[member] for member in batch.members]
         if self.shares_prefixes:
-            rows = [restore_placeholders(prompt.tokens, self.processor.placeholders) for prompt in members]
-            states = last_state.embed_rows(self.model, rows, self._joined(staged))
+            states = self._shared_states(members, staged)
         else:
-            states = [self._state(prompt, inputs["images"]) for prompt, inputs in zip(members, staged, strict=True)]
+            states = [last_state.embed_one(self.model, self._placed(encoded)) for encoded in staged]
         return [last_state.embedding_prediction(prompt, state) for prompt, state in zip(members, states, strict=True)]
 
-    def _state(self, prompt: Prompt, images: Sequence[Any]) -> torch.Tensor:
-        text = self.processor.render(prompt_parts(prompt.request))
-        return last_state.embed_one(self.model, self.processor.encode([text], [images], self.placement))
+    def _shared_states(self, members: Sequence[Prompt], staged: Sequence[Any]) -> list[torch.Tensor]:
+        """Read prompts together, those whose images have equal shapes at a time."""
+        states: dict[int, torch.Tensor] = {}
+        for indices in alike(staged, together=True):
+            rows = [restore_placeholders(members[index].tokens, self.processor.placeholders) for index in indices]
+            inputs = self._joined([staged[index] for index in indices])
+            states |= dict(zip(indices, last_state.embed_rows(self.model, rows, inputs), strict=True))
+        return [states[index] for index in range(len(members))]
 
     def _joined(self, staged: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Concatenate the inputs of a batch's groups, on the device."""
         import torch
 
         names = dict.fromkeys(name for inputs in staged for name in inputs)
-        joined = {
-            name: torch.cat([inputs[name] for inputs in staged if name in inputs]).to(self.placement.device)
-            for name in names
-        }
-        return {name: v.to(self.placement.dtype) if v.is_floating_point() else v for name, v in joined.items()}
+        return self._placed({name: torch.cat([inputs[name] for inputs in staged if name in inputs]) for name in names})
+
+    def _placed(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Move inputs to the device, pixels in the model's number format."""
+        device, dtype = self.placement.device, self.placement.dtype
+        return {name: value.to(device, dtype if value.is_floating_point() else None) for name, value in inputs.items()}
 
     def _generate_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Completion]:
         """Generate with the shared prefix of each group computed once."""
-        prefixes, rows = [], []
-        for index, group in enumerate(batch.groups):
-            prefix = prompts[group.members[0]].tokens[: group.shared]
-            prefixes.append(restore_placeholders(prefix, self.processor.placeholders))
-            rows += [self._row(prompts[member], index, group.shared) for member in group.members]
-        return self.decoder.generate(prefixes, rows, self._joined(staged))
+        completions: dict[int, Completion] = {}
+        for indices in alike(staged, together=True):
+            groups = [batch.groups[index] for index in indices]
+            prefixes, rows = [], []
+            for index, group in enumerate(groups):
+                prefix = prompts[group.members[0]].tokens[: group.shared]
+                prefixes.append(restore_placeholders(prefix, self.processor.placeholders))
+                rows += [self._row(prompts[member], index, group.shared) for member in group.members]
+            answers = self.decoder.generate(prefixes, rows, self._joined([staged[index] for index in indices]))
+            completions |= dict(zip((m for group in groups for m in group.members), answers, strict=True))
+        return [completions[member] for member in batch.members]
 
     def _generate_plainly(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Completion]:
         """Generate with the library's own loop, for architectures whose positions do not simply count tokens."""
         assert isinstance(self.decoder, LibraryDecoder)
-        members = [prompts[member] for member in batch.members]
-        texts = [self.processor.render(prompt.request.parts, _chat(prompt.request)) for prompt in members]
-        images = [inputs["images"] for inputs in staged]
-        rows = [self._row(prompt, 0, 0) for prompt in members]
-        if not any(row.begun for row in rows):
-            return self.decoder.continue_prompts(self.processor.encode(texts, images, self.placement), rows)
-        completions: list[Completion] = []  # continued rows are of different lengths: one by one
-        for text, seen, row in zip(texts, images, rows, strict=True):
-            encoded = with_tokens(self.processor.encode([text], [seen], self.placement), row.begun)
-            completions += self.decoder.continue_prompts(encoded, [row])
-        return completions
+        rows = [self._row(prompts[member], 0, 0) for member in batch.members]
+        completions: dict[int, Completion] = {}
+        for indices in alike(staged, together=self.kind in BATCHED):
+            encoded = [with_tokens(staged[index], rows[index].begun) for index in indices]
+            self.decoder.token_counts.add([range(prompt["input_ids"].shape[1]) for prompt in encoded])
+            inputs = self._placed(join(encoded, self.processor.pad_token))
+            answers = self.decoder.continue_prompts(inputs, [rows[index] for index in indices])
+            completions |= dict(zip(indices, answers, strict=True))
+        return [completions[index] for index in range(len(rows))]
 
     def _key(self, request: Generate | Embed) -> tuple[object, ...]:
         """Return what the prompt can share: its leading parts, if the last part is text."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import checkpoints
 import pytest
+import vision_checkpoints
+import vision_reference
+from commands import ROOT
 from PIL import Image as Picture
 
 from evals import Generate, Image, InputError, SampleError
@@ -215,3 +221,71 @@ def test_a_processor_without_a_placeholder_is_refused_in_one_line(shared_data, k
         pytest.skip(f"no folder {folder}")
     with pytest.raises(InputError, match="marks images in a prompt in a way of its own"):
         vision_language.load("tiny", str(folder), Placement(device="cpu"))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # PaliGemma's processor
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(vision_checkpoints.BUILDERS))
+def test_an_architecture_answers_as_the_library_alone_in_every_batch(tmp_path, kind):
+    with vision_checkpoints.images_only():
+        folder = vision_checkpoints.BUILDERS[kind](tmp_path)
+        model = vision_language.load(kind, str(folder), CPU)
+        asked = vision_reference.requests(without_images=kind not in vision_checkpoints.NEEDS_AN_IMAGE)
+        alone = vision_reference.library_outputs(folder, asked)
+        assert len(set(alone.values())) > len(alone) / 2, "the checkpoint answers everything alike: no test"
+        for budget in (1, 300, 100_000):
+            assert vision_reference.outputs(model, asked, budget) == alone
+        if model.shares_prefixes:
+            assert vision_reference.outputs(model, asked, 300, share=False) == alone
+
+
+@pytest.mark.parametrize("kind", ["llava", "gemma3"])
+def test_an_image_is_preprocessed_once_and_never_by_the_device_loop(tmp_path, kind, monkeypatch):
+    model = vision_language.load(kind, str(vision_checkpoints.BUILDERS[kind](tmp_path)), CPU)
+    calls = []
+    processor = type(model.processor.library.image_processor)
+    preprocess = processor.preprocess
+    monkeypatch.setattr(processor, "preprocess", lambda *args, **kwargs: calls.append(1) or preprocess(*args, **kwargs))
+    prompts = [model.prepare(request) for request in vision_reference.requests(several=False, without_images=False)]
+    batches = plan(prompts, 100_000)
+    staged = [model.stage(prompts, batch) for batch in batches]
+    assert len(calls) == len(prompts)
+    for batch, inputs in zip(batches, staged, strict=True):
+        model.run(prompts, batch, inputs)
+    assert len(calls) == len(prompts)
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "smolvlm"])
+def test_a_processor_that_needs_a_package_names_the_extra_in_one_line(tmp_path, kind):
+    if importlib.util.find_spec("torchvision") is not None:
+        pytest.skip("torchvision is installed")
+    with vision_checkpoints.images_only():
+        vision_checkpoints.BUILDERS[kind](tmp_path)
+    video = {"qwen2_vl": "Qwen2VLVideoProcessor", "smolvlm": "SmolVLMVideoProcessor"}[kind]
+    (tmp_path / "video_preprocessor_config.json").write_text(json.dumps({"video_processor_type": video}))
+    with pytest.raises(InputError) as refusal:
+        vision_language.load(kind, str(tmp_path), CPU)
+    assert re.search(r"it needs .*torchvision, which is not installed: pip install '.*\[vision\]'$", str(refusal.value))
+
+
+@pytest.mark.parametrize("kind", ["llava", "gemma3"])
+def test_a_text_with_a_placeholder_fails_alone_in_every_architecture(tmp_path, kind):
+    model = vision_language.load(kind, str(vision_checkpoints.BUILDERS[kind](tmp_path)), CPU)
+    with pytest.raises(SampleError, match="placeholder"):
+        model.prepare(Generate("x", ("What is " + model.processor.library.image_token + "?",), 4))
+    assert model.prepare(Generate("y", ("What is an image?",), 4)).tokens
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # PaliGemma's processor
+def test_a_prompt_that_its_processor_rejects_is_a_failure_of_its_sample(tmp_path):
+    model = vision_language.load("paligemma", str(vision_checkpoints.paligemma(tmp_path)), CPU)
+    answers = vision_reference.outputs(model, vision_reference.requests(several=False), 100_000)
+    assert answers["text"].startswith("failed: a prompt without images is rejected by the processor")
+    assert not answers["one-0-0"].startswith("failed")
+
+
+def test_the_documented_table_says_how_each_architecture_runs():
+    documented = dict(re.findall(r"^\| ([\w.-]+) \| (shared|batched) \|", (ROOT / "docs/models.md").read_text(), re.M))
+    batched = vision_language.BATCHED - vision_language.SHARING
+    assert documented == dict.fromkeys(vision_language.SHARING, "shared") | dict.fromkeys(batched, "batched")
+    assert set(documented) == set(vision_checkpoints.BUILDERS), "an architecture is trusted that no test compares"
