@@ -16,9 +16,9 @@ PUBLIC = {
         Samples Score Task UnknownName check compare interleave load run score
     """,
     "evals.schema": """
-        ABILITIES MODALITIES SCALES Audio Batch Choose Classify Concurrent Embed Family Generate Group Image Json
-        Measurable Metric Model Options Part Placement Prediction Predictions Probe Prompt Request ResourceRequirements
-        RunConfig Sample Samples Score Task Variant
+        ABILITIES MODALITIES SCALES Audio Batch ChatSettings Choose Classify Concurrent Embed Family Generate Group
+        Image Inspectable Json Measurable Metric Model ModelInput Options Part Placement Prediction Predictions Probe
+        Prompt Request ResourceRequirements RunConfig Sample Samples Score Task Variant
     """,
     "evals.registry": "FAMILIES TASKS VARIANTS Registry discover",
     "evals.metrics": "Estimate Mean average estimates means",

@@ -122,8 +122,11 @@ def _list(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from evals import records
-    from evals.reports.runs import terminal
+    from evals.reports.runs import prompts, terminal
 
+    if options.prompt is not None:
+        _write(prompts.show(records.load(options.run), options.prompt))
+        return DONE
     _write(terminal.show(records.load(options.run)))
     return DONE
 

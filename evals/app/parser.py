@@ -67,6 +67,9 @@ def _add_run_readers(commands: Any) -> None:
     compare.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="the folder of a finished run")
     show = _add_command(commands, "show", "show one run: result, set-up, worst samples")
     show.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
+    show.add_argument(
+        "--prompt", metavar="ID", help="print exactly what the model read for the sample ID: its text and token ids"
+    )
     score = _add_command(commands, "score", "score the recorded outputs of a run again, without the model")
     score.add_argument("run", type=Path, metavar="RUN", help="a run folder with all of its samples")
     report = _add_command(commands, "report", "print tables, a page or an export of one or several runs")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from evals.errors import InputError
+from evals.execution import inputs
 from evals.execution.loop import AnsweredRequest, BatchId, compute_batches
 from evals.records.types import SampleRecord
 from evals.schema import Classify, Embed, Model, Prediction, Predictions, Probe, Sample, Samples, Score, Task
@@ -144,6 +145,7 @@ def sample_record(
         truncated_thinking=any(open_thoughts),
         truncated_thoughts=open_thoughts if len(scored) > 1 and any(open_thoughts) else None,
         tokens=tokens if any(tokens) else None,
+        inputs=inputs.of_sample([answer.model_input for answer in answers]),
         cost=_cost(answers),
     )
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from evals.errors import LongPromptError, SampleError
 from evals.execution.batching import padding, plan
+from evals.execution.inputs import SplitInput, record_inputs
 from evals.execution.threads import DaemonThreadPool
 from evals.schema import (
     Batch,
@@ -54,6 +55,8 @@ class AnsweredRequest(NamedTuple):
     """Its share of the time since the batch before was finished."""
     model_seconds: float
     """Its share of the time spent inside the model."""
+    model_input: SplitInput | None = None
+    """What the model read; None if it does not say, or if the request could not be tokenised."""
 
 
 class BatchId(NamedTuple):
@@ -83,6 +86,8 @@ class Window:
     sample_indices: list[int]
     """Index of each prompt's sample."""
     batches: tuple[Batch, ...]
+    inputs: Sequence[SplitInput | None]
+    """What the model reads for each prompt, for the record."""
     failed: list[AnsweredRequest]
     """Requests that could not be tokenised."""
 
@@ -144,7 +149,8 @@ def _window(samples: Samples, model: Model, start: int, token_budget: int, share
                 prediction = Prediction(request.id, failure=str(error), long_prompt=long_prompt)
                 failed.append(AnsweredRequest(index, prediction, 0.0, 0.0))
     batches = plan(prompts, token_budget, share=share)
-    return Window(start, samples.ids[start:stop], prompts, sample_indices, batches, failed)
+    inputs = record_inputs(model, prompts)
+    return Window(start, samples.ids[start:stop], prompts, sample_indices, batches, inputs=inputs, failed=failed)
 
 
 def _work_window(
@@ -248,7 +254,9 @@ def _answers(
             for prediction in predictions
         ]
     return [
-        AnsweredRequest(window.sample_indices[member], marked(prediction, window.prompts[member]), *costs)
+        AnsweredRequest(
+            window.sample_indices[member], marked(prediction, window.prompts[member]), *costs, window.inputs[member]
+        )
         for member, prediction in zip(batch.members, predictions, strict=True)
     ]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from evals import registry
 from evals.execution import collector, generation_options, loop, selection
+from evals.execution.inputs import prefixes_of
 from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
 from evals.execution.resolve import Resolved, resolve
 from evals.execution.workers import Pool
@@ -52,7 +53,7 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, fold
         def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
             # A batch cut off by a kill is computed again as a whole; its finished samples are on disk already.
             rows = [row for row in collected.add(answers) if row.id not in folder.finished_ids]
-            folder.append(rows)
+            folder.append(rows, prefixes_of([answer.model_input for answer in answers]))
             mean.add([row.values[task.headline] for row in rows if task.headline in row.values])
             if mean.count:
                 bar.set_postfix_str(f"{task.headline} {100 * mean.value:.1f} %", refresh=False)

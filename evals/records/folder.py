@@ -2,6 +2,7 @@
 
     manifest.json    `Manifest`: everything that determines the result, and its signature; written once, at the start
     samples.jsonl    `SampleRecord`: one line per sample, appended batch by batch and flushed to the disk
+    prefixes.jsonl   `SharedPrefix`: what many samples' inputs begin with, once; written before the samples
     result.json      `Result`: the metrics with their intervals; written atomically at the end
     worst/           images of the worst samples, for the page
     report.md, report.html    the result for readers
@@ -27,6 +28,8 @@ import orjson
 
 from evals.errors import InputError, RecordError
 from evals.records import files
+from evals.records.inputs import SharedPrefix
+from evals.records.prefixes import PREFIXES, PrefixWriter
 from evals.records.types import Manifest, Result, SampleRecord, SampleValues
 from evals.schema import Json
 
@@ -165,6 +168,7 @@ class RunFolder:
             raise InputError(f"cannot write in {self.folder}: {error.strerror or error}") from error
         try:
             self._open()
+            self._prefixes = PrefixWriter(self.folder)
             with files.reading(self.folder / SAMPLES):
                 self._log = (self.folder / SAMPLES).open("ab", buffering=0)
         except BaseException:
@@ -177,8 +181,22 @@ class RunFolder:
         self._log.close()
         self._lock.release()
 
-    def append(self, rows: Sequence[SampleRecord]) -> None:
-        """Add finished samples and wait until they are on the disk. Raises `InputError` if it is full."""
+    def append(self, rows: Sequence[SampleRecord], prefixes: Iterable[SharedPrefix] = ()) -> None:
+        """Add finished samples and wait until they are on the disk.
+
+        Args:
+            rows: the samples.
+            prefixes: shared prefixes that the inputs of these samples, or of later ones, refer to.
+
+        Raises:
+            InputError: the disk is full, or the files cannot be written.
+        """
+        try:
+            self._prefixes.add(prefixes)
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.folder / PREFIXES}: {error.strerror}; the samples before it are kept"
+            ) from error
         data = memoryview(_encode_lines(rows))
         start = os.fstat(self._log.fileno()).st_size
         try:

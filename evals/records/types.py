@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import orjson
 
+from evals.records.inputs import RecordedInput
 from evals.schema import Json, Metric
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -334,5 +335,8 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     tokens: list[list[int]] | None = None
     """Tokens of the outputs that were cut at the token limit, one list per request (empty for an output that was not
     cut); None if none was. `run --extend` continues them."""
+    inputs: list[RecordedInput | None] | None = None
+    """What the model read for each request; one entry if it is the same for all. None in a record of version 0.1, and
+    for recorded outputs."""
     cost: dict[str, Real]
     """Tokens, seconds and charges, by name."""

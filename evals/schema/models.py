@@ -25,6 +25,25 @@ class Prompt:
     """Number of token positions that may follow: new tokens, or the continuations to score."""
     removed: int = field(default=0, kw_only=True)
     """Number of tokens by which a prompt that was too long for the model was shortened (`--long-prompts`)."""
+    text: str | None = field(default=None, kw_only=True)
+    """The text that was tokenised, with the chat template rendered; None if only the tokens are known, for example
+    because tokens were cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """What a model reads for one request; it is recorded with the sample."""
+
+    text: str
+    """The whole text: the chat template is rendered, special tokens are visible, and each image is its placeholder. For
+    a server, the contents of all messages, one after the other."""
+    tokens: Sequence[int] | None
+    """Token ids exactly as the model reads them; None if only a server knows them."""
+    continuations: tuple[tuple[str, Sequence[int] | None], ...] = ()
+    """Text and token ids of each continuation that is scored after the prompt."""
+    messages: Sequence[Mapping[str, Json]] | None = None
+    """The messages to a server, each with its `role` and `content`. The content is a list: a number stands for so many
+    next characters of `text`, and an object names an image or audio of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +72,7 @@ class Batch:
 class Model(Protocol):
     """Anything that answers requests: weights on a device, a server, a file of recorded outputs.
 
-    A model may also be `Concurrent` or `Measurable`.
+    A model may also be `Concurrent`, `Inspectable` or `Measurable`.
     """
 
     @property
@@ -138,6 +157,14 @@ class Measurable(Protocol):
 
     def resource_requirements(self) -> ResourceRequirements:
         """Count what the model needs."""
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A model that states what it reads for a request, so that a run can record it."""
+
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what the model reads for a prompt of `prepare`. Called from a background thread."""
 
 
 @dataclass(frozen=True)

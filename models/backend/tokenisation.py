@@ -18,6 +18,7 @@ from evals.data.checkpoints import model_folder
 from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.backend import requirements
 from evals.models.backend.adapters import without_adapter
+from evals.models.backend.visible_text import encoded_text
 from evals.schema import Batch, Prompt, Request
 from evals.schema.config import LONG_PROMPTS
 
@@ -72,8 +73,8 @@ class TextTokenizer:
         tokens = tuple(encoded["input_ids"])
         if not tokens:
             raise SampleError(f"request {request.id} is an empty text")
-        types = tuple(encoded.get("token_type_ids", ()))
-        return TextPrompt(request, request.id, tokens, 0, types, truncated, removed=length - len(tokens))
+        types, text = tuple(encoded.get("token_type_ids", ())), encoded_text(self.tokenizer, texts, encoded)
+        return TextPrompt(request, request.id, tokens, 0, types, truncated, removed=length - len(tokens), text=text)
 
 
 def exceeds(id: str, length: int, limit: int | None, long_prompts: str) -> bool:

@@ -26,7 +26,7 @@ from evals.models.decoding.sampling import cut_at_stop
 from evals.models.decoding.text import join_text
 from evals.models.endpoint.capabilities import Capabilities, detect, embedding_body, prompt_logprobs
 from evals.models.endpoint.client import MalformedError, Server, ServerResponse
-from evals.models.endpoint.requests import chat_body, completion_body
+from evals.models.endpoint.requests import chat_body, completion_body, recorded_messages
 from evals.models.endpoint.responses import (
     Reply,
     TokenLogprobs,
@@ -47,6 +47,8 @@ from evals.schema import (
     Family,
     Generate,
     Json,
+    ModelInput,
+    Part,
     Placement,
     Prediction,
     Prompt,
@@ -82,6 +84,20 @@ class Endpoint:
     def prepare(self, request: Request) -> Prompt:
         """Count every request as one token; the server reports the real counts."""
         return Prompt(request, key=request.id, tokens=(0,), reserve=0)
+
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what is sent to the server; its tokens are not known here."""
+        request = prompt.request
+        parts: tuple[Part, ...] = request.parts
+        if isinstance(request, Choose):
+            if self._scores_continuations(request):
+                return ModelInput(join_text(parts), None, tuple((choice, None) for choice in request.choices))
+            parts = _parts_with_choices(request)
+        chats = self.capabilities.generate != "completions" if not isinstance(request, Embed) else _has_media(parts)
+        if not chats:
+            return ModelInput(join_text(parts), None)
+        system = request.chat.system if isinstance(request, Generate) else None
+        return ModelInput((system or "") + join_text(parts), None, messages=recorded_messages(parts, system))
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> None:
         """Prepare nothing: the request body is made on the thread that sends it."""
@@ -143,7 +159,7 @@ class Endpoint:
 
     def _choose(self, request: Choose) -> Prediction:
         method = self.capabilities.logprobs
-        if method is None or not all(isinstance(part, str) for part in request.parts):
+        if method is None or not self._scores_continuations(request):
             return self._choose_in_writing(request)
         context = join_text(request.parts)
         prompts = [context, *(context + choice for choice in request.choices)]
@@ -157,10 +173,13 @@ class Endpoint:
         prediction = most_likely(request, scores, [len(tokens) for tokens in continuations], prompt_tokens=shared)
         return replace(prediction, charges=self._charges(usage, response.retries))
 
+    def _scores_continuations(self, request: Choose) -> bool:
+        """Whether the server returns log-probabilities of the continuations of a request."""
+        return self.capabilities.logprobs is not None and not _has_media(request.parts)
+
     def _choose_in_writing(self, request: Choose) -> Prediction:
         """Let the model write its choice; a text that names no choice is returned unchanged and counts as wrong."""
-        listed = ", ".join(choice.strip() for choice in request.choices)
-        parts = (*request.parts, f"\n\nAnswer with exactly one of these and nothing else: {listed}")
+        parts = _parts_with_choices(request)
         default = _CHOICE_TOKENS_WITH_REASONING if self.capabilities.reasons else _CHOICE_TOKENS
         max_tokens = self.settings.max_tokens or default
         response = self._complete(Generate(request.id, parts, max_tokens), max_tokens)
@@ -233,6 +252,16 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
         server=server,
         capabilities=capabilities,
     )
+
+
+def _parts_with_choices(request: Choose) -> tuple[Part, ...]:
+    """Return a prompt that asks the model to write one of the choices."""
+    listed = ", ".join(choice.strip() for choice in request.choices)
+    return (*request.parts, f"\n\nAnswer with exactly one of these and nothing else: {listed}")
+
+
+def _has_media(parts: Sequence[Part]) -> bool:
+    return not all(isinstance(part, str) for part in parts)
 
 
 def _chooses_by(capabilities: Capabilities) -> str:

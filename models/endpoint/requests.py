@@ -12,7 +12,7 @@ from evals.data.audio import to_wav
 from evals.data.images import MAX_PIXELS, decode
 from evals.errors import SampleError
 from evals.models.decoding.text import join_text, plain_text
-from evals.schema import Audio, ChatSettings, Generate, Image, Json, Part
+from evals.schema import MODALITIES, Audio, ChatSettings, Generate, Image, Json, Part
 
 _UNCHANGED_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """Image formats that are sent unchanged, with their media types."""
@@ -42,6 +42,26 @@ def chat_body(
     return {
         "model": model, "messages": messages, limit: max_tokens, **_sampling(request, stop), **_chat(request.chat)
     }  # fmt: skip
+
+
+def recorded_messages(parts: Sequence[Part], system: str | None = None) -> list[dict[str, Json]]:
+    """Describe the messages of a chat for the record: numbers of characters in place of texts, names of media.
+
+    Example:
+        >>> from evals.schema import Image
+        >>> recorded_messages((Image("7"), "Is it red?"))
+        [{'role': 'user', 'content': [{'image': 0}, 10]}]
+    """
+    content: list[Json] = []
+    media = 0
+    for part in parts:
+        if isinstance(part, str):
+            content.append(len(part))
+        else:
+            content.append({MODALITIES[type(part)]: media})
+            media += 1
+    user = {"role": "user", "content": content if media else [len(join_text(parts))]}
+    return [user] if system is None else [{"role": "system", "content": [len(system)]}, user]
 
 
 def completion_body(request: Generate, *, model: str, max_tokens: int, stop: bool) -> dict[str, Json]:

@@ -21,6 +21,7 @@ from evals.models.backend.prompts.special_tokens import find_special_tokens
 from evals.models.backend.prompts.text_prompts import TextPrompts
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
+from evals.models.backend.visible_text import model_input
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
@@ -35,6 +36,7 @@ from evals.schema import (
     Family,
     Generate,
     Json,
+    ModelInput,
     Placement,
     Prediction,
     Prompt,
@@ -81,6 +83,10 @@ class Causal:
         if isinstance(request, Choose):
             return self.text_prompts.to_choose(request)
         raise SampleError(f"request {request.id} asks to embed; this family generates and chooses")
+
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what the model reads: the rendered text with its special tokens, the tokens, the continuations."""
+        return model_input(self.tokenizer, prompt)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
         """Prepare nothing: the tokens are all that the model reads."""

@@ -22,7 +22,7 @@ from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
-from evals.schema import Batch, Classify, Family, Group, Json, Placement, Prediction, Prompt, Request
+from evals.schema import Batch, Classify, Family, Group, Json, ModelInput, Placement, Prediction, Prompt, Request
 
 if TYPE_CHECKING:
     import torch
@@ -135,6 +135,10 @@ class Classifier:
             raise SampleError(f"request {request.id} does not ask for a class; this family classifies")
         class_indices(self.names, request.labels)
         return self.tokenizer.prompt(request, request.parts)
+
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what the model reads: the text or the pair with special tokens, without what was cut off."""
+        return ModelInput(prompt.text or "", prompt.tokens)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
         """Prepare nothing: the tokens are all that the model reads."""

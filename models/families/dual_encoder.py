@@ -18,9 +18,10 @@ from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import length_limit
+from evals.models.backend.visible_text import encoded_text
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
-from evals.schema import Batch, Embed, Family, Image, Json, Placement, Prediction, Prompt, Request
+from evals.schema import Batch, Embed, Family, Image, Json, ModelInput, Part, Placement, Prediction, Prompt, Request
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +70,14 @@ class DualEncoder:
         exceeded = tokenisation.exceeds(request.id, len(tokens), self.text_limit, self.long_prompts)
         return Prompt(request, request.id, tuple(tokens), 0, removed=len(tokens) - self.text_limit if exceeded else 0)
 
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what the model reads: a text with special tokens and padding, or nothing but the image."""
+        (part,) = prompt.request.parts
+        if not isinstance(part, str):
+            return ModelInput("", ())
+        encoded = self._encode([part])
+        return ModelInput(encoded_text(self.processor.tokenizer, [part], encoded), tuple(encoded["input_ids"][0]))
+
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[Any]:
         """Decode images and make their tensors; a text needs nothing."""
         return [self._pixels(prompts[group.members[0]].request) for group in batch.groups]
@@ -107,17 +116,20 @@ class DualEncoder:
         ]
 
     def _encoded(self, prompts: Sequence[Prompt], members: Sequence[int]) -> Any:
-        """Tokenise texts in the form that the checkpoint was trained on."""
-        parts = [prompts[member].request.parts[0] for member in members]
-        padded = self.model.config.model_type in PADDED
-        with self.lock:
-            encoded = tokenisation.cut(
-                self.processor.tokenizer, [parts], self.text_limit, self.long_prompts,
-                padding="max_length" if padded else True, return_tensors="pt",
-            )  # fmt: skip
-        if padded:
+        """Tokenise texts as `_encode` does, for the model's device."""
+        encoded = self._encode([prompts[member].request.parts[0] for member in members], return_tensors="pt")
+        if self.model.config.model_type in PADDED:
             encoded.pop("attention_mask", None)
         return encoded.to(self.placement.device)
+
+    def _encode(self, texts: Sequence[Part], **more: Any) -> Any:
+        """Tokenise texts in the form that the checkpoint was trained on."""
+        padded = self.model.config.model_type in PADDED
+        with self.lock:
+            return tokenisation.cut(
+                self.processor.tokenizer, [list(texts)], self.text_limit, self.long_prompts,
+                padding="max_length" if padded else True, **more,
+            )  # fmt: skip
 
     def _prediction(self, prompt: Prompt, row: Any) -> Prediction:
         import numpy as np

@@ -22,7 +22,7 @@ from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.records.embeddings import pack
 from evals.registry import FAMILIES
-from evals.schema import Batch, Embed, Family, Json, Placement, Prediction, Prompt, Request
+from evals.schema import Batch, Embed, Family, Json, ModelInput, Placement, Prediction, Prompt, Request
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +59,10 @@ class Encoder:
             raise SampleError(f"request {request.id} is not a single text; a text encoder reads nothing else")
         text = self.recipe.prompt + request.parts[0]
         return self.tokenizer.prompt(request, (text.lower() if self.recipe.lowercase else text,))
+
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what the model reads: the text or the pair with special tokens, without what was cut off."""
+        return ModelInput(prompt.text or "", prompt.tokens)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[None]:
         """Prepare nothing: the tokens are all that the model reads."""

@@ -29,6 +29,7 @@ from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import two_stream_requirements
 from evals.models.backend.tokenisation import length_limit
+from evals.models.backend.visible_text import encoded_text, model_input
 from evals.models.decoding import last_state
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.loglikelihood import ChoicePrompt, choose
@@ -44,6 +45,7 @@ from evals.schema import (
     Generate,
     Image,
     Json,
+    ModelInput,
     Placement,
     Prediction,
     Prompt,
@@ -118,6 +120,17 @@ class TwoStreams:
             return ChoicePrompt(request, key, tokens, max(map(len, choices)), continuations, removed=removed)
         reserve = request.max_new_tokens if isinstance(request, Generate) else 0
         return Prompt(request, key, tokens, reserve, removed=removed)
+
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what the model reads besides the image: the text with special tokens, without what was cut off."""
+        _, text = _image_and_text(prompt.request)
+        if not text:
+            return ModelInput("", ())
+        tokenizer = self.processor.tokenizer
+        with self.lock:
+            encoded = tokenisation.cut(tokenizer, [text], self.text_limit, self.long_prompts)
+        tokens = tuple(encoded["input_ids"])
+        return replace(model_input(tokenizer, prompt, tokens), text=encoded_text(tokenizer, [text], encoded))
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[Any]:
         """Decode the image of each group and make its tensor; a text needs nothing."""

@@ -23,6 +23,7 @@ from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limits
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
+from evals.models.backend.visible_text import decoded, model_input
 from evals.models.decoding import last_state
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
@@ -43,6 +44,7 @@ from evals.schema import (
     Generate,
     Image,
     Json,
+    ModelInput,
     Placement,
     Prediction,
     Prompt,
@@ -104,6 +106,14 @@ class VisionLanguage:
         reserve = request.max_new_tokens if isinstance(request, Generate) else 0
         numbered = number_placeholders(tokens, request.parts, placeholders)
         return Prompt(request, self._key(request), numbered, reserve, removed=removed)
+
+    def model_input(self, prompt: Prompt) -> ModelInput:
+        """Return what the model reads: the rendered text with one placeholder per image, and the tokens with all."""
+        tokenizer, placeholders = self.processor.library.tokenizer, self.processor.placeholders
+        pairs = zip(prompt.tokens, (None, *prompt.tokens), strict=False)
+        first = [token for token, previous in pairs if token >= 0 or token != previous]
+        text = decoded(tokenizer, restore_placeholders(first, placeholders))
+        return replace(model_input(tokenizer, prompt, restore_placeholders(prompt.tokens, placeholders)), text=text)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
         """Decode the images of each group and make the model's input tensors."""
