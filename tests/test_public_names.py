@@ -22,7 +22,7 @@ PUBLIC = {
     """,
     "evals.registry": "FAMILIES TASKS VARIANTS Registry discover",
     "evals.metrics": "Estimate Mean average estimates means",
-    "evals.errors": "EvalsError InputError RecordError SampleError UnknownName",
+    "evals.errors": "EvalsError InputError LongPromptError RecordError SampleError UnknownName",
 }
 """Module to public names. Also public: `evals.models.attention.VisualAttentionMapper` and `evals.hub_metrics.load`."""
 

@@ -78,7 +78,7 @@ class TextTokenizer:
 
 
 def exceeds(id: str, length: int, limit: int | None, long_prompts: str) -> bool:
-    r"""Return whether a text is longer than a model reads and must be cut.
+    """Return whether a text is longer than a model reads and must be cut.
 
     Args:
         id: the request's id.
@@ -92,11 +92,10 @@ def exceeds(id: str, length: int, limit: int | None, long_prompts: str) -> bool:
     Example:
         >>> exceeds("7", 80, 77, PROTOCOL), exceeds("7", 70, 77, FAIL)
         (True, False)
-        >>> exceeds("7", 80, 77, FAIL)
+        >>> exceeds("7", 80, 77, FAIL)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        evals.errors.LongPromptError: request 7: its text of 80 tokens is longer than the 77 that the model reads; \
---long-prompts truncate-left shortens such texts
+        evals.errors.LongPromptError: request 7: its text of 80 tokens is longer than the 77 that the model reads; ...
     """
     longer = limit is not None and length > limit
     if longer and long_prompts == FAIL:

@@ -221,7 +221,7 @@ def later_steps():
         ],
         {"steps": later_steps},
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_a_folder_saved_today_gives_the_librarys_vectors(tmp_path, folder, reference, options):
     steps = options.get("steps", list)()
