@@ -38,9 +38,9 @@ def mean_intervals(
         level: confidence level, between 0 and 1.
 
     Returns:
-        One interval per column. A column of values between 0 and 1 has Wilson's interval with the effective number of
-        items; if all its clusters have the same mean, the number of clusters takes that place. Another column has the
-        t interval, or None if its clusters do not vary.
+        One interval per column. A column of independent zeros and ones has Wilson's interval. Another column of values
+        between 0 and 1 has it with the effective number of items; if all its clusters have the same mean, the number of
+        clusters takes that place. A column of other values has the t interval, or None if its clusters do not vary.
 
     Raises:
         ValueError: there are no items, a column has another length or no items, or a value is not finite.
@@ -68,6 +68,8 @@ def _mean_interval(sums_C: Floats, sizes_C: Floats, level: float, is_share: bool
     value = float(sums_C.sum() / sizes_C.sum())
     if is_share:
         value = min(1.0, max(0.0, value))
+        if (sizes_C == 1).all() and ((sums_C == 0) | (sums_C == 1)).all():  # independent, and right or wrong
+            return wilson(value * len(sums_C), len(sums_C), level)
     residuals_C = sums_C - value * sizes_C
     error = math.sqrt(variance_of_sum(residuals_C)) / float(sizes_C.sum()) if len(sums_C) > 1 else 0.0
     if error <= 1e-12 * max(1.0, abs(value)):

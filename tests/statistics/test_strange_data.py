@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,25 @@ def clustered(draw, systems=1, kinds=tuple(VALUES)):
     n = draw(st.integers(1, 40))
     columns = [np.array(draw(st.lists(VALUES[kind], min_size=n, max_size=n))) for _ in range(systems)]
     return *columns, NAMES[names](draw, n)
+
+
+@given(st.integers(1, 300), st.data())
+def test_more_right_answers_never_lower_an_end(n, data):
+    right = data.draw(st.integers(0, n - 1))
+    clusters = [str(item) for item in range(n)]
+    fewer, more = (np.arange(n) < count for count in (right, right + 1))
+    (low, high), (higher_low, higher_high) = (
+        mean_intervals([answers.astype(float)], clusters)[0] for answers in (fewer, more)
+    )
+    assert low < higher_low
+    assert high <= higher_high
+    assert (low, high) == pytest.approx(proportion_interval(right, n))
+
+
+def proportion_interval(right, n):
+    """SciPy's Wilson interval: an independent reference."""
+    interval = scipy.stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    return interval.low, interval.high
 
 
 @settings(max_examples=300)
