@@ -199,12 +199,35 @@ def _embeddings(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
             raise InputError(f"{path}: {shapes}, expected (N,) and (N, D)")
         if vectors.dtype.kind not in "fiub" or not vectors.shape[1]:
             raise InputError(f"{path}: {kind}_embeddings are {vectors.dtype}, expected rows of numbers")
-        with np.errstate(over="ignore"):  # values that float32 cannot represent are rejected below
-            rows = vectors.astype(np.float32)
+        rows = _as_float32(vectors)
         for number, (id, vector) in enumerate(zip(_texts(ids), rows, strict=True)):
             if not np.isfinite(vector).all():
                 raise InputError(f"{path}: the embedding of {kind} {id} holds a number that is not finite")
             yield f"{kind} row {number}", id, pack(vector)
+
+
+def _as_float32(vectors: NDArray[Any]) -> NDArray[Any]:
+    """Return (N, D) numbers as float32; rows that float32 does not reach are first scaled by a power of two.
+
+    A cosine does not depend on the scale, and a power of two changes no digit.
+
+    Example:
+        >>> import numpy as np
+        >>> _as_float32(np.array([[1e-200, 2e-200], [3.0, 4.0]])).tolist()[1]
+        [3.0, 4.0]
+        >>> bool(_as_float32(np.array([[1e-200, 2e-200]])).all())
+        True
+    """
+    import numpy as np
+
+    if vectors.dtype.itemsize > 4 and vectors.dtype.kind == "f":
+        peaks_N = np.abs(vectors).max(axis=1, initial=0.0)
+        far_N = np.isfinite(peaks_N) & ((peaks_N > 1e18) | ((peaks_N < 1e-18) & (peaks_N > 0)))
+        if far_N.any():
+            vectors = vectors.copy()
+            vectors[far_N] = np.ldexp(vectors[far_N], -np.frexp(peaks_N[far_N])[1][:, None])
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected by its id
+        return vectors.astype(np.float32)
 
 
 _ARRAYS = ("image_ids", "image_embeddings", "text_ids", "text_embeddings")

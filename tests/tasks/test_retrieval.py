@@ -393,6 +393,18 @@ def test_recorded_embeddings_of_unknown_items_or_without_an_array_are_refused(re
 # Bad input
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200, 1e-39])
+def test_the_scale_of_a_float64_file_changes_nothing(recorded, tmp_path, scale):
+    folder, samples, _ = recorded
+    metrics = []
+    for name, factor in (("plain", 1.0), ("scaled", scale)):
+        file = embeddings(tmp_path / f"{name}.npz", samples, lambda id, factor=factor: drawn(id).astype(float) * factor)
+        record = package.run(f"replay:{file}", "retrieval", data=folder, out=tmp_path / name)
+        metrics.append({metric: entry.value for metric, entry in record.result.metrics.items()})
+    assert metrics[0] == metrics[1]
+    assert metrics[0]["rsum"] > 0
+
+
 def break_list(folder):
     with (flickr8k(folder) / "Flickr_8k.testImages.txt").open("a") as file:
         file.write("missing.jpg\n")
