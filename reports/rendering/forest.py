@@ -176,10 +176,10 @@ def _label(row: ForestRow) -> str:
 
 def _numbers(metric: Metric) -> str:
     if metric.unit == "points":
-        spread = "" if metric.low is None else f" ({metric.low:z.1f} to {metric.high:z.1f})"
+        spread = " (no interval)" if metric.low is None else f" ({metric.low:z.1f} to {metric.high:z.1f})"
         return f"{metric.value:z.1f} points{spread}"
     value = metric_value(metric)
-    return value if metric.low is None else f"{value} ({interval(metric)})"
+    return f"{value} ({interval(metric) if metric.low is not None else 'no interval'})"
 
 
 def _described(panel: ForestPanel) -> str:

@@ -166,14 +166,18 @@ def sentences(pairs: Sequence[tuple[int, Comparison]], names: Sequence[str]) -> 
 
 
 def difference_panel(pairs: Sequence[tuple[int, Comparison]], names: Sequence[str]) -> ForestPanel | None:
-    """Make the panel of the differences between the first run and the others; None where none has an interval."""
+    """Make the panel of the differences between the first run and the others; None if there is no difference to show.
+
+    A difference without an interval has a row too: the largest one, of all right and all wrong, has none.
+    """
     rows = []
     for index, comparison in pairs:
         metric = comparison.metrics[0] if comparison.metrics else None
-        if metric is None or metric.low is None or metric.high is None or metric.ratio is not None:
+        if metric is None or metric.ratio is not None or is_same_run(comparison):
             continue
         kind = unit(comparison, metric.name)
         factor = 100 if kind == "fraction" else 1
-        ends = (factor * metric.difference, factor * metric.low, factor * metric.high)
-        rows.append(ForestRow(names[index], Metric(*ends, metric.n, "points" if kind == "fraction" else kind)))
+        low, high = (None if end is None else factor * end for end in (metric.low, metric.high))
+        difference = Metric(factor * metric.difference, low, high, metric.n, "points" if kind == "fraction" else kind)
+        rows.append(ForestRow(names[index], difference))
     return ForestPanel(f"difference: {names[0]} minus the others", tuple(rows), reference=0.0) if rows else None

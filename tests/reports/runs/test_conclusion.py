@@ -162,6 +162,14 @@ def test_the_plot_is_one_drawing_with_a_row_a_run(three):
     assert "style=" not in page[page.index('class="forest"') :].partition("</svg>")[0]
 
 
+def test_a_difference_without_an_interval_has_a_row(tmp_path):
+    records = [run(tmp_path / name, [value] * 30, name) for name, value in (("A", 1), ("B", 0))]
+    done = command("report", *(record.folder for record in records), "--format", "svg")
+    assert done.returncode == 0, done.stderr
+    assert "difference: A minus the others" in done.stdout
+    assert "100.0 points (no interval)" in done.stdout
+
+
 def test_the_plot_needs_runs_of_one_metric(three, tmp_path):
     refused(command("report", three[0].folder, "--format", "svg"), "two or more runs")
 
