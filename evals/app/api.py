@@ -78,6 +78,7 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
     samples = selected(config, split)
     validation.check_distinct(task, samples.ids)
     validation.check_modalities(task, source, split, config.force)
+    validation.check_long_prompts(config, source)
     model = load_model(source, config.placement)
     validation.check_able(task, config.options, model)
     model.check(split.output_ids(), samples.output_ids())

@@ -89,6 +89,14 @@ def check_modalities(task: Task, model: Resolved, samples: Samples, force: bool)
         raise InputError(f"--force is for images, shown to a model that is not known to read them; {why}")
 
 
+def check_long_prompts(config: RunConfig, source: Resolved) -> None:
+    """Refuse `--long-prompts` for a model that reads no prompt here: a server, or recorded outputs."""
+    if config.placement.long_prompts is not None and source.family.prefix is not None:
+        raise InputError(
+            f"--long-prompts has no effect on model {source.name!r}, which reads no prompt here; leave it out"
+        )
+
+
 def check_able(task: Task, options: Options, model: Model) -> None:
     """Refuse a checkpoint that lacks an ability of its family."""
     ability = task.needs if options.method is None else task.methods[options.method]

@@ -84,3 +84,11 @@ def test_a_terminal_of_another_encoding_gets_every_line():
     page = commands.process("list", "claims", PYTHONIOENCODING="ascii")
     assert (listed.returncode, page.returncode, page.stderr) == (0, 0, "")
     assert "\\u" in page.stdout
+
+
+def test_long_prompts_are_for_models_that_read_prompts_here(tmp_path):
+    (tmp_path / "outputs.jsonl").write_text('{"id": "1", "output": "2"}\n')
+    with pytest.raises(
+        InputError, match=r"--long-prompts has no effect on model 'replay:.*', which reads no prompt here"
+    ):
+        evals.run(f"replay:{tmp_path / 'outputs.jsonl'}", "math", long_prompts="truncate-left", out=tmp_path / "run")
