@@ -111,7 +111,13 @@ def result_of(text: str) -> str:
         >>> result_of("x = 9 * 2 = 18"), result_of("$3 x 4 = $12"), result_of("3x - 1 = 2")
         ('18', '$12', '3x - 1 = 2')
     """
-    return EQUALS.split(text)[-1].strip() if _gives_a_result(text) else text
+    if not _gives_a_result(text):
+        return text
+    result = EQUALS.split(text)[-1].strip()
+    for opening, closing in ("()", "[]"):
+        while result.endswith(closing) and result.count(closing) > result.count(opening):
+            result = result[:-1].rstrip()
+    return result
 
 
 def is_number(text: str) -> bool:

@@ -30,6 +30,7 @@ _DISPLAY = re.compile(
 )
 _SPACE_AT_END = re.compile(r"\s+(?=(?:\\end\{[a-z]+\*?\}\s*)?(?:\$\$|\\\])?\Z)")
 _BOLD = re.compile(r"\*\*(?P<bold>[^*\n]{1,200}?)\*\*|(?<![_\w])__(?P<underlined>[^_\n]{1,200}?)__(?![_\w])")
+_LABEL = re.compile(r"(?P<marks>\*\*|__)[^*_\n]{0,200}(?::\s?(?P=marks)|(?P=marks)\s?:)")
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|operatorname|begin|end)\s?\{[^{}]*\}|\\[A-Za-z]+")
 _PROSE = re.compile(r"[a-z]{4,}|[A-Za-z]{2,} [A-Za-z]{2,}")
 _JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or|et|und|y|o|ou)\b|,|;|和|或|以及|&)\s*")
@@ -97,8 +98,13 @@ def bold_at(text: str, start: int) -> MathText | None:
 
 
 def bolds(text: str) -> list[MathText]:
-    """Return all bold texts."""
-    matches = (bold_at(text, match.start()) for match in _BOLD.finditer(text))
+    """Return all bold texts; a label, which a colon ends (``**Answer:**``, ``**Total**:``), is none.
+
+    Example:
+        >>> [bold.text for bold in bolds("**Answer:** she has **18** and **Total**: 20")]
+        ['18']
+    """
+    matches = (bold_at(text, match.start()) for match in _BOLD.finditer(text) if not _LABEL.match(text, match.start()))
     return [bold for bold in matches if bold and bold.text]
 
 

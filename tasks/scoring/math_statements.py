@@ -36,7 +36,7 @@ _ADVERBS = r"(?:\s(?:then|therefore|thus|hence|also|now|indeed|clearly|simply|ju
 _VERBS = r"is|are|was|were|equals?|will be|would be|would then be|should be|must be|has to be|turns out to be"
 _VERBS += r"|comes? (?:out )?(?:to be|to|as)|came (?:out )?(?:to be|to|as)"
 _VERBS += r"|works out (?:to be|to|as)|becomes|can be written as"
-_END_OF_HEADING = r"[*_]{0,3}\s?[:=]|[*_]{0,3}[ \t]*\n"
+_END_OF_HEADING = r"[*_]{0,3}\s?[:=](?:[*_]{2,3}(?=\s|\Z))?|[*_]{0,3}[ \t]*\n"
 _OTHERS = (
     r"(?:答え|解答|答)(?:は|:)",
     r"(?:答案|结果|結果|答)(?:\s|\*\*)*(?:应该|應該|应|就|便|等|即)?(?:是|为|為|等于|於|于)?\s?:?",
@@ -69,6 +69,15 @@ _NO_ANSWER = re.compile(
     r"|in|to|at|by|of|for|we|you|i|he|she|always|therefore|then|nothing|here|there|based|also|verified|consistent|unique)\b",
     re.IGNORECASE,
 )
+_CALCULATION = re.compile(
+    r"(?:\s[A-Za-z]{2,20}){1,3}\s?[-+*×x÷/]\s?(?:[^\n.;:=]|\.(?=[0-9])){1,100}=\s*(?=\**\\?[$€£¥]?\**-?[0-9.])"
+)
+"""The rest of a calculation whose numbers have units, up to its result: ``9 eggs × $2 = $18``."""
+_BOLD_RESULT = re.compile(r"(?<==)\s*\*\*(?=[-$0-9])|(?<== )\*\*(?=[-$0-9])")
+_NUMBER_FOLLOWS = re.compile(
+    r"(?:(?!,? (?:because|since|as|who|which|with|whose|where)\b)(?:[^\n.!?(。0-9;:])){0,200}[0-9]"
+)
+"""A number in the same sentence, outside explanations: the words before it are no answer."""
 MAX_STATEMENTS = 200
 """Statements that are tried, from the last one on; a model that repeats itself states nothing new before them."""
 
@@ -192,6 +201,8 @@ def stated_at(text: str, start: int) -> MathText | None:
     value = expression_at(text, position)
     if value is None:
         return None
+    if calculation := _CALCULATION.match(text, value.end):
+        return stated_at(text, calculation.end()) or _plain(text, value)
     return _plain(text, value)
 
 
@@ -208,7 +219,8 @@ def _plain(text: str, value: MathText) -> MathText | None:
         return _plain(text, first)
     if re.match(r"[A-Za-z]", text[value.end : value.end + 1]):
         return None
-    return MathText(value.text.replace("$", ""), value.start, value.end) if "\\$" not in value.text else value
+    plain = _BOLD_RESULT.sub("", value.text)
+    return MathText(plain.replace("$", "") if "\\$" not in plain else plain, value.start, value.end)
 
 
 def _words_at(text: str, start: int) -> MathText | None:
@@ -218,9 +230,11 @@ def _words_at(text: str, start: int) -> MathText | None:
     bold = bold_at(text, position)
     if bold and bold.text and not _NO_ANSWER.match(bold.text):
         value = stated_at(bold.text, 0)
+        if not value and _NUMBER_FOLLOWS.match(text, bold.end):
+            return None
         return MathText(value.text if value and is_value(bold.text) else bold.text, position, bold.end)
     words = _WORDS.match(text, position, position + 60)
-    if words is None or _NO_ANSWER.match(words["words"]):
+    if words is None or _NO_ANSWER.match(words["words"]) or _NUMBER_FOLLOWS.match(text, words.end()):
         return None
     ends = not re.search(r"\w", text[words.end() : words.end() + 200])
     return MathText(words["words"], position, words.end()) if ends or words["words"][0].isupper() else None
