@@ -165,6 +165,8 @@ def _compare_quantities(gold: str, answer: str) -> Reason | None:
     gold_side, side = value_of(gold), value_of(answer)
     if side.value is None and quantity(gold) and is_relation(answer):
         return "different"
+    if not _holds(answer):
+        return "different"
     if gold_side.value is None and quantity(answer) and is_relation(gold):
         return "different"
     if gold_side.value is None or side.value is None or (gold_side.name and side.name and gold_side.name != side.name):
@@ -174,11 +176,19 @@ def _compare_quantities(gold: str, answer: str) -> Reason | None:
     if gold_quantity and answer_quantity:
         return "numeric" if same_quantity(gold_quantity, answer_quantity) else "different"
     if gold_quantity or answer_quantity:
-        gold_number = gold_quantity or with_decimal_comma(gold_side.value)
+        gold_number = gold_quantity
         answer_number = answer_quantity or with_decimal_comma(side.value)
         if gold_number and answer_number and same_quantity(gold_number, answer_number):
             return "numeric"
     return None
+
+
+def _holds(text: str) -> bool:
+    """Return whether no calculation with numbers contradicts itself: ``2+2=5``; other texts hold."""
+    first, *others = sides(text)
+    left = calculated(first)
+    rights = [calculated(side) for side in others]
+    return left is None or all(right is None or same_quantity(left, right) for right in rights)
 
 
 def _compare_words(gold: str, answer: str) -> Reason | None:

@@ -28,7 +28,8 @@ _QUANTITY = re.compile(
     re.VERBOSE,
 )
 _NO_UNIT = re.compile(
-    r"\b(?:and|or|to|half|dozen|hundred|thousand|\w+illion|squared|cubed|plus|minus|times|mod|pi|sqrt|not|if|base)\b"
+    r"\b(?:and|or|to|half|dozen|hundred|thousand|\w+illion|squared|cubed|plus|minus|times|mod|pi|sqrt|not|if|base"
+    r"|halves|thirds|fourths|fifths|sixths|sevenths|eighths|ninths|tenths|hundredths|thousandths|millionths)\b"
 )
 _MAX_DECIMAL_EXPONENT = 400
 _REPEATING = re.compile(
@@ -65,7 +66,90 @@ NUMERALS = [
     "twenty",
 ]
 """Numerals in words; the index of each is its value."""
-_VALUE_OF_NUMERAL = {word: str(value) for value, word in enumerate(NUMERALS)}
+_VALUE_OF_NUMERAL = {word: value for value, word in enumerate(NUMERALS)}
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
+    )
+}
+_LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_PARTS = {
+    "half": 2,
+    "halves": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "eighth": 8,
+    "tenth": 10,
+}
+_NUMERAL_WORD = "|".join([*NUMERALS, *_TENS, *_LARGE, "hundred", "dozen", *(f"{part}s?" for part in _PARTS)])
+NUMERAL = re.compile(
+    rf"(?<![\w-])(?:{_NUMERAL_WORD})(?:(?:[\s-](?:and\s)?(?:an?\s)?)(?:{_NUMERAL_WORD}))*(?![\w])(?:-\w+)?",
+    re.IGNORECASE,
+)
+"""A numeral in words, or a longer word that begins with one."""
+
+
+def numeral(text: str) -> Fraction | None:
+    """Compute a whole numeral in words; None for any other text.
+
+    Example:
+        >>> numeral("twenty-seven"), numeral("two hundred and five"), numeral("two and a half"), numeral("two apples")
+        (Fraction(27, 1), Fraction(205, 1), Fraction(5, 2), None)
+        >>> numeral("three quarters"), numeral("two dozen"), numeral("five two")
+        (Fraction(3, 4), Fraction(24, 1), None)
+    """
+    words = text.strip(" .").casefold().replace("-", " ").split()
+    if len(words) > 24:
+        return None
+    if len(words) >= 2 and (bottom := _PARTS.get(words[-1]) or _PARTS.get(words[-1].removesuffix("s"))):
+        top = 1 if words[-2] in ("a", "an") else _VALUE_OF_NUMERAL.get(words[-2])
+        whole = words[:-2]
+        if not top:
+            return None
+        if not whole:
+            return Fraction(top, bottom)
+        units = _integer(whole[:-1]) if whole[-1] == "and" else None
+        return units + Fraction(top, bottom) if units is not None else None
+    integer = _integer(words[:-1] if words[-1:] == ["dozen"] else words)
+    return None if integer is None else Fraction(integer * (12 if words[-1] == "dozen" else 1))
+
+
+def _integer(words: list[str]) -> int | None:
+    """Compute an integer in words: groups below a thousand, each with a smaller scale than the one before it."""
+    total, group, scale = 0, list[str](), 10**15
+    for word in [*words, ""]:
+        if word and word not in _LARGE:
+            group.append(word)
+            continue
+        below = _below_a_thousand(group) if group or word or not total else 0
+        if below is None or (word and _LARGE[word] >= scale):
+            return None
+        scale, group = _LARGE.get(word, 1), []
+        total += below * scale
+    return total
+
+
+def _below_a_thousand(words: list[str]) -> int | None:
+    hundreds = 0
+    if words[1:2] == ["hundred"]:
+        hundreds = 1 if words[0] in ("a", "one") else _VALUE_OF_NUMERAL.get(words[0], 0)
+        if not hundreds:
+            return None
+        words = words[2:]
+        if not words:
+            return hundreds * 100
+    if words[:1] == ["and"]:
+        words = words[1:]
+    if len(words) == 1:
+        unit = _TENS.get(words[0], _VALUE_OF_NUMERAL.get(words[0]))
+        return None if unit is None else hundreds * 100 + unit
+    if len(words) == 2 and words[0] in _TENS and 0 < _VALUE_OF_NUMERAL.get(words[1], 0) < 10:
+        return hundreds * 100 + _TENS[words[0]] + _VALUE_OF_NUMERAL[words[1]]
+    return None
 
 
 def quantity(text: str) -> ExactNumber | None:
@@ -80,7 +164,8 @@ def quantity(text: str) -> ExactNumber | None:
     text = TEXT.sub(r" \1 ", text)
     if repeating := _REPEATING.fullmatch(text.strip()):
         return _repeating(repeating), False
-    text = _VALUE_OF_NUMERAL.get(text.strip(" .").casefold(), text)
+    if (value_in_words := numeral(text)) is not None:
+        return value_in_words, False
     match = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", text).strip(" ."))
     if match is None or _NO_UNIT.search(match["unit"] or ""):
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from evals.metrics.math_quantities import NUMERALS
+from evals.metrics.math_quantities import NUMERAL, numeral
 from evals.tasks.scoring.math_prose import (
     Conclusion,
     before_circumstances,
@@ -40,13 +40,21 @@ _REMARK = re.compile(
 _CUE = re.compile(r"\b(?:thus|therefore|hence|so|finally|conclude|final|there (?:are|is))\b", re.IGNORECASE)
 _CONDITION = re.compile(r"[\s*_]*(?:since|because|if|when|let|with|for|given|as|where|using)\b", re.IGNORECASE)
 _STATES_ANOTHER = re.compile(r"(?:\bis|\bare|=|\bhas|\bhave|\bmakes?|\bleaves)\s+\$?(?=[0-9])")
-_NUMERAL = re.compile(rf"\b(?:{'|'.join(NUMERALS)})\b", re.IGNORECASE)
 _NAME = re.compile(
     r"\b(?:is|was|are|be)\s+(?:in |on |to |the |an? )?(?P<name>[A-Z][\w'-]+|\(?[A-Z]\)?|[a-z]+)[\s.)\"'*]*\Z"
 )
 _NO_NAME = re.compile(
     r"(?:correct|right|wrong|done|it|nothing|true|false|not|so|here|there|good|possible|impossible|easy|clear|enough|positive|negative|equal)\Z"
 )
+_PLAIN = r"\$?-?[0-9][0-9,]*(?:\.[0-9]+)?\$?"
+_DENIED = re.compile(
+    rf"(?:\bnot|n't|n’t|\bnever|\bcannot)(?: be| equal(?: to)?| exactly)* {_PLAIN}(?=[\s.,;!]|\Z)"
+    rf"|\b(?:is|are|be|was|were) (?:less|greater|more|fewer|smaller|larger|bigger) than {_PLAIN}(?=[\s.,;!]|\Z)"
+    rf"|(?<![\w.,$-]){_PLAIN} (?:is|was) (?:wrong|incorrect|impossible|not (?:right|correct|possible|the answer))\b"
+    rf"|\b[Bb]etween {_PLAIN} and {_PLAIN}(?=[\s.,;!]|\Z)"
+)
+"""Numbers that a text denies or only bounds a value with: "not 12", "less than 2", "12 is wrong"."""
+_EITHER = re.compile(r"\b[Ee]ither (?=[-$\\]*[0-9])")
 _CUT_OFF_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
 _LINE_START = re.compile(r"[\s>|#]*(?:[-*•]\s+)?(?=\S)")
@@ -68,6 +76,7 @@ def conclude(text: str) -> Conclusion | None:
         (Conclusion(text='52_8', how='expression'), 'word')
     """
     text = on_one_line(_CUT_OFF_BOX.sub("", _DRAWING.sub("", text[-TAIL:])))
+    text = _EITHER.sub("", _DENIED.sub(lambda denied: " " * len(denied[0]), text))
     sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()][-MAX_SENTENCES:]
     if not sentences:
         return None
@@ -154,9 +163,11 @@ def _value_in_words(sentence: str) -> Conclusion | None:
         "A",
     ):
         return Conclusion(sentence.strip(" .\n"), "word")
-    numeral = last_match(_NUMERAL, sentence)
-    if numeral and _CUE.search(sentence) and not re.search("[0-9]", sentence):
-        return Conclusion(numeral[0].lower(), "word")
+    in_words = last_match(NUMERAL, sentence)
+    if in_words and _CUE.search(sentence) and not re.search("[0-9]", sentence):
+        if numeral(in_words[0]) is None:
+            return None  # part of a longer word or numeral
+        return Conclusion(in_words[0].lower(), "word")
     name = _NAME.search(sentence)
     if name is None or _NO_NAME.match(name["name"]) or re.search(r"[$\\]", sentence):
         return None

@@ -12,8 +12,18 @@ RUN_ON_STOPS = ("\nQuestion:", "\nQ:", "\nProblem:", "\nUser:", "\nHuman:")
 """What begins the next question when a model goes on after its answer."""
 
 
+_END_OF_TURN = re.compile(r"<\|(?:eot_id|im_end|endoftext|end_of_text|end)\|>|</s>|\[INST\]")
+"""Marks of chat formats that end a turn, as text."""
+_ANSWERED = re.compile(r"####[^\n]{0,40}[0-9]|\\boxed|\\fbox|\banswer[^\n]{0,80}[0-9]", re.IGNORECASE)
+_NEXT_QUESTION = re.compile(
+    r"\n\s*(?:### Instruction:|(?:\*\*|#{1,4} )?(?:(?:Question|Problem|Exercise) [0-9]{1,4}|Exercise)(?:\*\*)?:"
+    r"|(?:\*\*|#{1,4} )(?:Question|Problem)(?:\*\*)?:)"
+)
+"""Headings of a next question; before an answer they may number the parts of a solution."""
+
+
 def strip_thinking(text: str, *, opened: bool = False) -> tuple[str, bool]:
-    """Remove the ``<think>...</think>`` blocks of a reasoning model.
+    """Remove the ``<think>...</think>`` and ``<thinking>...</thinking>`` blocks of a reasoning model.
 
     Args:
         text: the output of a model.
@@ -34,7 +44,7 @@ def strip_thinking(text: str, *, opened: bool = False) -> tuple[str, bool]:
     """
     outside: list[str] = []
     position, thinking = 0, opened
-    for tag in re.finditer(r"<(/?)think>", text):
+    for tag in re.finditer(r"<(/?)think(?:ing)?>", text):
         if not thinking:
             # A closing tag without an opening one ends a block that the prompt opened: all before it was thought.
             outside = [] if tag[1] else [*outside, text[position : tag.start()]]
@@ -55,7 +65,8 @@ def cut_run_on(text: str, stops: Iterable[str] = RUN_ON_STOPS) -> tuple[str, boo
         stops: what begins a next question, letter for letter.
 
     Returns:
-        The text up to the first stop that counts, and whether there was one.
+        The text up to the first stop, mark that ends a turn (``<|im_end|>``) or numbered question that counts, and
+        whether any text follows there.
 
     Example:
         >>> cut_run_on("She makes $18.\n#### 18\nQuestion: A robe takes 2 bolts")
@@ -67,4 +78,11 @@ def cut_run_on(text: str, stops: Iterable[str] = RUN_ON_STOPS) -> tuple[str, boo
     if possible is None:
         return text, False
     starts = [start for stop in stops if (start := text.find(stop, possible.start())) >= 0]
-    return (text[: min(starts)], True) if starts else (text, False)
+    turn = _END_OF_TURN.search(text, possible.start())
+    answered = _ANSWERED.search(text)
+    question = _NEXT_QUESTION.search(text, answered.end()) if answered else None
+    starts += [match.start() for match in (turn, question) if match]
+    if not starts:
+        return text, False
+    ran_on = bool(_END_OF_TURN.sub("", text[min(starts) :]).strip())
+    return text[: min(starts)], ran_on

@@ -28,7 +28,8 @@ _ASIDE = re.compile(r",? (?:because|of which|of whom|such that|whose|whereas)\b"
 """What begins a clause after the main clause, which has the value."""
 _PREPOSITION = re.compile(
     r"\b(?:in|over|after|within|during|for(?! an? )|than|per|before|at(?! most| least)"
-    r"|to(?= (?!(?:be|an?|the|our|find|obtain|get|give|yield|finish|reach|see)\b)[a-z])|out of|each of)\b"
+    r"|to(?= (?!(?:be|an?|the|our|find|obtain|get|give|yield|finish|reach|see)\b)[a-z])|out of|each of"
+    r"|(?<![%f] )of (?:the|his|her|its|their|these|those))\b"
 )
 _CLAUSE = re.compile(
     r"[,;:=()]|\b(?:and|or|so|then|but|which|that|is|are|was|were|be|has|have|had|will|would|can|could|must|should"
@@ -41,6 +42,7 @@ _INTRODUCED = re.compile(
 )
 """What comes before a number that is the subject's value."""
 _VERB = re.compile(r"(?:\b(?:is|are|equals?|be|was|were|becomes|gives|get|obtain|have)|:)\s+(?=[^\s])")
+_REMARK_AT_END = re.compile(r"(?<=[\w%°$])\s\((?=[^()]*[A-Za-z]{2})[^()]*\)(?=[\s.!*]*\Z)")
 _ARTICLE = re.compile(r"\b[aA] (?=\\?[$€£¥]?[0-9])")
 _TIMES = re.compile(r"(?:(?<=[0-9)%])|\A) ?[xX] ?(?=\\?[$€£¥(]?[0-9(.])")
 _UNIT = re.compile(r"(?<=[0-9]) ?(?:[a-z]{2,5}|[a-z]{1,7}illion|hundred|thousand)\b|\\\$")
@@ -64,6 +66,7 @@ def prose_value(sentence: str) -> Conclusion | None:
         >>> prose_value("The solutions are 5 and -3.").text, prose_value("It takes from 10-18 days.").text
         ('5 and -3', '10-18')
     """
+    sentence = _without_remark(sentence)
     if values := _list_at_end(sentence):
         return Conclusion(values, "expression")
     expressions = runs(_ARTICLE.sub(lambda article: " " * len(article[0]), sentence))
@@ -78,6 +81,16 @@ def prose_value(sentence: str) -> Conclusion | None:
         if text:
             return Conclusion(text, "expression")
     return None
+
+
+def _without_remark(sentence: str) -> str:
+    """Replace the remark in brackets that ends a sentence after a number; the result of a calculation is no remark."""
+    remark = _REMARK_AT_END.search(sentence)
+    if remark is None or not last_match(QUANTITY, sentence[: remark.start()]):
+        return sentence
+    if any("=" in expression.text and _gives_a_result(expression.text) for expression in runs(remark[0])):
+        return sentence
+    return sentence[: remark.start()] + " " * len(remark[0]) + sentence[remark.end() :]
 
 
 def main_part(sentence: str) -> str:

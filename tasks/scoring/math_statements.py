@@ -10,8 +10,9 @@ import re
 from collections import deque
 from typing import NamedTuple
 
+from evals.metrics.math_quantities import NUMERAL, numeral
 from evals.tasks.scoring.math_spans import bold_at, is_value, span_at
-from evals.tasks.scoring.math_values import QUANTITY, WINDOW, MathText, expression_at, last_match
+from evals.tasks.scoring.math_values import CONTINUATION, QUANTITY, WINDOW, MathText, expression_at, last_match
 
 
 class AnswerStatement(NamedTuple):
@@ -24,7 +25,6 @@ class AnswerStatement(NamedTuple):
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 """A brace, or a character behind a backslash, which is none: ``\\{``."""
-_BETWEEN_BOXES = re.compile(r"[\s$,;.]*(?:\\text\{)?[\s,]*(?:and|or|和|或|)[\s,]*\}?[\s$,;.]*")
 _HASH = re.compile(r"#### (-?[0-9.,]*[0-9])")
 _COLON = re.compile(r"^A: (-?[0-9.,]*[0-9])", re.MULTILINE)
 _HASH_LINE = re.compile(r"####(?!#)[ \t]*(?=[^\s#])")
@@ -52,7 +52,7 @@ _PHRASE = re.compile(
     rf"\banswers?\b(?:\s(?:to|for|of|in)\s[^.:=\n]{{1,80}}?)?{_ADVERBS}\s?"
     rf"(?:(?:\s?(?:{_VERBS})\b){_ADVERBS}(?:\s?:)?|{_END_OF_HEADING})"
     rf"|\bfinal (?:result|value|solution)\s?(?:(?:{_VERBS})\b|[*_]{{0,3}}:)"
-    rf"|(?i:{'|'.join(_OTHERS)})",
+    rf"|<answer>|(?i:{'|'.join(_OTHERS)})",
     re.IGNORECASE,
 )
 _DRESS = re.compile(
@@ -182,6 +182,18 @@ def last_a_line(text: str) -> AnswerStatement | None:
 
 
 def stated_at(text: str, start: int) -> MathText | None:
+    r"""Read the value that a statement gives from a place on, whole: 2 hours and 30 minutes is no 2.
+
+    Example:
+        >>> stated_at(" **$18** a day", 0).text, stated_at(" 2 hours and 30 minutes", 0).text
+        ('18', '2 hours and 30 minutes')
+    """
+    value = _stated_at(text, start)
+    rest = CONTINUATION.match(text, value.end) if value else None
+    return MathText(value.text + rest[0].replace("*", ""), value.start, rest.end()) if value and rest else value
+
+
+def _stated_at(text: str, start: int) -> MathText | None:
     r"""Read the value that a statement gives from a place on: a span of mathematics, bold text or an expression.
 
     Example:
@@ -214,7 +226,7 @@ def _plain(text: str, value: MathText) -> MathText | None:
         sign = "-" if "-" in head[1] + head[2] else ""
         return MathText(sign + number[0], value.start, value.end)
     first = expression_at(text, value.start, lists=False)
-    closed = re.match(r"[\"'`*_]*(?:[.!。,;]?\s*\Z|[.!。]|\n|\s*\()", text[value.end : value.end + 20])
+    closed = re.match(r"[\"'`*_]*(?:[.!。,;]?\s*\Z|[.!。]|\n|\s*\(|</answer)", text[value.end : value.end + 20])
     if first and first.end < value.end and not closed:
         return _plain(text, first)
     if re.match(r"[A-Za-z]", text[value.end : value.end + 1]):
@@ -230,9 +242,12 @@ def _words_at(text: str, start: int) -> MathText | None:
     bold = bold_at(text, position)
     if bold and bold.text and not _NO_ANSWER.match(bold.text):
         value = stated_at(bold.text, 0)
-        if not value and _NUMBER_FOLLOWS.match(text, bold.end):
+        if not value and re.search("[a-z]", bold.text) and _NUMBER_FOLLOWS.match(text, bold.end):
             return None
         return MathText(value.text if value and is_value(bold.text) else bold.text, position, bold.end)
+    in_words = NUMERAL.match(text, position, position + 120)
+    if in_words and numeral(in_words[0]) is not None and re.match(r"[*_.!]*\s*(?:\n|\Z)", text[in_words.end() :][:40]):
+        return MathText(in_words[0], position, in_words.end())
     words = _WORDS.match(text, position, position + 60)
     if words is None or _NO_ANSWER.match(words["words"]) or _NUMBER_FOLLOWS.match(text, words.end()):
         return None

@@ -73,6 +73,25 @@ _BRACKETED = re.compile(rf"\(\s*([-+]?(?:\\?[$€£¥])?[-+]?{QUANTITY.pattern})
 _NO_RUN = re.compile(r"[\s^_*/=)\]}<>!'%:,;+|&°]+")
 
 
+_UNITS_OF_PARTS = (
+    "hours?|hrs?|minutes?|mins?|seconds?|days?|weeks?|months?|years?|feet|foot|ft|inch(?:es)?|yards?|miles?|pounds?|lbs?"
+    "|ounces?|oz|dollars?|cents?|quarters?|dimes?|nickels?|penn(?:y|ies)|km|kilometers?|meters?|cm|centimeters?"
+    "|kg|kilograms?|grams?"
+)
+CONTINUATION = re.compile(
+    rf"""[*_]{{0,2}}(?:\ (?P<unit>{_UNITS_OF_PARTS}),?(?:\ and)?\ [0-9.]+\ (?!(?P=unit)\b)(?:{_UNITS_OF_PARTS})\b
+    |\ ?[½⅓¼¾⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⁰¹²³⁴⁵⁶⁷⁸⁹‰]+
+    |\ and\ (?:a|one|two|three)[\ -](?:hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?)\b
+    |[\ -](?:halves|thirds|fourths|fifths|sixths|sevenths|eighths|ninths|tenths|hundredths|thousandths)\b
+    |\ (?:squared|cubed)\b|\ to\ the\ (?:power\ of\ \S{{1,9}}|[\w-]{{1,12}}\ power)\b
+    |\ (?:times|plus|minus|over|out\ of|to|divided\ by|multiplied\ by|remainder)\ -?[0-9]+(?:\.[0-9]+)?
+    |\ ?\((?!\d+\ ?[xX]\ ?\d)(?=[^()]{{0,40}}[-+])(?=[^()]{{0,40}}[a-zA-Z])
+        (?:[-+*/^0-9.\ ]|[a-zA-Z](?![a-zA-Z])){{1,40}}\))""",
+    re.VERBOSE,
+)
+"""What makes a number before it a part of a value: ``hours and 30 minutes``, ``and a half``, ``to the 5th power``."""
+
+
 class MathText(NamedTuple):
     """A value in running text."""
 
