@@ -12,7 +12,7 @@ RUN_ON_STOPS = ("\nQuestion:", "\nQ:", "\nProblem:", "\nUser:", "\nHuman:")
 """What begins the next question when a model goes on after its answer."""
 
 
-_END_OF_TURN = re.compile(r"<\|(?:eot_id|im_end|endoftext|end_of_text|end)\|>|</s>|\[INST\]")
+_END_OF_TURN = re.compile(r"<\|(?:eot_id|im_end|endoftext|end_of_text)\|>|</s>|\[INST\]")
 """Marks of chat formats that end a turn, as text."""
 _ANSWERED = re.compile(r"####[^\n]{0,40}[0-9]|\\boxed|\\fbox|\banswer[^\n]{0,80}[0-9]", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
