@@ -22,7 +22,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return causal.load("tiny", str(checkpoints.language_model(tmp_path_factory.mktemp("m"), "llama")), Placement("cpu"))
+    folder = checkpoints.language_model(tmp_path_factory.mktemp("m"), "llama")
+    config = folder / "config.json"
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"max_position_embeddings": 32_768})
+    )  # 8-shot prompts
+    return causal.load("tiny", str(folder), Placement("cpu"))
 
 
 @pytest.mark.parametrize("case", benchmark.CASES, ids=lambda case: case.name)

@@ -169,7 +169,9 @@ def test_a_checkpoint_that_cannot_be_loaded_is_one_clear_line(folders, tmp_path,
     broken = tmp_path / "broken"
     shutil.copytree(folders[0], broken)
     next(broken.glob("*.safetensors")).write_bytes(b"no weights")
-    refused(command("run", "--model", broken, *TASK, "--out", tmp_path / "run"), "broken", "cannot be loaded")
+    refused(
+        command("run", "--model", broken, *TASK, "--out", tmp_path / "run"), "broken", "no readable safetensors file"
+    )
 
 
 # The requests

@@ -254,7 +254,9 @@ def test_without_peft_the_extra_is_named(tmp_path, base, monkeypatch):
 def test_a_run_of_an_adapter_writes_other_texts_than_its_base(tmp_path, base):
     folder = adapt(tmp_path / "adapter", base, r=8)
     runs = [
-        suite.run(str(model), "math/gsm8k", limit=4, out=tmp_path / name)
+        suite.run(
+            str(model), "math/gsm8k", limit=4, long_prompts="truncate-left", max_new_tokens=8, out=tmp_path / name
+        )
         for name, model in (("base-run", base), ("adapter-run", folder))
     ]
     texts = [[row.output for row in run.samples()] for run in runs]
