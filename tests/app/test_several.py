@@ -141,6 +141,7 @@ def test_what_the_list_says_of_a_model_can_be_run():
     from evals.schema import Options
 
     discover()
+    pairs = []
     for variant in VARIANTS:
         for scale in variant.checkpoints:
             if variant.checkpoints[scale] is None or variant.family == "endpoint":
@@ -151,3 +152,5 @@ def test_what_the_list_says_of_a_model_can_be_run():
                 method = validation.method(task, source, None)
                 split = task.samples(Options(method=method))
                 validation.check_modalities(task, source, split, force=False)
+                pairs.append((variant.name, name))
+    assert {("vl", "vqa"), ("r1", "math"), ("v3", "glue")} <= set(pairs)

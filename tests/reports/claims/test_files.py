@@ -267,7 +267,8 @@ def test_units_are_read_as_people_write_them(load, value):
 
 
 def test_expressions_take_symbols_of_units(load):
-    load(HEAD + '- {id: T-1, says: x, subject: s, printed: "3", unit: s, derive: 3000 ms}\n')
+    (claim,) = load(HEAD + '- {id: T-1, says: x, subject: s, printed: "3", unit: s, derive: 3000 ms}\n').claims
+    assert claim.derive == "3000 ms"
 
 
 def test_a_quote_stands_in_the_text_beside_the_file(load, tmp_path):
