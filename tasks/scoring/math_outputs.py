@@ -16,7 +16,7 @@ _END_OF_TURN = re.compile(r"<\|(?:eot_id|im_end|endoftext|end_of_text)\|>|</s>|\
 """Marks of chat formats that end a turn, as text."""
 _ANSWERED = re.compile(r"####[^\n]{0,40}[0-9]|\\boxed|\\fbox|\banswer[^\n]{0,80}[0-9]", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
-    r"\n\s*(?:### Instruction:|(?:\*\*|#{1,4} )?(?:(?:Question|Problem|Exercise) [0-9]{1,4}|Exercise)(?:\*\*)?:"
+    r"\n[ \t]*(?:### Instruction:|(?:\*\*|#{1,4} )?(?:(?:Question|Problem|Exercise) [0-9]{1,4}|Exercise)(?:\*\*)?:"
     r"|(?:\*\*|#{1,4} )(?:Question|Problem)(?:\*\*)?:)"
 )
 """Headings of a next question; before an answer they may number the parts of a solution."""
