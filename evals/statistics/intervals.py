@@ -52,7 +52,7 @@ def mean_intervals(
         >>> import numpy as np
         >>> right = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0])
         >>> [round(end, 3) for end in mean_intervals([right], list("abcdefgh"))[0]]
-        [0.33, 0.948]
+        [0.409, 0.929]
         >>> mean_intervals([right * 100], ["a"] * 8)
         [None]
     """

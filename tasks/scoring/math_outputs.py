@@ -65,8 +65,8 @@ def cut_run_on(text: str, stops: Iterable[str] = RUN_ON_STOPS) -> tuple[str, boo
         stops: what begins a next question, letter for letter.
 
     Returns:
-        The text up to the first stop, mark that ends a turn (``<|im_end|>``) or numbered question that counts, and
-        whether any text follows there.
+        The text up to the first stop, mark that ends a turn (``<|im_end|>``) or numbered question that counts, without
+        white space at its end, and whether any text follows there.
 
     Example:
         >>> cut_run_on("She makes $18.\n#### 18\nQuestion: A robe takes 2 bolts")
@@ -85,4 +85,4 @@ def cut_run_on(text: str, stops: Iterable[str] = RUN_ON_STOPS) -> tuple[str, boo
     if not starts:
         return text, False
     ran_on = bool(_END_OF_TURN.sub("", text[min(starts) :]).strip())
-    return text[: min(starts)], ran_on
+    return text[: min(starts)].rstrip(), ran_on
