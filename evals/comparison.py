@@ -32,7 +32,7 @@ PROTOCOL = (
     "task.name", "task.version", "task.split", "task.limit", "task.first", "task.shots", "task.same_shots",
     "task.method", "task.temperature", "task.top_p", "task.samples", "data.protocol",
 )  # fmt: skip
-"""Manifest fields that must be equal for two runs to be comparable, besides the IDs of their samples."""
+"""Manifest fields that must be equal for two runs to be comparable, besides the ids of their samples."""
 _SUBSETS = ("task.limit", "task.first")
 _LIKELY = (
     ("task.blind", "one of the two is a blind control"),
@@ -264,12 +264,12 @@ def is_other_reading(name: str, headline: str) -> bool:
 
 
 def sample_values(rows: Mapping[str, SampleValues], ids: Sequence[str], name: str) -> Floats:
-    """Return the samples' values under a name, in the order of the IDs."""
+    """Return the samples' values under a name, in the order of the ids."""
     return np.array([float(rows[id].values[name]) for id in ids])
 
 
 def sample_clusters(rows: Mapping[str, SampleValues], ids: Sequence[str]) -> list[str]:
-    """Return the samples' clusters, in the order of the IDs; a sample without a cluster is a cluster of its own."""
+    """Return the samples' clusters, in the order of the ids; a sample without a cluster is a cluster of its own."""
     return [rows[id].cluster or f"sample {id}" for id in ids]
 
 

@@ -82,7 +82,7 @@ def samples(options: Options) -> Samples:
 
     Raises:
         InputError: there is no such file, or a row is malformed, has neither text, image nor audio, has no target,
-            repeats an ID or names a path outside the folder; the message names the line.
+            repeats an id or names a path outside the folder; the message names the line.
     """
     path = _file(options.data)
     numbered_rows = data.read_jsonl_lines(path, CustomRow)

@@ -85,7 +85,7 @@ class RowsFile:
     split: str
     """The hub's name of the split."""
     prefix: str
-    """The prefix of sample IDs; not empty in the suite, and if a task has several files of rows."""
+    """The prefix of sample ids; not empty in the suite, and if a task has several files of rows."""
     source: GlueSplit
     examples: GlueSplit | None
     """The rows from which few-shot examples are drawn, or None for none."""
@@ -98,7 +98,7 @@ class RowsFile:
 
     @functools.cached_property
     def clusters(self) -> list[str]:
-        """For each row, the ID of the first row with the same first text: most MNLI premises occur three times."""
+        """For each row, the id of the first row with the same first text: most MNLI premises occur three times."""
         firsts: dict[str, str] = {}
         texts = (next(iter(row.texts.values())) for row in self.source.rows)
         return [firsts.setdefault(text, f"{self.prefix}{index}") for index, text in enumerate(texts)]
@@ -107,11 +107,11 @@ class RowsFile:
 def samples(names: Sequence[str], options: Options) -> Samples:
     """Read the validation rows of some of the nine tasks.
 
-    The ID of a row is its index, as in GLUE's submission files. If several files are read, the name of the task, of the
+    The id of a row is its index, as in GLUE's submission files. If several files are read, the name of the task, of the
     set or of both precedes it (`cola/0`, `matched/0`, `mnli/matched/0`), and the files alternate row by row, so that a
     limited run has rows of each.
 
-    Few-shot examples are drawn from train with the sample's ID as seed, uniformly and independently of other samples.
+    Few-shot examples are drawn from train with the sample's id as seed, uniformly and independently of other samples.
     Their labels are as unbalanced as those of train, and a validation row that also occurs in train (16 in CoLA, 6 in
     STS-B) may be its own example. With `same_shots` all rows of a task have the same examples: a run is several times
     as fast, and its result depends on that one draw.

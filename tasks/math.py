@@ -210,7 +210,7 @@ def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequen
     Args:
         form: the requested form of the answer, a key of `INSTRUCTIONS`.
         samples: the samples.
-        predictions: by sample ID, one or more outputs.
+        predictions: by sample id, one or more outputs.
 
     Raises:
         InputError: an output is not text.

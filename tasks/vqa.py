@@ -150,7 +150,7 @@ def _samples(
     Args:
         questions: the questions of the split.
         annotations: their annotations, in the same order.
-        image: returns the image with an ID.
+        image: returns the image with an id.
         facts: see `Samples.facts`.
     """
 
@@ -198,7 +198,7 @@ def _default_split(folder: Path, splits: list[str], official: list[str]) -> str:
 
 
 def _image_paths(folder: Path) -> dict[int, Path]:
-    """Find `COCO_*_<image id>.jpg` in a folder and its subfolders. Of two files with the same ID the first counts."""
+    """Find `COCO_*_<image id>.jpg` in a folder and its subfolders. Of two files with the same id the first counts."""
     folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     paths: dict[int, Path] = {}
     for path in (path for subfolder in folders for path in sorted(subfolder.glob("COCO_*.jpg"))):

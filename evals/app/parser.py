@@ -239,7 +239,7 @@ def _add_sampling(run: argparse.ArgumentParser) -> None:
     def add(flag: str, help: str, metavar: str, type: Any = str, **more: Any) -> None:
         run.add_argument(flag, type=type, default=unset, metavar=metavar, help=help, **more)
 
-    add("--seed", "random seed; combined with each sample's ID", "S", _integer)
+    add("--seed", "random seed; combined with each sample's id", "S", _integer)
     add("--temperature", "sampling temperature; 0 (default) is greedy", "T", float)
     add("--top-p", "sample from the smallest set of tokens of this probability", "P", float)
     add("--top-k", "sample from the K most likely tokens", "K", _integer)

@@ -1,7 +1,7 @@
 """Read what a checkpoint folder is: a model, or an adapter (LoRA, …) with the model that it changes.
 
 An adapter's `adapter_config.json` names its base model: a folder (relative to the current folder or to the adapter's)
-or a hub ID. A folder that holds both a model's weights and an adapter is its own base model.
+or a hub id. A folder that holds both a model's weights and an adapter is its own base model.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _find_base(path: Path, stated: _AdapterFile) -> Path:
     """Return the folder of an adapter's base model."""
     name = stated.base_model_name_or_path
     if not name:
-        raise InputError(f"{path} names no base model: set base_model_name_or_path to a folder or a hub ID")
+        raise InputError(f"{path} names no base model: set base_model_name_or_path to a folder or a hub id")
     for folder in (Path(name).expanduser(), path.parent / name):
         if folder.is_dir():
             return local_copy(str(folder))

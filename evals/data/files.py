@@ -44,7 +44,7 @@ def read_json(path: Path, kind: type[T]) -> T:
 
     Raises:
         InputError: the file cannot be read, is malformed (the message names line and column), or contains another
-            type (the message names the path in the document and the IDs of the row).
+            type (the message names the path in the document and the ids of the row).
 
     Example:
         >>> import tempfile
@@ -259,7 +259,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def unique(ids: Sequence[Hashable], where: object, label: str = "id") -> None:
-    """Check that no ID occurs twice. Raises `InputError` with the first repeated ID.
+    """Check that no id occurs twice. Raises `InputError` with the first repeated id.
 
     Example:
         >>> unique([1, 2, 1], "q.json", "question_id")
@@ -310,7 +310,7 @@ def _malformed(error: Exception, text: bytes) -> tuple[str, bytes]:
 
 
 def _row(document: Json, message: str) -> str:
-    """Name the IDs of the row at the path of an error (`$.questions[3].image_id`); "" if the row has no IDs."""
+    """Name the ids of the row at the path of an error (`$.questions[3].image_id`); "" if the row has no ids."""
     steps = re.findall(
         r"\.(\w+)|\[(\d+)\]|$", message.rpartition("$")[2]
     )  # the last match is empty: it checks the innermost object

@@ -85,7 +85,7 @@ class CountedModel:
     """The size of one configuration, with its source."""
 
     source: str
-    """A folder, or a hub ID with the source of its configuration."""
+    """A folder, or a hub id with the source of its configuration."""
     size: ModelSize
     assumed: str | None = None
     """Which fields of the configuration no source states explicitly."""
@@ -103,8 +103,8 @@ def count_models(name: str, local_copy: Callable[[str], Path]) -> list[CountedMo
 
     Args:
         name: a registered model (its bundled checkpoint, its full checkpoint and the public model of that name), a name
-            or hub ID of `configs.yaml`, a checkpoint folder, or `hf:ORG/NAME`.
-        local_copy: returns the local folder of a hub ID.
+            or hub id of `configs.yaml`, a checkpoint folder, or `hf:ORG/NAME`.
+        local_copy: returns the local folder of a hub id.
 
     Returns:
         One entry per known configuration; for a registered model there may be none.
@@ -150,7 +150,7 @@ def public_models() -> Mapping[str, PublicModel]:
 
 
 def _models_by_key() -> Mapping[str, PublicModel]:
-    """Return the rows of `configs.yaml` by name and by hub ID, in lower case."""
+    """Return the rows of `configs.yaml` by name and by hub id, in lower case."""
     return {key.lower(): model for name, model in public_models().items() for key in (name, model.hub, *model.also)}
 
 

@@ -163,7 +163,7 @@ def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
     if positions and positions > 0:  # XLNet and others write -1 if there is no limit
         limits.append(positions)
     for name, module in model.named_modules():
-        # RoBERTa counts positions from the padding token's ID: 514 positions hold 512 tokens.
+        # RoBERTa counts positions from the padding token's id: 514 positions hold 512 tokens.
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             limits.append(module.num_embeddings - module.padding_idx - 1)
     return min(limits) if min(limits) < 1 << 30 else None

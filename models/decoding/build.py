@@ -44,7 +44,7 @@ class Generation:
     reader: TextReader
     """Turns generated tokens into an answer and a thought."""
     facts: Mapping[str, Json]
-    """For the manifest: the IDs that end a text, the tags of thoughts, the checkpoint's own sampling settings."""
+    """For the manifest: the ids that end a text, the tags of thoughts, the checkpoint's own sampling settings."""
 
 
 def prepare_generation(

@@ -52,7 +52,7 @@ _DEFAULT_TOP_K = 50
 def end_ids(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, render: RenderChat | None = None
 ) -> list[int]:
-    """Return the IDs of the tokens that end a text, whichever file of the checkpoint names them.
+    """Return the ids of the tokens that end a text, whichever file of the checkpoint names them.
 
     They are the end tokens of the tokenizer, of `generation_config.json` and of `config.json`, and the special token
     that the chat template writes after an assistant's message.
@@ -64,7 +64,7 @@ def end_ids(
         render: renders a conversation with the chat template; None without a template.
 
     Returns:
-        The IDs in ascending order, without those that are not in the model's vocabulary.
+        The ids in ascending order, without those that are not in the model's vocabulary.
     """
     config = _stated(folder, "config.json")
     ids = {tokenizer.eos_token_id, *_ids(_stated(folder, "generation_config.json")), *_ids(config)}

@@ -66,7 +66,7 @@ class Decoder:
 
         Args:
             model: a model with a language-model head that `supports_prefix_sharing`.
-            ends: IDs of the tokens that end a text.
+            ends: ids of the tokens that end a text.
             reader: turns tokens into text, to look for stop strings.
         """
         self._model = model

@@ -32,7 +32,7 @@ class LibraryDecoder:
 
         Args:
             model: a decoder or an encoder-decoder with a language-model head.
-            ends: IDs of the tokens that end a text.
+            ends: ids of the tokens that end a text.
             reader: turns tokens into text, to look for stop strings.
             row_by_row: whether each row goes through the model alone, because batch mates would change its scores.
         """

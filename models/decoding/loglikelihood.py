@@ -164,7 +164,7 @@ def logit_columns(rows: Sequence[ScoringRow]) -> list[int]:
 def positions_and_mask(
     rows: Sequence[ScoringRow], starts: torch.Tensor, capacity: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute position IDs and the attention mask: each token sees what comes before it, but no other continuation.
+    """Compute position ids and the attention mask: each token sees what comes before it, but no other continuation.
 
     In the cache, a row's tokens follow its prefix and its padding. Padding sees only itself, so that its values stay
     finite, and no token sees padding.
@@ -175,7 +175,7 @@ def positions_and_mask(
         capacity: number of positions of the cache.
 
     Returns:
-        Position IDs (R, S) int64, and the mask (R, S, L) bool, true where a token is visible.
+        Position ids (R, S) int64, and the mask (R, S, L) bool, true where a token is visible.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Turn generated tokens into an answer and a thought, with the tags of the thought read from the token IDs.
+"""Turn generated tokens into an answer and a thought, with the tags of the thought read from the token ids.
 
 A tag may be a special token, which disappears when a text is decoded in the usual way. Tags are therefore looked for in
 the text with its special tokens, and the answer is decoded from the tokens that are outside the thoughts.

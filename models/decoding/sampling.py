@@ -86,7 +86,7 @@ class RowProgress:
 
         Args:
             row: the prompt to continue.
-            ends: IDs of the tokens that end a text.
+            ends: ids of the tokens that end a text.
             reader: turns tokens into text, to look for stop strings outside thoughts.
         """
         self.row = row
@@ -220,14 +220,14 @@ def requested_settings(request: Generate) -> SamplingSettings:
 def sampler(settings: SamplingSettings, seed: int, id: str, prompt_tokens: Sequence[int] = ()) -> TokenChooser | None:
     """Return a function that draws a token from logits (V,), or None for greedy decoding.
 
-    The random numbers depend only on the seed, the ID and the token's position in the output. So a result does not
+    The random numbers depend only on the seed, the id and the token's position in the output. So a result does not
     depend on the batch, and an output that was cut at a limit is continued as if the limit had been higher. The order
     of the settings is that of the library: penalty, temperature, top-k, top-p, min-p.
 
     Args:
         settings: how to draw.
         seed: random seed.
-        id: ID of the request.
+        id: id of the request.
         prompt_tokens: the tokens that were read, to which a repetition penalty applies; negative ones are placeholders.
     """
     import torch

@@ -5,12 +5,12 @@ The file has one of these forms, which are distinguished by their contents:
     {"id": "42000", "output": "white"}                      JSONL, one sample per line; other keys are ignored
     [{"question_id": 42000, "answer": "white"}, …]          the VQA results format
     index	prediction                                       GLUE's submission format, tab-separated with this header
-    .npz: image_ids, image_embeddings, text_ids, text_embeddings    NumPy, one row per item; text ID <image id>#<n>
+    .npz: image_ids, image_embeddings, text_ids, text_embeddings    NumPy, one row per item; text id <image id>#<n>
     {"question": …, "6b_finetuning": {"solution": …}, …}    grade-school-math's example_model_solutions.jsonl
 
 The last form holds the outputs of several systems in the order of GSM8K's test.jsonl; `replay:FILE#6b_finetuning`
 selects one. The file must contain every sample of the run exactly once, and only samples of the split. A missing,
-unknown or repeated ID is an error that names the ID, because a score over other samples than the benchmark's would look
+unknown or repeated id is an error that names the id, because a score over other samples than the benchmark's would look
 like any other score.
 """
 
@@ -50,7 +50,7 @@ class Replay:
     """A request counts as one position, so this is the number of samples that are written at once."""
 
     def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
-        """Raise `InputError` for a file whose IDs are not those of the benchmark."""
+        """Raise `InputError` for a file whose ids are not those of the benchmark."""
         missing = [id for id in run_ids if id not in self.outputs]
         if missing:
             raise InputError(f"{self.path} has no output for {_listed(missing)} of the {len(run_ids)} samples")
@@ -70,7 +70,7 @@ class Replay:
         return [self._answer(prompts[member].request.id) for member in batch.members]
 
     def _answer(self, id: str) -> Prediction:
-        """Return the output for a request: the sample's, or the n-th of its list for the ID `<sample>#<n>`."""
+        """Return the output for a request: the sample's, or the n-th of its list for the id `<sample>#<n>`."""
         if id in self.outputs:
             return Prediction(id, output=self.outputs[id])
         sample, _, number = id.rpartition("#")
@@ -106,7 +106,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Replay:
 
 
 def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
-    """Yield (place, ID, output) for a file of any form."""
+    """Yield (place, id, output) for a file of any form."""
     first = data.lstrip()[:1]
     if data.startswith(_ARCHIVE):
         yield from _embeddings(path, data)
@@ -141,7 +141,7 @@ def _json_lines(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
 
 
 def _solutions(path: Path, data: bytes, system: str) -> Iterator[tuple[str, str, Json]]:
-    """Read one system of grade-school-math's file; the ID is the row, in the order of test.jsonl."""
+    """Read one system of grade-school-math's file; the id is the row, in the order of test.jsonl."""
     for row, (place, entry) in enumerate(_lines(path, data)):
         systems = _systems(entry)
         if system not in systems:
@@ -247,7 +247,7 @@ def _pair(path: Path, place: str, entry: Json, id_key: str, output_key: str) -> 
 
 
 def _listed(ids: Sequence[str]) -> str:
-    """List the first few IDs."""
+    """List the first few ids."""
     first_ids = ", ".join(ids[:3])
     return first_ids if len(ids) <= 3 else f"{first_ids} and {len(ids) - 3} more"
 

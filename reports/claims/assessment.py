@@ -63,7 +63,7 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
     """Check every claim against arithmetic, the other documents and the public record, without running a model.
 
     Args:
-        documents: the documents to check, with distinct IDs.
+        documents: the documents to check, with distinct ids.
         record: the public facts.
         vocabulary: the units and quantities that claims use.
 
@@ -119,7 +119,7 @@ def add_measurements(
     Args:
         checked: the result of `assess`.
         outcomes: the outcome of each run that the claims need.
-        systems: for each document ID, the model that is run for each subject.
+        systems: for each document id, the model that is run for each subject.
         tables: the values of each document, in the order of the documents.
     """
     updated: list[Assessment] = []
@@ -212,7 +212,7 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
 
 
 def _partner(pair: StatementPair, claim: Claim, document: str) -> str | None:
-    """The ID of the other claim of a pair that this claim belongs to, else None."""
+    """The id of the other claim of a pair that this claim belongs to, else None."""
     for first, second in ((pair.first, pair.second), (pair.second, pair.first)):
         if (first.by, first.where) == (claim.id, document):
             return second.by
@@ -238,7 +238,7 @@ def _cross_document(pairs: Sequence[StatementPair], public_record: Finding) -> F
 
 
 def _id_order(id: str) -> tuple[str, int]:
-    """Sort claim IDs by their letters, then by their number."""
+    """Sort claim ids by their letters, then by their number."""
     letters, _, number = id.rpartition("-")
     digits = "".join(c for c in number if c.isdigit())
     return letters, int(digits or 0)

@@ -80,11 +80,11 @@ class Assessment:
     subject_match: str = "none"
     """How the measured system relates to the described one: exact, same_name_different_spec, proxy, or none."""
     contradicts: tuple[str, ...] = ()
-    """IDs of the claims, of any document, that cannot be true together with this one."""
+    """Ids of the claims, of any document, that cannot be true together with this one."""
     judgement: tuple[str, ...] = ()
     """The judgement by hand of the author of the claims file and what it rests on; it decides nothing."""
     inherits: str | None = None
-    """The worst headline among the claims that this one is computed from, with their IDs."""
+    """The worst headline among the claims that this one is computed from, with their ids."""
     measured: tuple[MeasuredRow, ...] = ()
     """What the runs gave, one row for each reading of the claim; empty if nothing was measured."""
 

@@ -147,7 +147,7 @@ def dataset_title(run: Record) -> str:
 
 
 def model_id(run: Record) -> str:
-    """Name a model as ORG/NAME: by its ID on the hub where it was loaded from there, else under our own name."""
+    """Name a model as ORG/NAME: by its id on the hub where it was loaded from there, else under our own name."""
     name: str = run.manifest.model_name
     plain = name.partition("@")[0].removeprefix("hf:")
     if name.startswith("hf:") and plain.count("/") == 1:

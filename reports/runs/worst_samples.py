@@ -1,7 +1,7 @@
 """The worst samples: how they are chosen, and what a report shows of them.
 
 Failures come first, then the lowest values. Samples that are equally bad (most are, at zero) are spread over labels
-and images, so that the twelve shown differ from each other; remaining ties are ordered by a hash of the ID. The choice
+and images, so that the twelve shown differ from each other; remaining ties are ordered by a hash of the id. The choice
 is not random: the same record gives the same samples.
 """
 

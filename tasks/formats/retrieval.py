@@ -35,7 +35,7 @@ class CaptionedImage(msgspec.Struct, frozen=True, gc=False):
     """An image with its captions."""
 
     id: str
-    """The image's ID in the benchmark: COCO's number, Flickr's file name."""
+    """The image's id in the benchmark: COCO's number, Flickr's file name."""
     file: str
     """The name of the image file, without its folder."""
     captions: tuple[str, ...]
@@ -107,7 +107,7 @@ def read(folder: Path, split: str | None) -> Official:
 
     Raises:
         InputError: there are no captions, or captions in several formats; a file is malformed; a caption has no image,
-            an image has no caption, or an ID is repeated.
+            an image has no caption, or an id is repeated.
         UnknownName: there is no such split.
     """
     if not folder.is_dir():

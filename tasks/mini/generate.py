@@ -63,7 +63,7 @@ def bundled_rows(name: str) -> list[JsonRow]:
 
 
 def bundled_images(name: str) -> dict[int, Image]:
-    """Read the images of a bundled mini VQA split, by image ID."""
+    """Read the images of a bundled mini VQA split, by image id."""
     from PIL import Image
     from pyarrow import parquet
 

@@ -25,7 +25,7 @@ IMAGES = 200
 """Images in each bundled split."""
 
 FIRST_IMAGE = {"validation": 400_000, "test": 500_000}
-"""First image ID of each bundled split; the ranges do not overlap with those of mini VQA."""
+"""First image id of each bundled split; the ranges do not overlap with those of mini VQA."""
 
 GROUP = 4
 """Number of scenes that use the same words."""
@@ -52,7 +52,7 @@ def group(image_id: int, *, allowed: frozenset[tuple[str, str]]) -> list[Caption
     """Make the four scenes of a group with their captions; the result depends on the arguments only.
 
     Args:
-        image_id: the ID of the first scene; the other three have the next IDs.
+        image_id: the id of the first scene; the other three have the next ids.
         allowed: the (colour, shape) pairs to draw from.
     """
     rng = Random(f"mini retrieval {image_id}")

@@ -31,7 +31,7 @@ SPLITS = ("validation",)
 CLIPS = 200
 """Number of clips in the bundled split."""
 FIRST_CLIP = {"validation": 0, "train": 1_000_000}
-"""First ID of each split. The ID seeds the clip, so no clip is in two splits; `train` has no end."""
+"""First id of each split. The id seeds the clip, so no clip is in two splits; `train` has no end."""
 QUESTION = "Which digit was dialled?"
 ROWS = (697, 770, 852, 941)
 COLUMNS = (1209, 1336, 1477)
@@ -61,7 +61,7 @@ class Clip(NamedTuple):
 
 
 def clip(clip_id: int) -> Clip:
-    """Generate a clip; it depends on its ID only."""
+    """Generate a clip; it depends on its id only."""
     import numpy as np
 
     rng = Random(f"mini tones {clip_id}")

@@ -10,7 +10,7 @@ Questions are in complementary pairs: images 2k and 2k + 1 differ by two or thre
 about both and has different answers. A model that does not look is right about at most one of the two, and yes and no
 are equally frequent.
 
-Every draw is seeded by the image's ID, so any row can be generated alone, in any order. `train` is endless and never
+Every draw is seeded by the image's id, so any row can be generated alone, in any order. `train` is endless and never
 bundled. It lacks eight pairs of colour and shape, which the other splits contain.
 """
 
@@ -29,7 +29,7 @@ from evals.tasks.mini.images.questions import FAMILIES
 from evals.tasks.mini.images.scenes import COLORS, SHAPES, Scene, compose, edit
 
 FIRST_IMAGE = {"validation": 100_000, "test": 200_000, "train": 1_000_000}
-"""First image ID of each split. The ID seeds the scene, so no image is in two splits; `train` has no end."""
+"""First image id of each split. The id seeds the scene, so no image is in two splits; `train` has no end."""
 
 QUESTIONS = 1_000
 """Number of questions in the bundled validation and test splits."""
@@ -118,7 +118,7 @@ def sheets_of_pair(
     """Generate two similar scenes with the same questions, which have different answers.
 
     Args:
-        image_id: the ID of the first image, an even number.
+        image_id: the id of the first image, an even number.
         max_questions: maximum number of questions per image.
         allowed: the (colour, shape) pairs to draw from.
         things: numbers of things in a scene; each entry is equally likely.
@@ -183,7 +183,7 @@ def _families(answer_type: str) -> tuple[QuestionFamily, ...]:
 def _questions(
     image_id: int, scene: Scene, text_by_query: dict[Query, str], *, pair_image: int
 ) -> tuple[SceneQuestion, ...]:
-    """Answer the questions for one image; question IDs are formed as in COCO-VQA, `image_id * 1000 + n`."""
+    """Answer the questions for one image; question ids are formed as in COCO-VQA, `image_id * 1000 + n`."""
     answered = []
     for n, (query, text) in enumerate(text_by_query.items()):
         truth = questions.answer(scene, query)

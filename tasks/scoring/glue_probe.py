@@ -54,7 +54,7 @@ def fit_probe(train: Sequence[Sample], embedded: Predictions) -> Probe:
 
     Args:
         train: samples with targets, of one or several tasks (their label `task`), but not of STS-B.
-        embedded: by sample ID, the embeddings of its one or two texts.
+        embedded: by sample id, the embeddings of its one or two texts.
 
     Returns:
         A function from a sample and its embeddings to a prediction. The output is the name of a label, with the

@@ -37,7 +37,7 @@ Ranks = list[int | None]
 
 
 def text_ids(image_id: str, captions: Sequence[str]) -> list[str]:
-    """Return the IDs of an image's captions, in the form of Flickr8k and of recorded embeddings.
+    """Return the ids of an image's captions, in the form of Flickr8k and of recorded embeddings.
 
     Example:
         >>> text_ids("42.jpg", ["A dog.", "A brown dog."])
@@ -85,7 +85,7 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
 
 
 def _vectors(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]) -> dict[str, Vector]:
-    """Read the embeddings that did not fail, by image or caption ID."""
+    """Read the embeddings that did not fail, by image or caption id."""
     from evals.records.embeddings import unpack  # loads numpy
 
     vectors = {}

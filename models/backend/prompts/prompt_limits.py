@@ -145,7 +145,7 @@ def _positions(model: PreTrainedModel, config: PreTrainedConfig, tokenizer: PreT
         return None
     limits = [_scaled(declared, getattr(config, "rope_parameters", None) or {}, tokenizer.model_max_length)]
     for name, module in model.named_modules():
-        # RoBERTa counts positions from the padding token's ID: 514 positions hold 512 tokens.
+        # RoBERTa counts positions from the padding token's id: 514 positions hold 512 tokens.
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             limits.append(module.num_embeddings - module.padding_idx - 1)
     return min(limits)

@@ -1,6 +1,6 @@
 """The images that the replicas are trained and evaluated on: scenes, scenes with questions, and scenes with captions.
 
-Each stream has its own range of image IDs, which no bundled split uses. Training streams leave out the pairs of color
+Each stream has its own range of image ids, which no bundled split uses. Training streams leave out the pairs of color
 and shape that the bundled splits hold out.
 """
 
@@ -15,9 +15,9 @@ from evals.tasks.mini.retrieval import GROUP, CaptionedScene, group
 from evals.tasks.mini.vqa import FIRST_IMAGE, HELD_OUT, PAIRS, THINGS, QuestionSheet, sheets_of_pair
 
 FIRST_SCENE, FIRST_CONTRASTIVE = 60_000_000, 30_000_000
-"""First image ID of the scenes whose patches are named, and of the images for contrastive training."""
+"""First image id of the scenes whose patches are named, and of the images for contrastive training."""
 FIRST_EVALUATION, FIRST_EVALUATION_GROUP = 90_000_000, 95_000_000
-"""First image ID for evaluation during training, of images with questions and of images with captions."""
+"""First image id for evaluation during training, of images with questions and of images with captions."""
 
 EASY_THINGS = (2, 3, 3, 4)
 """Numbers of things in an easy scene; each entry is equally likely."""
@@ -59,7 +59,7 @@ def question_sheets(first: int, number: int, questions: int, *, easy: bool = Fal
     """Make images with questions; pairs whose scenes are too similar are left out, so there may be fewer images.
 
     Args:
-        first: ID of the first image, even.
+        first: id of the first image, even.
         number: Number of images.
         questions: Largest number of questions about an image.
         easy: Draw scenes of two to four things only.
@@ -73,7 +73,7 @@ def question_sheets(first: int, number: int, questions: int, *, easy: bool = Fal
 
 
 def training_image(step: int, images: int) -> int:
-    """Compute the ID of the first image with questions in a step of `images` images."""
+    """Compute the id of the first image with questions in a step of `images` images."""
     return FIRST_IMAGE["train"] + step * images
 
 
@@ -91,7 +91,7 @@ def caption_groups(firsts: Sequence[int], *, allowed: frozenset[tuple[str, str]]
     """Make groups of four images with captions.
 
     Args:
-        firsts: ID of the first image of each group.
+        firsts: id of the first image of each group.
         allowed: Pairs of color and shape that may occur.
     """
     return [captioned for first in firsts for captioned in group(first, allowed=allowed)]

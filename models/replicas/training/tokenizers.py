@@ -26,7 +26,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int, special_tokens: Sequence[st
     Args:
         texts: What it is trained on.
         vocabulary: Largest number of tokens.
-        special_tokens: Get the first IDs, in this order.
+        special_tokens: Get the first ids, in this order.
         split_digits: Make every digit a separate token.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers

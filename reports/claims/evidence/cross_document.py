@@ -40,9 +40,9 @@ class Assertion:
     """A statement about one subject, with its origin."""
 
     by: str
-    """The ID of the claim or fact."""
+    """The id of the claim or fact."""
     where: str
-    """The ID of the document, or `record`."""
+    """The id of the document, or `record`."""
     subject: str
     statement: Statement
     table: ValueTable

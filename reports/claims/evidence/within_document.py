@@ -14,7 +14,7 @@ from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.values import ValueTable
 
 ClaimKey = tuple[str, str]
-"""The ID of a document and the ID of a claim in it."""
+"""The id of a document and the id of a claim in it."""
 _PASSING = {"na", "consistent", "open"}
 
 
@@ -40,7 +40,7 @@ def inconsistent_claims(
 
 
 def failing_partners(claim: Claim, table: ValueTable, finding: Finding) -> set[str]:
-    """Return the IDs of the claims that a claim's failed arithmetic uses; none if its arithmetic holds."""
+    """Return the ids of the claims that a claim's failed arithmetic uses; none if its arithmetic holds."""
     if finding.verdict in _PASSING:
         return set()
     texts = [claim.derive, *(text for check in claim.checks if check.compare for text in (check.left, check.right))]

@@ -6,7 +6,7 @@
     sign     := "-" sign | atom
     atom     := NUMBER [unit] | CLAIM-ID | fact-id | function "(" sum ("," sum)* ")" | "(" sum ")"
 
-The ID of a claim begins with a capital letter (`B-59`), that of a fact with a small one (`a100-80gb-bandwidth`). A
+The id of a claim begins with a capital letter (`B-59`), that of a fact with a small one (`a100-80gb-bandwidth`). A
 minus sign needs a space on each side. A unit follows its number without an operator (`2 byte/parameter`). A number
 without a unit takes the unit of the other operand in a sum or difference: `100 - B-60` is in percent if B-60 is.
 
@@ -116,7 +116,7 @@ def references(tree: Expression) -> Iterator[Reference]:
 
 
 def referenced_claims(text: str | None) -> list[str]:
-    """List the IDs of the claims in an expression, each once; none for None.
+    """List the ids of the claims in an expression, each once; none for None.
 
     Example:
         >>> referenced_claims("B-20 * 8 bit + B-20 + r1-layers")

@@ -84,7 +84,7 @@ class Fact(Statement):
     state: Literal["known", "absent", "unreadable"] = "known"
     """`absent`: the sources were read and do not state it; `unreadable`: a source that may state it was not read."""
     source: Words
-    """The IDs of the file's `sources` that state it."""
+    """The ids of the file's `sources` that state it."""
     where: str | None = None
     """The place in the source."""
     line: int | None = Field(default=None, ge=1)
@@ -97,9 +97,9 @@ class PublicRecord(StrictModel):
     """A file of facts: `reports/claims/facts/record.yaml` or `devices.yaml`."""
 
     sources: dict[str, FactSource]
-    """The sources by ID."""
+    """The sources by id."""
     subjects: dict[str, Subject]
-    """The subjects by ID."""
+    """The subjects by id."""
     facts: tuple[Fact, ...]
     """The facts."""
 

@@ -47,7 +47,7 @@ class ClaimReading(StatedValue):
     says: Line
     """The meaning, in a sentence."""
     reads: ExpressionText | None = None
-    """The value in this reading, as an expression over the claim's own ID (`B-24 + 1`); default: the claim's digits."""
+    """The value in this reading, as an expression over the claim's own id (`B-24 + 1`); default: the claim's digits."""
     derive: ExpressionText | None = None
     """What the value is computed from in this reading; default: the claim's `derive`."""
     relation: Relation | None = None
@@ -123,7 +123,7 @@ class RecordReference(StrictModel):
     """The public record, where no rule can compare it with the claim."""
 
     facts: Words
-    """IDs of facts in `reports/claims/facts/record.yaml`."""
+    """Ids of facts in `reports/claims/facts/record.yaml`."""
     judged: Judgement | None = None
     """A judgement by hand. It is shown beside the verdict and decides nothing: the rules compare the facts of the same
     subject and quantity. Without it, the listed facts are compared by rule, regardless of their quantity."""

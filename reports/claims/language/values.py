@@ -1,4 +1,4 @@
-"""The values of a document's claims and of the public facts, by ID, as intervals.
+"""The values of a document's claims and of the public facts, by id, as intervals.
 
     table = ValueTable(document, record, vocabulary)
     table.allowed(claim)                the interval of values that the claim allows, including its bound
@@ -29,7 +29,7 @@ _MAX_DEPTH = 20
 
 
 class ValueTable:
-    """The values of one document and of the public facts, by ID."""
+    """The values of one document and of the public facts, by id."""
 
     def __init__(self, document: Document, record: PublicRecord, vocabulary: Vocabulary) -> None:
         """Index claims and facts; values are computed on demand."""

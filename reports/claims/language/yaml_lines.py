@@ -218,7 +218,7 @@ def _keys(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def no_repetition(source: YamlFile, group: str, kind: str, ids: list[str]) -> None:
-    """Raise `InputError` if two claims or two facts have the same ID."""
+    """Raise `InputError` if two claims or two facts have the same id."""
     first: dict[str, int] = {}
     for number, id in enumerate(ids):
         if id in first:

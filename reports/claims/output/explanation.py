@@ -51,10 +51,10 @@ def explain(checked: CheckResult, id: str) -> str:
 
     Args:
         checked: the result of a check.
-        id: the ID of a claim; claims of that ID in several documents are all explained.
+        id: the id of a claim; claims of that id in several documents are all explained.
 
     Raises:
-        InputError: no claim has this ID.
+        InputError: no claim has this id.
     """
     assessments = [assessment for assessment in checked.assessments if assessment.claim.id == id]
     if not assessments:

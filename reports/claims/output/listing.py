@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def documents() -> list[tuple[str, ...]]:
-    """List the bundled documents: ID, number of claims, date, title. The files are not checked, which is fast."""
+    """List the bundled documents: id, number of claims, date, title. The files are not checked, which is fast."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -25,7 +25,7 @@ def documents() -> list[tuple[str, ...]]:
 
 
 def claims(document: Document) -> Iterator[tuple[str, ...]]:
-    """List a document's claims: ID, kind, subjects, what can test it, the claim in a sentence."""
+    """List a document's claims: id, kind, subjects, what can test it, the claim in a sentence."""
     for claim in document.claims:
         yield claim.id, claim.kind, " ".join(claim.subject), ", ".join(_tests(claim)), claim.says
 

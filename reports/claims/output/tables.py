@@ -137,7 +137,7 @@ def topics(conflicts: Sequence[StatementPair]) -> list[tuple[str, str, list[Stat
 def sides(checked: CheckResult) -> list[tuple[str, str, dict[str, list[tuple[str, str, str]]]]]:
     """List the topics on which documents disagree: subject, quantity, and the cells of each document.
 
-    A cell is a claim's ID, its subject if the topic has two, and its value.
+    A cell is a claim's id, its subject if the topic has two, and its value.
     """
     rows = []
     for subject, quantity, group in topics(checked.conflicts):

@@ -16,7 +16,7 @@ def captions(scene: Scene, rng: Random) -> tuple[str, ...]:
 
     Args:
         scene: the scene to describe.
-        rng: chooses the contents and the words; seed it from the image's ID.
+        rng: chooses the contents and the words; seed it from the image's id.
     """
     sentences: dict[str, None] = {}
     writers = [_all_things, _relation, _counts, _ground, _relation]

@@ -2,7 +2,7 @@
 
 A scene is a few things on a tinted background: circles, stars, hearts, ... of ten colours, two sizes and three
 textures, some of them partly behind another. All functions depend on their arguments only; random draws come from a
-`random.Random` that the caller seeds from an ID.
+`random.Random` that the caller seeds from an id.
 """
 
 from __future__ import annotations

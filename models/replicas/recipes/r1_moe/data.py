@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FIRST_NAMED_CLIP, FIRST_QUESTIONED_CLIP, FIRST_EVALUATION_CLIP = 2_000_000, 3_000_000, 900_000_000
-"""First clip ID of the stage in which steps are named, of the stage in which questions are asked, and for evaluation
+"""First clip id of the stage in which steps are named, of the stage in which questions are asked, and for evaluation
 during training."""
 
 STEP_SAMPLES = 640

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FIRST_QUESTIONED, FIRST_CAPTIONED = 40_000_000, 45_000_000
-"""First image ID of the scenes with questions, and of those with captions alone; no bundled split uses these IDs."""
+"""First image id of the scenes with questions, and of those with captions alone; no bundled split uses these ids."""
 
 SceneAndCaptions = tuple[Scene, tuple[str, ...]]
 """A scene with its captions."""

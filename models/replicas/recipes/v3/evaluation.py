@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FIRST_EVALUATION_IMAGE = 97_000_000
-"""First image ID of the images with captions; no bundled split uses these IDs."""
+"""First image id of the images with captions; no bundled split uses these ids."""
 
 
 class EvaluationSet(NamedTuple):
