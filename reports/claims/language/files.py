@@ -21,6 +21,7 @@ from evals.reports.claims.language.expressions import parse, references
 from evals.reports.claims.language.facts import PublicRecord, Vocabulary
 from evals.reports.claims.language.names import NameChecker
 from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.tables.expansion import expand
 from evals.reports.claims.language.units import Units
 from evals.reports.claims.language.value_checks import check_values
 from evals.reports.claims.language.yaml_lines import Location, no_repetition, read
@@ -48,6 +49,8 @@ def load(path: Path | str, *, subjects: Collection[str] = (), tasks: Collection[
     """
     source = read(Path(path))
     document = source.build(Document)
+    no_repetition(source, "claims", "claim", [claim.id for claim in document.claims])
+    document = expand(source, document, load_vocabulary(), load_record())
     document = document.model_copy(
         update={"claims": tuple(_with_subject(claim, document) for claim in document.claims)}
     )

@@ -9,7 +9,9 @@ from evals.reports.claims.language.expressions import parse, references, single_
 from evals.reports.claims.language.facts import PublicRecord, Vocabulary
 from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.statements import StatedValue, Statement, StrictModel
-from evals.reports.claims.language.yaml_lines import Location, YamlFile, no_repetition, unknown
+from evals.reports.claims.language.tables.expansion import located
+from evals.reports.claims.language.tables.text_references import check_comparison
+from evals.reports.claims.language.yaml_lines import Location, YamlFile, unknown
 
 
 class NameChecker:
@@ -45,10 +47,10 @@ class NameChecker:
 
     def check(self) -> None:
         """Check all claims. Raises `InputError` for the first name that does not exist."""
-        no_repetition(self.source, "claims", "claim", [claim.id for claim in self.document.claims])
-        for number, claim in enumerate(self.document.claims):
-            at: Location = ("claims", number)
+        for at, claim in located(self.document):
             self.statement(at, claim)
+            if claim.compares:
+                check_comparison(self.source, (*at, "compares"), claim, self.document)
             for index, implied in enumerate(claim.implies):
                 self.statement((*at, "implies", index), implied)
                 if not implied.quantity or not implied.subject:

@@ -26,6 +26,7 @@ from evals.reports.claims.language.statements import (
     StrictModel,
     Words,
 )
+from evals.reports.claims.language.tables.models import ResultTable, TextComparison
 
 Relation = Literal["level", "difference", "error-reduction", "retention", "ratio", "speed-up", "order"]
 """What is measured, of subject s and baseline b: `level` s; `difference` s - b; `error-reduction` (e_b - e_s) / e_b of
@@ -188,6 +189,10 @@ class Claim(Statement):
     """The public record, where no rule compares it; default: the facts of the same subject and quantity."""
     untestable: UntestableClaim | None = None
     """Why no run can test the claim."""
+    table: ResultTable | None = None
+    """A table of results: each of its cells becomes a claim, and the claim itself is only their place."""
+    compares: TextComparison | None = None
+    """What the claim says about a table: its cells check it, without a formula."""
     note: str | None = None
     """A remark for readers: a correction, a doubt, a reason."""
 
@@ -195,6 +200,12 @@ class Claim(Statement):
     def statements(self) -> tuple[Statement, ...]:
         """The statements to compare: the claim itself, if it has a quantity, and what it implies."""
         return (*((self,) if self.quantity else ()), *self.implies)
+
+    @model_validator(mode="after")
+    def _a_table_or_a_value(self) -> Claim:
+        if self.table is not None and (self.digits or self.value or self.derive or self.compares or self.measure):
+            raise ValueError("has a 'table' and a value of its own; make two claims of them")
+        return self
 
     @model_validator(mode="after")
     def _testable_or_not(self) -> Claim:

@@ -15,6 +15,7 @@ from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.facts import Quantity
 from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.statements import StatedValue, Statement
+from evals.reports.claims.language.tables.expansion import CellClaim, located
 from evals.reports.claims.language.units import Units, spell
 from evals.reports.claims.language.yaml_lines import Location, YamlFile
 
@@ -38,8 +39,10 @@ def check_values(
         InputError: a value cannot be meant.
     """
     text = _source_text(document, folder)
-    for number, claim in enumerate(document.claims):
-        at: Location = ("claims", number)
+    for at, claim in located(document):
+        if isinstance(claim, CellClaim):  # what a table may say is a verdict, not a mistake of the file
+            _check_unit(source, at, claim, quantities.get(claim.quantity or ""), units)
+            continue
         statements = [(at, claim), *(((*at, "implies", n), entry) for n, entry in enumerate(claim.implies))]
         for location, statement in statements:
             _check_value(source, location, statement, quantities.get(statement.quantity or ""), units)
@@ -54,16 +57,24 @@ def _check_value(source: YamlFile, at: Location, statement: Statement, quantity:
     if statement.unit is None:
         return
     unit = units[statement.unit]
-    if quantity is not None and quantity.unit is not None and units[quantity.unit].dimension != unit.dimension:
-        expected = spell(units[quantity.unit].dimension) or "a plain number"
-        message = f"{statement.quantity} is given in {quantity.unit} ({expected}); {statement.unit!r} does not fit it"
-        raise source.refuse((*at, "unit"), message)
+    if statement.baseline is None or unit.dimension:  # a ratio to a baseline has no dimension
+        _check_unit(source, at, statement, quantity, units)
     is_difference = statement.baseline is not None or "difference" in (statement.quantity or "")
     if unit.dimension and not is_difference and _least(statement) < 0:
         raise source.refuse((*at, "printed"), f"{statement.digits} {unit.symbol}: the value cannot be below zero")
     is_share = quantity is not None and quantity.unit == "percent" and quantity.says.startswith(_SHARES)
     if is_share and statement.baseline is None and statement.unit in {"percent", "%"}:
         _require_share(source, at, statement)
+
+
+def _check_unit(source: YamlFile, at: Location, statement: Statement, quantity: Quantity | None, units: Units) -> None:
+    """Check that a unit fits its quantity."""
+    if statement.unit is None or quantity is None or quantity.unit is None:
+        return
+    if units[quantity.unit].dimension != units[statement.unit].dimension:
+        expected = spell(units[quantity.unit].dimension) or "a plain number"
+        message = f"{statement.quantity} is given in {quantity.unit} ({expected}); {statement.unit!r} does not fit it"
+        raise source.refuse((*at, "unit"), message)
 
 
 def _check_share_of_measure(source: YamlFile, at: Location, claim: Claim) -> None:

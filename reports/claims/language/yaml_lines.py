@@ -18,7 +18,10 @@ from yaml.constructor import SafeConstructor
 
 from evals.errors import InputError, UnknownName
 
-_VERBATIM = {"printed", "implied", "upto", "plus_minus", "margin", "value", "conditions"}
+_VERBATIM = {
+    *("printed", "implied", "upto", "plus_minus", "margin", "value", "conditions", "protocol"),
+    *("cells", "same_level", "name", "row", "column", "than", "mean_of", "sum_of"),
+}
 """Keys whose scalars stay text as written, quoted or not: 78.30 is not 78.3, and `yes` is a word."""
 _MAX_VALUES = 200_000
 """Limit on the values of a file: aliases of aliases multiply."""
@@ -165,7 +168,8 @@ def _message(location: Location, detail: Mapping[str, Any], model: type[BaseMode
 _PATTERNS = {
     "id": "an id: a capital first and a number last for claims (B-59), small letters for facts and documents",
     **dict.fromkeys(
-        ("printed", "implied", "upto", "plus_minus", "margin"), "a number; write its digits alone ('78.3', no unit)"
+        ("printed", "implied", "upto", "plus_minus", "margin", "same_level"),
+        "a number; write its digits alone ('78.3', no unit)",
     ),
 }
 

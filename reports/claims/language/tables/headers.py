@@ -1,0 +1,194 @@
+"""What a column's header and a table's caption say: which direction is better, shots, split, average or sum."""
+
+from __future__ import annotations
+
+import re
+
+from evals.reports.claims.language.tables.models import ColumnRole, Direction, ResultTable, TableColumn, TableRow
+
+_LOWER = re.compile(
+    r"\b(error|errors|wer|cer|ter|fid|mae|mse|rmse|perplexity|ppl|loss|latency|time|runtime|memory|cost|price|energy|"
+    r"bits per byte|bpb|hallucinations?|toxicity|false positives?|fpr|fnr|eer)\b",
+    re.IGNORECASE,
+)
+_HIGHER_UNITS = {"percent", "%", "tokens-per-second", "tokens/s"}
+_LOWER_UNITS = {
+    *("seconds", "s", "milliseconds", "ms", "minutes", "min", "hours", "h", "days", "d", "bytes", "B", "megabytes"),
+    *("MB", "gigabytes", "GB", "gibibytes", "GiB", "terabytes", "TB", "watts", "W", "dollars", "$"),
+}
+_GRADED = re.compile(
+    r"\b(f1|f-?score|matthews|mcc|cola|pearson|spearman|sts-?b|bleu\w*|chrf|rouge\w*|meteor|cider|spice|vqa\w*|auc|auroc|"
+    r"map|ndcg\w*|mrr|iou|miou|wer|cer|avg|average|mean|score|glue|mrpc|qqp|win rate)\b",
+    re.IGNORECASE,
+)
+_ROLES: dict[str, ColumnRole] = {
+    **dict.fromkeys(("avg", "avg.", "average", "mean", "macro avg", "macro average"), "average"),
+    **dict.fromkeys(("sum", "total"), "sum"),
+}
+_SPLITS = {
+    **dict.fromkeys(("dev", "development", "validation", "val"), "dev"),
+    "test": "test",
+    "train": "train",
+}
+_GENERIC = {
+    *(
+        "accuracy",
+        "acc",
+        "acc.",
+        "score",
+        "f1",
+        "em",
+        "exact",
+        "match",
+        "precision",
+        "recall",
+        "auc",
+        "bleu",
+        "rouge",
+        "pass@1",
+    ),
+    *(
+        "overall",
+        "dev",
+        "test",
+        "val",
+        "validation",
+        "train",
+        "params",
+        "parameters",
+        "result",
+        "results",
+        "value",
+        "error",
+    ),
+    *(
+        "time",
+        "latency",
+        "memory",
+        "speed",
+        "throughput",
+        "cost",
+        "price",
+        "size",
+        "rate",
+        "average",
+        "avg",
+        "avg.",
+        "mean",
+    ),
+    *(
+        "total",
+        "sum",
+        "all",
+        "easy",
+        "medium",
+        "hard",
+        "other",
+        "number",
+        "yes",
+        "no",
+        "en",
+        "zh",
+        "math",
+        "code",
+        "vision",
+    ),
+}
+
+
+def direction(column: TableColumn, unit: str) -> Direction | None:
+    """Which direction is better; None if nothing says it.
+
+    Example:
+        >>> direction(TableColumn(name="WER ↓"), "percent"), direction(TableColumn(name="SST-2"), "percent")
+        ('lower', 'higher')
+        >>> direction(TableColumn(name="Parameters"), "parameters") is None
+        True
+    """
+    if column.better is not None:
+        return column.better
+    if "↑" in column.name or "↓" in column.name:
+        return "higher" if "↑" in column.name else "lower"
+    if unit in _LOWER_UNITS or _LOWER.search(column.name):
+        return "lower"
+    return "higher" if unit in _HIGHER_UNITS else None
+
+
+def role(column: TableColumn) -> ColumnRole:
+    """What the column is: values, or the average or sum of others.
+
+    Example:
+        >>> role(TableColumn(name="Avg.")), role(TableColumn(name="SST-2"))
+        ('average', 'value')
+    """
+    if column.role is not None:
+        return column.role
+    if column.mean_of or column.sum_of:
+        return "average" if column.mean_of else "sum"
+    return _ROLES.get(bare(column.name).lower(), "value")
+
+
+def is_graded(column: TableColumn) -> bool:
+    """Whether an item's score may lie between 0 and 1, so that a percentage is no whole number of items.
+
+    Example:
+        >>> is_graded(TableColumn(name="SQuAD F1")), is_graded(TableColumn(name="SST-2"))
+        (True, False)
+    """
+    return column.graded if column.graded is not None else _GRADED.search(column.name) is not None
+
+
+def bare(name: str) -> str:
+    """Return a header without arrows and what stands in brackets.
+
+    Example:
+        >>> bare("MMLU (5-shot) ↑")
+        'MMLU'
+    """
+    return re.sub(r"[\[(][^\])]*[\])]|[↑↓]", " ", name).strip()
+
+
+def slug(name: str) -> str:
+    """Return a name in small letters, digits and hyphens.
+
+    Example:
+        >>> slug("MATH-500 (EM)")
+        'math-500'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", bare(name).lower()).strip("-")
+
+
+def is_generic(name: str) -> bool:
+    """Whether a header names no benchmark ("Accuracy"), so that two tables may mean different things by it.
+
+    Example:
+        >>> is_generic("Accuracy (%)"), is_generic("SST-2")
+        (True, False)
+    """
+    return {*bare(name).lower().split()} <= _GENERIC
+
+
+def protocol(table: ResultTable, column: TableColumn, row: TableRow) -> dict[str, str]:
+    """Collect the protocol of a cell: what the row, the column, the header and the caption state.
+
+    Example:
+        >>> column = TableColumn(name="MMLU (5-shot)")
+        >>> row = TableRow(name="Otter", cells=("70.1",))
+        >>> protocol(ResultTable(split="dev", columns=(column,), rows=(row,)), column, row)
+        {'shots': '5', 'split': 'dev'}
+    """
+    stated: dict[str, str] = {}
+    for text in (column.name, table.caption or ""):
+        if shots := re.search(r"\b([0-9]+|zero|few|one)[- ]shot\b", text, re.IGNORECASE):
+            number = {"zero": "0", "one": "1"}.get(shots[1].lower(), shots[1].lower())
+            stated.setdefault("shots", number)
+    split = column.split or table.split or _split_in(column.name) or _split_in(table.caption or "")
+    if split is not None:
+        stated["split"] = _SPLITS.get(split.lower(), split)
+    return {**stated, **column.protocol, **row.protocol}
+
+
+def _split_in(text: str) -> str | None:
+    """The split that a text names; None if it names none, or several."""
+    splits = {_SPLITS[word.lower()] for word in re.findall(r"[A-Za-z]+", text) if word.lower() in _SPLITS}
+    return next(iter(splits)) if len(splits) == 1 else None

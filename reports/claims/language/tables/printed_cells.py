@@ -1,0 +1,106 @@
+"""Read the text of a table's cell: number, bold, deviation, interval, unit, count of a total."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from evals.errors import InputError
+
+_MISSING = {"", "-", "–", "—", "--", "n/a", "na", "N/A", "NA", "/", "?", "tbd"}
+_NUMBER = r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
+_DASH = r"\s*(?:,|;|–|—|to|-)\s*"
+_CELL = re.compile(
+    rf"(?P<digits>{_NUMBER})\s*(?P<count>[KMBT](?![A-Za-z]))?"
+    rf"(?:\s*/\s*(?P<total>[0-9][0-9,]*))?"
+    rf"\s*(?P<unit_before>[A-Za-zµ%×$][A-Za-zµ%/^0-9]*)?"
+    rf"(?:\s*(?:±|\+/-|\\pm)\s*(?P<deviation>{_NUMBER}))?"
+    rf"(?:\s*[\[(]\s*(?P<low>{_NUMBER})\s*%?{_DASH}(?P<high>{_NUMBER})\s*%?\s*[\])])?"
+    rf"\s*(?P<unit_after>[A-Za-zµ%×$][A-Za-zµ%/^0-9]*)?"
+)
+_MARKS = re.compile(r"[†‡*§¶^]+$|^[†‡*§¶]+")
+_COUNTS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>|\\textbf\{(.+?)\}")
+_UNDERLINED = re.compile(r"<u>(.+?)</u>|\\underline\{(.+?)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedCell:
+    """What a cell prints."""
+
+    text: str
+    """The cell as it stands in the file."""
+    digits: str
+    """The number, without thousands separators and plus sign."""
+    bold: bool = False
+    underlined: bool = False
+    count: int = 1
+    """The factor of a letter after the digits: 1,000,000,000 for `671B`."""
+    total: int | None = None
+    """The number after a slash: 100 for `87/100`."""
+    unit: str | None = None
+    """The unit after the number, if one is printed."""
+    deviation: str | None = None
+    """The digits after ±."""
+    low: str | None = None
+    high: str | None = None
+    """The ends of a printed interval."""
+
+    @property
+    def value(self) -> Fraction:
+        """The printed number, without its unit and factor."""
+        return Fraction(self.digits)
+
+
+def read_cell(text: str) -> PrintedCell | None:
+    """Read the text of a cell.
+
+    Args:
+        text: the cell as printed, with Markdown or LaTeX marks of bold.
+
+    Returns:
+        What it prints; None if it is empty or a dash.
+
+    Raises:
+        InputError: it is no number.
+
+    Example:
+        >>> cell = read_cell("**92.0 ± 0.3**")
+        >>> cell.digits, cell.bold, cell.deviation
+        ('92.0', True, '0.3')
+        >>> read_cell("87/100").total, read_cell("1,024 ms").digits, read_cell("78.3 [77.1, 79.5]").high
+        (100, '1024', '79.5')
+        >>> read_cell("–") is None
+        True
+    """
+    plain = _UNDERLINED.sub(_content, _BOLD.sub(_content, text)).strip()
+    plain = _MARKS.sub("", plain.replace("−", "-").replace("\u00a0", " ")).strip()
+    if plain in _MISSING:
+        return None
+    match = _CELL.fullmatch(plain)
+    if match is None:
+        raise InputError(
+            f"{text!r} is no number; write '92.0', '**92.0**', '92.0 ± 0.3', '92.0 [90.1, 93.7]', '0.8 s' or '-'"
+        )
+    ends = [None if match[end] is None else _digits(match[end]) for end in ("low", "high")]
+    return PrintedCell(
+        text=text,
+        digits=_digits(match["digits"]),
+        bold=_BOLD.search(text) is not None,
+        underlined=_UNDERLINED.search(text) is not None,
+        count=_COUNTS.get(match["count"] or "", 1),
+        total=int(match["total"].replace(",", "")) if match["total"] else None,
+        unit=match["unit_before"] or match["unit_after"],
+        deviation=None if match["deviation"] is None else _digits(match["deviation"]),
+        low=ends[0],
+        high=ends[1],
+    )
+
+
+def _content(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None)
+
+
+def _digits(text: str) -> str:
+    return text.replace(",", "").removeprefix("+")
