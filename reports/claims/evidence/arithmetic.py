@@ -29,7 +29,7 @@ from evals.reports.claims.language.expressions import Number, parse
 from evals.reports.claims.language.intervals import Node, ResolvedExpression
 from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck
 from evals.reports.claims.language.statements import StatedValue
-from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, format_value
+from evals.reports.claims.language.units import ExactInterval, Unit, format_range, format_value
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable_count, compare_proportions
 
@@ -130,7 +130,7 @@ def _check_derivation(claim: Claim, table: ValueTable) -> Iterator[Finding]:
         verdict, explanation = _compare_with_target(resolved, target, table, unit)
         verdicts.append(verdict)
         heading = f"read as “{reading.says}”: " if reading else ""
-        lines += [f"{heading}claimed {_range(target, unit)}: {_words(verdict)}", *explanation]
+        lines += [f"{heading}claimed {format_range(target, unit)}: {_words(verdict)}", *explanation]
     if lines:
         yield Finding(min(verdicts, key=SEVERITY.index, default="na"), tuple(lines))
 
@@ -154,7 +154,7 @@ def _compare_with_target(
         return "consistent", []
     if fine.meets(target):
         if _is_linear(resolved.tree) or _shared_part(fine, target) >= _EDGE:
-            return "consistent", [f"the numbers were rounded: {_range(fine, unit)} allows it"]
+            return "consistent", [f"the numbers were rounded: {format_range(fine, unit)} allows it"]
         share = intervals.volume_share(resolved.tree, table.box(ids), target.low, target.high)
         return "nominally_inconsistent", [f"{_percent(share)} of {_ROUNDING_BOX} agree with the claim"]
     lines, possible = [], False
@@ -167,7 +167,7 @@ def _compare_with_target(
         possible |= meets and plausible
         digits = "" if plausible else " (the printed digits are finer)"
         lines.append(
-            f"if the inputs were rounded to {coarse} units of the last place{digits}: {_range(wide, unit)}, "
+            f"if the inputs were rounded to {coarse} units of the last place{digits}: {format_range(wide, unit)}, "
             f"which {'agrees' if meets else 'still disagrees'}"
         )
     return "nominally_inconsistent" if possible else "internally_inconsistent", lines
@@ -287,19 +287,8 @@ def _computation(text: str, resolved: ResolvedExpression, table: ValueTable, uni
     if isinstance(parse(text), Number) and low == high:
         return value
     inputs = ", ".join(f"{id} = {table.show(table.entries[id])}" for id in ids if id in table.entries)
-    ends = f" ({_range(ExactInterval(low, high), unit)} with rounding)" if low != high else ""
+    ends = f" ({format_range(ExactInterval(low, high), unit)} with rounding)" if low != high else ""
     return f"{text} = {value}{ends}" + (f", where {inputs}" if inputs else "")
-
-
-def _range(ends: ExactInterval, unit: Unit) -> str:
-    if ends.is_point and ends.low is not None:
-        return format_value(ends.low, unit)
-    if ends.low is None:
-        return f"at most {format_value(ends.high, unit)}" if ends.high is not None else "anything"
-    if ends.high is None:
-        return f"at least {format_value(ends.low, unit)}"
-    without_symbol = Unit("", unit.factor, unit.dimension) if unit.symbol else PLAIN
-    return f"{format_value(ends.low, without_symbol)} to {format_value(ends.high, unit)}"
 
 
 def _unit(value: StatedValue, table: ValueTable, resolved: ResolvedExpression) -> Unit:

@@ -42,6 +42,13 @@ no metric or threshold; it is advice rather than a statement of fact."""
 Judgement = Literal["supported", "partially_supported", "contradicted", "no_public_record", "source_unreadable"]
 
 
+class ImpliedStatement(Statement):
+    """A statement that must be true if the claim is."""
+
+    because: Line | None = None
+    """Why it follows, in a sentence; shown in the proof of a contradiction."""
+
+
 class ClaimReading(StatedValue):
     """One meaning of ambiguous wording. A claim fails arithmetic only if it fails in all its readings."""
 
@@ -181,7 +188,7 @@ class Claim(Statement):
     """The run that tests the claim."""
     underspecified: str | None = None
     """What a measurement needs and the document does not specify (split, length, precision)."""
-    implies: tuple[Statement, ...] = ()
+    implies: tuple[ImpliedStatement, ...] = ()
     """Statements that must be true if the claim is; they are compared like the claim itself."""
     beyond: str | None = None
     """What the claim says beyond its statements; support of the statements is then partial."""

@@ -183,6 +183,23 @@ def format_value(value: Fraction | float, unit: Unit = PLAIN) -> str:
     return f"{_digits(amount)} {unit.symbol}".strip()
 
 
+def format_range(ends: ExactInterval, unit: Unit = PLAIN) -> str:
+    """Format an interval given in base units, with the unit once.
+
+    Example:
+        >>> format_range(ExactInterval(Fraction(3), None)), format_range(ExactInterval(Fraction(1), Fraction(2)))
+        ('at least 3', '1 to 2')
+    """
+    if ends.is_point and ends.low is not None:
+        return format_value(ends.low, unit)
+    if ends.low is None:
+        return f"at most {format_value(ends.high, unit)}" if ends.high is not None else "anything"
+    if ends.high is None:
+        return f"at least {format_value(ends.low, unit)}"
+    without_symbol = Unit("", unit.factor, unit.dimension) if unit.symbol else PLAIN
+    return f"{format_value(ends.low, without_symbol)} to {format_value(ends.high, unit)}"
+
+
 _LARGE = {6: "million", 9: "billion", 12: "trillion"}
 
 

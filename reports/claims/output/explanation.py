@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from evals.errors import InputError
+from evals.reports.claims.evidence.proofs import prove
 from evals.reports.claims.language.yaml_lines import unknown
 from evals.reports.claims.output.tables import in_words
 from evals.reports.claims.verdicts import AXES, Assessment, CheckResult
@@ -59,11 +60,18 @@ def explain(checked: CheckResult, id: str) -> str:
     assessments = [assessment for assessment in checked.assessments if assessment.claim.id == id]
     if not assessments:
         raise InputError(unknown("claim", id, [assessment.claim.id for assessment in checked.assessments]))
-    texts = ("\n".join(_lines(assessment)) for assessment in assessments)
+    texts = ("\n".join(_lines(assessment, _proofs(checked, assessment))) for assessment in assessments)
     return "\n\n".join([*texts, visible(checked.about, limit=10_000)]) + "\n"
 
 
-def _lines(assessment: Assessment) -> Iterator[str]:
+def _proofs(checked: CheckResult, assessment: Assessment) -> list[str]:
+    """Why the claim and each statement that it contradicts cannot both be true."""
+    key = assessment.document.document.id, assessment.claim.id
+    pairs = (*checked.conflicts, *checked.internal_conflicts)
+    return [" ".join(prove(pair)) for pair in pairs if key in {pair.first.key, pair.second.key}]
+
+
+def _lines(assessment: Assessment, proofs: list[str]) -> Iterator[str]:
     claim, info = assessment.claim, assessment.document.document
     place = f"document {info.id}" + (f", line {claim.line}" if claim.line else "")
     yield f"{claim.id} ({place}) says: {visible(claim.says)}"
@@ -81,15 +89,16 @@ def _lines(assessment: Assessment) -> Iterator[str]:
         yield f"{_TITLES[axis]}: {shown}."
         yield from (f"  - {visible(line, limit=10_000)}" for line in finding.working)
     yield ""
-    yield from _context(assessment)
+    yield from _context(assessment, proofs)
 
 
-def _context(assessment: Assessment) -> Iterator[str]:
+def _context(assessment: Assessment, proofs: list[str]) -> Iterator[str]:
     """Lines on other claims, the system that was run, judgements, notes, and the choice of the word."""
     words = [in_words(word) for word in assessment.vector.values() if word != "na"]
     yield f"Of the words {', '.join(words) or 'of the axes'} the headline is the first in the order of precedence."
     if assessment.contradicts:
         yield f"It cannot be true together with {', '.join(assessment.contradicts)}."
+        yield from (f"  - {visible(proof, limit=10_000)}" for proof in dict.fromkeys(proofs))
     if assessment.inherits:
         yield f"It is {assessment.inherits}."
     if assessment.subject_match != "none":

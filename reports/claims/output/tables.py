@@ -16,6 +16,7 @@ from functools import partial
 
 from evals.errors import UnknownName
 from evals.reports.claims.evidence.cross_document import StatementPair
+from evals.reports.claims.evidence.proofs import prove
 from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.output import figures
 from evals.reports.claims.verdicts import AXES, PLAIN_WORDS, PRECEDENCE, Assessment, CheckResult
@@ -196,7 +197,7 @@ def _json(checked: CheckResult) -> str:
         "plain_summary": {row.word: len(row.assessments) for row in verdict_rows(checked.assessments) if row.is_plain},
         "contradictions": [
             {"ids": [pair.first.by, pair.second.by], "subjects": [pair.first.subject, pair.second.subject],
-             "quantity": pair.quantity, "rule": pair.rule, "says": pair.describe()}
+             "quantity": pair.quantity, "rule": pair.rule, "says": pair.describe(), "proof": list(prove(pair))}
             for pair in checked.conflicts
         ],
         "agreements": [
