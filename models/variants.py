@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
+from evals import yaml_files
 from evals.errors import InputError
 from evals.registry import VARIANTS
 from evals.schema import Variant
@@ -16,10 +15,7 @@ _COLUMNS = {"family", "summary", "checkpoints", "tasks"}
 
 def read(path: Path) -> list[Variant]:
     """Read a table of variants. Raises `InputError` with the file, the row and what is wrong with it."""
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    table = yaml_files.load(path)
     if not isinstance(table, dict):
         raise InputError(f"{path} holds {type(table).__name__}, expected one row per variant")
     return [_variant(path, name, row) for name, row in table.items()]

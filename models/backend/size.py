@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
-import yaml
 
+from evals import yaml_files
 from evals.data.checkpoints import model_folder
 from evals.data.files import read_json
 from evals.errors import InputError, UnknownName, one_line
@@ -144,8 +144,8 @@ def _count_folder(folder: Path, experts: int | None = None) -> CountedModel:
 def public_models() -> Mapping[str, PublicModel]:
     """Read `configs.yaml`; returns its rows by name. Raises `InputError` if the file is damaged."""
     try:
-        return msgspec.convert(yaml.safe_load(CONFIGS.read_text(encoding="utf-8")), dict[str, PublicModel])
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        return msgspec.convert(yaml_files.load(CONFIGS), dict[str, PublicModel])
+    except msgspec.ValidationError as error:
         raise InputError(f"{CONFIGS}: {' '.join(str(error).split())}") from error
 
 

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from evals import yaml_files
 from evals.errors import InputError
 
 _KINDS = ("input", "output", "cached_input")
@@ -48,12 +47,7 @@ class Prices:
 def read_prices(name: str) -> Prices:
     """Read a price file. Raises `InputError` with the file and what is wrong with it."""
     path = Path(name).expanduser()
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read prices from {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    table = yaml_files.load(path)
     if not isinstance(table, dict) or not isinstance(table.get("models"), dict):
         raise InputError(f"{path} holds no prices: expected currency, and models with their input and output")
     currency = table.get("currency")

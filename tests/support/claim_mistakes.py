@@ -64,6 +64,6 @@ MISTAKES = {
     "a word where a list was expected": ("kind: quality", "readings: three", 7, "readings: 'three' where a list was expected"),
     "a claim that is a word": ("claims:\n", "claims:\n- B-1\n", 3, "claims, entry 1: 'B-1' where a mapping of keys and values was expected"),
     "no claims": ("claims:", "claims: []\nnotes:", 2, "claims"),
-    "itself within itself": ("kind: quality", "note: &a [*a]", 7, "nested too deeply"),
+    "itself within itself": ("kind: quality", "note: &a [*a]", 7, "nested more than 24 deep"),
 }  # fmt: skip
 """What was there, what is written instead, the line that is named, and words of the message."""

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from evals.errors import InputError
-from evals.reports.claims.language import intervals
+from evals.reports.claims.language import intervals, trees
 from evals.reports.claims.language.expressions import Number, parse
-from evals.reports.claims.language.intervals import Node, ResolvedExpression
 from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck
 from evals.reports.claims.language.statements import StatedValue
+from evals.reports.claims.language.trees import Node, ResolvedExpression
 from evals.reports.claims.language.units import ExactInterval, Unit, format_range, format_value
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable_count, compare_proportions
@@ -148,7 +148,7 @@ def _compare_with_target(
     resolved: ResolvedExpression, target: ExactInterval, table: ValueTable, unit: Unit
 ) -> tuple[str, list[str]]:
     """Compare a computed value with the claimed interval, for each rounding step of the inputs."""
-    ids = intervals.names(resolved.tree)
+    ids = trees.names(resolved.tree)
     fine = ExactInterval(*table.range_of(resolved))
     if target.holds(table.nominal(resolved)):
         return "consistent", []
@@ -181,9 +181,9 @@ def _is_linear(tree: Node) -> bool:
         case "+" | "-" | "neg":
             return all(map(_is_linear, tree.parts))
         case "*":
-            return all(map(_is_linear, tree.parts)) and any(not intervals.names(part) for part in tree.parts)
+            return all(map(_is_linear, tree.parts)) and any(not trees.names(part) for part in tree.parts)
         case "/":
-            return _is_linear(tree.parts[0]) and not intervals.names(tree.parts[1])
+            return _is_linear(tree.parts[0]) and not trees.names(tree.parts[1])
     return False
 
 
@@ -223,7 +223,7 @@ def _evaluate(
     comparison = check.compare or "equals"
     text = check.left if check.left is not None else claim.id
     left = table.resolve(text)
-    difference = intervals.combine("-", left, right)
+    difference = trees.combine("-", left, right)
     low, high = table.range_of(difference)
     value = table.nominal(difference)
     allowed = _SIGNS[comparison]
@@ -235,7 +235,7 @@ def _evaluate(
     if (allowed.holds(value) and not touches) or (comparison == "equals" and low <= 0 <= high):
         return "consistent", [sides]
     if ExactInterval(low, high).meets(allowed) and not (touches and low == high):
-        box = table.box(intervals.names(difference.tree))
+        box = table.box(trees.names(difference.tree))
         share = intervals.volume_share(difference.tree, box, allowed.low, allowed.high)
         return "nominally_inconsistent", [sides, f"{_percent(share)} of {_ROUNDING_BOX} pass"]
     return _LAWS[check.law], [sides]
@@ -281,7 +281,7 @@ def _computation(text: str, resolved: ResolvedExpression, table: ValueTable, uni
     """Write out a computation: the expression, its value, its range with rounding, and its inputs."""
     low, high = table.range_of(resolved)
     value = format_value(table.nominal(resolved), unit)
-    ids = intervals.names(resolved.tree)
+    ids = trees.names(resolved.tree)
     if text in ids:
         return f"{text} = {table.show(table.entries[text])}"
     if isinstance(parse(text), Number) and low == high:

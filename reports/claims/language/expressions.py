@@ -10,13 +10,15 @@ The id of a claim begins with a capital letter (`B-59`), that of a fact with a s
 minus sign needs a space on each side. A unit follows its number without an operator (`2 byte/parameter`). A number
 without a unit takes the unit of the other operand in a sum or difference: `100 - B-60` is in percent if B-60 is.
 
-This module only parses; `evals.reports.claims.language.intervals` computes with the tree.
+This module only parses; `evals.reports.claims.language.trees` gives the numbers units and meaning, and
+`evals.reports.claims.language.intervals` computes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from evals.errors import InputError
@@ -31,6 +33,17 @@ _TOKEN = re.compile(
     rf"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)(?:\s*(?P<unit>{_UNIT})(?![\w-]))?"
     rf"|(?P<claim>{CLAIM_ID})|(?P<fact>{FACT_ID})|(?P<mark>\*\*|[-+*/^(),×÷−]))"
 )
+MAX_LENGTH = 2_000
+"""Limit on the characters of an expression."""
+MAX_SIZE = 250
+"""Limit on the numbers, names and operators of an expression, a power counted as the product that it stands for."""
+MAX_NESTING = 40
+"""Limit on brackets within brackets, and on signs in a row."""
+MAX_DIGITS = 50
+"""Limit on the digits of a number."""
+MAX_EXPONENT = 100
+"""Limit on the power of ten of a number (`1e100`); exponents after `^` are limited by `MAX_SIZE`."""
+
 _SAME = {"**": "^", "×": "*", "÷": "/", "−": "-"}
 
 
@@ -98,11 +111,19 @@ def parse(text: str) -> Expression:
             ...
         evals.errors.InputError: 'B-59 -' ends where a number, a claim or '(' was expected
     """
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"{shorten(text)}: {len(text):,} characters; an expression has at most {MAX_LENGTH:,}")
     parser = _ExpressionParser(text)
     tree = parser.sum()
     if parser.kind:
-        raise InputError(f"{text.strip()!r}: {parser.token!r} after the end; an operator was expected")
+        raise InputError(f"{parser.shown}: {parser.token!r} after the end; an operator was expected")
     return tree
+
+
+def shorten(text: str) -> str:
+    """Return a text in quotation marks, without its middle if it is long."""
+    text = text.strip()
+    return repr(text if len(text) <= 100 else f"{text[:60]} … {text[-30:]}")
 
 
 def references(tree: Expression) -> Iterator[Reference]:
@@ -165,7 +186,10 @@ class _ExpressionParser:
     def __init__(self, text: str) -> None:
         """Read the first token."""
         self.text = text.strip()
+        self.shown = shorten(text)
         self.position = 0
+        self.size = 0
+        self.nesting = 0
         self.kind: str | None = None
         self.token = ""
         self.unit: str | None = None
@@ -179,11 +203,37 @@ class _ExpressionParser:
         match = _TOKEN.match(self.text, self.position)
         if not match:
             rest = self.text[self.position :].strip()
-            raise InputError(f"{self.text!r}: {rest[:12]!r} is not a number, claim, fact or operator")
+            raise InputError(f"{self.shown}: {rest[:12]!r} is not a number, claim, fact or operator")
         self.position = match.end()
         self.unit = match["unit"]
         self.kind = next(kind for kind in ("number", "claim", "fact", "mark") if match[kind])
         self.token = _SAME.get(match[self.kind], match[self.kind])
+        self.grow(1)
+        if self.kind == "number":
+            self.check_number()
+
+    def grow(self, parts: int) -> None:
+        """Count parts of the tree. Raises `InputError` if there are too many."""
+        self.size += parts
+        if self.size > MAX_SIZE:
+            raise InputError(f"{self.shown} has over {MAX_SIZE} numbers and operators (a power counts as a product)")
+
+    def check_number(self) -> None:
+        """Raise `InputError` for a number with too many digits or too large a power of ten."""
+        mantissa, _, exponent = self.token.partition("e")
+        digits = exponent.lstrip("+-").lstrip("0")
+        if len(mantissa) > MAX_DIGITS or len(digits) > 3 or int(digits or "0") > MAX_EXPONENT:
+            allowed = f"at most {MAX_DIGITS} digits, and powers of ten up to {MAX_EXPONENT}, can be used"
+            raise InputError(f"{self.shown}: the number {shorten(self.token)}; {allowed}")
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Count a level of nesting while a part is parsed. Raises `InputError` if there are too many."""
+        self.nesting += 1
+        if self.nesting > MAX_NESTING:
+            raise InputError(f"{self.shown}: over {MAX_NESTING} brackets or signs within each other")
+        yield
+        self.nesting -= 1
 
     def take(self, *marks: str) -> str | None:
         """Consume and return the current token if it is one of these marks; otherwise return None."""
@@ -206,27 +256,34 @@ class _ExpressionParser:
         return tree
 
     def power(self) -> Expression:
+        before = self.size - 1  # the first token of the base is counted already
         tree = self.sign()
+        parts = self.size - 1 - before  # without the token after the base
         if self.take("^"):
             exponent = self.atom()
             if not (isinstance(exponent, Number) and exponent.text.isdigit() and exponent.unit is None):
-                raise InputError(f"{self.text!r}: an exponent must be a whole number")
+                raise InputError(f"{self.shown}: an exponent must be a whole number")
+            self.grow((parts + 1) * min(int(exponent.text[:4]), MAX_SIZE))
             tree = Operation("^", tree, exponent)
         return tree
 
     def sign(self) -> Expression:
-        return Negation(self.sign()) if self.take("-") else self.atom()
+        if not self.take("-"):
+            return self.atom()
+        with self.deeper():
+            return Negation(self.sign())
 
     def atom(self) -> Expression:
         kind, token, unit = self.kind, self.token, self.unit
         if kind is None:
-            raise InputError(f"{self.text!r} ends where a number, a claim or '(' was expected")
+            raise InputError(f"{self.shown} ends where a number, a claim or '(' was expected")
         if self.take("("):
-            tree = self.sum()
+            with self.deeper():
+                tree = self.sum()
             self.close()
             return tree
         if kind == "mark":
-            raise InputError(f"{self.text!r}: {token!r} where a number, a claim or '(' was expected")
+            raise InputError(f"{self.shown}: {token!r} where a number, a claim or '(' was expected")
         self.step()
         if kind == "number":
             return Number(token, unit)
@@ -234,14 +291,15 @@ class _ExpressionParser:
 
     def call(self, function: str) -> Expression:
         if function not in FUNCTIONS:
-            raise InputError(f"{self.text!r}: {function!r} is not a function; known: {', '.join(FUNCTIONS)}")
+            raise InputError(f"{self.shown}: {function!r} is not a function; known: {', '.join(FUNCTIONS)}")
         self.take("(")
-        arguments = [self.sum()]
-        while self.take(","):
-            arguments.append(self.sum())
+        with self.deeper():
+            arguments = [self.sum()]
+            while self.take(","):
+                arguments.append(self.sum())
         self.close()
         return Call(function, tuple(arguments))
 
     def close(self) -> None:
         if not self.take(")"):
-            raise InputError(f"{self.text!r}: a bracket is not closed")
+            raise InputError(f"{self.shown}: a bracket is not closed")

@@ -24,7 +24,8 @@ from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.tables.expansion import expand
 from evals.reports.claims.language.units import Units
 from evals.reports.claims.language.value_checks import check_values
-from evals.reports.claims.language.yaml_lines import Location, no_repetition, read
+from evals.reports.claims.language.yaml_lines import no_repetition, read
+from evals.yaml_files import Location
 
 _FACTS = FOLDER / "facts"
 RECORD, DEVICES, VOCABULARY = _FACTS / "record.yaml", _FACTS / "devices.yaml", _FACTS / "vocabulary.yaml"

@@ -4,7 +4,7 @@ A number in an expression stands for every value that rounds to it, like a print
 7.5e9, and `0.85` means 0.845 to 0.855. Whole numbers without an exponent (`100`, `2`) and powers of ten (`1e9`) are
 exact, and so is a number inside `exact( )`.
 
-In a tree of `evals.reports.claims.language.intervals` such a number is a name that begins with `PREFIX`, so that its
+in a tree of `evals.reports.claims.language.trees` such a number is a name that begins with `PREFIX`, so that its
 occurrences are one number.
 """
 

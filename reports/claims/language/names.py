@@ -11,7 +11,8 @@ from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.statements import StatedValue, Statement, StrictModel
 from evals.reports.claims.language.tables.expansion import located
 from evals.reports.claims.language.tables.text_references import check_comparison
-from evals.reports.claims.language.yaml_lines import Location, YamlFile, unknown
+from evals.reports.claims.language.yaml_lines import YamlFile, unknown
+from evals.yaml_files import Location
 
 
 class NameChecker:

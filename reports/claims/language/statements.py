@@ -22,7 +22,7 @@ Bound = Literal["exactly", "about", "at-least", "at-most", "above", "below", "wi
 (`at-least`, `at-most`) or not (`above`, `below`). For sets: `exactly` these, `at-least` these (and maybe more),
 `at-most` these, `without` these."""
 
-_DIGITS = r"^-?[0-9]+(\.[0-9]+)?$"
+_DIGITS = r"^-?[0-9]{1,50}(\.[0-9]{1,50})?$"
 Digits = Annotated[str, Field(pattern=_DIGITS), WithJsonSchema({"type": ["string", "number"], "pattern": _DIGITS})]
 """A number as printed, quoted in YAML; its last digit gives its precision."""
 ExpressionText = Annotated[str, Field(min_length=1)]
@@ -56,7 +56,7 @@ class StatedValue(StrictModel):
     plus_minus: Digits | None = None
     """The half-width that the document prints after the digits (78.3 ± 0.4), counted like them; the value then means
     the whole interval."""
-    times: Decimal = Field(default=Decimal(1), gt=0)
+    times: Decimal = Field(default=Decimal(1), ge=Decimal("1e-30"), le=Decimal("1e30"))
     """The factor that the digits count: 1e8 for 亿, 1e9 for billions. It scales the precision too."""
     exact: bool = False
     """Whether the printed digits are a count or a setting and not rounded: 8-bit integers, 64 experts."""

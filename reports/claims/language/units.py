@@ -15,8 +15,11 @@ from fractions import Fraction
 
 from evals.errors import InputError, UnknownName
 
-_FACTOR = re.compile(r"\s*(?P<top>[0-9.]+(?:[eE][+-]?[0-9]+)?)(?:\s*/\s*(?P<below>[0-9.]+))?\s*\*?\s*(?P<rest>.*)")
-_PART = re.compile(r"(?P<name>[^\s*/^]+)(?:\^(?P<power>-?[0-9]+))?")
+_NUMBER = r"[0-9]{1,40}(?:\.[0-9]{1,40})?"
+_FACTOR = re.compile(
+    rf"\s*(?P<top>{_NUMBER}(?:[eE][+-]?[0-9]{{1,2}})?)(?:\s*/\s*(?P<below>{_NUMBER}))?(?![0-9.])\s*\*?\s*(?P<rest>.*)"
+)
+_PART = re.compile(r"(?P<name>[^\s*/^]+)(?:\^(?P<power>-?[0-9]))?")
 Dimension = Mapping[str, int]
 """Exponents of base units; empty for plain numbers."""
 
@@ -102,7 +105,10 @@ class Units:
     def _reduce(self, text: str, inside: tuple[str, ...]) -> tuple[Fraction, Dimension]:
         factor, rest = Fraction(1), text.strip()
         if leading := _FACTOR.fullmatch(rest):
-            factor, rest = Fraction(leading["top"]) / Fraction(leading["below"] or 1), leading["rest"]
+            top, below, rest = Fraction(leading["top"]), Fraction(leading["below"] or 1), leading["rest"]
+            if not top or not below:
+                raise InputError(f"unit {text!r}: its factor is zero or divides by zero")
+            factor = top / below
         powers: dict[str, int] = {}
         for sign, part in _factors(rest):
             match = _PART.fullmatch(part)

@@ -17,7 +17,8 @@ from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.statements import StatedValue, Statement
 from evals.reports.claims.language.tables.expansion import CellClaim, located
 from evals.reports.claims.language.units import Units, spell
-from evals.reports.claims.language.yaml_lines import Location, YamlFile
+from evals.reports.claims.language.yaml_lines import YamlFile
+from evals.yaml_files import Location
 
 _SHARES = ("accuracy", "pass@1", "recall")
 """Quantities in percent that begin with one of these words are shares of a whole."""

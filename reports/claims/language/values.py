@@ -15,12 +15,13 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from evals.errors import InputError
-from evals.reports.claims.language import intervals, literals
+from evals.reports.claims.language import intervals, literals, trees
 from evals.reports.claims.language.expressions import parse, references
 from evals.reports.claims.language.facts import Fact, PublicRecord, Vocabulary
-from evals.reports.claims.language.intervals import Ends, ResolvedExpression
+from evals.reports.claims.language.intervals import Ends
 from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.statements import StatedValue
+from evals.reports.claims.language.trees import ResolvedExpression
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, Units, format_value, is_multiple, last_place
 
 MARGIN = Fraction(1, 10)
@@ -93,7 +94,7 @@ class ValueTable:
             InputError: the text cannot be parsed, units do not match, or a claim is computed from itself.
         """
         try:
-            return intervals.resolve(parse(text), self._look_up, self.units)
+            return trees.resolve(parse(text), self._look_up, self.units)
         except InputError as error:
             raise error if repr(text)[1:-1] in str(error) else InputError(f"expression {text!r}: {error}") from error
 
@@ -141,7 +142,7 @@ class ValueTable:
             InputError: a divisor can be zero.
         """
         try:
-            return intervals.range_over_box(resolved.tree, self.box(intervals.names(resolved.tree), coarse))
+            return intervals.range_over_box(resolved.tree, self.box(trees.names(resolved.tree), coarse))
         except ZeroDivisionError as error:
             raise InputError(f"no value: {error}") from error
 
@@ -153,10 +154,10 @@ class ValueTable:
         """
         printed = {
             id: self.printed_value(self.entries[id]) if id in self.entries else literals.printed(id)
-            for id in intervals.names(resolved.tree)
+            for id in trees.names(resolved.tree)
         }
         try:
-            return Fraction(intervals.evaluate(resolved.tree, printed))
+            return intervals.bounded(Fraction(intervals.evaluate(resolved.tree, printed)))
         except ZeroDivisionError as error:
             raise InputError(f"no value: {error}") from error
 

@@ -12,21 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
-from yaml.constructor import SafeConstructor
 
+from evals import yaml_files
 from evals.errors import InputError, UnknownName
+from evals.yaml_files import Location
 
 _VERBATIM = {
     *("printed", "implied", "upto", "plus_minus", "margin", "value", "conditions", "protocol"),
     *("cells", "same_level", "name", "row", "column", "than", "mean_of", "sum_of"),
 }
 """Keys whose scalars stay text as written, quoted or not: 78.30 is not 78.3, and `yes` is a word."""
-_MAX_VALUES = 200_000
-"""Limit on the values of a file: aliases of aliases multiply."""
-Location = tuple[str | int, ...]
-"""The path of a value in a file: keys and list indexes, from the outside in."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -78,59 +74,10 @@ class YamlFile:
 
 def read(path: Path) -> YamlFile:
     """Read a file. Raises `InputError` if it is missing, not YAML, or not a mapping."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}:{line}: no YAML: {' '.join(str(error.problem).split())}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(node, yaml.MappingNode):
+    values, lines = yaml_files.load_with_lines(path, _VERBATIM)
+    if not isinstance(values, dict):
         raise InputError(f"{path}:1: holds no mapping; expected the keys 'document' and 'claims'")
-    lines: dict[Location, int] = {}
-    values = _values(path, node, (), lines)
     return YamlFile(path, values, lines)
-
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _values(path: Path, node: yaml.Node, location: Location, lines: dict[Location, int]) -> Any:
-    """Convert a node to plain values and store their lines; refuse repeated keys and recursive aliases."""
-    lines.setdefault(location, node.start_mark.line + 1)
-    if len(location) > 12 or len(lines) > _MAX_VALUES:
-        raise InputError(f"{path}:{node.start_mark.line + 1}: too much to be claims: nested too deeply or repeated")
-    if isinstance(node, yaml.SequenceNode):
-        return [_values(path, item, (*location, number), lines) for number, item in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
-        mapping: dict[str, Any] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise InputError(f"{path}:{line}: a key must be a word")
-            if key.value in mapping:
-                raise InputError(f"{path}:{line}: {key.value!r} is given twice")
-            lines[(*location, key.value)] = line
-            mapping[key.value] = _values(path, value, (*location, key.value), lines)
-        return mapping
-    if {*location[-2:]} & _VERBATIM and node.tag != "tag:yaml.org,2002:null":
-        return node.value
-    return _scalar(path, node)
-
-
-def _scalar(path: Path, node: yaml.Node) -> Any:
-    try:
-        return SafeConstructor().construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        line = node.start_mark.line + 1
-        why = getattr(error, "problem", None) or error
-        raise InputError(f"{path}:{line}: {node.value!r} cannot be read: {' '.join(str(why).split())}") from None
 
 
 def _innermost(mistakes: Sequence[tuple[Location, Any]]) -> list[tuple[Location, Any]]:
@@ -156,7 +103,7 @@ def _message(location: Location, detail: Mapping[str, Any], model: type[BaseMode
     if kind == "literal_error":
         return f"{name}: " + unknown("word", str(value), re.findall(r"'([^']+)'", detail["ctx"]["expected"]), "is")
     if kind == "string_pattern_mismatch":
-        return f"{name}: {value!r} is not {_PATTERNS.get(name, 'of the form ' + detail['ctx']['pattern'])}"
+        return f"{name}: {_shorten(value)} is not {_PATTERNS.get(name, 'of the form ' + detail['ctx']['pattern'])}"
     message = str(detail["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return message

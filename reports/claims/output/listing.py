@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from evals import yaml_files
 from evals.reports.claims import FOLDER
 
 if TYPE_CHECKING:
@@ -13,12 +14,9 @@ if TYPE_CHECKING:
 
 def documents() -> list[tuple[str, ...]]:
     """List the bundled documents: id, number of claims, date, title. The files are not checked, which is fast."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     rows: list[tuple[str, ...]] = []
     for path in sorted(FOLDER.glob("*.yaml")):
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        content = yaml_files.load(path)
         info = content["document"]
         rows.append((info["id"], f"{len(content['claims'])} claims", str(info.get("date", "")), info["title"]))
     return rows

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evals.errors import InputError
 from evals.reports.claims.evidence import arithmetic
-from evals.reports.claims.language import files, intervals
+from evals.reports.claims.language import files, intervals, trees
 from evals.reports.claims.language.expressions import parse
 from evals.reports.claims.language.units import PLAIN, ExactInterval, Units
 from evals.reports.claims.language.values import ValueTable
@@ -36,7 +36,7 @@ def verdict(tmp_path, *claims):
 # What an expression can come to
 
 NAMES = ("X-1", "X-2", "X-3")
-trees = st.recursive(
+expression_texts = st.recursive(
     st.sampled_from(NAMES) | st.integers(1, 9).map(str),
     lambda inner: st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
     max_leaves=6,
@@ -45,11 +45,11 @@ sides = st.tuples(st.fractions(1, 20, max_denominator=8), st.fractions(0, 2, max
 
 
 def tree(text):
-    return intervals.resolve(parse(text), lambda name: PLAIN, Units({})).tree
+    return trees.resolve(parse(text), lambda name: PLAIN, Units({})).tree
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(trees, st.lists(sides, min_size=3, max_size=3), st.lists(st.floats(0, 1), min_size=3, max_size=3))
+@given(expression_texts, st.lists(sides, min_size=3, max_size=3), st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_every_value_lies_in_the_range_and_the_range_in_plain_intervals(text, ends, at):
     box = {name: (low, low + width) for name, (low, width) in zip(NAMES, ends, strict=True)}
     try:

@@ -20,7 +20,8 @@ from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.tables import headers
 from evals.reports.claims.language.tables.models import ResultTable, TableColumn
 from evals.reports.claims.language.tables.printed_cells import PrintedCell, read_cell
-from evals.reports.claims.language.yaml_lines import Location, YamlFile
+from evals.reports.claims.language.yaml_lines import YamlFile
+from evals.yaml_files import Location
 
 
 @dataclass(frozen=True, slots=True)

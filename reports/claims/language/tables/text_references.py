@@ -8,7 +8,8 @@ from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.tables import headers
 from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.language.tables.models import ResultTable, TextComparison
-from evals.reports.claims.language.yaml_lines import Location, YamlFile
+from evals.reports.claims.language.yaml_lines import YamlFile
+from evals.yaml_files import Location
 
 
 def check_comparison(source: YamlFile, at: Location, claim: Claim, document: Document) -> None:

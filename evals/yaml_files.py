@@ -1,0 +1,160 @@
+"""Read YAML that a stranger wrote: plain values, the line of each, and bounds on depth, size and work.
+
+load(path) -> values     load_with_lines(path) -> values and the line of each
+
+The depth is bounded before the library builds anything, since its C loader overflows the stack on deep nesting. Aliases
+are counted as often as they are used, so a file of a few lines cannot become a billion values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml.constructor import SafeConstructor
+
+from evals.errors import InputError, one_line
+
+MAX_BYTES = 16 << 20
+"""Limit on the size of a file; the bundled files have less than 50 KB."""
+MAX_DEPTH = 24
+"""Limit on the nesting of lists and mappings."""
+MAX_VALUES = 200_000
+"""Limit on the values of a file, each alias counted as all that it repeats."""
+MAX_DIGITS = 1_000
+"""Limit on the length of a number that is converted: the time grows with the square of the digits."""
+Location = tuple[str | int, ...]
+"""The path of a value in a file: keys and list indexes, from the outside in."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULL = "tag:yaml.org,2002:null"
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+
+
+def load(path: Path) -> Any:
+    """Return the values of a file; keys are text as written.
+
+    Raises:
+        InputError: the file is missing, too large, not YAML, nested too deeply, or has a value that its tag does not
+            allow; the message names file and line.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "p.yaml")
+        >>> _ = path.write_text("models: {m: {input: 0.5}}")
+        >>> load(path)
+        {'models': {'m': {'input': 0.5}}}
+    """
+    return load_with_lines(path)[0]
+
+
+def load_with_lines(path: Path, verbatim: Collection[str] = ()) -> tuple[Any, Mapping[Location, int]]:
+    """Return the values of a file and the line of each.
+
+    Args:
+        path: the file, UTF-8.
+        verbatim: keys whose scalars stay text as written, quoted or not, directly or as the items of a list.
+
+    Raises:
+        InputError: as `load`.
+    """
+    text = _text(path)
+    try:
+        _check_depth(path, text)
+        node = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}:{line}: no YAML: {' '.join(str(error.problem).split())}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: no YAML: {one_line(error)}") from None
+    lines: dict[Location, int] = {}
+    if node is None:
+        return None, lines
+    return _Values(path, verbatim, lines).of(node, ()), lines
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: {path.stat().st_size:,} bytes; a YAML file may have {MAX_BYTES:,}")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # a name with a NUL character is a ValueError, as is a byte that is no UTF-8
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise InputError(f"{path}: cannot be read: {reason}") from None
+
+
+def _check_depth(path: Path, text: str) -> None:
+    """Read the events one by one, which takes no stack, and refuse a file that nests too deeply or is too long."""
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH or number > 2 * MAX_VALUES:
+            what = f"nested more than {MAX_DEPTH} deep" if depth > MAX_DEPTH else f"more than {MAX_VALUES:,} values"
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise InputError(f"{path}:{line}: {what}")
+
+
+class _Values:
+    """Converts nodes to plain values."""
+
+    def __init__(self, path: Path, verbatim: Collection[str], lines: dict[Location, int]) -> None:
+        self._path, self._verbatim, self._lines = path, verbatim, lines
+        self._number = 0
+
+    def of(self, node: yaml.Node, location: Location) -> Any:
+        """Convert a node and store the lines of its values; refuse repeated keys and aliases without end."""
+        line = node.start_mark.line + 1
+        self._lines.setdefault(location, line)
+        self._number += 1
+        if self._number > MAX_VALUES:
+            raise InputError(f"{self._path}:{line}: more than {MAX_VALUES:,} values, counting each use of an alias")
+        if len(location) > MAX_DEPTH:
+            raise InputError(f"{self._path}:{line}: nested more than {MAX_DEPTH} deep, through an alias")
+        if isinstance(node, yaml.SequenceNode):
+            return [self.of(item, (*location, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, location)
+        if {*location[-2:]} & {*self._verbatim} and node.tag != _NULL:
+            return node.value
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise InputError(f"{self._path}:{line}: a key must be a word")
+            if key.value in mapping:
+                raise InputError(f"{self._path}:{line}: {_shorten(key.value)} is given twice")
+            self._lines[(*location, key.value)] = line
+            mapping[key.value] = self.of(value, (*location, key.value))
+        return mapping
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        place = f"{self._path}:{node.start_mark.line + 1}"
+        if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
+            raise InputError(f"{place}: a number of {len(node.value):,} characters; at most {MAX_DIGITS:,} are read")
+        try:
+            return SafeConstructor().construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            raise InputError(f"{place}: {_shorten(node.value)} cannot be read: {_problem(error)}") from None
+        except (ArithmeticError, LookupError, AttributeError, TypeError):
+            # What the library's constructors raise for a value that its tag does not allow: `!!bool foo`, `!!int ""`.
+            kind = node.tag.rpartition(":")[2]
+            raise InputError(f"{place}: {_shorten(node.value)} cannot be read as {kind}") from None
+
+
+def _problem(error: Exception) -> str:
+    return " ".join(str(getattr(error, "problem", None) or error).split())
+
+
+def _shorten(value: str) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,73 @@
+"""Expressions of strangers: bounded in depth, digits, exponents and work, and refused in one line."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evals.errors import InputError
+from evals.reports.claims.language import intervals, literals, trees
+from evals.reports.claims.language.expressions import parse
+from evals.reports.claims.language.units import PLAIN, Units
+
+TOO_MUCH = [
+    "9^9999999", "1e999999999", "9^400", "9^999", "(" * 300 + "1" + ")" * 300, "-" * 1000 + "1", "1" * 5000,
+    "+".join(["1"] * 5000), "+".join(["1"] * 400), "((2^60)^60)^60", "max(" * 200 + "1" + ")" * 200, "1e5e5", "9^9e9",
+    "((1e100^60) * 1e100) - 1", "1e-100 * 1e-100 * 1e-100",
+]  # fmt: skip
+
+
+def no_value(id):
+    raise InputError(f"{id} is not a claim or fact")
+
+
+def value(text):
+    units = Units({"byte": ("B", "8 bit")})
+    tree = trees.resolve(parse(text), no_value, units).tree
+    return intervals.range_over_box(tree, {name: literals.interval(name) for name in trees.names(tree)})
+
+
+@pytest.mark.parametrize("text", TOO_MUCH, ids=lambda text: text[:20])
+def test_too_much_work_is_one_short_line(text):
+    with pytest.raises(InputError) as caught:
+        value(text)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("2^40", 2**40), ("1e12 * 3", 3 * 10**12), ("+".join(["1"] * 100), 100), ("9^20", 9**20)]
+)
+def test_what_documents_need_is_computed(text, expected):
+    assert value(text) == (expected, expected)
+
+
+@given(st.text("0123456789.e+-*/^() ,maxinsqrtbyte", max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_value_or_an_error_of_one_line(text):
+    start, message = time.process_time(), ""
+    try:
+        low, high = value(text)
+    except (InputError, ZeroDivisionError) as error:
+        low, high, message = 0, 0, str(error)
+    assert low <= high
+    assert "\n" not in message
+    assert time.process_time() - start < 5
+
+
+def test_values_of_values_are_bounded_too():
+    """Each value uses the one before twice: 2^40 parts in 40 lines."""
+    resolved = trees.resolve(parse("1 + 1"), lambda name: PLAIN, Units({}))
+
+    def doubled(times):
+        last = resolved
+        for _ in range(times):
+            last = trees.resolve(parse("X-1 + X-1"), lambda name, last=last: last, Units({}))
+        return last
+
+    assert doubled(5).tree.nodes == 2**7 - 1
+    with pytest.raises(InputError, match="computed from"):
+        doubled(40)
