@@ -43,6 +43,7 @@ from evals.reports.claims.evidence.cross_document import (
 from evals.reports.claims.evidence.measurement import ClaimMeasurement, correct_for_multiplicity, measure, unmeasured
 from evals.reports.claims.evidence.public_record import FactIndex
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome, required_runs
+from evals.reports.claims.evidence.tables.checks import check_tables, join
 from evals.reports.claims.evidence.within_document import (
     ClaimKey,
     failing_partners,
@@ -77,16 +78,16 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
     assertions = without_inherited(assertions, documents)
     across = compare_all(assertions, quantities, within=False)
     internal = [pair for pair in compare_all(assertions, quantities, within=True) if pair.result == CONFLICT]
-    findings = {
-        (document.document.id, claim.id): arithmetic.check(claim, table)
-        for document, table in pairs
-        for claim in document.claims
-    }
-    failing = {
-        (document.document.id, claim.id): failing_partners(claim, table, findings[document.document.id, claim.id])
-        for document, table in pairs
-        for claim in document.claims
-    }
+    findings: dict[ClaimKey, Finding] = {}
+    failing: dict[ClaimKey, set[str]] = {}
+    for document, table in pairs:
+        in_tables = check_tables(document, table)
+        for claim in document.claims:
+            key = document.document.id, claim.id
+            finding = arithmetic.check(claim, table)
+            shared, partners = in_tables.get(claim.id, (Finding("na"), frozenset()))
+            findings[key] = join(finding, shared)
+            failing[key] = failing_partners(claim, table, finding) | partners
     evidence = _Evidence(
         across=across,
         internal=internal,

@@ -141,7 +141,7 @@ class _Expansion:
             "printed": printed.digits,
             "plus_minus": _half_width(printed),
             "exact": printed.total is not None,
-            "times": Decimal(str(column.times or 1)) * printed.count,
+            "times": Decimal(printed.count if printed.count > 1 else str(column.times or 1)),
             "unit": cell.unit,
             "protocol": headers.protocol(cell.table, column, row),
             "note": block.note,

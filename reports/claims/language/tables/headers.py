@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from evals.reports.claims.language.tables.models import ColumnRole, Direction, ResultTable, TableColumn, TableRow
+from evals.reports.claims.language.tables.models import (
+    ColumnRole,
+    Direction,
+    ResultTable,
+    RowRole,
+    TableColumn,
+    TableRow,
+)
 
 _LOWER = re.compile(
     r"\b(error|errors|wer|cer|ter|fid|mae|mse|rmse|perplexity|ppl|loss|latency|time|runtime|memory|cost|price|energy|"
@@ -25,6 +32,7 @@ _ROLES: dict[str, ColumnRole] = {
     **dict.fromkeys(("avg", "avg.", "average", "mean", "macro avg", "macro average"), "average"),
     **dict.fromkeys(("sum", "total"), "sum"),
 }
+_REFERENCES = re.compile(r"\b(human|humans|oracle|upper bound|random|chance|majority)\b", re.IGNORECASE)
 _SPLITS = {
     **dict.fromkeys(("dev", "development", "validation", "val"), "dev"),
     "test": "test",
@@ -126,6 +134,18 @@ def role(column: TableColumn) -> ColumnRole:
     if column.mean_of or column.sum_of:
         return "average" if column.mean_of else "sum"
     return _ROLES.get(bare(column.name).lower(), "value")
+
+
+def row_role(row: TableRow) -> RowRole:
+    """What the row is: a competing system, a reference, or the average or sum of others.
+
+    Example:
+        >>> [row_role(TableRow(name=name, cells=("92.0",))) for name in ("Human performance", "Otter")]
+        ['reference', 'value']
+    """
+    if row.role is not None:
+        return row.role
+    return "reference" if _REFERENCES.search(row.name) else "value"
 
 
 def is_graded(column: TableColumn) -> bool:

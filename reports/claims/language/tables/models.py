@@ -18,6 +18,7 @@ Direction = Literal["higher", "lower"]
 Spread = Literal["sd", "se", "ci95"]
 """What ± gives: the standard deviation, the standard error, or half the width of a 95 % interval."""
 ColumnRole = Literal["value", "average", "sum"]
+RowRole = Literal["value", "average", "sum", "reference"]
 TextRelation = Literal[
     "level", "difference", "relative-difference", "ratio", "error-reduction", "better", "worse", "place"
 ]
@@ -74,8 +75,9 @@ class TableRow(StrictModel):
     """How the row's scores were obtained, if it differs between rows."""
     group: str | None = None
     """The group of the row, if bold marks the best of each group ("open models")."""
-    role: ColumnRole = "value"
-    """`average` or `sum`: the row averages or adds the rows above it (of its group)."""
+    role: RowRole | None = None
+    """`average` or `sum`: the row averages or adds the rows above it (of its group). `reference`: a bound or baseline
+    that takes no part in the competition; default for names such as `Human` and `Random`."""
     line: int | None = Field(default=None, ge=1)
     """The line in the document."""
     cells: tuple[str, ...] = Field(min_length=1)
@@ -138,8 +140,8 @@ class TextComparison(StrictModel):
     than: Words = ()
     """The rows compared with; default: that of the claim's `baseline`, else all other rows."""
     relation: TextRelation | None = None
-    """What the text says; default: `place` with a `place`; without digits `better`; with digits and something to compare
-    with a `difference` (in points or the column's unit), a `relative-difference` (percent) or a `ratio` (times); else
+    """What the text says; default: `place` with a `place`; without digits `better`; with digits and others
+    a `difference` (points, or the column's unit), a `relative-difference` (percent) or a `ratio` (times); else
     `level`."""
     place: int | None = Field(default=None, ge=1)
     """The place in the order of the column: 1 for best, 2 for second best."""

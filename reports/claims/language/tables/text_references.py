@@ -63,7 +63,7 @@ def other_rows(claim: Claim, comparison: TextComparison, cells: Sequence[CellCla
     if claim.baseline:
         return _rows_of([claim.baseline], claim, cells)
     row = own_row(claim, comparison, cells)
-    return [n for n, other in enumerate(table.rows) if n != row and other.role == "value"]
+    return [n for n, other in enumerate(table.rows) if n != row and headers.row_role(other) == "value"]
 
 
 def columns(comparison: TextComparison, table: ResultTable) -> list[int]:

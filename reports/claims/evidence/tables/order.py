@@ -1,0 +1,63 @@
+"""Whether what is bold in a table is the best of its column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from evals.reports.claims.evidence.tables.grid import Grid, GridColumn, GridValue, TableFinding
+
+
+def check_bold(grid: Grid) -> Iterator[TableFinding]:
+    """Compare each bold value with the best of its column, or of its group of rows.
+
+    Values within `same_level`, or within the printed deviation of the bold one, count as equal. A row that is bold
+    throughout is an emphasised row; its values are then a note.
+
+    Example:
+        >>> from evals.reports.claims.evidence.tables.grid import GridColumn, GridRow, GridValue
+        >>> column = GridColumn("Accuracy", direction="higher")
+        >>> values = {(0, 0): GridValue("T1r1-1", Fraction(80), bold=True), (1, 0): GridValue("T1r2-1", Fraction(81))}
+        >>> [finding.verdict for finding in check_bold(Grid((column,), (GridRow("x"), GridRow("y")), values))]
+        ['internally_inconsistent']
+    """
+    if not grid.bold_is_best:
+        return
+    emphasised = {number for number in range(len(grid.rows)) if _is_bold_throughout(grid, number)}
+    for index, column in enumerate(grid.columns):
+        entries = [(number, value) for number, value in grid.column(index) if value.fits and value.total is None]
+        for number, value in entries:
+            if not value.bold:
+                continue
+            rivals = [other for n, other in entries if n != number and grid.rows[n].group == grid.rows[number].group]
+            if not rivals:
+                continue
+            best = best_of([value, *rivals], column, value)
+            gap = abs(best.value - value.value)
+            if gap <= max(grid.same_level, value.deviation or Fraction(0), best.deviation or Fraction(0)):
+                word = "the best" if gap == 0 else "at the level of the best"
+                yield TableFinding((number, index), "consistent", f"bold, and {word} of its column")
+                continue
+            verdict = "na" if number in emphasised else "internally_inconsistent"
+            line = f"bold, but {best.id} has {column.show(best)}, which is better than {column.show(value)}"
+            line += ", though its whole row is bold" if number in emphasised else ""
+            yield TableFinding((number, index), verdict, line, (best.id,))
+
+
+def best_of(values: Sequence[GridValue], column: GridColumn, preferred: GridValue | None = None) -> GridValue:
+    """Return the best value of a column; without a direction, `preferred` if it is an extreme, else the highest.
+
+    Args:
+        values: at least one value.
+        column: the column.
+        preferred: the value that is said to be the best.
+    """
+    highest, lowest = max(values, key=lambda v: v.value), min(values, key=lambda v: v.value)
+    if column.direction is None and preferred is not None and preferred.value == lowest.value:
+        return preferred
+    return lowest if column.direction == "lower" else highest
+
+
+def _is_bold_throughout(grid: Grid, row: int) -> bool:
+    values = [value for (number, _), value in grid.values.items() if number == row]
+    return len(values) > 1 and all(value.bold for value in values)
