@@ -92,11 +92,10 @@ def compare_pair(
         'nominally_inconsistent'
     """
     kind = _kind(stated, relation, column)
-    is_loss = relation == "worse"
-    ways = {name: _ways(name, cell, other, column, is_loss=is_loss or stated.is_negative) for name in _FORMS}
-    if stated.is_negative:  # "-1.9": less, or worse
-        ways = {name: [(-high, -low, text) for low, high, text in entries] for name, entries in ways.items()}
-        raw = _difference(cell, other, column)
+    ways = {form: _ways(form, cell, other, column, is_loss=relation == "worse") for form in _FORMS}
+    if stated.is_negative:  # the plain difference of a cost: -0.5 s
+        factor = column.unit.factor
+        raw = (cell.ends[0] - other.ends[1]) * factor, (cell.ends[1] - other.ends[0]) * factor
         ways["difference"].append((*raw, f"{cell.id} - {other.id}"))
     readings = ways[kind]
     if not readings:
@@ -129,50 +128,44 @@ def _kind(stated: TextValue, relation: TextRelation | None, column: GridColumn) 
 
 
 def _ways(
-    name: TextRelation, cell: GridValue, other: GridValue, column: GridColumn, *, is_loss: bool
+    form: TextRelation, cell: GridValue, other: GridValue, column: GridColumn, *, is_loss: bool
 ) -> list[tuple[Fraction, Fraction, str]]:
-    """The ways to compute a relation: the ends of its range, in base units, and how it is written."""
-    first, second = (other, cell) if (column.direction == "lower") != is_loss else (cell, other)
-    a, b, base = first.ends, second.ends, other.ends
-    gap = a[0] - b[1], a[1] - b[0]
-    text = f"{first.id} - {second.id}"
-    if name == "difference":
+    """The ways to compute how much better (or worse) a value is: the ends in base units, and how it is written."""
+    is_lower = column.direction == "lower"
+    if form == "ratio":
+        first, second = (other, cell) if is_lower != is_loss else (cell, other)
+        ways = [_quotient(first, second)]
+        if column.direction != "higher":  # half the time, or twice as fast
+            ways.append(_quotient(second, first))
+        return [way for way in ways if way is not None]
+    first, second = (other, cell) if is_lower else (cell, other)
+    low, high, text = first.ends[0] - second.ends[1], first.ends[1] - second.ends[0], f"{first.id} - {second.id}"
+    if form == "difference":
         factor = column.unit.factor
-        return [(gap[0] * factor, gap[1] * factor, text)]
-    if name == "error-reduction":
-        if not column.is_percent or column.direction == "lower":
-            return _relative(cell, other, first, second)
-        errors = tuple((100 - high, 100 - low) for low, high in (cell.ends, other.ends))
-        (r, o) = errors
-        return [(1 - r[1] / o[0], 1 - r[0] / o[1], f"1 - (100 - {cell.id}) / (100 - {other.id})")] if o[0] > 0 else []
-    if name == "relative-difference":
-        return _relative(cell, other, first, second) if base[0] > 0 else []
-    if a[0] < 0 or b[0] <= 0 or a[0] <= 0:
-        return []
-    ratios = [(a[0] / b[1], a[1] / b[0], f"{first.id} / {second.id}")]
-    if column.direction != "higher":  # half the time, or twice as fast
-        ratios.append((b[0] / a[1], b[1] / a[0], f"{second.id} / {first.id}"))
-    return ratios
+        ways = [(low * factor, high * factor, text)]
+    elif form == "error-reduction" and column.is_percent and not is_lower:
+        errors = [(100 - value.ends[1], 100 - value.ends[0]) for value in (cell, other)]
+        ways = _relative(errors[0], errors[1], lower=True, text=f"1 - (100 - {cell.id}) / (100 - {other.id})")
+    else:
+        ways = _relative(cell.ends, other.ends, lower=is_lower, text=f"({text}) / {other.id}")
+        quotient = _quotient(other, cell)
+        if is_lower and quotient is not None:  # 20 % faster
+            ways.append((quotient[0] - 1, quotient[1] - 1, f"{quotient[2]} - 1"))
+    return [(-way[1], -way[0], f"-({way[2]})") for way in ways if way] if is_loss else [way for way in ways if way]
 
 
-def _relative(
-    cell: GridValue, other: GridValue, first: GridValue, second: GridValue
-) -> list[tuple[Fraction, Fraction, str]]:
-    """(first - second) / other; where the second is not the other, also first / second - 1 ("20 % faster")."""
-    sign = 1 if first is cell else -1
-    (r, o) = cell.ends, other.ends
+def _relative(r: Ends, o: Ends, *, lower: bool, text: str) -> list[tuple[Fraction, Fraction, str] | None]:
+    """The relative change from o to r, positive where r is better; empty where o may be zero."""
     if o[0] <= 0:
         return []
-    change = sorted((sign * (r[0] / o[1] - 1), sign * (r[1] / o[0] - 1)))
-    ways = [(change[0], change[1], f"({first.id} - {second.id}) / {other.id}")]
-    if first is other and r[0] > 0:
-        ways.append((o[0] / r[1] - 1, o[1] / r[0] - 1, f"{other.id} / {cell.id} - 1"))
-    return ways
+    low, high = r[0] / (o[1] if r[0] >= 0 else o[0]) - 1, r[1] / (o[0] if r[1] >= 0 else o[1]) - 1
+    return [(-high, -low, text) if lower else (low, high, text)]
 
 
-def _difference(cell: GridValue, other: GridValue, column: GridColumn) -> Ends:
-    factor = column.unit.factor
-    return (cell.ends[0] - other.ends[1]) * factor, (cell.ends[1] - other.ends[0]) * factor
+def _quotient(first: GridValue, second: GridValue) -> tuple[Fraction, Fraction, str] | None:
+    """The range of a quotient; None where a side may be zero or negative."""
+    a, b = first.ends, second.ends
+    return (a[0] / b[1], a[1] / b[0], f"{first.id} / {second.id}") if a[0] > 0 and b[0] > 0 else None
 
 
 def _meets(allowed: ExactInterval, ends: Ends) -> bool:
