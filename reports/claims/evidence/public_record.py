@@ -28,7 +28,7 @@ from evals.reports.claims.evidence.cross_document import (
     compare,
     have_clash,
 )
-from evals.reports.claims.language.facts import Fact, PublicRecord, Quantity
+from evals.reports.claims.language.facts import Fact, FactSource, PublicRecord, Quantity
 from evals.reports.claims.language.schema import Claim
 from evals.reports.claims.language.statements import Statement
 from evals.reports.claims.language.values import ValueTable
@@ -143,8 +143,14 @@ class FactIndex:
             value = f" {computed.show() if computed else table.show(fact)}"
         sources = [self._record.sources[name] for name in fact.source]
         place = ", ".join(part for part in (fact.where, f"line {fact.line}" if fact.line else None) if part)
-        titles = "; ".join(", ".join(part for part in (source.title, source.revision) if part) for source in sources)
+        titles = "; ".join(map(_title, sources))
         return f"{name}{variant}:{value} [{titles}{', ' + place if place else ''}]"
+
+
+def _title(source: FactSource) -> str:
+    """The title and revision of a source, and whether it could not be read again."""
+    unread = f"source not read again, {source.not_read_again}" if source.not_read_again else None
+    return ", ".join(part for part in (source.title, source.revision, unread) if part)
 
 
 def _is_comparable(statement: Statement, fact: Fact) -> bool:

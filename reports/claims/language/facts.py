@@ -74,6 +74,16 @@ class FactSource(StrictModel):
     """The commit or version that was read."""
     date: datetime.date | None = None
     """The date of reading or publication."""
+    read_again: datetime.date | None = None
+    """The day on which its facts were last compared with it, each in its line or page."""
+    not_read_again: datetime.date | None = None
+    """The day on which that was tried and the source could not be had; the facts are as first read."""
+
+    @model_validator(mode="after")
+    def _read_or_not(self) -> FactSource:
+        if (self.read_again is None) == (self.not_read_again is None):
+            raise ValueError("needs 'read_again', or 'not_read_again' if it could not be had")
+        return self
 
 
 class Fact(Statement):

@@ -6,6 +6,7 @@ T-1 is the claim `T1r2-3`, which expressions may name. Cells without a number ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -109,8 +110,11 @@ class _Expansion:
         quantities = [
             self.quantity((*at, "columns", n), block.id, column, units[n]) for n, column in enumerate(table.columns)
         ]
+        subjects = [row.subject or self.subject(row.name) for row in table.rows]
         for number, row in enumerate(table.rows):
-            subject = row.subject or self.subject(row.name)
+            subject = subjects[number]
+            same = [n for n, other in enumerate(table.rows) if (subjects[n], other.release) == (subject, row.release)]
+            variant = {"row": row.name} if len(same) > 1 else {}
             for index, text in enumerate(row.cells):
                 where = (*at, "rows", number, "cells", index)
                 try:
@@ -121,10 +125,12 @@ class _Expansion:
                     continue
                 unit = self.cell_unit(where, printed, units[index])
                 cell = TableCell(block.id, table, number, index, printed, unit=unit, column_unit=units[index])
-                yield self.claim(block, cell, subject, quantities[index])
+                yield self.claim(block, cell, subject, quantities[index], variant)
 
-    def claim(self, block: Claim, cell: TableCell, subject: str, quantity: str) -> CellClaim:
-        """Build the claim of one cell."""
+    def claim(
+        self, block: Claim, cell: TableCell, subject: str, quantity: str, variant: Mapping[str, str]
+    ) -> CellClaim:
+        """Build the claim of one cell; `variant` tells the rows of one subject apart."""
         row, column, printed = cell.table.rows[cell.row], cell.table.columns[cell.column], cell.printed
         symbol = self.vocabulary.units[cell.unit].symbol
         value = (
@@ -143,7 +149,7 @@ class _Expansion:
             "exact": printed.total is not None,
             "times": Decimal(printed.count if printed.count > 1 else str(column.times or 1)),
             "unit": cell.unit,
-            "protocol": headers.protocol(cell.table, column, row),
+            "protocol": {**variant, **headers.protocol(cell.table, column, row)},
             "note": block.note,
             "cell": cell,
         }
@@ -174,7 +180,7 @@ class _Expansion:
         for id, subject in known.items():
             if subject.name.casefold() == name.casefold() or (id in self.subjects and id == name):
                 return id
-        id = headers.slug(name) or "system"
+        id = headers.slug(re.sub(r"[\[\]()↑↓]", " ", name)) or "system"  # "Otter (Int4)" is not "Otter (Int8)"
         id = f"{self.id}-{id}" if id in known or id in {"document", "r1", "v2", "v3", "vl"} else id
         self.subjects[id] = Subject(name=name)
         return id
