@@ -15,9 +15,10 @@ from typing import Any
 
 from evals import records, registry
 from evals.errors import InputError
-from evals.execution import extension, generation_options, loop, selection, validation
+from evals.execution import extension, generation_options, selection, validation, windows
+from evals.execution.executor import Executor
 from evals.execution.resolve import Resolved
-from evals.execution.run import evaluate, resolved, selected
+from evals.execution.run import evaluate, open_executor, resolved, selected
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
 from evals.schema import Model, Placement, RunConfig, Samples, Task
@@ -79,25 +80,30 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
     validation.check_distinct(task, samples.ids)
     validation.check_modalities(task, source, split, config.force)
     validation.check_long_prompts(config, source)
-    model = load_model(source, config.placement)
-    validation.check_able(task, config.options, model)
-    model.check(split.output_ids(), samples.output_ids())
-    plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=loop.WINDOW)
-    manifest = signature.build_manifest(
-        task, config.options, samples, model, replica=source.replica, plan=plan, command=config.command
-    )
-    folder = config.out or _default_folder(manifest)
-    if config.extend is not None:
-        return _extend(config, task, samples, model, folder, manifest)
-    with RunFolder(folder, manifest) as run_folder:
+    with open_executor(config, task, split, load_model=load_model) as executor:
+        plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=windows.WINDOW)
+        manifest = signature.build_manifest(
+            task, config.options, samples, executor.model, replica=source.replica, plan=plan, command=config.command
+        )
+        folder = config.out or _default_folder(manifest)
+        if config.extend is not None:
+            return _extend(config, task, samples, executor, folder, manifest)
+        return _compute(config, task, samples, executor, RunFolder(folder, manifest))
+
+
+def _compute(config: RunConfig, task: Task, samples: Samples, executor: Executor, run_folder: RunFolder) -> Record:
+    """Compute what is missing in a run folder, and finish it."""
+    folder = run_folder.folder
+    with run_folder:
         run_folder.check_ids(samples.ids)
         if not run_folder.finished:
-            evaluate(config, task, samples, model, run_folder)
+            evaluate(config, task, samples, executor, run_folder)
+            executor.close()  # the memory of processes is known when they have ended
             run_folder.check_complete()
             record = replace(load(folder), result=None)
             if not task.per_sample:
                 records.rewrite(record, result.rescore(task, record))
-            summary = result.summarise(task, record, peak_memory_bytes=_peak_memory(model))
+            summary = result.summarise(task, record, peak_memory_bytes=_peak_memory(executor))
             _keep_images(record, samples, summary)
             _write_submission(task, record)
             run_folder.finish(summary)
@@ -106,7 +112,9 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
     return load(folder)
 
 
-def _extend(config: RunConfig, task: Task, samples: Samples, model: Model, folder: Path, manifest: Manifest) -> Record:
+def _extend(
+    config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: Path, manifest: Manifest
+) -> Record:
     """Continue the cut outputs of a finished run."""
     assert config.extend is not None
     if not (folder / records.MANIFEST).exists():
@@ -121,11 +129,12 @@ def _extend(config: RunConfig, task: Task, samples: Samples, model: Model, folde
         run_folder.check_complete()
         record = load(folder)
         extension.extend(
-            task, samples, model, record, config.extend, rewrite=lambda rows: records.rewrite(record, rows)
+            task, samples, executor, record, config.extend, rewrite=lambda rows: records.rewrite(record, rows)
         )
+        executor.close()
         if not task.per_sample:
             records.rewrite(record, result.rescore(task, record))
-        run_folder.finish(result.summarise(task, record, peak_memory_bytes=_peak_memory(model)))
+        run_folder.finish(result.summarise(task, record, peak_memory_bytes=_peak_memory(executor)))
         _report(load(folder))
     return load(folder)
 
@@ -285,9 +294,9 @@ def _report(record: Record) -> None:
     reports.write(record)
 
 
-def _peak_memory(model: Model) -> int:
+def _peak_memory(executor: Executor) -> int:
     """Return the peak memory in bytes: of the model's device if it counts, else of the processes of this run."""
-    counted = model.peak_memory_bytes()
+    counted = executor.peak_memory_bytes()
     if counted is not None:
         return counted
     unit = 1 if sys.platform == "darwin" else 1024

@@ -9,22 +9,24 @@ from collections.abc import Callable, Iterable, Sequence
 
 from evals.errors import InputError
 from evals.execution import inputs
-from evals.execution.loop import AnsweredRequest, BatchId, compute_batches
-from evals.records.types import SampleRecord
-from evals.schema import Classify, Embed, Model, Prediction, Predictions, Probe, Sample, Samples, Score, Task
+from evals.execution.executor import Executor, SelectSamples
+from evals.execution.loop import AnsweredRequest
+from evals.execution.windows import BatchId
+from evals.records.types import PlanEntry, SampleRecord
+from evals.schema import Classify, Embed, Prediction, Predictions, Probe, Sample, Samples, Score, Task
 from evals.schema.contracts import checked_scores
 
 
 def collect_predictions(
-    samples: Samples, model: Model, *, token_budget: int, share: bool, advance: Callable[[float], object]
+    executor: Executor, select: SelectSamples, samples: Samples, *, plan: PlanEntry, advance: Callable[[float], object]
 ) -> Predictions:
     """Answer every request of some samples and keep the predictions in memory, as for fitting a probe.
 
     Args:
-        samples: all of them are answered.
-        model: answers the requests.
-        token_budget: maximum number of token positions in a batch.
-        share: compute shared prefixes once.
+        executor: answers the requests.
+        select: the samples among those of the run, as the executor finds them.
+        samples: the same samples; all of them are answered.
+        plan: how requests become batches.
         advance: called after each batch with the number of samples of which it answered the first request.
 
     Raises:
@@ -44,15 +46,7 @@ def collect_predictions(
         begun.update(fresh)
         advance(len(fresh))
 
-    compute_batches(
-        samples,
-        model,
-        token_budget=token_budget,
-        share=share,
-        finished_ids=set(),
-        try_acquire=lambda *_: True,
-        on_batch=on_batch,
-    )
+    executor.compute(select, plan=plan, finished_ids=set(), on_batch=on_batch)
     return {sample.id: [predictions[request.id] for request in sample.requests] for sample in samples}
 
 

@@ -8,16 +8,18 @@ group, so an interrupted extension is continued by the same command.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from evals.errors import InputError
-from evals.execution.loop import AnsweredRequest, BatchId, compute_batches
+from evals.execution.executor import Executor
+from evals.execution.loop import AnsweredRequest
+from evals.execution.windows import BatchId
 from evals.records.folder import Record
 from evals.records.result import recorded_predictions
 from evals.records.types import Manifest, SampleRecord, signature_of
-from evals.schema import Generate, Model, Prediction, Request, Sample, Samples, Task
+from evals.schema import Generate, Prediction, Request, Sample, Samples, Task
 
 _GROUP = 256
 """Number of samples that are continued before the records are replaced."""
@@ -63,7 +65,7 @@ def extended_manifest(record: Record, manifest: Manifest, limit: int) -> Manifes
 def extend(
     task: Task,
     samples: Samples,
-    model: Model,
+    executor: Executor,
     record: Record,
     limit: int,
     *,
@@ -74,7 +76,7 @@ def extend(
     Args:
         task: scores the continued samples.
         samples: the run's samples.
-        model: the model of the run.
+        executor: answers with the model of the run.
         record: the run; its manifest is the extended one.
         limit: the new limit.
         rewrite: replaces the sample records on disk.
@@ -84,36 +86,42 @@ def extend(
     for start in range(0, len(cut), _GROUP):
         group = [rows[number] for number in cut[start : start + _GROUP]]
         numbers = cut[start : start + _GROUP]
-        for number, row in zip(numbers, _continued(task, samples, model, record, group, limit), strict=True):
+        for number, row in zip(numbers, _continued(task, samples, executor, record, group, limit), strict=True):
             rows[number] = row
         rewrite(rows)
 
 
+@dataclass(frozen=True)
+class _Continuation:
+    """Some samples of a run with the requests whose outputs were cut (`SelectSamples`)."""
+
+    indices: tuple[int, ...]
+    """Indices of the samples among those of the run."""
+    tokens: tuple[list[list[int]], ...]
+    """Tokens of the outputs that were cut, per sample and request."""
+    limit: int
+
+    def __call__(self, samples: Samples) -> Samples:
+        def build(position: int) -> Sample:
+            sample = samples[self.indices[position]]
+            pairs = zip(sample.requests, self.tokens[position], strict=True)
+            cut = [(request, tokens) for request, tokens in pairs if 0 < len(tokens) < self.limit]
+            return replace(sample, requests=tuple(_continuing(*pair, self.limit) for pair in cut))
+
+        return Samples([samples.ids[index] for index in self.indices], build)
+
+
 def _continued(
-    task: Task, samples: Samples, model: Model, record: Record, rows: Sequence[SampleRecord], limit: int
+    task: Task, samples: Samples, executor: Executor, record: Record, rows: Sequence[SampleRecord], limit: int
 ) -> Iterator[SampleRecord]:
     """Continue the cut outputs of some samples; yield their new records."""
     answers: dict[str, AnsweredRequest] = {}
 
-    def build(index: int) -> Sample:
-        row = rows[index]
-        sample = samples[row.index]
-        pairs = zip(sample.requests, row.tokens or (), strict=True)
-        requests = [_continuing(request, tokens, limit) for request, tokens in pairs if 0 < len(tokens) < limit]
-        return replace(sample, requests=tuple(requests))
-
     def on_batch(batch_ids: Sequence[BatchId], batch: list[AnsweredRequest]) -> None:
         answers.update((answer.prediction.id, answer) for answer in batch)
 
-    compute_batches(
-        Samples([row.id for row in rows], build),
-        model,
-        token_budget=record.manifest.plan.token_budget,
-        share=record.manifest.plan.share,
-        finished_ids=set(),
-        try_acquire=lambda *_: True,
-        on_batch=on_batch,
-    )
+    select = _Continuation(tuple(row.index for row in rows), tuple(row.tokens or [] for row in rows), limit)
+    executor.compute(select, plan=record.manifest.plan, finished_ids=set(), on_batch=on_batch)
     for row in rows:
         sample = samples[row.index]
         earlier = recorded_predictions(row)

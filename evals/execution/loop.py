@@ -1,10 +1,10 @@
 """Compute the batches of a run: samples become requests, requests become batches, batches become predictions.
 
-Samples are taken in windows. The requests of a window are tokenised and planned in the background while the model
-computes the window before it; the images of the next batches are decoded while a batch is on the device. Which
-samples share a window and which requests share a batch depends only on the samples, the model and the token
-budget. So a run that was interrupted plans the same batches again and skips those that are on disk; a window that is on
-disk as a whole is skipped without building a sample.
+Samples are taken in windows. A window is leased before any of its samples is built. Its requests are tokenised and
+planned in the background while the model computes the window before it; the images of the next batches are decoded
+while a batch is on the device. Which samples share a window and which requests share a batch depends only on the
+samples, the model and the token budget. So a run that was interrupted plans the same batches again and skips those that
+are on disk; a window that is on disk as a whole is never leased.
 
 `compute_batches` knows nothing about scores or files. `evals.execution.collector` collects the predictions, from one
 process or from several, and scores a sample when its last request is answered. Neither has code for a particular task
@@ -22,9 +22,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from evals.errors import LongPromptError, SampleError
-from evals.execution.batching import padding, plan
+from evals.execution import batching
+from evals.execution.batching import padding
 from evals.execution.inputs import SplitInput, record_inputs
 from evals.execution.threads import DaemonThreadPool
+from evals.execution.windows import BatchId, Lease, Leases
+from evals.records.types import PlanEntry
 from evals.schema import (
     Batch,
     Concurrent,
@@ -35,9 +38,6 @@ from evals.schema import (
 )
 from evals.schema.contracts import checked_predictions
 
-WINDOW = 1024
-"""Number of samples planned together: enough for evenly filled batches, few enough that memory does not grow with the
-split."""
 _STAGED_AHEAD = 2
 """Number of batches staged before the device asks for them."""
 
@@ -59,17 +59,6 @@ class AnsweredRequest(NamedTuple):
     """What the model read; None if it does not say, or if the request could not be tokenised."""
 
 
-class BatchId(NamedTuple):
-    """Identifies a batch of the plan."""
-
-    window: int
-    """Index of the window's first sample."""
-    number: int
-    """Index of the batch in the window's plan; -1 for the requests that could not be tokenised."""
-
-
-TryAcquire = Callable[[BatchId, set[str]], bool]
-"""Called before a batch is computed, with the ids of its samples; returns False if the batch is not to be computed."""
 OnBatch = Callable[[Sequence[BatchId], list[AnsweredRequest]], None]
 """Called with finished batches: with one, or with all that a concurrent model has finished in the meantime."""
 
@@ -78,8 +67,7 @@ OnBatch = Callable[[Sequence[BatchId], list[AnsweredRequest]], None]
 class Window:
     """Consecutive samples, tokenised and planned."""
 
-    start: int
-    """Index of the first sample."""
+    lease: Lease
     ids: Sequence[str]
     """The samples' ids."""
     prompts: list[Prompt]
@@ -92,54 +80,39 @@ class Window:
     """Requests that could not be tokenised."""
 
 
-def compute_batches(
-    samples: Samples,
-    model: Model,
-    *,
-    token_budget: int,
-    share: bool,
-    finished_ids: set[str],
-    try_acquire: TryAcquire,
-    on_batch: OnBatch,
-) -> None:
-    """Compute every batch that is not on disk and that `try_acquire` grants.
+def compute_batches(samples: Samples, model: Model, *, plan: PlanEntry, leases: Leases, on_batch: OnBatch) -> None:
+    """Compute the batches that `leases` grants, until it has no window to lease.
 
     Args:
         samples: the split, already limited.
         model: answers the requests.
-        token_budget: maximum number of token positions in a batch.
-        share: compute shared prefixes once.
-        finished_ids: ids of samples that are on disk.
-        try_acquire: called before a batch is computed.
+        plan: how requests become batches: token budget, window, sharing of prefixes.
+        leases: asked before a window is prepared, and before a batch is computed.
         on_batch: called with finished batches.
     """
-    starts = [
-        start
-        for start in range(0, len(samples), WINDOW)
-        if not finished_ids.issuperset(samples.ids[start : start + WINDOW])
-    ]  # fmt: skip
     clock = _Clock()
     with ThreadPoolExecutor(max_workers=2) as background:
         try:
-            windows = _ahead(background, lambda start: _window(samples, model, start, token_budget, share), starts, 1)
+            leased = iter(leases.next_window, None)
+            windows = _ahead(background, lambda lease: _window(samples, model, lease, plan), leased, 1)
             concurrency = model.concurrency if isinstance(model, Concurrent) else 1
             if concurrency > 1:
-                _work_concurrently(model, windows, concurrency, try_acquire, on_batch, clock)
+                _work_concurrently(model, windows, concurrency, leases, on_batch, clock)
             else:
                 for window in windows:
-                    _work_window(model, window, background, try_acquire, on_batch, clock)
+                    _work_window(model, window, background, leases, on_batch, clock)
         except BaseException:
             background.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _window(samples: Samples, model: Model, start: int, token_budget: int, share: bool) -> Window:
+def _window(samples: Samples, model: Model, lease: Lease, plan: PlanEntry) -> Window:
     """Build the samples of a window, tokenise their requests, and plan the batches."""
     prompts: list[Prompt] = []
     sample_indices: list[int] = []
     failed: list[AnsweredRequest] = []
-    stop = min(start + WINDOW, len(samples))
-    for index in range(start, stop):
+    ids = samples.ids[lease.start : lease.start + plan.window]
+    for index in range(lease.start, lease.start + len(ids)):
         for request in samples[index].requests:
             try:
                 prompts.append(model.prepare(request))
@@ -148,16 +121,16 @@ def _window(samples: Samples, model: Model, start: int, token_budget: int, share
                 long_prompt = isinstance(error, LongPromptError)
                 prediction = Prediction(request.id, failure=str(error), long_prompt=long_prompt)
                 failed.append(AnsweredRequest(index, prediction, 0.0, 0.0))
-    batches = plan(prompts, token_budget, share=share)
+    batches = batching.plan(prompts, plan.token_budget, share=plan.share)
     inputs = record_inputs(model, prompts)
-    return Window(start, samples.ids[start:stop], prompts, sample_indices, batches, inputs=inputs, failed=failed)
+    return Window(lease, ids, prompts, sample_indices, batches, inputs=inputs, failed=failed)
 
 
 def _work_window(
     model: Model,
     window: Window,
     background: ThreadPoolExecutor,
-    try_acquire: TryAcquire,
+    leases: Leases,
     on_batch: OnBatch,
     clock: _Clock,
 ) -> None:
@@ -167,7 +140,7 @@ def _work_window(
         batch_id, batch = numbered_batch
         return batch_id, batch, model.stage(window.prompts, batch)
 
-    for batch_id, batch, staged in _ahead(background, stage, _acquired(window, try_acquire, on_batch), _STAGED_AHEAD):
+    for batch_id, batch, staged in _ahead(background, stage, _acquired(window, leases, on_batch), _STAGED_AHEAD):
         with clock:
             predictions = model.run(window.prompts, batch, staged)
         predictions = checked_predictions(model.name, window.prompts, batch, predictions)
@@ -175,7 +148,7 @@ def _work_window(
 
 
 def _work_concurrently(
-    model: Model, windows: Iterable[Window], count: int, try_acquire: TryAcquire, on_batch: OnBatch, clock: _Clock
+    model: Model, windows: Iterable[Window], count: int, leases: Leases, on_batch: OnBatch, clock: _Clock
 ) -> None:
     """Compute batches on many threads, also from several windows, and pass each on as soon as it is finished.
 
@@ -208,7 +181,7 @@ def _work_concurrently(
 
     try:
         for window in windows:
-            for batch_id, batch in _acquired(window, try_acquire, on_batch):
+            for batch_id, batch in _acquired(window, leases, on_batch):
                 pool.submit((window, batch_id, batch))
                 while (
                     pool.pending >= 2 * count
@@ -226,19 +199,21 @@ def _work_concurrently(
         pool.shutdown()
 
 
-def _acquired(window: Window, try_acquire: TryAcquire, on_batch: OnBatch) -> Iterator[tuple[BatchId, Batch]]:
-    """Yield the batches of a window that `try_acquire` grants; those that could not be tokenised come first."""
-    unready = BatchId(window.start, -1)
-    if window.failed and try_acquire(
-        unready, {window.ids[answer.sample_index - window.start] for answer in window.failed}
-    ):
-        on_batch([unready], window.failed)
-    for number, batch in enumerate(window.batches):
-        batch_id = BatchId(window.start, number)
-        if try_acquire(
-            batch_id, {window.ids[window.sample_indices[member] - window.start] for member in batch.members}
-        ):
+def _acquired(window: Window, leases: Leases, on_batch: OnBatch) -> Iterator[tuple[BatchId, Batch]]:
+    """Yield the batches of a window that are granted; requests that could not be tokenised are recorded at once."""
+    start, from_end = window.lease
+    numbers = [*([-1] if window.failed else []), *range(len(window.batches))]
+    leases.plan(start, len(numbers))
+    for number in reversed(numbers) if from_end else numbers:
+        batch_id = BatchId(start, number)
+        if number < 0:
+            if leases.acquire(batch_id, {window.ids[answer.sample_index - start] for answer in window.failed}):
+                on_batch([batch_id], window.failed)
+            continue
+        batch = window.batches[number]
+        if leases.acquire(batch_id, {window.ids[window.sample_indices[member] - start] for member in batch.members}):
             yield batch_id, batch
+    leases.leave(start)
 
 
 def _answers(

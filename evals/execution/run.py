@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from evals import registry
-from evals.execution import collector, generation_options, loop, selection
+from evals.execution import collector, generation_options, selection, validation
+from evals.execution.executor import Executor, InProcess, training, whole
 from evals.execution.inputs import prefixes_of
-from evals.execution.loop import AnsweredRequest, BatchId, OnBatch, TryAcquire
+from evals.execution.loop import AnsweredRequest
 from evals.execution.resolve import Resolved, resolve
-from evals.execution.workers import Pool
+from evals.execution.windows import BatchId
+from evals.execution.workers import devices
+from evals.execution.workers.pool import Pool
+from evals.execution.workers.serving import LoadedRun
 from evals.records.folder import RunFolder
+from evals.records.signature import RemoteModel, code_digest
+from evals.records.types import PlanEntry
 from evals.schema import Model, Placement, Probe, RunConfig, Samples, Task
 
 
@@ -27,53 +33,67 @@ def selected(config: RunConfig, samples: Samples) -> Samples:
     return selection.blinded(samples) if config.options.blind else samples
 
 
-def evaluate(config: RunConfig, task: Task, samples: Samples, model: Model, folder: RunFolder) -> None:
+def open_executor(
+    config: RunConfig, task: Task, split: Samples, *, load_model: Callable[[Resolved, Placement], Model]
+) -> Executor:
+    """Load the model in this process, or start workers that load it; with workers, this process keeps no model.
+
+    Args:
+        config: the configuration of the run.
+        task: what the model must be able to do.
+        split: all samples of the split.
+        load_model: loads a model into this process, or returns one that is loaded already.
+
+    Raises:
+        InputError: the model cannot be loaded, cannot do the task or lacks recorded outputs; or there are fewer GPUs
+            than workers.
+    """
+    samples = selected(config, split)
+    if config.workers == 1:
+        model = load_model(resolved(config), config.placement)
+        _check(config, task, split, samples, model)
+        return InProcess(model, samples)
+    return Pool(_WorkerSetup(config, _placements(config)), config.workers, samples)
+
+
+def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder) -> None:
     """Compute the samples that are not on disk yet.
 
     Args:
         config: the configuration of the run.
         task: scores the samples.
         samples: the run's samples.
-        model: answers the requests; with several workers, each loads its own.
+        executor: answers the requests.
         folder: receives the records.
     """
     from tqdm import tqdm
 
-    finished = len(folder.finished_ids)
-    if finished == len(samples):
+    finished_ids = folder.finished_ids
+    if len(finished_ids) == len(samples):
         return
-    token_budget = folder.manifest.plan.token_budget
-    probe = _fitted_probe(config, task, samples, model, token_budget)
+    plan = folder.manifest.plan
+    probe = _fitted_probe(config, task, samples, executor, plan)
     with tqdm(
-        total=len(samples), initial=finished, unit=" samples", disable=not config.progress, desc=task.name
+        total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.progress, desc=task.name
     ) as bar:
         collected = collector.Collector(task, samples, probe)
         mean = _RunningMean()
 
         def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
             # A batch cut off by a kill is computed again as a whole; its finished samples are on disk already.
-            rows = [row for row in collected.add(answers) if row.id not in folder.finished_ids]
+            rows = [row for row in collected.add(answers) if row.id not in finished_ids]
             folder.append(rows, prefixes_of([answer.model_input for answer in answers]))
             mean.add([row.values[task.headline] for row in rows if task.headline in row.values])
             if mean.count:
                 bar.set_postfix_str(f"{task.headline} {100 * mean.value:.1f} %", refresh=False)
             bar.update(len(rows))
 
-        def try_acquire(batch_id: BatchId, ids: set[str]) -> bool:
-            return not ids <= folder.finished_ids
-
-        if config.workers > 1:
-            Pool(_WorkerPass(config, token_budget), config.workers, len(samples), folder.finished_ids, on_batch).run()
-            return
-        loop.compute_batches(
-            samples,
-            model,
-            token_budget=token_budget,
-            share=config.placement.share,
-            finished_ids=folder.finished_ids,
-            try_acquire=try_acquire,
-            on_batch=on_batch,
-        )
+        before = -1
+        # Once, unless a request could be tokenised by one worker and not by another (a template's time limit), so that
+        # their plans differed: what is missing then is planned again, as at a restart.
+        while before < len(finished_ids) < len(samples):
+            before = len(finished_ids)
+            executor.compute(whole, plan=plan, finished_ids=finished_ids, on_batch=on_batch)
 
 
 @dataclass
@@ -92,73 +112,61 @@ class _RunningMean:
         return self.total / self.count
 
 
-@dataclass
-class _WorkerPass:
-    """One worker's passes over the plan; the model is loaded at the first pass. Sent to the worker's process."""
+@dataclass(frozen=True)
+class _WorkerSetup:
+    """Loads what a worker needs (a `Setup`). Sent to the worker's process."""
 
     config: RunConfig
-    token_budget: int
-    loaded: tuple[Samples, Model] | None = None
+    placements: tuple[Placement, ...]
 
-    def __call__(self, number: int, finished_ids: set[str], try_acquire: TryAcquire, on_batch: OnBatch) -> None:
-        """Compute what `try_acquire` grants to worker `number`."""
+    def __call__(self, number: int) -> LoadedRun:
         config = self.config
-        if self.loaded is None:
-            samples = selected(config, registry.TASKS.get(config.task).samples(config.options))
-            self.loaded = samples, resolved(config).load(self._placement(number))
-        samples, model = self.loaded
-
-        def on_own_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
-            # The workers' seconds pass at the same time, so a sample costs its worker's share of them.
-            on_batch(
-                batch_ids,
-                [
-                    answer._replace(
-                        seconds=answer.seconds / config.workers, model_seconds=answer.model_seconds / config.workers
-                    )
-                    for answer in answers
-                ],
-            )
-
-        loop.compute_batches(
-            samples,
-            model,
-            token_budget=self.token_budget,
-            share=config.placement.share,
-            finished_ids=finished_ids,
-            try_acquire=try_acquire,
-            on_batch=on_own_batch,
+        task = registry.TASKS.get(config.task)
+        split = task.samples(config.options)
+        samples = selected(config, split)
+        model = resolved(config).load(self.placements[number])
+        _check(config, task, split, samples, model)
+        # The budget is that of a single process, so it is read before the worker is limited to its part of the cores.
+        description = RemoteModel(
+            model.name, model.facts, token_budget=model.token_budget, code=code_digest(task, model)
         )
-
-    def _placement(self, number: int) -> Placement:
-        """Place a worker on its own GPU if there are enough, else on its part of the CPU cores."""
-        placement = self.config.placement
-        on_torch = resolved(self.config).family.prefix is None
-        if on_torch and placement.device in {None, "cuda"} and _gpu_count() > number:
-            return replace(placement, device=f"cuda:{number}")
-        return replace(placement, threads=max(1, (os.cpu_count() or 1) // self.config.workers))
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_num_threads(max(1, torch.get_num_threads() // config.workers))
+        return LoadedRun(samples, model, description)
 
 
-def _fitted_probe(config: RunConfig, task: Task, samples: Samples, model: Model, token_budget: int) -> Probe | None:
+def _check(config: RunConfig, task: Task, split: Samples, samples: Samples, model: Model) -> None:
+    """Refuse a loaded model that cannot do the task, or has no recorded output of a sample."""
+    validation.check_able(task, config.options, model)
+    model.check(split.output_ids(), samples.output_ids())
+    if samples.train is not None and _needs_probe(config, task):
+        model.check(samples.train.output_ids(), samples.train.output_ids())
+
+
+def _needs_probe(config: RunConfig, task: Task) -> bool:
+    """Return whether the answers are those of a probe that is fitted on training samples."""
+    return task.fit_probe is not None and task.methods.get(config.options.method or "") == "embed"
+
+
+def _placements(config: RunConfig) -> tuple[Placement, ...]:
+    """Place each worker on a device; a model that computes elsewhere (a server, recorded outputs) needs none."""
+    if resolved(config).family.prefix is not None or config.placement.device == "cpu":
+        return (config.placement,) * config.workers
+    import torch
+
+    return devices.assign(config.placement, config.workers, gpu_count=int(torch.cuda.device_count()))
+
+
+def _fitted_probe(config: RunConfig, task: Task, samples: Samples, executor: Executor, plan: PlanEntry) -> Probe | None:
     """Fit the task's probe on its training samples, if the chosen method needs one."""
     from tqdm import tqdm
 
-    if task.fit_probe is None or task.methods.get(config.options.method or "") != "embed":
+    if task.fit_probe is None or not _needs_probe(config, task):
         return None
-    if samples.train is None:
+    train = samples.train
+    if train is None:
         return task.fit_probe([], {})
-    model.check(samples.train.output_ids(), samples.train.output_ids())
-    with tqdm(
-        total=len(samples.train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train"
-    ) as bar:
-        predictions = collector.collect_predictions(
-            samples.train, model, token_budget=token_budget, share=config.placement.share, advance=bar.update
-        )
-    return task.fit_probe(list(samples.train), predictions)
-
-
-def _gpu_count() -> int:
-    """Count the CUDA devices; called in workers, which load torch anyway."""
-    import torch
-
-    return int(torch.cuda.device_count())
+    with tqdm(total=len(train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train") as bar:
+        predictions = collector.collect_predictions(executor, training, train, plan=plan, advance=bar.update)
+    return task.fit_probe(list(train), predictions)

@@ -25,6 +25,7 @@ def check_numbers(config: RunConfig) -> None:
         "token-budget": config.token_budget,
         "workers": config.workers,
         "samples": options.samples_per_problem,
+        "extend": config.extend,
     }
     counts |= {"processes": options.processes, "repetitions": options.repetitions}
     counts |= {"threads": config.placement.threads, "experts": config.placement.experts}
@@ -49,8 +50,6 @@ def check_numbers(config: RunConfig) -> None:
     if options.top_p != 1 and not options.temperature:
         raise InputError(f"--top-p {options.top_p} limits sampling, but decoding is greedy: give --temperature too")
     generation_options.check(options)
-    if config.extend is not None and (config.extend < 1 or config.workers > 1):
-        raise InputError(f"--extend {config.extend} continues outputs in one process up to 1 token or more")
 
 
 def check_supported(task: Task, options: Options) -> None:

@@ -56,9 +56,11 @@ class RemoteModel:
 
     name: str
     facts: Mapping[str, Json]
-    loader: Callable[..., object]
+    loader: Callable[..., object] | None = None
     """The function that loaded it there: its source is part of the code that determines the result."""
     token_budget: int = 1
+    code: str | None = None
+    """Digest of the code that determines the result, if that process has computed it (`code_digest`)."""
 
 
 def build_manifest(
@@ -136,6 +138,8 @@ def code_digest(task: Task, model: SignedModel) -> str:
 
     Files are identified by their path below the package, so a checkout and its wheel have one digest.
     """
+    if isinstance(model, RemoteModel) and model.code is not None:
+        return model.code
     files = {str(path.relative_to(PACKAGE)): path for path in _sources(PACKAGE)}
     loader = model.loader if isinstance(model, RemoteModel) else type(model)
     for definition in (task.score, loader):

@@ -23,6 +23,7 @@ import httpx2
 
 from evals.execution import loop
 from evals.execution.collector import Collector
+from evals.execution.windows import WINDOW, WholePlan
 from evals.models.endpoint.family import load
 from evals.records.folder import RunFolder
 from evals.records.signature import build_manifest
@@ -85,14 +86,13 @@ def whole_run(url: str, count: int) -> tuple[float, float]:
         return Sample(str(index), (Generate(str(index), (f"number {index}",), 4),), target="18")
 
     samples = Samples([str(index) for index in range(count)], build)
-    plan = PlanEntry(budget=None, share=True, window=loop.WINDOW)
+    plan = PlanEntry(budget=None, share=True, window=WINDOW)
     manifest = build_manifest(TASK, Options(), samples, model, replica=False, plan=plan, command="")
     with tempfile.TemporaryDirectory() as folder, RunFolder(Path(folder) / "run", manifest) as run:
         collector = Collector(TASK, samples)
         began, cpu = time.perf_counter(), time.process_time()
         loop.compute_batches(
-            samples, model, token_budget=model.token_budget, share=True, finished_ids=run.finished_ids,
-            try_acquire=lambda batch_id, ids: True,
+            samples, model, plan=manifest.plan, leases=WholePlan(samples.ids, WINDOW),
             on_batch=lambda batch_ids, answers: run.append(collector.add(answers)),
         )  # fmt: skip
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu

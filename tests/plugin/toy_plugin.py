@@ -2,17 +2,20 @@
 
 `toy:` answers from the text of the prompt, so what comes out does not depend on batches or workers; `toy:slow` takes a
 hundredth of a second a batch; `toy:dies` kills its process once, at the batch that holds request 40 (a worker that is
-lost); `toy:picky` fails every tenth sample.
+lost); `toy:picky` fails every tenth sample; `toy:logged:FOLDER` takes a hundredth of a second a batch, and logs which
+requests each process prepares and answers, a line at a time, in `FOLDER/prepared-PID` and `FOLDER/asked-PID`;
+`toy:broken` cannot be loaded by a worker other than the first, and takes a minute in that one.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
 from pathlib import Path
 
-from evals.errors import SampleError
+from evals.errors import InputError, SampleError
 from evals.registry import FAMILIES, TASKS
 from evals.schema import Family, Generate, Metric, Prediction, Prompt, Sample, Samples, Score, Task
 
@@ -31,18 +34,20 @@ class Toy:
         pass
 
     def prepare(self, request):
+        self.log("prepared", [request.id])
         if self.behaviour == "picky" and int(request.id.split("#")[0]) % 10 == 0:
             raise SampleError(f"request {request.id} is one of those that are not liked")
         tokens = [ord(character) for part in request.parts for character in part]
         return Prompt(request, request.parts[:-1], tokens, reserve=0)
 
     def stage(self, prompts, batch):
-        if self.behaviour == "slow":
+        if self.behaviour == "slow" or self.behaviour.startswith("logged:"):
             time.sleep(0.01)
         return None
 
     def run(self, prompts, batch, staged):
         requests = [prompts[member].request for member in batch.members]
+        self.log("asked", [request.id for request in requests])
         if self.behaviour.startswith("dies:") and any(request.id == "40#0" for request in requests):
             marker = Path(self.behaviour.removeprefix("dies:"))
             if not marker.exists():
@@ -52,6 +57,19 @@ class Toy:
 
     def peak_memory_bytes(self):
         return None
+
+    def log(self, event, ids):
+        if self.behaviour.startswith("logged:"):
+            with Path(self.behaviour.removeprefix("logged:"), f"{event}-{os.getpid()}").open("a") as log:
+                log.write(" ".join(ids) + "\n")
+
+
+def load(name, behaviour, placement):
+    if behaviour == "broken":
+        if multiprocessing.current_process().name != "worker-0":
+            raise InputError("this checkpoint is broken")
+        time.sleep(60)
+    return Toy(name, behaviour)
 
 
 def samples(options):
@@ -96,7 +114,7 @@ def register():
             "toy",
             "made up",
             frozenset({"generate"}),
-            lambda name, behaviour, placement: Toy(name, behaviour),
+            load,
             prefix="toy",
         )
     )
