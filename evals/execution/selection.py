@@ -28,7 +28,7 @@ def limited(samples: Samples, options: Options) -> Samples:
         options: `limit`, `first` and `seed` are read.
 
     Returns:
-        The samples; if only some were selected, with the number of all samples as the fact `samples_in_split`.
+        The samples; if some are left out, with the number of all samples as the fact `samples_in_split`.
 
     Raises:
         InputError: the split has no samples.
@@ -36,7 +36,7 @@ def limited(samples: Samples, options: Options) -> Samples:
     total = len(samples)
     if not total:
         raise InputError("the split has no samples: there is nothing to measure")
-    if options.limit is None and options.first is None:
+    if min(options.limit or total, options.first or total) >= total:
         return samples
     facts = {**samples.facts, "samples_in_split": total}
     if options.limit is None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from evals.errors import EvalsError, InputError, RecordError, one_line
 from evals.records.folder import SAMPLES, Record
-from evals.records.types import Manifest, MetricEntry, Result, SampleRecord
+from evals.records.subsets import of_subset
+from evals.records.types import MetricEntry, Result, SampleRecord
 from evals.schema import Metric, Prediction, Sample, Score, Task
 from evals.schema.contracts import checked_metrics, checked_scores
 
@@ -51,10 +52,8 @@ def summarise(
     if not scores:
         raise InputError(f"{record.folder} holds no finished samples: there is nothing to score")
     manifest = record.manifest
-    metrics = {
-        name: _stored(name, _of_subset(metric, manifest, task.per_sample))
-        for name, metric in checked_metrics(task, task.summarise(scores)).items()
-    }
+    computed = of_subset(checked_metrics(task, task.summarise(scores)), scores, manifest, per_sample=task.per_sample)
+    metrics = {name: _stored(name, metric) for name, metric in computed.items()}
     return Result(
         task=task.name,
         model=manifest.model_name,
@@ -162,38 +161,6 @@ def recorded_predictions(row: SampleRecord) -> list[Prediction]:
         )
         for output, cut, scores, is_open, thought, new_tokens in details
     ]  # fmt: skip
-
-
-def _of_subset(metric: Metric, manifest: Manifest, per_sample: bool) -> Metric:
-    """Correct the interval of a metric if the run has only some samples of its split.
-
-    The interval of a random subset is for the value of the whole split, which is a finite set: n of its N samples are
-    known, so both sides of the interval are multiplied by sqrt(1 - n / N), the finite population correction. Where the
-    samples are no random subset, or where the value depends on their number, there is no interval, and a note says why.
-
-    Source: Cochran, Sampling techniques (1977), section 2.6.
-    """
-    n, total = manifest.sample_count, manifest.samples_in_split
-    if manifest.subset is None:
-        return metric
-    if manifest.subset == "first" or total is None:
-        return _without_interval(metric, f"no interval: the first {n:,} samples are not chosen at random")
-    if not per_sample:
-        return _without_interval(
-            metric, f"no interval: {n:,} of {total:,} samples, scored together, do not estimate the value of all"
-        )
-    if metric.low is None or metric.high is None:
-        return metric
-    shrink = math.sqrt(1 - n / total)
-    return replace(
-        metric,
-        low=metric.value - shrink * (metric.value - metric.low),
-        high=metric.value + shrink * (metric.high - metric.value),
-    )
-
-
-def _without_interval(metric: Metric, why: str) -> Metric:
-    return replace(metric, low=None, high=None, note="; ".join(note for note in (metric.note, why) if note))
 
 
 def _stored(name: str, metric: Metric) -> MetricEntry:

@@ -103,14 +103,15 @@ def build_manifest(
 
 
 def _task_entry(task: Task, options: Options, samples: Samples) -> TaskEntry:
+    some = "samples_in_split" in samples.facts  # a limit that leaves no sample out makes the same run as none
     return TaskEntry(
         name=task.name,
         version=task.version,
         needs=task.needs,
         split=samples.facts.get("split") or options.split or task.splits[0],
         scale=options.scale,
-        limit=options.limit,
-        first=options.first,
+        limit=options.limit if some else None,
+        first=options.first if some else None,
         blind=options.blind,
         shots=options.shots,
         method=options.method,

@@ -1,6 +1,6 @@
 """Coverage of the 95 % intervals and type I error of the tests at 5 %, by simulation, before and after.
 
-    python tests/benchmarks/coverage.py [--runs 1000] [--seed 0]
+    python tests/benchmarks/coverage.py [--runs 1000] [--seed 0] [--only means|timings|tests]
 
 "before" is what version 0.2 computed: percentiles of a bootstrap of the clusters or of two levels, and McNemar's test
 even where questions share an image. "after" calls the suite. A simulated cluster has a success rate from a beta
@@ -34,6 +34,13 @@ MEANS = (
     (6, (1, 10), 0.7, 0.5),
     (6, (100, 100), 0.8, 0.3),
     (6, (100, 100), 0.95, 0.3),
+    (3, (5, 5), 0.6, 0.1),
+    (3, (5, 5), 0.9, 0.5),
+    (3, (100, 100), 0.97, 0.05),
+    (4, (100, 100), 0.8, 0.5),
+    (6, (1, 10), 0.6, 0.6),
+    (20, (100, 100), 0.97, 0.3),
+    (30, (1, 10), 0.95, 0.3),
     (10, (1, 10), 0.7, 0.3),
     (180, (1, 10), 0.02, 0.3),
     (180, (1, 10), 0.98, 0.6),
@@ -64,13 +71,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=("means", "timings", "tests"), help="one part of the table")
     arguments = parser.parse_args()
     print("| what | where | before | after |\n|---|---|---|---|")
+    for part in (means, timings, tests):
+        if arguments.only in (None, part.__name__):
+            part(arguments)
+
+
+def means(arguments: argparse.Namespace) -> None:
     for setting in MEANS:
         clusters, (least, most), mean, icc = setting
         sizes = f"{clusters} clusters of {least}" + (f" to {most}" if most > least else "")
         before, after = shares(arguments, lambda rng, setting=setting: covered_mean(rng, *setting))
         print(f"| accuracy covers | {sizes}, p = {mean}, ICC {icc} | {before} | {after} |", flush=True)
+
+
+def timings(arguments: argparse.Namespace) -> None:
     for processes, repetitions, spread in TIMINGS:
         where = f"{processes} processes x {repetitions}, repetitions {100 * spread:g} %"
         for name, covered in (("median", covered_level), ("ratio", covered_ratio), ("p95", covered_level)):
@@ -78,6 +95,9 @@ def main() -> None:
             draw = (processes, repetitions, spread, statistic)
             before, after = shares(arguments, lambda rng, draw=draw, covered=covered: covered(rng, *draw))
             print(f"| timing {name} covers | {where} | {before} | {after} |", flush=True)
+
+
+def tests(arguments: argparse.Namespace) -> None:
     for setting in PAIRS:
         clusters, (least, most), discordant, icc = setting
         sizes = f"{clusters} clusters of {least}" + (f" to {most}" if most > least else "")

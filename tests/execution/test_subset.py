@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
+import scipy.stats
 from commands import evals, refused
 
 from evals.errors import InputError
 from evals.execution.selection import limited
 from evals.metrics.estimates import Mean, means
-from evals.records import result
+from evals.records.subsets import of_subset
 from evals.records.types import CodeEntry, Manifest, PlanEntry, TaskEntry
 from evals.schema import Metric, Options, Sample, Samples, Score
 
@@ -86,7 +88,10 @@ def manifest(n, total, **task):
 
 
 def test_the_interval_of_a_random_subset_covers_the_value_of_the_whole_split():
-    """About 95 % of the corrected intervals cover it; the plain ones, which are too wide here, nearly always."""
+    """About 95 % of the corrected intervals cover it; the plain ones, which are too wide here, nearly always.
+
+    The exact interval (`test_an_exact_interval_of_a_subset_covers_everywhere`) is of whole numbers, so it covers more.
+    """
     values = [1.0] * 210 + [0.0] * 90
     signed = manifest(150, 300, limit=150)
     corrected = plain = 0
@@ -94,7 +99,7 @@ def test_the_interval_of_a_random_subset_covers_the_value_of_the_whole_split():
         drawn = random.Random(seed).sample(values, 150)
         scores = [Score(str(n), "", "", {"accuracy": value}) for n, value in enumerate(drawn)]
         metric = means(scores, {"accuracy": Mean("accuracy")})["accuracy"]
-        shrunk = result._of_subset(metric, signed, per_sample=True)
+        shrunk = of_subset({"accuracy": metric}, scores, signed, per_sample=True)["accuracy"]
         assert shrunk.value == metric.value
         corrected += shrunk.low <= 0.7 <= shrunk.high
         plain += metric.low <= 0.7 <= metric.high
@@ -105,13 +110,14 @@ def test_the_interval_of_a_random_subset_covers_the_value_of_the_whole_split():
 @pytest.mark.parametrize(
     ("signed", "per_sample", "note"),
     [
-        (manifest(20, 300, first=20), True, "first 20 samples"),
-        (manifest(20, None, limit=20), True, "first 20 samples"),  # a record of 0.2.0
+        (manifest(20, 300, first=20), True, "the first samples"),
+        (manifest(20, None, limit=20), True, "the first samples"),  # a record of 0.2.0
         (manifest(20, 300, limit=20), False, "scored together"),
     ],
 )
 def test_where_there_is_no_interval_a_note_says_why(signed, per_sample, note):
-    metric = result._of_subset(Metric(0.5, 0.3, 0.7, 20, note="by convention"), signed, per_sample)
+    metric = Metric(0.5, 0.3, 0.7, 20, note="by convention")
+    metric = of_subset({"accuracy": metric}, [], signed, per_sample=per_sample)["accuracy"]
     assert (metric.value, metric.low, metric.high) == (0.5, None, None)
     assert metric.note.startswith("by convention; no interval")
     assert note in metric.note
@@ -120,10 +126,70 @@ def test_where_there_is_no_interval_a_note_says_why(signed, per_sample, note):
 @pytest.mark.parametrize("signed", [manifest(20, None), manifest(20, 20, limit=50), manifest(20, 20, first=50)])
 def test_all_samples_have_the_ordinary_interval(signed):
     metric = Metric(0.5, 0.3, 0.7, 20)
-    assert result._of_subset(metric, signed, per_sample=True) is metric
+    assert of_subset({"accuracy": metric}, [], signed, per_sample=True) == {"accuracy": metric}
+
+
+def subset_metric(values, total, clusters=None):
+    """The corrected accuracy of a random subset with these values."""
+    scores = [
+        Score(str(n), "", "", {"accuracy": value}, cluster=clusters[n] if clusters else "")
+        for n, value in enumerate(values)
+    ]
+    metric = means(scores, {"accuracy": Mean("accuracy")})["accuracy"]
+    signed = manifest(len(values), total, limit=len(values))
+    return of_subset({"accuracy": metric}, scores, signed, per_sample=True)["accuracy"]
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 5, 8, 13, 21, 30, pytest.param(40, marks=pytest.mark.slow)])
+def test_an_exact_interval_of_a_subset_covers_everywhere(total):
+    """All subsets of all splits: the hypergeometric distribution is added up, not drawn."""
+    for n in range(1, total):
+        ends = [subset_metric([1.0] * right + [0.0] * (n - right), total) for right in range(n + 1)]
+        for end in ends:
+            assert end.n * end.value / total - 1e-9 <= end.low <= end.value <= end.high
+            assert end.low < end.high
+        for whole in range(total + 1):
+            chances = scipy.stats.hypergeom.pmf(range(n + 1), total, whole, n)
+            covering = [end.low - 1e-9 <= whole / total <= end.high + 1e-9 for end in ends]
+            assert chances[covering].sum() >= 0.95 - 1e-9
+
+
+@pytest.mark.parametrize("missing", [1, 2, 5])
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("kind", ["alone", "clustered", "soft"])
+def test_nearly_all_samples_leave_room_for_the_others(missing, share, kind):
+    """Whatever the few samples are that were left out: nine in ten of the likely splits are inside."""
+    rng = np.random.default_rng(0)
+    values = (rng.random(100) < share) * (0.9 if kind == "soft" else 1.0)
+    clusters = [str(n // 4) for n in range(100)] if kind == "clustered" else None
+    covered = []
+    for _ in range(60):
+        chosen = np.sort(rng.permutation(100)[missing:])
+        metric = subset_metric(values[chosen].tolist(), 100, clusters and [clusters[n] for n in chosen])
+        assert metric.low <= metric.value <= metric.high
+        covered.append(metric.low - 1e-9 <= values.mean() <= metric.high + 1e-9)
+    assert np.mean(covered) >= 0.9
+
+
+def test_a_statistic_that_is_no_mean_is_not_narrowed_where_few_samples_are_left_out():
+    metric = Metric(0.5, 0.4, 0.6, 99, statistic="f1")
+    for missing, expected in ((1, 0.4), (100, 0.43)):
+        signed = manifest(99, 99 + missing, limit=99)
+        (corrected,) = of_subset({"f1": metric}, [], signed, per_sample=True).values()
+        assert corrected.low == pytest.approx(expected, abs=0.002)
 
 
 # Through the commands
+
+
+def test_a_limit_that_leaves_nothing_out_makes_the_same_run(tmp_path):
+    for name, option in (("none", []), ("equal", ["--limit", 3000]), ("more", ["--first", 9999])):
+        done = evals("run", "--model", "toy:", "--task", "toy", *option, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    results = [(tmp_path / name / "result.json").read_text() for name in ("none", "equal", "more")]
+    signatures = {json.loads(text)["signature"] for text in results}
+    assert len(signatures) == 1
+    assert "compared with itself" in evals("compare", tmp_path / "none", tmp_path / "equal").stdout
 
 
 def test_reports_say_how_many_of_how_many(tmp_path):

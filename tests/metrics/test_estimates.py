@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from evals.metrics.estimates import Mean, estimates, means
 from evals.schema import Score
-from evals.statistics.intervals import mean_intervals, score_interval, wilson
+from evals.statistics.few_clusters import beta_binomial_interval
+from evals.statistics.intervals import mean_intervals, wilson
 
 
 def scored(id, accuracy, kind, cluster=""):
@@ -29,13 +30,12 @@ def test_means_by_hand():
     found = means(SCORES, wanted)
     assert list(found) == ["all", "a", "rule"]
     assert (found["all"].value, found["all"].n, found["all"].unit) == (pytest.approx(0.55), 4, "fraction")
-    # means 0.65 and 0.45 of two clusters of two: an error of 0.1, and t of one degree of freedom
-    expected = score_interval(0.55, 0.55 * 0.45 / 0.1**2, 12.7062)
+    expected = beta_binomial_interval(np.array([1.3, 0.9]), np.array([2.0, 2.0]), 0.95)  # sums of two clusters of two
     assert (found["all"].low, found["all"].high) == pytest.approx(expected, abs=1e-5)
     assert (found["a"].value, found["a"].n) == (0.5, 2)
-    assert (found["a"].low, found["a"].high) == pytest.approx((0.0945, 0.9055), abs=1e-4)  # Wilson: one of two is right
+    assert (found["a"].low, found["a"].high) == pytest.approx((0.0126, 0.9874), abs=1e-4)  # exact: one of two is right
     assert (found["rule"].value, found["rule"].high) == (1.0, 1.0)
-    assert 0.2 < found["rule"].low < 1.0  # four right of four, in two clusters: Wilson for two trials
+    assert found["rule"].low == pytest.approx(0.025**0.5)  # four right of four, in two clusters: exact for two trials
 
 
 def test_an_item_without_a_cluster_is_its_own():

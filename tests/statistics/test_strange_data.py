@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.statistics import paired
-from evals.statistics.intervals import mean_intervals
+from evals.statistics.intervals import FEW_ITEMS, mean_intervals
 
 VALUES = {
     "right or wrong": st.sampled_from([0.0, 1.0]),
@@ -57,8 +57,8 @@ def test_more_right_answers_never_lower_an_end(n, data):
 
 
 def proportion_interval(right, n):
-    """SciPy's Wilson interval: an independent reference."""
-    interval = scipy.stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    """SciPy's interval: an independent reference."""
+    interval = scipy.stats.binomtest(right, n).proportion_ci(0.95, method="wilson" if n >= FEW_ITEMS else "exact")
     return interval.low, interval.high
 
 
