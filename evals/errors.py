@@ -70,3 +70,14 @@ def one_line(error: BaseException | None) -> str:
         ('bad header', 'KeyError')
     """
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """Return the `repr` of a value that came from outside, without its middle if it is longer than `limit`.
+
+    Example:
+        >>> shorten("a" * 5000, 20)
+        "'aaaaaaaaaa…aaaaaaa'"
+    """
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit * 11 // 20]}…{text[-(limit * 2 // 5) :]}"

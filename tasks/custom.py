@@ -22,7 +22,6 @@ longer words and numbers.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import unicodedata
@@ -32,7 +31,8 @@ from pathlib import Path
 import msgspec
 
 from evals import data
-from evals.errors import InputError
+from evals.data.images import FORMATS
+from evals.errors import InputError, one_line, shorten
 from evals.registry import TASKS
 from evals.schema import (
     MODALITIES,
@@ -54,7 +54,8 @@ MAX_NEW_TOKENS = 64
 SOURCE = 'custom reads rows of {"text", "image", "audio", "target"} from a file: name it with --data FILE.jsonl'
 _MIN_BASE64_LENGTH = 64
 """Shorter values are paths: no image is smaller in base64. Longer ones are base64 only if they decode to `_MAGIC`."""
-_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+_MAX_PATH_LENGTH = 255
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 """First bytes of encoded images."""
 
 _DECIMAL = re.compile(r"\.\d")
@@ -168,16 +169,25 @@ def _decoded(value: str) -> bytes | None:
         if not comma or not head.endswith(";base64"):
             raise InputError(f"image {value[:30]!r}… is a data URL without base64")
         try:
-            return base64.b64decode(body, validate=True)
-        except binascii.Error as error:
-            raise InputError(f"image {value[:30]!r}… is not base64: {error}") from error
+            return _from_base64(body)
+        except ValueError as error:
+            raise InputError(f"image {shorten(value, 40)} is not base64: {one_line(error)}") from error
     if len(value) < _MIN_BASE64_LENGTH:
         return None
     try:
-        encoded = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
+        encoded = _from_base64(value)
+    except ValueError:
         return None
-    return encoded if encoded.startswith(_MAGIC) else None
+    if encoded.startswith(_MAGIC) or (encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP"):
+        return encoded
+    if len(value) > _MAX_PATH_LENGTH:
+        raise InputError(f"image {shorten(value, 40)} is neither a path nor base64 of {', '.join(FORMATS)}")
+    return None
+
+
+def _from_base64(text: str) -> bytes:
+    """Decode base64, with or without line breaks. Raises `ValueError` if it is none."""
+    return base64.b64decode("".join(text.split()), validate=True)
 
 
 # Scores

@@ -22,6 +22,13 @@ from evals.schema import Audio
 
 MAX_SECONDS = 600
 """Longest audio that is decoded, in seconds: longer than the limit of any model here, and 38 MB at 16 kHz."""
+MIN_RATE, MAX_RATE = 1_000, 384_000
+"""Sampling rates that are read, in samples per second: from below telephones to the fastest recorders. The work of
+resampling grows with the rate, and a header may claim any."""
+MAX_VALUES = 64_000_000
+"""Most samples that are decoded, over all channels: `MAX_SECONDS` of two channels at 48 kHz."""
+MAX_BYTES = 4 * MAX_VALUES + (1 << 20)
+"""Largest file that is read."""
 _WHOLE: dict[int, tuple[str, int, int]] = {1: ("u1", 128, 128), 2: ("<i2", 0, 1 << 15), 4: ("<i4", 0, 1 << 31)}
 """By bytes per sample: the NumPy type, the number that represents silence, and the largest distance from it."""
 
@@ -41,14 +48,12 @@ def decode(audio: Audio) -> Waveform:
     For a blind sample (`audio.blind`) the result is silence of the same length.
 
     Raises:
-        SampleError: the file is missing, damaged, of another format, or longer than `MAX_SECONDS`. The message names
-            the file, or the key of audio that is stored in a table.
+        SampleError: the file is missing, damaged, of another format, longer than `MAX_SECONDS`, larger than
+            `MAX_BYTES`, or has a rate outside `MIN_RATE` to `MAX_RATE`. The message names the file, or the key of audio
+            that is stored in a table.
     """
     name = audio.path or f"audio {audio.key}"
-    try:
-        data = audio.data if audio.data is not None else audio.path.read_bytes() if audio.path else b""
-    except OSError as error:
-        raise SampleError(f"{name} cannot be read: {error.strerror}") from error
+    data = _contents(audio)
     try:
         with wave.open(io.BytesIO(data)) as file:
             rate, width, channels, frames = (
@@ -56,6 +61,14 @@ def decode(audio: Audio) -> Waveform:
             )  # fmt: skip
             if not rate or not frames:
                 raise SampleError(f"{name} contains no audio")
+            if not MIN_RATE <= rate <= MAX_RATE:
+                raise SampleError(
+                    f"{name} has a rate of {rate:,} samples per second; {MIN_RATE:,} to {MAX_RATE:,} are read"
+                )
+            if frames * channels > MAX_VALUES:
+                raise SampleError(
+                    f"{name} has {frames:,} samples in {channels} channels; {MAX_VALUES:,} in all are read"
+                )
             if frames / rate > MAX_SECONDS:
                 raise SampleError(f"{name} is {frames / rate:.0f} seconds long, at most {MAX_SECONDS} are decoded")
             if width not in _WHOLE:
@@ -66,8 +79,26 @@ def decode(audio: Audio) -> Waveform:
     kind, silence, loudest = _WHOLE[width]
     complete = len(content) // (width * channels) * width * channels  # without a frame that is cut off
     integers: NDArray[np.integer] = np.frombuffer(content[:complete], kind)
-    samples = (integers.reshape(-1, channels).astype(np.float64).mean(axis=1) - silence) / loudest
+    samples = (integers.reshape(-1, channels).mean(axis=1, dtype=np.float64) - silence) / loudest
     return Waveform(np.zeros(len(samples), np.float32) if audio.blind else samples.astype(np.float32), rate)
+
+
+def _contents(audio: Audio) -> bytes:
+    """Read the file; its size is checked first."""
+    if audio.data is not None:
+        return audio.data
+    if audio.path is None:
+        return b""
+    try:
+        if audio.path.exists() and not audio.path.is_file():
+            raise SampleError(f"{audio.path} is not a file")
+        if audio.path.stat().st_size > MAX_BYTES:
+            raise SampleError(f"{audio.path} has {audio.path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read")
+        return audio.path.read_bytes()
+    except (OSError, ValueError) as error:  # a name with NUL is a ValueError
+        raise SampleError(
+            f"{audio.path} cannot be read: {getattr(error, 'strerror', None) or one_line(error)}"
+        ) from error
 
 
 def resample(waveform: Waveform, rate: int) -> NDArray[np.float32]:

@@ -18,13 +18,14 @@ import hashlib
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import msgspec
 
-from evals.errors import InputError, one_line
+from evals.errors import InputError, one_line, shorten
 from evals.schema import Json
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -239,7 +240,8 @@ def inside(folder: Path, name: str) -> Path:
     made them.
 
     Raises:
-        InputError: the name is empty, absolute, or contains `..`.
+        InputError: the name is empty, absolute, or contains `..`, has a control character (a line break, NUL), or is
+            longer than a file system allows (255 bytes for each part, 4,096 in all).
 
     Example:
         >>> inside(Path("images"), "val2014/1.jpg").as_posix()
@@ -249,9 +251,14 @@ def inside(folder: Path, name: str) -> Path:
             ...
         evals.errors.InputError: the file name '../secret.jpg' leaves its folder images
     """
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        raise InputError(f"the file name {shorten(name)} has a control character")
     windows, posix = PureWindowsPath(name), PurePosixPath(name)
+    longest = max((len(part.encode()) for part in posix.parts), default=0)
+    if longest > 255 or len(name.encode()) > 4_096:
+        raise InputError(f"the file name {shorten(name)} has {len(name):,} characters, more than a file system allows")
     if windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts or not windows.parts:
-        raise InputError(f"the file name {name!r} leaves its folder {folder}")
+        raise InputError(f"the file name {shorten(name)} leaves its folder {folder}")
     return folder / name
 
 

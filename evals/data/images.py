@@ -47,6 +47,8 @@ def decode(image: Image) -> PilImage:
     if source is None:
         raise SampleError(f"{name} has neither a file nor bytes")
     try:
+        if image.data is None and image.path is not None and image.path.exists() and not image.path.is_file():
+            raise SampleError(f"{name} is not a file")  # a pipe would never end
         with pillow.open(source, formats=FORMATS) as decoded:
             if decoded.width * decoded.height > MAX_PIXELS:
                 size = f"{decoded.width} x {decoded.height}"

@@ -17,21 +17,16 @@ like any other score.
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from evals.errors import InputError
+from evals.models.families import embedding_archive
 from evals.registry import FAMILIES
 from evals.schema import Batch, Family, Json, Placement, Prediction, Prompt, Request
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _ARCHIVE = b"PK"
 """The first bytes of a zip file, and therefore of an `.npz` file."""
@@ -109,7 +104,7 @@ def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
     """Yield (place, id, output) for a file of any form."""
     first = data.lstrip()[:1]
     if data.startswith(_ARCHIVE):
-        yield from _embeddings(path, data)
+        yield from embedding_archive.entries(path, data)
     elif first == b"[":
         yield from _vqa_results(path, data)
     elif first == b"{":
@@ -176,65 +171,6 @@ def _glue_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
         if len(columns) != 2:
             raise InputError(f"{path}, line {number}: {len(columns)} columns, expected index and prediction")
         yield f"line {number}", columns[0].strip(), columns[1].strip()
-
-
-def _embeddings(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
-    """Read the arrays of an `.npz`; arrays of Python objects are rejected, because reading them can run code."""
-    import numpy as np
-
-    from evals.records.embeddings import pack
-
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files if name in _ARRAYS}
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable .npz: {' '.join(str(error).split())}") from error
-    lacking = [name for name in _ARRAYS if name not in arrays]
-    if lacking:
-        raise InputError(f"{path} lacks {', '.join(lacking)}; expected the arrays {', '.join(_ARRAYS)}")
-    for kind in ("image", "text"):
-        ids, vectors = arrays[f"{kind}_ids"], arrays[f"{kind}_embeddings"]
-        if ids.ndim != 1 or vectors.ndim != 2 or len(ids) != len(vectors):
-            shapes = f"{kind}_ids {ids.shape} and {kind}_embeddings {vectors.shape}"
-            raise InputError(f"{path}: {shapes}, expected (N,) and (N, D)")
-        if vectors.dtype.kind not in "fiub" or not vectors.shape[1]:
-            raise InputError(f"{path}: {kind}_embeddings are {vectors.dtype}, expected rows of numbers")
-        rows = _as_float32(vectors)
-        for number, (id, vector) in enumerate(zip(_texts(ids), rows, strict=True)):
-            if not np.isfinite(vector).all():
-                raise InputError(f"{path}: the embedding of {kind} {id} holds a number that is not finite")
-            yield f"{kind} row {number}", id, pack(vector)
-
-
-def _as_float32(vectors: NDArray[Any]) -> NDArray[Any]:
-    """Return (N, D) numbers as float32; rows that float32 does not reach are first scaled by a power of two.
-
-    A cosine does not depend on the scale, and a power of two changes no digit.
-
-    Example:
-        >>> import numpy as np
-        >>> _as_float32(np.array([[1e-200, 2e-200], [3.0, 4.0]])).tolist()[1]
-        [3.0, 4.0]
-        >>> bool(_as_float32(np.array([[1e-200, 2e-200]])).all())
-        True
-    """
-    import numpy as np
-
-    if vectors.dtype.itemsize > 4 and vectors.dtype.kind == "f":
-        peaks_N = np.abs(vectors).max(axis=1, initial=0.0)
-        far_N = np.isfinite(peaks_N) & ((peaks_N > 1e18) | ((peaks_N < 1e-18) & (peaks_N > 0)))
-        if far_N.any():
-            vectors = vectors.copy()
-            vectors[far_N] = np.ldexp(vectors[far_N], -np.frexp(peaks_N[far_N])[1][:, None])
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is rejected by its id
-        return vectors.astype(np.float32)
-
-
-_ARRAYS = ("image_ids", "image_embeddings", "text_ids", "text_embeddings")
-
-
-def _texts(ids: NDArray[Any]) -> list[str]:
-    return [id.decode("utf-8", "replace") if isinstance(id, bytes) else str(id) for id in ids.tolist()]
 
 
 def _pair(path: Path, place: str, entry: Json, id_key: str, output_key: str) -> tuple[str, Json]:

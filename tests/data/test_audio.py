@@ -6,6 +6,7 @@ pytest tests/data/test_audio.py
 from __future__ import annotations
 
 import io
+import os
 import wave
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals import SampleError
-from evals.data.audio import Waveform, decode, resample, to_wav
+from evals.data.audio import MAX_BYTES, Waveform, decode, resample, to_wav
 from evals.schema import Audio
 
 
@@ -75,7 +76,10 @@ def test_a_tone_stays_a_tone_at_another_rate():
         (b"ID3 an mp3", "not a WAV"),
         (written(np.zeros(3, np.uint8), width=3), "24 bits"),
         (written(np.zeros(0, "<i2")), "no audio"),
-        (written(np.zeros(601, np.uint8), width=1, rate=1), "601 seconds long"),
+        (written(np.zeros(601_000, np.uint8), width=1, rate=1_000), "601 seconds long"),
+        (written(np.zeros(9, np.uint8), width=1, rate=1), "rate of 1 samples per second"),
+        (written(np.zeros(9, np.uint8), width=1, rate=9_999_991), "rate of 9,999,991"),
+        (written(np.zeros(9, np.uint8), width=1, rate=2**31 - 1), "rate of 2,147,483,647"),
     ],
 )
 def test_what_is_no_recording_is_refused(data, words):
@@ -86,6 +90,21 @@ def test_what_is_no_recording_is_refused(data, words):
 def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(SampleError, match=r"no\.wav"):
         decode(Audio("a", path=tmp_path / "no.wav"))
+
+
+@pytest.mark.parametrize("size", [0, MAX_BYTES + 1])
+def test_a_file_is_not_read_whole_to_find_that_it_is_none(tmp_path, size):
+    path = tmp_path / "a.wav"
+    with path.open("wb") as file:
+        file.truncate(size)  # without blocks on the disk
+    with pytest.raises(SampleError, match=r"a\.wav (has .* bytes|is not a WAV)"):
+        decode(Audio("a", path=path))
+
+
+def test_a_pipe_is_not_a_recording(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(SampleError, match="is not a file"):
+        decode(Audio("a", path=tmp_path / "a.wav"))
 
 
 def test_a_truncated_file_gives_what_is_there():

@@ -70,6 +70,14 @@ def test_a_row_of_every_modality(tmp_path):
     assert samples.facts["modalities"] == ["audio", "image", "text"]
 
 
+def test_base64_may_have_line_breaks(tmp_path):
+    data = base64.encodebytes(png()).decode()
+    assert "\n" in data.strip()
+    rows = [{"image": data, "target": "red"}, {"image": f"data:image/png;base64,{data}", "target": "red"}]
+    for sample in read(written(tmp_path, *rows)):
+        assert decode(sample.requests[0].parts[0]).getpixel((0, 0)) == (255, 0, 0)
+
+
 def test_the_only_file_of_a_folder_is_found(tmp_path):
     written(tmp_path, {"text": "a", "target": "b"})
     assert len(read(tmp_path)) == 1
@@ -92,6 +100,15 @@ def test_the_only_file_of_a_folder_is_found(tmp_path):
         ({"text": "a", "target": "b", "audio": "..\\secret.wav"}, "line 2.*leaves its folder"),
         ({"text": "a", "target": "b", "image": "data:image/png,raw"}, "line 2.*without base64"),
         ({"text": "a", "target": "b", "image": "data:image/png;base64,?"}, "line 2.*not base64"),
+        ({"text": "a", "target": "b", "image": "data:image/png;base64,ä"}, "line 2.*not base64"),
+        ({"text": "a", "target": "b", "image": "a\0.png"}, "line 2.*control character"),
+        ({"text": "a", "target": "b", "image": "a\nb.png"}, "line 2.*control character"),
+        ({"text": "a", "target": "b", "audio": "a" * 300}, "line 2.*300 characters, more than a file system"),
+        ({"text": "a", "target": "b", "image": "a/" * 3000 + "b"}, "line 2.*6,001 characters, more than"),
+        (
+            {"text": "a", "target": "b", "image": base64.b64encode(b"%PDF" + bytes(400)).decode()},
+            "line 2.*nor base64 of",
+        ),
         ({"text": "a", "target": "b", "id": "1"}, "id 1 comes twice"),
         ("{", "line 2"),
     ],
