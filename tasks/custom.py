@@ -289,6 +289,5 @@ TASKS.add(
         samples=samples,
         score=score,
         summarise=summarise,
-        supported_options=frozenset({"temperature"}),
     )
 )

@@ -329,7 +329,7 @@ def _task(name: str, benchmark: Benchmark, summary: str) -> Task:
         needs="generate",
         splits=("validation",),
         headline="accuracy",
-        supported_options=frozenset({"shots", "temperature", "samples"}),
+        supported_options=frozenset({"shots", "samples"}),
         samples=read_samples,
         score=functools.partial(score, benchmark.form),
         summarise=summarise,

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from evals import records, registry
+from evals.app.readiness import ready, timed_model
 from evals.errors import InputError
-from evals.execution import extension, generation_options, selection, validation, windows
+from evals.execution import extension, windows
 from evals.execution.executor import Executor
 from evals.execution.resolve import Resolved
-from evals.execution.run import evaluate, open_executor, resolved, selected
+from evals.execution.run import evaluate, open_executor
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
 from evals.schema import Model, Placement, RunConfig, Samples, Task
 from evals.schema.config import typed
-from evals.schema.contracts import checked_samples
 from evals.timing import interleaving
-from evals.timing.stopwatch import ModelSource
 
 __all__ = ["execute", "interleave", "load", "run", "score"]
 
@@ -63,27 +62,17 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
     Raises:
         InputError: for anything that the user can correct.
     """
-    validation.check_numbers(config)
     task = registry.TASKS.get(config.task)
-    source = resolved(config)
-    config = generation_options.settled(config, source, task)
-    validation.check_numbers(config)
-    validation.check_supported(task, config.options)
     if task.timed:
-        validation.check_timed(task, config)
         (record,) = interleave_configs([config])
         return record
-    method = validation.method(task, source, config.options.method)
-    config = replace(config, options=replace(config.options, method=method))
-    split = checked_samples(task, task.samples(config.options))
-    samples = selected(config, split)
-    validation.check_distinct(task, samples.ids)
-    validation.check_modalities(task, source, split, config.force)
-    validation.check_long_prompts(config, source)
-    with open_executor(config, task, split, load_model=load_model) as executor:
+    run = ready(config)
+    config, samples = run.config, run.samples
+    with open_executor(config, task, run.split, load_model=load_model) as executor:
         plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=windows.WINDOW)
+        model, replica = executor.model, run.source.replica
         manifest = signature.build_manifest(
-            task, config.options, samples, executor.model, replica=source.replica, plan=plan, command=config.command
+            task, config.options, samples, model, replica=replica, plan=plan, command=config.command
         )
         folder = config.out or _default_folder(manifest)
         if config.extend is not None:
@@ -172,16 +161,13 @@ def interleave(
     configs = []
     for name in models:
         folder = None if out is None else typed("out", out, Path) / _file_name(typed("model", name, str))
-        config = RunConfig.of(name, task, out=folder, **options)
-        validation.check_numbers(config)
-        validation.check_timed(adapter, config)
-        configs.append(config)
+        configs.append(RunConfig.of(name, task, out=folder, **options))
     return interleave_configs(configs)
 
 
 def check_timed(model: str, task: str, *, scale: str = "mini", split: str | None = None) -> None:
     """Raise `InputError` if a model cannot be timed, before any weight is read."""
-    _entrant(RunConfig.of(model, task, scale=scale, split=split), registry.TASKS.get(task))
+    timed_model(RunConfig.of(model, task, scale=scale, split=split))
 
 
 def is_timed(task: str) -> bool:
@@ -194,7 +180,7 @@ def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
     from tqdm import tqdm
 
     task, progress, command = registry.TASKS.get(configs[0].task), configs[0].progress, configs[0].command
-    entrants = [_entrant(config, task) for config in configs]
+    entrants = [timed_model(config) for config in configs]
     total = sum(len(entrant.samples) for entrant in entrants)
     with ExitStack() as stack, tqdm(total=total, unit=" turns", disable=not progress, desc=task.name) as bar:
         with interleaving.Session(entrants) as session:
@@ -220,22 +206,6 @@ def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
             if not (run_folder.folder / "report.html").exists():
                 _report(load(run_folder.folder))
     return [load(run_folder.folder) for run_folder in runs]
-
-
-def _entrant(config: RunConfig, task: Task) -> interleaving.TimedModel:
-    """Return a model to be timed, with the samples whose modalities it reads."""
-    source = resolved(config)
-    validation.method(task, source, None)
-    if source.family.name == "replay":
-        raise InputError(
-            f"model {config.model!r} only replays recorded outputs: it computes nothing that could be timed"
-        )
-    samples = checked_samples(task, task.samples(config.options))
-    readable = selection.readable(samples, source.modalities)
-    if not len(readable):
-        validation.check_modalities(task, source, samples, force=False)
-    model_source = ModelSource(config.model, config.options.scale, config.checkpoint, config.placement)
-    return interleaving.TimedModel(model_source, readable, source, config.options)
 
 
 def score(folder: Path | str) -> Record:

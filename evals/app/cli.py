@@ -116,7 +116,7 @@ def _shows_progress() -> bool:
 def _list(options: argparse.Namespace) -> int:
     from evals.app import listing
 
-    _write(listing.text(options.what))
+    _write(listing.text(options.what, options.scale))
     return DONE
 
 

@@ -12,8 +12,22 @@ from evals.registry import FAMILIES, TASKS, VARIANTS
 Rows = Sequence[tuple[str, ...]]
 
 
-def text(kind: str | None) -> str:
-    """List everything, or only `models`, `tasks`, `claims` or `runs`; models and claims then with more details."""
+KINDS = ("models", "tasks", "claims", "runs")
+"""What can be listed alone."""
+
+
+def text(kind: str | None, scale: str = "mini") -> str:
+    """List everything, or one of `KINDS` with more details, or what a model can do.
+
+    Args:
+        kind: one of `KINDS`, the name of a model as `run` accepts it, or None for everything.
+        scale: of a registered model, which of its checkpoints is meant.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    if kind is not None and kind not in KINDS:
+        return _tasks_of_model(kind, scale)
     if kind == "models":
         return _all_about_models()
     if kind == "claims":
@@ -31,6 +45,24 @@ def _table(title: str, rows: Rows) -> str:
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     return "\n".join([f"{title}:", *lines]) + "\n"
+
+
+def _tasks_of_model(model: str, scale: str) -> str:
+    """List every task with whether the model can run it, or else why not; no weight is read.
+
+    The checks are those with which `run` begins, with the same options: none but the scale.
+    """
+    from evals.app.readiness import refusal
+    from evals.execution.resolve import resolve
+    from evals.schema import RunConfig
+
+    if model not in VARIANTS:
+        resolve(model, scale=scale)
+    rows = []
+    for task in TASKS:
+        why = refusal(RunConfig.of(model, task.name, scale=scale))
+        rows.append((task.name, "runs" if why is None else f"does not run: {why}"))
+    return _table(f"{model}, {scale} scale", rows)
 
 
 def _all_about_models() -> str:

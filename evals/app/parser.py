@@ -53,8 +53,14 @@ def _add_command(commands: Any, name: str, summary: str, **more: Any) -> argpars
 
 
 def _add_lists(commands: Any) -> None:
-    listing = _add_command(commands, "list", "list models, tasks, claim files and runs")
-    listing.add_argument("what", nargs="?", choices=("models", "tasks", "claims", "runs"), help="list only these")
+    listing = _add_command(commands, "list", "list models, tasks, claim files and runs, or what one model can do")
+    listing.add_argument(
+        "what",
+        nargs="?",
+        metavar="models|tasks|claims|runs|M",
+        help="list only these; or, for a model as --model of run names it, which tasks run and why others do not",
+    )
+    listing.add_argument("--scale", default="mini", metavar="S", help="of a registered model, as in run")
     model = _add_command(commands, "show-model", "describe one model, and count its size without reading its weights")
     model.add_argument(
         "model", metavar="M", help="a name of `list models` or of models/configs.yaml, a hub id, or a checkpoint folder"

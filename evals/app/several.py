@@ -14,6 +14,7 @@ from typing import Any
 
 from evals import registry
 from evals.app import api
+from evals.app.readiness import timed_model
 from evals.errors import InputError, UnknownName
 from evals.execution import validation
 from evals.execution.resolve import Resolved
@@ -186,7 +187,7 @@ def _checked(model: str, task: str, config: RunConfig) -> Pair:
         adapter = registry.TASKS.get(task)
         validation.check_supported(adapter, config.options)
         if adapter.timed:
-            validation.check_timed(adapter, config)
+            timed_model(config)
         validation.method(adapter, source, config.options.method)
     except InputError as error:
         return Pair(model, task, config, str(error))

@@ -6,8 +6,10 @@ apply(samples, options)       every request for a text gets the limit, the stop 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evals.errors import InputError
 from evals.execution.resolve import Resolved
@@ -15,9 +17,9 @@ from evals.schema import ChatSettings, Generate, Json, Options, Request, RunConf
 from evals.schema.config import typed
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "generation")
-"""Options of which a task must state that it uses `temperature`."""
+"""Options for how the tokens of a text are chosen."""
 TEXT = ("max_new_tokens", "stop", "system_prompt", "chat_template", "thinking")
-"""Options of every request for a text."""
+"""Options for where a text ends, and for the prompt before it."""
 WITHOUT_CHATS = frozenset({"two_streams", "replay"})
 """Families whose models read no chat."""
 _TYPES = {
@@ -41,7 +43,7 @@ def settled(config: RunConfig, source: Resolved, task: Task) -> RunConfig:
     changes = {
         name: _column(source.name, name, value)
         for name, value in source.generation.items()
-        if name not in config.chosen and (name not in SAMPLING or "temperature" in task.supported_options)
+        if name not in config.chosen
     }
     options = replace(config.options, **changes)
     system, template = options.system_prompt, options.chat_template
@@ -75,22 +77,32 @@ def check(options: Options) -> None:
 
 def check_used(task: Task, ability: str, options: Options) -> None:
     """Refuse options for texts if the model is not asked for any. Raises `InputError`."""
+    if ability != "generate" or task.timed:
+        _refuse((*SAMPLING, *TEXT), options, f"task {task.name!r}")
+
+
+def check_heeded(family: str, model: str, options: Options) -> None:
+    """Refuse options for texts that a family's models do not heed: they read no chat, or their texts are recorded.
+
+    Recorded outputs may be several per problem, which are then sampled ones: `--temperature` says how.
+
+    Raises:
+        InputError: an option has no effect on the model.
+    """
+    if family in WITHOUT_CHATS:
+        _refuse(("system_prompt", "chat_template", "thinking"), options, f"{model!r}, which reads no chat")
+    if family == "replay":
+        several = options.samples_per_problem > 1
+        names = [name for name in (*SAMPLING, *TEXT) if not (several and name in {"temperature", "top_p"})]
+        _refuse(names, options, f"{model!r}, whose texts are recorded")
+
+
+def _refuse(names: Sequence[str], options: Options, where: str) -> None:
+    """Refuse those of some options that differ from their defaults."""
     defaults = Options()
-    for name in (*TEXT, "top_k", "min_p", "generation"):
-        used = ability == "generate" and not task.timed
-        if name in SAMPLING:
-            used = used and "temperature" in task.supported_options
-        if getattr(options, name) != getattr(defaults, name) and not used:
-            raise InputError(f"--{name.replace('_', '-')} has no effect on task {task.name!r}; leave it out")
-
-
-def check_chat_unset(options: Options, model: str) -> None:
-    """Refuse options for a chat for a model that reads none. Raises `InputError`."""
-    for name in ("system_prompt", "chat_template", "thinking"):
-        if getattr(options, name) is not None:
-            raise InputError(
-                f"--{name.replace('_', '-')} has no effect on {model!r}, which reads no chat; leave it out"
-            )
+    for name in names:
+        if getattr(options, name) != getattr(defaults, name):
+            raise InputError(f"--{name.replace('_', '-')} has no effect on {where}; leave it out")
 
 
 def apply(samples: Samples, options: Options) -> Samples:
@@ -106,7 +118,13 @@ def apply(samples: Samples, options: Options) -> Samples:
     if all(getattr(options, name) == getattr(Options(), name) for name in (*SAMPLING, *TEXT)):
         return samples
     thinking = None if options.thinking is None else options.thinking == "on"
+    samples_tokens = any(getattr(options, name) != getattr(Options(), name) for name in SAMPLING)
     chat = ChatSettings(options.system_prompt, options.chat_template, thinking)
+
+    sampling: dict[str, Any] = {
+        "temperature": options.temperature, "top_p": options.top_p, "top_k": options.top_k, "min_p": options.min_p,
+        "seed": options.seed, "sampling": "request" if options.generation is None else options.generation,
+    }  # fmt: skip
 
     def changed(request: Request) -> Request:
         if not isinstance(request, Generate):
@@ -115,13 +133,8 @@ def apply(samples: Samples, options: Options) -> Samples:
             request,
             max_new_tokens=options.max_new_tokens or request.max_new_tokens,
             stop=tuple(dict.fromkeys((*request.stop, *options.stop))),
-            temperature=options.temperature,
-            top_p=options.top_p,
-            top_k=options.top_k,
-            min_p=options.min_p,
-            seed=options.seed,
-            sampling="request" if options.generation is None else options.generation,
             chat=chat,
+            **(sampling if samples_tokens else {}),
         )
 
     def build(index: int) -> Sample:

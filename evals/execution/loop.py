@@ -34,6 +34,7 @@ from evals.schema import (
     Model,
     Prediction,
     Prompt,
+    Request,
     Samples,
 )
 from evals.schema.contracts import checked_predictions
@@ -144,7 +145,7 @@ def _work_window(
         with clock:
             predictions = model.run(window.prompts, batch, staged)
         predictions = checked_predictions(model.name, window.prompts, batch, predictions)
-        on_batch([batch_id], _answers(window, batch, predictions, *clock.read()))
+        on_batch([batch_id], _answers(model, window, batch, predictions, *clock.read()))
 
 
 def _work_concurrently(
@@ -171,7 +172,7 @@ def _work_concurrently(
         answers = [
             answer
             for window, _, batch, predictions in finished
-            for answer in _answers(window, batch, predictions, seconds / len(finished), inside / len(finished))
+            for answer in _answers(model, window, batch, predictions, seconds / len(finished), inside / len(finished))
         ]
         if finished:
             on_batch([batch_id for _, batch_id, _, _ in finished], answers)
@@ -217,7 +218,7 @@ def _acquired(window: Window, leases: Leases, on_batch: OnBatch) -> Iterator[tup
 
 
 def _answers(
-    window: Window, batch: Batch, predictions: Sequence[Prediction], seconds: float, inside: float
+    model: Model, window: Window, batch: Batch, predictions: Sequence[Prediction], seconds: float, inside: float
 ) -> list[AnsweredRequest]:
     """Divide a batch's costs among its predictions, unless the model has counted the positions itself."""
     count = len(predictions)
@@ -230,15 +231,25 @@ def _answers(
         ]
     return [
         AnsweredRequest(
-            window.sample_indices[member], marked(prediction, window.prompts[member]), *costs, window.inputs[member]
+            window.sample_indices[member],
+            marked(prediction, window.prompts[member]),
+            *costs,
+            window.inputs[member] if prediction.shortened is None else _read_instead(model, prediction.shortened),
         )
         for member, prediction in zip(batch.members, predictions, strict=True)
     ]
 
 
+def _read_instead(model: Model, request: Request) -> SplitInput | None:
+    """Describe what a model read for a request that it shortened while it answered."""
+    (model_input,) = record_inputs(model, [model.prepare(request)])
+    return model_input
+
+
 def marked(prediction: Prediction, prompt: Prompt) -> Prediction:
     """Mark a prediction whose prompt was shortened, because it was longer than the model reads."""
-    return replace(prediction, long_prompt=True) if prompt.removed else prediction
+    shortened = prompt.removed or prediction.shortened is not None
+    return replace(prediction, long_prompt=True, shortened=None) if shortened else prediction
 
 
 def _ahead(background: ThreadPoolExecutor, act: Callable[[T], U], values: Iterable[T], count: int) -> Iterator[U]:

@@ -18,7 +18,7 @@ from evals.data.hub import local_copy
 from evals.errors import InputError
 from evals.paths import PACKAGE
 from evals.registry import FAMILIES, VARIANTS
-from evals.schema import Family, Json, Model, Placement, Variant
+from evals.schema import Family, Json, Model, Placement, Request, Variant
 
 GENERATION_COLUMNS = (
     "temperature", "top_p", "top_k", "min_p", "generation", "max_new_tokens", "stop", "system_prompt", "chat_template",
@@ -50,14 +50,37 @@ class Resolved:
     labels: str | None = None
     """What the outputs of a classifier mean, or None for the checkpoint's own names."""
 
-    def load(self, placement: Placement) -> Model:
-        """Download the checkpoint if it is on the hub, and load it. Raises `InputError`."""
+    @property
+    def abilities(self) -> frozenset[str]:
+        """Abilities of the checkpoint as far as its files say, or else those of its family; no weight is read."""
+        folder = self._folder
+        return self.family.abilities if folder is None else self.family.abilities_of(folder) or self.family.abilities
+
+    @property
+    def _folder(self) -> Path | None:
+        """The checkpoint's folder, or None if it is none or is not on this machine yet."""
+        folder = Path(self.checkpoint).expanduser()
+        return folder if self.family.prefix is None and folder.is_dir() else None
+
+    def check_request(self, request: Request, placement: Placement) -> None:
+        """Raise `InputError` if the checkpoint's files say that it cannot answer a request; no weight is read."""
+        folder = self._folder
+        if folder is not None:
+            self.family.check_request(folder, self._placed(placement), request)
+
+    def _placed(self, placement: Placement) -> Placement:
+        """Add the variant's own settings to a placement."""
         if self.experts is not None:
             placement = replace(placement, experts=self.experts)
         if self.labels is not None and placement.labels is None:
             placement = replace(placement, labels=self.labels)
         if placement.labels is not None and "classify" not in self.family.abilities:
             raise InputError(f"--labels {placement.labels} is for classifiers; {self.name!r} is a {self.family.name}")
+        return placement
+
+    def load(self, placement: Placement) -> Model:
+        """Download the checkpoint if it is on the hub, and load it. Raises `InputError`."""
+        placement = self._placed(placement)
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
         model = self.family.load(self.name, local, placement)
         lacking = [name for name in _PARTS if not hasattr(model, name)]

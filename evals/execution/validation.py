@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from evals.errors import InputError, UnknownName
 from evals.execution import generation_options
 from evals.execution.resolve import Resolved
-from evals.schema import MODALITIES, SCALES, Model, Options, RunConfig, Samples, Task
+from evals.schema import MODALITIES, SCALES, Model, Options, Placement, RunConfig, Samples, Task
 from evals.schema.config import LONG_PROMPTS
+
+_CHECKED_SAMPLES = 16
+"""Number of samples whose requests are compared with what a checkpoint's files say; GLUE alternates nine tasks."""
 
 
 def check_numbers(config: RunConfig) -> None:
@@ -55,7 +58,7 @@ def check_numbers(config: RunConfig) -> None:
 def check_supported(task: Task, options: Options) -> None:
     """Refuse options that the task does not use: the manifest must not record what was not done."""
     defaults = Options()
-    for name in ("shots", "same_shots", "temperature", "samples", "processes", "repetitions"):
+    for name in ("shots", "same_shots", "samples", "processes", "repetitions"):
         field = "samples_per_problem" if name == "samples" else name
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")
@@ -89,24 +92,33 @@ def check_modalities(task: Task, model: Resolved, samples: Samples, force: bool)
 
 
 def check_long_prompts(config: RunConfig, source: Resolved) -> None:
-    """Refuse `--long-prompts` for a model that reads no prompt here: a server, or recorded outputs."""
-    if config.placement.long_prompts is not None and source.family.prefix is not None:
+    """Refuse `--long-prompts` for recorded outputs, for which no prompt is read."""
+    if config.placement.long_prompts is not None and source.family.name == "replay":
         raise InputError(
             f"--long-prompts has no effect on model {source.name!r}, which reads no prompt here; leave it out"
         )
 
 
+def check_requests(source: Resolved, placement: Placement, samples: Samples) -> None:
+    """Refuse a checkpoint whose files say that it cannot answer the first samples of a split."""
+    for index in range(min(len(samples), _CHECKED_SAMPLES)):
+        for request in samples[index].requests:
+            source.check_request(request, placement)
+
+
+def ability(task: Task, method: str | None) -> str:
+    """Return the ability that a task needs when it queries a model by a method."""
+    return task.needs if method is None else task.methods[method]
+
+
 def check_able(task: Task, options: Options, model: Model) -> None:
-    """Refuse a checkpoint that lacks an ability of its family."""
-    ability = task.needs if options.method is None else task.methods[options.method]
-    generation_options.check_used(task, ability, options)
-    if model.facts.get("family") in generation_options.WITHOUT_CHATS:
-        generation_options.check_chat_unset(options, model.name)
+    """Refuse a loaded model that lacks an ability of its family."""
+    needed = ability(task, options.method)
     if options.max_new_tokens is not None and model.facts.get("max_tokens") is not None:
         raise InputError("--max-new-tokens and the address's max_tokens both set the limit: give one of them")
-    if ability not in model.abilities:
+    if needed not in model.abilities:
         can = ", ".join(sorted(model.abilities)) or "nothing"
-        raise InputError(f"task {task.name!r} needs a model that can {ability}; {model.name!r} has weights to: {can}")
+        raise InputError(f"task {task.name!r} needs a model that can {needed}; {model.name!r} has weights to: {can}")
 
 
 def check_timed(task: Task, config: RunConfig) -> None:
@@ -136,9 +148,9 @@ def method(task: Task, model: Resolved, chosen: str | None) -> str | None:
     if chosen is not None and chosen not in task.methods:
         raise UnknownName(f"method of {task.name}", chosen, task.methods)
     methods: list[str | None] = [chosen] if chosen is not None else [*task.methods] or [None]
-    abilities = [task.needs if method is None else task.methods[method] for method in methods]
-    for method, ability in zip(methods, abilities, strict=True):
-        if ability in model.family.abilities:
+    abilities = [ability(task, method) for method in methods]
+    for method, needed in zip(methods, abilities, strict=True):
+        if needed in model.abilities:
             return method
-    can = ", ".join(sorted(model.family.abilities)) or "nothing"
+    can = ", ".join(sorted(model.abilities)) or "nothing"
     raise InputError(f"task {task.name!r} needs a model that can {' or '.join(abilities)}; {model.name!r} can: {can}")

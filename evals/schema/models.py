@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from evals.schema.config import Placement
@@ -203,3 +204,9 @@ class Family:
     """What its models read (values of `MODALITIES`), or None if that depends on the model."""
     prefix: str | None = None
     """Model names that begin with this prefix and a colon (`replay:FILE`) belong to this family."""
+    abilities_of: Callable[[Path], frozenset[str] | None] = lambda folder: None
+    """Abilities of one checkpoint folder, if its files say that it has only some of the family's; reads no weight. None
+    are those of the family."""
+    check_request: Callable[[Path, Placement, Request], None] = lambda folder, placement, request: None
+    """Raises `InputError` if the files of a checkpoint folder say that it cannot answer a request, for example because
+    its classes are others; reads no weight."""

@@ -100,6 +100,9 @@ class Prediction:
     """Tokens of an output that was cut at `max_new_tokens`, from which it can be continued."""
     long_prompt: bool = False
     """The prompt was longer than the model reads: it was refused, or it was shortened."""
+    shortened: Request | None = None
+    """The request that was answered in place of the one that was asked, because the model found that one too long while
+    it answered (a server); None where `Prompt.request` was answered."""
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs by name, summed in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
@@ -214,8 +217,8 @@ class Task:
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Computes the metrics of a split from the scores of all its samples; pure."""
     supported_options: frozenset[str] = frozenset()
-    """Which of the options `shots`, `same_shots`, `temperature`, `samples`, `processes` and `repetitions` the task
-    uses; the others are refused."""
+    """Which of the options `shots`, `same_shots`, `samples`, `processes` and `repetitions` the task uses; the others
+    are refused. A task that asks for texts takes all options for generation (`temperature`, `max_new_tokens`, …)."""
     per_sample: bool = True
     """Whether the score of a sample needs that sample alone; retrieval needs all samples."""
     methods: Mapping[str, str] = field(default_factory=dict)

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evals.errors import LongPromptError
 from evals.models.decoding.hf_generate import LibraryDecoder
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import Completion, GenerationRow
+from evals.schema import Generate
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +76,16 @@ def generate(
         }
         completions |= zip(members, decoder.continue_prompts(inputs, part), strict=True)
     return [completions[index] for index in range(len(rows))]
+
+
+def check_new_tokens(model: PreTrainedModel, request: Generate) -> None:
+    """Raise `LongPromptError` if an answer may become longer than the text decoder has positions."""
+    positions = model.config.text_config.max_position_embeddings
+    if request.max_new_tokens > positions:
+        raise LongPromptError(
+            f"request {request.id} needs {request.max_new_tokens} new tokens; the model has {positions} positions for "
+            "them"
+        )
 
 
 def loglikelihoods(

@@ -163,20 +163,6 @@ def load_processor(folder: Path) -> ProcessorMixin:
     return processor
 
 
-def weight_names(folder: Path) -> set[str]:
-    """Return the names of the weights in a folder's `.safetensors` files. Raises `InputError` for a damaged file."""
-    from safetensors import safe_open
-
-    names: set[str] = set()
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, "pt") as file:
-                names |= set(file.keys())
-        except Exception as error:  # a damaged file can raise nearly any exception
-            raise InputError(f"{path} cannot be read: {requirements.explain(error)}") from error
-    return names
-
-
 def pixels(processor: ProcessorMixin, image: Image) -> torch.Tensor | SampleError:
     """Decode an image and preprocess it for a model.
 

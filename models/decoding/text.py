@@ -1,11 +1,15 @@
-"""The text of a prompt."""
+"""The text of a prompt, and the same prompt with fewer few-shot examples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from evals.errors import SampleError
-from evals.schema import MODALITIES, Part, Request
+from evals.schema import MODALITIES, Choose, Embed, Generate, Part, Request
+
+PromptRequest = TypeVar("PromptRequest", bound=Generate | Choose | Embed)
 
 
 def join_text(parts: Sequence[Part]) -> str:
@@ -37,3 +41,23 @@ def plain_text(request: Request, reason: str) -> str:
     if others:
         raise SampleError(f"request {request.id} has {' and '.join(sorted(others))}; {reason}")
     return join_text(request.parts)
+
+
+def with_fewer_examples(request: PromptRequest) -> Iterator[PromptRequest]:
+    """Yield a request without its first few-shot example, then without its first two, until it has none.
+
+    Example:
+        >>> request = Generate("7", ("Solve. 1+1=2 ", "2+2=4 ", "3+3="), 5, examples=("1+1=2 ", "2+2=4 "))
+        >>> [shorter.parts for shorter in with_fewer_examples(request)]
+        [('Solve. ', '2+2=4 ', '3+3='), ('Solve. ', '3+3=')]
+    """
+    while not isinstance(request, Embed) and request.examples:
+        example, *others = request.examples
+        *leading, last = request.parts
+        index = next((n for n, part in enumerate(leading) if isinstance(part, str) and example in part), None)
+        if index is None:
+            raise ValueError(f"request {request.id}: its prompt does not contain the example {example!r:.60}")
+        rest = str(leading[index]).replace(example, "", 1)
+        parts = (*leading[:index], *([rest] if rest else []), *leading[index + 1 :], last)
+        request = replace(request, parts=parts, examples=tuple(others))
+        yield request

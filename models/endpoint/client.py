@@ -26,6 +26,7 @@ import orjson
 
 from evals.errors import EvalsError, InputError, SampleError
 from evals.models.endpoint import time_limit
+from evals.models.endpoint.long_prompts import read_rejection
 from evals.models.endpoint.pacing import ConcurrencyGate
 from evals.models.endpoint.secrets import MASK, KeyMask
 from evals.models.endpoint.settings import Settings
@@ -204,7 +205,7 @@ class Server:
         message = self._message(data)
         if status in _OVERLOADED or status >= 500:
             return _Failure(f"the server answers {status}: {message}", status in _OVERLOADED, _retry_after(headers))
-        if not trial:
+        if not trial and read_rejection(message) is None:  # a request that is too long says nothing about the server
             self._count_failure(f"the server answers {status}: {message}")
         raise RejectedError(status, message)
 

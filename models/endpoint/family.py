@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
-from evals.errors import InputError, SampleError
+from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.decoding.loglikelihood import most_likely
 from evals.models.decoding.sampling import cut_at_stop
 from evals.models.decoding.text import join_text
 from evals.models.endpoint.capabilities import Capabilities, detect, embedding_body, prompt_logprobs
 from evals.models.endpoint.client import MalformedError, Server, ServerResponse
+from evals.models.endpoint.long_prompts import FAIL, TextRequest, answer_fitting, stated_limit
 from evals.models.endpoint.requests import chat_body, completion_body, recorded_messages
 from evals.models.endpoint.responses import (
     Reply,
@@ -75,6 +76,8 @@ class Endpoint:
     server: Server
     capabilities: Capabilities
     abilities: frozenset[str] = frozenset({"generate", "choose", "embed"})
+    long_prompts: str = FAIL
+    """What happens to a prompt that the server rejects as too long."""
     token_budget: int = 1
     """A request counts as one position, so each request is a batch and is written to disk when it is answered."""
 
@@ -111,17 +114,21 @@ class Endpoint:
 
     def _answer(self, request: Request) -> Prediction:
         try:
-            match request:
-                case Generate():
-                    return self._generate(request)
-                case Choose():
-                    return self._choose(request)
-                case Embed():
-                    return self._embed(request)
-                case Classify():
-                    raise SampleError(f"request {request.id} asks for a class, which servers do not support")
+            if isinstance(request, Classify):
+                raise SampleError(f"request {request.id} asks for a class, which servers do not support")
+            new = (self.settings.max_tokens or request.max_new_tokens) if isinstance(request, Generate) else 0
+            return answer_fitting(request, self._answer_once, self.long_prompts, new)
         except SampleError as error:
-            return Prediction(request.id, failure=str(error))
+            return Prediction(request.id, failure=str(error), long_prompt=isinstance(error, LongPromptError))
+
+    def _answer_once(self, request: TextRequest) -> Prediction:
+        match request:
+            case Generate():
+                return self._generate(request)
+            case Choose():
+                return self._choose(request)
+            case Embed():
+                return self._embed(request)
 
     def _generate(self, request: Generate) -> Prediction:
         response = self._complete(request, self.settings.max_tokens or request.max_new_tokens)
@@ -216,7 +223,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
     Args:
         name: the name that the user gave; options that do not affect the answers are left out of the run's name.
         checkpoint: the address, as `evals.models.endpoint.settings` documents it.
-        placement: must be empty, because the server decides where it computes.
+        placement: names no device and no number format, because the server decides where it computes.
 
     Raises:
         InputError: the server cannot be reached, rejects the key, or does not have the model; in the server's words.
@@ -227,7 +234,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
             "--device and --dtype have no effect on a model behind a server, which decides both; leave them out"
         )
     server = Server(settings, find_key(settings))
-    listed = _model_names(server.list_models())
+    listing = server.list_models()
+    listed = _model_names(listing)
     model = settings.model or _only(listed, settings)
     if settings.prices is not None:
         settings.prices.cost(model, prompt=0, cached=0, new=0)
@@ -244,6 +252,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
             "chooses_by": _chooses_by(capabilities),
             "stops": "applied by the server and here" if capabilities.stops else "applied here",
             "max_tokens": settings.max_tokens,
+            "positions": stated_limit(listing, model),
+            "long_prompts": placement.long_prompts or FAIL,
             **settings.query,
         },
         concurrency=settings.concurrency,
@@ -251,6 +261,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
         settings=settings,
         server=server,
         capabilities=capabilities,
+        long_prompts=placement.long_prompts or FAIL,
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals.data.checkpoints import read_adapter, read_config
 from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
@@ -212,9 +213,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
     resolved = pytorch.resolve_placement(placement)
     tokenizer = tokenisation.load_tokenizer(folder)
     model = pytorch.load_weights(AutoModelForSequenceClassification, folder, resolved)
-    names = [str(model.config.id2label[index]) for index in sorted(model.config.id2label)]
-    if placement.labels is not None:
-        names = renamed(names, placement.labels)
+    names = _class_names(model.config.id2label, placement)
     config = model.config.get_text_config()
     config.use_cache = False  # classification needs no key-value cache
     padding = [pad for pad in (config.pad_token_id, tokenizer.pad_token_id) if pad is not None and pad >= 0]
@@ -247,6 +246,24 @@ def accepts(config: Mapping[str, Json]) -> bool:
     return (config.get("architectures") or [None])[0] in architectures
 
 
+def _class_names(id2label: Mapping[Any, Any], placement: Placement) -> list[str]:
+    """Return the classes in the order of the outputs, as the checkpoint names them or as the user chose."""
+    names = [str(name) for _, name in sorted(id2label.items(), key=lambda item: int(item[0]))]
+    return names if placement.labels is None else renamed(names, placement.labels)
+
+
+def check_request(folder: Path, placement: Placement, request: Request) -> None:
+    """Raise `InputError` if a folder's classes are not those that a request asks for; only its configuration is read.
+
+    The classes of an adapter are known when it is loaded.
+    """
+    if not isinstance(request, Classify) or read_adapter(folder) is not None:
+        return
+    config = read_config(folder)
+    unnamed = {index: f"LABEL_{index}" for index in range(config.get("num_labels") or 2)}  # as the library names them
+    class_indices(_class_names(config.get("id2label") or unnamed, placement), request.labels)
+
+
 FAMILIES.add(
     Family(
         name="classifier",
@@ -255,5 +272,6 @@ FAMILIES.add(
         load=load,
         accepts=accepts,
         modalities=frozenset({"text"}),
+        check_request=check_request,
     )
 )

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import InputError, SampleError
-from evals.models.architectures import blip_decoder
+from evals.models.architectures import blip_classes, blip_decoder
+from evals.models.architectures.blip_classes import ANSWERING, MATCHING, REQUIRED_CLASS, WEIGHT_PREFIXES
 from evals.models.architectures.blip_decoder import EncodedTexts
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
@@ -56,12 +57,6 @@ from evals.schema import (
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, ProcessorMixin
-
-ANSWERING, MATCHING = "BlipForQuestionAnswering", "BlipForImageTextRetrieval"
-WEIGHT_PREFIXES = {ANSWERING: "text_decoder.", MATCHING: "text_proj."}
-"""For each class, a prefix of weight names that only this class has."""
-REQUIRED_CLASS = {Generate: ANSWERING, Choose: ANSWERING, Embed: MATCHING}
-"""The class that answers each kind of request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +107,8 @@ class TwoStreams:
             if tokenisation.exceeds(request.id, len(text_tokens), self.text_limit, self.long_prompts):
                 removed = len(text_tokens) - self.text_limit
         key = (images[0].key, images[0].blind) if images and text else request.id
+        if isinstance(request, Generate):
+            blip_decoder.check_new_tokens(self.models[ANSWERING], request)
         if isinstance(request, Choose):
             choices = self.processor.tokenizer(list(request.choices), add_special_tokens=False)["input_ids"]
             if not all(choices):
@@ -300,7 +297,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> TwoStreams:
             "image_processor": type(processor.image_processor).__name__,
         },
         token_budget=pytorch.token_budget(first, resolved),
-        abilities=frozenset(kind.__name__.lower() for kind, required in REQUIRED_CLASS.items() if required in models),
+        abilities=blip_classes.abilities_with(models),
         models=models,
         processor=processor,
         placement=resolved,
@@ -315,8 +312,7 @@ def _load_models(folder: Path, placement: ResolvedPlacement) -> dict[str, PreTra
     """Load the classes whose weights a folder holds, with one copy of the streams that they share."""
     import transformers
 
-    names = pytorch.weight_names(folder)
-    available = [kind for kind, prefix in WEIGHT_PREFIXES.items() if any(name.startswith(prefix) for name in names)]
+    available = blip_classes.available_classes(folder)
     if not available:
         expected = " and no ".join(f"{prefix}* of {kind}" for kind, prefix in WEIGHT_PREFIXES.items())
         raise InputError(f"{folder} holds no {expected}")
@@ -342,5 +338,6 @@ FAMILIES.add(
         load=load,
         accepts=accepts,
         modalities=frozenset({"text", "image"}),
+        abilities_of=lambda folder: blip_classes.abilities_with(blip_classes.available_classes(folder)),
     )
 )

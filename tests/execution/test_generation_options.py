@@ -6,10 +6,13 @@ import json
 
 import checkpoints
 import pytest
+from commands import refused
 
 from evals import InputError, run
+from evals.execution.generation_options import apply
+from evals.records import load
 from evals.registry import VARIANTS
-from evals.schema import Variant
+from evals.schema import Generate, Options, Sample, Samples, Variant
 
 TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
@@ -90,3 +93,55 @@ def test_a_variants_columns_stand_in_for_options_that_are_not_given(folder, data
 def test_options_that_cannot_work_are_refused(options, message, folder, data, tmp_path):
     with pytest.raises(InputError, match=message):
         outcome(folder, data, tmp_path / "run", **options)
+
+
+# Every task that asks for texts takes the options for sampling, whatever answers it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        ("language_model", "math/sums"), ("language_model", "custom"), ("deepseek_vl", "vqa"), ("two_streams", "vqa"),
+        ("mixture", "vqa"), ("r1-moe", "tones"),
+    ],
+)  # fmt: skip
+def test_a_command_samples_with_every_task_and_family(kind, task, data, tmp_path, command):
+    shape = {"language_model": ["llama"], "two_streams": ["BlipForQuestionAnswering"]}.get(kind, [])
+    make = getattr(checkpoints, kind, None)
+    folder = kind if make is None else make(tmp_path / "model", *shape)
+    arguments = ["run", "--model", folder, "--task", task, "--first", 4, "--max-new-tokens", 12, "--device", "cpu"]
+    arguments += ["--data", data] if task == "custom" else []
+
+    def texts(out, *more):
+        done = command(*arguments, "--out", tmp_path / out, *more)
+        assert done.returncode == 0, done.stderr
+        return [row.output for row in load(tmp_path / out).samples()]
+
+    sampling = ["--temperature", 3, "--top-k", 50, "--top-p", 0.99, "--min-p", 0.001, "--seed", 1]
+    greedy, sampled, again = texts("greedy"), texts("sampled", *sampling), texts("again", *sampling)
+    assert sampled == again != greedy
+    assert texts("other", *sampling[:-1], 2) != sampled
+    manifest = load(tmp_path / "sampled").manifest
+    assert manifest.task.temperature == 3
+    assert manifest.signature != load(tmp_path / "greedy").manifest.signature
+
+
+def test_a_request_keeps_its_own_sampling_unless_the_user_chooses():
+    sample = Sample("7", (Generate("7", ("How many?",), 3, temperature=0.6, top_p=0.9, seed=5),), target="3")
+    samples = Samples(["7"], lambda index: sample)
+    (limited,) = apply(samples, Options(max_new_tokens=9))[0].requests
+    assert (limited.max_new_tokens, limited.temperature, limited.top_p, limited.seed) == (9, 0.6, 0.9, 5)
+    (chosen,) = apply(samples, Options(temperature=1.0, seed=2))[0].requests
+    assert (chosen.temperature, chosen.top_p, chosen.seed) == (1.0, 1.0, 2)
+
+
+@pytest.mark.parametrize("flag", [("--temperature", "1"), ("--max-new-tokens", "3"), ("--stop", "Q:")])
+def test_options_for_texts_are_refused_where_no_text_is_asked_for_or_it_is_recorded(flag, folder, tmp_path, command):
+    refused(
+        command("run", "--model", folder, "--task", "glue/rte", *flag), f"{flag[0]} has no effect on task 'glue/rte'"
+    )
+    outputs = tmp_path / "outputs.jsonl"
+    outputs.write_text(json.dumps({"id": "0", "output": "7"}) + "\n")
+    words = f"{flag[0]} has no effect on 'replay:{outputs}', whose texts are recorded"
+    refused(command("run", "--model", f"replay:{outputs}", "--task", "math/sums", *flag), words)

@@ -202,7 +202,13 @@ def test_one_of_several_outputs_that_failed_fails_alone_when_scored_again(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "option", [("--shots", "3"), ("--shots", "3", "--same-shots"), ("--temperature", "0.7"), ("--method", "probe")]
+    "option",
+    [
+        ("--shots", "3"),
+        ("--shots", "3", "--same-shots"),
+        ("--samples", "3", "--temperature", "1"),
+        ("--method", "probe"),
+    ],
 )
 def test_an_option_that_means_nothing_to_the_task_is_refused(option, tmp_path):
     refused(evals("run", "--model", "toy:", "--task", "toy", *option, cwd=tmp_path), "toy")

@@ -8,12 +8,12 @@ first, then tokens from the left of the text; the special tokens before it and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from evals.errors import LongPromptError
-from evals.schema import Choose, Embed, Generate
+from evals.models.decoding.text import PromptRequest, with_fewer_examples
 from evals.schema.config import LONG_PROMPTS
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 FAIL, TRUNCATE = LONG_PROMPTS
 _RELATIVE = frozenset({"bloom", "longt5", "mpt", "mt5", "pop2piano", "switch_transformers", "t5", "umt5", "xlnet"})
 """Model types whose positions are relative: their configurations may name a length, which is no limit."""
-
-PromptRequest = TypeVar("PromptRequest", bound=Generate | Choose | Embed)
 
 
 @dataclass(frozen=True)
@@ -85,26 +83,6 @@ class PromptLimits:
         return LongPromptError(
             f"request {id}: its prompt of {prompt} tokens{further} positions; the model has {self.positions}{hint}"
         )
-
-
-def with_fewer_examples(request: PromptRequest) -> Iterator[PromptRequest]:
-    """Yield a request without its first few-shot example, then without its first two, until it has none.
-
-    Example:
-        >>> request = Generate("7", ("Solve. 1+1=2 ", "2+2=4 ", "3+3="), 5, examples=("1+1=2 ", "2+2=4 "))
-        >>> [shorter.parts for shorter in with_fewer_examples(request)]
-        [('Solve. ', '2+2=4 ', '3+3='), ('Solve. ', '3+3=')]
-    """
-    while not isinstance(request, Embed) and request.examples:
-        example, *others = request.examples
-        *leading, last = request.parts
-        index = next((n for n, part in enumerate(leading) if isinstance(part, str) and example in part), None)
-        if index is None:
-            raise ValueError(f"request {request.id}: its prompt does not contain the example {example!r:.60}")
-        rest = str(leading[index]).replace(example, "", 1)
-        parts = (*leading[:index], *([rest] if rest else []), *leading[index + 1 :], last)
-        request = replace(request, parts=parts, examples=tuple(others))
-        yield request
 
 
 def shortest_that_fits(request: PromptRequest, fits: Callable[[PromptRequest], bool]) -> PromptRequest:

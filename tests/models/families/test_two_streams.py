@@ -17,7 +17,7 @@ from PIL import Image as pillow
 from safetensors.torch import load_file, save_file
 
 import evals as package
-from evals.errors import InputError, SampleError
+from evals.errors import InputError, LongPromptError, SampleError
 from evals.execution.resolve import resolve
 from evals.models.families import two_streams as family
 from evals.records.embeddings import unpack
@@ -132,9 +132,9 @@ def test_both_classes_have_the_same_streams(models):
 
 
 def test_a_checkpoint_of_one_class_refuses_what_the_other_does(folders, tmp_path):
-    with pytest.raises(InputError, match=r"needs a model that can generate; .* has weights to: embed"):
+    with pytest.raises(InputError, match=r"needs a model that can generate; .* can: embed"):
         package.run(str(folders["matching"]), "vqa", limit=2, device="cpu", out=tmp_path / "run")
-    with pytest.raises(InputError, match=r"needs a model that can embed; .* has weights to: choose, generate"):
+    with pytest.raises(InputError, match=r"needs a model that can embed; .* can: choose, generate"):
         package.run(str(folders["answering"]), "retrieval", limit=2, device="cpu", out=tmp_path / "run")
 
     assert not (tmp_path / "run").exists()
@@ -154,7 +154,7 @@ def test_weights_that_are_missing_are_named(folders, tmp_path):
     with pytest.raises(InputError, match="holds no text_decoder"):
         family.load("tiny", str(tmp_path), Placement("cpu"))
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 40)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is no readable safetensors file"):
         family.load("tiny", str(tmp_path), Placement("cpu"))
 
 
@@ -194,3 +194,11 @@ def test_draws_depend_on_the_request_alone(models):
 @pytest.mark.parametrize("name", list(KINDS))
 def test_a_folder_is_told_by_its_configuration(folders, name):
     assert resolve(str(folders[name]), scale="mini").family.name == "two_streams"
+
+
+def test_an_answer_that_may_be_longer_than_the_decoder_is_a_failure_that_says_so(folders):
+    model = family.load("tiny", str(folders["answering"]), Placement("cpu"))
+    positions = model.models[family.ANSWERING].config.text_config.max_position_embeddings
+    model.prepare(Generate("7", ("What color?",), positions))
+    with pytest.raises(LongPromptError, match=f"needs {positions + 1} new tokens; the model has {positions} positions"):
+        model.prepare(Generate("7", ("What color?",), positions + 1))
