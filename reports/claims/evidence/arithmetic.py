@@ -29,7 +29,7 @@ from evals.reports.claims.language.expressions import Number, parse
 from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck
 from evals.reports.claims.language.statements import StatedValue
 from evals.reports.claims.language.trees import Node, ResolvedExpression
-from evals.reports.claims.language.units import ExactInterval, Unit, format_range, format_value
+from evals.reports.claims.language.units import POINTS, ExactInterval, Unit, format_range, format_value
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable_count, compare_proportions
 
@@ -203,7 +203,7 @@ def _run_checks(claim: Claim, table: ValueTable) -> Iterator[Finding]:
     """Evaluate a claim's checks; a check of role `escape` has no verdict, its lines say whether it is a way out."""
     for check in claim.checks:
         right = table.resolve(check.right)
-        unit = table.units[check.unit] if check.unit else _legible_unit(right, claim, table)
+        unit = _in_points(table.units[check.unit] if check.unit else _legible_unit(right, claim, table), right)
         says = check.says.rstrip(".") + (f" (assuming {check.assuming})" if check.assuming else "")
         if check.compare is None:
             yield Finding("na", (f"{says}: {_computation(check.right, right, table, unit)}",))
@@ -292,7 +292,12 @@ def _computation(text: str, resolved: ResolvedExpression, table: ValueTable, uni
 
 
 def _unit(value: StatedValue, table: ValueTable, resolved: ResolvedExpression) -> Unit:
-    return table.unit(value) if value.unit else resolved.unit
+    """The unit of a value, or that of its computation; a difference of percentages is always in points."""
+    return _in_points(table.unit(value) if value.unit else resolved.unit, resolved)
+
+
+def _in_points(unit: Unit, resolved: ResolvedExpression) -> Unit:
+    return POINTS if unit.symbol == "%" and resolved.unit == POINTS else unit
 
 
 def _legible_unit(right: ResolvedExpression, claim: Claim, table: ValueTable) -> Unit:

@@ -60,7 +60,8 @@ class Assertion:
         """What the statement is about; assertions with equal topics are compared."""
         statement = self.statement
         conditions = tuple(sorted(statement.conditions.items()))
-        return self.subject, statement.release, statement.quantity, statement.baseline, conditions
+        baseline = statement.baseline, statement.comparison
+        return self.subject, statement.release, statement.quantity, baseline, conditions
 
     @property
     def allowed(self) -> ExactInterval | None:

@@ -91,7 +91,8 @@ class FactIndex:
         """The facts about an assertion's subject, quantity and baseline, under its conditions or narrower ones."""
         statement = assertion.statement
         topic = assertion.subject, statement.quantity, statement.baseline
-        return [fact for fact in self._topics[topic] if statement.conditions.items() <= fact.conditions.items()]
+        facts = [fact for fact in self._topics[topic] if fact.comparison == statement.comparison]
+        return [fact for fact in facts if statement.conditions.items() <= fact.conditions.items()]
 
     def _compare(self, assertion: Assertion, facts: Iterable[Fact]) -> tuple[str | None, list[str]]:
         """Compare an assertion with facts: any agreement is enough, and only a fact of the same key contradicts."""

@@ -111,3 +111,18 @@ class Statement(StatedValue):
     protocol: dict[str, str] = Field(default_factory=dict)
     """How a score was obtained (`{shots: "5", prompt: CoT, metric: pass@1}`), as far as it is stated; scores under
     different protocols are not compared."""
+
+    @property
+    def comparison(self) -> str | None:
+        """How a value is relative to its baseline: in `points`, in `percent` or in `times`; None for anything else.
+
+        Values that are relative in different ways are not compared: 10.3 points may be 13.2 percent.
+        """
+        return None if self.baseline is None else _COMPARISONS.get(self.unit or "")
+
+
+_COMPARISONS = {
+    **dict.fromkeys(("points", "pp"), "points"),
+    **dict.fromkeys(("percent", "%"), "percent"),
+    **dict.fromkeys(("times", "×"), "times"),
+}

@@ -13,7 +13,7 @@ from fractions import Fraction
 from evals.errors import InputError
 from evals.reports.claims.language import literals
 from evals.reports.claims.language.expressions import Call, Expression, Negation, Number, Operation, Reference
-from evals.reports.claims.language.units import PLAIN, Unit, Units, spell
+from evals.reports.claims.language.units import PLAIN, POINTS, Unit, Units, spell
 
 _MAX_NODES = 2_000
 """Limit on a tree, whose values are computed from values that are computed from others."""
@@ -131,11 +131,18 @@ def combine(kind: str, left: ResolvedExpression, right: ResolvedExpression) -> R
     Raises:
         InputError: the dimensions differ.
     """
+    are_quantities = not (_is_written(left) or _is_written(right))
     left, right = _with_unit_of(left, right), _with_unit_of(right, left)
     left_unit, right_unit = (spell(side.unit.dimension) or "plain numbers" for side in (left, right))
     if left_unit != right_unit:
         raise InputError(f"{left_unit} cannot be joined or compared with {right_unit}")
-    return ResolvedExpression(_operation(kind, left.tree, right.tree), left.unit, left.bare and right.bare)
+    unit = POINTS if kind == "-" and are_quantities and left.unit.symbol == right.unit.symbol == "%" else left.unit
+    return ResolvedExpression(_operation(kind, left.tree, right.tree), unit, left.bare and right.bare)
+
+
+def _is_written(side: ResolvedExpression) -> bool:
+    """Whether a side is a number written in the expression: `100 - B-60` is a share, not a difference of two."""
+    return side.bare or side.tree.kind == "number"
 
 
 def _with_unit_of(operand: ResolvedExpression, other: ResolvedExpression) -> ResolvedExpression:

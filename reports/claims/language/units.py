@@ -36,6 +36,8 @@ class Unit:
 
 
 PLAIN = Unit("", Fraction(1), {})
+POINTS = Unit("pp", Fraction(1, 100), {})
+"""Percentage points: the unit of a difference of two percentages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Run every check of tables on a document.
+"""Run every check of tables, and of differences between levels, on a document.
 
 check_tables(document, table)   for each claim, a finding and the other claims that take part in what failed
 """
@@ -11,6 +11,7 @@ from fractions import Fraction
 from evals.reports.claims.evidence.arithmetic import Finding, most_severe
 from evals.reports.claims.evidence.tables import text
 from evals.reports.claims.evidence.tables.grid import Grid, GridValue, TableFinding, grid_of
+from evals.reports.claims.evidence.tables.level_pairs import check_levels, is_comparable
 from evals.reports.claims.evidence.tables.order import best_of, check_bold
 from evals.reports.claims.evidence.tables.possible import check_items, check_ranges, check_spreads, check_units
 from evals.reports.claims.evidence.tables.text import TextFinding, TextValue
@@ -53,6 +54,8 @@ def check_tables(document: Document, table: ValueTable) -> dict[str, Checked]:
         if claim.compares is not None:
             group = cells[claim.compares.table]
             results[claim.id] = _of_text(claim, group, grid_of(group, table.units), table)
+        elif is_comparable(claim):
+            results[claim.id] = check_levels(claim, document, table, stated_value(claim, table))
     return results
 
 

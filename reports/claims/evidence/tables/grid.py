@@ -12,7 +12,7 @@ from fractions import Fraction
 from evals.reports.claims.language.tables import headers
 from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.language.tables.models import ALL_COLUMNS, ColumnRole, Direction, RowRole, Spread
-from evals.reports.claims.language.units import PLAIN, Unit, Units, format_value, last_place
+from evals.reports.claims.language.units import PLAIN, POINTS, Unit, Units, format_value, last_place
 
 Place = tuple[int, int]
 """The indexes of a row and a column."""
@@ -81,7 +81,7 @@ class GridColumn:
     @property
     def difference(self) -> Unit:
         """The unit of differences: percentage points for percentages."""
-        return Unit("pp", self.unit.factor, {}) if self.is_percent else self.unit
+        return POINTS if self.is_percent else self.unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ def check_items(grid: Grid) -> Iterator[TableFinding]:
     """Check that each percentage is a whole number of its test items (the GRIM test).
 
     Only columns with `items` whose items are right or wrong are checked. With several runs, the mean is a whole number
-    of items times runs. A percentage that is attainable only if it was cut instead of rounded is nominally
-    inconsistent.
+    of items times runs. Where `runs` is not stated, or where the percentage is attainable if it was cut instead of
+    rounded, an unattainable one is only nominally inconsistent.
 
     Source: Brown and Heathers, The GRIM test, Social Psychological and Personality Science 8 (2017).
     """
@@ -93,12 +93,13 @@ def check_items(grid: Grid) -> Iterator[TableFinding]:
         cut = attainable_count(value.value / whole, (value.value + 2 * value.half) / whole, items)
         near = math.floor(value.value / whole * items)
         steps = " and ".join(column.show(Fraction(n, items) * whole) for n in (near, near + 1))
+        line = f"{shown} is no whole number of {of}{' if rounded' if cut is not None else ''}; the nearest are {steps}"
         if cut is not None:
-            line = f"{shown} is no whole number of {of} if rounded, and {cut:,} if cut; the nearest are {steps}"
-            yield TableFinding((row, index), "nominally_inconsistent", line)
-        else:
-            line = f"{shown} is no whole number of {of}; the nearest are {steps}"
-            yield TableFinding((row, index), "internally_inconsistent", line)
+            line += f"; cut instead of rounded, it is {cut:,}"
+        elif column.runs is None:
+            line += "; the mean of several runs, which the document does not state, may be"
+        certain = cut is None and column.runs is not None
+        yield TableFinding((row, index), "internally_inconsistent" if certain else "nominally_inconsistent", line)
 
 
 def check_spreads(grid: Grid) -> Iterator[TableFinding]:

@@ -2,8 +2,8 @@
 
 An average of rounded entries may differ from the average of the printed ones by one unit of the last place; the
 intervals of the values that round to them decide. An average that the document does not call the plain mean of the
-columns shown may have weights, or count columns that are not shown: it is inconsistent only where the other rows are
-plain means and one row is far from it.
+columns shown may have weights, or count columns that are not shown: it is nominally inconsistent only where all other
+rows, at least three, are plain means and no weights explain this one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from fractions import Fraction
 
 from evals.reports.claims.evidence.tables.grid import Grid, GridColumn, GridValue, Place, TableFinding
 
-_MOST = 2
+_LEAST = 3
 """The number of other rows, at least, that must be plain means before one row can be an exception."""
-_FAR = 4
-"""How many tolerances an exception must be away from the plain mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +121,35 @@ def _declared(totals: Sequence[_Total]) -> Iterator[TableFinding]:
 def _undeclared(totals: Sequence[_Total]) -> Iterator[TableFinding]:
     """Averages of unknown weights: an exception among plain means is nominally inconsistent, all else a note."""
     plain = [total for total in totals if total.holds]
-    others = [total for total in totals if not total.holds]
-    is_plain = len(plain) >= _MOST and len(plain) >= 2 * len(others)
+    exceptions = [total for total in totals if not total.holds]
+    are_plain = len(plain) >= _LEAST and len(exceptions) <= 1
     for total in totals:
-        if total.holds and is_plain:
+        if total.holds and are_plain:
             yield total.finding("consistent", total.describe())
-        elif is_plain and total.gap > _FAR * total.tolerance:
-            line = f"{total.describe()}; {len(plain)} other rows print the {'plain mean' if total.is_mean else 'sum'}"
+        elif are_plain and not (total.is_mean and _have_weights(totals)):
+            line = (
+                f"{total.describe()}; the {len(plain)} other rows print the {'plain mean' if total.is_mean else 'sum'}"
+            )
+            line += ", and no weights give them all" if total.is_mean else ""
             yield total.finding("nominally_inconsistent", line)
         elif not total.holds:
             yield total.finding("na", f"{total.describe()}; it may have weights, or count columns that are not shown")
+
+
+def _have_weights(totals: Sequence[_Total]) -> bool:
+    """Whether some weights of the parts, the same in every row, give all printed averages within their rounding."""
+    import numpy as np
+    from scipy.optimize import linprog
+
+    parts = np.array([[float(part.value) for part in total.parts] for total in totals])
+    printed = np.array([float(total.printed.value) for total in totals])
+    tolerance = np.array([float(total.tolerance) + 1e-9 for total in totals])
+    answer = linprog(
+        np.zeros(parts.shape[1]),
+        A_ub=np.vstack([parts, -parts]),
+        b_ub=np.concatenate([printed + tolerance, tolerance - printed]),
+        A_eq=np.ones((1, parts.shape[1])),
+        b_eq=[1.0],
+        bounds=(0, 1),
+    )
+    return bool(answer.status == 0)

@@ -43,10 +43,14 @@ def honest_table(generator: np.random.Generator) -> HonestTable:
         true.append(np.exp(generator.normal(0, 0.8, rows)))
         columns.append(GridColumn("latency", SECONDS, direction="lower"))
         precision.append(2)
-    if (kind := generator.integers(0, 4)) > 0:  # a plain mean, declared or not, or a weighted one
-        weights = np.ones(scores) if kind < 3 else generator.dirichlet(np.ones(scores)) * scores
+    if (
+        kind := generator.integers(0, 5)
+    ) > 0:  # a plain mean, declared or not, a weighted one, or one with hidden columns
+        weights = np.ones(scores) if kind != 3 else generator.dirichlet(np.ones(scores)) * scores
         parts = tuple(range(scores))
-        true.append(sum(weight * column for weight, column in zip(weights, true, strict=False)) / scores)
+        mean = sum(weight * column for weight, column in zip(weights, true, strict=False)) / scores
+        hidden = 100 * generator.beta(8, 3, rows)
+        true.append((mean * scores + hidden) / (scores + 1) if kind == 4 else mean)
         columns.append(
             GridColumn("Avg", PERCENT, role="average", direction="higher", parts=parts, declared=bool(kind == 1))
         )
