@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["EvalsError", "InputError", "LongPromptError", "RecordError", "SampleError", "UnknownName"]
+__all__ = ["EvalsError", "InputError", "LongPromptError", "RecordError", "SampleError", "UnknownName", "counted"]
 
 
 class EvalsError(Exception):
@@ -60,6 +60,16 @@ class SampleError(EvalsError):
 
 class LongPromptError(SampleError):
     """A prompt needs more token positions than the model has; the message names both numbers."""
+
+
+def counted(count: int, noun: str) -> str:
+    """Count things by their regular noun, for messages and reports.
+
+    Example:
+        >>> counted(1, "sample"), counted(1319, "sample")
+        ('1 sample', '1,319 samples')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def one_line(error: BaseException | None) -> str:

@@ -261,7 +261,7 @@ class _Runs:
             return RunOutcome(why=f"the run failed: {error}", failed=True)
         failed = record.finished().failed
         if failed and failed == record.finished().n:
-            return RunOutcome(why=f"the run failed on all of its {failed:,} samples", failed=True)
+            return RunOutcome(why=f"the run failed on all of its samples ({failed:,})", failed=True)
         return RunOutcome(record, blind, proxy=self._proxy(run))
 
     def _run(self, run: RequiredRun, *, blind: bool) -> Record:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.app import parser
-from evals.errors import EvalsError, InputError
+from evals.errors import EvalsError, InputError, counted
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -65,7 +65,10 @@ def _run(options: argparse.Namespace) -> int:
         print(f"evals: {model} was not run on {task}: {why}", file=sys.stderr)
     failed = [record for record in records if record.finished().failed]
     for record in failed:
-        print(f"evals: {record.finished().failed} samples failed; remove {record.folder} to try again", file=sys.stderr)
+        print(
+            f"evals: {counted(record.finished().failed, 'sample')} failed; remove {record.folder} to try again",
+            file=sys.stderr,
+        )
     return BAD_INPUT if refused else FAILED if failed else DONE
 
 

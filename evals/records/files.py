@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from evals.errors import RecordError
+from evals.errors import RecordError, counted
 from evals.records.types import Manifest, Result, SampleKey, digest_of_ids, signature_of
 
 FileT = TypeVar("FileT", Manifest, Result)
@@ -76,7 +76,7 @@ def check_samples(path: Path, ids: Sequence[str], manifest: Manifest, result: Re
     for name, count in counts.items():
         if len(ids) != count:
             raise RecordError(
-                f"{path} holds {len(ids)} samples, {name} says {count}: it is damaged; start the run again"
+                f"{path} holds {counted(len(ids), 'sample')}, {name} says {count}: it is damaged; start the run again"
             )
     if digest_of_ids(ids) != manifest.data["ids"]:
         raise RecordError(f"{path} holds other samples than the manifest says (their ids differ): it is damaged")

@@ -26,7 +26,7 @@ import filelock
 import msgspec
 import orjson
 
-from evals.errors import InputError, RecordError
+from evals.errors import InputError, RecordError, counted
 from evals.records import files
 from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
@@ -232,9 +232,9 @@ class RunFolder:
         total, count = self.manifest.sample_count, len(self.finished_ids)
         if count != total:
             raise RecordError(
-                f"{self.folder} holds {count} of {total} samples: start its run again to finish it"
+                f"{self.folder} holds {count:,} of {counted(total, 'sample')}: start its run again to finish it"
                 if count < total
-                else f"{self.folder} holds {count} samples of a run of {total}: it is damaged, run it again"
+                else f"{self.folder} holds {counted(count, 'sample')} of a run of {total}: it is damaged, run it again"
             )
 
     def _open(self) -> None:

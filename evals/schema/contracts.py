@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.errors import InputError, UnknownName
+from evals.errors import InputError, UnknownName, counted
 from evals.schema.config import Options
 from evals.schema.models import Batch, Family, Prompt
 from evals.schema.requests import ABILITIES
@@ -74,8 +74,8 @@ def checked_scores(task: Task, samples: Sequence[Sample], scores: Any) -> dict[s
     if expected != returned and sorted(expected) != sorted(returned):
         odd_ids = sorted({*expected} ^ {*returned}) or [id for id in returned if returned.count(id) > 1]
         raise InputError(
-            f"{where} returned {len(returned):,} scores for {len(expected):,} samples, expected one for each: see "
-            f"{odd_ids[0]!r}"
+            f"{where} returned {counted(len(returned), 'score')} for {counted(len(expected), 'sample')}, expected one "
+            f"for each: see {odd_ids[0]!r}"
         )
     for score in scores:
         for name, value in score.values.items():

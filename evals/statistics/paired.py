@@ -21,6 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
+from evals.errors import counted
 from evals.statistics.clusters import Floats, cluster_totals, degrees_of_freedom, variance_of_sum
 from evals.statistics.exact_tests import mcnemar, sign_flips
 from evals.statistics.intervals import LEVEL, Interval, t_quantile, two_sided_p
@@ -127,12 +128,12 @@ class PairedEstimate:
     def test(self) -> str:
         """The name of the test that `p_value` computes for equality."""
         if self.exact_p is None and self.clusters > 1 and self.value != self.equality and not self._varies:
-            return f"sign test of {self.clusters:,} clusters, all of which differ alike"
+            return f"sign test of {counted(self.clusters, 'cluster')}, all of which differ alike"
         if self.exact_p is None:
-            return f"Student's t on the differences of {self.clusters:,} clusters"
+            return f"Student's t on the differences of {counted(self.clusters, 'cluster')}"
         if self.clusters == self.n:
             return "McNemar, exact"
-        return f"sign flips of {self.clusters:,} clusters (exact) and Student's t, the larger p"
+        return f"sign flips of {counted(self.clusters, 'cluster')} (exact) and Student's t, the larger p"
 
     @property
     def clusters(self) -> int:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import orjson
 
-from evals.errors import InputError
+from evals.errors import InputError, counted
 from evals.models.families import embedding_archive
 from evals.registry import FAMILIES
 from evals.schema import Batch, Family, Json, Placement, Prediction, Prompt, Request
@@ -48,7 +48,7 @@ class Replay:
         """Raise `InputError` for a file whose ids are not those of the benchmark."""
         missing = [id for id in run_ids if id not in self.outputs]
         if missing:
-            raise InputError(f"{self.path} has no output for {_listed(missing)} of the {len(run_ids)} samples")
+            raise InputError(f"{self.path} has no output for {_listed(missing)} of {counted(len(run_ids), 'sample')}")
         unknown = self.outputs.keys() - set(split_ids)
         if unknown:
             raise InputError(f"{self.path} has outputs for {_listed(sorted(unknown))}, which are not in the split")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evals.errors import EvalsError
@@ -135,17 +135,39 @@ def _contains(low: float | None, high: float | None, value: float) -> bool:
 # Several runs
 
 
-def with_first(records: Sequence[Record]) -> list[tuple[int, Comparison]]:
-    """Compare each later run with the first, where protocol and samples are the same; returned with its index."""
+def with_first(records: Sequence[Record], names: Sequence[str]) -> tuple[list[tuple[int, Comparison]], dict[int, str]]:
+    """Compare each later run with the first, where protocol and samples are the same.
+
+    Args:
+        records: two or more runs.
+        names: what they are called.
+
+    Returns:
+        The comparisons, each with the later run's index; and for the runs that cannot be compared, by index, why not.
+    """
     from evals.comparison import compare
 
-    pairs = []
+    pairs, refused = [], {}
     for index, record in enumerate(records[1:], start=1):
         try:
             pairs.append((index, compare(records[0], record)))
-        except EvalsError:  # another benchmark, or other samples: the report shows both side by side
-            continue
-    return pairs
+        except EvalsError as error:
+            why = str(error)
+            folders = {str(records[0].folder): names[0], str(record.folder): names[index]}
+            for folder in sorted(folders, key=len, reverse=True):
+                why = why.replace(folder, folders[folder])
+            refused[index] = why
+    return pairs, refused
+
+
+def not_comparable(refused: Mapping[int, str], names: Sequence[str]) -> list[str]:
+    """Say which runs cannot be compared with the first, and why.
+
+    Example:
+        >>> not_comparable({1: "task.shots is 0 in one, 5 in the other"}, ["A", "B"])
+        ['B cannot be compared with A: task.shots is 0 in one, 5 in the other.']
+    """
+    return [f"{names[index]} cannot be compared with {names[0]}: {why}." for index, why in refused.items()]
 
 
 def sentences(pairs: Sequence[tuple[int, Comparison]], names: Sequence[str]) -> list[str]:

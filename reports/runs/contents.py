@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from evals.errors import InputError
+from evals.errors import InputError, counted
 from evals.records.folder import Record
 from evals.records.types import Manifest, Result
 from evals.reports.rendering.forest import ForestPanel
@@ -95,7 +95,7 @@ class RunContents:
     def counted(self) -> str:
         """How many samples there were and how many went wrong, in one line."""
         wrong = ", ".join(f"{count.samples:,} {count.name}" for count in self.counts)
-        return f"{self.n:,} samples: {wrong}"
+        return f"{counted(self.n, 'sample')}: {wrong}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class ReportContents:
     ratios: Table | None
     """Models that were timed in turn, as ratios to the first; None for other runs."""
     conclusions: tuple[str, ...]
-    """How the later runs differ from the first, one sentence each; empty where they cannot be compared."""
+    """How the later runs differ from the first, or why they cannot be compared with it: one sentence each."""
     forest: tuple[ForestPanel, ...]
     """The headlines of several runs, and their differences, for a forest plot; empty where they have no one unit."""
     merged: tuple[Section, ...]
@@ -145,15 +145,19 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
     several_runs = len(records) > 1
     runs = tuple(_gather_run(record, detail, controls) for record in records)
     same_task = several_runs and side_by_side.same_task(records)
-    pairs, names = conclusion.with_first(records) if same_task else [], short_names(records)
+    names = short_names(records)
+    pairs, refused = conclusion.with_first(records, names) if same_task else ([], {})
+    conclusions = [*conclusion.sentences(pairs, names), *conclusion.not_comparable(refused, names)]
+    if several_runs and not same_task:
+        conclusions = ["The runs are of different benchmarks, so their values cannot be compared with each other."]
     return ReportContents(
         about=about(records, controls.among(records)),
         title=f"Comparison of {len(records)} runs" if several_runs else title(records[0]),
         runs=runs,
         comparison=side_by_side.comparison(records) if several_runs else None,
         ratios=side_by_side.ratios(records) if several_runs else None,
-        conclusions=tuple(conclusion.sentences(pairs, names)),
-        forest=side_by_side.forest(records, pairs) if several_runs else (),
+        conclusions=tuple(conclusions),
+        forest=side_by_side.forest(records, pairs, set(refused)) if several_runs else (),
         merged=tuple(sections.merge([section for run in runs for section in run.sections])) if same_task else (),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from evals.records.folder import Record
@@ -46,12 +46,15 @@ def _headlines(names: Sequence[str], records: Sequence[Record]) -> Table:
     return Table("Comparison", ("run", "task", "metric", *NUMBERS), "lllrrr", tuple(rows))
 
 
-def forest(records: Sequence[Record], pairs: Sequence[tuple[int, Comparison]]) -> tuple[ForestPanel, ...]:
+def forest(
+    records: Sequence[Record], pairs: Sequence[tuple[int, Comparison]], refused: Collection[int] = ()
+) -> tuple[ForestPanel, ...]:
     """Make the panels of a forest plot: the headlines of runs, and how they differ from the first.
 
     Args:
         records: two or more runs.
         pairs: the comparisons with the first run, each with the other run's index.
+        refused: the indices of the runs that cannot be compared with the first; their labels say so.
 
     Returns:
         No panel if the headlines are different metrics.
@@ -59,12 +62,21 @@ def forest(records: Sequence[Record], pairs: Sequence[tuple[int, Comparison]]) -
     names, rows = short_names(records), [headline(record) for record in records]
     if len({(row.name, row.metric.unit) for row in rows}) > 1:
         return ()
-    shown = tuple(ForestRow(name, row.metric) for name, row in zip(names, rows, strict=True))
+    one_task = same_task(records)
+    labels = names if one_task else [f"{name}, {_benchmark(run)}" for name, run in zip(names, records, strict=True)]
+    shown = tuple(
+        ForestRow(f"{label} (not comparable)" if index in refused else label, row.metric)
+        for index, (label, row) in enumerate(zip(labels, rows, strict=True))
+    )
     first = rows[0].metric.value if pairs else None
-    where = f" on {records[0].manifest.task.name} {records[0].manifest.task.split}" if same_task(records) else ""
+    where = f" on {_benchmark(records[0])}" if one_task else ""
     panel = ForestPanel(f"{rows[0].name}{where}", shown, reference=first)
     differences = conclusion.difference_panel(pairs, names)
     return (panel,) if differences is None else (panel, differences)
+
+
+def _benchmark(record: Record) -> str:
+    return f"{record.manifest.task.name} {record.manifest.task.split}"
 
 
 def ratios(records: Sequence[Record]) -> Table | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from evals.errors import counted
 from evals.records.folder import Record
 from evals.reports.claims.evidence.cross_document import PROTOCOL_MARGIN
 from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow, band_text, detectable_text
@@ -78,7 +79,10 @@ def _judge_tail(hypothesis: Hypothesis, record: Record) -> tuple[Decision, str] 
     minimum_text = (
         f"; at least {successes_needed(level)} repetitions within the time are needed to show it" if not beyond else ""
     )
-    return decision, f"{beyond} of {len(times)} repetitions took longer, {allowed * 100:g} % may{minimum_text}"
+    return (
+        decision,
+        f"{beyond} of {counted(len(times), 'repetition')} took longer, {allowed * 100:g} % may{minimum_text}",
+    )
 
 
 def _decide(value: float, low: float | None, high: float | None, hypothesis: Hypothesis, margin: float) -> Decision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from evals.errors import counted
 from evals.reports.claims.language.schema import Measure, Relation
 from evals.reports.claims.language.statements import Bound
 from evals.reports.rendering.formatting import amount
@@ -111,6 +112,6 @@ def detectable_text(value: float | None, relation: Relation, n: int, percent: bo
     if value == 0:
         return f"the {n:,} differences do not vary, so the minimum detectable {name} is not known"
     if value is None:
-        return f"with {n:,} samples, no {name} can be detected with 80 % power"
+        return f"with {counted(n, 'sample')}, no {name} can be detected with 80 % power"
     amount = f"{value * 100:.2f} points" if percent and name == "difference" else value_text(value, percent)
-    return f"minimum detectable {name} at 80 % power with {n:,} samples: {amount}"
+    return f"minimum detectable {name} at 80 % power with {counted(n, 'sample')}: {amount}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evals import yaml_files
+from evals.errors import counted
 from evals.reports.claims import FOLDER
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def documents() -> list[tuple[str, ...]]:
     for path in sorted(FOLDER.glob("*.yaml")):
         content = yaml_files.load(path)
         info = content["document"]
-        rows.append((info["id"], f"{len(content['claims'])} claims", str(info.get("date", "")), info["title"]))
+        rows.append((info["id"], counted(len(content["claims"]), "claim"), str(info.get("date", "")), info["title"]))
     return rows
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from evals.errors import UnknownName
+from evals.errors import UnknownName, counted
 from evals.reports.claims.evidence.cross_document import StatementPair
 from evals.reports.claims.evidence.proofs import prove
 from evals.reports.claims.language.schema import Claim, Document
@@ -280,7 +280,9 @@ def _text(checked: CheckResult) -> str:
     if len(checked.documents) > 1:
         pairs = len(checked.conflicts)
         number = len(topics(checked.conflicts))
-        parts.append(f"The documents contradict each other on {number} topics ({pairs} pairs of claims).")
+        parts.append(
+            f"The documents contradict each other on {counted(number, 'topic')} ({counted(pairs, 'pair')} of claims)."
+        )
     return "\n\n".join(parts)
 
 

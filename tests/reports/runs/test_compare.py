@@ -172,3 +172,13 @@ def test_where_lower_is_better_fewer_is_a_win(tmp_path):
         make(tmp_path / name, lines, metrics, manifest(), headline="accuracy")
     (run_on,) = (metric for metric in evals.compare(tmp_path / "a", tmp_path / "b").metrics if metric.name == "run-on")
     assert (run_on.difference, run_on.wins, run_on.losses) == (-0.5, 2, 0)
+
+
+def test_a_report_says_which_runs_cannot_be_compared_and_why(tmp_path):
+    a, b = runs(tmp_path, [1, 0, 1], [0, 1, 1], **subset(3))
+    make(a, rows([1, 0, 1]), {"accuracy": metric(0.6, 3)}, manifest())
+    for format in ("md", "tex", "svg"):
+        done = command("report", a, b, "--format", format)
+        assert done.returncode == 0, done.stderr
+        words = "(not comparable)" if format == "svg" else "is None in one, 3 in the other"
+        assert words in done.stdout
