@@ -173,6 +173,18 @@ def test_an_interrupted_probe_goes_on_to_the_same_answers(folder, model, tmp_pat
     assert again.result["metrics"] == record.result["metrics"]
 
 
+@pytest.mark.slow
+def test_workers_fit_the_probe_of_one_process(folder, model, tmp_path):
+    alone, shared = (
+        suite.run(str(model), "glue/sst2", data=folder, out=tmp_path / str(workers), workers=workers, device="cpu")
+        for workers in (1, 2)
+    )
+    answers = [{row.id: (row.output, row.scores) for row in record.samples()} for record in (alone, shared)]
+    assert answers[0] == answers[1]
+    assert alone.manifest.signature == shared.manifest.signature
+    assert alone.result.metrics == shared.result.metrics
+
+
 def test_recorded_embeddings_of_pairs_are_compared(folder, tmp_path):
     """STS-B needs no training, so the embeddings may come from anywhere."""
     lines = [f'{{"id": "{n}", "output": [[1, 0], [{5 - n % 6}, {n % 6}]]}}\n' for n in range(ROWS)]
