@@ -245,3 +245,17 @@ def test_the_parent_loads_no_model(tmp_path):
         api.execute(RunConfig.of("toy:", "toy", first=50, out=tmp_path / "run"), load_model=load)
     config = RunConfig.of("toy:", "toy", workers=2, first=50, out=tmp_path / "run")
     assert api.execute(config, load_model=load).finished().n == 50
+
+
+@pytest.mark.slow
+def test_workers_extend_a_run_as_one_process_does(tmp_path):
+    for workers in (1, 2):
+        run = ("run", "--model", "toy:counts", "--task", "toy", "--first", 400, "--out", tmp_path / str(workers))
+        assert evals(*run).returncode == 0
+        before = records(tmp_path / str(workers))
+        done = process(*run, "--extend", 9, "--workers", workers)
+        assert done.returncode == 0, done.stderr
+        assert records(tmp_path / str(workers)) != before
+    rows = records(tmp_path / "1")[0]
+    assert {len(row["tokens"][0]) for row in rows if row["truncated"]} == {9}
+    assert records(tmp_path / "2") == records(tmp_path / "1")

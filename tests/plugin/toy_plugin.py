@@ -4,7 +4,8 @@
 hundredth of a second a batch; `toy:dies` kills its process once, at the batch that holds request 40 (a worker that is
 lost); `toy:picky` fails every tenth sample; `toy:logged:FOLDER` takes a hundredth of a second a batch, and logs which
 requests each process prepares and answers, a line at a time, in `FOLDER/prepared-PID` and `FOLDER/asked-PID`;
-`toy:broken` cannot be loaded by a worker other than the first, and takes a minute in that one.
+`toy:broken` cannot be loaded by a worker other than the first, and takes a minute in that one; `toy:counts` writes as
+many tokens as the text has characters, up to the limit.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Toy:
             if not marker.exists():
                 marker.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+        if self.behaviour == "counts":
+            return [count(request) for request in requests]
         return [Prediction(request.id, output=str(len(request.parts[-1]) % 7), prompt_tokens=3) for request in requests]
 
     def peak_memory_bytes(self):
@@ -62,6 +65,14 @@ class Toy:
         if self.behaviour.startswith("logged:"):
             with Path(self.behaviour.removeprefix("logged:"), f"{event}-{os.getpid()}").open("a") as log:
                 log.write(" ".join(ids) + "\n")
+
+
+def count(request):
+    """Count on from the tokens that a request begins with."""
+    tokens = [*request.begun, *range(len(request.begun), min(len(request.parts[-1]), request.max_new_tokens))]
+    cut = len(request.parts[-1]) > len(tokens)
+    output, kept = " ".join(map(str, tokens)), tuple(tokens) if cut else ()
+    return Prediction(request.id, output=output, truncated=cut, tokens=kept, new_tokens=len(tokens))
 
 
 def load(name, behaviour, placement):
