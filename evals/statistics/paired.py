@@ -53,12 +53,6 @@ class TwoSystemEstimate(Protocol):
     def interval(self, level: float = LEVEL) -> Interval:
         """Return the interval, or None where the data do not allow one."""
 
-    def lower_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided lower confidence bound, or None without an interval."""
-
-    def upper_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided upper confidence bound, or None without an interval."""
-
     def p_value(self, null: float = 0.0) -> float:
         """Return the two-sided p-value of the hypothesis that the true value is `null`."""
 
@@ -96,16 +90,6 @@ class PairedEstimate:
         if self.exact_p is None or self.exact_p < 1 - level:
             return low, high
         return min(low, self.equality), max(high, self.equality)
-
-    def lower_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided lower confidence bound, or None without an interval."""
-        interval = self.interval(2 * level - 1)
-        return None if interval is None else interval[0]
-
-    def upper_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided upper confidence bound, or None without an interval."""
-        interval = self.interval(2 * level - 1)
-        return None if interval is None else interval[1]
 
     def p_value(self, null: float = 0.0) -> float:
         """Return the two-sided p-value of the hypothesis that the true value is `null`; never zero.
@@ -189,6 +173,17 @@ class PairedEstimate:
             return None
         root = math.sqrt(max(0.0, mixed**2 - squared * constant))
         return (mixed - root) / squared, (mixed + root) / squared
+
+
+def one_sided_bounds(estimate: TwoSystemEstimate, level: float = LEVEL) -> tuple[float | None, float | None]:
+    """Return the one-sided lower and upper confidence bounds, each of the given level; None without an interval.
+
+    Example:
+        >>> estimate = difference(np.arange(9.0), np.zeros(9), list("abcdefghi"))
+        >>> [round(bound, 2) for bound in one_sided_bounds(estimate)]
+        [2.3, 5.7]
+    """
+    return estimate.interval(2 * level - 1) or (None, None)
 
 
 def difference(a_N: Floats, b_N: Floats, clusters: Sequence[str]) -> PairedEstimate:

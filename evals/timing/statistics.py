@@ -111,16 +111,6 @@ class TimingEstimate:
         low, high = (math.exp(end) if self.logarithmic else float(end) for end in (centre - half, centre + half))
         return min(low, self.value), max(high, self.value)
 
-    def lower_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided lower confidence bound, or None without an interval."""
-        interval = self.interval(2 * level - 1)
-        return None if interval is None else interval[0]
-
-    def upper_bound(self, level: float = LEVEL) -> float | None:
-        """Return the one-sided upper confidence bound, or None without an interval."""
-        interval = self.interval(2 * level - 1)
-        return None if interval is None else interval[1]
-
     def p_value(self, null: float = 0.0) -> float:
         """Return the two-sided p-value of the hypothesis that the true value is `null`; 1 without an interval."""
         if not self._varies:

@@ -24,7 +24,7 @@ from evals.statistics.decisions import (
     equivalent,
     ordered,
 )
-from evals.statistics.paired import TwoSystemEstimate
+from evals.statistics.paired import TwoSystemEstimate, one_sided_bounds
 from evals.timing import statistics
 
 EQUIVALENCE_BAND = (0.8, 1.25)
@@ -163,7 +163,7 @@ def _decide(hypothesis: Hypothesis, estimate: TwoSystemEstimate, estimated: Rela
         return against_band(estimate.interval(), (low, high))
     bound = low if low is not None else high
     assert bound is not None
-    return against_bound(estimate.lower_bound(), estimate.upper_bound(), bound, least=low is not None)
+    return against_bound(*one_sided_bounds(estimate), bound, least=low is not None)
 
 
 def _tests_equality(hypothesis: Hypothesis, null: float) -> bool:
