@@ -11,6 +11,7 @@ from evals.reports.claims.evidence.tables.grid import Grid, GridColumn, GridValu
 def check_bold(grid: Grid) -> Iterator[TableFinding]:
     """Compare each bold value with the best of its column, or of its group of rows.
 
+    Beside a bold best, another bold value marks something else (the best of a family, a pair in one cell) and is open.
     Values within `same_level`, or within the printed deviation of the bold one, count as equal. A row that is bold
     throughout is an emphasised row; its values are then a note.
 
@@ -38,9 +39,15 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
                 word = "the best" if gap == 0 else "at the level of the best"
                 yield TableFinding((number, index), "consistent", f"bold, and {word} of its column")
                 continue
-            verdict = "na" if number in emphasised else "internally_inconsistent"
+            verdict = "na" if number in emphasised else "open" if best.bold else "internally_inconsistent"
             line = f"bold, but {best.id} has {column.show(best)}, which is better than {column.show(value)}"
-            line += ", though its whole row is bold" if number in emphasised else ""
+            line += (
+                ", though its whole row is bold"
+                if number in emphasised
+                else ", and bold too: bold also marks something else"
+                if best.bold
+                else ""
+            )
             yield TableFinding((number, index), verdict, line, (best.id,))
 
 

@@ -70,8 +70,8 @@ def check_items(grid: Grid) -> Iterator[TableFinding]:
     """Check that each percentage is a whole number of its test items (the GRIM test).
 
     Only columns with `items` whose items are right or wrong are checked. With several runs, the mean is a whole number
-    of items times runs. Where `runs` is not stated, or where the percentage is attainable if it was cut instead of
-    rounded, an unattainable one is only nominally inconsistent.
+    of items times runs; where `runs` is not stated, an unattainable percentage is open, as it may be such a mean. One
+    that is attainable if it was cut instead of rounded is nominally inconsistent.
 
     Source: Brown and Heathers, The GRIM test, Social Psychological and Personality Science 8 (2017).
     """
@@ -96,10 +96,10 @@ def check_items(grid: Grid) -> Iterator[TableFinding]:
         line = f"{shown} is no whole number of {of}{' if rounded' if cut is not None else ''}; the nearest are {steps}"
         if cut is not None:
             line += f"; cut instead of rounded, it is {cut:,}"
-        elif column.runs is None:
+        if column.runs is None:
             line += "; the mean of several runs, which the document does not state, may be"
-        certain = cut is None and column.runs is not None
-        yield TableFinding((row, index), "internally_inconsistent" if certain else "nominally_inconsistent", line)
+        verdict = "internally_inconsistent" if cut is None else "nominally_inconsistent"
+        yield TableFinding((row, index), "open" if column.runs is None else verdict, line)
 
 
 def check_spreads(grid: Grid) -> Iterator[TableFinding]:
