@@ -19,7 +19,7 @@ The thinking of a reasoning model is removed before the answer is read, and so i
 after its answer; the share of such outputs is `run-on`. `given-up` is the share of answers that could not be compared
 within their limits of time and memory; they count as wrong. With several outputs per problem, `accuracy` is their mean,
 `pass@k` the unbiased estimate of Chen et al. (arXiv 2107.03374) and `majority` the accuracy of the most frequent
-answer.
+answer, where answers that are equivalent count as one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.metrics.estimates import Mean, means
 from evals.metrics.math_equivalence import element_count
-from evals.metrics.math_grader import Grade, Grader
+from evals.metrics.math_grader import AnswerPair, Grade, Grader
 from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
@@ -49,8 +49,8 @@ from evals.tasks.scoring.math_answers import (
     asked_value,
     read_output,
 )
-from evals.tasks.scoring.math_normal import normalise
-from evals.tasks.scoring.math_sampling import majority, pass_at
+from evals.tasks.scoring.math_normal import written_alike
+from evals.tasks.scoring.math_sampling import grouped, majority, pass_at
 
 INSTRUCTIONS = {
     "####": "Solve each problem step by step. End with #### and the answer as a number.\n\n",
@@ -248,6 +248,10 @@ def _grader() -> Grader:
     return grader
 
 
+def _equal(pairs: list[AnswerPair]) -> list[bool]:
+    return [grade.equal for grade in _grader().grade(pairs)]
+
+
 def _extract(prediction: Prediction, form: str, elements: int) -> ExtractedAnswers:
     if prediction.failure is not None:
         return ExtractedAnswers(None, None, ran_on=False)
@@ -260,10 +264,8 @@ def _score(
     extracted: Sequence[ExtractedAnswers],
     grades: Sequence[Grade | None],
 ) -> Score:
-    gold = normalise(sample.target)
-
     def equals_gold(answer: Answer | None) -> bool:
-        return answer is not None and normalise(answer.text) == gold
+        return answer is not None and written_alike(sample.target, answer.text)
 
     # An answer that is written as the gold answer is right, whatever the algebra makes of it.
     verified = [
@@ -280,7 +282,7 @@ def _score(
     texts = [answers.flexible.text if answers.flexible else None for answers in extracted]
     if len(extracted) > 1:
         values |= {f"pass@{k}": pass_at(len(verified), sum(verified), k) for k in _powers(len(verified))}
-        values["majority"] = majority(texts, verified)
+        values["majority"] = majority(grouped(texts, verified, _equal), verified)
     failed = any(prediction.failure is not None for prediction in predictions)
     answer: Json = texts[0] if len(texts) == 1 else (texts if any(texts) else None)
     return Score.of(sample, answer=answer, values=values, failed=failed)

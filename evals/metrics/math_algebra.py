@@ -82,7 +82,9 @@ def _same_number(a: Any, b: Any) -> bool:
         return False
 
 
-_UNIT_AT_END = re.compile(r"(?<=[^\s=,])\s*\\(?:text|mbox|mathrm)\s*\{[^{}]*\}(?:\^\{?[0-9]\}?)?\Z")
+UNIT_AT_END = re.compile(
+    r"(?<=[^\s=,])\s*\\(?:text|mbox|mathrm|textrm|textsf|textit|textbf|hbox)\s*\{[^{}]*\}(?:\^\{?[0-9]\}?)?\Z"
+)
 _BASE = re.compile(r"[0-9]_\{?([0-9]+)\}?\Z")
 
 
@@ -98,7 +100,22 @@ def same(gold: str, answer: str) -> bool:
         return False
     real = not (should_treat_as_complex(gold) or should_treat_as_complex(answer))
     # math-verify limits time by signals, which only work in the main thread; here the whole process is limited.
-    return bool(verify(_parse(gold, real), _parse(answer, real), timeout_seconds=None, allow_set_relation_comp=True))
+    parsed = [_parse(gold, real), _parse(answer, real)]
+    if any(map(_has_imaginary_unit, parsed)):
+        parsed = list(map(_complex, parsed))
+    return bool(verify(*parsed, timeout_seconds=None, allow_set_relation_comp=True))
+
+
+def _has_imaginary_unit(parsed: Any) -> bool:
+    return any(symbol.name == "i" for symbol in getattr(parsed, "free_symbols", ()))
+
+
+def _complex(parsed: Any) -> Any:
+    """Return an expression with the imaginary unit for the symbol ``i``, which the grammar reads as a variable."""
+    from sympy import I
+
+    unit = {symbol: I for symbol in getattr(parsed, "free_symbols", ()) if symbol.name == "i"}
+    return parsed.subs(unit).doit() if unit else parsed
 
 
 def _parse(text: str, real: bool) -> Any:
@@ -106,7 +123,7 @@ def _parse(text: str, real: bool) -> Any:
 
     # units=False: math-verify's table of units would read the `t` of `2t` as a unit.
     config = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
-    latex = normalize_latex(_UNIT_AT_END.sub("", text), config)
+    latex = normalize_latex(UNIT_AT_END.sub("", text), config)
     parsed = latex2sympy(latex, is_real=real, convert_degrees=False, normalization_config=None)
     return _union(parsed)
 

@@ -17,11 +17,23 @@ variable, not a unit.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Literal
 
 from evals.metrics import math_algebra
-from evals.metrics.math_notation import OPENING, TEXT, elements, is_relation, sides, tidy, value_of
+from evals.metrics.math_algebra import UNIT_AT_END
+from evals.metrics.math_forms import (
+    as_tuple,
+    one_of_alternatives,
+    option_value,
+    other_collection,
+    same_ratio,
+    signs_chosen,
+)
+from evals.metrics.math_notation import OPENING, Side, elements, is_relation, sides, value_of
 from evals.metrics.math_quantities import calculated, quantity, same_quantity, with_decimal_comma
+from evals.metrics.math_symbols import TEXT, tidy
+from evals.metrics.math_units import unit_ratio
 
 Reason = Literal[
     "exact",  # the same text apart from spacing and currency signs, or the same words
@@ -66,13 +78,17 @@ def decide_plainly(gold: str, answer: str, *, max_characters: int = 1_000) -> Re
         return "exact"
     if max(len(gold), len(answer)) > max_characters:
         return "too-long"
+    ratio = unit_ratio(gold, answer)
     gold, answer = tidy(gold), tidy(answer)
     if not gold or not answer:
         return "unparsed"
+    if ratio != 1:
+        return _converted(gold, answer, ratio)
     if gold == answer:
         return "exact"
-    answer = _last_step(gold, answer)
-    numbers = _compare_quantities(gold, answer)
+    gold, answer = _forms(gold, answer)
+    forms = _compare_forms(gold, answer)
+    numbers = forms or _compare_quantities(gold, answer)
     if numbers:
         return numbers
     if _is_too_complex(gold) or _is_too_complex(answer):
@@ -90,16 +106,17 @@ def decide_symbolically(gold: str, answer: str) -> Reason:
     Returns:
         One of ``symbolic``, ``different``, ``order``, ``unparsed``, ``too-complex`` and ``memory``.
     """
-    gold, answer = tidy(gold), tidy(answer)
-    answer = _last_step(gold, answer)
+    gold, answer = _forms(tidy(gold), tidy(answer))
     golds, answers = elements(gold), elements(answer)
     try:
+        if _HAS_SIGNS.search(gold + answer) and (reason := _compare_signs(gold, answer)):
+            return reason
         if quantity(gold) and len(golds) == 1 < len(answers):
             return "different"
         if len(golds) == 1 or len(answers) == 1:
             return "symbolic" if _same(gold, answer) else "different"
         if len(golds) != len(answers):
-            return "symbolic" if "\\pm" in gold + answer and math_algebra.same(gold, answer) else "different"
+            return "different"
         if all(map(_same_element, golds, answers)):
             return "symbolic"
         values, names = (
@@ -125,7 +142,49 @@ def element_count(answer: str) -> int:
         (2, 1, 1, 1)
     """
     answer = tidy(answer)
+    if _HAS_SIGNS.search(answer):
+        return max(1, len(signs_chosen(answer)))
     return 1 if quantity(answer) or TEXT.search(answer) else max(1, len(elements(answer)))
+
+
+def _forms(gold: str, answer: str) -> tuple[str, str]:
+    """Reduce the forms of an answer: an option with its value, coordinates, alternatives, steps before the last."""
+    answer = as_tuple(gold, option_value(gold, answer))
+    return gold, one_of_alternatives(gold, _last_step(gold, answer))
+
+
+def _compare_forms(gold: str, answer: str) -> Reason | None:
+    """Compare answers of which one is a ratio, a clock time, a set or a tuple."""
+    if gold == answer:
+        return "numeric" if quantity(gold) else "exact"
+    ratios = same_ratio(gold, answer)
+    if ratios is not None:
+        return (_compare_words(gold, answer) or "numeric") if ratios else "different"
+    return "different" if other_collection(gold, answer) else None
+
+
+def _converted(gold: str, answer: str, ratio: Fraction | None) -> Reason:
+    """Compare two quantities whose units differ; None as the ratio stands for units that contradict each other."""
+    numbers = [quantity(UNIT_AT_END.sub("", text)) or quantity(text) for text in (gold, answer)]
+    if ratio is None or numbers[0] is None or numbers[1] is None:
+        return "different"
+    return "numeric" if numbers[0][0] == numbers[1][0] * ratio else "different"
+
+
+_HAS_SIGNS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
+
+
+def _compare_signs(gold: str, answer: str) -> Reason | None:
+    r"""Compare answers with ``\pm`` as the values with either sign, in any order; None if that shows nothing."""
+    golds, answers = signs_chosen(gold), signs_chosen(answer)
+    if len(golds) != len(answers):
+        return "different"
+    for element in golds:
+        match = next((other for other in answers if _same_element(element, other)), None)
+        if match is None:
+            return "different"
+        answers.remove(match)
+    return "symbolic"
 
 
 def _last_step(gold: str, answer: str) -> str:
@@ -143,7 +202,8 @@ def _same_element(gold: str, answer: str) -> bool:
 
 def _same(gold: str, answer: str) -> bool:
     """Compare two answers by algebra; an equation is compared as a value only if it gives one."""
-    gold_side, side = value_of(gold), value_of(answer)
+    gold_side = value_of(gold)
+    side = _with_argument_of(gold_side, value_of(answer))
     if gold_side.value is None or side.value is None:
         if is_relation(gold):
             return is_relation(answer) and math_algebra.same(gold, answer)
@@ -151,12 +211,24 @@ def _same(gold: str, answer: str) -> bool:
         return math_algebra.same(gold, last) and math_algebra.same(first, last)  # it simplifies its first side
     names = {gold_side.name, side.name} - {None}
     if len(names) == 2 and all(re.fullmatch("[A-Za-z]", name or "") for name in names):
-        return math_algebra.same(gold, answer)  # x=1 is not y=1, but y=x is x=y
+        if not any(map(_VARIABLE.search, (gold_side.value, side.value))):
+            return False  # x=1 is not y=1
+        return math_algebra.same(gold, answer)  # y=x is x=y
     if math_algebra.same(gold_side.value, side.value):
         return not is_relation(side.value) or is_relation(gold) or any(map(gold.__contains__, OPENING))
     return gold_side.name is not None and side.name is not None and math_algebra.same(gold, answer)
 
 
+def _with_argument_of(gold: Side, side: Side) -> Side:
+    """Write a function with the gold answer's argument: ``f(t) = t^2`` as ``f(x) = x^2``."""
+    functions = [re.fullmatch(r"([A-Za-z])\s*\(\s*([A-Za-z])\s*\)", other.name or "") for other in (gold, side)]
+    if functions[0] is None or functions[1] is None or functions[0][1] != functions[1][1] or side.value is None:
+        return side
+    variable = re.compile(rf"(?<![A-Za-z\\]){functions[1][2]}(?![A-Za-z])")
+    return Side(variable.sub(functions[0][2], side.value), gold.name)
+
+
+_VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 _POWER = re.compile(r"\^\s*\{?\s*-?([0-9]+)(?:\s*\^\s*\{?\s*([0-9]+))?")
 
 
@@ -169,8 +241,12 @@ def _compare_quantities(gold: str, answer: str) -> Reason | None:
         return "different"
     if gold_side.value is None and quantity(answer) and is_relation(gold):
         return "different"
-    if gold_side.value is None or side.value is None or (gold_side.name and side.name and gold_side.name != side.name):
+    if gold_side.value is None or side.value is None:
         return None
+    names = {gold_side.name, side.name} - {None}
+    if len(names) == 2:
+        numbers = quantity(gold_side.value) and quantity(side.value)
+        return "different" if numbers and all(re.fullmatch("[A-Za-z]", name or "") for name in names) else None
     gold_quantity = quantity(gold_side.value) or calculated(gold_side.value)
     answer_quantity = quantity(side.value) or calculated(side.value)
     if gold_quantity and answer_quantity:
@@ -185,10 +261,8 @@ def _compare_quantities(gold: str, answer: str) -> Reason | None:
 
 def _holds(text: str) -> bool:
     """Return whether no calculation with numbers contradicts itself: ``2+2=5``; other texts hold."""
-    first, *others = sides(text)
-    left = calculated(first)
-    rights = [calculated(side) for side in others]
-    return left is None or all(right is None or same_quantity(left, right) for right in rights)
+    values = [value for side in sides(text) if (value := calculated(side)) is not None]
+    return all(same_quantity(values[0], value) for value in values)
 
 
 def _compare_words(gold: str, answer: str) -> Reason | None:
@@ -196,8 +270,24 @@ def _compare_words(gold: str, answer: str) -> Reason | None:
     words = [re.sub(r"[\s().]", "", TEXT.sub(r"\1", text)).casefold() for text in (gold, answer)]
     if words[0] == words[1] and re.fullmatch(r"[a-z0-9:,']*[a-z][a-z0-9:,']*", words[0]):
         return "exact"
+    if words[1] == "none" and words[0] == "0":
+        return "exact"
+    phrases = [" ".join(TEXT.sub(r" \1 ", text).casefold().strip(" .()").split()) for text in (gold, answer)]
+    if re.fullmatch(r"[a-z]{2,20}(?: [a-z]{2,20})?", phrases[0]) and _names(phrases[1], phrases[0]):
+        return "exact"
     is_text = bool(TEXT.search(gold) or TEXT.search(answer))
     return "different" if is_text and all(re.fullmatch(r"[a-z,']+", word) for word in words) else None
+
+
+def _names(phrase: str, word: str) -> bool:
+    """Return whether a phrase says no more than a word: "an ellipse", "odd function", "the colour is red"."""
+    if re.search(r"\b(?:not|no|or|and|nor|neither|never|isn't|than|but)\b", phrase):
+        return False
+    phrase = re.sub(r"\A(?:an?|the) ", "", phrase)
+    return bool(
+        re.fullmatch(rf"{word}(?: function| (?:is|has|was|had|wins|won) [a-z ]{{1,60}})?", phrase)
+        or re.fullmatch(rf"(?:[a-z]+ ){{1,6}}(?:is|was|are) (?:an? |the )?{word}", phrase)
+    )
 
 
 def _is_too_complex(text: str) -> bool:

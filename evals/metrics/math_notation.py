@@ -1,59 +1,22 @@
-r"""The notation of mathematical answers: symbols as TeX, the elements of a list, and the value of an equation."""
+r"""The notation of mathematical answers: the elements of a list, and the value of an equation."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf)\s*\{([^{}]*)\}")
-OPENING, CLOSING = "([{", ")]}"
-_BETWEEN = re.compile(r"(?:,\s*)?(?:\\(?:text|mbox)\s*\{\s*(?:and|or),?\s*\}|\b(?:and|or|et|und|ou)\b)|,|;")
-_MARKS = str.maketrans(
-    {"\u2212": "-", "\u2013": "-", "\u00a0": " ", "×": r"\times ", "·": r"\cdot ", "÷": r"\div ", "π": r"\pi "}
-    | {"∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "²": "^2", "³": "^3"}
-    | {"±": r"\pm ", "≈": r"\approx ", "∈": r"\in ", "θ": r"\theta ", "…": "...", "\u202f": " ", "\u2009": " "}
-)
-_RATIOS = "sin|cos|tan|cot|sec|csc"
-_DEGREES = r"\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree)(?![A-Za-z]))|°"
-_TIDY = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"√\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])", r"\\sqrt{\1}"),
-        (r"√", r"\\sqrt "),
-        (r"(?<=[0-9])(?:,\\!|\{,\}|\\,)\s*(?=[0-9]{3})", ""),
-        (r"(?<![0-9.,/^{_] )(?<![0-9.,/^_])([1-9][0-9]{0,2}(?: [0-9]{3})+)(?![0-9/])", lambda m: m[1].replace(" ", "")),
-        (r"([0-9]*\.[0-9]{0,9}?)([0-9]{1,6}?)\2{2,9}\.\.\.", r"\1\\overline{\2}"),
-        (r"(?<!\\)\\[!,;: ]|~|\\(?:displaystyle|quad|qquad)(?![A-Za-z])", " "),
-        (
-            rf"(\\(?:{_RATIOS})\s*[({{]?\s*)([0-9]+(?:\.[0-9]+)?)\s*(?:{_DEGREES})",
-            r"\1{\\frac{\2\\pi}{180}}",
-        ),
-        (_DEGREES, ""),
-        (r"\\?[$€£¥]", ""),
-        (r"\*\*", "^"),
-        (r"(?<=[0-9}\s])\s*[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+\Z", ""),
-        (r"(?<=[^\s=(,])\s*\\approx.*\Z", ""),
-        (r"\A\s*\\approx", ""),
-        (r"\bplus or minus ", r"\\pm "),
-        (r"\b(?:negative|minus) (?=[0-9\\])", "-"),
-        (r"(?<![0-9])\.(?=[0-9])", "0."),
-        (r"\\[dtc]?frac\s*(\\[A-Za-z]+|[0-9A-Za-z])", r"\\frac{\1}"),
-        (r"(\\[dtc]?frac\s*\{[^{}]*\})\s*(\\[A-Za-z]+|[0-9A-Za-z])", r"\1{\2}"),
-        (r"\\?sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-        (r"\\?sqrt\s+([0-9])(?![0-9])", r"\\sqrt{\1}"),
-        (r"(?<![\\A-Za-z])(pi|sqrt|sin|cos|tan|cot|sec|csc|log|ln)(?![A-Za-z])", r"\\\1"),
-        (r"(?<![\\A-Za-z])infinity(?![A-Za-z])", r"\\infty "),
-    )
-)
+from evals.metrics.math_symbols import TEXT
 
+OPENING, CLOSING = "([{", ")]}"
+_BETWEEN = re.compile(r"(?:,\s*)?(?:\\(?:text|mbox|textrm)\s*\{\s*(?:and|or),?\s*\}|\b(?:and|or|et|und|ou)\b)|,|;")
 _MARKUP = r"(?:_\{?[A-Za-z0-9,]{1,6}\}?)?'{0,3}(?:\^\{\\prime\})?(?:\^\{?-1\}?)?"
 _SYMBOL = rf"(?:[A-Za-z]|\\(?!(?:sqrt|frac|pi|infty|text|sin|cos|tan)(?![A-Za-z]))[A-Za-z]+){_MARKUP}"
 _NAME = re.compile(
     rf"""(?:
     {_SYMBOL}                                                    # x, a_1, \theta
     |(?:\\[A-Za-z]+\s*\{{)?[A-Z]{{2,4}}\}}?                          # the segment AB, \overline{{AB}}
-    |m?\s?\\(?:angle|triangle)\s*[A-Z]{{1,3}}|\|\s*{_SYMBOL}\s*\||\[[A-Z]{{3,6}}\]
-    |[fghpquFGHPQRSTEVDNAC]{_MARKUP}\s*\([^()=]{{1,40}}\)             # f(2), P(A \cup B)
+    |m?\s?\\(?:angle|triangle)\s*[A-Z]{{1,3}}|\|\s*[A-Z]{{2}}\s*\||\[[A-Z]{{3,6}}\]
+    |[fghpquFGHPQRSTEVDNAC]{_MARKUP}\s*\([^()=]{{1,40}}\)|P\([^()]{{1,40}}\) # f(2), P(A \cup B), P(X=2)
     |[A-Za-z]{_MARKUP}\s*\(\s*(?:[A-Za-z]|[0-9]+)\s*\)              # x(t), a(5)
     |\(\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL}){{1,5}}\s*\)                  # (r, \theta)
     |\{{?\\(?:sin|cos|tan|cot|sec|csc|arg|det|deg|gcd|lcm|dim|Re|Im|max|min)(?![A-Za-z])(?:\s|\\left)*
@@ -74,19 +37,6 @@ _INEQUALITY = re.compile(r"[<>]|\\(?:leq?|geq?|neq?|lt|gt)(?![A-Za-z])")
 _MEMBER = re.compile(rf"\A\s*{_SYMBOL}\s*\\in(?![A-Za-z])\s*")
 _BOXED = re.compile(r"\A\s*\\(?:boxed|fbox)\s*\{(.*)\}\s*\Z", re.DOTALL)
 _LETTERS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]|\\(?:alpha|beta|gamma|theta|lambda|phi|omega)")
-
-
-def tidy(text: str) -> str:
-    r"""Write the symbols of an answer as TeX, without spacing commands, currency signs and degree signs.
-
-    Example:
-        >>> tidy("$2,\\!125."), tidy("2√3"), tidy("\\dfrac\\pi4"), tidy("10 000"), tidy("negative 7")
-        ('2125', '2\\sqrt{3}', '\\frac{\\pi}{4}', '10000', '-7')
-    """
-    text = text.translate(_MARKS)
-    for pattern, replacement in _TIDY:
-        text = pattern.sub(replacement, text)
-    return text.strip(" \t\r\n.")
 
 
 def elements(text: str) -> list[str]:
@@ -158,15 +108,15 @@ def _is_calculation(side: str) -> bool:
 
 
 def sides(text: str) -> list[str]:
-    r"""Split an equation at the equals signs outside braces.
+    r"""Split an equation at the equals signs outside brackets.
 
     Example:
         >>> sides("5!=5 \\cdot 24 = 120")
         ['5!', '5 \\cdot 24', '120']
     """
     parts, depth, start = list[str](), 0, 0
-    for mark in re.finditer(rf"{EQUALS.pattern}|[{{}}]", text):
-        depth += (mark[0] == "{") - (mark[0] == "}")
+    for mark in re.finditer(rf"{EQUALS.pattern}|[{{}}()]", text):
+        depth += (mark[0] in "{(") - (mark[0] in "})")
         if mark[0] == "=" and depth == 0:
             parts.append(text[start : mark.start()].strip())
             start = mark.end()

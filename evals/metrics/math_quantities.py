@@ -9,20 +9,21 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from evals.metrics.math_notation import TEXT
+from evals.metrics.math_symbols import TEXT
 
 ExactNumber = tuple[Fraction, bool]
 """The exact value, and whether it is a percentage."""
 
 _NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
 _TEX_FRACTION = re.compile(rf"\\[dtc]?frac\s*\{{\s*(-?(?:{_NUMBER}))\s*\}}\s*\{{\s*({_NUMBER})\s*\}}")
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES |= {"K": 10**3, "M": 10**6, "B": 10**9}
 _RATE = r"(?:[kcm]?m|mi|ft|mph|[km]?g|m?[Ll])\s?/\s?(?:s|sec|h|hr|min|m|[Ll]|[km]?g)(?:\s*\^\{?[0-9]\}?)?"
 _QUANTITY = re.compile(
     rf"""(?P<sign>[+-]?)\s*
     (?:(?:(?P<units>[0-9]+)\s+)?(?P<top>{_NUMBER})\s*/\s*(?P<bottom>{_NUMBER})
       |(?P<number>{_NUMBER})(?:[eE](?P<e>[+-]?[0-9]+)|\s*(?:\\times|\\cdot|[x*])\s*10\^\{{?(?P<ten>[+-]?[0-9]+)\}}?
-        |\s{{1,3}}(?P<scale>{"|".join(_SCALES)})\b)?)
+        |\s{{0,3}}(?P<scale>(?<=\s)(?:{"|".join(name for name in _SCALES if len(name) > 1)})|(?<=[0-9])[KMB])\b)?)
     \s*(?P<percent>\\?%|percent\b)?
     (?:\s*(?:{_RATE})|\s+(?P<unit>[A-Za-z][A-Za-z.]+(?:[\s-][A-Za-z.]+)*)(?:\s*\^\{{?[0-9]\}}?)?)?""",
     re.VERBOSE,
@@ -87,7 +88,7 @@ _PARTS = {
 }
 _NUMERAL_WORD = "|".join([*NUMERALS, *_TENS, *_LARGE, "hundred", "dozen", *(f"{part}s?" for part in _PARTS)])
 NUMERAL = re.compile(
-    rf"(?<![\w-])(?:{_NUMERAL_WORD})(?:(?:[\s-](?:and\s)?(?:an?\s)?)(?:{_NUMERAL_WORD}))*(?![\w])(?:-\w+)?",
+    rf"(?<![\w-])(?:(?:half\s)?an?\s(?=dozen|hundred|half\b|third|quarter|[a-z]{{1,4}}illion|thousand))?(?:{_NUMERAL_WORD})(?:(?:[\s-](?:and\s)?(?:an?\s)?)(?:{_NUMERAL_WORD}))*(?![\w])(?:-\w+)?",
     re.IGNORECASE,
 )
 """A numeral in words, or a longer word that begins with one."""
@@ -101,10 +102,20 @@ def numeral(text: str) -> Fraction | None:
         (Fraction(27, 1), Fraction(205, 1), Fraction(5, 2), None)
         >>> numeral("three quarters"), numeral("two dozen"), numeral("five two")
         (Fraction(3, 4), Fraction(24, 1), None)
+        >>> numeral("a dozen"), numeral("half a dozen")
+        (Fraction(12, 1), Fraction(6, 1))
     """
     words = text.strip(" .").casefold().replace("-", " ").split()
     if len(words) > 24:
         return None
+    if words[0:1] == ["half"] and words[-1] == "dozen" and len(words) - words.count("a") == 2:
+        return Fraction(6)
+    if (
+        len(words) > 1
+        and words[0] in ("a", "an")
+        and words[1] in ("dozen", "thousand", "million", "billion", "trillion")
+    ):
+        words[0] = "one"
     if len(words) >= 2 and (bottom := _PARTS.get(words[-1]) or _PARTS.get(words[-1].removesuffix("s"))):
         top = 1 if words[-2] in ("a", "an") else _VALUE_OF_NUMERAL.get(words[-2])
         whole = words[:-2]
@@ -164,19 +175,31 @@ def quantity(text: str) -> ExactNumber | None:
     text = TEXT.sub(r" \1 ", text)
     if repeating := _REPEATING.fullmatch(text.strip()):
         return _repeating(repeating), False
-    if (value_in_words := numeral(text)) is not None:
-        return value_in_words, False
+    for value_in_words in (numeral(text), _with_unit(text)):
+        if value_in_words is not None:
+            return value_in_words, False
     match = _QUANTITY.fullmatch(_TEX_FRACTION.sub(r" \1/\2 ", text).strip(" ."))
     if match is None or _NO_UNIT.search(match["unit"] or ""):
         return None
     part = {name: Fraction((match[name] or "0").replace(",", "")) for name in ("units", "top", "bottom", "number")}
-    exponent = int(match["e"] or match["ten"] or 0) + _SCALES.get(match["scale"] or "", 0)
+    exponent = int(match["e"] or match["ten"] or 0)
     if abs(exponent) > _MAX_DECIMAL_EXPONENT or (match["bottom"] and not part["bottom"]):
         return None
     value = (
-        part["units"] + part["top"] / part["bottom"] if match["bottom"] else part["number"] * Fraction(10) ** exponent
+        part["units"] + part["top"] / part["bottom"]
+        if match["bottom"]
+        else part["number"] * Fraction(10) ** exponent * _SCALES.get(match["scale"] or "", 1)
     )
     return (-value if match["sign"] == "-" else value), bool(match["percent"])
+
+
+def _with_unit(text: str) -> Fraction | None:
+    """Compute a numeral in words with a unit, "eighteen dollars"; None for any other text."""
+    words = NUMERAL.match(text.strip(" ."))
+    unit = text.strip(" .")[words.end() :] if words else ""
+    if words is None or not re.fullmatch(r"(?:\s[A-Za-z]{2,20}){1,4}", unit) or _NO_UNIT.search(unit):
+        return None
+    return numeral(words[0])
 
 
 def calculated(text: str) -> ExactNumber | None:

@@ -4,7 +4,8 @@ A model that was asked to end in ``#### n`` (GSM8K) or ``\boxed{...}`` (MATH) do
 reads the asked form and nothing else; `extract_flexible` reads whatever states an answer. Both take the *last* answer
 that the model gives, because models recite examples before they answer:
 
-    output -> math_outputs (strip_thinking, cut_run_on) -> extract_strict, extract_flexible -> Answer
+    output -> math_outputs (strip_thinking, cut_run_on) -> math_doubts (without_retracted)
+           -> extract_strict, extract_flexible -> Answer
            -> math_normal.normalise, evals.metrics.math_grader
 
 `read_output` does all of it for one output. `math_statements` finds statements. `math_conclusions` reads the value of a
@@ -19,14 +20,17 @@ Sources: openai/grade-school-math `dataset.py` @3101c7d (the form ``#### n``); h
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from evals.errors import UnknownName
 from evals.metrics.math_notation import elements as elements_of
-from evals.metrics.math_notation import sides, tidy
+from evals.metrics.math_notation import sides
+from evals.metrics.math_symbols import TEXT, tidy
 from evals.tasks.scoring.math_conclusions import conclude
+from evals.tasks.scoring.math_doubts import without_retracted
 from evals.tasks.scoring.math_outputs import cut_run_on, strip_thinking
 from evals.tasks.scoring.math_prose import ConclusionHow
 from evals.tasks.scoring.math_spans import spans
@@ -84,6 +88,7 @@ def read_output(output: str, form: str, elements: int = 1) -> ExtractedAnswers:
     text, ran_on = cut_run_on(text)
     if not finished_thinking:
         return ExtractedAnswers(None, None, ran_on=False)
+    text = without_retracted(text)
     strict = extract_strict(text, form)
     flexible = extract_flexible(text, elements)
     if strict is not None and (flexible is None or flexible.how != strict.how):
@@ -142,7 +147,8 @@ def extract_flexible(text: str, elements: int = 1) -> Answer | None:
         >>> extract_flexible("Here, of course, is nothing.") is None
         True
     """
-    text = _CALCULATOR.sub("", text.translate(CHARACTERS))
+    text = _CALCULATOR.sub("", _END_OF_PROOF.sub("", text.translate(CHARACTERS)))
+    text = _RUPEES.sub("₹", _VULGAR.sub(_fraction, text))
     deliberate: list[tuple[AnswerStatement | None, How]] = [
         (last_box(text, elements), "boxed"),
         (last_hash_line(text), "####"),
@@ -152,9 +158,25 @@ def extract_flexible(text: str, elements: int = 1) -> Answer | None:
         candidates = [(statement, how) for statement, how in statements if statement]
         if candidates:
             statement, how = max(candidates)
-            return Answer(statement.text, how)
+            return Answer(_value_in_sentence(statement.text) if how == "boxed" else statement.text, how)
     conclusion = conclude(_APPROXIMATION.sub("", text))
     return Answer(conclusion.text, conclusion.how) if conclusion else None
+
+
+def _value_in_sentence(content: str) -> str:
+    r"""Return the value of a box that holds a sentence, ``\text{Tom has 30 marbles}``; any other content as it is."""
+    sentence = TEXT.sub(r"\1", content)
+    if "\\" in sentence or not _VERB.search(sentence) or not re.search("[0-9]", sentence):
+        return content
+    conclusion = conclude(sentence)
+    return conclusion.text if conclusion else content
+
+
+def _fraction(sign: re.Match[str]) -> str:
+    """Write ``½`` as 1/2; after a number it makes a mixed number."""
+    before = sign.string[sign.start() - 1 : sign.start()]
+    top, _, bottom = unicodedata.normalize("NFKC", sign[0].strip()).partition("\u2044")
+    return f"{' ' if sign[0][0] == ' ' or before.isdigit() else ''}{top}/{bottom}"
 
 
 def asked_quantities(problem: str) -> frozenset[str]:
@@ -174,6 +196,8 @@ def asked_quantities(problem: str) -> frozenset[str]:
         sentence = before[sentence_ends[-1].end() :] if sentence_ends else before
         if "=" not in span.text and _QUESTION.search(sentence):
             quantities.add(_undressed(span.text))
+    quantities |= {_undressed(asked[1]) for asked in _PLAINLY_ASKED.finditer(problem)}
+    quantities |= {asked[1].casefold() for asked in _COUNTED_IN.finditer(problem)}
     return frozenset(quantities)
 
 
@@ -187,7 +211,12 @@ def asked_value(answer: str, quantities: frozenset[str]) -> str:
     Example:
         >>> asked_value("x=2, x-y=-1", frozenset({"x-y"})), asked_value("3x-1=2", frozenset({"x"}))
         ('-1', '3x-1=2')
+        >>> asked_value("5 dozen", asked_quantities("How many dozen eggs are there?"))
+        '5'
     """
+    counted = _COUNT.fullmatch(answer)
+    if counted and counted[2] in quantities:
+        return counted[1]
     if not quantities or "=" not in answer:
         return answer
     equations = elements_of(tidy(answer))
@@ -207,9 +236,16 @@ _QUESTION = re.compile(
     r"|\A\s*(?:Question:)?\s*\Z",
     re.IGNORECASE,
 )
+_PLAINLY_ASKED = re.compile(r"\b(?:[Ff]ind|[Cc]ompute|[Ww]hat is) ([A-Za-z](?: ?[-+*/] ?[A-Za-z]){1,4})(?=[.?\s]|\Z)")
+_COUNTED_IN = re.compile(r"\b(?:how many|in) (dozen|hundred|thousand|million)s?\b", re.IGNORECASE)
+_COUNT = re.compile(r"(\$?[0-9][0-9,.]*) (dozen|hundred|thousand|million)s?")
 _SENTENCE_END = re.compile(r"[.?!]\$?\s+(?=[A-Z])")
 _DRESS = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr)(?![A-Za-z])|[\s{}.,;?]")
 """What the same expression may be written with or without."""
+_VERB = re.compile(r"\b(?:has|have|is|are|was|were|will|gets?|earns?|makes?|needs?|costs?|takes?|there)\b")
+_VULGAR = re.compile(r" ?[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]")
+_RUPEES = re.compile(r"\b(?:Rs\.?|INR) ?(?=[0-9])")
+_END_OF_PROOF = re.compile(r"\$?\\(?:blacksquare|qed|square)(?![A-Za-z])\$?|[■□∎]|\bQ\.?E\.?D\b\.?")
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}(?:>>|\Z)")
 """GSM8K's marks of calculations, ``<<9*2=18>>``."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from evals.metrics.math_quantities import NUMERAL, numeral
+from evals.tasks.scoring.math_doubts import doubts, refuses
 from evals.tasks.scoring.math_prose import (
     Conclusion,
     before_circumstances,
@@ -38,6 +39,10 @@ _REMARK = re.compile(
     re.IGNORECASE,
 )
 _CUE = re.compile(r"\b(?:thus|therefore|hence|so|finally|conclude|final|there (?:are|is))\b", re.IGNORECASE)
+_CONCLUDES = re.compile(r"\b(?:thus|therefore|hence|so|finally|answer)\b", re.IGNORECASE)
+_GIVES = re.compile(
+    r"\b(?:is|are|takes?|costs?|equals?|needs?|makes?|has|have|earns?|get|gets) (?:her |him |them |only )?\Z"
+)
 _CONDITION = re.compile(r"[\s*_]*(?:since|because|if|when|let|with|for|given|as|where|using)\b", re.IGNORECASE)
 _STATES_ANOTHER = re.compile(r"(?:\bis|\bare|=|\bhas|\bhave|\bmakes?|\bleaves)\s+\$?(?=[0-9])")
 _NAME = re.compile(
@@ -51,9 +56,24 @@ _DENIED = re.compile(
     rf"(?:\bnot|n't|n’t|\bnever|\bcannot)(?: be| equal(?: to)?| exactly)* {_PLAIN}(?=[\s.,;!]|\Z)"
     rf"|\b(?:is|are|be|was|were) (?:less|greater|more|fewer|smaller|larger|bigger) than {_PLAIN}(?=[\s.,;!]|\Z)"
     rf"|(?<![\w.,$-]){_PLAIN} (?:is|was) (?:wrong|incorrect|impossible|not (?:right|correct|possible|the answer))\b"
+    rf"|\b(?:answer|result|value|x|n)\b[^.,;\n]{{0,30}}? (?:is|be) (?:at least|at most|no (?:more|less"
+    rf"|fewer) than|up to|over|under)"
+    rf" {_PLAIN}(?=[\s.,;!]|\Z)"
     rf"|\b[Bb]etween {_PLAIN} and {_PLAIN}(?=[\s.,;!]|\Z)"
 )
 """Numbers that a text denies or only bounds a value with: "not 12", "less than 2", "12 is wrong"."""
+_NO_SOLUTION = re.compile(
+    r"[\s*_]*(?:(?:so|thus|therefore|hence),? )?(?:there (?:is|are) |(?:the|this) (?:equation|system|inequality"
+    r"|problem) has )?"
+    r"no (?:real |integer |such )?solutions?\b(?! (?:other|besides|except))",
+    re.IGNORECASE,
+)
+_CHANCES = re.compile(
+    r"((?:probability|chances?|odds|likelihood)\b[^.\n]{0,80}?\b[0-9]{1,4}) (?:in"
+    r"|out of) ([0-9]{1,5})(?=[.,!]?\s*(?:\n|\Z))",
+    re.IGNORECASE,
+)
+"""A probability in words: 3 in 4."""
 _EITHER = re.compile(r"\b[Ee]ither (?=[-$\\]*[0-9])")
 _CUT_OFF_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 _DRAWING = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.DOTALL)
@@ -77,10 +97,14 @@ def conclude(text: str) -> Conclusion | None:
     """
     text = on_one_line(_CUT_OFF_BOX.sub("", _DRAWING.sub("", text[-TAIL:])))
     text = _EITHER.sub("", _DENIED.sub(lambda denied: " " * len(denied[0]), text))
+    text = _CHANCES.sub(r"\1/\2", text)
     sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()][-MAX_SENTENCES:]
+    sentences = [sentence for sentence in _stated(sentences) if not doubts(sentence)]
     if not sentences:
         return None
     last = sentences[-1]
+    if _NO_SOLUTION.match(last):
+        return Conclusion("no solution", "word")
     value_in_words = _value_in_words(last)
     for passed_over in (_REMARK, None):
         for sentence in reversed(sentences):
@@ -92,6 +116,16 @@ def conclude(text: str) -> Conclusion | None:
             if sentence is last and value_in_words:
                 return value_in_words
     return value_in_words
+
+
+def _stated(sentences: list[str]) -> list[str]:
+    """Return the sentences from which an answer may be read: after "I cannot solve this", only those that conclude."""
+    refusals = [number for number, sentence in enumerate(sentences) if refuses(sentence)]
+    return (
+        [sentence for sentence in sentences[refusals[-1] + 1 :] if _CONCLUDES.search(sentence)]
+        if refusals
+        else sentences
+    )
 
 
 def _line_value(sentence: str) -> Conclusion | None:
@@ -144,7 +178,7 @@ def _bold_values(sentence: str) -> list[MathText]:
             values.append(MathText(marked[-1].text, bold.start, bold.end))
         elif is_value(bold.text) or re.fullmatch(r"\(?[A-Z]\)?|[A-Z][a-z]+", bold.text):
             values.append(MathText(bold.text.strip("$"), bold.start, bold.end))
-        elif QUANTITY.match(bold.text.lstrip("$€£¥-")) and not re.match(r"[0-9]+[.):]", bold.text):
+        elif QUANTITY.match(bold.text.lstrip("$€£¥₹-")) and not re.match(r"[0-9]+[.):]", bold.text):
             values.append(MathText(signed_number(bold.text) or bold.text, bold.start, bold.end))
     return values
 
@@ -164,7 +198,8 @@ def _value_in_words(sentence: str) -> Conclusion | None:
     ):
         return Conclusion(sentence.strip(" .\n"), "word")
     in_words = last_match(NUMERAL, sentence)
-    if in_words and _CUE.search(sentence) and not re.search("[0-9]", sentence):
+    concludes = _CUE.search(sentence) or (in_words and _GIVES.search(sentence[: in_words.start()]))
+    if in_words and concludes and not re.search("[0-9]", sentence):
         if numeral(in_words[0]) is None:
             return None  # part of a longer word or numeral
         return Conclusion(in_words[0].lower(), "word")

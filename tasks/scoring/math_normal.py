@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from evals.metrics.math_units import unit_ratio
 from evals.tasks.scoring.math_values import CHARACTERS, NUMBER
 
 
@@ -38,6 +39,27 @@ def normalise(answer: str) -> str:
     return "\\frac{1}{2}" if text == "0.5" else text
 
 
+def written_alike(gold: str, answer: str) -> bool:
+    r"""Return whether two answers are equal as normalised strings and state no units or symbols that contradict.
+
+    The official comparison drops units and ``x =``, so that 5 m equals 5 cm and ``y=2`` equals ``x=2``; here they
+    differ.
+
+    Example:
+        >>> written_alike("5\\text{ cm}", "5"), written_alike("5\\text{ cm}", "5\\text{ m}")
+        (True, False)
+        >>> written_alike("x=2", "2"), written_alike("x=2", "y=2")
+        (True, False)
+    """
+    if normalise(gold) != normalise(answer) or unit_ratio(gold, answer) != 1:
+        return False
+    names = {name[1] for name in map(_ASSIGNED.match, (gold, answer)) if name}
+    return len(names) < 2
+
+
+_ASSIGNED = re.compile(r"\$?\s*([A-Za-z])\s*=(?!.*=)")
+
+
 def _one_form(sign: str, digits: str) -> str:
     whole, _, decimals = digits.partition(".")
     number = f"{whole.lstrip('0') or '0'}.{decimals.rstrip('0')}".rstrip(".")
@@ -53,7 +75,7 @@ _REWRITES = tuple(
         (r"\\[!,;:]|(?<!\\)~|\\(?:left|right)(?![A-Za-z])", ""),
         (r"(?<=[0-9])\{,\}(?=[0-9])", ","),
         (r"\^\\circ|\^\{\\circ\}|°|\\degree", ""),
-        (r"\\?[$%€£¥]", ""),
+        (r"\\?[$%€£¥₹]", ""),
         (r"\A\s+|(?<![\s.])[\s.]+\Z", ""),
         (rf"(?<=\S)\s*\\(?:text|mbox) ?\{{{_UNIT}\}}(?:\^\{{?[0-9]\}}?)?\Z", ""),
         (r"\\(?:text|mbox|mathrm) ?\{([^{}]*)\}", r"\1"),

@@ -17,7 +17,8 @@ _END_OF_TURN = re.compile(r"<\|(?:eot_id|im_end|endoftext|end_of_text)\|>|</s>|\
 _ANSWERED = re.compile(r"####[^\n]{0,40}[0-9]|\\boxed|\\fbox|\banswer[^\n]{0,80}[0-9]", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
     r"\n[ \t]*(?:### Instruction:|(?:\*\*|#{1,4} )?(?:(?:Question|Problem|Exercise) [0-9]{1,4}|Exercise)(?:\*\*)?:"
-    r"|(?:\*\*|#{1,4} )(?:Question|Problem)(?:\*\*)?:)"
+    r"|(?:\*\*|#{1,4} )(?:Question|Problem)(?:\*\*)?:"
+    r"|(?:Now,? )?(?:(?:here's|here is) )?(?:a |the )?(?:new|another|next) (?:question|problem)\b[^\n.]{0,20}:)"
 )
 """Headings of a next question; before an answer they may number the parts of a solution."""
 

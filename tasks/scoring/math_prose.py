@@ -24,13 +24,24 @@ class Conclusion(NamedTuple):
     how: ConclusionHow
 
 
-_ASIDE = re.compile(r",? (?:because|of which|of whom|such that|whose|whereas)\b")
+_ASIDE = re.compile(
+    r",? (?:because|of which|of whom|such that|whose|whereas|while)\b|, who\b"
+    r"|,? with (?=\S{1,12} (?:\w+ )?(?:left|remaining|to spare))"
+    r"|,? (?:which (?:is|was)|i\.e\.,?) (?=\S{1,12} [^.,]{0,40}\b(?:than)\b)"
+    r"|(?<=[0-9a-z]):(?= [A-Z][a-z]+ (?:is|has|was|gets|had)\b)"
+)
 """What begins a clause after the main clause, which has the value."""
 _PREPOSITION = re.compile(
     r"\b(?:in|over|after|within|during|for(?! an? )|than|per|before|at(?! most| least)"
+    r"|on|by the|when|among|with(?= (?:\\?\$|his|her|their|our))"
     r"|to(?= (?!(?:be|an?|the|our|find|obtain|get|give|yield|finish|reach|see)\b)[a-z])|out of|each of"
     r"|(?<![%f] )of (?:the|his|her|its|their|these|those))\b"
 )
+_GOAL = re.compile(
+    r"\A[^.,;]{0,8}\bmore\b[^.,;]{0,40} to (?:have|reach|get|make)\b"
+    r"|\bbefore (?:he|she|it|they|reaching)\b|\bat the end of\b"
+)
+"""What leads from an amount to the goal it serves: "35 more stickers to have 100"."""
 _CLAUSE = re.compile(
     r"[,;:=()]|\b(?:and|or|so|then|but|which|that|is|are|was|were|be|has|have|had|will|would|can|could|must|should"
     r"|needs?|gives?|gets?|makes?|pays?|costs?|earns?|leaves?|leads?|equals?|becomes?|wants?|takes?|spends?|contains?"
@@ -42,9 +53,16 @@ _INTRODUCED = re.compile(
 )
 """What comes before a number that is the subject's value."""
 _VERB = re.compile(r"(?:\b(?:is|are|equals?|be|was|were|becomes|gives|get|obtain|have)|:)\s+(?=[^\s])")
-_REMARK_AT_END = re.compile(r"(?<=[\w%°$])\s\((?=[^()]*[A-Za-z]{2})[^()]*\)(?=[\s.!*]*\Z)")
-_ARTICLE = re.compile(r"\b[aA] (?=\\?[$€£¥]?[0-9])")
-_TIMES = re.compile(r"(?:(?<=[0-9)%])|\A) ?[xX] ?(?=\\?[$€£¥(]?[0-9(.])")
+_REMARK_AT_END = re.compile(r"(?<=[\w%°$*])\s\((?=[^()]*[A-Za-z]{2})[^()]*\)(?=[\s.!*]*\Z)")
+_REMARK = re.compile(r"(?<=[a-z]) \((?=[^()]*\b(?:of|each|per|at)\b)[^()]{0,60}[0-9][^()]{0,60}\)(?= [a-z])")
+_SUBJECT = re.compile(
+    r"\s*(?:(?:so|thus|therefore|hence),? )?(?P<value>\\?\$?[0-9][0-9,.]*(?: [a-z]+)?) (?:is|are|was) (?:the"
+    r"|our|her|his|their)"
+    r" (?:total|number|answer|amount|cost|price|sum|final|value|result|age)\b",
+    re.IGNORECASE,
+)
+_ARTICLE = re.compile(r"\b[aA] (?=\\?[$€£¥₹]?[0-9])")
+_TIMES = re.compile(r"(?:(?<=[0-9)%])|\A) ?[xX] ?(?=\\?[$€£¥₹(]?[0-9(.])")
 _UNIT = re.compile(r"(?<=[0-9]) ?(?:[a-z]{2,5}|[a-z]{1,7}illion|hundred|thousand)\b|\\\$")
 _VARIABLE = re.compile(r"\s*[A-Za-z]\s*=(?!=)")
 _SOLUTIONS = re.compile(
@@ -66,7 +84,9 @@ def prose_value(sentence: str) -> Conclusion | None:
         >>> prose_value("The solutions are 5 and -3.").text, prose_value("It takes from 10-18 days.").text
         ('5 and -3', '10-18')
     """
-    sentence = _without_remark(sentence)
+    sentence = _REMARK.sub(lambda remark: " " * len(remark[0]), _without_remark(sentence))
+    if (subject := _SUBJECT.match(sentence)) and (value := prose_value(subject["value"])):
+        return value
     if values := _list_at_end(sentence):
         return Conclusion(values, "expression")
     expressions = runs(_ARTICLE.sub(lambda article: " " * len(article[0]), sentence))
@@ -110,8 +130,9 @@ def before_circumstances(sentence: str, values: list[MathText]) -> list[MathText
     A circumstance follows a preposition in the same clause: ``5 years`` in "100 dollars in total over 5 years".
     """
     while len(values) > 1:
-        between = sentence[values[-2].end : values[-1].start]
-        if not _PREPOSITION.search(between) or _CLAUSE.search(between):
+        currency = sentence.startswith("$", values[-1].start)
+        between = sentence[values[-2].end : values[-1].start + currency]
+        if not _GOAL.search(between) and (not _PREPOSITION.search(between) or _CLAUSE.search(between)):
             break
         values = values[:-1]
     return values
@@ -135,7 +156,7 @@ def result_of(text: str) -> str:
 
 def is_number(text: str) -> bool:
     """Return whether a text is a number, with a sign of currency or after ``x =``."""
-    number = _VARIABLE.sub("", text).strip().lstrip("-+$€£¥ ").removeprefix("\\$")
+    number = _VARIABLE.sub("", text).strip().lstrip("-+$€£¥₹ ").removeprefix("\\$")
     return QUANTITY.fullmatch(number) is not None
 
 

@@ -34,6 +34,7 @@ _LABEL = re.compile(r"(?P<marks>\*\*|__)[^*_\n]{0,200}(?::\s?(?P=marks)|(?P=mark
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf|operatorname|begin|end)\s?\{[^{}]*\}|\\[A-Za-z]+")
 _PROSE = re.compile(r"[a-z]{4,}|[A-Za-z]{2,} [A-Za-z]{2,}")
 _JOINT = re.compile(r"\s*(?:,?\s*\b(?:and|or|et|und|y|o|ou)\b|,|;|和|或|以及|&)\s*")
+_ASSIGNED = re.compile(r"[A-Za-z]\s*=|-?[0-9]+\Z")
 _LETTER = re.compile(r"[A-Za-z]|[A-Z]{2}")
 
 
@@ -49,7 +50,8 @@ def span_at(text: str, start: int) -> MathText | None:
         return None
     values, end = [_content(span)], span.end()
     while (joint := _JOINT.match(text, end)) and (other := _match(text, joint.end())):
-        if ("=" in values[0]) != ("=" in _content(other)) and not _LETTER.fullmatch(values[0]):
+        is_value = _ASSIGNED.match(values[-1]) and re.search(r"\bor\b|或", joint[0])  # $x = 1$ or $2$
+        if not is_value and ("=" in values[0]) != ("=" in _content(other)) and not _LETTER.fullmatch(values[0]):
             break
         values.append(_content(other))
         end = other.end()

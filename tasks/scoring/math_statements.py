@@ -11,6 +11,7 @@ from collections import deque
 from typing import NamedTuple
 
 from evals.metrics.math_quantities import NUMERAL, numeral
+from evals.tasks.scoring.math_doubts import is_doubted
 from evals.tasks.scoring.math_spans import bold_at, is_value, span_at
 from evals.tasks.scoring.math_values import CONTINUATION, QUANTITY, WINDOW, MathText, expression_at, last_match
 
@@ -62,15 +63,34 @@ _DRESS = re.compile(
     r"|the (?:number|value|interval|set|point|ordered pair|matrix|vector|polynomial|expression|function"
     r"|equation|pair))(?![a-z]))*"
 )
-_HEAD = re.compile(r"\(?(-? ?)(?:\\?[$€£¥])?(-?)")
+_HEAD = re.compile(r"\(?(-? ?)(?:\\?[$€£¥₹])?(-?)")
 _WORDS = re.compile(r"(?P<words>[^\W\d_][^\W\d_'-]*(?: [^\W\d_][^\W\d_'-]*){0,2})(?=[\"'`*_)]*(?:[.。,!;]|\s*\Z|\n))")
 _NO_ANSWER = re.compile(
     r"(?:correct|incorrect|wrong|right|obvious|clear|unknown|not|simple|as|given|found|below|above|that|this|the|it|they|a|an"
     r"|in|to|at|by|of|for|we|you|i|he|she|always|therefore|then|nothing|here|there|based|also|verified|consistent|unique)\b",
     re.IGNORECASE,
 )
+_BOUND = re.compile(
+    r"[\s*:_]{0,6}(?:be\s)?(?P<bound>(?:(?:at\s(?:the\s)?(?:least|most)|(?:no|not)\s(?:more|less|fewer|greater)\sthan|up\sto|over|under"
+    r"|above|below|(?:strictly\s)?(?:more|less|fewer|greater|larger|smaller|bigger|higher|lower)\sthan(?:\sor\sequal\sto)?)"
+    r"\s\**\\?[$€£¥₹]?-?[0-9][0-9,.]*(?<![.,])))"
+)
+_JOINED = re.compile(
+    r"(?:[\s$,;&*\])]|\\[\])\[(,;: ]|\\(?:quad|qquad|text|textbf)|[{}]|\b(?:and|or|et|und|y|ou|oder)\b|[和或及])*"
+    r"(?:[A-Za-z](?:_\{?[0-9]\}?)?\s?=\s?)?[\s$*\[(]*"
+)
+"""What stands between boxes that are one answer: ``\\boxed{2}$ or $x = \\boxed{3}``."""
+_OR = re.compile(r"\b(?:or|ou|oder)\b|或")
+_IS_LIST = re.compile(r"[,;]|\\pm|±|\\text|\bor\b|\band\b")
+_MAX_JOINED = 4
+_LISTED = re.compile(
+    r"(?:[^A-Za-z0-9]|[0-9](?=[.)]\s)|\b(?:and|or|also|the|other|second|third|fourth|first|last|next|another|solutions?|roots?|values?|is|are"
+    r"|zeros?|answers?|final|one|two|three|we|have|get|find|so|thus|hence|case|for|et|und|y|ou|oder|quad|qquad|text|part|case|step|question)\b|\b[a-zA-Z]\b)*",
+    re.IGNORECASE,
+)
+"""What may stand between boxes of a list that was asked for."""
 _CALCULATION = re.compile(
-    r"(?:\s[A-Za-z]{2,20}){1,3}\s?[-+*×x÷/]\s?(?:[^\n.;:=]|\.(?=[0-9])){1,100}=\s*(?=\**\\?[$€£¥]?\**-?[0-9.])"
+    r"(?:\s[A-Za-z]{2,20}){1,3}\s?[-+*×x÷/]\s?(?:[^\n.;:=]|\.(?=[0-9])){1,100}=\s*(?=\**\\?[$€£¥₹]?\**-?[0-9.])"
 )
 """The rest of a calculation whose numbers have units, up to its result: ``9 eggs × $2 = $18``."""
 _BOLD_RESULT = re.compile(r"(?<==)\s*\*\*(?=[-$0-9])|(?<== )\*\*(?=[-$0-9])")
@@ -133,19 +153,32 @@ def last_box(text: str, elements: int = 1) -> AnswerStatement | None:
     Args:
         text: the output of a model.
         elements: number of elements of the gold answer. Where it is more than one and the last box has one element,
-            the last boxes together are the answer.
+            the last boxes together are the answer if the words between them only list it. Boxes that
+            "or" joins are one answer in any case; the official scorer takes the last one.
 
     Example:
-        >>> last_box("\\boxed{5} and \\boxed{-3}", 2).text, last_box("\\boxed{5} and \\boxed{-3}").text
-        ('5, -3', '-3')
+        >>> last_box("\\boxed{5} and \\boxed{-3}", 2).text, last_box("\\boxed{5} or \\boxed{-3}").text
+        ('5, -3', '5 or -3')
+        >>> last_box("\\boxed{5} is an intermediate value; the only solution is \\boxed{-3}", 2).text
+        '-3'
     """
-    contents = boxes(text, elements)
+    contents = boxes(text, max(elements, _MAX_JOINED))
     if not contents:
         return None
     start, _, content = contents[-1]
-    if elements > 1 and len(contents) == elements and not re.search(r"[,;]|\\pm|±|\\text|\bor\b|\band\b", content):
-        return AnswerStatement(start, ", ".join(box[2] for box in contents))
-    return AnswerStatement(start, content)
+    pattern, needed = (_LISTED, elements) if elements > 1 and not _IS_LIST.search(content) else (_JOINED, 2)
+    joined = [contents[-1]]
+    for box in reversed(contents[:-1]):
+        between = text[box[1] : joined[0][0]]
+        if len(between) > 120 or not pattern.fullmatch(between) or (pattern is _JOINED and not _OR.search(between)):
+            break
+        joined.insert(0, box)
+    if elements > 1:
+        joined = joined[-elements:]
+    if len(joined) < needed or len({box[2] for box in joined}) == 1:
+        return AnswerStatement(start, content)
+    joint = " or " if elements == 1 else ", "
+    return AnswerStatement(start, joint.join(box[2] for box in joined))
 
 
 def last_hash_line(text: str) -> AnswerStatement | None:
@@ -160,7 +193,9 @@ def last_hash_line(text: str) -> AnswerStatement | None:
 def last_phrase(text: str) -> AnswerStatement | None:
     """Find the last "the answer is value", "Answer: value" or its like in another language."""
     for phrase in reversed(_last_matches(_PHRASE, text)):
-        value = stated_at(text, phrase.end()) or _words_at(text, phrase.end())
+        if is_doubted(text, phrase.start()):
+            continue
+        value = _bound_at(text, phrase.end()) or stated_at(text, phrase.end()) or _words_at(text, phrase.end())
         if value and not _begins_a_solution(text, phrase, value):
             return AnswerStatement(phrase.start(), value.text)
     return None
@@ -233,6 +268,12 @@ def _plain(text: str, value: MathText) -> MathText | None:
         return None
     plain = _BOLD_RESULT.sub("", value.text)
     return MathText(plain.replace("$", "") if "\\$" not in plain else plain, value.start, value.end)
+
+
+def _bound_at(text: str, start: int) -> MathText | None:
+    """Read a bound, which is no value: ``at least 2``."""
+    bound = _BOUND.match(text, start)
+    return MathText(bound["bound"], start, bound.end()) if bound else None
 
 
 def _words_at(text: str, start: int) -> MathText | None:

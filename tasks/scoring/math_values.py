@@ -18,8 +18,8 @@ WINDOW = 700
 CHARACTERS = str.maketrans(
     "\u2212\u2013\ufe63\uff0d\u00a0\u202f\u2009\uff05\uff0c\uff0e\uff1a\uff08\uff09\uff1d\u3001\uff1b",
     "----   %,.:()=,;",
-) | {0xFF10 + digit: str(digit) for digit in range(10)}
-"""Minus signs, spaces, full-width digits and punctuation that models write, to their ASCII forms."""
+) | {zero + digit: str(digit) for zero in (0xFF10, 0x660, 0x6F0, 0x966) for digit in range(10)}
+"""Minus signs, spaces, digits of other scripts and punctuation that models write, to their ASCII forms."""
 
 # A comma belongs to a number only before exactly three digits: "2,125" is one number, "1, 2, 3" and "1,2" are not.
 NUMBER = r"(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
@@ -32,7 +32,7 @@ QUANTITY = re.compile(
     rf"(?:{_FRACTION}|(?<![0-9] ){_SPACED}|{NUMBER}(?:{_POWER}| {_FRACTION}| ?{_TEX_FRACTION})?|{_TEX_FRACTION})"
     rf"(?: ?\\?%|{_SCALE})?"
 )
-_MINUS = re.compile(r"-( ?)(?:\\?[$€£¥])?\Z")
+_MINUS = re.compile(r"-( ?)(?:\\?[$€£¥₹])?\Z")
 _FUNCTIONS = "sqrt|sin|cos|tan|cot|sec|csc|log|ln|exp|pi|arcsin|arccos|arctan|infinity|min|max|mod"
 _WORD_SIGNS = "negative|minus|plus or minus"
 
@@ -52,7 +52,7 @@ _TOKEN = re.compile(
     |(?P<comma>[,;](?=\s?[-+\\$0-9(A-Za-z\[.]|!))
     |(?P<open>[(\[{{])|(?P<close>[)\]}}])
     |(?P<operator>\*\*(?=[0-9({{a-z])|[-+*/^_=<>!'|&~±×·÷√∞∪∩≤≥≠≈°%:²³−])
-    |(?P<currency>[$€£¥])
+    |(?P<currency>[$€£¥₹])
     |(?P<space>\ +)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -69,7 +69,7 @@ _WORD = re.compile(
 """A word with its digits, a unit with its exponent, or the number of a step; nothing in them is a value."""
 _ARTICLE = re.compile(r"(?<![A-Za-z=+*/^-])(?<![=+*/^-] )\s[aAIosye]\Z")
 _SUBSTANCE = re.compile(r"[0-9A-Za-z\u0370-\u03ff∞√]")
-_BRACKETED = re.compile(rf"\(\s*([-+]?(?:\\?[$€£¥])?[-+]?{QUANTITY.pattern})\s*\)")
+_BRACKETED = re.compile(rf"\(\s*([-+]?(?:\\?[$€£¥₹])?[-+]?{QUANTITY.pattern})\s*\)")
 _NO_RUN = re.compile(r"[\s^_*/=)\]}<>!'%:,;+|&°]+")
 
 
@@ -84,7 +84,9 @@ CONTINUATION = re.compile(
     |\ and\ (?:a|one|two|three)[\ -](?:hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?)\b
     |[\ -](?:halves|thirds|fourths|fifths|sixths|sevenths|eighths|ninths|tenths|hundredths|thousandths)\b
     |\ (?:squared|cubed)\b|\ to\ the\ (?:power\ of\ \S{{1,9}}|[\w-]{{1,12}}\ power)\b
-    |\ (?:times|plus|minus|over|out\ of|to|divided\ by|multiplied\ by|remainder)\ -?[0-9]+(?:\.[0-9]+)?
+    |\ (?:times|plus|minus|over|out\ of|to|divided\ by|multiplied\ by)\ -?[0-9]+(?:\.[0-9]+)?
+    |,?\ (?:with\ |and\ )?(?:an?\ )?remainder\ (?:of\ |is\ )?[0-9]+|\ ?[rR]\.?\ ?[0-9]+\b
+        |\ in\ [0-9]{{1,3}}(?=[.!]?\s*(?:\n|\Z))
     |\ ?\((?!\d+\ ?[xX]\ ?\d)(?=[^()]{{0,40}}[-+])(?=[^()]{{0,40}}[a-zA-Z])
         (?:[-+*/^0-9.\ ]|[a-zA-Z](?![a-zA-Z])){{1,40}}\))""",
     re.VERBOSE,

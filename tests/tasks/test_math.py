@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evals import Options, Prediction, Sample, registry
 from evals.tasks.scoring.math_answers import extract_strict
-from evals.tasks.scoring.math_sampling import majority, pass_at
+from evals.tasks.scoring.math_sampling import grouped, majority, pass_at
 
 registry.discover()
 GSM8K, MATH = registry.TASKS.get("math/gsm8k"), registry.TASKS.get("math/math")
@@ -142,9 +142,27 @@ def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_one(n, data):
 @given(st.lists(st.sampled_from(["18", "18.0", "3", "4", None]), min_size=1, max_size=8))
 def test_the_majority_depends_on_no_order(answers):
     right = [answer in {"18", "18.0"} for answer in answers]
-    found = majority(answers, right)
+
+    def vote(answers, right):
+        return majority(grouped(answers, right, lambda pairs: [False for _ in pairs]), right)
+
+    found = vote(answers, right)
     assert 0 <= found <= 1
-    assert majority(answers[::-1], right[::-1]) == found
+    assert vote(answers[::-1], right[::-1]) == found
+
+
+@pytest.mark.parametrize(
+    ("gold", "answers", "expected"),
+    [
+        ("2", ["\\frac{\\sqrt{2}}{2}", "\\frac{1}{\\sqrt2}", "\\sqrt{1/2}", "2", "2"], 0.0),
+        ("\\frac12", ["0.5", "1/2", "\\frac12", "2", "2"], 1.0),
+        ("2", ["3/4", "75\\%", "2"], 0.0),
+        ("2", ["3", "4", "2", "2"], 1.0),
+    ],
+)
+def test_the_majority_counts_equivalent_answers_as_one(gold, answers, expected):
+    outputs = [f"\\boxed{{{answer}}}" for answer in answers]
+    assert scored(outputs, target=gold, task=MATH).values["majority"] == expected
 
 
 # Outputs that were once graded wrongly
