@@ -13,8 +13,8 @@ _MARKS = str.maketrans(
     | {"∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "²": "^2", "³": "^3"}
     | {"±": r"\pm ", "≈": r"\approx ", "∈": r"\in ", "θ": r"\theta ", "…": "...", "\u202f": " ", "\u2009": " "}
 )
-_STYLES = "textcolor|mathbf|mathbb|bold|boldsymbol|bm|pmb|underline|uline|framebox|fbox|boxed|box|text|textbf"
-_STYLES += "|mathrm|mathit|mathsf"
+_STYLES = "textcolor|mathbf|mathbb|bold|boldsymbol|bm|pmb|underline|uline|framebox|fbox|boxed|box|textbf"
+_STYLES += "|mathit|mathsf"
 _SWITCH = re.compile(
     r"\\(?:color|textcolor)\s*\{[^{}]*\}|\\(?:bf|bfseries|it|rm|boldmath|large|Large|LARGE|huge|Huge|small|normalsize"
     r"|blacksquare|square|qed|Box)(?![A-Za-z{])|[■□∎]|\{\}(?=_)"

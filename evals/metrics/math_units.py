@@ -57,6 +57,7 @@ _UNITS = [
 _COMPATIBLE = [{"angle", "celsius"}, {"angle", "fahrenheit"}, {"sterling", "mass"}]
 """Dimensions whose units share a name: degrees and pounds."""
 _CURRENCY = re.compile(r"\A\s*-?\s*(\\\$|\\pounds(?![A-Za-z])|[$€£¥₹]|[Rr][Ss]\.?(?=\s?[0-9]))\s*-?(?=[\s0-9.\\])")
+_BETWEEN_DOLLARS = re.compile(r"\A\s*\$([^$]*(?:\\\$[^$]*)*[^\\$])\$[\s.]*\Z")
 _TEXT = re.compile(r"\\(?:text|mbox|mathrm|textrm|textbf|textit|textsf|hbox|rm|operatorname)\s*\{([^{}]*)\}")
 _END = re.compile(
     r"""(?:(?<=[0-9}!)])|\A)\s*(?P<per>/\s*)?(?:(?!(?:square|cubic|sq|cu)\b)[a-z]{1,9}[ ](?!(?:squared|cubed)\b))?
@@ -91,6 +92,7 @@ def unit_of(answer: str) -> Unit | None:
         >>> unit_of("15\\mbox{ cm}^2").exponent, unit_of("\\$5").dimension, unit_of("5 eggs")
         (2, 'dollar', None)
     """
+    answer = _BETWEEN_DOLLARS.sub(r"\1", answer)
     if currency := _CURRENCY.match(answer):
         return _known(currency[1].removesuffix("."), 1)
     bare = _DEGREES.sub("°", _TEXT.sub(r" \1 ", answer).rstrip(" .").replace("\\ ", " "))

@@ -42,6 +42,7 @@ from evals.tasks.scoring.math_statements import (
     last_hash,
     last_hash_line,
     last_phrase,
+    last_single_box,
 )
 from evals.tasks.scoring.math_values import CHARACTERS
 
@@ -91,6 +92,8 @@ def read_output(output: str, form: str, elements: int = 1) -> ExtractedAnswers:
     text = without_retracted(text)
     strict = extract_strict(text, form)
     flexible = extract_flexible(text, elements)
+    if strict and flexible and flexible.how == "boxed" and flexible.text.endswith(f" or {strict.text}"):
+        strict = None  # two boxes are no answer in the requested form
     if strict is not None and (flexible is None or flexible.how != strict.how):
         flexible = strict
     return ExtractedAnswers(strict, flexible, ran_on)
@@ -256,6 +259,6 @@ _APPROXIMATION = re.compile(
 
 _STRICT: Mapping[str, tuple[How, Callable[[str], AnswerStatement | None]]] = {
     "####": ("####", last_hash),
-    "boxed": ("boxed", last_box),
+    "boxed": ("boxed", last_single_box),
     "A:": ("A:", last_colon),
 }

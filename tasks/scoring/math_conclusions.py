@@ -152,6 +152,8 @@ def _marked_value(sentence: str) -> Conclusion | None:
     after = sentence[value.end :]
     if _CONDITION.match(sentence) and (later_value := prose_value(after)):
         return later_value
+    if re.fullmatch(r"[A-Z][a-z]+", value.text) and (later_value := prose_value(after)):
+        return later_value
     if another := _STATES_ANOTHER.search(after):
         return prose_value(after[another.start() :])
     return Conclusion(value.text, "span")

@@ -181,6 +181,12 @@ def last_box(text: str, elements: int = 1) -> AnswerStatement | None:
     return AnswerStatement(start, joint.join(box[2] for box in joined))
 
 
+def last_single_box(text: str) -> AnswerStatement | None:
+    r"""Find the last ``\boxed{...}``, as the official scorer does."""
+    contents = boxes(text, 1)
+    return AnswerStatement(contents[0][0], contents[0][2]) if contents else None
+
+
 def last_hash_line(text: str) -> AnswerStatement | None:
     """Find the last line ``#### value`` in any way of writing; a numbered heading states nothing."""
     for line in reversed(_last_matches(_HASH_LINE, text)):

@@ -86,7 +86,7 @@ CONTINUATION = re.compile(
     |\ (?:squared|cubed)\b|\ to\ the\ (?:power\ of\ \S{{1,9}}|[\w-]{{1,12}}\ power)\b
     |\ (?:times|plus|minus|over|out\ of|to|divided\ by|multiplied\ by)\ -?[0-9]+(?:\.[0-9]+)?
     |,?\ (?:with\ |and\ )?(?:an?\ )?remainder\ (?:of\ |is\ )?[0-9]+|\ ?[rR]\.?\ ?[0-9]+\b
-        |\ in\ [0-9]{{1,3}}(?=[.!]?\s*(?:\n|\Z))
+        |\ in\ (?!(?:19|20)[0-9]{{2}}\b)[0-9]{{1,5}}(?=[.!]?\s*(?:\n|\Z))
     |\ ?\((?!\d+\ ?[xX]\ ?\d)(?=[^()]{{0,40}}[-+])(?=[^()]{{0,40}}[a-zA-Z])
         (?:[-+*/^0-9.\ ]|[a-zA-Z](?![a-zA-Z])){{1,40}}\))""",
     re.VERBOSE,
