@@ -73,7 +73,7 @@ _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _DEGREES = re.compile(r"\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree)(?![A-Za-z]))|\\degree(?![A-Za-z])")
 
 
-class Unit(NamedTuple):
+class AnswerUnit(NamedTuple):
     """A unit of measurement."""
 
     dimension: str
@@ -81,11 +81,11 @@ class Unit(NamedTuple):
     """Its size in the base unit of the dimension."""
     exponent: int
     """2 in square metres."""
-    per: Unit | None
+    per: AnswerUnit | None
     """The unit of the denominator of a rate."""
 
 
-def unit_of(answer: str) -> Unit | None:
+def unit_of(answer: str) -> AnswerUnit | None:
     r"""Return the unit that an answer states after its number, or its currency; None if it states no known unit.
 
     Example:
@@ -114,8 +114,8 @@ def unit_of(answer: str) -> Unit | None:
     name = words[-1] if prefix else end["unit"]
     power = prefix or _POWERS.get(end["power"] or "", 0) or int(end["exponent"] or 1)
     unit = _known(name, power)
-    each = _known(end["each"], int(end["each_exponent"] or 1)) if end["each"] else None
-    return unit and unit._replace(per=each)
+    denominator = _known(end["each"], int(end["each_exponent"] or 1)) if end["each"] else None
+    return unit and unit._replace(per=denominator)
 
 
 def unit_ratio(gold: str, answer: str) -> Fraction | None:
@@ -140,7 +140,7 @@ def unit_ratio(gold: str, answer: str) -> Fraction | None:
     return ratio / denominator if denominator else None
 
 
-def _ratio(gold: Unit, unit: Unit) -> Fraction | None:
+def _ratio(gold: AnswerUnit, unit: AnswerUnit) -> Fraction | None:
     if gold.dimension != unit.dimension:
         return Fraction(1) if {gold.dimension, unit.dimension} in _COMPATIBLE else None
     if gold.factor == unit.factor:
@@ -148,9 +148,9 @@ def _ratio(gold: Unit, unit: Unit) -> Fraction | None:
     return (unit.factor / gold.factor) ** gold.exponent if gold.exponent == unit.exponent else None
 
 
-def _known(name: str, exponent: int) -> Unit | None:
+def _known(name: str, exponent: int) -> AnswerUnit | None:
     name = " ".join(name.split())
     for pattern, dimension, factor in _UNITS:
         if pattern.fullmatch(name):
-            return Unit(dimension, factor, exponent, None)
+            return AnswerUnit(dimension, factor, exponent, None)
     return None
