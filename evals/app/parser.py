@@ -11,7 +11,7 @@ from evals.errors import InputError
 from evals.schema.config import LONG_PROMPTS
 
 FORMATS = ("md", "csv", "tex", "html", "json", "svg", "png")
-EXPORTS = ("every-eval-ever", "model-index", "eval-results")
+EXPORTS = ("every-eval-ever", "every-eval-ever-samples", "model-index", "eval-results")
 
 _EXAMPLES = """examples:
   python -m evals run --model vl --task vqa

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from evals.execution.collector import Collector
+from evals.execution.inputs import SplitInput, prefixes_of
 from evals.execution.loop import AnsweredRequest
 from evals.execution.resolve import Resolved
 from evals.records import signature
@@ -102,15 +103,16 @@ class Session:
             The answers of each model, by model name.
         """
         samples_by_model = {model.name: _of(model.samples, process) for model in self._models}
+        inputs: dict[str, dict[object, SplitInput | None]] = {}
         for name, samples in samples_by_model.items():
             kinds = {_request(sample).parts: _request(sample) for _, sample in samples}
-            self._timers[name].warm_up(list(kinds.values()))
+            inputs[name] = dict(zip(kinds, self._timers[name].warm_up(list(kinds.values())), strict=True))
         answers: dict[str, list[AnsweredRequest]] = {name: [] for name in samples_by_model}
         for repetition, turn in _turns(samples_by_model):
             for name in order(list(turn), repetition):
                 index, sample = turn[name]
                 prediction = self._timers[name].time(_request(sample))
-                answers[name].append(_answer(index, prediction))
+                answers[name].append(_answer(index, prediction, inputs[name][_request(sample).parts]))
                 advance()
         return answers
 
@@ -140,7 +142,8 @@ class TimingRun:
         answers = session.time(number, lambda: self.advance(1))
         for run, model in zip(self.runs, self.models, strict=True):
             rows = sample_rows(self.task, model, session, answers[model.name])
-            run.append([row for row in rows if row.id not in run.finished_ids])
+            prefixes = prefixes_of([answer.model_input for answer in answers[model.name]])
+            run.append([row for row in rows if row.id not in run.finished_ids], prefixes)
 
 
 def manifest(task: Task, model: TimedModel, models: Sequence[TimedModel], session: Session, command: str) -> Manifest:
@@ -194,6 +197,6 @@ def _turns(samples_by_model: Mapping[str, Sequence[_IndexedSample]]) -> Iterator
         repetitions[_request(sample).parts] += 1
 
 
-def _answer(index: int, prediction: Prediction) -> AnsweredRequest:
+def _answer(index: int, prediction: Prediction, model_input: SplitInput | None) -> AnsweredRequest:
     seconds = prediction.output["seconds"] if prediction.output else 0.0
-    return AnsweredRequest(index, prediction, seconds, seconds)
+    return AnsweredRequest(index, prediction, seconds, seconds, model_input)

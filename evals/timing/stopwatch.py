@@ -19,6 +19,7 @@ from typing import Any
 
 from evals.errors import EvalsError, InputError, SampleError
 from evals.execution.batching import plan
+from evals.execution.inputs import SplitInput, record_inputs
 from evals.schema import (
     Batch,
     Generate,
@@ -29,6 +30,7 @@ from evals.schema import (
     Model,
     Placement,
     Prediction,
+    Prompt,
     ResourceRequirements,
 )
 from evals.timing import device, roofline
@@ -77,14 +79,21 @@ class Stopwatch:
         self._peaks: DevicePeaks | None = None
         self._loaded = device.memory_bytes(self._device)
 
-    def warm_up(self, requests: Sequence[Generate]) -> None:
-        """Compute requests without timing them, and measure the peaks of the device."""
+    def warm_up(self, requests: Sequence[Generate]) -> list[SplitInput | None]:
+        """Compute requests without timing them, and measure the peaks of the device.
+
+        Returns:
+            What the model reads for each request, for the record; None where it cannot read it or does not say.
+        """
+        prompts = {index: prompt for index, request in enumerate(requests) if (prompt := self._prompt(request))}
+        described = dict(zip(prompts, record_inputs(self.model, list(prompts.values())), strict=True))
         for request in requests:
             for _ in range(WARM_UP):
                 self._answer(request)
         if self.resource_requirements is not None:
             self._peaks = device.probe_peaks(self.resource_requirements)
         device.reset_peak_memory(self._device)
+        return [described.get(index) for index in range(len(requests))]
 
     def time(self, request: Generate) -> Prediction:
         """Time a request.
@@ -111,6 +120,11 @@ class Stopwatch:
         prediction = self._answer(request)
         device.synchronise(self._device)
         return self._clock() - start, prediction
+
+    def _prompt(self, request: Generate) -> Prompt | None:
+        with contextlib.suppress(SampleError):  # `_answer` reports it
+            return self.model.prepare(request)
+        return None
 
     def _answer(self, request: Generate) -> Prediction:
         try:
@@ -179,9 +193,10 @@ class TimingProcess:
         facts: Mapping[str, Json] = self._received()
         return facts
 
-    def warm_up(self, requests: Sequence[Generate]) -> None:
-        """Warm up the model, and wait until that is done."""
-        self._ask(requests)
+    def warm_up(self, requests: Sequence[Generate]) -> list[SplitInput | None]:
+        """Warm up the model, and wait until that is done; return what it reads, as `Stopwatch.warm_up`."""
+        inputs: list[SplitInput | None] = self._ask(requests)
+        return inputs
 
     def time(self, request: Generate) -> Prediction:
         """Time a request, and return the measurements."""
@@ -229,8 +244,7 @@ def _serve(pipe: Connection, source: ModelSource) -> None:
             if isinstance(message, Generate):
                 pipe.send(watch.time(message))
             else:
-                watch.warm_up(message)
-                pipe.send(None)
+                pipe.send(watch.warm_up(message))
     except EOFError:
         return
     except InputError as error:

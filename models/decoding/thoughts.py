@@ -170,5 +170,5 @@ def split_text(text: str, *, opened: TagPair | None = None) -> tuple[str, str | 
     if not spans.thoughts:
         return text, None, False
     thought = "\n\n".join(filter(None, (text[span.start : span.end].strip() for span in spans.thoughts)))
-    answer = "" if spans.open else "".join(text[span.start : span.end] for span in spans.answer).strip()
+    answer = "" if spans.open else "".join(text[span.start : span.end] for span in spans.answer).lstrip()
     return answer, thought, spans.open

@@ -96,7 +96,7 @@ class Endpoint:
             if self._scores_continuations(request):
                 return ModelInput(join_text(parts), None, tuple((choice, None) for choice in request.choices))
             parts = _parts_with_choices(request)
-        chats = self.capabilities.generate != "completions" if not isinstance(request, Embed) else _has_media(parts)
+        chats = _has_media(parts) if isinstance(request, Embed) else self._chats(request)
         if not chats:
             return ModelInput(join_text(parts), None)
         system = request.chat.system if isinstance(request, Generate) else None
@@ -158,11 +158,16 @@ class Endpoint:
                 raise MalformedError(f"it comes from model {reply.model!r}, not from {capabilities.model!r}")
             return reply, reply.usage.new
 
-        if capabilities.generate == "completions" or request.chat.template == "off":
+        if not self._chats(request):
             body = completion_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops)
             return self.server.send("completions", body, lambda answer: read(read_completion, answer))
         body = chat_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops, limit=capabilities.limit)
         return self.server.send("chat/completions", body, lambda answer: read(read_chat, answer))
+
+    def _chats(self, request: Request) -> bool:
+        """Whether a text is requested by messages, and not as the continuation of a plain text."""
+        plain = isinstance(request, Generate) and request.chat.template == "off"
+        return self.capabilities.generate != "completions" and not plain
 
     def _choose(self, request: Choose) -> Prediction:
         method = self.capabilities.logprobs

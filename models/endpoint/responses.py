@@ -139,7 +139,7 @@ def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | No
     ended_inside = is_open or (bool(reasoning) and not text.strip() and finish_reason == "length")
     model = body.get("model")
     return Reply(
-        text=cut_at_stop(text, END_MARKS).strip(),
+        text=cut_at_stop(text, END_MARKS),
         thought=reasoning or inline,
         truncated_thinking=ended_inside,
         truncated=finish_reason == "length",

@@ -220,14 +220,9 @@ class TwoStreams:
         ]
         completions = blip_decoder.generate(self.models[ANSWERING], encoded, rows, reader)
         return [
-            self._prediction(prompt, read_completion(request, row, completion, reader, len(prompt.tokens)))
+            self._mark_truncated(read_completion(request, row, completion, reader, len(prompt.tokens)), prompt)
             for prompt, request, row, completion in zip(members, requests, rows, completions, strict=True)
         ]
-
-    def _prediction(self, prompt: Prompt, prediction: Prediction) -> Prediction:
-        if prediction.failure is not None:
-            return prediction
-        return self._mark_truncated(replace(prediction, output=prediction.output.strip()), prompt)
 
     def _choose(self, members: Sequence[Prompt], encoded: EncodedTexts) -> list[Prediction]:
         continuations = [prompt.continuations for prompt in members if isinstance(prompt, ChoicePrompt)]

@@ -183,8 +183,7 @@ class VisionLanguage:
 
     def _prediction(self, prompt: Prompt, completion: Completion) -> Prediction:
         row = self._row(prompt, 0, 0)
-        prediction = read_completion(_generate_request(prompt), row, completion, self.reader, len(prompt.tokens))
-        return prediction if prediction.output is None else replace(prediction, output=prediction.output.strip())
+        return read_completion(_generate_request(prompt), row, completion, self.reader, len(prompt.tokens))
 
     def _row(self, prompt: Prompt, index: int, shared: int) -> GenerationRow:
         """Make the row that continues a prompt after the shared prefix of its group."""

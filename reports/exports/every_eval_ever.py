@@ -1,8 +1,9 @@
-"""Export finished runs: Every Eval Ever's format here, the hub's in `evals.reports.exports.hub`.
+"""Export finished runs: Every Eval Ever's log here, its samples and the hub's formats in the modules beside.
 
-    every-eval-ever   one JSON log per run, schema 0.3.0 of https://github.com/evaleval/every_eval_ever
-    model-index       the `model-index` of a model card's front matter
-    eval-results      a file for the hub's `.eval_results/`
+    every-eval-ever           one JSON log per run, schema 0.3.0 of https://github.com/evaleval/every_eval_ever
+    every-eval-ever-samples   the samples of a run with all that the model read, in the same project's format
+    model-index               the `model-index` of a model card's front matter
+    eval-results              a file for the hub's `.eval_results/`
 
 Scores stay fractions and coefficients, as the formats allow. The file itself says whether a run used a replica, a
 bundled benchmark or a part of a split, or is a blind control, so that nobody takes it for a result of the public model
@@ -18,15 +19,12 @@ from pathlib import Path
 from evals.errors import InputError, RecordError
 from evals.records.folder import Record
 from evals.records.types import MetricEntry
-from evals.reports.exports import hub
+from evals.reports.exports import every_eval_ever_samples, hub
 from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
 from evals.reports.rendering.formatting import one_line
 from evals.reports.runs.direction import higher_is_better
 from evals.reports.runs.naming import about, model
 from evals.schema import Json
-
-SCHEMA = "0.3.0"
-"""The version of Every Eval Ever's schema."""
 
 _RANGES: Mapping[str, tuple[float, float | str]] = {"fraction": (0.0, 1.0), "coefficient": (-1.0, 1.0)}
 _UNITS = {"fraction": "proportion"}
@@ -60,8 +58,8 @@ def log(run: Record) -> dict[str, Json]:
     """
     manifest, when = run.manifest, finished(run)
     return {
-        "schema_version": SCHEMA,
-        "evaluation_id": f"{manifest.task.name}/{model_id(run)}/{int(when.timestamp())}",
+        "schema_version": every_eval_ever_samples.SCHEMA,
+        "evaluation_id": every_eval_ever_samples.evaluation_id(run),
         "evaluation_timestamp": when.isoformat(),
         "retrieved_timestamp": str(int(when.timestamp())),
         "source_metadata": {
@@ -171,6 +169,7 @@ def _texts(values: Mapping[str, Json]) -> dict[str, str]:
 
 FORMATS: Mapping[str, Callable[[Sequence[Record]], str]] = {
     "every-eval-ever": _every_eval_ever,
+    "every-eval-ever-samples": every_eval_ever_samples.render,
     "model-index": hub.model_index,
     "eval-results": hub.eval_results,
 }

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from evals.reports.rendering import forest, svg
 from evals.reports.rendering.formatting import amount, interval, metric_value, visible
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_LONGEST = 200_000
+"""Maximum number of characters of a prompt on a page."""
 
 
 def fill(template: str, sheets: Sequence[str], **variables: Any) -> str:
@@ -53,6 +55,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     engine.globals |= {"amount": amount, "interval": interval, "metric_value": metric_value, "visible": visible}
+    engine.globals |= {"whole": _whole}
     engine.globals |= {"strip": svg.strip, "axis": svg.axis, "png_address": _png_address, "draw_forest": forest.draw}
     return engine
 
@@ -60,6 +63,11 @@ def _environment() -> Environment:
 def _png_address(png: bytes) -> Markup:
     """Return an image as a `data:` address, so that the page contains it."""
     return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
+
+
+def _whole(text: str) -> Markup:
+    """Make a text visible and escape it without cutting it, unless it is as long as a book."""
+    return escape(visible(text, _LONGEST))
 
 
 def _finalize(value: object) -> object:

@@ -20,6 +20,7 @@ from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion, sections, side_by_side
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, blind, short_names, title
+from evals.reports.runs.prompts import ShownPrefix
 from evals.reports.runs.sections import MetricRow, Section
 from evals.reports.runs.worst_samples import WorstSample, describe_worst
 from evals.schema import Json, Metric
@@ -90,6 +91,8 @@ class RunContents:
     provenance: tuple[tuple[str, Fields], ...]
     """How the run was made: groups of the manifest's fields."""
     worst: tuple[WorstSample, ...]
+    prefixes: tuple[ShownPrefix, ...]
+    """What the prompts of the worst samples share."""
 
     @property
     def counted(self) -> str:
@@ -164,6 +167,7 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
 
 def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunContents:
     result, metrics = record.finished(), sections.ordered_metrics(record)
+    worst, prefixes = describe_worst(record) if detail == "samples" else ([], ())
     control = controls.beside(record) if detail != "metrics" else []
     return RunContents(
         folder=record.folder,
@@ -180,7 +184,8 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         notes=(*control, *_notes(metrics), *([_NO_TAIL_INTERVAL] if record.timed else [])),
         efficiency=_efficiency(result),
         provenance=_provenance(record.manifest.to_dict()),
-        worst=tuple(describe_worst(record)) if detail == "samples" else (),
+        worst=tuple(worst),
+        prefixes=prefixes,
     )
 
 

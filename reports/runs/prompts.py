@@ -1,12 +1,15 @@
-"""Write what a model read for one sample: the whole text, token ids, continuations, images and messages.
+"""What a model read, from the record: for one sample as text, and for the samples of a report.
 
-The text is written exactly as it was recorded, not shortened or escaped, so that it can be read by another program.
+`show` writes the text exactly as it was recorded, not shortened or escaped, so that it can be read by another program.
+`ShownPrompts` has what a page shows, with each shared prefix once, whatever begins with it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from evals.errors import RecordError, UnknownName
 from evals.records.folder import SAMPLES, Record
@@ -97,3 +100,88 @@ def messages(model_input: ModelInput, media: list[Media]) -> list[dict[str, Json
                 content.append({kind: media[index].digest for kind, index in entry.items()})
         whole.append({**message, "content": content[0] if len(content) == 1 else content})
     return whole
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPrompt:
+    """What a model read for one request."""
+
+    prefix: str | None
+    """Digest of the shared prefix that it begins with; None if the text is whole."""
+    text: str
+    """The text after the prefix, with special tokens."""
+    whole_text: str
+    """The text with its prefix."""
+    tokens: int | None
+    """Number of tokens, those of the prefix included; None if only a server knows it."""
+    continuations: tuple[str, ...]
+    """The continuations that were scored after the prompt."""
+    media: tuple[str, ...]
+    """The images and audio: kind and digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPrefix:
+    """The beginning of several prompts."""
+
+    digest: str
+    text: str
+    tokens: int | None
+    """Number of tokens; None if only a server knows it."""
+    prompts: int
+    """Number of the shown prompts that begin with it."""
+
+
+class ShownPrompts:
+    """The prompts of some samples of a run, with the prefixes that they share."""
+
+    def __init__(self, record: Record, rows: Sequence[SampleRecord]) -> None:
+        """Read the prefixes that the samples refer to.
+
+        Args:
+            record: the run.
+            rows: the records of the samples.
+
+        Raises:
+            RecordError: a prefix is missing, or their file is damaged.
+        """
+        uses = Counter(entry.prefix for row in rows for entry in _inputs(row) if entry.prefix is not None)
+        self._reader = PrefixReader(record.folder, uses)
+        self._uses = uses
+
+    def of(self, row: SampleRecord) -> tuple[ShownPrompt, ...]:
+        """Return what was read for each request of a sample; one entry if it was the same for all, none if unknown."""
+        return tuple(self._shown(entry) for entry in _inputs(row))
+
+    def prefixes(self) -> tuple[ShownPrefix, ...]:
+        """Return the shared prefixes in the order of their first use."""
+        shown = []
+        for digest, count in self._uses.items():
+            read = self._reader.whole(RecordedInput("", [], digest))
+            shown.append(ShownPrefix(digest, read.text, None if read.tokens is None else len(read.tokens), count))
+        return tuple(shown)
+
+    def _shown(self, entry: RecordedInput) -> ShownPrompt:
+        read = self._reader.whole(entry)
+        return ShownPrompt(
+            prefix=entry.prefix,
+            text=entry.text,
+            whole_text=read.text,
+            tokens=None if read.tokens is None else len(read.tokens),
+            continuations=tuple(text for text, _ in read.continuations),
+            media=tuple(_named(part) for part in entry.media or ()),
+        )
+
+
+def _inputs(row: SampleRecord) -> list[RecordedInput]:
+    return [entry for entry in row.inputs or () if entry is not None]
+
+
+def _named(media: Media) -> str:
+    """Name an image or audio clip.
+
+    Example:
+        >>> _named(Media("image", "0123456789abcdef", blind=True)), _named(Media("audio", None))
+        ('image 0123456789abcdef, replaced', 'audio, unreadable')
+    """
+    return media.kind + (f" {media.digest}" if media.digest else ", unreadable") + (", replaced" if media.blind else "")

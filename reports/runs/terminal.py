@@ -35,6 +35,8 @@ def show(record: Record) -> str:
     parts += ["Efficiency", _fields(run.efficiency)]
     parts.append("The worst samples")
     parts += ["\n".join(_sample(sample)) for sample in run.worst]
+    if any(sample.prompts for sample in run.worst):
+        parts.append("show RUN --prompt ID prints all that the model read for a sample, with its token ids")
     parts.append("How it was made")
     for group, fields in run.provenance:
         parts.append(_fields(fields) if group == "run" else f"  {group}\n{_fields(fields, indent=4)}")
@@ -71,6 +73,7 @@ def _fields(fields: Sequence[tuple[str, str]], indent: int = 2) -> str:
 def _sample(sample: WorstSample) -> Iterator[str]:
     """Write a sample on a few lines; line feeds in the model's output are shown, not followed."""
     fields = {
+        "read": _read(sample),
         "output": sample.output or "none",
         "read as": sample.answer,
         "score": sample.score,
@@ -79,6 +82,15 @@ def _sample(sample: WorstSample) -> Iterator[str]:
     yield f"{visible(sample.id, 40)}  {one_line(sample.question, 300)}"
     yield from (f"  {name:<10}{one_line(value, 300)}" for name, value in fields.items() if value is not None)
     yield from (f"  {'note':<10}{one_line(note, 300)}" for note in sample.notes)
+
+
+def _read(sample: WorstSample) -> str | None:
+    """Describe what the model read: the number of prompts and tokens, and the first prompt."""
+    if not sample.prompts:
+        return None
+    first, *others = sample.prompts
+    count = "" if first.tokens is None else f"{first.tokens:,} tokens: "
+    return f"{len(others) + 1} prompts, the first of {count}{first.whole_text}" if others else count + first.whole_text
 
 
 def _folder(run: RunContents) -> str:

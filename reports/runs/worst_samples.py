@@ -11,7 +11,7 @@ import hashlib
 from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from statistics import fmean
 
@@ -19,6 +19,7 @@ from evals.records.embeddings import unpack
 from evals.records.folder import Record
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import amount, json_text
+from evals.reports.runs.prompts import ShownPrefix, ShownPrompt, ShownPrompts
 from evals.schema import Json
 
 
@@ -44,6 +45,8 @@ class WorstSample:
     """What went wrong: a failure, a cut, an output without a readable answer."""
     image: bytes | None = None
     """Its image as PNG, if the run kept one."""
+    prompts: tuple[ShownPrompt, ...] = ()
+    """What the model read for it; empty if the run did not record it."""
 
     @property
     def answers(self) -> str:
@@ -87,9 +90,15 @@ def choose_worst(record: Record, count: int = 12) -> list[SampleRecord]:
     return [sample.row for sample in chosen]
 
 
-def describe_worst(record: Record, count: int = 12) -> list[WorstSample]:
-    """Describe the worst samples for readers, with the images that the run kept of them."""
-    return [_describe(row, record) for row in choose_worst(record, count)]
+def describe_worst(record: Record, count: int = 12) -> tuple[list[WorstSample], tuple[ShownPrefix, ...]]:
+    """Describe the worst samples for readers, with what the model read and the images that the run kept of them.
+
+    Returns:
+        The samples, and the prefixes that their prompts share.
+    """
+    rows = choose_worst(record, count)
+    shown = ShownPrompts(record, rows)
+    return [replace(_describe(row, record), prompts=shown.of(row)) for row in rows], shown.prefixes()
 
 
 def sample_value(row: SampleRecord, record: Record) -> float | None:

@@ -74,5 +74,5 @@ def library_outputs(folder: Path, asked: Sequence[Generate]) -> dict[str, str]:
         encoded.pop("labels", None)
         output = model.generate(**encoded, max_new_tokens=request.max_new_tokens, do_sample=False)
         new = output[0, encoded["input_ids"].shape[1] :]
-        answers[request.id] = processor.tokenizer.decode(new, skip_special_tokens=True).strip()
+        answers[request.id] = processor.tokenizer.decode(new, skip_special_tokens=True)
     return answers

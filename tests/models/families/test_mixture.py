@@ -103,7 +103,7 @@ def by_the_model(folder, request):
             break
         tokens = torch.cat([tokens, new.view(1, 1)], 1)
     start = len(processor.tokenizer(f"User: {''.join(pieces)}\nAssistant:")["input_ids"])
-    return processor.tokenizer.decode(tokens[0, start:], skip_special_tokens=True).split("\n")[0].strip()
+    return processor.tokenizer.decode(tokens[0, start:], skip_special_tokens=True).split("\n")[0]
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_answers_are_the_librarys_whatever_shares_the_batch(folders, models, bud
             output = model.generate(**encoded, max_new_tokens=6, do_sample=False)[0, 1:].tolist()
             expected = processor.decode(output[: output.index(1)] if 1 in output else output, skip_special_tokens=True)
             for each in found.values():
-                assert each[f"{n} {q}"].output == expected.strip()
+                assert each[f"{n} {q}"].output == expected
                 assert each[f"{n} {q}"].truncated == (1 not in output)
             said.add(expected)
     assert len(said) > 3

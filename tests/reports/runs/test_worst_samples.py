@@ -62,7 +62,7 @@ def test_sample_value_without_the_headline(tmp_path):
 
 
 def test_case_counts_annotators(record):
-    failed, unread, *_ = describe_worst(record)
+    (failed, unread, *_), _ = describe_worst(record)
     assert failed.notes == ("failed: 13.jpg is truncated",)
     assert unread.notes == ("no answer could be read from the output",)
     assert unread.expected == (("red", 7), ("blue", 3))
