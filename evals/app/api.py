@@ -20,6 +20,7 @@ from evals.execution import extension, windows
 from evals.execution.executor import Executor
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor
+from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
 from evals.schema import Model, Placement, RunConfig, Samples, Task
@@ -219,7 +220,8 @@ def score(folder: Path | str) -> Record:
     with RunFolder(record.folder, record.manifest) as run_folder:
         run_folder.check_complete()
         peak = record.result.efficiency.get("peak_memory_bytes") if record.result else None
-        rows, summary = result.scored_again(task, record, peak_memory_bytes=int(peak) if peak is not None else None)
+        peak_memory = int(peak) if peak is not None else None
+        rows, summary = result.scored_again(task, record, peak_memory_bytes=peak_memory, split=split_text)
         records.rewrite(record, rows)
         run_folder.finish(summary)
         _report(load(folder))

@@ -7,7 +7,7 @@ The same records give the same result in whatever order they were finished, exce
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from evals.errors import EvalsError, InputError, RecordError, one_line
@@ -102,15 +102,27 @@ class _CutOutputs:
         return bounds
 
 
-def scored_again(task: Task, record: Record, *, peak_memory_bytes: int | None) -> tuple[list[SampleRecord], Result]:
+Split = Callable[[str], tuple[str, str | None, bool]]
+"""Divides a text into the answer and the thought, and says whether it ends inside a thought."""
+
+
+def scored_again(
+    task: Task, record: Record, *, peak_memory_bytes: int | None, split: Split | None = None
+) -> tuple[list[SampleRecord], Result]:
     """Score the recorded outputs of a run again, and compute its result again.
+
+    Args:
+        task: the task as it is now.
+        record: the run.
+        peak_memory_bytes: peak memory of the run, or None if it is not known.
+        split: divides outputs from which no thought was divided when they were recorded; None leaves them whole.
 
     Raises:
         RecordError: if the task cannot score what is recorded: it is damaged, or from another version of the task.
     """
     unscored = replace(record, result=None)  # what is scored need not agree with the earlier result
     try:
-        rows = list(rescore(task, unscored))
+        rows = list(rescore(task, unscored, split))
         return rows, summarise(task, unscored, peak_memory_bytes=peak_memory_bytes, rows=rows)
     except EvalsError:
         raise
@@ -122,15 +134,33 @@ def scored_again(task: Task, record: Record, *, peak_memory_bytes: int | None) -
         ) from error
 
 
-def rescore(task: Task, record: Record) -> Iterable[SampleRecord]:
+def rescore(task: Task, record: Record, split: Split | None = None) -> Iterable[SampleRecord]:
     """Score the recorded outputs again, and yield the sample records with new answers and values. Needs no model."""
     rows = list(record.samples())
+    if split is not None and task.needs != "embed":
+        for row in rows:
+            _divide_thoughts(row, split)
     samples = [_sample(row) for row in rows]
     predictions = {row.id: [prediction.gradable() for prediction in recorded_predictions(row)] for row in rows}
     scores = checked_scores(task, samples, task.score(samples, predictions))
     for row in rows:
         row.answer, row.values = scores[row.id].answer, dict(scores[row.id].values)
         yield row
+
+
+def _divide_thoughts(row: SampleRecord, split: Split) -> None:
+    """Divide the thoughts from the outputs of a record that has none apart: version 0.1 left them in some outputs."""
+    several = isinstance(row.output, list)
+    outputs = row.output if several else [row.output]
+    if row.thought is not None or row.truncated_thinking or not any(isinstance(output, str) for output in outputs):
+        return
+    parts = [split(output) if isinstance(output, str) else (output, None, False) for output in outputs]
+    answers, thoughts, are_open = (list(values) for values in zip(*parts, strict=True))
+    if any(thoughts) or any(are_open):
+        row.output = answers if several else answers[0]
+        row.thought = (thoughts if several else thoughts[0]) if any(thoughts) else None
+        row.truncated_thinking = any(are_open)
+        row.truncated_thoughts = are_open if several and any(are_open) else None
 
 
 def score_of(row: SampleRecord) -> Score:

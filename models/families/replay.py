@@ -12,6 +12,9 @@ The last form holds the outputs of several systems in the order of GSM8K's test.
 selects one. The file must contain every sample of the run exactly once, and only samples of the split. A missing,
 unknown or repeated id is an error that names the id, because a score over other samples than the benchmark's would look
 like any other score.
+
+Thoughts in a text (`<think>…</think>`) are recorded apart from it and not graded. A text that ends inside a thought has
+no answer, and is counted in `truncated_thinking`.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from pathlib import Path
 import orjson
 
 from evals.errors import InputError, counted
+from evals.models.decoding.thoughts import split_text
 from evals.models.families import embedding_archive
 from evals.registry import FAMILIES
-from evals.schema import Batch, Family, Json, Placement, Prediction, Prompt, Request
+from evals.schema import Batch, Embed, Family, Json, Placement, Prediction, Prompt, Request
 
 _ARCHIVE = b"PK"
 """The first bytes of a zip file, and therefore of an `.npz` file."""
@@ -62,20 +66,29 @@ class Replay:
 
     def run(self, prompts: Sequence[Prompt], batch: Batch, staged: None) -> list[Prediction]:
         """Return the recorded outputs."""
-        return [self._answer(prompts[member].request.id) for member in batch.members]
+        requests = [prompts[member].request for member in batch.members]
+        return [_prediction(request, self._output(request.id)) for request in requests]
 
-    def _answer(self, id: str) -> Prediction:
+    def _output(self, id: str) -> Json:
         """Return the output for a request: the sample's, or the n-th of its list for the id `<sample>#<n>`."""
         if id in self.outputs:
-            return Prediction(id, output=self.outputs[id])
+            return self.outputs[id]
         sample, _, number = id.rpartition("#")
         outputs = self.outputs.get(sample)
         if not isinstance(outputs, list) or int(number) >= len(outputs):
             raise InputError(f"{self.path}: id {sample} needs a list of at least {int(number) + 1} outputs")
-        return Prediction(id, output=outputs[int(number)])
+        return outputs[int(number)]
 
     def peak_memory_bytes(self) -> None:
         """Return None: the process is measured."""
+
+
+def _prediction(request: Request, output: Json) -> Prediction:
+    """Make the prediction for an output; thoughts in a text are divided from the answer, as for any model."""
+    if not isinstance(output, str) or isinstance(request, Embed):
+        return Prediction(request.id, output=output)
+    answer, thought, is_open = split_text(output)
+    return Prediction(request.id, output=answer, thought=thought or None, truncated_thinking=is_open)
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> Replay:
