@@ -14,6 +14,7 @@ import msgspec
 
 from evals.errors import InputError
 from evals.execution.executor import Executor
+from evals.execution.generation_options import Dated
 from evals.execution.loop import AnsweredRequest
 from evals.execution.windows import BatchId
 from evals.records.folder import Record
@@ -121,7 +122,8 @@ def _continued(
         answers.update((answer.prediction.id, answer) for answer in batch)
 
     select = _Continuation(tuple(row.index for row in rows), tuple(row.tokens or [] for row in rows), limit)
-    executor.compute(select, plan=record.manifest.plan, finished_ids=set(), on_batch=on_batch)
+    dated = Dated(select, record.manifest.started)
+    executor.compute(dated, plan=record.manifest.plan, finished_ids=set(), on_batch=on_batch)
     for row in rows:
         sample = samples[row.index]
         earlier = recorded_predictions(row)

@@ -6,14 +6,14 @@ apply(samples, options)       every request for a text gets the limit, the stop 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evals.errors import InputError
 from evals.execution.resolve import Resolved
-from evals.schema import ChatSettings, Generate, Json, Options, Request, RunConfig, Sample, Samples, Task
+from evals.schema import ChatSettings, Embed, Generate, Json, Options, Request, RunConfig, Sample, Samples, Task
 from evals.schema.config import typed
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "generation")
@@ -142,6 +142,51 @@ def apply(samples: Samples, options: Options) -> Samples:
         return replace(sample, requests=tuple(changed(request) for request in sample.requests))
 
     return replace(samples, build=build)
+
+
+def dated(samples: Samples, started: str) -> Samples:
+    """Let chat templates read the start of the run as the current date and time, so that all its prompts agree.
+
+    Args:
+        samples: the run's samples.
+        started: `Manifest.started`; empty for a run that does not say.
+
+    Returns:
+        The samples, and their training samples, with the date in every request that may become a chat.
+
+    Example:
+        >>> sample = Sample("7", (Generate("7", ("Is it red?",), 3),), target="yes")
+        >>> (request,) = dated(Samples(["7"], lambda index: sample), "2026-11-28T18:00:00")[0].requests
+        >>> request.chat.date
+        '2026-11-28T18:00:00'
+    """
+    if not started:
+        return samples
+
+    def with_date(request: Request) -> Request:
+        if not isinstance(request, Generate | Embed):
+            return request
+        return replace(request, chat=replace(request.chat, date=started))
+
+    def build(index: int) -> Sample:
+        sample = samples.build(index)
+        return replace(sample, requests=tuple(with_date(request) for request in sample.requests))
+
+    train = None if samples.train is None else dated(samples.train, started)
+    return replace(samples, build=build, train=train)
+
+
+@dataclass(frozen=True)
+class Dated:
+    """Selects samples of a run, with its start as their date (`dated`); picklable if the selection is."""
+
+    select: Callable[[Samples], Samples]
+    started: str
+    """`Manifest.started`."""
+
+    def __call__(self, samples: Samples) -> Samples:
+        """Return the selected samples."""
+        return dated(self.select(samples), self.started)
 
 
 def _column(model: str, name: str, value: Json) -> Json:

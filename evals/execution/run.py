@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evals import registry
 from evals.execution import collector, generation_options, selection, validation
 from evals.execution.executor import Executor, InProcess, training, whole
+from evals.execution.generation_options import Dated
 from evals.execution.inputs import prefixes_of
 from evals.execution.loop import AnsweredRequest
 from evals.execution.resolve import Resolved, resolve
@@ -18,7 +19,7 @@ from evals.execution.workers.pool import Pool
 from evals.execution.workers.serving import LoadedRun
 from evals.records.folder import RunFolder
 from evals.records.signature import RemoteModel, code_digest
-from evals.records.types import PlanEntry
+from evals.records.types import Manifest
 from evals.schema import Model, Placement, Probe, RunConfig, Samples, Task
 
 
@@ -71,8 +72,8 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
     finished_ids = folder.finished_ids
     if len(finished_ids) == len(samples):
         return
-    plan = folder.manifest.plan
-    probe = _fitted_probe(config, task, samples, executor, plan)
+    plan, started = folder.manifest.plan, folder.manifest.started
+    probe = _fitted_probe(config, task, samples, executor, folder.manifest)
     with tqdm(
         total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.progress, desc=task.name
     ) as bar:
@@ -93,7 +94,7 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
         # their plans differed: what is missing then is planned again, as at a restart.
         while before < len(finished_ids) < len(samples):
             before = len(finished_ids)
-            executor.compute(whole, plan=plan, finished_ids=finished_ids, on_batch=on_batch)
+            executor.compute(Dated(whole, started), plan=plan, finished_ids=finished_ids, on_batch=on_batch)
 
 
 @dataclass
@@ -158,7 +159,9 @@ def _placements(config: RunConfig) -> tuple[Placement, ...]:
     return devices.assign(config.placement, config.workers, gpu_count=int(torch.cuda.device_count()))
 
 
-def _fitted_probe(config: RunConfig, task: Task, samples: Samples, executor: Executor, plan: PlanEntry) -> Probe | None:
+def _fitted_probe(
+    config: RunConfig, task: Task, samples: Samples, executor: Executor, manifest: Manifest
+) -> Probe | None:
     """Fit the task's probe on its training samples, if the chosen method needs one."""
     from tqdm import tqdm
 
@@ -168,5 +171,6 @@ def _fitted_probe(config: RunConfig, task: Task, samples: Samples, executor: Exe
     if train is None:
         return task.fit_probe([], {})
     with tqdm(total=len(train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train") as bar:
-        predictions = collector.collect_predictions(executor, training, train, plan=plan, advance=bar.update)
+        select = Dated(training, manifest.started)
+        predictions = collector.collect_predictions(executor, select, train, plan=manifest.plan, advance=bar.update)
     return task.fit_probe(list(train), predictions)

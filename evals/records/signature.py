@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,6 +95,7 @@ def build_manifest(
         packages=_versions(),
         machine={"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()},
         command=command,
+        started=datetime.now().isoformat(timespec="seconds"),
     )
     manifest.signature = signature_of(manifest.to_dict())
     # These explain small differences, but an interrupted run may be continued with other values of them.

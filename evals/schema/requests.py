@@ -53,6 +53,9 @@ class ChatSettings:
     """`on` (a checkpoint without a template is refused), `off` (plain text), or the text of another template."""
     thinking: bool | None = None
     """What the template reads as `enable_thinking`; None leaves it out."""
+    date: str | None = None
+    """The local date and time, `2026-11-28T18:00:00`, that the template reads as now (`strftime_now`): the start of the
+    run. None is the time at which the template is rendered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class Embed:
     """As in `Generate`."""
     parts: tuple[Part, ...]
     """The text, the image or both that are embedded."""
+    chat: ChatSettings = ChatSettings()
+    """How the prompt becomes a chat, for models that embed by a prompt."""
 
 
 @dataclass(frozen=True, slots=True)

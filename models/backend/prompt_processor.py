@@ -105,8 +105,7 @@ class PromptProcessor:
 
     def _tokens(self, request: Generate | Embed) -> list[int]:
         images = [part for part in request.parts if isinstance(part, Image)]
-        chat = request.chat if isinstance(request, Generate) else _AS_STATED
-        rendered = self.render(prompt_parts(request), chat)
+        rendered = self.render(prompt_parts(request), request.chat)
         if (shown := rendered.count(self.library.image_token)) != len(images):
             raise SampleError(f"request {request.id}: the chat template shows {shown} of {len(images)} images")
         return self.tokenise(rendered, images)

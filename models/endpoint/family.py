@@ -132,7 +132,9 @@ class Endpoint:
 
     def _generate(self, request: Generate) -> Prediction:
         response = self._complete(request, self.settings.max_tokens or request.max_new_tokens)
-        return self._prediction(request.id, response, cut_at_stop(response.value.text, request.stop))
+        text = response.value.text
+        start = len(text) - len(text.lstrip())  # where the server applies no stops, one at the start ends nothing
+        return self._prediction(request.id, response, text[:start] + cut_at_stop(text[start:], request.stop))
 
     def _prediction(self, request_id: str, response: ServerResponse, output: str) -> Prediction:
         """Make the prediction for a response whose value is a `Reply`."""

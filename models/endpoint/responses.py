@@ -135,6 +135,8 @@ def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | No
     if finish_reason == "content_filter":
         raise MalformedError("the server's content filter withheld the text")
     text, inline, is_open = split_text(content)
+    if reasoning:
+        text = text.lstrip()  # white space between a thought and the answer is part of neither
     # A server that separates the reasoning leaves the text empty if the limit is reached within it.
     ended_inside = is_open or (bool(reasoning) and not text.strip() and finish_reason == "length")
     model = body.get("model")

@@ -263,8 +263,8 @@ def _generate_request(prompt: Prompt) -> Generate:
 
 
 def _chat(request: Request) -> ChatSettings:
-    """Return how a prompt becomes a chat; only requests for a text say it."""
-    return request.chat if isinstance(request, Generate) else ChatSettings()
+    """Return how a prompt becomes a chat."""
+    return request.chat if isinstance(request, Generate | Embed) else ChatSettings()
 
 
 def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:

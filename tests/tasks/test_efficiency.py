@@ -314,6 +314,7 @@ def test_turns_change_and_requests_stay_in_pairs(monkeypatch):
 
         def warm_up(self, requests):
             turns.append((self.name, len(requests)))
+            return [None] * len(requests)
 
         def time(self, request):
             turns.append((self.name, request.id))

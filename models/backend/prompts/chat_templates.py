@@ -24,7 +24,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,9 @@ _EXITING = threading.Event()
 # The functions registered here are called in reverse order, so this one before that of concurrent.futures, which joins.
 threading._register_atexit(_EXITING.set)  # type: ignore[attr-defined]
 
+_NOW = "strftime_now"
+"""The function by which templates read the date and time."""
+
 Message = Mapping[str, Json]
 """A message of a chat: `role`, and `content` as text or as a list of parts."""
 
@@ -64,7 +67,8 @@ class ChatTemplate:
     source: str
     """Where it comes from, for messages: the checkpoint's folder."""
     variables: Mapping[str, Json] = field(default_factory=dict)
-    """What the template reads besides the messages: the special tokens, and settings such as `enable_thinking`."""
+    """What the template reads besides the messages: the special tokens, settings such as `enable_thinking`, and the
+    date and time that `strftime_now` formats."""
     system: str | None = None
     """The system message, or None for none."""
     _renderer: _Renderer = field(init=False, repr=False, compare=False)
@@ -178,10 +182,13 @@ class ChatTemplates:
                     "lacks or which is off: give --chat-template FILE"
                 )
             return None
+        if _NOW not in text:
+            chat = replace(chat, date=None)
         if chat == ChatSettings(template=chat.template) and chat.template in {None, "on"}:
             return self.default
         thinking = {} if chat.thinking is None else {"enable_thinking": chat.thinking}
-        return ChatTemplate(text, self._source, {**self._variables, **thinking}, chat.system)
+        now = {} if chat.date is None else {_NOW: chat.date}
+        return ChatTemplate(text, self._source, {**self._variables, **thinking, **now}, chat.system)
 
 
 def chat_templates(library: PreTrainedTokenizerBase | ProcessorMixin, folder: Path) -> ChatTemplates:

@@ -15,6 +15,7 @@ import json
 import resource
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def main() -> None:
         try:
             texts, _ = render_jinja_template(
                 conversations=[request["messages"]], chat_template=first["template"],
-                add_generation_prompt=request["begins_answer"], **request["variables"],
+                add_generation_prompt=request["begins_answer"], **_variables(request),
             )  # fmt: skip
             too_long = len(texts[0]) > len(line) + first["characters"]
             answer: dict[str, Any] = {"exceeded": "characters"} if too_long else {"text": texts[0]}
@@ -46,6 +47,30 @@ def main() -> None:
             answer = {"error": reason, "refused": type(error) is TemplateError}
         signal.setitimer(signal.ITIMER_PROF, 0)
         _answer(answer)
+
+
+class _Clock(datetime):
+    """What the library's `strftime_now` reads in place of `datetime`."""
+
+    started: str | None = None
+    """The date and time that it shows; None for the real ones."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+        return datetime.fromisoformat(cls.started) if cls.started else datetime.now(tz)
+
+
+def _variables(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of a rendering, and set the clock that the library's `strftime_now` reads.
+
+    The library turns every function among the variables into text, so the clock is set in its module.
+    """
+    from transformers.utils import chat_template_utils
+
+    variables = dict(request["variables"])
+    _Clock.started = variables.pop("strftime_now", None)
+    chat_template_utils.datetime = _Clock
+    return variables
 
 
 def _answer(answer: dict[str, Any]) -> None:

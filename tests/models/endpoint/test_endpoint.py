@@ -317,8 +317,8 @@ def test_what_is_sent_is_what_was_asked():
     with chats(lambda call: chat(" two\nQ: three")) as server:
         _, (plain, drawn, again) = answers(server, [generate(id="a"), generate(id="b", stop=("\n",)), drawing])
         bodies = [call.body for call in asked(server)]
-    assert plain.output == "two\nQ: three"
-    assert drawn.output == again.output == "two"
+    assert plain.output == " two\nQ: three"
+    assert drawn.output == again.output == " two"
     assert bodies[0] == {
         "model": "m", "messages": [{"role": "user", "content": "number 1"}], "max_tokens": 8, "temperature": 0.0
     }  # fmt: skip
@@ -458,7 +458,7 @@ def test_a_base_model_completes_plain_text():
 
     with FakeServer(answer) as server:
         loaded, (found,) = answers(server, [generate("four")])
-    assert (found.output, found.truncated) == ("4", True)
+    assert (found.output, found.truncated) == (" 4", True)
     assert loaded.facts["generates_by"] == "completions"
     assert "writing" in loaded.facts["chooses_by"]  # it ignored the question for log-probabilities
 
