@@ -114,8 +114,8 @@ class Manifest(Stored, kw_only=True):
     command: str = ""
     """What the user typed; not signed."""
     started: str = ""
-    """Local date and time of the first start, `2026-11-28T18:00:00`; not signed. Chat templates read it as now, so a run
-    continued on another day has the same prompts. Empty in a record of version 0.1."""
+    """Local date and time of the first start, `2026-11-28T18:00:00`; not signed. Chat templates read it as now, so that
+    all prompts of a run agree, also on another day. Empty in a record of version 0.1."""
 
     def __post_init__(self) -> None:
         """Check the facts that every run has. `msgspec` turns the error into one that names the field."""

@@ -16,9 +16,11 @@ from commands import ROOT, environ
 
 import evals
 from evals.execution import loop
+from evals.execution.windows import WINDOW, WholePlan
 from evals.records import prefixes
 from evals.records.inputs import RecordedInput, SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixReader, PrefixWriter, read_prefixes
+from evals.records.types import PlanEntry
 from evals.schema import Generate, ModelInput, Prediction, Prompt, Sample, Samples
 
 INSTRUCTION = "Answer with one word, and think of what the question asks for.\n" * 3
@@ -60,18 +62,17 @@ def most_inputs(count):
         assert all(answer.model_input is not None for answer in answers)
         most = max(most, sum(type(entry) is RecordedInput for entry in gc.get_objects()))
 
-    loop.compute_batches(
-        Samples(ids, build), Reader(), token_budget=1 << 20, share=True, finished_ids=set(),
-        try_acquire=lambda *_: True, on_batch=on_batch,
-    )  # fmt: skip
+    plan = PlanEntry(budget=None, share=True, window=WINDOW, token_budget=1 << 20)
+    leases = WholePlan(ids, WINDOW, set())
+    loop.compute_batches(Samples(ids, build), Reader(), plan=plan, leases=leases, on_batch=on_batch)
     assert seen == count
     return most
 
 
 def test_recorded_inputs_in_memory_do_not_grow_with_the_samples():
-    few, many = most_inputs(3 * loop.WINDOW), most_inputs(12 * loop.WINDOW)
-    assert few > loop.WINDOW / 2, "they are counted"
-    assert many <= 4 * loop.WINDOW
+    few, many = most_inputs(3 * WINDOW), most_inputs(12 * WINDOW)
+    assert few > WINDOW / 2, "they are counted"
+    assert many <= 4 * WINDOW
 
 
 def test_remembered_prefixes_do_not_grow_with_the_samples(tmp_path, monkeypatch):
@@ -101,8 +102,8 @@ def read(record):
 @pytest.mark.parametrize("finished", [1, 5])
 def test_a_killed_run_has_readable_prefixes_and_goes_on(tmp_path, finished):
     """SIGKILL in mid-run: what is on the disk can be read, and the run that goes on equals one that was not killed."""
-    options = {"limit": 10, "shots": 2, "same_shots": True, "max_new_tokens": 12, "token_budget": 500}
-    flags = ["--limit", "10", "--shots", "2", "--same-shots", "--max-new-tokens", "12", "--token-budget", "500"]
+    options = {"limit": 10, "shots": 2, "max_new_tokens": 12, "token_budget": 500}
+    flags = ["--limit", "10", "--shots", "2", "--max-new-tokens", "12", "--token-budget", "500"]
     command = [sys.executable, "-m", "evals", "run", "--model", "r1", "--task", "math", *flags]
     folder = tmp_path / "killed"
     with subprocess.Popen([*command, "--out", str(folder)], cwd=ROOT, env=environ(), stderr=subprocess.PIPE) as process:
