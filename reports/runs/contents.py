@@ -223,7 +223,8 @@ def _label(name: str) -> tuple[str, str]:
 def _provenance(manifest: Mapping[str, Json]) -> tuple[tuple[str, Fields], ...]:
     """Print how a run was made: groups of the manifest, each with its fields as dotted paths."""
     run = tuple((key, json_text(manifest[key])) for key in ("signature", "command") if key in manifest)
-    rest = sorted(set(manifest) - {*_GROUPS, "signature", "command"})
+    run += (("started", manifest["started"]),) if manifest.get("started") else ()
+    rest = sorted(set(manifest) - {*_GROUPS, "signature", "command", "started"})
     groups = [(name, tuple(_flatten(manifest[name]))) for name in (*_GROUPS, *rest) if name in manifest]
     return (("run", run), *((name, fields) for name, fields in groups if fields))
 

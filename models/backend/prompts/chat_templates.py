@@ -182,13 +182,12 @@ class ChatTemplates:
                     "lacks or which is off: give --chat-template FILE"
                 )
             return None
-        if _NOW not in text:
-            chat = replace(chat, date=None)
+        chat = chat if _NOW in text else replace(chat, date=None)
         if chat == ChatSettings(template=chat.template) and chat.template in {None, "on"}:
             return self.default
         thinking = {} if chat.thinking is None else {"enable_thinking": chat.thinking}
-        now = {} if chat.date is None else {_NOW: chat.date}
-        return ChatTemplate(text, self._source, {**self._variables, **thinking, **now}, chat.system)
+        variables = {**self._variables, **thinking, **({} if chat.date is None else {_NOW: chat.date})}
+        return ChatTemplate(text, self._source, variables, chat.system)
 
 
 def chat_templates(library: PreTrainedTokenizerBase | ProcessorMixin, folder: Path) -> ChatTemplates:
