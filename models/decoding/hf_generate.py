@@ -179,14 +179,22 @@ def _sum(log_likelihoods_TV: torch.Tensor, tokens: Sequence[int]) -> float:
     return float(log_likelihoods_TV[range(len(tokens)), list(tokens)].sum())
 
 
-def with_tokens(encoded: Mapping[str, Any], tokens: Sequence[int]) -> dict[str, Any]:
-    """Append tokens to one encoded prompt; they are text, so each further value per token is that of text."""
+def with_tokens(encoded: Mapping[str, Any], tokens: Sequence[int], *, token_type: int = 0) -> dict[str, Any]:
+    """Append generated tokens to one encoded prompt; further values per token are those of text.
+
+    Args:
+        encoded: the prompt's tensors.
+        tokens: the generated tokens.
+        token_type: their value in `token_type_ids`. PaliGemma's prompts have 0, where every token sees all others, and
+            its generated tokens 1.
+    """
     import torch
 
     extended = dict(encoded)
     length = encoded["input_ids"].shape[1]
     for name, values in encoded.items():
         if tokens and hasattr(values, "shape") and values.dim() == 2 and values.shape == (1, length):
-            more = list(tokens) if name == "input_ids" else [int(name == "attention_mask")] * len(tokens)
+            value = {"attention_mask": 1, "token_type_ids": token_type}.get(name, 0)
+            more = list(tokens) if name == "input_ids" else [value] * len(tokens)
             extended[name] = torch.cat([values, torch.tensor([more], dtype=values.dtype, device=values.device)], dim=1)
     return extended

@@ -236,9 +236,9 @@ def tokenise_choices(
     """Tokenise a context and its continuations for a model that reads both as one text.
 
     The context is tokenised together with each choice, and the tokens that all of these have in common become the
-    context: a token may span the border between context and choice. Where no token does, this is the rule of lm-eval
-    (`_encode_pair` in lm_eval/models/huggingface.py): the continuation is what the joined text has after the tokens of
-    the context, and spaces at the end of the context go with the continuation.
+    context: a token may span the border between context and choice. Where no token does, and the context does not end
+    in white space, this is the rule of lm-eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py). It counts white space
+    at the end of a context to the continuation, which adds one amount to the log-likelihoods of all continuations.
 
     Args:
         tokenise: turns a text into tokens.

@@ -69,6 +69,8 @@ each with the library alone."""
 
 BATCHED = SHARING | {"gemma3", "paligemma"}
 """Model types that the library decodes in batches with the output of one prompt alone; others go one by one."""
+GENERATED_TYPES = {"paligemma": 1}
+"""Model types whose generated tokens have another entry of `token_type_ids` than the text of the prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +243,8 @@ class VisionLanguage:
         rows = [self._row(prompts[member], 0, 0) for member in batch.members]
         completions: dict[int, Completion] = {}
         for indices in alike(staged, together=self.kind in BATCHED):
-            encoded = [with_tokens(staged[index], rows[index].begun) for index in indices]
+            token_type = GENERATED_TYPES.get(self.kind, 0)
+            encoded = [with_tokens(staged[index], rows[index].begun, token_type=token_type) for index in indices]
             self.decoder.token_counts.add([range(prompt["input_ids"].shape[1]) for prompt in encoded])
             inputs = self._placed(join(encoded, self.processor.pad_token))
             answers = self.decoder.continue_prompts(inputs, [rows[index] for index in indices])

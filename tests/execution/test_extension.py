@@ -6,6 +6,8 @@ import json
 
 import checkpoints
 import pytest
+import vision_checkpoints
+from model_requests import picture
 
 from evals import InputError, run
 from evals.records import load
@@ -45,6 +47,26 @@ def test_an_extended_run_is_the_one_of_the_higher_limit(kind, sampling, data, tm
     assert extended.manifest.signature != short.manifest.signature
     again = run(str(folder), "custom", out=tmp_path / "short", max_new_tokens=6, extend=24, **options)
     assert seen(again) == seen(extended)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+@pytest.mark.parametrize("kind", ["deepseek_vl", "gemma3", "paligemma", "qwen2_vl"])
+def test_an_extended_run_of_images_is_the_one_of_the_higher_limit(kind, tmp_path):
+    rows = []
+    for number, text in enumerate(["What color is the circle?", "How many squares", "the circle", "is there a"]):
+        (tmp_path / f"{number}.png").write_bytes(picture(number % 2))
+        rows.append(json.dumps({"text": text, "image": f"{number}.png", "target": "red"}) + "\n")
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(rows))
+    with vision_checkpoints.images_only():
+        folder = vision_checkpoints.BUILDERS[kind](tmp_path / "model")
+        options = {"data": data, "device": "cpu"}
+        run(str(folder), "custom", out=tmp_path / "short", max_new_tokens=2, **options)
+        extended = run(str(folder), "custom", out=tmp_path / "short", max_new_tokens=2, extend=8, **options)
+        long = run(str(folder), "custom", out=tmp_path / "long", max_new_tokens=8, **options)
+    assert seen(extended) == seen(long)
+    assert any(row.cost["new_tokens"] == 8 for row in extended.samples()), "something was continued"
 
 
 def _end_sometimes(folder):
