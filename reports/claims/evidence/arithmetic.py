@@ -83,6 +83,7 @@ def check(claim: Claim, table: ValueTable) -> Finding:
     """
     try:
         steps = [*_check_derivation(claim, table), *_run_checks(claim, table), *_check_shares(claim, table)]
+        steps += _check_interval(claim, table)
         lines = [line for step in steps for line in step.working]
         lines += [line for entry in claim.resolutions for line in _resolution_lines(entry, table)]
     except InputError as error:
@@ -246,7 +247,7 @@ def _evaluate(
 
 def _check_shares(claim: Claim, table: ValueTable) -> Iterator[Finding]:
     """Whether a printed percentage is a whole number of items of one of the test sets (the GRIM test)."""
-    if not claim.attainable:
+    if not claim.attainable or table.unit(claim).dimension:
         return
     low, high = table.rounding_range(claim)
     lines, is_attainable = [], False
@@ -257,6 +258,17 @@ def _check_shares(claim: Claim, table: ValueTable) -> Iterator[Finding]:
         description = f"{count:,} of {items:,} right" if count is not None else f"no whole number of {items:,} items"
         lines.append(f"{table.show(claim)} is {description} ({text})")
     yield Finding("consistent" if is_attainable else "internally_inconsistent", tuple(lines))
+
+
+def _check_interval(claim: Claim, table: ValueTable) -> list[Finding]:
+    """Whether a printed interval contains its value."""
+    if claim.interval is None or claim.digits is None:
+        return []
+    low, high = map(Fraction, claim.interval)
+    contains = low <= Fraction(claim.digits) <= high
+    ends = f"the interval {claim.interval[0]} to {claim.interval[1]}"
+    line = f"{ends} {'contains' if contains else 'does not contain'} {table.show(claim)}"
+    return [Finding("consistent" if contains else "internally_inconsistent", (line,))]
 
 
 def _resolution_lines(entry: ResolutionCheck, table: ValueTable) -> Iterator[str]:

@@ -56,6 +56,9 @@ class StatedValue(StrictModel):
     plus_minus: Digits | None = None
     """The half-width that the document prints after the digits (78.3 ± 0.4), counted like them; the value then means
     the whole interval."""
+    interval: tuple[Digits, Digits] | None = None
+    """The ends of the interval that the document prints with the digits (78.3 [77.1, 79.5]); the value then means the
+    whole interval, which must contain the digits."""
     times: Decimal = Field(default=Decimal(1), ge=Decimal("1e-30"), le=Decimal("1e30"))
     """The factor that the digits count: 1e8 for 亿, 1e9 for billions. It scales the precision too."""
     exact: bool = False
@@ -85,6 +88,8 @@ class StatedValue(StrictModel):
             raise ValueError("has both a category ('value') and a number: make two statements of it, with 'implies'")
         if self.upto is not None and (self.printed is None or Decimal(self.upto) < Decimal(self.printed)):
             raise ValueError("'upto' is the upper end of a range whose lower end is 'printed'")
+        if self.interval is not None and (self.digits is None or self.upto is not None or self.plus_minus is not None):
+            raise ValueError("'interval' belongs to one number: give 'printed', and neither 'upto' nor 'plus_minus'")
         if self.bound == "without" and self.value is None:
             raise ValueError("bound 'without' needs a set: give 'value'")
         return self

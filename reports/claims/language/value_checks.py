@@ -48,6 +48,7 @@ def check_values(
         for location, statement in statements:
             _check_value(source, location, statement, quantities.get(statement.quantity or ""), units)
         _check_share_of_measure(source, at, claim)
+        _check_count(source, at, claim, units)
         _check_derivation(source, at, claim, document)
         if text is not None:
             _check_quote(source, at, claim, text)
@@ -84,6 +85,16 @@ def _check_share_of_measure(source: YamlFile, at: Location, claim: Claim) -> Non
     is_level = measure is not None and measure.relation == "level" and measure.metric.startswith("accuracy")
     if is_level and claim.unit in {"percent", "%"}:
         _require_share(source, at, claim)
+
+
+def _check_count(source: YamlFile, at: Location, claim: Claim, units: Units) -> None:
+    """A count of items is no more than the largest of the test sets that the claim gives as numbers."""
+    sizes = [int(size) for size in claim.attainable if size.isdigit()]
+    if claim.unit is None or not sizes or len(sizes) < len(claim.attainable) or claim.digits is None:
+        return
+    if units[claim.unit].dimension.keys() == {"item"} and _most(claim) * claim.times > max(sizes):
+        message = f"{claim.digits} of {max(sizes)} items: a part cannot be more than the whole"
+        raise source.refuse((*at, "printed"), message)
 
 
 def _require_share(source: YamlFile, at: Location, value: StatedValue) -> None:

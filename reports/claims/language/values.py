@@ -57,7 +57,10 @@ class ValueTable:
         half = last_place(digits) * coarse / 2 if rounded else Fraction(0)
         if value.plus_minus is not None and coarse:
             half = max(half, Fraction(value.plus_minus))
-        return (Fraction(digits) - half) * scale, (Fraction(value.upto or digits) + half) * scale
+        low, high = Fraction(digits) - half, Fraction(value.upto or digits) + half
+        if value.interval is not None and coarse:
+            low, high = min(low, *map(Fraction, value.interval)), max(high, *map(Fraction, value.interval))
+        return low * scale, high * scale
 
     def printed_value(self, value: StatedValue) -> Fraction:
         """Return the number that the digits print, in base units; the middle of a range."""

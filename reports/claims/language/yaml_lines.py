@@ -20,7 +20,7 @@ from evals.yaml_files import Location
 
 _VERBATIM = {
     *("printed", "implied", "upto", "plus_minus", "margin", "value", "conditions", "protocol"),
-    *("cells", "same_level", "name", "row", "column", "than", "mean_of", "sum_of"),
+    *("attainable", "cells", "same_level", "interval", "name", "row", "column", "than", "mean_of", "sum_of"),
 }
 """Keys whose scalars stay text as written, quoted or not: 78.30 is not 78.3, and `yes` is a word."""
 M = TypeVar("M", bound=BaseModel)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from evals.errors import InputError
 from evals.reports.claims.evidence.proofs import prove
+from evals.reports.claims.language.schema import Claim
+from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.language.yaml_lines import unknown
 from evals.reports.claims.output.tables import in_words
 from evals.reports.claims.verdicts import AXES, Assessment, CheckResult
@@ -52,16 +54,23 @@ def explain(checked: CheckResult, id: str) -> str:
 
     Args:
         checked: the result of a check.
-        id: the id of a claim; claims of that id in several documents are all explained.
+        id: the id of a claim; claims of that id in several documents are all explained. The id of a table stands for
+            its cells.
 
     Raises:
         InputError: no claim has this id.
     """
-    assessments = [assessment for assessment in checked.assessments if assessment.claim.id == id]
+    assessments = [assessment for assessment in checked.assessments if id in _ids(assessment.claim)]
     if not assessments:
-        raise InputError(unknown("claim", id, [assessment.claim.id for assessment in checked.assessments]))
+        known = dict.fromkeys(name for assessment in checked.assessments for name in _ids(assessment.claim))
+        raise InputError(unknown("claim", id, [*known]))
     texts = ("\n".join(_lines(assessment, _proofs(checked, assessment))) for assessment in assessments)
     return "\n\n".join([*texts, visible(checked.about, limit=10_000)]) + "\n"
+
+
+def _ids(claim: Claim) -> tuple[str, ...]:
+    """The ids that mean a claim: its own, and for a cell that of its table."""
+    return (claim.id, claim.cell.table_id) if isinstance(claim, CellClaim) else (claim.id,)
 
 
 def _proofs(checked: CheckResult, assessment: Assessment) -> list[str]:

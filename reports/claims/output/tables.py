@@ -18,6 +18,7 @@ from evals.errors import UnknownName, counted
 from evals.reports.claims.evidence.cross_document import StatementPair
 from evals.reports.claims.evidence.proofs import prove
 from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.output import figures
 from evals.reports.claims.verdicts import AXES, PLAIN_WORDS, PRECEDENCE, Assessment, CheckResult
 from evals.reports.rendering import table_formats
@@ -183,9 +184,21 @@ def entry(assessment: Assessment) -> dict[str, object]:
         "quote": claim.quote,
         "printed": claim.printed,
         "unit": claim.unit,
+        **({"cell": _cell_entry(claim)} if isinstance(claim, CellClaim) else {}),
         "inherits": assessment.inherits,
         "judged": claim.record.judged if claim.record else None,
         "measured": [row.to_json() for row in assessment.measured],
+    }
+
+
+def _cell_entry(claim: CellClaim) -> dict[str, str]:
+    """The place of a cell in its table, by names."""
+    cell = claim.cell
+    return {
+        "table": cell.table_id,
+        "row": cell.table.rows[cell.row].name,
+        "column": cell.table.columns[cell.column].name,
+        "text": cell.printed.text,
     }
 
 

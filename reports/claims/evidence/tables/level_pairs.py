@@ -59,7 +59,8 @@ def _pairs(claim: Claim, document: Document, table: ValueTable, unit: Unit) -> I
         level
         for level in document.claims
         if level.quantity == claim.quantity and level.baseline is None and level.digits is not None
-        and level.upto is None and level.id != claim.id and table.unit(level).dimension == unit.dimension and level.bound == "exactly"
+        and level.upto is None and level.id != claim.id and level.bound == "exactly"
+        and table.unit(level).dimension == unit.dimension
     ]  # fmt: skip
     for first in levels:
         for other in levels:

@@ -21,6 +21,7 @@ from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.tables import headers
 from evals.reports.claims.language.tables.models import ResultTable, TableColumn
 from evals.reports.claims.language.tables.printed_cells import PrintedCell, read_cell
+from evals.reports.claims.language.units import Units
 from evals.reports.claims.language.yaml_lines import YamlFile
 from evals.yaml_files import Location
 
@@ -100,6 +101,7 @@ class _Expansion:
     def __init__(self, source: YamlFile, document: Document, vocabulary: Vocabulary, record: PublicRecord) -> None:
         """Index the names that rows and columns may use."""
         self.source, self.vocabulary, self.record = source, vocabulary, record
+        self.units = Units({name: (unit.symbol, unit.is_) for name, unit in vocabulary.units.items()})
         self.id = document.document.id
         self.subjects: dict[str, Subject] = dict(document.document.subjects)
         self.quantities: dict[str, Quantity] = dict(document.document.quantities)
@@ -143,7 +145,7 @@ class _Expansion:
             "kind": block.kind,
             "subject": (subject,),
             "release": row.release,
-            "quantity": quantity if cell.unit != "items" or cell.column_unit == "items" else None,
+            "quantity": quantity if self.units[cell.unit].dimension == self.units[cell.column_unit].dimension else None,
             "printed": printed.digits,
             "plus_minus": _half_width(printed),
             "exact": printed.total is not None,

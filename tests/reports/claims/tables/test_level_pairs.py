@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import evals
+from evals.errors import InputError
 
 DOCUMENT = """
 document:
@@ -26,15 +27,14 @@ claims:
 - {id: C-6, says: It draws 350 W., subject: otter-2, quantity: power, printed: "350", unit: W}
 - {id: C-7, says: It was trained for 3 days., subject: otter-2, quantity: training-days, printed: "3", unit: days}
 - {id: C-8, says: p is 0.003., subject: otter-2, quantity: p, printed: "0.003", unit: number}
-- {id: C-9, says: It has 78.3 ± 0.4 %., subject: otter-2, quantity: gsm8k, printed: "78.3", plus_minus: "0.4", unit: "%"}
+- {id: C-9, says: It has 78.3 %., subject: otter-2, quantity: gsm8k, printed: "78.3", plus_minus: "0.4", unit: "%"}
 """
 
 
 def verdict_of(tmp_path, line):
     path = tmp_path / "card.yaml"
-    path.write_text(
-        f"{DOCUMENT}- {{id: C-20, says: x, subject: otter-2, baseline: otter-1, {line}}}\n", encoding="utf-8"
-    )
+    keys = f"id: C-20, says: x, subject: otter-2, baseline: otter-1, {line}"
+    path.write_text(f"{DOCUMENT}- {{{keys}}}\n", encoding="utf-8")
     checked = {assessment.claim.id: assessment for assessment in evals.check([path], paper=True).assessments}
     assert {checked[f"C-{number}"].headline for number in range(3, 10)} <= {"not_testable_here"}
     return checked["C-20"]
@@ -68,3 +68,26 @@ def test_a_difference_of_percentages_is_in_points(tmp_path):
     assert working[0].startswith("arithmetic: C-1 - C-2 = 10.3 pp (10.2 to 10.4 pp with rounding)")
     shares = verdict_of(tmp_path, 'printed: "11.5", unit: percent, derive: 100 - C-1').working
     assert shares[0].startswith("arithmetic: 100 - C-1 = 11.5 % ")
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ('printed: "78.3", interval: ["77.1", "79.5"], unit: "%"', "checked_and_consistent"),
+        ('printed: "78.3", interval: ["78.4", "79.5"], unit: "%"', "internally_inconsistent"),
+        ('printed: "100", unit: items, attainable: [100]', "not_testable_here"),
+        ('printed: "87.0", unit: "%", attainable: [100]', "checked_and_consistent"),
+    ],
+)
+def test_intervals_and_counts_are_claims(tmp_path, line, word):
+    assert verdict_of(tmp_path, line).headline == word
+
+
+def test_more_items_than_there_are_is_refused_with_the_claims_name(tmp_path):
+    with pytest.raises(InputError, match=r"card.yaml:\d+: C-20 120 of 100 items: a part cannot be more than the whole"):
+        verdict_of(tmp_path, 'printed: "120", unit: items, attainable: [100]')
+
+
+def test_an_interval_belongs_to_one_number(tmp_path):
+    with pytest.raises(InputError, match="C-20 'interval' belongs to one number"):
+        verdict_of(tmp_path, 'interval: ["77.1", "79.5"], unit: "%"')
