@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from evals.reports.claims.language.files import load_vocabulary
 from evals.reports.claims.language.tables import headers
 from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.language.tables.models import ALL_COLUMNS, ColumnRole, Direction, RowRole, Spread
@@ -55,6 +56,8 @@ class GridColumn:
     unit: Unit = PLAIN
     role: ColumnRole = "value"
     direction: Direction | None = None
+    is_direction_sure: bool = True
+    """Whether the document or the vocabulary says which direction is better, rather than the unit alone."""
     items: int | None = None
     graded: bool = False
     runs: int | None = None
@@ -134,6 +137,7 @@ def grid_of(cells: Sequence[CellClaim], units: Units) -> Grid:
     table = cells[0].cell.table
     column_units = [units[column.unit or table.unit or ""] for column in table.columns]
     roles = [headers.role(column) for column in table.columns]
+    known = {claim.cell.column for claim in cells if claim.quantity in load_vocabulary().quantities}
     columns = []
     for number, column in enumerate(table.columns):
         stated = column.mean_of or column.sum_of
@@ -145,6 +149,7 @@ def grid_of(cells: Sequence[CellClaim], units: Units) -> Grid:
                 unit=column_units[number],
                 role=roles[number],
                 direction=headers.direction(column, column.unit or table.unit or ""),
+                is_direction_sure=headers.is_direction_stated(column) or number in known,
                 items=column.items,
                 graded=headers.is_graded(column),
                 runs=column.runs or table.runs,

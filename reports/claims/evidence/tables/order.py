@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from evals.reports.claims.evidence.tables.grid import Grid, GridColumn, GridValue, TableFinding
@@ -12,6 +13,7 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
     """Compare each bold value with the best of its column, or of its group of rows.
 
     Beside a bold best, another bold value marks something else (the best of a family, a pair in one cell) and is open.
+    So is a bold worst value where nothing but the unit says which direction is better.
     Values within `same_level`, or within the printed deviation of the bold one, count as equal. A row that is bold
     throughout is an emphasised row; its values are then a note.
 
@@ -39,15 +41,14 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
                 word = "the best" if gap == 0 else "at the level of the best"
                 yield TableFinding((number, index), "consistent", f"bold, and {word} of its column")
                 continue
-            verdict = "na" if number in emphasised else "open" if best.bold else "internally_inconsistent"
+            is_worst = best_of([value, *rivals], replace(column, direction=None), value) is value
+            is_reversed = is_worst and not column.is_direction_sure
+            is_open = best.bold or is_reversed
+            verdict = "na" if number in emphasised else "open" if is_open else "internally_inconsistent"
             line = f"bold, but {best.id} has {column.show(best)}, which is better than {column.show(value)}"
-            line += (
-                ", though its whole row is bold"
-                if number in emphasised
-                else ", and bold too: bold also marks something else"
-                if best.bold
-                else ""
-            )
+            line += ", though its whole row is bold" if number in emphasised else ""
+            line += "; both are bold, so bold also marks something else" if best.bold else ""
+            line += "; it is the best if lower is better, which only the unit speaks against" if is_reversed else ""
             yield TableFinding((number, index), verdict, line, (best.id,))
 
 

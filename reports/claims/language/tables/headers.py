@@ -18,6 +18,15 @@ _LOWER = re.compile(
     r"bits per byte|bpb|hallucinations?|toxicity|false positives?|fpr|fnr|eer)\b",
     re.IGNORECASE,
 )
+_HIGHER = re.compile(
+    r"\b(accuracy|acc|exact match|em|f1|pass@[0-9]+|recall|precision|correct|win rate|"
+    r"glue|superglue|cola|sst-?2?|mrpc|sts-?b?|sts[0-9]+|qqp|mnli|multinli|xnli|qnli|rte|wnli|squad|quac|boolq|drop|"
+    r"arc|hellaswag|winogrande|piqa|siqa|openbookqa|commonsenseqa|triviaqa|naturalquestions|nq|bbh|big-bench|agieval|"
+    r"c-?eval|cmmlu|mmlu|gsm-?8?k?|math|math-?500|aime|mbpp|humaneval|livecodebench|gpqa|truthfulqa|ifeval|"
+    r"vqav?2?|textvqa|docvqa|gqa|vizwiz|scienceqa|sqa|pope|mm-?bench|mm-?vet|seed|mmmu|mathvista|imagenet|cifar-?10+|llava-bench|mt-bench|swe-bench|rewardbench)\b",
+    re.IGNORECASE,
+)
+"""Words and benchmarks of which a higher value is known to be better."""
 _HIGHER_UNITS = {"percent", "%", "tokens-per-second", "tokens/s"}
 _LOWER_UNITS = {
     *("seconds", "s", "milliseconds", "ms", "minutes", "min", "hours", "h", "days", "d", "bytes", "B", "megabytes"),
@@ -120,6 +129,17 @@ def direction(column: TableColumn, unit: str) -> Direction | None:
     if unit in _LOWER_UNITS or _LOWER.search(column.name):
         return "lower"
     return "higher" if unit in _HIGHER_UNITS else None
+
+
+def is_direction_stated(column: TableColumn) -> bool:
+    """Whether the column says which direction is better, rather than its unit alone.
+
+    Example:
+        >>> is_direction_stated(TableColumn(name="Accuracy")), is_direction_stated(TableColumn(name="Toxigen"))
+        (True, False)
+    """
+    named = _LOWER.search(column.name) or _HIGHER.search(column.name)
+    return column.better is not None or "↑" in column.name or "↓" in column.name or named is not None
 
 
 def role(column: TableColumn) -> ColumnRole:

@@ -36,3 +36,24 @@ def test_a_name_in_two_tables_is_one_system(tmp_path):
     )
     (pair,) = evals.check([path], paper=True).internal_conflicts
     assert {pair.first.by, pair.second.by} == {"T1r2-2", "T2r2-2"}
+
+
+BOLD = """
+document: {id: card, title: A card}
+claims:
+- id: T-1
+  says: Scores.
+  table:
+    unit: percent
+    columns: [{name: %s}]
+    rows: [{name: Otter, cells: ["**0.00**"]}, {name: Lynx, cells: ["0.01"]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("column", "word"), [("Toxigen", "open"), ("MMLU", "internally_inconsistent"), ("Toxigen ↓", "consistent")]
+)
+def test_a_bold_worst_value_is_open_where_only_the_unit_says_what_is_better(tmp_path, column, word):
+    path = tmp_path / "card.yaml"
+    path.write_text(BOLD % column, encoding="utf-8")
+    assert evals.check([path], paper=True).assessments[0].arithmetic.verdict == word
