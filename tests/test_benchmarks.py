@@ -15,6 +15,7 @@ from commands import ROOT, environ
 pytestmark = pytest.mark.slow
 
 SMALL = {
+    "architectures": (["--only", "rwkv"], "row by row: it reads padding"),
     "coverage": (["--runs", "5"], "covers"),
     "endpoint": (["--requests", "40"], "requests/s"),
     "math_hostile": (["--count", "24"], "hostile answers"),

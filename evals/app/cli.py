@@ -63,6 +63,9 @@ def _run(options: argparse.Namespace) -> int:
         _print_table(records)
     for (model, task), why in refused.items():
         print(f"evals: {model} was not run on {task}: {why}", file=sys.stderr)
+    for record in records:
+        if (batching := str(record.manifest.model.get("batching"))).startswith("row by row"):
+            print(f"evals: {record.manifest.model['name']} reads its prompts {batching}", file=sys.stderr)
     failed = [record for record in records if record.finished().failed]
     for record in failed:
         print(

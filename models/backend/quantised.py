@@ -60,8 +60,9 @@ METHODS: Mapping[str, Needs] = {
     "vptq": Needs(("vptq", "accelerate"), "pip install vptq accelerate", _NVIDIA),
 }
 """The methods of which it is known what they need; others that the library knows are left to it."""
-_WHOLE_FORMATS = frozenset({"F16", "BF16", "F32", "F64"})
-"""How a checkpoint without quantisation stores a matrix."""
+_WHOLE_FORMATS = frozenset({"F16", "BF16", "F32", "F64", "I64"})
+"""How a checkpoint without quantisation stores a matrix; 64-bit integers are tables of indices (DeepSeek-V4's experts
+of a token), into which no method packs weights."""
 
 
 def check(folder: Path, config: Mapping[str, Any], device: torch.device) -> None:

@@ -19,7 +19,7 @@ from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.backend import requirements
 from evals.models.backend.adapters import without_adapter
 from evals.models.backend.visible_text import encoded_text
-from evals.schema import Batch, Prompt, Request
+from evals.schema import Batch, Group, Prompt, Request
 from evals.schema.config import LONG_PROMPTS
 
 if TYPE_CHECKING:
@@ -167,6 +167,16 @@ def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             limits.append(module.num_embeddings - module.padding_idx - 1)
     return min(limits) if min(limits) < 1 << 30 else None
+
+
+def single_rows(batch: Batch) -> list[Batch]:
+    """Split a batch into its members, for models that must read each row alone.
+
+    Example:
+        >>> [part.members for part in single_rows(Batch((Group(0, (3, 1)), Group(0, (2,)))))]
+        [(3,), (1,), (2,)]
+    """
+    return [Batch((Group(0, (member,)),)) for member in batch.members]
 
 
 def pad_right(prompts: Sequence[Prompt], batch: Batch, pad: int, device: torch.device) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from evals.models.decoding import batch_rules
+from evals.models.decoding.batch_rules import BatchRule
 from evals.models.decoding.checkpoint_settings import end_ids, sampling_facts, thought_tags
 from evals.models.decoding.engine import Decoder
 from evals.models.decoding.hf_generate import LibraryDecoder
@@ -15,14 +17,6 @@ from evals.schema import Json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-ROW_BY_ROW: Mapping[str, str] = {
-    "rwkv": "its state reads padding: the architecture has no attention mask",
-    "recurrent_gemma": "its recurrent layers read padding",
-}
-"""Model types that read one row at a time, and why."""
-SCALED_BY_LENGTH = frozenset({"longrope", "dynamic"})
-"""Scalings of rotary embeddings that depend on the longest row of a batch."""
 
 
 class Conversations(Protocol):
@@ -44,7 +38,8 @@ class Generation:
     reader: TextReader
     """Turns generated tokens into an answer and a thought."""
     facts: Mapping[str, Json]
-    """For the manifest: the ids that end a text, the tags of thoughts, the checkpoint's own sampling settings."""
+    """For the manifest: how rows are read, whether prefixes are shared, the IDs that end a text, the tags of thoughts,
+    the checkpoint's own sampling settings."""
 
 
 def prepare_generation(
@@ -52,6 +47,7 @@ def prepare_generation(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
+    rule: BatchRule,
     share_prefixes: bool,
     template: Conversations | None = None,
 ) -> Generation:
@@ -61,31 +57,30 @@ def prepare_generation(
         folder: the checkpoint.
         model: a model with a language-model head.
         tokenizer: its tokenizer.
+        rule: how the architecture reads the rows of a batch.
         share_prefixes: whether the model's cache can be cut and copied (`engine.supports_prefix_sharing`).
         template: the chat template, or None without one.
 
     Returns:
         A `Decoder`, which computes shared prefixes once, or else a `LibraryDecoder`, with what goes with it.
+
+    Raises:
+        InputError: the architecture cannot be scored as a language model.
     """
+    batch_rules.check(folder, rule)
     text, render = (None, None) if template is None else (template.text, template.conversation)
     ends = end_ids(folder, model, tokenizer, render)
     reader = TextReader(tokenizer, thought_tags(text, tokenizer, render))
     decoder = (
         Decoder(model, ends=ends, reader=reader)
-        if share_prefixes
-        else LibraryDecoder(model, ends=ends, reader=reader, row_by_row=reads_row_by_row(model))
+        if share_prefixes and rule.in_batches
+        else LibraryDecoder(model, ends=ends, reader=reader, row_by_row=not rule.in_batches)
     )
     facts = {
+        "batching": str(rule),
+        "shares_prefixes": isinstance(decoder, Decoder),
         "end_ids": ends,
         "thought_tags": [[pair.opening, pair.closing] for pair in reader.pairs],
         "generation_config": sampling_facts(folder),
     }
     return Generation(decoder, reader, facts)
-
-
-def reads_row_by_row(model: PreTrainedModel) -> bool:
-    """Return whether a model must read each row alone."""
-    config = model.config.get_text_config()
-    rotary: Any = getattr(config, "rope_parameters", None) or {}
-    scalings = {rotary.get("rope_type"), *(part.get("rope_type") for part in rotary.values() if isinstance(part, dict))}
-    return config.model_type in ROW_BY_ROW or bool(scalings & SCALED_BY_LENGTH)

@@ -39,7 +39,8 @@ class LibraryDecoder:
         self._model = model
         self._ends = frozenset(ends)
         self._reader = reader
-        self._row_by_row = row_by_row
+        self.row_by_row = row_by_row
+        """Whether each row goes through the model alone."""
         # The library fills entries that a call leaves open from the model's generation config.
         self._config = model.generation_config = library_config(model)
         self.token_counts = TokenCounts()
@@ -49,7 +50,7 @@ class LibraryDecoder:
         self, prefixes: Sequence[Sequence[int]], rows: Sequence[GenerationRow], inputs: Mapping[str, torch.Tensor]
     ) -> list[Completion]:
         """Generate a completion for every row; as `Decoder.generate`."""
-        if self._row_by_row and len(rows) > 1:
+        if self.row_by_row and len(rows) > 1:
             return [self.generate(prefixes, [row], inputs)[0] for row in rows]
         if not self._model.config.is_encoder_decoder:
             ids, mask = self._padded([[*prefixes[row.prefix_index], *row.suffix, *row.begun] for row in rows])
@@ -75,7 +76,7 @@ class LibraryDecoder:
         continuations = [list(tokens) for row in rows for tokens in row.continuations]
         with torch.inference_mode():
             score = self._score_with_encoder if self._model.config.is_encoder_decoder else self._score_causally
-            if self._row_by_row:
+            if self.row_by_row:
                 pairs = zip(contexts, continuations, strict=True)
                 scores = iter([score([context], [tokens])[0] for context, tokens in pairs])
             else:
@@ -91,6 +92,7 @@ class LibraryDecoder:
             encoded: inputs of the model, padded on the left, with the tokens that rows have `begun`.
             rows: for each prompt, how tokens are chosen and where to stop; `prefix_index` and `suffix` are not read.
         """
+        assert not self.row_by_row or len(rows) == 1
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
@@ -134,10 +136,10 @@ class LibraryDecoder:
         pairs = zip(contexts, continuations, strict=True)
         ids, mask = self._padded([[*context, *tokens[:-1]] for context, tokens in pairs])
         longest = max(map(len, continuations))
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        logits = self._model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=longest, use_cache=False
-        ).logits
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if len(contexts) > 1:  # a row alone has no padding, and some models do not count positions from 0 (RoBERTa)
+            inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        logits = self._model(**inputs, logits_to_keep=longest, use_cache=False).logits
         log_likelihoods_NTV = logits[:, -longest:].float().log_softmax(dim=-1)
         rows = zip(log_likelihoods_NTV, continuations, strict=True)
         return [_sum(row_TV[-len(tokens) :], tokens) for row_TV, tokens in rows]

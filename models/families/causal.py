@@ -22,6 +22,7 @@ from evals.models.backend.prompts.text_prompts import TextPrompts
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.backend.visible_text import model_input
+from evals.models.decoding import batch_rules
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
@@ -141,11 +142,11 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
     templates = chat_templates(tokenizer, folder)
     model = pytorch.load_weights(auto_class, folder, resolved)
     limits = prompt_limits(model, tokenizer, placement.long_prompts)
-    shares_prefixes = supports_prefix_sharing(model)
-    reuses_slots = shares_prefixes and resolved.device.type == "cpu"
     generation = prepare_generation(
-        folder, model, tokenizer, share_prefixes=shares_prefixes, template=templates.default
-    )
+        folder, model, tokenizer, rule=batch_rules.batch_rule(model.config),
+        share_prefixes=supports_prefix_sharing(model), template=templates.default,
+    )  # fmt: skip
+    reuses_slots = isinstance(generation.decoder, Decoder) and resolved.device.type == "cpu"
     per_core = _BUDGET_PER_CORE_WITH_SLOTS if reuses_slots else pytorch.CPU_BUDGET_PER_CORE
     return Causal(
         name=name,
@@ -153,7 +154,6 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
             "family": "causal",
             **pytorch.facts(model, folder, resolved),
             "chat_template": templates.default is not None,
-            "shares_prefixes": shares_prefixes,
             **generation.facts,
             **limits.facts,
         },

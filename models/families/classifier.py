@@ -21,6 +21,7 @@ from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
+from evals.models.decoding.batch_rules import BatchRule, encoding_rule
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
 from evals.schema import Batch, Classify, Family, Group, Json, ModelInput, Placement, Prediction, Prompt, Request
@@ -123,6 +124,8 @@ class Classifier:
     placement: ResolvedPlacement
     names: Sequence[str]
     """The checkpoint's classes in the order of its outputs, as it or the user names them."""
+    rule: BatchRule
+    """How the architecture reads the rows of a batch."""
     padding_token: int | None
     """The checkpoint's padding token; None if it defines none."""
     abilities: frozenset[str] = frozenset({"classify"})
@@ -168,8 +171,11 @@ class Classifier:
     def _compatible_parts(self, prompts: Sequence[Prompt], batch: Batch) -> list[Batch]:
         """Split a batch into parts that the model can compute at once.
 
-        T5 and BART classify by the last end-of-text token, and reject rows with different numbers of them.
+        T5 and BART classify by the last end-of-text token, and reject rows with different numbers of them. Where the
+        rows of a batch would change each other, each is computed alone.
         """
+        if not self.rule.in_batches:
+            return tokenisation.single_rows(batch)
         if not self.model.config.is_encoder_decoder:
             return [batch]
         end, parts = self.model.config.eos_token_id, defaultdict[int, list[Group]](list)
@@ -219,6 +225,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
     padding = [pad for pad in (config.pad_token_id, tokenizer.pad_token_id) if pad is not None and pad >= 0]
     config.pad_token_id = padding[0] if padding else None
     limit = tokenisation.length_limit(model, tokenizer)
+    rule = encoding_rule(model.config)
     return Classifier(
         name=name,
         facts={
@@ -226,6 +233,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
             **pytorch.facts(model, folder, resolved),
             "longest_text": limit,
             "long_prompts": placement.long_prompts or tokenisation.FAIL,
+            "batching": str(rule),
             "classes": list(names),
             **({"classes_from": "--labels"} if placement.labels is not None else {}),
         },
@@ -234,6 +242,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
         tokenizer=TextTokenizer(tokenizer, limit, placement.long_prompts or tokenisation.FAIL),
         placement=resolved,
         names=names,
+        rule=rule,
         padding_token=config.pad_token_id,
     )
 

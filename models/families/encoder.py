@@ -19,6 +19,7 @@ from evals.models.backend import embedding_recipe, pytorch, tokenisation
 from evals.models.backend.embedding_recipe import EmbeddingRecipe, read_recipe
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
+from evals.models.decoding.batch_rules import BatchRule, encoding_rule
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.records.embeddings import pack
 from evals.registry import FAMILIES
@@ -46,6 +47,8 @@ class Encoder:
     excluded: int
     """Number of leading tokens that the pooling leaves out."""
     placement: ResolvedPlacement
+    rule: BatchRule
+    """How the architecture reads the rows of a batch."""
     abilities: frozenset[str] = frozenset({"embed"})
 
     def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
@@ -77,6 +80,10 @@ class Encoder:
         return pytorch.peak_memory_bytes(self.placement)
 
     def _embed(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
+        parts = [batch] if self.rule.in_batches else tokenisation.single_rows(batch)
+        return [prediction for part in parts for prediction in self._embed_rows(prompts, part)]
+
+    def _embed_rows(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         import torch
 
         inputs = tokenisation.pad_right(
@@ -116,6 +123,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
     if recipe.limit is not None:
         tokenizer.model_max_length = recipe.limit  # as sentence-transformers does: it overrides the tokenizer's
     limit = tokenisation.length_limit(model, tokenizer)
+    rule = encoding_rule(model.config)
     prompt_tokens = tokenizer(recipe.prompt)["input_ids"] if recipe.prompt else ()
     by_protocol = tokenisation.PROTOCOL if recipe.source == "modules.json" else tokenisation.FAIL
     long_prompts = placement.long_prompts or by_protocol  # the library of these folders cuts long texts
@@ -125,6 +133,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
             "family": "encoder",
             **pytorch.facts(model, folder, resolved),
             **recipe.facts(),
+            "batching": str(rule),
             "longest_text": limit,
             "long_prompts": long_prompts,
         },
@@ -135,6 +144,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
         steps=embedding_recipe.load_steps(recipe, resolved.device),
         excluded=embedding_recipe.excluded(recipe, prompt_tokens, tokenizer.all_special_ids),
         placement=resolved,
+        rule=rule,
     )
 
 

@@ -23,6 +23,8 @@ from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import prompt_limits
 from evals.models.backend.prompts.special_tokens import SpecialTokens
 from evals.models.backend.prompts.text_prompts import TextPrompts
+from evals.models.decoding import batch_rules
+from evals.models.decoding.batch_rules import BatchRule
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.loglikelihood import ChoicePrompt, choose_batch
 from evals.models.decoding.placeholders import Placeholders
@@ -109,15 +111,15 @@ def load(name: str, checkpoint: str, placement: Placement) -> Mixture:
     processor = AudioPromptProcessor.of(library, folder)
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
     generation = prepare_generation(
-        folder, model, library.tokenizer, share_prefixes=True, template=processor.templates.default
-    )
+        folder, model, library.tokenizer, rule=BatchRule(batch_rules.IN_BATCHES), share_prefixes=True,
+        template=processor.templates.default,
+    )  # fmt: skip
     limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return Mixture(
         name=name,
         facts={
             "family": "mixture",
             **pytorch.facts(model, folder, resolved),
-            "shares_prefixes": True,
             "chat_template": processor.templates.default is not None,
             "image_processor": type(library.image_processor).__name__,
             "feature_extractor": type(library.feature_extractor).__name__,

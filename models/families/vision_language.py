@@ -24,7 +24,8 @@ from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limi
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.backend.visible_text import decoded, model_input
-from evals.models.decoding import last_state
+from evals.models.decoding import batch_rules, last_state
+from evals.models.decoding.batch_rules import BatchRule
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
@@ -242,7 +243,7 @@ class VisionLanguage:
         assert isinstance(self.decoder, LibraryDecoder)
         rows = [self._row(prompts[member], 0, 0) for member in batch.members]
         completions: dict[int, Completion] = {}
-        for indices in alike(staged, together=self.kind in BATCHED):
+        for indices in alike(staged, together=not self.decoder.row_by_row):
             token_type = GENERATED_TYPES.get(self.kind, 0)
             encoded = [with_tokens(staged[index], rows[index].begun, token_type=token_type) for index in indices]
             self.decoder.token_counts.add([range(prompt["input_ids"].shape[1]) for prompt in encoded])
@@ -287,16 +288,21 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
     processor = PromptProcessor.of(library, folder)
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
     shares_prefixes = model.config.model_type in SHARING and supports_prefix_sharing(model)
+    rule = batch_rules.text_model_rule(model.config)
+    if rule.in_batches and model.config.model_type not in BATCHED:
+        rule = BatchRule(
+            batch_rules.ROW_BY_ROW, f"batches of {model.config.model_type} were not compared with one prompt"
+        )
     generation = prepare_generation(
-        folder, model, library.tokenizer, share_prefixes=shares_prefixes, template=processor.templates.default
-    )
+        folder, model, library.tokenizer, rule=rule, share_prefixes=shares_prefixes,
+        template=processor.templates.default,
+    )  # fmt: skip
     limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return VisionLanguage(
         name=name,
         facts={
             "family": "vision_language",
             **pytorch.facts(model, folder, resolved),
-            "shares_prefixes": shares_prefixes,
             "chat_template": processor.templates.default is not None,
             "image_processor": type(library.image_processor).__name__,
             **generation.facts,
