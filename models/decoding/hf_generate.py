@@ -15,6 +15,7 @@ from evals.models.decoding.checkpoint_settings import library_config
 from evals.models.decoding.loglikelihood import ScoringRow
 from evals.models.decoding.padding import TokenCounts
 from evals.models.decoding.reading import TextReader
+from evals.models.decoding.rotary import reset_rotary
 from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class LibraryDecoder:
             rows: for each prompt, how tokens are chosen and where to stop; `prefix_index` and `suffix` are not read.
         """
         assert not self.row_by_row or len(rows) == 1
+        if self.row_by_row:
+            reset_rotary(self._model)
         import torch
         from transformers import LogitsProcessorList, StoppingCriteriaList
 
@@ -136,6 +139,8 @@ class LibraryDecoder:
         pairs = zip(contexts, continuations, strict=True)
         ids, mask = self._padded([[*context, *tokens[:-1]] for context, tokens in pairs])
         longest = max(map(len, continuations))
+        if self.row_by_row:
+            reset_rotary(self._model)
         inputs = {"input_ids": ids, "attention_mask": mask}
         if len(contexts) > 1:  # a row alone has no padding, and some models do not count positions from 0 (RoBERTa)
             inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)

@@ -22,6 +22,7 @@ from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
 from evals.models.decoding.batch_rules import BatchRule, encoding_rule
+from evals.models.decoding.rotary import reset_rotary
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
 from evals.schema import Batch, Classify, Family, Group, Json, ModelInput, Placement, Prediction, Prompt, Request
@@ -162,6 +163,8 @@ class Classifier:
         predictions: dict[int, Prediction] = {}
         for part in self._compatible_parts(prompts, batch):
             inputs = tokenisation.pad_right(prompts, part, self._padding(prompts, part), self.placement.device)
+            if not self.rule.in_batches:
+                reset_rotary(self.model)
             with torch.inference_mode():
                 logits_BC = self.model(**inputs).logits.float().cpu()
             for member, logits_C in zip(part.members, logits_BC, strict=True):

@@ -20,6 +20,7 @@ from evals.models.backend.embedding_recipe import EmbeddingRecipe, read_recipe
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
 from evals.models.decoding.batch_rules import BatchRule, encoding_rule
+from evals.models.decoding.rotary import reset_rotary
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.records.embeddings import pack
 from evals.registry import FAMILIES
@@ -89,6 +90,8 @@ class Encoder:
         inputs = tokenisation.pad_right(
             prompts, batch, self.tokenizer.tokenizer.pad_token_id or 0, self.placement.device
         )
+        if not self.rule.in_batches:
+            reset_rotary(self.model)
         with torch.inference_mode():
             hidden_BLD = self.model(**inputs).last_hidden_state.float()
             mask_BL1 = inputs["attention_mask"].unsqueeze(-1).float()

@@ -27,7 +27,8 @@ SIZES: Mapping[str, Any] = {
     "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1,
     "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 8,
     "index_head_dim": 8, "index_n_heads": 2, "index_topk": 4, "mamba_d_state": 8, "mamba_n_heads": 4,
-    "mamba_d_head": 16, "mamba_expand": 2, "mamba_n_groups": 1, "mamba_chunk_size": WINDOW, "state_size": 8, "chunk_size": WINDOW,
+    "mamba_d_head": 16, "mamba_expand": 2, "mamba_n_groups": 1,
+    "mamba_chunk_size": WINDOW, "state_size": 8, "chunk_size": WINDOW,
     "linear_num_key_heads": 2, "linear_num_value_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
     "pad_token_id": 2, "bos_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 2, "use_cache": True,
 }  # fmt: skip

@@ -28,6 +28,7 @@ from transformers.utils import logging
 
 from evals.errors import one_line
 from evals.models.decoding.batch_rules import ArchitectureRow
+from evals.models.decoding.rotary import reset_rotary
 
 IMAGE_CLASSES = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
 LATER_TOKENS = "its attention reads later tokens"
@@ -179,6 +180,7 @@ def plain_scores(model: Any, prompt: Any) -> list[float]:
 
     scores = []
     for tokens in prompt.continuations:
+        reset_rotary(model)
         with torch.inference_mode():
             if model.config.is_encoder_decoder:
                 decoder = [[model.config.decoder_start_token_id, *tokens[:-1]]]
@@ -197,6 +199,7 @@ def plain_tokens(model: Any, prompt: Any, ends: Sequence[int]) -> list[int]:
     new: list[int] = []
     seq2seq = model.config.is_encoder_decoder
     while len(new) < NEW_TOKENS:
+        reset_rotary(model)
         with torch.inference_mode():
             if seq2seq:
                 decoder = torch.tensor([[model.config.decoder_start_token_id, *new]])
@@ -237,8 +240,10 @@ def padding_sides(model: Any) -> list[Any]:
         for side, parts in {"left": (padding, ids), "right": (ids, padding)}.items():
             padded = torch.cat(parts)[None]
             mask = torch.cat([torch.full_like(part, int(part is ids)) for part in parts])[None]
-            positions = (mask.cumsum(1) - 1).clamp(min=0)
-            logits = model(input_ids=padded, attention_mask=mask, position_ids=positions, use_cache=False).logits[0]
+            inputs = {"input_ids": padded, "attention_mask": mask}
+            if side == "left":  # as the suite does: on the right every model counts positions itself
+                inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+            logits = model(**inputs, use_cache=False).logits[0]
             rows = logits[7:] if side == "left" else logits[:12]
             differences[side] = float((rows.log_softmax(-1) - expected).abs().max())
     return [side for side, difference in differences.items() if not difference <= TOLERANCE]
@@ -316,6 +321,7 @@ def library_tokens(model: Any, prompt: Any, ends: Sequence[int]) -> list[int]:
     """Generate greedily with the library alone."""
     import torch
 
+    reset_rotary(model)
     ids = torch.tensor([prompt.tokens])
     output = model.generate(
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW_TOKENS, do_sample=False, pad_token_id=2,
