@@ -168,7 +168,7 @@ def test_a_longer_text_before_changes_nothing(tmp_path):
 
 
 def test_the_language_model_of_a_vision_language_model_decides(tmp_path, monkeypatch):
-    phi = {**checkpoints.text_config(model_type="phi3", head_dim=None), **LONGROPE}
+    phi = {**checkpoints.text_config(model_type="phi3"), **LONGROPE}
     phi["rope_parameters"] = {**LONGROPE["rope_parameters"], "long_factor": [4.0] * 6, "short_factor": [1.0] * 6}
     monkeypatch.setattr(vision_checkpoints, "text", lambda: phi)
     with vision_checkpoints.images_only():
