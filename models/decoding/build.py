@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from evals.models.decoding import batch_rules
-from evals.models.decoding.batch_rules import BatchRule
+from evals.models.decoding.batching import batch_rules
+from evals.models.decoding.batching.batch_rules import BatchRule
 from evals.models.decoding.checkpoint_settings import end_ids, sampling_facts, thought_tags
 from evals.models.decoding.engine import Decoder
 from evals.models.decoding.hf_generate import LibraryDecoder

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.decoding.checkpoint_settings import library_config
 from evals.models.decoding.loglikelihood import ScoringRow
 from evals.models.decoding.padding import TokenCounts
 from evals.models.decoding.reading import TextReader
-from evals.models.decoding.rotary import reset_rotary
 from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
 
 if TYPE_CHECKING:

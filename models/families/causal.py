@@ -22,7 +22,7 @@ from evals.models.backend.prompts.text_prompts import TextPrompts
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.backend.visible_text import model_input
-from evals.models.decoding import batch_rules
+from evals.models.decoding.batching import batch_rules
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing

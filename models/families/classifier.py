@@ -21,8 +21,8 @@ from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
-from evals.models.decoding.batch_rules import BatchRule, encoding_rule
-from evals.models.decoding.rotary import reset_rotary
+from evals.models.decoding.batching.batch_rules import BatchRule, encoding_rule
+from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
 from evals.schema import Batch, Classify, Family, Group, Json, ModelInput, Placement, Prediction, Prompt, Request

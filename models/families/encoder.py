@@ -19,8 +19,8 @@ from evals.models.backend import embedding_recipe, pytorch, tokenisation
 from evals.models.backend.embedding_recipe import EmbeddingRecipe, read_recipe
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
-from evals.models.decoding.batch_rules import BatchRule, encoding_rule
-from evals.models.decoding.rotary import reset_rotary
+from evals.models.decoding.batching.batch_rules import BatchRule, encoding_rule
+from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.records.embeddings import pack
 from evals.registry import FAMILIES

@@ -23,8 +23,8 @@ from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import prompt_limits
 from evals.models.backend.prompts.special_tokens import SpecialTokens
 from evals.models.backend.prompts.text_prompts import TextPrompts
-from evals.models.decoding import batch_rules
-from evals.models.decoding.batch_rules import BatchRule
+from evals.models.decoding.batching import batch_rules
+from evals.models.decoding.batching.batch_rules import BatchRule
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.loglikelihood import ChoicePrompt, choose_batch
 from evals.models.decoding.placeholders import Placeholders

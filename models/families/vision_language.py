@@ -24,8 +24,9 @@ from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limi
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.backend.visible_text import decoded, model_input
-from evals.models.decoding import batch_rules, last_state
-from evals.models.decoding.batch_rules import BatchRule
+from evals.models.decoding import last_state
+from evals.models.decoding.batching import batch_rules
+from evals.models.decoding.batching.batch_rules import BatchRule
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing

@@ -27,8 +27,8 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from evals.errors import one_line
-from evals.models.decoding.batch_rules import ArchitectureRow
-from evals.models.decoding.rotary import reset_rotary
+from evals.models.decoding.batching.batch_rules import ArchitectureRow
+from evals.models.decoding.batching.rotary import reset_rotary
 
 IMAGE_CLASSES = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
 LATER_TOKENS = "its attention reads later tokens"
@@ -143,7 +143,7 @@ def requests() -> tuple[list[Any], list[Any]]:
 @contextmanager
 def forced(runs: str) -> Iterator[None]:
     """Read every architecture `in batches` or `row by row`, whatever the table says."""
-    from evals.models.decoding import batch_rules
+    from evals.models.decoding.batching import batch_rules
 
     original = batch_rules.batch_rule
     batch_rules.batch_rule = lambda config: batch_rules.BatchRule(runs, "forced")

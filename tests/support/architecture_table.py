@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from commands import ROOT
 
-from evals.models.decoding.batch_rules import TABLE, ArchitectureRow, ArchitectureTable, read_table
+from evals.models.decoding.batching.batch_rules import TABLE, ArchitectureRow, ArchitectureTable, read_table
 
 PAGE = ROOT / "docs" / "architectures.md"
 HEADER = """\

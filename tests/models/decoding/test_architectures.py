@@ -12,8 +12,8 @@ import vision_reference
 from model_requests import answers
 
 from evals import Choose, Generate, InputError, run
-from evals.models.decoding import batch_rules
-from evals.models.decoding.rotary import reset_rotary
+from evals.models.decoding.batching import batch_rules
+from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.families import causal, classifier, encoder, vision_language
 from evals.schema import Classify, Embed, Placement
 

@@ -26,7 +26,7 @@ Side = Literal["left", "right"]
 IN_BATCHES: Runs = "in batches"
 ROW_BY_ROW: Runs = "row by row"
 REFUSED: Runs = "refused"
-TABLE = Path(__file__).parents[1] / "architectures.yaml"
+TABLE = Path(__file__).parents[2] / "architectures.yaml"
 
 
 class ArchitectureRow(msgspec.Struct, frozen=True, omit_defaults=True):
