@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 Runs = Literal["in batches", "row by row", "refused"]
-Side = Literal["left", "right"]
+PaddingSide = Literal["left", "right"]
 IN_BATCHES: Runs = "in batches"
 ROW_BY_ROW: Runs = "row by row"
 REFUSED: Runs = "refused"
@@ -37,7 +37,7 @@ class ArchitectureRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why it does not run in batches, why it was not compared, or a note on the library's own behaviour."""
     requires: str = ""
     """A field of the configuration that must be true: without it, a token's scores depend on later tokens."""
-    padding: list[Side] = []
+    padding: list[PaddingSide] = []
     """The sides on which padding changes a row's logits."""
 
 
