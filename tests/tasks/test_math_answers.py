@@ -171,7 +171,9 @@ def test_all_gold_answers_of_math_are_read(shared_data):
     for solution in boxed.values():
         gold = extract_strict(solution, "boxed")
         assert gold
-        assert extract_flexible(solution) == gold
+        flexible = extract_flexible(solution)
+        # three solutions end in two boxes that "or" joins, of which the gold answer is the last
+        assert flexible == gold or flexible.text.endswith(f" or {gold.text}")
     for row in rows(shared_data / "math" / "math500.jsonl"):
         assert text_of(extract_strict(row["solution"], "boxed")) == row["answer"].strip()
 

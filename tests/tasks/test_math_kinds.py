@@ -107,7 +107,22 @@ def test_what_states_a_value_is_credited(number):
         assert [output for output, value in zip(outputs, right, strict=True) if not value] == []
 
 
-UNITS = ["mm", "cm", "m", "km", "inches", "feet", "kg", "g", "seconds", "minutes", "hours", "days", "dollars", "cents"]
+UNITS = [
+    "mm",
+    "cm",
+    "meters",
+    "km",
+    "inches",
+    "feet",
+    "kg",
+    "grams",
+    "seconds",
+    "minutes",
+    "hours",
+    "days",
+    "dollars",
+    "cents",
+]
 
 
 @given(NUMBER, st.sampled_from(UNITS), st.sampled_from(UNITS))
