@@ -29,10 +29,8 @@ from __future__ import annotations
 import functools
 import math
 import random
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from evals import data
 from evals.errors import InputError, UnknownName
@@ -52,7 +50,7 @@ from evals.schema import (
     Task,
 )
 from evals.tasks.formats import glue_submission
-from evals.tasks.formats.glue import WHERE, GlueSplit, read
+from evals.tasks.formats.glue import WHERE, GlueSplit, has_split, read
 from evals.tasks.glue_tasks import (
     HIGHEST,
     TABLE,
@@ -65,10 +63,7 @@ from evals.tasks.glue_tasks import (
     read_answer,
     splits_of,
 )
-from evals.tasks.scoring import glue_probe
-
-if TYPE_CHECKING:
-    from evals.metrics.estimates import Estimate
+from evals.tasks.scoring import glue_metrics, glue_probe
 
 METHODS = {"choose": "choose", "classify": "classify", "probe": "embed"}
 """The methods of querying a model, and the ability that each needs."""
@@ -128,11 +123,23 @@ def samples(names: Sequence[str], options: Options) -> Samples:
         raise InputError(f"glue at full scale needs its files; {WHERE}")
     if options.shots and options.method not in (None, "choose"):
         raise InputError(f"--shots {options.shots} is for method choose; {options.method} has no prompt")
-    parts = [part for name in names for part in _parts(TABLE[name], options, suite=len(names) > 1)]
-    probed = [TABLE[name] for name in names if options.method == "probe" and TABLE[name].labels]
+    present = _present(names, options)
+    parts = [part for name in present for part in _parts(TABLE[name], options, suite=len(names) > 1)]
+    probed = [TABLE[name] for name in present if options.method == "probe" and TABLE[name].labels]
     train = [RowsFile(task, "train", f"train/{task.name}/", read(task, "train", options.data), None) for task in probed]
     facts = _facts([*parts, *train], options)
+    if len(present) < len(names):
+        facts["without"] = [name for name in names if name not in present]
     return replace(_alternating(parts, options, facts), train=_alternating(train, options, {}) if train else None)
+
+
+def _present(names: Sequence[str], options: Options) -> list[str]:
+    """Return the tasks of the suite whose files are in the folder; all of them if there are none, or for one task."""
+    split = options.split or "validation"
+    present = [name for name in names if has_split(TABLE[name], files_of(TABLE[name], split)[0], options.data)]
+    if len(names) == 1 or not present:
+        return list(names)
+    return present
 
 
 def _alternating(parts: Sequence[RowsFile], options: Options, facts: Mapping[str, Json]) -> Samples:
@@ -251,63 +258,14 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Compute the official metrics of one task, for each of its sets; of an unlabelled split the share of answers."""
     if all(score.target is None for score in scores):
         return glue_submission.answered(scores)
-    return {name: estimate.metric() for name, estimate in _estimates(scores).items()}
+    return glue_metrics.of_task(scores)
 
 
 def summarise_suite(scores: Sequence[Score]) -> dict[str, Metric]:
-    """Compute the metrics of every task, and the leaderboard's average over the tasks.
-
-    The average gives equal weight to each task, and within a task to each metric (for MNLI, to each set). Its interval
-    comes from resampling the tasks independently. A note says whether tasks are missing, or a metric is undefined.
-    """
-    from evals.metrics.estimates import average
-
+    """Compute the metrics of every task and, if none is missing, the leaderboard's average."""
     if all(score.target is None for score in scores):
         return glue_submission.answered(scores)
-    by_task: dict[str, list[Score]] = defaultdict(list)
-    for score in scores:
-        by_task[score.labels["task"]].append(score)
-    estimates_by_task = {name: _estimates(by_task[name]) for name in TABLE if name in by_task}
-    estimates_by_name = {
-        f"{task}/{name}": estimate for task, of_task in estimates_by_task.items() for name, estimate in of_task.items()
-    }
-    task_means = [average(list(of_task.values()), len(by_task[task])) for task, of_task in estimates_by_task.items()]
-    suite = average(task_means, len(scores), _average_note(estimates_by_name))
-    return {name: estimate.metric() for name, estimate in {"average": suite, **estimates_by_name}.items()}
-
-
-def _average_note(estimates_by_name: Mapping[str, Estimate]) -> str | None:
-    """Return a note on how an average differs from the leaderboard's; None if it does not."""
-    official = [f"{task.name}/{name}" for task in TABLE.values() for name in metrics_of(task)]
-    missing = [name for name in official if name not in estimates_by_name]
-    undefined = [name for name, estimate in estimates_by_name.items() if estimate.note]
-    lacking, zero = f"without {', '.join(missing)}", f"{', '.join(undefined)} undefined, counted as 0"
-    return "; ".join([*([lacking] if missing else []), *([zero] if undefined else [])]) or None
-
-
-def _estimates(scores: Sequence[Score]) -> dict[str, Estimate]:
-    """Estimate the metrics of one task's scores."""
-    from evals.metrics.estimates import estimates
-
-    task = TABLE[scores[0].labels["task"]]
-    by_set: dict[str, list[Score]] = defaultdict(list)
-    for score in scores:
-        by_set[score.labels.get("set", "")].append(score)
-    estimates_by_name: dict[str, Estimate] = {}
-    for subset, members in sorted(by_set.items()):
-        targets, answers = zip(*(_numbers(task, score) for score in members), strict=True)
-        clusters = [score.cluster for score in members]
-        of_subset = estimates(task.metrics, targets, answers, clusters, stream=f"glue/{task.name}/{subset}")
-        estimates_by_name |= {metric_name(name, members[0].labels): estimate for name, estimate in of_subset.items()}
-    return estimates_by_name
-
-
-def _numbers(task: Subtask, score: Score) -> tuple[float, float]:
-    """Convert target and answer to numbers: none is a wrong label, or the end of STS-B's scale that is farther off."""
-    if task.labels:
-        target = task.labels.index(score.target)
-        return target, (target + 1) % len(task.labels) if score.answer is None else task.labels.index(score.answer)
-    return score.target, (0.0 if score.target > HIGHEST / 2 else HIGHEST) if score.answer is None else score.answer
+    return glue_metrics.of_suite(scores)
 
 
 def _task(name: str, summary: str, subtasks: Sequence[str], *, splits: tuple[str, ...], headline: str) -> Task:

@@ -13,6 +13,7 @@ import pytest
 # Before torch is imported, and for the processes that tests start: the tests' models are so small that a second thread
 # only waits, six times as long on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "100"  # tables are as wide on every terminal, and in the processes of pytest-xdist
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("untimed")

@@ -1,13 +1,13 @@
 """The command line: `main` parses the arguments, runs the command, prints its result and returns the exit code.
 
 Exit codes: 0 done; 1 samples failed, or `--strict` found a contradiction or a change; 2 bad usage or bad input, with
-one line on standard error; 130 interrupted, with the finished samples stored. This is the only module that prints.
+one line on standard error; 130 interrupted, with the finished samples stored. Only this module and `console` print.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
+import errno
 import os
 import shlex
 import sys
@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.app import parser
-from evals.errors import EvalsError, InputError, counted
+from evals.app import console, parser
+from evals.errors import EvalsError, InputError, counted, one_line
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -24,23 +24,36 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal of another encoding lacks some characters
-        sys.stdout.reconfigure(errors="backslashreplace")
+    console.prepare()
     try:
+        for argument in arguments:
+            _check_home(argument)
         options = parser.build().parse_args(arguments)
         options.command = shlex.join(["python", "-m", "evals", *arguments])
         if getattr(options, "scale", None) == "mini":
             os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
         return COMMANDS[options.command_name](options)
     except InputError as error:
-        print(f"evals: {error}", file=sys.stderr)
+        console.complain(error)
         return BAD_INPUT
     except EvalsError as error:
-        print(f"evals: {error}", file=sys.stderr)
+        console.complain(error)
         return FAILED
+    except OSError as error:  # of a path that was given: too long a name, no permission, a disk that is full
+        console.complain(f"{error.strerror or one_line(error)}{f': {error.filename}' if error.filename else ''}")
+        return FAILED if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, None} else BAD_INPUT
     except KeyboardInterrupt:
-        print("evals: interrupted; what was finished is kept, the same command continues", file=sys.stderr)
+        console.complain("interrupted; what was finished is kept, the same command continues")
         return INTERRUPTED
+
+
+def _check_home(argument: str) -> None:
+    """Raise `InputError` for a path in the home folder of a user that does not exist."""
+    if argument.startswith("~"):
+        try:
+            Path(argument).expanduser()
+        except RuntimeError as error:
+            raise InputError(f"{argument}: {one_line(error)}") from error
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -56,22 +69,19 @@ def _run(options: argparse.Namespace) -> int:
         more = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
         outcome = several.run(models, tasks, data=data, **more)
         records, refused = list(outcome.records), outcome.refused
-        _write(several.table(outcome))
+        console.write(several.table(outcome))
     else:
         choices |= {"task": tasks[0], "data": data.get(tasks[0]) if isinstance(data, dict) else data}
         records = _interleave(models, choices) if timed_in_turn else _run_one({**choices, "model": models[0]})
         _print_table(records)
     for (model, task), why in refused.items():
-        print(f"evals: {model} was not run on {task}: {why}", file=sys.stderr)
+        console.complain(f"{model} was not run on {task}: {why}")
     for record in records:
         if (batching := str(record.manifest.model.get("batching"))).startswith("row by row"):
-            print(f"evals: {record.manifest.model['name']} reads its prompts {batching}", file=sys.stderr)
+            console.complain(f"{record.manifest.model['name']} reads its prompts {batching}")
     failed = [record for record in records if record.finished().failed]
     for record in failed:
-        print(
-            f"evals: {counted(record.finished().failed, 'sample')} failed; remove {record.folder} to try again",
-            file=sys.stderr,
-        )
+        console.complain(f"{counted(record.finished().failed, 'sample')} failed; remove {record.folder} to try again")
     return BAD_INPUT if refused else FAILED if failed else DONE
 
 
@@ -122,7 +132,7 @@ def _shows_progress() -> bool:
 def _list(options: argparse.Namespace) -> int:
     from evals.app import listing
 
-    _write(listing.text(options.what, options.scale))
+    console.write(listing.text(options.what, options.scale))
     return DONE
 
 
@@ -131,9 +141,9 @@ def _show(options: argparse.Namespace) -> int:
     from evals.reports.runs import prompts, terminal
 
     if options.prompt is not None:
-        _write(prompts.show(records.load(options.run), options.prompt))
+        console.write(prompts.show(records.load(options.run), options.prompt))
         return DONE
-    _write(terminal.show(records.load(options.run)))
+    console.write(terminal.show(records.load(options.run)))
     return DONE
 
 
@@ -146,7 +156,9 @@ def _show_model(options: argparse.Namespace) -> int:
     os.environ["HF_HUB_OFFLINE"] = "1"  # local files are counted; nothing is downloaded for it
     counted = size.count_models(options.model, local_copy)
     rows = [systems.row(registry.VARIANTS.get(options.model))] if options.model in registry.VARIANTS else []
-    _write(systems.sheets(options.model, rows + [systems.size(model.source, model.as_dict()) for model in counted]))
+    console.write(
+        systems.sheets(options.model, rows + [systems.size(model.source, model.as_dict()) for model in counted])
+    )
     return DONE
 
 
@@ -166,7 +178,7 @@ def _attend(options: argparse.Namespace) -> int:
     rows, columns = attention.regions_RC.shape
     token = attention.token.strip()
     row, column = divmod(int(attention.regions_RC.argmax()), columns)
-    _write(
+    console.write(
         f"answer   {attention.answer}\n"
         f"looked   most at row {row + 1}, column {column + 1} of {rows} x {columns}\n"
         f"share    {100 * attention.image_share:.0f} % of the attention of {token!r} is on the image\n"
@@ -179,7 +191,7 @@ def _compare(options: argparse.Namespace) -> int:
     from evals.app import check
     from evals.reports.runs import comparison
 
-    _write(comparison.text(check.compare(*options.runs)))
+    console.write(comparison.text(check.compare(*options.runs)))
     return DONE
 
 
@@ -200,9 +212,9 @@ def _check(options: argparse.Namespace) -> int:
     if options.explain:
         from evals.reports.claims.output import explanation
 
-        _write("\n".join(explanation.explain(checked, id) for id in options.explain))
+        console.write("\n".join(explanation.explain(checked, id) for id in options.explain))
     else:
-        _write(check.summarise_job(checked) if options.summary else check.summary(checked, options.out))
+        console.write(check.summarise_job(checked) if options.summary else check.summary(checked, options.out))
     return FAILED if options.strict and checked.convicted else DONE
 
 
@@ -213,13 +225,24 @@ def _score(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _report(options: argparse.Namespace) -> int:
+def _finished_runs(folders: Sequence[Path]) -> list[Any]:
+    """Read the runs to report; of several, those that are unfinished or are no runs are left out and named."""
     from evals import records
+
+    if len(folders) == 1:
+        return [records.load(folders[0])]
+    runs, skipped = records.load_finished(folders)
+    for reason in skipped:
+        console.complain(f"left out: {reason}")
+    return runs
+
+
+def _report(options: argparse.Namespace) -> int:
     from evals.reports.runs import page, tables
 
-    runs = [records.load(run) for run in options.runs]
+    runs = _finished_runs(options.runs)
     if options.format == "png":
-        _write_bytes(tables.forest_png(runs), options.out)
+        console.write_bytes(tables.forest_png(runs), options.out)
         return DONE
     if options.format in parser.EXPORTS:
         from evals.reports.exports import every_eval_ever
@@ -228,9 +251,9 @@ def _report(options: argparse.Namespace) -> int:
     else:
         text = page.render(runs) if options.format == "html" else tables.render(runs, options.format)
     if options.out is None:
-        _write(text)
+        console.write(text)
     else:
-        _write_bytes(text.encode(), options.out)
+        console.write_bytes(text.encode(), options.out)
     return DONE
 
 
@@ -238,10 +261,12 @@ def _trends(options: argparse.Namespace) -> int:
     from evals.reports.trends import page, series
 
     days = [series.read(folder) for folder in options.days]
-    _write(page.render(days, options.format))
+    for reason in (reason for day in days for reason in day.skipped):
+        console.complain(f"left out: {reason}")
+    console.write(page.render(days, options.format))
     changes = series.changes(days) if options.strict else []
     for change in changes:
-        print(f"evals: {change}", file=sys.stderr)
+        console.complain(change)
     return FAILED if changes else DONE
 
 
@@ -263,29 +288,4 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 def _print_table(records: Sequence[Any]) -> None:
     from evals.reports.runs import tables
 
-    _write(tables.render(records, "text"))
-
-
-def _write_bytes(content: bytes, path: Path | None) -> None:
-    """Write to a file, or to the standard output if it is none of a person's screen."""
-    try:
-        if path is not None:
-            path.write_bytes(content)
-            return
-        if sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
-            raise InputError("an image is not for the screen: name a file, --out forest.png")
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error}") from error
-
-
-def _write(text: str) -> None:
-    """Write to standard output, whose reader may have closed it (`| head`)."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    console.write(tables.render(records, "text"))

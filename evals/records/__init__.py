@@ -17,6 +17,7 @@ from evals.records.folder import (
     dumps,
     image_name,
     load,
+    load_finished,
     rewrite,
     write_atomically,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "dumps",
     "image_name",
     "load",
+    "load_finished",
     "rewrite",
     "write_atomically",
 ]

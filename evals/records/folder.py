@@ -126,6 +126,28 @@ def load(folder: Path | str) -> Record:
     return Record(folder, manifest, result)
 
 
+def load_finished(folders: Iterable[Path]) -> tuple[list[Record], list[str]]:
+    """Read the finished runs among some files and folders (`runs/*`).
+
+    Returns:
+        The finished runs, and why each other path was left out.
+
+    Raises:
+        RecordError: a run is damaged, or there is no finished run.
+    """
+    runs, skipped = [], []
+    for folder in map(Path, folders):
+        if not (folder / MANIFEST).exists():
+            skipped.append(f"{folder} is not a run folder: it has no {MANIFEST}")
+        elif not (folder / RESULT).exists():
+            skipped.append(f"{folder} is not finished: it has no {RESULT}; the command that began it continues it")
+        else:
+            runs.append(load(folder))
+    if not runs:
+        raise RecordError("; ".join(skipped[:3]) + (f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""))
+    return runs, skipped
+
+
 def image_name(sample_id: str) -> str:
     """Return the file name of a sample's image: its id, with special characters escaped.
 

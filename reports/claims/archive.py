@@ -81,17 +81,20 @@ def load(out: Path) -> CheckArchive:
     return CheckArchive(outcomes, tuple(curves))
 
 
-def runs(folder: Path) -> list[Record]:
-    """Read the runs in a folder: those of an archive, or the run folders directly in it.
+def runs(folder: Path) -> tuple[list[Record], list[str]]:
+    """Read the finished runs in a folder: those of an archive, or the run folders directly in it.
+
+    Returns:
+        The finished runs, and why each other run folder was left out.
 
     Raises:
         InputError: there are none.
     """
     inside = folder / ARCHIVE if (folder / ARCHIVE / OUTCOMES).is_file() else folder
-    loaded = [records.load(path.parent) for path in sorted(inside.glob(f"*/{MANIFEST}"))]
-    if not loaded:
+    run_folders = [path.parent for path in sorted(inside.glob(f"*/{MANIFEST}"))]
+    if not run_folders:
         raise InputError(f"{folder} holds no runs: neither run folders nor the records of a check")
-    return loaded
+    return records.load_finished(run_folders)
 
 
 def _store_outcomes(checked: CheckResult, folder: Path) -> Iterator[dict[str, Json]]:

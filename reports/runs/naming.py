@@ -171,6 +171,8 @@ def _tasks(*records: Record) -> str:
         details = [f"data {data['source']}"] if data.get("source") else []
         if data.get("protocol"):
             details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
+        if data.get("without"):
+            details.append(f"without {', '.join(data['without'])}, whose files are missing")
         details += _subset(record)
         tasks.setdefault(", ".join(details), []).append(f"{task.name} {task.split}")
     return "; ".join(

@@ -1,7 +1,11 @@
-"""Write runs for the terminal: plain text without colour codes, in 100 columns, the same in a pipe."""
+"""Write runs for the terminal: plain text without colour codes, in at most 100 columns, in a pipe always 100.
+
+A narrower terminal (or the variable COLUMNS) has narrower tables; under 80 columns they have no bars.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 
 from evals.records.folder import Record
@@ -12,16 +16,21 @@ from evals.reports.runs.contents import ReportContents, RunContents, gather
 from evals.reports.runs.sections import cells_of, headings
 from evals.reports.runs.worst_samples import WorstSample
 
-WIDTH = 100
+_MAX_WIDTH, _MIN_WIDTH, _BARS_FROM = 100, 40, 80
+
+
+def width() -> int:
+    """Return the columns of the terminal, from 40 to 100."""
+    return min(_MAX_WIDTH, max(_MIN_WIDTH, shutil.get_terminal_size((_MAX_WIDTH, 24)).columns))
 
 
 def text(contents: ReportContents) -> str:
     """Write a report: what it is about, a comparison of several runs, and the metrics of each."""
     parts = [contents.about, *contents.conclusions]
     if contents.comparison is not None:
-        parts.append(table_formats.text(contents.comparison, WIDTH))
+        parts.append(table_formats.text(contents.comparison, width()))
     if contents.ratios is not None:
-        parts.append(f"{contents.ratios.title}\n\n{table_formats.text(contents.ratios, WIDTH)}")
+        parts.append(f"{contents.ratios.title}\n\n{table_formats.text(contents.ratios, width())}")
     for run in contents.runs:
         parts += [run.title] if len(contents.runs) > 1 else []
         parts += [_metrics(run), *_remarks(run), _folder(run)]
@@ -54,8 +63,9 @@ def _metrics(run: RunContents) -> str:
         if section.whole is not None:
             rows.append((section.title, *[""] * (len(columns) - 1)))
         indent = "  " if section.whole else ""
-        rows += [(indent + row.label, *next(cells), svg.blocks(row.metric, scale)) for row in section.rows]
-    return table_formats.text(Table("", columns, "l" + "r" * (len(columns) - 2) + "l", tuple(rows)), WIDTH)
+        bars = [svg.blocks(row.metric, scale) if width() >= _BARS_FROM else "" for row in section.rows]
+        rows += [(indent + row.label, *next(cells), bar) for row, bar in zip(section.rows, bars, strict=True)]
+    return table_formats.text(Table("", columns, "l" + "r" * (len(columns) - 2) + "l", tuple(rows)), width())
 
 
 def _remarks(run: RunContents) -> list[str]:

@@ -28,6 +28,8 @@ class Day:
 
     name: str
     runs: Mapping[str, Record]
+    skipped: Sequence[str] = ()
+    """Why other run folders of the day were left out: they are not finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,16 @@ def read(folder: Path) -> Day:
     """Read the runs of a day.
 
     Raises:
-        InputError: there are none, two have the same name, or one is not finished.
+        InputError: no run is finished, or two have the same name.
     """
     runs: dict[str, Record] = {}
-    for record in archive.runs(folder):
-        record.finished()
+    finished, skipped = archive.runs(folder)
+    for record in finished:
         name = _run_name(record)
         if name in runs:
             raise InputError(f"{folder} has two runs of {name}: {runs[name].folder.name} and {record.folder.name}")
         runs[name] = record
-    return Day(folder.resolve().name, runs)
+    return Day(folder.resolve().name, runs, skipped)
 
 
 def trends(days: Sequence[Day]) -> list[Trend]:

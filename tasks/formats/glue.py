@@ -69,6 +69,11 @@ def read(task: Subtask, split: str, folder: Path | None) -> GlueSplit:
     return GlueSplit(rows, kind, files)
 
 
+def has_split(task: Subtask, split: str, folder: Path | None) -> bool:
+    """Return whether the files of a split are there; bundled rows always are."""
+    return folder is None or bool(_files(task, split, folder)[1])
+
+
 def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Path]]:
     """Return the kind and the paths of the files of a split."""
     if folder is None:
@@ -78,7 +83,21 @@ def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Pat
         return "bundled", [path]
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; {WHERE}")
-    official, hub = f"{split.replace('validation', 'dev')}.tsv", f"{split}-*.parquet"
+    kind, files = _files(task, split, folder)
+    if not files:
+        official, hub = _names(split)
+        raise InputError(f"{folder} has no {task.folder}/{official} and no {task.name}/{hub}; {WHERE}")
+    return kind, files
+
+
+def _names(split: str) -> tuple[str, str]:
+    """Return the names of a split's files: the official one, and the pattern of the hub's."""
+    return f"{split.replace('validation', 'dev')}.tsv", f"{split}-*.parquet"
+
+
+def _files(task: Subtask, split: str, folder: Path) -> tuple[str, list[Path]]:
+    """Return the kind and the paths of the files of a split in a folder; no paths if they are not there."""
+    official, hub = _names(split)
     other_folders = {name for other in TABLE.values() if other is not task for name in (other.folder, other.name)}
     for candidate in (
         folder / task.folder,
@@ -89,7 +108,7 @@ def _find(task: Subtask, split: str, folder: Path | None) -> tuple[str, list[Pat
             return "official files", [candidate / official]
         if paths := sorted(candidate.glob(hub)):
             return "hub files", paths
-    raise InputError(f"{folder} has no {task.folder}/{official} and no {task.name}/{hub}; {WHERE}")
+    return "", []
 
 
 def _tsv(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:

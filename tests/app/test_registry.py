@@ -86,7 +86,7 @@ def test_a_variant_is_a_row_that_a_user_can_add(tmp_path):
         ("- a\n- b\n", "holds list"),
         ("mine: 3\n", "mine is int"),
         ("mine:\n  family: f\n", "mine lacks checkpoints, summary"),
-        ("mine: [\n", "line 2"),
+        ("mine: [\n", r"variants\.yaml:2: no YAML"),
     ],
 )
 def test_a_bad_row_is_named_with_its_file(tmp_path, text, message):

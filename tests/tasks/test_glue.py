@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from golden import FOLDER as GOLDEN
 
 import evals as suite
 from evals.registry import TASKS, discover
+from evals.reports.runs import naming
 from evals.schema import Options, Prediction
 from evals.tasks import glue
 from evals.tasks.glue_tasks import TABLE, continuation, metrics_of, prompt, read_answer, read_label
@@ -247,11 +249,25 @@ def test_sts_b_is_the_mean_of_the_scale_under_the_endings_probabilities(folder):
     assert score.values == {"closeness": pytest.approx(1 - abs(expected - sample.target) / 5)}
 
 
-def test_a_limited_suite_says_what_its_average_lacks(folder):
+def test_a_suite_without_some_tasks_has_no_average_and_says_so(folder):
     samples = suite_of(folder)
     found = metrics([samples[n] for n in range(3)], lambda sample: sample.target)
-    assert found["average"].note.startswith("without stsb/pearson, stsb/spearman")
-    assert "cola/matthews" in found["average"].note.split("; ")[1]
+    assert "average" not in found
+    assert "no average: without stsb/pearson, stsb/spearman" in found["cola/matthews"].note
+
+
+@pytest.mark.slow
+def test_the_tasks_whose_files_are_there_are_run(folder, tmp_path):
+    data = tmp_path / "some"
+    shutil.copytree(folder / "RTE", data / "RTE")
+    shutil.copytree(folder / "SST-2", data / "SST-2")
+    record = suite.run("r1", "glue", data=data, limit=20, out=tmp_path / "run")
+    assert record.manifest.data["without"] == ["cola", "mrpc", "stsb", "qqp", "mnli", "qnli", "wnli"]
+    assert set(record.result.metrics) == {"rte/accuracy", "sst2/accuracy"}
+    assert record.result.headline == "sst2/accuracy"
+    assert "without cola, mrpc, stsb, qqp, mnli, qnli, wnli" in naming.about([record])
+    with pytest.raises(suite.InputError, match="no CoLA/dev"):
+        suite.run("r1", "glue", data=tmp_path / "run", out=tmp_path / "none")
 
 
 # Through the commands

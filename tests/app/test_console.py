@@ -1,0 +1,119 @@
+"""What is written to the terminal: any encoding, any width, closed pipes, and names that strangers chose."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from commands import ROOT, environ
+from hypothesis import given
+from hypothesis import strategies as st
+from run_folders import make
+
+from evals.app import cli
+from evals.app.console import printable
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "evals", *map(str, arguments)],
+        cwd=ROOT, env={**environ(), **environment}, capture_output=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make(tmp_path / "run").folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "cp1252", "utf-8"])
+def test_a_terminal_of_any_encoding_gets_the_table(run, encoding):
+    done = command("show", run, PYTHONIOENCODING=encoding)
+    text = done.stdout.decode(encoding)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    assert ("█" if encoding == "utf-8" else "##") in text
+    assert "\\u" not in text
+
+
+@pytest.mark.parametrize("columns", [40, 80, 300])
+def test_tables_fit_a_narrow_terminal(run, columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert cli.main(["show", str(run)]) == 0
+    table = capsys.readouterr().out.split("Efficiency")[0].splitlines()[2:]
+    assert max(map(len, table)) <= max(min(columns, 100), 46), "a first column and one other are never divided"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\x1b[31mred", "a\\x1b[31mred"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a" * 5000, "aaa…aaa"),
+        ("./" + "b/" * 3000, "/b/b"),
+        ("~nobody-of-this-name/x", "home"),
+        ("\ud800", "\\ud800"),
+    ],
+    ids=["escape", "direction", "long", "deep", "home", "surrogate"],
+)
+@pytest.mark.parametrize("place", ["model", "task", "data", "report", "check", "out"])
+def test_strange_names_are_named_in_one_short_line(name, shown, place, tmp_path, capsys):
+    given = {
+        "model": ["run", "--model", name, "--task", "vqa"],
+        "task": ["run", "--model", "vl", "--task", name],
+        "data": ["run", "--model", "vl", "--task", "vqa", "--data", name],
+        "report": ["report", name],
+        "check": ["check", "--paper", name],
+        "out": ["report", str(make(tmp_path / "run").folder), "--out", f"{tmp_path}/none/{name}"],
+    }[place]
+    assert cli.main(given) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (line,) = printed.err.splitlines()
+    assert len(line) < 1_000
+    if place != "out":
+        assert shown in line
+
+
+@given(st.text(max_size=400))
+def test_nothing_in_a_message_moves_the_cursor(text):
+    assert not {unicodedata.category(character) for character in printable(text)} & {"Cc", "Cf", "Cs"}
+    assert len(printable(text)) <= 2_000
+
+
+def test_several_runs_are_reported_without_those_that_are_none(run, tmp_path, capsys):
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "file.txt").write_text("x")
+    unfinished = make(tmp_path / "unfinished").folder
+    (unfinished / "result.json").unlink()
+    assert cli.main(["report", *map(str, sorted(tmp_path.iterdir()))]) == 0
+    printed = capsys.readouterr()
+    assert [line.split()[3] for line in printed.err.splitlines()] == [
+        str(tmp_path / name) for name in ("file.txt", "foreign", "unfinished")
+    ]
+    assert "accuracy" in printed.out
+    assert cli.main(["report", str(unfinished)]) == 2
+    assert cli.main(["report", str(tmp_path / "foreign"), str(unfinished)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_trends_leave_out_what_is_not_finished(run, tmp_path, capsys):
+    unfinished = make(tmp_path / "unfinished").folder
+    (unfinished / "result.json").unlink()
+    assert cli.main(["trends", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert "unfinished is not finished" in printed.err
+    assert "vqa" in printed.out
+
+
+def test_a_full_disk_is_one_line(run):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "evals", "show", run], cwd=ROOT, env=environ(), stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == ["evals: No space left on device"]
