@@ -28,6 +28,7 @@ def reset_rotary(model: PreTrainedModel) -> None:
             continue
         for name in [name for name in (*vars(module), *module._buffers) if name.endswith(_ORIGINAL)]:
             prefix = name.removesuffix(_ORIGINAL)
-            frequencies = getattr(module, name).to(model.device)
+            # A copy: the library writes the frequencies of `longrope` in place.
+            frequencies = getattr(module, name).to(model.device, copy=True)
             module.register_buffer(f"{prefix}inv_freq", frequencies, persistent=False)
             setattr(module, f"{prefix}max_seq_len_cached", length)

@@ -240,14 +240,17 @@ def test_the_scores_of_a_run_are_those_of_plain_forward_passes(cases, model, tmp
     rows = list(record.samples())
     assert len(rows) > 3
     for row in rows:
+        (read,) = row.inputs
+        text = tokenizer(row.prompt, add_special_tokens=False)["input_ids"]
+        assert list(read.tokens) == [*([1] if model.endswith("m8-sep") else []), *text], (
+            "<s> before it, no </s> after it"
+        )
         scores = []
-        prompt = tokenizer(row.prompt, add_special_tokens=False)["input_ids"]
-        first = [1] if model.endswith("m8-sep") else []
-        for choice in row.choices:
-            whole = [*first, *tokenizer(row.prompt + choice, add_special_tokens=False)["input_ids"]]
-            new = len(whole) - len(first) - len(prompt)
+        for continuation in read.continuations:
+            new = list(continuation.tokens)
+            whole = torch.tensor([[*read.tokens, *new[:-1]]])
             with torch.inference_mode():
-                logits = reference(input_ids=torch.tensor([whole[:-1]]), use_cache=False).logits[0, -new:]
-            scores.append(float(logits.log_softmax(-1)[range(new), whole[-new:]].sum()))
-        assert list(row.scores) == pytest.approx(scores, abs=1e-4)
+                logits = reference(input_ids=whole, use_cache=False).logits[0, -len(new) :]
+            scores.append(float(logits.log_softmax(-1)[range(len(new)), new].sum()))
+        assert list(row.scores[0]) == pytest.approx(scores, abs=1e-4)
     assert (record.manifest.model["batching"] == "in batches") == model.endswith("m8-sep")
