@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -248,6 +248,22 @@ def test_a_crowded_room_would_be_noticed():
     paths = ["tasks/__init__.py", *(f"tasks/{n}.py" for n in range(MAX_MODULES))]
     assert crowded(paths) == []
     assert crowded([*paths, "tasks/more.py"]) == [f"tasks has {MAX_MODULES + 1} modules"]
+
+
+def same_names(paths: list[str]) -> list[str]:
+    """File names of tests that occur in two folders: pytest imports a test file by its name alone."""
+    counts = Counter(Path(path).name for path in paths)
+    return sorted(name for name, count in counts.items() if count > 1)
+
+
+def test_no_two_test_files_have_one_name():
+    paths = [str(path) for path in (ROOT / "tests").rglob("*.py")]
+    assert len(paths) > 50
+    assert same_names([path for path in paths if Path(path).name != "__init__.py"]) == []
+
+
+def test_two_test_files_of_one_name_would_be_noticed():
+    assert same_names(["tests/a/test_x.py", "tests/b/test_x.py", "tests/test_y.py"]) == ["test_x.py"]
 
 
 def sentences(docstring: str) -> int:

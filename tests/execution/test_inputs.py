@@ -8,11 +8,10 @@ from __future__ import annotations
 import gc
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
-from commands import ROOT, environ
+from commands import start
 
 import evals
 from evals.execution import loop
@@ -104,9 +103,9 @@ def test_a_killed_run_has_readable_prefixes_and_goes_on(tmp_path, finished):
     """SIGKILL in mid-run: what is on the disk can be read, and the run that goes on equals one that was not killed."""
     options = {"limit": 10, "shots": 2, "max_new_tokens": 12, "token_budget": 500}
     flags = ["--limit", "10", "--shots", "2", "--max-new-tokens", "12", "--token-budget", "500"]
-    command = [sys.executable, "-m", "evals", "run", "--model", "r1", "--task", "math", *flags]
+    command = ["-m", "evals", "run", "--model", "r1", "--task", "math", *flags]
     folder = tmp_path / "killed"
-    with subprocess.Popen([*command, "--out", str(folder)], cwd=ROOT, env=environ(), stderr=subprocess.PIPE) as process:
+    with start(*command, "--out", folder, stderr=subprocess.PIPE) as process:
         log, end = folder / "samples.jsonl", time.monotonic() + 200
         while not log.exists() or log.read_bytes().count(b"\n") < finished:
             assert process.poll() is None, process.stderr.read()

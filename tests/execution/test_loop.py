@@ -7,11 +7,10 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
-from commands import ROOT, environ, evals, process, refused
+from commands import evals, process, refused, start
 
 from evals.records.folder import load
 from evals.records.result import recorded_predictions
@@ -91,10 +90,7 @@ def test_killed_at_any_moment_and_started_again_the_result_is_the_same(tmp_path,
     assert evals(*command, whole).returncode == 0
     draw = random.Random(seed)
     for _ in range(3):
-        started = subprocess.Popen(
-            [sys.executable, "-m", "evals", *command, str(killed)], cwd=ROOT, env=environ(), stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        started = start("-m", "evals", *command, killed, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         before = size(killed)
         while size(killed) == before and started.poll() is None and time.monotonic() < deadline:
@@ -115,9 +111,9 @@ def size(folder):
 
 
 def test_an_interrupt_keeps_what_was_finished(tmp_path):
-    started = subprocess.Popen(
-        [sys.executable, "-m", "evals", "run", "--model", "toy:slow", "--task", "toy", "--out", str(tmp_path / "run")],
-        cwd=ROOT, env=environ(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    started = start(
+        "-m", "evals", "run", "--model", "toy:slow", "--task", "toy", "--out", tmp_path / "run",
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 30
     while not size(tmp_path / "run") and time.monotonic() < deadline:

@@ -7,12 +7,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 
 import pytest
-from commands import ROOT, environ, evals, process, refused
+from commands import evals, process, refused, start
 
 from evals.app import api
 from evals.execution.windows import WINDOW
@@ -64,10 +63,9 @@ def records(folder):
 @contextlib.contextmanager
 def started(logs, out, workers, *more):
     """A run in a process group of its own, with several workers, of which each has answered something."""
-    arguments = [sys.executable, "-m", "evals", *map(str, command(logs, out, workers, *more))]
-    running = subprocess.Popen(
-        arguments, cwd=ROOT, env=environ(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
+    running = start(
+        "-m", "evals", *command(logs, out, workers, *more),
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while len(logged(logs, "asked")) < workers and running.poll() is None and time.monotonic() < deadline:
@@ -183,10 +181,8 @@ def test_an_interrupt_ends_all_workers_and_keeps_what_was_finished(tmp_path, log
 
 @pytest.mark.slow
 def test_an_interrupt_while_the_workers_start_is_one_line(tmp_path, logs):
-    arguments = [sys.executable, "-m", "evals", *map(str, command(logs, tmp_path / "run", 2))]
-    running = subprocess.Popen(
-        arguments, cwd=ROOT, env=environ(), stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    arguments = command(logs, tmp_path / "run", 2)
+    running = start("-m", "evals", *arguments, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         listed = subprocess.run(["ps", "-eo", "ppid=,args="], capture_output=True, text=True, check=True).stdout
@@ -212,10 +208,7 @@ def test_a_killed_parent_leaves_no_worker_behind(tmp_path, logs):
 def test_a_worker_that_cannot_load_ends_the_others(tmp_path):
     arguments = ["run", "--model", "toy:broken", "--task", "toy", "--workers", "3", "--out", str(tmp_path / "run")]
     began = time.monotonic()
-    running = subprocess.Popen(
-        [sys.executable, "-m", "evals", *arguments], cwd=ROOT, env=environ(), stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+    running = start("-m", "evals", *arguments, stderr=subprocess.PIPE, text=True, start_new_session=True)
     _, errors = running.communicate(timeout=120)
     assert time.monotonic() - began < 55, "it does not wait for the worker that still loads"
     assert running.returncode == 2

@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from commands import start
 from golden import FOLDER as GOLDEN
 from hypothesis import given
 from hypothesis import strategies as st
@@ -233,9 +234,7 @@ with Grader(2, seconds=2) as grader:
     ("end", "busy"), [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGTERM, True), (signal.SIGINT, True)]
 )
 def test_no_worker_outlives_its_grader(end, busy):
-    parent = subprocess.Popen(
-        [sys.executable, "-c", BUSY], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    parent = start("-c", BUSY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with parent:
         workers = [int(pid) for pid in parent.stdout.readline().split()]
         assert workers

@@ -14,6 +14,13 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "transformers", "datasets", "evaluate", "matplotlib", "PIL", "pyarrow", "scipy", "sklearn", "sympy"}
 """What starting a command must not import."""
 PLUGIN = ROOT / "tests" / "plugin"
+_DEFAULT_SIGNALS = """
+import os, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def evals(*arguments, cwd=ROOT, **environment):
@@ -46,6 +53,17 @@ def process(*arguments, cwd=ROOT, plugin=True, **environment):
         [sys.executable, "-m", "evals", *map(str, arguments)],
         cwd=cwd, env=environ(plugin, **environment), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
+
+
+def start(*arguments, **options):
+    """Start `python …` in the background and return its `subprocess.Popen`, which `options` are passed to.
+
+    The process reacts to signals as one that was started at a terminal. A process inherits which signals are ignored,
+    and a background job of a shell, or one under `nohup`, ignores interrupts or hang-ups.
+    """
+    command = [sys.executable, *map(str, arguments)]
+    options = {"cwd": ROOT, "env": environ(), **options}
+    return subprocess.Popen([sys.executable, "-I", "-S", "-c", _DEFAULT_SIGNALS, *command], **options)
 
 
 def environ(plugin=True, **changes):

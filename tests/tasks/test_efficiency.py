@@ -79,7 +79,7 @@ def test_models_take_turns_in_processes_of_one_session(runs):
 
 @pytest.mark.slow
 def test_comparing_gives_the_ratio(runs, command):
-    done = command("compare", *(record.folder for record in runs))
+    done = command("compare", *(record.folder for record in runs), COLUMNS="1000")  # no heading is wrapped
     assert done.returncode == 0, done.stderr
     assert any(" / " in line for line in done.stdout.splitlines())
     found = evals.compare(*(record.folder for record in runs)).metrics[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from commands import start
 
 from evals.errors import InputError, SampleError
 from evals.models.backend.prompts import chat_templates
@@ -102,7 +103,6 @@ def test_escaped_messages_are_not_dropped():
 def test_an_interrupt_ends_a_template_that_loops(tmp_path):
     """The interpreter must not wait for a rendering in a background thread."""
     import signal
-    import sys
     import time
 
     program = (
@@ -117,7 +117,7 @@ def test_an_interrupt_ends_a_template_that_loops(tmp_path):
         "try:\n    future.result()\n"
         "except KeyboardInterrupt:\n    pool.shutdown(wait=False)\n    print('interrupted')\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+    with start("-c", program, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == "started\n"
             time.sleep(0.5)
