@@ -18,6 +18,7 @@ from evals.app.readiness import ready, timed_model
 from evals.errors import InputError
 from evals.execution import extension, windows
 from evals.execution.executor import Executor
+from evals.execution.progress import bar as progress_bar
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor
 from evals.models.decoding.thoughts import split_text
@@ -69,6 +70,7 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
         return record
     run = ready(config)
     config, samples = run.config, run.samples
+    _check_out(config)
     with open_executor(config, task, run.split, load_model=load_model) as executor:
         plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=windows.WINDOW)
         model, replica = executor.model, run.source.replica
@@ -79,6 +81,15 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
         if config.extend is not None:
             return _extend(config, task, samples, executor, folder, manifest)
         return _compute(config, task, samples, executor, RunFolder(folder, manifest))
+
+
+def _check_out(config: RunConfig) -> None:
+    """Refuse, before a model is loaded, a folder that cannot be written, or that holds no run to extend."""
+    out = config.out
+    if config.extend is not None and out is not None and not (out / records.MANIFEST).exists():
+        raise InputError(f"{out} holds no run to extend: run the same command without --extend first")
+    if out is not None:
+        records.check_writable(out)
 
 
 def _compute(config: RunConfig, task: Task, samples: Samples, executor: Executor, run_folder: RunFolder) -> Record:
@@ -178,12 +189,10 @@ def is_timed(task: str) -> bool:
 
 def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
     """Time the models of some configurations in turn, or continue where that was interrupted."""
-    from tqdm import tqdm
-
     task, progress, command = registry.TASKS.get(configs[0].task), configs[0].progress, configs[0].command
     entrants = [timed_model(config) for config in configs]
     total = sum(len(entrant.samples) for entrant in entrants)
-    with ExitStack() as stack, tqdm(total=total, unit=" turns", disable=not progress, desc=task.name) as bar:
+    with ExitStack() as stack, progress_bar(total=total, unit=" turns", disable=not progress, desc=task.name) as bar:
         with interleaving.Session(entrants) as session:
             manifests = [interleaving.manifest(task, entrant, entrants, session, command) for entrant in entrants]
             runs = [

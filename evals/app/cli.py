@@ -24,6 +24,8 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    from evals.execution import progress
+
     console.prepare()
     try:
         for argument in arguments:
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command = shlex.join(["python", "-m", "evals", *arguments])
         if getattr(options, "scale", None) == "mini":
             os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
-        return COMMANDS[options.command_name](options)
+        with progress.counting():
+            return COMMANDS[options.command_name](options)
     except InputError as error:
         console.complain(error)
         return BAD_INPUT
@@ -57,10 +60,17 @@ def _check_home(argument: str) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from evals.app import api, several
+    from evals.execution import progress
 
     choices = {name: value for name, value in vars(options).items() if name not in {"command_name", "models_file"}}
     choices["progress"] = _shows_progress()
+    if choices["progress"]:
+        models_named = options.model or f"the models of {options.models_file}"
+        progress.announce(
+            console.printable(f"evals: {models_named} on {options.task}: reading the data, loading the model")
+        )
+    from evals.app import api, several
+
     models = several.names(options.model) if options.model is not None else several.read_names(options.models_file)
     tasks, data = several.names(options.task), _data_by_task(options.data or [])
     refused: Mapping[tuple[str, str], str] = {}
@@ -163,6 +173,8 @@ def _show_model(options: argparse.Namespace) -> int:
 
 
 def _attend(options: argparse.Namespace) -> int:
+    if not Path(options.image).is_file():  # before a model is loaded
+        raise InputError(f"{options.image} does not exist")
     from evals.execution.resolve import resolve
     from evals.models.attention import VisualAttentionMapper
     from evals.schema import Placement
@@ -196,6 +208,10 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from evals.execution import progress
+
+    if _shows_progress() and not options.paper:
+        progress.announce("evals: reading the documents, loading the models that test them")
     from evals.app import check
 
     checked = check.check(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evals import registry
-from evals.execution import collector, generation_options, selection, validation
+from evals.execution import collector, generation_options, progress, selection, validation
 from evals.execution.executor import Executor, InProcess, training, whole
 from evals.execution.generation_options import Dated
 from evals.execution.inputs import prefixes_of
@@ -67,14 +67,12 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
         executor: answers the requests.
         folder: receives the records.
     """
-    from tqdm import tqdm
-
     finished_ids = folder.finished_ids
     if len(finished_ids) == len(samples):
         return
     plan, started = folder.manifest.plan, folder.manifest.started
     probe = _fitted_probe(config, task, samples, executor, folder.manifest)
-    with tqdm(
+    with progress.bar(
         total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.progress, desc=task.name
     ) as bar:
         collected = collector.Collector(task, samples, probe)
@@ -163,14 +161,14 @@ def _fitted_probe(
     config: RunConfig, task: Task, samples: Samples, executor: Executor, manifest: Manifest
 ) -> Probe | None:
     """Fit the task's probe on its training samples, if the chosen method needs one."""
-    from tqdm import tqdm
-
     if task.fit_probe is None or not _needs_probe(config, task):
         return None
     train = samples.train
     if train is None:
         return task.fit_probe([], {})
-    with tqdm(total=len(train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train") as bar:
+    with progress.bar(
+        total=len(train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train"
+    ) as bar:
         select = Dated(training, manifest.started)
         predictions = collector.collect_predictions(executor, select, train, plan=manifest.plan, advance=bar.update)
     return task.fit_probe(list(train), predictions)

@@ -11,7 +11,7 @@ from evals.errors import InputError, UnknownName
 from evals.execution import generation_options
 from evals.execution.resolve import Resolved
 from evals.schema import MODALITIES, SCALES, Model, Options, Placement, RunConfig, Samples, Task
-from evals.schema.config import LONG_PROMPTS
+from evals.schema.config import DTYPES, LONG_PROMPTS
 
 _CHECKED_SAMPLES = 16
 """Number of samples whose requests are compared with what a checkpoint's files say; GLUE alternates nine tasks."""
@@ -48,6 +48,8 @@ def check_numbers(config: RunConfig) -> None:
         raise InputError(f"{flags}: a temperature lies in 0 to 10, top-p in 0 to 1")
     if config.placement.long_prompts not in {None, *LONG_PROMPTS}:
         raise InputError(f"--long-prompts {config.placement.long_prompts}: allowed are {' and '.join(LONG_PROMPTS)}")
+    if config.placement.dtype not in {None, *DTYPES}:
+        raise InputError(f"--dtype {config.placement.dtype} is not supported; allowed: {', '.join(DTYPES)}")
     if options.samples_per_problem > 1 and not options.temperature and options.generation is None:
         raise InputError(f"--samples {options.samples_per_problem} would all be equal: give --temperature too")
     if options.top_p != 1 and not options.temperature:

@@ -18,6 +18,9 @@ SCALES = ("mini", "full")
 LONG_PROMPTS = ("fail", "truncate-left")
 """What can happen to a prompt that is longer than the model reads."""
 
+DTYPES = ("float32", "bfloat16", "float16")
+"""The types of number that a model can compute with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -14,12 +14,12 @@ from evals.errors import InputError, SampleError
 from evals.models.backend import adapters, identity, quantised, requirements
 from evals.paths import PACKAGE
 from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
+from evals.schema.config import DTYPES
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, ProcessorMixin
 
-DTYPES = ("float32", "bfloat16", "float16")
 CPU_BUDGET_PER_CORE = 4096
 """Token budget per CPU core; two cores decode small models fastest with about 64 to 128 rows of 100 positions."""
 _LARGEST_BUDGET = 1 << 18

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import subprocess
 import sys
+import termios
 import unicodedata
 from pathlib import Path
 
@@ -117,3 +121,62 @@ def test_a_full_disk_is_one_line(run):
         )
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == ["evals: No space left on device"]
+
+
+# The first seconds
+
+
+def on_a_terminal(*arguments):
+    """What a command writes to a terminal, from its standard error."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, 100))
+    with subprocess.Popen(
+        [sys.executable, "-m", "evals", *map(str, arguments)],
+        cwd=ROOT, env={**environ(), "CI": ""}, stdout=subprocess.DEVNULL, stderr=its,
+    ) as running:  # fmt: skip
+        os.close(its)
+        written = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 4096):
+                written += part
+    os.close(ours)
+    return running.returncode, written.decode()
+
+
+@pytest.mark.slow
+def test_the_first_line_says_what_is_loaded_and_a_bar_follows(tmp_path):
+    code, written = on_a_terminal("run", "--model", "r1", "--task", "glue/rte", "--limit", 4, "--out", tmp_path / "run")
+    assert code == 0
+    assert written.startswith("evals: r1 on glue/rte: reading the data, loading the model\r\n")
+    assert "4/4" in written
+
+
+@pytest.mark.slow
+def test_a_message_is_not_written_into_the_line_of_seconds():
+    code, written = on_a_terminal("run", "--model", "r2", "--task", "glue/rte")
+    assert code == 2
+    assert "\r          \revals: no model is named 'r2'" in written or "\nevals: no model is named 'r2'" in written
+
+
+WRONG = [
+    "run --model vll --task vqa", "run --model vl --task vqaa", "run --model vl --task vqa --data /none",
+    "run --model r1 --task math --split foo", "run --model vl --task vqa --checkpoint /none",
+    "run --model r1 --task vqa", "run --model r1 --task glue --method classify", "run --model vl --task vqa --dtype f8",
+    "run --model r1 --task glue/rte --shots 9999", "run --model r1 --task math --system-prompt @/none",
+    "run --model replay:/none --task vqa", "run --model r1 --task math --extend 5 --out /none",
+    "run --model r1 --task math --out /proc/none", "attend --model vl --image /none.png --question x --out a.png",
+    "check --system a=b", "compare /none /none2", "report /none", "trends /none", "score /none", "show /none",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_mistakes_of_the_command_line_are_found_before_torch_is_imported():
+    code = (
+        "import sys\nfrom evals.app import cli\n"
+        f"for line in {WRONG!r}:\n"
+        "    assert cli.main(line.split()) == 2, line\n"
+        "    assert not {'torch', 'transformers'} & set(sys.modules), line\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == len(WRONG)
