@@ -13,9 +13,10 @@ report of a run shows.
 
 from __future__ import annotations
 
-from evals.records.folder import Record, write_atomically
+from evals.records.folder import Record
 from evals.reports.runs import page, tables, terminal, worst_samples
 from evals.reports.runs.contents import gather
+from evals.temporaries import write_atomically
 
 __all__ = ["page", "tables", "terminal", "worst_samples", "write"]
 

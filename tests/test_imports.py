@@ -12,7 +12,7 @@ import pytest
 from commands import HEAVY, ROOT, environ, process
 
 LEVELS = [
-    {"errors", "paths", "yaml_files"},
+    {"errors", "paths", "temporaries", "yaml_files"},
     {"schema", "statistics"},
     {"records", "registry"},
     {"data", "metrics"},
@@ -27,8 +27,13 @@ SEEN_BY = {
         "errors", "schema", "registry", "data", "metrics", "statistics", "records.embeddings", "timing.roofline",
         "timing.statistics",
     },
-    "models": {"errors", "paths", "yaml_files", "schema", "registry", "data", "records.embeddings", "timing.roofline"},
-    "reports": {"errors", "yaml_files", "schema", "records", "statistics", "comparison", "timing.statistics"},
+    "models": {
+        "errors", "paths", "temporaries", "yaml_files", "schema", "registry", "data", "records.embeddings",
+        "timing.roofline",
+    },
+    "reports": {
+        "errors", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison", "timing.statistics",
+    },
 }  # fmt: skip
 """What the three packages import of the rest of `evals`."""
 RENDERING_SEES = {"errors", "schema"}

@@ -309,9 +309,9 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    from evals.records.folder import write_atomically
     from evals.reports.claims import archive
     from evals.reports.claims.output import exports, page, tables
+    from evals.temporaries import write_atomically
 
     writers = {"html": page.render, "xml": exports.junit}
     try:

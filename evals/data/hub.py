@@ -14,7 +14,8 @@ import filelock
 import orjson
 
 from evals.errors import InputError
-from evals.records.folder import dumps, write_atomically
+from evals.records.folder import dumps
+from evals.temporaries import write_atomically
 
 _PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """Files of a checkpoint that are downloaded; pickles and code are not."""

@@ -20,8 +20,8 @@ from evals.records.folder import (
     load,
     load_finished,
     rewrite,
-    write_atomically,
 )
+from evals.temporaries import write_atomically
 
 __all__ = [
     "MANIFEST",

@@ -34,6 +34,7 @@ from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
 from evals.records.types import Manifest, Result, SampleRecord, SampleValues
 from evals.schema import Json
+from evals.temporaries import remove_abandoned, write_atomically
 
 MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.json", "worst"
 SUBMISSION = "submission"
@@ -278,6 +279,8 @@ class RunFolder:
 
     def _open(self) -> None:
         """Write the manifest of a new run, or check that the folder holds the same one."""
+        for place in (self.folder, self.folder / WORST, self.folder / SUBMISSION):
+            remove_abandoned(place)
         path = self.folder / MANIFEST
         if not path.exists():
             if (self.folder / SAMPLES).exists():
@@ -320,20 +323,6 @@ def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") ->
 def dumps(value: Json) -> bytes:
     """Write readable JSON: indented, in the given order, with a final newline."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the contents of a file; even after a crash it has either the old or the new contents."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def rewrite(record: Record, rows: Iterable[SampleRecord]) -> None:

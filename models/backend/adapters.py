@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import ADAPTER_WEIGHTS, Adapter
 from evals.errors import InputError, one_line
+from evals.temporaries import scratch_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,11 +50,11 @@ def without_adapter(folder: Path) -> Iterator[Path]:
     if not any(folder.glob("adapter_*")):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="evals-base-") as name:
+    with scratch_folder("evals-base") as links:
         for path in folder.iterdir():
             if not path.name.startswith("adapter_"):
-                (Path(name) / path.name).symlink_to(path.resolve())
-        yield Path(name)
+                (links / path.name).symlink_to(path.resolve())
+        yield links
 
 
 def saved_shapes(adapter: Adapter) -> dict[str, tuple[int, ...]]:

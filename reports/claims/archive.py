@@ -18,12 +18,13 @@ import orjson
 
 from evals import records
 from evals.errors import InputError, RecordError
-from evals.records.folder import MANIFEST, RESULT, SAMPLES, Record, dumps, write_atomically
+from evals.records.folder import MANIFEST, RESULT, SAMPLES, Record, dumps
 from evals.reports.claims.evidence import learning_curves
 from evals.reports.claims.evidence.learning_curves import LearningCurve
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
 from evals.reports.claims.verdicts import CheckResult
 from evals.schema import Json
+from evals.temporaries import scratch_folder, write_atomically
 from evals.timing import statistics
 
 ARCHIVE, OUTCOMES, CURVES = "records", "outcomes.json", "curves"
@@ -49,15 +50,20 @@ def store(checked: CheckResult, out: Path) -> None:
     """
     folder = out / ARCHIVE
     try:
-        if (folder / OUTCOMES).exists():
-            shutil.rmtree(folder)
-        (folder / CURVES).mkdir(parents=True, exist_ok=True)
-        rows = list(_store_outcomes(checked, folder))
-        for curve in checked.curves:
-            shutil.copyfile(curve.path, folder / CURVES / f"{_safe(curve.system)}.csv")
+        if folder.exists() and not (folder / OUTCOMES).exists():
+            folder.rmdir()  # only if it is empty: no check has written it
+        with scratch_folder(ARCHIVE, out) as building, scratch_folder(ARCHIVE, out) as replaced:
+            (building / CURVES).mkdir()
+            rows = list(_store_outcomes(checked, building))
+            for curve in checked.curves:
+                shutil.copyfile(curve.path, building / CURVES / f"{_safe(curve.system)}.csv")
+            write_atomically(building / OUTCOMES, dumps(rows))
+            building.chmod(out.stat().st_mode)  # that of a temporary folder is private
+            if folder.exists():
+                folder.rename(replaced / ARCHIVE)
+            building.rename(folder)
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror or error}") from error
-    write_atomically(folder / OUTCOMES, dumps(rows))
 
 
 def load(out: Path) -> CheckArchive:

@@ -54,7 +54,7 @@ def test_the_command_continues_and_ends_with_a_table(models, tmp_path, command):
     listed = tmp_path / "models.txt"
     listed.write_text(f"# two models\n{models[0]}\n\n{models[1]}\n")
     arguments = ["run", "--task", ",".join(TASKS), "--limit", 4, "--out", tmp_path / "all", "--models-file", listed]
-    done = command(*arguments)
+    done = command(*arguments, COLUMNS="1000")  # the names are paths, whose length differs
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Mini scale: ")
@@ -64,7 +64,7 @@ def test_the_command_continues_and_ends_with_a_table(models, tmp_path, command):
     kept = tmp_path / "all" / several.folder_name(models[0], TASKS[0]) / "samples.jsonl"
     before = kept.read_bytes()
     lost.unlink()
-    assert command(*arguments).stdout == done.stdout
+    assert command(*arguments, COLUMNS="1000").stdout == done.stdout
     assert lost.is_file()
     assert kept.read_bytes() == before
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 import sys
-import tempfile
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from evals.models.replicas.training.optimisation import make_optimisers, take_step
+from evals.temporaries import scratch_folder
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ def train(begin: Callable[[R, int], Course], recipe: R, out: Path, *, resume: bo
     from torch import multiprocessing
 
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as meeting:
+    with scratch_folder("evals-training") as meeting:
         arguments = (begin, recipe, out, resume, f"file://{meeting}/point")
         multiprocessing.spawn(work, arguments, nprocs=recipe.processes)
 

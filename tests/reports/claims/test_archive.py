@@ -109,3 +109,37 @@ def test_a_folder_without_records_is_refused(tmp_path):
         archive.load(tmp_path)
     assert refused(command("check", "--recorded", tmp_path), "records/outcomes.json")
     assert refused(command("check", "--recorded", tmp_path, "--paper"), "--paper and --recorded")
+
+
+def test_a_check_that_was_killed_while_it_stored_leaves_the_earlier_archive(report, monkeypatch):
+    path, out = report
+    before = {file.relative_to(out): file.read_bytes() for file in (out / "records").rglob("*") if file.is_file()}
+    earlier, outcomes = archive.load(out), archive.OUTCOMES
+    killed = out / ".records.killed.tmp"  # as a kill leaves it: some runs, no outcomes
+    (killed / "vl-vqa").mkdir(parents=True)
+    checked = check.check([path], recorded=out)
+    monkeypatch.setattr(archive, "_copy", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        archive.store(checked, out)
+    assert {
+        file.relative_to(out): file.read_bytes() for file in (out / "records").rglob("*") if file.is_file()
+    } == before
+    monkeypatch.undo()
+    archive.store(checked, out)
+    assert set(archive.load(out).outcomes) == set(earlier.outcomes)
+    assert (out / "records" / outcomes).is_file()
+    assert not [name for name in out.iterdir() if name.name.startswith(".")]
+
+
+def cut_short(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_a_folder_of_the_user_is_not_replaced(report, tmp_path):
+    path, out = report
+    checked = check.check([path], recorded=out)
+    (tmp_path / "mine" / "records").mkdir(parents=True)
+    (tmp_path / "mine" / "records" / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match="cannot write in"):
+        archive.store(checked, tmp_path / "mine")
+    assert (tmp_path / "mine" / "records" / "notes.txt").read_text() == "x"

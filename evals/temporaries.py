@@ -1,0 +1,120 @@
+"""Temporary files and folders: written beside what they become, and removed if their process was killed.
+
+Whoever writes one holds a lock on it (`flock`). A lock ends with its process, however that ends. So a temporary that
+can be locked was abandoned; the next start of the same command removes it. One that a living process writes is never
+removed, not even if it runs on another machine that shares the file system.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from evals.errors import InputError
+
+_TEMPORARY = re.compile(r"\..+\.[^.]+\.tmp")
+"""File names of temporaries: `.result.json.4711.tmp`."""
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace the contents of a file; even after a crash it has either the old or the new contents.
+
+    What earlier writers of the same file left behind is removed, if they were killed.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        remove_abandoned(path.parent, path.name)
+        descriptor = _open_locked(temporary, os.O_WRONLY | os.O_CREAT)
+        with os.fdopen(descriptor, "wb") as file:
+            file.truncate()
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+            temporary.replace(path)  # before the lock ends
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def scratch_folder(name: str, parent: Path | None = None) -> Iterator[Path]:
+    """Make a temporary folder, which ends with the context; those of the same name that were abandoned are removed.
+
+    Args:
+        name: what the folder is for; a part of its name.
+        parent: where to make it; None is the system's folder for temporary files.
+
+    Yields:
+        The folder, empty. It may be moved away.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    remove_abandoned(parent, name)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".tmp", dir=parent))
+        with suppress(FileNotFoundError):  # removed by another process before it was locked
+            descriptor = _open_locked(folder, os.O_RDONLY)
+            break
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def remove_abandoned(folder: Path, name: str | None = None) -> None:
+    """Remove the temporaries of processes that have ended.
+
+    Args:
+        folder: where to look; not in the folders inside it.
+        name: only the temporaries of this file or scratch folder; None is all.
+    """
+    pattern = ".*.tmp" if name is None else f".{glob.escape(name)}.*.tmp"
+    for path in folder.glob(pattern):
+        if _TEMPORARY.fullmatch(path.name):
+            _remove_abandoned(path)
+
+
+def _remove_abandoned(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:  # somebody else's, or gone
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError:  # in use, or the file system has no locks
+        return
+    finally:
+        os.close(descriptor)
+
+
+def _open_locked(path: Path, flags: int) -> int:
+    """Open and lock a temporary. Raises `FileNotFoundError` if it is missing and `flags` do not create it."""
+    while True:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        try:
+            with suppress(OSError):  # a file system without locks: then nothing is ever removed there
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return descriptor
+        except FileNotFoundError:  # removed between opening and locking
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
