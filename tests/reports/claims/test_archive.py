@@ -38,8 +38,8 @@ def run(folder, value, **changes):
 
 
 @pytest.fixture
-def report(tmp_path):
-    """A document, and the report of a check with runs, a blind control, a curve, and a missing run."""
+def checked(tmp_path):
+    """A document, and a check of it with runs, a blind control, a curve, and a missing run."""
     path = tmp_path / "t.yaml"
     path.write_text(DOCUMENT)
     document = files.load(path, subjects=["vl", "v3", "r1"])
@@ -56,9 +56,14 @@ def report(tmp_path):
     )
     curve = tmp_path / "curve.csv"
     curve.write_text("interactions,split,of,rate,low,high\n0,all,9,0,0,0.3\n10,all,9,1,0.7,1\n")
-    checked = dataclasses.replace(checked, curves=(learning_curves.read(curve, "zero"),))
-    check.write(checked, tmp_path / "out", keep=True)
-    return path, tmp_path / "out"
+    return path, dataclasses.replace(checked, curves=(learning_curves.read(curve, "zero"),))
+
+
+@pytest.fixture
+def report(checked, tmp_path):
+    """A document, and the folder of the report of its check."""
+    check.write(checked[1], tmp_path / "out", keep=True)
+    return checked[0], tmp_path / "out"
 
 
 @pytest.mark.slow
@@ -111,21 +116,20 @@ def test_a_folder_without_records_is_refused(tmp_path):
     assert refused(command("check", "--recorded", tmp_path, "--paper"), "--paper and --recorded")
 
 
-def test_a_check_that_was_killed_while_it_stored_leaves_the_earlier_archive(report, monkeypatch):
-    path, out = report
+def test_a_check_that_was_killed_while_it_stored_leaves_the_earlier_archive(checked, report, monkeypatch):
+    out = report[1]
     before = {file.relative_to(out): file.read_bytes() for file in (out / "records").rglob("*") if file.is_file()}
     earlier, outcomes = archive.load(out), archive.OUTCOMES
     killed = out / ".records.killed.tmp"  # as a kill leaves it: some runs, no outcomes
     (killed / "vl-vqa").mkdir(parents=True)
-    checked = check.check([path], recorded=out)
     monkeypatch.setattr(archive, "_copy", cut_short)
     with pytest.raises(KeyboardInterrupt):
-        archive.store(checked, out)
+        archive.store(checked[1], out)
     assert {
         file.relative_to(out): file.read_bytes() for file in (out / "records").rglob("*") if file.is_file()
     } == before
     monkeypatch.undo()
-    archive.store(checked, out)
+    archive.store(checked[1], out)
     assert set(archive.load(out).outcomes) == set(earlier.outcomes)
     assert (out / "records" / outcomes).is_file()
     assert not [name for name in out.iterdir() if name.name.startswith(".")]
@@ -135,11 +139,9 @@ def cut_short(*arguments):
     raise KeyboardInterrupt
 
 
-def test_a_folder_of_the_user_is_not_replaced(report, tmp_path):
-    path, out = report
-    checked = check.check([path], recorded=out)
+def test_a_folder_of_the_user_is_not_replaced(checked, tmp_path):
     (tmp_path / "mine" / "records").mkdir(parents=True)
     (tmp_path / "mine" / "records" / "notes.txt").write_text("x")
     with pytest.raises(InputError, match="cannot write in"):
-        archive.store(checked, tmp_path / "mine")
+        archive.store(checked[1], tmp_path / "mine")
     assert (tmp_path / "mine" / "records" / "notes.txt").read_text() == "x"
