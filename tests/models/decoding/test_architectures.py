@@ -153,15 +153,19 @@ def test_prompts_around_the_switch_are_those_of_the_library(scaling, tmp_path):
         assert generated[text.id].output == model.reader.text(output[0, ids.shape[1] :].tolist())
 
 
-@pytest.mark.slow
-def test_a_longer_text_before_changes_nothing(tmp_path):
-    rotary = {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}}
-    architecture_checkpoints.save(tmp_path, "decoders", "llama", **rotary, max_position_embeddings=16)
+@pytest.mark.parametrize("scaling", ["longrope", "dynamic"])
+def test_a_longer_text_before_changes_nothing(scaling, tmp_path):
+    kind, parameters = architecture_checks.ROPES[scaling]
+    rotary = {"rope_parameters": {"rope_type": scaling, "rope_theta": 1e4, **parameters}}
+    architecture_checkpoints.save(
+        tmp_path, "decoders", kind, **rotary, **architecture_checks.ROPE_FIELDS.get(scaling, {})
+    )
     model = causal.load("tiny", str(tmp_path), CPU)
-    short, long = (Choose(str(n), (" red" * n,), (" red", " left")) for n in (20, 40))
-    first = answers(model, [short], 1)
-    answers(model, [long], 1)
-    assert answers(model, [short], 1) == first
+    for length in (architecture_checks.SWITCH - 4, architecture_checks.SWITCH + 4):
+        short, long = (Choose(str(n), (" red" * n,), (" red", " left")) for n in (length, 40))
+        before = answers(model, [short], 1)
+        answers(model, [long], 1)
+        assert answers(model, [short], 1) == before
 
 
 # Other families
