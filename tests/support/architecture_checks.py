@@ -234,6 +234,7 @@ def padding_sides(model: Any) -> list[Any]:
 
     ids = torch.arange(5, 17)
     padding = torch.zeros(7, dtype=torch.long)
+    reset_rotary(model)
     with torch.inference_mode():
         expected = model(input_ids=ids[None], use_cache=False).logits[0].log_softmax(-1)
         differences = {}
@@ -243,6 +244,7 @@ def padding_sides(model: Any) -> list[Any]:
             inputs = {"input_ids": padded, "attention_mask": mask}
             if side == "left":  # as the suite does: on the right every model counts positions itself
                 inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+            reset_rotary(model)
             logits = model(**inputs, use_cache=False).logits[0]
             rows = logits[7:] if side == "left" else logits[:12]
             differences[side] = float((rows.log_softmax(-1) - expected).abs().max())
@@ -335,6 +337,6 @@ def cause(model: Any, padding: Sequence[str], difference: float) -> str:
     changed = f"log-likelihoods change by up to {difference:.2g}" if difference > TOLERANCE else "greedy texts change"
     if not model.config.is_encoder_decoder and (mates := mate_difference(model)) > TOLERANCE:
         return f"other rows of equal length change its log-likelihoods by up to {mates:.2g}"
-    if padding:
+    if "left" in padding:
         return f"it reads padding on the {' and '.join(padding)}: {changed}"
     return f"longer rows of the batch change the results of a row: {changed}"
