@@ -24,7 +24,7 @@ from evals.errors import InputError
 from evals.schema import Json, Prediction, Sample, Score
 
 if TYPE_CHECKING:
-    from evals.metrics.retrieval import Matrix
+    from evals.metrics.rounded_vectors import Matrix
     from evals.records.embeddings import Vector
 
 CUTS = (1, 5, 10)
@@ -164,7 +164,7 @@ def _items(samples: Sequence[Sample], vectors: Mapping[str, Vector]) -> tuple[_I
     ids = [sample.id for sample in samples], [id for s in samples for id in text_ids(s.id, s.target)]
     indices = [[index for index, id in enumerate(side) if id in vectors] for side in ids]
     names = [side[index] for side, present in zip(ids, indices, strict=True) for index in present]
-    rows = unit_rows([vectors[name] for name in names], names) if names else np.empty((0, 1), dtype=np.float32)
+    rows = unit_rows([vectors[name] for name in names], names) if names else np.empty((0, 1))
     parts = rows[: len(indices[0])], rows[len(indices[0]) :]
     images, captions = (_Items(*side) for side in zip(ids, parts, indices, strict=True))
     return images, captions

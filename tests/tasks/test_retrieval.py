@@ -330,8 +330,9 @@ FORMATS = {
 }
 
 
+@pytest.mark.parametrize("normalised", [False, True])
 @pytest.mark.parametrize("dtype", FORMATS)
-def test_half_precision_and_quantised_files_keep_their_ties(recorded, tmp_path, dtype):
+def test_half_precision_and_quantised_files_keep_their_ties(recorded, tmp_path, dtype, normalised):
     """Every item has a copy, scaled where the format can hold it: a wrong item ties wherever the right one is."""
     folder, samples, _ = recorded
     rng, copies = np.random.default_rng(0), {}
@@ -340,8 +341,11 @@ def test_half_precision_and_quantised_files_keep_their_ties(recorded, tmp_path, 
         kinds = FORMATS[dtype](np.random.default_rng(1), (len(half), 48))
         scale = 1 if dtype == "bool" else rng.integers(1, 4, (len(half), 1))
         copies |= dict(zip(half, (kinds * scale).astype(dtype), strict=True))
-    file = embeddings(tmp_path / "copies.npz", samples, copies.__getitem__)
-    assert np.load(file)["image_embeddings"].dtype == dtype
+    held = copies
+    if normalised:
+        held = {id: row.astype("f4") / np.linalg.norm(row.astype("f4")) for id, row in copies.items()}
+    file = embeddings(tmp_path / "copies.npz", samples, held.__getitem__)
+    assert np.load(file)["image_embeddings"].dtype == ("float32" if normalised else dtype)
     record = package.run(f"replay:{file}", "retrieval", data=folder, out=tmp_path / "run")
     expected = brute_force(samples, copies.__getitem__)
     assert {name: record.result.metrics[name].value for name in expected} == pytest.approx(expected)
