@@ -1,0 +1,122 @@
+"""Soak the suite: `python -m tests.soak --minutes 10`. Exit code 1 if anything broke."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.soak import folders, kills, workers
+from tests.soak.counts import Counts
+from tests.soak.kinds import PLANTED
+
+CHUNK = 100
+"""Mutants that a worker reads before it goes to another kind."""
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "evals-soak"
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.partition(":")[0])
+    parser.add_argument("--minutes", type=float, default=10, help="how long; counts add up over soaks (default 10)")
+    parser.add_argument("--mutants", type=int, help="stop a kind at this number of mutants in all")
+    parser.add_argument("--kills", type=int, help="stop at this number of kills in all; 0 for none")
+    parser.add_argument("--kinds", help="only these kinds, separated by commas")
+    parser.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1), help="processes that read inputs")
+    parser.add_argument("--counts", type=Path, default=CACHE / "counts.json", help=f"default {CACHE / 'counts.json'}")
+    parser.add_argument("--keep", type=Path, default=CACHE / "faults", help="a folder for what broke the suite")
+    parser.add_argument("--again", metavar="KIND:SEED", help="read one mutant again, and show what happens")
+    options = parser.parse_args()
+    if options.again:
+        return again(*options.again.rsplit(":", 1), options.keep)
+    counts, end = Counts(options.counts), time.monotonic() + 60 * options.minutes
+    kinds = options.kinds.split(",") if options.kinds else [k for k in workers.TARGETS if k not in PLANTED]
+    if "run folder" in kinds:
+        folders.run_folder()
+    with ThreadPoolExecutor(options.processes + 1) as pool:
+        jobs = [pool.submit(read, counts, kinds, options, end) for _ in range(options.processes)]
+        if options.kills != 0:
+            jobs.append(pool.submit(kill, counts, options, end))
+        for job in jobs:
+            job.result()
+    print(counts.table())
+    return int(counts.faults > 0)
+
+
+def read(counts: Counts, kinds: list[str], options: argparse.Namespace, end: float) -> None:
+    """Read mutants, of the kind that has fewest each time, until the time is over."""
+    while time.monotonic() < end:
+        kind, seeds = counts.take(kinds, min(CHUNK, options.mutants or CHUNK))
+        if options.mutants and seeds.start >= options.mutants:
+            return
+        worker = workers.Worker(kind)
+        try:
+            for seed in seeds:
+                if time.monotonic() > end:
+                    return
+                verdict = worker.read(seed)
+                counts.add(kind, verdict.outcome)
+                if verdict.outcome not in {"read", "refused"}:
+                    keep(options.keep, kind, seed, verdict)
+        finally:
+            worker.close()
+            counts.save()
+
+
+_KEPT: set[str] = set()
+_LOCK = threading.Lock()
+
+
+def keep(folder: Path, kind: str, seed: int, verdict: workers.Verdict) -> None:
+    """Keep a mutant with its traceback, and print it unless one like it was printed."""
+    last = verdict.detail.strip().splitlines()
+    place = next((line.strip() for line in reversed(last) if line.startswith("  File")), "")
+    mutant = folder / f"{kind.replace(' ', '-')}-{seed}"
+    shutil.rmtree(mutant, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        workers.prepare(workers.TARGETS[kind], Path(temporary) / "good")
+        file = workers.mutant(workers.TARGETS[kind], kind, seed, mutant, Path(temporary) / "good")
+    (mutant / "verdict.txt").write_text(f"{verdict.outcome}\n{file}\n{verdict.detail}\n", errors="backslashreplace")
+    with _LOCK:
+        if f"{kind} {place}" not in _KEPT:
+            _KEPT.add(f"{kind} {place}")
+            text = f"{verdict.outcome}: --again '{kind}:{seed}' ({file}) {place} {last[-1][:300] if last else ''}"
+            print(text.encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+def kill(counts: Counts, options: argparse.Namespace, end: float) -> None:
+    """Kill and continue commands until the time is over."""
+    while time.monotonic() < end:
+        number = sum(row["started"] for row in counts.kills.values())
+        if options.kills is not None and number >= options.kills:
+            return
+        kills.one_round(number, counts, options.keep, end)
+        counts.save()
+
+
+def again(kind: str, seed: str, folder: Path) -> int:
+    """Read one mutant in this process, without limits."""
+    target, mutant = workers.TARGETS[kind], folder / f"again-{kind.replace(' ', '-')}-{seed}"
+    shutil.rmtree(mutant, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        workers.prepare(target, Path(temporary) / "good")
+        file = workers.mutant(target, kind, int(seed), mutant, Path(temporary) / "good")
+    start = time.process_time()
+    try:
+        target.read(mutant)
+        print("read")
+    except Exception:
+        traceback.print_exc()
+    print(f"{mutant / file}, {time.process_time() - start:.2f} s of processor time")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

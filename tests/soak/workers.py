@@ -1,0 +1,156 @@
+"""Worker processes that read damaged inputs, each within limits of time and memory.
+
+A worker is started once and reads many mutants. One that exceeds a limit is killed, counted and replaced.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+import warnings
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+
+from tests.soak import kinds, mutators
+from tests.soak.targets import Refused, Target
+
+CPU_SECONDS = 5
+"""Most seconds of processor time of a mutant: its wall time depends on what else the machine does."""
+WALL_SECONDS = 60
+"""Most seconds of a mutant that waits and does not compute."""
+MEMORY_BYTES = 1 << 30
+"""Most resident memory of a worker."""
+_SPARE_BYTES = 2 << 30
+"""Address space beyond that of a warm worker: an allocation of more fails, so that the machine is safe."""
+TARGETS = {**kinds.TARGETS, **kinds.PLANTED}
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    ["tests.soak.workers", "evals.app.cli", "evals.app.api", "pyarrow.parquet", "PIL.Image"]
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant."""
+
+    outcome: str
+    """`read`, `refused`, `traceback`, `hang` or `over 1 GiB`."""
+    detail: str = ""
+    """The refusal, or the traceback."""
+
+
+class Worker:
+    """A process that reads the mutants of one kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._start()
+
+    def _start(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="evals-soak-"))
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, self.kind, self._folder))
+        self._process.start()
+        theirs.close()
+        ready = self._connection.recv() if self._connection.poll(300) else Verdict("hang")
+        if ready.outcome != "read":
+            self.close()
+            raise RuntimeError(f"{self.kind}: the good input was not read: {ready.outcome} {ready.detail}")
+
+    def read(self, seed: int) -> Verdict:
+        """Make a mutant and read it."""
+        self._connection.send(seed)
+        try:
+            verdict = self._connection.recv() if self._connection.poll(WALL_SECONDS) else Verdict("hang", "it waited")
+        except EOFError:
+            self._process.join(10)
+            code = self._process.exitcode
+            verdict = (
+                Verdict("hang", "it computed") if code == -signal.SIGXCPU else Verdict("traceback", f"died: {code}")
+            )
+        if verdict.outcome in {"hang", "over 1 GiB"} or verdict.detail.startswith("died"):
+            self.close()
+            self._start()
+        return verdict
+
+    def close(self) -> None:
+        """End the process and remove its files."""
+        self._connection.close()
+        self._process.kill()
+        self._process.join()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def mutant(target: Target, kind: str, seed: int, folder: Path, good: Path) -> str:
+    """Write the mutant of a seed into an empty folder; returns the name of the damaged file."""
+    random = Random(f"{kind} {seed}")
+    shutil.copytree(good, folder)
+    file = random.choice(sorted(target.files))
+    content = (good / file).read_bytes()
+    (folder / file).write_bytes(mutators.mutate(target.files[file], content, random))
+    if random.random() < 0.5:
+        target.mend(folder, file)
+    return file
+
+
+def prepare(target: Target, good: Path) -> None:
+    """Write the good input of a kind; the file `unchanged` is newer than all of it, and older than any mutant."""
+    good.mkdir(parents=True)
+    target.prepare(good)
+    time.sleep(0.02)
+    (good / "unchanged").touch()
+    time.sleep(0.02)
+
+
+def _serve(connection: Connection, kind: str, folder: Path) -> None:
+    """Read mutants until the connection is closed."""
+    os.environ.update(CI="1", HF_HUB_OFFLINE="1", COLUMNS="100")
+    target, good = TARGETS[kind], folder / "good"
+    prepare(target, good)
+    os.chdir(folder)
+    shutil.copytree(good, folder / "first")
+    connection.send(_verdict(target, folder / "first"))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + _SPARE_BYTES, hard))
+    while True:
+        try:
+            seed = connection.recv()
+        except EOFError:
+            return
+        work = folder / "mutant"
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            mutant(target, kind, seed, work, good)
+        except Exception:  # a fault of the soak itself, which must not look like one of the suite
+            connection.send(Verdict("traceback", f"the mutator failed: {traceback.format_exc()}"))
+            continue
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + CPU_SECONDS, most))
+        connection.send(_verdict(target, work))
+
+
+def _verdict(target: Target, folder: Path) -> Verdict:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            target.read(folder)
+        verdict = Verdict("read")
+    except Refused as error:
+        verdict = Verdict("refused", str(error))
+    except MemoryError:
+        verdict = Verdict("over 1 GiB", traceback.format_exc())
+    except BaseException:
+        verdict = Verdict("traceback", traceback.format_exc())
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > MEMORY_BYTES:
+        return Verdict("over 1 GiB", verdict.detail)
+    return verdict
