@@ -12,7 +12,7 @@ import pytest
 from commands import HEAVY, ROOT, environ, process
 
 LEVELS = [
-    {"errors", "paths", "temporaries", "yaml_files"},
+    {"errors", "paths", "temporaries", "ties", "yaml_files"},
     {"schema", "statistics"},
     {"records", "registry"},
     {"data", "metrics"},
@@ -25,10 +25,10 @@ LEVELS = [
 SEEN_BY = {
     "tasks": {
         "errors", "schema", "registry", "data", "metrics", "statistics", "records.embeddings", "timing.roofline",
-        "timing.statistics",
+        "ties", "timing.statistics",
     },
     "models": {
-        "errors", "paths", "temporaries", "yaml_files", "schema", "registry", "data", "records.embeddings",
+        "errors", "paths", "temporaries", "ties", "yaml_files", "schema", "registry", "data", "records.embeddings",
         "timing.roofline",
     },
     "reports": {

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from evals.errors import SampleError
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.schema import Batch, Choose, Group, Prediction, Prompt
+from evals.ties import first_of_largest
 
 if TYPE_CHECKING:
     import torch
@@ -126,7 +127,7 @@ def choose(prompt: Prompt, log_likelihoods: Sequence[float]) -> Prediction:
 def most_likely(
     request: Choose, log_likelihoods: Sequence[float], lengths: Sequence[int], *, prompt_tokens: int
 ) -> Prediction:
-    """Choose the most likely continuation, normalised by length as the request says; the first of equal ones.
+    """Choose the most likely continuation, normalised by length as the request says; the first of those that tie.
 
     Args:
         request: the request, with its choices and their normalisation.
@@ -147,7 +148,7 @@ def most_likely(
     normalised = [score / divisor for score, divisor in zip(log_likelihoods, divisors, strict=True)]
     return Prediction(
         request.id,
-        output=request.choices[normalised.index(max(normalised))],
+        output=request.choices[first_of_largest(normalised)],
         scores=tuple(log_likelihoods),
         prompt_tokens=prompt_tokens,
         new_tokens=sum(lengths),

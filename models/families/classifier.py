@@ -26,6 +26,7 @@ from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
 from evals.schema import Batch, Classify, Family, Group, Json, ModelInput, Placement, Prediction, Prompt, Request
+from evals.ties import first_of_largest
 
 if TYPE_CHECKING:
     import torch
@@ -208,7 +209,7 @@ class Classifier:
         output: Json = logits_C[0].item()
         if request.labels:
             scores = logits_C.log_softmax(-1)[class_indices(self.names, request.labels)].tolist()
-            output = request.labels[scores.index(max(scores))]
+            output = request.labels[first_of_largest(scores)]
         return Prediction(
             request.id, output, truncated=prompt.truncated, scores=tuple(scores), prompt_tokens=len(prompt.tokens)
         )

@@ -22,6 +22,7 @@ from evals.records.embeddings import unpack
 from evals.schema import Prediction, Predictions, Probe, Sample
 from evals.statistics.clusters import Floats
 from evals.tasks.glue_tasks import HIGHEST, TABLE
+from evals.ties import first_of_largest
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
 """Values of scikit-learn's C that are tried; smaller values regularise more strongly."""
@@ -144,5 +145,5 @@ def _read(heads: Mapping[str, Head], sample: Sample, predictions: Sequence[Predi
         first, second = (unpack(prediction.output).astype(np.float64) for prediction in predictions)
         lengths = np.linalg.norm(first) * np.linalg.norm(second)
         return Prediction(sample.id, HIGHEST * float(first @ second / lengths) if lengths else 0.0)
-    scores_L = heads[task.name].log_probabilities(features(predictions))
-    return Prediction(sample.id, task.labels[int(scores_L.argmax())], scores=tuple(scores_L.tolist()))
+    scores = heads[task.name].log_probabilities(features(predictions)).tolist()
+    return Prediction(sample.id, task.labels[first_of_largest(scores)], scores=tuple(scores))
