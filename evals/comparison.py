@@ -170,11 +170,12 @@ def _check_ids(a: Record, b: Record, a_rows: Mapping[str, Any], b_rows: Mapping[
         missing = [id for id in rows if id not in other_rows]
         if missing:
             more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+            verb = "are" if len(missing) > 1 else "is"
             subsets = ""
             if a.manifest.subset == "random" and a.manifest.task.seed != b.manifest.task.seed:
                 seeds = f"{a.manifest.task.seed} and {b.manifest.task.seed}"
                 subsets = f": --limit chose different samples, because the seeds are {seeds}"
-            raise InputError(f"sample {missing[0]!r}{more} of {record.folder} is not in {other.folder}{subsets}")
+            raise InputError(f"sample {missing[0]!r}{more} of {record.folder} {verb} not in {other.folder}{subsets}")
 
 
 def _metrics(

@@ -10,6 +10,8 @@ from evals.records.types import Manifest
 from evals.schema import Metric, Score
 from evals.statistics.finite import finite_correction, hypergeometric_interval
 
+_PART_LEVEL = 0.99
+"""Level of the interval of a part's share of the split, which bounds its number of samples."""
 _FEW_UNKNOWN = 10
 """Number of samples left out below which the interval of a statistic that is no mean is not narrowed."""
 
@@ -60,8 +62,7 @@ def _corrected(metric: Metric, right: int | None, n: int, total: int) -> Metric:
         if right is not None and math.isclose(right / n, metric.value, abs_tol=1e-12):
             low, high = hypergeometric_interval(right, n, total)
             return replace(metric, low=min(low, metric.value), high=max(high, metric.value))
-        # The split's samples of a part (one type of answer) are not counted: as many as the subset lets expect.
-        in_split = total if metric.n == n else metric.n + max(1, round(metric.n * (total - n) / n))
+        in_split = _largest_part(metric.n, n, total)
         low, high = finite_correction((metric.low, metric.high), metric.value, metric.n, in_split)
         return replace(metric, low=low, high=high)
     if total - n < _FEW_UNKNOWN:
@@ -72,6 +73,17 @@ def _corrected(metric: Metric, right: int | None, n: int, total: int) -> Metric:
         low=metric.value - shrink * (metric.value - metric.low),
         high=metric.value + shrink * (metric.high - metric.value),
     )
+
+
+def _largest_part(of_part: int, n: int, total: int) -> int:
+    """Return how many samples of the split may belong to a part (one type of answer), of which the subset has some.
+
+    The split's samples of the part are not counted. The number is an upper bound, so that the interval of the part is
+    not narrowed too much: the upper end of the interval of the part's share.
+    """
+    if of_part >= n:  # all samples, or several items for each of them
+        return round(of_part * total / n)
+    return round(hypergeometric_interval(of_part, n, total, _PART_LEVEL)[1] * total)
 
 
 def _without_interval(metric: Metric, why: str) -> Metric:

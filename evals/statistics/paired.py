@@ -25,7 +25,7 @@ from evals.errors import counted
 from evals.statistics.clusters import Floats, cluster_totals, degrees_of_freedom, variance_of_sum
 from evals.statistics.exact_tests import mcnemar, sign_flips
 from evals.statistics.intervals import LEVEL, Interval, t_quantile, two_sided_p
-from evals.statistics.power import minimum_detectable
+from evals.statistics.power import detectable_by_mcnemar, minimum_detectable
 
 _FEWEST_EXACT = 6
 """Number of clusters from which an exact test can be significant at 5 %: of 2^6 choices of signs, 2 are as extreme."""
@@ -133,11 +133,20 @@ class PairedEstimate:
     def minimum_detectable(self) -> float | None:
         """The smallest true difference from equality that is found significant with 80 % power.
 
-        None if no difference can be significant: with one cluster, or where the exact test has less than six.
+        It is that of McNemar's exact test with as many discordant items, and of Student's t otherwise. None if no
+        difference can be significant: with one cluster, or where the exact test has less than six.
         """
         if self.clusters < 2 or (self.exact_p is not None and self.clusters < _FEWEST_EXACT):
             return None
+        if self.exact_p is not None and self.clusters == self.n:
+            gap = detectable_by_mcnemar(self._discordant, self.n)
+            return None if gap is None else gap * self.n / abs(float(self.denominator_C.sum()))
         return minimum_detectable(self.standard_error, self._freedom)
+
+    @property
+    def _discordant(self) -> int:
+        """Number of independent items on which exactly one of the systems is right."""
+        return int(np.count_nonzero(np.rint(self.numerator_C - self.equality * self.denominator_C)))
 
     @property
     def _varies(self) -> bool:

@@ -93,6 +93,52 @@ def minimum_detectable(
     return standard_error * float(stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power))
 
 
+def detectable_by_mcnemar(discordant: int, n: int, *, level: float = LEVEL, power: float = POWER) -> float | None:
+    """Compute the smallest true difference that McNemar's exact test finds significant with a given power.
+
+    Args:
+        discordant: the number of items on which exactly one of two systems was right; other items are assumed to be so
+            equally often, or as often as the difference requires.
+        n: the number of items, each independent of the others; at least `discordant`.
+        level: confidence level of the two-sided test.
+        power: the probability of finding the difference.
+
+    Returns:
+        The difference of the two shares of right items; None if the test has too few items to find any.
+
+    Raises:
+        ValueError: the numbers do not fit each other.
+
+    Source: Duffy, Asymptotic and exact power for the McNemar test and its analogue with R controls per case,
+    Biometrics 40 (1984): the binomial power, averaged over the number of discordant items.
+
+    Example:
+        >>> round(detectable_by_mcnemar(40, 200), 3), detectable_by_mcnemar(0, 5)
+        (0.091, None)
+    """
+    if not 0 <= discordant <= n or n == 0:
+        raise ValueError(f"{discordant} discordant of {n} items: expected 0 <= discordant <= n and n >= 1")
+    if _mcnemar_power(1.0, discordant / n, n, level) < power:
+        return None
+    low, high = 0.0, 1.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _mcnemar_power(middle, discordant / n, n, level) >= power else (middle, high)
+    return high
+
+
+def _mcnemar_power(difference: float, discordant_share: float, n: int, level: float) -> float:
+    """Return the probability that the system that is better by `difference` is found better."""
+    import numpy as np
+    from scipy.stats import binom
+
+    share = max(discordant_share, difference)
+    counts_D = np.arange(binom.ppf(1e-9, n, share), binom.ppf(1 - 1e-9, n, share) + 1)
+    wins_needed_D = binom.isf((1 - level) / 2, counts_D, 0.5) + 1  # P(wins or more) <= 2.5 % if both are equal
+    found_D = binom.sf(wins_needed_D - 1, counts_D, (1 + difference / share) / 2)
+    return float((binom.pmf(counts_D, n, share) * found_D).sum())
+
+
 def successes_needed(share: float, *, level: float = LEVEL) -> int:
     """Compute how many trials must all succeed to show, one-sided, that the success rate is at least `share`.
 

@@ -21,8 +21,8 @@ def text(comparison: Comparison) -> str:
     a, b = short_names(records)
     parts = [conclusion.sentence(comparison, a, b)] if comparison.metrics else []
     parts += [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
-    parts += [_power(comparison)] if comparison.metrics else []
-    parts += [*_correction(comparison), *_subset(comparison)]
+    if comparison.metrics and not conclusion.is_same_run(comparison):
+        parts += [_power(comparison), *_correction(comparison), *_subset(comparison)]
     if comparison.differences:
         parts.append(table_formats.text(_fields(comparison, a, b)))
     else:
@@ -75,7 +75,9 @@ def _fields(comparison: Comparison, a: str, b: str) -> Table:
 def _power(comparison: Comparison) -> str:
     """Name the test of the headline, and the smallest difference that it would have detected."""
     headline = comparison.metrics[0]
-    if headline.p is None or not (headline.wins or headline.losses):
+    if headline.p is None:
+        return f"{headline.name} has no test: {headline.test.removeprefix('none: ')}"
+    if not (headline.wins or headline.losses):
         return f"{headline.name}: {headline.test}"
     if not headline.detectable:
         return f"{headline.name}: {headline.test}; {conclusion.power(comparison, headline)}"
@@ -105,16 +107,18 @@ def _correction(comparison: Comparison) -> list[str]:
     if len(tested) < 2:
         return []
     others = [metric.name for metric in tested if metric.adjusted is None]
-    text = (
-        f"p (Holm) is corrected for {tested[0].family} tested metrics. The p-value of the first line is that of the "
-        "headline alone, and intervals are not corrected."
-    )
+    text = f"p (Holm) is corrected for {tested[0].family} tested metrics. Intervals are not corrected."
+    if comparison.metrics[0].p is not None:
+        text += " The p-value of the first line is that of the headline alone."
     if tested[0].family < 2:
         text = (
             f"Only {tested[0].name} is a hypothesis, so its p-value needs no correction. Intervals are not corrected."
         )
     if others:
         text += f" Other readings of the same answers are not corrected: {', '.join(others)}."
+    untested = [metric.name for metric in comparison.metrics[1:] if metric.p is None]
+    if untested:
+        text += f" Not tested: {', '.join(untested)}."
     return [text]
 
 

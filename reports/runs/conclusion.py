@@ -88,18 +88,19 @@ def sentence(comparison: Comparison, a: str, b: str, *, adjusted: float | None =
         return f"{first} is better than {second} by {size} ({details}) {where}."
     gap = f"{first} better by {size}" if metric.difference else f"difference {size}"
     undecided = f"No difference could be shown between {a} and {b} {where} ({gap}, {details})"
-    return f"{undecided}; {power(comparison, metric)}."
+    return f"{undecided}; {power(comparison, metric, corrected=bool(holm))}."
 
 
-def power(comparison: Comparison, metric: MetricComparison) -> str:
-    """Say which difference would have been found with 80 % power."""
+def power(comparison: Comparison, metric: MetricComparison, *, corrected: bool = False) -> str:
+    """Say which difference would have been found with 80 % power, by the test without a correction."""
     kind = unit(comparison, metric.name)
     if metric.detectable == 0:
         return "the differences do not vary, so it is not known which difference would have been found"
     if metric.detectable is None or (kind == "fraction" and metric.detectable > 1):
         samples = count(metric.n, comparison.a.manifest.task.name)
         return f"with {samples}, no difference would have been found four times in five"
-    return f"a difference of {points(metric.detectable, kind)} would have been found four times in five"
+    test = " without the correction" if corrected else ""
+    return f"a difference of {points(metric.detectable, kind)} would have been found four times in five{test}"
 
 
 def _timed(comparison: Comparison, metric: MetricComparison, a: str, b: str) -> str:

@@ -13,16 +13,19 @@ from evals.statistics.intervals import FEW_ITEMS, clopper_pearson, mean_interval
 def integrated(right, sizes):
     """The same interval from SciPy's distributions, on a plain grid."""
     edges = np.linspace(0, 1, 2001)
-    means, priors = (edges[1:] + edges[:-1]) / 2, np.diff(scipy.stats.beta(1 / 3, 1 / 3).cdf(edges))
-    posterior = np.zeros(len(means))
-    for correlation in (np.arange(100) + 0.5) / 100:
+    means, likelihoods = (edges[1:] + edges[:-1]) / 2, np.zeros(2000)
+    for quantile in (np.arange(100) + 0.5) / 100:
+        correlation = scipy.stats.beta(1, 0.5).ppf(quantile)
         scale = (1 - correlation) / correlation
         likelihood = np.ones(len(means))
         for count, size in zip(right, sizes, strict=True):
             likelihood *= scipy.stats.betabinom(size, means * scale, (1 - means) * scale).pmf(count)
-        posterior += likelihood * priors
-    cumulated = np.concatenate([[0], np.cumsum(posterior)]) / posterior.sum()
-    return np.interp([0.025, 0.975], cumulated, edges)
+        likelihoods += likelihood
+    ends = []
+    for share, near, far in ((0.025, 1 / 6, 1 / 2), (0.975, 1 / 2, 1 / 6)):
+        cumulated = np.cumsum(likelihoods * np.diff(scipy.stats.beta(near, far).cdf(edges)))
+        ends.append(np.interp(share, np.concatenate([[0], cumulated]) / cumulated[-1], edges))
+    return ends
 
 
 @pytest.mark.parametrize(

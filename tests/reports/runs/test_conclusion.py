@@ -135,7 +135,8 @@ def test_every_format_says_it(three, format):
 def test_runs_that_cannot_be_compared_have_no_sentence(tmp_path):
     a, b = run(tmp_path / "a", [1, 0, 1], "A"), run(tmp_path / "b", [1, 0], "B")
     assert "better" not in render([a, b], "md")
-    assert "conclusions" not in json.loads(render([a, b], "json"))
+    (why,) = json.loads(render([a, b], "json"))["conclusions"]
+    assert why.startswith("B cannot be compared with A: ")
 
 
 def test_latex_tables_have_labels_of_their_own(three):
