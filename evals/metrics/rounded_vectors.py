@@ -5,7 +5,7 @@ to float32, or several scaled copies of one vector. Their exact cosines can be e
 differ by about 1e-9, which is also the distance of cosines that are truly different. No tolerance can separate these
 two, so the rounding itself is undone:
 
-1. A row that is, up to rounding, a multiple of numbers with at most 8 or 11 significant bits is replaced by these
+1. A row that is, up to rounding, a multiple of numbers with at most 11 significant bits is replaced by these
    numbers. This is done where it compresses the rows by at least 40 bits, which has a probability of less than 2^-40 if
    the numbers are arbitrary float32.
 2. Rows that differ by a factor and by rounding, in each of their numbers, become equal.
@@ -25,8 +25,8 @@ Indices = NDArray[np.intp]
 
 ROUNDING = 2.0**-21
 """Relative difference that four roundings to float32 of each of two numbers can explain."""
-SHORT_BITS = (8, 11)
-"""Significant bits of int8, uint8 and bfloat16 numbers, and of float16 numbers."""
+SHORT_BITS = (2, 4, 8, 11)
+"""Significant bits of small integers (two steps), of int8, uint8 and bfloat16 numbers, and of float16 numbers."""
 MIN_EVIDENCE = 40
 """Number of bits by which short numbers must compress the rows."""
 CHUNK = 1 << 17
@@ -69,21 +69,11 @@ def _restore_short_numbers(rows_ND: Matrix) -> None:
     bits_N = np.zeros(len(rows_ND), dtype=int)
     significand_N = np.zeros(len(rows_ND))
     evidence = 0
-    step = max(1, CHUNK // max(rows_ND.shape[1], 1 << max(SHORT_BITS) - 1))
+    step = max(1, CHUNK // max(rows_ND.shape[1], 1 << SHORT_BITS[-1] - 1))
     for start in range(0, len(rows_ND), step):
         part = slice(start, start + step)
-        short_N = (rows_ND[part] == _round_to_bits(rows_ND[part], max(SHORT_BITS))).all(axis=1)
-        nonzero_N = np.count_nonzero(rows_ND[part], axis=1)
-        evidence_N = np.where(short_N, _evidence(nonzero_N, max(SHORT_BITS)), 0)
-        for bits in SHORT_BITS:
-            (open_N,) = np.nonzero((evidence_N <= 0) & (_evidence(nonzero_N, bits) > 0))
-            significand = _significands(_relative(rows_ND[part][open_N]), bits)
-            restored_N = open_N[significand > 0]
-            evidence_N[restored_N] = _evidence(nonzero_N, bits)[restored_N]
-            bits_N[start + restored_N] = bits
-            significand_N[start + restored_N] = significand[significand > 0]
-        # One bit for each row says whether its numbers are short; a single number shows nothing.
-        evidence += int((np.maximum(evidence_N, 0) - 1)[nonzero_N > 1].sum())
+        bits_N[part], significand_N[part], evidence_of_part = _short_multiples(rows_ND[part])
+        evidence += evidence_of_part
     if evidence < MIN_EVIDENCE:
         return
     for bits in SHORT_BITS:
@@ -93,13 +83,39 @@ def _restore_short_numbers(rows_ND: Matrix) -> None:
             rows_ND[rows] = _round_to_bits(scaled_ND, bits)
 
 
-def _evidence(nonzero_N: NDArray[np.integer], bits: int) -> NDArray[np.integer]:
+def _short_multiples(rows_ND: Matrix) -> tuple[Indices, NDArray[np.float64], int]:
+    """Find the rows that are multiples of short numbers, up to rounding.
+
+    Returns:
+        For each row the significant bits of the short numbers and the significand of the largest, or zeros if the row
+        is none of them or has short numbers already; and the number of bits by which short numbers compress the rows.
+    """
+    bits_N = np.zeros(len(rows_ND), dtype=np.intp)
+    significand_N = np.zeros(len(rows_ND))
+    nonzero_N = np.count_nonzero(rows_ND, axis=1)
+    short_N = (rows_ND == _round_to_bits(rows_ND, SHORT_BITS[-1])).all(axis=1)
+    (multiples,) = np.nonzero(~short_N & (nonzero_N > 1))
+    relative_ND = _relative(rows_ND[multiples])
+    for bits in SHORT_BITS:
+        significand = _significands(relative_ND, bits)
+        recognised = significand > 0
+        bits_N[multiples[recognised]], significand_N[multiples[recognised]] = bits, significand[recognised]
+        multiples, relative_ND = multiples[~recognised], relative_ND[~recognised]
+    evidence_N = np.where(short_N, _evidence(nonzero_N, SHORT_BITS[-1]), _evidence(nonzero_N, bits_N))
+    evidence_N[~short_N & (bits_N == 0)] = 0
+    bits_N[evidence_N <= 0] = 0
+    # One bit for each row says whether its numbers are short; a single number shows nothing.
+    return bits_N, significand_N, int((np.maximum(evidence_N, 0) - 1)[nonzero_N > 1].sum())
+
+
+def _evidence(nonzero_N: NDArray[np.integer], bits: NDArray[np.integer] | int) -> NDArray[np.integer]:
     """Return the number of bits by which short numbers compress rows with so many numbers other than zero.
 
     The largest number of a row is made short by one of 2^(bits - 1) factors. Each of the others is then within
-    `ROUNDING` of a short number with a probability of at most 2^(bits - 20) by chance. One bit tells the two lengths.
+    `ROUNDING` of a short number with a probability of at most 2^(bits - 20) by chance. Two bits tell which of the four
+    numbers of bits is meant.
     """
-    evidence_N: NDArray[np.integer] = (nonzero_N - 1) * (20 - bits) - (bits - 1) - 1
+    evidence_N: NDArray[np.integer] = (nonzero_N - 1) * (20 - bits) - (bits - 1) - 2
     return evidence_N
 
 

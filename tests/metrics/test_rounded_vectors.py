@@ -92,7 +92,7 @@ def test_ties_of_short_numbers_stay_whatever_the_form_of_the_file(kind, form):
     assert tied == 8 * len(WIDTHS)  # the test of the test
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from([5, 32, 200]), st.sampled_from([0.0, 0.9, 0.999, 1 - 1e-6]))
+@given(st.integers(0, 2**32 - 1), st.sampled_from([5, 32, 200]), st.sampled_from([0.0, 0.9, 0.999, 0.9999]))
 @settings(max_examples=25, deadline=None)
 def test_ranks_of_different_vectors_are_those_of_float64(seed, width, common):
     """Real embeddings, also with a large common component: no pair ties, and none changes its order."""
@@ -172,6 +172,16 @@ def test_short_numbers_are_restored_among_other_rows():
     assert np.abs(rows[50:100] - unrounded_unit_rows(np.float32(others))).max() < 1e-15
     assert not rows[100].any()
     assert (rows[101] == np.eye(64)[3]).all()
+
+
+@pytest.mark.parametrize("nonzero", [3, 4, 8])
+def test_few_small_integers_are_evidence(nonzero):
+    """Two rows of three such numbers, or one of more, are no chance."""
+    place = np.arange(20)
+    short = np.tile(np.where(place < nonzero, 1 + 2 * (place % 2), 0), (2 if nonzero == 3 else 1, 1))
+    unit = short / lengths(short)
+    assert np.abs(np.float32(unit) - unit).max() > 1e-9  # the test of the test
+    assert np.abs(unrounded_unit_rows(np.float32(unit)) - unit).max() < 1e-15
 
 
 def test_chance_is_no_evidence():
