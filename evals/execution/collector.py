@@ -6,6 +6,7 @@ Answers arrive in any order, from one process or from several; a sample is score
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from evals.errors import InputError
 from evals.execution import inputs
@@ -18,7 +19,13 @@ from evals.schema.contracts import checked_scores
 
 
 def collect_predictions(
-    executor: Executor, select: SelectSamples, samples: Samples, *, plan: PlanEntry, advance: Callable[[float], object]
+    executor: Executor,
+    select: SelectSamples,
+    samples: Samples,
+    *,
+    plan: PlanEntry,
+    advance: Callable[[float], object],
+    kept: Path | None = None,
 ) -> Predictions:
     """Answer every request of some samples and keep the predictions in memory, as for fitting a probe.
 
@@ -28,6 +35,7 @@ def collect_predictions(
         samples: the same samples; all of them are answered.
         plan: how requests become batches.
         advance: called after each batch with the number of samples of which it answered the first request.
+        kept: as in `Executor.compute`.
 
     Raises:
         InputError: if a request failed; the message gives its id and the reason.
@@ -46,7 +54,7 @@ def collect_predictions(
         begun.update(fresh)
         advance(len(fresh))
 
-    executor.compute(select, plan=plan, finished_ids=set(), on_batch=on_batch)
+    executor.compute(select, plan=plan, finished_ids=set(), on_batch=on_batch, kept=kept)
     return {sample.id: [predictions[request.id] for request in sample.requests] for sample in samples}
 
 

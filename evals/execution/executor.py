@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
@@ -26,7 +27,13 @@ class Executor(Protocol):
         """What the manifest states about the model."""
 
     def compute(
-        self, select: SelectSamples, *, plan: PlanEntry, finished_ids: AbstractSet[str], on_batch: OnBatch
+        self,
+        select: SelectSamples,
+        *,
+        plan: PlanEntry,
+        finished_ids: AbstractSet[str],
+        on_batch: OnBatch,
+        kept: Path | None = None,
     ) -> None:
         """Answer every request of some of the run's samples.
 
@@ -36,6 +43,7 @@ class Executor(Protocol):
             finished_ids: ids of samples that are on disk; grows as `on_batch` is called. A window that is on disk as a
                 whole is not prepared.
             on_batch: called with finished batches, in this process and thread.
+            kept: the run folder in which a server's answers are kept until they are recorded, or None.
 
         Raises:
             InputError: the model refused the input.
@@ -69,12 +77,18 @@ class InProcess:
         self._samples = samples
 
     def compute(
-        self, select: SelectSamples, *, plan: PlanEntry, finished_ids: AbstractSet[str], on_batch: OnBatch
+        self,
+        select: SelectSamples,
+        *,
+        plan: PlanEntry,
+        finished_ids: AbstractSet[str],
+        on_batch: OnBatch,
+        kept: Path | None = None,
     ) -> None:
         """See `Executor.compute`."""
         samples = select(self._samples)
         leases = WholePlan(samples.ids, plan.window, finished_ids)
-        compute_batches(samples, self.model, plan=plan, leases=leases, on_batch=on_batch)
+        compute_batches(samples, self.model, plan=plan, leases=leases, on_batch=on_batch, kept=kept)
 
     def peak_memory_bytes(self) -> int | None:
         """See `Executor.peak_memory_bytes`."""

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from evals.errors import LongPromptError, SampleError
@@ -27,6 +28,7 @@ from evals.execution.batching import padding
 from evals.execution.inputs import SplitInput, record_inputs
 from evals.execution.threads import DaemonThreadPool
 from evals.execution.windows import BatchId, Lease, Leases
+from evals.records.answers import AnswerLog
 from evals.records.types import PlanEntry
 from evals.schema import (
     Batch,
@@ -81,7 +83,16 @@ class Window:
     """Requests that could not be tokenised."""
 
 
-def compute_batches(samples: Samples, model: Model, *, plan: PlanEntry, leases: Leases, on_batch: OnBatch) -> None:
+def compute_batches(
+    samples: Samples,
+    model: Model,
+    *,
+    plan: PlanEntry,
+    leases: Leases,
+    on_batch: OnBatch,
+    kept: Path | None = None,
+    process: int = 0,
+) -> None:
     """Compute the batches that `leases` grants, until it has no window to lease.
 
     Args:
@@ -90,15 +101,18 @@ def compute_batches(samples: Samples, model: Model, *, plan: PlanEntry, leases: 
         plan: how requests become batches: token budget, window, sharing of prefixes.
         leases: asked before a window is prepared, and before a batch is computed.
         on_batch: called with finished batches.
+        kept: the run folder in which the answers of a concurrent model are kept until they are recorded, or None.
+        process: number of this process among the workers.
     """
     clock = _Clock()
     with ThreadPoolExecutor(max_workers=2) as background:
         try:
             leased = iter(leases.next_window, None)
             windows = _ahead(background, lambda lease: _window(samples, model, lease, plan), leased, 1)
-            concurrency = model.concurrency if isinstance(model, Concurrent) else 1
-            if concurrency > 1:
-                _work_concurrently(model, windows, concurrency, leases, on_batch, clock)
+            if isinstance(model, Concurrent):
+                with contextlib.ExitStack() as stack:
+                    log = None if kept is None else stack.enter_context(contextlib.closing(AnswerLog(kept, process)))
+                    _work_concurrently(_Answering(model, log), windows, leases, on_batch, clock)
             else:
                 for window in windows:
                     _work_window(model, window, background, leases, on_batch, clock)
@@ -148,8 +162,30 @@ def _work_window(
         on_batch([batch_id], _answers(model, window, batch, predictions, *clock.read()))
 
 
+class _Answering(NamedTuple):
+    """A concurrent model with the answers that it has given earlier."""
+
+    model: Model
+    log: AnswerLog | None
+
+    def run(self, prompts: list[Prompt], batch: Batch) -> list[Prediction]:
+        """Answer a batch, unless all its answers were kept; keep them."""
+        model, log = self
+        requests = [prompts[member].request for member in batch.members]
+        if log is not None:
+            earlier = [prediction for request in requests if (prediction := log.find(request)) is not None]
+            if len(earlier) == len(requests):
+                return checked_predictions(model.name, prompts, batch, earlier)
+        predictions = model.run(prompts, batch, model.stage(prompts, batch))
+        predictions = checked_predictions(model.name, prompts, batch, predictions)
+        if log is not None:
+            for request, prediction in zip(requests, predictions, strict=True):
+                log.add(request, prediction)
+        return predictions
+
+
 def _work_concurrently(
-    model: Model, windows: Iterable[Window], count: int, leases: Leases, on_batch: OnBatch, clock: _Clock
+    answering: _Answering, windows: Iterable[Window], leases: Leases, on_batch: OnBatch, clock: _Clock
 ) -> None:
     """Compute batches on many threads, also from several windows, and pass each on as soon as it is finished.
 
@@ -159,9 +195,11 @@ def _work_concurrently(
 
     def compute(planned: tuple[Window, BatchId, Batch]) -> list[Prediction]:
         window, _, batch = planned
-        predictions = model.run(window.prompts, batch, model.stage(window.prompts, batch))
-        return checked_predictions(model.name, window.prompts, batch, predictions)
+        return answering.run(window.prompts, batch)
 
+    model = answering.model
+    assert isinstance(model, Concurrent)
+    count = model.concurrency
     pool = DaemonThreadPool(compute, count)
 
     def pass_on() -> None:

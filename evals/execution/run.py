@@ -17,9 +17,9 @@ from evals.execution.windows import BatchId
 from evals.execution.workers import devices
 from evals.execution.workers.pool import Pool
 from evals.execution.workers.serving import LoadedRun
+from evals.records import answers
 from evals.records.folder import RunFolder
 from evals.records.signature import RemoteModel, code_digest
-from evals.records.types import Manifest
 from evals.schema import Model, Placement, Probe, RunConfig, Samples, Task
 
 
@@ -69,19 +69,20 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
     """
     finished_ids = folder.finished_ids
     if len(finished_ids) == len(samples):
+        answers.forget(folder.folder)
         return
     plan, started = folder.manifest.plan, folder.manifest.started
-    probe = _fitted_probe(config, task, samples, executor, folder.manifest)
+    probe = _fitted_probe(config, task, samples, executor, folder)
     with progress.bar(
         total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.progress, desc=task.name
     ) as bar:
         collected = collector.Collector(task, samples, probe)
         mean = _RunningMean()
 
-        def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
+        def on_batch(batch_ids: Sequence[BatchId], answered: list[AnsweredRequest]) -> None:
             # A batch cut off by a kill is computed again as a whole; its finished samples are on disk already.
-            rows = [row for row in collected.add(answers) if row.id not in finished_ids]
-            folder.append(rows, prefixes_of([answer.model_input for answer in answers]))
+            rows = [row for row in collected.add(answered) if row.id not in finished_ids]
+            folder.append(rows, prefixes_of([answer.model_input for answer in answered]))
             mean.add([row.values[task.headline] for row in rows if task.headline in row.values])
             if mean.count:
                 bar.set_postfix_str(f"{task.headline} {100 * mean.value:.1f} %", refresh=False)
@@ -92,7 +93,11 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
         # their plans differed: what is missing then is planned again, as at a restart.
         while before < len(finished_ids) < len(samples):
             before = len(finished_ids)
-            executor.compute(Dated(whole, started), plan=plan, finished_ids=finished_ids, on_batch=on_batch)
+            executor.compute(
+                Dated(whole, started), plan=plan, finished_ids=finished_ids, on_batch=on_batch, kept=folder.folder
+            )
+    if len(finished_ids) == len(samples):
+        answers.forget(folder.folder)
 
 
 @dataclass
@@ -158,7 +163,7 @@ def _placements(config: RunConfig) -> tuple[Placement, ...]:
 
 
 def _fitted_probe(
-    config: RunConfig, task: Task, samples: Samples, executor: Executor, manifest: Manifest
+    config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder
 ) -> Probe | None:
     """Fit the task's probe on its training samples, if the chosen method needs one."""
     if task.fit_probe is None or not _needs_probe(config, task):
@@ -169,6 +174,8 @@ def _fitted_probe(
     with progress.bar(
         total=len(train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train"
     ) as bar:
-        select = Dated(training, manifest.started)
-        predictions = collector.collect_predictions(executor, select, train, plan=manifest.plan, advance=bar.update)
+        select, plan = Dated(training, folder.manifest.started), folder.manifest.plan
+        predictions = collector.collect_predictions(
+            executor, select, train, plan=plan, advance=bar.update, kept=folder.folder
+        )
     return task.fit_probe(list(train), predictions)

@@ -4,6 +4,7 @@
     samples.jsonl    `SampleRecord`: one line per sample, appended batch by batch and flushed to the disk
     prefixes.jsonl   `SharedPrefix`: what many samples' inputs begin with, once; written before the samples
     result.json      `Result`: the metrics with their intervals; written atomically at the end
+    .answers-0.log   answers of a server whose samples are not complete (`evals.records.answers`)
     worst/           images of the worst samples, for the page
     report.md, report.html    the result for readers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from evals.execution.executor import SelectSamples
 from evals.execution.loop import AnsweredRequest
@@ -17,6 +18,8 @@ class Compute:
 
     select: SelectSamples
     plan: PlanEntry
+    kept: Path | None
+    """The run folder in which a server's answers are kept until they are recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import TracebackType
 
 from evals.errors import EvalsError, InputError
@@ -87,7 +88,13 @@ class Pool:
             raise
 
     def compute(
-        self, select: SelectSamples, *, plan: PlanEntry, finished_ids: AbstractSet[str], on_batch: OnBatch
+        self,
+        select: SelectSamples,
+        *,
+        plan: PlanEntry,
+        finished_ids: AbstractSet[str],
+        on_batch: OnBatch,
+        kept: Path | None = None,
     ) -> None:
         """See `Executor.compute`."""
         ids = select(self._samples).ids
@@ -103,7 +110,7 @@ class Pool:
             for worker in self._workers:
                 if worker.table is None and table.offers(worker.number):
                     worker.table = table
-                    _send(worker, Compute(select, plan))
+                    _send(worker, Compute(select, plan, kept))
             if not self._workers:
                 missing = len(ids) - len(finished_ids)
                 raise EvalsError(f"no worker is left for {missing} of {len(ids)} samples; the others are kept")

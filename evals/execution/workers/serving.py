@@ -70,7 +70,10 @@ def serve(setup: Setup, number: int, worker_count: int, pipe: Connection) -> Non
                 ]
                 parent.send(Computed(list(batch_ids), shared, model.peak_memory_bytes()))
 
-            compute_batches(order.select(samples), model, plan=order.plan, leases=parent, on_batch=on_batch)
+            compute_batches(
+                order.select(samples), model, plan=order.plan, leases=parent, on_batch=on_batch, kept=order.kept,
+                process=number,
+            )  # fmt: skip
             parent.send(Idle())
     except EvalsError as error:
         parent.send(Stopped(str(error), isinstance(error, InputError)))
