@@ -257,9 +257,9 @@ def same_names(paths: list[str]) -> list[str]:
 
 
 def test_no_two_test_files_have_one_name():
-    paths = [str(path) for path in (ROOT / "tests").rglob("*.py")]
+    paths = [str(path) for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(paths) > 50
-    assert same_names([path for path in paths if Path(path).name != "__init__.py"]) == []
+    assert same_names(paths) == []
 
 
 def test_two_test_files_of_one_name_would_be_noticed():
