@@ -33,6 +33,14 @@ _NULL = "tag:yaml.org,2002:null"
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
+_HINTS = {
+    "cannot start any token": "; put text that begins with %, @ or ` in quotes, and indent with spaces",
+    "expected alphabetic or numeric character": "; put text that begins with * or & in quotes",
+    "mapping values are not allowed": "; put text that contains a colon and a space in quotes",
+}
+"""What to do about a mistake that beginners make, by words of the parser's message."""
+
+
 def load(path: Path) -> Any:
     """Return the values of a file; keys are text as written.
 
@@ -66,7 +74,9 @@ def load_with_lines(path: Path, verbatim: Collection[str] = ()) -> tuple[Any, Ma
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}:{line}: no YAML: {' '.join(str(error.problem).split())}") from None
+        problem = " ".join(str(error.problem).split())
+        hint = next((hint for sign, hint in _HINTS.items() if sign in problem), "")
+        raise InputError(f"{path}:{line}: no YAML: {problem}{hint}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: no YAML: {one_line(error)}") from None
     lines: dict[Location, int] = {}

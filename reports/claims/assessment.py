@@ -49,6 +49,8 @@ from evals.reports.claims.evidence.within_document import (
     failing_partners,
     inconsistent_claims,
     make_symmetric,
+    of_other_tables,
+    statement_id,
 )
 from evals.reports.claims.language.facts import PublicRecord, Vocabulary
 from evals.reports.claims.language.schema import Claim, Document
@@ -57,6 +59,7 @@ from evals.reports.claims.verdicts import Assessment, CheckResult, with_inherite
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about
 
+_OTHER_TABLE = "most cells that the two tables share differ, so they may be of two benchmarks or protocols"
 NOTHING_RAN = "No run was made: no system of the claims is there at this scale. Evidence is as on paper."
 
 
@@ -77,7 +80,9 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
     assertions = [assertion for document, table in pairs for assertion in assertions_of(document, table)]
     assertions = without_inherited(assertions, documents)
     across = compare_all(assertions, quantities, within=False)
-    internal = [pair for pair in compare_all(assertions, quantities, within=True) if pair.result == CONFLICT]
+    within = compare_all(assertions, quantities, within=True)
+    doubtful = of_other_tables(within, documents)
+    internal = [pair for pair in within if pair.result == CONFLICT and statement_id(pair) not in doubtful]
     findings: dict[ClaimKey, Finding] = {}
     failing: dict[ClaimKey, set[str]] = {}
     for document, table in pairs:
@@ -91,6 +96,7 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
     evidence = _Evidence(
         across=across,
         internal=internal,
+        doubtful=[(pair, doubtful[statement_id(pair)]) for pair in within if statement_id(pair) in doubtful],
         inconsistent=inconsistent_claims(internal, findings, documents),
         arithmetic=findings,
         failing=make_symmetric(failing),
@@ -179,6 +185,9 @@ class _Evidence:
     """Compared pairs of statements of two documents."""
     internal: Sequence[StatementPair]
     """Contradicting pairs within one document."""
+    doubtful: Sequence[tuple[StatementPair, str]]
+    """Pairs within one document that contradict each other only if two tables measure the same thing, and the word of
+    arithmetic that they give."""
     inconsistent: frozenset[ClaimKey]
     """The claims that are marked as inconsistent with their own document."""
     arithmetic: Mapping[ClaimKey, Finding]
@@ -196,8 +205,11 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     conflicts = [*internal, *(pair for pair in across if pair.result == CONFLICT)]
     partners = {partner for pair in conflicts if (partner := _partner(pair, claim, id))}
     computed = evidence.arithmetic[key]
+    doubtful = [(pair, word) for pair, word in evidence.doubtful if _partner(pair, claim, id)]
     words = [computed.verdict, *(["internally_inconsistent"] if key in evidence.inconsistent else [])]
+    words += [word for _, word in doubtful]
     lines = dict.fromkeys(f"within the document: {pair.describe()}" for pair in internal)
+    lines |= dict.fromkeys(f"within the document: {pair.describe()}; {_OTHER_TABLE}" for pair, _ in doubtful)
     assertions = [assertion for assertion in evidence.assertions if assertion.key == key]
     public_record = evidence.facts.check(claim, assertions)
     return Assessment(

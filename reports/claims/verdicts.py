@@ -162,8 +162,18 @@ def headline(vector: Mapping[str, str]) -> str:
         ...           "measurement": "unmeasured"})
         'checked_and_consistent'
     """
+    return next(iter(headline_words(vector)), "not_testable_here")
+
+
+def headline_words(vector: Mapping[str, str]) -> list[str]:
+    """Return the words of a claim's four findings as headlines, the one that decides first.
+
+    Example:
+        >>> headline_words({"cross_document": "contradicted_by_other_document", "public_record": "contradicted"})
+        ['contradicted_by_public_record', 'contradicted_by_other_document']
+    """
     words = [_HEADLINES_OF_AXES.get((axis, word), word) for axis, word in vector.items()]
-    return min((word for word in words if word in PRECEDENCE), key=PRECEDENCE.index, default="not_testable_here")
+    return sorted({word for word in words if word in PRECEDENCE}, key=PRECEDENCE.index)
 
 
 def plain(headline: str) -> str:

@@ -29,7 +29,7 @@ from evals.reports.claims.language.expressions import Number, parse
 from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck
 from evals.reports.claims.language.statements import StatedValue
 from evals.reports.claims.language.trees import Node, ResolvedExpression
-from evals.reports.claims.language.units import POINTS, ExactInterval, Unit, format_range, format_value
+from evals.reports.claims.language.units import POINTS, ExactInterval, Unit, format_range, format_value, spell
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.power import attainable_count, compare_proportions
 
@@ -124,6 +124,7 @@ def _check_derivation(claim: Claim, table: ValueTable) -> Iterator[Finding]:
             lines += [f"may mean: {reading.says}"] if reading else []
             continue
         resolved = table.resolve(text)
+        _require_dimension(reading.unit or claim.unit if reading else claim.unit, resolved, table)
         unit = _unit(reading if reading and reading.unit else claim, table, resolved)
         computation = _computation(text, resolved, table, unit)
         lines += [computation] if computation not in lines else []
@@ -134,6 +135,18 @@ def _check_derivation(claim: Claim, table: ValueTable) -> Iterator[Finding]:
         lines += [f"{heading}claimed {format_range(target, unit)}: {_words(verdict)}", *explanation]
     if lines:
         yield Finding(min(verdicts, key=SEVERITY.index, default="na"), tuple(lines))
+
+
+def _require_dimension(name: str | None, resolved: ResolvedExpression, table: ValueTable) -> None:
+    """Refuse a formula that computes another kind of thing than the claim states; a bare number counts anything."""
+    if name is None or resolved.bare:
+        return
+    stated, computed = table.units[name].dimension, resolved.unit.dimension
+    if stated != computed and (computed or {"second", "bit"} & {*stated}):
+        kinds = spell(computed) or "a plain number", spell(stated) or "a plain number"
+        raise InputError(
+            f"its formula gives {kinds[0]}, and the claim is in {name} ({kinds[1]}); mend 'derive' or 'unit'"
+        )
 
 
 def claimed(claim: Claim, reading: ClaimReading | None, table: ValueTable) -> ExactInterval:

@@ -12,6 +12,7 @@ A value has one of three forms:
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -23,8 +24,21 @@ Bound = Literal["exactly", "about", "at-least", "at-most", "above", "below", "wi
 `at-most` these, `without` these."""
 
 _DIGITS = r"^-?[0-9]{1,50}(\.[0-9]{1,50})?$"
-Digits = Annotated[str, Field(pattern=_DIGITS), WithJsonSchema({"type": ["string", "number"], "pattern": _DIGITS})]
-"""A number as printed, quoted in YAML; its last digit gives its precision."""
+_GROUPED = r"-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]{1,50})?"
+"""A number with commas between its thousands."""
+
+
+def _without_separators(value: Any) -> Any:
+    return value.replace(",", "") if isinstance(value, str) and re.fullmatch(_GROUPED, value) else value
+
+
+Digits = Annotated[
+    str,
+    Field(pattern=_DIGITS),
+    BeforeValidator(_without_separators, json_schema_input_type=str),
+    WithJsonSchema({"type": ["string", "number"], "pattern": f"{_DIGITS}|^{_GROUPED}$"}),
+]
+"""A number as printed, quoted in YAML, with or without commas between thousands; its last digit gives its precision."""
 ExpressionText = Annotated[str, Field(min_length=1)]
 """Arithmetic over claims and facts; see `evals.reports.claims.language.expressions`."""
 Line = Annotated[str, Field(min_length=1)]

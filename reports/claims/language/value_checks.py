@@ -132,21 +132,34 @@ def _source_text(document: Document, folder: Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
+_TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-"})
+
+
+def _plain(text: str) -> str:
+    r"""The text with plain quotation marks and dashes, and one space for any white space: a quote is typed, not copied.
+
+    Example:
+        >>> _plain("doesn’t  need\u00a08 GB — it\nruns")
+        "doesn't need 8 GB - it runs"
+    """
+    return " ".join(text.translate(_TYPOGRAPHY).split())
+
+
 def _check_quote(source: YamlFile, at: Location, claim: Claim, text: str) -> None:
     """Check that a quote stands in the source text, in its line if that is given; the nearest line is shown."""
-    lines = text.splitlines()
+    lines, quote = [_plain(line) for line in text.splitlines()], _plain(claim.quote or "")
     if claim.line is not None and claim.line > len(lines):
         raise source.refuse((*at, "line"), f"line {claim.line}: the document has {len(lines)} lines")
     if claim.quote is None:
         return
     if claim.line is not None:
-        begun = "\n".join(lines[claim.line - 1 :])[: len(lines[claim.line - 1]) + len(claim.quote)]
-        if claim.quote in begun:
+        begun = _plain(" ".join(lines[claim.line - 1 :]))[: len(lines[claim.line - 1]) + len(quote)]
+        if quote in begun:
             return
-    where = [number for number, line in enumerate(lines, 1) if claim.quote in line]
+    where = [number for number, line in enumerate(lines, 1) if quote in line]
     if where and claim.line is not None:
         raise source.refuse((*at, "line"), f"the quote stands in line {where[0]}, not in line {claim.line}")
-    if not where and claim.quote not in text:
-        near = difflib.get_close_matches(claim.quote, lines, n=1, cutoff=0.0)
+    if not where and quote not in _plain(text):
+        near = difflib.get_close_matches(quote, lines, n=1, cutoff=0.0)
         shown = near[0].strip()[:120] if near else ""
         raise source.refuse((*at, "quote"), f"{claim.quote!r} does not stand in the document; the nearest is {shown!r}")

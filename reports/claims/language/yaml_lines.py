@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -23,6 +24,11 @@ _VERBATIM = {
     *("attainable", "cells", "same_level", "interval", "name", "row", "column", "than", "mean_of", "sum_of"),
 }
 """Keys whose scalars stay text as written, quoted or not: 78.30 is not 78.3, and `yes` is a word."""
+_DECLARED = {
+    "subject": "; declare a system of the document's own under 'document: subjects'",
+    "quantity": "; declare a new one under 'document: quantities'",
+}
+"""What to do about an unknown name of a kind that a document may declare."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -51,7 +57,7 @@ class YamlFile:
     def require_known(self, location: Location, kind: str, name: str, names: Collection[str]) -> None:
         """Raise `InputError` if a name is not among `names`."""
         if name not in names:
-            raise self.refuse(location, unknown(kind, name, names))
+            raise self.refuse(location, unknown(kind, name, names) + _DECLARED.get(kind, ""))
 
     def build(self, model: type[M]) -> M:
         """Return the content as an instance of a model. Raises `InputError` with the line of the first mistake."""
@@ -108,7 +114,9 @@ def _message(location: Location, detail: Mapping[str, Any], model: type[BaseMode
     if kind == "value_error":
         return message
     if kind in _EXPECTED:
-        return f"{name}: {_shorten(value)} where {_EXPECTED[kind]} was expected"
+        is_plain = kind == "string_type" and isinstance(value, int | float | date)
+        shown, hint = (str(value), "; put it in quotes") if is_plain else (_shorten(value), "")
+        return f"{name}: {shown} where {_EXPECTED[kind]} was expected{hint}"
     return f"{name}: {_shorten(value)}: {message[0].lower()}{message[1:]}"
 
 
@@ -116,7 +124,7 @@ _PATTERNS = {
     "id": "an id: a capital first and a number last for claims (B-59), small letters for facts and documents",
     **dict.fromkeys(
         ("printed", "implied", "upto", "plus_minus", "margin", "same_level"),
-        "a number; write its digits alone ('78.3', no unit)",
+        "a number; write its digits alone ('78.3', no unit; for 7B: '7' and times: 1e9)",
     ),
 }
 

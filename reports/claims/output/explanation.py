@@ -13,7 +13,7 @@ from evals.reports.claims.language.schema import Claim
 from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.language.yaml_lines import unknown
 from evals.reports.claims.output.tables import in_words
-from evals.reports.claims.verdicts import AXES, Assessment, CheckResult
+from evals.reports.claims.verdicts import AXES, Assessment, CheckResult, headline_words
 from evals.reports.rendering.formatting import visible
 
 MEANINGS: Mapping[str, str] = {
@@ -95,7 +95,8 @@ def _lines(assessment: Assessment, proofs: list[str]) -> Iterator[str]:
         yield ""
         finding = getattr(assessment, axis)
         shown = _NOTHING[axis] if finding.verdict == "na" else in_words(finding.verdict)
-        yield f"{_TITLES[axis]}: {shown}."
+        remark = "; to be seen beside it" if finding.verdict == "na" and finding.working else ""
+        yield f"{_TITLES[axis]}: {shown}{remark}{':' if remark else '.'}"
         yield from (f"  - {visible(line, limit=10_000)}" for line in finding.working)
     yield ""
     yield from _context(assessment, proofs)
@@ -103,8 +104,9 @@ def _lines(assessment: Assessment, proofs: list[str]) -> Iterator[str]:
 
 def _context(assessment: Assessment, proofs: list[str]) -> Iterator[str]:
     """Lines on other claims, the system that was run, judgements, notes, and the choice of the word."""
-    words = [in_words(word) for word in assessment.vector.values() if word != "na"]
-    yield f"Of the words {', '.join(words) or 'of the axes'} the headline is the first in the order of precedence."
+    words = [f"“{in_words(word)}”" for word in headline_words(assessment.vector)]
+    if len(words) > 1:
+        yield f"The headline is the first in the order of precedence: {', '.join(words)}."
     if assessment.contradicts:
         yield f"It cannot be true together with {', '.join(assessment.contradicts)}."
         yield from (f"  - {visible(proof, limit=10_000)}" for proof in dict.fromkeys(proofs))

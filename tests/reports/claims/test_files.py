@@ -276,6 +276,13 @@ def test_a_quote_stands_in_the_text_beside_the_file(load, tmp_path):
     head = "document: {id: t, title: T, source: text.txt, subjects: {s: {name: S}}}\nclaims:\n"
     claim = "- {{id: T-1, says: x, subject: s, quote: {}, line: {}}}\n"
     assert load(head + claim.format("scores 78.3 %", 2)).claims[0].line == 2
+    for typed in ('"line. It scores  78.3 %"', '"scores 78.3\u00a0%"'):  # white space is typed, not copied
+        assert load(head + claim.format(typed, 1 if "line" in typed else 2))
+    (tmp_path / "text.txt").write_text(
+        "The first line.\nIt doesn’t need “much” — it scores 78.3 %.\n", encoding="utf-8"
+    )
+    assert load(head + claim.format('"doesn\'t need \\"much\\" - it"', 2))
+    (tmp_path / "text.txt").write_text("The first line.\nIt scores 78.3 % on VQA.\n")
     for quote, line, words in [
         ("scores 78.9 %", 2, "does not stand in the document; the nearest is 'It scores 78.3 % on VQA.'"),
         ("scores 78.3 %", 1, "the quote stands in line 2, not in line 1"),
@@ -284,6 +291,29 @@ def test_a_quote_stands_in_the_text_beside_the_file(load, tmp_path):
         with pytest.raises(InputError, match="T-1") as caught:
             load(head + claim.format(quote, line))
         assert words in str(caught.value)
+
+
+def test_digits_may_have_commas_between_thousands(load):
+    value = '{{id: T-1, says: x, subject: s, printed: "{}", unit: tokens}}'
+    assert load(f"{HEAD}- {value.format('1,048,576')}\n").claims[0].printed == "1048576"
+    for wrong in ("1,04", "10,4867", "78,3"):
+        with pytest.raises(InputError, match="T-1 printed: .* is not a number"):
+            load(f"{HEAD}- {value.format(wrong)}\n")
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("says: 2024-05-06, subject: s", "T-1 says: 2024-05-06 where text was expected; put it in quotes"),
+        ("says: x, subject: t", "under 'document: subjects'"),
+        ("says: x, subject: s, quantity: sst9", "under 'document: quantities'"),
+        ("says: x, subject: s, unit: %", "put text that begins with %, @ or ` in quotes"),
+    ],
+)
+def test_an_error_says_what_to_do(load, claim, words):
+    with pytest.raises(InputError) as caught:
+        load(f"{HEAD}- {{id: T-1, {claim}}}\n")
+    assert words in str(caught.value)
 
 
 def test_plus_minus_is_the_interval_of_the_value(load):

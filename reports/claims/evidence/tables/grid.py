@@ -38,7 +38,9 @@ class GridValue:
     total: int | None = None
     """The total of a count: 100 of `87/100`."""
     fits: bool = True
-    """Whether its unit has the dimension of the column's."""
+    """Whether it can be compared with the others: its unit has the dimension of the column's, and it is no bound."""
+    is_bound: bool = False
+    """Whether it is a bound (`>80 GB`)."""
     digits: str = ""
     """The digits as printed, if they are in the unit of the column."""
 
@@ -94,6 +96,8 @@ class GridRow:
     name: str
     group: str | None = None
     role: RowRole = "value"
+    parts: tuple[str, ...] = ()
+    """The names of the rows that the document says this is the sum of, or `all`; empty if it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,7 @@ def grid_of(cells: Sequence[CellClaim], units: Units) -> Grid:
         )
     return Grid(
         columns=tuple(columns),
-        rows=tuple(GridRow(row.name, row.group, headers.row_role(row)) for row in table.rows),
+        rows=tuple(GridRow(row.name, row.group, headers.row_role(row), row.sum_of) for row in table.rows),
         values={(c.cell.row, c.cell.column): _value(c, column_units[c.cell.column], units) for c in cells},
         bold_is_best=table.bold == "best",
         same_level=Fraction(table.same_level or 0),
@@ -173,6 +177,7 @@ def _value(claim: CellClaim, column_unit: Unit, units: Units) -> GridValue:
     column = claim.cell.table.columns[claim.cell.column]
     counts = Fraction(printed.count) / Fraction(str(column.times or 1)) if printed.count > 1 else Fraction(1)
     fits = unit.dimension == column_unit.dimension or printed.total is not None
+    is_bound = printed.bound not in {"exactly", "about"}
     scale = counts * (unit.factor / column_unit.factor if fits and printed.total is None else 1)
 
     def number(digits: str | None) -> Fraction | None:
@@ -187,6 +192,7 @@ def _value(claim: CellClaim, column_unit: Unit, units: Units) -> GridValue:
         low=number(printed.low),
         high=number(printed.high),
         total=printed.total,
-        fits=fits,
+        fits=fits and not is_bound,
+        is_bound=is_bound,
         digits=printed.digits if scale == 1 else "",
     )

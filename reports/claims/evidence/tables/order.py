@@ -13,7 +13,8 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
     """Compare each bold value with the best of its column, or of its group of rows.
 
     Beside a bold best, another bold value marks something else (the best of a family, a pair in one cell) and is open.
-    So is a bold worst value where nothing but the unit says which direction is better.
+    So is a bold worst value where nothing but the unit says which direction is better, and any in a table whose bold
+    values are the best of their rows.
     Values within `same_level`, or within the printed deviation of the bold one, count as equal. A row that is bold
     throughout is an emphasised row; its values are then a note.
 
@@ -26,6 +27,7 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
     """
     if not grid.bold_is_best:
         return
+    turned = _is_turned(grid)
     emphasised = {number for number in range(len(grid.rows)) if _is_bold_throughout(grid, number)}
     for index, column in enumerate(grid.columns):
         entries = [(number, value) for number, value in grid.column(index) if value.fits and value.total is None]
@@ -43,13 +45,25 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
                 continue
             is_worst = best_of([value, *rivals], replace(column, direction=None), value) is value
             is_reversed = is_worst and not column.is_direction_sure
-            is_open = best.bold or is_reversed
+            is_open = best.bold or is_reversed or turned
             verdict = "na" if number in emphasised else "open" if is_open else "internally_inconsistent"
             line = f"bold, but {best.id} has {column.show(best)}, which is better than {column.show(value)}"
             line += ", though its whole row is bold" if number in emphasised else ""
             line += "; both are bold, so bold also marks something else" if best.bold else ""
+            line += "; each bold value is the best of its row, so the rows may be the benchmarks" if turned else ""
             line += "; it is the best if lower is better, which only the unit speaks against" if is_reversed else ""
             yield TableFinding((number, index), verdict, line, (best.id,))
+
+
+def _is_turned(grid: Grid) -> bool:
+    """Whether bold marks the best of rows: each bold value is the highest or lowest of its row, in at least two."""
+    bold = [(place, value) for place, value in grid.values.items() if value.bold and value.fits]
+    for (row, index), value in bold:
+        unit = grid.columns[index].unit
+        peers = [v.value for (r, n), v in grid.values.items() if r == row and grid.columns[n].unit == unit and v.fits]
+        if len(peers) < 2 or value.value not in {max(peers), min(peers)}:
+            return False
+    return len({row for (row, _), _ in bold}) > 1
 
 
 def best_of(values: Sequence[GridValue], column: GridColumn, preferred: GridValue | None = None) -> GridValue:

@@ -183,6 +183,8 @@ def check_units(grid: Grid) -> Iterator[TableFinding]:
     for index, column in enumerate(grid.columns):
         entries = [(row, value) for row, value in grid.column(index) if value.total is None]
         for row, value in entries:
+            if value.is_bound:
+                continue
             if not value.fits:
                 line = f"its unit is none of the column's, {column.unit.symbol or 'plain numbers'}"
                 yield TableFinding((row, index), "internally_inconsistent", line)

@@ -45,7 +45,7 @@ class TextFinding:
 
 
 def compare_value(stated: TextValue, cell: GridValue, column: GridColumn) -> TextFinding:
-    """Compare a value of the text with its cell; either may be rounded more coarsely.
+    """Compare a value of the text with its cell; either may be rounded more coarsely, and the text may be cut.
 
     Example:
         >>> cell = GridValue("T1r1-1", Fraction("92.04"), Fraction(1, 200))
@@ -62,8 +62,19 @@ def compare_value(stated: TextValue, cell: GridValue, column: GridColumn) -> Tex
     agrees = allowed.holds(value)
     if not agrees and allowed.low is not None and allowed.high is not None and high - low > allowed.high - allowed.low:
         agrees = low <= (allowed.low + allowed.high) / 2 <= high
-    word = "as" if agrees else "against"
-    return TextFinding(_word(agrees), f"the text says {stated.shown} {word} {column.show(cell)} in {cell.id}")
+    line = f"the text says {stated.shown} {'as' if agrees else 'against'} {column.show(cell)} in {cell.id}"
+    if not agrees and _is_cut(allowed, (low, high)):
+        return TextFinding("open", f"{line}; it may be cut to these digits rather than rounded")
+    return TextFinding(_word(agrees), line)
+
+
+def _is_cut(allowed: ExactInterval, cell: Ends) -> bool:
+    """Whether the text gives fewer digits than the cell, and they are those of the cell, cut off."""
+    if allowed.low is None or allowed.high is None or cell[1] - cell[0] >= allowed.high - allowed.low:
+        return False
+    printed, width = (allowed.low + allowed.high) / 2, allowed.high - allowed.low
+    value = (cell[0] + cell[1]) / 2
+    return printed <= value < printed + width if printed >= 0 else printed - width < value <= printed
 
 
 def compare_pair(

@@ -3,7 +3,9 @@
 An average of rounded entries may differ from the average of the printed ones by one unit of the last place; the
 intervals of the values that round to them decide. An average that the document does not call the plain mean of the
 columns shown may have weights, or count columns that are not shown: it is nominally inconsistent only where all other
-rows, at least three, are plain means and no weights explain this one.
+rows, at least three, are plain means and no weights explain this one. A total row that the document does not call the
+sum of the rows shown may count others: it is open if it is larger than their sum, unless it is their sum in another
+column.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from evals.reports.claims.evidence.tables.grid import Grid, GridColumn, GridValue, Place, TableFinding
+from evals.reports.claims.language.tables.models import ALL_COLUMNS
 
 _LEAST = 3
 """The number of other rows, at least, that must be plain means before one row can be an exception."""
@@ -41,6 +44,12 @@ class _Total:
     @property
     def gap(self) -> Fraction:
         return abs(self.printed.value - self.computed)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is a sum that shows that no part is hidden: it holds, and any part is too large to be hidden."""
+        smallest = min(abs(part.value) for part in self.parts)
+        return not self.is_mean and self.holds and self.tolerance < smallest
 
     @property
     def holds(self) -> bool:
@@ -87,9 +96,9 @@ def check_totals(grid: Grid) -> Iterator[TableFinding]:
             yield from (_declared if column.declared else _undeclared)(totals)
     for number, row in enumerate(grid.rows):
         if row.role in {"average", "sum"}:
-            yield from _declared(
-                [t for n in range(len(grid.columns)) if (t := _in_column(grid, number, n)) is not None]
-            )
+            totals = [t for n in range(len(grid.columns)) if (t := _in_column(grid, number, n)) is not None]
+            are_shown = row.role == "average" or bool(row.parts) or any(total.is_exact for total in totals)
+            yield from _declared(totals, may_hide_parts=not are_shown)
 
 
 def _in_row(grid: Grid, row: int, column: int) -> _Total | None:
@@ -99,9 +108,11 @@ def _in_row(grid: Grid, row: int, column: int) -> _Total | None:
 
 
 def _in_column(grid: Grid, row: int, column: int) -> _Total | None:
-    """The total of a column, over the rows above it in its group; None if something is not printed."""
+    """The total of a column, over the rows that it names or those above it; None if something is not printed."""
     group = grid.rows[row].group
+    named = {*grid.rows[row].parts} - {ALL_COLUMNS}
     above = [n for n, other in enumerate(grid.rows[:row]) if other.role == "value" and other.group == group]
+    above = [n for n, other in enumerate(grid.rows) if other.name in named] if named else above
     return _total(grid, (row, column), [grid.values.get((n, column)) for n in above], grid.rows[row].role == "average")
 
 
@@ -113,9 +124,13 @@ def _total(grid: Grid, place: Place, parts: Sequence[GridValue | None], is_mean:
     return _Total(place, printed, present, grid.columns[place[1]], is_mean)
 
 
-def _declared(totals: Sequence[_Total]) -> Iterator[TableFinding]:
+def _declared(totals: Sequence[_Total], *, may_hide_parts: bool = False) -> Iterator[TableFinding]:
+    """Sums and means of known parts; a sum that may count rows that are not shown may be larger, and is then open."""
     for total in totals:
-        yield total.finding("consistent" if total.holds else "internally_inconsistent", total.describe())
+        is_open = may_hide_parts and not total.holds and total.printed.value > total.computed
+        remark = "; it may count rows that are not shown" if is_open else ""
+        verdict = "consistent" if total.holds else "open" if is_open else "internally_inconsistent"
+        yield total.finding(verdict, total.describe() + remark)
 
 
 def _undeclared(totals: Sequence[_Total]) -> Iterator[TableFinding]:

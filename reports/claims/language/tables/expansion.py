@@ -149,6 +149,7 @@ class _Expansion:
             "printed": printed.digits,
             "plus_minus": _half_width(printed),
             "exact": printed.total is not None,
+            "bound": printed.bound,
             "times": Decimal(printed.count if printed.count > 1 else str(column.times or 1)),
             "unit": cell.unit,
             "protocol": {**variant, **headers.protocol(cell.table, column, row)},

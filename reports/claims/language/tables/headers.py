@@ -163,8 +163,8 @@ def row_role(row: TableRow) -> RowRole:
         >>> [row_role(TableRow(name=name, cells=("92.0",))) for name in ("Human performance", "Otter")]
         ['reference', 'value']
     """
-    if row.role is not None:
-        return row.role
+    if row.role is not None or row.sum_of:
+        return row.role or "sum"
     return "reference" if _REFERENCES.search(row.name) else "value"
 
 

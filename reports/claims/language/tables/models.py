@@ -78,6 +78,9 @@ class TableRow(StrictModel):
     role: RowRole | None = None
     """`average` or `sum`: the row averages or adds the rows above it (of its group). `reference`: a bound or baseline
     that takes no part in the competition; default for names such as `Human` and `Random`."""
+    sum_of: Words = ()
+    """The rows whose sum the document says this is, or `all` (above it, of its group). With `role: sum` alone, it may
+    count rows that are not shown."""
     line: int | None = Field(default=None, ge=1)
     """The line in the document."""
     cells: tuple[str, ...] = Field(min_length=1)
@@ -114,9 +117,19 @@ class ResultTable(StrictModel):
         for row in self.rows:
             if len(row.cells) != len(names):
                 raise ValueError(f"row {row.name!r} has {len(row.cells)} cells; there are {len(names)} columns")
-        for kind, repeated in (("column", names), ("row", [row.name for row in self.rows])):
-            if twice := next((name for name in repeated if repeated.count(name) > 1), None):
-                raise ValueError(f"two {kind}s are named {twice!r}; give one of them a longer name")
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two columns are named {twice!r}; give one of them a longer name")
+        keys = [(row.name, row.release, row.group, *sorted(row.protocol.items())) for row in self.rows]
+        if same := next((key for key in keys if keys.count(key) > 1), None):
+            raise ValueError(f"two rows are named {same[0]!r}; give one of them a longer name, or each its 'release'")
+        for row in self.rows:
+            for name in row.sum_of:
+                if name not in {ALL_COLUMNS, *(other.name for other in self.rows)} or name == row.name:
+                    raise ValueError(
+                        f"row {row.name!r}: {name!r} is no other row; there are {', '.join(r.name for r in self.rows)}"
+                    )
+            if row.sum_of and row.role not in {None, "sum"}:
+                raise ValueError(f"row {row.name!r} has 'sum_of', and role {row.role!r}")
         for column in self.columns:
             if column.mean_of and column.sum_of:
                 raise ValueError(f"column {column.name!r} has both 'mean_of' and 'sum_of'")

@@ -7,19 +7,26 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from evals.errors import InputError
+from evals.reports.claims.language.statements import Bound
 
-_MISSING = {"", "-", "–", "—", "--", "n/a", "na", "N/A", "NA", "/", "?", "tbd"}
-_NUMBER = r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?"
+_NOTHING = re.compile(r"[^0-9A-Za-z]*|:[a-z_]+:|n/?a|nan|none|tbd|oom|yes|no|x", re.IGNORECASE)
+"""A cell without a number: empty, a dash, a tick, `n/a`, `OOM`."""
+_NUMBER = r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
 _DASH = r"\s*(?:,|;|–|—|to|-)\s*"
 _CELL = re.compile(
-    rf"(?P<digits>{_NUMBER})\s*(?P<count>[KMBT](?![A-Za-z]))?"
+    rf"(?P<bound>[<>≤≥~≈]|<=|>=)?\s*\$?(?P<digits>{_NUMBER})\s*(?P<count>[KMBT](?![A-Za-z]))?"
     rf"(?:\s*/\s*(?P<total>[0-9][0-9,]*))?"
     rf"\s*(?P<unit_before>[A-Za-zµ%×$][A-Za-zµ%/^0-9]*)?"
     rf"(?:\s*(?:±|\+/-|\\pm)\s*(?P<deviation>{_NUMBER}))?"
     rf"(?:\s*[\[(]\s*(?P<low>{_NUMBER})\s*%?{_DASH}(?P<high>{_NUMBER})\s*%?\s*[\])])?"
     rf"\s*(?P<unit_after>[A-Za-zµ%×$][A-Za-zµ%/^0-9]*)?"
+    r"(?:\s*\((?P<remark>[^()]*)\))?"
 )
 _MARKS = re.compile(r"[†‡*§¶^]+$|^[†‡*§¶]+")
+_BOUNDS: dict[str, Bound] = {
+    **{"<": "below", ">": "above", "≤": "at-most", "<=": "at-most", "≥": "at-least", ">=": "at-least"},
+    **{"~": "about", "≈": "about"},
+}
 _COUNTS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>|\\textbf\{(.+?)\}")
 _UNDERLINED = re.compile(r"<u>(.+?)</u>|\\underline\{(.+?)\}")
@@ -33,6 +40,8 @@ class PrintedCell:
     """The cell as it stands in the file."""
     digits: str
     """The number, without thousands separators and plus sign."""
+    bound: Bound = "exactly"
+    """How the number is meant: `above` for `>80 GB`, `about` for `~80`."""
     bold: bool = False
     underlined: bool = False
     count: int = 1
@@ -60,7 +69,7 @@ def read_cell(text: str) -> PrintedCell | None:
         text: the cell as printed, with Markdown or LaTeX marks of bold.
 
     Returns:
-        What it prints; None if it is empty or a dash.
+        What it prints, without a remark in brackets; None if it has none: empty, a dash, a tick, `OOM`.
 
     Raises:
         InputError: it is no number.
@@ -71,22 +80,26 @@ def read_cell(text: str) -> PrintedCell | None:
         ('92.0', True, '0.3')
         >>> read_cell("87/100").total, read_cell("1,024 ms").digits, read_cell("78.3 [77.1, 79.5]").high
         (100, '1024', '79.5')
-        >>> read_cell("–") is None
-        True
+        >>> read_cell("–"), read_cell("OOM")
+        (None, None)
+        >>> read_cell(">80 GB").bound, read_cell("47.2 (+12.6)").digits
+        ('above', '47.2')
     """
     plain = _UNDERLINED.sub(_content, _BOLD.sub(_content, text)).strip()
     plain = _MARKS.sub("", plain.replace("−", "-").replace("\u00a0", " ")).strip()
-    if plain in _MISSING:
+    if _NOTHING.fullmatch(plain):
         return None
     match = _CELL.fullmatch(plain)
     if match is None:
         raise InputError(
-            f"{text!r} is no number; write '92.0', '**92.0**', '92.0 ± 0.3', '92.0 [90.1, 93.7]', '0.8 s' or '-'"
+            f"{text!r} is no number; write '92.0', '**92.0**', '92.0 ± 0.3', '92.0 [90.1, 93.7]', '0.8 s', '>80 GB' or "
+            "'-', and leave out a column of dates or words"
         )
     ends = [None if match[end] is None else _digits(match[end]) for end in ("low", "high")]
     return PrintedCell(
         text=text,
         digits=_digits(match["digits"]),
+        bound=_BOUNDS.get(match["bound"] or "", "exactly"),
         bold=_BOLD.search(text) is not None,
         underlined=_UNDERLINED.search(text) is not None,
         count=_COUNTS.get(match["count"] or "", 1),
@@ -103,4 +116,5 @@ def _content(match: re.Match[str]) -> str:
 
 
 def _digits(text: str) -> str:
-    return text.replace(",", "").removeprefix("+")
+    plain = text.replace(",", "").removeprefix("+")
+    return plain.replace(".", "0.", 1) if plain.lstrip("-").startswith(".") else plain

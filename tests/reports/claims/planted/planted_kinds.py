@@ -77,7 +77,7 @@ def _sum(rng: random.Random) -> Pair:
     pairs = []
     for total in (sum(hours), sum(hours) + rng.choice([-1, 1]) * rng.randrange(30, 99)):
         twin = copy.deepcopy(table)
-        twin["rows"].append({"name": "Total", "role": "sum", "cells": ["-", "-", str(total)]})
+        twin["rows"].append({"name": "Total", "sum_of": "all", "cells": ["-", "-", str(total)]})
         pairs.append(tables.document(twin))
     return pairs[0], pairs[1]
 

@@ -83,6 +83,71 @@ def test_one_cell_stated_twice_has_one_value(check):
     assert found(check(EXAMPLE + SECOND + generic)) == set()  # "Accuracy" names no benchmark
 
 
+TWO_BENCHMARKS = """
+document: {id: glm, title: A card of two benchmarks}
+claims:
+- id: T-1
+  says: MMLU.
+  table:
+    caption: MMLU
+    unit: percent
+    columns: [{name: STEM}, {name: Humanities}]
+    rows:
+    - {name: Otter 1, cells: ["33.9", "39.0"]}
+    - {name: Otter 2, cells: ["41.2", "43.7"]}
+- id: T-2
+  says: C-Eval.
+  table:
+    caption: C-Eval
+    unit: percent
+    columns: [{name: STEM}, {name: Humanities}]
+    rows:
+    - {name: Otter 1, cells: ["33.3", "41.3"]}
+    - {name: Otter 2, cells: ["48.6", "51.3"]}
+"""
+
+
+def test_one_header_of_two_benchmarks_contradicts_nothing(check):
+    checked = check(TWO_BENCHMARKS)
+    assert found(checked) == set()
+    assert {assessment.headline for assessment in checked.assessments} == {"not_testable_here"}
+    one = checked.assessments[0].arithmetic.working
+    assert "33.9 % against T2r1-1 33.3 %" in one[0] and "of two benchmarks or protocols" in one[0]
+    half = TWO_BENCHMARKS.replace('"33.3", "41.3"', '"33.9", "39.0"')  # half of the cells agree: the table is repeated
+    assert found(check(half)) == {"T2r2-1", "T2r2-2"}
+
+
+PRINTED = """
+document: {id: card, title: A card}
+claims:
+- id: T-1
+  says: Memory, as it is printed.
+  table:
+    columns: [{name: batch=1, unit: GiB}, {name: batch=32, unit: GiB}, {name: mIoU, unit: percent}]
+    rows:
+    - {name: Otter, release: plain, cells: ["65GiB", ">80GiB", "47.2 (+12.6)"]}
+    - {name: Otter, release: 4-bit, cells: ["19GiB (1xA100)", "OOM", ".5"]}
+    - {name: Heron, cells: [":x:", "40GiB", "-----"]}
+"""
+
+
+def test_cells_are_read_as_documents_print_them(check):
+    checked = check(PRINTED)
+    shown = {a.claim.id: (a.claim.printed, a.claim.bound) for a in checked.assessments}
+    assert shown == {
+        **{"T1r1-1": ("65", "exactly"), "T1r1-2": ("80", "above"), "T1r1-3": ("47.2", "exactly")},
+        **{"T1r2-1": ("19", "exactly"), "T1r2-3": ("0.5", "exactly"), "T1r3-2": ("40", "exactly")},
+    }
+    assert "T1r1-2" not in found(checked)
+
+
+def test_a_value_that_is_cut_rather_than_rounded_is_open(check):
+    cut = EXAMPLE.replace('printed: "75.1"', 'printed: "83"').replace("column: RTE}}\n", "column: Avg.}}\n")
+    assert cut != EXAMPLE
+    assessment = next(a for a in check(cut).assessments if a.claim.id == "C-7")
+    assert assessment.headline == "open" and "it may be cut" in assessment.arithmetic.working[0]
+
+
 RECORD = """
 document: {id: card, title: A card}
 claims:

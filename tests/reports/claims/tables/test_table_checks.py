@@ -149,13 +149,33 @@ def test_an_average_of_unknown_weights_is_inconsistent_only_beside_plain_means()
 
 
 def test_a_sum_in_a_last_row_is_compared_with_the_rows_above():
-    def verdicts(total):
+    def verdicts(total, parts=()):
         values = {(n, 0): GridValue(f"T1r{n}-1", Fraction(v)) for n, v in enumerate((3, 4, total))}
+        rows = (GridRow("a"), GridRow("b"), GridRow("Total", role="sum", parts=parts))
         return [f.verdict for f in check_totals(Grid((GridColumn("n"),), rows, values))]
 
+    assert verdicts(7) == verdicts(7, ("all",)) == ["consistent"]
+    assert verdicts(6) == verdicts(8, ("all",)) == verdicts(8, ("a", "b")) == ["internally_inconsistent"]
+    assert verdicts(8) == ["open"]  # it may count rows that are not shown
+
+
+def test_a_total_that_is_the_sum_of_one_column_is_that_of_the_others():
+    cells = {(0, 0): 3, (1, 0): 4, (2, 0): 7, (0, 1): 30, (1, 1): 40, (2, 1): 90}
+    values = {place: GridValue(f"T1r{place[0] + 1}-{place[1] + 1}", Fraction(v)) for place, v in cells.items()}
     rows = (GridRow("a"), GridRow("b"), GridRow("Total", role="sum"))
-    assert verdicts(7) == ["consistent"]
-    assert verdicts(8) == ["internally_inconsistent"]
+    grid = Grid((GridColumn("n"), GridColumn("m")), rows, values)
+    assert [f.verdict for f in check_totals(grid)] == ["consistent", "internally_inconsistent"]
+
+
+def test_bold_that_marks_the_best_of_each_row_is_no_error_of_a_column():
+    cells = {(0, 0): (86, True), (0, 1): (70, False), (1, 0): (81, False), (1, 1): (88, True), (2, 1): (95, False)}
+    values = {
+        (row, column): GridValue(f"T1r{row + 1}-{column + 1}", Fraction(value), bold=bold)
+        for (row, column), (value, bold) in cells.items()
+    }
+    columns = (GridColumn("GPT-4", direction="higher"), GridColumn("SOTA", direction="higher"))
+    grid = Grid(columns, tuple(GridRow(name) for name in ("MMLU", "DROP", "ARC")), values)
+    assert {f.place: f.verdict for f in check_bold(grid)} == {(0, 0): "consistent", (1, 1): "open"}
 
 
 @pytest.mark.parametrize("seed", range(30))
