@@ -297,7 +297,7 @@ def test_digits_may_have_commas_between_thousands(load):
     value = '{{id: T-1, says: x, subject: s, printed: "{}", unit: tokens}}'
     assert load(f"{HEAD}- {value.format('1,048,576')}\n").claims[0].printed == "1048576"
     for wrong in ("1,04", "10,4867", "78,3"):
-        with pytest.raises(InputError, match="T-1 printed: .* is not a number"):
+        with pytest.raises(InputError, match=r"T-1 printed: .* is not a number"):
             load(f"{HEAD}- {value.format(wrong)}\n")
 
 

@@ -12,8 +12,8 @@ from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.verdicts import CONVICTIONS
 
 FOLDER = Path(__file__).parent / "honest"
-DOCUMENTS = sorted(FOLDER.glob("*.yaml"))
-CLAIMS = 900
+DOCUMENTS = sorted(FOLDER.rglob("*.yaml"))
+CLAIMS = 1600
 """The least number of honest claims."""
 
 

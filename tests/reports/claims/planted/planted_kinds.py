@@ -70,7 +70,7 @@ def _digits_pair(
     return _text_pair(table, *(tables.sentence(table, column, first, second, printed=d, **claim) for d in digits))
 
 
-@kind("sum of a column")
+@kind("sum that the document calls that of its rows")
 def _sum(rng: random.Random) -> Pair:
     table = tables.costs(rng)
     hours = [int(row["cells"][2]) for row in table["rows"]]
