@@ -115,7 +115,7 @@ def test_the_generator_plants_where_it_says():
     """The transposed number is another number, and the sum of the honest twin is right."""
     assert planted_kinds._transposed("72.5") == "27.5"
     assert planted_kinds._transposed("77.7") is None
-    honest, planted = pair("sum of a column", 1)
+    honest, planted = pair("sum that the document calls that of its rows", 1)
     rows = [[row["cells"][2] for row in d["claims"][0]["table"]["rows"]] for d in (honest, planted)]
     assert sum(map(int, rows[0][:-1])) == int(rows[0][-1]) != int(rows[1][-1])
     assert rows[0][:-1] == rows[1][:-1]
