@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["EvalsError", "InputError", "LongPromptError", "RecordError", "SampleError", "UnknownName", "counted"]
+__all__ = ["EvalsError", "InputError", "LongPromptError", "RecordError", "SampleError", "UnknownName"]
 
 
 class EvalsError(Exception):

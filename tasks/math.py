@@ -42,15 +42,15 @@ from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
 from evals.tasks.mini import BUNDLED
-from evals.tasks.scoring.math_answers import (
+from evals.tasks.scoring.math_reading.answers import (
     Answer,
     ExtractedAnswers,
     asked_quantities,
     asked_value,
     read_output,
 )
-from evals.tasks.scoring.math_normal import written_alike
-from evals.tasks.scoring.math_sampling import grouped, majority, pass_at
+from evals.tasks.scoring.math_reading.normal import written_alike
+from evals.tasks.scoring.math_reading.sampling import grouped, majority, pass_at
 
 INSTRUCTIONS = {
     "####": "Solve each problem step by step. End with #### and the answer as a number.\n\n",

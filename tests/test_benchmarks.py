@@ -32,7 +32,8 @@ SMALL = {
 
 def test_every_benchmark_is_run_here_or_elsewhere():
     scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("*.py")}
-    assert scripts == {*SMALL, "against_lm_eval", "math_answers", "math_solutions", "qwen2_85m"}
+    with_lm_eval = {"against_lm_eval", "against_lm_eval_values", "lm_eval_checkpoints"}
+    assert scripts == {*SMALL, *with_lm_eval, "math_answers", "math_solutions", "qwen2_85m"}
 
 
 @pytest.mark.parametrize("name", SMALL)

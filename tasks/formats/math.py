@@ -17,7 +17,7 @@ import msgspec
 
 from evals import data
 from evals.errors import InputError
-from evals.tasks.scoring.math_answers import extract_strict
+from evals.tasks.scoring.math_reading.answers import extract_strict
 
 
 class _Gsm8k(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from random import Random
 
 from evals import Prediction, Sample, registry
 from evals.metrics.math_grader import Grader
-from evals.tasks.scoring.math_normal import normalise
+from evals.tasks.scoring.math_reading.normal import normalise
 
 FORMS = {
     "box": "So the answer is $\\boxed{@}$.",

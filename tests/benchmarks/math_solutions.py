@@ -19,8 +19,8 @@ from typing import NamedTuple
 from evals import Generate, Prediction, Sample, registry
 from evals.metrics.math_grader import Grader
 from evals.tasks.math import prompt
-from evals.tasks.scoring.math_answers import extract_strict
-from evals.tasks.scoring.math_statements import boxes
+from evals.tasks.scoring.math_reading.answers import extract_strict
+from evals.tasks.scoring.math_reading.statements import boxes
 
 LAST_NUMBER = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
 """As in lm_eval/tasks/gsm8k/gsm8k.yaml."""

@@ -23,8 +23,8 @@ from evals.errors import InputError
 from evals.metrics import math_grader
 from evals.metrics.math_equivalence import decide_plainly
 from evals.metrics.math_grader import Grade, Grader
-from evals.tasks.scoring.math_answers import extract_flexible, extract_strict
-from evals.tasks.scoring.math_normal import normalise
+from evals.tasks.scoring.math_reading.answers import extract_flexible, extract_strict
+from evals.tasks.scoring.math_reading.normal import normalise
 
 ROOT = Path(__file__).parents[2]
 EQUAL = json.loads((GOLDEN / "math_answers.json").read_text())["equivalence"]

@@ -13,7 +13,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.soak import folders, kills, workers
+from tests.soak import folders, kills, limits
 from tests.soak.counts import Counts
 from tests.soak.kinds import PLANTED
 
@@ -37,7 +37,7 @@ def main() -> int:
     if options.again:
         return again(*options.again.rsplit(":", 1), options.keep)
     counts, end = Counts(options.counts), time.monotonic() + 60 * options.minutes
-    kinds = options.kinds.split(",") if options.kinds else [k for k in workers.TARGETS if k not in PLANTED]
+    kinds = options.kinds.split(",") if options.kinds else [k for k in limits.TARGETS if k not in PLANTED]
     if "run folder" in kinds:
         folders.run_folder()
     with ThreadPoolExecutor(options.processes + 1) as pool:
@@ -56,7 +56,7 @@ def read(counts: Counts, kinds: list[str], options: argparse.Namespace, end: flo
         kind, seeds = counts.take(kinds, min(CHUNK, options.mutants or CHUNK))
         if options.mutants and seeds.start >= options.mutants:
             return
-        worker = workers.Worker(kind)
+        worker = limits.Worker(kind)
         try:
             for seed in seeds:
                 if time.monotonic() > end:
@@ -74,15 +74,15 @@ _KEPT: set[str] = set()
 _LOCK = threading.Lock()
 
 
-def keep(folder: Path, kind: str, seed: int, verdict: workers.Verdict) -> None:
+def keep(folder: Path, kind: str, seed: int, verdict: limits.Verdict) -> None:
     """Keep a mutant with its traceback, and print it unless one like it was printed."""
     last = verdict.detail.strip().splitlines()
     place = next((line.strip() for line in reversed(last) if line.startswith("  File")), "")
     mutant = folder / f"{kind.replace(' ', '-')}-{seed}"
     shutil.rmtree(mutant, ignore_errors=True)
     with tempfile.TemporaryDirectory() as temporary:
-        workers.prepare(workers.TARGETS[kind], Path(temporary) / "good")
-        file = workers.mutant(workers.TARGETS[kind], kind, seed, mutant, Path(temporary) / "good")
+        limits.prepare(limits.TARGETS[kind], Path(temporary) / "good")
+        file = limits.mutant(limits.TARGETS[kind], kind, seed, mutant, Path(temporary) / "good")
     (mutant / "verdict.txt").write_text(f"{verdict.outcome}\n{file}\n{verdict.detail}\n", errors="backslashreplace")
     with _LOCK:
         if f"{kind} {place}" not in _KEPT:
@@ -103,11 +103,11 @@ def kill(counts: Counts, options: argparse.Namespace, end: float) -> None:
 
 def again(kind: str, seed: str, folder: Path) -> int:
     """Read one mutant in this process, without limits."""
-    target, mutant = workers.TARGETS[kind], folder / f"again-{kind.replace(' ', '-')}-{seed}"
+    target, mutant = limits.TARGETS[kind], folder / f"again-{kind.replace(' ', '-')}-{seed}"
     shutil.rmtree(mutant, ignore_errors=True)
     with tempfile.TemporaryDirectory() as temporary:
-        workers.prepare(target, Path(temporary) / "good")
-        file = workers.mutant(target, kind, int(seed), mutant, Path(temporary) / "good")
+        limits.prepare(target, Path(temporary) / "good")
+        file = limits.mutant(target, kind, int(seed), mutant, Path(temporary) / "good")
     start = time.process_time()
     try:
         target.read(mutant)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals import Options, Prediction, Sample, registry
-from evals.tasks.scoring.math_answers import extract_strict
-from evals.tasks.scoring.math_sampling import grouped, majority, pass_at
+from evals.tasks.scoring.math_reading.answers import extract_strict
+from evals.tasks.scoring.math_reading.sampling import grouped, majority, pass_at
 
 registry.discover()
 GSM8K, MATH = registry.TASKS.get("math/gsm8k"), registry.TASKS.get("math/math")

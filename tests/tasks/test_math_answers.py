@@ -15,9 +15,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evals.errors import UnknownName
-from evals.tasks.scoring.math_answers import Answer, extract_flexible, extract_strict
-from evals.tasks.scoring.math_normal import normalise
-from evals.tasks.scoring.math_outputs import cut_run_on, strip_thinking
+from evals.tasks.scoring.math_reading.answers import Answer, extract_flexible, extract_strict
+from evals.tasks.scoring.math_reading.normal import normalise
+from evals.tasks.scoring.math_reading.outputs import cut_run_on, strip_thinking
 
 GOLDEN = json.loads((GOLDEN / "math_answers.json").read_text())
 LONG = 500_000
@@ -110,9 +110,9 @@ REPEATED += r" answer_is_\a answer_is_$a \\ e 1e 1_x_10^ 1_1/ x_1_1/1 -_1 9_% * 
 
 
 READERS = """
-from evals.tasks.scoring.math_answers import extract_flexible, extract_strict
-from evals.tasks.scoring.math_normal import normalise
-from evals.tasks.scoring.math_outputs import cut_run_on, strip_thinking
+from evals.tasks.scoring.math_reading.answers import extract_flexible, extract_strict
+from evals.tasks.scoring.math_reading.normal import normalise
+from evals.tasks.scoring.math_reading.outputs import cut_run_on, strip_thinking
 readers = [strip_thinking, cut_run_on, extract_flexible, normalise]
 readers += [lambda text, form=form: extract_strict(text, form) for form in ("####", "boxed", "A:")]
 """

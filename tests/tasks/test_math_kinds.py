@@ -12,9 +12,9 @@ from evals import Prediction, Sample, registry
 from evals.metrics.math_equivalence import decide_plainly
 from evals.metrics.math_forms import same_ratio
 from evals.metrics.math_units import unit_ratio
-from evals.tasks.scoring.math_answers import extract_flexible, read_output
-from evals.tasks.scoring.math_normal import written_alike
-from evals.tasks.scoring.math_sampling import grouped
+from evals.tasks.scoring.math_reading.answers import extract_flexible, read_output
+from evals.tasks.scoring.math_reading.normal import written_alike
+from evals.tasks.scoring.math_reading.sampling import grouped
 
 registry.discover()
 MATH = registry.TASKS.get("math/math")
@@ -220,7 +220,7 @@ def test_near_forms_are_wrong(gold, answer):
 
 
 def test_a_count_in_dozens_is_right_where_dozens_are_asked_for():
-    from evals.tasks.scoring.math_answers import asked_quantities, asked_value
+    from evals.tasks.scoring.math_reading.answers import asked_quantities, asked_value
 
     assert asked_value("5 dozen", asked_quantities("How many dozen eggs does she sell?")) == "5"
     assert asked_value("5 dozen", asked_quantities("How many eggs does she sell?")) == "5 dozen"

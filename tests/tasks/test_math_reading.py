@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from evals import Generate, Prediction, Sample, registry
 from evals.tasks.math import prompt
-from evals.tasks.scoring.math_answers import extract_flexible, extract_strict
-from evals.tasks.scoring.math_statements import boxes
+from evals.tasks.scoring.math_reading.answers import extract_flexible, extract_strict
+from evals.tasks.scoring.math_reading.statements import boxes
 
 registry.discover()
 TASKS = {form: registry.TASKS.get(name) for form, name in (("####", "math/gsm8k"), ("boxed", "math/math"))}

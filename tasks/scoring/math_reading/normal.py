@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from evals.metrics.math_units import unit_ratio
-from evals.tasks.scoring.math_values import CHARACTERS, NUMBER
+from evals.tasks.scoring.math_reading.values import CHARACTERS, NUMBER
 
 
 def normalise(answer: str) -> str:

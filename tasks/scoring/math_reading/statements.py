@@ -11,9 +11,9 @@ from collections import deque
 from typing import NamedTuple
 
 from evals.metrics.math_quantities import NUMERAL, numeral
-from evals.tasks.scoring.math_doubts import is_doubted
-from evals.tasks.scoring.math_spans import bold_at, is_value, span_at
-from evals.tasks.scoring.math_values import CONTINUATION, QUANTITY, WINDOW, MathText, expression_at, last_match
+from evals.tasks.scoring.math_reading.doubts import is_doubted
+from evals.tasks.scoring.math_reading.spans import bold_at, is_value, span_at
+from evals.tasks.scoring.math_reading.values import CONTINUATION, QUANTITY, WINDOW, MathText, expression_at, last_match
 
 
 class AnswerStatement(NamedTuple):

@@ -4,13 +4,13 @@ A model that was asked to end in ``#### n`` (GSM8K) or ``\boxed{...}`` (MATH) do
 reads the asked form and nothing else; `extract_flexible` reads whatever states an answer. Both take the *last* answer
 that the model gives, because models recite examples before they answer:
 
-    output -> math_outputs (strip_thinking, cut_run_on) -> math_doubts (without_retracted)
+    output -> outputs (strip_thinking, cut_run_on) -> doubts (without_retracted)
            -> extract_strict, extract_flexible -> Answer
-           -> math_normal.normalise, evals.metrics.math_grader
+           -> normal.normalise, evals.metrics.math_grader
 
-`read_output` does all of it for one output. `math_statements` finds statements. `math_conclusions` reads the value of a
-text that states none, with `math_prose` in sentences of plain text. All read values with `math_spans` and
-`math_values`. All functions are pure and take time linear in the length of the text: a model may write megabytes of
+`read_output` does all of it for one output. `statements` finds statements. `conclusions` reads the value of a
+text that states none, with `prose` in sentences of plain text. All read values with `spans` and
+`values`. All functions are pure and take time linear in the length of the text: a model may write megabytes of
 braces.
 
 Sources: openai/grade-school-math `dataset.py` @3101c7d (the form ``#### n``); hendrycks/math
@@ -29,12 +29,12 @@ from evals.errors import UnknownName
 from evals.metrics.math_notation import elements as elements_of
 from evals.metrics.math_notation import sides
 from evals.metrics.math_symbols import TEXT, tidy
-from evals.tasks.scoring.math_conclusions import conclude
-from evals.tasks.scoring.math_doubts import without_retracted
-from evals.tasks.scoring.math_outputs import cut_run_on, strip_thinking
-from evals.tasks.scoring.math_prose import ConclusionHow
-from evals.tasks.scoring.math_spans import spans
-from evals.tasks.scoring.math_statements import (
+from evals.tasks.scoring.math_reading.conclusions import conclude
+from evals.tasks.scoring.math_reading.doubts import without_retracted
+from evals.tasks.scoring.math_reading.outputs import cut_run_on, strip_thinking
+from evals.tasks.scoring.math_reading.prose import ConclusionHow
+from evals.tasks.scoring.math_reading.spans import spans
+from evals.tasks.scoring.math_reading.statements import (
     AnswerStatement,
     last_a_line,
     last_box,
@@ -44,7 +44,7 @@ from evals.tasks.scoring.math_statements import (
     last_phrase,
     last_single_box,
 )
-from evals.tasks.scoring.math_values import CHARACTERS
+from evals.tasks.scoring.math_reading.values import CHARACTERS
 
 How = Literal["boxed", "####", "answer-is", "A:"] | ConclusionHow
 
@@ -131,7 +131,7 @@ def extract_flexible(text: str, elements: int = 1) -> Answer | None:
     r"""Read the answer in whatever form the model states it.
 
     The last ``\boxed{...}`` or ``#### value`` counts, whichever comes later; without them the last "the answer is
-    value" or line ``A: value``; without those the last value of the text (`math_conclusions.conclude`).
+    value" or line ``A: value``; without those the last value of the text (`conclusions.conclude`).
 
     Args:
         text: the output of a model, without thinking and run-on text.

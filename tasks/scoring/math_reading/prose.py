@@ -12,7 +12,7 @@ import re
 from typing import Literal, NamedTuple
 
 from evals.metrics.math_notation import EQUALS
-from evals.tasks.scoring.math_values import QUANTITY, MathText, expression_at, last_match, runs, signed
+from evals.tasks.scoring.math_reading.values import QUANTITY, MathText, expression_at, last_match, runs, signed
 
 ConclusionHow = Literal["span", "expression", "word", "last-number"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from evals.tasks.scoring.math_values import WINDOW, MathText, expression_at
+from evals.tasks.scoring.math_reading.values import WINDOW, MathText, expression_at
 
 _ALIGNED = r"(?:align|aligned|alignat|eqnarray|equation|gather|gathered|multline|split)\*?"
 MAX_LINES = 3_000

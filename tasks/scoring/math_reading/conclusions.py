@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 
 from evals.metrics.math_quantities import NUMERAL, numeral
-from evals.tasks.scoring.math_doubts import doubts, refuses
-from evals.tasks.scoring.math_prose import (
+from evals.tasks.scoring.math_reading.doubts import doubts, refuses
+from evals.tasks.scoring.math_reading.prose import (
     Conclusion,
     before_circumstances,
     is_number,
@@ -21,8 +21,8 @@ from evals.tasks.scoring.math_prose import (
     prose_value,
     result_of,
 )
-from evals.tasks.scoring.math_spans import bolds, is_value, on_one_line, spans
-from evals.tasks.scoring.math_values import QUANTITY, MathText, expression_at, last_match, signed
+from evals.tasks.scoring.math_reading.spans import bolds, is_value, on_one_line, spans
+from evals.tasks.scoring.math_reading.values import QUANTITY, MathText, expression_at, last_match, signed
 
 TAIL = 6_000
 """Characters at the end of a text that are read; a longer solution concludes in them too."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from evals.metrics.math_grader import AnswerPair
-from evals.tasks.scoring.math_normal import normalise
+from evals.tasks.scoring.math_reading.normal import normalise
 
 
 def pass_at(n: int, right: int, k: int) -> float:
