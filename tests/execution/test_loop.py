@@ -7,10 +7,11 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
-from commands import evals, process, refused, start
+from commands import ROOT, environ, evals, process, refused, start
 
 from evals.records.folder import load
 from evals.records.result import recorded_predictions
@@ -125,6 +126,25 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path):
         errors.strip().splitlines()[-1] == "evals: interrupted; what was finished is kept, the same command continues"
     )
     assert size(tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_was_started_with_interrupts_ignored_is_not_interrupted(reference, tmp_path, workers):
+    """As POSIX has it for the background jobs of a script, and for `nohup` with hang-ups."""
+    arguments = ["run", "--model", "toy:slow", "--task", "toy", "--workers", workers, "--out", tmp_path / "run"]
+    command = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", sys.executable, "-m", "evals", *map(str, arguments)]
+    started = subprocess.Popen(
+        command, cwd=ROOT, env=environ(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not size(tmp_path / "run") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.killpg(started.pid, number)
+    _, errors = started.communicate(timeout=120)
+    assert started.returncode == 0, errors
+    assert result(tmp_path / "run")["metrics"] == result(reference)["metrics"]
 
 
 def test_a_finished_run_is_read_not_repeated(reference):
