@@ -62,7 +62,8 @@ def kill_and_resume(arguments, out, server, seed, at_least):
 
 
 def finished(arguments, out):
-    process = start("-m", "evals", *arguments, "--out", out, stderr=subprocess.PIPE, text=True)
+    output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = start("-m", "evals", *arguments, "--out", out, **output)
     _, errors = process.communicate(timeout=200)
     return subprocess.CompletedProcess(arguments, process.returncode, "", errors)
 
