@@ -6,7 +6,7 @@ that is asked for and a correlation within clusters (ICC) that may be anything f
 quantiles of the posterior distribution of the mean.
 
 The priors were chosen by simulation, for intervals that cover the true mean in at least 93 % of simulated runs. That of
-the mean is Beta(1/6, 1/2) for the lower end and Beta(1/2, 1/6) for the upper end: halfway between the neutral prior
+the mean is Beta(1/12, 7/12) for the lower end and Beta(7/12, 1/12) for the upper end. It lies between the neutral prior
 Beta(1/3, 1/3), which covers extremes too rarely, and the priors of Clopper and Pearson's interval, Beta(0, 1) and
 Beta(1, 0), which cover too often. That of the correlation is Beta(1, 1/2), which expects more of large correlations
 than the uniform prior.
@@ -23,7 +23,7 @@ from evals.statistics.clusters import Floats
 
 _GRID = 1 / 3
 """The mean is searched on quantiles of Beta(1/3, 1/3), which are finer near 0 and 1."""
-_NEAR, _FAR = 1 / 6, 1 / 2
+_NEAR, _FAR = 1 / 12, 7 / 12
 """Parameters of the mean's prior: on the side of the end that is computed, and on the other side."""
 _MEANS = 64
 """Nodes of the mean, in each of the ranges that are searched one within the other."""
@@ -52,7 +52,7 @@ def beta_binomial_interval(sums_C: Floats, sizes_C: Floats, level: float) -> tup
     Example:
         >>> low, high = beta_binomial_interval(np.array([97.0, 100, 82]), np.array([100.0, 100, 100]), 0.95)
         >>> round(low, 2), round(high, 2)
-        (0.4, 0.98)
+        (0.38, 0.99)
     """
     sums, sizes = (np.unique(values_C, return_counts=True) for values_C in (sums_C, sizes_C))
     wrongs = np.unique(sizes_C - sums_C, return_counts=True)

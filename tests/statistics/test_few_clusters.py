@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -22,7 +24,7 @@ def integrated(right, sizes):
             likelihood *= scipy.stats.betabinom(size, means * scale, (1 - means) * scale).pmf(count)
         likelihoods += likelihood
     ends = []
-    for share, near, far in ((0.025, 1 / 6, 1 / 2), (0.975, 1 / 2, 1 / 6)):
+    for share, near, far in ((0.025, 1 / 12, 7 / 12), (0.975, 7 / 12, 1 / 12)):
         cumulated = np.cumsum(likelihoods * np.diff(scipy.stats.beta(near, far).cdf(edges)))
         ends.append(np.interp(share, np.concatenate([[0], cumulated]) / cumulated[-1], edges))
     return ends
@@ -64,6 +66,21 @@ def covered(clusters, sizes, mean, icc, runs=200):
 @pytest.mark.parametrize("icc", [0.1, 0.3])
 def test_few_clusters_are_covered(clusters, mean, icc):
     assert covered(clusters, (100, 100), mean, icc) >= 0.91  # noise of 200 runs: 1.5 points
+
+
+@pytest.mark.parametrize("clusters", [3, 5, 7])
+def test_few_small_clusters_are_covered_exactly(clusters):
+    """All possible answers of clusters of three samples: their probabilities are added up, not drawn."""
+    outcomes = list(itertools.combinations_with_replacement(range(4), clusters))
+    counts = [[outcome.count(right) for right in range(4)] for outcome in outcomes]
+    names = np.repeat(np.arange(clusters), 3).astype(str).tolist()
+    answers = [np.concatenate([(np.arange(3) < right) * 1.0 for right in outcome]) for outcome in outcomes]
+    lows, highs = np.transpose([mean_intervals([right], names)[0] for right in answers])
+    for icc, mean in itertools.product((0.3, 0.6, 0.9), (0.5, 0.6, 0.7, 0.8)):
+        weight = (1 - icc) / icc
+        chances = scipy.stats.betabinom(3, mean * weight, (1 - mean) * weight).pmf(range(4))
+        covered = (lows <= mean) & (mean <= highs)
+        assert scipy.stats.multinomial.pmf(counts, clusters, chances)[covered].sum() >= 0.93
 
 
 @pytest.mark.parametrize("n", range(1, FEW_ITEMS))
