@@ -76,7 +76,7 @@ def test_the_answer_is_the_one_that_is_evaluated(folder, street):
     if len(prompt.tokens) > 1:
         batch = Batch((Group(len(prompt.tokens) - 1, (0,)),))
     (evaluated,) = model.run([prompt], batch, model.stage([prompt], batch))
-    assert seen.answer == evaluated.output
+    assert seen.answer == evaluated.output.strip()
     assert attention.INSTRUCTION == vqa.INSTRUCTION
 
 

@@ -82,7 +82,7 @@ def words_as_values(samples, predictions):
         ),
         (
             {"score": lambda samples, predictions: scores_of(samples, predictions)[1:]},
-            r"score\(\) of task 'toy' returned \d+ scores for \d+ samples, expected one for each: see '\d+'",
+            r"score\(\) of task 'toy' returned \d+ scores? for \d+ samples, expected one for each: see '\d+'",
         ),
         ({"score": words_as_values}, r"returned accuracy='yes' \(str\) for sample '\d+', expected a number"),
         (
