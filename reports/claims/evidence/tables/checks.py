@@ -167,9 +167,10 @@ def stated_value(claim: Claim, table: ValueTable) -> TextValue:
     """Return the number that a claim of the text states."""
     allowed = table.allowed(claim)
     assert allowed is not None
+    bound = "" if claim.bound == "exactly" else f"{claim.bound.replace('-', ' ')} "
     return TextValue(
         allowed,
-        shown=table.show(claim),
+        shown=bound + table.show(claim),
         unit=claim.unit or "",
         is_negative=Fraction(claim.digits or 0) < 0,
         says=f"{claim.says} {claim.quote or ''}",

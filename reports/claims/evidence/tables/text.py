@@ -118,7 +118,13 @@ def compare_pair(
     if kind == "relative-difference" and column.is_percent and _meets_any(stated.allowed, ways["difference"]):
         line += ", which is the difference in percentage points: percent and points are two units"
         return TextFinding("nominally_inconsistent", line)
-    if column.is_percent and kind == "difference" and _meets_any(stated.allowed, ways["relative-difference"]):
+    is_closed = None not in (stated.allowed.low, stated.allowed.high)
+    if (
+        is_closed
+        and column.is_percent
+        and kind == "difference"
+        and _meets_any(stated.allowed, ways["relative-difference"])
+    ):
         line += ", which is the difference in percent of the other value: percent and points are two units"
     return TextFinding("internally_inconsistent", line)
 

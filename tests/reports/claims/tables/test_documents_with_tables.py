@@ -142,6 +142,13 @@ def test_cells_are_read_as_documents_print_them(check):
     assert "T1r1-2" not in found(checked)
 
 
+def test_a_bound_of_the_text_is_shown_as_one(check):
+    old, new = 'printed: "1.9", unit: points', 'printed: "2", bound: above, unit: points'
+    checked = check(EXAMPLE.replace(old, new))
+    line = next(a for a in checked.assessments if a.claim.id == "C-1").arithmetic.working[0]
+    assert line.endswith("the text says above 2 pp")
+
+
 def test_a_value_that_is_cut_rather_than_rounded_is_open(check):
     cut = EXAMPLE.replace('printed: "75.1"', 'printed: "83"').replace("column: RTE}}\n", "column: Avg.}}\n")
     assert cut != EXAMPLE
