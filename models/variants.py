@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evals import yaml_files
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 from evals.registry import VARIANTS
 from evals.schema import Variant
 
@@ -27,6 +27,10 @@ def _variant(path: Path, name: str, row: object) -> Variant:
     missing = {"family", "summary", "checkpoints"} - row.keys()
     if missing:
         raise InputError(f"{path}: {name} lacks {', '.join(sorted(missing))}")
+    kinds = {"family": str, "summary": str, "checkpoints": dict, "tasks": list}
+    for column, kind in kinds.items():
+        if column in row and not isinstance(row[column], kind):
+            raise InputError(f"{path}: {name}: {column} is {shorten(row[column])}, expected {kind.__name__}")
     details = {column: value for column, value in row.items() if column not in _COLUMNS}
     return Variant(name, row["family"], row["summary"], row["checkpoints"], tuple(row.get("tasks", ())), details)
 

@@ -26,8 +26,9 @@ _ASCII = {
 }  # fmt: skip
 """What is written where the terminal's encoding lacks a character; a question mark for all others."""
 _HANDLER = "evals.ascii"
-_HIDDEN = frozenset({"Cc", "Cf", "Cs"})
-"""Unicode categories of characters that are written as escapes: controls, marks of direction, lone surrogates."""
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of characters that are written as escapes: controls, marks of direction, lone
+surrogates, separators of lines."""
 _LONGEST_WORD, _LONGEST_LINE = 300, 2_000
 """Limits on what a message repeats, in characters: a name can have 5,000."""
 
@@ -99,9 +100,7 @@ def printable(message: str) -> str:
         309
     """
     escaped = "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs"}
-        else character
+        character.encode("unicode_escape").decode() if unicodedata.category(character) in _HIDDEN else character
         for character in message
     )
     words = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], _LONGEST_WORD), escaped)

@@ -74,7 +74,9 @@ def decode(audio: Audio) -> Waveform:
             if width not in _WHOLE:
                 raise SampleError(f"{name} has {8 * width} bits a sample; 8, 16 and 32 are read")
             content = file.readframes(frames)
-    except (wave.Error, EOFError) as error:
+    except SampleError:
+        raise
+    except Exception as error:  # for damaged files, the library raises its own error, EOFError, RuntimeError, …
         raise SampleError(f"{name} is not a WAV file of integers: {one_line(error)}") from error
     kind, silence, loudest = _WHOLE[width]
     complete = len(content) // (width * channels) * width * channels  # without a frame that is cut off

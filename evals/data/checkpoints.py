@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from evals.data.files import read_json
+from evals.data.files import inside, read_json
 from evals.data.hub import gguf_advice, local_copy
 from evals.data.model_config import check_config
-from evals.errors import InputError, one_line
+from evals.errors import InputError, one_line, shorten
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -95,14 +95,17 @@ def _find_base(path: Path, stated: _AdapterFile) -> Path:
     name = stated.base_model_name_or_path
     if not name:
         raise InputError(f"{path} names no base model: set base_model_name_or_path to a folder or a hub id")
-    for folder in (Path(name).expanduser(), path.parent / name):
-        if folder.is_dir():
-            return local_copy(str(folder))
+    try:
+        for folder in (Path(name).expanduser(), path.parent / name):
+            if folder.is_dir():
+                return local_copy(str(folder))
+    except (OSError, RuntimeError) as error:  # the name is too long, or begins with ~ and no user
+        raise InputError(f"{path}: base_model_name_or_path is {shorten(name)}: {one_line(error)[:80]}") from error
     try:
         return local_copy(f"{name}@{stated.revision}" if stated.revision else name)
     except InputError as error:
         advice = f"set base_model_name_or_path in {path}, or copy the base model's files beside it"
-        raise InputError(f"the adapter's base model is not found: {error}; {advice}") from error
+        raise InputError(f"the adapter's base model is not found: {one_line(error)}; {advice}") from error
 
 
 def model_folder(folder: Path) -> Path:
@@ -177,7 +180,7 @@ def _headers(folder: Path) -> dict[str, _Tensor]:
                 header = msgspec.json.decode(file.read(min(length, size)), type=dict[str, msgspec.Raw])
             header.pop("__metadata__", None)
             entries = {name: msgspec.json.decode(raw, type=_Tensor) for name, raw in header.items()}
-        except (OSError, struct.error, ValueError) as error:
+        except (OSError, struct.error, ValueError, RecursionError) as error:
             raise InputError(f"{path} is no readable safetensors file: {one_line(error)}") from error
         end = 8 + length + max((entry.data_offsets[1] for entry in entries.values()), default=0)
         if size < end:
@@ -191,7 +194,7 @@ def _check_shards(folder: Path) -> None:
     path, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if path.is_file():
         index = read_json(path, _ShardIndex)
-        missing = sorted(name for name in set(index.weight_map.values()) if not (folder / name).is_file())
+        missing = sorted(name for name in set(index.weight_map.values()) if not inside(folder, name).is_file())
         if missing and not whole.is_file():
             raise InputError(f"{folder} lacks {len(missing)} of its weight files, the first being {missing[0]}")
     elif (shards := model_weights(folder)) and not whole.is_file():

@@ -111,7 +111,7 @@ def read_parquet(path: Path, kind: type[T]) -> list[T]:
             )
         rows = file.read(columns=columns).to_pylist()
         return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}{_row(rows, str(error))}") from error
@@ -141,8 +141,10 @@ def _schema(path: Path) -> Any:
     from pyarrow import parquet
 
     try:
-        return parquet.read_schema(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        schema = parquet.read_schema(path)
+        assert isinstance(schema.names, list)  # decodes the names
+        return schema
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
 
 

@@ -29,7 +29,7 @@ _UNLIMITED = {"max_position_embeddings", "n_positions"}
 """Fields for which -1 means that there is no limit."""
 MOST_LAYERS = 10_000
 LARGEST_SIZE = 1 << 31
-_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d{1,9})\.")
 _EMBEDDING = re.compile(r"(embed_tokens|word_embeddings|wte|tok_embeddings|shared|embed_in)\.weight$")
 _DTYPE = re.compile(r"(torch\.)?(auto|half|float|bfloat16|float(16|32|64)|float[48]_\w+|u?int\d+)")
 _POSITIONS = re.compile(r"(position_embeddings|wpe|embed_positions)\.weight$")

@@ -33,6 +33,8 @@ _NO_UNIT = re.compile(
     r"|halves|thirds|fourths|fifths|sixths|sevenths|eighths|ninths|tenths|hundredths|thousandths|millionths)\b"
 )
 _MAX_DECIMAL_EXPONENT = 400
+_MAX_CHARACTERS = 1_000
+"""Longer texts are no quantities; Python converts at most 4,300 digits to a number."""
 _REPEATING = re.compile(
     r"(-?)([0-9]*)\.([0-9]{0,40}?)(?:\\overline\s*\{?([0-9]{1,40})\}?|\(([0-9]{1,40})\)|(?P<block>[0-9]{1,6}?)(?P=block){2,20}\.\.\.)"
 )
@@ -172,6 +174,8 @@ def quantity(text: str) -> ExactNumber | None:
         >>> quantity("0.1\\overline{6}")
         (Fraction(1, 6), False)
     """
+    if len(text) > _MAX_CHARACTERS:
+        return None
     text = TEXT.sub(r" \1 ", text)
     if repeating := _REPEATING.fullmatch(text.strip()):
         return _repeating(repeating), False

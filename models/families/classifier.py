@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import read_adapter, read_config
-from evals.errors import InputError, SampleError
+from evals.errors import InputError, SampleError, shorten
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-_NUMBERED = re.compile(r"(?:label_)?(\d+)")
+_MOST_CLASSES = 1_000_000
+_NUMBERED = re.compile(r"(?:label_)?(\d{1,9})")
 
 
 def class_indices(names: Sequence[str], labels: Sequence[str]) -> list[int]:
@@ -91,7 +92,7 @@ def renamed(names: Sequence[str], labels: str) -> list[str]:
     for pair in labels.split(","):
         output, equals, label = (text.strip() for text in pair.partition("="))
         by_name = [index for index, name in enumerate(names) if _normalised(name) == _normalised(output)]
-        index = int(output) if output.isdecimal() else by_name[0] if len(by_name) == 1 else -1
+        index = int(output) if re.fullmatch(r"\d{1,9}", output) else by_name[0] if len(by_name) == 1 else -1
         if not equals or not label or not 0 <= index < len(names):
             raise InputError(f"--labels {labels}: {pair!r} is not OUTPUT=CLASS; {outputs}")
         if index in chosen or label in chosen.values():
@@ -261,6 +262,8 @@ def accepts(config: Mapping[str, Json]) -> bool:
 
 def _class_names(id2label: Mapping[Any, Any], placement: Placement) -> list[str]:
     """Return the classes in the order of the outputs, as the checkpoint names them or as the user chose."""
+    if not isinstance(id2label, Mapping) or not all(re.fullmatch(r"\d{1,9}", str(number)) for number in id2label):
+        raise InputError(f"the checkpoint's id2label is {shorten(id2label)}, expected a name for each whole number")
     names = [str(name) for _, name in sorted(id2label.items(), key=lambda item: int(item[0]))]
     return names if placement.labels is None else renamed(names, placement.labels)
 
@@ -273,7 +276,10 @@ def check_request(folder: Path, placement: Placement, request: Request) -> None:
     if not isinstance(request, Classify) or read_adapter(folder) is not None:
         return
     config = read_config(folder)
-    unnamed = {index: f"LABEL_{index}" for index in range(config.get("num_labels") or 2)}  # as the library names them
+    count = config.get("num_labels") or 2
+    if not isinstance(count, int) or not 0 < count <= _MOST_CLASSES:
+        raise InputError(f"{folder / 'config.json'}: num_labels is {shorten(count)}, expected 1 to {_MOST_CLASSES:,}")
+    unnamed = {index: f"LABEL_{index}" for index in range(count)}  # as the library names them
     class_indices(_class_names(config.get("id2label") or unnamed, placement), request.labels)
 
 

@@ -250,8 +250,8 @@ def _cross_document(pairs: Sequence[StatementPair], public_record: Finding) -> F
     return Finding(word, (*lines[DIFFERENCE], *lines[NOTE], *lines[AGREEMENT]))
 
 
-def _id_order(id: str) -> tuple[str, int]:
+def _id_order(id: str) -> tuple[str, int, str]:
     """Sort claim ids by their letters, then by their number."""
     letters, _, number = id.rpartition("-")
-    digits = "".join(c for c in number if c.isdigit())
-    return letters, int(digits or 0)
+    digits = "".join(c for c in number if c in "0123456789").lstrip("0")
+    return letters, len(digits), digits

@@ -161,14 +161,16 @@ def _order(rows: Sequence[MetricRow]) -> list[MetricRow]:
     return sorted(rows, key=lambda row: (-row.metric.value, -row.metric.n, row.label))
 
 
-def _natural_order(name: str) -> list[list[tuple[bool, int, str]]]:
+def _natural_order(name: str) -> list[list[tuple[bool, int, str, str]]]:
     """Return a key that orders names part by part, and numbers in them by size.
 
     Example:
         >>> sorted(["recall@10", "recall@5", "recall", "recall/x"], key=_natural_order)
         ['recall', 'recall/x', 'recall@5', 'recall@10']
     """
-    return [
-        [(piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in re.split(r"(\d+)", part)]
-        for part in name.split("/")
-    ]
+
+    def key(piece: str) -> tuple[bool, int, str, str]:
+        digits = piece.lstrip("0") if piece.isdecimal() else ""  # not as a number, which may have too many digits
+        return piece.isdecimal(), len(digits), digits, piece
+
+    return [[key(piece) for piece in re.split(r"(\d+)", part)] for part in name.split("/")]

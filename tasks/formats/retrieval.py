@@ -135,7 +135,7 @@ def _flickr8k(paths: list[Path], split: str | None) -> Official:
     for number, line in enumerate(_text(tokens).split("\n"), start=1):
         if not line.strip():
             continue
-        match = re.fullmatch(r"(.+)#(\d+)\t(.*)", line.rstrip("\r"))
+        match = re.fullmatch(r"(.+)#(\d{1,9})\t(.*)", line.rstrip("\r"))
         if match is None:
             raise InputError(f"{tokens}, line {number}: expected a file name, #, a number, a tab and a caption")
         of_image = captions.setdefault(match[1], {})

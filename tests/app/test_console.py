@@ -61,8 +61,9 @@ def test_tables_fit_a_narrow_terminal(run, columns, monkeypatch, capsys):
         ("./" + "b/" * 3000, "/b/b"),
         ("~nobody-of-this-name/x", "home"),
         ("\ud800", "\\ud800"),
+        ("a\u2028b", "a\\u2028b"),
     ],
-    ids=["escape", "direction", "long", "deep", "home", "surrogate"],
+    ids=["escape", "direction", "long", "deep", "home", "surrogate", "separator"],
 )
 @pytest.mark.parametrize("place", ["model", "task", "data", "report", "check", "out"])
 def test_strange_names_are_named_in_one_short_line(name, shown, place, tmp_path, capsys):
@@ -85,7 +86,8 @@ def test_strange_names_are_named_in_one_short_line(name, shown, place, tmp_path,
 
 @given(st.text(max_size=400))
 def test_nothing_in_a_message_moves_the_cursor(text):
-    assert not {unicodedata.category(character) for character in printable(text)} & {"Cc", "Cf", "Cs"}
+    assert not {unicodedata.category(character) for character in printable(text)} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert len(printable(text).splitlines()) <= 1
     assert len(printable(text)) <= 2_000
 
 

@@ -140,3 +140,16 @@ def test_the_hub_is_not_reached_without_a_network(tmp_path):
         HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path), EVALS_CACHE=str(tmp_path),
     )  # fmt: skip
     refused(done, "nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["tasks: 1.5", "tasks: vqa", "tasks: {a: b}", "family: 1", "summary: [a]", "checkpoints: x"],
+)
+def test_a_column_of_another_type_is_named(tmp_path, column):
+    name = column.partition(":")[0]
+    columns = {"family": "causal", "summary": "x", "checkpoints": "{}"} | {name: column.partition(": ")[2]}
+    path = tmp_path / "variants.yaml"
+    path.write_text("mine:\n" + "".join(f"  {key}: {value}\n" for key, value in columns.items()))
+    with pytest.raises(InputError, match=f"mine: {name} is "):
+        read(path)

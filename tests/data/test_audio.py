@@ -5,6 +5,7 @@ pytest tests/data/test_audio.py
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import wave
@@ -120,3 +121,17 @@ def test_a_server_is_sent_silence_by_a_blind_run():
     loud = Audio("a", data=written(np.full(123, 9999, "<i2")), blind=True)
     sent = base64.b64decode(_content_part(loud)["input_audio"]["data"])
     assert decode(Audio("b", data=sent)).samples.tolist() == [0.0] * 123
+
+
+@given(st.integers(0, 60), st.binary(min_size=1, max_size=8))
+def test_a_damaged_file_is_read_or_refused(start, damage):
+    whole = written(np.arange(100, dtype="<i2"))
+    with contextlib.suppress(SampleError):
+        decode(Audio("a", data=whole[:start] + damage + whole[start + len(damage) :]))
+
+
+def test_a_chunk_that_ends_beyond_the_file_is_damage():
+    whole = bytearray(written(np.arange(100, dtype="<i2")))
+    whole[16:20] = (0x7FFFFFFF).to_bytes(4, "little")  # the length of the format's chunk
+    with pytest.raises(SampleError, match="is not a WAV file of integers"):
+        decode(Audio("a", data=bytes(whole)))

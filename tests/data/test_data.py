@@ -191,3 +191,18 @@ def test_a_repeated_id_is_named():
     data.unique([], "q.json")
     with pytest.raises(InputError, match=r"q\.json: question_id 2 comes twice"):
         data.unique([1, 2, 3, 2, 1], "q.json", "question_id")
+
+
+def test_a_text_of_a_table_that_is_not_utf8_is_one_line(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    class Row(msgspec.Struct):
+        text: str
+
+    buffers = [None, pyarrow.array([0, 2], pyarrow.int32()).buffers()[1], pyarrow.py_buffer(b"a\x80")]
+    broken = pyarrow.Array.from_buffers(pyarrow.string(), 1, buffers)
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pyarrow.table({"text": broken}), path)
+    with pytest.raises(InputError, match=r"rows\.parquet is not a readable Parquet file: 'utf-8' codec"):
+        data.read_parquet(path, Row)

@@ -24,3 +24,8 @@ def test_a_decoder_that_was_saved_alone_has_no_encoder_layers():
     check_config(Path("config.json"), config, WEIGHTS)
     with pytest.raises(InputError, match="num_encoder_layers is 12, but the weights hold 2 layers"):
         check_config(Path("config.json"), config, {**WEIGHTS, "encoder.layers.0.b": (32,)})
+
+
+def test_the_number_of_a_layer_can_have_any_length():
+    config = {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2}
+    check_config(Path("config.json"), config, {**WEIGHTS, f"model.layers.{'9' * 5_000}.b": (32,)})

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from evals.errors import InputError
 from evals.metrics import math_grader
-from evals.metrics.math_equivalence import decide_plainly
+from evals.metrics.math_equivalence import decide_plainly, element_count
 from evals.metrics.math_grader import Grade, Grader
+from evals.metrics.math_quantities import quantity
 from evals.tasks.scoring.math_reading.answers import extract_flexible, extract_strict
 from evals.tasks.scoring.math_reading.normal import normalise
 
@@ -407,3 +408,10 @@ def bump(text: str) -> str:
     """The text with its last digit one higher: 3 becomes 4, 9 becomes 0."""
     place = max(map(text.rfind, "0123456789"))
     return f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}"
+
+
+@pytest.mark.parametrize("form", ["{}", "1/{}", "{}/2", "0.{}", "1e{}", "{} million", "0.1\\overline{{{}}}", "{}%"])
+def test_a_number_of_thousands_of_digits_is_no_quantity(form):
+    text = form.format("9" * 5_000)
+    assert quantity(text) is None
+    assert element_count(text) == 1

@@ -17,7 +17,7 @@ from tests.soak import folders, kills, limits
 from tests.soak.counts import Counts
 from tests.soak.kinds import PLANTED
 
-CHUNK = 100
+CHUNK = 250
 """Mutants that a worker reads before it goes to another kind."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "evals-soak"
 

@@ -98,6 +98,8 @@ def _checkpoint(folder: Path) -> None:
         end += size
     text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
     (folder / "base" / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "model.safetensors")}
+    (folder / "base" / "model.safetensors.index.json").write_text(json.dumps(index))
     adapter = folder / "adapter"
     adapter.mkdir()
     fields = {
@@ -126,7 +128,12 @@ TARGETS: Mapping[str, Target] = {
     "run folder": Target(_runs, {f"day/a/{name}": name.rpartition(".")[2] for name in RUN_FILES}, _read_runs, _sign),
     "checkpoint": Target(
         _checkpoint,
-        {"base/config.json": "json", "base/model.safetensors": "safetensors", "adapter/adapter_config.json": "json"},
+        {
+            "base/config.json": "json",
+            "base/model.safetensors": "safetensors",
+            "base/model.safetensors.index.json": "json",
+            "adapter/adapter_config.json": "json",
+        },
         _resolve,
     ),
 }

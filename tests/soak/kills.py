@@ -6,6 +6,7 @@ disturbances are a full disk (a limit on the size of files), a terminal that can
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import multiprocessing
@@ -41,13 +42,13 @@ class Command:
     arguments: tuple[str, ...]
     finished_run: bool = True
     """Whether it needs a finished run in the folder `run`."""
-    share: int = 3
+    share: float = 3
     """How often it is chosen, relative to the others."""
 
 
 COMMANDS = (
     Command("run", (*_RUN, "--token-budget", "32"), finished_run=False, share=8),
-    Command("run of a model", (*folders.RUN_COMMAND[:-1], "24", "--out", "run"), finished_run=False, share=1),
+    Command("run of a model", (*folders.RUN_COMMAND[:-1], "24", "--out", "run"), finished_run=False, share=0.3),
     Command("score", ("score", "run"), share=4),
     Command("report", ("report", "run", "other", "--format", "html")),
     Command("check", ("check", "claims.yaml", "--paper", "--out", "claims")),
@@ -113,7 +114,8 @@ def _faults_of(disturbance: str, ending: Ending) -> list[str]:
     }[disturbance]  # fmt: skip
     if "Traceback" in ending.errors or ending.code not in allowed:
         return [f"traceback: {disturbance}: exit code {ending.code}: {ending.errors[-1000:]}"]
-    if ending.code in {1, 2} and len(ending.errors.splitlines()) != 1:
+    lines_of_errors = ending.errors.splitlines()  # none if the limit on sizes met standard error too
+    if ending.code in {1, 2} and len(lines_of_errors) != 1 and (lines_of_errors or disturbance != "full disk"):
         return [f"traceback: {disturbance}: not one line: {ending.errors[-1000:]}"]
     return []
 
@@ -176,7 +178,8 @@ def execute(
                 os.kill(process.pid, getattr(signal, name))
                 if disturbance == "STOP":
                     time.sleep(0.2)
-                    os.kill(process.pid, signal.SIGCONT)
+                    with contextlib.suppress(ProcessLookupError):  # it had ended
+                        os.kill(process.pid, signal.SIGCONT)
         process.join(300)
         seconds = time.monotonic() - start
         if process.is_alive():

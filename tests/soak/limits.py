@@ -33,7 +33,7 @@ _SPARE_BYTES = 2 << 30
 TARGETS = {**kinds.TARGETS, **kinds.PLANTED}
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.soak.limits", "evals.app.cli", "evals.app.api", "pyarrow.parquet", "PIL.Image"])
+_CONTEXT.set_forkserver_preload(["tests.soak.limits", "tests.soak.warm"])
 
 
 @dataclass(frozen=True)

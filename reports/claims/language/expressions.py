@@ -261,7 +261,7 @@ class _ExpressionParser:
         parts = self.size - 1 - before  # without the token after the base
         if self.take("^"):
             exponent = self.atom()
-            if not (isinstance(exponent, Number) and exponent.text.isdigit() and exponent.unit is None):
+            if not (isinstance(exponent, Number) and exponent.text.isdecimal() and exponent.unit is None):
                 raise InputError(f"{self.shown}: an exponent must be a whole number")
             self.grow((parts + 1) * min(int(exponent.text[:4]), MAX_SIZE))
             tree = Operation("^", tree, exponent)

@@ -89,7 +89,7 @@ def _check_share_of_measure(source: YamlFile, at: Location, claim: Claim) -> Non
 
 def _check_count(source: YamlFile, at: Location, claim: Claim, units: Units) -> None:
     """A count of items is no more than the largest of the test sets that the claim gives as numbers."""
-    sizes = [int(size) for size in claim.attainable if size.isdigit()]
+    sizes = [int(size) for size in claim.attainable if size.isdecimal() and len(size) < 20]
     if claim.unit is None or not sizes or len(sizes) < len(claim.attainable) or claim.digits is None:
         return
     if units[claim.unit].dimension.keys() == {"item"} and _most(claim) * claim.times > max(sizes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import checkpoints
@@ -281,3 +282,25 @@ def test_a_variant_says_what_the_outputs_mean():
     assert labels({0: "negative", 1: "positive"}) == labels("0=negative,1=positive") == "0=negative,1=positive"
     with pytest.raises(InputError, match=r"model 'mine': labels is \['a'\]"):
         labels(["a"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id2label": {"a": "x", "1": "y"}}, {"id2label": {"9" * 5_000: "x"}}, {"id2label": ["x"]},
+        {"id2label": None, "num_labels": "x"}, {"id2label": None, "num_labels": 10**12},
+        {"id2label": None, "num_labels": -1},
+    ],
+)  # fmt: skip
+def test_classes_that_a_configuration_cannot_have_are_refused_before_any_weight_is_read(tmp_path, changes):
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"], **changes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"id2label is|num_labels is") as refusal:
+        classifier.check_request(tmp_path, Placement(), Classify("a", ("text",), ("x", "y")))
+    assert len(str(refusal.value)) < 300
+
+
+def test_a_class_of_too_many_digits_is_no_number(tmp_path):
+    assert class_indices(["a", "9" * 5_000], ["a", "9" * 5_000]) == [0, 1]
+    with pytest.raises(InputError, match="is not OUTPUT=CLASS"):
+        classifier.renamed(["a", "b"], f"{'9' * 5_000}=x,b=y")

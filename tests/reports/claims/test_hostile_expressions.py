@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.errors import InputError
+from evals.reports.claims.assessment import _id_order
 from evals.reports.claims.language import intervals, literals, trees
 from evals.reports.claims.language.expressions import parse
 from evals.reports.claims.language.units import PLAIN, Units
@@ -71,3 +72,8 @@ def test_values_of_values_are_bounded_too():
     assert doubled(5).tree.nodes == 2**7 - 1
     with pytest.raises(InputError, match="computed from"):
         doubled(40)
+
+
+def test_claims_are_ordered_by_their_numbers_of_any_length():
+    ids = ["A-2", "A-10", "A-²", "A-" + "9" * 5_000, "A-x", "B-1", "A-١"]
+    assert sorted(ids, key=_id_order)[-4:] == ["A-2", "A-10", "A-" + "9" * 5_000, "B-1"]

@@ -347,3 +347,10 @@ def test_rendering_reads_no_file(tmp_path, count):
     report = contents.gather(runs)
     shutil.rmtree(tmp_path / "runs")
     assert [tables.markdown(report), tables.FORMATS["text"][0](report), page.html(report)] == expected
+
+
+def test_numbers_in_labels_have_any_length():
+    names = ["Level 10", "Level 9", "Level 09", "Level " + "9" * 5_000, "Level", "Level 010"]
+    assert sorted(names, key=sections._natural_order) == [
+        "Level", "Level 09", "Level 9", "Level 010", "Level 10", "Level " + "9" * 5_000,
+    ]  # fmt: skip

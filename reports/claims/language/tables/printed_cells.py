@@ -15,7 +15,7 @@ _NUMBER = r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
 _DASH = r"\s*(?:,|;|–|—|to|-)\s*"
 _CELL = re.compile(
     rf"(?P<bound>[<>≤≥~≈]|<=|>=)?\s*\$?(?P<digits>{_NUMBER})\s*(?P<count>[KMBT](?![A-Za-z]))?"
-    rf"(?:\s*/\s*(?P<total>[0-9][0-9,]*))?"
+    rf"(?:\s*/\s*(?P<total>[0-9][0-9,]{{0,40}}))?"
     rf"\s*(?P<unit_before>[A-Za-zµ%×$][A-Za-zµ%/^0-9]*)?"
     rf"(?:\s*(?:±|\+/-|\\pm)\s*(?P<deviation>{_NUMBER}))?"
     rf"(?:\s*[\[(]\s*(?P<low>{_NUMBER})\s*%?{_DASH}(?P<high>{_NUMBER})\s*%?\s*[\])])?"
