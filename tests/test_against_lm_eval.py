@@ -11,7 +11,9 @@ import pytest
 
 from evals import registry
 from evals.execution import loop, selection
+from evals.execution.windows import WholePlan
 from evals.models.families import causal
+from evals.records.types import PlanEntry
 from evals.schema import Generate, Options, Placement
 
 sys.path.append(str(Path(__file__).parent / "benchmarks"))
@@ -40,7 +42,9 @@ def test_lm_eval_is_asked_what_our_models_read(case, model, tmp_path):
     samples = selection.limited(
         registry.TASKS.get(case.task).samples(Options(shots=case.shots, same_shots=case.same_shots)), Options(first=7)
     )
-    read = loop._window(samples, model, 0, 10_000, True).prompts
+    plan = PlanEntry(budget=None, share=True, window=len(samples), token_budget=10_000)
+    lease = WholePlan(samples.ids, plan.window).next_window()
+    read = loop._window(samples, model, lease, plan).prompts
     assert [prompt.request.id for prompt in read] == list(rows)
     for prompt in read:
         row, request = rows[prompt.request.id], prompt.request

@@ -54,6 +54,9 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
+    except OSError:
+        _drop_output()  # what is buffered would fail again when the process ends
+        raise
 
 
 def write_bytes(content: bytes, path: Path | None) -> None:

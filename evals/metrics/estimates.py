@@ -60,7 +60,7 @@ def means(scores: Sequence[Score], definitions: Mapping[str, Mean]) -> dict[str,
         ... ]
         >>> metrics = means(scores, {"accuracy": Mean("accuracy"), "other": Mean("accuracy", "type", "other")})
         >>> [(name, metric.value, round(metric.low, 3), metric.n) for name, metric in metrics.items()]
-        [('accuracy', 0.5, 0.095, 2), ('other', 0.0, 0.0, 1)]
+        [('accuracy', 0.5, 0.013, 2), ('other', 0.0, 0.0, 1)]
     """
     if not scores:
         raise ValueError("no scores: there is nothing to average")
@@ -151,7 +151,7 @@ def estimates(
         >>> {name: round(estimate.value, 3) for name, estimate in by_name.items()}
         {'accuracy': 0.75, 'matthews': 0.577}
         >>> round(by_name["accuracy"].metric().low, 3), by_name["matthews"].metric().low
-        (0.301, 0.0)
+        (0.194, 0.0)
     """
     values = {name: STATISTICS[name].value(targets, answers) for name in names}
     targets_N, answers_N = np.asarray(targets), np.asarray(answers)

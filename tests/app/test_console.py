@@ -66,7 +66,8 @@ def test_tables_fit_a_narrow_terminal(run, columns, monkeypatch, capsys):
     ids=["escape", "direction", "long", "deep", "home", "surrogate", "separator"],
 )
 @pytest.mark.parametrize("place", ["model", "task", "data", "report", "check", "out"])
-def test_strange_names_are_named_in_one_short_line(name, shown, place, tmp_path, capsys):
+def test_strange_names_are_named_in_one_short_line(name, shown, place, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("CI", "true")  # elsewhere a line before it says what is loaded
     given = {
         "model": ["run", "--model", name, "--task", "vqa"],
         "task": ["run", "--model", "vl", "--task", name],
@@ -116,11 +117,14 @@ def test_trends_leave_out_what_is_not_finished(run, tmp_path, capsys):
     assert "vqa" in printed.out
 
 
-def test_a_full_disk_is_one_line(run):
+@pytest.mark.slow
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_line(run, unbuffered):
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "evals", "show", run], cwd=ROOT, env=environ(), stdout=full, stderr=subprocess.PIPE
-        )
+            [sys.executable, "-m", "evals", "show", run],
+            cwd=ROOT, env={**environ(), "PYTHONUNBUFFERED": unbuffered}, stdout=full, stderr=subprocess.PIPE,
+        )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == ["evals: No space left on device"]
 
