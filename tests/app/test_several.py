@@ -69,6 +69,7 @@ def test_the_command_continues_and_ends_with_a_table(models, tmp_path, command):
     assert kept.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_pair_that_cannot_be_run_stops_no_other(models, tmp_path, command):
     done = command(
         "run", "--model", f"{models[0]},vl", "--task", "vqa,glue/rte", "--limit", 3, "--out", tmp_path / "all"

@@ -38,6 +38,7 @@ def outcome(folder, data, out, **options):
     return record, row
 
 
+@pytest.mark.slow
 def test_each_option_is_in_the_signature_and_in_effect(folder, data, tmp_path):
     template = tmp_path / "chat.jinja"
     template.write_text(TEMPLATE)

@@ -68,6 +68,7 @@ def most_inputs(count):
     return most
 
 
+@pytest.mark.slow
 def test_recorded_inputs_in_memory_do_not_grow_with_the_samples():
     few, many = most_inputs(3 * WINDOW), most_inputs(12 * WINDOW)
     assert few > WINDOW / 2, "they are counted"

@@ -182,6 +182,7 @@ def test_a_statistic_that_is_no_mean_is_not_narrowed_where_few_samples_are_left_
 # Through the commands
 
 
+@pytest.mark.slow
 def test_a_limit_that_leaves_nothing_out_makes_the_same_run(tmp_path):
     for name, option in (("none", []), ("equal", ["--limit", 3000]), ("more", ["--first", 9999])):
         done = evals("run", "--model", "toy:", "--task", "toy", *option, "--out", tmp_path / name)

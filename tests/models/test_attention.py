@@ -68,6 +68,7 @@ def test_the_map_is_the_librarys_attention(folder, street):
     assert expected.std() > 0, "the attention is flat everywhere: no test"
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_one_that_is_evaluated(folder, street):
     seen = VisualAttentionMapper.load(str(folder), device="cpu").generate_attention(street, "yes or no")
     model = vision_language.load("tiny", str(folder), Placement(device="cpu"))
@@ -148,6 +149,7 @@ def test_models_whose_grid_is_not_known_are_refused(tmp_path):
         VisualAttentionMapper.load("vll")
 
 
+@pytest.mark.slow
 def test_the_command_draws_a_picture(tmp_path):
     scene = split("validation")[7].scene
     draw(scene).save(tmp_path / "scene.png")

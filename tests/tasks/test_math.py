@@ -160,6 +160,7 @@ def test_the_majority_depends_on_no_order(answers):
         ("2", ["3", "4", "2", "2"], 1.0),
     ],
 )
+@pytest.mark.slow
 def test_the_majority_counts_equivalent_answers_as_one(gold, answers, expected):
     outputs = [f"\\boxed{{{answer}}}" for answer in answers]
     assert scored(outputs, target=gold, task=MATH).values["majority"] == expected

@@ -63,6 +63,7 @@ NO_VALUE = [
 
 @settings(max_examples=30, deadline=None)
 @given(NUMBER)
+@pytest.mark.slow
 def test_what_states_no_value_is_not_credited(number):
     outputs = [form.replace("@", str(number)) for form in NO_VALUE]
     for task in (GSM8K, MATH):

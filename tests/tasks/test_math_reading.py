@@ -70,6 +70,7 @@ SPACING = st.sampled_from([lambda text: text, lambda text: f" {text} ", lambda t
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(TASKS)), ANSWERS, ANSWERS, SPACING, FRAMES, FRAMES)
+@pytest.mark.slow
 def test_right_by_the_strict_rule_is_right_by_all(form, gold, other, spaced, before, after):
     statement = STATEMENTS[form].replace("@", spaced(gold))
     output = f"{before.replace('@', other)}\n{statement}\n{after.replace('@', other)}"

@@ -171,6 +171,7 @@ def test_a_longer_text_before_changes_nothing(scaling, tmp_path):
 # Other families
 
 
+@pytest.mark.slow
 def test_the_language_model_of_a_vision_language_model_decides(tmp_path, monkeypatch):
     phi = {**checkpoints.text_config(model_type="phi3"), **LONGROPE}
     phi["rope_parameters"] = {**LONGROPE["rope_parameters"], "long_factor": [4.0] * 6, "short_factor": [1.0] * 6}

@@ -96,6 +96,7 @@ def test_a_vision_language_model_embeds_at_the_end_of_its_prompt(tmp_path):
         assert "is not an image" in found["broken"].failure
 
 
+@pytest.mark.slow
 def test_a_model_that_shares_nothing_embeds_the_same(tmp_path, monkeypatch):
     folder = deepseek_vl(tmp_path)
     shared = answers(vision_language.load("tiny", str(folder), Placement("cpu")), requests(), 500)

@@ -199,6 +199,7 @@ def test_a_run_counts_long_prompts_and_says_so_first(tmp_path):
         assert "2 of 2 samples had a prompt longer than the model reads" in first
 
 
+@pytest.mark.slow
 def test_a_prompt_with_an_image_keeps_the_image(tmp_path):
     from model_requests import picture
 

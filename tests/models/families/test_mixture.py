@@ -201,6 +201,7 @@ def test_as_many_experts_run_as_are_asked_for(folder, experts, monkeypatch):
     assert all(shape[1] == wanted for shape, _ in ran)
 
 
+@pytest.mark.slow
 def test_more_experts_change_what_is_computed(folder):
     vectors = []
     for experts in (1, 8):

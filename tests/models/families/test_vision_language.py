@@ -180,6 +180,7 @@ def test_a_gpu_gives_the_cpus_answers(tmp_path):
     assert same >= 0.95 * len(on_cpu), "float32 kernels differ in the last digits, so a near tie may flip"
 
 
+@pytest.mark.slow
 def test_architectures_without_sharing_go_through_the_librarys_loop_and_answer_alike(tmp_path, monkeypatch):
     folder = checkpoints.deepseek_vl(tmp_path)
     shared = answers(vision_language.load("tiny", str(folder), CPU), requests(2), 400)
@@ -203,6 +204,7 @@ def test_one_long_question_beside_two_of_another_picture(tmp_path):
     assert answers(model, asked, 100_000) == answers(model, asked, 1)
 
 
+@pytest.mark.slow
 def test_drawn_answers_differ_by_seed_and_not_by_decoder(tmp_path, monkeypatch):
     folder = checkpoints.deepseek_vl(tmp_path)
     asked = [[replace(request, temperature=2.0, seed=seed) for request in requests(1)] for seed in (1, 2)]
@@ -240,6 +242,7 @@ def test_an_architecture_answers_as_the_library_alone_in_every_batch(tmp_path, k
 
 
 @pytest.mark.parametrize("kind", ["llava", "gemma3"])
+@pytest.mark.slow
 def test_an_image_is_preprocessed_once_and_never_by_the_device_loop(tmp_path, kind, monkeypatch):
     model = vision_language.load(kind, str(vision_checkpoints.BUILDERS[kind](tmp_path)), CPU)
     calls = []

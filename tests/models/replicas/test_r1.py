@@ -105,6 +105,7 @@ def test_words_are_whole_and_digits_apart(tokenizer):
         assert tokenizer.decode(tokenizer(asked)["input_ids"]) == asked
 
 
+@pytest.mark.slow
 def test_any_text_can_be_read(tokenizer):
     text = "Größe, ≤ 3 μm: 你好\n\tend"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text

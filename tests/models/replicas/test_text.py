@@ -68,6 +68,7 @@ SEQ2SEQ = v3_seq2seq.Recipe(
 )
 
 
+@pytest.mark.slow
 def test_holes_hold_what_is_missing(tokenizer):
     found = data.step_pairs(SEQ2SEQ, tokenizer, 0, 0)
     assert found == data.step_pairs(SEQ2SEQ, tokenizer, 0, 0)

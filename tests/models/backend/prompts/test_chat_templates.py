@@ -82,6 +82,7 @@ def test_one_refused_prompt_is_one_failed_sample():
     assert chat.render("good again") == "good again"
 
 
+@pytest.mark.slow
 def test_several_prompts_beyond_the_limits_stop_the_run(monkeypatch):
     monkeypatch.setattr(chat_templates, "SECONDS", 0.3)
     chat = template(MESSAGE + "{% if 'loop' in messages[-1]['content'] %}" + FOR_EVER + "{% endif %}")
@@ -93,6 +94,7 @@ def test_several_prompts_beyond_the_limits_stop_the_run(monkeypatch):
         chat.render("loop")
 
 
+@pytest.mark.slow
 def test_escaped_messages_are_not_dropped():
     text = 'A "quoted" text\nof <two> lines, é'
     for filtered in ("tojson", "escape", "trim"):
