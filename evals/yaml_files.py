@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
-from evals.errors import InputError, one_line
+from evals.errors import InputError, one_line, shorten
 
 MAX_BYTES = 16 << 20
 """Limit on the size of a file; the bundled files have less than 50 KB."""
@@ -142,7 +142,7 @@ class _Values:
             if not isinstance(key, yaml.ScalarNode):
                 raise InputError(f"{self._path}:{line}: a key must be a word")
             if key.value in mapping:
-                raise InputError(f"{self._path}:{line}: {_shorten(key.value)} is given twice")
+                raise InputError(f"{self._path}:{line}: {shorten(key.value, 60)} is given twice")
             self._lines[(*location, key.value)] = line
             mapping[key.value] = self.of(value, (*location, key.value))
         return mapping
@@ -154,17 +154,12 @@ class _Values:
         try:
             return SafeConstructor().construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            raise InputError(f"{place}: {_shorten(node.value)} cannot be read: {_problem(error)}") from None
+            raise InputError(f"{place}: {shorten(node.value, 60)} cannot be read: {_problem(error)}") from None
         except (ArithmeticError, LookupError, AttributeError, TypeError):
             # What the library's constructors raise for a value that its tag does not allow: `!!bool foo`, `!!int ""`.
             kind = node.tag.rpartition(":")[2]
-            raise InputError(f"{place}: {_shorten(node.value)} cannot be read as {kind}") from None
+            raise InputError(f"{place}: {shorten(node.value, 60)} cannot be read as {kind}") from None
 
 
 def _problem(error: Exception) -> str:
     return " ".join(str(getattr(error, "problem", None) or error).split())
-
-
-def _shorten(value: str) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

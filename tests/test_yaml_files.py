@@ -84,4 +84,4 @@ def test_plain_values_come_back(tmp_path_factory, values):
 def test_the_depth_that_is_allowed_is_read(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("[" * MAX_DEPTH + "]" * MAX_DEPTH)
-    load(path)
+    assert str(load(path)) == path.read_text()

@@ -222,9 +222,7 @@ def _work_concurrently(
         for window in windows:
             for batch_id, batch in _acquired(window, leases, on_batch):
                 pool.submit((window, batch_id, batch))
-                while (
-                    pool.pending >= 2 * count
-                ):  # one more batch per thread is queued, so that no thread waits for this loop
+                while pool.pending >= 2 * count:  # one batch per thread is queued, so that none waits for this loop
                     pass_on()
         while pool.pending:
             pass_on()

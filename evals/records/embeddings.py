@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 from evals.schema import Json
 
 if TYPE_CHECKING:
@@ -53,12 +53,7 @@ def unpack(output: Json) -> Vector:
             with np.errstate(over="ignore"):  # numbers that float32 cannot represent are refused below
                 values = np.asarray(output, dtype=np.float32)
     except (binascii.Error, TypeError, ValueError) as error:
-        raise InputError(f"{_excerpt(output)} is not an embedding: {error}") from error
+        raise InputError(f"{shorten(output, 40)} is not an embedding: {error}") from error
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise InputError(f"{_excerpt(output)} is not an embedding: expected a list of finite numbers")
+        raise InputError(f"{shorten(output, 40)} is not an embedding: expected a list of finite numbers")
     return values
-
-
-def _excerpt(output: Json) -> str:
-    text = repr(output)
-    return text if len(text) <= 40 else f"{text[:37]}…"

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 
 FUNCTIONS = ("exact", "max", "min", "sqrt")
 """The functions that an expression may call."""
@@ -112,18 +112,14 @@ def parse(text: str) -> Expression:
         evals.errors.InputError: 'B-59 -' ends where a number, a claim or '(' was expected
     """
     if len(text) > MAX_LENGTH:
-        raise InputError(f"{shorten(text)}: {len(text):,} characters; an expression has at most {MAX_LENGTH:,}")
+        raise InputError(
+            f"{shorten(text.strip(), 100)}: {len(text):,} characters; an expression has at most {MAX_LENGTH:,}"
+        )
     parser = _ExpressionParser(text)
     tree = parser.sum()
     if parser.kind:
         raise InputError(f"{parser.shown}: {parser.token!r} after the end; an operator was expected")
     return tree
-
-
-def shorten(text: str) -> str:
-    """Return a text in quotation marks, without its middle if it is long."""
-    text = text.strip()
-    return repr(text if len(text) <= 100 else f"{text[:60]} … {text[-30:]}")
 
 
 def references(tree: Expression) -> Iterator[Reference]:
@@ -186,7 +182,7 @@ class _ExpressionParser:
     def __init__(self, text: str) -> None:
         """Read the first token."""
         self.text = text.strip()
-        self.shown = shorten(text)
+        self.shown = shorten(text.strip(), 100)
         self.position = 0
         self.size = 0
         self.nesting = 0
@@ -224,7 +220,7 @@ class _ExpressionParser:
         digits = exponent.lstrip("+-").lstrip("0")
         if len(mantissa) > MAX_DIGITS or len(digits) > 3 or int(digits or "0") > MAX_EXPONENT:
             allowed = f"at most {MAX_DIGITS} digits, and powers of ten up to {MAX_EXPONENT}, can be used"
-            raise InputError(f"{self.shown}: the number {shorten(self.token)}; {allowed}")
+            raise InputError(f"{self.shown}: the number {shorten(self.token, 100)}; {allowed}")
 
     @contextmanager
     def deeper(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from evals import yaml_files
-from evals.errors import InputError, UnknownName
+from evals.errors import InputError, UnknownName, shorten
 from evals.yaml_files import Location
 
 _VERBATIM = {
@@ -109,15 +109,15 @@ def _message(location: Location, detail: Mapping[str, Any], model: type[BaseMode
     if kind == "literal_error":
         return f"{name}: " + unknown("word", str(value), re.findall(r"'([^']+)'", detail["ctx"]["expected"]), "is")
     if kind == "string_pattern_mismatch":
-        return f"{name}: {_shorten(value)} is not {_PATTERNS.get(name, 'of the form ' + detail['ctx']['pattern'])}"
+        return f"{name}: {shorten(value, 60)} is not {_PATTERNS.get(name, 'of the form ' + detail['ctx']['pattern'])}"
     message = str(detail["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return message
     if kind in _EXPECTED:
         is_plain = kind == "string_type" and isinstance(value, int | float | date)
-        shown, hint = (str(value), "; put it in quotes") if is_plain else (_shorten(value), "")
+        shown, hint = (str(value), "; put it in quotes") if is_plain else (shorten(value, 60), "")
         return f"{name}: {shown} where {_EXPECTED[kind]} was expected{hint}"
-    return f"{name}: {_shorten(value)}: {message[0].lower()}{message[1:]}"
+    return f"{name}: {shorten(value, 60)}: {message[0].lower()}{message[1:]}"
 
 
 _PATTERNS = {
@@ -143,11 +143,6 @@ _EXPECTED = {
     "decimal_parsing": "a number",
     "decimal_type": "a number",
 }
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def unknown(kind: str, name: str, names: Collection[str], verb: str = "is named") -> str:

@@ -164,8 +164,9 @@ def test_every_eval_evers_samples_have_the_prompt_whole(record):
 def test_every_eval_evers_samples_are_read_by_its_own_types(record, tmp_path):
     types = pytest.importorskip("every_eval_ever.instance_level_types")
     for run in (record, make(tmp_path / "old")):
-        for line in exported(run):
-            types.InstanceLevelEvaluationLog.model_validate(line)
+        lines = exported(run)
+        read = [types.InstanceLevelEvaluationLog.model_validate(line) for line in lines]
+        assert [log.sample_id for log in read] == [line["sample_id"] for line in lines]
 
 
 def test_failures_choices_and_several_requests_are_exported(tmp_path):
