@@ -34,7 +34,7 @@ class WorstSample:
     output: str
     """What the model wrote, whole."""
     answer: str | None
-    """The answer that was read from the output, if it differs from the output."""
+    """The answer that was read from the output, if it differs from the output by more than white space at the ends."""
     expected: tuple[tuple[str, int], ...]
     """The reference answers, each with how many annotators gave it, the most frequent first."""
     score: str
@@ -166,7 +166,7 @@ def _describe(row: SampleRecord, record: Record) -> WorstSample:
         id=row.id,
         question=row.prompt.strip(),
         output=output,
-        answer=answer if row.answer is not None and answer != output else None,
+        answer=answer if row.answer is not None and answer.strip() != output.strip() else None,
         expected=_count_equal(row.target),
         score=amount(sample_value(row, record), unit if has_headline else "fraction"),
         labels=tuple(sorted(row.labels.items())),
