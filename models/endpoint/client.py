@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import email.utils
 import random
-import re
 import threading
 import time
 import weakref
@@ -28,7 +27,7 @@ from evals.errors import EvalsError, InputError, SampleError
 from evals.models.endpoint import time_limit
 from evals.models.endpoint.long_prompts import read_rejection
 from evals.models.endpoint.pacing import ConcurrencyGate
-from evals.models.endpoint.secrets import MASK, KeyMask
+from evals.models.endpoint.secrets import KeyMask, mask_shortened_keys
 from evals.models.endpoint.settings import Settings
 from evals.schema import Json
 
@@ -42,7 +41,6 @@ _TRIAL_RETRIES = 3
 """Minimum number of retries of requests before the run, which decide over the whole run."""
 _OVERLOADED = frozenset({408, 425, 429, 503, 529})
 _FATAL = {401: "rejects the key", 402: "requires payment", 403: "denies access"}
-_MASKED_KEY = re.compile(r"\bsk-[\w*-]+|[^\s'\"]*\*{3,}[^\s'\"]*")
 _RESUMABLE = "what was finished is kept, and the same command continues"
 
 T = TypeVar("T")
@@ -307,7 +305,7 @@ class Server:
         return self._clean(str(error)) or type(error).__name__
 
     def _clean(self, text: str) -> str:
-        text = " ".join(_MASKED_KEY.sub(MASK, self._mask.text(text)).split())
+        text = " ".join(mask_shortened_keys(self._mask.text(text)).split())
         return text if len(text) <= 300 else f"{text[:299]}…"
 
 

@@ -96,6 +96,20 @@ class KeyMask:
         return value
 
 
+def mask_shortened_keys(text: str) -> str:
+    """Return a server's message without keys that the server itself has shortened, and without what starts as a key.
+
+    Example:
+        >>> mask_shortened_keys("Incorrect API key: 'ab***yz', not sk-proj-1234.")
+        "Incorrect API key: '[key]', not [key]."
+    """
+    return _WORD.sub(lambda word: MASK if "***" in word[0] else _KEY_START.sub(MASK, word[0]), text)
+
+
+_WORD = re.compile(r"[^\s'\"]+")
+_KEY_START = re.compile(r"\bsk-[\w*-]+")
+
+
 def _pattern(key: str) -> str:
     """Return a regular expression for every form of a key."""
     written = "".join(map(_character, key))
@@ -110,13 +124,16 @@ def _pattern(key: str) -> str:
 
 _SEPARATOR = r"(?:[: ]|\\x)?"
 """What may stand between the bytes of a hexadecimal form."""
+_BACKSLASHES = r"\\{1,32}"
+"""Those of an escape that was escaped up to five times; bounded, because a text may be all backslashes."""
 
 
 def _character(character: str) -> str:
     """Return a regular expression for the ways in which texts write a character (all ASCII): itself, or escaped."""
     code = ord(character)
     return (
-        rf"(?:\\?{re.escape(character)}|\\+u(?i:00{code:02x})|\\+x(?i:{code:02x})|%(?:25)*(?i:{code:02x})"
+        rf"(?:\\?{re.escape(character)}|{_BACKSLASHES}u(?i:00{code:02x})|{_BACKSLASHES}x(?i:{code:02x})"
+        rf"|%(?:25)*(?i:{code:02x})"
         rf"|&\#0*{code};|&\#[xX]0*(?i:{code:x});)"
     )
 

@@ -13,11 +13,11 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.soak import folders, kills, limits
+from tests.soak import folders, kills, limits, server_runs
 from tests.soak.counts import Counts
 from tests.soak.kinds import PLANTED
 
-CHUNK = 250
+CHUNK = 1_000
 """Mutants that a worker reads before it goes to another kind."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "evals-soak"
 
@@ -28,8 +28,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10, help="how long; counts add up over soaks (default 10)")
     parser.add_argument("--mutants", type=int, help="stop a kind at this number of mutants in all")
     parser.add_argument("--kills", type=int, help="stop at this number of kills in all; 0 for none")
+    parser.add_argument("--server-runs", type=int, help="stop at this number of runs of a faulty server; 0 for none")
+    parser.add_argument("--commands", help=f"kill only these: {', '.join(c.name for c in kills.COMMANDS)}")
     parser.add_argument("--kinds", help="only these kinds, separated by commas")
     parser.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1), help="processes that read inputs")
+    parser.add_argument(
+        "--seconds", type=int, default=limits.CPU_SECONDS, help="most seconds of processor time of a mutant (default 5)"
+    )
     parser.add_argument("--counts", type=Path, default=CACHE / "counts.json", help=f"default {CACHE / 'counts.json'}")
     parser.add_argument("--keep", type=Path, default=CACHE / "faults", help="a folder for what broke the suite")
     parser.add_argument("--again", metavar="KIND:SEED", help="read one mutant again, and show what happens")
@@ -40,10 +45,11 @@ def main() -> int:
     kinds = options.kinds.split(",") if options.kinds else [k for k in limits.TARGETS if k not in PLANTED]
     if "run folder" in kinds:
         folders.run_folder()
-    with ThreadPoolExecutor(options.processes + 1) as pool:
+    if options.kills != 0 and any(command.needs_torch for command in chosen_commands(options)):
+        limits.CONTEXT.set_forkserver_preload([*limits.PRELOADED, "torch"])
+    with ThreadPoolExecutor(options.processes + 2) as pool:
         jobs = [pool.submit(read, counts, kinds, options, end) for _ in range(options.processes)]
-        if options.kills != 0:
-            jobs.append(pool.submit(kill, counts, options, end))
+        jobs += [pool.submit(work, counts, options, end) for work in (kill, serve)]
         for job in jobs:
             job.result()
     print(counts.table())
@@ -56,13 +62,13 @@ def read(counts: Counts, kinds: list[str], options: argparse.Namespace, end: flo
         kind, seeds = counts.take(kinds, min(CHUNK, options.mutants or CHUNK))
         if options.mutants and seeds.start >= options.mutants:
             return
-        worker = limits.Worker(kind)
+        worker = limits.Worker(kind, options.seconds)
         try:
             for seed in seeds:
                 if time.monotonic() > end:
                     return
                 verdict = worker.read(seed)
-                counts.add(kind, verdict.outcome)
+                counts.add_mutant(kind, verdict.outcome)
                 if verdict.outcome not in {"read", "refused"}:
                     keep(options.keep, kind, seed, verdict)
         finally:
@@ -91,14 +97,29 @@ def keep(folder: Path, kind: str, seed: int, verdict: limits.Verdict) -> None:
             print(text.encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
 
 
+def chosen_commands(options: argparse.Namespace) -> tuple[kills.Command, ...]:
+    """Return the commands that are killed."""
+    names = None if options.commands is None else options.commands.split(",")
+    return tuple(command for command in kills.COMMANDS if names is None or command.name in names)
+
+
 def kill(counts: Counts, options: argparse.Namespace, end: float) -> None:
     """Kill and continue commands until the time is over."""
-    while time.monotonic() < end:
-        number = sum(row["started"] for row in counts.kills.values())
-        if options.kills is not None and number >= options.kills:
-            return
-        kills.one_round(number, counts, options.keep, end)
+    commands = chosen_commands(options)
+    number = counts.total("kills", "started")
+    while time.monotonic() < end and (options.kills is None or number < options.kills):
+        kills.one_round(number, counts, options.keep, commands)
         counts.save()
+        number += 1
+
+
+def serve(counts: Counts, options: argparse.Namespace, end: float) -> None:
+    """Run behind a faulty server until the time is over."""
+    number = counts.total("server_runs", "runs")
+    while time.monotonic() < end and (options.server_runs is None or number < options.server_runs):
+        server_runs.one_round(number, counts, options.keep)
+        counts.save()
+        number += 1
 
 
 def again(kind: str, seed: str, folder: Path) -> int:

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from random import Random
+from typing import NamedTuple
 
 from tests.soak import mutators
 from tests.soak.mutators import HOSTILE_TEXTS, HOSTILE_VALUES, Mutator
@@ -59,11 +60,12 @@ def _npz(content: bytes, random: Random) -> bytes:
         case 6:
             del parts[at]
         case 7:
-            parts[at] = name, array[:128] + _zeros(random.choice([20, 300]))
+            mebibytes = random.choice([20, 300])
+            return _archive([*parts[:at], *parts[at + 1 :]], _Bomb(name, array[:128], mebibytes))
         case 8:
             parts[at] = name, mutators.flip(array[:130], random) + array[130:]
     kind = random.choice([zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-    if sum(len(array) for _, array in parts) > 1 << 20:
+    if sum(len(array) for _, array in parts) > 100_000:
         kind = zipfile.ZIP_DEFLATED
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", kind, compresslevel=1) as archive:
@@ -72,7 +74,40 @@ def _npz(content: bytes, random: Random) -> bytes:
     return file.getvalue()
 
 
-@functools.lru_cache(maxsize=1)
+class _Bomb(NamedTuple):
+    """A member of an archive that is a header and zeros, which no process has to hold in memory."""
+
+    name: str
+    header: bytes
+    mebibytes: int
+
+
+def _archive(parts: list[tuple[str, bytes]], bomb: _Bomb) -> bytes:
+    """Write an archive by hand whose last member is a bomb."""
+    body, directory = bytearray(), bytearray()
+    packed = [(name, *_deflated(array, 0), len(array)) for name, array in parts]
+    packed.append((bomb.name, *_deflated(bomb.header, bomb.mebibytes), len(bomb.header) + (bomb.mebibytes << 20)))
+    for name, data, checksum, size in packed:
+        encoded = name.encode("utf-8", "replace")[:0xFFFF]
+        common = struct.pack("<HHHHHIIIHH", 20, 0x800, 8, 0, 33, checksum, len(data), size, len(encoded), 0)
+        directory += b"PK\1\2" + struct.pack("<H", 20) + common + struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + encoded
+        body += b"PK\3\4" + common + encoded + data
+    end = struct.pack("<HHHHIIH", 0, 0, len(packed), len(packed), len(directory), len(body), 0)
+    return bytes(body + directory + b"PK\5\6" + end)
+
+
+@functools.lru_cache(maxsize=64)
+def _deflated(start: bytes, mebibytes: int) -> tuple[bytes, int]:
+    """Compress a text and so many MiB of zeros; returns the data and its checksum."""
+    compressor, checksum = zlib.compressobj(1, zlib.DEFLATED, -15), zlib.crc32(start)
+    data = [compressor.compress(start)]
+    for _ in range(mebibytes):
+        data.append(compressor.compress(_zeros(1)))
+        checksum = zlib.crc32(_zeros(1), checksum)
+    return b"".join([*data, compressor.flush()]), checksum
+
+
+@functools.lru_cache(maxsize=4)
 def _zeros(mebibytes: int) -> bytes:
     return bytes(mebibytes << 20)
 

@@ -1,14 +1,26 @@
-"""Counts that add up over soaks, in a JSON file, and their table."""
+"""Counts that add up over soaks, in a JSON file, and their tables."""
 
 from __future__ import annotations
 
 import json
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
-OUTCOMES = ("mutants", "read", "refused", "traceback", "hang", "over 1 GiB")
-KILL_COUNTS = ("started", "killed", "lost", "doubled", "differing", "traceback")
+INPUTS = ("mutants", "read", "refused", "traceback", "hang", "over 1 GiB")
+KILLS = ("started", "killed", "lost", "doubled", "differing", "traceback")
+DISTURBANCES = ("disturbed", "ended early")
+SERVER_RUNS = (
+    "runs", "requests", "faults", "stopped or killed", "asked twice", "key written", "lost", "differing", "traceback"
+)  # fmt: skip
+SECTIONS: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "inputs": ("kind", INPUTS, INPUTS[3:]),
+    "kills": ("command", KILLS, KILLS[2:]),
+    "disturbances": ("disturbance", DISTURBANCES, ()),
+    "server_runs": ("faulty server", SERVER_RUNS, SERVER_RUNS[4:]),
+}
+"""Each table: the heading of its rows, its columns, and those of them that count faults of the suite."""
 _HEADINGS = {"traceback": "tracebacks", "hang": "hangs"}
 
 
@@ -18,58 +30,63 @@ class Counts:
     def __init__(self, path: Path) -> None:
         self.path = path
         stored = json.loads(path.read_text()) if path.exists() else {}
-        self.inputs: dict[str, dict[str, int]] = stored.get("inputs", {})
-        self.kills: dict[str, dict[str, int]] = stored.get("kills", {})
+        self.rows: dict[str, dict[str, dict[str, int]]] = {name: stored.get(name, {}) for name in SECTIONS}
         self._next: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def take(self, kinds: list[str], size: int) -> tuple[str, range]:
         """Take the seeds of the next mutants: of the kind that has fewest; no two soaks read one mutant."""
         with self._lock:
-            taken = {kind: max(self._next.get(kind, 0), self._of(kind)["mutants"]) for kind in kinds}
+            taken = {kind: max(self._next.get(kind, 0), self._row("inputs", kind)["mutants"]) for kind in kinds}
             kind = min(kinds, key=taken.__getitem__)
             self._next[kind] = taken[kind] + size
             return kind, range(taken[kind], taken[kind] + size)
 
-    def _of(self, kind: str) -> dict[str, int]:
-        return self.inputs.setdefault(kind, dict.fromkeys(OUTCOMES, 0))
+    def _row(self, section: str, name: str) -> dict[str, int]:
+        row = self.rows[section].setdefault(name, {})
+        for column in SECTIONS[section][1]:
+            row.setdefault(column, 0)
+        return row
 
-    def add(self, kind: str, outcome: str) -> None:
+    def add(self, section: str, name: str, **outcomes: int) -> None:
+        """Add to the columns of a row; their names have `_` in place of spaces."""
+        with self._lock:
+            row = self._row(section, name)
+            for column, count in outcomes.items():
+                row[column.replace("_", " ")] += count
+
+    def add_mutant(self, kind: str, outcome: str) -> None:
         """Count a mutant."""
-        with self._lock:
-            self._of(kind)["mutants"] += 1
-            self._of(kind)[outcome] += 1
+        self.add("inputs", kind, mutants=1, **{outcome: 1})
 
-    def add_kill(self, command: str, **outcomes: int) -> None:
-        """Count a command that was killed and continued."""
+    def total(self, section: str, column: str) -> int:
+        """Sum a column."""
         with self._lock:
-            row = self.kills.setdefault(command, dict.fromkeys(KILL_COUNTS, 0))
-            for name, count in outcomes.items():
-                row[name] += count
+            return sum(row.get(column, 0) for row in self.rows[section].values())
 
     def save(self) -> None:
         """Write the file; a kill of the soak leaves the earlier or the new one."""
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-            temporary.write_text(json.dumps({"inputs": self.inputs, "kills": self.kills}, indent=1) + "\n")
+            temporary.write_text(json.dumps(self.rows, indent=1) + "\n")
             temporary.replace(self.path)
 
     @property
     def faults(self) -> int:
-        """How many inputs and kills did not end as they should."""
-        inputs = sum(row[name] for row in self.inputs.values() for name in OUTCOMES[3:])
-        return inputs + sum(row[name] for row in self.kills.values() for name in KILL_COUNTS[2:])
+        """How many inputs, kills and runs of faulty servers did not end as they should."""
+        return sum(self.total(section, name) for section, (_, _, faults) in SECTIONS.items() for name in faults)
 
     def table(self) -> str:
-        """Return both tables, in Markdown."""
-        return "\n".join([*_table("kind", self.inputs, OUTCOMES), "", *_table("command", self.kills, KILL_COUNTS)])
+        """Return all tables that have rows, in Markdown."""
+        tables = [_table(heading, self.rows[name], columns) for name, (heading, columns, _) in SECTIONS.items()]
+        return "\n\n".join("\n".join(table) for table in tables if len(table) > 3)
 
 
-def _table(first: str, rows: dict[str, dict[str, int]], names: tuple[str, ...]) -> list[str]:
+def _table(first: str, rows: Mapping[str, Mapping[str, int]], names: tuple[str, ...]) -> list[str]:
     cells = [[first, *(_HEADINGS.get(name, name) for name in names)]]
-    cells += [[kind, *(f"{row[name]:,}" for name in names)] for kind, row in rows.items()]
-    cells.append(["all", *(f"{sum(row[name] for row in rows.values()):,}" for name in names)])
+    cells += [[kind, *(f"{row.get(name, 0):,}" for name in names)] for kind, row in rows.items()]
+    cells.append(["all", *(f"{sum(row.get(name, 0) for row in rows.values()):,}" for name in names)])
     widths = [max(len(row[n]) for row in cells) for n in range(len(names) + 1)]
     text = [
         "| "

@@ -126,14 +126,14 @@ def _resolve(folder: Path) -> None:
 RUN_FILES = ("manifest.json", "result.json", "samples.jsonl", "prefixes.jsonl")
 TARGETS: Mapping[str, Target] = {
     "run folder": Target(_runs, {f"day/a/{name}": name.rpartition(".")[2] for name in RUN_FILES}, _read_runs, _sign),
-    "checkpoint": Target(
+    "checkpoint JSON": Target(
         _checkpoint,
-        {
-            "base/config.json": "json",
-            "base/model.safetensors": "safetensors",
-            "base/model.safetensors.index.json": "json",
-            "adapter/adapter_config.json": "json",
-        },
+        dict.fromkeys(("base/config.json", "base/model.safetensors.index.json", "adapter/adapter_config.json"), "json"),
+        _resolve,
+    ),
+    "safetensors": Target(
+        _checkpoint,
+        dict.fromkeys(("base/model.safetensors", "adapter/adapter_model.safetensors"), "safetensors"),
         _resolve,
     ),
 }

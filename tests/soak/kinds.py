@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import shutil
-import time
 import wave
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from evals.errors import InputError
+from evals.records.answers import AnswerLog
+from evals.schema import Generate, Prediction
 from tests.soak import data_files, folders
-from tests.soak.targets import ROOT, Refused, Target, changed, command, image, refusals
+from tests.soak.targets import ROOT, Fault, Refused, Target, changed, command, image, refusals
 
 # Claims, variants, prices
 
@@ -39,6 +43,97 @@ def _read_tables(folder: Path) -> None:
     with refusals():
         variants.read(folder / "variants.yaml")
         prices.read_prices(str(folder / "prices.yaml"))
+
+
+# What a server sends, and the answers that a run keeps
+
+
+_BODIES = ("chat", "parts", "completion", "echo", "listed", "embedding", "models", "error")
+
+
+def _answers(folder: Path) -> None:
+    message = {"role": "assistant", "content": "yes <think>no</think> 7", "reasoning_content": "so 7"}
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+    logprobs = {"tokens": ["a", " b", " c"], "token_logprobs": [None, -0.5, -1.5]}
+    listed = [None, {"17": {"logprob": -0.5}}]
+    bodies = {
+        "chat": {"choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": usage, "model": "m"},
+        "parts": {"choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]}}]},
+        "completion": {"choices": [{"index": 0, "finish_reason": "length", "text": "yes"}], "usage": usage},
+        "echo": {"choices": [{"index": 0, "text": "a b", "logprobs": logprobs}], "usage": usage},
+        "listed": {"choices": [{"index": 0, "text": "a b", "prompt_logprobs": listed}], "usage": usage},
+        "embedding": {"data": [{"embedding": [0.5, -1.5, 2], "index": 0}], "usage": usage},
+        "models": {"data": [{"id": "m", "max_model_len": 4096}, {"id": "n", "meta": {"n_ctx": 512}}]},
+        "error": {"error": {"message": "maximum context length is 120 tokens, you requested 216", "code": 400}},
+    }
+    for name, body in bodies.items():
+        (folder / f"{name}.json").write_text(json.dumps(body))
+
+
+def _read_answers(folder: Path) -> None:
+    """Read a body as the client does, with every reader of answers; it counts as read if its own reader accepts it."""
+    from evals.models.endpoint import client, long_prompts, responses
+
+    server = _client()
+    readers = {
+        "chat": responses.read_chat, "completion": responses.read_completion, "embedding": responses.read_embedding,
+        "echo": lambda body: responses.read_prompt_logprobs(body, ["a b"]),
+        "models": lambda body: long_prompts.stated_limit(body, "m"), "error": responses.read_usage,
+    }  # fmt: skip
+    invalid: Exception | None = None
+    for path in changed(folder, "*.json"):
+        content = path.read_bytes()
+        message = server._message(content)
+        long_prompts.read_rejection(message, 16)
+        if len(message.splitlines()) != 1 or len(message) > 300:
+            raise Fault(f"a message of several lines, or too long: {message[:500]!r}")
+        for name, reader in readers.items():
+            try:
+                reader(server._mask.value(client._decoded(content)))
+            except client.MalformedError as error:
+                if {"parts": "chat", "listed": "echo"}.get(path.stem, path.stem) == name != "error":
+                    invalid = error
+    if invalid is not None:
+        raise Refused(str(invalid))
+
+
+@functools.cache
+def _client() -> Any:
+    from evals.models.endpoint.client import Server
+    from evals.models.endpoint.settings import read_settings
+
+    return Server(read_settings("http://127.0.0.1:9/v1#m"), "sk-soak-secret")
+
+
+def _kept(folder: Path) -> None:
+    log = AnswerLog(folder)
+    for number in range(5):
+        scores = (0.5, -1.5) if number == 1 else ()
+        log.add(_request(number), Prediction(str(number), "é\n", scores=scores, tokens=(1,), charges={"x": 0.5}))
+    log.close()
+
+
+def _request(number: int) -> Generate:
+    return Generate(str(number), ("a",), 8)
+
+
+def _read_kept(folder: Path) -> None:
+    """Find the answers that were kept: a damaged one is asked again, and never another than was written."""
+    log = AnswerLog(folder)
+    missing = 0
+    for number in range(5):
+        prediction = log.find(_request(number))
+        missing += prediction is None
+        if prediction is not None and prediction.id != str(number):
+            raise Fault(f"request {number} has the answer of {prediction.id!r}")
+    log.add(_request(9), Prediction("9", "nine"))
+    log.close()
+    again = AnswerLog(folder)
+    if (again.find(_request(9)) or Prediction("", None)).output != "nine":
+        raise Fault("an answer that was kept after the damage is lost")
+    again.close()
+    if missing:
+        raise Refused(f"{missing} answers are asked again")
 
 
 # Images and audio
@@ -94,14 +189,15 @@ def _read_planted(folder: Path) -> None:
     number = sum(content) % 8
     if number == 0:
         raise KeyError("planted")
-    if number == 1:
-        time.sleep(100)
+    if number == 5:
+        while True:
+            pass
     if number == 2:
         bytearray(b"\1" * (1100 << 20))
     if number == 3:
         with refusals():
             raise InputError("two\nlines")
-    if number < 6:
+    if number in {4, 6}:
         raise Refused
 
 
@@ -111,6 +207,12 @@ TARGETS: Mapping[str, Target] = {
     "claims YAML": Target(_claims, {"b.yaml": "yaml", "gsm8k-verifiers.yaml": "yaml"}, _check),
     "variants and prices YAML": Target(_tables, {"variants.yaml": "yaml", "prices.yaml": "yaml"}, _read_tables),
     **data_files.TARGETS,
+    "server answers": Target(
+        _answers,
+        dict.fromkeys((f"{name}.json" for name in _BODIES), "json"),
+        _read_answers,
+    ),
+    "kept answers": Target(_kept, {".answers-0.log": "jsonl"}, _read_kept),
     "PNG": Target(_images, {f"{n}.png": "png" for n in range(6)}, _decode_images),
     "JPEG": Target(_images, {f"{n}.jpg": "jpeg" for n in range(3)}, _decode_images),
     "WAV": Target(_audio, {f"{n}.wav": "wav" for n in (1, 2, 4)}, _decode_audio),

@@ -32,8 +32,13 @@ _SPARE_BYTES = 2 << 30
 """Address space beyond that of a warm worker: an allocation of more fails, so that the machine is safe."""
 TARGETS = {**kinds.TARGETS, **kinds.PLANTED}
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.soak.limits", "tests.soak.warm"])
+SCRATCH = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+"""Where mutants are written: in memory if possible, because each is read once."""
+
+CONTEXT = multiprocessing.get_context("forkserver")
+PRELOADED = ("tests.soak.limits", "tests.soak.warm")
+"""What is imported before any worker is made."""
+CONTEXT.set_forkserver_preload([*PRELOADED])
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,14 @@ class Verdict:
 class Worker:
     """A process that reads the mutants of one kind."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, cpu_seconds: int = CPU_SECONDS) -> None:
+        self.kind, self._cpu_seconds = kind, cpu_seconds
         self._start()
 
     def _start(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="evals-soak-"))
-        self._connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, self.kind, self._folder))
+        self._folder = Path(tempfile.mkdtemp(prefix="evals-soak-", dir=SCRATCH))
+        self._connection, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=_serve, args=(theirs, self.kind, self._folder, self._cpu_seconds))
         self._process.start()
         theirs.close()
         ready = self._connection.recv() if self._connection.poll(300) else Verdict("hang")
@@ -109,9 +114,12 @@ def prepare(target: Target, good: Path) -> None:
     time.sleep(0.02)
 
 
-def _serve(connection: Connection, kind: str, folder: Path) -> None:
+def _serve(connection: Connection, kind: str, folder: Path, cpu_seconds: int) -> None:
     """Read mutants until the connection is closed."""
+    from tests.soak import warm  # it imports much, which the soak's own process does not need
+
     os.environ.update(CI="1", HF_HUB_OFFLINE="1", COLUMNS="100")
+    warm.remember_constants()
     target, good = TARGETS[kind], folder / "good"
     prepare(target, good)
     os.chdir(folder)
@@ -133,7 +141,7 @@ def _serve(connection: Connection, kind: str, folder: Path) -> None:
             connection.send(Verdict("traceback", f"the mutator failed: {traceback.format_exc()}"))
             continue
         _, most = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + CPU_SECONDS, most))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, most))
         connection.send(_verdict(target, work))
 
 

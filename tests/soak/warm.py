@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import httpx2
 import numpy
 import PIL.JpegImagePlugin
 import PIL.PngImagePlugin
@@ -9,7 +12,9 @@ import pyarrow.parquet
 import scipy.signal
 import scipy.stats
 
-from evals.app import api, check, cli, several
+from evals.app import api, check, cli, parser, several
+from evals.models.endpoint import client
+from evals.records import signature
 from evals.registry import FAMILIES, TASKS
 from evals.reports.claims.output import exports, page, tables
 from evals.reports.exports import every_eval_ever, every_eval_ever_samples
@@ -20,7 +25,28 @@ from evals.reports.trends import page as trends_page
 from evals.reports.trends import series
 
 LOADED = (
-    numpy, PIL, pyarrow, scipy, api, check, cli, several, exports, page, tables, every_eval_ever,
+    httpx2, numpy, PIL, pyarrow, scipy, api, check, cli, client, several, exports, page, tables, every_eval_ever,
     every_eval_ever_samples, run_page, run_tables, terminal, trends_page, series, list(FAMILIES), list(TASKS),
 )  # fmt: skip
 """The modules; the registries load those of the tasks and families."""
+
+
+def remember_constants() -> None:
+    """Compute once per process what every command would compute again and what no input changes.
+
+    These are the parser, the versions of packages, the commit and the digest of the suite's own code. A process reads
+    thousands of mutants, and these would be half of its work.
+    """
+    parser.build = functools.cache(parser.build)
+    signature._versions = functools.cache(signature._versions)
+    signature._commit = functools.cache(signature._commit)
+    digests: dict[tuple[str, type], str] = {}
+    compute = signature.code_digest
+
+    def code_digest(task, model) -> str:
+        key = task.name, type(model)
+        if key not in digests:
+            digests[key] = compute(task, model)
+        return digests[key]
+
+    signature.code_digest = code_digest

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import LISTING, FakeServer, Reply, chat, error
 
-from evals.models.endpoint.secrets import PLACEHOLDERS, KeyMask
+from evals.models.endpoint.secrets import PLACEHOLDERS, KeyMask, mask_shortened_keys
 
 KEY = "sk-Very/secret+key=77"
 FORMS = {
@@ -70,6 +70,15 @@ def test_any_key_is_masked_in_any_text(key, text, before):
 @given(st.text(), st.sampled_from(sorted(PLACEHOLDERS)))
 def test_a_placeholder_masks_nothing(text, key):
     assert KeyMask(key).text(text) == KeyMask(None).text(text) == text
+
+
+@pytest.mark.parametrize("piece", ["x", "*", "\\", "%25", "&#0", "sk-", "73", "\\u00", KEY[:-1]])
+def test_a_long_page_is_masked_in_linear_time(piece):
+    text = piece * (1_000_000 // len(piece))
+    start = time.process_time()
+    masked = mask_shortened_keys(KeyMask(KEY).text(f"{text} {KEY}"))
+    assert masked.endswith(" [key]")
+    assert time.process_time() - start < 5, "a quadratic search takes an hour"
 
 
 def run(server, out, *more, options="timeout=5&backoff=0.005&retries=1", key=KEY):
