@@ -2,8 +2,8 @@
 
 A sample with several requests is recorded when its last one is answered, and a probe is fitted when all its training
 samples are answered. Until then the answers are in the run folder, in one file per process (`.answers-0.log`): on each
-line the digest of a request, a space, and the prediction as JSON. After a kill they are read in place of asking again.
-The files are removed when all samples are recorded.
+line the digest of a request, that of the line, and the prediction as JSON, separated by spaces. After a kill they are
+read in place of asking again; a line that was damaged is not. The files are removed when all samples are recorded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from evals.schema import Prediction, Request
 
 _NAME = ".answers-{}.log"
 _DIGEST_BYTES = 16
+_CONTENT_START = 2 * (2 * _DIGEST_BYTES + 1)
 
 
 class AnswerLog:
@@ -67,10 +68,14 @@ class AnswerLog:
         try:
             with path.open("rb") as file:
                 file.seek(offset)
-                fields = msgspec.json.decode(file.readline()[2 * _DIGEST_BYTES + 1 :])
-            return Prediction(**{**fields, "scores": tuple(fields["scores"]), "tokens": tuple(fields["tokens"])})
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+                line = file.readline()
+        except OSError:
+            return None
+        content = line[_CONTENT_START:-1]
+        if line != _line(digest, content):
             return None  # the line is damaged: the request is sent again
+        fields = msgspec.json.decode(content)
+        return Prediction(**{**fields, "scores": tuple(fields["scores"]), "tokens": tuple(fields["tokens"])})
 
     def add(self, request: Request, prediction: Prediction) -> None:
         """Keep an answer; one to a request that was shortened is not kept. Raises `InputError` if that is impossible.
@@ -80,7 +85,7 @@ class AnswerLog:
         if prediction.shortened is not None:
             return
         fields = {field.name: getattr(prediction, field.name) for field in dataclasses.fields(prediction)}
-        line = memoryview(_digest(request).hex().encode() + b" " + msgspec.json.encode(fields) + b"\n")
+        line = memoryview(_line(_digest(request), msgspec.json.encode(fields)))
         with self._lock:
             start = os.fstat(self._file.fileno()).st_size
             try:
@@ -113,6 +118,12 @@ def forget(folder: Path) -> None:
     """Remove the answers that a run has kept, when all its samples are recorded."""
     for path in folder.glob(_NAME.format("*")):
         path.unlink(missing_ok=True)
+
+
+def _line(digest: bytes, content: bytes) -> bytes:
+    """Return the line of a request's digest and an answer, with a digest of both."""
+    check = hashlib.blake2b(digest + content, digest_size=_DIGEST_BYTES)
+    return b" ".join([digest.hex().encode(), check.hexdigest().encode(), content]) + b"\n"
 
 
 def _digest(request: Request) -> bytes:

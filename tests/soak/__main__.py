@@ -19,6 +19,7 @@ from tests.soak.kinds import PLANTED
 
 CHUNK = 1_000
 """Mutants that a worker reads before it goes to another kind."""
+_SAVE_SECONDS = 20
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "evals-soak"
 
 
@@ -58,19 +59,22 @@ def main() -> int:
 
 def read(counts: Counts, kinds: list[str], options: argparse.Namespace, end: float) -> None:
     """Read mutants, of the kind that has fewest each time, until the time is over."""
+    save = time.monotonic() + _SAVE_SECONDS
     while time.monotonic() < end:
-        kind, seeds = counts.take(kinds, min(CHUNK, options.mutants or CHUNK))
-        if options.mutants and seeds.start >= options.mutants:
+        kind, seeds = counts.take(kinds, CHUNK, options.mutants)
+        if not seeds:
             return
         worker = limits.Worker(kind, options.seconds)
         try:
-            for seed in seeds:
-                if time.monotonic() > end:
-                    return
-                verdict = worker.read(seed)
+            for seed, verdict in worker.read(seeds):
                 counts.add_mutant(kind, verdict.outcome)
                 if verdict.outcome not in {"read", "refused"}:
                     keep(options.keep, kind, seed, verdict)
+                if time.monotonic() > end:
+                    return
+                if time.monotonic() > save:
+                    counts.save()
+                    save = time.monotonic() + _SAVE_SECONDS
         finally:
             worker.close()
             counts.save()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,16 +32,34 @@ class Counts:
         self.path = path
         stored = json.loads(path.read_text()) if path.exists() else {}
         self.rows: dict[str, dict[str, dict[str, int]]] = {name: stored.get(name, {}) for name in SECTIONS}
-        self._next: dict[str, int] = {}
+        self._seeds: dict[str, int] = stored.get("seeds", {})
+        """The next seed of each kind."""
+        self._before = {kind: row.get("mutants", 0) for kind, row in self.rows["inputs"].items()}
+        self._being_read: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, kinds: list[str], size: int) -> tuple[str, range]:
-        """Take the seeds of the next mutants: of the kind that has fewest; no two soaks read one mutant."""
+    def take(self, kinds: list[str], size: int, most: int | None = None) -> tuple[str, range]:
+        """Take the seeds of the next mutants: of the kind that has fewest; no two soaks read one mutant.
+
+        Args:
+            kinds: the kinds to choose from.
+            size: number of seeds.
+            most: number of mutants after which a kind is left; the range is empty when all kinds have so many.
+        """
         with self._lock:
-            taken = {kind: max(self._next.get(kind, 0), self._row("inputs", kind)["mutants"]) for kind in kinds}
-            kind = min(kinds, key=taken.__getitem__)
-            self._next[kind] = taken[kind] + size
-            return kind, range(taken[kind], taken[kind] + size)
+            for kind in kinds:
+                self._seeds.setdefault(kind, self._row("inputs", kind)["mutants"])
+            kind = min(kinds, key=self._taken)
+            if most is not None:
+                size = max(0, min(size, most - self._taken(kind)))
+            first = self._seeds[kind]
+            self._seeds[kind] = first + size
+            self._being_read[kind] += size
+            return kind, range(first, first + size)
+
+    def _taken(self, kind: str) -> int:
+        """Number of mutants of a kind that were read before, or are taken by this soak."""
+        return self._before.get(kind, 0) + self._being_read[kind]
 
     def _row(self, section: str, name: str) -> dict[str, int]:
         row = self.rows[section].setdefault(name, {})
@@ -69,7 +88,7 @@ class Counts:
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-            temporary.write_text(json.dumps(self.rows, indent=1) + "\n")
+            temporary.write_text(json.dumps({**self.rows, "seeds": self._seeds}, indent=1) + "\n")
             temporary.replace(self.path)
 
     @property

@@ -108,13 +108,16 @@ def _client() -> Any:
 def _kept(folder: Path) -> None:
     log = AnswerLog(folder)
     for number in range(5):
-        scores = (0.5, -1.5) if number == 1 else ()
-        log.add(_request(number), Prediction(str(number), "é\n", scores=scores, tokens=(1,), charges={"x": 0.5}))
+        log.add(_request(number), _answer(number))
     log.close()
 
 
 def _request(number: int) -> Generate:
     return Generate(str(number), ("a",), 8)
+
+
+def _answer(number: int) -> Prediction:
+    return Prediction(str(number), "é\n", scores=(0.5,) * number, tokens=(1,), charges={"x": 0.5})
 
 
 def _read_kept(folder: Path) -> None:
@@ -124,8 +127,8 @@ def _read_kept(folder: Path) -> None:
     for number in range(5):
         prediction = log.find(_request(number))
         missing += prediction is None
-        if prediction is not None and prediction.id != str(number):
-            raise Fault(f"request {number} has the answer of {prediction.id!r}")
+        if prediction is not None and prediction != _answer(number):
+            raise Fault(f"request {number} has the answer {prediction!r}"[:500])
     log.add(_request(9), Prediction("9", "nine"))
     log.close()
     again = AnswerLog(folder)

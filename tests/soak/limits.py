@@ -14,6 +14,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,6 +31,8 @@ MEMORY_BYTES = 1 << 30
 """Most resident memory of a worker."""
 _SPARE_BYTES = 2 << 30
 """Address space beyond that of a warm worker: an allocation of more fails, so that the machine is safe."""
+_BATCH = 50
+"""Seeds that a worker has ahead."""
 TARGETS = {**kinds.TARGETS, **kinds.PLANTED}
 
 SCRATCH = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
@@ -48,7 +51,7 @@ class Verdict:
     outcome: str
     """`read`, `refused`, `traceback`, `hang` or `over 1 GiB`."""
     detail: str = ""
-    """The refusal, or the traceback."""
+    """The traceback."""
 
 
 class Worker:
@@ -69,21 +72,34 @@ class Worker:
             self.close()
             raise RuntimeError(f"{self.kind}: the good input was not read: {ready.outcome} {ready.detail}")
 
-    def read(self, seed: int) -> Verdict:
-        """Make a mutant and read it."""
-        self._connection.send(seed)
+    def read(self, seeds: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
+        """Make mutants and read them; yields each seed with its verdict.
+
+        The worker has several seeds ahead, so that it does not wait for this process on a busy machine.
+        """
+        remaining = list(seeds)
+        while remaining:
+            batch = remaining[:_BATCH]
+            self._connection.send(batch)
+            for seed in batch:
+                verdict = self._receive()
+                remaining.remove(seed)
+                yield seed, verdict
+                if verdict.outcome in {"hang", "over 1 GiB"} or verdict.detail.startswith("died"):
+                    self.close()
+                    self._start()
+                    break
+
+    def _receive(self) -> Verdict:
         try:
-            verdict = self._connection.recv() if self._connection.poll(WALL_SECONDS) else Verdict("hang", "it waited")
+            while not self._connection.poll(WALL_SECONDS):
+                if not _computes(self._process.pid):
+                    return Verdict("hang", "it waited")
+            return self._connection.recv()
         except EOFError:
             self._process.join(10)
             code = self._process.exitcode
-            verdict = (
-                Verdict("hang", "it computed") if code == -signal.SIGXCPU else Verdict("traceback", f"died: {code}")
-            )
-        if verdict.outcome in {"hang", "over 1 GiB"} or verdict.detail.startswith("died"):
-            self.close()
-            self._start()
-        return verdict
+            return Verdict("hang", "it computed") if code == -signal.SIGXCPU else Verdict("traceback", f"died: {code}")
 
     def close(self) -> None:
         """End the process and remove its files."""
@@ -91,6 +107,16 @@ class Worker:
         self._process.kill()
         self._process.join()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _computes(process: int) -> bool:
+    """Whether a process or a child of it computes or waits for a processor; its time is limited then by the system."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][:1]
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:  # it has ended, or the system has no such files
+        return False
+    return state == "R" or any(_computes(int(child)) for child in children)
 
 
 def mutant(target: Target, kind: str, seed: int, folder: Path, good: Path) -> str:
@@ -128,21 +154,22 @@ def _serve(connection: Connection, kind: str, folder: Path, cpu_seconds: int) ->
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + _SPARE_BYTES, hard))
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
     while True:
         try:
-            seed = connection.recv()
+            seeds = connection.recv()
         except EOFError:
             return
-        work = folder / "mutant"
-        shutil.rmtree(work, ignore_errors=True)
-        try:
-            mutant(target, kind, seed, work, good)
-        except Exception:  # a fault of the soak itself, which must not look like one of the suite
-            connection.send(Verdict("traceback", f"the mutator failed: {traceback.format_exc()}"))
-            continue
-        _, most = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, most))
-        connection.send(_verdict(target, work))
+        for seed in seeds:
+            work = folder / "mutant"
+            shutil.rmtree(work, ignore_errors=True)
+            try:
+                mutant(target, kind, seed, work, good)
+            except Exception:  # a fault of the soak itself, which must not look like one of the suite
+                connection.send(Verdict("traceback", f"the mutator failed: {traceback.format_exc()}"))
+                continue
+            resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + cpu_seconds, most))
+            connection.send(_verdict(target, work))
 
 
 def _verdict(target: Target, folder: Path) -> Verdict:
@@ -151,8 +178,8 @@ def _verdict(target: Target, folder: Path) -> Verdict:
             warnings.simplefilter("error")
             target.read(folder)
         verdict = Verdict("read")
-    except Refused as error:
-        verdict = Verdict("refused", str(error))
+    except Refused:
+        verdict = Verdict("refused")
     except MemoryError:
         verdict = Verdict("over 1 GiB", traceback.format_exc())
     except BaseException:

@@ -135,6 +135,22 @@ def test_a_line_cut_off_by_a_kill_is_asked_for_again(tmp_path):
         other.close()
 
 
+def test_no_damage_of_a_byte_changes_an_answer(tmp_path):
+    log = AnswerLog(tmp_path)
+    log.add(request(1), answer(1))
+    log.close()
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for change in (1, 32, 128):
+            damaged = bytearray(content)
+            damaged[place] ^= change
+            path.write_bytes(damaged)
+            other = AnswerLog(tmp_path, 1)
+            assert other.find(request(1)) is None, "it is asked again"
+            other.close()
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         AnswerLog(tmp_path / "missing")
