@@ -15,14 +15,14 @@ from typing import Any
 
 from evals import records, registry
 from evals.app.readiness import ready, timed_model
-from evals.errors import InputError
+from evals.errors import EvalsError, InputError, counted
 from evals.execution import extension, windows
 from evals.execution.executor import Executor
 from evals.execution.progress import bar as progress_bar
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor
 from evals.models.decoding.thoughts import split_text
-from evals.records import Record, RunFolder, load, result, signature
+from evals.records import Record, RunFolder, answers, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
 from evals.schema import Model, Placement, RunConfig, Samples, Task
 from evals.schema.config import typed
@@ -121,22 +121,29 @@ def _extend(
     if not (folder / records.MANIFEST).exists():
         raise InputError(f"{folder} holds no run to extend: run the same command without --extend first")
     record = load(folder)
-    extended = extension.extended_manifest(record, manifest, config.extend)
-    if extended.signature == record.manifest.signature and record.result is not None:
+    extended = extension.extended_manifest(record, manifest, samples, config.extend)
+    is_finished = extended.signature == record.manifest.signature and record.result is not None
+    if is_finished and not extension.pending(record, list(record.samples()), config.extend):
         return record
     (folder / records.RESULT).unlink(missing_ok=True)
     records.write_atomically(folder / records.MANIFEST, records.dumps(extended.to_dict()))
     with RunFolder(folder, extended) as run_folder:
         run_folder.check_complete()
         record = load(folder)
-        extension.extend(
+        failures = extension.extend(
             task, samples, executor, record, config.extend, rewrite=lambda rows: records.rewrite(record, rows)
         )
+        answers.forget(folder)
         executor.close()
         if not task.per_sample:
             records.rewrite(record, result.rescore(task, record))
         run_folder.finish(result.summarise(task, record, peak_memory_bytes=_peak_memory(executor)))
         _report(load(folder))
+    if failures:
+        raise EvalsError(
+            f"{counted(len(failures), 'sample')} with cut outputs could not be continued, the first because: "
+            f"{failures[0]}; they stay as they were, and the same command tries again"
+        )
     return load(folder)
 
 

@@ -338,6 +338,9 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     tokens: list[list[int]] | None = None
     """Tokens of the outputs that were cut at the token limit, one list per request (empty for an output that was not
     cut); None if none was. `run --extend` continues them."""
+    extended_to: Int64 | None = None
+    """Token limit up to which a server was asked to continue the cut outputs (`run --extend`). `cost` counts how:
+    `outputs_continued`, `outputs_repeated`, and of these `outputs_changed`."""
     inputs: list[RecordedInput | None] | None = None
     """What the model read for each request; one entry if it is the same for all. None in a record of version 0.1, and
     for recorded outputs."""

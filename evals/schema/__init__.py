@@ -38,6 +38,7 @@ from evals.schema.requests import (
     Image,
     Json,
     Part,
+    RecordedBeginning,
     Request,
 )
 from evals.schema.tasks import Metric, Prediction, Predictions, Probe, Sample, Samples, Score, Task
@@ -70,6 +71,7 @@ __all__ = [
     "Predictions",
     "Probe",
     "Prompt",
+    "RecordedBeginning",
     "Request",
     "ResourceRequirements",
     "RunConfig",

@@ -58,6 +58,23 @@ class ChatSettings:
     run. None is the time at which the template is rendered."""
 
 
+OUTPUTS_CONTINUED = "outputs_continued"
+OUTPUTS_REPEATED = "outputs_repeated"
+"""Entries of `Prediction.charges`: an output that a server continued, and one that it wrote again from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBeginning:
+    """What a server wrote for a request until the token limit; it is to go on (`run --extend`)."""
+
+    text: str
+    """The text, without a thought."""
+    tokens: int
+    """Number of its tokens: the earlier limit."""
+    thought: bool = False
+    """Whether the server wrote a thought too, which a text alone cannot continue."""
+
+
 @dataclass(frozen=True, slots=True)
 class Generate:
     """Ask a model to continue a prompt with text."""
@@ -88,6 +105,8 @@ class Generate:
     """How the prompt becomes a chat."""
     begun: tuple[int, ...] = ()
     """Tokens that the model generated earlier for this request and that it continues; `max_new_tokens` counts them."""
+    recorded: RecordedBeginning | None = None
+    """The same for a server, which returns no tokens; `max_new_tokens` counts them too."""
     examples: tuple[str, ...] = ()
     """The few-shot examples, in order; each is a piece of the leading parts (all but the last). If a prompt is too long
     for the model and the user allows it to be shortened, whole examples are left out first."""

@@ -55,6 +55,7 @@ from evals.schema import (
     Prompt,
     Request,
 )
+from evals.schema.requests import OUTPUTS_CONTINUED, OUTPUTS_REPEATED
 
 _CHOICE_TOKENS = 16
 """Maximum number of new tokens when the model writes its choice."""
@@ -116,7 +117,7 @@ class Endpoint:
         try:
             if isinstance(request, Classify):
                 raise SampleError(f"request {request.id} asks for a class, which servers do not support")
-            new = (self.settings.max_tokens or request.max_new_tokens) if isinstance(request, Generate) else 0
+            new = self._limit(request) if isinstance(request, Generate) else 0
             return answer_fitting(request, self._answer_once, self.long_prompts, new)
         except SampleError as error:
             return Prediction(request.id, failure=str(error), long_prompt=isinstance(error, LongPromptError))
@@ -130,11 +131,27 @@ class Endpoint:
             case Embed():
                 return self._embed(request)
 
+    def _limit(self, request: Generate) -> int:
+        """Return how many new tokens a text may have; an extension names its limit itself."""
+        of_address = None if request.recorded is not None else self.settings.max_tokens
+        return of_address or request.max_new_tokens
+
     def _generate(self, request: Generate) -> Prediction:
-        response = self._complete(request, self.settings.max_tokens or request.max_new_tokens)
+        response = self._complete(request, self._limit(request))
         text = response.value.text
         start = len(text) - len(text.lstrip())  # where the server applies no stops, one at the start ends nothing
-        return self._prediction(request.id, response, text[:start] + cut_at_stop(text[start:], request.stop))
+        output = text[:start] + cut_at_stop(text[start:], request.stop)
+        prediction = self._prediction(request.id, response, output)
+        if output != text:  # what came after the stop was cut at the limit, and the output is whole
+            prediction = replace(prediction, truncated=False)
+        if request.recorded is None:
+            return prediction
+        how = OUTPUTS_CONTINUED if self._continues(request) else OUTPUTS_REPEATED
+        return replace(prediction, charges={**prediction.charges, how: 1})
+
+    def _continues(self, request: Generate) -> bool:
+        """Whether the server goes on after what it wrote for a request, as it completes plain texts."""
+        return request.recorded is not None and not request.recorded.thought and not self._chats(request)
 
     def _prediction(self, request_id: str, response: ServerResponse, output: str) -> Prediction:
         """Make the prediction for a response whose value is a `Reply`."""
@@ -161,8 +178,12 @@ class Endpoint:
             return reply, reply.usage.new
 
         if not self._chats(request):
-            body = completion_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops)
-            return self.server.send("completions", body, lambda answer: read(read_completion, answer))
+            begun = request.recorded if self._continues(request) else None
+            body = completion_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops, begun=begun)
+            text = "" if begun is None else begun.text
+            return self.server.send(
+                "completions", body, lambda answer: read(lambda value: read_completion(value, text), answer)
+            )
         body = chat_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops, limit=capabilities.limit)
         return self.server.send("chat/completions", body, lambda answer: read(read_chat, answer))
 

@@ -6,13 +6,14 @@ import base64
 import io
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evals.data.audio import decode as decode_audio
 from evals.data.audio import to_wav
 from evals.data.images import MAX_PIXELS, decode
 from evals.errors import SampleError
 from evals.models.decoding.text import join_text, plain_text
-from evals.schema import MODALITIES, Audio, ChatSettings, Generate, Image, Json, Part
+from evals.schema import MODALITIES, Audio, ChatSettings, Generate, Image, Json, Part, RecordedBeginning
 
 _UNCHANGED_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """Image formats that are sent unchanged, with their media types."""
@@ -64,11 +65,19 @@ def recorded_messages(parts: Sequence[Part], system: str | None = None) -> list[
     return [user] if system is None else [{"role": "system", "content": [len(system)]}, user]
 
 
-def completion_body(request: Generate, *, model: str, max_tokens: int, stop: bool) -> dict[str, Json]:
-    """Make the body of a text completion; as `chat_body`. Raises `SampleError` if the prompt is not text only."""
+def completion_body(
+    request: Generate, *, model: str, max_tokens: int, stop: bool, begun: RecordedBeginning | None = None
+) -> dict[str, Json]:
+    """Make the body of a text completion; as `chat_body`. Raises `SampleError` if the prompt is not text only.
+
+    With what the server wrote until the limit (`begun`), it is asked to go on, with random numbers of its own.
+    """
     text = plain_text(request, "this server completes texts only")
     if request.chat.system is not None or request.chat.thinking is not None or request.chat.template == "on":
         raise SampleError(f"request {request.id}: a system prompt, a template or thinking needs a chat, not plain text")
+    if begun is not None:
+        text, max_tokens = text + begun.text, max_tokens - begun.tokens
+        request = replace(request, id=f"{request.id}@{begun.tokens}")
     return {"model": model, "prompt": text, "max_tokens": max_tokens, **_sampling(request, stop)}
 
 

@@ -82,10 +82,11 @@ def read_chat(body: Any) -> Reply:
     return _reply(body, choice, content, reasoning)
 
 
-def read_completion(body: Any) -> Reply:
-    """Read a text completion."""
+def read_completion(body: Any, begun: str = "") -> Reply:
+    """Read a text completion, which goes on after an earlier one (`begun`)."""
     choice = _first(body, "choices")
-    return _reply(body, choice, choice.get("text"), None)
+    text = choice.get("text")
+    return _reply(body, choice, begun + text if isinstance(text, str) else text, None)
 
 
 def read_prompt_logprobs(body: Any, prompts: Sequence[str]) -> list[TokenLogprobs]:
@@ -140,11 +141,12 @@ def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | No
     # A server that separates the reasoning leaves the text empty if the limit is reached within it.
     ended_inside = is_open or (bool(reasoning) and not text.strip() and finish_reason == "length")
     model = body.get("model")
+    whole = cut_at_stop(text, END_MARKS)
     return Reply(
-        text=cut_at_stop(text, END_MARKS),
+        text=whole,
         thought=reasoning or inline,
         truncated_thinking=ended_inside,
-        truncated=finish_reason == "length",
+        truncated=finish_reason == "length" and whole == text,
         model=model if isinstance(model, str) else None,
         usage=read_usage(body),
     )

@@ -46,6 +46,9 @@ _EFFICIENCY = {
     "cached_tokens": ("prompt tokens that a server had cached", "count"),
     "reasoning_tokens": ("new tokens for reasoning", "count"),
     "retries": ("requests sent again", "count"),
+    "outputs_continued": ("cut outputs that a server continued", "count"),
+    "outputs_repeated": ("cut outputs that a server wrote again", "count"),
+    "outputs_changed": ("of these, outputs that begin otherwise", "count"),
 }
 """What a run costs, in the order of printing: label and unit."""
 _GROUPS = ("task", "data", "model", "plan", "code", "packages", "machine", "environment")

@@ -107,7 +107,8 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
         sentences.append(_control(records))
     if any(record.manifest.replica for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
-    return one_line(" ".join([*sentences, *_long_prompts(records), *_cut_outputs(records), *controls]))
+    sentences += [*_long_prompts(records), *_cut_outputs(records), *_changed_outputs(records)]
+    return one_line(" ".join([*sentences, *controls]))
 
 
 def _cut_outputs(records: Sequence[Record]) -> list[str]:
@@ -122,6 +123,20 @@ def _cut_outputs(records: Sequence[Record]) -> list[str]:
         low, high = result.bounds.get(result.headline, (None, None))
         span = "" if low is None else f": {result.headline} {100 * low:.1f} % if all of them are wrong"
         sentences.append(f"{count}{span}{'' if high is None else f', {100 * high:.1f} % if all are right'}.")
+    return sentences
+
+
+def _changed_outputs(records: Sequence[Record]) -> list[str]:
+    """Say how many outputs a server wrote otherwise when it was to continue them (`--extend`)."""
+    sentences = []
+    for record in records:
+        costs = record.result.efficiency if record.result is not None else {}
+        if changed := costs.get("outputs_changed"):
+            subject = f" of {title(record)}" if len(records) > 1 else ""
+            repeated = costs.get("outputs_repeated") or changed
+            sentences.append(
+                f"{changed:,} of {repeated:,} cut outputs{subject} that the server wrote again begin otherwise."
+            )
     return sentences
 
 
