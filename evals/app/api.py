@@ -5,8 +5,6 @@ Only the modules of `evals.app` know tasks, models and reports. They find tasks 
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,10 +15,11 @@ from evals import records, registry
 from evals.app.readiness import ready, timed_model
 from evals.errors import EvalsError, InputError, counted
 from evals.execution import extension, windows
-from evals.execution.executor import Executor
+from evals.execution.executor import Executor, own_memory_bytes
 from evals.execution.progress import bar as progress_bar
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor
+from evals.execution.workers.kept import KeptWorkers
 from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, answers, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
@@ -54,12 +53,18 @@ def run(model: str, task: str, **options: Any) -> Record:
     return execute(RunConfig.of(model, task, **options))
 
 
-def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Model] = Resolved.load) -> Record:
+def execute(
+    config: RunConfig,
+    *,
+    load_model: Callable[[Resolved, Placement], Model] = Resolved.load,
+    workers: KeptWorkers | None = None,
+) -> Record:
     """Execute a configuration, as `run` does.
 
     Args:
         config: the configuration.
         load_model: loads the model, or returns one that is loaded already.
+        workers: keeps the workers from one run of the model to the next; None ends them with the run.
 
     Raises:
         InputError: for anything that the user can correct.
@@ -71,7 +76,7 @@ def execute(config: RunConfig, *, load_model: Callable[[Resolved, Placement], Mo
     run = ready(config)
     config, samples = run.config, run.samples
     _check_out(config)
-    with open_executor(config, task, run.split, load_model=load_model) as executor:
+    with open_executor(config, task, run.split, load_model=load_model, workers=workers) as executor:
         plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=windows.WINDOW)
         model, replica = executor.model, run.source.replica
         manifest = signature.build_manifest(
@@ -99,7 +104,7 @@ def _compute(config: RunConfig, task: Task, samples: Samples, executor: Executor
         run_folder.check_ids(samples.ids)
         if not run_folder.finished:
             evaluate(config, task, samples, executor, run_folder)
-            executor.close()  # the memory of processes is known when they have ended
+            executor.close()
             run_folder.check_complete()
             record = replace(load(folder), result=None)
             if not task.per_sample:
@@ -287,6 +292,4 @@ def _peak_memory(executor: Executor) -> int:
     counted = executor.peak_memory_bytes()
     if counted is not None:
         return counted
-    unit = 1 if sys.platform == "darwin" else 1024
-    parent, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return unit * max(parent, children)
+    return max(executor.process_memory_bytes(), own_memory_bytes())

@@ -19,6 +19,7 @@ from evals.errors import InputError, UnknownName
 from evals.execution import validation
 from evals.execution.resolve import Resolved
 from evals.execution.run import resolved
+from evals.execution.workers.kept import KeptWorkers
 from evals.records import Record
 from evals.schema import Model, Placement, RunConfig
 
@@ -104,13 +105,10 @@ def run(
     finished: list[Record] = []
     refused = {(pair.model, pair.task): pair.refused for pair in pairs if pair.refused}
     for model in models:
-        loader = _LoadedOnce()
-        for pair in pairs:
-            if pair.model == model and not pair.refused and not registry.TASKS.get(pair.task).timed:
-                try:
-                    finished.append(api.execute(pair.config, load_model=loader))
-                except InputError as error:  # only the checkpoint or the data say so
-                    refused[pair.model, pair.task] = str(error)
+        chosen = [pair for pair in pairs if pair.model == model and not pair.refused]
+        records, late = _run_model([pair for pair in chosen if not registry.TASKS.get(pair.task).timed])
+        finished += records
+        refused |= late
     for task in tasks:
         timed = [pair.config for pair in pairs if pair.task == task and not pair.refused]
         if registry.TASKS.get(task).timed and timed:
@@ -119,6 +117,20 @@ def run(
         reasons = (f"{model} on {task}: {why}" for (model, task), why in refused.items())
         raise InputError(f"nothing can be run: {'; '.join(reasons)}")
     return CompletedPairs(finished, refused)
+
+
+def _run_model(pairs: Sequence[Pair]) -> tuple[list[Record], dict[tuple[str, str], str]]:
+    """Run one model on several tasks; return the runs, and why a pair was refused when it was to begin."""
+    finished: list[Record] = []
+    refused: dict[tuple[str, str], str] = {}
+    loader = _LoadedOnce()
+    with KeptWorkers() as workers:
+        for pair in pairs:
+            try:
+                finished.append(api.execute(pair.config, load_model=loader, workers=workers))
+            except InputError as error:  # only the checkpoint or the data say so
+                refused[pair.model, pair.task] = str(error)
+    return finished, refused
 
 
 def table(outcome: CompletedPairs) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -53,6 +55,9 @@ class Executor(Protocol):
     def peak_memory_bytes(self) -> int | None:
         """Peak memory of the model's device in bytes, or None if only that of the processes is known."""
 
+    def process_memory_bytes(self) -> int:
+        """Peak memory of the processes that compute, in bytes; the highest, if there are several."""
+
     def close(self) -> None:
         """End the processes, if there are any."""
 
@@ -94,6 +99,10 @@ class InProcess:
         """See `Executor.peak_memory_bytes`."""
         return self.model.peak_memory_bytes()
 
+    def process_memory_bytes(self) -> int:
+        """See `Executor.process_memory_bytes`."""
+        return own_memory_bytes()
+
     def close(self) -> None:
         """Do nothing: the caller owns the model."""
 
@@ -103,6 +112,11 @@ class InProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Do nothing."""
+
+
+def own_memory_bytes() -> int:
+    """Return the peak memory of this process in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def whole(samples: Samples) -> Samples:

@@ -15,6 +15,7 @@ from evals.execution.loop import AnsweredRequest
 from evals.execution.resolve import Resolved, resolve
 from evals.execution.windows import BatchId
 from evals.execution.workers import devices
+from evals.execution.workers.kept import KeptWorkers
 from evals.execution.workers.pool import Pool
 from evals.execution.workers.serving import LoadedRun
 from evals.records import answers
@@ -35,7 +36,12 @@ def selected(config: RunConfig, samples: Samples) -> Samples:
 
 
 def open_executor(
-    config: RunConfig, task: Task, split: Samples, *, load_model: Callable[[Resolved, Placement], Model]
+    config: RunConfig,
+    task: Task,
+    split: Samples,
+    *,
+    load_model: Callable[[Resolved, Placement], Model],
+    workers: KeptWorkers | None = None,
 ) -> Executor:
     """Load the model in this process, or start workers that load it; with workers, this process keeps no model.
 
@@ -44,6 +50,7 @@ def open_executor(
         task: what the model must be able to do.
         split: all samples of the split.
         load_model: loads a model into this process, or returns one that is loaded already.
+        workers: keeps the workers from one run of a model to the next; None ends them with the run.
 
     Raises:
         InputError: the model cannot be loaded, cannot do the task or lacks recorded outputs; or there are fewer GPUs
@@ -54,7 +61,10 @@ def open_executor(
         model = load_model(resolved(config), config.placement)
         _check(config, task, split, samples, model)
         return InProcess(model, samples)
-    return Pool(_WorkerSetup(config, _placements(config)), config.workers, samples)
+    setup = _WorkerSetup(config, _placements(config))
+    if workers is not None:
+        return workers.open(setup, config.workers, samples)
+    return Pool(setup, config.workers, samples)
 
 
 def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder) -> None:
@@ -123,19 +133,18 @@ class _WorkerSetup:
     config: RunConfig
     placements: tuple[Placement, ...]
 
-    def __call__(self, number: int) -> LoadedRun:
+    def __call__(self, number: int, loaded: LoadedRun | None = None) -> LoadedRun:
         config = self.config
         task = registry.TASKS.get(config.task)
         split = task.samples(config.options)
         samples = selected(config, split)
-        model = resolved(config).load(self.placements[number])
+        model = resolved(config).load(self.placements[number]) if loaded is None else loaded.model
         _check(config, task, split, samples, model)
         # The budget is that of a single process, so it is read before the worker is limited to its part of the cores.
-        description = RemoteModel(
-            model.name, model.facts, token_budget=model.token_budget, code=code_digest(task, model)
-        )
+        budget = model.token_budget if loaded is None else loaded.description.token_budget
+        description = RemoteModel(model.name, model.facts, token_budget=budget, code=code_digest(task, model))
         torch = sys.modules.get("torch")
-        if torch is not None:
+        if torch is not None and loaded is None:
             torch.set_num_threads(max(1, torch.get_num_threads() // config.workers))
         return LoadedRun(samples, model, description)
 

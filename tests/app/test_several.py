@@ -50,6 +50,33 @@ def test_every_pair_is_the_run_of_a_single_command(models, loads, tmp_path):
             assert suite.load(folder).manifest.signature == alone.manifest.signature
 
 
+@pytest.mark.slow
+def test_workers_stay_from_task_to_task(tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    model, tasks = f"toy:logged:{logs}", ["toy", "toy/numbers"]
+    options = {"first": 300, "token_budget": 500}
+    outcome = several.run([model, "toy:"], tasks, workers=2, out=tmp_path / "all", **options)
+    assert not outcome.refused
+    loaded = {path.name: path.read_text().splitlines() for path in logs.glob("loaded-*")}
+    assert [*loaded.values()] == [[model]] * 2, "each worker loads the model once"
+    assert len([*logs.glob("asked-*")]) == 2
+    for record in outcome.records[:2]:
+        alone = suite.run(model, record.manifest.task.name, out=tmp_path / record.folder.name, **options)
+        assert sorted(outputs(record.folder)) == sorted(outputs(alone.folder))
+        assert record.manifest.signature == alone.manifest.signature
+        assert record.result.efficiency["peak_memory_bytes"] > 10 << 20
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_for_the_next_task(tmp_path):
+    outcome = several.run(
+        [f"toy:dies:{tmp_path / 'once'}"], ["toy", "toy/numbers"], workers=2, out=tmp_path / "all", first=100
+    )
+    assert (tmp_path / "once").exists()
+    assert [record.finished().n for record in outcome.records] == [100, 100]
+
+
 def test_the_command_continues_and_ends_with_a_table(models, tmp_path, command):
     listed = tmp_path / "models.txt"
     listed.write_text(f"# two models\n{models[0]}\n\n{models[1]}\n")

@@ -2,8 +2,9 @@
 
 `toy:` answers from the text of the prompt, so what comes out does not depend on batches or workers; `toy:slow` takes a
 hundredth of a second a batch; `toy:dies` kills its process once, at the batch that holds request 40 (a worker that is
-lost); `toy:picky` fails every tenth sample; `toy:logged:FOLDER` takes a hundredth of a second a batch, and logs which
-requests each process prepares and answers, a line at a time, in `FOLDER/prepared-PID` and `FOLDER/asked-PID`;
+lost); `toy:picky` fails every tenth sample; `toy:logged:FOLDER` takes a hundredth of a second a batch, and logs when
+it is loaded, and which requests each process prepares and answers, a line at a time, in `FOLDER/loaded-PID`,
+`FOLDER/prepared-PID` and `FOLDER/asked-PID`;
 `toy:broken` cannot be loaded by a worker other than the first, and takes a minute in that one; `toy:counts` writes as
 many tokens as the text has characters, up to the limit.
 """
@@ -80,7 +81,9 @@ def load(name, behaviour, placement):
         if multiprocessing.current_process().name != "worker-0":
             raise InputError("this checkpoint is broken")
         time.sleep(60)
-    return Toy(name, behaviour)
+    toy = Toy(name, behaviour)
+    toy.log("loaded", [name])
+    return toy
 
 
 def samples(options):

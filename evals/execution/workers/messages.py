@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,14 @@ from evals.execution.loop import AnsweredRequest
 from evals.execution.windows import BatchId
 from evals.records.signature import RemoteModel
 from evals.records.types import PlanEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Parent to worker: prepare another run of the model that is loaded; the answer is `Loaded`."""
+
+    setup: Callable[..., object]
+    """A `Setup` (`evals.execution.workers.serving`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,8 @@ class Computed:
     answers: list[AnsweredRequest]
     peak_memory_bytes: int | None
     """Peak memory of the worker's device so far, if it is counted."""
+    process_memory_bytes: int
+    """Peak memory of the worker's process so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from evals.execution.workers.messages import (
     Left,
     Loaded,
     NextWindow,
+    Open,
     Planned,
     Stopped,
 )
@@ -75,17 +76,50 @@ class Pool:
         self._workers: list[_Worker] = []
         self._table: LeaseTable | None = None
         self._peak_memory_bytes: int | None = None
+        self._process_memory_bytes = 0
         try:
             for number in range(worker_count):
                 self._workers.append(_start(setup, number, worker_count))
-            while any(worker.model is None for worker in self._workers):
-                self._listen(lambda computed: None)
-            if not self._workers:
-                raise EvalsError(f"no worker is left: all {worker_count} died while they loaded the model")
-            self.model = self._common_model()
+            self.model = self._loaded_model()
         except BaseException:
             self.close()
             raise
+
+    @property
+    def worker_count(self) -> int:
+        """Number of workers that live."""
+        return len(self._workers)
+
+    def open(self, setup: Setup, samples: Samples) -> None:
+        """Prepare another run of the model that the workers have loaded.
+
+        Args:
+            setup: loads what a worker needs.
+            samples: the run's samples.
+
+        Raises:
+            InputError: the model cannot do the task; the workers are ended.
+        """
+        try:
+            while any(worker.table is not None for worker in self._workers):
+                self._listen(lambda computed: None)  # the last run is complete, but they still ask for more of it
+            self._samples = samples
+            for worker in self._workers:
+                worker.model = None
+                _send(worker, Open(setup))
+            self.model = self._loaded_model()
+        except BaseException:
+            self.close()
+            raise
+
+    def _loaded_model(self) -> RemoteModel:
+        """Wait until every worker has loaded the model; return it."""
+        worker_count = len(self._workers)
+        while any(worker.model is None for worker in self._workers):
+            self._listen(lambda computed: None)
+        if not self._workers:
+            raise EvalsError(f"no worker is left: all {worker_count} died while they loaded the model")
+        return self._common_model()
 
     def compute(
         self,
@@ -120,6 +154,10 @@ class Pool:
     def peak_memory_bytes(self) -> int | None:
         """Return the highest peak of all workers' devices."""
         return self._peak_memory_bytes
+
+    def process_memory_bytes(self) -> int:
+        """Return the highest peak of all workers' processes."""
+        return self._process_memory_bytes
 
     def close(self) -> None:
         """End the workers; what they have not reported is lost."""
@@ -183,6 +221,7 @@ class Pool:
             case Computed():
                 peaks = [self._peak_memory_bytes, message.peak_memory_bytes]
                 self._peak_memory_bytes = max((peak for peak in peaks if peak is not None), default=None)
+                self._process_memory_bytes = max(self._process_memory_bytes, message.process_memory_bytes)
             case Idle():
                 worker.table = None
             case NextWindow():

@@ -8,9 +8,10 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from evals.errors import EvalsError, InputError
+from evals.execution.executor import own_memory_bytes
 from evals.execution.loop import AnsweredRequest, compute_batches
 from evals.execution.windows import BatchId, Lease
 from evals.execution.workers.messages import (
@@ -22,6 +23,7 @@ from evals.execution.workers.messages import (
     Left,
     Loaded,
     NextWindow,
+    Open,
     Planned,
     Stopped,
 )
@@ -39,8 +41,9 @@ class LoadedRun(NamedTuple):
     """What the parent puts into the manifest about the model."""
 
 
-Setup = Callable[[int], LoadedRun]
-"""Loads what a worker needs, called with its number. It is sent to the worker, so it must be picklable."""
+Setup = Callable[[int, LoadedRun | None], LoadedRun]
+"""Loads what a worker needs, called with its number and with what it has loaded for an earlier run of the same model.
+It is sent to the worker, so it must be picklable."""
 
 
 def serve(setup: Setup, number: int, worker_count: int, pipe: Connection) -> None:
@@ -56,29 +59,37 @@ def serve(setup: Setup, number: int, worker_count: int, pipe: Connection) -> Non
     threading.Thread(target=_end_with_parent, daemon=True).start()
     parent = _Parent(pipe)
     try:
-        samples, model, description = setup(number)
-        parent.send(Loaded(description))
+        loaded = setup(number, None)
+        parent.send(Loaded(loaded.description))
         while True:
-            order: Compute = parent.receive()
-
-            def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
-                shared = [
-                    answer._replace(
-                        seconds=answer.seconds / worker_count, model_seconds=answer.model_seconds / worker_count
-                    )
-                    for answer in answers
-                ]
-                parent.send(Computed(list(batch_ids), shared, model.peak_memory_bytes()))
-
-            compute_batches(
-                order.select(samples), model, plan=order.plan, leases=parent, on_batch=on_batch, kept=order.kept,
-                process=number,
-            )  # fmt: skip
-            parent.send(Idle())
+            order: Open | Compute = parent.receive()
+            if isinstance(order, Open):
+                loaded = cast("Setup", order.setup)(number, loaded)
+                parent.send(Loaded(loaded.description))
+            else:
+                _compute(order, loaded, parent, number, worker_count)
     except EvalsError as error:
         parent.send(Stopped(str(error), isinstance(error, InputError)))
     except (EOFError, ConnectionError):  # the parent has closed the pipe
         return
+
+
+def _compute(order: Compute, loaded: LoadedRun, parent: _Parent, number: int, worker_count: int) -> None:
+    """Compute what the parent leases, until there is nothing left."""
+    model = loaded.model
+
+    def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
+        shared = [
+            answer._replace(seconds=answer.seconds / worker_count, model_seconds=answer.model_seconds / worker_count)
+            for answer in answers
+        ]
+        parent.send(Computed(list(batch_ids), shared, model.peak_memory_bytes(), own_memory_bytes()))
+
+    compute_batches(
+        order.select(loaded.samples), model, plan=order.plan, leases=parent, on_batch=on_batch, kept=order.kept,
+        process=number,
+    )  # fmt: skip
+    parent.send(Idle())
 
 
 class _Parent:
