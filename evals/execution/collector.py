@@ -6,6 +6,7 @@ Answers arrive in any order, from one process or from several; a sample is score
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from evals.errors import InputError
@@ -18,6 +19,18 @@ from evals.schema import Classify, Embed, Prediction, Predictions, Probe, Sample
 from evals.schema.contracts import checked_scores
 
 
+@dataclass(frozen=True)
+class TrainingPredictions:
+    """The predictions from which a probe is fitted."""
+
+    predictions: Predictions
+    """By sample id; without the samples that are left out."""
+    left_out: int
+    """Number of samples with a text that was refused as too long."""
+    shortened: int
+    """Number of samples with a text that was shortened."""
+
+
 def collect_predictions(
     executor: Executor,
     select: SelectSamples,
@@ -26,8 +39,10 @@ def collect_predictions(
     plan: PlanEntry,
     advance: Callable[[float], object],
     kept: Path | None = None,
-) -> Predictions:
+) -> TrainingPredictions:
     """Answer every request of some samples and keep the predictions in memory, as for fitting a probe.
+
+    A sample with a text that is longer than the model reads, and must not be shortened (`--long-prompts`), is left out.
 
     Args:
         executor: answers the requests.
@@ -38,14 +53,18 @@ def collect_predictions(
         kept: as in `Executor.compute`.
 
     Raises:
-        InputError: if a request failed; the message gives its id and the reason.
+        InputError: if a request failed for another reason; the message gives its id and the reason.
     """
     predictions: dict[str, Prediction] = {}
+    left_out: set[int] = set()
+    shortened: set[int] = set()
     begun: set[int] = set()
 
     def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
         for answer in answers:
-            if answer.prediction.failure is not None:
+            if answer.prediction.long_prompt:
+                (shortened if answer.prediction.failure is None else left_out).add(answer.sample_index)
+            elif answer.prediction.failure is not None:
                 raise InputError(
                     f"sample {answer.prediction.id} cannot be used to fit the probe: {answer.prediction.failure}"
                 )
@@ -55,7 +74,12 @@ def collect_predictions(
         advance(len(fresh))
 
     executor.compute(select, plan=plan, finished_ids=set(), on_batch=on_batch, kept=kept)
-    return {sample.id: [predictions[request.id] for request in sample.requests] for sample in samples}
+    kept_samples = (sample for index, sample in enumerate(samples) if index not in left_out)
+    return TrainingPredictions(
+        {sample.id: [predictions[request.id] for request in sample.requests] for sample in kept_samples},
+        left_out=len(left_out),
+        shortened=len(shortened - left_out),
+    )
 
 
 class Collector:

@@ -21,6 +21,7 @@ from evals.execution.workers.serving import LoadedRun
 from evals.records import answers
 from evals.records.folder import RunFolder
 from evals.records.signature import RemoteModel, code_digest
+from evals.records.types import ProbeEntry
 from evals.schema import Model, Placement, Probe, RunConfig, Samples, Task
 
 
@@ -184,7 +185,9 @@ def _fitted_probe(
         total=len(train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train"
     ) as bar:
         select, plan = Dated(training, folder.manifest.started), folder.manifest.plan
-        predictions = collector.collect_predictions(
+        collected = collector.collect_predictions(
             executor, select, train, plan=plan, advance=bar.update, kept=folder.folder
         )
-    return task.fit_probe(list(train), predictions)
+    fitted_on = [sample for sample in train if sample.id in collected.predictions]
+    folder.note_probe(ProbeEntry(samples=len(fitted_on), left_out=collected.left_out, shortened=collected.shortened))
+    return task.fit_probe(fitted_on, collected.predictions)

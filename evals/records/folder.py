@@ -1,6 +1,6 @@
 """Read and write run folders. A run folder is consistent at any moment, and readable without any model.
 
-    manifest.json    `Manifest`: everything that determines the result, and its signature; written once, at the start
+    manifest.json    `Manifest`: everything that determines the result, and its signature; written at the start
     samples.jsonl    `SampleRecord`: one line per sample, appended batch by batch and flushed to the disk
     prefixes.jsonl   `SharedPrefix`: what many samples' inputs begin with, once; written before the samples
     result.json      `Result`: the metrics with their intervals; written atomically at the end
@@ -33,7 +33,7 @@ from evals.errors import InputError, RecordError, counted
 from evals.records import files
 from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
-from evals.records.types import Manifest, Result, SampleRecord, SampleValues
+from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues
 from evals.schema import Json
 from evals.temporaries import remove_abandoned, write_atomically
 
@@ -251,6 +251,11 @@ class RunFolder:
             ) from error
         self.finished_ids.update(row.id for row in rows)
 
+    def note_probe(self, probe: ProbeEntry) -> None:
+        """Add to the manifest on what a probe was fitted."""
+        self.manifest = msgspec.structs.replace(self.manifest, probe=probe)
+        write_atomically(self.folder / MANIFEST, dumps(self.manifest.to_dict()))
+
     def finish(self, result: Result) -> None:
         """Write the result atomically."""
         write_atomically(self.folder / RESULT, dumps(result.to_dict()))
@@ -303,7 +308,7 @@ class RunFolder:
 
 
 def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
-    """Name the fields in which two manifests differ, as dotted paths, except for the signature and the command.
+    """Name the fields in which two manifests differ, as dotted paths, except for those that are not signed.
 
     Example:
         >>> differences({"model": {"dtype": "float32"}, "n": 1}, {"model": {"dtype": "bfloat16"}, "n": 1})
@@ -311,7 +316,7 @@ def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") ->
     """
     paths = []
     for key in sorted({*a, *b}):
-        if not path and key in {"signature", "started", "command"}:
+        if not path and key in {"signature", "started", "command", "probe"}:
             continue
         left, right = a.get(key), b.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):

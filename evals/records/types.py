@@ -67,6 +67,17 @@ class TaskEntry(Stored, kw_only=True):
     """Further options for generated texts by name (`max_new_tokens`, `system_prompt`, …), where any is set."""
 
 
+class ProbeEntry(Stored, kw_only=True):
+    """On what a probe was fitted."""
+
+    samples: Size
+    """Number of training samples."""
+    left_out: Size
+    """Number of those that were not used, because a text is longer than the model reads."""
+    shortened: Size
+    """Number of those with a text that was shortened to what the model reads."""
+
+
 class PlanEntry(Stored, kw_only=True, omit_defaults=True):
     """How requests become batches."""
 
@@ -116,6 +127,8 @@ class Manifest(Stored, kw_only=True):
     started: str = ""
     """Local date and time of the first start, `2026-11-28T18:00:00`; not signed. Chat templates read it as now, so that
     all prompts of a run agree, also on another day. Empty in a record of version 0.1."""
+    probe: ProbeEntry | msgspec.UnsetType = msgspec.UNSET
+    """On what a probe was fitted, if one was; not signed, since it is known when the model has read the samples."""
 
     def __post_init__(self) -> None:
         """Check the facts that every run has. `msgspec` turns the error into one that names the field."""

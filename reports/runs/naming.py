@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from evals.records.folder import Record
+from evals.records.types import ProbeEntry
 from evals.reports.rendering.formatting import one_line
 
 _ITEMS = {
@@ -107,7 +108,12 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
         sentences.append(_control(records))
     if any(record.manifest.replica for record in records):
         sentences.append("Mini results are of replicas: no evidence about the public models.")
-    sentences += [*_long_prompts(records), *_cut_outputs(records), *_changed_outputs(records)]
+    sentences += [
+        *_long_prompts(records),
+        *_training_texts(records),
+        *_cut_outputs(records),
+        *_changed_outputs(records),
+    ]
     return one_line(" ".join([*sentences, *controls]))
 
 
@@ -150,6 +156,24 @@ def _long_prompts(records: Sequence[Record]) -> list[str]:
             subject = f" of {title(record)}" if len(records) > 1 else ""
             count = f"{result.long_prompts:,} of {result.n:,} samples{subject}"
             sentences.append(f"{count} had a prompt longer than the model reads: {outcome}.")
+    return sentences
+
+
+def _training_texts(records: Sequence[Record]) -> list[str]:
+    """Say how many training samples of a probe were longer than their model reads, and what was done with them."""
+    sentences = []
+    for record in records:
+        probe = record.manifest.probe
+        if not isinstance(probe, ProbeEntry):
+            continue
+        subject = f" of {title(record)}" if len(records) > 1 else ""
+        of_all = (
+            f"of {probe.samples + probe.left_out:,} training samples{subject} had a text longer than the model reads"
+        )
+        if probe.left_out:
+            sentences.append(f"{probe.left_out:,} {of_all}: not used.")
+        if probe.shortened:
+            sentences.append(f"{probe.shortened:,} {of_all}: cut.")
     return sentences
 
 

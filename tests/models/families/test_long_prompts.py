@@ -6,12 +6,14 @@ import json
 
 import checkpoints
 import pytest
+from glue_folders import official
 
 import evals
 from evals import Choose, Generate
 from evals.errors import LongPromptError
 from evals.models.backend.prompts.prompt_limits import prompt_limits
 from evals.models.families import causal
+from evals.records.types import ProbeEntry
 from evals.schema import Embed, Placement
 
 LONG = "What color is the large circle? " * 40
@@ -216,3 +218,32 @@ def test_a_prompt_with_an_image_keeps_the_image(tmp_path):
     assert 500 < len(prompt.tokens) <= 512 - 8
     assert model.processor.text([t for t in prompt.tokens if t >= 0]).endswith("circle? What color?\nAssistant:")
     assert answer(model, request).failure is None
+
+
+@pytest.mark.parametrize(("rule", "left_out", "shortened"), [(None, 2, 0), ("truncate-left", 0, 2)])
+def test_a_long_text_among_the_training_samples_of_a_probe_stops_nothing(tmp_path, rule, left_out, shortened):
+    """It is not used, or it is shortened, and the report says how many there are."""
+    data = official(tmp_path / "glue", 18)
+    train = data / "SST-2" / "train.tsv"
+    lines = train.read_text().splitlines()
+    for number in (3, 8):
+        index, _, label = lines[number].split("\t")
+        lines[number] = f"{index}\t{'the large red circle ' * 200}\t{label}"
+    train.write_text("\n".join(lines) + "\n")
+    model = str(checkpoints.encoder(tmp_path / "bert", "bert"))
+    options = {"method": "probe", "data": data, "device": "cpu", "long_prompts": rule}
+    record = evals.run(model, "glue/sst2", out=tmp_path / "run", **options)
+    assert record.manifest.probe == ProbeEntry(samples=18 - left_out, left_out=left_out, shortened=shortened)
+    report = (record.folder / "report.md").read_text()
+    assert (
+        f"2 of 18 training samples had a text longer than the model reads: {'cut' if shortened else 'not used'}."
+        in report
+    )
+    assert record.result.failed == record.result.long_prompts == 0
+
+    lines = [line for number, line in enumerate(lines) if number not in (3, 8)]
+    train.write_text("\n".join(lines) + "\n")
+    without = evals.run(model, "glue/sst2", out=tmp_path / "without", **options)
+    scores = [[row.scores for row in run.samples()] for run in (record, without)]
+    assert (scores[0] == scores[1]) == (not shortened), "a text that is not used changes nothing"
+    assert without.manifest.probe == ProbeEntry(samples=16, left_out=0, shortened=0)
