@@ -18,7 +18,7 @@ PUBLIC = {
     "evals.schema": """
         ABILITIES MODALITIES SCALES Audio Batch ChatSettings Choose Classify Concurrent Embed Family Generate Group
         Image Inspectable Json Measurable Metric Model ModelInput Options Part Placement Prediction Predictions Probe
-        Prompt Request ResourceRequirements RunConfig Sample Samples Score Task Variant
+        Prompt RecordedBeginning Request ResourceRequirements RunConfig Sample Samples Score Task Variant
     """,
     "evals.registry": "FAMILIES TASKS VARIANTS Registry discover",
     "evals.metrics": "Estimate Mean average estimates means",

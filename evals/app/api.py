@@ -14,8 +14,9 @@ from typing import Any
 from evals import records, registry
 from evals.app.readiness import ready, timed_model
 from evals.errors import EvalsError, InputError, counted
-from evals.execution import extension, windows
+from evals.execution import windows
 from evals.execution.executor import Executor, own_memory_bytes
+from evals.execution.extending import extension
 from evals.execution.progress import bar as progress_bar
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.data.weight_shapes import first_mismatch
 from evals.errors import InputError
 
 _LAYERS = {"num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers", "decoder_layers",
@@ -68,6 +69,7 @@ def check_config(path: Path, config: Mapping[str, Any], shapes: Mapping[str, Seq
         raise InputError(f"{path}: quantization_config is {_shown(config['quantization_config'])}, expected an object")
     if shapes:
         _check_shapes(path, config, shapes)
+        _check_weights(path, config, shapes)
 
 
 def _fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -140,6 +142,17 @@ def _check_layers(path: Path, config: Mapping[str, Any], shapes: Mapping[str, Se
     stored = max((int(match[1]) for match in map(_LAYER.search, shapes) if match), default=-1) + 1
     if stored > layers + (config.get("num_nextn_predict_layers") or 0):
         raise InputError(f"{path}: num_hidden_layers is {layers}, but the weights hold {stored} layers")
+
+
+def _check_weights(path: Path, config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> None:
+    """Refuse a configuration by which a weight of a known name has another shape than the stored one."""
+    mismatch = first_mismatch(config, shapes)
+    if mismatch is not None:
+        fields = " or ".join(f"{field} ({config.get(field)})" for field in mismatch.fields)
+        stored, configured = (" x ".join(map(str, sizes)) for sizes in (mismatch.stored, mismatch.configured))
+        raise InputError(
+            f"{path}: {fields} does not fit the stored weights: {mismatch.name} is {stored}, and would be {configured}"
+        )
 
 
 def _stated(embeddings: Sequence[str], shapes: Mapping[str, Sequence[int]]) -> str:

@@ -16,7 +16,8 @@ from typing import TypeVar
 import msgspec
 
 from evals.errors import RecordError, counted
-from evals.records.types import Manifest, Result, SampleKey, digest_of_ids, signature_of
+from evals.records.digests import digest_of_ids, signature_of
+from evals.records.types import Manifest, Result, SampleKey
 
 FileT = TypeVar("FileT", Manifest, Result)
 

@@ -24,7 +24,8 @@ from typing import Any, Protocol
 import msgspec
 
 from evals.paths import PACKAGE
-from evals.records.types import CodeEntry, Manifest, PlanEntry, TaskEntry, digest_of_ids, signature_of
+from evals.records.digests import digest_of_ids, signature_of
+from evals.records.types import CodeEntry, Manifest, PlanEntry, TaskEntry
 from evals.schema import Json, Options, Samples, Task
 
 _PACKAGES = (

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from evals import RecordError, records, score
 from evals.errors import InputError
+from evals.records.digests import digest_of_ids, signature_of
 from evals.records.folder import RunFolder, image_name, load
 from evals.records.types import (
     CodeEntry,
@@ -30,8 +31,6 @@ from evals.records.types import (
     Result,
     SampleRecord,
     TaskEntry,
-    digest_of_ids,
-    signature_of,
 )
 
 

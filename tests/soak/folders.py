@@ -60,7 +60,7 @@ def _read_runs(folder: Path) -> None:
 
 def _sign(folder: Path, file: str) -> None:
     """Give a damaged manifest the signature of its fields, and its result the same."""
-    from evals.records.types import signature_of
+    from evals.records.digests import signature_of
 
     manifest, result = folder / "day" / "a" / "manifest.json", folder / "day" / "a" / "result.json"
     try:

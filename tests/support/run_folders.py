@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evals import records
+from evals.records.digests import digest_of_ids, signature_of
 from evals.records.folder import Record
-from evals.records.types import digest_of_ids, signature_of
 from evals.reports.runs import page, tables
 
 FORMATS = ("md", "csv", "tex", "json", "text", "html")

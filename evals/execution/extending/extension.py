@@ -4,7 +4,7 @@ Only cut outputs record their tokens. Each is continued from them, with the rand
 would have had, so the run becomes the one that a higher limit would have made. The sample records are replaced group by
 group, so an interrupted extension is continued by the same command.
 
-A server returns no tokens (`evals.execution.server_extension`).
+A server returns no tokens (`evals.execution.extending.server_extension`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from evals.errors import InputError
-from evals.execution import server_extension
 from evals.execution.executor import Executor
+from evals.execution.extending import server_extension
 from evals.execution.generation_options import Dated
 from evals.execution.loop import AnsweredRequest
 from evals.execution.windows import BatchId
+from evals.records.digests import signature_of
 from evals.records.folder import Record
 from evals.records.result import recorded_predictions
-from evals.records.types import Manifest, SampleRecord, signature_of
+from evals.records.types import Manifest, SampleRecord
 from evals.schema import Generate, Prediction, RecordedBeginning, Request, Sample, Samples, Task
 
 _GROUP = 256

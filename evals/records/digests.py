@@ -1,0 +1,41 @@
+"""What identifies a run: the digest of its sample ids, and the signature of its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from evals.schema import Json
+
+
+def digest_of_ids(ids: Sequence[str]) -> str:
+    """Return the digest of a run's sample ids, as the manifest has it: 16 hexadecimal digits.
+
+    Example:
+        >>> digest_of_ids(["1", "2"])
+        'b598b3a62a3f7ced'
+    """
+    return hashlib.sha256("\n".join(ids).encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+_DETERMINING = ("task", "data", "model", "plan", "code", "packages")
+_LOCATIONS = frozenset({"folder", "checkpoint"})
+"""Facts that are not signed, because they say where files are; digests of the contents are signed."""
+_EXPLAINING = {"code": frozenset({"commit"}), "plan": frozenset({"token_budget"})}
+"""Facts that explain small differences, but an interrupted run may be continued with other values of them."""
+
+
+def signature_of(manifest: Mapping[str, Json]) -> str:
+    """Hash what determines the result of a run, from its manifest as plain dicts: 12 hexadecimal digits."""
+    determining = {
+        field: {
+            key: value
+            for key, value in manifest.get(field, {}).items()
+            if key not in _LOCATIONS and key not in _EXPLAINING.get(field, ())
+        }
+        for field in _DETERMINING
+        if field in manifest
+    }
+    return hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
