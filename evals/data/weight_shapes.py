@@ -14,53 +14,53 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-Dimension = tuple[str | int, ...]
+SizeProduct = tuple[str | int, ...]
 """One dimension of a weight: the product of fields and numbers."""
 _HEAD = "head_dim"
-_EMBEDDINGS: Mapping[str, tuple[Dimension, ...]] = {
+_EMBEDDINGS: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(model\.)?embed_tokens\.weight": (("vocab_size",), ("hidden_size",)),
     r"(model\.)?norm\.weight": (("hidden_size",),),
 }
-_ATTENTION: Mapping[str, tuple[Dimension, ...]] = {
+_ATTENTION: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(model\.)?layers\.\d+\.self_attn\.q_proj\.weight": (("num_attention_heads", _HEAD), ("hidden_size",)),
     r"(model\.)?layers\.\d+\.self_attn\.[kv]_proj\.weight": (("num_key_value_heads", _HEAD), ("hidden_size",)),
     r"(model\.)?layers\.\d+\.self_attn\.o_proj\.weight": (("hidden_size",), ("num_attention_heads", _HEAD)),
 }
-_GATED: Mapping[str, tuple[Dimension, ...]] = {
+_GATED: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(model\.)?layers\.\d+\.mlp\.(gate|up)_proj\.weight": (("intermediate_size",), ("hidden_size",)),
     r"(model\.)?layers\.\d+\.mlp\.down_proj\.weight": (("hidden_size",), ("intermediate_size",)),
 }
-_GPT2: Mapping[str, tuple[Dimension, ...]] = {
+_GPT2: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(transformer\.)?wte\.weight": (("vocab_size",), ("n_embd",)),
     r"(transformer\.)?wpe\.weight": (("n_positions",), ("n_embd",)),
     r"(transformer\.)?h\.\d+\.ln_[12]\.weight|(transformer\.)?ln_f\.weight": (("n_embd",),),
     r"(transformer\.)?h\.\d+\.attn\.c_attn\.weight": (("n_embd",), (3, "n_embd")),
     r"(transformer\.)?h\.\d+\.mlp\.c_fc\.weight": (("n_embd",), ("n_inner",)),
 }
-_NEOX: Mapping[str, tuple[Dimension, ...]] = {
+_NEOX: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(gpt_neox\.)?embed_in\.weight": (("vocab_size",), ("hidden_size",)),
     r"(gpt_neox\.)?layers\.\d+\.attention\.query_key_value\.weight": ((3, "hidden_size"), ("hidden_size",)),
     r"(gpt_neox\.)?layers\.\d+\.mlp\.dense_h_to_4h\.weight": (("intermediate_size",), ("hidden_size",)),
 }
-_OPT: Mapping[str, tuple[Dimension, ...]] = {
+_OPT: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(model\.)?decoder\.embed_tokens\.weight": (("vocab_size",), ("word_embed_proj_dim",)),
     r"(model\.)?decoder\.layers\.\d+\.self_attn\.[qkv]_proj\.weight": (("hidden_size",), ("hidden_size",)),
     r"(model\.)?decoder\.layers\.\d+\.fc1\.weight": (("ffn_dim",), ("hidden_size",)),
 }
-_BERT: Mapping[str, tuple[Dimension, ...]] = {
+_BERT: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(\w+\.)?embeddings\.word_embeddings\.weight": (("vocab_size",), ("hidden_size",)),
     r"(\w+\.)?embeddings\.position_embeddings\.weight": (("max_position_embeddings",), ("hidden_size",)),
     r"(\w+\.)?encoder\.layer\.\d+\.attention\.self\.(query|key|value)\.weight": (
         ("hidden_size",), ("hidden_size",)),
     r"(\w+\.)?encoder\.layer\.\d+\.intermediate\.dense\.weight": (("intermediate_size",), ("hidden_size",)),
 }  # fmt: skip
-_DISTILBERT: Mapping[str, tuple[Dimension, ...]] = {
+_DISTILBERT: Mapping[str, tuple[SizeProduct, ...]] = {
     r"(distilbert\.)?embeddings\.word_embeddings\.weight": (("vocab_size",), ("dim",)),
     r"(distilbert\.)?embeddings\.position_embeddings\.weight": (("max_position_embeddings",), ("dim",)),
     r"(distilbert\.)?transformer\.layer\.\d+\.attention\.[qkv]_lin\.weight": (("dim",), ("dim",)),
     r"(distilbert\.)?transformer\.layer\.\d+\.ffn\.lin1\.weight": (("hidden_dim",), ("dim",)),
 }
-_T5: Mapping[str, tuple[Dimension, ...]] = {
+_T5: Mapping[str, tuple[SizeProduct, ...]] = {
     r"shared\.weight|(en|de)coder\.embed_tokens\.weight": (("vocab_size",), ("d_model",)),
     r"(en|de)coder\.block\.\d+\.layer\.\d\.(Self|EncDec)Attention\.[qkv]\.weight": (
         ("num_heads", "d_kv"), ("d_model",)),
@@ -71,7 +71,7 @@ _DENSE_TYPES = ("arcee", "gemma", "gemma2", "gemma3_text", "granite", "llama", "
 _MIXTURE_TYPES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
 _DENSE = {**_EMBEDDINGS, **_ATTENTION, **_GATED}
 _MIXTURE = {**_EMBEDDINGS, **_ATTENTION}
-RULES: Mapping[str, Mapping[str, tuple[Dimension, ...]]] = {
+RULES: Mapping[str, Mapping[str, tuple[SizeProduct, ...]]] = {
     **dict.fromkeys(_DENSE_TYPES, _DENSE),
     **dict.fromkeys(_MIXTURE_TYPES, _MIXTURE),
     **dict.fromkeys(("bert", "camembert", "roberta", "xlm-roberta"), _BERT),
@@ -149,7 +149,7 @@ def _compared(config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) ->
                         yield _ComparedSize(name, size[1], size[0] == stored, configured)
 
 
-def _size(config: Mapping[str, Any], dimension: Dimension) -> tuple[int, tuple[str, ...]] | None:
+def _size(config: Mapping[str, Any], dimension: SizeProduct) -> tuple[int, tuple[str, ...]] | None:
     """Return the size of a dimension with the fields that determine it; None if the configuration lacks one."""
     if dimension == ("num_attention_heads", _HEAD) and config.get(_HEAD) is None and _field(config, _HEAD) is not None:
         dimension = ("hidden_size",)  # which the heads divide among them, however many they are
