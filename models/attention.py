@@ -140,7 +140,7 @@ class VisualAttentionMapper:
             if bundled is None:
                 raise InputError(f"model {name!r} has no bundled checkpoint: name the folder of one")
             folder = PACKAGE / bundled
-        return cls.of(vision_language.load(name, str(folder), Placement(device=device)))
+        return cls.of(vision_language.load(name, str(folder), Placement(device=device, engine="transformers")))
 
     @classmethod
     def of(cls, model: object) -> VisualAttentionMapper:

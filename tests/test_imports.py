@@ -46,6 +46,7 @@ INSIDE = {
         {"decoding"},
         {"architectures", "endpoint"},
         {"backend", "replicas"},
+        {"engines"},
         {"families", "variants"},
         {"attention"},
     ],

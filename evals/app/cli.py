@@ -179,7 +179,8 @@ def _attend(options: argparse.Namespace) -> int:
     from evals.models.attention import VisualAttentionMapper
     from evals.schema import Placement
 
-    model = resolve(options.model, scale=options.scale, checkpoint=options.checkpoint).load(Placement(options.device))
+    placement = Placement(options.device, engine="transformers")  # only the library's model shows its attention
+    model = resolve(options.model, scale=options.scale, checkpoint=options.checkpoint).load(placement)
     attention = VisualAttentionMapper.of(model).generate_attention(
         options.image, options.question, layers=options.layers, heads=options.heads, token=options.token
     )

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import evals
 from evals.errors import InputError
-from evals.schema.config import LONG_PROMPTS
+from evals.schema.config import ENGINES, LONG_PROMPTS
 
 FORMATS = ("md", "csv", "tex", "html", "json", "svg", "png")
 EXPORTS = ("every-eval-ever", "every-eval-ever-samples", "model-index", "eval-results")
@@ -203,10 +203,28 @@ def _add_run(commands: Any) -> None:
     add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_integer, metavar="N", help="token positions in a batch; default: by the device")
+    _add_engine(run)
     add("--workers", type=_integer, default=1, metavar="N", help="number of processes that share the run")
     _add_querying(run)
     _add_sampling(run)
     _add_timing(run)
+
+
+def _add_engine(run: argparse.ArgumentParser) -> None:
+    """Add the options for what computes the model."""
+    add = run.add_argument
+    add(
+        "--engine",
+        choices=ENGINES,
+        help="what computes a language model or a vision-language model: transformers (default on a CPU), or vllm "
+        "(default on a GPU, where it is installed and has the architecture)",
+    )
+    add(
+        "--tensor-parallel",
+        type=_integer,
+        metavar="N",
+        help="GPUs that each copy of the model is divided among, for --engine vllm; default 1",
+    )
 
 
 def _add_querying(run: argparse.ArgumentParser) -> None:

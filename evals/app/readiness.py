@@ -55,7 +55,10 @@ def ready(config: RunConfig) -> ReadyRun:
     validation.check_distinct(task, samples.ids)
     validation.check_modalities(task, source, split, config.force)
     validation.check_long_prompts(config, source)
+    validation.check_engine(config, source)
     validation.check_requests(source, config.placement, split)
+    if config.placement.engine is not None:  # the user's sampling settings are in the run's own samples
+        validation.check_requests(source, config.placement, samples)
     return ReadyRun(task, source, config, split, samples)
 
 
@@ -81,7 +84,9 @@ def timed_model(config: RunConfig) -> interleaving.TimedModel:
     if not len(readable):
         validation.check_modalities(task, source, samples, force=False)
     validation.check_requests(source, config.placement, readable)
-    model_source = ModelSource(config.model, config.options.scale, config.checkpoint, config.placement)
+    validation.check_engine(config, source)
+    placement = replace(config.placement, engine="transformers") if source.family.engines else config.placement
+    model_source = ModelSource(config.model, config.options.scale, config.checkpoint, placement)
     return interleaving.TimedModel(model_source, readable, source, config.options)
 
 

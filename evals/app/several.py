@@ -198,6 +198,7 @@ def _checked(model: str, task: str, config: RunConfig) -> Pair:
     try:
         adapter = registry.TASKS.get(task)
         validation.check_supported(adapter, config.options)
+        validation.check_engine(config, source)
         if adapter.timed:
             timed_model(config)
         validation.method(adapter, source, config.options.method)

@@ -5,13 +5,15 @@ Each raises an `InputError` that says what was given and what is allowed.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 
 from evals.errors import InputError, UnknownName
 from evals.execution import generation_options
 from evals.execution.resolve import Resolved
+from evals.registry import FAMILIES
 from evals.schema import MODALITIES, SCALES, Model, Options, Placement, RunConfig, Samples, Task
-from evals.schema.config import DTYPES, LONG_PROMPTS
+from evals.schema.config import DTYPES, ENGINES, LONG_PROMPTS
 
 _CHECKED_SAMPLES = 16
 """Number of samples whose requests are compared with what a checkpoint's files say; GLUE alternates nine tasks."""
@@ -32,6 +34,7 @@ def check_numbers(config: RunConfig) -> None:
     }
     counts |= {"processes": options.processes, "repetitions": options.repetitions}
     counts |= {"threads": config.placement.threads, "experts": config.placement.experts}
+    counts |= {"tensor-parallel": config.placement.tensor_parallel}
     for flag, value in counts.items():
         if value is not None and value < 1:
             raise InputError(f"--{flag} {value} leaves nothing to do: give 1 or more")
@@ -48,6 +51,8 @@ def check_numbers(config: RunConfig) -> None:
         raise InputError(f"{flags}: a temperature lies in 0 to 10, top-p in 0 to 1")
     if config.placement.long_prompts not in {None, *LONG_PROMPTS}:
         raise InputError(f"--long-prompts {config.placement.long_prompts}: allowed are {' and '.join(LONG_PROMPTS)}")
+    if config.placement.engine not in {None, *ENGINES}:
+        raise InputError(f"--engine {config.placement.engine} is not known; allowed: {', '.join(ENGINES)}")
     if config.placement.dtype not in {None, *DTYPES}:
         raise InputError(f"--dtype {config.placement.dtype} is not supported; allowed: {', '.join(DTYPES)}")
     if options.samples_per_problem > 1 and not options.temperature and options.generation is None:
@@ -101,6 +106,23 @@ def check_long_prompts(config: RunConfig, source: Resolved) -> None:
         )
 
 
+def check_engine(config: RunConfig, source: Resolved) -> None:
+    """Refuse an engine that the model's family cannot use, or that is not installed; neither is imported."""
+    engine, parallel = config.placement.engine, config.placement.tensor_parallel
+    if engine is not None and engine not in source.family.engines:
+        able = " and ".join(sorted(family.name for family in FAMILIES if engine in family.engines))
+        raise InputError(f"--engine {engine} is for models of the families {able}; {source.name!r} is of the family "
+                         f"{source.family.name}")  # fmt: skip
+    if engine == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise InputError("--engine vllm needs vllm, which is not installed: pip install 'claim-evals[vllm]'")
+    draws = config.options.temperature or config.options.generation
+    if engine == "vllm" and config.extend is not None and draws:
+        raise InputError(f"--extend {config.extend}: vllm cannot go on with the draws of a sampled output; extend such "
+                         "runs with --engine transformers")  # fmt: skip
+    if parallel is not None and engine != "vllm":
+        raise InputError(f"--tensor-parallel {parallel} divides a model among GPUs, which needs --engine vllm")
+
+
 def check_requests(source: Resolved, placement: Placement, samples: Samples) -> None:
     """Refuse a checkpoint whose files say that it cannot answer the first samples of a split."""
     for index in range(min(len(samples), _CHECKED_SAMPLES)):
@@ -133,6 +155,8 @@ def check_timed(task: Task, config: RunConfig) -> None:
         "blind": config.options.blind,
         "force": config.force,
     }
+    if config.placement.engine == "vllm":
+        raise InputError(f"--engine vllm: task {task.name!r} times models on the engine transformers only")
     for flag, value in refused.items():
         if value:
             raise InputError(f"--{flag} has no effect on task {task.name!r}, whose requests are timed; leave it out")

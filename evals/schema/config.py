@@ -18,6 +18,9 @@ SCALES = ("mini", "full")
 LONG_PROMPTS = ("fail", "truncate-left")
 """What can happen to a prompt that is longer than the model reads."""
 
+ENGINES = ("transformers", "vllm")
+"""What can compute a language model: the suite's own decoding on the library's models, or vLLM."""
+
 DTYPES = ("float32", "bfloat16", "float16")
 """The types of number that a model can compute with."""
 
@@ -95,6 +98,11 @@ class Placement:
     long_prompts: str | None = None
     """What happens to a prompt that needs more token positions than the model has: `fail` (a recorded failure) or
     `truncate-left`. None is `fail`, but text encoders whose authors cut long texts cut them as their authors do."""
+    engine: str | None = None
+    """What computes the model (a name of `ENGINES`), or None: vLLM on a GPU where it is installed and has the
+    architecture, else transformers."""
+    tensor_parallel: int | None = None
+    """Number of GPUs that each copy of the model is divided among, by vLLM; None is 1."""
 
 
 @dataclass(frozen=True, slots=True)

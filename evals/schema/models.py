@@ -207,6 +207,8 @@ class Family:
     abilities_of: Callable[[Path], frozenset[str] | None] = lambda folder: None
     """Abilities of one checkpoint folder, if its files say that it has only some of the family's; reads no weight. None
     are those of the family."""
+    engines: tuple[str, ...] = ()
+    """Engines among which the user can choose (names of `ENGINES`); empty for a family that has no choice."""
     check_request: Callable[[Path, Placement, Request], None] = lambda folder, placement, request: None
     """Raises `InputError` if the files of a checkpoint folder say that it cannot answer a request, for example because
     its classes are others; reads no weight."""

@@ -22,8 +22,13 @@ def digest(folder: Path, *, with_adapter: bool = True) -> str:
     return total.hexdigest()[:16]
 
 
-def adapter_facts(folder: Path) -> dict[str, Json]:
-    """Return which adapter was merged into which base model, with the digest of each."""
+def adapter_facts(folder: Path, applied: str = "merged") -> dict[str, Json]:
+    """Return which adapter changes which base model, with the digest of each; empty for a folder without an adapter.
+
+    Args:
+        folder: the checkpoint.
+        applied: how it is applied: merged into the weights by peft, or at each step by an engine.
+    """
     adapter = read_adapter(folder)
     if adapter is None:
         return {}
@@ -34,7 +39,7 @@ def adapter_facts(folder: Path) -> dict[str, Json]:
             "digest": files.digest(weights)[:16],
             "base": str(adapter.base),
             "base_digest": digest(adapter.base, with_adapter=False),
-            "applied": "merged",
-            "peft": importlib.metadata.version("peft"),
+            "applied": applied,
+            **({"peft": importlib.metadata.version("peft")} if applied == "merged" else {}),
         }
     }

@@ -195,23 +195,33 @@ def image_error(images: Sequence[Image], error: Exception) -> SampleError:
 
 def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> dict[str, Any]:
     """Return what determines a loaded model's answers, for the signature."""
+    routers = _routers(model)
+    return {
+        **checkpoint_facts(model, folder, placement),
+        **identity.adapter_facts(folder),
+        "attention": model.config._attn_implementation,
+        "remote_code": False,
+        **quantised.facts(read_config(folder), model),
+        **({"experts_per_token": routers[0].top_k} if routers else {}),
+    }
+
+
+def checkpoint_facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> dict[str, Any]:
+    """Return what determines a model's answers whatever computes it: the checkpoint, the device, the number format.
+
+    The model's weights may be on torch's `meta` device: only their number is read.
+    """
     import torch
 
     on_gpu = placement.device.type == "cuda"
-    routers = _routers(model)
     return {
         "checkpoint": str(folder.relative_to(PACKAGE) if folder.is_relative_to(PACKAGE) else folder),
         "digest": identity.digest(folder),
-        **identity.adapter_facts(folder),
         "architecture": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "device": torch.cuda.get_device_name(placement.device) if on_gpu else placement.device.type,
         "dtype": str(placement.dtype).removeprefix("torch."),
         **_checkpoint_dtype(folder, placement),
-        "attention": model.config._attn_implementation,
-        "remote_code": False,
-        **quantised.facts(read_config(folder), model),
-        **({"experts_per_token": routers[0].top_k} if routers else {}),
     }
 
 

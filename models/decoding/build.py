@@ -68,9 +68,7 @@ def prepare_generation(
         InputError: the architecture cannot be scored as a language model.
     """
     batch_rules.check(folder, rule)
-    text, render = (None, None) if template is None else (template.text, template.conversation)
-    ends = end_ids(folder, model, tokenizer, render)
-    reader = TextReader(tokenizer, thought_tags(text, tokenizer, render))
+    ends, reader = text_ends(folder, model, tokenizer, template)
     decoder = (
         Decoder(model, ends=ends, reader=reader)
         if share_prefixes and rule.in_batches
@@ -79,8 +77,30 @@ def prepare_generation(
     facts = {
         "batching": str(rule),
         "shares_prefixes": isinstance(decoder, Decoder),
-        "end_ids": ends,
+        **reading_facts(folder, ends, reader),
+    }
+    return Generation(decoder, reader, facts)
+
+
+def text_ends(
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    template: Conversations | None,
+) -> tuple[list[int], TextReader]:
+    """Find the tokens that end a text, and make the reader of generated tokens; the arguments are as above.
+
+    Only the configuration of the model is read, not its weights.
+    """
+    text, render = (None, None) if template is None else (template.text, template.conversation)
+    ends = end_ids(folder, model, tokenizer, render)
+    return ends, TextReader(tokenizer, thought_tags(text, tokenizer, render))
+
+
+def reading_facts(folder: Path, ends: Sequence[int], reader: TextReader) -> dict[str, Json]:
+    """Return what determines how generated tokens are read, for the manifest."""
+    return {
+        "end_ids": list(ends),
         "thought_tags": [[pair.opening, pair.closing] for pair in reader.pairs],
         "generation_config": sampling_facts(folder),
     }
-    return Generation(decoder, reader, facts)

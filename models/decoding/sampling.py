@@ -58,6 +58,10 @@ class GenerationRow:
     """Strings that end the generation."""
     sample: TokenChooser | None = None
     """Chooses a token; None takes the most likely token."""
+    settings: SamplingSettings = SamplingSettings()
+    """How `sample` draws, for an engine that draws the tokens itself."""
+    draw_seed: int = 0
+    """Random seed of the row, from the seed and the id of its request; for an engine that draws the tokens itself."""
     min_new_tokens: int = 0
     """Minimum number of tokens to generate: end tokens are ignored before."""
     begun: tuple[int, ...] = ()
@@ -122,15 +126,34 @@ class RowProgress:
             allowed_V = logits_V.clone()
             allowed_V[sorted(self._ends)] = -math.inf
             token = int(allowed_V.argmax()) if choose is None else choose(allowed_V, self.tokens)
+        self._keep(token)
+        return token
+
+    def read(self, tokens: Iterable[int]) -> None:
+        """Keep tokens that an engine has chosen, up to the one that ends the row; further tokens are dropped.
+
+        Args:
+            tokens: the next tokens, in order; they may include an end token.
+        """
+        for token in tokens:
+            if self.finished:
+                return
+            self._keep(token)
+
+    def fail(self, reason: str) -> None:
+        """End the row without an answer."""
+        self.finished, self._failure = True, reason
+
+    def _keep(self, token: int) -> None:
+        """Keep a chosen token, and end the row at an end token, a stop string or the limit."""
         if token in self._ends:
             self.finished = True
-            return token
+            return
         self.tokens.append(token)
         if self._stops():
             self.finished = True
         elif len(self.tokens) >= self.row.max_new_tokens:
             self.finished = self._truncated = True
-        return token
 
     def completion(self) -> Completion:
         """Return what was generated."""
@@ -176,6 +199,8 @@ def generation_row(
         max_new_tokens=request.max_new_tokens,
         stop=request.stop,
         sample=sampler(settings, request.seed, request.id, prompt_tokens),
+        settings=settings,
+        draw_seed=_draw_seed(request.seed, request.id),
         min_new_tokens=request.min_new_tokens,
         begun=request.begun,
         opened=opened,
@@ -259,6 +284,12 @@ def _most_likely(probabilities: torch.Tensor, settings: SamplingSettings) -> tor
     kept = kept[kept.cumsum(dim=-1) - kept < settings.top_p * float(kept.sum())]
     kept = kept[kept >= settings.min_p * float(kept[0])]
     return kept[kept > 0]
+
+
+def _draw_seed(seed: int, id: str) -> int:
+    """Return a random seed below 2^63 for one output."""
+    digest = hashlib.sha256(f"{seed}:{id}".encode(errors="surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
 
 
 def _uniform(seed: int, id: str, position: int) -> float:

@@ -6,14 +6,13 @@
     400, 404, 413, 422, …          this request is rejected: the sample fails with the server's reason
     401, 402, 403                  the key, the payment or the permission is wrong: the run stops, and keeps its results
 
-A run also stops if the server is gone (it no longer answers what it answered before the run), if many consecutive
-requests get no answer, at a redirect, and at the deadline. The key comes from the environment and is removed from
-everything that the server sends (`evals.models.endpoint.secrets`).
+A server that is gone (it no longer answers what it answered before the run) is waited for until the deadline. A run
+stops at the deadline, at a redirect, and if many consecutive requests get no answer. The key comes from the environment
+and is removed from everything that the server sends (`evals.models.endpoint.secrets`).
 """
 
 from __future__ import annotations
 
-import email.utils
 import random
 import threading
 import time
@@ -26,7 +25,8 @@ import orjson
 from evals.errors import EvalsError, InputError, SampleError
 from evals.models.endpoint import time_limit
 from evals.models.endpoint.long_prompts import read_rejection
-from evals.models.endpoint.pacing import ConcurrencyGate
+from evals.models.endpoint.outages import wait_until_back
+from evals.models.endpoint.pacing import ConcurrencyGate, retry_after
 from evals.models.endpoint.secrets import KeyMask, mask_shortened_keys
 from evals.models.endpoint.settings import Settings
 from evals.schema import Json
@@ -35,8 +35,6 @@ MAX_BYTES = 64 << 20
 """Maximum size of a response body."""
 MAX_CONSECUTIVE_FAILURES = 32
 """Number of consecutive requests without an answer after which the run stops."""
-_MAX_RETRY_AFTER = 600.0
-"""Maximum delay in seconds that a server can request."""
 _TRIAL_RETRIES = 3
 """Minimum number of retries of requests before the run, which decide over the whole run."""
 _OVERLOADED = frozenset({408, 425, 429, 503, 529})
@@ -105,7 +103,7 @@ class Server:
         self._consecutive_failures = 0
         self.check_alive: Callable[[], object] = self.list_models
         """Repeats a request that was answered before the run; raises `SampleError` or `InputError` if it fails now."""
-        self._next_check = 0.0
+        self._next_check = self._back_at = 0.0
 
     @property
     def address(self) -> str:
@@ -139,9 +137,10 @@ class Server:
             failed, overloaded = failed + (not outcome.overloaded), overloaded + outcome.overloaded
             if failed > retries or overloaded > 4 * retries:
                 reason = f"{outcome.reason} ({failed + overloaded} tries)"
-                if not trial:
-                    self._record_failure(reason)
-                raise SampleError(reason)
+                if trial or not self._was_gone(reason):
+                    raise SampleError(reason)
+                failed = overloaded = 0
+                continue
             backoff = min(30.0, self._settings.backoff * 2.0 ** (failed + overloaded - 1))
             self._sleep(max(outcome.retry_after, backoff * random.uniform(0.5, 1.0)))
 
@@ -202,7 +201,7 @@ class Server:
             self.stop(InputError(self._redirect_message(status, headers)))
         message = self._message(data)
         if status in _OVERLOADED or status >= 500:
-            return _Failure(f"the server answers {status}: {message}", status in _OVERLOADED, _retry_after(headers))
+            return _Failure(f"the server answers {status}: {message}", status in _OVERLOADED, retry_after(headers))
         if not trial and read_rejection(message) is None:  # a request that is too long says nothing about the server
             self._count_failure(f"the server answers {status}: {message}")
         raise RejectedError(status, message)
@@ -226,17 +225,33 @@ class Server:
                     raise httpx2.DecodingError(f"the answer has more than {MAX_BYTES >> 20} MiB")
             return response.status_code, response.headers, b"".join(parts)
 
-    def _record_failure(self, reason: str) -> None:
-        """Count a failure, and stop the run if the server no longer answers what it answered before the run."""
+    def _was_gone(self, reason: str) -> bool:
+        """Count a failure; if the server no longer answers what it answered before the run, wait until it does.
+
+        Returns:
+            Whether the server was gone and is back, so that the request is sent again. The run stops at the deadline.
+        """
+        failed_at = time.monotonic()
         with self._lock:
+            if self._reason is not None:
+                raise self._reason
+            if failed_at < self._back_at:  # it came back while another thread waited for it
+                return True
             if time.monotonic() >= self._next_check:
-                try:
-                    self.check_alive()
-                except (SampleError, InputError) as error:
-                    gone = f"{self._settings.server} is gone: {reason}; what it answered before fails too: {error}"
+                address, deadline = self._settings.server, self._deadline
+                answered, error = wait_until_back(
+                    self.check_alive, _may_pass, address=address, reason=reason, deadline=deadline,
+                    stopped=self._stopped,
+                )  # fmt: skip
+                if error is not None:
+                    gone = f"{address} is gone: {reason}; what it answered before fails too: {error}"
                     self.stop(InputError(f"{gone}; {_RESUMABLE}"))
                 self._next_check = time.monotonic() + 5
+                if not answered:
+                    self._back_at = time.monotonic()
+                    return True
         self._count_failure(reason)
+        return False
 
     def _count_failure(self, reason: str) -> None:
         """Count a failure, and stop the run after too many consecutive ones."""
@@ -309,6 +324,11 @@ class Server:
         return text if len(text) <= 300 else f"{text[:299]}…"
 
 
+def _may_pass(error: EvalsError) -> bool:
+    """Return whether a server that gave this error may answer later: not if it rejects the request or the key."""
+    return not isinstance(error, RejectedError) and (isinstance(error, SampleError) or error.__cause__ is not None)
+
+
 def _decoded(data: bytes) -> Any:
     """Parse a body as a JSON object. Raises `MalformedError` with a description of the body."""
     if not data.strip():
@@ -322,25 +342,3 @@ def _decoded(data: bytes) -> Any:
     if body.get("error"):
         raise MalformedError(f"an error with status 200: {orjson.dumps(body['error']).decode()}")
     return body
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the delay in seconds that a server requests: `Retry-After` (a number or a date) or `retry-after-ms`.
-
-    Example:
-        >>> _retry_after({"retry-after": "2"}), _retry_after({"retry-after-ms": "1500"})
-        (2.0, 1.5)
-        >>> _retry_after({"retry-after": "soon"})
-        0.0
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        try:
-            return min(_MAX_RETRY_AFTER, max(0.0, float(text) * unit))
-        except ValueError:
-            continue
-    try:
-        then = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
-        return 0.0
-    return min(_MAX_RETRY_AFTER, max(0.0, then.timestamp() - time.time()))

@@ -9,8 +9,10 @@ measured per token, because responses differ in length.
 
 from __future__ import annotations
 
+import email.utils
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
 
@@ -22,6 +24,8 @@ _WORTH = 0.5
 """Growth is undone if latency grew by more than this share of it."""
 _REST = 10
 """Number of rounds without growth after growth was undone."""
+_MAX_RETRY_AFTER = 600.0
+"""Maximum delay in seconds that a server can request."""
 
 
 class ConcurrencyLimit:
@@ -141,3 +145,25 @@ class Permit:
     def on_overload(self) -> None:
         """Report that the server was overloaded."""
         self._gate.on_overload(self)
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the delay in seconds that a server requests: `Retry-After` (a number or a date) or `retry-after-ms`.
+
+    Example:
+        >>> retry_after({"retry-after": "2"}), retry_after({"retry-after-ms": "1500"})
+        (2.0, 1.5)
+        >>> retry_after({"retry-after": "soon"})
+        0.0
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "")
+        try:
+            return min(_MAX_RETRY_AFTER, max(0.0, float(text) * unit))
+        except ValueError:
+            continue
+    try:
+        then = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return 0.0
+    return min(_MAX_RETRY_AFTER, max(0.0, then.timestamp() - time.time()))

@@ -23,13 +23,16 @@ from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.backend.visible_text import model_input
 from evals.models.decoding.batching import batch_rules
-from evals.models.decoding.build import prepare_generation
+from evals.models.decoding.build import prepare_generation, reading_facts, text_ends
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
 from evals.models.decoding.hf_generate import LibraryDecoder
 from evals.models.decoding.loglikelihood import ChoicePrompt, choose_batch, split_prefixes
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import generation_row, read_completion
+from evals.models.engines import choice, vllm_model
+from evals.models.engines.concurrent import ConcurrentModel
+from evals.models.engines.vllm_decoder import VllmDecoder
 from evals.registry import FAMILIES
 from evals.schema import (
     Batch,
@@ -66,12 +69,15 @@ class Causal:
     tokenizer: PreTrainedTokenizerBase
     text_prompts: TextPrompts
     placement: ResolvedPlacement
-    decoder: Decoder | LibraryDecoder
+    decoder: Decoder | LibraryDecoder | VllmDecoder
     reader: TextReader
     """Turns generated tokens into an answer and a thought."""
     reserve_divisor: int
     """The plan reserves `max_new_tokens` divided by this for each text."""
     folder: Path
+    engine: vllm_model.VllmEngine | None = None
+    """The engine of the decoder; None if this process computes with the library's model. With an engine, `model` has no
+    weights."""
     abilities: frozenset[str] = frozenset({"generate", "choose"})
 
     def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
@@ -102,7 +108,7 @@ class Causal:
 
     def peak_memory_bytes(self) -> int | None:
         """Return the peak memory of the device in bytes; None on a CPU."""
-        return pytorch.peak_memory_bytes(self.placement)
+        return pytorch.peak_memory_bytes(self.placement) if self.engine is None else self.engine.peak_memory_bytes()
 
     def resource_requirements(self) -> ResourceRequirements:
         """Count what the weights require per token."""
@@ -130,11 +136,18 @@ class Causal:
         return choose_batch(prompts, batch, self.decoder.loglikelihoods)
 
 
-def load(name: str, checkpoint: str, placement: Placement) -> Causal:
+def load(name: str, checkpoint: str, placement: Placement) -> Causal | ConcurrentModel:
     """Load a checkpoint folder. Raises `InputError` if it lacks weights or a tokenizer."""
+    engine = choice.choose(placement, Path(checkpoint))
+    if engine.name == choice.VLLM:
+        return _load_with_vllm(name, Path(checkpoint), placement)
+    return _load(name, Path(checkpoint), placement, engine)
+
+
+def _load(name: str, folder: Path, placement: Placement, engine: choice.EngineChoice) -> Causal:
+    """Load the library's model into this process."""
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    folder = Path(checkpoint)
     resolved = pytorch.resolve_placement(placement)
     tokenizer = tokenisation.load_tokenizer(folder)
     config = read_config(folder)
@@ -152,6 +165,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
         name=name,
         facts={
             "family": "causal",
+            **engine.facts,
             **pytorch.facts(model, folder, resolved),
             "chat_template": templates.default is not None,
             **generation.facts,
@@ -167,6 +181,40 @@ def load(name: str, checkpoint: str, placement: Placement) -> Causal:
         reserve_divisor=_EXPECTED_SHARE if reuses_slots else 1,
         folder=folder,
     )
+
+
+def _load_with_vllm(name: str, folder: Path, placement: Placement) -> Causal | ConcurrentModel:
+    """Start vLLM with a checkpoint; this process keeps its tokenizer and its configuration."""
+    from transformers import AutoModelForCausalLM
+
+    resolved = vllm_model.resolve_placement(placement)
+    tokenizer = tokenisation.load_tokenizer(folder)
+    templates = chat_templates(tokenizer, folder)
+    skeleton = vllm_model.skeleton(AutoModelForCausalLM, folder)
+    engine = vllm_model.start(folder, placement, resolved, skip_tokenizer_init=True)
+    limits = vllm_model.limits(prompt_limits(skeleton, tokenizer, placement.long_prompts), engine)
+    ends, reader = text_ends(folder, skeleton, tokenizer, templates.default)
+    model = Causal(
+        name=name,
+        facts={
+            "family": "causal",
+            **vllm_model.facts(skeleton, folder, resolved, engine),
+            "chat_template": templates.default is not None,
+            **reading_facts(folder, ends, reader),
+            **limits.facts,
+        },
+        token_budget=vllm_model.TOKEN_BUDGET,
+        model=skeleton,
+        tokenizer=tokenizer,
+        text_prompts=TextPrompts(tokenizer, find_special_tokens(tokenizer), templates, limits),
+        placement=resolved,
+        decoder=VllmDecoder(engine, ends=ends, reader=reader),
+        reader=reader,
+        reserve_divisor=_EXPECTED_SHARE,
+        folder=folder,
+        engine=engine,
+    )
+    return ConcurrentModel(model, vllm_model.GPU_BATCHES) if engine.on_gpu else model
 
 
 def accepts(config: Mapping[str, Json]) -> bool:
@@ -191,5 +239,7 @@ FAMILIES.add(
         load=load,
         accepts=accepts,
         modalities=frozenset({"text"}),
+        engines=choice.ENGINES,
+        check_request=choice.check_request,
     )
 )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import servers
@@ -246,11 +247,13 @@ def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(tmp_path):
             return Reply(cut=-1)
         return chat("5") if call.path.endswith("/chat/completions") else error(404, "no such path")
 
-    options = "timeout=2&backoff=0.005&retries=1&concurrency=4"
+    options = "timeout=2&backoff=0.005&retries=1&concurrency=4&deadline=4"
     with FakeServer(answer) as server:
         done = run(server, tmp_path / "run", options=options)
         kept = rows(tmp_path / "run")
-        assert refused(done, "is gone", "the same command continues")
+        waits, gone = done.stderr.strip().splitlines()
+        assert "waiting for it, for at most" in waits
+        assert "the same command continues" in gone
         assert 20 < len(kept) < 45
         assert not any(row["failed"] for row in kept)
         away.clear()
@@ -276,11 +279,32 @@ def test_money_that_is_spent_stops_the_run():
 
 def test_a_server_that_is_gone_stops_the_run():
     with chats(lambda call: chat("2")) as server:
-        loaded = load("endpoint:test", f"{server.url}?{QUICK}#m", Placement())
+        loaded = load("endpoint:test", f"{server.url}?{QUICK}&deadline=1#m", Placement())
     prompts = [loaded.prepare(generate())]
     for _ in range(2):  # so does every later request
-        with pytest.raises(InputError, match="is gone"):
+        with pytest.raises(EvalsError, match=r"is gone|the deadline of 1 s has passed"):
             loaded.run(prompts, plan(prompts, 1)[0], None)
+
+
+def test_a_server_that_comes_back_is_waited_for(capsys):
+    def answer(call):
+        if away and time.monotonic() < away[0]:
+            return Reply(cut=-1)
+        return chat("2") if call.path.endswith("/chat/completions") else error(404, "no such path")
+
+    away: list[float] = []
+    with FakeServer(answer) as server:
+        loaded = load("endpoint:test", f"{server.url}?timeout=2&backoff=0.005&retries=1#m", Placement())
+        away.append(time.monotonic() + 1.5)
+        prompts = [loaded.prepare(generate(id=str(n))) for n in range(8)]
+        with ThreadPoolExecutor(4) as threads:
+            batches = plan(prompts, 1)
+            answered = [p for ps in threads.map(lambda batch: loaded.run(prompts, batch, None), batches) for p in ps]
+    assert [prediction.failure for prediction in answered] == [None] * 8
+    waits, back = capsys.readouterr().err.strip().splitlines()
+    assert "is gone" in waits
+    assert "for at most" in waits
+    assert "answers again after" in back
 
 
 @pytest.mark.slow

@@ -1,0 +1,202 @@
+"""Generation and log-likelihoods by vLLM, with the methods of `evals.models.decoding.engine.Decoder`.
+
+Token ids go in and come out. What ends a text (end tokens, stop strings outside thoughts, the limit) is decided by
+`RowProgress`, as for the other decoders; vLLM chooses the tokens, greedily or by its own sampler with a seed for each
+row. A continuation of one token is read from the distribution after its prompt, together with all others of one token.
+A longer one is scored by the log-probabilities of a prompt that contains it. vLLM does not read its prefix cache for
+such a prompt, because cached positions have no logits.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evals.models.decoding.loglikelihood import ScoringRow
+from evals.models.decoding.padding import TokenCounts
+from evals.models.decoding.reading import TextReader
+from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
+from evals.models.engines.vllm_queue import EngineRequest
+
+if TYPE_CHECKING:
+    from vllm import RequestOutput, SamplingParams
+
+MOST_SCORED_TOKENS = 128
+"""Number of tokens whose log-probabilities vLLM returns for one position (`MAX_LOGPROB_TOKEN_IDS`)."""
+
+
+class AnswersRequests(Protocol):
+    """An engine that answers requests."""
+
+    def answer(self, requests: Sequence[EngineRequest]) -> list[Any]:
+        """Return the last output of each request, or the reason for which it was refused."""
+
+
+class VllmDecoder:
+    """Generates and scores text with a vLLM engine."""
+
+    def __init__(self, engine: AnswersRequests, *, ends: Iterable[int], reader: TextReader) -> None:
+        """Wrap an engine.
+
+        Args:
+            engine: answers requests.
+            ends: ids of the tokens that end a text.
+            reader: turns tokens into text, to look for stop strings.
+        """
+        self._engine = engine
+        self._ends = frozenset(ends)
+        self._reader = reader
+        self._counts = threading.local()
+
+    @property
+    def token_counts(self) -> TokenCounts:
+        """Number of prompt positions that were computed for the batch of this thread."""
+        if not hasattr(self._counts, "value"):
+            self._counts.value = TokenCounts()
+        counts: TokenCounts = self._counts.value
+        return counts
+
+    def generate(
+        self, prefixes: Sequence[Sequence[int]], rows: Sequence[GenerationRow], inputs: Mapping[str, Any]
+    ) -> list[Completion]:
+        """Generate a completion for every row; as `Decoder.generate`.
+
+        `inputs` may hold `images`: for each row, the images of its prompt.
+        """
+        states = [RowProgress(row, self._ends, self._reader) for row in rows]
+        images = inputs.get("images") or [()] * len(rows)
+        prompts = [[*prefixes[row.prefix_index], *row.suffix, *row.begun] for row in rows]
+        requests = [
+            EngineRequest(tokens_prompt(tokens, shown), self._sampling(state.row), state)
+            for tokens, state, shown in zip(prompts, states, images, strict=True)
+        ]
+        for state, output in zip(states, self._engine.answer(requests), strict=True):
+            self._count(output)
+            if isinstance(output, str):
+                state.fail(f"vllm refused the prompt: {output}")
+        return [state.completion() for state in states]
+
+    def loglikelihoods(
+        self, prefixes: Sequence[Sequence[int]], rows: Sequence[ScoringRow], inputs: Mapping[str, Any]
+    ) -> list[list[float]]:
+        """Compute the log-likelihood of every continuation of every row; as `Decoder.loglikelihoods`."""
+        requests: list[EngineRequest] = []
+        plans = []
+        for row in rows:
+            context = [*prefixes[row.prefix_index], *row.suffix]
+            planned, plan = _scoring_requests(context, row.continuations)
+            plans.append((range(len(requests), len(requests) + len(planned)), plan, len(context)))
+            requests += planned
+        outputs = self._engine.answer(requests)
+        for output in outputs:
+            self._count(output)
+        return [
+            _read_scores([outputs[index] for index in indices], plan, start, row.continuations)
+            for row, (indices, plan, start) in zip(rows, plans, strict=True)
+        ]
+
+    def _count(self, output: RequestOutput | str) -> None:
+        """Count the positions of a prompt that were not read from the prefix cache."""
+        if not isinstance(output, str):
+            computed = len(output.prompt_token_ids or ()) - (output.num_cached_tokens or 0)
+            self.token_counts.computed += computed
+            self.token_counts.useful += computed
+
+    def _sampling(self, row: GenerationRow) -> SamplingParams:
+        """Say how a row is continued; vLLM knows of the end tokens only, and stop strings are looked for here."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        settings, begun = row.settings, len(row.begun)
+        return SamplingParams(
+            max_tokens=row.max_new_tokens - begun,
+            min_tokens=max(0, row.min_new_tokens - begun),
+            stop_token_ids=sorted(self._ends),
+            ignore_eos=True,  # the end tokens are those of `stop_token_ids` only
+            detokenize=False,
+            temperature=settings.temperature,
+            top_k=settings.top_k or 0,
+            top_p=settings.top_p,
+            min_p=settings.min_p,
+            repetition_penalty=settings.repetition_penalty,
+            # A row that is continued must not draw again what it drew at its beginning.
+            seed=None if not settings.temperature else (row.draw_seed + begun) % (1 << 63),
+            output_kind=RequestOutputKind.DELTA,
+        )
+
+
+def tokens_prompt(tokens: Sequence[int], images: Sequence[Any] = ()) -> Any:
+    """Make a prompt for vLLM from token ids and, for a vision-language model, the decoded images of the prompt."""
+    from vllm import TokensPrompt
+
+    if not images:
+        return TokensPrompt(prompt_token_ids=list(tokens))
+    return TokensPrompt(prompt_token_ids=list(tokens), multi_modal_data={"image": list(images)})
+
+
+def _scoring_requests(
+    context: Sequence[int], continuations: Sequence[Sequence[int]]
+) -> tuple[list[EngineRequest], list[int]]:
+    """Make the requests that score continuations.
+
+    Returns:
+        The requests; and for each continuation the index of its request.
+    """
+    from vllm import SamplingParams
+
+    singles = sorted({tokens[0] for tokens in continuations if len(tokens) == 1})
+    parts = [singles[start : start + MOST_SCORED_TOKENS] for start in range(0, len(singles), MOST_SCORED_TOKENS)]
+    requests = [
+        EngineRequest(
+            tokens_prompt(context),
+            SamplingParams(temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprob_token_ids=part),
+        )
+        for part in parts
+    ]
+    request_by_token = {token: number for number, part in enumerate(parts) for token in part}
+    plan = []
+    for tokens in continuations:
+        if len(tokens) == 1:
+            plan.append(request_by_token[tokens[0]])
+            continue
+        plan.append(len(requests))
+        params = SamplingParams(
+            temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, prompt_logprobs=0,
+            logprob_token_ids=[tokens[-1]],
+        )  # fmt: skip
+        requests.append(EngineRequest(tokens_prompt([*context, *tokens[:-1]]), params))
+    return requests, plan
+
+
+def _read_scores(
+    outputs: Sequence[RequestOutput | str], plan: Sequence[int], start: int, continuations: Sequence[Sequence[int]]
+) -> list[float]:
+    """Sum the log-probabilities of each continuation; NaN where vLLM refused its request.
+
+    Args:
+        outputs: the outputs of the row's requests.
+        plan: for each continuation, the index of its request.
+        start: number of tokens of the context.
+        continuations: tokens of each continuation.
+    """
+    sums = []
+    for tokens, number in zip(continuations, plan, strict=True):
+        output = outputs[number]
+        if isinstance(output, str):
+            sums.append(math.nan)
+            continue
+        after = output.outputs[0].logprobs
+        assert after is not None
+        total = float(after[0][tokens[-1]].logprob)
+        if len(tokens) > 1:
+            listed = output.prompt_logprobs
+            assert listed is not None
+            assert len(listed) == start + len(tokens) - 1, "vllm left out positions of the prompt"
+            for position, token in enumerate(tokens[:-1], start):
+                entry = listed[position]
+                assert entry is not None
+                total += float(entry[token].logprob)
+        sums.append(total)
+    return sums

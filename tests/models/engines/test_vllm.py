@@ -1,0 +1,116 @@
+"""The vLLM engine against the transformers engine, on a CPU; skipped where vLLM is not installed (`tox -e engines`).
+
+Each checkpoint is loaded once per engine, since a start of vLLM takes many seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import checkpoints
+import pytest
+from commands import ROOT, environ
+from engine_runs import LoadedModels, differing, rows
+
+from evals.paths import PACKAGE
+
+pytest.importorskip("vllm", exc_type=ImportError)
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+TASKS = ("glue/rte", "glue/sst2", "math/gsm8k")
+TOLERANCE = 1e-3
+"""In nats: the engines add up float32 values in different orders."""
+SOME = 8
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return LoadedModels()
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A checkpoint by name: the replica, two random ones, and an adapter of a random one."""
+    home = tmp_path_factory.mktemp("checkpoints")
+    llama = checkpoints.language_model(home / "llama", "llama")
+    return {
+        "r1": PACKAGE / "models" / "replicas" / "checkpoints" / "r1",
+        "qwen2": checkpoints.language_model(home / "qwen2", "qwen2"),
+        "llama": llama,
+        "lora": adapter(home / "lora", llama),
+    }
+
+
+def adapter(folder: Path, base: Path) -> Path:
+    import peft
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM")
+    model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = torch.randn_like(parameter) * 0.2
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_both_engines_give_the_same_texts_and_log_likelihoods(loaded, folders, tmp_path):
+    texts = {}
+    for name, folder in folders.items():
+        for task in TASKS:
+            options = {"limit": SOME, **({"long_prompts": "truncate-left"} if name != "r1" else {})}
+            pair = [
+                loaded.run(folder, task, engine, tmp_path / f"{name}-{task[-4:]}-{engine}", **options)
+                for engine in ("transformers", "vllm")
+            ]
+            assert differing(*pair, TOLERANCE) == [], f"{name} on {task}"
+            assert [record.manifest.model["engine"] for record in pair] == ["transformers", "vllm"]
+            assert not any(row.failed for row in pair[1].samples())
+            texts[name, task] = [row.output for row in pair[1].samples()]
+    assert texts["lora", "math/gsm8k"] != texts["llama", "math/gsm8k"], "the adapter was ignored"
+    model = pair[1].manifest.model
+    assert model["adapter"]["applied"] == "by vllm"
+    assert model["attention"] == "CPU_ATTN"
+    assert model["engine_settings"]["batch_invariant"] is False
+    assert model["engine_settings"]["max_num_seqs"] > 0
+
+
+def test_four_samples_per_problem_do_not_depend_on_the_batch(loaded, folders, tmp_path):
+    options = {"samples": 4, "temperature": 0.8, "top_p": 0.95, "limit": 4}
+    whole = loaded.run(folders["r1"], "math/gsm8k", "vllm", tmp_path / "whole", **options)
+    small = loaded.run(folders["r1"], "math/gsm8k", "vllm", tmp_path / "small", token_budget=1, **options)
+    assert differing(whole, small, TOLERANCE) == []
+    outputs = [row.output for row in whole.samples()]
+    assert any(len(set(output)) > 1 for output in outputs), outputs
+    assert all(len(output) == 4 for output in outputs), outputs
+
+
+def test_a_killed_run_continues_without_a_sample_lost_or_doubled(loaded, folders, tmp_path):
+    options = {"limit": 60, "token_budget": 2000}
+    flags = ["--limit", "60", "--token-budget", "2000", "--device", "cpu", "--engine", "vllm"]
+    command = [sys.executable, "-m", "evals", "run", "--model", str(folders["r1"]), "--task", "math/gsm8k", *flags]
+    run = subprocess.Popen([*command, "--out", str(tmp_path / "run")], cwd=ROOT, env=environ(), stderr=subprocess.PIPE)
+    lines = tmp_path / "run" / "samples.jsonl"
+    waited = time.monotonic()
+    while not (lines.exists() and lines.read_bytes().count(b"\n") >= 8):
+        assert run.poll() is None, run.stderr.read().decode()
+        assert time.monotonic() - waited < 600
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    before = lines.read_bytes().count(b"\n")
+    assert before < 60
+    resumed = loaded.run(folders["r1"], "math/gsm8k", "vllm", tmp_path / "run", **options)
+    whole = loaded.run(folders["r1"], "math/gsm8k", "vllm", tmp_path / "whole", **options)
+    ids = [json.loads(line)["id"] for line in lines.read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == 60
+    assert differing(resumed, whole, TOLERANCE) == []
+    assert rows(resumed).keys() == rows(whole).keys()
