@@ -68,6 +68,17 @@ def restore_placeholders(tokens: Sequence[int], placeholders: Placeholders) -> l
     return [model_tokens[(-1 - token) % len(model_tokens)] if token < 0 else token for token in tokens]
 
 
+def single_placeholders(tokens: Sequence[int]) -> list[int]:
+    """Keep the first of the numbered placeholders of each image or audio.
+
+    Example:
+        >>> single_placeholders((5, -3904355908, -3904355908, 6))
+        [5, -3904355908, 6]
+    """
+    pairs = zip(tokens, (None, *tokens), strict=False)
+    return [token for token, previous in pairs if token >= 0 or token != previous]
+
+
 def has_image_positions(model: PreTrainedModel) -> bool:
     """Return whether a model computes positions of rows and columns for images itself (`get_rope_index`)."""
     return hasattr(model.base_model, "get_rope_index")

@@ -14,7 +14,7 @@ from typing import Any
 
 from evals.data.checkpoints import Adapter, read_adapter, read_config
 from evals.errors import InputError
-from evals.schema import Generate, Json, Placement, Request
+from evals.schema import Embed, Generate, Json, Placement, Request
 
 TRANSFORMERS, VLLM = "transformers", "vllm"
 ENGINES = (TRANSFORMERS, VLLM)
@@ -102,6 +102,8 @@ def check_request(folder: Path, placement: Placement, request: Request) -> None:
     obstacle = unsupported(read_config(folder), read_adapter(folder), placement)
     if obstacle is not None:
         raise InputError(f"--engine vllm cannot compute {folder}: {obstacle}; --engine transformers can")
+    if isinstance(request, Embed):
+        raise InputError("--engine vllm generates and chooses; embeddings need --engine transformers")
     if not isinstance(request, Generate):
         return
     temperature = request.temperature

@@ -63,7 +63,8 @@ class VllmDecoder:
     ) -> list[Completion]:
         """Generate a completion for every row; as `Decoder.generate`.
 
-        `inputs` may hold `images`: for each row, the images of its prompt.
+        Of a vision-language model, `inputs` holds for each row the `images` of its prompt, and the `expected` tokens
+        that vLLM reads for it. A row for which it reads others fails.
         """
         states = [RowProgress(row, self._ends, self._reader) for row in rows]
         images = inputs.get("images") or [()] * len(rows)
@@ -72,10 +73,14 @@ class VllmDecoder:
             EngineRequest(tokens_prompt(tokens, shown), self._sampling(state.row), state)
             for tokens, state, shown in zip(prompts, states, images, strict=True)
         ]
-        for state, output in zip(states, self._engine.answer(requests), strict=True):
+        expected = inputs.get("expected") or [None] * len(rows)
+        for state, output, tokens in zip(states, self._engine.answer(requests), expected, strict=True):
             self._count(output)
             if isinstance(output, str):
                 state.fail(f"vllm refused the prompt: {output}")
+            elif tokens is not None and [*tokens, *state.row.begun] != list(output.prompt_token_ids or ()):
+                count = len(output.prompt_token_ids or ())
+                state.fail(f"vllm reads a prompt of {count} tokens, which are not the {len(tokens)} that were planned")
         return [state.completion() for state in states]
 
     def loglikelihoods(

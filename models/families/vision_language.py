@@ -11,7 +11,7 @@ An image or a text is embedded as `evals.models.decoding.last_state` describes, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,11 @@ from evals.data.checkpoints import read_config
 from evals.errors import InputError, SampleError
 from evals.models.backend import pytorch
 from evals.models.backend.image_prompts import alike, join
+from evals.models.backend.media_prompts import media_input, prepare_request, shared_key
 from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limits
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
-from evals.models.backend.visible_text import decoded, model_input
 from evals.models.decoding import last_state
 from evals.models.decoding.batching import batch_rules
 from evals.models.decoding.batching.batch_rules import BatchRule
@@ -32,13 +32,13 @@ from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import Decoder, supports_prefix_sharing
 from evals.models.decoding.hf_generate import LibraryDecoder, with_tokens
 from evals.models.decoding.last_state import prompt_parts
-from evals.models.decoding.placeholders import number_placeholders, restore_placeholders
+from evals.models.decoding.placeholders import restore_placeholders
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import Completion, GenerationRow, generation_row, read_completion
+from evals.models.engines import choice, vllm_vision
+from evals.models.engines.concurrent import ConcurrentModel
 from evals.registry import FAMILIES
 from evals.schema import (
-    MODALITIES,
-    Audio,
     Batch,
     ChatSettings,
     Embed,
@@ -56,7 +56,7 @@ from evals.schema import (
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, ProcessorMixin
 
 SHARING = frozenset(
     {
@@ -98,26 +98,11 @@ class VisionLanguage:
 
     def prepare(self, request: Request) -> Prompt:
         """Render and tokenise a prompt; placeholders of different images get different negative numbers."""
-        if not isinstance(request, Generate | Embed):
-            raise SampleError(f"request {request.id} asks to {type(request).__name__.lower()}, not to generate")
-        placeholders = self.processor.placeholders
-        if any(isinstance(part, Audio) for part in request.parts) and Audio not in placeholders:
-            raise SampleError(f"request {request.id} has audio; this model reads text and images")
-        for kind, (text, _) in placeholders.items():
-            if any(isinstance(part, str) and text in part for part in request.parts):
-                raise SampleError(f"request {request.id}: its text holds the {MODALITIES[kind]} placeholder {text}")
-        request, tokens, removed = self.processor.fitted(request, self.limits)
-        reserve = request.max_new_tokens if isinstance(request, Generate) else 0
-        numbered = number_placeholders(tokens, request.parts, placeholders)
-        return Prompt(request, self._key(request), numbered, reserve, removed=removed)
+        return prepare_request(self.processor, self.limits, request, self._key)
 
     def model_input(self, prompt: Prompt) -> ModelInput:
         """Return what the model reads: the rendered text with one placeholder per image, and the tokens with all."""
-        tokenizer, placeholders = self.processor.library.tokenizer, self.processor.placeholders
-        pairs = zip(prompt.tokens, (None, *prompt.tokens), strict=False)
-        first = [token for token, previous in pairs if token >= 0 or token != previous]
-        text = decoded(tokenizer, restore_placeholders(first, placeholders))
-        return replace(model_input(tokenizer, prompt, restore_placeholders(prompt.tokens, placeholders)), text=text)
+        return media_input(self.processor, prompt)
 
     def stage(self, prompts: Sequence[Prompt], batch: Batch) -> list[dict[str, Any] | SampleError]:
         """Decode the images of each group and make the model's input tensors."""
@@ -258,7 +243,7 @@ class VisionLanguage:
         *leading, last = request.parts
         if isinstance(request, Embed) or not isinstance(last, str) or not leading or not self.shares_prefixes:
             return (request.id,)
-        return tuple(part if isinstance(part, str) else (part.key, part.blind) for part in leading)
+        return shared_key(leading)
 
 
 def _generate_request(prompt: Prompt) -> Generate:
@@ -272,12 +257,20 @@ def _chat(request: Request) -> ChatSettings:
     return request.chat if isinstance(request, Generate | Embed) else ChatSettings()
 
 
-def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
+def load(
+    name: str, checkpoint: str, placement: Placement
+) -> VisionLanguage | vllm_vision.VllmVisionLanguage | ConcurrentModel:
     """Load a checkpoint folder. Raises `InputError` if it lacks weights, a tokenizer or an image processor."""
-    from transformers import AutoModelForImageTextToText
-
     folder = Path(checkpoint)
-    resolved = pytorch.resolve_placement(placement)
+    engine = choice.choose(placement, folder)
+    library = _load_processor(folder)
+    if engine.name == choice.VLLM:
+        return vllm_vision.load(name, folder, placement, library)
+    return _load(name, folder, placement, engine, library)
+
+
+def _load_processor(folder: Path) -> ProcessorMixin:
+    """Load a processor that marks images by a token of the vocabulary."""
     library = pytorch.load_processor(folder)
     lacking = [name for name in ("image_token", "image_token_id") if getattr(library, name, None) is None]
     if lacking:
@@ -286,6 +279,16 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
             f"{folder}: {named} marks images in a prompt in a way of its own (its {type(library).__name__} has no "
             f"{lacking[0]}), which this family does not support"
         )
+    return library
+
+
+def _load(
+    name: str, folder: Path, placement: Placement, engine: choice.EngineChoice, library: ProcessorMixin
+) -> VisionLanguage:
+    """Load the library's model into this process."""
+    from transformers import AutoModelForImageTextToText
+
+    resolved = pytorch.resolve_placement(placement)
     processor = PromptProcessor.of(library, folder)
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
     shares_prefixes = model.config.model_type in SHARING and supports_prefix_sharing(model)
@@ -303,6 +306,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> VisionLanguage:
         name=name,
         facts={
             "family": "vision_language",
+            **engine.facts,
             **pytorch.facts(model, folder, resolved),
             "chat_template": processor.templates.default is not None,
             "image_processor": type(library.image_processor).__name__,
@@ -338,5 +342,7 @@ FAMILIES.add(
         load=load,
         accepts=accepts,
         modalities=frozenset({"text", "image"}),
+        engines=choice.ENGINES,
+        check_request=choice.check_request,
     )
 )

@@ -127,14 +127,14 @@ def config_of(kind: str, **more: Any) -> Any:
     return AutoConfig.for_model(**{**shape, **changes.get(kind, {}), **more})
 
 
-def language_model(folder: Path, kind: str, *, seed: int = 0) -> Path:
-    """A small decoder of a kind, or a T5."""
+def language_model(folder: Path, kind: str, *, seed: int = 0, **more: Any) -> Path:
+    """A small decoder of a kind, or a T5; further fields of its configuration can be given."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     torch.manual_seed(seed)
     auto = AutoModelForSeq2SeqLM if kind == "t5" else AutoModelForCausalLM
-    _spread(auto.from_config(config_of(kind))).save_pretrained(folder)
+    _spread(auto.from_config(config_of(kind, **more))).save_pretrained(folder)
     tokenizer(folder).save_pretrained(folder)
     return folder
 

@@ -38,10 +38,11 @@ def loaded():
 def folders(tmp_path_factory):
     """A checkpoint by name: the replica, two random ones, and an adapter of a random one."""
     home = tmp_path_factory.mktemp("checkpoints")
-    llama = checkpoints.language_model(home / "llama", "llama")
+    shape = {"hidden_size": 128, "max_position_embeddings": 1024}  # vLLM's CPU kernels have heads of 32 and more
+    llama = checkpoints.language_model(home / "llama", "llama", **shape)
     return {
         "r1": PACKAGE / "models" / "replicas" / "checkpoints" / "r1",
-        "qwen2": checkpoints.language_model(home / "qwen2", "qwen2"),
+        "qwen2": checkpoints.language_model(home / "qwen2", "qwen2", **shape),
         "llama": llama,
         "lora": adapter(home / "lora", llama),
     }
