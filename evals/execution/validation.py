@@ -121,6 +121,8 @@ def check_engine(config: RunConfig, source: Resolved) -> None:
                          "runs with --engine transformers")  # fmt: skip
     if parallel is not None and engine != "vllm":
         raise InputError(f"--tensor-parallel {parallel} divides a model among GPUs, which needs --engine vllm")
+    if (parallel or 1) > 1 and config.workers > 1:
+        raise InputError(f"--workers {config.workers} --tensor-parallel {parallel}: give one of them")
 
 
 def check_requests(source: Resolved, placement: Placement, samples: Samples) -> None:

@@ -1,11 +1,13 @@
 """Start vLLM for a checkpoint, and say in the manifest with what it computes.
 
 vLLM decides memory, the number of sequences at once and the attention kernels. On a GPU it runs in processes of its
-own; what they print goes into a log, from which the reason of a failure is read. On a CPU it runs in this process.
+own; what they print goes into a log, from which the reason of a failure is read. On a CPU, and in a worker of the
+suite, it runs in this process.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -112,7 +114,7 @@ def start(folder: Path, placement: Placement, resolved: ResolvedPlacement, **mor
     adapter = read_adapter(folder)
     log = vllm_environment.log_file()
     on_gpu = resolved.device.type == "cuda"
-    if not on_gpu:
+    if not on_gpu or multiprocessing.current_process().daemon:  # a worker of the suite may start no processes
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     arguments = {**_arguments(folder, adapter, placement, resolved), **more}
     try:

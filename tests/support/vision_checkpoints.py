@@ -81,7 +81,7 @@ def _llava_like(folder: Path, name: str, **changes: Any) -> Path:
 
     words = tokenizer(image_token="<image>")
     config = transformers.AutoConfig.for_model(
-        name, text_config=text(), vision_config=clip(), image_token_index=words.image_token_id, **changes
+        name, vision_config=clip(), image_token_index=words.image_token_id, **{"text_config": text(), **changes}
     )
     size = {"size": {"shortest_edge": IMAGE_SIDE}, "crop_size": SIDE}
     options = {"patch_size": 16, "num_additional_image_tokens": 1, "chat_template": CHAT.format(image="<image>")}
@@ -95,8 +95,8 @@ def _llava_like(folder: Path, name: str, **changes: Any) -> Path:
     return _save(folder, config, processor)
 
 
-def llava(folder: Path) -> Path:
-    return _llava_like(folder, "llava")
+def llava(folder: Path, **changes: Any) -> Path:
+    return _llava_like(folder, "llava", **changes)
 
 
 def vipllava(folder: Path) -> Path:

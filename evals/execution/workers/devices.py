@@ -38,13 +38,8 @@ def assign(placement: Placement, worker_count: int, gpu_count: int) -> tuple[Pla
         )
     if device not in {None, "cuda"} or (device is None and not gpu_count):
         return (placement,) * worker_count
-    share = placement.tensor_parallel or 1
-    if share > 1 and worker_count * share > gpu_count:
-        raise InputError(
-            f"--workers {worker_count} --tensor-parallel {share} need {worker_count * share} GPUs; {gpu_count} are here"
-        )
     if worker_count > gpu_count:
         gpus = {0: "no GPU is", 1: "only one GPU is"}.get(gpu_count, f"only {gpu_count} GPUs are")
         advice = f"--workers {gpu_count} or --device cpu" if gpu_count else "--device cpu"
         raise InputError(f"--workers {worker_count}: {gpus} here, and each worker needs one for itself; give {advice}")
-    return tuple(replace(placement, device=f"cuda:{number * share}") for number in range(worker_count))
+    return tuple(replace(placement, device=f"cuda:{number}") for number in range(worker_count))

@@ -11,7 +11,6 @@ from commands import evals, refused
 
 from evals.data.checkpoints import Adapter
 from evals.errors import InputError
-from evals.execution.workers.devices import assign
 from evals.models.engines import choice
 from evals.schema import Choose, Generate, Placement
 
@@ -56,6 +55,11 @@ def test_options_that_cannot_work_are_refused(absent, options, words):
         (
             ("--model", "r1", "--task", "math/gsm8k", "--temperature", 1, "--min-p", 0.1, "--top-p", 0.9),
             ["takes only one of them"],
+        ),
+        (("--model", "vl", "--task", "retrieval"), ["embeddings need --engine transformers"]),
+        (
+            ("--model", "r1", "--task", "math/gsm8k", "--workers", 2, "--tensor-parallel", 2),
+            ["--workers 2 --tensor-parallel 2: give one of them"],
         ),
         (
             ("--model", "r1", "--task", "math/gsm8k", "--temperature", 1, "--extend", 64),
@@ -102,11 +106,3 @@ def test_a_gpu_says_why_it_does_not_use_vllm(absent, tmp_path):
     assert chosen.facts["engine_reason"].startswith("vllm: it is not installed")
     with pytest.raises(InputError, match="it is not installed"):
         choice.choose(Placement(device="cuda", engine="vllm"), tmp_path)
-
-
-@pytest.mark.parametrize(("workers", "parallel", "gpus"), [(2, 2, 4), (3, 2, 8), (4, 1, 4)])
-def test_each_worker_gets_as_many_gpus_as_a_model_is_divided_among(workers, parallel, gpus):
-    placements = assign(Placement("cuda", tensor_parallel=parallel), workers, gpus)
-    assert [placement.device for placement in placements] == [f"cuda:{n * parallel}" for n in range(workers)]
-    with pytest.raises(InputError, match=r"^--workers"):
-        assign(Placement("cuda", tensor_parallel=parallel), workers, workers * parallel - 1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import checkpoints
 import pytest
+import vision_checkpoints
 from commands import ROOT, environ
 from engine_runs import LoadedModels, differing, rows
 
@@ -82,6 +83,15 @@ def test_both_engines_give_the_same_texts_and_log_likelihoods(loaded, folders, t
     assert model["attention"] == "CPU_ATTN"
     assert model["engine_settings"]["batch_invariant"] is False
     assert model["engine_settings"]["max_num_seqs"] > 0
+
+
+def test_both_engines_give_the_same_texts_for_images(loaded, tmp_path):
+    wide = vision_checkpoints.text(hidden_size=128, max_position_embeddings=1024)
+    folder = vision_checkpoints.llava(tmp_path / "llava", text_config=wide)
+    pair = [loaded.run(folder, "vqa", engine, tmp_path / engine, limit=SOME) for engine in ("transformers", "vllm")]
+    assert not any(row.failed for row in pair[1].samples()), [row.failure for row in pair[1].samples()]
+    assert differing(*pair, TOLERANCE) == []
+    assert len({row.output for row in pair[1].samples()}) > 1, "the images are not read"
 
 
 def test_four_samples_per_problem_do_not_depend_on_the_batch(loaded, folders, tmp_path):
