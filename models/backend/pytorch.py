@@ -79,7 +79,8 @@ def load_weights(
     base = adapter.base if adapter is not None else folder
     if not model_weights(base):
         raise InputError(f"{base} has no .safetensors file: other weight formats can run code and are not read")
-    quantised.check(base, read_config(base), placement.device)
+    config = read_config(base)
+    quantised.check(base, config, placement.device)
     from transformers.utils import logging
 
     from evals.models.architectures import int8  # noqa: F401  # registers the quantiser with the library
@@ -88,11 +89,12 @@ def load_weights(
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # hides the table of missing and unexpected weights; missing ones are an error below
     try:
-        with adapters.without_adapter(base) as source:
+        with adapters.without_adapter(base) as source, quantised.quietly(config):
             model, loading_info = auto_class.from_pretrained(
                 source, dtype=placement.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
                 output_loading_info=True, ignore_mismatched_sizes=True, **adapters.head_options(adapter),
             )  # fmt: skip
+            quantised.unpack(model)
     except Exception as error:  # a damaged or foreign checkpoint can raise nearly any exception
         raise InputError(f"{folder} cannot be loaded: {requirements.explain_loading(error, base)}") from error
     finally:

@@ -6,9 +6,12 @@ quantised checkpoint could be loaded with wrong numbers. Both are refused here, 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Mapping
+import io
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +100,25 @@ def check(folder: Path, config: Mapping[str, Any], device: torch.device) -> None
         raise InputError(f"{folder} is quantised by {method}, which needs {needs.gpu}; the device is {device.type}")
 
 
+@contextlib.contextmanager
+def quietly(config: Mapping[str, Any]) -> Iterator[None]:
+    """Load a quantised checkpoint without the progress bars and notes that its package writes to standard error."""
+    if not _stated(config):
+        yield
+        return
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it writes a line per layer and pass
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def unpack(model: Any) -> None:
+    """Unpack weights now that compressed-tensors would unpack at the first forward pass; inputs are still rounded."""
+    compressor = getattr(getattr(model, "hf_quantizer", None), "compressor", None)
+    if compressor is not None and hasattr(model, "ct_decompress_hook"):
+        compressor.decompress_model(model)
+        compressor.remove_decompression_hook(model)
+
+
 def facts(config: Mapping[str, Any], model: Any) -> dict[str, Json]:
     """Return how a loaded model is quantised, with the versions that decide it, for the signature.
 
@@ -112,7 +134,8 @@ def facts(config: Mapping[str, Any], model: Any) -> dict[str, Json]:
     if method is None or method == INT8:
         return {}
     packages: dict[str, Json] = {name: _version(name) for name in METHODS.get(method, Needs()).packages}
-    converted = all(parameter.dtype.itemsize > 1 for parameter in model.parameters())
+    weights = (parameter for name, parameter in model.named_parameters() if name.endswith("weight"))
+    converted = all(weight.dtype.itemsize > 1 for weight in weights)
     return {"quantised": {"method": method, "packages": packages, "converted_to_dtype": converted}}
 
 

@@ -3,7 +3,8 @@
 The table `models/architectures.yaml` says it for every decoder and encoder-decoder that the library offers. It is made
 by `tests/benchmarks/architectures.py`, which compares rows in batches with each row alone on small random checkpoints.
 An architecture that is not in the table is read row by row. Rotary embeddings that are scaled by the longest row of a
-batch have rows of their own, because any architecture can have them.
+batch have rows of their own, because any architecture can have them. Quantised models whose inputs are scaled by the
+largest value of the whole batch are read row by row too.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def batch_rule(config: PreTrainedConfig) -> BatchRule:
         return BatchRule(ROW_BY_ROW, reason)
     if row.requires and not getattr(config, row.requires, None):
         return BatchRule(REFUSED, f"{row.requires} is false in its config.json: its attention reads later tokens")
-    return _stricter(BatchRule(row.runs, row.reason if row.runs != IN_BATCHES else ""), _rope_rule(config))
+    return _stricter(BatchRule(row.runs, row.reason if row.runs != IN_BATCHES else ""), _number_rule(config))
 
 
 def text_model_rule(config: PreTrainedConfig) -> BatchRule:
@@ -110,7 +111,7 @@ def text_model_rule(config: PreTrainedConfig) -> BatchRule:
     """
     row = read_table().decoders.get(config.get_text_config(decoder=True).model_type)
     rule = BatchRule(IN_BATCHES) if row is None else BatchRule(row.runs, row.reason)
-    return _stricter(BatchRule(IN_BATCHES) if rule.runs == REFUSED else rule, _rope_rule(config))
+    return _stricter(BatchRule(IN_BATCHES) if rule.runs == REFUSED else rule, _number_rule(config))
 
 
 def encoding_rule(config: PreTrainedConfig) -> BatchRule:
@@ -124,7 +125,7 @@ def encoding_rule(config: PreTrainedConfig) -> BatchRule:
     row = rows.get(config.get_text_config().model_type)
     reads_padding = row is not None and "right" in row.padding
     rule = BatchRule(ROW_BY_ROW, "it reads padding on the right") if reads_padding else BatchRule(IN_BATCHES)
-    return _stricter(rule, _rope_rule(config))
+    return _stricter(rule, _number_rule(config))
 
 
 def check(folder: Path, rule: BatchRule) -> None:
@@ -135,6 +136,33 @@ def check(folder: Path, rule: BatchRule) -> None:
 
 def _stricter(rule: BatchRule, other: BatchRule) -> BatchRule:
     return other if rule.in_batches else rule
+
+
+def _number_rule(config: PreTrainedConfig) -> BatchRule:
+    """Return what a model requires whatever its architecture: by its rotary embeddings and its number formats."""
+    return _stricter(_rope_rule(config), _quantisation_rule(config.to_dict()))
+
+
+def _quantisation_rule(config: Mapping[str, Any]) -> BatchRule:
+    """Return how the rows of a quantised model are read.
+
+    LLM.int8 keeps an input dimension in 16 bits if any row of the batch has a large value in it (an outlier), and
+    the strategy `tensor` scales all inputs of a layer by the largest one.
+
+    Example:
+        >>> str(_quantisation_rule({"quantization_config": {"load_in_8bit": True}}))
+        'row by row: LLM.int8 looks for outliers in all rows of a batch'
+    """
+    stated = config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config") or {}
+    if stated.get("load_in_8bit") and stated.get("llm_int8_threshold", 6.0):
+        return BatchRule(ROW_BY_ROW, "LLM.int8 looks for outliers in all rows of a batch")
+    groups = stated.get("config_groups")
+    for group in groups.values() if isinstance(groups, dict) else ():
+        inputs = group.get("input_activations") if isinstance(group, dict) else None
+        strategy = (inputs or {}).get("strategy")
+        if inputs and inputs.get("dynamic") and getattr(strategy, "value", strategy) in {None, "tensor"}:
+            return BatchRule(ROW_BY_ROW, "its inputs are scaled by the largest value of all rows of a batch")
+    return BatchRule(IN_BATCHES)
 
 
 def _rope_rule(config: PreTrainedConfig) -> BatchRule:
