@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from commands import start
@@ -80,6 +82,30 @@ def test_one_refused_prompt_is_one_failed_sample():
     with pytest.raises(SampleError, match="refuses the message: not this"):
         chat.render("bad")
     assert chat.render("good again") == "good again"
+
+
+LIBRARY = """
+import runpy, sys
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name == "transformers.utils.logging":
+            sys.meta_path.remove(self)
+            raise ImportError("a library that is laid out differently")
+worker = runpy.run_path(sys.argv[1])
+if "whole" in sys.argv:
+    sys.meta_path.insert(0, Lacking())
+library = worker["_library"]()
+texts, _ = library.render_jinja_template(conversations=[[{"content": "x"}]], chat_template="{{ messages }}")
+print(*texts, hasattr(sys.modules["transformers"], "__version__"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["module", "whole"])
+def test_the_renderers_module_alone_is_imported_unless_it_needs_the_whole_library(what):
+    worker = Path(chat_templates.__file__).with_name("template_worker.py")
+    done = subprocess.run([sys.executable, "-c", LIBRARY, worker, what], capture_output=True, text=True, check=False)
+    assert done.stdout == f"[{{'content': 'x'}}] {what == 'whole'}\n", done.stderr
 
 
 @pytest.mark.slow
