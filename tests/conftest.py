@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import commands
+import draws as drawing
 import hypothesis
 import pytest
 
@@ -28,6 +29,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no benchmark data at {folder}")
     return folder
+
+
+@pytest.fixture
+def draws(request) -> int:
+    """How many random cases a test marked `draws(some, all)` draws."""
+    return drawing.count(*request.node.get_closest_marker("draws").args)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from draws import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evals import Prediction, Sample, registry
@@ -61,7 +62,7 @@ NO_VALUE = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(10, 100)
 @given(NUMBER)
 @pytest.mark.slow
 def test_what_states_no_value_is_not_credited(number):
@@ -99,7 +100,7 @@ STATES = [
 ]
 
 
-@settings(max_examples=15, deadline=None)
+@examples(10, 100)
 @given(NUMBER)
 def test_what_states_a_value_is_credited(number):
     outputs = [form.replace("@", str(number)) for form in STATES]

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from draws import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,7 +69,7 @@ STATEMENTS = {"####": "#### @", "boxed": "\\boxed{@}"}
 SPACING = st.sampled_from([lambda text: text, lambda text: f" {text} ", lambda text: text.replace("frac", "dfrac")])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(100, 1_000)
 @given(st.sampled_from(sorted(TASKS)), ANSWERS, ANSWERS, SPACING, FRAMES, FRAMES)
 @pytest.mark.slow
 def test_right_by_the_strict_rule_is_right_by_all(form, gold, other, spaced, before, after):

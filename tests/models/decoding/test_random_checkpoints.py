@@ -17,7 +17,7 @@ from evals.execution.batching import plan
 from evals.models.families import causal
 from evals.schema import Placement
 
-DRAWS = 200
+PARTS = 10
 WORDS = [f"w{number}" for number in range(24)]
 MARKS = ["<s>", "</s>", "<pad>", "<|im_end|>", "<|endoftext|>", "<|user|>", "<|bot|>"]
 KINDS = ("llama", "olmo", "starcoder2", "gpt2", "opt", "gpt_neox", "gemma2", "phi", "t5")
@@ -89,33 +89,45 @@ def make(folder: Path, draw: random.Random) -> dict[str, object]:
     return {"kind": kind, "ends": {ids[token] for token in ends | ({turn} if has_template else set())}}
 
 
-def plain(folder: Path, seq2seq: bool, prompt: list[int], ends: set[int], limit: int) -> tuple[list[int], bool]:
-    """Generate greedily with one forward pass per token over the whole sequence."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+class PlainLoop:
+    """The reference model of a folder: greedy generation with one forward pass per token over the whole sequence."""
 
-    model = (AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM).from_pretrained(folder).eval()
-    new: list[int] = []
-    with torch.no_grad():
-        while len(new) < limit:
-            if seq2seq:
-                start = [model.config.decoder_start_token_id, *new]
-                logits = model(input_ids=torch.tensor([prompt]), decoder_input_ids=torch.tensor([start])).logits
-            else:
-                logits = model(input_ids=torch.tensor([prompt + new])).logits
-            token = int(logits[0, -1].argmax())
-            if token in ends:
-                return new, False
-            new.append(token)
-    return new, True
+    def __init__(self, folder: Path, seq2seq: bool) -> None:
+        from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+        auto = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
+        self.model = auto.from_pretrained(folder).eval()
+        self.seq2seq = seq2seq
+
+    def logits(self, prompt: list[int], new: list[int]):
+        import torch
+
+        if not self.seq2seq:
+            return self.model(input_ids=torch.tensor([prompt + new])).logits
+        start = [self.model.config.decoder_start_token_id, *new]
+        return self.model(input_ids=torch.tensor([prompt]), decoder_input_ids=torch.tensor([start])).logits
+
+    def generate(self, prompt: list[int], ends: set[int], limit: int) -> tuple[list[int], bool]:
+        """Return the new tokens, and whether the limit cut them off."""
+        import torch
+
+        new: list[int] = []
+        with torch.no_grad():
+            while len(new) < limit:
+                token = int(self.logits(prompt, new)[0, -1].argmax())
+                if token in ends:
+                    return new, False
+                new.append(token)
+        return new, True
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(10))
-def test_outputs_and_ends_are_those_of_a_plain_loop(part, tmp_path):
+@pytest.mark.draws(100, 400)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_outputs_and_ends_are_those_of_a_plain_loop(part, draws, tmp_path):
     from transformers import AutoTokenizer
 
-    for number in range(part, DRAWS, 10):
+    for number in range(part, draws, PARTS):
         draw, folder = random.Random(number), tmp_path / str(number)
         made = make(folder, draw)
         tokenizer, limit = AutoTokenizer.from_pretrained(folder), draw.randrange(3, 20)
@@ -129,8 +141,9 @@ def test_outputs_and_ends_are_those_of_a_plain_loop(part, tmp_path):
             for batch in plan(prompts, 100_000)
             for prediction in model.run(prompts, batch, model.stage(prompts, batch))
         }
+        reference = PlainLoop(folder, seq2seq=made["kind"] == "t5")
         for prompt in prompts:
-            tokens, cut = plain(folder, made["kind"] == "t5", list(prompt.tokens), made["ends"], limit)
+            tokens, cut = reference.generate(list(prompt.tokens), made["ends"], limit)
             prediction = outputs[prompt.request.id]
             expected = tokenizer.decode(tokens, skip_special_tokens=True)
             assert (prediction.output, prediction.truncated) == (expected, cut), (number, made["kind"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from fractions import Fraction
 
@@ -19,7 +18,6 @@ from evals.reports.claims.evidence.tables.totals import check_totals
 from evals.reports.claims.language.units import PLAIN, ExactInterval
 
 ALARMS = {"nominally_inconsistent", "internally_inconsistent"}
-TABLES = int(os.environ.get("EVALS_TABLES", "2500"))
 
 
 def alarms(grid: Grid) -> list[str]:
@@ -32,9 +30,10 @@ def alarms(grid: Grid) -> list[str]:
 
 
 @pytest.mark.slow
-def test_honest_tables_give_no_alarm():
+@pytest.mark.draws(1_000, 10_000)
+def test_honest_tables_give_no_alarm(draws):
     generator = np.random.default_rng(14)
-    wrong = [lines for _ in range(TABLES) if (lines := alarms(honest_table(generator).grid))]
+    wrong = [lines for _ in range(draws) if (lines := alarms(honest_table(generator).grid))]
     assert wrong == []
 
 
@@ -78,11 +77,12 @@ def text_findings(table, generator):
 
 
 @pytest.mark.slow
-def test_true_sentences_about_tables_give_no_alarm():
+@pytest.mark.draws(1_000, 10_000)
+def test_true_sentences_about_tables_give_no_alarm(draws):
     generator = np.random.default_rng(16)
     wrong = [
         finding
-        for _ in range(TABLES)
+        for _ in range(draws)
         for finding in text_findings(honest_table(generator), generator)
         if finding.verdict in ALARMS
     ]
