@@ -6,6 +6,7 @@ pytest tests/test_benchmarks.py
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 
@@ -28,6 +29,8 @@ SMALL = {
     "workers": (["--limit", "12", "--workers", "1", "2"], "parent MiB"),
 }
 """By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
+WITHIN = {"coverage", "math_answers", "math_hostile", "math_solutions", "vqa_attention"}
+"""Benchmarks that run in the tests' own process: they measure neither its memory nor its start, and set nothing."""
 
 
 def test_every_benchmark_is_run_here_or_elsewhere():
@@ -36,20 +39,39 @@ def test_every_benchmark_is_run_here_or_elsewhere():
     assert scripts == {*SMALL, *with_lm_eval, "math_answers", "math_solutions", "qwen2_85m"}
 
 
+@pytest.fixture
+def output_of(monkeypatch, capsys):
+    """Run a benchmark as its docstring says, and return what it prints."""
+
+    def run(name, arguments):
+        command = [str(ROOT / "tests" / "benchmarks" / f"{name}.py"), *map(str, arguments)]
+        if name in WITHIN:
+            monkeypatch.setattr(sys, "argv", command)
+            monkeypatch.setattr(sys, "path", [*sys.path])
+            runpy.run_path(command[0], run_name="__main__")
+            return capsys.readouterr().out
+        process = [sys.executable, *command]
+        done = subprocess.run(process, env=environ(), capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
 @pytest.mark.parametrize("name", SMALL)
-def test_a_benchmark_prints_its_figure(name):
+def test_a_benchmark_prints_its_figure(name, output_of):
     size, printed = SMALL[name]
     assert printed in output_of(name, size)
 
 
-def test_the_benchmark_of_answers_prints_its_table(tmp_path):
+def test_the_benchmark_of_answers_prints_its_table(tmp_path, output_of):
     golds = tmp_path / "golds.jsonl"
     golds.write_text("".join(json.dumps({"answer": answer}) + "\n" for answer in ("18", r"\frac{14}{3}", "(3,4)")))
     lines = output_of("math_answers", [golds]).splitlines()
     assert lines[-1].startswith("wrong credit: 0 of ")
 
 
-def test_the_benchmark_of_solutions_prints_its_table(tmp_path):
+def test_the_benchmark_of_solutions_prints_its_table(tmp_path, output_of):
     problems = {
         "gsm8k/test.jsonl": {"answer": "She sells 9 eggs.\n9 * 2 = 18 in 7 days.\n#### 18"},
         "gsm8k/train.jsonl": {"answer": "That is 5.\n#### 5"},
@@ -61,18 +83,3 @@ def test_the_benchmark_of_solutions_prints_its_table(tmp_path):
         (tmp_path / name).write_text(json.dumps(row) + "\n")
     lines = output_of("math_solutions", [tmp_path]).splitlines()
     assert [line.split()[-2:] for line in lines[1:]] == [["100.0%", "0.0%"], *[["100.0%", "100.0%"]] * 3]
-
-
-def output_of(name, arguments):
-    """Run a benchmark as its docstring says, and return what it prints."""
-    script = ROOT / "tests" / "benchmarks" / f"{name}.py"
-    done = subprocess.run(
-        [sys.executable, script, *map(str, arguments)],
-        env=environ(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -98,12 +98,20 @@ def read(record):
     return {row.id: (row.output, [reader.whole(entry) for entry in row.inputs]) for row in record.samples()}
 
 
+OPTIONS = {"limit": 10, "shots": 2, "max_new_tokens": 12, "token_budget": 500}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What was read and answered in a run that was not killed."""
+    return read(evals.run("r1", "math", out=tmp_path_factory.mktemp("whole") / "run", **OPTIONS))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("finished", [1, 5])
-def test_a_killed_run_has_readable_prefixes_and_goes_on(tmp_path, finished):
+def test_a_killed_run_has_readable_prefixes_and_goes_on(whole, tmp_path, finished):
     """SIGKILL in mid-run: what is on the disk can be read, and the run that goes on equals one that was not killed."""
-    options = {"limit": 10, "shots": 2, "max_new_tokens": 12, "token_budget": 500}
-    flags = ["--limit", "10", "--shots", "2", "--max-new-tokens", "12", "--token-budget", "500"]
+    flags = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     command = ["-m", "evals", "run", "--model", "r1", "--task", "math", *flags]
     folder = tmp_path / "killed"
     with start(*command, "--out", folder, stderr=subprocess.PIPE) as process:
@@ -119,8 +127,7 @@ def test_a_killed_run_has_readable_prefixes_and_goes_on(tmp_path, finished):
     assert {prefix.digest for prefix in read_prefixes(folder / PREFIXES)} >= {
         entry.prefix for row in kept.samples() for entry in row.inputs if entry.prefix is not None
     }
-    whole = read(evals.run("r1", "math", out=tmp_path / "whole", **options))
-    resumed = evals.run("r1", "math", out=folder, **options)
+    resumed = evals.run("r1", "math", out=folder, **OPTIONS)
     assert read(resumed) == whole
     assert {id: entry for id, entry in read(resumed).items() if id in before} == before
     digests = [prefix.digest for prefix in read_prefixes(folder / PREFIXES)]

@@ -83,15 +83,24 @@ def test_when_the_only_worker_dies_the_rest_is_kept_and_the_next_start_goes_on(r
     assert result(tmp_path / "run")["metrics"] == result(reference)["metrics"]
 
 
+SLOW = ("run", "--model", "toy:slow", "--task", "toy", "--limit", "1200", "--token-budget", "2000", "--out")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of `SLOW` that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert evals(*SLOW, folder).returncode == 0
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_at_any_moment_and_started_again_the_result_is_the_same(tmp_path, seed):
-    command = ("run", "--model", "toy:slow", "--task", "toy", "--limit", "1200", "--token-budget", "2000", "--out")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert evals(*command, whole).returncode == 0
+def test_killed_at_any_moment_and_started_again_the_result_is_the_same(whole, tmp_path, seed):
+    killed = tmp_path / "killed"
     draw = random.Random(seed)
     for _ in range(3):
-        started = start("-m", "evals", *command, killed, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        started = start("-m", "evals", *SLOW, killed, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         before = size(killed)
         while size(killed) == before and started.poll() is None and time.monotonic() < deadline:
@@ -99,7 +108,7 @@ def test_killed_at_any_moment_and_started_again_the_result_is_the_same(tmp_path,
         time.sleep(draw.random() * 0.1)
         started.kill()
         started.wait()
-    done = evals(*command, killed)
+    done = evals(*SLOW, killed)
     assert done.returncode == 0, done.stderr
     assert result(killed) == result(whole)
     assert samples(killed) == samples(whole)
@@ -130,9 +139,11 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_that_was_started_with_interrupts_ignored_is_not_interrupted(reference, tmp_path, workers):
+def test_a_run_that_was_started_with_interrupts_ignored_is_not_interrupted(tmp_path, workers):
     """As POSIX has it for the background jobs of a script, and for `nohup` with hang-ups."""
-    arguments = ["run", "--model", "toy:slow", "--task", "toy", "--workers", workers, "--out", tmp_path / "run"]
+    task = ["--task", "toy", "--first", "900", "--token-budget", "400"]
+    assert evals("run", "--model", "toy:", *task, "--out", tmp_path / "reference").returncode == 0
+    arguments = ["run", "--model", "toy:slow", *task, "--workers", workers, "--out", tmp_path / "run"]
     command = ["sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", sys.executable, "-m", "evals", *map(str, arguments)]
     started = subprocess.Popen(
         command, cwd=ROOT, env=environ(), stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -144,7 +155,7 @@ def test_a_run_that_was_started_with_interrupts_ignored_is_not_interrupted(refer
         os.killpg(started.pid, number)
     _, errors = started.communicate(timeout=120)
     assert started.returncode == 0, errors
-    assert result(tmp_path / "run")["metrics"] == result(reference)["metrics"]
+    assert result(tmp_path / "run")["metrics"] == result(tmp_path / "reference")["metrics"]
 
 
 def test_a_finished_run_is_read_not_repeated(reference):

@@ -8,7 +8,7 @@ import random
 import checkpoints
 import pytest
 import torch
-from commands import process
+from commands import evals, process
 from hypothesis import given
 from hypothesis import strategies as st
 from model_requests import answers
@@ -112,12 +112,13 @@ def test_noise_below_the_tolerance_changes_no_choice_of_equal_scores(values, dra
 
 @pytest.mark.slow
 def test_no_hash_seed_changes_a_record(tmp_path):
+    """The tests' own process has a random seed, the other a fixed one."""
     folder = checkpoints.language_model(tmp_path / "model", "llama")
     records = []
-    for seed in ("0", "1", "4711"):
+    for seed in ("of the tests", "4711"):
         out = tmp_path / seed
         arguments = ("--model", folder, "--task", "glue/rte", "--limit", 12, "--device", "cpu", "--out", out)
-        done = process("run", *arguments, PYTHONHASHSEED=seed)
+        done = process("run", *arguments, PYTHONHASHSEED=seed) if seed.isdigit() else evals("run", *arguments)
         assert done.returncode == 0, done.stderr
         rows = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
         for row in rows:
@@ -126,4 +127,4 @@ def test_no_hash_seed_changes_a_record(tmp_path):
         prefixes = out / "prefixes.jsonl"
         signature = json.loads((out / "manifest.json").read_text())["signature"]
         records.append((rows, result["metrics"], prefixes.read_bytes() if prefixes.exists() else b"", signature))
-    assert records[1:] == records[:1] * 2
+    assert records[0] == records[1]

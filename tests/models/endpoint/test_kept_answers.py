@@ -69,8 +69,7 @@ def finished(arguments, out):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("task", ["toy/numbers", "math"])
+@pytest.mark.parametrize(("task", "workers"), [("toy/numbers", 1), ("math", 3)])
 def test_only_what_was_under_way_is_asked_for_again(tmp_path, task, workers):
     more = {"toy/numbers": ("--first", 400), "math": ("--limit", 60, "--samples", 4, "--temperature", 0.7)}[task]
     requests = {"toy/numbers": 400, "math": 240}[task]
