@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evals.app import draft
 from evals.errors import EvalsError, InputError, UnknownName
 from evals.schema import SCALES
 
@@ -43,14 +44,13 @@ def check(
     """Check the claims of documents; the runs that they need are made once, unless `paper` is set.
 
     Args:
-        files: claims files (`reports/claims/README.md`); by default those of the two articles on DeepSeek.
+        files: claims files (`reports/claims/README.md`) or articles; by default those of the two articles on DeepSeek.
         paper: run no model; check against arithmetic, other documents and the public record only.
         scale: `mini` (bundled replicas and data) or `full`.
         systems: the model to run for a subject (a registered name, `replay:FILE`, a folder); by default the registered
             model of the subject's name.
         data: a folder with a benchmark's official files, read instead of the scale's data.
-        out: a folder for `claims.json`, `.md`, `.csv`, `.tex`, `.html`, `.xml` (JUnit) and `records/`, the archive of
-            the runs; by default nothing is written.
+        out: a folder for `claims.json` and the other formats, and `records/`, the archive of the runs; None: no files.
         recorded: the folder of an earlier check; its archived runs are read and no model is run.
         progress: show progress bars on standard error.
         command: what the user typed, stored in the manifests of the runs.
@@ -72,7 +72,7 @@ def check(
         raise UnknownName("scale", scale, SCALES)
     if paper and recorded is not None:
         raise InputError("--paper and --recorded: give only one, for no runs or for those of an earlier check")
-    documents = _load(files)
+    documents = _load(files, out)
     models = _models(documents, systems or {})
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
     checked = assessment.assess(documents, record, vocabulary)
@@ -83,19 +83,21 @@ def check(
         value_tables = [ValueTable(document, record, vocabulary) for document in documents]
         checked = assessment.add_measurements(checked, archived.outcomes, models, value_tables)
         checked = replace(checked, curves=archived.curves)
+    checked = draft.with_notice(checked)
     if out is not None:
         write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
     return checked
 
 
-def _load(files: Sequence[Path | str]) -> list[Document]:
-    """Read claims files; by default those of the two articles."""
+def _load(files: Sequence[Path | str], out: Path | str | None) -> list[Document]:
+    """Read claims files, by default those of the two articles; the claims of an article are drafted into `out`."""
     from evals import registry
     from evals.reports.claims.language import files as claim_files
 
     names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
-    paths = [Path(file).expanduser() for file in files] or claim_files.default()
-    documents = [claim_files.load(path, subjects=names, tasks=tasks) for path in paths]
+    with draft.claims_files(files, out) as drafted:
+        paths = [Path(file).expanduser() for file in drafted] or claim_files.default()
+        documents = [claim_files.load(path, subjects=names, tasks=tasks) for path in paths]
     _check_distinct([document.document.id for document in documents], paths)
     return documents
 
@@ -302,7 +304,7 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
     """Write the report, each file atomically.
 
     Args:
-        checked: the result of a check.
+        checked: the result.
         out: the folder; created if missing.
         keep: also archive the runs in it.
 

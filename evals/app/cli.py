@@ -235,6 +235,14 @@ def _check(options: argparse.Namespace) -> int:
     return FAILED if options.strict and checked.convicted else DONE
 
 
+def _draft(options: argparse.Namespace) -> int:
+    from evals.app import draft
+
+    for article, out in draft.outputs(options.articles, options.out):
+        console.write(draft.write(article, out, llm=options.llm, ask=console.ask if options.review else None))
+    return DONE
+
+
 def _score(options: argparse.Namespace) -> int:
     from evals.app import api
 
@@ -291,6 +299,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "attend": _attend,
     "check": _check,
     "compare": _compare,
+    "draft": _draft,
     "list": _list,
     "report": _report,
     "run": _run,

@@ -115,3 +115,15 @@ def _without_middle(text: str, limit: int) -> str:
         return text
     end = limit // 3
     return f"{text[: limit - end - 1]}…{text[-end:]}"
+
+
+def ask(question: str) -> str:
+    """Write a question to standard output and return the line that is typed.
+
+    Raises:
+        InputError: there is no terminal to type at.
+    """
+    if not sys.stdin.isatty():
+        raise InputError("--review needs a terminal to answer at")
+    write(question)
+    return sys.stdin.readline()

@@ -38,6 +38,7 @@ def build() -> Parser:
     _add_run(commands)
     _add_lists(commands)
     _add_check(commands)
+    _add_draft(commands)
     _add_run_readers(commands)
     _add_trends(commands)
     _add_attend(commands)
@@ -98,8 +99,9 @@ def _add_check(commands: Any) -> None:
     add(
         "files",
         nargs="*",
-        metavar="FILE.yaml",
-        help="claims files, one per document; default: the two bundled articles",
+        metavar="ARTICLE|FILE.yaml",
+        help="claims files, one per document, or articles (.txt, .md, .html, .tex, .pdf), whose claims are drafted; "
+        "default: the two bundled articles",
     )
     add("--paper", action="store_true", help="run no model; without this option, the runs that claims need are made")
     add("--scale", default="mini", metavar="S", help="mini: bundled replicas (default); full: public models")
@@ -126,6 +128,25 @@ def _add_check(commands: Any) -> None:
         action="store_true",
         help="append the findings to the GitHub job's summary; outside a job, print them",
     )
+
+
+def _add_draft(commands: Any) -> None:
+    draft = _add_command(commands, "draft", "draft a claims file from an article: text, Markdown, HTML, LaTeX or PDF")
+    add = draft.add_argument
+    add("articles", nargs="+", type=Path, metavar="ARTICLE", help="a .txt, .md, .html, .tex or .pdf file")
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE.yaml",
+        help="the claims file, or the folder of those of several articles; default: beside each article, ARTICLE.yaml",
+    )
+    add(
+        "--llm",
+        metavar="endpoint:URL#NAME",
+        help="a model that proposes further claims, each with an exact quote; its proposals are kept beside the claims "
+        "file, and replay:FILE reads them again",
+    )
+    add("--review", action="store_true", help="step through the drafted claims: accept, edit or drop each")
 
 
 def _add_trends(commands: Any) -> None:

@@ -17,14 +17,14 @@ from typing import Any
 
 from evals.errors import InputError
 from evals.reports.claims import FOLDER
-from evals.reports.claims.language.expressions import parse, references
+from evals.reports.claims.language.expressions import parse, referenced_claims, references
 from evals.reports.claims.language.facts import PublicRecord, Vocabulary
 from evals.reports.claims.language.names import NameChecker
 from evals.reports.claims.language.schema import Claim, Document
-from evals.reports.claims.language.tables.expansion import expand
+from evals.reports.claims.language.tables.expansion import expand, located
 from evals.reports.claims.language.units import Units
 from evals.reports.claims.language.value_checks import check_values
-from evals.reports.claims.language.yaml_lines import no_repetition, read
+from evals.reports.claims.language.yaml_lines import YamlFile, no_repetition, read
 from evals.yaml_files import Location
 
 _FACTS = FOLDER / "facts"
@@ -60,7 +60,22 @@ def load(path: Path | str, *, subjects: Collection[str] = (), tasks: Collection[
     )
     names.check()
     check_values(source, document, names.quantities, vocabulary_units(), Path(path).parent)
-    return document
+    return _without_dropped(source, document)
+
+
+def _without_dropped(source: YamlFile, document: Document) -> Document:
+    """Leave out the claims that a reader dropped; what is kept must not be computed from them."""
+    dropped = {claim.id for claim in document.claims if claim.review == "dropped"}
+    if not dropped:
+        return document
+    for at, claim in located(document):
+        needed = sorted({*referenced_claims(claim.derive)} & dropped) if claim.id not in dropped else []
+        if needed:
+            raise source.refuse((*at, "derive"), f"is computed from {needed[0]}, which is dropped")
+    kept = tuple(claim for claim in document.claims if claim.id not in dropped)
+    if not kept:
+        raise InputError(f"{source.path}: every claim is dropped; nothing to check")
+    return document.model_copy(update={"claims": kept})
 
 
 def _with_subject(claim: Claim, document: Document) -> Claim:

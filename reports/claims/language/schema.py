@@ -26,7 +26,7 @@ from evals.reports.claims.language.statements import (
     StrictModel,
     Words,
 )
-from evals.reports.claims.language.tables.models import ResultTable, TextComparison
+from evals.reports.claims.language.tables.models import ResultTable, SourceSpan, TextComparison
 
 Relation = Literal["level", "difference", "error-reduction", "retention", "ratio", "speed-up", "order"]
 """What is measured, of subject s and baseline b: `level` s; `difference` s - b; `error-reduction` (e_b - e_s) / e_b of
@@ -202,6 +202,17 @@ class Claim(Statement):
     """What the claim says about a table: its cells check it, without a formula."""
     note: str | None = None
     """A remark for readers: a correction, a doubt, a reason."""
+    span: SourceSpan | None = None
+    """The place of the number in the source: its first code point and the one after its last, after UTF-8 decoding
+    without translation of line ends; of a PDF, in the extracted text."""
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """Of a drafted claim: how sure the drafter is of its reading."""
+    reason: str | None = None
+    """Of a drafted claim: what the reading rests on, and what is in doubt."""
+    proposed_by: Literal["rules", "model"] | None = None
+    """Who drafted the claim: the rules of `draft`, or the model of `--llm`. None: its author."""
+    review: Literal["accepted", "edited", "dropped"] | None = None
+    """What a reader decided about a drafted claim. A dropped claim stays in the file and is not checked."""
 
     @property
     def statements(self) -> tuple[Statement, ...]:
@@ -242,6 +253,8 @@ class DocumentInfo(StrictModel):
     """The subjects; those of the public record and registered models need no entry."""
     quantities: dict[str, Quantity] = Field(default_factory=dict)
     """Quantities that `reports/claims/facts/vocabulary.yaml` does not have."""
+    drafted: bool = False
+    """Whether the claims were drafted by the suite and not written by a person; the reports say so."""
 
 
 class Document(StrictModel):

@@ -184,6 +184,7 @@ def entry(assessment: Assessment) -> dict[str, object]:
         "quote": claim.quote,
         "printed": claim.printed,
         "unit": claim.unit,
+        "span": list(claim.span) if claim.span else None,
         **({"cell": _cell_entry(claim)} if isinstance(claim, CellClaim) else {}),
         "inherits": assessment.inherits,
         "judged": claim.record.judged if claim.record else None,

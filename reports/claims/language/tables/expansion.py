@@ -154,6 +154,11 @@ class _Expansion:
             "unit": cell.unit,
             "protocol": {**variant, **headers.protocol(cell.table, column, row)},
             "note": block.note,
+            "span": row.spans[cell.column] if row.spans else None,
+            "confidence": block.confidence,
+            "reason": block.reason,
+            "proposed_by": block.proposed_by,
+            "review": block.review,
             "cell": cell,
         }
         return CellClaim(**fields)
@@ -198,7 +203,8 @@ class _Expansion:
         if name in known and known[name].is_score and known[name].unit == unit:
             return name
         is_own = headers.is_generic(column.name) or headers.role(column) != "value" or not name
-        id = f"{self.id}-{table_id.lower() + '-' if is_own else ''}{name or 'column'}"
+        name = name or f"column-{int(at[-1]) + 1}"  # a header in Chinese has no letters for an ID
+        id = f"{self.id}-{table_id.lower() + '-' if is_own else ''}{name}"
         if id in known and known[id].unit != unit:
             id = f"{id}-{headers.slug(unit) or 'number'}"
         self.quantities.setdefault(id, Quantity(says=f"column {column.name} of its tables", unit=unit))

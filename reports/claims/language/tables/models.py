@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,6 +27,8 @@ TextRelation = Literal[
 `better` and `worse` than the others; `place` in the order of the column. Where lower is better, differences count the
 other way round, and a ratio may be r / o or o / r."""
 ALL_COLUMNS = "all"
+SourceSpan = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+"""The first code point of a number in the source, and the one after its last."""
 
 
 class TableColumn(StrictModel):
@@ -86,6 +88,8 @@ class TableRow(StrictModel):
     cells: tuple[str, ...] = Field(min_length=1)
     """The cells as printed, one for each column: `"92.0"`, `"**92.0**"` (bold), `"92.0 ± 0.3"`, `"92.0 [90.1, 93.7]"`,
     `"0.8 s"`, `"87/100"`, and `"-"` where there is none."""
+    spans: tuple[SourceSpan | None, ...] = ()
+    """For each cell the place of its number in the source; null where the cell has none."""
 
 
 class ResultTable(StrictModel):
@@ -117,6 +121,8 @@ class ResultTable(StrictModel):
         for row in self.rows:
             if len(row.cells) != len(names):
                 raise ValueError(f"row {row.name!r} has {len(row.cells)} cells; there are {len(names)} columns")
+            if row.spans and len(row.spans) != len(names):
+                raise ValueError(f"row {row.name!r} has {len(row.spans)} 'spans'; there are {len(names)} columns")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two columns are named {twice!r}; give one of them a longer name")
         keys = [(row.name, row.release, row.group, *sorted(row.protocol.items())) for row in self.rows]

@@ -1,0 +1,175 @@
+"""The functions behind the command `draft`, and behind `check` of an article.
+
+`evals.reports.claims.drafting` reads an article and drafts its claims; this module reads and writes the files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from evals.errors import InputError, counted
+
+if TYPE_CHECKING:
+    from evals.reports.claims.drafting.drafter import ArticleDraft
+    from evals.reports.claims.verdicts import CheckResult
+
+_LARGEST = 20 * 2**20
+"""The largest article that is read, in bytes."""
+_YAML = frozenset((".yaml", ".yml"))
+
+
+def outputs(articles: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
+    """Return for each article the claims file to write.
+
+    Args:
+        articles: the articles.
+        out: the claims file, or the folder of several; None: beside each article.
+
+    Raises:
+        InputError: several articles would be written to one file.
+
+    Example:
+        >>> [str(out) for _, out in outputs([Path("card.md"), Path("post.html")], None)]
+        ['card.md.yaml', 'post.html.yaml']
+    """
+    is_folder = out is not None and (out.is_dir() or len(articles) > 1 or out.suffix not in _YAML)
+    if out is None:
+        return [(article, article.with_name(f"{article.name}.yaml")) for article in articles]
+    if len(articles) > 1 and out.suffix in _YAML and not out.is_dir():
+        raise InputError(f"--out {out}: {len(articles)} articles need a folder, not one file")
+    pairs = [(article, out / f"{article.name}.yaml" if is_folder else out) for article in articles]
+    names = [path for _, path in pairs]
+    if twice := next((path for path in names if names.count(path) > 1), None):
+        raise InputError(f"two articles are named {twice.stem}; draft them one by one")
+    return pairs
+
+
+def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[str], str] | None = None) -> str:
+    """Draft the claims of an article and write them to a claims file.
+
+    Args:
+        article: the article.
+        out: the claims file.
+        llm: a model that proposes further claims (`endpoint:URL#NAME`), or its recorded proposals (`replay:FILE`).
+        ask: shows a claim and returns the reader's answer; None: the claims are not reviewed.
+
+    Returns:
+        What was written, for the terminal.
+
+    Raises:
+        InputError: the article cannot be read, or has no claim.
+    """
+    from evals.reports.claims.drafting.review import review
+    from evals.reports.claims.drafting.settling import settled_yaml
+    from evals.temporaries import write_atomically
+
+    out = out.expanduser()
+    drafted = _draft(article.expanduser())
+    id, source = _slug(article.stem), _relative(article.expanduser(), out.parent)
+    text = settled_yaml(drafted, id=id, source=source)
+    if ask is not None:
+        review(drafted, ask)
+        text = settled_yaml(drafted, id=id, source=source)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, text.encode())
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    return _summary(drafted, out)
+
+
+def _draft(article: Path) -> ArticleDraft:
+    from evals.reports.claims.drafting.drafter import draft
+    from evals.reports.claims.drafting.readers.select import read
+
+    return draft(read(_bytes(article), article.name))
+
+
+def _slug(stem: str) -> str:
+    """An ID for a document: small letters, digits and hyphens."""
+    from evals.reports.claims.drafting.language.lexicon import slug
+
+    return slug(stem)[:40].strip("-") if any(letter.isascii() and letter.isalnum() for letter in stem) else "article"
+
+
+def _bytes(article: Path) -> bytes:
+    try:
+        size = article.stat().st_size
+        if size > _LARGEST:
+            raise InputError(f"{article}: {size:,} bytes; articles of up to {_LARGEST:,} are read")
+        return article.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{article}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{article}: {error.strerror or error}") from error
+
+
+def _relative(article: Path, folder: Path) -> str:
+    """The path of the article from the folder of the claims file."""
+    try:
+        return Path(os.path.relpath(article.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return article.resolve().as_posix()
+
+
+def _summary(drafted: ArticleDraft, out: Path) -> str:
+    cells = sum(len([span for span in row["spans"] if span]) for table in drafted.tables for row in table.rows)
+    derived = sum(claim.derive is not None or claim.compares is not None for claim in drafted.claims)
+    numbers = f"{counted(len(drafted.claims), 'claim')} of the text and {counted(cells, 'cell')}"
+    lines = [f"{numbers} of {counted(len(drafted.tables), 'table')}; {derived} computed from others"]
+    lines += [f"left out: {reason}" for reason in drafted.left_out]
+    unsure = [claim for claim in drafted.claims if claim.confidence < 0.6]
+    if unsure:
+        lines.append(f"in doubt: {', '.join(claim.id for claim in unsure)}")
+    lines.append(f"{out} has the claims with their places; check it with: python -m evals check {out} --paper")
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def claims_files(files: Sequence[Path | str], out: Path | str | None) -> Iterator[list[Path | str]]:
+    """Draft the articles among the files of a check, and yield a claims file for each.
+
+    Args:
+        files: claims files and articles.
+        out: the folder of the check, where drafted files are kept as `drafted-NAME.yaml`; None: they are not kept.
+
+    Raises:
+        InputError: an article cannot be read, or has no claim.
+    """
+    if all(_is_claims_file(Path(file)) for file in files):
+        yield list(files)
+        return
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) if out is None else Path(out).expanduser()
+        paths: list[Path | str] = []
+        for file in files:
+            article = Path(file).expanduser()
+            if _is_claims_file(article):
+                paths.append(file)
+                continue
+            path = folder / f"drafted-{article.name}.yaml"
+            write(article, path)
+            paths.append(path)
+        yield paths
+
+
+def _is_claims_file(path: Path) -> bool:
+    """Whether a file is a claims file by its name; a name without an ending of articles is read as one, as before."""
+    from evals.reports.claims.drafting.readers.select import SUFFIXES
+
+    return path.suffix.lower() in _YAML or path.suffix.lower() not in SUFFIXES - {""} or not path.suffix
+
+
+def with_notice(checked: CheckResult) -> CheckResult:
+    """Say in the first line of the reports which claims were drafted."""
+    drafted = [document.document.id for document in checked.documents if document.document.drafted]
+    if not drafted:
+        return checked
+    says = f"The claims of {', '.join(drafted)} were drafted from its text by rules; read each before relying on it."
+    return replace(checked, about=f"{checked.about} {says}")

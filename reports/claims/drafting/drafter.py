@@ -1,0 +1,77 @@
+"""Draft the claims of an article: read it, find its names and numbers, and propose derivations.
+
+draft(article) -> ArticleDraft
+
+`evals.reports.claims.drafting.settling` writes it as a claims file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from evals.reports.claims.drafting.blocks import Article
+from evals.reports.claims.drafting.proposals import Proposal, TableProposal
+from evals.reports.claims.drafting.tables.blocks import read_table
+from evals.reports.claims.drafting.text.names import Names, find_names
+from evals.reports.claims.drafting.text.passages import read_passage
+from evals.reports.claims.drafting.text.statements import Surroundings, enter, read_block
+from evals.reports.claims.language.files import load_record, load_vocabulary
+
+
+@dataclass(slots=True)
+class ArticleDraft:
+    """The drafted claims of an article."""
+
+    article: Article
+    names: Names
+    claims: list[Proposal] = field(default_factory=list)
+    tables: list[TableProposal] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Why proposals were left out, a line each."""
+
+
+def draft(article: Article) -> ArticleDraft:
+    r"""Draft the claims of an article without a model.
+
+    Example:
+        >>> from evals.reports.claims.drafting.readers.markdown import read_markdown
+        >>> drafted = draft(read_markdown("# Otter 2\n\nOtter 2 answers in 0.8 s.\n"))
+        >>> [(claim.subject, claim.quantity, claim.printed, claim.unit) for claim in drafted.claims]
+        [('otter-2', 'latency', '0.8', 'seconds')]
+    """
+    from evals.reports.claims.drafting.relations.propose import propose_relations
+
+    record = {id: subject.name for id, subject in load_record().subjects.items()}
+    drafted = ArticleDraft(article, find_names(article, record))
+    seen: set[tuple[int, int]] = set()
+    for proposal in _proposals(drafted):
+        if isinstance(proposal, TableProposal):
+            drafted.tables.append(proposal)
+        elif proposal.span not in seen:
+            seen.add(proposal.span)
+            drafted.claims.append(proposal)
+    for number, claim in enumerate(drafted.claims, 1):
+        claim.id = f"C-{number}"
+    for number, table in enumerate(drafted.tables, 1):
+        table.id = f"T-{number}"
+    propose_relations(drafted)
+    return drafted
+
+
+def _proposals(drafted: ArticleDraft) -> Iterator[Proposal | TableProposal]:
+    place, vocabulary = Surroundings(), load_vocabulary()
+    for block in drafted.article.blocks:
+        if block.kind == "table":
+            place.item_subject = None
+            yield from read_table(drafted.article, block, drafted.names, place, vocabulary)
+            if block.text.text.strip():
+                yield from read_block(drafted.article, read_passage(block.text, drafted.names), drafted.names, place)
+            continue
+        passage = read_passage(block.text, drafted.names)
+        if block.kind in {"heading", "title"}:
+            enter(place, block, passage)
+        elif block.kind == "paragraph":
+            place.quantity = None
+        if block.kind != "title":
+            yield from read_block(drafted.article, passage, drafted.names, place)

@@ -1,0 +1,208 @@
+"""What the words around a number say: whether it is a change, in which direction, and what it measures."""
+
+from __future__ import annotations
+
+import re
+
+from evals.reports.claims.drafting.language.lexicon import (
+    BENCHMARKS,
+    BY_UNIT,
+    CHANGES,
+    DECREASE,
+    INCREASE,
+    METRICS,
+    QuantityWords,
+)
+from evals.reports.claims.drafting.language.numbers import PrintedNumber
+from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.text.passages import Passage
+
+_CHANGE_BEFORE = pattern("wording.change_before")
+_CHANGE_AFTER = pattern("wording.change_after")
+_LEVEL_BEFORE = pattern("wording.level_before")
+_SHARE_AFTER = re.compile(r"^\W{0,2}(?:of\b|accuracy|以上的?|的)", re.I)
+_SCORE = pattern("wording.score")
+_FOLLOWING = re.compile(r"^[^\d,,。;;()(]{0,24}?(?:\bon|\bin|\bfor|\bat|在)\s+(?:the\s+)?(?:[\w-]+\s)?$")
+_UNKNOWN_BENCHMARK = re.compile(
+    r"^[^\d,,。;;]{0,14}?\bon\s+(?:the\s+)?(?P<name>[A-Z][\w-]*[A-Z0-9][\w-]*(?:\s[A-Z]\w+)?)"
+)
+_TIMES_WORD = pattern("wording.times_word")
+
+
+def is_change(text: str, number: PrintedNumber, clause: tuple[int, int]) -> bool:
+    """Whether a number is a difference, a ratio or a relative change rather than a level.
+
+    Example:
+        >>> from evals.reports.claims.drafting.language.numbers import find_numbers
+        >>> text = "accuracy rises by 5 % to 78.3 %"
+        >>> [is_change(text, number, (0, len(text))) for number in find_numbers(text)]
+        [True, False]
+    """
+    before, after = text[clause[0] : number.begin], text[number.stop : clause[1]]
+    if number.unit in {"points", "times"}:
+        return not (number.unit == "points" and re.search(r"scor\w*\s(?:of\s)?$", before, re.I))
+    if re.search(r"[-+−]", text[number.begin : number.start]) and number.unit == "percent":
+        return True
+    if _CHANGE_AFTER.match(after):
+        return number.unit is not None
+    if _LEVEL_BEFORE.search(before) and not re.search(r"(?:by|up to)\s*$", before, re.I):
+        return False
+    if _CHANGE_BEFORE.search(before):
+        return number.unit is not None or re.search(r"[-+−]\s?$", before) is None
+    return bool(number.unit == "percent" and re.search(r"保持|retain|keeps?\b", before, re.I))
+
+
+def direction(text: str, number: PrintedNumber, clause: tuple[int, int]) -> int:
+    """Return 1 if the words say more, -1 if they say less, 0 if they say neither."""
+    near = text[max(clause[0], number.begin - 28) : min(clause[1], number.stop + 18)]
+    up, down = INCREASE.search(near), DECREASE.search(near)
+    if bool(up) == bool(down):
+        return 0
+    return 1 if up else -1
+
+
+def is_claim(passage: Passage, number: PrintedNumber) -> bool:
+    """Whether a number states something: it has a unit, or stands where a score stands."""
+    text, clause, sentence = passage.text.text, passage.clause(number.start), passage.sentence(number.start)
+    before, after = text[clause[0] : number.begin], text[number.stop : clause[1]]
+    if re.match(
+        r"\W*(?:if|when your|should you|如果|若|假如)(?![a-z])", text[sentence[0] : number.start], re.I
+    ) and number.unit not in {"percent", "points", "times"}:
+        return False
+    if number.unit == "times":
+        if number.noun == "times" and not _TIMES_WORD.match(text[number.stop :]):
+            return False
+        if number.is_word and text[number.start : number.end].lower() == "third":
+            return bool(re.match(r"\s+of\b", text[number.stop :]))
+        if number.is_word and text[number.start : number.end].lower() in {"half", "double"}:
+            return not re.match(r"[\s-](?:a|an|life|year|hour|day|precision|check)\b", text[number.stop :])
+        return True
+    if number.unit in {"days", "hours"} and re.match(
+        r"[\s-](?:trial|free|money|guarantee|support|return)", text[number.stop :]
+    ):
+        return False
+    if number.unit is not None:
+        return number.noun not in {"benchmarks", "datasets", "data sets"} or number.value > 100
+    whole = "." not in number.digits
+    context = text[sentence[0] : sentence[1]]
+    named = any(words.pattern.search(context) for words in (*BENCHMARKS, *METRICS) if words.pattern is not None)
+    scored = (
+        _SCORE.search(before[-60:])
+        or re.search(r"\bis\s*$", before)
+        or _SCORE.search(after[:20])
+        or re.search(r"[::(/]\s*$", before)
+        or _benchmark_after(after)
+    )
+    if number.times != 1:
+        return False
+    if re.match(r"\s*[/%]?\s*(?:个|款|种|大|年|月|日|号|点|次)", text[number.stop :]) or re.search(
+        r"[A-Za-z]\s?=\s?$", before
+    ):
+        return False
+    return bool(
+        (named and scored and (not whole or (5 < int(number.digits) <= 100 and bool(_SCORE.search(before[-24:])))))
+        or (not whole and named)
+    )
+
+
+def _benchmark_after(after: str) -> QuantityWords | None:
+    """The benchmark that follows a number at once: "74.4 % on GSM8K"."""
+    for words in BENCHMARKS:
+        assert words.pattern is not None
+        if (match := words.pattern.search(after[:60])) and _FOLLOWING.match(after[: match.start()]):
+            return words
+    return None
+
+
+def score_quantity(passage: Passage, number: PrintedNumber) -> tuple[QuantityWords | None, str]:
+    """Return the benchmark or metric of a score, and where it was named."""
+    text, (first, last) = passage.text.text, passage.sentence(number.start)
+    clause = passage.clause(number.start)
+    following = next((other.begin for other in passage.numbers if other.start > number.end), last)
+    after = text[number.stop : min(last, following if following > number.stop else last)]
+    if words := _benchmark_after(after):
+        return words, "named after the number"
+    if match := _UNKNOWN_BENCHMARK.match(after):
+        name = match["name"]
+        from evals.reports.claims.drafting.language.lexicon import slug
+
+        return QuantityWords(slug(name), f"score on {name}", "quality", None, True), "named after the number"
+    if (words := _last(text[first : number.begin])) is not None:
+        return words, "named before the number"
+    if (words := _first(text[number.stop : last])) is not None:
+        return words, "named in the sentence"
+    for part, where in ((text[clause[0] : clause[1]], "in the clause"), (text[first:last], "in the sentence")):
+        for metric in METRICS:
+            assert metric.pattern is not None
+            if metric.pattern.search(part):
+                return metric, f"named {where}"
+    return None, ""
+
+
+def _last(text: str) -> QuantityWords | None:
+    """The benchmark that is named last."""
+    places = [
+        (match.end(), match.end() - match.start(), words)
+        for words in BENCHMARKS
+        if words.pattern is not None
+        for match in words.pattern.finditer(text)
+    ]
+    return max(places, key=lambda place: place[:2])[2] if places else None
+
+
+def _first(text: str) -> QuantityWords | None:
+    places = [
+        (match.start(), match.start() - match.end(), words)
+        for words in BENCHMARKS
+        if words.pattern is not None
+        for match in words.pattern.finditer(text)
+    ]
+    return min(places, key=lambda place: place[:2])[2] if places else None
+
+
+def cost_quantity(unit: str, *texts: str) -> tuple[QuantityWords | None, str]:
+    """Return the quantity of a number with a unit of cost or size, by the words of its clause, then of its sentence."""
+    candidates = BY_UNIT.get(unit, ())
+    for text, where in zip(texts, ("in the clause", "in the sentence", "in the heading"), strict=False):
+        for words in candidates:
+            if words.pattern is not None and words.pattern.pattern and words.pattern.search(text):
+                return words, f"named {where}"
+    return (candidates[-1], "") if candidates else (None, "")
+
+
+def change_quantity(text: str, number: PrintedNumber, part: tuple[int, int]) -> QuantityWords | None:
+    """Return what a change in percent or times is a change of: by the words just after it, else the nearest before it.
+
+    Args:
+        text: the text.
+        number: the change.
+        part: start and end of the clause or sentence in which the words are looked for.
+    """
+    first, last = part
+    after = text[number.stop : last]
+    for words in CHANGES:
+        if (match := _search(words, after[:_AT_ONCE])) and match.start() <= _AT_ONCE // 2:
+            return words
+    before = text[first : number.begin]
+    named = [
+        (match.end(), -n, words)
+        for n, words in enumerate((*CHANGES, *_METRIC_CHANGES))
+        if words.pattern is not None
+        for match in words.pattern.finditer(before)
+    ]
+    if named:
+        return max(named, key=lambda place: place[:2])[2]
+    return next((words for words in CHANGES if _search(words, after)), None)
+
+
+_AT_ONCE = 24
+"""Number of characters after a number in which a word is taken to belong to it: "2.3 times faster"."""
+_METRIC_CHANGES = tuple(
+    QuantityWords(f"{words.id}-change", f"change of {words.says}", words.kind, words.pattern)
+    for words in METRICS
+    if words.id not in {"accuracy", "average-score", "error-rate"}
+)
+
+
+def _search(words: QuantityWords, text: str) -> re.Match[str] | None:
+    return None if words.pattern is None else words.pattern.search(text)

@@ -1,0 +1,226 @@
+"""Read plain text and Markdown.
+
+One reader serves both: text copied from a page keeps some of its Markdown, such as bars of tables and asterisks, and
+lists may run on in one line. Code, links' addresses, comments and the header of YAML are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from evals.reports.claims.drafting.blocks import Article, Block, Text, plain
+from evals.reports.claims.drafting.language.words import pattern
+
+_FENCE = re.compile(r"^\s*(```+|~~~+)")
+_HEADING = re.compile(r"^\s{0,3}(#{1,6})\s*(?=\S)")
+_CHINESE_HEADING = re.compile(r"^\s*(?:第?[一二三四五六七八九十]+[、章节.]|[0-9]+(?:\.[0-9]+)+\s+(?=\S))")
+_ITEM = re.compile(r"^(?P<indent>\s*)(?:[-*+•·◦]\s+|(?:\d{1,3}|[a-z])[.)]\s+)")
+_RUN_ON = re.compile(r"(?<=[。:;:;.!?*])(?=(?:-\s|\d{1,2}\.\s?\*\*|#{2,4}\s))|(?<=\S)(?=#{3,4}\s)")
+"""Where a list or a heading begins in the middle of a line, because the line ends were lost."""
+_RULE = re.compile(r"^[\s|:+=—–-]*$")
+_BAR = re.compile(r"(?<!\\)\|")
+_CODE = pattern("markdown.code")
+_HTML_BLOCK = re.compile(r"<(script|style|svg|pre|head)\b.*?</\1\s*>|<!--.*?-->", re.S | re.I)
+_MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
+    (re.compile(r"```.*$"), None, " "),
+    (re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])"), None, " "),
+    (re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^()]*(?:\([^()]*\)[^()]*)*\)"), 1, ""),
+    (re.compile(r"\[([^\[\]]+)\]\[[^\]]*\]"), 1, ""),
+    (re.compile(r"<br\s*/?>", re.I), None, " "),
+    (re.compile(r"</?[A-Za-z][^<>]*>"), None, ""),
+    (re.compile(r"`([^`\n]*)`"), 1, ""),
+    (re.compile(r"\*\*\*|\*\*|__(?=\w)|(?<=\w)__|~~"), None, ""),
+    (re.compile(r"(?<![\w*])[*_](?=\S)([^*_\n]+?)(?<=\S)[*_](?![\w*])"), 1, ""),
+    (re.compile(r"\\([%$&#_|*~])"), 1, ""),
+    (re.compile(r"\$([^$\n]{1,40})\$"), 1, ""),
+    (re.compile(r"\\(?:times|approx|sim|pm|,|;|!|mathbf|textbf|mathrm|text)(?![A-Za-z])"), None, " "),
+)
+
+
+def read_markdown(source: str) -> Article:
+    r"""Read text or Markdown.
+
+    Example:
+        >>> article = read_markdown("# Otter\n\nIt scores **78.3 %**.")
+        >>> article.title, article.blocks[1].text.text, article.blocks[1].text.span(10, 14)
+        ('Otter', 'It scores 78.3 %.', (21, 25))
+    """
+    lines = list(_lines(_without_code(source)))
+    blocks = tuple(_blocks(lines))
+    return Article(source, blocks, _title(blocks))
+
+
+def _without_code(source: str) -> str:
+    """Blank HTML that is not text, comments, and a YAML header; every character keeps its place."""
+    text = re.sub(_HTML_BLOCK, lambda match: _blank(match[0]), source)
+    header = re.match(r"\ufeff?---\r?\n.*?\n---[ \t]*(?:\r?\n|$)", text, re.S)
+    return _blank(header[0]) + text[header.end() :] if header else text
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\r\n]", " ", text)
+
+
+def _lines(source: str) -> Iterator[Text]:
+    """Yield the lines outside code, split where a list runs on in one line."""
+    place, fence, code_seen = 0, "", False
+    raw_lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n|$)", source)[:-1]
+    closed = [bool(re.fullmatch(r"\s*(```+|~~~+)\s*", line)) for line in raw_lines]
+    for number, raw in enumerate(raw_lines):
+        line = plain(raw.rstrip("\r\n"), place)
+        place += len(raw)
+        marker = _FENCE.match(line.text)
+        if fence:
+            if marker and closed[number]:
+                fence = ""
+                yield plain("", line.starts[0] if line.text else place)
+                continue
+            if fence == "closed" or (marker is None and _is_code(line.text, code_seen)):
+                continue
+            fence = ""
+        if marker:
+            fence = "closed" if any(closed[number + 1 :]) and _closes_soon(raw_lines[number + 1 :]) else "open"
+            continue
+        bare = _ITEM.sub("", line.text)
+        if code_seen := _is_code(bare, code_seen):
+            continue
+        if not line.text.strip() or "|" in line.text:
+            yield line
+            continue
+        cuts = [0, *(match.start() for match in _RUN_ON.finditer(line.text)), len(line.text)]
+        for first, last in pairwise(cuts):
+            if first < last:
+                yield line.part(first, last)
+
+
+def _closes_soon(lines: list[str]) -> bool:
+    """Whether a fence that opens before these lines is closed before a heading or another fence with a language."""
+    for line in lines:
+        if re.fullmatch(r"\s*(```+|~~~+)\s*", line.rstrip("\r\n")):
+            return True
+        if re.search(r"```\w", line) or re.match(r"#{2,6}\s*\S*[\u4e00-\u9fff]", line):
+            return False
+    return False
+
+
+def _is_code(text: str, code_seen: bool) -> bool:
+    bare = text.strip()
+    if not bare:
+        return False
+    without_comment = re.sub(r"#.*$", "", bare)
+    if re.search(r"[\u4e00-\u9fff]", re.sub(r"([\"'“])[^\"'”]*[\"'”]", "", without_comment)):
+        return False
+    if code_seen and not without_comment.strip():
+        return True
+    return _CODE.match(bare) is not None and not re.match(r"\$\s?\d", bare)
+
+
+def _blocks(lines: list[Text]) -> Iterator[Block]:
+    paragraph: list[Text] = []
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        if line.text.count("|") >= 2 and _is_table(lines, number):
+            yield from _joined(paragraph)
+            paragraph = []
+            rows = []
+            while number < len(lines) and lines[number].text.count("|") >= 2:
+                rows.append(lines[number])
+                number += 1
+            yield _table(rows)
+            continue
+        heading = _HEADING.match(line.text) or (None if paragraph else _CHINESE_HEADING.match(line.text))
+        item = None if heading else _ITEM.match(line.text)
+        if heading or item or not line.text.strip() or _is_underline(line.text, paragraph):
+            if _is_underline(line.text, paragraph):
+                yield Block("heading", _clean(paragraph.pop()), level=1)
+            yield from _joined(paragraph)
+            paragraph = []
+        if heading and len(line.text) < 120 and not re.search(r"[。;;]", line.text[heading.end() :]):
+            level = len(heading[1]) if heading.re is _HEADING else 2
+            yield Block("heading", _clean(line.part(heading.end(), len(line.text))), level=level)
+        elif item:
+            paragraph = [line.part(item.end(), len(line.text))]
+            while number + 1 < len(lines) and _continues(lines[number + 1]):
+                number += 1
+                paragraph.append(lines[number])
+            yield Block("item", _clean(_join(paragraph)), level=len(item["indent"]) // 2)
+            paragraph = []
+        elif line.text.strip() and not _RULE.fullmatch(line.text):
+            paragraph.append(line)
+        number += 1
+    yield from _joined(paragraph)
+
+
+def _is_underline(text: str, paragraph: list[Text]) -> bool:
+    return len(paragraph) == 1 and re.fullmatch(r"\s*(=+|-{3,})\s*", text) is not None
+
+
+def _continues(line: Text) -> bool:
+    """Whether a line goes on with the list item before it: it is indented and begins nothing of its own."""
+    starts_own = _ITEM.match(line.text) or _HEADING.match(line.text) or line.text.count("|") >= 2
+    return bool(re.match(r"\s+\S", line.text)) and not starts_own
+
+
+def _is_table(lines: list[Text], number: int) -> bool:
+    following = lines[number + 1].text if number + 1 < len(lines) else ""
+    return following.count("|") >= 2 or (_RULE.fullmatch(following) is not None and "|" in following)
+
+
+def _table(rows: list[Text]) -> Block:
+    rules = [number for number, row in enumerate(rows) if _RULE.fullmatch(row.text)]
+    cells = [_cells(row) for number, row in enumerate(rows) if number not in rules]
+    width = max((len(row) for row in cells), default=0)
+    padded = tuple(row + (plain("", rows[0].starts[0]),) * (width - len(row)) for row in cells)
+    return Block("table", plain("", rows[0].starts[0]), rows=padded, headers=min(rules[0] if rules else 1, len(padded)))
+
+
+def _cells(row: Text) -> tuple[Text, ...]:
+    stripped = row.strip()
+    cuts = [match.start() for match in _BAR.finditer(stripped.text)]
+    edges = [-1, *cuts, len(stripped.text)]
+    parts = [stripped.part(first + 1, last) for first, last in pairwise(edges)]
+    if stripped.text.startswith("|"):
+        parts = parts[1:]
+    if stripped.text.endswith("|"):
+        parts = parts[:-1]
+    return tuple(_clean(part) for part in parts)
+
+
+def _joined(paragraph: list[Text]) -> Iterator[Block]:
+    """Yield a paragraph; short lines of text that no sentence joins stay apart."""
+    if paragraph:
+        yield Block("paragraph", _clean(_join(paragraph)))
+
+
+def _join(lines: list[Text]) -> Text:
+    text = ""
+    starts: list[int] = []
+    ends: list[int] = []
+    for line in lines:
+        if text:
+            text += "\n"
+            starts.append(ends[-1])
+            ends.append(line.starts[0] if line.text else ends[-1])
+        text += line.text
+        starts += line.starts
+        ends += line.ends
+    return Text(text, starts, ends)
+
+
+def _clean(text: Text) -> Text:
+    """Remove the marks of Markdown and HTML."""
+    for words, group, fill in _MARKS:
+        text = text.edited(words, group, fill)
+    return text.strip()
+
+
+def _title(blocks: tuple[Block, ...]) -> str:
+    """The first heading of level 1; failing that, the first line of some length."""
+    for block in blocks:
+        if block.kind == "heading" and block.level == 1:
+            return block.text.text
+    texts = (line.strip() for block in blocks for line in block.text.text.splitlines())
+    return next((text for text in texts if len(text) > 8), "")

@@ -1,0 +1,111 @@
+"""The meanings of a change as formulas of a new value and an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from evals.reports.claims.drafting.proposals import Proposal
+from evals.reports.claims.drafting.relations.levels import Level, interval
+
+_HUNDRED = Fraction(1)
+"""100 percent in base units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """One meaning of a change."""
+
+    says: str
+    template: str
+    """The expression, with `{new}` and `{old}`."""
+    compute: Callable[[Fraction, Fraction], Fraction]
+    adds_one: bool = False
+    """Whether the formula gives one more than the printed number: three times more is four times as much."""
+
+    def text(self, new: str, old: str) -> str:
+        """Return the expression for two claims."""
+        return self.template.format(new=new, old=old)
+
+
+_DIFFERENCE = Formula("the difference", "{new} - {old}", lambda new, old: new - old)
+_DROP = Formula("the drop", "{old} - {new}", lambda new, old: old - new)
+_GAIN = Formula("the relative gain", "({new} - {old}) / {old}", lambda new, old: (new - old) / old)
+_SAVING = Formula("the relative saving", "({old} - {new}) / {old}", lambda new, old: (old - new) / old)
+_ERRORS = Formula(
+    "the share of errors avoided",
+    "((100 - {old}) - (100 - {new})) / (100 - {old})",
+    lambda new, old: (new - old) / (_HUNDRED - old) if old != _HUNDRED else Fraction(0),
+)
+_RATIO = Formula("the ratio", "{new} / {old}", lambda new, old: new / old)
+_INVERSE = Formula("the inverse ratio", "{old} / {new}", lambda new, old: old / new)
+_FASTER = Formula("the gain in speed", "{old} / {new} - 1", lambda new, old: old / new - 1)
+_SLOWER = Formula("the gain in speed", "{new} / {old} - 1", lambda new, old: new / old - 1)
+_TIMES_MORE = Formula("so many times on top", "{new} / {old}", lambda new, old: new / old - 1, adds_one=True)
+_TIMES_LESS = Formula("so many times on top", "{old} / {new}", lambda new, old: old / new - 1, adds_one=True)
+_ERROR_RATES = frozenset(("word-error-rate", "character-error-rate", "error-rate", "perplexity"))
+
+
+def formulas(claim: Proposal, new: Level, old: Level) -> list[Formula]:
+    """Return the meanings of a change of two values, the most natural first.
+
+    Args:
+        claim: the change.
+        new: the value of its subject, or the end of "from a to b".
+        old: the value of its baseline, or the start.
+    """
+    if min(new.low, old.low) <= 0:
+        return [] if claim.unit != "points" else [_DIFFERENCE, _DROP]
+    if claim.unit == "times":
+        return _ratios(claim, new, old)
+    if claim.unit == "points" or claim.unit not in {"percent", "times"}:
+        return [_DROP, _DIFFERENCE] if claim.direction < 0 or _middle(new) < _middle(old) else [_DIFFERENCE, _DROP]
+    if claim.quantity == "retention":
+        return [_RATIO]
+    if claim.quantity == "error-reduction" and new.quantity not in _ERROR_RATES and new.unit.dimension == {}:
+        return [_ERRORS, _SAVING] if _middle(new) >= _middle(old) else [_SAVING]
+    is_score = new.unit.dimension == {}
+    if _middle(new) < _middle(old):
+        return [_SAVING, *([_DROP] if is_score else [_FASTER])]
+    return [_GAIN, *([_DIFFERENCE, _ERRORS] if is_score else [_SLOWER])]
+
+
+def _ratios(claim: Proposal, new: Level, old: Level) -> list[Formula]:
+    """Ratios whose value is above 1 for a number above 1; a share below 1 may be a part or a saving."""
+    is_lower = _middle(new) < _middle(old)
+    if claim.value < 1:
+        return [_RATIO, _SAVING] if is_lower else [_INVERSE, _GAIN, _RATIO]
+    first, more = (_INVERSE, _TIMES_LESS) if is_lower else (_RATIO, _TIMES_MORE)
+    says_more = any(
+        word in claim.words for word in ("提升", "提高", "增加", "快", "more", "faster", "higher", "larger", "增长")
+    )
+    return [first, *([more] if says_more and not claim.is_implied else [])]
+
+
+def _middle(level: Level) -> Fraction:
+    return (level.low + level.high) / 2
+
+
+def fits(claim: Proposal, formula: Formula, new: Level, old: Level) -> bool:
+    """Whether some values that round to the printed digits give the change.
+
+    Args:
+        claim: the change; a bound or "about" widens what it may be.
+        formula: its meaning.
+        new: the new value.
+        old: the old value.
+    """
+    corners = [formula.compute(a, b) for a in (new.low, new.high) for b in (old.low, old.high) if a > 0 and b > 0]
+    if not corners:
+        return False
+    low, high = interval(claim)
+    value = (low + high) / 2
+    tenth = abs(value) / 10
+    if claim.bound == "about" or (claim.is_implied and claim.bound == "exactly"):
+        low, high = min(low, value - tenth), max(high, value + tenth)
+    if claim.bound in {"at-least", "above"}:
+        high = max(high, value + 3 * tenth)
+    if claim.bound in {"at-most", "below"}:
+        low = min(low, value - 3 * tenth)
+    return min(corners) < high and low < max(corners) if low < high else min(corners) <= low <= max(corners)

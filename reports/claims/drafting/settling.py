@@ -1,0 +1,67 @@
+"""Keep statements of an article apart that the rules would call a contradiction, though more likely the drafter errs.
+
+An article seldom gives one system two values of one quantity under one condition; a drafter easily reads it so,
+because it misses a split, a setting or a second system. So two drafted statements that conflict get the place where
+they stand as a condition: they are then not compared, and each names the other in its reason. What an article computes
+from its own numbers (`derive`) stays and is checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from evals.reports.claims import assessment
+from evals.reports.claims.drafting.drafter import ArticleDraft
+from evals.reports.claims.drafting.writing import as_yaml
+from evals.reports.claims.language.files import load, load_record, load_vocabulary
+
+_ROUNDS = 4
+
+
+def settled_yaml(draft: ArticleDraft, *, id: str, source: str) -> str:
+    """Return the text of a claims file in which no two drafted statements conflict.
+
+    Args:
+        draft: the drafted claims; changed where two conflict.
+        id: the ID of the document.
+        source: the path or address of the article.
+
+    Raises:
+        InputError: the article has no claim.
+    """
+    text = as_yaml(draft, id=id, source=source)
+    for _ in range(_ROUNDS):
+        if not _separate(draft, _conflicts(text)):
+            break
+        text = as_yaml(draft, id=id, source=source)
+    return text
+
+
+def _conflicts(text: str) -> list[tuple[str, str]]:
+    """The pairs of claims of a file that cannot both be true, by ID."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "draft.yaml")
+        path.write_text(text, encoding="utf-8")
+        document = load(path)
+    checked = assessment.assess([document], load_record(), load_vocabulary())
+    return [(pair.first.key[1], pair.second.key[1]) for pair in checked.internal_conflicts]
+
+
+def _separate(draft: ArticleDraft, pairs: list[tuple[str, str]]) -> bool:
+    """Give the statements of each pair different conditions; returns whether anything changed."""
+    claims = {claim.id: claim for claim in draft.claims}
+    changed = False
+    for first, second in pairs:
+        changed = True
+        for id, other in ((first, second), (second, first)):
+            if id in claims and "place" not in claims[id].conditions:
+                place = f"line {claims[id].line}, {id}"
+                claims[id].conditions["place"] = place
+                claims[id].doubt(f"{other} gives another value of the same quantity", 0.9)
+        if first not in claims and second not in claims:
+            for id in (first, second):
+                table = next((table for table in draft.tables if id.startswith(f"{table.id.replace('-', '')}r")), None)
+                for column in table.columns if table else ():
+                    column.setdefault("protocol", {})["table"] = table.id if table else ""
+    return changed

@@ -1,0 +1,235 @@
+"""Turn the tables of an article into `table` blocks, and the words in their cells into statements."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evals.errors import InputError
+from evals.reports.claims.drafting.blocks import Article, Block, Text, TextBuilder
+from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.proposals import Proposal, TableProposal
+from evals.reports.claims.drafting.tables.columns import ColumnMeaning, column_meaning, is_condition
+from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number, layout
+from evals.reports.claims.drafting.text.names import Names
+from evals.reports.claims.drafting.text.passages import read_passage
+from evals.reports.claims.drafting.text.statements import Surroundings, read_block
+from evals.reports.claims.language.facts import Vocabulary
+from evals.reports.claims.language.tables.printed_cells import read_cell
+
+_BOLD_MEANS_BEST = re.compile(r"bold|best|加粗|粗体|最[佳优好]", re.I)
+_BOLD = pattern("tables.bold")
+_FOOTNOTE = re.compile(r"\s*(?:\[\d{1,2}\]|[†‡*§¶]+)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A table with its systems in rows."""
+
+    names: tuple[Text, ...]
+    headers: tuple[str, ...]
+    cells: tuple[tuple[Text, ...], ...]
+
+
+def read_table(
+    article: Article, block: Block, names: Names, place: Surroundings, vocabulary: Vocabulary
+) -> Iterator[TableProposal | Proposal]:
+    """Yield the block of a table of results, and the statements of cells that hold words.
+
+    Args:
+        article: the article.
+        block: a block of kind `table`.
+        names: the systems of the article.
+        place: the heading above, and its subject.
+        vocabulary: the units that cells may name.
+    """
+    form = layout(block)
+    if form.form in {"words", "properties"}:
+        yield from _statements_of_cells(article, form, names, place)
+        return
+    grid = _grid(form)
+    caption = " ".join(block.text.text.split())
+    meanings = [
+        column_meaning(header, [row[n].text for row in grid.cells], caption, place.heading)
+        for n, header in enumerate(grid.headers)
+    ]
+    kept = [n for n, meaning in enumerate(meanings) if meaning is not None]
+    if kept and (table := _table(article, grid, kept, meanings, caption, names=names, vocabulary=vocabulary)):
+        yield table
+    for n, header in enumerate(grid.headers):
+        if n in kept or is_condition(header):
+            continue
+        for number, row in enumerate(grid.cells):
+            subject = _subject(grid.names[number].text, names)
+            yield from _cell_statements(article, row[n], header, subject, names)
+
+
+def _grid(form: Layout) -> _Grid:
+    width = len(form.header)
+    body = [row for row in form.body if len(row) == width]
+    if form.form == "systems in rows":
+        return _Grid(
+            tuple(row[0] for row in body),
+            tuple(_name(cell.text) for cell in form.header[1:]),
+            tuple(row[1:] for row in body),
+        )
+    columns = tuple(tuple(row[n] for row in body) for n in range(1, width))
+    return _Grid(form.header[1:], tuple(_name(row[0].text) for row in body), columns)
+
+
+def _name(text: str) -> str:
+    return _FOOTNOTE.sub("", " ".join(text.split())).strip() or "column"
+
+
+def _subject(name: str, names: Names) -> str | None:
+    bare = bare_name(name)
+    exact = names.find(bare)
+    if exact is not None:
+        return exact
+    mentioned = {mention.subject for mention in names.mentions(name)}
+    return next(iter(mentioned)) if len(mentioned) == 1 else None
+
+
+def _table(
+    article: Article,
+    grid: _Grid,
+    kept: Sequence[int],
+    meanings: Sequence[ColumnMeaning | None],
+    caption: str,
+    *,
+    names: Names,
+    vocabulary: Vocabulary,
+) -> TableProposal | None:
+    """Build the block of a table of results; None if no cell has a number."""
+    headers = _distinct([grid.headers[n] for n in kept])
+    columns: list[dict[str, Any]] = []
+    for header, n in zip(headers, kept, strict=True):
+        meaning = meanings[n]
+        assert meaning is not None
+        columns.append({"name": header, **meaning.keys()})
+    rows: list[dict[str, Any]] = []
+    group = ""
+    row_names = _distinct([bare_name(text.text) or "row" for text in grid.names])
+    for number, name in enumerate(grid.names):
+        cells, spans = [], []
+        for n, column in zip(kept, columns, strict=True):
+            text, span = _cell(article, grid.cells[number][n], vocabulary, column)
+            cells.append(text)
+            spans.append(span)
+        if not any(spans):
+            group = bare_name(name.text) if not any(cell.text.strip() for cell in grid.cells[number]) else group
+            continue
+        row: dict[str, Any] = {"name": row_names[number]}
+        if subject := _subject(name.text, names):
+            row["subject"] = subject
+        if group:
+            row["group"] = group
+        first = next(span for span in spans if span)
+        rows.append({**row, "line": article.line(first[0]), "cells": cells, "spans": spans})
+    if not rows:
+        return None
+    places = [span for row in rows for span in row["spans"] if span]
+    bold = "best" if _BOLD_MEANS_BEST.search(caption) else "none"
+    return TableProposal(
+        caption,
+        article.line(places[0][0]),
+        (min(places)[0], max(places)[1]),
+        columns,
+        rows,
+        bold=bold,
+        grounds=["a table whose cells are numbers"],
+    )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Give names that occur twice a number."""
+    result: list[str] = []
+    for name in names:
+        number, candidate = 2, name
+        while candidate in result:
+            candidate, number = f"{name} ({number})", number + 1
+        result.append(candidate)
+    return result
+
+
+def _cell(
+    article: Article, cell: Text, vocabulary: Vocabulary, column: dict[str, Any]
+) -> tuple[str, tuple[int, int] | None]:
+    """Return a cell as printed, with the place of its number; `-` where it prints none."""
+    text = " ".join(cell.text.split())
+    text = re.sub(r"^(?:US)?[$€£¥]\s?", "", re.sub(r"\$|\\,|~(?=\S)(?!\d)", "", text)).strip()
+    text = re.sub(r"\s*(?:±|\\pm|\+/-)\s*", " ± ", text)
+    try:
+        printed = read_cell(text)
+    except InputError:
+        return "-", None
+    if printed is None:
+        return "-", None
+    if printed.unit is not None and (
+        printed.unit not in vocabulary.units
+        or vocabulary.units[printed.unit].is_ != vocabulary.units[column["unit"]].is_
+    ):
+        text = re.sub(re.escape(printed.unit), "", text).strip()
+    digits = re.search(r"\d[\d,]*(?:\.\d+)?|\.\d+", cell.text)
+    assert digits is not None
+    span = cell.span(*digits.span())
+    if _BOLD.search(article.source[max(0, span[0] - 24) : span[0]]):
+        text = f"**{text}**"
+    return text, span
+
+
+def _statements_of_cells(article: Article, form: Layout, names: Names, place: Surroundings) -> Iterator[Proposal]:
+    """Yield the statements of a table of words, or of properties with their values."""
+    if form.form == "properties":
+        subject = place.heading_subject or names.main
+        rows = (
+            form.body
+            if form.header[1].text.strip() and not re.search(r"\d", form.header[1].text)
+            else (form.header, *form.body)
+        )
+        for row in rows:
+            builder = TextBuilder()
+            builder.copy(row[0], 0, len(row[0].text))
+            builder.put(": ", *((row[1].starts[0], row[1].starts[0]) if row[1].text else (0, 0)))
+            builder.copy(row[1], 0, len(row[1].text))
+            yield from read_block(
+                article, read_passage(builder.build(), names), names, Surroundings(place.heading, subject)
+            )
+        return
+    in_columns = sum(_subject(cell.text, names) is not None for cell in form.header[1:])
+    in_rows = sum(_subject(row[0].text, names) is not None for row in form.body)
+    for row in form.body:
+        for header, cell in zip(form.header[1:], row[1:], strict=False):
+            subject = _subject((row[0] if in_rows >= in_columns else header).text, names)
+            topic = header.text if in_rows >= in_columns else row[0].text
+            yield from _cell_statements(article, cell, topic, subject, names)
+
+
+def _cell_statements(
+    article: Article, cell: Text, header: str, subject: str | None, names: Names
+) -> Iterator[Proposal]:
+    """Yield the statements of one cell of words, whose subject is that of its row."""
+    if not re.search(r"\d|[一二三四五六七八九十]", cell.text) or is_blank(cell.text):
+        return
+    for proposal in read_block(
+        article, read_passage(_with_header(cell, header), names), names, Surroundings(header, subject)
+    ):
+        if subject is not None:
+            proposal.subject = subject
+            proposal.grounds.append("subject named in the row of the table")
+        elif is_number(cell.text):
+            continue
+        yield proposal
+
+
+def _with_header(cell: Text, header: str) -> Text:
+    """Put the header before a cell, so that its words say what the cell measures; the header's digits are no claims."""
+    words = re.sub(r"\d", "", header).strip()
+    if not words or not cell.text:
+        return cell
+    builder = TextBuilder()
+    builder.put(f"{words}: ", cell.starts[0], cell.starts[0])
+    builder.copy(cell, 0, len(cell.text))
+    return builder.build()

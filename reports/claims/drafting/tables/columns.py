@@ -1,0 +1,163 @@
+"""What a column of a table of results holds: its unit, the quantity, the factor, the split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from evals.errors import InputError
+from evals.reports.claims.drafting.language.lexicon import BENCHMARKS, METRICS
+from evals.reports.claims.drafting.language.units import UNITS
+from evals.reports.claims.drafting.language.words import entries, joined, pattern
+from evals.reports.claims.language.tables.printed_cells import PrintedCell, read_cell
+
+_NO_VALUES = pattern("columns.no_values")
+_CONDITIONS = pattern("columns.conditions")
+_PARAMETERS = re.compile(r"\bparam(?:eter)?s?\b|#\s?params?|参数", re.I)
+_BY_WORDS: tuple[tuple[re.Pattern[str], str, str | None, str | None], ...] = tuple(
+    (re.compile(joined(row["any"])), row["unit"], row.get("factor"), row.get("quantity"))
+    for row in entries("column_units")
+)
+_OPEN_SCORES = pattern("columns.open_scores")
+_PERCENT = pattern("columns.percent")
+_AVERAGE = re.compile(r"^\W*(?:avg\.?|average|mean|macro(?:[- ]avg)?|平均(?:分|值)?|均值|overall)\W*$", re.I)
+_SPLIT = re.compile(r"\b(dev|val(?:idation)?|test)\b|(测试集|验证集)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMeaning:
+    """What a column holds."""
+
+    unit: str
+    quantity: str | None = None
+    times: float | None = None
+    split: str | None = None
+    better: str | None = None
+    is_average: bool = False
+
+    def keys(self) -> dict[str, Any]:
+        """Return the keys of the column in a claims file."""
+        keys: dict[str, Any] = {"unit": self.unit}
+        if self.times:
+            keys["times"] = self.times
+        if self.split:
+            keys["split"] = self.split
+        if self.better:
+            keys["better"] = self.better
+        if self.is_average:
+            keys["role"] = "average"
+        return keys
+
+
+def is_average(header: str) -> bool:
+    """Whether a column holds averages of others."""
+    return _AVERAGE.match(header) is not None
+
+
+def is_condition(header: str) -> bool:
+    """Whether a column holds the conditions of the others (batch size, shots), or a date, a rank or a link."""
+    bare = re.sub(r"[\[((].*?[\]))]", " ", header)
+    return _CONDITIONS.search(bare) is not None or _NO_VALUES.search(bare) is not None
+
+
+def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str) -> ColumnMeaning | None:
+    """Tell what a column holds; None for words, dates and conditions.
+
+    Args:
+        header: its name.
+        cells: its cells as printed.
+        caption: the caption of the table.
+        heading: the heading above it.
+
+    Example:
+        >>> column_meaning("Latency (ms)", ["3.1", "9.6"], "", ""), column_meaning("Released", ["2024"], "", "")
+        (ColumnMeaning(unit='milliseconds', quantity=None, times=None, split=None, better=None, is_average=False), None)
+    """
+    printed = [_read(cell) for cell in cells]
+    numbers = [cell for cell in printed if cell is not None]
+    filled = [cell for cell in cells if cell.strip() and cell.strip() not in {"-", "–", "—", "--", "---"}]
+    if not numbers or len(numbers) * 2 < len(filled) or is_condition(header):
+        return None
+    split = _split(header, caption)
+    average = is_average(header)
+    if _PARAMETERS.search(header) and not any(cell.unit for cell in numbers):
+        times = (
+            None
+            if any(cell.count > 1 for cell in numbers) or max(map(_value, numbers)) > 10_000
+            else 1e6
+            if re.search(r"\bM\b", header) or max(map(_value, numbers)) > 2000
+            else 1e9
+        )
+        return ColumnMeaning("parameters", "parameters", times)
+    for cell in numbers:
+        if cell.unit and (unit := _unit(cell.unit)):
+            return ColumnMeaning(unit, None, split=split, is_average=average)
+    for words, unit, factor, quantity in _BY_WORDS:
+        if words.search(header):
+            return ColumnMeaning(unit, quantity, float(factor) if factor else None, split)
+    if all("$" in cell for cell in filled):
+        return ColumnMeaning("dollars", "price")
+    return ColumnMeaning(
+        _score_unit(header, numbers, f"{caption} {heading}"), None, None, split, _better(header, caption), average
+    )
+
+
+def _read(cell: str) -> PrintedCell | None:
+    try:
+        return read_cell(re.sub(r"\$|\\,", "", " ".join(cell.split())))
+    except InputError:
+        return None
+
+
+def _value(cell: PrintedCell) -> Decimal:
+    try:
+        return Decimal(cell.digits)
+    except InvalidOperation:
+        return Decimal(0)
+
+
+def _unit(printed: str) -> str | None:
+    return next(
+        (
+            name
+            for pattern, name, factor in UNITS
+            if factor == 1 and (match := pattern.match(printed)) and match.end() == len(printed)
+        ),
+        None,
+    )
+
+
+def _score_unit(header: str, numbers: Sequence[PrintedCell], around: str) -> str:
+    """Percent for shares between 1 and 100, else a plain number."""
+    largest = max(map(_value, numbers))
+    if any(_value(cell) < 0 for cell in numbers) or largest > 100 or _OPEN_SCORES.search(header):
+        return "number"
+    known = any(words.pattern is not None and words.pattern.search(header) for words in (*BENCHMARKS, *METRICS))
+    if _PERCENT.search(header) or _PERCENT.search(around):
+        return "percent" if largest > 1 else "number"
+    return "percent" if largest > 1 and (known or largest > 10 or _AVERAGE.match(header)) else "number"
+
+
+def _better(header: str, caption: str) -> str | None:
+    if "↑" in header or "↓" in header:
+        return "higher" if "↑" in header else "lower"
+    return (
+        "lower"
+        if re.search(
+            r"word error|\bWER\b|\bCER\b|error rate|perplexity|lower is better|字错率|词错率|越低越好",
+            f"{header} {caption}",
+            re.I,
+        )
+        else None
+    )
+
+
+def _split(header: str, caption: str) -> str | None:
+    match = _SPLIT.search(header) or _SPLIT.search(caption)
+    if match is None:
+        return None
+    name = next(group for group in match.groups() if group).lower()
+    return {"val": "dev", "validation": "dev", "测试集": "test", "验证集": "dev"}.get(name, name)

@@ -1,0 +1,136 @@
+"""Tell what a table of an article is: results with systems in rows or columns, properties of one system, or words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from evals.errors import InputError
+from evals.reports.claims.drafting.blocks import Block, Text
+from evals.reports.claims.drafting.language.lexicon import is_measure
+from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.language.tables.printed_cells import read_cell
+
+TableForm = Literal["systems in rows", "systems in columns", "properties", "words"]
+_SYSTEMS = pattern("table_layout.systems")
+_MEASURES = pattern("table_layout.measures")
+_PROPERTIES = pattern("table_layout.properties")
+_FOOTNOTE = re.compile(r"\s*(?:\[\d+(?:,\s?\d+)*\]|[†‡*§¶↑↓]+|\((?:ours|baseline|this work|本文|我们)\))\s*", re.I)
+_METRIC_TAIL = re.compile(r"[\s_-]*(?:的)?(?:准确率|得分|分数|精度|accuracy|score|acc\.?)(?:\s?\(.*?\))?$", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a table is."""
+
+    form: TableForm
+    header: tuple[Text, ...]
+    """The header; several rows of it are joined."""
+    body: tuple[tuple[Text, ...], ...]
+    corner: str
+    """What stands above the first column."""
+
+
+def layout(block: Block) -> Layout:
+    """Tell what a table is.
+
+    Args:
+        block: a block of kind `table`.
+    """
+    header = _joined_header(block)
+    body = tuple(row for row in block.rows[block.headers :] if any(cell.text.strip() for cell in row))
+    corner = header[0].text.strip() if header else ""
+    inner = [cell.text for row in body for cell in row[1:] if cell.text.strip()]
+    numeric = sum(is_number(text) for text in inner)
+    values = numeric + sum(is_blank(text) for text in inner)
+    if not inner or numeric == 0 or (numeric * 2 < len(inner) and values * 2 < len(inner) + 1):
+        form: TableForm = "words"
+        if len(header) == 2 and inner and any(re.search(r"\d", text) for text in inner):
+            form = "properties"
+        return Layout(form, header, body, corner)
+    return Layout(_form(header, body, corner), header, body, corner)
+
+
+def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: str) -> TableForm:
+    columns = [cell.text for cell in header[1:]]
+    rows = [row[0].text for row in body]
+    if (
+        len(header) == 2
+        and not _SYSTEMS.match(corner)
+        and (
+            not is_measure(columns[0])
+            or _PROPERTIES.match(corner)
+            or columns[0].lower() in {"score", "value", "accuracy"}
+        )
+    ):
+        measures = sum(map(is_measure, rows))
+        if _PROPERTIES.match(corner) or _MEASURES.match(corner) or measures * 2 >= len(rows):
+            return "properties"
+    if _SYSTEMS.match(corner):
+        return "systems in rows"
+    if _MEASURES.match(corner):
+        return "systems in columns"
+    measures_above = sum(map(is_measure, columns)) / max(1, len(columns))
+    measures_left = sum(map(is_measure, rows)) / max(1, len(rows))
+    return "systems in columns" if measures_left > measures_above else "systems in rows"
+
+
+def _joined_header(block: Block) -> tuple[Text, ...]:
+    """Join the rows of a header: what stands above a group of columns comes before each of their names."""
+    if block.headers <= 1 or len(block.rows) < 2:
+        return block.rows[0] if block.rows else ()
+    lowest = block.rows[block.headers - 1]
+    above = block.rows[block.headers - 2]
+    joined, group = [], ""
+    for top, low in zip(above, lowest, strict=True):
+        group = top.text.strip() or group
+        if low.text.strip() and group and top.text.strip() != low.text.strip():
+            name = f"{group} {low.text.strip()}"
+            joined.append(Text(name, [low.starts[0]] * len(name), [low.ends[-1]] * len(name)))
+        else:
+            joined.append(low if low.text.strip() else top)
+    return tuple(joined)
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell prints a number."""
+    try:
+        return read_cell(text) is not None
+    except InputError:
+        return False
+
+
+def is_blank(text: str) -> bool:
+    """Whether a cell prints nothing: empty, a dash, `OOM`."""
+    try:
+        return read_cell(text) is None
+    except InputError:
+        return False
+
+
+def bare_name(text: str) -> str:
+    """Return the name of a row or column without marks of footnotes and the metric.
+
+    Example:
+        >>> bare_name("Ibis (ours)"), bare_name("V3准确率"), bare_name("Conformer-L [12]")
+        ('Ibis', 'V3', 'Conformer-L')
+    """
+    name = _FOOTNOTE.sub(" ", " ".join(text.split())).strip()
+    return _METRIC_TAIL.sub("", name).strip() or name
+
+
+def system_names(block: Block) -> list[str]:
+    """Return the names of the systems of a table of results."""
+    table = layout(block)
+    if table.form == "systems in rows":
+        names = [row[0].text for row in table.body]
+    elif table.form == "systems in columns":
+        names = [cell.text for cell in table.header[1:]]
+    else:
+        return []
+    return [
+        name
+        for name in map(bare_name, names)
+        if name and re.search(r"[A-Za-z\u4e00-\u9fff]", name) and not is_measure(name) and len(name) < 60
+    ]

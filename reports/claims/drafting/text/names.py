@@ -1,0 +1,238 @@
+"""Find the names of systems in an article, the spellings of each, and where they stand in a text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from evals.reports.claims.drafting.blocks import Article, Block
+from evals.reports.claims.drafting.language.exclusions import find_excluded
+from evals.reports.claims.drafting.language.lexicon import is_benchmark, slug
+from evals.reports.claims.drafting.language.words import entries, pattern
+from evals.reports.claims.drafting.tables.layout import system_names
+
+_SIZE = r"(?:[ -]?(?:\d+(?:\.\d+)?x)?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?)"
+_TAIL = r"(?:-(?:[A-Za-z]+\d*(?:\.\d+)*|\d+(?:\.\d+)?[BMKk]?|v\d+(?:\.\d+)*))*"
+_TOKEN = pattern("names.token")
+_SUBJECT = pattern("names.subject")
+_INTRODUCED = pattern("names.introduced")
+_COMMON = frozenset(" ".join(entries("common_words")).split())
+_TITLE_WORDS = frozenset(" ".join(entries("title_words")).split())
+_DEVICE = pattern("names.device")
+_NOT_SYSTEMS = frozenset(
+    (
+        "address",
+        "path",
+        "date",
+        "version",
+        "hardware",
+        "format",
+        "reference",
+        "metric name",
+        "citation",
+        "statistics",
+        "shots",
+        "phone",
+        "identifier",
+    )
+)
+_LATIN_EDGE = r"(?<![A-Za-z0-9_./-])"
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A name in a text."""
+
+    start: int
+    end: int
+    subject: str
+    """The ID of the subject."""
+
+
+@dataclass(slots=True)
+class Names:
+    """The systems of an article."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    """For each subject its name as the article writes it."""
+    spellings: dict[str, str] = field(default_factory=dict)
+    """For each spelling its subject."""
+    main: str | None = None
+    """The subject that the article is about, if there is one."""
+    known: frozenset[str] = frozenset()
+    """Subjects of the public record."""
+    _pattern: re.Pattern[str] | None = None
+
+    def add(self, name: str, id: str | None = None) -> str:
+        """Add a spelling; names that differ in case, spaces and hyphens only are one subject."""
+        key = normal(name)
+        subject = id or next((other for spelling, other in self.spellings.items() if normal(spelling) == key), None)
+        if subject is None:
+            subject = _free_id(slug(name), self.names)
+        self.names.setdefault(subject, name)
+        self.spellings[name] = subject
+        self._pattern = None
+        return subject
+
+    def mentions(self, text: str) -> list[Mention]:
+        """Find the names in a text, the longest where several begin at one place."""
+        if not self.spellings:
+            return []
+        if self._pattern is None:
+            alternatives = "|".join(re.escape(name) for name in sorted(self.spellings, key=len, reverse=True))
+            self._pattern = re.compile(rf"{_LATIN_EDGE}(?:{alternatives})(?![A-Za-z0-9]|-[A-Za-z0-9]|\.\d)")
+        return [Mention(*match.span(), self.spellings[match[0]]) for match in self._pattern.finditer(text)]
+
+    def find(self, name: str) -> str | None:
+        """Return the subject of a name, whatever its case, spaces and hyphens."""
+        key = normal(name)
+        return next((subject for spelling, subject in self.spellings.items() if normal(spelling) == key), None)
+
+
+def normal(name: str) -> str:
+    """Return a name without case, spaces and hyphens."""
+    return re.sub(r"[^a-z0-9.\u4e00-\u9fff]", "", name.lower())
+
+
+def _free_id(id: str, taken: Mapping[str, str]) -> str:
+    id = f"{id}-model" if id in {"document", "r1", "v2", "v3", "vl", "r1-zero", "deepseek"} else id
+    number = 2
+    while id in taken:
+        id, number = f"{id.rstrip('0123456789').rstrip('-')}-{number}", number + 1
+    return id
+
+
+def find_names(article: Article, record: Mapping[str, str]) -> Names:
+    """Find the systems that an article is about.
+
+    Args:
+        article: its blocks.
+        record: names of the subjects of the public record, by ID; those that the article mentions keep their ID.
+    """
+    names = Names()
+    texts = [block.text.text for block in article.blocks if block.kind != "table"]
+    cells = [cell.text for block in article.blocks for row in block.rows for cell in row]
+    everything = "\n".join([article.title, *texts, *cells])
+    _add_known(names, record, everything)
+    counts = Counter(match["name"].strip() for text in [article.title, *texts, *cells] for match in _candidates(text))
+    repeated = Counter(match["name"] for text in texts for match in _SUBJECT.finditer(text))
+    for name, count in repeated.items():
+        in_title = re.search(rf"\b{re.escape(name)}\b", article.title) is not None
+        if (count > 1 or in_title) and name.split()[0] not in _COMMON and not is_benchmark(name):
+            counts[name] += count
+    for text in [article.title, *texts]:
+        counts.update(match["name"].strip(" .-") for match in _INTRODUCED.finditer(text))
+    for name in [name for name in counts if " " in name and counts[name] == 1]:
+        if name.split()[0] in repeated and re.fullmatch(r"[\d.]+", name.split()[-1]):
+            del counts[name]  # "Tern makes 11 and Wren 5.2": a value, no version
+    if name := _title_name(article):
+        counts[name] += 2
+    for name in _table_names(article.blocks):
+        counts[name] += 2
+    for name in sorted(counts, key=lambda name: (-len(name), name)):
+        if (_is_system(name) and names.find(name) is None) or names.find(name) is not None:
+            names.add(name)
+    _add_short_forms(names, everything)
+    names.main = _main_subject(names, article, counts)
+    return names
+
+
+def _title_name(article: Article) -> str | None:
+    """The name in a title of a few words: "Falcon Assist | The support bot", "# Otter 2"."""
+    headings = [block.text.text for block in article.blocks if block.kind in {"title", "heading"}][:1]
+    for title in [*headings, article.title]:
+        first = re.split(r"\s*[|::–—]\s*|\s-\s", " ".join(title.split()))[0]
+        words = re.sub(
+            r"^(?:Introducing|Announcing|Meet|Model [Cc]ard (?:for|of)|About|Welcome to)\s+", "", first
+        ).split()
+        is_name = (
+            0 < len(words) <= 3
+            and all(re.fullmatch(r"[A-Z0-9][\w.-]*", word, re.ASCII) for word in words)
+            and all(word not in _COMMON and word not in _TITLE_WORDS for word in words)
+        )
+        if is_name and re.search(r"[A-Za-z]{2}", words[0]):
+            return " ".join(words)
+    return None
+
+
+def _candidates(text: str) -> list[re.Match[str]]:
+    excluded = [part for part in find_excluded(text) if part.kind in _NOT_SYSTEMS]
+    return [
+        match
+        for match in _TOKEN.finditer(text)
+        if not any(part.start < match.end("name") and match.start("name") < part.end for part in excluded)
+    ]
+
+
+def _is_system(name: str) -> bool:
+    first = re.split(r"[ \-]", name)[0]
+    is_known_word = (first in _COMMON and not re.search(r"[a-z]\d|\d[a-z]", name)) or name in _COMMON
+    return not (
+        is_known_word
+        or "CO2" in name
+        or is_benchmark(name)
+        or _DEVICE.match(name)
+        or len(name) < 2
+        or (re.fullmatch(r"[A-Z]?\d.*", name) and len(name) < 2)
+    )
+
+
+def _add_known(names: Names, record: Mapping[str, str], text: str) -> None:
+    """Add the subjects of the record that the article names, with their short forms."""
+    known = []
+    for id, name in record.items():
+        family, _, short = name.partition("-")
+        if id != short.lower() or family not in text:
+            continue
+        if any(
+            re.search(rf"{_LATIN_EDGE}{re.escape(form)}(?![A-Za-z0-9]|-[A-Za-z0-9])", text) for form in (name, short)
+        ):
+            for form in (name, short, name.replace("-", " ")):
+                names.add(form, id)
+            known.append(id)
+    names.known = frozenset(known)
+
+
+def _table_names(blocks: Iterable[Block]) -> list[str]:
+    """The names in the first column or the header of tables whose other cells are numbers."""
+    return [name for block in blocks if block.kind == "table" for name in system_names(block)]
+
+
+def _add_short_forms(names: Names, text: str) -> None:
+    """Let a name without its family, or without its size, stand for the one subject that it fits."""
+    forms: dict[str, set[str]] = {}
+    for subject, name in names.names.items():
+        parts = re.split(r"[- ]", name)
+        for short in ("-".join(parts[1:]), " ".join(parts[1:])):
+            if len(parts) > 1 and re.match(r"[A-Z]", short) and len(short) > 1 and not re.fullmatch(_SIZE, short):
+                forms.setdefault(short, set()).add(subject)
+        bare = re.sub(rf"{_SIZE}$", "", name)
+        if bare != name and re.search(r"\d", bare):
+            forms.setdefault(bare, set()).add(subject)
+    for form, subjects in forms.items():
+        is_used = re.search(rf"{_LATIN_EDGE}{re.escape(form)}(?![A-Za-z0-9]|-[A-Za-z0-9])", text)
+        if (
+            len(subjects) == 1
+            and is_used
+            and names.find(form) is None
+            and form not in _COMMON
+            and not is_benchmark(form)
+        ):
+            names.add(form, next(iter(subjects)))
+
+
+def _main_subject(names: Names, article: Article, counts: Mapping[str, int]) -> str | None:
+    """The subject of the title; failing that, the one that is named most, if it leads clearly."""
+    for block in [*(b for b in article.blocks if b.kind in {"title", "heading"})][:2]:
+        mentioned = [mention.subject for mention in names.mentions(block.text.text)]
+        if mentioned:
+            return mentioned[0]
+    if mentioned := [mention.subject for mention in names.mentions(article.title)]:
+        return mentioned[0]
+    totals: Counter[str] = Counter()
+    for block in article.blocks:
+        totals.update(mention.subject for mention in names.mentions(block.text.text))
+    common = totals.most_common(2)
+    return common[0][0] if common and (len(common) == 1 or common[0][1] > common[1][1]) else None

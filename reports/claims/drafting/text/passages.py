@@ -1,0 +1,97 @@
+"""A part of an article with what was found in it: numbers, names, clauses, and what is no claim."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from evals.reports.claims.drafting.blocks import Text
+from evals.reports.claims.drafting.language.exclusions import Excluded, find_excluded
+from evals.reports.claims.drafting.language.lexicon import BENCHMARKS
+from evals.reports.claims.drafting.language.numbers import PrintedNumber, find_numbers
+from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.text.names import Mention, Names
+
+_SENTENCE = re.compile(r"[。!?;;!?]+|\.(?=\s+[A-Z\u4e00-\u9fff*(\"“]|\s*$)|\n(?=\s*\n)")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:vs|e\.g|i\.e|approx|cf|etc|al|Fig|Tab|Sec|Eq|No|Inc|Corp|Dr|Mr|Ms|St|resp|ca|max|min|avg|[A-Z]))$"
+)
+_CLAUSE = pattern("passages.clause")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text and what stands in it."""
+
+    text: Text
+    numbers: tuple[PrintedNumber, ...]
+    """The numbers that may be claims."""
+    mentions: tuple[Mention, ...]
+    excluded: tuple[Excluded, ...]
+    sentences: tuple[tuple[int, int], ...]
+
+    def sentence(self, place: int) -> tuple[int, int]:
+        """Return the start and end of the sentence that holds a place."""
+        return next((pair for pair in self.sentences if pair[0] <= place < pair[1]), (0, len(self.text.text)))
+
+    def clause(self, place: int) -> tuple[int, int]:
+        """Return the start and end of the clause that holds a place."""
+        start, end = self.sentence(place)
+        cuts = [match.start() for match in _CLAUSE.finditer(self.text.text, start, end)]
+        return max([start, *(cut for cut in cuts if cut <= place)]), min([end, *(cut for cut in cuts if cut > place)])
+
+
+def read_passage(text: Text, names: Names) -> Passage:
+    """Find the numbers, names and sentences of a text; numbers inside names and exclusions are left out."""
+    content = text.text
+    mentions = tuple(names.mentions(content))
+    excluded = (*find_excluded(content), *_benchmarks(content))
+    numbers = tuple(
+        number
+        for number in find_numbers(content)
+        if not _inside(number, mentions, excluded) and not _is_part_of_word(content, number)
+    )
+    return Passage(text, numbers, mentions, excluded, _sentences(content))
+
+
+def _benchmarks(text: str) -> Iterator[Excluded]:
+    """The names of benchmarks, whose digits are no claims."""
+    for words in BENCHMARKS:
+        if words.pattern is not None:
+            for match in words.pattern.finditer(text):
+                yield Excluded(match.start(), match.end(), "benchmark", match[0])
+
+
+def _inside(number: PrintedNumber, mentions: tuple[Mention, ...], excluded: tuple[Excluded, ...]) -> bool:
+    spans = [*((part.start, part.end) for part in mentions), *((part.start, part.end) for part in excluded)]
+    return any(start < number.end and number.start < end for start, end in spans)
+
+
+def _is_part_of_word(text: str, number: PrintedNumber) -> bool:
+    """Whether the digits belong to a word: `GPT4`, `R1`, `x86`, `phi-2`, `1st`."""
+    before, after = text[: number.start], text[number.end :]
+    if number.is_word:
+        return False
+    if re.search(r"[A-Za-z_][-_]?\Z|[A-Za-z]\.\Z", before[-2:]) and not re.search(
+        r"(?:^|[^A-Za-z])[xX]\Z", before[-2:]
+    ):
+        return (
+            re.search(r"(?:US|[A-Za-z]{3,}-)\Z", before[-8:]) is None
+            or re.search(r"[A-Z][A-Za-z]*-\Z", before[-12:]) is not None
+        )
+    if number.unit is None and re.match(r"[A-Za-z_]", after) and not re.match(r"(?:token|GPU|epoch|h\b)", after):
+        return True
+    return bool(re.match(r"(?:st|nd|rd|th)\b", after))
+
+
+def _sentences(text: str) -> tuple[tuple[int, int], ...]:
+    cuts = [0]
+    for match in _SENTENCE.finditer(text):
+        if match[0] == "." and _ABBREVIATION.search(text[max(0, match.start() - 8) : match.start()]):
+            continue
+        cuts.append(match.end())
+    if cuts[-1] < len(text):
+        cuts.append(len(text))
+    return tuple((first, last) for first, last in pairwise(cuts) if first < last)

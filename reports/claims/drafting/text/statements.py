@@ -1,0 +1,211 @@
+"""Read the statements with numbers from the text of an article: value, subject, baseline, quantity, conditions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from evals.reports.claims.drafting.blocks import Article, Block, Text
+from evals.reports.claims.drafting.language import wording
+from evals.reports.claims.drafting.language.exclusions import conditions
+from evals.reports.claims.drafting.language.lexicon import QuantityWords
+from evals.reports.claims.drafting.language.numbers import PrintedNumber
+from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.proposals import Proposal
+from evals.reports.claims.drafting.text.names import Names
+from evals.reports.claims.drafting.text.passages import Passage
+from evals.reports.claims.drafting.text.subjects import Attribution, acting_subject, attribute, leading_subject
+
+_RELATIVE_UNITS = {"percent", "points", "times"}
+_SPLIT = pattern("statements.split")
+_SPLITS = {"测试集": "test", "验证集": "dev", "开发集": "dev", "development": "dev", "validation": "dev", "val": "dev"}
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What the parts of an article before a text say about it."""
+
+    heading: str = ""
+    heading_subject: str | None = None
+    heading_level: int = 0
+    item_subject: str | None = None
+    """The subject of the list item or sentence before."""
+    quantity: QuantityWords | None = None
+    """The benchmark that was named last in this paragraph."""
+
+
+def enter(place: Surroundings, block: Block, passage: Passage) -> None:
+    """Note a heading: the subject that it names stands for the texts below it."""
+    mentioned = list(dict.fromkeys(mention.subject for mention in passage.mentions))
+    if mentioned and len(mentioned) == 1:
+        place.heading_subject, place.heading_level = mentioned[0], block.level
+    elif block.level <= place.heading_level or len(mentioned) > 1:
+        place.heading_subject, place.heading_level = None, block.level
+    place.heading, place.item_subject, place.quantity = block.text.text, None, None
+
+
+def read_block(article: Article, passage: Passage, names: Names, place: Surroundings) -> Iterator[Proposal]:
+    """Yield the statements of one text."""
+    lead = leading_subject(passage)
+    context = lead or place.heading_subject or names.main
+    claims = [number for number in passage.numbers if wording.is_claim(passage, number)]
+    previous: tuple[int, int] | None = None
+    running: str | None = lead
+    for number in claims:
+        sentence = passage.sentence(number.start)
+        if previous is not None and sentence != previous:
+            running = acting_subject(passage, previous) or running
+        previous = sentence
+        attribution = attribute(passage, number, claims, running or context)
+        if attribution.subject is None and attribution.named == "" and context is None:
+            attribution = Attribution(names.main, attribution.baseline, "")
+        yield _proposal(article, passage, number, attribution, place)
+
+
+def _proposal(
+    article: Article, passage: Passage, number: PrintedNumber, attribution: Attribution, place: Surroundings
+) -> Proposal:
+    text = passage.text.text
+    clause, sentence = passage.clause(number.start), passage.sentence(number.start)
+    span = passage.text.span(number.start, number.end)
+    quote, place_of_quote = _quote(article, passage.text, clause, number)
+    proposal = Proposal(
+        span=span,
+        quote=quote,
+        line=article.line(place_of_quote),
+        printed=number.digits,
+        times=number.times,
+        unit=number.unit,
+        is_implied=number.is_word,
+        upto=number.upto,
+        plus_minus=number.plus_minus,
+        bound=number.bound,
+        subject=attribution.subject,
+        baseline=attribution.baseline,
+        sentence=passage.text.span(*sentence),
+        words=text[clause[0] : clause[1]],
+    )
+    if attribution.named:
+        proposal.grounds.append(f"subject {attribution.named}")
+    else:
+        proposal.doubt(
+            "no subject is named; taken from the text before" if attribution.subject else "no subject is named", 0.8
+        )
+    proposal.is_change = wording.is_change(text, number, clause)
+    proposal.conditions = conditions(list(passage.excluded), *sentence)
+    _measure(passage, number, proposal, place)
+    if not proposal.is_change:
+        proposal.baseline = None
+    else:
+        proposal.direction = wording.direction(text, number, clause)
+    _shape(proposal, passage, number)
+    return proposal
+
+
+def _quote(article: Article, text: Text, clause: tuple[int, int], number: PrintedNumber) -> tuple[str, int]:
+    """The words of the clause, and their place: as the file prints them, of a file with marks as a reader sees them."""
+    start, end = clause
+    end = max(end, min(number.stop, len(text.text)))
+    while start < number.start and text.text[start] in " \n,,::、。;;-–—":
+        start += 1
+    if end - start > 160:
+        start, end = max(start, number.begin - 70), min(end, number.stop + 60)
+    first, last = text.span(start, end)
+    if article.is_marked_up:
+        return " ".join(text.text[start:end].split()), first
+    raw = article.source[first:last]
+    return raw.strip(), first + len(raw) - len(raw.lstrip())
+
+
+def _change(passage: Passage, number: PrintedNumber) -> tuple[QuantityWords | None, str]:
+    """Return what a change in percent, points or times is a change of, and where that is named."""
+    text = passage.text.text
+    clause, sentence = passage.clause(number.start), passage.sentence(number.start)
+    words = wording.change_quantity(text, number, clause)
+    if words is not None and number.unit != "points":
+        return words, "named in the clause"
+    benchmark, where = wording.score_quantity(passage, number)
+    in_sentence = wording.change_quantity(text, number, sentence)
+    inner = text[clause[0] : clause[1]]
+    is_cost = in_sentence is not None and number.unit != "points" and where != "named after the number"
+    if benchmark is not None and not (is_cost and not re.search(re.escape(benchmark.id[:3]), inner, re.I)):
+        return QuantityWords(f"{benchmark.id}-change", f"change of {benchmark.says}", "quality"), where
+    return (in_sentence, "named in the sentence") if number.unit != "points" else (None, "")
+
+
+def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place: Surroundings) -> None:
+    """Find the quantity of a number."""
+    text = passage.text.text
+    clause, sentence = passage.clause(number.start), passage.sentence(number.start)
+    inner, whole = text[clause[0] : clause[1]], text[sentence[0] : sentence[1]]
+    words, where = None, ""
+    if proposal.is_change and number.unit in _RELATIVE_UNITS:
+        words, where = _change(passage, number)
+    elif number.unit in {*_RELATIVE_UNITS, None}:
+        words, where = wording.score_quantity(passage, number)
+        if words is None and place.quantity is not None:
+            words, where = place.quantity, "named before"
+            proposal.doubt("the benchmark is taken from the text before", 0.9)
+        if words is not None and words.is_score:
+            place.quantity = words
+    else:
+        words, where = wording.cost_quantity(number.unit or "", inner, whole, place.heading)
+    if words is None:
+        proposal.doubt("what it measures is not named", 0.75)
+        return
+    proposal.quantity, proposal.quantity_says, proposal.kind = words.id, words.says, words.kind
+    proposal.is_score = words.is_score
+    if where:
+        proposal.grounds.append(f"{words.says} {where}")
+    else:
+        proposal.doubt(f"{words.says} follows from the unit alone", 0.9)
+    if words.is_score and (
+        split := _SPLIT.search(text, max(sentence[0], number.start - 60), min(sentence[1], number.stop + 40))
+    ):
+        name = next(group for group in split.groups() if group).lower()
+        proposal.protocol["split"] = _SPLITS.get(name, name)
+    if words.is_score and (shots := proposal.conditions.pop("shots", None)):
+        digits = re.match(r"\d+|zero|one|few|five|three|eight", shots, re.I)
+        if digits and "," not in shots:
+            proposal.protocol["shots"] = {"zero": "0", "one": "1", "three": "3", "five": "5", "eight": "8"}.get(
+                digits[0].lower(), digits[0].lower()
+            )
+
+
+def _shape(proposal: Proposal, passage: Passage, number: PrintedNumber) -> None:
+    """Complete the unit, and mark start and end of "from 12 % to 67 %"."""
+    text = passage.text.text
+    if proposal.unit is None:
+        is_share = proposal.is_score and proposal.quantity not in {
+            "perplexity",
+            "bleu",
+            "rouge",
+            "real-time-factor",
+            "satisfaction",
+        }
+        if re.match(r"\s*/\s*(?:5|10)\b", text[number.stop :]) or not is_share or not 1 <= proposal.value <= 100:
+            proposal.unit = "number"
+        else:
+            proposal.unit = "percent"
+        proposal.doubt("no unit is printed", 0.9)
+    before = text[max(0, number.begin - 14) : number.begin]
+    if not proposal.is_change:
+        if re.search(r"(?:instead of|rather than|(?:up|down) from|原来的|此前的|之前的)\s*[$€]?$", before) or (
+            re.search(r"(?:from|由|从|自)\s*(?:about\s|约)?[$€]?$", before)
+            and re.match(r"[^,。.;;]{0,40}?(?:\bto\b|提升|降|增|压缩|扩|至|到)", text[number.stop :])
+        ):
+            proposal.conditions.setdefault("at", "start")
+        elif re.search(
+            r"(?:from|由|从)[^。;;]{1,60}(?:\bto|至|到)\s*(?:about\s|约)?[$€]?$",
+            text[max(0, number.begin - 80) : number.begin],
+        ):
+            proposal.conditions.setdefault("at", "end")
+    if proposal.unit == "milliseconds" and re.search(
+        r"99\s?%|p99", text[max(0, number.begin - 24) : number.begin], re.I
+    ):
+        proposal.quantity, proposal.quantity_says, proposal.kind = (
+            "latency-p99",
+            "time within which 99 % of the answers come",
+            "latency",
+        )

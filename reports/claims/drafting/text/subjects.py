@@ -1,0 +1,205 @@
+"""Find who a number is about, and what it is compared with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evals.reports.claims.drafting.language.numbers import PrintedNumber
+from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.text.names import Mention
+from evals.reports.claims.drafting.text.passages import Passage
+
+_BASELINE_BEFORE = pattern("subjects.baseline_before")
+_BASELINE_CLAUSE = re.compile(r"(?:相比|相较|对比|compared (?:to|with)|relative to|versus|against|unlike)", re.I)
+_OBJECT_BEFORE = pattern("subjects.object_before")
+_OWNER_BETWEEN = pattern("subjects.owner_between")
+_FOR_AFTER = pattern("subjects.for_after")
+_RESPECTIVELY = re.compile(r"respectively|分别", re.I)
+_AND = re.compile(r"^\s*(?:,|,|、|and|和|与|及|, and)\s*$", re.I)
+_POSSESSED = re.compile(r"^(?:'s|’s|的)")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Who a number is about."""
+
+    subject: str | None
+    baseline: str | None
+    named: str
+    """Where the subject is named; empty if it is taken from the text before."""
+
+
+def leading_subject(passage: Passage) -> str | None:
+    """Return the subject that a text begins with: "**Otter 2**: …", "DeepSeek-V3:…"."""
+    if not passage.mentions:
+        return None
+    first = passage.mentions[0]
+    after = passage.text.text[first.end : first.end + 2]
+    if first.start <= 14 and re.match(r"\s?[::—–-]|\s?[((]", after):
+        return first.subject
+    return None
+
+
+def attribute(
+    passage: Passage, number: PrintedNumber, claims: Sequence[PrintedNumber], context: str | None
+) -> Attribution:
+    """Find the subject and the baseline of a number.
+
+    Args:
+        passage: the text.
+        number: one of its numbers.
+        claims: the numbers that are claims, in order.
+        context: the subject of the text before, used if the sentence names none.
+    """
+    text = passage.text.text
+    first, last = passage.sentence(number.start)
+    clause = passage.clause(number.start)
+    mentions = [mention for mention in passage.mentions if first <= mention.start < last]
+    baselines = [mention for mention in mentions if _is_baseline(text, mention, first)]
+    baselines += [
+        mention
+        for mention in mentions
+        if mention not in baselines
+        and re.search(r"\d\s?%\s?(?:以上)?(?:的)?\s*$", text[max(first, mention.start - 10) : mention.start])
+    ]
+    paired = _paired(text, mentions, claims, number, (first, last))
+    if paired:
+        return Attribution(paired, None, "named in the same order")
+    owner = _owner(passage, number, mentions, claims)
+    baseline = _baseline(number, baselines, clause, owner)
+    if owner is not None:
+        return Attribution(owner.subject, baseline if baseline != owner.subject else None, "named beside the number")
+    if _at_start(text, number) and baselines:
+        # "compared with X, Y improves from a to b": a is X's
+        before = [mention for mention in baselines if mention.end <= number.start]
+        if before:
+            return Attribution(before[-1].subject, None, "is the one compared with")
+    weak = [mention for mention in mentions if mention not in baselines and _is_object(text, mention, first)]
+    acting = [mention for mention in mentions if mention not in baselines and mention not in weak]
+    in_clause = [mention for mention in acting if clause[0] <= mention.start and mention.end <= number.start]
+    before = in_clause or [mention for mention in acting if mention.end <= number.start]
+    if before:
+        subject = before[-1].subject
+        return Attribution(
+            subject,
+            baseline if baseline != subject else None,
+            "named in the clause" if in_clause else "named in the sentence",
+        )
+    if context is None and (before := [mention for mention in weak if mention.end <= number.start]):
+        return Attribution(
+            before[-1].subject, baseline if baseline != before[-1].subject else None, "named in the sentence"
+        )
+    after = [mention for mention in (*acting, *weak) if number.end <= mention.start < clause[1]]
+    if after and context is None:
+        return Attribution(after[0].subject, baseline if baseline != after[0].subject else None, "named in the clause")
+    return Attribution(context, baseline if baseline != context else None, "")
+
+
+def _is_baseline(text: str, mention: Mention, first: int) -> bool:
+    """Whether a name is what something is compared with."""
+    before = text[max(first, mention.start - 40) : mention.start]
+    if re.search(r"(?:与|和|同|是|from|over)\s*$", before) and not re.match(
+        r".{0,14}?(?:相比|相较|相当|相近)", text[mention.end : mention.end + 20]
+    ):
+        return bool(
+            re.search(
+                r"(?:更|improv\w+|gains?|lead|advantage|points?|%|比)[^,,。]{0,20}(?:over|from)\s*$|是[上前]一代\s*$",
+                before,
+                re.I,
+            )
+        )
+    return _BASELINE_BEFORE.search(before) is not None
+
+
+def _is_object(text: str, mention: Mention, first: int) -> bool:
+    """Whether a name follows a preposition, so that it is not what the sentence is about."""
+    return _OBJECT_BEFORE.search(text[max(first, mention.start - 16) : mention.start]) is not None
+
+
+def acting_subject(passage: Passage, sentence: tuple[int, int]) -> str | None:
+    """Return the one subject that a sentence is about; None if it has none or several."""
+    text, (first, last) = passage.text.text, sentence
+    mentions = [mention for mention in passage.mentions if first <= mention.start < last]
+    subjects = {
+        mention.subject
+        for mention in mentions
+        if not _is_baseline(text, mention, first) and not _is_object(text, mention, first)
+    }
+    return next(iter(subjects)) if len(subjects) == 1 else None
+
+
+def _owner(
+    passage: Passage, number: PrintedNumber, mentions: Sequence[Mention], claims: Sequence[PrintedNumber]
+) -> Mention | None:
+    """The name that stands at a number as its owner: "V3's 72.1 %", "72.1 % for V3", "V3 (72.1 %)", "72.1 (V3)"."""
+    text = passage.text.text
+    for mention in reversed([entry for entry in mentions if entry.end <= number.start]):
+        between = text[mention.end : number.begin]
+        others = [other for other in claims if mention.end <= other.start < number.start]
+        if others:
+            break
+        if (
+            len(between) <= 24
+            and (_POSSESSED.match(between) or re.match(r"\s?[((::]\s*$", between))
+            and _OWNER_BETWEEN.match(between)
+        ):
+            return mention
+        break
+    for mention in [entry for entry in mentions if entry.start >= number.stop]:
+        between = text[number.stop : mention.start]
+        if any(number.stop <= other.start < mention.start for other in claims):
+            break
+        if len(between) <= 40 and _FOR_AFTER.match(between) and not _is_after_verb(text, number):
+            return mention
+        break
+    return None
+
+
+def _is_after_verb(text: str, number: PrintedNumber) -> bool:
+    """Whether a change is stated of the sentence's subject, so that a name after it is no owner."""
+    return (
+        number.unit in {"times", "points"}
+        and re.match(r"\s*(?:more|less|faster|slower|better)", text[number.stop :]) is not None
+    )
+
+
+def _baseline(
+    number: PrintedNumber, baselines: Sequence[Mention], clause: tuple[int, int], owner: Mention | None
+) -> str | None:
+    """The name that a number is compared with: the nearest in its clause, else in its sentence."""
+    candidates = [mention for mention in baselines if owner is None or mention.start != owner.start]
+    inside = [mention for mention in candidates if clause[0] <= mention.start < clause[1]]
+    nearest = min(inside or candidates, key=lambda mention: abs(mention.start - number.start), default=None)
+    return nearest.subject if nearest is not None else None
+
+
+def _at_start(text: str, number: PrintedNumber) -> bool:
+    return (
+        re.search(r"(?:from|由|从)\s*(?:about\s|约)?[$€]?$", text[max(0, number.begin - 14) : number.begin]) is not None
+    )
+
+
+def _paired(
+    text: str,
+    mentions: Sequence[Mention],
+    claims: Sequence[PrintedNumber],
+    number: PrintedNumber,
+    sentence: tuple[int, int],
+) -> str | None:
+    """Pair names and numbers that are listed in the same order: "A and B score 80 and 75, respectively"."""
+    first, last = sentence
+    if not _RESPECTIVELY.search(text, first, last):
+        return None
+    values = [claim for claim in claims if first <= claim.start < last]
+    lists: list[list[Mention]] = []
+    for mention in mentions:
+        if lists and _AND.match(text[lists[-1][-1].end : mention.start]):
+            lists[-1].append(mention)
+        else:
+            lists.append([mention])
+    names = max(lists, key=len, default=[])
+    if len(names) > 1 and len(names) == len(values):
+        return names[values.index(number)].subject
+    return None

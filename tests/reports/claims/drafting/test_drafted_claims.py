@@ -1,0 +1,271 @@
+"""Drafts of annotated articles: what is found, where it stands, what follows from it, and what is convicted."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from decimal import Decimal
+from fractions import Fraction
+
+import annotated_texts
+import pytest
+from annotated_texts import FOLDER, Score, annotated, drafted, of_file, score
+
+from evals.app import check, draft
+from evals.errors import InputError
+from evals.reports.claims.drafting.drafter import draft as draft_article
+from evals.reports.claims.drafting.language.exclusions import find_excluded
+from evals.reports.claims.drafting.language.numbers import find_numbers
+from evals.reports.claims.drafting.readers.markdown import read_markdown
+from evals.reports.claims.drafting.readers.select import read
+from evals.reports.claims.language.expressions import referenced_claims
+from evals.reports.claims.language.files import load
+
+TEXTS = sorted((FOLDER / "texts").iterdir())
+NUMBERS = [
+    ("V3 has 1.3 billion parameters", "1.3 1e9 parameters exactly"),
+    ("参数规模为13亿", "13 1e8 parameters exactly"),
+    ("保持85%以上", "85 1 percent at-least"),
+    ("控制在18GB以内", "18 1 gigabytes at-most"),
+    ("at most 500 ms", "500 1 milliseconds at-most"),
+    ("about 0.8 s", "0.8 1 seconds about"),
+    ("more than 4,000 teams", "4000 1 items above"),
+    ("提升3倍", "3 1 times exactly"),
+    ("a 7B-parameter model", "7 1e9 parameters exactly"),
+    ("trained on 3.2万亿 token", "3.2 1e12 tokens exactly"),
+    ("提升约三成", "30 1 percent about"),
+    ("costs $0.40 per million tokens", "0.40 1 dollars exactly"),
+    ("twice as fast", "2 1 times exactly"),
+    ("680{,}000 hours of audio", "680000 1 hours exactly"),
+    ("a throughput of 1,850 tokens/s", "1850 1 tokens-per-second exactly"),
+    ("降低了6.2个百分点", "6.2 1 points exactly"),
+    ("0.8秒", "0.8 1 seconds exactly"),
+    ("支持50+ languages", "50 1 items at-least"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), NUMBERS)
+def test_a_number_is_read_with_what_it_counts(text, expected):
+    digits, times, unit, bound = expected.split()
+    numbers = [number for number in find_numbers(text) if number.unit is not None]
+    assert [(n.digits, n.times, n.unit, n.bound) for n in numbers] == [(digits, Decimal(times), unit, bound)]
+
+
+def test_ranges_and_changes_are_told_apart():
+    (number,) = find_numbers("激活2-64个专家")
+    assert (number.digits, number.upto, number.unit) == ("2", "64", "experts")
+    assert [(n.digits, n.upto) for n in find_numbers("from 12 % to 67 %")] == [("12", None), ("67", None)]
+    assert [(n.digits, n.upto) for n in find_numbers("between 4 and 6 cents")] == [("4", "6")]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("see https://example.org/v2/78.3", "address"), ("as shown in Table 2", "reference"), ("[12, 13]", "citation"),
+        ("(Smith et al., 2020)", "citation"), ("transformers>=4.44.0", "version"), ("Python 3.11", "version"),
+        ("v0.4.2", "version"), ("on March 4, 2025", "date"), ("2025年9月12日", "date"), ("on 8 A100 GPUs", "hardware"),
+        ("a batch size of 32", "batch size"), ("5-shot", "shots"), ("temperature 0.6", "temperature"),
+        ("FP16", "format"),
+        ("with 3 seeds", "repetitions"), ("a learning rate of 2e-5", "hyperparameter"), ("top-5", "metric name"),
+        ("p < 0.01", "statistics"), ("1024x1024", "image size"),
+    ],
+)  # fmt: skip
+def test_what_is_no_claim_is_excluded(text, kind):
+    excluded = find_excluded(text)
+    assert kind in {part.kind for part in excluded}
+    digits = [match.start() for match in re.finditer(r"\d", text)]
+    assert all(any(part.start <= place < part.end for part in excluded) for place in digits)
+
+
+def test_the_reach_on_annotated_texts(tmp_path):
+    total = Score()
+    for path in TEXTS:
+        text, annotations = annotated(path)
+        total += sum(score(annotations, drafted(text, path.name, tmp_path)).values(), Score())
+    assert total.annotated > 150
+    assert total.right / total.annotated >= 0.9
+    assert total.with_subject / total.annotated >= 0.85
+    assert total.right / total.drafted >= 0.9
+
+
+def test_the_score_would_notice(tmp_path):
+    text, annotations = annotated(FOLDER / "texts" / "card.md")
+    wrong = text.replace("7.2 billion", "7.3 billion").replace(
+        "Otter-1-7B, the model gains 5.8", "Otter-1-7B, the model gains 5.9"
+    )
+    right = sum(score(annotations, drafted(text, "card.md", tmp_path)).values(), Score())
+    less = sum(score(annotations, drafted(wrong, "card.md", tmp_path)).values(), Score())
+    assert less.right == right.right - 2
+
+
+@pytest.mark.parametrize("change", ["as it is", "CRLF", "byte order mark"])
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_each_span_is_that_of_the_number_in_the_source(path, change, tmp_path):
+    text = annotated(path)[0]
+    if change == "CRLF":
+        text = text.replace("\n", "\r\n")
+    if change == "byte order mark":
+        text = "\ufeff" + text
+    claims = drafted(text, path.name, tmp_path)
+    assert claims
+    for claim in claims:
+        printed = text[claim.start : claim.end]
+        if claim.claim.printed is None:  # in words
+            assert not re.search(r"\d", printed)
+        else:
+            digits = re.sub(r"[,{}]|(?<=\d)\s", "", printed)
+            assert digits.startswith(claim.claim.printed.lstrip("-")) or claim.claim.printed == f"0{digits}"
+
+
+def relations(path, folder):
+    """For each relation of a text: whether it holds, its operands by place, and the drafted claim."""
+    text, annotations = annotated(path)
+    claims = drafted(text, path.name, folder)
+    places = {annotation.label: annotation for annotation in annotations if annotation.label}
+
+    def at(annotation):
+        return next((c for c in claims if c.start < annotation.end and annotation.start < c.end), None)
+
+    for annotation in annotations:
+        if annotation.relation:
+            names = re.findall(r"[\w]+", annotation.relation.partition("(")[2])
+            yield annotation.relation, {at(places[name]).id for name in names}, at(annotation)
+
+
+def test_relations_are_proposed_with_their_operands(tmp_path):
+    found, total = 0, 0
+    for path in TEXTS:
+        for relation, operands, claim in relations(path, tmp_path):
+            if "mean" in relation:
+                continue  # said of a column: the next test
+            total += 1
+            found += {*referenced_claims(claim.derive)} == operands
+    assert total >= 15
+    assert found / total >= 0.8
+
+
+def test_columns_of_plain_means_are_declared(tmp_path):
+    text, _ = annotated(FOLDER / "texts" / "card.md")
+    drafted(text, "card.md", tmp_path)
+    document = load(tmp_path / "card.md.yaml")
+    table = next(claim.cell.table for claim in document.claims if hasattr(claim, "cell"))
+    assert table.columns[-1].mean_of == ("MMLU (5-shot)", "GSM8K (8-shot)", "HumanEval")
+    weighted = text.replace("| 51.9", "| 53.9").replace("**51.9**", "**53.9**").replace("41.2 |", "43.2 |")
+    drafted(weighted, "card.md", tmp_path)
+    document = load(tmp_path / "card.md.yaml")
+    assert next(claim.cell.table for claim in document.claims if hasattr(claim, "cell")).columns[-1].mean_of == ()
+
+
+def test_only_planted_relations_are_convicted(tmp_path):
+    paths = []
+    for path in TEXTS:
+        article = tmp_path / path.name
+        article.write_text(annotated(path)[0], encoding="utf-8")
+        paths.append(article)
+    checked = check.check(paths, paper=True, out=tmp_path / "out")
+    assert "drafted from its text by rules" in checked.about
+    convicted = {(a.document.document.id, a.claim.quote) for a in checked.convicted}
+    assert {id for id, _ in convicted} <= {"blog", "release", "article"}
+    assert any("a saving of 65%" in quote for _, quote in convicted)
+    claims = json.loads((tmp_path / "out" / "claims.json").read_text())["claims"]
+    assert all(claim["span"] for claim in claims)
+
+
+@pytest.mark.parametrize(
+    ("text", "derive"),
+    [
+        ("Otter 2 scores 80.0 % on MMLU, Otter 1 64.0 %. On MMLU it is 25 % better.", "(C-1 - C-2) / C-2"),
+        ("Otter 2 needs 3.0 GB of memory, Otter 1 needs 4.0 GB. That is 25 % less memory.", "(C-2 - C-1) / C-2"),
+        ("Memory falls from 4.0 GB to 3.0 GB, a saving of 25 %.", "(C-1 - C-2) / C-1"),
+        ("Otter 2 answers in 40 ms, Otter 1 in 120 ms: Otter 2 is 3 times faster than Otter 1.", "C-2 / C-1"),
+    ],
+)  # fmt: skip
+def test_a_change_finds_its_pair(text, derive):
+    claims = draft_article(read_markdown(f"# Otter 2\n\n{text}\n")).claims
+    assert [claim.derive for claim in claims if claim.is_change] == [derive]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Otter 2 scores 80.0 % on the dev set of SST-2. On the test set of SST-2 it scores 78.1 %.",
+        "On average over 12 tasks Otter 2 is 7 % better than Otter 1. On MMLU it scores 80.0 %, Otter 1 79.0 %.",
+        "Otter 2 scores 88.7 % on MNLI matched and 88.2 % on MNLI mismatched.",
+        "Otter 2 answers in 40 ms on a GPU. Otter 2 answers in 900 ms on a CPU.",
+        "| Model | A | B | Average |\n|--|--|--|--|\n| Otter | 80.1 | 70.1 | 77.3 |\n| Tern | 60.1 | 50.2 | 59.8 |",
+    ],
+)
+def test_what_only_looks_like_a_contradiction_convicts_nothing(text, tmp_path):
+    article = tmp_path / "otter.md"
+    article.write_text(f"# Otter 2\n\n{text}\n", encoding="utf-8")
+    assert check.check([article], paper=True).convicted == []
+
+
+def test_the_command_writes_a_file_that_check_reads(command, tmp_path):
+    article = tmp_path / "card.md"
+    article.write_text(annotated(FOLDER / "texts" / "card.md")[0], encoding="utf-8")
+    done = command("draft", str(article))
+    assert done.returncode == 0
+    assert "12 cells of 1 table" in done.stdout
+    claims = of_file(tmp_path / "card.md.yaml")
+    assert len(claims) == 31
+    assert all(claim.claim.confidence and claim.claim.reason and claim.claim.proposed_by == "rules" for claim in claims)
+    done = command("check", str(article), "--paper", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0
+    assert "drafted from its text by rules" in done.stdout
+    assert (tmp_path / "out" / "drafted-card.md.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.md", b"No number here.", "no statement with a number"),
+        ("latin.txt", "Größe 3 GB".encode("latin-1"), "not UTF-8 at byte"),
+        ("a.docx", b"x", "cannot draft from '.docx'"),
+        ("broken.pdf", b"%PDF-1.4 nothing", "cannot be read as PDF"),
+    ],
+)
+def test_what_cannot_be_drafted_is_one_line(name, content, message, command, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    done = command("draft", str(tmp_path / name))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_pypdf_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    with pytest.raises(InputError, match=r"pip install 'claim-evals\[pdf\]'"):
+        read(b"%PDF-1.4", "a.pdf")
+
+
+def test_a_reader_accepts_edits_and_drops(tmp_path):
+    article = tmp_path / "otter.md"
+    article.write_text(
+        "# Otter 2\n\nOtter 2 answers in 0.8 s. It needs 4 GB of memory. It costs $2 per million tokens.\n"
+    )
+    answers = iter(["a\n", "x\n", "e\n", "printed=many\n", "printed=5\n", "subject=Otter 3\n", "\n", "d\n"])
+    shown = []
+    draft.write(article, tmp_path / "o.yaml", ask=lambda question: shown.append(question) or next(answers))
+    assert "confidence" in shown[0]
+    assert any("is not a number" in question for question in shown)
+    claims = {claim.claim.review: claim for claim in of_file(tmp_path / "o.yaml")}
+    assert {*claims} == {"accepted", "edited"}  # the dropped one stays in the file and is not checked
+    assert (claims["edited"].value, claims["edited"].subjects) == (Fraction(5), ("Otter 3",))
+    assert "review: dropped" in (tmp_path / "o.yaml").read_text()
+
+
+def test_a_claim_computed_from_a_dropped_one_is_refused(tmp_path):
+    article = tmp_path / "otter.md"
+    article.write_text("# Otter 2\n\nMemory falls from 4.0 GB to 3.0 GB, a saving of 25 %.\n")
+    draft.write(article, tmp_path / "o.yaml")
+    text = (tmp_path / "o.yaml").read_text()
+    (tmp_path / "o.yaml").write_text(text.replace("  proposed_by: rules", "  proposed_by: rules\n  review: dropped", 1))
+    with pytest.raises(InputError, match="is computed from C-1, which is dropped"):
+        load(tmp_path / "o.yaml")
+
+
+def test_names_of_texts_are_read_once():
+    assert annotated_texts.same_subject(("DeepSeek-V3",), ("V3",))
+    assert not annotated_texts.same_subject(("Otter 1",), ("Otter 2",))
