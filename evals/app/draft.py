@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from evals.errors import InputError, counted
+from evals.errors import EvalsError, InputError, counted
 
 if TYPE_CHECKING:
     from evals.reports.claims.drafting.drafter import ArticleDraft
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _LARGEST = 20 * 2**20
 """The largest article that is read, in bytes."""
+_MOST_NEW_TOKENS = 4_096
+"""Limit on the output of a model for one part of an article."""
 _YAML = frozenset((".yaml", ".yml"))
 
 
@@ -65,12 +68,15 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
     Raises:
         InputError: the article cannot be read, or has no claim.
     """
+    from evals.reports.claims.drafting.assistance import propose
     from evals.reports.claims.drafting.review import review
     from evals.reports.claims.drafting.settling import settled_yaml
     from evals.temporaries import write_atomically
 
     out = out.expanduser()
     drafted = _draft(article.expanduser())
+    if llm is not None:
+        propose(drafted, _answers(llm, out.with_name(f"{out.stem}.proposals.jsonl")))
     id, source = _slug(article.stem), _relative(article.expanduser(), out.parent)
     text = settled_yaml(drafted, id=id, source=source)
     if ask is not None:
@@ -82,6 +88,50 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
     return _summary(drafted, out)
+
+
+def _answers(llm: str, record: Path) -> Callable[[str, str], str]:
+    """Return what answers the questions: a model whose outputs are recorded, or those of `replay:FILE`."""
+    if llm.startswith("replay:"):
+        outputs = _recorded(Path(llm.removeprefix("replay:")).expanduser())
+
+        def replay(id: str, question: str) -> str:
+            if id not in outputs:
+                raise InputError(f"{llm}: has no output {id!r}; it was recorded for another article")
+            return outputs[id]
+
+        return replay
+    from evals.execution.batching import plan
+    from evals.execution.resolve import resolve
+    from evals.schema import Generate, Placement
+
+    model = resolve(llm, scale="full").load(Placement(None))
+    lines: list[str] = []
+
+    def ask(id: str, question: str) -> str:
+        prompts = [model.prepare(Generate(id, (question,), max_new_tokens=_MOST_NEW_TOKENS))]
+        (batch,) = plan(prompts, max(model.token_budget, 1))
+        (prediction,) = model.run(prompts, batch, model.stage(prompts, batch))
+        if prediction.failure is not None:
+            raise EvalsError(f"{llm}: {prediction.failure}")
+        lines.append(json.dumps({"id": id, "output": str(prediction.output)}, ensure_ascii=False))
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return str(prediction.output)
+
+    return ask
+
+
+def _recorded(path: Path) -> dict[str, str]:
+    """Read recorded outputs: JSON lines of `id` and `output`."""
+    outputs = {}
+    for number, line in enumerate(_bytes(path).decode("utf-8", "replace").splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            outputs[str(entry["id"])] = str(entry["output"])
+        except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
+            raise InputError(f"{path}:{number}: is no JSON object with 'id' and 'output'") from None
+    return outputs
 
 
 def _draft(article: Path) -> ArticleDraft:

@@ -11,6 +11,7 @@ from fractions import Fraction
 import annotated_texts
 import pytest
 from annotated_texts import FOLDER, Score, annotated, drafted, of_file, score
+from servers import FakeServer, chat
 
 from evals.app import check, draft
 from evals.errors import InputError
@@ -269,3 +270,37 @@ def test_a_claim_computed_from_a_dropped_one_is_refused(tmp_path):
 def test_names_of_texts_are_read_once():
     assert annotated_texts.same_subject(("DeepSeek-V3",), ("V3",))
     assert not annotated_texts.same_subject(("Otter 1",), ("Otter 2",))
+
+
+PROPOSALS = [
+    {"quote": "answers in 0.8 s", "number": "0.8", "subject": "Otter 2", "says": "It needs 0.8 seconds."},
+    {"quote": "won 31 awards", "number": "31", "subject": "Otter 2", "unit": "items", "quantity": "Awards"},
+    {"quote": "won 32 awards", "number": "32", "subject": "Otter 2", "unit": "items"},
+    {"quote": "won 31 awards", "number": "7", "subject": "Otter 2", "unit": "items"},
+    {"quote": "in 12 cities", "number": "12", "subject": "Badger 9", "unit": "items"},
+    {"quote": "in 12 cities", "number": "12", "subject": "Otter 2", "unit": "furlongs"},
+]  # fmt: skip
+
+
+def test_a_model_proposes_with_exact_quotes_and_is_replayed(tmp_path):
+    article = tmp_path / "otter.md"
+    article.write_text("# Otter 2\n\nOtter 2 answers in 0.8 s. It won 31 awards in 12 cities.\n")
+    output = "Here they are:\n" + "\n".join(json.dumps(entry) for entry in PROPOSALS)
+    with FakeServer(lambda call: chat(output)) as server:
+        first = draft.write(article, tmp_path / "o.yaml", llm=f"endpoint:{server.url}#m")
+    claims = {claim.claim.printed: claim for claim in of_file(tmp_path / "o.yaml")}
+    assert {*claims} == {"0.8", "31"}
+    assert claims["0.8"].claim.says == "It needs 0.8 seconds."
+    assert claims["0.8"].claim.proposed_by == "rules"
+    assert (claims["31"].claim.proposed_by, claims["31"].claim.quantity) == ("model", "awards")
+    assert article.read_text()[claims["31"].start : claims["31"].end] == "31"
+    for reason in (
+        "does not stand in the article",
+        "'7' is not a number",
+        "no 'Badger 9'",
+        "no unit is named 'furlongs'",
+    ):
+        assert reason in first
+    again = draft.write(article, tmp_path / "p.yaml", llm=f"replay:{tmp_path / 'o.proposals.jsonl'}")
+    assert again.replace("p.yaml", "o.yaml") == first
+    assert (tmp_path / "p.yaml").read_text() == (tmp_path / "o.yaml").read_text()
