@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 SMALL = {
     "architectures": (["--only", "rwkv"], "row by row: it reads padding"),
     "coverage": (["--runs", "5"], "covers"),
+    "driver": (["--samples", "3000", "--workers", "8"], "resume s"),
     "endpoint": (["--requests", "40"], "requests/s"),
     "math_hostile": (["--count", "24"], "hostile answers"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),

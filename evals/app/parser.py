@@ -225,7 +225,7 @@ def _add_run(commands: Any) -> None:
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=_integer, metavar="N", help="token positions in a batch; default: by the device")
     _add_engine(run)
-    add("--workers", type=_integer, default=1, metavar="N", help="number of processes that share the run")
+    _add_workers(run)
     _add_querying(run)
     _add_sampling(run)
     _add_timing(run)
@@ -246,6 +246,25 @@ def _add_engine(run: argparse.ArgumentParser) -> None:
         metavar="N",
         help="GPUs that each copy of the model is divided among, for --engine vllm; default 1",
     )
+
+
+def _add_workers(run: argparse.ArgumentParser) -> None:
+    """Add the options for several workers; `--workers` is absent if it is not given, so that a cluster uses all."""
+    add = run.add_argument
+    add(
+        "--workers",
+        type=_integer,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="number of processes that share the run; with --cluster the maximum number of workers",
+    )
+    add(
+        "--cluster",
+        metavar="auto|ray://HOST:PORT",
+        help="compute on a Ray cluster: the one that this machine belongs to (auto), or one that is reached from "
+        "outside; one worker per GPU, or per machine without GPUs",
+    )
+    add("--mixed", action="store_true", help="let the GPUs of a cluster be of different kinds, and record the kinds")
 
 
 def _add_querying(run: argparse.ArgumentParser) -> None:

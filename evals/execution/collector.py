@@ -100,10 +100,14 @@ class Collector:
 
     def add(self, answers: Iterable[AnsweredRequest]) -> list[SampleRecord]:
         """Take answers in any order; return the records of the samples that they complete."""
-        complete: list[tuple[int, Sample, list[AnsweredRequest]]] = []
+        complete: list[tuple[int, Sample, Sequence[AnsweredRequest]]] = []
         for answer in answers:
             if answer.sample_index not in self._waiting:
-                self._waiting[answer.sample_index] = self._samples[answer.sample_index], {}
+                sample = self._samples[answer.sample_index]
+                if len(sample.requests) == 1:
+                    complete.append((answer.sample_index, sample, (answer,)))
+                    continue
+                self._waiting[answer.sample_index] = sample, {}
             sample, by_id = self._waiting[answer.sample_index]
             by_id[answer.prediction.id] = answer
             if len(by_id) == len(sample.requests):
@@ -144,6 +148,19 @@ def sample_record(
         scored: the predictions that were scored: those of `answers`, or the one that a probe computed from them.
         score: the sample's score, or None if the task scores all samples together.
     """
+    if len(answers) == len(scored) == 1:
+        return _record_of_one(index, sample, answers[0], scored[0], score)
+    return _record_of_several(index, sample, answers, scored, score)
+
+
+def _record_of_several(
+    index: int,
+    sample: Sample,
+    answers: Sequence[AnsweredRequest],
+    scored: Sequence[Prediction],
+    score: Score | None,
+) -> SampleRecord:
+    """Make the record of a sample with any number of requests."""
     predictions = [answer.prediction for answer in answers]
     truncated = [prediction.truncated for prediction in predictions]
     outputs = [prediction.output for prediction in scored]
@@ -176,6 +193,42 @@ def sample_record(
     )
 
 
+def _record_of_one(
+    index: int, sample: Sample, answer: AnsweredRequest, scored: Prediction, score: Score | None
+) -> SampleRecord:
+    """Make the record of a sample with one request: what `sample_record` would make, in a third of the time."""
+    prediction, model_input = answer.prediction, answer.model_input
+    return SampleRecord(
+        id=sample.id,
+        index=index,
+        prompt=question(sample),
+        output=scored.output,
+        answer=score.answer if score else None,
+        target=sample.target,
+        values=dict(score.values) if score else {},
+        failed=scored.failure is not None,
+        failure=scored.failure,
+        truncated=prediction.truncated,
+        long_prompt=prediction.long_prompt,
+        scores=[scored.scores],
+        cluster=sample.cluster,
+        labels=dict(sample.labels),
+        thought=prediction.thought or None,
+        truncated_thinking=prediction.truncated_thinking,
+        tokens=[list(prediction.tokens)] if prediction.tokens else None,
+        inputs=None if model_input is None else [model_input.recorded],
+        cost={
+            "prompt_tokens": prediction.prompt_tokens,
+            "new_tokens": prediction.new_tokens,
+            "computed_tokens": prediction.computed_tokens,
+            "useful_tokens": prediction.useful_tokens,
+            "seconds": answer.seconds,
+            "model_seconds": answer.model_seconds,
+            **prediction.charges,
+        },
+    )
+
+
 def _cost(answers: Sequence[AnsweredRequest]) -> dict[str, int | float]:
     """Add up what a sample cost: tokens, seconds, and charges by their names."""
     predictions = [answer.prediction for answer in answers]
@@ -193,8 +246,10 @@ def _cost(answers: Sequence[AnsweredRequest]) -> dict[str, int | float]:
 
 def question(sample: Sample) -> str:
     """Return the question of a sample: the last text of the prompt, or all texts that are classified or embedded."""
-    text_requests = [request for request in sample.requests if isinstance(request, Classify | Embed)]
+    text_requests = [request for request in sample.requests if isinstance(request, (Classify, Embed))]
     if text_requests:
         return "\n".join(part for request in text_requests for part in request.parts if isinstance(part, str))
-    parts = sample.requests[0].parts if sample.requests else ()
-    return next((part for part in reversed(parts) if isinstance(part, str)), "")
+    for part in reversed(sample.requests[0].parts) if sample.requests else ():
+        if isinstance(part, str):
+            return part
+    return ""

@@ -58,6 +58,9 @@ class Executor(Protocol):
     def process_memory_bytes(self) -> int:
         """Peak memory of the processes that compute, in bytes; the highest, if there are several."""
 
+    def status(self) -> str:
+        """Machines and their rates for the line of progress; empty if there is only this machine."""
+
     def close(self) -> None:
         """End the processes, if there are any."""
 
@@ -102,6 +105,10 @@ class InProcess:
     def process_memory_bytes(self) -> int:
         """See `Executor.process_memory_bytes`."""
         return own_memory_bytes()
+
+    def status(self) -> str:
+        """Return the empty text: there is one machine."""
+        return ""
 
     def close(self) -> None:
         """Do nothing: the caller owns the model."""

@@ -2,6 +2,7 @@
 
     announce(text)     write the line, and count the seconds below it until the first bar
     bar(…)             a bar of `tqdm`
+    note(text)         write a line above the bar
     counting()         ends the count when a command ends
 
 On a terminal the seconds replace each other in one line; in a file there is only the first line.
@@ -71,6 +72,14 @@ def counting() -> Iterator[None]:
         yield
     finally:
         end()
+
+
+def note(text: str) -> None:
+    """Write a line to standard error, above the bar if there is one."""
+    from tqdm import tqdm
+
+    end()
+    tqdm.write(f"evals: {text}", file=sys.stderr)
 
 
 def bar(**options: Any) -> tqdm[Any]:

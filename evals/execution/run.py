@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evals import registry
 from evals.execution import collector, generation_options, progress, selection, validation
@@ -14,15 +14,19 @@ from evals.execution.inputs import prefixes_of
 from evals.execution.loop import AnsweredRequest
 from evals.execution.resolve import Resolved, resolve
 from evals.execution.windows import BatchId
-from evals.execution.workers import devices
+from evals.execution.workers import agreement, devices
+from evals.execution.workers.agreement import WorkerAgreement
+from evals.execution.workers.cluster import nodes, shipping
 from evals.execution.workers.kept import KeptWorkers
 from evals.execution.workers.pool import Pool
-from evals.execution.workers.serving import LoadedRun
+from evals.execution.workers.processes import LocalProcesses
+from evals.execution.workers.serving import LoadedRun, Locate, Setup
+from evals.execution.workers.transport import Transport
 from evals.records import answers
 from evals.records.folder import RunFolder
 from evals.records.signature import RemoteModel, code_digest
 from evals.records.types import ProbeEntry
-from evals.schema import Model, Placement, Probe, RunConfig, Samples, Task
+from evals.schema import Concurrent, Model, Placement, Probe, RunConfig, Samples, Task
 
 
 def resolved(config: RunConfig) -> Resolved:
@@ -58,14 +62,31 @@ def open_executor(
             than workers.
     """
     samples = selected(config, split)
-    if config.workers == 1:
+    if config.workers == 1 and config.cluster is None:
         model = load_model(resolved(config), config.placement)
         _check(config, task, split, samples, model)
         return InProcess(model, samples)
-    setup = _WorkerSetup(config, _placements(config))
+    setup, transport = _distributed(config)
+    agreed = WorkerAgreement(agreement.origin(samples), mixed=config.mixed)
+    on_event = progress.note if config.progress else lambda text: None
     if workers is not None:
-        return workers.open(setup, config.workers, samples)
-    return Pool(setup, config.workers, samples)
+        count = config.workers if config.cluster is None else None
+        return workers.open(setup, transport, count, samples, agreed, on_event=on_event)
+    return Pool(transport(), samples, agreed, on_event=on_event)
+
+
+def _distributed(config: RunConfig) -> tuple[Setup, Callable[[], Transport]]:
+    """Choose where the workers run: on this machine, or on a cluster; nothing is started or connected yet."""
+    source = resolved(config)
+    if config.cluster is None:
+        local = _WorkerSetup(config, shipping.LocalFiles(source.name), _placements(config))
+        return local, lambda: LocalProcesses(local, config.workers)
+    address = config.cluster
+    nodes.check(config, source)
+    limit = config.workers if "workers" in config.chosen else None
+    setup = _WorkerSetup(config, shipping.local_files(config, source))
+    gpus = nodes.gpus_per_worker(config, source)
+    return setup, lambda: nodes.Cluster(setup, nodes.connect(address), gpus=gpus, limit=limit)
 
 
 def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder) -> None:
@@ -95,8 +116,8 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
             rows = [row for row in collected.add(answered) if row.id not in finished_ids]
             folder.append(rows, prefixes_of([answer.model_input for answer in answered]))
             mean.add([row.values[task.headline] for row in rows if task.headline in row.values])
-            if mean.count:
-                bar.set_postfix_str(f"{task.headline} {100 * mean.value:.1f} %", refresh=False)
+            value = f"{task.headline} {100 * mean.value:.1f} %" if mean.count else ""
+            bar.set_postfix_str(", ".join(filter(None, (value, executor.status()))), refresh=False)
             bar.update(len(rows))
 
         before = -1
@@ -129,25 +150,33 @@ class _RunningMean:
 
 @dataclass(frozen=True)
 class _WorkerSetup:
-    """Loads what a worker needs (a `Setup`). Sent to the worker's process."""
+    """Loads what a worker needs (a `Setup`). Sent to the worker."""
 
     config: RunConfig
-    placements: tuple[Placement, ...]
+    files: shipping.LocalFiles
+    """Files of the driver's machine that the configuration names."""
+    placements: tuple[Placement, ...] = ()
+    """Where each worker of one machine computes; empty on a cluster, where each worker has its devices for itself."""
 
-    def __call__(self, number: int, loaded: LoadedRun | None = None) -> LoadedRun:
-        config = self.config
+    def __call__(self, number: int, locate: Locate, loaded: LoadedRun | None = None) -> LoadedRun:
+        config = self.files.located(self.config, locate)
         task = registry.TASKS.get(config.task)
         split = task.samples(config.options)
         samples = selected(config, split)
-        model = resolved(config).load(self.placements[number]) if loaded is None else loaded.model
+        model = self._load(config, number) if loaded is None else loaded.model
         _check(config, task, split, samples, model)
         # The budget is that of a single process, so it is read before the worker is limited to its part of the cores.
         budget = model.token_budget if loaded is None else loaded.description.token_budget
         description = RemoteModel(model.name, model.facts, token_budget=budget, code=code_digest(task, model))
         torch = sys.modules.get("torch")
-        if torch is not None and loaded is None:
-            torch.set_num_threads(max(1, torch.get_num_threads() // config.workers))
-        return LoadedRun(samples, model, description)
+        if torch is not None and self.placements and loaded is None:
+            torch.set_num_threads(max(1, torch.get_num_threads() // len(self.placements)))
+        origin = agreement.origin(samples, concurrent=isinstance(model, Concurrent))
+        return LoadedRun(samples, model, description, origin)
+
+    def _load(self, config: RunConfig, number: int) -> Model:
+        placement = self.placements[number] if self.placements else config.placement
+        return replace(resolved(config), name=self.files.model_name).load(placement)
 
 
 def _check(config: RunConfig, task: Task, split: Samples, samples: Samples, model: Model) -> None:

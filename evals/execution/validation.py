@@ -59,6 +59,8 @@ def check_numbers(config: RunConfig) -> None:
         raise InputError(f"--samples {options.samples_per_problem} would all be equal: give --temperature too")
     if options.top_p != 1 and not options.temperature:
         raise InputError(f"--top-p {options.top_p} limits sampling, but decoding is greedy: give --temperature too")
+    if config.mixed and config.cluster is None:
+        raise InputError("--mixed is about the GPUs of a cluster: give --cluster too")
     generation_options.check(options)
 
 
@@ -153,6 +155,7 @@ def check_timed(task: Task, config: RunConfig) -> None:
         "limit": config.options.limit,
         "first": config.options.first,
         "workers": config.workers if config.workers > 1 else None,
+        "cluster": config.cluster,
         "token-budget": config.token_budget,
         "blind": config.options.blind,
         "force": config.force,

@@ -21,7 +21,7 @@ def digest_of_ids(ids: Sequence[str]) -> str:
 
 
 _DETERMINING = ("task", "data", "model", "plan", "code", "packages")
-_LOCATIONS = frozenset({"folder", "checkpoint"})
+LOCATIONS = frozenset({"folder", "checkpoint"})
 """Facts that are not signed, because they say where files are; digests of the contents are signed."""
 _EXPLAINING = {"code": frozenset({"commit"}), "plan": frozenset({"token_budget"})}
 """Facts that explain small differences, but an interrupted run may be continued with other values of them."""
@@ -33,7 +33,7 @@ def signature_of(manifest: Mapping[str, Json]) -> str:
         field: {
             key: value
             for key, value in manifest.get(field, {}).items()
-            if key not in _LOCATIONS and key not in _EXPLAINING.get(field, ())
+            if key not in LOCATIONS and key not in _EXPLAINING.get(field, ())
         }
         for field in _DETERMINING
         if field in manifest

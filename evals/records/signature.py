@@ -93,7 +93,7 @@ def build_manifest(
         model={"name": model.name, "replica": replica, **model.facts},
         plan=plan,
         code=CodeEntry(digest=code_digest(task, model)),
-        packages=_versions(),
+        packages=package_versions(),
         machine={"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()},
         command=command,
         started=datetime.now().isoformat(timespec="seconds"),
@@ -154,6 +154,14 @@ def code_digest(task: Task, model: SignedModel) -> str:
     return digest.hexdigest()[:16]
 
 
+def sources_digest() -> str:
+    """Hash every module and table of the package, without plug-ins: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(_sources(PACKAGE)):
+        digest.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
 def _sources(folder: Path) -> Iterator[Path]:
     """Yield every module and table below a folder, following links."""
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -184,7 +192,7 @@ def _unwrapped(definition: Any) -> Any:
     return inspect.unwrap(definition)
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Read the versions of the packages that the values depend on, without importing them."""
     versions = {}
     for name in _PACKAGES:

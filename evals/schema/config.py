@@ -132,7 +132,11 @@ class RunConfig:
     token_budget: int | None = None
     """Maximum number of token positions in a batch, or None for the device's default."""
     workers: int = 1
-    """Number of worker processes; the result does not depend on it."""
+    """Number of worker processes, or on a cluster the maximum number of workers; the result does not depend on it."""
+    cluster: str | None = None
+    """A Ray cluster that computes the run (`auto`, `ray://HOST:PORT`), or None for this machine."""
+    mixed: bool = False
+    """Let the GPUs of a cluster be of different kinds; the manifest then lists the kinds."""
     out: Path | None = None
     """The run folder, or None for `runs/<model>-<task>-<signature>`."""
     force: bool = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from evals.errors import InputError
 from evals.schema.config import Options
@@ -106,6 +107,11 @@ class Prediction:
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs by name, summed in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
+    def __reduce__(self) -> tuple[Callable[..., Prediction], tuple[str, Json, dict[str, Any]]]:
+        """Pickle only the fields that differ from their defaults: the driver of many workers reads many predictions."""
+        changed = {name: value for name, default in _DEFAULTS.items() if (value := getattr(self, name)) != default}
+        return _prediction, (self.id, self.output, changed)
+
     def gradable(self) -> Prediction:
         """Return the prediction as a scorer reads it: a text that ended inside a thought is no output.
 
@@ -128,6 +134,18 @@ class Prediction:
         if not isinstance(output, str):
             raise InputError(f"the output for {word} {self.id} is {output!r:.40}, expected text")
         return output
+
+
+_UNANSWERED = Prediction("")
+_DEFAULTS = {
+    entry.name: getattr(_UNANSWERED, entry.name) for entry in fields(Prediction) if entry.name not in {"id", "output"}
+}
+"""The default of each further field of a prediction."""
+
+
+def _prediction(id: str, output: Json, changed: dict[str, Any]) -> Prediction:
+    """Make a prediction that was pickled."""
+    return Prediction(id, output, **changed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 `toy:` answers from the text of the prompt, so what comes out does not depend on batches or workers; `toy:slow` takes a
 hundredth of a second a batch; `toy:dies` kills its process once, at the batch that holds request 40 (a worker that is
-lost); `toy:picky` fails every tenth sample; `toy:logged:FOLDER` takes a hundredth of a second a batch, and logs when
-it is loaded, and which requests each process prepares and answers, a line at a time, in `FOLDER/loaded-PID`,
-`FOLDER/prepared-PID` and `FOLDER/asked-PID`;
+lost); `toy:picky` fails every tenth sample; `toy:logged:FOLDER` takes a hundredth of a second a batch, logs when it is
+loaded, and which requests each process prepares and answers, a line at a time, in `FOLDER/loaded-PID`,
+`FOLDER/prepared-PID` and `FOLDER/asked-PID`, and waits while there is a file `FOLDER/hold`;
 `toy:broken` cannot be loaded by a worker other than the first, and takes a minute in that one; `toy:counts` writes as
-many tokens as the text has characters, up to the limit.
+many tokens as the text has characters, up to the limit; `toy:hangs:FILE` never answers the batch
+that holds request 40, once. The environment variable TOY_DEVICE is the device that a model states.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Toy:
     def __init__(self, name, behaviour):
         self.name, self.behaviour = name, behaviour
         self.facts = {"family": "toy", "digest": behaviour}
+        if "TOY_DEVICE" in os.environ:
+            self.facts["device"] = os.environ["TOY_DEVICE"]
 
     def check(self, split_ids, run_ids):
         pass
@@ -45,16 +48,24 @@ class Toy:
     def stage(self, prompts, batch):
         if self.behaviour == "slow" or self.behaviour.startswith("logged:"):
             time.sleep(0.01)
+        if self.behaviour.startswith("logged:"):
+            while Path(self.behaviour.removeprefix("logged:"), "hold").exists():
+                time.sleep(0.01)
         return None
 
     def run(self, prompts, batch, staged):
         requests = [prompts[member].request for member in batch.members]
         self.log("asked", [request.id for request in requests])
-        if self.behaviour.startswith("dies:") and any(request.id == "40#0" for request in requests):
-            marker = Path(self.behaviour.removeprefix("dies:"))
-            if not marker.exists():
-                marker.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+        kind, _, marker = self.behaviour.partition(":")
+        if (
+            kind in {"dies", "hangs"}
+            and any(request.id == "40#0" for request in requests)
+            and not Path(marker).exists()
+        ):
+            Path(marker).touch()
+            if kind == "hangs":
+                time.sleep(3600)
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.behaviour == "counts":
             return [count(request) for request in requests]
         return [Prediction(request.id, output=str(len(request.parts[-1]) % 7), prompt_tokens=3) for request in requests]

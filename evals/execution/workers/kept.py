@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
 
 from evals.execution.executor import SelectSamples
 from evals.execution.loop import OnBatch
+from evals.execution.workers.agreement import WorkerAgreement
 from evals.execution.workers.pool import Pool
 from evals.execution.workers.serving import Setup
+from evals.execution.workers.transport import Transport
 from evals.records.signature import RemoteModel
 from evals.records.types import PlanEntry
 from evals.schema import Samples
@@ -22,22 +25,34 @@ class KeptWorkers:
         """Keep none yet."""
         self._pool: Pool | None = None
 
-    def open(self, setup: Setup, worker_count: int, samples: Samples) -> LentPool:
+    def open(
+        self,
+        setup: Setup,
+        transport: Callable[[], Transport],
+        worker_count: int | None,
+        samples: Samples,
+        agreement: WorkerAgreement,
+        *,
+        on_event: Callable[[str], object],
+    ) -> LentPool:
         """Return the workers, ready for a run; new ones if there are none, or fewer than the run has.
 
         Args:
             setup: loads what a worker needs; the model of an earlier run is used again.
-            worker_count: number of workers.
+            transport: reaches new workers.
+            worker_count: number of workers, or None for those that a cluster has room for.
             samples: the run's samples.
+            agreement: what must be equal on all machines.
+            on_event: as in `Pool`.
 
         Raises:
             InputError: a worker cannot load its model, or its model cannot do the task.
         """
-        if self._pool is not None and self._pool.worker_count == worker_count:
-            self._pool.open(setup, samples)
+        if self._pool is not None and self._pool.worker_count > 0 and (worker_count in {None, self._pool.worker_count}):
+            self._pool.open(setup, samples, agreement)
         else:
             self.close()
-            self._pool = Pool(setup, worker_count, samples)
+            self._pool = Pool(transport(), samples, agreement, on_event=on_event)
         return LentPool(self._pool)
 
     def close(self) -> None:
@@ -86,6 +101,10 @@ class LentPool:
     def process_memory_bytes(self) -> int:
         """See `Executor.process_memory_bytes`."""
         return self._pool.process_memory_bytes()
+
+    def status(self) -> str:
+        """See `Executor.status`."""
+        return self._pool.status()
 
     def close(self) -> None:
         """Leave the workers to the next run."""

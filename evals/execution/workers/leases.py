@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -73,15 +74,30 @@ class LeaseTable:
         self._leased: dict[int, _LeasedWindow] = {}
         self._workers = set(workers)
         self._joins_left = len(self._workers)
+        self._held = Counter[int]()
+        """Number of windows that each worker holds; workers without one are left out."""
+        self._open: set[int] = set()
+        """Starts of the leased windows with batches that no worker has taken."""
+        self._abandoned: set[int] = set()
+        """Those of them that no worker goes through, because it has died."""
 
     @property
     def done(self) -> bool:
         """Whether every batch is computed."""
         return not self._free and not self._leased
 
+    def add(self, worker: int) -> None:
+        """Add a worker that has joined."""
+        self._workers.add(worker)
+        self._joins_left += 1
+
     def offers(self, worker: int) -> bool:
         """Whether `lease` would return a window."""
         return self._offer(worker) is not None
+
+    def computes(self, worker: int) -> bool:
+        """Whether a worker was granted a batch that it has not finished. Takes time in proportion to the windows."""
+        return any(worker in window.granted.values() for window in self._leased.values())
 
     def lease(self, worker: int) -> Lease | None:
         """Lease a window to a worker.
@@ -99,7 +115,10 @@ class LeaseTable:
         if self._free and lease.start == self._free[0]:
             heapq.heappop(self._free)
         self._joins_left -= lease.from_end
-        self._leased.setdefault(lease.start, _LeasedWindow(lease.start)).holders.add(worker)
+        window = self._leased.setdefault(lease.start, _LeasedWindow(lease.start))
+        window.holders.add(worker)
+        self._held[worker] += 1
+        self._changed(window)
         return lease
 
     def plan(self, start: int, batch_count: int) -> None:
@@ -107,19 +126,20 @@ class LeaseTable:
         window = self._leased.get(start)
         if window is not None:
             window.batch_count = batch_count
-            self._close_if_done(window)
+            self._changed(window)
 
     def acquire(self, worker: int, batch_id: BatchId, ids: AbstractSet[str]) -> bool:
         """Grant a batch to a worker, unless another one has it or its samples (`ids`) are all on disk."""
         window = self._leased.get(batch_id.window)
         if window is None or batch_id.number in window.done or batch_id.number in window.granted:
             return False
-        if ids <= self._finished_ids:
+        is_granted = not ids <= self._finished_ids
+        if is_granted:
+            window.granted[batch_id.number] = worker
+        else:
             window.done.add(batch_id.number)
-            self._close_if_done(window)
-            return False
-        window.granted[batch_id.number] = worker
-        return True
+        self._changed(window)
+        return is_granted
 
     def finish(self, batch_ids: Iterable[BatchId]) -> None:
         """Note that batches are computed."""
@@ -128,38 +148,49 @@ class LeaseTable:
             if window is not None:
                 window.granted.pop(batch_id.number, None)
                 window.done.add(batch_id.number)
-                self._close_if_done(window)
+                self._changed(window)
 
     def leave(self, worker: int, start: int) -> None:
         """Note that a worker has asked for every batch of a window; what it was granted it may still be computing."""
         window = self._leased.get(start)
         if window is not None:
-            window.holders.discard(worker)
-            self._close_if_done(window)
+            self._let_go(worker, window)
+            self._changed(window)
 
     def release(self, worker: int) -> None:
         """Free the windows and the unfinished batches of a worker that has died."""
         self._workers.discard(worker)
-        for window in self._leased.values():
-            window.holders.discard(worker)
+        for window in list(self._leased.values()):
+            self._let_go(worker, window)
             window.granted = {number: holder for number, holder in window.granted.items() if holder != worker}
+            self._changed(window)
 
     def _offer(self, worker: int) -> Lease | None:
         """Choose a window for a worker: one that a dead worker left, else a new one, else one to join."""
-        holders = {holder for window in self._leased.values() for holder in window.holders}
-        abandoned = [window.start for window in self._leased.values() if window.untaken and not window.holders]
-        if worker in holders:
-            waiting = len(self._workers - holders)
-            return Lease(self._free[0]) if len(self._free) > waiting and not abandoned else None
-        if abandoned:
-            return Lease(min(abandoned))
+        if worker in self._held:
+            waiting = len(self._workers) - len(self._held)
+            return Lease(self._free[0]) if len(self._free) > waiting and not self._abandoned else None
+        if self._abandoned:
+            return Lease(min(self._abandoned))
         if self._free:
             return Lease(self._free[0])
-        shared = [window for window in self._leased.values() if window.untaken]
-        if not shared or not self._joins_left:
+        if not self._open or not self._joins_left:
             return None
-        return Lease(max(shared, key=lambda window: (window.untaken, window.start)).start, from_end=True)
+        return Lease(max(self._open, key=lambda start: (self._leased[start].untaken, start)), from_end=True)
 
-    def _close_if_done(self, window: _LeasedWindow) -> None:
-        if not window.granted and not window.untaken:
-            self._leased.pop(window.start, None)
+    def _let_go(self, worker: int, window: _LeasedWindow) -> None:
+        """Take a worker from the holders of a window."""
+        if worker in window.holders:
+            window.holders.discard(worker)
+            self._held[worker] -= 1
+            if not self._held[worker]:
+                del self._held[worker]
+
+    def _changed(self, window: _LeasedWindow) -> None:
+        """Keep the indices after a change of a window; a window that is done is no longer leased."""
+        is_open = window.untaken > 0
+        (self._open.add if is_open else self._open.discard)(window.start)
+        (self._abandoned.add if is_open and not window.holders else self._abandoned.discard)(window.start)
+        if not is_open and not window.granted and self._leased.pop(window.start, None) is not None:
+            for worker in list(window.holders):
+                self._let_go(worker, window)

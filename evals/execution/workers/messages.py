@@ -1,21 +1,29 @@
-"""What the parent and its workers tell each other, as values that can be pickled."""
+"""The protocol: what the driver and its workers send each other, as values that can be pickled.
+
+A worker asks for a window (`NextWindow`), says how many batches it has (`Planned`), asks for each batch (`Acquire`),
+returns the answers (`Computed`), and says that it has asked for all (`Left`). It waits for one answer at a time. A
+`Heartbeat` comes every few seconds, also while a batch is computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from evals.execution.executor import SelectSamples
 from evals.execution.loop import AnsweredRequest
 from evals.execution.windows import BatchId
 from evals.records.signature import RemoteModel
 from evals.records.types import PlanEntry
+from evals.schema import Json
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Parent to worker: prepare another run of the model that is loaded; the answer is `Loaded`."""
+    """Driver to worker: prepare another run of the model that is loaded; the answer is `Loaded`."""
 
     setup: Callable[..., object]
     """A `Setup` (`evals.execution.workers.serving`)."""
@@ -23,7 +31,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Parent to worker: lease windows of some of the samples and compute them, until there is none to lease."""
+    """Driver to worker: lease windows of some of the samples and compute them, until there is none to lease."""
 
     select: SelectSamples
     plan: PlanEntry
@@ -32,15 +40,47 @@ class Compute:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What a worker computes with, as far as it must be equal on all machines."""
+
+    machine: str
+    """Name or address of the machine."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of Python and of the packages that the values depend on."""
+    data: Mapping[str, Json] = field(default_factory=dict)
+    """Facts of the samples: source, digests of the files, number and digest of the ids."""
+    concurrent: bool = False
+    """Whether the model waits for a server, which may take any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The worker's process runs; it begins to load the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The worker lacks a file or folder of the driver's machine; the driver answers with its contents."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """The worker has loaded the model."""
 
     model: RemoteModel
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The worker's process is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class NextWindow:
-    """The worker asks for a window; the parent answers with a `Lease` or None."""
+    """The worker asks for a window; the driver answers with a `Lease` or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +93,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Acquire:
-    """The worker asks for a batch; the parent answers with True or False."""
+    """The worker asks for a batch; the driver answers with True or False."""
 
     batch_id: BatchId
     ids: set[str]
@@ -93,4 +133,14 @@ class Stopped:
     """Whether the user can correct it (`InputError`), as opposed to a deadline that has passed."""
 
 
-FromWorker = Loaded | NextWindow | Planned | Acquire | Left | Computed | Idle | Stopped
+FromWorker = Started | Missing | Loaded | Heartbeat | NextWindow | Planned | Acquire | Left | Computed | Idle | Stopped
+
+
+def encode(message: object) -> bytes:
+    """Encode a message for a pipe or a cluster."""
+    return pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def decode(data: bytes) -> Any:
+    """Decode a message of `encode`; it comes from a process that this run has started."""
+    return pickle.loads(data)

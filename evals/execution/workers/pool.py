@@ -1,25 +1,23 @@
-"""The parent of several workers: grant them windows and batches, and take their answers.
+"""The driver of several workers: grant them windows and batches, and take their answers.
 
-The parent keeps no model. The number of workers decides who computes a batch and never what is in it. When a worker
-dies, what it held is free again at once, and the others compute it; a run fails only when no worker is left.
+The driver keeps no model. The number of workers decides who computes a batch and never what is in it. When a worker
+dies or hangs, what it held is free again at once, and the others compute it; a run fails only when no worker is left.
+A worker that joins during the run takes part as soon as it has loaded the same model.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
+import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from evals.errors import EvalsError, InputError
+from evals.errors import EvalsError, InputError, counted
 from evals.execution.executor import SelectSamples
-from evals.execution.loop import OnBatch
+from evals.execution.loop import AnsweredRequest, OnBatch
+from evals.execution.workers.agreement import WorkerAgreement
 from evals.execution.workers.leases import LeaseTable
 from evals.execution.workers.messages import (
     Acquire,
@@ -29,30 +27,38 @@ from evals.execution.workers.messages import (
     Idle,
     Left,
     Loaded,
+    Missing,
     NextWindow,
     Open,
     Planned,
     Stopped,
 )
-from evals.execution.workers.serving import Setup, serve
-from evals.records.folder import differences
+from evals.execution.workers.patience import Patience, Vigil
+from evals.execution.workers.rates import Rates
+from evals.execution.workers.serving import Setup
+from evals.execution.workers.transport import Died, Transport, named
 from evals.records.signature import RemoteModel
 from evals.records.types import PlanEntry
 from evals.schema import Samples
 
-_PATIENCE = 5.0
-"""Seconds that a worker has to end after it was asked to, before it is killed."""
+_LISTEN = 1.0
+"""Seconds after which the driver looks up, if no message comes."""
+_LOOK = 3.0
+"""Seconds between two looks for machines that have joined."""
+_GATHER = 30.0
+"""Seconds for which the run waits for workers that a cluster has not started yet."""
+PATIENCE = Patience()
+"""How long a worker may hang."""
 
 
 @dataclass(eq=False)
 class _Worker:
-    """The parent's view of one worker."""
+    """The driver's view of one worker."""
 
     number: int
-    process: BaseProcess
-    pipe: Connection
-    model: RemoteModel | None = None
-    """What it has loaded; None while it loads."""
+    vigil: Vigil
+    is_ready: bool = False
+    """Whether it has loaded the model."""
     table: LeaseTable | None = None
     """The leases that it works on; None while it is idle."""
 
@@ -60,26 +66,44 @@ class _Worker:
 class Pool:
     """Several workers that answer the requests of a run (an `Executor`)."""
 
-    def __init__(self, setup: Setup, worker_count: int, samples: Samples) -> None:
-        """Start the workers, and wait until each has loaded the model.
+    def __init__(
+        self,
+        transport: Transport,
+        samples: Samples,
+        agreement: WorkerAgreement,
+        *,
+        on_event: Callable[[str], object] = lambda text: None,
+    ) -> None:
+        """Start the workers, and wait until those that could be started have loaded the model.
 
         Args:
-            setup: loads what a worker needs.
-            worker_count: number of workers.
+            transport: starts the workers.
             samples: the run's samples.
+            agreement: what must be equal on all machines.
+            on_event: called with one line about each worker that joins or is lost.
 
         Raises:
             InputError: a worker cannot load its model, or has loaded another one than the others.
             EvalsError: every worker died meanwhile.
         """
+        self._transport = transport
         self._samples = samples
-        self._workers: list[_Worker] = []
+        self._agreement = agreement
+        self._on_event = on_event
+        self._workers: dict[int, _Worker] = {}
+        self._dead: dict[int, str] = {}
+        """Workers that have ended, and why; what they held is freed when their answers are recorded."""
         self._table: LeaseTable | None = None
         self._peak_memory_bytes: int | None = None
+        self._longest: float | None = None
+        """Seconds of the longest batch so far."""
+        self._next_look = 0.0
+        self._rates = Rates(transport.machine)
+        self._computes = False
+        """Whether the run has begun: what a worker that joins later does wrong ends only that worker."""
         self._process_memory_bytes = 0
         try:
-            for number in range(worker_count):
-                self._workers.append(_start(setup, number, worker_count))
+            self._start_workers()
             self.model = self._loaded_model()
         except BaseException:
             self.close()
@@ -90,36 +114,39 @@ class Pool:
         """Number of workers that live."""
         return len(self._workers)
 
-    def open(self, setup: Setup, samples: Samples) -> None:
+    def open(self, setup: Setup, samples: Samples, agreement: WorkerAgreement) -> None:
         """Prepare another run of the model that the workers have loaded.
 
         Args:
             setup: loads what a worker needs.
             samples: the run's samples.
+            agreement: what must be equal on all machines.
 
         Raises:
             InputError: the model cannot do the task; the workers are ended.
         """
+        self._table = None
         try:
-            while any(worker.table is not None for worker in self._workers):
-                self._listen(lambda computed: None)  # the last run is complete, but they still ask for more of it
-            self._samples = samples
-            for worker in self._workers:
-                worker.model = None
-                _send(worker, Open(setup))
+            while any(worker.table is not None for worker in self._workers.values()):
+                self._listen()  # the last run is complete, but they still ask for more of it
+            self._samples, self._agreement, self._computes = samples, agreement, False
+            self._transport.prepare(setup)
+            for worker in self._workers.values():
+                if worker.is_ready:
+                    worker.is_ready = False
+                    self._transport.send(worker.number, Open(setup))
             self.model = self._loaded_model()
         except BaseException:
             self.close()
             raise
 
     def _loaded_model(self) -> RemoteModel:
-        """Wait until every worker has loaded the model; return it."""
-        worker_count = len(self._workers)
-        while any(worker.model is None for worker in self._workers):
-            self._listen(lambda computed: None)
+        """Wait until the workers have loaded the model; return it."""
+        started = len(self._workers)
+        self._wait_until_loaded()
         if not self._workers:
-            raise EvalsError(f"no worker is left: all {worker_count} died while they loaded the model")
-        return self._common_model()
+            raise EvalsError(f"no worker is left: all {started} died while they loaded the model")
+        return self._agreement.model()
 
     def compute(
         self,
@@ -131,25 +158,31 @@ class Pool:
         kept: Path | None = None,
     ) -> None:
         """See `Executor.compute`."""
+        self._computes = True
         ids = select(self._samples).ids
-        numbers = [worker.number for worker in self._workers]
-        table = LeaseTable(ids, window=plan.window, finished_ids=finished_ids, workers=numbers)
+        ready = [worker.number for worker in self._workers.values() if worker.is_ready]
+        table = LeaseTable(ids, window=plan.window, finished_ids=finished_ids, workers=ready)
         self._table = table
-
-        def on_computed(computed: Computed) -> None:
-            on_batch(computed.batch_ids, computed.answers)
-            table.finish(computed.batch_ids)
-
+        order = Compute(select, plan, kept)
         while not table.done:
-            for worker in self._workers:
-                if worker.table is None and table.offers(worker.number):
+            for worker in self._workers.values():
+                if worker.is_ready and worker.table is None and table.offers(worker.number):
                     worker.table = table
-                    _send(worker, Compute(select, plan, kept))
+                    self._transport.send(worker.number, order)
+            if not self._workers:
+                self._look_for_workers(now=True)
             if not self._workers:
                 missing = len(ids) - len(finished_ids)
-                raise EvalsError(f"no worker is left for {missing} of {len(ids)} samples; the others are kept")
-            assert any(worker.table is not None for worker in self._workers), "some worker can compute what is left"
-            self._listen(on_computed)
+                raise EvalsError(
+                    f"no worker is left for {missing} of {counted(len(ids), 'sample')}; the others are kept"
+                )
+            computed = self._listen()
+            if computed:
+                answers = [answer for message in computed for answer in message.answers]
+                batch_ids = [batch_id for message in computed for batch_id in message.batch_ids]
+                on_batch(batch_ids, answers)
+                table.finish(batch_ids)
+            self._bury_dead()
 
     def peak_memory_bytes(self) -> int | None:
         """Return the highest peak of all workers' devices."""
@@ -159,16 +192,13 @@ class Pool:
         """Return the highest peak of all workers' processes."""
         return self._process_memory_bytes
 
+    def status(self) -> str:
+        """Return which machines compute, and how many answers per second each gives; empty for one machine."""
+        return self._rates.text(list(self._workers))
+
     def close(self) -> None:
         """End the workers; what they have not reported is lost."""
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(_PATIENCE)
-            if worker.process.is_alive():  # it is stopped, or hangs in a driver
-                worker.process.kill()
-                worker.process.join()
-            worker.pipe.close()
+        self._transport.close()
         self._workers.clear()
 
     def __enter__(self) -> Pool:
@@ -179,91 +209,139 @@ class Pool:
         """End the workers."""
         self.close()
 
-    def _common_model(self) -> RemoteModel:
-        """Return what all workers have loaded."""
-        first, *others = self._workers
-        assert first.model is not None
-        for worker in others:
-            assert worker.model is not None
-            unequal = differences(dict(first.model.facts), dict(worker.model.facts))
-            if unequal or first.model.code != worker.model.code:
-                raise InputError(
-                    f"workers {first.number} and {worker.number} loaded different models "
-                    f"(what differs: {', '.join(unequal) or 'the code'}); give --workers 1"
-                )
-        return first.model
+    def _wait_until_loaded(self) -> None:
+        """Wait for every worker that runs; one for which a cluster has no place now takes part later."""
+        gathered = time.monotonic() + _GATHER
+        is_announced = False
+        while loading := [worker for worker in self._workers.values() if not worker.is_ready]:
+            if time.monotonic() >= gathered and not any(worker.vigil.has_started for worker in loading):
+                if len(loading) < len(self._workers):
+                    return
+                if not is_announced:
+                    self._on_event("the cluster has no free resources: waiting")
+                    is_announced = True
+            self._listen()
 
-    def _listen(self, on_computed: Callable[[Computed], None]) -> None:
-        """Wait for messages, and take one of each worker that has sent any."""
-        ready = set(wait([handle for worker in self._workers for handle in (worker.pipe, worker.process.sentinel)]))
-        for worker in list(self._workers):
-            if worker.pipe not in ready and worker.process.sentinel not in ready:
+    def _listen(self) -> list[Computed]:
+        """Take all messages that have come; return the answers, which are not recorded yet."""
+        began = time.monotonic()
+        received = self._transport.receive(_LISTEN)
+        waited = min(time.monotonic() - began, _LISTEN)
+        for worker in self._workers.values():
+            worker.vigil.on_silence(waited)
+        computed: list[Computed] = []
+        for number, message in received:
+            sender = self._workers[number]
+            if isinstance(message, Died):
+                self._dead[number] = message.reason
                 continue
-            try:
-                if worker.pipe not in ready and not worker.pipe.poll():
-                    raise EOFError
-                message: FromWorker = worker.pipe.recv()
-            except (EOFError, OSError):  # it has died, perhaps in the middle of a message
-                self._bury(worker)
-                continue
+            seconds = sender.vigil.on_message(message)
+            if seconds is not None:
+                self._longest = max(seconds, self._longest or 0.0)
             if isinstance(message, Computed):
-                on_computed(message)
-            self._take(worker, message)
+                computed.append(self._counted(sender, message))
+            elif number not in self._dead:
+                self._take(sender, message)
+        for worker in self._workers.values():
+            self._judge(worker)
+        self._look_for_workers()
+        if self._table is None:
+            self._bury_dead()
+        return computed
+
+    def _counted(self, worker: _Worker, message: Computed) -> Computed:
+        """Count a worker's answers; workers compute at the same time, so an answer costs its worker's share."""
+        peaks = [self._peak_memory_bytes, message.peak_memory_bytes]
+        self._peak_memory_bytes = max((peak for peak in peaks if peak is not None), default=None)
+        self._process_memory_bytes = max(self._process_memory_bytes, message.process_memory_bytes)
+        self._rates.add(worker.number, len(message.answers))
+        count = sum(worker.table is not None for worker in self._workers.values())
+        if count < 2:
+            return message
+        return replace(message, answers=[_share(answer, count) for answer in message.answers])
 
     def _take(self, worker: _Worker, message: FromWorker) -> None:
         """Answer one message, or note what it says."""
-        table = worker.table
+        table, send = worker.table, self._transport.send
         match message:
             case Loaded():
-                worker.model = message.model
+                self._accept(worker, message)
+            case Missing():
+                send(worker.number, self._transport.supply(worker.number, message.path))
             case Stopped():
-                raise InputError(message.reason) if message.is_bad_input else EvalsError(message.reason)
-            case Computed():
-                peaks = [self._peak_memory_bytes, message.peak_memory_bytes]
-                self._peak_memory_bytes = max((peak for peak in peaks if peak is not None), default=None)
-                self._process_memory_bytes = max(self._process_memory_bytes, message.process_memory_bytes)
+                self._stop(worker, message)
             case Idle():
                 worker.table = None
             case NextWindow():
-                _send(worker, None if table is None else table.lease(worker.number))
+                send(worker.number, None if table is None else table.lease(worker.number))
             case Acquire():
                 is_granted = table is not None and table.acquire(worker.number, message.batch_id, message.ids)
-                _send(worker, is_granted)
+                send(worker.number, is_granted)
             case Planned() if table is not None:
                 table.plan(message.start, message.batch_count)
             case Left() if table is not None:
                 table.leave(worker.number, message.start)
 
-    def _bury(self, worker: _Worker) -> None:
-        """Free what a dead worker held."""
-        if self._table is not None:
-            self._table.release(worker.number)
-        worker.process.join()
-        worker.pipe.close()
-        self._workers.remove(worker)
+    def _accept(self, worker: _Worker, loaded: Loaded) -> None:
+        """Let a worker take part; one that joined later and computes something else is ended."""
+        try:
+            self._agreement.add(worker.number, self._transport.machine(worker.number), loaded)
+        except InputError as error:
+            if not self._computes:
+                raise
+            self._lose(worker, f"is not used: {error}")
+            return
+        worker.is_ready = True
+        if self._computes:
+            self._on_event(f"{self._name(worker)} has joined")
+            if self._table is not None:
+                self._table.add(worker.number)
+
+    def _stop(self, worker: _Worker, message: Stopped) -> None:
+        """End the run, or only a worker that joined later and could not load."""
+        if self._computes and not worker.is_ready:
+            self._lose(worker, f"is not used: {message.reason}")
+            return
+        raise InputError(message.reason) if message.is_bad_input else EvalsError(message.reason)
+
+    def _judge(self, worker: _Worker) -> None:
+        """End a worker that hangs."""
+        computes = worker.table is not None and self._longest is not None
+        why = worker.vigil.hangs(self._longest, computes=computes)
+        if why is not None and worker.table is not None and not why.startswith("sent"):
+            why = why if worker.table.computes(worker.number) else None
+        if why is not None:
+            self._lose(worker, why)
+
+    def _lose(self, worker: _Worker, why: str) -> None:
+        """End a worker that cannot take part any more."""
+        self._transport.end(worker.number)
+        self._dead[worker.number] = why
+
+    def _bury_dead(self) -> None:
+        """Free what dead workers held; what they had computed before has been recorded."""
+        for number, why in self._dead.items():
+            worker = self._workers.pop(number)
+            if self._table is not None:
+                self._table.release(number)
+            self._on_event(f"{self._name(worker)} {why}; the others compute what it held")
+        self._dead.clear()
+
+    def _look_for_workers(self, *, now: bool = False) -> None:
+        """Start workers on machines that have joined."""
+        if now or time.monotonic() >= self._next_look:
+            self._start_workers()
+
+    def _start_workers(self) -> None:
+        for number in self._transport.start():
+            self._workers[number] = _Worker(number, Vigil(PATIENCE))
+        self._next_look = time.monotonic() + _LOOK
+
+    def _name(self, worker: _Worker) -> str:
+        return named(worker.number, self._transport.machine(worker.number))
 
 
-def _start(setup: Setup, number: int, worker_count: int) -> _Worker:
-    """Start a worker; it never sees an interrupt that the terminal sends to all processes, not even while it starts."""
-    context = multiprocessing.get_context("spawn")
-    parent_end, worker_end = context.Pipe()
-    arguments = (setup, number, worker_count, worker_end)
-    process = context.Process(target=serve, args=arguments, daemon=True, name=f"worker-{number}")
-    resource_tracker.ensure_running()  # else the first start would start it, which unblocks the signal
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    except OSError as error:
-        raise InputError(f"worker {number} of {worker_count} cannot be started: {error.strerror or error}") from error
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        worker_end.close()
-    return _Worker(number, process, parent_end)
-
-
-def _send(worker: _Worker, message: object) -> None:
-    """Send to a worker; one that has died is noticed by `_listen`."""
-    try:
-        worker.pipe.send(message)
-    except (BrokenPipeError, ConnectionResetError):
-        return
+def _share(answer: AnsweredRequest, count: int) -> AnsweredRequest:
+    """Return an answer with the share of its worker in the seconds that passed."""
+    index, prediction, seconds, model_seconds, model_input = answer
+    return AnsweredRequest(index, prediction, seconds / count, model_seconds / count, model_input)

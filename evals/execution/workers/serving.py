@@ -1,14 +1,12 @@
-"""What runs in a worker's process: load the model, then compute whatever the parent leases."""
+"""What runs in a worker, wherever it is: load the model, then compute whatever the driver leases."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import threading
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
 
 from evals.errors import EvalsError, InputError
 from evals.execution.executor import own_memory_bytes
@@ -19,16 +17,22 @@ from evals.execution.workers.messages import (
     Compute,
     Computed,
     FromWorker,
+    Heartbeat,
     Idle,
     Left,
     Loaded,
     NextWindow,
     Open,
+    Origin,
     Planned,
+    Started,
     Stopped,
 )
 from evals.records.signature import RemoteModel
 from evals.schema import Model, Samples
+
+HEARTBEAT = 2.0
+"""Seconds between two heartbeats."""
 
 
 class LoadedRun(NamedTuple):
@@ -38,91 +42,107 @@ class LoadedRun(NamedTuple):
     """The run's samples."""
     model: Model
     description: RemoteModel
-    """What the parent puts into the manifest about the model."""
+    """What the driver puts into the manifest about the model."""
+    origin: Origin
 
 
-Setup = Callable[[int, LoadedRun | None], LoadedRun]
-"""Loads what a worker needs, called with its number and with what it has loaded for an earlier run of the same model.
-It is sent to the worker, so it must be picklable."""
+Locate = Callable[[str], Path]
+"""Returns where a file or folder of the driver's machine is on this one; called with its absolute path."""
+
+Setup = Callable[[int, Locate, LoadedRun | None], LoadedRun]
+"""Loads what a worker needs, called with its number, with what finds files, and with what it has loaded for an earlier
+run of the same model. It is sent to the worker, so it must be picklable."""
 
 
-def serve(setup: Setup, number: int, worker_count: int, pipe: Connection) -> None:
-    """Run a worker until the parent ends it.
+class Channel(Protocol):
+    """The connection of a worker to the driver."""
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message; called from two threads. Raises `ConnectionError` if the driver has gone."""
+
+    def receive(self) -> Any:
+        """Wait for a message. Raises `EOFError` if the driver has gone."""
+
+
+def serve(setup: Setup, number: int, channel: Channel, locate: Locate = Path) -> None:
+    """Run a worker until the driver ends it.
 
     Args:
         setup: loads the samples and the model.
         number: the worker's number.
-        worker_count: number of workers; their seconds pass at the same time, so a sample costs its worker's share.
-        pipe: to the parent.
+        channel: to the driver.
+        locate: finds files of the driver's machine.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    parent = _Parent(pipe)
     try:
-        loaded = setup(number, None)
-        parent.send(Loaded(loaded.description))
-        while True:
-            order: Open | Compute = parent.receive()
-            if isinstance(order, Open):
-                loaded = cast("Setup", order.setup)(number, loaded)
-                parent.send(Loaded(loaded.description))
-            else:
-                _compute(order, loaded, parent, number, worker_count)
+        channel.send(Started())
+        with _heartbeats(channel):
+            loaded = setup(number, locate, None)
+            channel.send(Loaded(loaded.description, loaded.origin))
+            while True:
+                order: Open | Compute = channel.receive()
+                if isinstance(order, Open):
+                    loaded = cast("Setup", order.setup)(number, locate, loaded)
+                    channel.send(Loaded(loaded.description, loaded.origin))
+                else:
+                    _compute(order, loaded, channel, number)
     except EvalsError as error:
-        parent.send(Stopped(str(error), isinstance(error, InputError)))
-    except (EOFError, ConnectionError):  # the parent has closed the pipe
+        channel.send(Stopped(str(error), isinstance(error, InputError)))
+    except (EOFError, ConnectionError):  # the driver has gone
         return
 
 
-def _compute(order: Compute, loaded: LoadedRun, parent: _Parent, number: int, worker_count: int) -> None:
-    """Compute what the parent leases, until there is nothing left."""
+def _compute(order: Compute, loaded: LoadedRun, channel: Channel, number: int) -> None:
+    """Compute what the driver leases, until there is nothing left."""
     model = loaded.model
 
     def on_batch(batch_ids: Sequence[BatchId], answers: list[AnsweredRequest]) -> None:
-        shared = [
-            answer._replace(seconds=answer.seconds / worker_count, model_seconds=answer.model_seconds / worker_count)
-            for answer in answers
-        ]
-        parent.send(Computed(list(batch_ids), shared, model.peak_memory_bytes(), own_memory_bytes()))
+        channel.send(Computed(list(batch_ids), answers, model.peak_memory_bytes(), own_memory_bytes()))
 
     compute_batches(
-        order.select(loaded.samples), model, plan=order.plan, leases=parent, on_batch=on_batch, kept=order.kept,
-        process=number,
+        order.select(loaded.samples), model, plan=order.plan, leases=_Driver(channel), on_batch=on_batch,
+        kept=order.kept, process=number,
     )  # fmt: skip
-    parent.send(Idle())
+    channel.send(Idle())
 
 
-class _Parent:
-    """The parent, as a worker sees it; it grants the leases."""
+@contextmanager
+def _heartbeats(channel: Channel) -> Iterator[None]:
+    """Send heartbeats from a thread of its own until the context ends."""
+    ended = threading.Event()
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT):
+            try:
+                channel.send(Heartbeat())
+            except ConnectionError:
+                return
 
-    def send(self, message: FromWorker) -> None:
-        self._pipe.send(message)
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
-    def receive(self) -> Any:
-        return self._pipe.recv()
+
+class _Driver:
+    """The driver, as a worker sees it; it grants the leases."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     def next_window(self) -> Lease | None:
-        self.send(NextWindow())
-        lease: Lease | None = self.receive()
+        self._channel.send(NextWindow())
+        lease: Lease | None = self._channel.receive()
         return lease
 
     def plan(self, start: int, batch_count: int) -> None:
-        self.send(Planned(start, batch_count))
+        self._channel.send(Planned(start, batch_count))
 
     def acquire(self, batch_id: BatchId, ids: set[str]) -> bool:
-        self.send(Acquire(batch_id, ids))
-        return bool(self.receive())
+        self._channel.send(Acquire(batch_id, ids))
+        return bool(self._channel.receive())
 
     def leave(self, start: int) -> None:
-        self.send(Left(start))
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as its parent has ended, however it did: a killed parent leaves no worker behind."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+        self._channel.send(Left(start))

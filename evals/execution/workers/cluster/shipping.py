@@ -1,0 +1,126 @@
+"""Files that a worker on another machine needs: found there by their path, or sent by the driver.
+
+A name of the hub, and what belongs to the package, are found by every machine itself. A file or folder of the driver's
+machine is used on another one if it is there under the same absolute path; else the driver sends it, unless it is too
+large. What was sent is kept in `$EVALS_CACHE/shipped` (by default `~/.cache/evals/shipped`), by the digest of its
+contents. Whether it is the same file on all machines is checked by its digest afterwards (`agreement`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evals.errors import InputError
+from evals.execution.resolve import Resolved
+from evals.execution.workers.serving import Locate
+from evals.paths import PACKAGE
+from evals.registry import VARIANTS
+from evals.schema import RunConfig
+from evals.temporaries import scratch_folder
+
+LIMIT = 1 << 30
+"""Maximum number of bytes of a file or folder that is sent."""
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """Which parts of a configuration are files of this machine, as absolute paths; None for others."""
+
+    model_name: str
+    """The model's name in the run, wherever its files are."""
+    checkpoint: str | None = None
+    prefix: str = ""
+    """What stands before the checkpoint in the name of the model (`replay:`)."""
+    is_option: bool = False
+    """Whether the checkpoint was given by `--checkpoint`, and not as the model."""
+    data: str | None = None
+
+    def located(self, config: RunConfig, locate: Locate) -> RunConfig:
+        """Return the configuration with the places that the files have on this machine."""
+        if self.checkpoint is not None:
+            place = f"{self.prefix}{locate(self.checkpoint)}"
+            config = replace(config, checkpoint=place) if self.is_option else replace(config, model=place)
+        if self.data is not None:
+            config = replace(config, options=replace(config.options, data=locate(self.data)))
+        return config
+
+
+def local_files(config: RunConfig, source: Resolved) -> LocalFiles:
+    """Find the files of this machine that a configuration names; those of the package are on every machine."""
+    data = config.options.data
+    files = LocalFiles(source.name, data=str(data.absolute()) if data is not None and data.exists() else None)
+    is_option = config.checkpoint is not None or (config.model in VARIANTS and not Path(config.model).is_dir())
+    if not is_option and config.model.startswith("hf:"):
+        return files  # each machine has its own copy
+    prefix, colon, _ = (config.checkpoint or config.model).partition(":")
+    path = Path(source.checkpoint).expanduser()
+    if not source.checkpoint or not path.exists() or path.is_relative_to(PACKAGE):
+        return files
+    is_prefixed = bool(colon) and source.family.prefix == prefix
+    return replace(
+        files, checkpoint=str(path.absolute()), prefix=f"{prefix}:" if is_prefixed else "", is_option=is_option
+    )
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """The contents of a file or folder on their way to another machine."""
+
+    name: str
+    digest: str
+    files: tuple[tuple[str, bytes], ...]
+    """Relative path, or "" for a file itself, and contents of each file."""
+
+
+def pack(path: str) -> Parcel:
+    """Read a file or folder. Raises `InputError` if it is too large, or cannot be read."""
+    root = Path(path)
+    members = list(_members(root))
+    size = sum(member.stat().st_size for member in members)
+    if size > LIMIT:
+        raise InputError(
+            f"{path} has {size / 2**30:.1f} GiB, and at most {LIMIT / 2**30:g} GiB are sent to a machine that "
+            f"lacks it: put it at the same path on every machine, or give a hub id"
+        )
+    digest = hashlib.sha256()
+    files = []
+    for member in members:
+        name = "" if member == root else str(member.relative_to(root))
+        files.append((name, member.read_bytes()))
+        digest.update(f"{name}\0{len(files[-1][1])}\0".encode() + files[-1][1])
+    return Parcel(root.name, digest.hexdigest()[:16], tuple(files))
+
+
+def unpack(parcel: Parcel) -> Path:
+    """Write the contents into this machine's cache, once, and return the path of the file or folder."""
+    cache = Path(os.environ.get("EVALS_CACHE", "~/.cache/evals")).expanduser() / "shipped"
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / parcel.digest
+    if not folder.exists():
+        with scratch_folder(parcel.digest, cache) as scratch:
+            for name, content in parcel.files:
+                place = scratch / parcel.name / name if name else scratch / parcel.name
+                if not place.resolve().is_relative_to(scratch.resolve()):
+                    raise InputError(f"{name} would be written outside {scratch}")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            try:
+                scratch.rename(folder)
+            except OSError:  # another worker of this machine was faster
+                if not folder.exists():
+                    raise
+    return folder / parcel.name
+
+
+def _members(root: Path) -> Iterator[Path]:
+    """Yield the files of a folder, or the file itself, in a fixed order; hidden files and folders are left out."""
+    if root.is_file():
+        yield root
+        return
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield path

@@ -1,0 +1,99 @@
+"""Write a Slurm script that starts a Ray cluster in an allocation, runs one command of the suite on it, and ends.
+
+python -m evals.execution.workers.cluster.slurm --nodes 4 --gpus 8 --time 02:00:00 -- --model M --task T > run.sbatch
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+
+_SCRIPT = """\
+#!/bin/bash
+#SBATCH --job-name=evals
+#SBATCH --nodes={nodes}
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task={cpus}
+{gpu_line}#SBATCH --time={time}
+#SBATCH --signal=B:TERM@60
+# Load here what the nodes need: module load ..., source .../bin/activate
+set -euo pipefail
+
+port={port}
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${{nodes[0]}}
+address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{{print $1}}')
+export RAY_ADDRESS="$address:$port" RAY_USAGE_STATS_ENABLED=0
+
+# Ray runs in job steps, which end with the job.
+srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \\
+    env -u RAY_ADDRESS ray start --head --node-ip-address="$address" --port="$port" \\
+    --num-cpus={cpus} --num-gpus={gpus} --include-dashboard=false --block &
+for _ in $(seq 60); do
+    srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" ray health-check --address "$RAY_ADDRESS" && break
+    sleep 2
+done
+for node in "${{nodes[@]:1}}"; do
+    srun --overlap --nodes=1 --ntasks=1 --nodelist="$node" \\
+        ray start --address="$RAY_ADDRESS" --num-cpus={cpus} --num-gpus={gpus} --block &
+done
+
+# The driver runs on the first node, in the background so that the shell can pass a signal on. Nodes that join are used.
+srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \\
+    python -m evals run {command} --cluster auto &
+driver=$!
+trap 'kill -INT "$driver"' TERM
+status=0
+wait "$driver" || status=$?
+wait "$driver" 2>/dev/null || status=$?
+exit "$status"
+"""
+
+
+def script(
+    arguments: Sequence[str], *, nodes: int, gpus: int = 0, cpus: int = 8, time: str = "01:00:00", port: int = 6379
+) -> str:
+    """Write the script.
+
+    Args:
+        arguments: those of `evals run`, without `--cluster`.
+        nodes: number of nodes.
+        gpus: GPUs per node; 0 is none.
+        cpus: cores per node.
+        time: the allocation's time limit, as Slurm reads it.
+        port: port of the cluster's head.
+
+    Example:
+        >>> text = script(["--model", "r1", "--task", "glue/rte"], nodes=2, gpus=4)
+        >>> [line for line in text.splitlines() if "gpus-per-node" in line or "evals run" in line]
+        ['#SBATCH --gpus-per-node=4', '    python -m evals run --model r1 --task glue/rte --cluster auto &']
+    """
+    return _SCRIPT.format(
+        nodes=nodes,
+        cpus=cpus,
+        gpus=gpus,
+        gpu_line=f"#SBATCH --gpus-per-node={gpus}\n" if gpus else "",
+        time=time,
+        port=port,
+        command=shlex.join(arguments),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the script to standard output."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evals.execution.workers.cluster.slurm", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--nodes", type=int, required=True, metavar="N", help="number of nodes")
+    parser.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs per node; default 0")
+    parser.add_argument("--cpus", type=int, default=8, metavar="N", help="cores per node; default 8")
+    parser.add_argument("--time", default="01:00:00", metavar="T", help="time limit; default 01:00:00")
+    parser.add_argument("run", nargs="+", metavar="ARGUMENT", help="after --: the arguments of `evals run`")
+    options = parser.parse_args(arguments)
+    sys.stdout.write(script(options.run, nodes=options.nodes, gpus=options.gpus, cpus=options.cpus, time=options.time))
+
+
+if __name__ == "__main__":
+    main()
