@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
+from evals import regular_files
 from evals.errors import InputError, one_line, shorten
 
 MAX_BYTES = 16 << 20
@@ -89,7 +90,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: {path.stat().st_size:,} bytes; a YAML file may have {MAX_BYTES:,}")
-        return path.read_text(encoding="utf-8-sig")
+        return regular_files.read(path, pipe=True).decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:  # a name with a NUL character is a ValueError, as is a byte that is no UTF-8

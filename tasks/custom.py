@@ -137,9 +137,14 @@ def _file(path: Path | None) -> Path:
 def _check(row: CustomRow, where: str) -> None:
     if not (row.text or row.image or row.audio):
         raise InputError(f"{where}: the row has no prompt: give it a text, an image or an audio file")
+    for name, value in (("image", row.image), ("audio", row.audio)):
+        if value is not None and not value.strip():  # the text alone would be another question
+            raise InputError(f"{where}: {name} is empty: give a path, or leave it out")
     targets = row.target if isinstance(row.target, list) else [row.target]
-    if not any(map(normalised, targets)):
-        raise InputError(f"{where}: target {row.target!r:.40} is empty once it is normalised: no answer could be right")
+    if not targets or not all(map(normalised, targets)):
+        raise InputError(
+            f"{where}: target {shorten(row.target, 40)} is empty once it is normalised: no answer could be right"
+        )
 
 
 def _parts(row: CustomRow, folder: Path, where: str) -> tuple[Part, ...]:

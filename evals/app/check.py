@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evals.app import draft
 from evals.errors import EvalsError, InputError, UnknownName
-from evals.schema import SCALES
+from evals.execution import validation
 
 if TYPE_CHECKING:
     from evals.comparison import Comparison
@@ -68,12 +68,12 @@ def check(
     from evals.reports.claims.language import files as claim_files
     from evals.reports.claims.language.values import ValueTable
 
-    if scale not in SCALES:
-        raise UnknownName("scale", scale, SCALES)
     if paper and recorded is not None:
         raise InputError("--paper and --recorded: give only one, for no runs or for those of an earlier check")
     documents = _load(files, out)
     models = _models(documents, systems or {})
+    without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
+    validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:

@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         records, refused = list(outcome.records), outcome.refused
         console.write(several.table(outcome))
     else:
-        choices |= {"task": tasks[0], "data": data.get(tasks[0]) if isinstance(data, dict) else data}
+        choices |= {"task": tasks[0], "data": several.of_task(data, tasks)[tasks[0]]}
         records = _interleave(models, choices) if timed_in_turn else _run_one({**choices, "model": models[0]})
         _print_table(records)
     for (model, task), why in refused.items():

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from evals.errors import InputError
+from evals.errors import InputError, UnknownName
 from evals.records import MANIFEST, Record, load
 from evals.registry import FAMILIES, TASKS, VARIANTS
+from evals.schema import SCALES
 
 Rows = Sequence[tuple[str, ...]]
 
@@ -26,6 +27,8 @@ def text(kind: str | None, scale: str = "mini") -> str:
     Raises:
         InputError: there is no such model.
     """
+    if scale not in SCALES:
+        raise UnknownName("scale", scale, SCALES)
     if kind is not None and kind not in KINDS:
         return _tasks_of_model(kind, scale)
     if kind == "models":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import evals
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 from evals.schema.config import ENGINES, LONG_PROMPTS
 
 FORMATS = ("md", "csv", "tex", "html", "json", "svg", "png")
@@ -353,7 +353,7 @@ def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number") from None
 
 
 def _integers(text: str) -> list[int]:

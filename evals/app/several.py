@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals import registry
+from evals import registry, regular_files
 from evals.app import api
 from evals.app.readiness import timed_model
 from evals.errors import InputError, UnknownName
@@ -52,13 +52,19 @@ class CompletedPairs:
 def names(text: str) -> list[str]:
     """Split names at commas; a name that is an existing file or folder, or `prefix:` and one, is left whole.
 
+    Raises:
+        InputError: there is no name.
+
     Example:
         >>> names("r1, v2"), names("glue/rte")
         (['r1', 'v2'], ['glue/rte'])
     """
-    if Path(text).expanduser().exists() or Path(text.partition(":")[2] or "\0").exists():
+    if (text and Path(text).expanduser().exists()) or Path(text.partition(":")[2] or "\0").exists():
         return [text]
-    return [name.strip() for name in text.split(",") if name.strip()]
+    listed = [name.strip() for name in text.split(",") if name.strip()]
+    if not listed:
+        raise InputError(f"{text!r} names nothing: give a name of `list models` or `list tasks`")
+    return listed
 
 
 def read_names(path: Path) -> list[str]:
@@ -68,13 +74,28 @@ def read_names(path: Path) -> list[str]:
         InputError: the file cannot be read, or names no model.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in regular_files.read(path, pipe=True).decode("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--models-file {path} cannot be read: {error}") from error
+        raise InputError(f"--models-file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     models = [line for line in lines if line and not line.startswith("#")]
     if not models:
         raise InputError(f"--models-file {path} names no model")
     return models
+
+
+def of_task(data: Mapping[str, str] | str | None, tasks: Sequence[str]) -> dict[str, str | None]:
+    """Return the data of each task. Raises `UnknownName` for data of a task that the command does not run.
+
+    Example:
+        >>> of_task({"vqa": "vqa2"}, ["vqa", "glue"]), of_task("files", ["vqa"])
+        ({'vqa': 'vqa2', 'glue': None}, {'vqa': 'files'})
+    """
+    if not isinstance(data, Mapping):
+        return dict.fromkeys(tasks, data)
+    for name in data:
+        if name not in tasks:
+            raise UnknownName("task of this command", name, tasks)
+    return {task: data.get(task) for task in tasks}
 
 
 def folder_name(model: str, task: str) -> str:
@@ -176,8 +197,7 @@ def _pairs(
             raise InputError(f"--{name} is about one model: give it with one --model and one --task")
     for task in tasks:
         registry.TASKS.get(task)
-    if isinstance(data, Mapping) and (unknown := [name for name in data if name not in tasks]):
-        raise UnknownName("task of this command", unknown[0], tasks)
+    data_of = of_task(data, tasks)
     out = options.get("out")
     pairs, folders = [], dict[str, str]()
     for model in models:
@@ -185,8 +205,7 @@ def _pairs(
             folder = folder_name(model, task)
             if out is not None and folders.setdefault(folder, f"{model} on {task}") != f"{model} on {task}":
                 raise InputError(f"{model} on {task} and {folders[folder]} would share the folder {folder}")
-            of_task = data.get(task) if isinstance(data, Mapping) else data
-            more = {**options, "data": of_task, "out": Path(out) / folder if out is not None else None}
+            more = {**options, "data": data_of[task], "out": Path(out) / folder if out is not None else None}
             pairs.append(_checked(model, task, RunConfig.of(model, task, **more)))
     return pairs
 

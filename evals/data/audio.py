@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evals import regular_files
 from evals.errors import SampleError, one_line
 from evals.schema import Audio
 
@@ -96,7 +97,7 @@ def _contents(audio: Audio) -> bytes:
             raise SampleError(f"{audio.path} is not a file")
         if audio.path.stat().st_size > MAX_BYTES:
             raise SampleError(f"{audio.path} has {audio.path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read")
-        return audio.path.read_bytes()
+        return regular_files.read(audio.path)
     except (OSError, ValueError) as error:  # a name with NUL is a ValueError
         raise SampleError(
             f"{audio.path} cannot be read: {getattr(error, 'strerror', None) or one_line(error)}"

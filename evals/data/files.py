@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from evals import regular_files
 from evals.errors import InputError, one_line, shorten
 from evals.schema import Json
 
@@ -194,7 +195,7 @@ def read_tsv(
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits. Raises `InputError` if the file cannot be read."""
     try:
-        with path.open("rb") as file:
+        with regular_files.opened(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -287,7 +288,7 @@ def unique(ids: Sequence[Hashable], where: object, label: str = "id") -> None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return regular_files.read(path)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except OSError as error:

@@ -9,6 +9,7 @@ An error in an image is a `SampleError` of the sample that refers to it.
 from __future__ import annotations
 
 import io
+import warnings
 from typing import TYPE_CHECKING
 
 from evals.errors import SampleError, one_line
@@ -25,6 +26,10 @@ _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "Y
 """Pixel modes that convert exactly to RGB; others (16 bit, float, Lab) would change silently."""
 _GREY = (128, 128, 128)
 _THUMBNAIL = (320, 320)
+
+
+warnings.filterwarnings("ignore", message="Image size .* exceeds limit", module="PIL")
+"""Not printed, because `decode` has a limit of its own."""
 
 
 def decode(image: Image) -> PilImage:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evals import regular_files
 from evals.errors import InputError
 from evals.execution.resolve import Resolved
 from evals.schema import ChatSettings, Embed, Generate, Json, Options, Request, RunConfig, Sample, Samples, Task
@@ -208,7 +209,7 @@ def _is_template(text: str) -> bool:
 
 def _read(flag: str, name: str) -> str:
     try:
-        return Path(name).expanduser().read_text(encoding="utf-8")
+        return regular_files.read(Path(name).expanduser(), pipe=True).decode()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InputError(f"{flag}: cannot read {name}: {why}") from None

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
+from evals import regular_files
 from evals.records.inputs import Continuation, Media, RecordedInput, SharedPrefix, pack_tokens
 from evals.schema import MODALITIES, Audio, Image, Inspectable, Model, ModelInput, Prompt
 
@@ -126,7 +127,7 @@ def _media(prompt: Prompt, digests: dict[object, str | None]) -> list[Media]:
 def _digest(part: Image | Audio) -> str | None:
     """Return the digest of a part's file; None if it cannot be read, which the model reports."""
     try:
-        data = part.data if part.data is not None else part.path.read_bytes() if part.path is not None else None
+        data = part.data if part.data is not None else regular_files.read(part.path) if part.path is not None else None
     except OSError:
         return None
     return None if data is None else hashlib.sha256(data).hexdigest()[:16]

@@ -105,6 +105,8 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         UnknownName: for a name that no variant has.
     """
     prefix, colon, location = name.partition(":")
+    if not name.strip() or (prefix in {"hf", "replay"} and colon and not location.strip()):
+        raise InputError(f"model {name!r} names no file or folder: an empty path would be the current folder")
     is_path = name.startswith((".", "/", "~")) or (Path(name).is_dir() and ("/" in name or name not in VARIANTS))
     is_path = is_path or name.endswith(".gguf")  # refused, with what to do
     if checkpoint is not None and (colon or is_path):

@@ -6,15 +6,19 @@ Each raises an `InputError` that says what was given and what is allowed.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from evals.errors import InputError, UnknownName
+from evals.errors import InputError, UnknownName, shorten
 from evals.execution import generation_options
 from evals.execution.resolve import Resolved
 from evals.registry import FAMILIES
 from evals.schema import MODALITIES, SCALES, Model, Options, Placement, RunConfig, Samples, Task
 from evals.schema.config import DTYPES, ENGINES, LONG_PROMPTS
 
+MAX_WORKERS = 1_024
+"""Limit on the processes of a run; more would exhaust a machine before the first sample."""
 _CHECKED_SAMPLES = 16
 """Number of samples whose requests are compared with what a checkpoint's files say; GLUE alternates nine tasks."""
 
@@ -53,6 +57,11 @@ def check_numbers(config: RunConfig) -> None:
         raise InputError(f"--long-prompts {config.placement.long_prompts}: allowed are {' and '.join(LONG_PROMPTS)}")
     if config.placement.engine not in {None, *ENGINES}:
         raise InputError(f"--engine {config.placement.engine} is not known; allowed: {', '.join(ENGINES)}")
+    device = config.placement.device
+    if device is not None and re.fullmatch(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?", device, re.ASCII) is None:
+        raise InputError(f"--device {shorten(device)} is no device; allowed: cpu, cuda, cuda:N")
+    if config.workers > MAX_WORKERS:
+        raise InputError(f"--workers {config.workers:,}: at most {MAX_WORKERS:,} processes share a run")
     if config.placement.dtype not in {None, *DTYPES}:
         raise InputError(f"--dtype {config.placement.dtype} is not supported; allowed: {', '.join(DTYPES)}")
     if options.samples_per_problem > 1 and not options.temperature and options.generation is None:
@@ -62,6 +71,29 @@ def check_numbers(config: RunConfig) -> None:
     if config.mixed and config.cluster is None:
         raise InputError("--mixed is about the GPUs of a cluster: give --cluster too")
     generation_options.check(options)
+
+
+def check_documents(reading: str | None, *, scale: str, systems: Mapping[str, str], data: Path | str | None) -> None:
+    """Refuse options of `check` that have no effect, and data that are not there.
+
+    Args:
+        reading: `--paper` or `--recorded` if no run is made, else None.
+        scale: see `evals.check`.
+        systems: see `evals.check`; with `--recorded` they say whose run is read.
+        data: see `evals.check`.
+    """
+    if scale not in SCALES:
+        raise UnknownName("scale", scale, SCALES)
+    flags = {
+        "--system": bool(systems) and reading == "--paper",
+        "--data": data is not None,
+        "--scale": scale != SCALES[0],
+    }
+    unused = [flag for flag, is_used in flags.items() if is_used]
+    if unused and reading is not None:
+        raise InputError(f"{unused[0]} has no effect with {reading}, which runs no model; leave it out")
+    if data is not None and not Path(data).expanduser().exists():
+        raise InputError(f"--data {data} does not exist")
 
 
 def check_supported(task: Task, options: Options) -> None:

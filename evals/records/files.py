@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from evals import regular_files
 from evals.errors import RecordError, counted
 from evals.records.digests import digest_of_ids, signature_of
 from evals.records.types import Manifest, Result, SampleKey
@@ -103,7 +104,7 @@ def keys(path: Path) -> Iterator[tuple[int, str, int]]:
     ids: set[str] = set()
     indices: set[int] = set()
     offset = 0
-    with reading(path), path.open("rb") as file:
+    with reading(path), regular_files.opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return  # cut off by a crash; the next run that continues the folder removes it
@@ -144,7 +145,7 @@ def drop_torn_line(path: Path) -> None:
 
 def _content(path: Path) -> bytes:
     with reading(path):
-        return path.read_bytes()
+        return regular_files.read(path)
 
 
 def _decode(path: Path, content: bytes, kind: type[FileT]) -> FileT:

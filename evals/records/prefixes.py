@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from evals import regular_files
 from evals.errors import RecordError
 from evals.records.files import drop_torn_line, reading
 from evals.records.inputs import RecordedInput, SharedPrefix, digest_of_prefix, unpack_tokens
@@ -72,7 +73,7 @@ def read_prefixes(path: Path) -> Iterator[SharedPrefix]:
         RecordError: a line is damaged, or its digest is not that of its contents.
     """
     decode = msgspec.json.Decoder(SharedPrefix).decode
-    with reading(path), path.open("rb") as file:
+    with reading(path), regular_files.opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return  # cut off by a crash; no sample refers to it

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 
 SCALES = ("mini", "full")
 """`mini`: bundled checkpoints and data; `full`: public ones."""
@@ -20,6 +20,9 @@ LONG_PROMPTS = ("fail", "truncate-left")
 
 ENGINES = ("transformers", "vllm")
 """What can compute a language model: the suite's own decoding on the library's models, or vLLM."""
+
+_NAMES = frozenset({"checkpoint", "device", "method", "scale", "split"})
+"""Options whose value is a name, so that an empty text (an unset variable of a shell) is a mistake."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 """The types of number that a model can compute with."""
@@ -210,9 +213,13 @@ def typed(name: str, value: Any, hint: Any) -> Any:
     elif float in kinds and isinstance(value, numbers.Real):
         return float(value)
     elif isinstance(value, (str, os.PathLike)) and isinstance(text := os.fspath(value), str) and "\0" not in text:
+        if name in _NAMES and not text.strip():
+            raise InputError(f"--{name} {text!r} names nothing; leave it out or give a name")
         if Path in kinds and text:
             return Path(text).expanduser()
         if str in kinds:
             return text
+    if int in kinds and not isinstance(value, bool) and isinstance(value, numbers.Integral):
+        raise InputError(f"option {name!r} is {shorten(int(value))}: a whole number lies within 2^63 of 0")
     names = ["None" if kind is NoneType else kind.__name__ for kind in kinds]
-    raise InputError(f"option {name!r} is {value!r} ({type(value).__name__}), expected {' or '.join(names)}")
+    raise InputError(f"option {name!r} is {shorten(value)} ({type(value).__name__}), expected {' or '.join(names)}")

@@ -27,7 +27,7 @@ from evals.models.endpoint import time_limit
 from evals.models.endpoint.long_prompts import read_rejection
 from evals.models.endpoint.outages import wait_until_back
 from evals.models.endpoint.pacing import ConcurrencyGate, retry_after
-from evals.models.endpoint.secrets import KeyMask, mask_shortened_keys
+from evals.models.endpoint.secrets import KeyMask
 from evals.models.endpoint.settings import Settings
 from evals.schema import Json
 
@@ -320,8 +320,7 @@ class Server:
         return self._clean(str(error)) or type(error).__name__
 
     def _clean(self, text: str) -> str:
-        text = " ".join(mask_shortened_keys(self._mask.text(text)).split())
-        return text if len(text) <= 300 else f"{text[:299]}…"
+        return self._mask.message(text)
 
 
 def _may_pass(error: EvalsError) -> bool:

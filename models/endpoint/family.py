@@ -239,7 +239,9 @@ class Endpoint:
             "cached_tokens": usage.cached, "reasoning_tokens": usage.reasoning, "retries": retries
         }  # fmt: skip
         prices = self.settings.prices
-        if prices is not None:
+        if not usage.reported:
+            charges["uncounted_answers"] = 1  # tokens and cost of this answer are unknown, and not 0
+        elif prices is not None:
             cost = prices.cost(self.served_model, prompt=usage.prompt, cached=usage.cached, new=usage.new)
             charges[f"cost_{prices.currency.lower()}"] = cost
         return charges

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evals import regular_files
 from evals.data.audio import decode as decode_audio
 from evals.data.audio import to_wav
 from evals.data.images import MAX_PIXELS, decode
@@ -126,7 +127,7 @@ def _wav_base64(audio: Audio) -> str:
         return base64.b64encode(to_wav(decode_audio(audio))).decode()
     name = audio.path or f"audio {audio.key}"
     try:
-        data = audio.data if audio.data is not None else audio.path.read_bytes() if audio.path else b""
+        data = audio.data if audio.data is not None else regular_files.read(audio.path) if audio.path else b""
     except OSError as error:
         raise SampleError(f"{name} cannot be read: {error.strerror}") from error
     if not data.startswith(b"RIFF"):
@@ -154,7 +155,7 @@ def _unchanged(image: Image) -> tuple[str, bytes] | None:
     if image.data is None and image.path is None:
         return None
     try:
-        data = image.data if image.data is not None else image.path.read_bytes()  # type: ignore[union-attr]
+        data = image.data if image.data is not None else regular_files.read(image.path)  # type: ignore[arg-type]
         with pillow.open(io.BytesIO(data), formats=tuple(_UNCHANGED_FORMATS)) as opened:
             plain = opened.mode in {"RGB", "L"} and opened.getexif().get(_ORIENTATION, 1) == 1
             small = opened.width * opened.height <= MAX_PIXELS

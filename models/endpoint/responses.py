@@ -13,6 +13,8 @@ from evals.models.decoding.thoughts import split_text
 from evals.models.endpoint.client import MalformedError
 from evals.schema import Json
 
+_MAX_COUNT = 1 << 40
+"""What a server counts beyond this is no number of tokens."""
 _PUNCTUATION = " \t\r\n.,:;!?\"'`*()[]{}"
 END_MARKS = (
     "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end_of_turn|>", "<|eom_id|>",
@@ -32,6 +34,8 @@ class Usage:
     new: int
     reasoning: int
     """New tokens that belong to the reasoning."""
+    reported: bool = True
+    """Whether the server counted the tokens of the prompt and the new ones, so that their cost is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def read_usage(body: Any) -> Usage:
         min(prompt, _count(cached)),
         _count(usage.get("completion_tokens")),
         _count(details.get("reasoning_tokens", usage.get("reasoning_tokens"))),
+        reported=prompt > 0 and _is_count(usage.get("completion_tokens", 0 if "data" in body else None)),
     )
 
 
@@ -196,6 +201,8 @@ def _first(body: Any, name: str) -> dict[str, Any]:
     values = body.get(name)
     if not isinstance(values, list) or not values or not isinstance(values[0], dict):
         raise MalformedError(f"no {name}")
+    if len(values) > 1:
+        raise MalformedError(f"{len(values)} {name} where one was asked for")
     return values[0]
 
 
@@ -204,7 +211,11 @@ def _dict(value: Json) -> dict[str, Any]:
 
 
 def _count(value: Json) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if _is_count(value) else 0
+
+
+def _is_count(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
 
 
 def _is_number(value: Json) -> bool:

@@ -1,7 +1,8 @@
 """Remove the key of a server from everything that the server sends, in every form in which a server may repeat it.
 
 A body is decoded first and masked then, because JSON can write any character in several ways. What a server writes as
-plain text (the page of a proxy, a header) is masked as it stands, with escapes, percent-encoding and base64 recognised.
+plain text (the page of a proxy, a header) is masked as it stands, in the forms that `KeyMask` names. Masking takes time
+in proportion to the text, whatever the text: every repetition in a pattern is bounded.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import re
-from typing import Any
+from collections.abc import Iterator
+from html.entities import html5
+from typing import Any, NamedTuple
 
 MASK = "[key]"
 PLACEHOLDERS = frozenset(
@@ -50,15 +53,34 @@ PLACEHOLDERS = frozenset(
 """Keys, in lower case, that people set for servers that need none. They are no secrets and may be words."""
 _SHORT = 8
 """A shorter key is masked only where no letter or digit stands beside it: it may be a part of other words."""
+_PARTLY = range(24, 65)
+"""Lengths of keys of which each half is masked too, because a server may cut its message within the key."""
+_LONG = 32
+"""Characters at each end of a still longer key that are looked for; what follows its beginning is masked with it."""
 _DETERMINED = 6
 """Minimum number of base64 digits that show a key within a longer encoded text."""
+
+
+_MAX_PAGE = 20_000
+"""Characters of an error page that are read for its message."""
+
+
+class _EncodedForm(NamedTuple):
+    """An encoding of a key as a whole."""
+
+    needles: frozenset[str]
+    """Texts that a squeezed text holds if it holds this form; they are looked for first, because that is fast."""
+    pattern: str
+    """A regular expression; it is compiled when it is needed, which takes longer than all else."""
 
 
 class KeyMask:
     r"""Replaces a key by `[key]`.
 
-    Recognised are the key itself; JSON, Python and HTML escapes and percent-encoding of any of its characters; its
-    hexadecimal form; and base64, of the key alone or within a longer text, in the standard and the URL alphabet.
+    Recognised are the key itself, in small or capital letters; JSON, Python, CSS and HTML escapes, percent-encoding and
+    quoted-printable of any of its characters; white space and invisible characters within it; each half of a long key;
+    its bytes as hexadecimal or decimal numbers; and base64 and base32, of the key alone or within a longer text, also
+    base64 of base64 and of UTF-16, over several lines.
 
     Example:
         >>> mask = KeyMask("sk-a/b+secret")
@@ -72,15 +94,36 @@ class KeyMask:
 
     def __init__(self, key: str | None) -> None:
         """Prepare for a key, which has no blanks; None or a placeholder is never masked."""
-        self._pattern = None if not key or key.lower() in PLACEHOLDERS else re.compile(_pattern(key))
+        self._written: re.Pattern[str] | None = None
+        self._encoded: list[_EncodedForm] = []
+        self._shortest = 0
+        if key and key.lower() not in PLACEHOLDERS:
+            self._written = re.compile(_written(key))
+            self._encoded = list(_encoded_forms(key))
+            lengths = [sum(map(len, form.needles)) for form in self._encoded]
+            self._shortest = min([len(key) // 2 if len(key) >= _PARTLY[0] else len(key), _LONG, *lengths])
 
     def text(self, text: str) -> str:
         """Return a text without the key."""
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        if self._written is None or len(text) < self._shortest:
+            return text
+        text = self._written.sub(MASK, text)
+        squeezed = _squeezed(text)
+        for needles, pattern in self._encoded:
+            if all(needle in squeezed for needle in needles):
+                text = re.sub(pattern, MASK, text)
+        return text
+
+    def message(self, text: str) -> str:
+        """Return an error message of a server on one line, of 300 characters at most, without parts of keys either."""
+        # Masked before it is cut to a half, so that no part of the key is left at the end.
+        text = self.text(text[:_MAX_PAGE])[: _MAX_PAGE // 2]
+        text = " ".join(mask_shortened_keys(text).split())
+        return text if len(text) <= 300 else f"{text[:299]}…"
 
     def value(self, value: Any) -> Any:
         """Return a copy of a value without the key: of JSON, and of dataclasses and tuples made from it."""
-        if self._pattern is None:
+        if self._written is None:
             return value
         if isinstance(value, str):
             return self.text(value)
@@ -110,47 +153,94 @@ _WORD = re.compile(r"[^\s'\"]+")
 _KEY_START = re.compile(r"\bsk-[\w*-]+")
 
 
-def _pattern(key: str) -> str:
-    """Return a regular expression for every form of a key."""
-    written = "".join(map(_character, key))
+_INVISIBLE = "\x00\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff"
+_BETWEEN = rf"(?:=?\s{{1,3}}|[{_INVISIBLE}]{{1,2}})?"
+"""What may stand between two characters of a key: white space (a line that was wrapped), or what nobody sees."""
+_WRAPPED = rf"(?:\\{{1,4}}[rn]|[\s{_INVISIBLE}]){{0,4}}"
+"""What may stand between two digits of an encoded key."""
+_SQUEEZE = re.compile(rf"\\{{1,4}}[rn]|[\s{_INVISIBLE}]")
+
+
+def _squeezed(text: str) -> str:
+    """Return a text in small letters, in the standard alphabet of base64, without what wraps encoded lines."""
+    return _SQUEEZE.sub("", text).lower().replace("-", "+").replace("_", "/")
+
+
+def _written(key: str) -> str:
+    """Return a regular expression for the ways in which texts write a key, character by character."""
+    characters = [_character(character) for character in key]
     if len(key) < _SHORT:
-        written = rf"(?<![A-Za-z0-9]){written}(?![A-Za-z0-9])"
-    encoded = key.encode()
-    forms = [written, *_base64_forms(encoded)]
-    if len(key) >= _DETERMINED // 2:
-        forms.append("(?i:" + rf"{_SEPARATOR}".join(f"{byte:02x}" for byte in encoded) + ")")
-    return "|".join(forms)
+        return rf"(?<![A-Za-z0-9])(?={_beginning(key[0])}){''.join(characters)}(?![A-Za-z0-9])"
+    if len(key) > _PARTLY[-1]:  # its beginning with what follows, or its end
+        first, last = _BETWEEN.join(characters[:_LONG]), _BETWEEN.join(characters[-_LONG:])
+        following = rf"[^\s\"<>]{{0,{8 * len(key)}}}"
+        return rf"(?i:(?={_beginning(key[0], key[-_LONG])})(?:{first}{following}|{last}))"
+    if len(key) not in _PARTLY:
+        return rf"(?i:(?={_beginning(key[0])}){_BETWEEN.join(characters)})"
+    half = len(key) - len(key) // 2
+    rest = ""
+    for character in reversed(characters[half:]):
+        rest = rf"(?:{_BETWEEN}{character}{rest})?"
+    first, second = _BETWEEN.join(characters[:half]), _BETWEEN.join(characters[-half:])
+    return rf"(?i:(?={_beginning(key[0], key[-half])})(?:{first}{rest}|{second}))"
 
 
-_SEPARATOR = r"(?:[: ]|\\x)?"
-"""What may stand between the bytes of a hexadecimal form."""
-_BACKSLASHES = r"\\{1,32}"
-"""Those of an escape that was escaped up to five times; bounded, because a text may be all backslashes."""
+def _beginning(*characters: str) -> str:
+    """Return a set of what a written form can begin with; a search passes over most places of a text quickly by it."""
+    return "[" + "".join(re.escape(character) for character in sorted({*characters, *"\\%=&U"})) + "]"
 
 
 def _character(character: str) -> str:
     """Return a regular expression for the ways in which texts write a character (all ASCII): itself, or escaped."""
     code = ord(character)
+    two, octal = f"(?i:{code:02x})", f"{code:o}"
+    names = "|".join(sorted({name.rstrip(";") for name, meaning in html5.items() if meaning == character}))
+    named = f"|(?:{names});?" if names else ""
     return (
-        rf"(?:\\?{re.escape(character)}|{_BACKSLASHES}u(?i:00{code:02x})|{_BACKSLASHES}x(?i:{code:02x})"
-        rf"|%(?:25)*(?i:{code:02x})"
-        rf"|&\#0*{code};|&\#[xX]0*(?i:{code:x});)"
+        rf"(?:\\{{0,32}}(?:{re.escape(character)}|(?<=\\)(?:[ux]\{{?0{{0,8}}{two}\}}?|0{{0,6}}{two}|0?{octal}))"
+        rf"|%(?:25){{0,8}}{two}|={two}|U\+0{{0,8}}{two}"
+        rf"|&(?:amp;){{0,8}}(?:\#0{{0,8}}{code};?|\#[xX]0{{0,8}}{two};?{named}))"
     )
 
 
-def _base64_forms(encoded: bytes) -> list[str]:
-    """Return regular expressions for the base64 digits that a key determines, behind 0, 1 or 2 other bytes."""
-    forms = []
-    for before in range(3):
-        digits = base64.b64encode(bytes(before) + encoded).decode()
-        determined = digits[-(-8 * before // 6) : 8 * (before + len(encoded)) // 6]
-        if len(determined) >= _DETERMINED:
-            forms.append(determined)
-    if not forms:
+def _encoded_forms(key: str) -> Iterator[_EncodedForm]:
+    """Yield the encodings of a key as a whole. A part of them also show the key within a longer encoded text."""
+    if len(key) > _PARTLY[-1]:
+        for end in (key[:_LONG], key[-_LONG:]):
+            for needles, pattern in _encoded_forms(end):
+                rest = rf"[A-Za-z0-9+/=_,:;\s-]{{0,{8 * len(key)}}}" if end == key[:_LONG] else ""
+                yield _EncodedForm(needles, pattern + rest)
+        return
+    encoded = key.encode()
+    if len(key) >= _DETERMINED // 2:
+        yield _of_bytes("", [f"{byte:02x}" for byte in encoded], r"(?:00)?[\s:,;\-]{0,3}(?:0x|\\{1,8}x|%)?")
+        yield _of_bytes("(?<![0-9])", [str(byte) for byte in encoded], r"\s?[,;:\s]\s?")
+    digits = set(_determined(encoded))
+    if not digits:
         whole = base64.b64encode(encoded).decode().rstrip("=")
-        return [rf"(?<![A-Za-z0-9+/_-]){_either_alphabet(whole)}=*(?![A-Za-z0-9+/_-])"]
-    return [_either_alphabet(form) for form in forms]
+        yield _of_digits(whole, r"(?<![A-Za-z0-9+/_-])", r"=*(?![A-Za-z0-9+/_-])")
+    if len(key) >= _SHORT:
+        for name in ("utf-16-le", "utf-16-be"):
+            digits |= set(_determined(key.encode(name)))
+        for once in list(digits):
+            digits |= {twice for twice in _determined(once.encode()) if len(twice) >= _SHORT}
+        digits |= set(_determined(encoded, base64.b32encode, bits=5))
+    yield from map(_of_digits, sorted(digits))
 
 
-def _either_alphabet(digits: str) -> str:
-    return "".join({"+": r"[+\-]", "/": "[/_]"}.get(digit, digit) for digit in digits)
+def _of_bytes(before: str, numbers: list[str], between: str) -> _EncodedForm:
+    return _EncodedForm(frozenset(numbers), f"(?i:{before}{between.join(numbers)})")
+
+
+def _of_digits(digits: str, before: str = "", after: str = "") -> _EncodedForm:
+    either = [{"+": r"[+\-]", "/": "[/_]"}.get(digit, digit) for digit in digits]
+    return _EncodedForm(frozenset([digits.lower()]), before + _WRAPPED.join(either) + after)
+
+
+def _determined(encoded: bytes, encode: Any = base64.b64encode, bits: int = 6) -> Iterator[str]:
+    """Yield the digits of an encoding that bytes determine, behind every possible number of other bytes."""
+    for before in range(3 if bits == 6 else 5):
+        digits = encode(bytes(before) + encoded).decode()
+        determined = digits[-(-8 * before // bits) : 8 * (before + len(encoded)) // bits]
+        if len(determined) >= _DETERMINED:
+            yield determined

@@ -24,9 +24,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from evals.errors import InputError
+from evals.errors import InputError, one_line, shorten
 from evals.models.endpoint.prices import Prices, read_prices
 
+_MAX_KEY = 8_192
+"""Limit on the characters of a key; servers accept no longer header."""
 _PASSED_ON = frozenset({"api-version"})
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 
@@ -96,6 +98,12 @@ concurrency, deadline, max_tokens, prices, retries, timeout
     if split.scheme not in {"http", "https"} or not host:
         printable = "…" if split.query or "@" in address.partition("#")[0] else repr(address)
         raise InputError(f"endpoint {printable} is not an address: expected http://HOST:PORT/v1#NAME")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise InputError(
+            f"endpoint host {shorten(host, 60)} is no name of a host: a part of it is empty or too long"
+        ) from None
     pairs = urllib.parse.parse_qsl(split.query, keep_blank_values=True)
     allowed = {field.name for field in fields(Settings)} - {"server", "model", "query"} | _PASSED_ON
     for name, _ in pairs:
@@ -136,7 +144,10 @@ def find_key(settings: Settings, environment: Mapping[str, str] = os.environ) ->
     """
     host = settings.host
     names = [f"EVALS_API_KEY_{re.sub('[^A-Z0-9]', '_', host.upper())}", "EVALS_API_KEY"]
-    openai = urllib.parse.urlsplit(environment.get("OPENAI_BASE_URL", "")).hostname
+    try:
+        openai = urllib.parse.urlsplit(environment.get("OPENAI_BASE_URL", "")).hostname
+    except ValueError as error:
+        raise InputError(f"OPENAI_BASE_URL is no address: {one_line(error)}") from None
     if settings.loopback or host in {"api.openai.com", openai}:
         names.append("OPENAI_API_KEY")
     for name in names:
@@ -144,5 +155,11 @@ def find_key(settings: Settings, environment: Mapping[str, str] = os.environ) ->
         if key:
             if not re.fullmatch(r"[!-~]+", key):
                 raise InputError(f"{name} holds blanks or characters that no key has")
+            if key[0] == key[-1] and key[0] in "\"'`":
+                raise InputError(
+                    f"{name} begins and ends with a quotation mark, which is no part of a key: leave them out"
+                )
+            if len(key) > _MAX_KEY:
+                raise InputError(f"{name} has {len(key):,} characters; a key has at most {_MAX_KEY:,}")
             return key
     return None

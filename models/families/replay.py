@@ -26,6 +26,7 @@ from pathlib import Path
 
 import orjson
 
+from evals import regular_files
 from evals.errors import InputError, counted
 from evals.models.decoding.thoughts import split_text
 from evals.models.families import embedding_archive
@@ -99,7 +100,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Replay:
         file_name, _, system = path.name.rpartition("#")
         path = path.with_name(file_name)
     try:
-        data = path.read_bytes()
+        data = regular_files.read(path, pipe=True)
     except OSError as error:
         raise InputError(f"cannot read recorded outputs from {path}: {error.strerror}") from error
     outputs: dict[str, Json] = {}
@@ -115,6 +116,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Replay:
 
 def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
     """Yield (place, id, output) for a file of any form."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
     first = data.lstrip()[:1]
     if data.startswith(_ARCHIVE):
         yield from embedding_archive.entries(path, data)
@@ -122,7 +124,7 @@ def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
         yield from _vqa_results(path, data)
     elif first == b"{":
         yield from _json_lines(path, data)
-    elif data.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].split() == [b"index", b"prediction"]:
+    elif data.split(b"\n", 1)[0].split() == [b"index", b"prediction"]:
         yield from _glue_results(path, data)
     else:
         raise InputError(

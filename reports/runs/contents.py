@@ -49,6 +49,7 @@ _EFFICIENCY = {
     "outputs_continued": ("cut outputs that a server continued", "count"),
     "outputs_repeated": ("cut outputs that a server wrote again", "count"),
     "outputs_changed": ("of these, outputs that begin otherwise", "count"),
+    "uncounted_answers": ("answers without a count of tokens: tokens and cost are at least these", "count"),
 }
 """What a run costs, in the order of printing: label and unit."""
 _GROUPS = ("task", "data", "model", "plan", "code", "packages", "machine", "environment")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from evals import data
+from evals import data, regular_files
 from evals.errors import InputError
 from evals.schema import Json
 from evals.tasks.glue_tasks import HIGHEST, TABLE, Subtask, read_label
@@ -124,8 +124,11 @@ def _tsv(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
 
 
 def _first_line(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.readline().rstrip("\r\n").split("\t")
+    try:
+        with regular_files.opened(path) as file:
+            return file.readline().decode("utf-8-sig", errors="replace").rstrip("\r\n").split("\t")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _parquet(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from evals import data
+from evals import data, regular_files
 from evals.errors import InputError, UnknownName
 from evals.schema import Json
 
@@ -199,7 +199,7 @@ def _image_paths(folder: Path) -> dict[str, Path]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return regular_files.read(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
 

@@ -204,3 +204,18 @@ def test_a_modality_that_a_model_lacks_is_named(tmp_path):
     path = written(tmp_path, {"text": "a", "target": "b"}, {"audio": "c.wav", "target": "b"})
     refused(evals("run", "--model", "vl", "--task", "custom", "--data", path, cwd=tmp_path), "shows audio", "'vl'")
     refused(evals("run", "--model", "vl", "--task", "custom", cwd=ROOT), "--data FILE.jsonl")
+
+
+@pytest.mark.parametrize("field", ["image", "audio"])
+@pytest.mark.parametrize("value", ["", " \n"])
+def test_an_empty_path_is_not_a_question_without_its_image(tmp_path, field, value):
+    row = {"text": "What is it?", field: value, "target": "a dog"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=f"line 1: {field} is empty"):
+        custom.samples(Options(data=tmp_path / "rows.jsonl"))
+
+
+def test_an_empty_target_among_others_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "?", "target": ["", "no"]}) + "\n")
+    with pytest.raises(InputError, match=r"target \['', 'no'\] is empty"):
+        custom.samples(Options(data=tmp_path / "rows.jsonl"))

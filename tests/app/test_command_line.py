@@ -1,0 +1,111 @@
+"""Mistakes of the command line: one short line, exit code 2, before torch is imported; nothing given is ignored.
+
+pytest tests/app/test_command_line.py
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from commands import ROOT, environ
+
+from evals.app import cli, several
+from evals.errors import InputError, UnknownName
+
+RUN = ["run", "--model", "vl", "--task", "vqa"]
+MISTAKES = {
+    "no model": (["run", "--model", ",", "--task", "vqa"], "',' names nothing"),
+    "no task": (["run", "--model", "vl", "--task", " , "], "names nothing"),
+    "an empty model": (["run", "--model", "", "--task", "vqa"], "names nothing"),
+    "an empty folder of outputs": (["run", "--model", "replay:", "--task", "vqa"], "names no file or folder"),
+    "an empty hub id": (["run", "--model", "hf:", "--task", "vqa"], "names no file or folder"),
+    "an empty checkpoint": ([*RUN, "--checkpoint", ""], "--checkpoint '' names nothing"),
+    "an empty split": ([*RUN, "--split", ""], "--split '' names nothing"),
+    "data of another task": ([*RUN, "--data", "glue=x"], "no task of this command is named 'glue'; known: vqa"),
+    "no such device": ([*RUN, "--device", "tpu"], "--device 'tpu' is no device; allowed: cpu, cuda, cuda:N"),
+    "too many workers": ([*RUN, "--workers", "100000"], "--workers 100,000: at most 1,024"),
+    "too large a number": ([*RUN, "--first", "9" * 30], "option 'first' is " + "9" * 30 + ": a whole number lies"),
+    "a number as long as a book": ([*RUN, "--limit", "9" * 5000], "9999…9999"),
+    "an endless file": (["run", "--models-file", "/dev/zero", "--task", "vqa"], "it is no regular file but a device"),
+    "an endless prompt": ([*RUN, "--system-prompt", "@/dev/zero"], "it is no regular file but a device"),
+    "an endless template": ([*RUN, "--chat-template", "/dev/zero"], "it is no regular file but a device"),
+    "endless outputs": (["run", "--model", "replay:/dev/zero", "--task", "vqa"], "it is no regular file but a device"),
+    "endless claims": (["check", "/dev/zero", "--paper"], "it is no regular file but a device"),
+    "data of a check that are not there": (["check", "--data", "no/such"], "--data no/such does not exist"),
+    "data of a check that runs nothing": (["check", "--paper", "--data", "."], "--data has no effect with --paper"),
+    "a scale of a check that runs nothing": (["check", "--paper", "--scale", "full"], "--scale has no effect"),
+    "no such scale": (["list", "--scale", "x"], "no scale is named 'x'"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_refused_in_one_short_line(capsys, mistake, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments, words = MISTAKES[mistake]
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.out == ""
+    lines = [line for line in printed.err.splitlines() if not line.endswith(("loading the model", "that test them"))]
+    assert len(lines) == 1
+    assert len(lines[0]) < 500
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_mistakes_are_refused_before_torch_is_imported(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Forbidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch':\n"
+        "            raise SystemExit('torch is imported')\n"
+        "sys.meta_path.insert(0, Forbidden())\n"
+    )
+    script = (
+        "import sys\nfrom evals.app import cli\nsys.exit(sum(cli.main(line) != 2 for line in "
+        + repr([arguments for arguments, _ in MISTAKES.values()])
+        + "))"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**environ(), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_data_belong_to_a_task_of_the_command():
+    assert several.of_task({"vqa": "a"}, ["vqa", "glue"]) == {"vqa": "a", "glue": None}
+    assert several.of_task("a", ["vqa", "glue"]) == {"vqa": "a", "glue": "a"}
+    with pytest.raises(UnknownName, match="'math'"):
+        several.of_task({"vqa": "a", "math": "b"}, ["vqa"])
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
+def test_names_are_never_empty(text):
+    with pytest.raises(InputError, match="names nothing"):
+        several.names(text)
+
+
+def test_an_interrupt_while_modules_are_imported_is_one_line():
+    script = (
+        "import sys, evals.__main__ as command\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'evals.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.exit(command.main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environ(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert done.stderr == "evals: interrupted before the command began\n"

@@ -1,0 +1,33 @@
+"""What a server's answer says in a wrong number or form is refused or reported as unknown, never taken.
+
+pytest tests/models/endpoint/test_responses.py
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from evals.models.endpoint.client import MalformedError
+from evals.models.endpoint.responses import read_chat, read_embedding, read_usage
+
+
+def reply(*texts, **more):
+    choices = [{"index": n, "message": {"content": text}, "finish_reason": "stop"} for n, text in enumerate(texts)]
+    return {"choices": choices, **more}
+
+
+def test_one_choice_is_expected():
+    assert read_chat(reply("yes")).text == "yes"
+    with pytest.raises(MalformedError, match="2 choices where one was asked for"):
+        read_chat(reply("no", "yes"))
+    with pytest.raises(MalformedError, match="2 data where one was asked for"):
+        read_embedding({"data": [{"embedding": [1.0]}, {"embedding": [2.0]}]})
+
+
+@pytest.mark.parametrize("count", [None, "12", 3.5, True, [1], -1, 10**400])
+def test_a_count_that_is_none_is_unknown_and_not_0(count):
+    assert read_usage(reply("yes", usage={"prompt_tokens": 5, "completion_tokens": 2})).reported
+    assert not read_usage(reply("yes", usage={"prompt_tokens": count, "completion_tokens": 2})).reported
+    assert not read_usage(reply("yes", usage={"prompt_tokens": 5, "completion_tokens": count})).reported
+    assert not read_usage(reply("yes", usage=count)).reported
+    assert read_usage({"data": [], "usage": {"prompt_tokens": 5}}).reported  # embeddings have no new tokens
