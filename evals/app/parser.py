@@ -313,7 +313,7 @@ def _add_sampling(run: argparse.ArgumentParser) -> None:
     add("--stop", "a further string that ends an output; repeatable", "S", action="append")
     add("--system-prompt", "text of a system message, or @FILE that holds it", "TEXT")
     add("--chat-template", "on, off (plain text), or a Jinja file; default: on where there is one", "on|off|FILE")
-    add("--thinking", "on or off, for chat templates that read enable_thinking", "on|off")
+    add("--thinking", "on or off, for chat templates that can turn thinking on and off", "on|off")
     run.add_argument(
         "--extend",
         type=_integer,

@@ -174,13 +174,14 @@ def table(outcome: CompletedPairs) -> str:
 
 @dataclass
 class _LoadedOnce:
-    """Loads a model at its first run, and gives the same one to the others."""
+    """Loads a model at its first run, and gives the same one to the others that want it with the same template."""
 
     model: Model | None = None
+    template: str | None = None
 
     def __call__(self, source: Resolved, placement: Placement) -> Model:
-        if self.model is None:
-            self.model = source.load(placement)
+        if self.model is None or self.template != placement.template:
+            self.model, self.template = source.load(placement), placement.template
         return self.model
 
 

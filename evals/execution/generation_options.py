@@ -52,6 +52,8 @@ def settled(config: RunConfig, source: Resolved, task: Task) -> RunConfig:
         options = replace(options, system_prompt=_read("--system-prompt", system[1:]).removesuffix("\n"))
     if template is not None and template not in {"on", "off"} and not _is_template(template):
         options = replace(options, chat_template=_read("--chat-template", template))
+    if options.chat_template not in {None, "on", "off"}:
+        config = replace(config, placement=replace(config.placement, template=options.chat_template))
     return replace(config, options=options)
 
 

@@ -70,7 +70,7 @@ class Options:
     """`on` (a checkpoint without a template is refused), `off` (plain text), a Jinja file, or None for `on` where the
     checkpoint has a template."""
     thinking: str | None = None
-    """`on` or `off`: the variable `enable_thinking` of the chat template; None leaves it out."""
+    """`on` or `off`: the variable of the chat template for thinking (`enable_thinking`, …); None leaves it out."""
     samples_per_problem: int = 1
     """Number of outputs per problem, for pass@k and majority voting (`--samples`)."""
     same_shots: bool = False
@@ -106,6 +106,9 @@ class Placement:
     architecture, else transformers."""
     tensor_parallel: int | None = None
     """Number of GPUs that each copy of the model is divided among, by vLLM; None is 1."""
+    template: str | None = None
+    """The chat template that is used instead of the checkpoint's, in Jinja (`--chat-template FILE`): it says which
+    token ends an answer and which tags enclose a thought."""
 
 
 @dataclass(frozen=True, slots=True)

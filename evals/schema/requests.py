@@ -52,7 +52,7 @@ class ChatSettings:
     template: str | None = None
     """`on` (a checkpoint without a template is refused), `off` (plain text), or the text of another template."""
     thinking: bool | None = None
-    """What the template reads as `enable_thinking`; None leaves it out."""
+    """What the template reads as `enable_thinking`, or by another name; None leaves it out."""
     date: str | None = None
     """The local date and time, `2026-11-28T18:00:00`, that the template reads as now (`strftime_now`): the start of the
     run. None is the time at which the template is rendered."""

@@ -12,6 +12,7 @@ from evals.data.images import decode
 from evals.data.model_config import fields_of_shape
 from evals.errors import InputError, SampleError
 from evals.models.backend import adapters, identity, quantised, requirements
+from evals.models.decoding.checkpoint_settings import needed_config
 from evals.paths import PACKAGE
 from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
 from evals.schema.config import DTYPES
@@ -92,7 +93,8 @@ def load_weights(
         with adapters.without_adapter(base) as source, quantised.quietly(config):
             model, loading_info = auto_class.from_pretrained(
                 source, dtype=placement.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
-                output_loading_info=True, ignore_mismatched_sizes=True, **adapters.head_options(adapter),
+                output_loading_info=True, ignore_mismatched_sizes=True, generation_config=needed_config(base),
+                **adapters.head_options(adapter),
             )  # fmt: skip
             quantised.unpack(model)
     except Exception as error:  # a damaged or foreign checkpoint can raise nearly any exception

@@ -97,6 +97,23 @@ def thought_tags(
     return tuple(dict.fromkeys(pair for pair in pairs if pair is not None))
 
 
+def needed_config(folder: Path) -> GenerationConfig | None:
+    """Return what a model needs to speak from `generation_config.json`, to load it with; None without that file.
+
+    The library refuses to load a model whose file has settings that do not fit together (`num_return_sequences`), and
+    nothing else of the file is used.
+
+    Args:
+        folder: the checkpoint.
+    """
+    from transformers import GenerationConfig
+
+    if not (folder / "generation_config.json").is_file():
+        return None
+    stated = _stated(folder, "generation_config.json")
+    return GenerationConfig(**{name: stated[name] for name in _NEEDED if name in stated})
+
+
 def library_config(model: PreTrainedModel) -> GenerationConfig:
     """Make a generation config for the library's own loop that has nothing of the checkpoint's but what it needs.
 
@@ -170,21 +187,28 @@ def _ids(stated: Mapping[str, Any]) -> Iterator[int]:
 def _end_of_turn(tokenizer: PreTrainedTokenizerBase, render: RenderChat) -> int | None:
     """Return the special token that follows an assistant's message in the chat template, or None.
 
-    A template that ignores `add_generation_prompt` may write the beginning of an answer after every message. What ends
-    a message is then seen between two messages.
+    Some templates write nothing after a message, because the first token of the next message ends it (GLM-4.5 ends at
+    `<|user|>`). A template that ignores `add_generation_prompt` may write the beginning of an answer after every
+    message. In both cases, what ends a message is seen between two messages.
     """
     answer = "An answer 1."
-    messages = [_ASKS, {"role": "assistant", "content": answer}]
-    if render([_ASKS], True) == render([_ASKS], False):
-        messages.append(_ASKS)
-    _, present, after = (render(messages, False) or "").rpartition(answer)
-    if not present:
-        return None
-    after = after.lstrip()
-    tokens = tokenizer(after, add_special_tokens=False)["input_ids"][:1]
+    last: list[Mapping[str, Json]] = [_ASKS, {"role": "assistant", "content": answer}]
+    writes_answers = render([_ASKS], True) == render([_ASKS], False)
+    for messages in ([*last, _ASKS],) if writes_answers else (last, [*last, _ASKS]):
+        _, present, after = (render(messages, False) or "").rpartition(answer)
+        if not present:
+            return None
+        if after.strip():
+            return _first_special(tokenizer, after.lstrip())
+    return None
+
+
+def _first_special(tokenizer: PreTrainedTokenizerBase, text: str) -> int | None:
+    """Return the token that a text begins with, if it is a special one or written as one."""
+    tokens = tokenizer(text, add_special_tokens=False)["input_ids"][:1]
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
     if tokens and tokens[0] in special - {tokenizer.unk_token_id}:
         return int(tokens[0])
-    mark = re.match(MARK, after)  # a token of the vocabulary that was not declared special, but is written as one
+    mark = re.match(MARK, text)  # a token of the vocabulary that was not declared special, but is written as one
     id = tokenizer.get_vocab().get(mark[0]) if mark else None
     return id if id is not None and tokens == [id] and id != tokenizer.unk_token_id else None

@@ -152,17 +152,21 @@ class LibraryDecoder:
     def _score_with_encoder(
         self, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]
     ) -> list[float]:
-        """Compute the log-likelihoods of continuations for an encoder-decoder, whose encoder reads the contexts."""
+        """Compute the log-likelihoods of continuations for an encoder-decoder, whose encoder reads the contexts.
+
+        The decoder reads the tokens with which it must begin, as when it generates: BART's `<s>`, a language token.
+        """
         import torch
 
         ids, mask = self._padded(contexts)
         width = max(map(len, continuations))
         padded = [[*tokens, *[0] * (width - len(tokens))] for tokens in continuations]
         labels_NT = torch.tensor(padded, device=ids.device)
-        start = torch.full_like(labels_NT[:, :1], self._config.decoder_start_token_id)
-        decoder_ids = torch.cat([start, labels_NT[:, :-1]], dim=1)
+        begins = [self._config.decoder_start_token_id, self._config.forced_bos_token_id]
+        begin = torch.tensor([token for token in begins if token is not None], device=ids.device)
+        decoder_ids = torch.cat([begin.expand(len(contexts), -1), labels_NT[:, :-1]], dim=1)
         logits = self._model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids).logits
-        log_likelihoods_NTV = logits.float().log_softmax(dim=-1)
+        log_likelihoods_NTV = logits[:, len(begin) - 1 :].float().log_softmax(dim=-1)
         pairs = zip(log_likelihoods_NTV, continuations, strict=True)
         return [_sum(row_TV[: len(tokens)], tokens) for row_TV, tokens in pairs]
 

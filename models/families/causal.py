@@ -157,7 +157,7 @@ def _load(name: str, folder: Path, placement: Placement, engine: choice.EngineCh
     limits = prompt_limits(model, tokenizer, placement.long_prompts)
     generation = prepare_generation(
         folder, model, tokenizer, rule=batch_rules.batch_rule(model.config),
-        share_prefixes=supports_prefix_sharing(model), template=templates.default,
+        share_prefixes=supports_prefix_sharing(model), template=templates.stating(placement.template),
     )  # fmt: skip
     reuses_slots = isinstance(generation.decoder, Decoder) and resolved.device.type == "cpu"
     per_core = _BUDGET_PER_CORE_WITH_SLOTS if reuses_slots else pytorch.CPU_BUDGET_PER_CORE

@@ -112,7 +112,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Mixture:
     model = pytorch.load_weights(AutoModelForImageTextToText, folder, resolved)
     generation = prepare_generation(
         folder, model, library.tokenizer, rule=BatchRule(batch_rules.IN_BATCHES), share_prefixes=True,
-        template=processor.templates.default,
+        template=processor.templates.stating(placement.template),
     )  # fmt: skip
     limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return Mixture(

@@ -299,7 +299,7 @@ def _load(
         )
     generation = prepare_generation(
         folder, model, library.tokenizer, rule=rule, share_prefixes=shares_prefixes,
-        template=processor.templates.default,
+        template=processor.templates.stating(placement.template),
     )  # fmt: skip
     limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return VisionLanguage(

@@ -12,7 +12,6 @@ for all prompts. That process ends when a rendering exceeds its limits, and is s
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401  # its threads are joined after _EXITING is set: see below
-import html
 import json
 import os
 import select
@@ -29,6 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import EvalsError, InputError, SampleError
+from evals.models.backend.prompts.messages import Message, contains, like, shortened, texts_of
+from evals.models.backend.prompts.thinking import thinking_variables
 from evals.schema import ChatSettings, Json
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ threading._register_atexit(_EXITING.set)  # type: ignore[attr-defined]
 
 _NOW = "strftime_now"
 """The function by which templates read the date and time."""
-
-Message = Mapping[str, Json]
-"""A message of a chat: `role`, and `content` as text or as a list of parts."""
 
 
 @dataclass(frozen=True)
@@ -131,15 +129,15 @@ class ChatTemplate:
 
     def _render(self, content: str | Sequence[Message]) -> str:
         system: list[Message] = (
-            [] if self.system is None else [{"role": "system", "content": _like(self.system, content)}]
+            [] if self.system is None else [{"role": "system", "content": like(self.system, content)}]
         )
         messages: list[Message] = [*system, {"role": "user", "content": content}]
         rendered = self._renderer.render(messages, self.variables)
-        texts = [text for message in messages for text in _texts(message["content"])]
-        missing = next((text for text in texts if not _contains(rendered, text)), None)
+        texts = [text for message in messages for text in texts_of(message["content"])]
+        missing = next((text for text in texts if not contains(rendered, text)), None)
         if missing is not None:
             role = "system" if missing == self.system else "user's"
-            raise _TemplateFailure(f"drops the {role} message {_shortened(missing)}")
+            raise _TemplateFailure(f"drops the {role} message {shortened(missing)}")
         return rendered
 
 
@@ -160,6 +158,14 @@ class ChatTemplates:
         self._variables = variables
         self._chosen: dict[ChatSettings, ChatTemplate | None] = {}
         self._lock = threading.Lock()
+
+    def stating(self, template: str | None) -> ChatTemplate | None:
+        """Return the template that says what ends an answer: the run's own, or else the checkpoint's if it has one.
+
+        Args:
+            template: the template that is used instead of the checkpoint's (`Placement.template`), or None.
+        """
+        return self.default if template is None else self.choose(ChatSettings(template=template))
 
     def choose(self, chat: ChatSettings) -> ChatTemplate | None:
         """Return the template that a request wants; None for plain text.
@@ -185,7 +191,7 @@ class ChatTemplates:
         chat = chat if _NOW in text else replace(chat, date=None)
         if chat == ChatSettings(template=chat.template) and chat.template in {None, "on"}:
             return self.default
-        thinking = {} if chat.thinking is None else {"enable_thinking": chat.thinking}
+        thinking = {} if chat.thinking is None else thinking_variables(text, chat.thinking, self._source)
         variables = {**self._variables, **thinking, **({} if chat.date is None else {_NOW: chat.date})}
         return ChatTemplate(text, self._source, variables, chat.system)
 
@@ -207,30 +213,6 @@ def chat_templates(library: PreTrainedTokenizerBase | ProcessorMixin, folder: Pa
         stated = stated["default"]
     tokenizer = getattr(library, "tokenizer", library)
     return ChatTemplates(stated, str(folder), dict(tokenizer.special_tokens_map))
-
-
-def _like(text: str, content: str | Sequence[Message]) -> str | list[Message]:
-    """Return a text in the form of another message's content: as text, or as a list with one part."""
-    return text if isinstance(content, str) else [{"type": "text", "text": text}]
-
-
-def _texts(content: Json) -> list[str]:
-    """Return the texts of a message."""
-    return [content] if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"]
-
-
-def _contains(rendered: str, text: str) -> bool:
-    """Return whether a rendered chat has a text, apart from white space and from escaping for JSON or HTML."""
-    if text.strip() in rendered:
-        return True
-    texts = ("".join(form.split()) for form in (text, json.dumps(text, ensure_ascii=False)[1:-1]))
-    chats = ["".join(form.split()) for form in (rendered, html.unescape(rendered))]
-    return any(form in chat for form in texts for chat in chats)
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return repr(line if len(line) <= 40 else line[:39] + "…")
 
 
 class _TemplateFailure(Exception):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import checkpoints
 import pytest
 import torch
@@ -76,7 +79,27 @@ def test_what_is_forced_at_the_end_or_repeated_is_not_kept(folder):
     assert library_config(model.model).forced_bos_token_id == LANGUAGE
 
 
-def test_continuations_of_mbart_are_scored(folder):
+def test_settings_that_the_library_refuses_do_not_prevent_loading(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "generation_config.json"
+    settings = {**json.loads(path.read_text()), "num_return_sequences": 3, "num_beams": 1}
+    path.write_text(json.dumps(settings))
+    model = causal.load("mbart", str(tmp_path / "copy"), Placement("cpu"))
+    assert model.model.generation_config.forced_bos_token_id == LANGUAGE
+
+
+def test_continuations_of_mbart_are_scored_after_its_language(folder):
+    from transformers import AutoModelForSeq2SeqLM
+
     model = causal.load("mbart", str(folder), Placement("cpu"))
-    _, (found,) = answers(model, [Choose("1", ("Is it red?",), (" yes", " no"))], 10_000)
-    assert len(found.scores) == 2
+    prompts, found = answers(model, [Choose(text, (text,), (" yes", " no no")) for text in PROMPTS], 10_000)
+    library = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    for prompt, prediction in zip(prompts, found, strict=True):
+        for tokens, score in zip(prompt.continuations, prediction.scores, strict=True):
+            ids = [library.config.decoder_start_token_id, LANGUAGE, *tokens]
+            with torch.inference_mode():
+                logits = library(
+                    input_ids=torch.tensor([list(prompt.tokens)]), decoder_input_ids=torch.tensor([ids[:-1]])
+                ).logits[0]
+            expected = logits[1:].log_softmax(-1)[range(len(tokens)), list(tokens)].sum()
+            assert score == pytest.approx(float(expected), abs=1e-4)
