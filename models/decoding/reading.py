@@ -76,22 +76,41 @@ class TextReader:
         spans = find_spans(visible, opened=opened, stated=self.pairs)
         if not spans.thoughts:
             return Reading(self.text(tokens), None)
-        thought = "\n\n".join(filter(None, (self._span_text(tokens, span).strip() for span in spans.thoughts)))
+        thought = "\n\n".join(filter(None, (self._span_text(tokens, span, visible).strip() for span in spans.thoughts)))
         if spans.open:
             return Reading("", thought, open=True)
-        return Reading("".join(self._span_text(tokens, span) for span in spans.answer).lstrip(), thought)
+        return Reading("".join(self._span_text(tokens, span, visible) for span in spans.answer).lstrip(), thought)
 
-    def _span_text(self, tokens: Sequence[int], span: Span) -> str:
+    def _span_text(self, tokens: Sequence[int], span: Span, visible: str) -> str:
         """Decode the tokens of a range of the visible text; parts of tokens at its ends are kept as they are."""
+        lengths = _Lengths(self, tokens, visible)
         counts = range(len(tokens) + 1)
-        first = bisect.bisect_left(counts, span.start, key=lambda count: len(self.visible(tokens[:count])))
-        last = bisect.bisect_right(counts, span.end, key=lambda count: len(self.visible(tokens[:count]))) - 1
-        if first > last:  # the range lies within one token
-            return self.visible(tokens[:first])[span.start : span.end]
-        head, tail = self.visible(tokens[:first])[span.start :], ""
-        if last < len(tokens):
-            tail = self.visible(tokens[: last + 1])[len(self.visible(tokens[:last])) : span.end]
-        return head + self.text(tokens[first:last]) + tail
+        first = bisect.bisect_left(counts, span.start, key=lengths.at)
+        last = bisect.bisect_right(counts, span.end, key=lengths.at) - 1
+        first, last = lengths.whole(first), lengths.whole(last)
+        start, end = lengths.at(first), lengths.at(last)
+        if start >= end:  # the range has no whole token
+            return visible[span.start : span.end]
+        return visible[span.start : start] + self.text(tokens[first:last]) + visible[end : span.end]
+
+
+class _Lengths:
+    """Lengths of the visible text of the first tokens of a text."""
+
+    def __init__(self, reader: TextReader, tokens: Sequence[int], visible: str) -> None:
+        self._reader = reader
+        self._tokens = tokens
+        self._visible = visible
+
+    def whole(self, count: int) -> int:
+        """Return the largest number of first tokens up to `count` that do not end inside a character."""
+        while not self._visible.startswith(self._reader.visible(self._tokens[:count])):
+            count -= 1
+        return count
+
+    def at(self, count: int) -> int:
+        """Return the length of the text of the first tokens, without a character that they end inside of."""
+        return len(self._reader.visible(self._tokens[: self.whole(count)]))
 
 
 class ThoughtTracker:

@@ -37,15 +37,26 @@ TAG_PAIRS = (
     TagPair("<|think_start|>", "<|think_end|>"),
     TagPair("<unused94>thought", "<unused95>"),
     TagPair("◁think▷", "◁/think▷"),
+    TagPair("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
 )
 """Tag pairs of public reasoning models: DeepSeek-R1 and Qwen3, Claude-style distillations, Magistral, reasoning and
 thought tags of fine-tuned models, Seed-OSS, MiniMax, LongCat, gpt-oss (all channels before the final one), Gemma 4,
-Command A Reasoning, Sky-T1, Apertus, Olmo and others, MedGemma, Kimi-VL."""
+Command A Reasoning, Sky-T1, Apertus, Olmo and others, MedGemma, Kimi-VL, Apriel."""
 THINK = TAG_PAIRS[0]
-_UNOPENED = frozenset({THINK, TAG_PAIRS[2], TAG_PAIRS[9]})
+CHANNELS = TAG_PAIRS[9]
+"""gpt-oss's channels: all messages before the one of the final channel are thoughts."""
+_UNOPENED = frozenset({THINK, TAG_PAIRS[2], CHANNELS, TAG_PAIRS[-1]})
 """Pairs of the table whose closing tag alone ends a thought, which the prompt has opened."""
 MARK = r"(?:<[^<>\s]+>|\[[^\[\]\s]+\]|◁[^◁▷\s]+▷)"
 """How tags and other marks are written."""
+_CHANNEL = re.compile(r"\s*(?:<\|start\|>[^<]*)?<\|channel\|>")
+"""How a message begins that says its channel."""
+_FINAL = r"<\|channel\|>final[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
+"""The closing tag of `CHANNELS`; the model may name the format of its answer in it."""
+_BETWEEN = re.compile(
+    r"<\|(?:end|call)\|>|<\|start\|>[^<]*|<\|channel\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|message\|>|$)"
+)
+"""What stands between the texts of messages in channels."""
 _SPLIT = re.compile(r"""split\(\s*(['"])(</[^'"<>\s]+>|\[/[^'"\[\]\s]+\])\1""")
 """A template that removes earlier thoughts: `content.split('</think>')[-1]`."""
 
@@ -129,6 +140,8 @@ def find_spans(
         >>> find_spans("16 - 7</think>9", opened=None, stated=(THINK,))
         ThoughtSpans(thoughts=(Span(start=0, end=6),), answer=(Span(start=14, end=15),), open=False)
     """
+    if opened is None and from_start and _CHANNEL.match(text) and not re.search(_FINAL, text):
+        return ThoughtSpans(_messages(text, Span(0, len(text))), (), open=True)
     pairs = tuple(dict.fromkeys((*stated, *TAG_PAIRS, *([opened] if opened else []))))
     by_opening = {pair.opening: pair for pair in pairs}
     by_closing = {pair.closing: pair for pair in pairs if pair in stated or pair in _UNOPENED or pair == opened}
@@ -136,22 +149,34 @@ def find_spans(
     thoughts: list[Span] = []
     answer: list[Span] = []
     inside, start = opened, 0
-    for match in re.finditer("|".join(map(re.escape, tags)), text):
+    for match in re.finditer("|".join(_FINAL if tag == CHANNELS.closing else re.escape(tag) for tag in tags), text):
+        tag = match[0] if match[0] in tags else CHANNELS.closing
         if inside is not None:
-            if match[0] == inside.closing:
+            if tag == inside.closing:
                 thoughts.append(Span(start, match.start()))
                 inside, start = None, match.end()
-        elif pair := by_opening.get(match[0]):
+        elif pair := by_opening.get(tag):
             is_first = from_start and not thoughts and not text[: match.start()].strip()
             if pair in stated or is_first:
                 answer.append(Span(start, match.start()))
                 inside, start = pair, match.end()
-        elif match[0] in by_closing:  # the prompt opened this thought: all before it is thought
+        elif tag in by_closing:  # the prompt opened this thought: all before it is thought
             thoughts.append(Span(thoughts[0].start if thoughts else 0, match.start()))
             del thoughts[:-1]
             answer, start = [], match.end()
     (thoughts if inside is not None else answer).append(Span(start, len(text)))
-    return ThoughtSpans(tuple(thoughts), tuple(span for span in answer if span.end > span.start), inside is not None)
+    messages = tuple(message for span in thoughts for message in _messages(text, span))
+    return ThoughtSpans(messages, tuple(span for span in answer if span.end > span.start), inside is not None)
+
+
+def _messages(text: str, span: Span) -> tuple[Span, ...]:
+    """Divide a thought at the headers of its messages, if it has any (gpt-oss's channels)."""
+    starts, ends = [span.start], []
+    for match in _BETWEEN.finditer(text, span.start, span.end):
+        ends.append(match.start())
+        starts.append(match.end())
+    spans = (Span(start, end) for start, end in zip(starts, [*ends, span.end], strict=True))
+    return tuple(part for part in spans if part.end > part.start) or (span,)
 
 
 def split_text(text: str, *, opened: TagPair | None = None) -> tuple[str, str | None, bool]:
