@@ -30,7 +30,8 @@ The suite reads the same table (`models/architectures.yaml`). The entry `batchin
 and its reason. An architecture that is not in the table is read row by row, and the run says so in one line.
 Vision-language models follow the row of their language model, and [their own
 table](models.md#vision-language-architectures). Classifiers and text encoders are read row by row where padding on
-the right or the scaling of rotary embeddings changes a row.
+the right or the scaling of rotary embeddings changes a row (XLNet, FNet, ConvBERT, CANINE, …), and where no batch was
+compared.
 
 Make the table again for another version of the library (an hour on two cores; a command that was stopped goes on):
 

@@ -29,6 +29,14 @@ ROW_BY_ROW: Runs = "row by row"
 REFUSED: Runs = "refused"
 TABLE = Path(__file__).parents[2] / "architectures.yaml"
 
+ENCODERS = frozenset({
+    "albert", "deberta", "deberta-v2", "distilbert", "esm", "esmc", "eurobert", "flaubert", "gte", "ibert",
+    "jina_embeddings_v3", "layoutlm", "longformer", "markuplm", "modernbert", "mpnet", "nomic_bert", "splinter",
+    "squeezebert", "tapas", "ultrabert", "visual_bert",
+})  # fmt: skip
+"""Encoders outside the table whose outputs were the same with and without padding on the right, to 1e-5 (small random
+checkpoints, float32, 2026-11-28). CANINE, ConvBERT, FNet, MobileBERT, Reformer, XLNet and YOSO read padding."""
+
 
 class ArchitectureRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One row of the table."""
@@ -119,12 +127,25 @@ def encoding_rule(config: PreTrainedConfig) -> BatchRule:
 
     Args:
         config: its configuration.
+
+    Example:
+        >>> from transformers import BertConfig, FNetConfig
+        >>> str(encoding_rule(BertConfig())), str(encoding_rule(FNetConfig()))
+        ('in batches', 'row by row: fnet was not compared in batches, or they change its results')
     """
     table = read_table()
     rows = table.encoder_decoders if config.is_encoder_decoder else table.decoders
-    row = rows.get(config.get_text_config().model_type)
-    reads_padding = row is not None and "right" in row.padding
-    rule = BatchRule(ROW_BY_ROW, "it reads padding on the right") if reads_padding else BatchRule(IN_BATCHES)
+    kind = config.get_text_config().model_type
+    row = rows.get(kind)
+    if row is None or row.runs == REFUSED:
+        reason = f"{kind} was not compared in batches, or they change its results"
+        rule = BatchRule(IN_BATCHES) if kind in ENCODERS else BatchRule(ROW_BY_ROW, reason)
+    elif "right" in row.padding:
+        rule = BatchRule(ROW_BY_ROW, "it reads padding on the right")
+    elif row.runs == ROW_BY_ROW and not row.padding:
+        rule = BatchRule(ROW_BY_ROW, row.reason)
+    else:
+        rule = BatchRule(IN_BATCHES)
     return _stricter(rule, _number_rule(config))
 
 

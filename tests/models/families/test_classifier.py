@@ -69,6 +69,26 @@ def test_it_gives_the_librarys_numbers_at_every_budget(folder):
             assert not prediction.truncated
 
 
+@pytest.mark.parametrize("kind", ["xlnet", "fnet", "convbert"])
+def test_an_encoder_that_reads_padding_gets_none(tmp_path, kind):
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    checkpoints.tokenizer(tmp_path).save_pretrained(tmp_path)
+    changes = {"xlnet": {"d_model": 32, "n_layer": 1, "n_head": 2, "d_inner": 48}}.get(kind) or {
+        "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 48,
+        "max_position_embeddings": 80, "embedding_size": 32,
+    }  # fmt: skip
+    names = dict(enumerate(LABELS[::-1]))
+    config = AutoConfig.for_model(kind, vocab_size=400, id2label=names, initializer_range=0.3, **changes)
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    model = classifier.load("tiny", str(tmp_path), CPU)
+    expected = [logits.log_softmax(-1).tolist()[::-1] for logits in plain(tmp_path)]
+    for prediction, scores in zip(answers(model, asked()), expected, strict=True):
+        assert prediction.scores == pytest.approx(scores, abs=1e-4)
+
+
 def test_the_second_text_of_a_pair_is_told_apart(tmp_path):
     model = classifier.load("tiny", str(checkpoints.classifier(tmp_path, "bert")), CPU)
     prompt = model.prepare(Classify("x", ("red", "left"), ("no", "yes")))
