@@ -138,7 +138,8 @@ def _fit_vocabulary(model: PreTrainedModel, shapes: Mapping[str, tuple[int, ...]
     """Resize the embedding to the one that the adapter brings (training with added tokens saves it whole)."""
     embedding = model.get_input_embeddings()
     name = next((name for name, module in model.named_modules() if module is embedding), None)
-    rows = shapes.get(f"{_PREFIX}{name}.weight", (None,))[0]
+    stored = (f"{_PREFIX}{name}.weight", f"{_PREFIX}{name}.base_layer.weight")
+    rows = next((shapes[key][0] for key in stored if key in shapes), None)
     if rows is not None and rows != embedding.weight.shape[0]:
         model.resize_token_embeddings(rows, mean_resizing=False)
 

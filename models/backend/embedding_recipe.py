@@ -106,6 +106,8 @@ class EmbeddingRecipe:
     """Text before every text."""
     pools_prompt: bool = True
     """Whether the prompt's tokens take part in the pooling."""
+    width: int | None = None
+    """Number of a vector's first entries that are kept, after all steps (`truncate_dim`); None for all."""
 
     def facts(self) -> dict[str, Json]:
         """Return what determines the vectors, for the signature; steps with weights have a digest."""
@@ -118,6 +120,7 @@ class EmbeddingRecipe:
             "pooling_from": self.source,
             "normalised": any(step.kind == "Normalize" for step in self.steps),
             **({"steps": steps} if steps else {}),
+            **({} if self.width is None else {"truncate_dim": self.width}),
             **({"prompt": self.prompt, "pools_prompt": self.pools_prompt} if self.prompt else {}),
         }
 
@@ -142,7 +145,8 @@ def read_recipe(folder: Path) -> EmbeddingRecipe:
     for step in steps[2:]:
         _check_names(step)
     reading = _read_first(folder)
-    prompts = _read_optional(folder / "config_sentence_transformers.json")
+    further = folder / "config_sentence_transformers.json"
+    prompts = _read_optional(further)
     pooling = read_json(steps[1].folder / "config.json", dict[str, Json])
     prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name")) or ""
     return EmbeddingRecipe(
@@ -153,7 +157,15 @@ def read_recipe(folder: Path) -> EmbeddingRecipe:
         lowercase=bool(reading.get("do_lower_case")),
         prompt=prompt,
         pools_prompt=pooling.get("include_prompt") is not False,
+        width=_width(further, prompts),
     )
+
+
+def _width(path: Path, config: Mapping[str, Any]) -> int | None:
+    width = config.get("truncate_dim")
+    if width is not None and (not isinstance(width, int) or isinstance(width, bool) or width < 1):
+        raise InputError(f"{path}: truncate_dim is {width!r}, expected a number of 1 or more")
+    return width
 
 
 def _poolings(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -224,7 +236,8 @@ def load_steps(recipe: EmbeddingRecipe, device: torch.device) -> list[Callable[[
     Raises:
         InputError: weights of a step are missing or have another shape, or its activation is not one of torch's.
     """
-    return [_load_step(step, device) for step in recipe.steps if step.kind != "Dropout"]  # training only
+    steps = [_load_step(step, device) for step in recipe.steps if step.kind != "Dropout"]  # training only
+    return steps if recipe.width is None else [*steps, lambda vectors_BD: vectors_BD[:, : recipe.width]]
 
 
 def _load_step(step: Step, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -19,6 +19,7 @@ from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.backend import requirements
 from evals.models.backend.adapters import without_adapter
 from evals.models.backend.visible_text import encoded_text
+from evals.models.decoding.text import check_embedded
 from evals.schema import Batch, Group, Prompt, Request
 from evals.schema.config import LONG_PROMPTS
 
@@ -52,6 +53,8 @@ class TextTokenizer:
     """Maximum number of tokens, special tokens included; None if there is no limit."""
     long_prompts: str = FAIL
     """What happens to longer texts: `fail`, `truncate-left` or `PROTOCOL`."""
+    embeddings: int | None = None
+    """Number of tokens that the model has embeddings of; None if it is not known."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Truncation is state of the tokenizer, and several threads tokenise at the same time."""
 
@@ -59,7 +62,8 @@ class TextTokenizer:
         """Tokenise a text or a pair; if it is too long, shorten the longer of the two, token by token.
 
         Raises:
-            SampleError: there is no text, there are more than two, or a part is not text.
+            SampleError: there is no text, there are more than two, a part is not text, or the model has no embedding of
+                a token.
             LongPromptError: it is too long, and texts must not be shortened.
         """
         if not 1 <= len(texts) <= 2 or not all(isinstance(text, str) for text in texts):
@@ -73,6 +77,7 @@ class TextTokenizer:
         tokens = tuple(encoded["input_ids"])
         if not tokens:
             raise SampleError(f"request {request.id} is an empty text")
+        check_embedded(request.id, tokens, self.embeddings)
         types, text = tuple(encoded.get("token_type_ids", ())), encoded_text(self.tokenizer, texts, encoded)
         return TextPrompt(request, request.id, tokens, 0, types, truncated, removed=length - len(tokens), text=text)
 
@@ -167,6 +172,11 @@ def length_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
             limits.append(module.num_embeddings - module.padding_idx - 1)
     return min(limits) if min(limits) < 1 << 30 else None
+
+
+def embedding_count(model: PreTrainedModel) -> int | None:
+    """Return the number of tokens that a model has embeddings of; None if its embeddings are not a plain table."""
+    return getattr(model.get_input_embeddings(), "num_embeddings", None)
 
 
 def single_rows(batch: Batch) -> list[Batch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -41,6 +41,26 @@ def plain_text(request: Request, reason: str) -> str:
     if others:
         raise SampleError(f"request {request.id} has {' and '.join(sorted(others))}; {reason}")
     return join_text(request.parts)
+
+
+def check_embedded(id: str, tokens: Iterable[int], embeddings: int | None) -> None:
+    """Raise `SampleError` if a model has no embedding of a token, because its tokenizer has more tokens.
+
+    Args:
+        id: the request's id.
+        tokens: what the model would read.
+        embeddings: number of tokens that it has embeddings of; None if it is not known.
+
+    Example:
+        >>> check_embedded("7", [1, 9], 8)
+        Traceback (most recent call last):
+            ...
+        evals.errors.SampleError: request 7 has the token 9; the model has embeddings of tokens 0 to 7 only
+    """
+    largest = max(tokens, default=0)
+    if embeddings is not None and largest >= embeddings:
+        reason = f"the model has embeddings of tokens 0 to {embeddings - 1} only"
+        raise SampleError(f"request {id} has the token {largest}; {reason}")
 
 
 def with_fewer_examples(request: PromptRequest) -> Iterator[PromptRequest]:

@@ -244,7 +244,9 @@ def load(name: str, checkpoint: str, placement: Placement) -> Classifier:
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
-        tokenizer=TextTokenizer(tokenizer, limit, placement.long_prompts or tokenisation.FAIL),
+        tokenizer=TextTokenizer(
+            tokenizer, limit, placement.long_prompts or tokenisation.FAIL, tokenisation.embedding_count(model)
+        ),
         placement=resolved,
         names=names,
         rule=rule,

@@ -142,7 +142,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
         },
         token_budget=pytorch.token_budget(model, resolved),
         model=model,
-        tokenizer=TextTokenizer(tokenizer, limit, long_prompts),
+        tokenizer=TextTokenizer(tokenizer, limit, long_prompts, tokenisation.embedding_count(model)),
         recipe=recipe,
         steps=embedding_recipe.load_steps(recipe, resolved.device),
         excluded=embedding_recipe.excluded(recipe, prompt_tokens, tokenizer.all_special_ids),

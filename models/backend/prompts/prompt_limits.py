@@ -36,6 +36,8 @@ class PromptLimits:
     """Whether new tokens have positions of their own."""
     long_prompts: str = FAIL
     """`fail` or `truncate-left`."""
+    embeddings: int | None = None
+    """Number of tokens that the model has embeddings of; None if it is not known. A tokenizer may have more."""
 
     @property
     def facts(self) -> dict[str, int | str | None]:
@@ -103,15 +105,15 @@ def prompt_limits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lo
         long_prompts: what the user chose; None is `fail`.
     """
     config = model.config.get_text_config()
-    policy = long_prompts or FAIL
-    if not model.config.is_encoder_decoder:
-        return PromptLimits(_positions(model, config, tokenizer), long_prompts=policy)
+    policy, embeddings = long_prompts or FAIL, getattr(model.get_input_embeddings(), "num_embeddings", None)
     shared = _positions(model, config, tokenizer)
+    if not model.config.is_encoder_decoder:
+        return PromptLimits(shared, long_prompts=policy, embeddings=embeddings)
     if config.model_type in _RELATIVE:
-        return PromptLimits(None, None, True, policy)
+        return PromptLimits(None, None, True, policy, embeddings)
     prompt = getattr(config, "max_encoder_position_embeddings", None) or shared
     new = getattr(config, "max_decoder_position_embeddings", None) or shared
-    return PromptLimits(prompt, new, True, policy)
+    return PromptLimits(prompt, new, True, policy, embeddings)
 
 
 def _positions(model: PreTrainedModel, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:

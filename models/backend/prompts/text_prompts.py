@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from evals.errors import SampleError
@@ -17,7 +18,7 @@ from evals.models.backend.prompts.chat_templates import ChatTemplates
 from evals.models.backend.prompts.prompt_limits import PromptLimits, shortest_that_fits
 from evals.models.backend.prompts.special_tokens import SpecialTokens
 from evals.models.decoding.loglikelihood import ChoicePrompt, choice_prompt, common_length, tokenise_choices
-from evals.models.decoding.text import join_text, plain_text
+from evals.models.decoding.text import check_embedded, join_text, plain_text
 from evals.schema import Choose, Generate, Prompt
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ class TextPrompts:
             reserve: number of positions that the plan reserves after the prompt.
 
         Raises:
-            SampleError: the prompt is empty, or has other parts than text, or the chat template refuses it.
+            SampleError: the prompt is empty, has other parts than text or a token that the model has no embedding of,
+                or the chat template refuses it.
             LongPromptError: the prompt is too long for the model.
         """
         plain_text(request, _TEXT_ONLY)
         tokens, new = self._rendered(request).tokens, request.max_new_tokens
         if not tokens:
             raise SampleError(f"request {request.id} is an empty prompt")
+        check_embedded(request.id, tokens, self.limits.embeddings)
         length = len(tokens)
         if self.limits.check(request.id, length, new):
             request = shortest_that_fits(
@@ -68,11 +71,13 @@ class TextPrompts:
             request: the request; it is shortened if it is too long and the user allows it.
 
         Raises:
-            SampleError: the prompt has other parts than text, or a continuation has no token.
+            SampleError: the prompt has other parts than text or a token that the model has no embedding of, or a
+                continuation has no token.
             LongPromptError: context and continuation are too long for the model.
         """
         plain_text(request, _TEXT_ONLY)
         context, continuations = self._choices(request)
+        check_embedded(request.id, chain(context, *continuations), self.limits.embeddings)
         new = self._positions_after(continuations)
         length = len(context)
         if self.limits.check(request.id, length, new):

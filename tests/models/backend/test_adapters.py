@@ -119,8 +119,13 @@ def test_a_tied_embedding_changes_alone(tmp_path):
     )
 
 
-def test_added_tokens_come_with_their_embeddings(tmp_path, base):
-    folder = adapt(tmp_path, base, grow=3, r=2, modules_to_save=["lm_head", "embed_tokens"])
+@pytest.mark.parametrize(
+    "options",
+    [{"modules_to_save": ["lm_head", "embed_tokens"]}, {"target_modules": ["lm_head", "embed_tokens", "q_proj"]}],
+    ids=["saved", "adapted"],
+)
+def test_added_tokens_come_with_their_embeddings(tmp_path, base, options):
+    folder = adapt(tmp_path, base, grow=3, r=2, **options)
     model = causal.load("tiny", str(folder), CPU)
     assert model.model.get_input_embeddings().weight.shape[0] == 403
     expected = outputs(attached(folder, base, grow=3), model.tokenizer)

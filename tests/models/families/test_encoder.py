@@ -220,6 +220,7 @@ def later_steps():
             for mode in ("mean", "cls", "weightedmean", "max", "lasttoken")
         ],
         {"steps": later_steps},
+        {"steps": later_steps, "truncate_dim": 5},
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )

@@ -10,7 +10,7 @@ from glue_folders import official
 
 import evals
 from evals import Choose, Generate
-from evals.errors import LongPromptError
+from evals.errors import LongPromptError, SampleError
 from evals.models.backend.prompts.prompt_limits import prompt_limits
 from evals.models.families import causal
 from evals.records.types import ProbeEntry
@@ -247,3 +247,17 @@ def test_a_long_text_among_the_training_samples_of_a_probe_stops_nothing(tmp_pat
     scores = [[row.scores for row in run.samples()] for run in (record, without)]
     assert (scores[0] == scores[1]) == (not shortened), "a text that is not used changes nothing"
     assert without.manifest.probe == ProbeEntry(samples=16, left_out=0, shortened=0)
+
+
+def test_a_token_without_an_embedding_is_a_failure(tmp_path):
+    folder = checkpoints.language_model(tmp_path, "llama")
+    tokenizer = checkpoints.tokenizer(folder)
+    config = json.loads((folder / "config.json").read_text())
+    tokenizer.add_tokens([f"<extra{number}>" for number in range(config["vocab_size"])])
+    tokenizer.save_pretrained(folder)
+    model = causal.load("tiny", str(folder), Placement("cpu"))
+    text = f"red <extra{config['vocab_size'] - 1}>"
+    for request in (Generate("7", (text,), 3), Choose("7", ("red",), (" yes", text))):
+        with pytest.raises(SampleError, match=r"request 7 has the token \d+; the model has embeddings of tokens 0 to"):
+            model.prepare(request)
+    assert model.prepare(Generate("7", ("red",), 3)).tokens
