@@ -124,7 +124,8 @@ def load(
     skeleton = vllm_model.skeleton(AutoModelForImageTextToText, folder)
     engine = vllm_model.start(folder, placement, resolved)
     limits = vllm_model.limits(prompt_limits(skeleton, library.tokenizer, placement.long_prompts), engine)
-    ends, reader = text_ends(folder, skeleton, library.tokenizer, processor.templates.default)
+    template = processor.templates.stating(placement.template)
+    ends, reader = text_ends(folder, skeleton, library.tokenizer, template)
     model = VllmVisionLanguage(
         name=name,
         facts={

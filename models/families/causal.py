@@ -193,7 +193,7 @@ def _load_with_vllm(name: str, folder: Path, placement: Placement) -> Causal | C
     skeleton = vllm_model.skeleton(AutoModelForCausalLM, folder)
     engine = vllm_model.start(folder, placement, resolved, skip_tokenizer_init=True)
     limits = vllm_model.limits(prompt_limits(skeleton, tokenizer, placement.long_prompts), engine)
-    ends, reader = text_ends(folder, skeleton, tokenizer, templates.default)
+    ends, reader = text_ends(folder, skeleton, tokenizer, templates.stating(placement.template))
     model = Causal(
         name=name,
         facts={
