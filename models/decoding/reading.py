@@ -16,6 +16,8 @@ from evals.models.decoding.thoughts import TAG_PAIRS, Span, TagPair, find_spans,
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_BRACKETS = frozenset("<[◁")
+"""Characters of which every tag of the table has one."""
 _PROMPT_END = 48
 """Number of tokens at the end of a prompt in which an opening tag is looked for."""
 
@@ -44,6 +46,19 @@ class TextReader:
         """
         self._tokenizer = tokenizer
         self.pairs = tuple(pairs)
+        self._texts: dict[int, str] = {}
+
+    def token_text(self, token: int) -> str:
+        """Turn one token into text, with special tokens; texts are kept, since the same tokens come again and again."""
+        text = self._texts.get(token)
+        if text is None:
+            text = self._texts[token] = self.visible([token])
+        return text
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags before and after thoughts: those that the checkpoint states, and those of the table."""
+        return [tag for pair in (*self.pairs, *TAG_PAIRS) for tag in (pair.opening, pair.closing)]
 
     def text(self, tokens: Sequence[int]) -> str:
         """Turn tokens into text, without special tokens."""
@@ -121,8 +136,12 @@ class ThoughtTracker:
         self._reader = reader
         self._inside = opened
         self._start = 0
-        tags = [tag for pair in (*reader.pairs, *TAG_PAIRS) for tag in (pair.opening, pair.closing)]
-        self._window = max(map(len, tags)) + 1
+        self._window = max(map(len, reader.tags)) + 1
+
+    @property
+    def in_first_text(self) -> bool:
+        """Whether no thought has begun or ended since the first token."""
+        return self._start == 0
 
     def read(self, tokens: Sequence[int]) -> int | None:
         """Read one more token.
@@ -147,3 +166,33 @@ class ThoughtTracker:
             self._start = len(tokens)  # white space between a thought and the answer belongs to neither
             return None
         return self._start
+
+
+class MarkFilter:
+    """Says quickly that a token completes no stop string and no tag, so that the text need not be decoded.
+
+    A mark is completed by a token whose text holds the mark's last character. Tags that end in a letter are common
+    words but for their first part, so their last letter only counts soon after a bracket.
+    """
+
+    def __init__(self, reader: TextReader, stops: Sequence[str]) -> None:
+        """Find the last characters of the marks.
+
+        Args:
+            reader: turns tokens into text, and has the tags.
+            stops: the stop strings.
+        """
+        self._reader = reader
+        worded = [tag for tag in reader.tags if tag[-1].isalnum() and _BRACKETS & set(tag)]
+        self._last = {mark[-1] for mark in (*stops, *reader.tags) if mark not in worded}
+        self._last_of_words = {tag[-1] for tag in worded}
+        self._reach = max(map(len, worded), default=0)
+        self._since_bracket = self._reach + 1
+
+    def may_complete(self, token: int) -> bool:
+        """Return False if the next token of a text completes no mark."""
+        text = set(self._reader.token_text(token))
+        self._since_bracket = 0 if text & _BRACKETS else self._since_bracket + 1
+        if "\N{REPLACEMENT CHARACTER}" in text or " " in self._last:  # its text depends on the tokens around it
+            return True
+        return bool(text & self._last) or (self._since_bracket <= self._reach and bool(text & self._last_of_words))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evals.models.decoding.reading import TextReader, ThoughtTracker
+from evals.models.decoding.reading import MarkFilter, TextReader, ThoughtTracker
 from evals.models.decoding.thoughts import TagPair
 from evals.schema import Generate, Prediction
 
@@ -103,6 +103,9 @@ class RowProgress:
         self._tracker: ThoughtTracker | None = None
         if row.stop:
             self._tracker = ThoughtTracker(reader, row.opened)
+            self._marks = MarkFilter(reader, row.stop)
+            for token in row.begun:
+                self._marks.may_complete(token)
             for count in range(1, len(row.begun) + 1):
                 self._tracker.read(row.begun[:count])
 
@@ -162,6 +165,9 @@ class RowProgress:
     def _stops(self) -> bool:
         """Return whether the text outside thoughts contains a stop string; only its last tokens can complete one."""
         if self._tracker is None:
+            return False
+        completes = self._marks.may_complete(self.tokens[-1])
+        if self._tracker.in_first_text and not completes:
             return False
         start = self._tracker.read(self.tokens)
         if start is None:

@@ -37,14 +37,18 @@ class AnswersRequests(Protocol):
 class VllmDecoder:
     """Generates and scores text with a vLLM engine."""
 
-    def __init__(self, engine: AnswersRequests, *, ends: Iterable[int], reader: TextReader) -> None:
+    def __init__(
+        self, engine: AnswersRequests, *, ends: Iterable[int], reader: TextReader, scores_prompts: bool = True
+    ) -> None:
         """Wrap an engine.
 
         Args:
             engine: answers requests.
             ends: ids of the tokens that end a text.
             reader: turns tokens into text, to look for stop strings.
+            scores_prompts: whether the engine returns the log-probabilities of a prompt; vLLM 0.32 fails to with LoRA.
         """
+        self._scores_prompts = scores_prompts
         self._engine = engine
         self._ends = frozenset(ends)
         self._reader = reader
@@ -88,19 +92,19 @@ class VllmDecoder:
     ) -> list[list[float]]:
         """Compute the log-likelihood of every continuation of every row; as `Decoder.loglikelihoods`."""
         requests: list[EngineRequest] = []
-        plans = []
+        plans: list[_ScoringPlan] = []
         for row in rows:
-            context = [*prefixes[row.prefix_index], *row.suffix]
-            planned, plan = _scoring_requests(context, row.continuations)
-            plans.append((range(len(requests), len(requests) + len(planned)), plan, len(context)))
-            requests += planned
-        outputs = self._engine.answer(requests)
-        for output in outputs:
-            self._count(output)
-        return [
-            _read_scores([outputs[index] for index in indices], plan, start, row.continuations)
-            for row, (indices, plan, start) in zip(rows, plans, strict=True)
-        ]
+            plan = _ScoringPlan([*prefixes[row.prefix_index], *row.suffix], row.continuations, self._scores_prompts)
+            plans.append(plan)
+            requests += plan.requests
+        outputs = iter(self._engine.answer(requests))
+        sums = []
+        for plan in plans:
+            answers = [next(outputs) for _ in plan.requests]
+            for output in answers:
+                self._count(output)
+            sums.append([plan.sum_of(tokens, answers) for tokens in plan.continuations])
+        return sums
 
     def _count(self, output: RequestOutput | str) -> None:
         """Count the positions of a prompt that were not read from the prefix cache."""
@@ -141,67 +145,73 @@ def tokens_prompt(tokens: Sequence[int], images: Sequence[Any] = ()) -> Any:
     return TokensPrompt(prompt_token_ids=list(tokens), multi_modal_data={"image": list(images)})
 
 
-def _scoring_requests(
-    context: Sequence[int], continuations: Sequence[Sequence[int]]
-) -> tuple[list[EngineRequest], list[int]]:
-    """Make the requests that score continuations.
+class _ScoringPlan:
+    """The requests that score the continuations of one context, and how their outputs are read."""
 
-    Returns:
-        The requests; and for each continuation the index of its request.
-    """
+    def __init__(self, context: Sequence[int], continuations: Sequence[Sequence[int]], scores_prompts: bool) -> None:
+        """Plan the requests.
+
+        Args:
+            context: tokens of the context.
+            continuations: tokens of each continuation.
+            scores_prompts: score a continuation of several tokens in a prompt that contains all of them but the last;
+                else each of its tokens is read after those before it, in a request of its own.
+        """
+        self.continuations = continuations
+        self._start = len(context)
+        self._scores_prompts = scores_prompts
+        tokens_after: dict[tuple[int, ...], set[int]] = {}
+        for tokens in continuations:
+            for index in self._read_after(tokens):
+                tokens_after.setdefault(tuple(tokens[:index]), set()).add(tokens[index])
+        self.requests: list[EngineRequest] = []
+        self._numbers: dict[tuple[tuple[int, ...], int], int] = {}
+        """The index of the request that reads a token after some others."""
+        for begun, tokens_read in tokens_after.items():
+            listed = sorted(tokens_read)
+            for first in range(0, len(listed), MOST_SCORED_TOKENS):
+                part = listed[first : first + MOST_SCORED_TOKENS]
+                self._numbers |= {(begun, token): len(self.requests) for token in part}
+                self.requests.append(_scoring_request([*context, *begun], part, bool(begun) and scores_prompts))
+
+    def _read_after(self, tokens: Sequence[int]) -> Sequence[int]:
+        """Return the indices of the tokens that are read from the distribution after a prompt."""
+        return range(len(tokens) - 1 if self._scores_prompts else 0, len(tokens))
+
+    def sum_of(self, tokens: Sequence[int], outputs: Sequence[RequestOutput | str]) -> float:
+        """Sum the log-probabilities of a continuation's tokens; NaN if vLLM refused a request."""
+        total = 0.0
+        for index in self._read_after(tokens):
+            output = outputs[self._numbers[tuple(tokens[:index]), tokens[index]]]
+            if isinstance(output, str):
+                return math.nan
+            after = output.outputs[0].logprobs
+            assert after is not None
+            total += float(after[0][tokens[index]].logprob)
+            if index and self._scores_prompts:
+                total += _sum_in_prompt(output, self._start, tokens[:index])
+        return total
+
+
+def _scoring_request(prompt: Sequence[int], tokens: list[int], scores_prompt: bool) -> EngineRequest:
+    """Make a request for the log-probabilities of tokens after a prompt, and of the prompt's own tokens if wanted."""
     from vllm import SamplingParams
 
-    singles = sorted({tokens[0] for tokens in continuations if len(tokens) == 1})
-    parts = [singles[start : start + MOST_SCORED_TOKENS] for start in range(0, len(singles), MOST_SCORED_TOKENS)]
-    requests = [
-        EngineRequest(
-            tokens_prompt(context),
-            SamplingParams(temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprob_token_ids=part),
-        )
-        for part in parts
-    ]
-    request_by_token = {token: number for number, part in enumerate(parts) for token in part}
-    plan = []
-    for tokens in continuations:
-        if len(tokens) == 1:
-            plan.append(request_by_token[tokens[0]])
-            continue
-        plan.append(len(requests))
-        params = SamplingParams(
-            temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, prompt_logprobs=0,
-            logprob_token_ids=[tokens[-1]],
-        )  # fmt: skip
-        requests.append(EngineRequest(tokens_prompt([*context, *tokens[:-1]]), params))
-    return requests, plan
+    params = SamplingParams(
+        temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprob_token_ids=tokens,
+        prompt_logprobs=0 if scores_prompt else None,
+    )  # fmt: skip
+    return EngineRequest(tokens_prompt(prompt), params)
 
 
-def _read_scores(
-    outputs: Sequence[RequestOutput | str], plan: Sequence[int], start: int, continuations: Sequence[Sequence[int]]
-) -> list[float]:
-    """Sum the log-probabilities of each continuation; NaN where vLLM refused its request.
-
-    Args:
-        outputs: the outputs of the row's requests.
-        plan: for each continuation, the index of its request.
-        start: number of tokens of the context.
-        continuations: tokens of each continuation.
-    """
-    sums = []
-    for tokens, number in zip(continuations, plan, strict=True):
-        output = outputs[number]
-        if isinstance(output, str):
-            sums.append(math.nan)
-            continue
-        after = output.outputs[0].logprobs
-        assert after is not None
-        total = float(after[0][tokens[-1]].logprob)
-        if len(tokens) > 1:
-            listed = output.prompt_logprobs
-            assert listed is not None
-            assert len(listed) == start + len(tokens) - 1, "vllm left out positions of the prompt"
-            for position, token in enumerate(tokens[:-1], start):
-                entry = listed[position]
-                assert entry is not None
-                total += float(entry[token].logprob)
-        sums.append(total)
-    return sums
+def _sum_in_prompt(output: RequestOutput, start: int, tokens: Sequence[int]) -> float:
+    """Sum the log-probabilities of the tokens that a prompt has from a position on."""
+    listed = output.prompt_logprobs
+    assert listed is not None
+    assert len(listed) == start + len(tokens), "vllm left out positions of the prompt"
+    total = 0.0
+    for position, token in enumerate(tokens, start):
+        entry = listed[position]
+        assert entry is not None
+        total += float(entry[token].logprob)
+    return total

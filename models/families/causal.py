@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data.checkpoints import read_config
+from evals.data.checkpoints import read_adapter, read_config
 from evals.errors import SampleError
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.prompts.chat_templates import chat_templates
@@ -208,7 +208,7 @@ def _load_with_vllm(name: str, folder: Path, placement: Placement) -> Causal | C
         tokenizer=tokenizer,
         text_prompts=TextPrompts(tokenizer, find_special_tokens(tokenizer), templates, limits),
         placement=resolved,
-        decoder=VllmDecoder(engine, ends=ends, reader=reader),
+        decoder=VllmDecoder(engine, ends=ends, reader=reader, scores_prompts=read_adapter(folder) is None),
         reader=reader,
         reserve_divisor=_EXPECTED_SHARE,
         folder=folder,

@@ -160,6 +160,21 @@ def throughput(measurements: Measurements, scratch: Path, *, long: bool) -> None
             measurements.measure(f"{size}-{engine}", folder, engine, tasks, device=place, dtype=dtype)
         for path in folder.glob("*.safetensors"):
             path.unlink()
+    if long or not measurements.on_gpu:
+        images(measurements, scratch)
+
+
+def images(measurements: Measurements, scratch: Path) -> None:
+    """Time questions about images; vLLM has no DeepSeek-VL."""
+    import models
+
+    size, device, dtype = ("1B", "cuda", "bfloat16") if measurements.on_gpu else ("toy", "cpu", "float32")
+    folder = models.deepseek_vl(scratch / "vl", size, device=device, dtype=dtype)
+    options = {} if measurements.on_gpu else {"limit": 6}
+    tasks = [{"name": "vqa", "label": "vqa", "beside": False, "options": options}]
+    place = "cuda:0" if measurements.on_gpu else "cpu"
+    for engine in ENGINES:
+        measurements.measure(f"{size} DeepSeek-VL-{engine}", folder, engine, tasks, device=place, dtype=dtype)
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -180,7 +195,7 @@ def table(figures: dict[str, Any]) -> str:
             lines.append(f"| {name} | {task} | {compared['samples']} | {compared['other_texts']} | "
                          f"{compared['largest_difference']:.2g} |")  # fmt: skip
         if not label.startswith("agreement"):
-            size, _, engine = label.partition("-")
+            size, _, engine = label.rpartition("-")
             throughput_lines += [_row(size, engine, task, row, part) for task, row in part["tasks"].items()]
             peak = part.get("peak_memory_bytes")
             shown = NOT_MEASURED if peak is None else f"{peak / 1e9:.1f}"

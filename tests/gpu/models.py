@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,46 @@ def llama(folder: Path, size: str, *, device: str, dtype: str) -> Path:
         **LLAMA[size], max_position_embeddings=POSITIONS, rope_theta=500_000.0, tie_word_embeddings=size != "8B",
         bos_token_id=0, eos_token_id=1, dtype=dtype,
     )  # fmt: skip
-    with torch.device(device):
-        default = torch.get_default_dtype()
-        torch.set_default_dtype(getattr(torch, dtype))
-        try:
-            model = LlamaForCausalLM(config)
-        finally:
-            torch.set_default_dtype(default)
+    model = _random(LlamaForCausalLM, config, device, dtype)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(folder)
     return folder
 
 
-def parameters(model: Any) -> int:
-    """Count the weights of a loaded model."""
-    return sum(weight.numel() for weight in model.parameters())
+def deepseek_vl(folder: Path, size: str, *, device: str, dtype: str) -> Path:
+    """Save a random DeepSeek-VL: of 1.3B parameters with 576 tokens per image, or a toy with 16."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+    import checkpoints
+    import torch
+    from transformers import DeepseekVLConfig, DeepseekVLForConditionalGeneration, DeepseekVLProcessor
+    from transformers.models.deepseek_vl import DeepseekVLImageProcessorPil
+
+    if size == "toy":
+        return checkpoints.deepseek_vl(folder)
+    torch.manual_seed(0)
+    words = checkpoints.tokenizer(folder)
+    text = checkpoints.text_config(
+        hidden_size=2048, intermediate_size=5632, num_hidden_layers=24, num_attention_heads=16, num_key_value_heads=16,
+        vocab_size=102_400, max_position_embeddings=16_384,
+    )  # fmt: skip
+    vision = {**checkpoints.vision_config(), "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
+              "num_attention_heads": 16, "image_size": 384, "patch_size": 16}  # fmt: skip
+    config = DeepseekVLConfig(text_config=text, vision_config=vision, image_token_id=words.image_token_id, dtype=dtype)
+    _random(DeepseekVLForConditionalGeneration, config, device, dtype).save_pretrained(folder)
+    images = DeepseekVLImageProcessorPil(size={"height": 384, "width": 384})
+    template = checkpoints.TEMPLATE
+    DeepseekVLProcessor(images, words, chat_template=template, num_image_tokens=576).save_pretrained(folder)
+    return folder
+
+
+def _random(kind: Any, config: Any, device: str, dtype: str) -> Any:
+    """Make a model on a device, in its number format from the start: 8B parameters in float32 would take 32 GB."""
+    import torch
+
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    try:
+        with torch.device(device):
+            return kind(config)
+    finally:
+        torch.set_default_dtype(default)

@@ -17,6 +17,7 @@ from evals import registry
 from evals.app import api
 from evals.execution.resolve import resolve
 from evals.execution.run import selected
+from evals.models.engines.concurrent import ConcurrentModel
 from evals.schema import Generate, Placement, RunConfig
 
 
@@ -73,9 +74,14 @@ def peaks(spec: dict[str, Any]) -> dict[str, float]:
 
 def forget_prefixes(model: Any) -> None:
     """Empty vLLM's prefix cache, so that no measurement profits from the one before."""
-    engine = getattr(getattr(model, "model", model), "engine", None)
+    engine = unwrapped(model).engine
     if engine is not None:
         engine.llm.reset_prefix_cache()
+
+
+def unwrapped(model: Any) -> Any:
+    """The model of the family, which a GPU shares among several batches."""
+    return model.model if isinstance(model, ConcurrentModel) else model
 
 
 def suite_figures(record: Any, whole: float) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def beside(model: Any, prompts: list[tuple[list[int], int]], spec: dict[str, Any
     """The same prompts without the suite; texts run to their limit, and no stop string is looked for."""
     direct = vllm_directly if spec["engine"] == "vllm" else plain_generate
     began = time.monotonic()
-    tokens = direct(getattr(model, "model", model) if spec["engine"] == "vllm" else model, prompts, spec)
+    tokens = direct(unwrapped(model), prompts, spec)
     seconds = time.monotonic() - began
     return {"seconds": seconds, "new_tokens": tokens, "new_tokens_per_second": tokens / seconds}
 
