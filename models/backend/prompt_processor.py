@@ -141,6 +141,15 @@ class PromptProcessor:
             ids = list(self.library.tokenizer(expanded, add_special_tokens=special)["input_ids"])
         return ids[: len(ids) - closing]
 
+    def unexpanded(self, request: Generate | Embed) -> list[int]:
+        """Render and tokenise a request with one placeholder per image, for an engine that repeats it itself."""
+        rendered = self.render(prompt_parts(request), request.chat)
+        special = self._adds_special_tokens(rendered)
+        closing = len(self.special.closing) if special else 0
+        with self.lock:
+            ids = list(self.library.tokenizer(rendered, add_special_tokens=special)["input_ids"])
+        return ids[: len(ids) - closing]
+
     def tokenise_text(self, text: str) -> tuple[int, ...]:
         """Tokenise a plain text without special tokens."""
         with self.lock:

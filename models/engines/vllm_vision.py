@@ -19,7 +19,7 @@ from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limits
 from evals.models.decoding.build import reading_facts, text_ends
 from evals.models.decoding.checkpoint_settings import sampling_settings
-from evals.models.decoding.placeholders import restore_placeholders, single_placeholders
+from evals.models.decoding.placeholders import restore_placeholders
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import GenerationRow, generation_row, read_completion
 from evals.models.engines import vllm_model
@@ -109,8 +109,7 @@ class VllmVisionLanguage:
         assert isinstance(request, Generate)
         settings, opened = sampling_settings(request, self.folder), self.reader.opened_by(prompt.tokens)
         row = generation_row(request, 0, prompt.tokens, 0, settings=settings, opened=opened)
-        single = restore_placeholders(single_placeholders(prompt.tokens), self.processor.placeholders)
-        return replace(row, suffix=single)
+        return replace(row, suffix=self.processor.unexpanded(request))
 
 
 def load(

@@ -81,7 +81,7 @@ def _llava_like(folder: Path, name: str, **changes: Any) -> Path:
 
     words = tokenizer(image_token="<image>")
     config = transformers.AutoConfig.for_model(
-        name, vision_config=clip(), image_token_index=words.image_token_id, **{"text_config": text(), **changes}
+        name, text_config=text(), vision_config=clip(), image_token_index=words.image_token_id, **changes
     )
     size = {"size": {"shortest_edge": IMAGE_SIDE}, "crop_size": SIDE}
     options = {"patch_size": 16, "num_additional_image_tokens": 1, "chat_template": CHAT.format(image="<image>")}
@@ -95,8 +95,8 @@ def _llava_like(folder: Path, name: str, **changes: Any) -> Path:
     return _save(folder, config, processor)
 
 
-def llava(folder: Path, **changes: Any) -> Path:
-    return _llava_like(folder, "llava", **changes)
+def llava(folder: Path) -> Path:
+    return _llava_like(folder, "llava")
 
 
 def vipllava(folder: Path) -> Path:
@@ -159,7 +159,7 @@ def gemma3(folder: Path) -> Path:
     return _save(folder, config, processor)
 
 
-def _idefics_like(folder: Path, name: str) -> Path:
+def _idefics_like(folder: Path, name: str, **changes: Any) -> Path:
     import transformers
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
     from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
@@ -168,8 +168,8 @@ def _idefics_like(folder: Path, name: str) -> Path:
     words = tokenizer(["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *cells])
     token = words.convert_tokens_to_ids("<image>")
     config = transformers.AutoConfig.for_model(
-        name, text_config=text(), vision_config={**siglip(patch_size=8), "model_type": f"{name}_vision"},
-        image_token_id=token, scale_factor=2,
+        name, vision_config={**siglip(patch_size=8), "model_type": f"{name}_vision"}, image_token_id=token,
+        scale_factor=2, **{"text_config": text(), **changes},
     )  # fmt: skip
     size = {"size": {"longest_edge": 2 * IMAGE_SIDE}, "max_image_size": {"longest_edge": IMAGE_SIDE}}
     options = {"image_seq_len": 4, "chat_template": CHAT.format(image="<image>")}
@@ -181,8 +181,8 @@ def _idefics_like(folder: Path, name: str) -> Path:
     return _save(folder, config, processor)
 
 
-def idefics3(folder: Path) -> Path:
-    return _idefics_like(folder, "idefics3")
+def idefics3(folder: Path, **changes: Any) -> Path:
+    return _idefics_like(folder, "idefics3", **changes)
 
 
 def smolvlm(folder: Path) -> Path:
