@@ -86,13 +86,11 @@ def lacking(config: Mapping[str, Any]) -> str | None:
     """Say that vLLM is not installed or lacks a checkpoint's architecture; None if it has it. Imports vLLM."""
     if importlib.util.find_spec("vllm") is None:
         return "it is not installed (pip install 'claim-evals[vllm]')"
-    from evals.models.engines.vllm_environment import prepare
+    from evals.models.engines import vllm_environment
 
-    prepare()
-    from vllm import ModelRegistry
-
+    vllm = vllm_environment.import_vllm(vllm_environment.log_file())
     named = (config.get("architectures") or ["none"])[0]
-    return None if named in ModelRegistry.get_supported_archs() else f"it has no architecture {named}"
+    return None if named in vllm.ModelRegistry.get_supported_archs() else f"it has no architecture {named}"
 
 
 def check_request(folder: Path, placement: Placement, request: Request) -> None:

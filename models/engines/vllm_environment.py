@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _DEFAULTS = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -27,6 +28,14 @@ def prepare() -> None:
     """Set the environment variables that the user has not set."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def import_vllm(log: Path) -> Any:
+    """Import vLLM as `prepare` sets it up; what it prints meanwhile goes into a log. Returns the module."""
+    prepare()
+    with output_to(log):
+        import vllm
+    return vllm
 
 
 def log_file() -> Path:

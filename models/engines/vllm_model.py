@@ -7,6 +7,7 @@ suite, it runs in this process.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
@@ -110,18 +111,17 @@ def start(folder: Path, placement: Placement, resolved: ResolvedPlacement, **mor
     Raises:
         InputError: vLLM cannot load the checkpoint; one line says why.
     """
-    vllm_environment.prepare()
+    gc.collect()  # an engine before this one ends, and frees its memory, when its object is deleted
     adapter = read_adapter(folder)
     log = vllm_environment.log_file()
     on_gpu = resolved.device.type == "cuda"
     if not on_gpu or multiprocessing.current_process().daemon:  # a worker of the suite may start no processes
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     arguments = {**_arguments(folder, adapter, placement, resolved), **more}
+    vllm = vllm_environment.import_vllm(log)
     try:
         with vllm_environment.output_to(log):
-            from vllm import LLM
-
-            llm = LLM(**arguments)
+            llm = vllm.LLM(**arguments)
             llm.collective_rpc("evals_watch", args=(os.getpid(),))
             (description, *_) = llm.collective_rpc("evals_description")
             lora = _loaded_adapter(llm, adapter)
