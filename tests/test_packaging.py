@@ -137,15 +137,12 @@ def test_an_sdist_builds_the_same_wheel(checkout, wheel, tmp_path):
         }
 
 
-def test_the_command_runs_beside_modules_of_the_user(python, working_folder):
+def test_the_command_and_the_api_run_beside_modules_of_the_user(python, working_folder):
     run = ["-m", "evals", "run", "--model", "vl", "--task", "vqa", "--limit", "20", "--out", "run"]
     assert "accuracy" in finish([python, *run], working_folder)
     assert (working_folder / "run" / "report.html").is_file()
-
-
-def test_the_api_runs_beside_modules_of_the_user(python, working_folder):
-    code = "import evals; print(evals.run('vl', 'vqa', limit=20).result['n'])"
-    assert finish([python, "-c", code], working_folder).split()[-1] == "20"
+    code = "import evals; print(evals.run('vl', 'vqa', limit=20, out='run').result['n'])"
+    assert finish([python, "-c", code], working_folder).split()[-1] == "20", "the API reads the run of the command"
 
 
 def test_each_module_has_one_name(python, working_folder, tmp_path_factory):
