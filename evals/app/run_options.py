@@ -1,0 +1,128 @@
+"""Define the options of the command `run` for where and how a model is queried."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from evals.errors import shorten
+from evals.schema.config import ENGINES, LONG_PROMPTS
+
+
+def add_engine(run: argparse.ArgumentParser) -> None:
+    """Add the options for what computes the model."""
+    add = run.add_argument
+    add(
+        "--engine",
+        choices=ENGINES,
+        help="what computes a language model or a vision-language model: transformers (default on a CPU), or vllm "
+        "(default on a GPU, where it is installed and has the architecture)",
+    )
+    add(
+        "--tensor-parallel",
+        type=integer,
+        metavar="N",
+        help="GPUs that each copy of the model is divided among, for --engine vllm; default 1",
+    )
+
+
+def add_workers(run: argparse.ArgumentParser) -> None:
+    """Add the options for several workers; `--workers` is absent if it is not given, so that a cluster uses all."""
+    add = run.add_argument
+    add(
+        "--workers",
+        type=integer,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="number of processes that share the run; with --cluster the maximum number of workers",
+    )
+    add(
+        "--cluster",
+        metavar="auto|ray://HOST:PORT",
+        help="compute on a Ray cluster: the one that this machine belongs to (auto), or one that is reached from "
+        "outside; one worker per GPU, or per machine without GPUs",
+    )
+    add("--mixed", action="store_true", help="let the GPUs of a cluster be of different kinds, and record the kinds")
+
+
+def add_querying(run: argparse.ArgumentParser) -> None:
+    """Add the options for how the model is queried."""
+    add = run.add_argument
+    add("--shots", type=integer, metavar="K", help="number of few-shot examples, for tasks that use them")
+    add("--same-shots", action="store_true", help="use one fixed set of few-shot examples for all samples (faster)")
+    add(
+        "--method",
+        choices=("choose", "classify", "probe"),
+        help="how to query the model: score continuations (choose), use its classifier head (classify), or train a "
+        "linear probe (probe)",
+    )
+    add(
+        "--labels",
+        metavar="N=LABEL,…",
+        help="for a classifier whose classes have other names than the task's: which class each output means, by its "
+        "number or name (0=negative,1=positive; POS=positive,NEG=negative)",
+    )
+    add("--blind", action="store_true", help="replace images by uniform ones and audio by silence: the blind control")
+    add(
+        "--long-prompts",
+        choices=LONG_PROMPTS,
+        help="a prompt that needs more positions than the model has: a recorded failure (fail, the default), or "
+        "without its first examples, then without its first tokens (truncate-left)",
+    )
+    add(
+        "--force", action="store_true", help="show images to a model not known to read them, then run the blind control"
+    )
+
+
+def add_sampling(run: argparse.ArgumentParser) -> None:
+    """Add the options for generated outputs; those that are not given are absent, so a variant's own stand in."""
+    unset: Any = argparse.SUPPRESS
+
+    def add(flag: str, help: str, metavar: str, type: Any = str, **more: Any) -> None:
+        run.add_argument(flag, type=type, default=unset, metavar=metavar, help=help, **more)
+
+    add("--seed", "random seed; combined with each sample's id", "S", integer)
+    add("--temperature", "sampling temperature; 0 (default) is greedy", "T", float)
+    add("--top-p", "sample from the smallest set of tokens of this probability", "P", float)
+    add("--top-k", "sample from the K most likely tokens", "K", integer)
+    add("--min-p", "sample from tokens of at least this share of the most likely token's probability", "P", float)
+    add("--generation", "checkpoint: sample as the checkpoint's generation_config.json says", "checkpoint")
+    add("--max-new-tokens", "maximum number of new tokens per output; default: the task's", "N", integer)
+    add("--stop", "a further string that ends an output; repeatable", "S", action="append")
+    add("--system-prompt", "text of a system message, or @FILE that holds it", "TEXT")
+    add("--chat-template", "on, off (plain text), or a Jinja file; default: on where there is one", "on|off|FILE")
+    add("--thinking", "on or off, for chat templates that can turn thinking on and off", "on|off")
+    run.add_argument(
+        "--extend",
+        type=integer,
+        metavar="N",
+        help="continue exactly the outputs of a finished run that were cut at the limit, up to N new tokens",
+    )
+    run.add_argument(
+        "--samples", type=integer, default=1, metavar="K", help="outputs per problem, for pass@k and majority voting"
+    )
+
+
+def add_timing(run: argparse.ArgumentParser) -> None:
+    """Add the options of timed tasks."""
+    add = run.add_argument
+    add(
+        "--processes",
+        type=integer,
+        metavar="N",
+        help="for efficiency: fresh processes per model; default 3, at full scale 5",
+    )
+    add(
+        "--repetitions",
+        type=integer,
+        metavar="N",
+        help="for efficiency: times that each process computes each request; default 10, at full scale 30",
+    )
+
+
+def integer(text: str) -> int:
+    """Read a whole number of the command line."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number") from None
