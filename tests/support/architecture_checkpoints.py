@@ -39,6 +39,16 @@ _BERT = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "n
          "intermediate_size": 64}  # fmt: skip
 _LATENT = {"num_key_value_heads": 4}
 """Attention on a compressed state has as many heads of keys as of queries."""
+_ROPE = {"rope_type": "default", "rope_theta": 1e4}
+_BYTES = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4,
+          "num_hidden_layers": 2, "intermediate_size": 64, "max_position_embeddings": POSITIONS}  # fmt: skip
+_BYTES_OF_PATCHES = {**_BYTES, "hidden_size_global": 64}
+_PATCHES = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 2,
+            "intermediate_size": 64, "max_position_embeddings": POSITIONS}  # fmt: skip
+_GEMMA = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2,
+          "head_dim": 8, "num_hidden_layers": 2, "intermediate_size": 64, "max_position_embeddings": POSITIONS,
+          "sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"], "pad_token_id": 2,
+          "bos_token_id": 0, "eos_token_id": 1}  # fmt: skip
 CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("axk1", "axk2", "bailing_hybrid", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite",
                      "glm_moe_dsa", "minicpm3", "youtu"), _LATENT),
@@ -57,8 +67,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1], "mamba_expand": 2},
     "deepseek_v4": {"num_hidden_layers": 4},
     "dots1": {"n_shared_experts": 1},
-    "cohere_compass_text": {"layer_types": ["sliding_attention", "full_attention"]},
-    "dots3_note_text": {"num_key_value_heads": 4, "head_dim": 12, "shared_experts_intermediate_size": 32},
+    "blt": {"max_position_embeddings": POSITIONS, "encoder_hash_byte_group_vocab": 50,
+            "local_attention_window_len": WINDOW, "patcher_config": _BYTES, "encoder_config": _BYTES_OF_PATCHES,
+            "decoder_config": _BYTES_OF_PATCHES, "global_config": _PATCHES},
+    "cohere_compass_text": {"layer_types": ["sliding_attention", "full_attention"],
+                            "rope_parameters": {"sliding_attention": _ROPE, "full_attention": _ROPE}},
+    "dbrx": {"max_seq_len": POSITIONS, "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 1e4},
+             "ffn_config": {"ffn_hidden_size": 64, "moe_num_experts": 4, "moe_top_k": 2}},
+    "dots3_note_text": {"num_key_value_heads": 4, "head_dim": 12, "shared_experts_intermediate_size": 32,
+                        "swa_num_attention_heads": 4, "swa_num_key_value_heads": 4, "swa_q_lora_rank": 16,
+                        "swa_kv_lora_rank": 16, "swa_head_dim": 12, "swa_qk_nope_head_dim": 8, "swa_v_head_dim": 8},
     "falcon_h1": {"mamba_d_ssm": 64},
     "gemma3n_text": {**_GEMMA_4, **_NO_SHARED_CACHE, "laurel_rank": 8,
                      "activation_sparsity_pattern": [0.0] * 4},
@@ -90,8 +108,12 @@ CHANGES: dict[str, dict[str, Any]] = {
                        "ngram_vocab_size_base": 50, "make_ngram_vocab_size_divisible_by": 4, "split_ngram_parts": 2,
                        "heads_per_ngram": 2},
     "rwkv": {"attention_hidden_size": 32},
+    "t5gemma2": {"decoder": _GEMMA, "image_token_index": VOCABULARY - 1, "encoder": {
+        "text_config": _GEMMA, "image_token_index": VOCABULARY - 1, "vision_config": {
+            "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 32, "num_attention_heads": 4,
+            "image_size": 28, "patch_size": 14}}},
     "xlm": {"emb_dim": 32},
-    "xlstm": {"num_blocks": 2, "ffn_round_up_to_multiple_of": 8, "qk_dim_factor": 1.0},
+    "xlstm": {"hidden_size": 64, "num_blocks": 2, "ffn_round_up_to_multiple_of": 8, "qk_dim_factor": 1.0},
     "zamba": {"num_hidden_layers": 6, "attn_layer_period": 3, "attn_layer_offset": 1, "mamba_dt_rank": 4,
               "num_key_value_heads": 4},
     "zamba2": {"num_hidden_layers": 6, "layers_block_type": ["mamba", "hybrid"] * 3, "n_mamba_heads": 4,

@@ -107,6 +107,8 @@ def check(section: str, name: str) -> ArchitectureRow:
         return checked("decoders", kind, {**changes, **ROPE_FIELDS.get(name, {})})
     if section == "decoders" and MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[name] in IMAGE_CLASSES:
         return not_compared("a vision-language class, which the family vision_language reads")
+    if section == "encoder_decoders" and not _is_encoder_decoder(name):
+        return not_compared("a speech class, which the family causal does not load: it is no encoder-decoder")
     row = checked(section, name, {})
     if row.reason == LATER_TOKENS:
         fields = inspect.signature(CONFIG_MAPPING[name].__init__).parameters
@@ -117,6 +119,11 @@ def check(section: str, name: str) -> ArchitectureRow:
         if row.runs == "in batches":
             row = checked(section, name, changes)
     return row
+
+
+def _is_encoder_decoder(name: str) -> bool:
+    """Return whether a model type is an encoder-decoder; the library lists speech models beside them."""
+    return bool(getattr(CONFIG_MAPPING[name], "is_encoder_decoder", False))
 
 
 def checked(section: str, kind: str, changes: Mapping[str, Any]) -> ArchitectureRow:
