@@ -71,8 +71,8 @@ class RecordedBeginning:
     """The text, without a thought."""
     tokens: int
     """Number of its tokens: the earlier limit."""
-    thought: bool = False
-    """Whether the server wrote a thought too, which a text alone cannot continue."""
+    prompt_tokens: int | None
+    """Number of tokens of the prompt before it; None if the text cannot be continued, for example after a thought."""
 
 
 @dataclass(frozen=True, slots=True)

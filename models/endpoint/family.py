@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import Any
 
 from evals.errors import InputError, LongPromptError, SampleError
@@ -30,13 +29,12 @@ from evals.models.endpoint.long_prompts import FAIL, TextRequest, answer_fitting
 from evals.models.endpoint.requests import chat_body, completion_body, recorded_messages
 from evals.models.endpoint.responses import (
     Reply,
-    TokenLogprobs,
     Usage,
+    common_length,
     find_choice,
     read_chat,
     read_completion,
-    read_embedding,
-    read_usage,
+    read_vector,
 )
 from evals.models.endpoint.settings import Settings, find_key, read_settings
 from evals.registry import FAMILIES
@@ -137,6 +135,20 @@ class Endpoint:
         return of_address or request.max_new_tokens
 
     def _generate(self, request: Generate) -> Prediction:
+        if request.recorded is None:
+            return self._written(request)
+        if not self._continues(request):
+            return _charged(self._written(request), {OUTPUTS_REPEATED: 1})
+        begun, continued = request.recorded, self._written(request)
+        if continued.prompt_tokens == (begun.prompt_tokens or 0) + begun.tokens:
+            return _charged(continued, {OUTPUTS_CONTINUED: 1})
+        # The server read the text as other tokens than it wrote.
+        repeated = self._generate(replace(request, recorded=replace(begun, prompt_tokens=None)))
+        read, new = (getattr(repeated, name) + getattr(continued, name) for name in ("prompt_tokens", "new_tokens"))
+        return replace(_charged(repeated, continued.charges), prompt_tokens=read, new_tokens=new)
+
+    def _written(self, request: Generate) -> Prediction:
+        """Return the text that the server writes for a request."""
         response = self._complete(request, self._limit(request))
         text = response.value.text
         start = len(text) - len(text.lstrip())  # where the server applies no stops, one at the start ends nothing
@@ -144,14 +156,12 @@ class Endpoint:
         prediction = self._prediction(request.id, response, output)
         if output != text:  # what came after the stop was cut at the limit, and the output is whole
             prediction = replace(prediction, truncated=False)
-        if request.recorded is None:
-            return prediction
-        how = OUTPUTS_CONTINUED if self._continues(request) else OUTPUTS_REPEATED
-        return replace(prediction, charges={**prediction.charges, how: 1})
+        return prediction
 
     def _continues(self, request: Generate) -> bool:
-        """Whether the server goes on after what it wrote for a request, as it completes plain texts."""
-        return request.recorded is not None and not request.recorded.thought and not self._chats(request)
+        """Whether the server is to go on after what it wrote for a request, as it completes plain texts."""
+        begun = request.recorded
+        return begun is not None and begun.prompt_tokens is not None and not self._chats(request)
 
     def _prediction(self, request_id: str, response: ServerResponse, output: str) -> Prediction:
         """Make the prediction for a response whose value is a `Reply`."""
@@ -200,7 +210,7 @@ class Endpoint:
         prompts = [context, *(context + choice for choice in request.choices)]
         response = prompt_logprobs(self.server, self.served_model, method, prompts)
         (context_tokens, *joined), usage = response.value
-        shared = min(_common_length(context_tokens, tokens) for tokens in joined)
+        shared = min(common_length(context_tokens, tokens) for tokens in joined)
         continuations = [tokens[shared:] for tokens in joined]
         if not all(continuations):
             raise SampleError(f"request {request.id}: a continuation adds no token to its prompt")
@@ -224,7 +234,7 @@ class Endpoint:
     def _embed(self, request: Embed) -> Prediction:
         from evals.records.embeddings import pack
 
-        response = self.server.send("embeddings", embedding_body(self.served_model, request.parts), _read_vector)
+        response = self.server.send("embeddings", embedding_body(self.served_model, request.parts), read_vector)
         vector, usage = response.value
         return Prediction(
             request.id,
@@ -311,13 +321,10 @@ def _chooses_by(capabilities: Capabilities) -> str:
     return f"log-likelihood ({capabilities.logprobs}); writing one of the choices if the prompt has images"
 
 
-def _read_vector(body: Any) -> tuple[tuple[list[float], Usage], int]:
-    return (read_embedding(body), read_usage(body)), 1
-
-
-def _common_length(a: TokenLogprobs, b: TokenLogprobs) -> int:
-    """Count the leading tokens that two prompts have in common."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0][0] == pair[1][0], zip(a, b, strict=False)))
+def _charged(prediction: Prediction, charges: Mapping[str, float]) -> Prediction:
+    """Add to the charges of a prediction."""
+    names = {**prediction.charges, **charges}
+    return replace(prediction, charges={name: prediction.charges.get(name, 0) + charges.get(name, 0) for name in names})
 
 
 def _model_names(answer: Json) -> list[str]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from evals.models.decoding.sampling import cut_at_stop
@@ -116,6 +117,16 @@ def read_embedding(body: Any) -> list[float]:
     if not isinstance(vector, list) or not vector or not all(_is_number(value) for value in vector):
         raise MalformedError("expected an embedding of finite numbers")
     return vector
+
+
+def read_vector(body: Any) -> tuple[tuple[list[float], Usage], int]:
+    """Read one embedding with its token counts, as `Server.send` wants them."""
+    return (read_embedding(body), read_usage(body)), 1
+
+
+def common_length(a: TokenLogprobs, b: TokenLogprobs) -> int:
+    """Count the leading tokens that two prompts have in common."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0][0] == pair[1][0], zip(a, b, strict=False)))
 
 
 def find_choice(text: str, choices: Sequence[str]) -> str | None:

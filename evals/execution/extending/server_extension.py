@@ -1,10 +1,11 @@
 """Continue outputs of a server that were cut at the token limit: it returns no tokens, but texts (`--extend`).
 
 A server that completes plain texts is sent the prompt with what it wrote, and continues. In a chat, or after a thought,
-that is not possible in general, so the request is sent again with the new limit: the server writes the whole output
-again. A greedy answer then replaces the recorded one, also if it begins otherwise (servers compute differently under
-another load), which is counted. A sampled one replaces it only if it begins with it, as from a server that honours
-seeds: an output that was cut is long, and another draw in its place would favour short ones.
+that is not possible in general; and a text can be divided into other tokens than the server wrote. Then the request is
+sent again with the new limit, and the server writes the whole output again. A greedy answer replaces the recorded one,
+also if it begins otherwise (servers compute differently under another load), which is counted. A sampled one replaces
+it only if it begins with it, as from a server that honours seeds: an output that was cut is long, and another draw in
+its place would favour short ones.
 
 An output that the server cannot continue stays as it was recorded, and is still a cut one.
 """
@@ -51,14 +52,22 @@ def pending(rows: Sequence[SampleRecord], limit: int) -> list[int]:
 def beginnings(manifest: Manifest, row: SampleRecord, sample: Sample) -> tuple[RecordedBeginning | None, ...]:
     """Return what the server wrote so far, by request; None for an output that was not cut."""
     tokens = row.extended_to or first_limit(manifest, sample)
+    same_prompts = len({request.parts for request in sample.requests}) == 1
+    read, several = divmod(int(row.cost.get("prompt_tokens", 0)), len(sample.requests))
+    prompt_tokens = read if read and same_prompts and not several and row.extended_to is None else None
     pairs = zip(sample.requests, recorded_predictions(row), strict=True)
-    return tuple(_beginning(request, written, tokens) for request, written in pairs)
+    return tuple(_beginning(request, written, tokens, prompt_tokens) for request, written in pairs)
 
 
-def _beginning(request: Request, written: Prediction, tokens: int) -> RecordedBeginning | None:
+def _beginning(
+    request: Request, written: Prediction, tokens: int, prompt_tokens: int | None
+) -> RecordedBeginning | None:
     if not written.truncated or not isinstance(request, Generate):
         return None
-    return RecordedBeginning(written.text(), tokens, written.thought is not None or written.truncated_thinking)
+    text = written.text()
+    has_thought = written.thought is not None or written.truncated_thinking
+    is_whole = not has_thought and not text.endswith("\ufffd")  # else a character was cut in its middle
+    return RecordedBeginning(text, tokens, prompt_tokens if is_whole else None)
 
 
 def failures(answers: Sequence[AnsweredRequest | None]) -> list[str]:

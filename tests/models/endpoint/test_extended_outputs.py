@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from servers import FakeServer, Reply, chat, error
 
-from evals import EvalsError, InputError, load, run
+from evals import EvalsError, Generate, InputError, Sample, load, run
+from evals.execution.extending import server_extension
+from evals.records.types import SampleRecord
+from evals.schema import RecordedBeginning
 
 QUESTIONS = {"one": 3, "two": 9, "three": 14, "four": 40}
 """Number of words of each answer."""
@@ -32,8 +36,10 @@ def words(prompt, draw=0):
 class Writer:
     """A server that writes the same words for the same question, or others at each time."""
 
-    def __init__(self, kind, *, thought=0, unsteady=False, rejects=None, why="out of paper"):
+    def __init__(self, kind, *, thought=0, unsteady=False, rejects=None, why="out of paper", divides=0):
         self.kind, self.thought, self.unsteady, self.rejects, self.why = kind, thought, unsteady, rejects, why
+        self.divides = divides
+        """How many tokens more it reads for what it wrote itself."""
         self.times = Counter()
 
     def __call__(self, call):
@@ -46,12 +52,12 @@ class Writer:
             return error(400, self.why)
         self.times[prompt] += 1
         answer = words(prompt, self.times[prompt] if self.unsteady else 0)
-        written = prompt.partition(".")[2]
-        return self.reply(answer[written.count(" ") :], limit)
+        written = prompt.partition(".")[2].count(" ")
+        return self.reply(answer[written:], limit, read=10 + written + self.divides * bool(written))
 
-    def reply(self, answer, limit):
+    def reply(self, answer, limit, read=10):
         ended = "length" if len(answer) > limit else "stop"
-        usage = {"prompt_tokens": 10, "completion_tokens": min(limit, len(answer))}
+        usage = {"prompt_tokens": read, "completion_tokens": min(limit, len(answer))}
         text = "".join(answer[:limit])
         if "chat" in self.kind:
             thought, text = "".join(answer[: self.thought][:limit]), "".join(answer[self.thought : limit])
@@ -100,6 +106,27 @@ def test_a_server_of_plain_texts_goes_on_after_what_it_wrote(both, data, tmp_pat
     assert [row.cost["new_tokens"] for row in record.samples()] == [3, 9, 12, 12]
     assert record.result.efficiency["outputs_continued"] == 3
     assert record.result.truncated == 2
+
+
+def test_a_text_that_the_server_reads_as_other_tokens_is_written_again(both, data, tmp_path):
+    _, record, sent = both(Writer("/v1/completions", divides=1))
+    assert outputs(record) == whole(data, tmp_path, Writer("/v1/completions"), 12)
+    assert sorted(call.body["max_tokens"] for call in sent) == [8] * 3 + [12] * 3
+    assert record.result.efficiency["outputs_repeated"] == 3
+    assert "outputs_continued" not in record.result.efficiency
+    assert [row.cost["new_tokens"] for row in record.samples()] == [3, 4 + 5 + 9, 4 + 8 + 12, 4 + 8 + 12]
+    assert [row.cost["prompt_tokens"] for row in record.samples()] == [10, 35, 35, 35]
+
+
+@pytest.mark.parametrize("text", ["caf\ufffd", "ok"])
+def test_a_character_that_the_limit_cut_in_its_middle_is_not_continued(text):
+    row = SampleRecord(
+        id="1", index=0, prompt="", output=text, answer=None, target="", values={}, failed=False, failure=None,
+        truncated=True, scores=[()], cluster="", labels={}, cost={"prompt_tokens": 9},
+    )  # fmt: skip
+    manifest = SimpleNamespace(model={})
+    (begun,) = server_extension.beginnings(manifest, row, Sample("1", (Generate("1", ("a",), 4),), ""))
+    assert begun == RecordedBeginning(text, 4, 9 if text == "ok" else None)
 
 
 @pytest.mark.parametrize("thought", [0, 2, 6])
