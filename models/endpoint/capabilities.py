@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar, cast
 
 from evals.errors import InputError, SampleError
 from evals.models.decoding.text import join_text
 from evals.models.endpoint.client import MalformedError, RejectedError, Server, ServerResponse
+from evals.models.endpoint.group import Sender
 from evals.models.endpoint.requests import chat_body, completion_body, message
 from evals.models.endpoint.responses import (
     Reply,
@@ -88,6 +89,27 @@ def detect(server: Server, model: str, listed: Sequence[str]) -> Capabilities:
     raise InputError(f"{server.address} does not answer for model {model!r}: {outcome}{others}")
 
 
+def detect_equal(servers: Sequence[Server], model: str, listed: Sequence[str]) -> Capabilities:
+    """Detect what one or several servers can do; see `detect`. Raises `InputError` if two differ: all answer alike."""
+    first = detect(servers[0], model, listed)
+    for server in servers[1:]:
+        other = detect(server, model, model_names(server.list_models()))
+        for field in fields(Capabilities):
+            values = getattr(first, field.name), getattr(other, field.name)
+            if values[0] != values[1]:
+                raise InputError(
+                    f"{servers[0].address} and {server.address} differ in {field.name}: {values[0]!r} and "
+                    f"{values[1]!r}; the servers of a run must answer alike"
+                )
+    return first
+
+
+def model_names(answer: Json) -> list[str]:
+    """Return the names in a server's list of models, which may be missing."""
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    return [str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row]
+
+
 def _try(
     server: Server, path: str, body: Mapping[str, Json], read: Callable[[Any], T], *, expect: bool = True
 ) -> T | SampleError:
@@ -133,7 +155,7 @@ class _IgnoredError(SampleError):
 
 
 def prompt_logprobs(
-    server: Server, model: str, method: str, prompts: Sequence[str], *, trial: bool = False
+    server: Sender, model: str, method: str, prompts: Sequence[str], *, trial: bool = False
 ) -> ServerResponse:
     """Get the log-probabilities of prompts' tokens.
 

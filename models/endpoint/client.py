@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import orjson
 
-from evals.errors import EvalsError, InputError, SampleError
+from evals.errors import EvalsError, InputError, SampleError, one_line
 from evals.models.endpoint import time_limit
 from evals.models.endpoint.long_prompts import read_rejection
 from evals.models.endpoint.outages import wait_until_back
@@ -35,11 +35,11 @@ MAX_BYTES = 64 << 20
 """Maximum size of a response body."""
 MAX_CONSECUTIVE_FAILURES = 32
 """Number of consecutive requests without an answer after which the run stops."""
-_TRIAL_RETRIES = 3
+TRIAL_RETRIES = 3
 """Minimum number of retries of requests before the run, which decide over the whole run."""
 _OVERLOADED = frozenset({408, 425, 429, 503, 529})
 _FATAL = {401: "rejects the key", 402: "requires payment", 403: "denies access"}
-_RESUMABLE = "what was finished is kept, and the same command continues"
+RESUMABLE = "what was finished is kept, and the same command continues"
 
 T = TypeVar("T")
 
@@ -66,13 +66,15 @@ class ServerResponse(NamedTuple):
     """Number of times that the request was repeated."""
 
 
-class _Failure(NamedTuple):
+class FailedAttempt(NamedTuple):
     """A failed attempt that can be retried."""
 
     reason: str
     overloaded: bool = False
     retry_after: float = 0.0
     """Delay in seconds that the server requests."""
+    unreachable: bool = False
+    """Whether no answer came at all, not even an error."""
 
 
 class Server:
@@ -96,9 +98,9 @@ class Server:
         time_limit.limit_exchanges(self._client)
         weakref.finalize(self, self._client.close)  # close the connections when this object is deleted
         self._gate = ConcurrencyGate(settings.concurrency)
-        self._deadline = time.monotonic() + settings.deadline
+        self.deadline = time.monotonic() + settings.deadline
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()
         self._reason: EvalsError | None = None
         self._consecutive_failures = 0
         self.check_alive: Callable[[], object] = self.list_models
@@ -109,6 +111,11 @@ class Server:
     def address(self) -> str:
         """The server's address, for messages."""
         return self._settings.server
+
+    @property
+    def limit(self) -> int:
+        """Number of requests that the server can answer at the same time now."""
+        return int(self._gate.limit.value)
 
     def send(
         self, path: str, body: Mapping[str, Json], read: Callable[[Any], tuple[T, int]], *, trial: bool = False
@@ -126,14 +133,14 @@ class Server:
             EvalsError: the run must stop; every later request raises the same error.
         """
         content = orjson.dumps(body)
-        retries = max(_TRIAL_RETRIES, self._settings.retries) if trial else self._settings.retries
+        retries = max(TRIAL_RETRIES, self._settings.retries) if trial else self._settings.retries
         failed = overloaded = 0
         while True:
-            outcome = self._attempt(path, content, read, trial)
-            if not isinstance(outcome, _Failure):
+            outcome = self.attempt(path, content, read, trial)
+            if not isinstance(outcome, FailedAttempt):
                 self._consecutive_failures = 0
                 return ServerResponse(outcome[0], failed + overloaded)
-            self._check()  # a request that the deadline cut short is not a failed sample
+            self.check()  # a request that the deadline cut short is not a failed sample
             failed, overloaded = failed + (not outcome.overloaded), overloaded + outcome.overloaded
             if failed > retries or overloaded > 4 * retries:
                 reason = f"{outcome.reason} ({failed + overloaded} tries)"
@@ -142,7 +149,7 @@ class Server:
                 failed = overloaded = 0
                 continue
             backoff = min(30.0, self._settings.backoff * 2.0 ** (failed + overloaded - 1))
-            self._sleep(max(outcome.retry_after, backoff * random.uniform(0.5, 1.0)))
+            self.sleep(max(outcome.retry_after, backoff * random.uniform(0.5, 1.0)))
 
     def get(self, path: str) -> Json:
         """Send a GET request; returns None if the server does not support it or its answer is invalid.
@@ -155,7 +162,7 @@ class Server:
         try:
             status, headers, data = self._exchange("GET", path, None, min(10.0, self._settings.timeout))
         except httpx2.HTTPError as error:
-            raise InputError(f"{self._settings.server} cannot be reached: {self._error_text(error)}") from error
+            raise InputError(f"{self._settings.server} cannot be reached: {self._clean(one_line(error))}") from error
         if status in _FATAL:
             raise InputError(self._fatal_message(status, data))
         if 300 <= status < 400:
@@ -165,43 +172,43 @@ class Server:
         except orjson.JSONDecodeError:
             return None
 
-    def _attempt(
+    def attempt(
         self, path: str, content: bytes, read: Callable[[Any], tuple[T, int]], trial: bool
-    ) -> tuple[T, int] | _Failure:
+    ) -> tuple[T, int] | FailedAttempt:
         """Send a request once; returns the value and its number of tokens, or a failure that can be retried."""
         import httpx2
 
-        self._check()
-        with self._gate.permit(self._check) as permit:
-            limit = min(self._settings.timeout, max(0.001, self._deadline - time.monotonic()))
+        self.check()
+        with self._gate.permit(self.check) as permit:
+            limit = min(self._settings.timeout, max(0.001, self.deadline - time.monotonic()))
             start = time.perf_counter()
             try:
                 status, headers, data = self._exchange("POST", path, content, limit)
             except httpx2.TimeoutException:
                 permit.on_overload()
-                return _Failure(f"no answer within {limit:.3g} s")
+                return FailedAttempt(f"no answer within {limit:.3g} s", unreachable=True)
             except httpx2.HTTPError as error:
-                return _Failure(f"the connection broke: {self._error_text(error)}")
+                return FailedAttempt(f"the connection broke: {self._clean(one_line(error))}", unreachable=True)
             if status == 200:
                 try:
                     value, tokens = read(self._mask.value(_decoded(data)))
                 except MalformedError as error:
-                    return _Failure(f"an invalid answer: {self._clean(str(error))}")
+                    return FailedAttempt(f"an invalid answer: {self._clean(str(error))}")
                 permit.on_response((time.perf_counter() - start) / max(1, tokens))
                 return self._mask.value(value), tokens  # again, because parts of a text were joined
             if status in _OVERLOADED:
                 permit.on_overload()
         return self._failure(status, headers, data, trial)
 
-    def _failure(self, status: int, headers: Mapping[str, str], data: bytes, trial: bool) -> _Failure:
+    def _failure(self, status: int, headers: Mapping[str, str], data: bytes, trial: bool) -> FailedAttempt:
         """Interpret an error status. Raises if a retry would not help."""
         if status in _FATAL:
-            self.stop(InputError(f"{self._fatal_message(status, data)}; {_RESUMABLE}"))
+            self.stop(InputError(f"{self._fatal_message(status, data)}; {RESUMABLE}"))
         if 300 <= status < 400:
             self.stop(InputError(self._redirect_message(status, headers)))
         message = self._message(data)
         if status in _OVERLOADED or status >= 500:
-            return _Failure(f"the server answers {status}: {message}", status in _OVERLOADED, retry_after(headers))
+            return FailedAttempt(f"the server answers {status}: {message}", status in _OVERLOADED, retry_after(headers))
         if not trial and read_rejection(message) is None:  # a request that is too long says nothing about the server
             self._count_failure(f"the server answers {status}: {message}")
         raise RejectedError(status, message)
@@ -238,14 +245,14 @@ class Server:
             if failed_at < self._back_at:  # it came back while another thread waited for it
                 return True
             if time.monotonic() >= self._next_check:
-                address, deadline = self._settings.server, self._deadline
+                address, deadline = self._settings.server, self.deadline
                 answered, error = wait_until_back(
-                    self.check_alive, _may_pass, address=address, reason=reason, deadline=deadline,
-                    stopped=self._stopped,
+                    self.check_alive, may_pass, address=address, reason=reason, deadline=deadline,
+                    stopped=self.stopped,
                 )  # fmt: skip
                 if error is not None:
                     gone = f"{address} is gone: {reason}; what it answered before fails too: {error}"
-                    self.stop(InputError(f"{gone}; {_RESUMABLE}"))
+                    self.stop(InputError(f"{gone}; {RESUMABLE}"))
                 self._next_check = time.monotonic() + 5
                 if not answered:
                     self._back_at = time.monotonic()
@@ -260,37 +267,39 @@ class Server:
             failures = self._consecutive_failures
         if failures >= MAX_CONSECUTIVE_FAILURES:
             answered_none = f"{self._settings.server} answered none of {failures} requests in a row"
-            self.stop(InputError(f"{answered_none}, the last failure: {reason}; {_RESUMABLE}"))
+            self.stop(InputError(f"{answered_none}, the last failure: {reason}; {RESUMABLE}"))
 
     def list_models(self) -> Json:
         """Get the server's list of models, with retries after a timeout. Raises `InputError`, as `get` does."""
         import httpx2
 
-        for attempt in range(_TRIAL_RETRIES):
+        for attempt in range(TRIAL_RETRIES):
             try:
                 return self.get("models")
             except InputError as error:
                 if error.__cause__ is None or isinstance(error.__cause__, httpx2.ConnectError):
                     raise  # the server rejects the key, or there is no server
-                self._stopped.wait(self._settings.backoff * 2**attempt)
+                self.stopped.wait(self._settings.backoff * 2**attempt)
         return self.get("models")
 
     def stop(self, reason: EvalsError) -> NoReturn:
         """Stop the run: raise the error here and in every other request."""
         if self._reason is None:
             self._reason = reason
-        self._stopped.set()
+        self.stopped.set()
         raise self._reason
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise the error with which the run stops, if it must."""
         if self._reason is not None:
             raise self._reason
-        if time.monotonic() >= self._deadline:
-            self.stop(EvalsError(f"the deadline of {self._settings.deadline:g} s has passed; {_RESUMABLE}"))
+        if time.monotonic() >= self.deadline:
+            self.stop(EvalsError(f"the deadline of {self._settings.deadline:g} s has passed; {RESUMABLE}"))
 
-    def _sleep(self, seconds: float) -> None:
-        self._stopped.wait(min(seconds, max(0.0, self._deadline - time.monotonic())))
-        self._check()
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than the run goes on."""
+        self.stopped.wait(min(seconds, max(0.0, self.deadline - time.monotonic())))
+        self.check()
 
     def _fatal_message(self, status: int, data: bytes) -> str:
         return f"{self._settings.server} {_FATAL[status]} ({status}): {self._message(data)}"
@@ -316,14 +325,11 @@ class Server:
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
         return self._clean(text) or "no message"
 
-    def _error_text(self, error: Exception) -> str:
-        return self._clean(str(error)) or type(error).__name__
-
     def _clean(self, text: str) -> str:
         return self._mask.message(text)
 
 
-def _may_pass(error: EvalsError) -> bool:
+def may_pass(error: EvalsError) -> bool:
     """Return whether a server that gave this error may answer later: not if it rejects the request or the key."""
     return not isinstance(error, RejectedError) and (isinstance(error, SampleError) or error.__cause__ is not None)
 

@@ -23,8 +23,9 @@ from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.decoding.loglikelihood import most_likely
 from evals.models.decoding.sampling import cut_at_stop
 from evals.models.decoding.text import join_text
-from evals.models.endpoint.capabilities import Capabilities, detect, embedding_body, prompt_logprobs
+from evals.models.endpoint.capabilities import Capabilities, detect_equal, embedding_body, model_names, prompt_logprobs
 from evals.models.endpoint.client import MalformedError, Server, ServerResponse
+from evals.models.endpoint.group import Sender, ServerGroup
 from evals.models.endpoint.long_prompts import FAIL, TextRequest, answer_fitting, stated_limit
 from evals.models.endpoint.requests import chat_body, completion_body, recorded_messages
 from evals.models.endpoint.responses import (
@@ -36,7 +37,7 @@ from evals.models.endpoint.responses import (
     read_completion,
     read_vector,
 )
-from evals.models.endpoint.settings import Settings, find_key, read_settings
+from evals.models.endpoint.settings import Settings, find_key, read_servers
 from evals.registry import FAMILIES
 from evals.schema import (
     Batch,
@@ -72,7 +73,7 @@ class Endpoint:
     served_model: str
     """The model's name on the server."""
     settings: Settings
-    server: Server
+    server: Sender
     capabilities: Capabilities
     abilities: frozenset[str] = frozenset({"generate", "choose", "embed"})
     long_prompts: str = FAIL
@@ -268,24 +269,26 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
     Raises:
         InputError: the server cannot be reached, rejects the key, or does not have the model; in the server's words.
     """
-    settings = read_settings(checkpoint)
+    several = read_servers(checkpoint)
+    settings = several[0]
     if placement.device is not None or placement.dtype is not None:
         raise InputError(
             "--device and --dtype have no effect on a model behind a server, which decides both; leave them out"
         )
-    server = Server(settings, find_key(settings))
-    listing = server.list_models()
-    listed = _model_names(listing)
+    servers = [Server(server, find_key(server)) for server in several]
+    listing = servers[0].list_models()
+    listed = model_names(listing)
     model = settings.model or _only(listed, settings)
     if settings.prices is not None:
         settings.prices.cost(model, prompt=0, cached=0, new=0)
-    capabilities = detect(server, model, listed)
+    capabilities = detect_equal(servers, model, listed)
+    addresses = "|".join(sorted(server.server for server in several))
     return Endpoint(
-        name=f"endpoint:{settings.server}#{model}" if name.startswith("endpoint:") else name,
+        name=f"endpoint:{addresses}#{model}" if name.startswith("endpoint:") else name,
         facts={
             "family": "endpoint",
-            "checkpoint": f"{settings.server}#{model}",
-            "server": settings.server,
+            "checkpoint": f"{addresses}#{model}",
+            "server": addresses,
             "served_model": model,
             "answers_as": capabilities.model,
             "generates_by": capabilities.generate,
@@ -296,10 +299,12 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
             "long_prompts": placement.long_prompts or FAIL,
             **settings.query,
         },
-        concurrency=settings.concurrency,
+        concurrency=sum(server.concurrency for server in several),
         served_model=model,
         settings=settings,
-        server=server,
+        server=servers[0]
+        if len(servers) == 1
+        else ServerGroup(servers, retries=settings.retries, backoff=settings.backoff),
         capabilities=capabilities,
         long_prompts=placement.long_prompts or FAIL,
     )
@@ -325,12 +330,6 @@ def _charged(prediction: Prediction, charges: Mapping[str, float]) -> Prediction
     """Add to the charges of a prediction."""
     names = {**prediction.charges, **charges}
     return replace(prediction, charges={name: prediction.charges.get(name, 0) + charges.get(name, 0) for name in names})
-
-
-def _model_names(answer: Json) -> list[str]:
-    """Return the names in a server's list of models, which may be missing."""
-    rows = answer.get("data") if isinstance(answer, dict) else None
-    return [str(row["id"]) for row in rows or () if isinstance(row, dict) and "id" in row]
 
 
 def _only(listed: Sequence[str], settings: Settings) -> str:

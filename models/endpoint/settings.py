@@ -9,6 +9,8 @@
     prices=FILE       YAML file with the price of a million tokens (`evals.models.endpoint.prices`)
     api-version=…     passed on to the server
 
+Several servers of one model are written `URL1|URL2#NAME`; the options of the first hold for those without any.
+
 If the address begins with `#`, `EVALS_ENDPOINT` is put before it. Without `#NAME`, the only model that the server lists
 is used. The key is the first of these variables that is set: `EVALS_API_KEY_<HOST>`, with the host in capitals and `_`
 for all characters except letters and digits (`EVALS_API_KEY_API_DEEPSEEK_COM`); `EVALS_API_KEY`; and `OPENAI_API_KEY`,
@@ -116,6 +118,40 @@ concurrency, deadline, max_tokens, prices, retries, timeout
         query={name: text for name, text in pairs if name in _PASSED_ON},
         **options,
     )
+
+
+def read_servers(address: str, environment: Mapping[str, str] = os.environ) -> list[Settings]:
+    """Parse the addresses of one or several servers of a model.
+
+    Args:
+        address: `URL#NAME`, or `URL1|URL2#NAME`; the options of the first hold for those without any.
+        environment: the environment variables.
+
+    Raises:
+        InputError: as `read_settings`; or two addresses are the same, or differ in what the answers depend on.
+
+    Example:
+        >>> [(server.server, server.timeout) for server in read_servers("http://a/v1?timeout=5|http://b/v1#m")]
+        [('http://a/v1', 5.0), ('http://b/v1', 5.0)]
+    """
+    if address.startswith("#"):
+        address = environment.get("EVALS_ENDPOINT", "").partition("#")[0] + address
+    base, _, name = address.partition("#")
+    first, *others = base.split("|")
+    options = f"?{first.partition('?')[2]}" if "?" in first else ""
+    urls = [first, *(url if "?" in url else url + options for url in others)]
+    servers = [read_settings(f"{url}#{name}", environment) for url in urls]
+    addresses = [server.server for server in servers]
+    for server in servers:
+        if addresses.count(server.server) > 1:
+            raise InputError(f"endpoint {server.server} is named twice")
+        for option in ("max_tokens", "prices", "query"):
+            if getattr(server, option) != getattr(servers[0], option):
+                raise InputError(
+                    f"endpoints {servers[0].server} and {server.server} have different values of "
+                    f"{'api-version' if option == 'query' else option}: all servers of a run answer alike"
+                )
+    return servers
 
 
 def _option(name: str, text: str) -> float | int | Prices:
