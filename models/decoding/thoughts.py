@@ -47,6 +47,9 @@ CHANNELS = TAG_PAIRS[9]
 """gpt-oss's channels: all messages before the one of the final channel are thoughts."""
 _UNOPENED = frozenset({THINK, TAG_PAIRS[2], CHANNELS, TAG_PAIRS[-1]})
 """Pairs of the table whose closing tag alone ends a thought, which the prompt has opened."""
+SWITCHES = ("enable_thinking", "thinking", "reasoning", "enable_reasoning")
+"""Variables by which chat templates turn thoughts on or off: of Qwen3, GLM-4.5, SmolLM3 and most others; of
+DeepSeek-V3.1 and Granite 3.3; of Command A."""
 MARK = r"(?:<[^<>\s]+>|\[[^\[\]\s]+\]|◁[^◁▷\s]+▷)"
 """How tags and other marks are written."""
 _CHANNEL = re.compile(r"\s*(?:<\|start\|>[^<]*)?<\|channel\|>")

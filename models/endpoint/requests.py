@@ -14,6 +14,7 @@ from evals.data.audio import to_wav
 from evals.data.images import MAX_PIXELS, decode
 from evals.errors import SampleError
 from evals.models.decoding.text import join_text, plain_text
+from evals.models.decoding.thoughts import SWITCHES
 from evals.schema import MODALITIES, Audio, ChatSettings, Generate, Image, Json, Part, RecordedBeginning
 
 _UNCHANGED_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -100,7 +101,7 @@ def _chat(chat: ChatSettings) -> dict[str, Json]:
     if chat.template not in {None, "on"}:
         body["chat_template"] = chat.template
     if chat.thinking is not None:
-        body["chat_template_kwargs"] = {"enable_thinking": chat.thinking}
+        body["chat_template_kwargs"] = dict.fromkeys(SWITCHES, chat.thinking)  # a template ignores what it never reads
     return body
 
 

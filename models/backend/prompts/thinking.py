@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 
 from evals.errors import InputError
+from evals.models.decoding.thoughts import SWITCHES
 from evals.schema import Json
 
-SWITCHES = ("enable_thinking", "thinking", "reasoning", "enable_reasoning")
-"""Variables that are true or false: of Qwen3, GLM-4.5, SmolLM3 and most others; of DeepSeek-V3.1 and Granite 3.3; of
-Command A."""
 _BUDGET = "thinking_budget"
 """Maximum number of tokens of a thought (Seed-OSS); 0 is no thought."""
 

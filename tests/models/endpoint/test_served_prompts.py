@@ -13,10 +13,12 @@ from servers import FakeServer, chat, error
 
 import evals
 from evals.execution.run import selected
+from evals.models.decoding.thoughts import SWITCHES
+from evals.models.endpoint.requests import chat_body
 from evals.records.prefixes import PrefixReader
 from evals.registry import TASKS
 from evals.reports.runs.prompts import messages
-from evals.schema import RunConfig
+from evals.schema import ChatSettings, Generate, RunConfig
 
 R1 = ROOT / "models" / "replicas" / "checkpoints" / "r1"
 TEMPLATE = (
@@ -30,6 +32,13 @@ def address(server):
 
 def outputs(record):
     return {row.id: row.output for row in record.samples()}
+
+
+def test_thinking_is_turned_off_by_every_name_that_templates_use():
+    request = Generate("7", ("Is it red?",), 3, chat=ChatSettings(thinking=False))
+    body = chat_body(request, model="m", max_tokens=3, stop=False)
+    assert body["chat_template_kwargs"] == dict.fromkeys(SWITCHES, False)
+    assert SWITCHES[:2] == ("enable_thinking", "thinking")
 
 
 @pytest.fixture(scope="module")
