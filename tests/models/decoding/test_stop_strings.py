@@ -15,7 +15,8 @@ from evals.models.decoding.thoughts import TAG_PAIRS, TagPair
 PIECES = [
     "</s>", "<", "think", ">", "</think", "</", "<think>", "</think>", "thought", "<|channel>", "<channel|>", "|",
     "[THINK", "]", "[/THINK]", "◁think▷", "◁/think", "▷", "a", "th", "t", "ought", "Question", ":", "\n", "\n\n", " ",
-    "18", "<unused94>", "<unused95>", "\N{REPLACEMENT CHARACTER}",
+    "<|channel|>", "analysis", "final", "<|message|>", "<|start|>", "Here are my reasoning steps", "[BEGIN FINAL ",
+    "RESPONSE]", "18", "<unused94>", "<unused95>", "\N{REPLACEMENT CHARACTER}",
 ]  # fmt: skip
 READER = TextReader(SimpleNamespace(decode=lambda tokens, **_: "".join(PIECES[token] for token in tokens)))
 STATED = TextReader(READER._tokenizer, (TagPair("<ponder", "ponder"), TagPair("begin", "18")))
