@@ -7,10 +7,10 @@ transformers. The manifest says why a GPU does not use vLLM.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.data.checkpoints import Adapter, read_adapter, read_config
 from evals.errors import InputError
@@ -18,6 +18,7 @@ from evals.schema import Embed, Generate, Json, Placement, Request
 
 TRANSFORMERS, VLLM = "transformers", "vllm"
 ENGINES = (TRANSFORMERS, VLLM)
+M = TypeVar("M")
 LARGEST_TEMPERATURE = 2.0
 """vLLM refuses higher temperatures (vllm/sampling_params.py, `_verify_args`)."""
 SMALLEST_TEMPERATURE = 0.01
@@ -37,6 +38,31 @@ class EngineChoice:
     def facts(self) -> dict[str, Json]:
         """What the manifest says about the choice."""
         return {"engine": self.name, **({"engine_reason": self.reason} if self.reason else {})}
+
+
+def attempt(placement: Placement, folder: Path, start: Callable[[], M]) -> M | EngineChoice:
+    """Start vLLM if it is chosen.
+
+    Args:
+        placement: the user's choices.
+        folder: the checkpoint.
+        start: starts vLLM; raises `InputError` if it does not load the checkpoint.
+
+    Returns:
+        What `start` returns; or the choice of transformers, with the reason if vLLM failed and the user did not choose.
+
+    Raises:
+        InputError: the user chose vLLM, and it does not compute this checkpoint.
+    """
+    engine = choose(placement, folder)
+    if engine.name == TRANSFORMERS:
+        return engine
+    try:
+        return start()
+    except InputError as error:
+        if placement.engine == VLLM:
+            raise
+        return EngineChoice(TRANSFORMERS, str(error))
 
 
 def choose(placement: Placement, folder: Path) -> EngineChoice:

@@ -200,6 +200,7 @@ def _scoring_request(prompt: Sequence[int], tokens: list[int], scores_prompt: bo
     params = SamplingParams(
         temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, logprob_token_ids=tokens,
         prompt_logprobs=0 if scores_prompt else None,
+        skip_reading_prefix_cache=scores_prompt,  # cached positions have no logits
     )  # fmt: skip
     return EngineRequest(tokens_prompt(prompt), params)
 

@@ -138,10 +138,9 @@ class Causal:
 
 def load(name: str, checkpoint: str, placement: Placement) -> Causal | ConcurrentModel:
     """Load a checkpoint folder. Raises `InputError` if it lacks weights or a tokenizer."""
-    engine = choice.choose(placement, Path(checkpoint))
-    if engine.name == choice.VLLM:
-        return _load_with_vllm(name, Path(checkpoint), placement)
-    return _load(name, Path(checkpoint), placement, engine)
+    folder = Path(checkpoint)
+    loaded = choice.attempt(placement, folder, lambda: _load_with_vllm(name, folder, placement))
+    return _load(name, folder, placement, loaded) if isinstance(loaded, choice.EngineChoice) else loaded
 
 
 def _load(name: str, folder: Path, placement: Placement, engine: choice.EngineChoice) -> Causal:

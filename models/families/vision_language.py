@@ -262,11 +262,9 @@ def load(
 ) -> VisionLanguage | vllm_vision.VllmVisionLanguage | ConcurrentModel:
     """Load a checkpoint folder. Raises `InputError` if it lacks weights, a tokenizer or an image processor."""
     folder = Path(checkpoint)
-    engine = choice.choose(placement, folder)
     library = _load_processor(folder)
-    if engine.name == choice.VLLM:
-        return vllm_vision.load(name, folder, placement, library)
-    return _load(name, folder, placement, engine, library)
+    loaded = choice.attempt(placement, folder, lambda: vllm_vision.load(name, folder, placement, library))
+    return _load(name, folder, placement, loaded, library) if isinstance(loaded, choice.EngineChoice) else loaded
 
 
 def _load_processor(folder: Path) -> ProcessorMixin:

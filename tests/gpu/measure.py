@@ -187,8 +187,11 @@ def table(figures: dict[str, Any]) -> str:
     memory = ["", "| model | engine | start, s | peak memory, GB |", "|---|---|--:|--:|"]
     for label, part in figures["parts"].items():
         if isinstance(part, str):
-            rows = lines if label.startswith("agreement") else throughput_lines
-            rows.append(f"| {label} | {part} |")
+            if label.startswith("agreement"):
+                lines.append(f"| {label.removeprefix('agreement-')} | {part} | | | |")
+            else:
+                size, _, engine = label.rpartition("-")
+                throughput_lines.append(f"| {size} | {engine} | {part} | | | | | |")
             continue
         for task, compared in part.get("against_cpu", {}).items():
             name = label.removeprefix("agreement-")

@@ -106,3 +106,15 @@ def test_a_gpu_says_why_it_does_not_use_vllm(absent, tmp_path):
     assert chosen.facts["engine_reason"].startswith("vllm: it is not installed")
     with pytest.raises(InputError, match="it is not installed"):
         choice.choose(Placement(device="cuda", engine="vllm"), tmp_path)
+
+
+def test_a_checkpoint_that_vllm_fails_to_load_falls_back_only_by_default(monkeypatch, tmp_path):
+    def start():
+        raise InputError("--engine vllm cannot load it: no kernel")
+
+    monkeypatch.setattr(choice, "choose", lambda *_: choice.EngineChoice("vllm"))
+    chosen = choice.attempt(Placement(), tmp_path, start)
+    assert chosen.facts == {"engine": "transformers", "engine_reason": "--engine vllm cannot load it: no kernel"}
+    with pytest.raises(InputError, match="no kernel"):
+        choice.attempt(Placement(engine="vllm"), tmp_path, start)
+    assert choice.attempt(Placement(), tmp_path, lambda: "loaded") == "loaded"
