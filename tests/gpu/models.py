@@ -8,7 +8,7 @@ from typing import Any
 
 TOKENIZER = Path(__file__).parents[2] / "models" / "replicas" / "checkpoints" / "r1"
 LLAMA: dict[str, dict[str, int]] = {
-    "toy": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "toy": {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
             "num_key_value_heads": 2, "vocab_size": 4096},
     "1B": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
            "num_key_value_heads": 8, "vocab_size": 128_256},

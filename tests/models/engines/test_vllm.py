@@ -69,7 +69,7 @@ def test_both_engines_give_the_same_texts_and_log_likelihoods(loaded, folders, t
     options = {"limit": SOME, **({"long_prompts": "truncate-left"} if name != "r1" else {})}
     for task in TASKS:
         pair = [
-            loaded.run(folders[name], task, engine, tmp_path / f"{task[-4:]}-{engine}", **options)
+            loaded.run(folders[name], task, engine, tmp_path / f"{task.replace('/', '-')}-{engine}", **options)
             for engine in ("transformers", "vllm")
         ]
         assert differing(*pair, TOLERANCE) == [], task
