@@ -66,8 +66,8 @@ def _beginning(
         return None
     text = written.text()
     has_thought = written.thought is not None or written.truncated_thinking
-    is_whole = not has_thought and not text.endswith("\ufffd")  # else a character was cut in its middle
-    return RecordedBeginning(text, tokens, prompt_tokens if is_whole else None)
+    is_exact = not has_thought and "\ufffd" not in text  # which stands for bytes that are no character
+    return RecordedBeginning(text, tokens, prompt_tokens if is_exact else None)
 
 
 def failures(answers: Sequence[AnsweredRequest | None]) -> list[str]:

@@ -7,7 +7,9 @@ import re
 from collections import Counter
 from types import SimpleNamespace
 
+import checkpoints
 import pytest
+import served_models
 from servers import FakeServer, Reply, chat, error
 
 from evals import EvalsError, Generate, InputError, Sample, load, run
@@ -118,8 +120,9 @@ def test_a_text_that_the_server_reads_as_other_tokens_is_written_again(both, dat
     assert [row.cost["prompt_tokens"] for row in record.samples()] == [10, 35, 35, 35]
 
 
-@pytest.mark.parametrize("text", ["caf\ufffd", "ok"])
-def test_a_character_that_the_limit_cut_in_its_middle_is_not_continued(text):
+@pytest.mark.parametrize("text", ["caf\ufffd", "a\ufffdb", "ok"])
+def test_a_text_with_bytes_that_are_no_character_is_not_continued(text):
+    """As where the limit cuts a character: the text stands for other bytes than the server wrote."""
     row = SampleRecord(
         id="1", index=0, prompt="", output=text, answer=None, target="", values={}, failed=False, failure=None,
         truncated=True, scores=[()], cluster="", labels={}, cost={"prompt_tokens": 9},
@@ -211,3 +214,23 @@ def test_an_output_that_a_stop_ended_here_was_not_cut(data, tmp_path):
             stop=(".2",),
         )
     assert {row.truncated for row in record.samples()} == {False}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chats", [False, True])
+def test_an_extended_run_of_a_real_model_is_the_one_of_the_higher_limit(tmp_path, chats):
+    """The texts of random weights are divided into other tokens than were written; most are written again."""
+    folder = checkpoints.language_model(tmp_path / "model", "llama")
+    if chats:
+        template = "{% for message in messages %}User: {{ message.content }}\n{% endfor %}Assistant:"
+        (folder / "chat_template.jinja").write_text(template)
+    texts = ["What color is the circle?", "How many squares", "yes no left right", "User: red", "the large one is"]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"text": text, "target": "red"}) + "\n" for text in texts))
+    with served_models.served(folder) as server:
+        model, options = f"endpoint:{server.url}?timeout=60#m", {"data": rows}
+        run(model, "custom", out=tmp_path / "run", max_new_tokens=5, **options)
+        extended = run(model, "custom", out=tmp_path / "run", max_new_tokens=5, extend=20, **options)
+        long = run(model, "custom", out=tmp_path / "long", max_new_tokens=20, **options)
+    assert outputs(extended) == outputs(long)
+    assert any(row.extended_to for row in extended.samples())
