@@ -31,11 +31,11 @@ Copy "quote" and "number" from the text, character by character. Leave out versi
 Text:
 {text}
 """
-Answer = Callable[[str, str], str]
+AskModel = Callable[[str, str], str]
 """Answers a question: its ID and its text in, the model's text out."""
 
 
-def propose(draft: ArticleDraft, answer: Answer) -> None:
+def propose(draft: ArticleDraft, answer: AskModel) -> None:
     """Ask a model about an article and take what passes the checks into the draft.
 
     Args:

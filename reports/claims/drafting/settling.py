@@ -8,8 +8,10 @@ from its own numbers (`derive`) stays and is checked.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from evals.reports.claims import assessment
 from evals.reports.claims.drafting.drafter import ArticleDraft
@@ -61,7 +63,16 @@ def _separate(draft: ArticleDraft, pairs: list[tuple[str, str]]) -> bool:
                 claims[id].doubt(f"{other} gives another value of the same quantity", 0.9)
         if first not in claims and second not in claims:
             for id in (first, second):
-                table = next((table for table in draft.tables if id.startswith(f"{table.id.replace('-', '')}r")), None)
-                for column in table.columns if table else ():
-                    column.setdefault("protocol", {})["table"] = table.id if table else ""
+                column = _column(draft, id)
+                if column is not None:
+                    column[1].setdefault("protocol", {})["place"] = f"{column[0]}, {column[1]['name']}"
     return changed
+
+
+def _column(draft: ArticleDraft, id: str) -> tuple[str, dict[str, Any]] | None:
+    """The ID of the table of a cell, and its column."""
+    match = re.fullmatch(r"T(?P<table>\d+)r\d+-(?P<column>\d+)", id)
+    if match is None:
+        return None
+    table = next(table for table in draft.tables if table.id == f"T-{match['table']}")
+    return table.id, table.columns[int(match["column"]) - 1]

@@ -213,11 +213,23 @@ _NOUNS_BEFORE: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
 _NOUNS_AFTER = ((re.compile(r"\s?(?:上下文|context)"), "tokens"), (re.compile(r"[-\s]parameter"), "parameters"))
 
 
+_NOUN_FAR = re.compile(
+    r"\s(?:[A-Za-z][A-Za-z-]*\s){1,5}?(?P<noun>tokens?|parameters?|images?|pairs?|samples?|examples?)\b"
+)
+"""A noun some adjectives after a large count: "14.8 trillion diverse and high-quality tokens"."""
+_FAR_UNITS = {
+    **{"token": "tokens", "parameter": "parameters", "image": "images", "pair": "pairs"},
+    **{"sample": "items", "example": "items"},
+}
+
+
 def _unit_before(text: str, number: PrintedNumber) -> PrintedNumber:
     """Read what a bare number counts from the words before it: "参数规模为13亿"."""
     for after, unit in _NOUNS_AFTER:
         if number.times >= 1000 and (match := after.match(text, number.end)):
             return replace(number, unit=unit, noun=match[0])
+    if number.times >= 1_000_000 and (match := _NOUN_FAR.match(text, number.end)):
+        return replace(number, unit=_FAR_UNITS[match["noun"].rstrip("s")], noun=match["noun"])
     before = text[max(0, number.begin - 40) : number.begin]
     for words, unit, least in _NOUNS_BEFORE:
         if (match := words.search(before)) and number.value >= least:

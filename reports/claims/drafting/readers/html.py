@@ -10,10 +10,10 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from evals.reports.claims.drafting.blocks import Article, Block, Text, TextBuilder
+from evals.reports.claims.drafting.readers.html_rows import TableUnderWay, add_cell, count, fill_from_above
 
 _SKIPPED = frozenset(
     [
@@ -86,15 +86,6 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _SUPERSCRIPT_NUMBER = re.compile(r"\d")
 
 
-@dataclass(slots=True)
-class _Table:
-    rows: list[list[Text]] = field(default_factory=list)
-    header_rows: int = 0
-    caption: Text | None = None
-    is_header_row: bool = False
-    in_head: bool = False
-
-
 class _PageParser(HTMLParser):
     """Collects the blocks of a page."""
 
@@ -106,7 +97,7 @@ class _PageParser(HTMLParser):
         self.skipped_at: int | None = None
         self.builder = TextBuilder()
         self.blocks: list[tuple[Block, tuple[str, ...]]] = []
-        self.tables: list[_Table] = []
+        self.tables: list[TableUnderWay] = []
         self.title = ""
         self.feed(source)
         self.close()
@@ -136,10 +127,12 @@ class _PageParser(HTMLParser):
         elif tag in _BLOCKS:
             self._flush()
             self._enter(tag)
+            if self.tables and tag in {"td", "th"}:
+                self.tables[-1].spans = (count(values.get("rowspan", "")), count(values.get("colspan", "")))
 
     def _enter(self, tag: str) -> None:
         if tag == "table":
-            self.tables.append(_Table())
+            self.tables.append(TableUnderWay())
         elif self.tables and tag == "tr":
             self.tables[-1].rows.append([])
             self.tables[-1].is_header_row = True
@@ -179,11 +172,13 @@ class _PageParser(HTMLParser):
     def _leave(self, tag: str) -> None:
         if self.tables and tag in {"td", "th"}:
             if self.tables[-1].rows:
-                self.tables[-1].rows[-1].append(self._take())
+                add_cell(self.tables[-1], self._take())
         elif self.tables and tag == "caption":
             self.tables[-1].caption = self._take()
         elif self.tables and tag == "tr":
             table = self.tables[-1]
+            if table.rows:
+                fill_from_above(table)
             if (table.in_head or table.is_header_row) and len(table.rows) == table.header_rows + 1:
                 table.header_rows += 1
         elif self.tables and tag == "thead":
@@ -193,7 +188,7 @@ class _PageParser(HTMLParser):
         else:
             self._flush()
 
-    def _add_table(self, table: _Table) -> None:
+    def _add_table(self, table: TableUnderWay) -> None:
         rows = [row for row in table.rows if row]
         width = max((len(row) for row in rows), default=0)
         if width < 2 or len(rows) < 2:
@@ -260,6 +255,22 @@ class _PageParser(HTMLParser):
         level = int(tag[1]) if re.fullmatch(r"h[1-6]", tag) else 0
         kind = "heading" if level else "item" if tag in {"li", "dd"} else "paragraph"
         self.blocks.append((Block(kind, text, level=level), tuple(self.open)))  # type: ignore[arg-type]
+
+
+def html_tables(source: str, start: int, end: int) -> list[Block]:
+    """Return the tables of a part of a source that holds HTML, with their places in the whole source."""
+    parser = _PageParser(source[start:end])
+    return [_moved(block, start) for block, _ in parser.blocks if block.kind == "table"]
+
+
+def _moved(block: Block, offset: int) -> Block:
+    """The block of a part, with its places in the whole."""
+
+    def move(text: Text) -> Text:
+        return Text(text.text, [place + offset for place in text.starts], [place + offset for place in text.ends])
+
+    rows = tuple(tuple(map(move, row)) for row in block.rows)
+    return Block(block.kind, move(block.text), block.level, rows, block.headers)
 
 
 def _without_runs(text: Text) -> Text:

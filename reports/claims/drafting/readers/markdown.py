@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from evals.reports.claims.drafting.blocks import Article, Block, Text, plain
 from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.readers.html import html_tables
 
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s*(?=\S)")
@@ -22,6 +23,7 @@ _RUN_ON = re.compile(r"(?<=[。:;:;.!?*])(?=(?:-\s|\d{1,2}\.\s?\*\*|#{2,4}\s))|(
 _RULE = re.compile(r"^[\s|:+=—–-]*$")
 _BAR = re.compile(r"(?<!\\)\|")
 _CODE = pattern("markdown.code")
+_HTML_TABLE = re.compile(r"<table\b.*?</table\s*>", re.S | re.I)
 _HTML_BLOCK = re.compile(r"<(script|style|svg|pre|head)\b.*?</\1\s*>|<!--.*?-->", re.S | re.I)
 _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"```.*$"), None, " "),
@@ -29,6 +31,7 @@ _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^()]*(?:\([^()]*\)[^()]*)*\)"), 1, ""),
     (re.compile(r"\[([^\[\]]+)\]\[[^\]]*\]"), 1, ""),
     (re.compile(r"<br\s*/?>", re.I), None, " "),
+    (re.compile(r"<sup\b[^>]*>.*?</sup>|\[\^[^\]]+\]", re.I), None, ""),
     (re.compile(r"</?[A-Za-z][^<>]*>"), None, ""),
     (re.compile(r"`([^`\n]*)`"), 1, ""),
     (re.compile(r"\*\*\*|\*\*|__(?=\w)|(?<=\w)__|~~"), None, ""),
@@ -47,9 +50,18 @@ def read_markdown(source: str) -> Article:
         >>> article.title, article.blocks[1].text.text, article.blocks[1].text.span(10, 14)
         ('Otter', 'It scores 78.3 %.', (21, 25))
     """
-    lines = list(_lines(_without_code(source)))
-    blocks = tuple(_blocks(lines))
+    text, tables = _without_code(source), []
+    for match in _HTML_TABLE.finditer(text):
+        tables += html_tables(source, *match.span())
+    text = _HTML_TABLE.sub(lambda match: _blank(match[0]), text)
+    blocks = tuple(sorted([*_blocks(list(_lines(text))), *tables], key=_begin))
     return Article(source, blocks, _title(blocks))
+
+
+def _begin(block: Block) -> int:
+    """The place where a block begins."""
+    texts = [block.text, *(cell for row in block.rows for cell in row)]
+    return next((text.starts[0] for text in texts if text.text), 0)
 
 
 def _without_code(source: str) -> str:

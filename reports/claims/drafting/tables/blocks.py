@@ -49,7 +49,7 @@ def read_table(
     if form.form in {"words", "properties"}:
         yield from _statements_of_cells(article, form, names, place)
         return
-    grid = _grid(form)
+    grid = _split(_grid(form))
     caption = " ".join(block.text.text.split())
     meanings = [
         column_meaning(header, [row[n].text for row in grid.cells], caption, place.heading)
@@ -75,8 +75,41 @@ def _grid(form: Layout) -> _Grid:
             tuple(_name(cell.text) for cell in form.header[1:]),
             tuple(row[1:] for row in body),
         )
-    columns = tuple(tuple(row[n] for row in body) for n in range(1, width))
-    return _Grid(form.header[1:], tuple(_name(row[0].text) for row in body), columns)
+    systems = [n for n in range(1, width) if not is_condition(form.header[n].text)]
+    columns = tuple(tuple(row[n] for row in body) for n in systems)
+    return _Grid(tuple(form.header[n] for n in systems), tuple(_name(row[0].text) for row in body), columns)
+
+
+def _split(grid: _Grid) -> _Grid:
+    """Make two columns of one that prints two metrics in each cell: "F1/EM" over "93.4/86.7"."""
+    headers: list[str] = []
+    columns: list[list[Text]] = []
+    for n, header in enumerate(grid.headers):
+        cells = [row[n] for row in grid.cells]
+        pairs = [_PAIR.fullmatch(cell.text.strip()) for cell in cells]
+        if sum(pair is not None for pair in pairs) * 2 <= len(cells):
+            headers.append(header)
+            columns.append(cells)
+            continue
+        first, slash, second = header.rpartition(" ")[2].partition("/")
+        base = header.removesuffix(f"{first}{slash}{second}").strip()
+        names = (f"{base} {first}", f"{base} {second}") if slash and second else (f"{header} 1", f"{header} 2")
+        for place, name in enumerate(names):
+            headers.append(name.strip())
+            columns.append([_half(cell, place) for cell in cells])
+    rows = tuple(tuple(column[n] for column in columns) for n in range(len(grid.names)))
+    return _Grid(grid.names, tuple(headers), rows)
+
+
+def _half(cell: Text, place: int) -> Text:
+    """The part of a cell before or after its slash."""
+    cut = cell.text.find("/")
+    if cut < 0:
+        return cell if place == 0 else cell.part(0, 0)
+    return (cell.part(0, cut) if place == 0 else cell.part(cut + 1, len(cell.text))).strip()
+
+
+_PAIR = re.compile(r"[^/\d]{0,3}\d+\.\d+[^/]{0,3}\s?/\s?(?:[^/\d]{0,3}\d+\.\d+[^/]{0,3}|[-–—])")
 
 
 def _name(text: str) -> str:
@@ -149,7 +182,7 @@ def _distinct(names: list[str]) -> list[str]:
     for name in names:
         number, candidate = 2, name
         while candidate in result:
-            candidate, number = f"{name} ({number})", number + 1
+            candidate, number = f"{name} {number}", number + 1
         result.append(candidate)
     return result
 
@@ -165,7 +198,7 @@ def _cell(
         printed = read_cell(text)
     except InputError:
         return "-", None
-    if printed is None:
+    if printed is None or (printed.total is not None and printed.value > printed.total):
         return "-", None
     if printed.unit is not None and (
         printed.unit not in vocabulary.units

@@ -78,8 +78,9 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
     """
     printed = [_read(cell) for cell in cells]
     numbers = [cell for cell in printed if cell is not None]
+    units = [cell for cell in numbers if cell.unit and _unit(cell.unit)]
     filled = [cell for cell in cells if cell.strip() and cell.strip() not in {"-", "–", "—", "--", "---"}]
-    if not numbers or len(numbers) * 2 < len(filled) or is_condition(header):
+    if not numbers or len(numbers) * 2 < len(filled) or (is_condition(header) and not units):
         return None
     split = _split(header, caption)
     average = is_average(header)
@@ -92,6 +93,8 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
             else 1e9
         )
         return ColumnMeaning("parameters", "parameters", times)
+    if any(cell.count > 1 for cell in numbers):
+        return _counts(header, split)
     for cell in numbers:
         if cell.unit and (unit := _unit(cell.unit)):
             return ColumnMeaning(unit, None, split=split, is_average=average)
@@ -103,6 +106,17 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
     return ColumnMeaning(
         _score_unit(header, numbers, f"{caption} {heading}"), None, None, split, _better(header, caption), average
     )
+
+
+def _counts(header: str, split: str | None) -> ColumnMeaning:
+    """The meaning of a column of numbers such as `7B` or `32K`, by its header."""
+    if _LENGTH.search(header):
+        return ColumnMeaning("tokens", None, split=split)
+    return ColumnMeaning("parameters" if _SIZE.search(header) else "number", None, split=split)
+
+
+_LENGTH = re.compile(r"length|context|window|token|长度|上下文|词元|数据", re.I)
+_SIZE = re.compile(r"size|model|\bpara|backbone|参数|规模|大小", re.I)
 
 
 def _read(cell: str) -> PrintedCell | None:

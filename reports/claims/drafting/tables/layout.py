@@ -40,6 +40,9 @@ def layout(block: Block) -> Layout:
     """
     header = _joined_header(block)
     body = tuple(row for row in block.rows[block.headers :] if any(cell.text.strip() for cell in row))
+    if len(body) > 1 and len(body[0]) == len(header) and _goes_on(body[0]):
+        header, body = tuple(map(_below, header, body[0])), body[1:]
+    header, body = _with_one_label(header, body)
     corner = header[0].text.strip() if header else ""
     inner = [cell.text for row in body for cell in row[1:] if cell.text.strip()]
     numeric = sum(is_number(text) for text in inner)
@@ -50,6 +53,41 @@ def layout(block: Block) -> Layout:
             form = "properties"
         return Layout(form, header, body, corner)
     return Layout(_form(header, body, corner), header, body, corner)
+
+
+def _goes_on(row: tuple[Text, ...]) -> bool:
+    """Whether a first row goes on with the header: it names no system and has no number."""
+    words = [cell.text for cell in row[1:] if cell.text.strip()]
+    is_full = len(words) == len(row) - 1 > 1 and not any(map(is_blank, words))
+    return not row[0].text.strip() and is_full and not any(map(is_number, words))
+
+
+def _below(top: Text, low: Text) -> Text:
+    """Join a header with what stands below it."""
+    if not low.text.strip() or not top.text.strip():
+        return low if low.text.strip() else top
+    below = f"({low.text.strip()})" if "shot" in low.text else low.text.strip()
+    name = f"{top.text.strip()} {below}"
+    return Text(name, [top.starts[0]] * len(name), [low.ends[-1]] * len(name))
+
+
+def _with_one_label(
+    header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
+) -> tuple[tuple[Text, ...], tuple[tuple[Text, ...], ...]]:
+    """Leave of several leading columns of words the one that names the rows: of a benchmark, not of its category."""
+    width = len(header)
+    labels = 0
+    while labels < width - 1 and not any(is_number(row[labels].text) for row in body if len(row) > labels):
+        labels += 1
+    if labels < 2:
+        return header, body
+    names = [n for n in range(labels) if _MEASURES.match(header[n].text) or _SYSTEMS.match(header[n].text)]
+    distinct = [n for n in range(labels) if len({row[n].text for row in body if len(row) > n}) == len(body)]
+    label = (names or distinct or [0])[-1 if not names else 0]
+    if label == 0:
+        return header, body
+    kept = [label, *range(labels, width)]
+    return tuple(header[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in body if len(row) == width)
 
 
 def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: str) -> TableForm:
