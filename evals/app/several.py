@@ -6,6 +6,7 @@ text) is reported, and the others are run.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,13 +124,13 @@ def run(
         InputError: a name is unknown or repeated, an option is about one model, or no pair can be run.
     """
     pairs = _pairs(models, tasks, data, options)
-    finished: list[Record] = []
+    by_model: dict[str, list[Record]] = {}
     refused = {(pair.model, pair.task): pair.refused for pair in pairs if pair.refused}
-    for model in models:
+    for model in _biggest_first(pairs) if options.get("cluster") else models:
         chosen = [pair for pair in pairs if pair.model == model and not pair.refused]
-        records, late = _run_model([pair for pair in chosen if not registry.TASKS.get(pair.task).timed])
-        finished += records
+        by_model[model], late = _run_model([pair for pair in chosen if not registry.TASKS.get(pair.task).timed])
         refused |= late
+    finished = [record for model in models for record in by_model[model]]
     for task in tasks:
         timed = [pair.config for pair in pairs if pair.task == task and not pair.refused]
         if registry.TASKS.get(task).timed and timed:
@@ -138,6 +139,21 @@ def run(
         reasons = (f"{model} on {task}: {why}" for (model, task), why in refused.items())
         raise InputError(f"nothing can be run: {'; '.join(reasons)}")
     return CompletedPairs(finished, refused)
+
+
+def _biggest_first(pairs: Sequence[Pair]) -> list[str]:
+    """Order the models of some pairs by the size of their weights on disk; those that are not here yet come first."""
+    sizes = {pair.model: _checkpoint_bytes(pair.config) for pair in pairs}
+    return sorted(sizes, key=lambda model: -sizes[model])
+
+
+def _checkpoint_bytes(config: RunConfig) -> float:
+    """Return the size of a model's weights on disk; 0 if it has none, infinite if they must be downloaded."""
+    source = resolved(config)
+    folder = Path(source.checkpoint).expanduser()
+    if source.family.prefix is not None:
+        return 0
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder.is_dir() else math.inf
 
 
 def _run_model(pairs: Sequence[Pair]) -> tuple[list[Record], dict[tuple[str, str], str]]:

@@ -18,6 +18,7 @@ from evals.errors import EvalsError, InputError, counted
 from evals.execution.executor import SelectSamples
 from evals.execution.loop import AnsweredRequest, OnBatch
 from evals.execution.workers.agreement import WorkerAgreement
+from evals.execution.workers.garbage import collected_rarely
 from evals.execution.workers.leases import LeaseTable
 from evals.execution.workers.messages import (
     Acquire,
@@ -148,6 +149,7 @@ class Pool:
             raise EvalsError(f"no worker is left: all {started} died while they loaded the model")
         return self._agreement.model()
 
+    @collected_rarely
     def compute(
         self,
         select: SelectSamples,
