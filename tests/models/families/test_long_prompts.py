@@ -150,6 +150,7 @@ def test_a_prompt_that_no_shortening_fits_is_refused(tmp_path):
         ("bloom", {"n_layer": 2, "n_head": 4}, None),
         ("falcon", {"alibi": True, "num_kv_heads": 2}, None),
         ("falcon", {"alibi": False, "num_kv_heads": 2}, 64),
+        ("mpt", {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 48}, 48),
         ("mamba", {}, None),
         ("t5", {"d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 64}, None),
         ("roberta", {"is_decoder": True, "max_position_embeddings": 67}, 64),
@@ -163,7 +164,7 @@ def test_the_limit_is_that_of_the_architecture(tmp_path, kind, changes, position
         "vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 2,
         "intermediate_size": 64, "decoder_start_token_id": 2,
     }  # fmt: skip
-    limited = {} if kind in {"bloom", "mamba", "t5"} else {"max_position_embeddings": POSITIONS}
+    limited = {} if kind in {"bloom", "mamba", "mpt", "t5"} else {"max_position_embeddings": POSITIONS}
     config = AutoConfig.for_model(kind, **{**common, **limited, **changes})
     with torch.device("meta"):
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
