@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import os
 import shutil
 import sys
@@ -10,7 +12,8 @@ import tempfile
 import threading
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.soak import folders, kills, limits, server_runs
@@ -33,6 +36,7 @@ def main() -> int:
     parser.add_argument("--commands", help=f"kill only these: {', '.join(c.name for c in kills.COMMANDS)}")
     parser.add_argument("--kinds", help="only these kinds, separated by commas")
     parser.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1), help="processes that read inputs")
+    parser.add_argument("--killing-processes", type=int, default=1, help="commands that are killed at the same time")
     parser.add_argument(
         "--seconds", type=int, default=limits.CPU_SECONDS, help="most seconds of processor time of a mutant (default 5)"
     )
@@ -48,13 +52,17 @@ def main() -> int:
         folders.run_folder()
     if options.kills != 0 and any(command.needs_torch for command in chosen_commands(options)):
         limits.CONTEXT.set_forkserver_preload([*limits.PRELOADED, "torch"])
-    with ThreadPoolExecutor(options.processes + 2) as pool:
-        jobs = [pool.submit(read, counts, kinds, options, end) for _ in range(options.processes)]
-        jobs += [pool.submit(work, counts, options, end) for work in (kill, serve)]
-        for job in jobs:
-            job.result()
+    numbers = itertools.count(counts.total("kills", "started"))
+    works = [functools.partial(read, counts, kinds, options, end)] * options.processes
+    works += [functools.partial(kill, counts, options, end, numbers)] * options.killing_processes
+    works += [functools.partial(serve, counts, options, end)]
+    with ThreadPoolExecutor(len(works)) as pool:
+        jobs = [pool.submit(work) for work in works]
+        for job in as_completed(jobs):
+            if (error := job.exception()) is not None:  # a fault of the soak itself; the other jobs go on
+                traceback.print_exception(error)
     print(counts.table())
-    return int(counts.faults > 0)
+    return int(counts.faults > 0 or any(job.exception() is not None for job in jobs))
 
 
 def read(counts: Counts, kinds: list[str], options: argparse.Namespace, end: float) -> None:
@@ -92,7 +100,10 @@ def keep(folder: Path, kind: str, seed: int, verdict: limits.Verdict) -> None:
     shutil.rmtree(mutant, ignore_errors=True)
     with tempfile.TemporaryDirectory() as temporary:
         limits.prepare(limits.TARGETS[kind], Path(temporary) / "good")
-        file = limits.mutant(limits.TARGETS[kind], kind, seed, mutant, Path(temporary) / "good")
+        try:
+            file = limits.mutant(limits.TARGETS[kind], kind, seed, mutant, Path(temporary) / "good")
+        except Exception:  # the mutator failed, as the verdict says
+            file = ""
     (mutant / "verdict.txt").write_text(f"{verdict.outcome}\n{file}\n{verdict.detail}\n", errors="backslashreplace")
     with _LOCK:
         if f"{kind} {place}" not in _KEPT:
@@ -107,14 +118,15 @@ def chosen_commands(options: argparse.Namespace) -> tuple[kills.Command, ...]:
     return tuple(command for command in kills.COMMANDS if names is None or command.name in names)
 
 
-def kill(counts: Counts, options: argparse.Namespace, end: float) -> None:
+def kill(counts: Counts, options: argparse.Namespace, end: float, numbers: Iterator[int]) -> None:
     """Kill and continue commands until the time is over."""
     commands = chosen_commands(options)
-    number = counts.total("kills", "started")
-    while time.monotonic() < end and (options.kills is None or number < options.kills):
+    while time.monotonic() < end:
+        number = next(numbers)
+        if options.kills is not None and number >= options.kills:
+            return
         kills.one_round(number, counts, options.keep, commands)
         counts.save()
-        number += 1
 
 
 def serve(counts: Counts, options: argparse.Namespace, end: float) -> None:

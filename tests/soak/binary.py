@@ -152,7 +152,10 @@ def _parquet(content: bytes, random: Random) -> bytes:
             text = random.choice(HOSTILE_TEXTS).encode("utf-8", "replace").decode()
             table = table.rename_columns([text if n == at else other for n, other in enumerate(table.column_names)])
     file = io.BytesIO()
-    parquet.write_table(table, file, compression=random.choice(["snappy", "gzip", "zstd", "none"]))
+    try:
+        parquet.write_table(table, file, compression=random.choice(["snappy", "gzip", "zstd", "none"]))
+    except pyarrow.ArrowException:  # a type that Parquet does not have, such as a structure without fields
+        return mutators.flip(content, random)
     return file.getvalue()
 
 

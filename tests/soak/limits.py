@@ -93,7 +93,7 @@ class Worker:
     def _receive(self) -> Verdict:
         try:
             while not self._connection.poll(WALL_SECONDS):
-                if not _computes(self._process.pid):
+                if not computes(self._process.pid):
                     return Verdict("hang", "it waited")
             return self._connection.recv()
         except EOFError:
@@ -109,14 +109,14 @@ class Worker:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _computes(process: int) -> bool:
+def computes(process: int) -> bool:
     """Whether a process or a child of it computes or waits for a processor; its time is limited then by the system."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][:1]
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     except OSError:  # it has ended, or the system has no such files
         return False
-    return state == "R" or any(_computes(int(child)) for child in children)
+    return state == "R" or any(computes(int(child)) for child in children)
 
 
 def mutant(target: Target, kind: str, seed: int, folder: Path, good: Path) -> str:

@@ -24,6 +24,7 @@ DISTURBANCES = ("KILL", "KILL", "TERM", "INT", "HUP", "STOP", "full disk", "clos
 """The names of signals without SIG, and others; a stopped command is continued after 0.2 s."""
 KEY = "sk-Soak/secret+key=42"
 """The key that commands send to servers."""
+_WALL_SECONDS = 300
 _CODES = {
     "KILL": {-9, 0}, "TERM": {-15, 143, 0}, "INT": {130, 0}, "HUP": {-1, 129, 0}, "STOP": {0},
     "full disk": {0, 1, 2}, "closed pipe": {0}, "/dev/full": {0, 1, 2},
@@ -60,12 +61,14 @@ def execute(
             process.join(delay)
             if process.is_alive():
                 _signal(process.pid, disturbance)
-        process.join(300)
+        process.join(limits.WALL_SECONDS)
+        while process.is_alive():
+            if not limits.computes(process.pid) and time.monotonic() - start > _WALL_SECONDS:
+                process.kill()
+                process.join()
+                return Ending(None, "", "it waits and does not end", time.monotonic() - start)
+            process.join(1)
         seconds = time.monotonic() - start
-        if process.is_alive():
-            process.kill()
-            process.join()
-            return Ending(None, "", "it did not end within 300 s", seconds)
         output, errors = ((streams / name).read_text(errors="replace") for name in ("output", "errors"))
         return Ending(process.exitcode, output, errors, seconds)
 
