@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from draws import examples
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from evals import Generate, Prediction, Sample, registry
 from evals.tasks.math import prompt
+from evals.tasks.scoring.math_reading import values
 from evals.tasks.scoring.math_reading.answers import extract_flexible, extract_strict
 from evals.tasks.scoring.math_reading.statements import boxes
 
@@ -166,3 +168,28 @@ def test_real_solutions_of_math_are_read_without_their_boxes(shared_data):
         assert not re.search(r"\\boxed\s*\{", text)
         rows.append((row["problem"], row["answer"], text))
     assert right_of(TASKS["boxed"], rows) > 0.87
+
+
+# Outputs of models that repeat themselves
+
+
+@pytest.mark.parametrize("piece", ["-", "$", "\\", "{", "[", pytest.param("(1", marks=pytest.mark.slow), "= "])
+def test_a_repeated_piece_is_read_in_linear_time(piece):
+    start = time.process_time()
+    assert not scored(TASKS["boxed"], "5", piece * (10_000 // len(piece))).values["accuracy"]
+    assert time.process_time() - start < 20, "without a bound it takes minutes"
+
+
+@given(st.text(st.sampled_from("-{($)} 1aй²é√=,^*\\"), max_size=60))
+def test_what_is_skipped_holds_no_expression(text):
+    """The runs of a sentence are those that a reader finds who begins at every place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(values, "WINDOW", 5)
+        read = values.runs(text)
+        patch.setattr(values, "_SUBSTANCE", re.compile(r"(?s:.)"))  # nothing is skipped
+        patch.setattr(values, "_trimmed", lambda *place, trimmed=values._trimmed: with_substance(trimmed(*place)))
+        assert values.runs(text) == read
+
+
+def with_substance(value):
+    return value if value is not None and re.search(r"[0-9A-Za-z\u0370-\u03ff∞√]", value.text) else None

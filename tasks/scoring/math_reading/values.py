@@ -15,6 +15,9 @@ from typing import NamedTuple
 WINDOW = 700
 """Longest expression, in characters; the longest gold answer of MATH has 159."""
 
+_MAX_NESTING = 40
+"""Open brackets, after which a text is no expression: a model that repeats one bracket writes thousands."""
+
 CHARACTERS = str.maketrans(
     "\u2212\u2013\ufe63\uff0d\u00a0\u202f\u2009\uff05\uff0c\uff0e\uff1a\uff08\uff09\uff1d\u3001\uff1b",
     "----   %,.:()=,;",
@@ -158,6 +161,8 @@ def expression_at(text: str, start: int, *, lists: bool = True) -> MathText | No
             break
         if kind == "open":
             open_brackets.append((token[0], position))
+            if len(open_brackets) > _MAX_NESTING:
+                break
         elif kind == "close":
             if not open_brackets or token[0] not in _PAIRS[open_brackets[-1][0]]:
                 break
@@ -209,7 +214,8 @@ def runs(sentence: str) -> list[MathText]:
         ['3', '2√5', '9 * 2 = 18']
     """
     values, position = list[MathText](), 0
-    while position < len(sentence):
+    while (substance := _SUBSTANCE.search(sentence, position)) is not None:
+        position = max(position, substance.start() - WINDOW + 1)  # what begins earlier holds only signs and brackets
         word = _WORD.match(sentence, position)
         if word and not re.match(rf"(?:{_FUNCTIONS})(?![A-Za-z])", word[0]):
             position = word.end()
