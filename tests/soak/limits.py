@@ -67,7 +67,7 @@ class Worker:
         self._process = CONTEXT.Process(target=_serve, args=(theirs, self.kind, self._folder, self._cpu_seconds))
         self._process.start()
         theirs.close()
-        ready = self._connection.recv() if self._connection.poll(300) else Verdict("hang")
+        ready = self._receive()
         if ready.outcome != "read":
             self.close()
             raise RuntimeError(f"{self.kind}: the good input was not read: {ready.outcome} {ready.detail}")
@@ -158,7 +158,7 @@ def _serve(connection: Connection, kind: str, folder: Path, cpu_seconds: int) ->
     while True:
         try:
             seeds = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         for seed in seeds:
             work = folder / "mutant"

@@ -5,17 +5,26 @@ from __future__ import annotations
 import functools
 
 import httpx2
+import huggingface_hub.file_download
 import numpy
+import pandas
+import PIL.BmpImagePlugin
+import PIL.GifImagePlugin
 import PIL.JpegImagePlugin
 import PIL.PngImagePlugin
+import PIL.PpmImagePlugin
+import pyarrow.compute
 import pyarrow.parquet
 import scipy.signal
 import scipy.stats
 
 from evals.app import api, check, cli, parser, several
+from evals.metrics import retrieval
 from evals.models.endpoint import client
 from evals.records import signature
 from evals.registry import FAMILIES, TASKS
+from evals.reports.claims import assessment
+from evals.reports.claims.drafting.readers import markdown
 from evals.reports.claims.output import exports, page, tables
 from evals.reports.exports import every_eval_ever, every_eval_ever_samples
 from evals.reports.runs import page as run_page
@@ -25,8 +34,9 @@ from evals.reports.trends import page as trends_page
 from evals.reports.trends import series
 
 LOADED = (
-    httpx2, numpy, PIL, pyarrow, scipy, api, check, cli, client, several, exports, page, tables, every_eval_ever,
-    every_eval_ever_samples, run_page, run_tables, terminal, trends_page, series, list(FAMILIES), list(TASKS),
+    huggingface_hub, httpx2, numpy, pandas, PIL, pyarrow, scipy, retrieval, assessment, markdown, api, check, cli,
+    client, several, exports, page, tables, every_eval_ever, every_eval_ever_samples, run_page, run_tables, terminal,
+    trends_page, series, list(FAMILIES), list(TASKS),
 )  # fmt: skip
 """The modules; the registries load those of the tasks and families."""
 
