@@ -24,7 +24,7 @@ DISTURBANCES = ("KILL", "KILL", "TERM", "INT", "HUP", "STOP", "full disk", "clos
 """The names of signals without SIG, and others; a stopped command is continued after 0.2 s."""
 KEY = "sk-Soak/secret+key=42"
 """The key that commands send to servers."""
-_WALL_SECONDS = 300
+_WALL_SECONDS = 1_200
 _CODES = {
     "KILL": {-9, 0}, "TERM": {-15, 143, 0}, "INT": {130, 0}, "HUP": {-1, 129, 0}, "STOP": {0},
     "full disk": {0, 1, 2}, "closed pipe": {0}, "/dev/full": {0, 1, 2},
