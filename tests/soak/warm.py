@@ -48,7 +48,7 @@ def remember_constants() -> None:
     thousands of mutants, and these would be half of its work.
     """
     parser.build = functools.cache(parser.build)
-    signature._versions = functools.cache(signature._versions)
+    signature.package_versions = functools.cache(signature.package_versions)
     signature._commit = functools.cache(signature._commit)
     digests: dict[tuple[str, type], str] = {}
     compute = signature.code_digest
