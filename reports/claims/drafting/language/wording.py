@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from evals.reports.claims.drafting.language.lexicon import (
@@ -84,25 +85,27 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
     if number.unit is not None:
         return number.noun not in {"benchmarks", "datasets", "data sets"} or number.value > 100
     whole = "." not in number.digits
-    context = text[sentence[0] : sentence[1]]
-    named = any(words.pattern.search(context) for words in (*BENCHMARKS, *METRICS) if words.pattern is not None)
     scored = (
         _SCORE.search(before[-60:])
         or re.search(r"\bis\s*$", before)
         or _SCORE.search(after[:20])
         or re.search(r"[::(/]\s*$", before)
-        or _benchmark_after(after)
     )
-    if number.times != 1:
+    if number.times != 1 or (whole and not scored and not _benchmark_after(after)):
         return False
     if re.match(r"\s*[/%]?\s*(?:个|款|种|大|年|月|日|号|点|次)", text[number.stop :]) or re.search(
         r"[A-Za-z]\s?=\s?$", before
     ):
         return False
-    return bool(
-        (named and scored and (not whole or (5 < int(number.digits) <= 100 and bool(_SCORE.search(before[-24:])))))
-        or (not whole and named)
-    )
+    if whole and not (5 < int(number.digits[:9]) <= 100 and _SCORE.search(before[-24:])):
+        return False
+    return _names_score(text[sentence[0] : sentence[1]])
+
+
+@functools.lru_cache(maxsize=64)
+def _names_score(text: str) -> bool:
+    """Whether a sentence names a benchmark or a metric."""
+    return any(words.pattern.search(text) for words in (*BENCHMARKS, *METRICS) if words.pattern is not None)
 
 
 def _benchmark_after(after: str) -> QuantityWords | None:

@@ -82,6 +82,8 @@ _BLOCKS = frozenset(
         "hgroup",
     ]
 )
+_DEEPEST = 300
+"""Limit on the nesting of elements; those further inside count as text of the last one."""
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _SUPERSCRIPT_NUMBER = re.compile(r"\d")
 
@@ -111,6 +113,8 @@ class _PageParser(HTMLParser):
         if tag in _VOID:
             if tag in {"br", "hr", "img"} and self.skipped_at is None:
                 self._space("\n" if tag == "br" else " ")
+            return
+        if len(self.open) >= _DEEPEST:
             return
         if tag in {"li", "p", "tr", "td", "th", "dt", "dd", "option"}:
             self._close_implied(tag)

@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from evals.errors import InputError
 from evals.reports.claims.drafting.blocks import Article
+from evals.reports.claims.drafting.readers.bounds import bounded
 from evals.reports.claims.drafting.readers.markdown import read_markdown
 
 TEXT = frozenset((".txt", ".md", ".markdown", ".text", ".rst", ""))
@@ -17,7 +18,7 @@ SUFFIXES = TEXT | HTML | LATEX | PDF
 
 
 def read(content: bytes, name: str) -> Article:
-    """Read an article.
+    """Read an article, with bounds on its paragraphs and tables.
 
     Args:
         content: the bytes of the file.
@@ -30,6 +31,10 @@ def read(content: bytes, name: str) -> Article:
     Raises:
         InputError: the ending is unknown, or the file is not UTF-8.
     """
+    return bounded(_read(content, name))
+
+
+def _read(content: bytes, name: str) -> Article:
     suffix = PurePath(name).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{name}: cannot draft from {suffix!r}; text (.txt, .md), .html, .tex and .pdf are read")

@@ -15,6 +15,8 @@ from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.text.names import Mention, Names
 
 _SENTENCE = re.compile(r"[。!?;;!?]+|\.(?=\s+[A-Z\u4e00-\u9fff*(\"“]|\s*$)|\n(?=\s*\n)")
+_LONGEST_SENTENCE = 1_000
+"""A longer one, a list without full stops, is read in pieces."""
 _ABBREVIATION = re.compile(
     r"(?:\b(?:vs|e\.g|i\.e|approx|cf|etc|al|Fig|Tab|Sec|Eq|No|Inc|Corp|Dr|Mr|Ms|St|resp|ca|max|min|avg|[A-Z]))$"
 )
@@ -94,4 +96,5 @@ def _sentences(text: str) -> tuple[tuple[int, int], ...]:
         cuts.append(match.end())
     if cuts[-1] < len(text):
         cuts.append(len(text))
+    cuts = [place for first, last in pairwise(cuts) for place in range(first, last, _LONGEST_SENTENCE)] + cuts[-1:]
     return tuple((first, last) for first, last in pairwise(cuts) if first < last)
