@@ -74,7 +74,7 @@ def peaks(spec: dict[str, Any]) -> dict[str, float]:
 
 def forget_prefixes(model: Any) -> None:
     """Empty vLLM's prefix cache, so that no measurement profits from the one before."""
-    engine = unwrapped(model).engine
+    engine = getattr(unwrapped(model), "engine", None)  # a family without a choice of engines has none
     if engine is not None:
         engine.llm.reset_prefix_cache()
 
