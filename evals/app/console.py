@@ -34,11 +34,22 @@ _LONGEST_WORD, _LONGEST_LINE = 300, 2_000
 
 
 def prepare() -> None:
-    """Let standard output and standard error replace what their encoding lacks instead of failing."""
+    """Let standard output and error replace what their encoding lacks; if they are closed, drop what is written."""
+    for descriptor in range(3):  # else the next file that is opened would be the standard output
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     codecs.register_error(_HANDLER, _replacement)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)
+
+
+def _nowhere() -> io.TextIOWrapper:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _replacement(error: UnicodeError) -> tuple[str, int]:
@@ -87,7 +98,7 @@ def complain(message: object) -> None:
     """Write a message as one line of standard error; its reader may be gone too."""
     try:
         print(f"evals: {printable(str(message))}", file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:  # gone, or a disk that is full: nobody can be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 

@@ -216,6 +216,8 @@ def typed(name: str, value: Any, hint: Any) -> Any:
     elif float in kinds and isinstance(value, numbers.Real):
         return float(value)
     elif isinstance(value, (str, os.PathLike)) and isinstance(text := os.fspath(value), str) and "\0" not in text:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"option {name!r} is {shorten(text)}, which is not UTF-8 and cannot be recorded")
         if name in _NAMES and not text.strip():
             raise InputError(f"--{name} {text!r} names nothing; leave it out or give a name")
         if Path in kinds and text:

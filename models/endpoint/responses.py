@@ -14,6 +14,8 @@ from evals.models.decoding.thoughts import split_text
 from evals.models.endpoint.client import MalformedError
 from evals.schema import Json
 
+_MAX_LOGPROB = 1e-3
+"""A log-probability may be above 0 by rounding only."""
 _MAX_COUNT = 1 << 40
 """What a server counts beyond this is no number of tokens."""
 _PUNCTUATION = " \t\r\n.,:;!?\"'`*()[]{}"
@@ -106,6 +108,8 @@ def read_prompt_logprobs(body: Any, prompts: Sequence[str]) -> list[TokenLogprob
     echoed = [_echoed(choice) for choice in ordered]
     total = sum(map(len, echoed))
     extra = total - (read_usage(body).prompt or total - len(prompts))
+    if extra > len(prompts):  # else the last tokens of the prompts would be taken for new ones
+        raise MalformedError(f"{total} tokens where the prompts have {total - extra} and {len(prompts)} are new")
     return [
         _without_new_token(pairs, prompt, extra, len(prompts)) for pairs, prompt in zip(echoed, prompts, strict=True)
     ]
@@ -194,6 +198,8 @@ def _without_new_token(pairs: list[tuple[Json, float | None]], prompt: str, extr
 def _checked(pairs: list[tuple[Json, float | None]]) -> TokenLogprobs:
     if len(pairs) < 2 or not all(_is_number(value) for _, value in pairs[1:]):
         raise MalformedError("no log-probabilities of the prompt")
+    if any(value > _MAX_LOGPROB for _, value in pairs[1:]):  # type: ignore[operator]
+        raise MalformedError("a log-probability of the prompt is above 0")
     return tuple(pairs)
 
 

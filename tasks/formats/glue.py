@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from evals import data, regular_files
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 from evals.schema import Json
 from evals.tasks.glue_tasks import HIGHEST, TABLE, Subtask, read_label
 from evals.tasks.mini import BUNDLED
 
 MINI = BUNDLED / "glue"
+_INDEX = "index"
+"""Column of the rows' numbers in official files; CoLA and SST-2 have it in the test file only."""
 WHERE = (
     "GLUE is at https://gluebenchmark.com/tasks (CoLA/dev.tsv, …) and https://huggingface.co/datasets/nyu-mll/glue "
     "(cola/validation-00000-of-00001.parquet, …): put the folders into one and name that with --data"
@@ -114,11 +116,22 @@ def _files(task: Subtask, split: str, folder: Path) -> tuple[str, list[Path]]:
 def _tsv(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
     # CoLA's dev and train files have no header, its test file has one; test files have no labels.
     header = None if split.startswith("test") else task.header or None
-    labelled = not split.startswith("test") or task.label_column in _first_line(path)
+    names = header or _first_line(path)
+    labelled = not split.startswith("test") or task.label_column in names
     columns = [*task.columns.values(), *([task.label_column] if labelled else [])]
+    numbered = _INDEX in names and split != "train"
     # A few lines of QQP's published train.tsv are broken; the hub's copy omits them too.
+    if numbered:
+        columns.insert(0, _INDEX)
     rows = data.read_tsv(path, columns, header=header, skip_short=split == "train")
-    for number, row in rows:
+    for position, (number, row) in enumerate(rows):
+        if numbered:
+            index, row = row[0], row[1:]
+            if index.strip() != str(position):  # predictions name rows by it
+                raise InputError(
+                    f"{path}, line {number}: index is {shorten(index)}, expected {position}: the rows of a split are "
+                    f"numbered from 0 in their order"
+                )
         texts = dict(zip(task.columns, row, strict=False))
         yield GlueRow(texts, _label(task, row[-1], f"{path}, line {number}") if labelled else None)
 

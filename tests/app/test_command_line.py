@@ -14,6 +14,7 @@ from commands import ROOT, environ
 
 from evals.app import cli, several
 from evals.errors import InputError, UnknownName
+from evals.schema import RunConfig
 
 RUN = ["run", "--model", "vl", "--task", "vqa"]
 MISTAKES = {
@@ -109,3 +110,26 @@ def test_an_interrupt_while_modules_are_imported_is_one_line():
     )
     assert done.returncode == 130
     assert done.stderr == "evals: interrupted before the command began\n"
+
+
+@pytest.mark.parametrize("option", [{"out": "o/\udcff"}, {"data": "d/\udcfe"}, {"split": "\ud800"}])
+def test_a_name_that_cannot_be_recorded_is_refused(option):
+    with pytest.raises(InputError, match="is not UTF-8 and cannot be recorded"):
+        RunConfig.of("vl", "vqa", **option)
+
+
+@pytest.mark.slow
+def test_closed_and_full_outputs_end_no_command_in_a_traceback(tmp_path):
+    lines = [
+        "--version >&-", "list tasks >&- 2>&-", "show no/such 2>&-", "show no/such 2>/dev/full",
+        "list tasks >/dev/full",
+    ]  # fmt: skip
+    codes = []
+    for line in lines:
+        done = subprocess.run(
+            ["sh", "-c", f'"{sys.executable}" -m evals {line}'],
+            cwd=tmp_path, env=environ(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stdout + done.stderr
+        codes.append(done.returncode)
+    assert codes == [0, 0, 2, 2, 1]

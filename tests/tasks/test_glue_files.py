@@ -291,3 +291,14 @@ def test_answers_are_submitted_in_the_leaderboards_form():
 def test_the_official_test_file_of_mrpc_has_labels(shared_data):
     rows = read(TABLE["mrpc"], "test", shared_data / "glue").rows
     assert len(rows) == 1725
+
+
+@pytest.mark.parametrize(("row", "index"), [(0, "1"), (2, "1"), (2, "02"), (1, "x"), (3, "")])
+def test_rows_that_are_not_numbered_in_their_order_are_refused(folder, tmp_path, row, index):
+    (tmp_path / "RTE").mkdir()
+    lines = (folder / "RTE" / "dev.tsv").read_text().splitlines()
+    assert lines[0].startswith("index\t")
+    lines[row + 1] = "\t".join([index, *lines[row + 1].split("\t")[1:]])
+    (tmp_path / "RTE" / "dev.tsv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=rf"line {row + 2}: index is {index!r}, expected {row}: the rows"):
+        read(TABLE["rte"], "validation", tmp_path)

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 from evals.reports.claims.language import intervals, trees
 from evals.reports.claims.language.expressions import Number, parse
 from evals.reports.claims.language.schema import Check, Claim, ClaimReading, ResolutionCheck
@@ -265,7 +265,12 @@ def _check_shares(claim: Claim, table: ValueTable) -> Iterator[Finding]:
     low, high = table.rounding_range(claim)
     lines, is_attainable = [], False
     for text in claim.attainable:
-        items = int(table.nominal(table.resolve(text)))
+        size = table.nominal(table.resolve(text))
+        if size.denominator != 1 or size < 1:
+            raise InputError(
+                f"claim {claim.id}: attainable: {shorten(text)} is {float(size):g}; a test set has 1 item or more"
+            )
+        items = int(size)
         count = attainable_count(low, high, items)
         is_attainable |= count is not None
         description = f"{count:,} of {items:,} right" if count is not None else f"no whole number of {items:,} items"

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import combinations
 
 from evals.reports.claims.language.expressions import referenced_claims
@@ -35,9 +36,9 @@ _REMARKS = {"figures": ", though both can be true", "attribution": ": attributed
 """What a note says, by its rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assertion:
-    """A statement about one subject, with its origin."""
+    """A statement about one subject, with its origin; intervals are kept, since each is compared with many."""
 
     by: str
     """The id of the claim or fact."""
@@ -55,7 +56,7 @@ class Assertion:
         """The document and the claim, or `record` and the fact."""
         return self.where, self.by
 
-    @property
+    @cached_property
     def topic(self) -> Hashable:
         """What the statement is about; assertions with equal topics are compared."""
         statement = self.statement
@@ -63,12 +64,12 @@ class Assertion:
         baseline = statement.baseline, statement.comparison
         return self.subject, statement.release, statement.quantity, baseline, conditions
 
-    @property
+    @cached_property
     def allowed(self) -> ExactInterval | None:
         """The interval of values that the statement allows, including its bound; None for a category."""
         return self.table.allowed(self.statement)
 
-    @property
+    @cached_property
     def printed_interval(self) -> ExactInterval | None:
         """The interval of values that round to the printed digits, ignoring the bound."""
         if self.statement.digits is None:

@@ -104,6 +104,8 @@ def resolve(tree: Expression, lookup: Lookup, units: Units) -> ResolvedExpressio
             sides = resolve(left, lookup, units), resolve(right, lookup, units)
             return _product(operator, *sides) if operator in {"*", "/"} else combine(operator, *sides)
         case Call("sqrt", arguments):
+            if len(arguments) != 1:
+                raise InputError(f"sqrt( ) takes one number; it was given {len(arguments)}")
             return _root(resolve(arguments[0], lookup, units))
         case Call(function, arguments):
             parts = [resolve(argument, lookup, units) for argument in arguments]

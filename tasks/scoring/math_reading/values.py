@@ -152,6 +152,8 @@ def expression_at(text: str, start: int, *, lists: bool = True) -> MathText | No
         True
     """
     limit = min(len(text), start + WINDOW)
+    if not _SUBSTANCE.search(text, start, limit):  # a model in a loop: "$$$$…", "= = = …"
+        return None
     position, open_brackets = start, list[tuple[str, int]]()
     while position < limit and (token := _TOKEN.match(text, position, limit)):
         kind = token.lastgroup

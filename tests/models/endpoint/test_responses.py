@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from evals.models.endpoint.client import MalformedError
-from evals.models.endpoint.responses import read_chat, read_embedding, read_usage
+from evals.models.endpoint.responses import read_chat, read_embedding, read_prompt_logprobs, read_usage
 
 
 def reply(*texts, **more):
@@ -31,3 +31,17 @@ def test_a_count_that_is_none_is_unknown_and_not_0(count):
     assert not read_usage(reply("yes", usage={"prompt_tokens": 5, "completion_tokens": count})).reported
     assert not read_usage(reply("yes", usage=count)).reported
     assert read_usage({"data": [], "usage": {"prompt_tokens": 5}}).reported  # embeddings have no new tokens
+
+
+def echoed(values, prompt_tokens):
+    logprobs = {"tokens": ["a"] * len(values), "token_logprobs": values}
+    return {"choices": [{"index": 0, "logprobs": logprobs}], "usage": {"prompt_tokens": prompt_tokens}}
+
+
+def test_log_probabilities_that_cannot_be_are_refused():
+    assert len(read_prompt_logprobs(echoed([None, -1.0, -2.0], 3), ["aaa"])[0]) == 3
+    assert len(read_prompt_logprobs(echoed([None, -1.0, -2.0, -3.0], 3), ["aaa"])[0]) == 3  # the last token is new
+    with pytest.raises(MalformedError, match="above 0"):
+        read_prompt_logprobs(echoed([None, -1.0, 0.5], 3), ["aaa"])
+    with pytest.raises(MalformedError, match="5 tokens where the prompts have 3 and 1 are new"):
+        read_prompt_logprobs(echoed([None, -1.0, -2.0, -3.0, -4.0], 3), ["aaa"])

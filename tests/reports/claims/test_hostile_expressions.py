@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import evals
 from evals.errors import InputError
 from evals.reports.claims.assessment import _id_order
 from evals.reports.claims.language import intervals, literals, trees
 from evals.reports.claims.language.expressions import parse
+from evals.reports.claims.language.tables.printed_cells import read_cell
 from evals.reports.claims.language.units import PLAIN, Units
 
 TOO_MUCH = [
@@ -77,3 +79,40 @@ def test_values_of_values_are_bounded_too():
 def test_claims_are_ordered_by_their_numbers_of_any_length():
     ids = ["A-2", "A-10", "A-²", "A-" + "9" * 5_000, "A-x", "B-1", "A-١"]
     assert sorted(ids, key=_id_order)[-4:] == ["A-2", "A-10", "A-" + "9" * 5_000, "B-1"]
+
+
+def test_a_root_has_one_argument():
+    assert value("sqrt(4)") == (2, 2)
+    with pytest.raises(InputError, match=r"sqrt\( \) takes one number; it was given 2"):
+        value("sqrt(4, 4)")
+
+
+def test_a_cell_as_long_as_a_book_is_no_number():
+    assert read_cell("9" * 50).digits == "9" * 50
+    with pytest.raises(InputError, match="is no number") as caught:
+        read_cell("9" * 5000)
+    assert len(str(caught.value)) < 400
+
+
+CLAIMS = """\
+document: {id: card, title: T, date: 2026-03-01, language: en, subjects: {otter: {name: Otter}},
+           quantities: {acc: {says: accuracy, unit: percent}}}
+claims:
+"""
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "1.5", "1 / 3"])
+def test_a_test_set_has_a_whole_number_of_items(tmp_path, size):
+    claim = '- {id: C-1, quote: x, says: x, subject: otter, quantity: acc, printed: "60.5", unit: percent, attainable: '
+    (tmp_path / "c.yaml").write_text(f'{CLAIMS}{claim}["{size}"]}}\n')
+    with pytest.raises(InputError, match="a test set has 1 item or more"):
+        evals.check([tmp_path / "c.yaml"], paper=True)
+
+
+@pytest.mark.slow
+def test_many_claims_of_one_quantity_are_compared_in_seconds(tmp_path):
+    claim = '- {{id: D-{n}, quote: x, says: x, subject: otter, quantity: acc, printed: "{n}", unit: percent}}'
+    (tmp_path / "c.yaml").write_text(CLAIMS + "\n".join(claim.format(n=n) for n in range(1, 100)) + "\n")
+    start = time.process_time()
+    evals.check([tmp_path / "c.yaml"], paper=True)
+    assert time.process_time() - start < 5

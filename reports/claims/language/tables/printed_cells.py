@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from evals.errors import InputError
+from evals.errors import InputError, shorten
 from evals.reports.claims.language.statements import Bound
 
+_MAX_DIGITS = 50
+"""Limit on the digits of a number, as in other claims."""
 _NOTHING = re.compile(r"[^0-9A-Za-z]*|:[a-z_]+:|n/?a|nan|none|tbd|oom|yes|no|x", re.IGNORECASE)
 """A cell without a number: empty, a dash, a tick, `n/a`, `OOM`."""
 _NUMBER = r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
@@ -90,10 +92,10 @@ def read_cell(text: str) -> PrintedCell | None:
     if _NOTHING.fullmatch(plain):
         return None
     match = _CELL.fullmatch(plain)
-    if match is None:
+    if match is None or re.search(rf"[0-9]{{{_MAX_DIGITS + 1}}}", plain):
         raise InputError(
-            f"{text!r} is no number; write '92.0', '**92.0**', '92.0 ± 0.3', '92.0 [90.1, 93.7]', '0.8 s', '>80 GB' or "
-            "'-', and leave out a column of dates or words"
+            f"{shorten(text)} is no number; write '92.0', '**92.0**', '92.0 ± 0.3', '92.0 [90.1, 93.7]', '0.8 s', "
+            "'>80 GB' or '-', and leave out a column of dates or words"
         )
     ends = [None if match[end] is None else _digits(match[end]) for end in ("low", "high")]
     return PrintedCell(
