@@ -79,6 +79,7 @@ def test_what_is_no_claim_is_excluded(text, kind):
     assert all(any(part.start <= place < part.end for part in excluded) for place in digits)
 
 
+@pytest.mark.slow
 def test_the_reach_on_annotated_texts(tmp_path):
     total = Score()
     for path in TEXTS:
@@ -134,6 +135,7 @@ def relations(path, folder):
             yield annotation.relation, {at(places[name]).id for name in names}, at(annotation)
 
 
+@pytest.mark.slow
 def test_relations_are_proposed_with_their_operands(tmp_path):
     found, total = 0, 0
     for path in TEXTS:
@@ -158,6 +160,7 @@ def test_columns_of_plain_means_are_declared(tmp_path):
     assert next(claim.cell.table for claim in document.claims if hasattr(claim, "cell")).columns[-1].mean_of == ()
 
 
+@pytest.mark.slow
 def test_only_planted_relations_are_convicted(tmp_path):
     paths = []
     for path in TEXTS:
