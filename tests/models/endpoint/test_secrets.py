@@ -20,7 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import LISTING, FakeServer, Reply, chat, error
 
+from evals.errors import InputError
 from evals.models.endpoint.secrets import PLACEHOLDERS, KeyMask, mask_shortened_keys
+from evals.models.endpoint.settings import find_key, read_settings
 
 KEY = "sk-Very/secret+key=77"
 FORMS = {
@@ -223,3 +225,16 @@ def test_trickling_headers_end_at_the_time_limit(tmp_path):
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize("host", ["..", "a..b", "a" * 64 + ".com"])
+def test_a_host_with_an_impossible_name_is_refused(host):
+    with pytest.raises(InputError, match="is no name of a host"):
+        read_settings(f"http://{host}/v1#m")
+
+
+@pytest.mark.parametrize("key", ['"sk-secret1234"', "'sk-secret1234'", "sk-secret1234" * 1000, "sk secret1234"])
+def test_a_key_that_cannot_be_one_is_refused_without_it(key):
+    with pytest.raises(InputError, match=r"^EVALS_API_KEY ") as caught:
+        find_key(read_settings("http://127.0.0.1:9/v1#m"), {"EVALS_API_KEY": key})
+    assert "secret1234" not in str(caught.value)
