@@ -7,7 +7,6 @@ import functools
 import httpx2
 import huggingface_hub.file_download
 import numpy
-import pandas
 import PIL.BmpImagePlugin
 import PIL.GifImagePlugin
 import PIL.JpegImagePlugin
@@ -34,7 +33,7 @@ from evals.reports.trends import page as trends_page
 from evals.reports.trends import series
 
 LOADED = (
-    huggingface_hub, httpx2, numpy, pandas, PIL, pyarrow, scipy, retrieval, assessment, markdown, api, check, cli,
+    huggingface_hub, httpx2, numpy, PIL, pyarrow, scipy, retrieval, assessment, markdown, api, check, cli,
     client, several, exports, page, tables, every_eval_ever, every_eval_ever_samples, run_page, run_tables, terminal,
     trends_page, series, list(FAMILIES), list(TASKS),
 )  # fmt: skip
