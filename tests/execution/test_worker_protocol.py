@@ -178,10 +178,13 @@ def test_only_files_of_this_machine_are_looked_for(tmp_path, monkeypatch):
 
 
 def talk(actor, *messages, until):
-    """Exchange messages with an actor until one of a kind comes; return it."""
-    outbox, deadline = [encode(message) for message in messages], time.monotonic() + 20
+    """Exchange messages with an actor until one of a kind comes; return it. What came behind it is read next time."""
+    unread = vars(actor).setdefault("unread_by_the_test", [])
+    outbox, deadline = [encode(message) for message in messages], time.monotonic() + 60
     while time.monotonic() < deadline:
-        for message in map(decode, actor.exchange(outbox, 0.1)):
+        unread += map(decode, actor.exchange(outbox, 0.1))
+        while unread:
+            message = unread.pop(0)
             if isinstance(message, until):
                 return message
         outbox = []

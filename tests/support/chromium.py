@@ -7,6 +7,7 @@ marks and style sheet are the page's own.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -58,9 +59,10 @@ def axe(html: str, folder: Path, width: int, *, dark: bool = False) -> dict:
 
 
 def _chromium(folder: Path, *arguments: str) -> str:
+    # Chromium makes a socket in its temporary folder, and the path of a socket has at most 107 bytes.
     done = subprocess.run(
         [browser(), *_FLAGS, f"--user-data-dir={folder / 'profile'}", *arguments],
-        capture_output=True, text=True, timeout=400,
+        capture_output=True, text=True, timeout=400, env={**os.environ, "TMPDIR": "/tmp"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
