@@ -551,7 +551,7 @@ def test_choices_are_weighed_by_the_servers_log_probabilities(way, added, normal
 def test_what_a_server_ignores_is_asked_once_more_and_not_waited_for(monkeypatch):
     """Most servers answer a question for a prompt's log-probabilities with a plain completion, each time."""
     waits = []
-    monkeypatch.setattr(client.Server, "_sleep", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr(client.Server, "sleep", lambda self, seconds: waits.append(seconds))
     with FakeServer(prompt_logprobs("nothing", 0)) as server:
         loaded, _ = answers(server, [Choose("1", ("is it",), (" no", " yes"))])
         tried = server.asked("v1/completions")
