@@ -225,6 +225,6 @@ def typed(name: str, value: Any, hint: Any) -> Any:
         if str in kinds:
             return text
     if int in kinds and not isinstance(value, bool) and isinstance(value, numbers.Integral):
-        raise InputError(f"option {name!r} is {shorten(int(value))}: a whole number lies within 2^63 of 0")
+        raise InputError(f"option {name!r} is {shorten(int(value))}, expected a whole number within 2^63 of 0")
     names = ["None" if kind is NoneType else kind.__name__ for kind in kinds]
     raise InputError(f"option {name!r} is {shorten(value)} ({type(value).__name__}), expected {' or '.join(names)}")
