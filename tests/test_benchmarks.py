@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 SMALL = {
     "architectures": (["--only", "rwkv"], "row by row: it reads padding"),
     "coverage": (["--runs", "5"], "covers"),
+    "draft": ([], "| all |"),
     "driver": (["--samples", "3000", "--workers", "8"], "resume s"),
     "endpoint": (["--requests", "40"], "requests/s"),
     "math_hostile": (["--count", "24"], "hostile answers"),
@@ -30,7 +31,7 @@ SMALL = {
     "workers": (["--limit", "12", "--workers", "1", "2"], "parent MiB"),
 }
 """By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
-WITHIN = {"coverage", "math_answers", "math_hostile", "math_solutions", "vqa_attention"}
+WITHIN = {"coverage", "draft", "math_answers", "math_hostile", "math_solutions", "vqa_attention"}
 """Benchmarks that run in the tests' own process: they measure neither its memory nor its start, and set nothing."""
 
 
