@@ -28,7 +28,7 @@ MISTAKES = {
     "data of another task": ([*RUN, "--data", "glue=x"], "no task of this command is named 'glue'; known: vqa"),
     "no such device": ([*RUN, "--device", "tpu"], "--device 'tpu' is no device; allowed: cpu, cuda, cuda:N"),
     "too many workers": ([*RUN, "--workers", "100000"], "--workers 100,000: at most 1,024"),
-    "too large a number": ([*RUN, "--first", "9" * 30], "option 'first' is " + "9" * 30 + ": a whole number lies"),
+    "too large a number": ([*RUN, "--first", "9" * 30], "option 'first' is " + "9" * 30 + ", expected a whole number"),
     "a number as long as a book": ([*RUN, "--limit", "9" * 5000], "9999…9999"),
     "an endless file": (["run", "--models-file", "/dev/zero", "--task", "vqa"], "it is no regular file but a device"),
     "an endless prompt": ([*RUN, "--system-prompt", "@/dev/zero"], "it is no regular file but a device"),
