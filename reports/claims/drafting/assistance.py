@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from evals.reports.claims.drafting.blocks import Block
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.language.numbers import PrintedNumber, find_numbers
 from evals.reports.claims.drafting.proposals import Proposal
 from evals.reports.claims.language.files import load_vocabulary
+from evals.reports.claims.language.sources.articles import Block
 
 _PART = 6_000
 """Number of characters of an article in one question."""

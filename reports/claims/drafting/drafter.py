@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from evals.reports.claims.drafting.blocks import Article
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.tables.blocks import read_table
 from evals.reports.claims.drafting.text.names import Names, find_names
 from evals.reports.claims.drafting.text.passages import read_passage
 from evals.reports.claims.drafting.text.statements import Surroundings, enter, read_block
 from evals.reports.claims.language.files import load_record, load_vocabulary
+from evals.reports.claims.language.sources.articles import Article
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from evals.reports.claims.drafting.blocks import SourcePlace
+from evals.reports.claims.language.sources.articles import SourcePlace
 from evals.reports.claims.language.statements import Bound
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from evals.reports.claims.drafting.blocks import Article, Block, Text
+from evals.reports.claims.language.sources.articles import Article, Block, Text
 
 _LONGEST_WORD, _LONGEST_PIECE, _LONGEST_CELL, _LONGEST_TITLE = 200, 3_000, 300, 300
 _LONG_WORD = re.compile(rf"[^\s\u3000-\u9fff\uff00-\uffef]{{{_LONGEST_WORD},}}")

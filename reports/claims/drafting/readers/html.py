@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 
-from evals.reports.claims.drafting.blocks import Article, Block, Text, TextBuilder
 from evals.reports.claims.drafting.readers.html_rows import TableUnderWay, add_cell, count, fill_from_above
+from evals.reports.claims.language.sources.articles import Article, Block, Text, TextBuilder
 
 _SKIPPED = frozenset(
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from evals.reports.claims.drafting.blocks import Text
+from evals.reports.claims.language.sources.articles import Text
 
 
 @dataclass(slots=True)

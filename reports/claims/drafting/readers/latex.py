@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from evals.reports.claims.drafting.blocks import Article, Block, Text, plain
 from evals.reports.claims.drafting.language.words import entries, pattern
+from evals.reports.claims.language.sources.articles import Article, Block, Text, plain
 
 _COMMENT = re.compile(r"(?<!\\)%[^\n]*")
 _DOCUMENT = re.compile(r"\\begin\{document\}(.*?)(?:\\end\{document\}|\Z)", re.S)
@@ -195,7 +195,7 @@ def _clean(text: Text, macros: dict[str, str]) -> Text:
 
 
 def _replaced(text: Text, words: re.Pattern[str], printed: dict[str, str]) -> Text:
-    from evals.reports.claims.drafting.blocks import TextBuilder
+    from evals.reports.claims.language.sources.articles import TextBuilder
 
     builder, last = TextBuilder(), 0
     for match in words.finditer(text.text):

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from evals.reports.claims.drafting.blocks import Article, Block, Text, plain
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.readers.html import html_tables
+from evals.reports.claims.language.sources.articles import Article, Block, Text, plain
 
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s*(?=\S)")

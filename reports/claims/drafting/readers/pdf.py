@@ -6,8 +6,8 @@ import io
 import re
 
 from evals.errors import InputError
-from evals.reports.claims.drafting.blocks import Article
 from evals.reports.claims.drafting.readers.markdown import read_markdown
+from evals.reports.claims.language.sources.articles import Article
 
 _MOST_PAGES = 300
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from evals.errors import InputError
-from evals.reports.claims.drafting.blocks import Article
 from evals.reports.claims.drafting.readers.bounds import bounded
 from evals.reports.claims.drafting.readers.markdown import read_markdown
+from evals.reports.claims.language.sources.articles import Article
 
 TEXT = frozenset((".txt", ".md", ".markdown", ".text", ".rst", ""))
 HTML = frozenset((".html", ".htm", ".xhtml"))

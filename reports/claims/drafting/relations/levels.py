@@ -8,11 +8,11 @@ from fractions import Fraction
 from typing import Any
 
 from evals.errors import InputError
-from evals.reports.claims.drafting.blocks import SourcePlace
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.language.lexicon import BENCHMARKS, BY_UNIT, METRICS
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.language.files import vocabulary_units
+from evals.reports.claims.language.sources.articles import SourcePlace
 from evals.reports.claims.language.tables.expansion import cell_id
 from evals.reports.claims.language.tables.printed_cells import read_cell
 from evals.reports.claims.language.units import Unit, last_place

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from evals.errors import InputError
-from evals.reports.claims.drafting.blocks import Article, Block, Text, TextBuilder
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.tables.columns import ColumnMeaning, column_meaning, is_condition
@@ -17,6 +16,7 @@ from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.passages import read_passage
 from evals.reports.claims.drafting.text.statements import Surroundings, read_block
 from evals.reports.claims.language.facts import Vocabulary
+from evals.reports.claims.language.sources.articles import Article, Block, Text, TextBuilder
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
 _BOLD_MEANS_BEST = re.compile(r"bold|best|加粗|粗体|最[佳优好]", re.I)

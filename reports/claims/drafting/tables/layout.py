@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evals.errors import InputError
-from evals.reports.claims.drafting.blocks import Block, Text
 from evals.reports.claims.drafting.language.lexicon import is_measure
 from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.language.sources.articles import Block, Text
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
 TableForm = Literal["systems in rows", "systems in columns", "properties", "words"]

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from evals.reports.claims.drafting.blocks import Article, Block
 from evals.reports.claims.drafting.language.exclusions import find_excluded
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, slug
 from evals.reports.claims.drafting.language.words import entries, pattern
 from evals.reports.claims.drafting.tables.layout import system_names
+from evals.reports.claims.language.sources.articles import Article, Block
 
 _SIZE = r"(?:[ -]?(?:\d+(?:\.\d+)?x)?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?)"
 _TAIL = r"(?:-(?:[A-Za-z]+\d*(?:\.\d+)*|\d+(?:\.\d+)?[BMKk]?|v\d+(?:\.\d+)*))*"

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from evals.reports.claims.drafting.blocks import Text
 from evals.reports.claims.drafting.language.exclusions import Excluded, find_excluded
 from evals.reports.claims.drafting.language.lexicon import BENCHMARKS
 from evals.reports.claims.drafting.language.numbers import PrintedNumber, find_numbers
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.text.names import Mention, Names
+from evals.reports.claims.language.sources.articles import Text
 
 _SENTENCE = re.compile(r"[。!?;;!?]+|\.(?=\s+[A-Z\u4e00-\u9fff*(\"“]|\s*$)|\n(?=\s*\n)")
 _LONGEST_SENTENCE = 1_000

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evals.reports.claims.drafting.blocks import Article, Block, Text
 from evals.reports.claims.drafting.language import wording
 from evals.reports.claims.drafting.language.exclusions import conditions
 from evals.reports.claims.drafting.language.lexicon import QuantityWords
@@ -16,6 +15,7 @@ from evals.reports.claims.drafting.proposals import Proposal
 from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.passages import Passage
 from evals.reports.claims.drafting.text.subjects import Attribution, acting_subject, attribute, leading_subject
+from evals.reports.claims.language.sources.articles import Article, Block, Text
 
 _RELATIVE_UNITS = {"percent", "points", "times"}
 _SPLIT = pattern("statements.split")
