@@ -24,6 +24,7 @@ _CHINESE_COUNTS = {
 }
 _LETTERS = {"k": 3, "K": 3, "M": 6, "B": 9, "T": 12, "bn": 9, "mn": 6}
 _COUNT = pattern("numbers.count")
+_POWER = re.compile(r"\s?[×·x]\s?10\s?\^\s?\{?\s?(?P<power>\d{1,2})(?!\d)\s?\}?")
 _RANGE = re.compile(rf"\s*(?P<dash>-|–|—|~|〜|～|to(?=\s)|and(?=\s)|到|至)\s*(?P<upto>{DIGITS})(?![\d.]*[-–])")
 _DEVIATION = re.compile(rf"\s*(?:±|\+/-|\\pm)\s*(?P<half>{DIGITS})")
 _CURRENCY = {"$": "dollars", "US$": "dollars", "€": "euros", "£": "pounds", "¥": "yuan", "￥": "yuan"}
@@ -97,7 +98,7 @@ def find_numbers(text: str) -> Iterator[PrintedNumber]:
         if match.start() < taken:
             continue
         number = _from_digits(text, match) if match.re is _NUMBER else _from_words(text, match)
-        taken = number.stop if number.upto else max(number.end, match.end())
+        taken = number.stop if number.upto or number.plus_minus else max(number.end, match.end())
         numbers.append(number)
     yield from _shared_units(text, numbers)
 
@@ -157,6 +158,9 @@ def _with_context(text: str, number: PrintedNumber, left: int) -> PrintedNumber:
 
 
 def _counted(text: str, number: PrintedNumber) -> PrintedNumber:
+    if ten := _POWER.match(text, number.end):
+        stop = ten.end()
+        return replace(number, times=number.times * Decimal(10) ** int(ten["power"]), end=stop, stop=stop)
     if count := _COUNT.match(text, number.end):
         power = (
             _LETTERS[count["letter"]]
@@ -178,10 +182,12 @@ def _ranged(text: str, number: PrintedNumber) -> PrintedNumber:
         matched = _RANGE.match(text, shown[2])
     if matched is None:
         return number
-    before = text[max(0, number.begin - 14) : number.begin].lower()
+    before = text[max(0, number.begin - 30) : number.begin].lower()
     if matched["dash"] == "and" and not before.rstrip().endswith("between"):
         return number
-    is_change = re.search(r"(?:from|\bby|由|从|自|了)\s*$", before) and not re.search(r"rang\w+ from\s*$", before)
+    is_change = re.search(r"(?:from|\bby|由|从|自|了)\s*$", before) and not re.search(
+        r"rang\w+ (?:in \w+ )?from\s*$", before
+    )
     if is_change and matched["dash"] in {"to", "到", "至", "-", "–"}:
         return number
     upto = re.sub(r"[,{}]", "", matched["upto"])
@@ -199,6 +205,10 @@ def _ranged(text: str, number: PrintedNumber) -> PrintedNumber:
 def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
     if shown := _unit_at(text, number.stop):
         unit, noun, stop, factor = shown
+        if unit == "models" and number.times >= 1_000_000:
+            unit = "parameters"
+        if unit == "tokens" and _EACH_SECOND.search(text[max(0, number.begin - 12) : number.begin]):
+            unit = "tokens-per-second"
         if noun in {"个", "名", "位"} and "专家" in text[max(0, number.begin - 16) : number.begin]:
             unit = "experts"
         return replace(number, unit=unit, noun=noun, stop=stop, times=number.times * factor)
@@ -207,6 +217,7 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
     return _unit_before(text, number)
 
 
+_EACH_SECOND = re.compile(r"每秒[可达能约到最高多生成处理输出了\s]{0,6}$")
 _NOUNS_BEFORE: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], Decimal(row["least"])) for row in entries("nouns_before")
 )
@@ -291,6 +302,8 @@ def _carried_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedN
             is_count = (
                 number.times >= 1000
                 and last.times >= 1000
+                and not (number.times == 1000 and last.unit == "parameters")
+                and not _IN_NAME.search(text[max(0, last.start - 3) : last.start])
                 and last.unit in {"parameters", "tokens"}
                 and len(between) < 120
             )
@@ -301,6 +314,8 @@ def _carried_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedN
         yield number
 
 
+_IN_NAME = re.compile(r"\w-$|[A-Za-z]$")
+"""What stands before digits that belong to a name: `ChatGLM-6B`."""
 _AND_SYSTEM = re.compile(
     r"(?:\s*,)?\s*(?:and|while|whereas|versus|vs\.?|but|against)\s+[A-Z][\w. -]{1,24}\s"
     r"(?:only |just |needs |takes |has |gets )?"

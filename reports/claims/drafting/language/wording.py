@@ -70,7 +70,11 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
         r"\W*(?:if|when your|should you|如果|若|假如)(?![a-z])", text[sentence[0] : number.start], re.I
     ) and number.unit not in {"percent", "points", "times"}:
         return False
+    if number.unit == "models" and number.is_word and number.value <= 3:
+        return False
     if number.unit == "times":
+        if _is_label(text, number, clause):
+            return False
         if number.noun == "times" and not _TIMES_WORD.match(text[number.stop :]):
             return False
         if number.is_word and text[number.start : number.end].lower() == "third":
@@ -85,6 +89,9 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
     if number.unit is not None:
         return number.noun not in {"benchmarks", "datasets", "data sets"} or number.value > 100
     whole = "." not in number.digits
+    compared = not whole and (re.search(r"\bvs\.?\s*$", text[: number.begin][-8:]) or re.match(r"\s*vs\b", after))
+    if compared and re.search(r"\d\s?%", text[sentence[0] : sentence[1]]):
+        return True
     scored = (
         _SCORE.search(before[-60:])
         or re.search(r"\bis\s*$", before)
@@ -100,6 +107,18 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
     if whole and not (5 < int(number.digits[:9]) <= 100 and _SCORE.search(before[-24:])):
         return False
     return _names_score(text[sentence[0] : sentence[1]])
+
+
+def _is_label(text: str, number: PrintedNumber, clause: tuple[int, int]) -> bool:
+    """Whether a factor in brackets ends a few words that compare nothing, as below a video: "Wipe the table (4x)"."""
+    words = text[max(clause[0], number.begin - 60) : number.begin]
+    return bool(
+        re.search(r"[((]\s?$", words)
+        and re.match(r"\s?[))]\s*\W?\s*$", text[number.stop :])
+        and len(text) < 80
+        and not re.search(r"\d", words)
+        and not (INCREASE.search(words) or DECREASE.search(words))
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -123,6 +142,9 @@ def score_quantity(passage: Passage, number: PrintedNumber) -> tuple[QuantityWor
     clause = passage.clause(number.start)
     following = next((other.begin for other in passage.numbers if other.start > number.end), last)
     after = text[number.stop : min(last, following if following > number.stop else last)]
+    if number.unit is None and (open_metric := _open_metric(text[first : number.begin])):
+        benchmark = _last(text[first : number.begin])
+        return _on_benchmark(open_metric, benchmark), "named in the sentence"
     if words := _benchmark_after(after):
         return words, "named after the number"
     if match := _UNKNOWN_BENCHMARK.match(after):
@@ -140,6 +162,29 @@ def score_quantity(passage: Passage, number: PrintedNumber) -> tuple[QuantityWor
             if metric.pattern.search(part):
                 return metric, f"named {where}"
     return None, ""
+
+
+OPEN_METRICS = frozenset(
+    (
+        *("perplexity", "bleu", "rouge", "real-time-factor", "satisfaction"),
+        *("frechet-distance", "psnr", "ssim", "lpips", "rmse"),
+    )
+)
+"""Metrics that are no share."""
+
+
+def _open_metric(before: str) -> QuantityWords | None:
+    """The metric without an upper limit that a sentence names before a number, if it names no other metric there."""
+    named = [words for words in METRICS if words.pattern is not None and words.pattern.search(before)]
+    return named[0] if len(named) == 1 and named[0].id in OPEN_METRICS else None
+
+
+def _on_benchmark(metric: QuantityWords, benchmark: QuantityWords | None) -> QuantityWords:
+    """The metric on a data set that a sentence names: the perplexities on two sets are two quantities."""
+    if benchmark is None:
+        return metric
+    name = benchmark.says.partition(" on ")[2] or benchmark.id
+    return QuantityWords(f"{metric.id}-on-{benchmark.id}", f"{metric.says} on {name}", "quality", None, True)
 
 
 def _last(text: str) -> QuantityWords | None:

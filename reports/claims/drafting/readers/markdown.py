@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.readers.html import html_tables
+from evals.reports.claims.drafting.readers.latex_commands import formulas
+from evals.reports.claims.drafting.readers.latex_text import symbols
 from evals.reports.claims.language.sources.articles import Article, Block, Text, plain
 
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
@@ -37,8 +39,7 @@ _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"\*\*\*|\*\*|__(?=\w)|(?<=\w)__|~~"), None, ""),
     (re.compile(r"(?<![\w*])[*_](?=\S)([^*_\n]+?)(?<=\S)[*_](?![\w*])"), 1, ""),
     (re.compile(r"\\([%$&#_|*~])"), 1, ""),
-    (re.compile(r"\$([^$\n]{1,40})\$"), 1, ""),
-    (re.compile(r"\\(?:times|approx|sim|pm|,|;|!|mathbf|textbf|mathrm|text)(?![A-Za-z])"), None, " "),
+    (re.compile(r"\\(?:,|;|!|mathbf|textbf|mathrm|text)(?![A-Za-z])"), None, " "),
 )
 
 
@@ -224,6 +225,10 @@ def _join(lines: list[Text]) -> Text:
 
 def _clean(text: Text) -> Text:
     """Remove the marks of Markdown and HTML."""
+    if "$" in text.text:
+        text = formulas(text, is_markdown=True)
+    if "\\" in text.text:
+        text = symbols(text, in_math=True)
     for words, group, fill in _MARKS:
         text = text.edited(words, group, fill)
     return text.strip()

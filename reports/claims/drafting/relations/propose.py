@@ -27,6 +27,8 @@ _MANY = re.compile(r"\baverage|on average|across|overall|平均|总体|up to|最
 _COSTS: dict[str, frozenset[str]] = {row["change"]: frozenset(row["of"]) for row in entries("costs")}
 """For each kind of change the quantities of which it may be the change."""
 _METRIC_NAMES = frozenset(words.id for words in METRICS)
+_NEAR = 600
+"""Number of characters within which values are taken to be those of a change that names no baseline."""
 _SCORE_CHANGES = {"error-reduction", "retention", "quality-loss"}
 
 
@@ -69,7 +71,7 @@ def _propose_change(claim: Proposal, known: Sequence[Level]) -> None:
                 claim.baseline = old.subject
             return
     for pairs in tiers if _names_quantity(claim) else tiers[:2]:
-        if (pair := _only_pair(pairs)) and _can_fail(claim, pair):
+        if (pair := _only_pair(pairs)) and _can_fail(claim, pair) and (pairs is not tiers[2] or _is_near(claim, pair)):
             _propose_failing(claim, *pair)
             return
 
@@ -177,6 +179,13 @@ def _only_pair(pairs: Sequence[tuple[Level, Level]]) -> tuple[Level, Level] | No
     """The one pair that can be meant; None if there are several."""
     unordered = {frozenset((first.id, second.id)) for first, second in pairs}
     return pairs[0] if len(unordered) == 1 else None
+
+
+def _is_near(claim: Proposal, pair: tuple[Level, Level]) -> bool:
+    """Whether a change stands beside the two values: of a baseline that is not named, others far away may be meant."""
+    return all(
+        claim.sentence[0] - _NEAR <= level.span[0] < claim.sentence[1] + _NEAR and not level.table for level in pair
+    )
 
 
 def _can_fail(claim: Proposal, pair: tuple[Level, Level]) -> bool:

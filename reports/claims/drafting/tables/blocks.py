@@ -86,8 +86,8 @@ def _split(grid: _Grid) -> _Grid:
     columns: list[list[Text]] = []
     for n, header in enumerate(grid.headers):
         cells = [row[n] for row in grid.cells]
-        pairs = [_PAIR.fullmatch(cell.text.strip()) for cell in cells]
-        if sum(pair is not None for pair in pairs) * 2 <= len(cells):
+        filled = [cell.text.strip() for cell in cells if not is_blank(cell.text)]
+        if sum(_PAIR.fullmatch(text) is not None for text in filled) * 2 <= len(filled):
             headers.append(header)
             columns.append(cells)
             continue
@@ -109,7 +109,7 @@ def _half(cell: Text, place: int) -> Text:
     return (cell.part(0, cut) if place == 0 else cell.part(cut + 1, len(cell.text))).strip()
 
 
-_PAIR = re.compile(r"[^/\d]{0,3}\d+\.\d+[^/]{0,3}\s?/\s?(?:[^/\d]{0,3}\d+\.\d+[^/]{0,3}|[-–—])")
+_PAIR = re.compile(r"[^/\d]{0,3}\d+\.\d+[^/]{0,3}\s?/\s?(?:[^/\d]{0,3}\d+(?:\.\d+)?[^/]{0,3}|[-–—])")
 
 
 def _name(text: str) -> str:

@@ -101,6 +101,8 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
     for words, unit, factor, quantity in _BY_WORDS:
         if words.search(header):
             return ColumnMeaning(unit, quantity, float(factor) if factor else None, split)
+    if named := _named_unit(header):
+        return ColumnMeaning(named, None, split=split, is_average=average)
     if all("$" in cell for cell in filled):
         return ColumnMeaning("dollars", "price")
     return ColumnMeaning(
@@ -142,6 +144,14 @@ def _unit(printed: str) -> str | None:
         ),
         None,
     )
+
+
+def _named_unit(header: str) -> str | None:
+    """The unit that a header ends with in brackets: "Power (W)"."""
+    if match := re.search(r"[\[((]\s?(?P<unit>[^\[\]()()]{1,16}?)\s?[\]))]\W*$", header):
+        unit = _unit(match["unit"])
+        return unit if unit not in {"percent", "times", "points"} else None
+    return None
 
 
 def _score_unit(header: str, numbers: Sequence[PrintedCell], around: str) -> str:

@@ -9,14 +9,20 @@ from typing import Literal
 from evals.errors import InputError
 from evals.reports.claims.drafting.language.lexicon import is_measure
 from evals.reports.claims.drafting.language.words import pattern
-from evals.reports.claims.language.sources.articles import Block, Text
+from evals.reports.claims.language.sources.articles import Block, Text, TextBuilder
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
 TableForm = Literal["systems in rows", "systems in columns", "properties", "words"]
 _SYSTEMS = pattern("table_layout.systems")
 _MEASURES = pattern("table_layout.measures")
 _PROPERTIES = pattern("table_layout.properties")
-_FOOTNOTE = re.compile(r"\s*(?:\[\d+(?:,\s?\d+)*\]|[†‡*§¶↑↓]+|\((?:ours|baseline|this work|本文|我们)\))\s*", re.I)
+_FOOTNOTE = re.compile(
+    r"\s*(?:\[\d+(?:,\s?\d+)*\]|[†‡*§¶↑↓]+|[\[((](?:ours|baseline|this work|本文|我们|model ?scope|hugging ?face|hf|"
+    r"git ?hub|wise ?model|link|paper|download|model|weights|ckpt|checkpoint|code|demo|card|config|log)[\]))])\s*",
+    re.I,
+)
+_SIZE = re.compile(r"[~≈]?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?|\d+x\d+B")
+_RANK = re.compile(r"\W*(?:#|no\.?|nr\.?|rank|index|排名|序号|编号)?\W*", re.I)
 _METRIC_TAIL = re.compile(r"[\s_-]*(?:的)?(?:准确率|得分|分数|精度|accuracy|score|acc\.?)(?:\s?\(.*?\))?$", re.I)
 
 
@@ -42,7 +48,8 @@ def layout(block: Block) -> Layout:
     body = tuple(row for row in block.rows[block.headers :] if any(cell.text.strip() for cell in row))
     if len(body) > 1 and len(body[0]) == len(header) and _goes_on(body[0]):
         header, body = tuple(map(_below, header, body[0])), body[1:]
-    header, body = _with_one_label(header, body)
+    header, body = _with_one_label(*_without_ranks(header, body))
+    body = _with_sizes(header, body)
     corner = header[0].text.strip() if header else ""
     inner = [cell.text for row in body for cell in row[1:] if cell.text.strip()]
     numeric = sum(is_number(text) for text in inner)
@@ -71,6 +78,19 @@ def _below(top: Text, low: Text) -> Text:
     return Text(name, [top.starts[0]] * len(name), [low.ends[-1]] * len(name))
 
 
+def _without_ranks(
+    header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
+) -> tuple[tuple[Text, ...], tuple[tuple[Text, ...], ...]]:
+    """Leave out a first column that numbers the rows."""
+    first = [row[0].text.strip() for row in body if row]
+    whole = [text for text in first if re.fullmatch(r"\d{1,4}[.)]?", text)]
+    if len(header) < 3 or not _RANK.fullmatch(header[0].text) or len(whole) * 2 < len(first) or not whole:
+        return header, body
+    if any(re.search(r"[A-Za-z\u4e00-\u9fff]", row[1].text) for row in body if len(row) > 1):
+        return header[1:], tuple(row[1:] for row in body)
+    return header, body
+
+
 def _with_one_label(
     header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
 ) -> tuple[tuple[Text, ...], tuple[tuple[Text, ...], ...]]:
@@ -88,6 +108,33 @@ def _with_one_label(
         return header, body
     kept = [label, *range(labels, width)]
     return tuple(header[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in body if len(row) == width)
+
+
+def _with_sizes(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
+    """Tell rows of one family apart by their size: `Llama 2 | 7B` is Llama 2 7B."""
+    names = [row[0].text.strip() for row in body]
+    if len(header) < 3 or len({*names}) == len(names):
+        return body
+    size = next(
+        (
+            n
+            for n in range(1, len(header))
+            if all(len(row) > n and _SIZE.fullmatch(row[n].text.strip()) for row in body if row[0].text.strip())
+        ),
+        None,
+    )
+    if size is None:
+        return body
+    return tuple((_joined(row[0], row[size]), *row[1:]) if row[0].text.strip() else row for row in body)
+
+
+def _joined(name: Text, size: Text) -> Text:
+    builder = TextBuilder()
+    builder.copy(name, 0, len(name.text))
+    if size.text.strip() not in name.text:
+        builder.put(" ", name.ends[-1], name.ends[-1])
+        builder.copy(size.strip(), 0, len(size.text.strip()))
+    return builder.build()
 
 
 def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: str) -> TableForm:

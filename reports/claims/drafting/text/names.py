@@ -38,6 +38,8 @@ _NOT_SYSTEMS = frozenset(
         "identifier",
     )
 )
+_METRIC_NAME = re.compile(r"(?:m?AP|AR|AUC|Acc|IoU|mIoU|Hit|Hits|Recall|P|R|F)@?[-_]?\d[\d:.]*|m?AP\w?")
+_ADJECTIVES = frozenset(" ".join(entries("adjectives")).split())
 _LATIN_EDGE = r"(?<![A-Za-z0-9_./-])"
 
 
@@ -173,9 +175,21 @@ def _is_system(name: str) -> bool:
         is_known_word
         or "CO2" in name
         or is_benchmark(name)
+        or _METRIC_NAME.fullmatch(name)
+        or _is_adjective(name)
         or _DEVICE.match(name)
         or len(name) < 2
         or (re.fullmatch(r"[A-Z]?\d.*", name) and len(name) < 2)
+    )
+
+
+def _is_adjective(name: str) -> bool:
+    """Whether a hyphenated name is made of ordinary words: Real-World, Scale-Adaptive."""
+    parts = name.split(" ")[0].split("-")
+    return (
+        len(parts) > 1
+        and all(re.fullmatch(r"[A-Z]?[a-z]+", part) for part in parts)
+        and any(part.lower() in _ADJECTIVES for part in parts)
     )
 
 

@@ -83,6 +83,8 @@ def _is_part_of_word(text: str, number: PrintedNumber) -> bool:
             re.search(r"(?:US|[A-Za-z]{3,}-)\Z", before[-8:]) is None
             or re.search(r"[A-Z][A-Za-z]*-\Z", before[-12:]) is not None
         )
+    if re.search(r"[A-Z]/\Z|\w@\Z", before[-2:]):  # ViT-B/16, ViT-L/14@336px
+        return True
     if number.unit is None and re.match(r"[A-Za-z_]", after) and not re.match(r"(?:token|GPU|epoch|h\b)", after):
         return True
     return bool(re.match(r"(?:st|nd|rd|th)\b", after))

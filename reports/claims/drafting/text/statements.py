@@ -177,13 +177,7 @@ def _shape(proposal: Proposal, passage: Passage, number: PrintedNumber) -> None:
     """Complete the unit, and mark start and end of "from 12 % to 67 %"."""
     text = passage.text.text
     if proposal.unit is None:
-        is_share = proposal.is_score and proposal.quantity not in {
-            "perplexity",
-            "bleu",
-            "rouge",
-            "real-time-factor",
-            "satisfaction",
-        }
+        is_share = proposal.is_score and (proposal.quantity or "").partition("-on-")[0] not in wording.OPEN_METRICS
         if re.match(r"\s*/\s*(?:5|10)\b", text[number.stop :]) or not is_share or not 1 <= proposal.value <= 100:
             proposal.unit = "number"
         else:

@@ -18,6 +18,9 @@ _OWNER_BETWEEN = pattern("subjects.owner_between")
 _FOR_AFTER = pattern("subjects.for_after")
 _RESPECTIVELY = re.compile(r"respectively|分别", re.I)
 _AND = re.compile(r"^\s*(?:,|,|、|and|和|与|及|, and)\s*$", re.I)
+_WORD_AND_BRACKET = re.compile(
+    r"\s(?:attention|fusion|module|backbone|head|model|encoder|decoder|layer|method|variant|version|loss|baseline|pre-?training|quanti[sz]ation|fine-?tuning)s?\s[((]\s?$"
+)
 _POSSESSED = re.compile(r"^(?:'s|’s|的)")
 
 
@@ -79,6 +82,7 @@ def attribute(
     weak = [mention for mention in mentions if mention not in baselines and _is_object(text, mention, first)]
     acting = [mention for mention in mentions if mention not in baselines and mention not in weak]
     in_clause = [mention for mention in acting if clause[0] <= mention.start and mention.end <= number.start]
+    in_clause = [mention for mention in in_clause if not _is_owned(text, mention)] or in_clause
     before = in_clause or [mention for mention in acting if mention.end <= number.start]
     if before:
         subject = before[-1].subject
@@ -118,6 +122,11 @@ def _is_object(text: str, mention: Mention, first: int) -> bool:
     return _OBJECT_BEFORE.search(text[max(first, mention.start - 16) : mention.start]) is not None
 
 
+def _is_owned(text: str, mention: Mention) -> bool:
+    """Whether a name follows "of", so that another name in the clause is the one that acts."""
+    return re.search(r"\bof (?:the |our |a )?$", text[max(0, mention.start - 8) : mention.start]) is not None
+
+
 def acting_subject(passage: Passage, sentence: tuple[int, int]) -> str | None:
     """Return the one subject that a sentence is about; None if it has none or several."""
     text, (first, last) = passage.text.text, sentence
@@ -142,8 +151,8 @@ def _owner(
             break
         if (
             len(between) <= 24
-            and (_POSSESSED.match(between) or re.match(r"\s?[((::]\s*$", between))
-            and _OWNER_BETWEEN.match(between)
+            and (_POSSESSED.match(between) or re.match(r"(?:\s[a-z]+){0,1}\s?[((::]\s*$|,\s(?:a|an)\s$", between))
+            and (_OWNER_BETWEEN.match(between) or _WORD_AND_BRACKET.match(between))
         ):
             return mention
         break

@@ -16,7 +16,7 @@ _NOTHING = re.compile(r"[^0-9A-Za-z]*|:[a-z_]+:|n/?a|nan|none|tbd|oom|yes|no|x",
 _NUMBER = r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
 _DASH = r"\s*(?:,|;|–|—|to|-)\s*"
 _CELL = re.compile(
-    rf"(?P<bound>[<>≤≥~≈]|<=|>=)?\s*\$?(?P<digits>{_NUMBER})\s*(?P<count>[KMBT](?![A-Za-z]))?"
+    rf"(?P<bound>[<>≤≥~≈]|<=|>=)?\s*\$?(?P<digits>{_NUMBER})\s*(?P<count>[kKMBT](?![A-Za-z]))?"
     rf"(?:\s*/\s*(?P<total>[0-9][0-9,]{{0,40}}))?"
     rf"\s*(?P<unit_before>[A-Za-zµ%×$][A-Za-zµ%/^0-9]*)?"
     rf"(?:\s*(?:±|\+/-|\\pm)\s*(?P<deviation>{_NUMBER}))?"
@@ -29,7 +29,9 @@ _BOUNDS: dict[str, Bound] = {
     **{"<": "below", ">": "above", "≤": "at-most", "<=": "at-most", "≥": "at-least", ">=": "at-least"},
     **{"~": "about", "≈": "about"},
 }
-_COUNTS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_COUNTS = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_DURATION = re.compile(r"(?:(?P<h>[0-9]{1,4})\s?h\s?)?(?:(?P<m>[0-9]{1,4})\s?m(?:in)?\s?)?(?P<s>[0-9]{1,4})\s?s")
+"""Hours, minutes and seconds: `1h05m12s`, `2m23s`; at least two of them."""
 _BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>|\\textbf\{(.+?)\}")
 _UNDERLINED = re.compile(r"<u>(.+?)</u>|\\underline\{(.+?)\}")
 
@@ -82,6 +84,8 @@ def read_cell(text: str) -> PrintedCell | None:
         ('92.0', True, '0.3')
         >>> read_cell("87/100").total, read_cell("1,024 ms").digits, read_cell("78.3 [77.1, 79.5]").high
         (100, '1024', '79.5')
+        >>> read_cell("2m23s").digits, read_cell("2m23s").unit, read_cell("4k").count
+        ('143', 's', 1000)
         >>> read_cell("–"), read_cell("OOM")
         (None, None)
         >>> read_cell(">80 GB").bound, read_cell("47.2 (+12.6)").digits
@@ -91,6 +95,10 @@ def read_cell(text: str) -> PrintedCell | None:
     plain = _MARKS.sub("", plain.replace("−", "-").replace("\u00a0", " ")).strip()
     if _NOTHING.fullmatch(plain):
         return None
+    if (duration := _DURATION.fullmatch(plain)) and (duration["h"] or duration["m"]):
+        hours, minutes, seconds = (int(duration[part] or 0) for part in "hms")
+        total = str(3600 * hours + 60 * minutes + seconds)
+        return PrintedCell(text, total, bold=_BOLD.search(text) is not None, unit="s")
     match = _CELL.fullmatch(plain)
     if match is None or re.search(rf"[0-9]{{{_MAX_DIGITS + 1}}}", plain):
         raise InputError(

@@ -43,6 +43,10 @@ NUMBERS = [
     ("降低了6.2个百分点", "6.2 1 points exactly"),
     ("0.8秒", "0.8 1 seconds exactly"),
     ("支持50+ languages", "50 1 items at-least"),
+    ("ranging in scale from 7 billion to 70 billion parameters", "7 1e9 parameters exactly"),
+    ("每秒可达10000+token", "10000 1 tokens-per-second at-least"),
+    ("训练了 5.03 亿个 token", "5.03 1e8 tokens exactly"),
+    ("a cost of 3.3 × 10^18 FLOPs", "3.3 1e18 operations exactly"),
 ]
 
 
@@ -69,7 +73,9 @@ def test_ranges_and_changes_are_told_apart():
         ("a batch size of 32", "batch size"), ("5-shot", "shots"), ("temperature 0.6", "temperature"),
         ("FP16", "format"),
         ("with 3 seeds", "repetitions"), ("a learning rate of 2e-5", "hyperparameter"), ("top-5", "metric name"),
-        ("p < 0.01", "statistics"), ("1024x1024", "image size"),
+        ("p < 0.01", "statistics"), ("1024x1024", "image size"), ("an IoU threshold of 0.5", "setting"),
+        ("在8个A100上", "hardware"), ("6GB 显存的显卡", "hardware"), ("Videos are sped up by 2x", "setting"),
+        ("The 70B version", "setting"),
     ],
 )  # fmt: skip
 def test_what_is_no_claim_is_excluded(text, kind):
@@ -307,3 +313,53 @@ def test_a_model_proposes_with_exact_quotes_and_is_replayed(tmp_path):
     again = draft.write(article, tmp_path / "p.yaml", llm=f"replay:{tmp_path / 'o.proposals.jsonl'}")
     assert again.replace("p.yaml", "o.yaml") == first
     assert (tmp_path / "p.yaml").read_text() == (tmp_path / "o.yaml").read_text()
+
+
+LATEX = r"""\newcommand{\pct}[1]{#1\%}\newcommand{\ours}{Ibis}
+\title{Ibis} \ours{} scores \pct{78.3} on MMLU with $k=5$ and needs \SI{3.2}{\giga\byte} of memory.\footnote{It answers
+in \qty{12}{\milli\second}.} It reaches a mAP$_{50}$ of $0.84$. % It scores 11.1\% on MMLU.
+\begin{table}\begin{tabular}{l|cc}
+\multirow{2}{*}{Model} & \multicolumn{2}{c}{\makecell{Accuracy\\(\%)}} \\ & BoolQ & RTE \\ \midrule
+\multirow{2}{*}{Ibis} & \textbf{71.2} & $65.0_{\pm 0.3}$\tnote{a} \\
+Tern~\cite{x} & \underline{70.1}\textsuperscript{1} & \phantom{0}6.5 \\ \end{tabular}
+\begin{tablenotes}\item[a] Ibis has 1.3B parameters.\end{tablenotes}\end{table}
+"""
+
+
+def test_commands_of_latex_are_read_as_they_print(tmp_path):
+    claims = {(c.subjects[0], c.unit, c.value): LATEX[c.start : c.end] for c in drafted(LATEX, "ibis.tex", tmp_path)}
+    assert claims == {
+        ("Ibis", "percent", Fraction("78.3")): "78.3", ("Ibis", "gigabytes", Fraction("3.2")): "3.2",
+        ("Ibis", "milliseconds", Fraction(12)): "12", ("Ibis", "number", Fraction("0.84")): "0.84",
+        ("Ibis", "percent", Fraction("71.2")): "71.2", ("Ibis", "percent", Fraction(65)): "65.0",
+        ("Tern", "percent", Fraction("70.1")): "70.1", ("Tern", "percent", Fraction("6.5")): "6.5",
+        ("Ibis", "parameters", Fraction(1_300_000_000)): "1.3B",
+    }  # fmt: skip
+
+
+TABLES = """\
+# Heron
+
+| # | Model | Size | Beam size | Time | Power (W) | F1 / EM |
+|---|-------|------|-----------|------|-----------|---------|
+| 1 | Heron 2 | 7B | 5 | 2m23s | 350 | 93.4 / 86.7 |
+| 2 | Heron 2 | 13B | 5 | 1h00m05s | 400 | - |
+| 3 | Tern ([ModelScope](https://m.example)) | 7B | 5 | 59s | 300 | 91.0 / 80.5 |
+"""
+
+
+def test_rows_have_a_name_and_columns_a_unit(tmp_path):
+    claims = {(c.subjects[0], c.unit, float(c.value)) for c in drafted(TABLES, "heron.md", tmp_path)}
+    assert {("Heron 2 7B", "seconds", 143), ("Heron 2 13B", "seconds", 3605), ("Tern 7B", "seconds", 59)} <= claims
+    assert {("Heron 2 7B", "watts", 350), ("Tern 7B", "percent", 80.5)} <= claims
+    assert not any(unit == "number" for _, unit, _ in claims)  # the beam size is a condition
+
+
+def test_a_fall_that_names_no_baseline_is_not_held_against_values_far_away(tmp_path):
+    article = tmp_path / "otter.md"
+    far = "It is open. " * 80
+    article.write_text(
+        f"# Otter 2\n\nOtter 2 has a WER of 7.0 %. {far}\n\nTern 1 has a WER of 7.7 %. {far}\n\n"
+        "Otter 2 is as fast as before, with an average WER that is 7.8 % lower.\n"
+    )
+    assert check.check([article], paper=True).convicted == []
