@@ -149,10 +149,6 @@ def check_engine(config: RunConfig, source: Resolved) -> None:
                          f"{source.family.name}")  # fmt: skip
     if engine == "vllm" and importlib.util.find_spec("vllm") is None:
         raise InputError("--engine vllm needs vllm, which is not installed: pip install 'claim-evals[vllm]'")
-    draws = config.options.temperature or config.options.generation
-    if engine == "vllm" and config.extend is not None and draws:
-        raise InputError(f"--extend {config.extend}: vllm cannot go on with the draws of a sampled output; extend such "
-                         "runs with --engine transformers")  # fmt: skip
     if parallel is not None and engine != "vllm":
         raise InputError(f"--tensor-parallel {parallel} divides a model among GPUs, which needs --engine vllm")
     if (parallel or 1) > 1 and config.workers > 1:

@@ -11,7 +11,7 @@ from evals.data.checkpoints import Adapter, model_weights, read_adapter, read_co
 from evals.data.images import decode
 from evals.data.model_config import fields_of_shape
 from evals.errors import InputError, SampleError
-from evals.models.backend import adapters, identity, quantised, requirements
+from evals.models.backend import adapters, gpus, identity, quantised, requirements
 from evals.models.decoding.checkpoint_settings import needed_config
 from evals.paths import PACKAGE
 from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 CPU_BUDGET_PER_CORE = 4096
 """Token budget per CPU core; two cores decode small models fastest with about 64 to 128 rows of 100 positions."""
-_LARGEST_BUDGET = 1 << 18
-_MEMORY_SHARE = 0.5
-"""Share of the GPU memory left after loading the weights; activations and fragmentation need the rest."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,11 @@ def load_weights(
             model, loading_info = auto_class.from_pretrained(
                 source, dtype=placement.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
                 output_loading_info=True, ignore_mismatched_sizes=True, generation_config=needed_config(base),
-                **adapters.head_options(adapter),
+                **adapters.head_options(adapter), **gpus.spreading(base, placement.dtype, placement.device),
             )  # fmt: skip
             quantised.unpack(model)
+    except InputError:
+        raise
     except Exception as error:  # a damaged or foreign checkpoint can raise nearly any exception
         raise InputError(f"{folder} cannot be loaded: {requirements.explain_loading(error, base)}") from error
     finally:
@@ -104,7 +103,9 @@ def load_weights(
     _check_complete(model, loading_info, base, unused, adapter)
     if adapter is not None:
         model = adapters.apply(model, adapter)
-    loaded: PreTrainedModel = model.to(placement.device).eval()
+    if getattr(model, "hf_device_map", None) is None:  # otherwise it is spread over GPUs already
+        model = model.to(placement.device)
+    loaded: PreTrainedModel = model.eval()
     if placement.experts is not None:
         _set_active_experts(loaded, placement.experts, folder)
     return loaded
@@ -204,6 +205,7 @@ def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) ->
         **checkpoint_facts(model, folder, placement),
         **identity.adapter_facts(folder),
         "attention": model.config._attn_implementation,
+        **({"gpus": len(gpus.devices(model, placement.device))} if hasattr(model, "hf_device_map") else {}),
         "remote_code": False,
         **quantised.facts(read_config(folder), model),
         **({"experts_per_token": routers[0].top_k} if routers else {}),
@@ -237,39 +239,41 @@ def _checkpoint_dtype(folder: Path, placement: ResolvedPlacement) -> dict[str, s
     return {"checkpoint_dtype": asked} if asked in DTYPES and asked != used else {}
 
 
-def token_budget(model: PreTrainedModel, placement: ResolvedPlacement, per_core: int = CPU_BUDGET_PER_CORE) -> int:
+def token_budget(model: PreTrainedModel, placement: ResolvedPlacement) -> int:
     """Compute how many token positions a batch may hold.
 
     Args:
         model: the loaded model.
         placement: its device and number format.
-        per_core: token budget per CPU core.
 
     Returns:
-        On a GPU, the largest power of two that fits into half of its free memory; on a CPU, `per_core` times the number
-        of threads.
+        On a GPU, what its memory holds (`gpus.cache_positions`); on a CPU, a number for each thread.
+    """
+    import torch
+
+    positions = cache_positions(model, placement)
+    return CPU_BUDGET_PER_CORE * int(torch.get_num_threads()) if positions is None else positions
+
+
+def cache_positions(model: PreTrainedModel, placement: ResolvedPlacement) -> int | None:
+    """Compute how many positions a key-value cache may hold on a GPU; None on a CPU, where the batches limit it."""
+    if placement.device.type != "cuda":
+        return None
+    return gpus.cache_positions(model, gpus.free_memory(model, placement.device))
+
+
+def peak_memory_bytes(placement: ResolvedPlacement) -> int | None:
+    """Return the peak memory of torch on a GPU since the start; None on a CPU, where the process is measured.
+
+    For a GPU without a number, it is that of all GPUs that this process has used.
     """
     import torch
 
     if placement.device.type != "cuda":
-        return per_core * int(torch.get_num_threads())
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    cache = 2 * config.num_hidden_layers * heads * width
-    # A prefix's cache is copied into the slots of its rows; a layer's activations take about 20 times the hidden size.
-    bytes_per_position = placement.dtype.itemsize * (2 * cache + 20 * config.hidden_size)
-    free, _ = torch.cuda.mem_get_info(placement.device)
-    fits = max(1, int(_MEMORY_SHARE * free / bytes_per_position))
-    return min(_LARGEST_BUDGET, 1 << (fits.bit_length() - 1))  # a power of two, so that runs use the same budget
-
-
-def peak_memory_bytes(placement: ResolvedPlacement) -> int | None:
-    """Return the peak memory of torch on a GPU since the start; None on a CPU, where the process is measured."""
-    import torch
-
-    on_gpu = placement.device.type == "cuda"
-    return int(torch.cuda.max_memory_allocated(placement.device)) if on_gpu else None
+        return None
+    if placement.device.index is not None:
+        return int(torch.cuda.max_memory_allocated(placement.device))
+    return sum(int(torch.cuda.max_memory_allocated(number)) for number in range(torch.cuda.device_count()))
 
 
 # Memory

@@ -50,6 +50,7 @@ def prepare_generation(
     rule: BatchRule,
     share_prefixes: bool,
     template: Conversations | None = None,
+    cache_positions: int | None = None,
 ) -> Generation:
     """Wrap a model in the decoder that fits its architecture.
 
@@ -58,8 +59,9 @@ def prepare_generation(
         model: a model with a language-model head.
         tokenizer: its tokenizer.
         rule: how the architecture reads the rows of a batch.
-        share_prefixes: whether the model's cache can be cut and copied (`engine.supports_prefix_sharing`).
+        share_prefixes: whether the model's cache can be cut and copied (`prefix_sharing.supports_prefix_sharing`).
         template: the chat template, or None without one.
+        cache_positions: number of positions that the memory holds for prefixes, and once more for slots; or None.
 
     Returns:
         A `Decoder`, which computes shared prefixes once, or else a `LibraryDecoder`, with what goes with it.
@@ -70,7 +72,7 @@ def prepare_generation(
     batch_rules.check(folder, rule)
     ends, reader = text_ends(folder, model, tokenizer, template)
     decoder = (
-        Decoder(model, ends=ends, reader=reader)
+        Decoder(model, ends=ends, reader=reader, cache_positions=cache_positions)
         if share_prefixes and rule.in_batches
         else LibraryDecoder(model, ends=ends, reader=reader, row_by_row=not rule.in_batches)
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.decoding.checkpoint_settings import library_config
 from evals.models.decoding.loglikelihood import ScoringRow
-from evals.models.decoding.padding import TokenCounts
+from evals.models.decoding.padding import TokenCounts, on_device
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
 
@@ -182,7 +182,7 @@ class LibraryDecoder:
             start = 0 if self._model.config.is_encoder_decoder else longest - len(tokens)
             ids[row, start : start + len(tokens)] = torch.tensor(tokens)
             mask[row, start : start + len(tokens)] = 1
-        return ids.to(self._model.device), mask.to(self._model.device)
+        return on_device(ids, self._model.device), on_device(mask, self._model.device)
 
 
 def _sum(log_likelihoods_TV: torch.Tensor, tokens: Sequence[int]) -> float:

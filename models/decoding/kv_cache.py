@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
+from evals.models.decoding.padding import on_device
+
 
 class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
     """Keys and values of every layer, one slot per row; `writing_to` selects the slots of a forward pass."""
@@ -30,6 +32,8 @@ class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
         self.capacity = capacity
         self.lengths = torch.zeros(slots, dtype=torch.long, device=device)
         """Number of filled positions of each slot."""
+        self.filled = [0] * slots
+        """The same numbers on the host, so that a step on a GPU does not wait for them."""
         self.rotary_offsets = torch.zeros_like(self.lengths)
         """What is added to a token's index for its rotary position, by slot (`evals.models.decoding.placeholders`)."""
         self.slot_indices = self.columns_RS = self.lengths
@@ -37,37 +41,60 @@ class SlotCache(Cache):  # type: ignore[misc]  # the library is untyped here
         self.all_slots = True
 
     @contextmanager
-    def writing_to(self, slot_indices: Sequence[int], columns_RS: torch.Tensor) -> Iterator[None]:
+    def writing_to(self, slot_indices: Sequence[int], columns_RS: torch.Tensor, length: int) -> Iterator[None]:
         """Let a forward pass write its new keys and values to given positions of given slots.
 
         Args:
             slot_indices: the slot of each row; all different.
-            columns_RS: the position of each new token; all rows are read up to the largest of them.
+            columns_RS: the position of each new token.
+            length: number of positions up to which all rows are read; larger than every new position.
         """
-        self.slot_indices = torch.tensor(slot_indices, device=columns_RS.device)
+        self.slot_indices = on_device(torch.tensor(slot_indices), columns_RS.device)
         self.columns_RS = columns_RS
-        self.length = min(self.capacity, int(columns_RS.max()) + 1)
+        self.length = min(self.capacity, length)
         self.all_slots = list(slot_indices) == list(range(self.slots))
         yield
 
+    def lengthen(self, slot_indices: Sequence[int], lengths: Sequence[int]) -> None:
+        """Count new tokens of slots as filled."""
+        for slot, length in zip(slot_indices, lengths, strict=True):
+            self.filled[slot] += length
+        indices, added = (on_device(torch.tensor(values), self.lengths.device) for values in (slot_indices, lengths))
+        self.lengths[indices] += added
+
     def copy_from(self, source: SlotCache, source_indices: Sequence[int], slot_indices: Sequence[int]) -> None:
         """Copy slots of another cache into slots of this one."""
-        from_, to = (torch.tensor(indices, device=self.lengths.device) for indices in (source_indices, slot_indices))
-        length = int(source.lengths[from_].max())
+        length = max(source.filled[index] for index in source_indices)
+        from_, to = (on_device(torch.tensor(i), self.lengths.device) for i in (source_indices, slot_indices))
         for layer, source_layer in zip(self.layers, source.layers, strict=True):
             if not source_layer.is_initialized:
                 continue  # all slots of the source are empty
             layer.allocate(source_layer.keys, source_layer.values)
-            layer.keys[to, :, :length] = source_layer.keys[from_, :, :length]
-            layer.values[to, :, :length] = source_layer.values[from_, :, :length]
+            # The layers of a model that is spread over GPUs have devices of their own.
+            layer_from, layer_to = from_.to(layer.keys.device), to.to(layer.keys.device)
+            layer.keys[layer_to, :, :length] = source_layer.keys[layer_from, :, :length]
+            layer.values[layer_to, :, :length] = source_layer.values[layer_from, :, :length]
         self.lengths[to], self.rotary_offsets[to] = source.lengths[from_], source.rotary_offsets[from_]
+        for source_index, slot in zip(source_indices, slot_indices, strict=True):
+            self.filled[slot] = source.filled[source_index]
+
+    def empty(self, slot_indices: Sequence[int]) -> None:
+        """Forget what slots hold."""
+        if not slot_indices:
+            return
+        for slot in slot_indices:
+            self.filled[slot] = 0
+        indices = on_device(torch.tensor(slot_indices), self.lengths.device)
+        self.lengths[indices] = self.rotary_offsets[indices] = 0
 
     def keep_slots(self, slot_indices: Sequence[int]) -> None:
         """Drop all other slots, and renumber these in the given order."""
-        indices = torch.tensor(slot_indices, device=self.lengths.device)
+        indices = on_device(torch.tensor(slot_indices), self.lengths.device)
         for layer in self.layers:
-            layer.keys, layer.values = layer.keys[indices], layer.values[indices]
+            layer_indices = indices.to(layer.keys.device)
+            layer.keys, layer.values = layer.keys[layer_indices], layer.values[layer_indices]
         self.lengths, self.rotary_offsets = self.lengths[indices], self.rotary_offsets[indices]
+        self.filled = [self.filled[slot] for slot in slot_indices]
         self.slots = len(slot_indices)
 
 
@@ -91,7 +118,8 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple[Any, Any]:
         """Write new keys and values (R, heads, S, head size) to their positions; return all that the rows hold."""
         self.allocate(key_states, value_states)
-        indices, columns, length = self._cache.slot_indices, self._cache.columns_RS, self._cache.length
+        device, length = key_states.device, self._cache.length
+        indices, columns = self._cache.slot_indices.to(device), self._cache.columns_RS.to(device)
         for stored, new in ((self.keys, key_states), (self.values, value_states)):
             stored[indices[:, None], :, columns] = new.transpose(1, 2)
         if self._cache.all_slots:

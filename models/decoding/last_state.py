@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evals.models.decoding.padding import pad_right
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.schema import Embed, Part, Prediction, Prompt, Request
 
@@ -42,7 +43,7 @@ def embed_rows(
     """
     import torch
 
-    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True).to(model.device)
+    ids = pad_right(rows, model.device)
     with torch.inference_mode():
         states = model.base_model(input_ids=ids, use_cache=False, **inputs).last_hidden_state
         return list(states[torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])])

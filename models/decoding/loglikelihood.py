@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evals.errors import SampleError
 from evals.models.decoding.sampling import NOT_FINITE
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 
-ScoreRows = Callable[[Sequence[Sequence[int]], Sequence["ScoringRow"], Mapping[str, "torch.Tensor"]], list[list[float]]]
+ScoreRows = Callable[[Sequence[Sequence[int]], Sequence["ScoringRow"], Mapping[str, Any]], list[list[float]]]
 """A decoder's `loglikelihoods`: takes prefixes, rows and further model inputs; returns each row's log-likelihoods."""
 
 
@@ -53,6 +53,11 @@ class ScoringRow:
     def tokens(self) -> list[int]:
         """The row's tokens: the suffix, then every continuation without its last token."""
         return [*self.suffix, *(token for tokens in self.continuations for token in tokens[:-1])]
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether each of the row's tokens sees all before it: at most one continuation has more than one token."""
+        return sum(len(tokens) > 1 for tokens in self.continuations) <= 1
 
     @property
     def logit_indices(self) -> list[list[int]]:
@@ -162,8 +167,20 @@ def logit_columns(rows: Sequence[ScoringRow]) -> list[int]:
     })  # fmt: skip
 
 
+def logit_indices_by_row(rows: Sequence[ScoringRow]) -> list[list[int]]:
+    """List the indices at which each row reads logits, in ascending order; shorter lists repeat their last index.
+
+    Example:
+        >>> logit_indices_by_row([ScoringRow(0, [7, 7], [[1], [2, 3]]), ScoringRow(0, [7], [[1]])])
+        [[1, 2], [0, 0]]
+    """
+    lists = [sorted({index for indices in row.logit_indices for index in indices}) for row in rows]
+    longest = max(map(len, lists))
+    return [[*indices, *indices[-1:] * (longest - len(indices))] for indices in lists]
+
+
 def positions_and_mask(
-    rows: Sequence[ScoringRow], starts: torch.Tensor, capacity: int
+    rows: Sequence[ScoringRow], starts: Sequence[int], capacity: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute position ids and the attention mask: each token sees what comes before it, but no other continuation.
 
@@ -172,7 +189,7 @@ def positions_and_mask(
 
     Args:
         rows: the rows of the forward pass.
-        starts: length of each row's prefix, (R,) int64.
+        starts: length of each row's prefix.
         capacity: number of positions of the cache.
 
     Returns:
@@ -183,7 +200,7 @@ def positions_and_mask(
     longest = max(len(row.tokens) for row in rows)
     positions_RS = torch.zeros(len(rows), longest, dtype=torch.long)
     visible_RSL = torch.zeros(len(rows), longest, capacity, dtype=torch.bool)
-    for r, ((row, padding), start) in enumerate(zip(_with_padding(rows), starts.tolist(), strict=True)):
+    for r, ((row, padding), start) in enumerate(zip(_with_padding(rows), starts, strict=True)):
         count, first = len(row.suffix), start + padding
         positions_RS[r, padding : padding + count] = torch.arange(start, start + count)
         visible_RSL[r, range(padding), range(start, first)] = True
@@ -198,7 +215,7 @@ def positions_and_mask(
                 positions_RS[r, column : column + added] = torch.arange(start + count, start + count + added)
                 block = torch.ones(added, added, dtype=torch.bool).tril()
                 visible_RSL[r, column : column + added, start + column : start + column + added] = block
-    return positions_RS.to(starts.device), visible_RSL.to(starts.device)
+    return positions_RS, visible_RSL
 
 
 def _with_padding(rows: Sequence[ScoringRow]) -> list[tuple[ScoringRow, int]]:
@@ -208,27 +225,30 @@ def _with_padding(rows: Sequence[ScoringRow]) -> list[tuple[ScoringRow, int]]:
 
 
 def sum_log_likelihoods(
-    rows: Sequence[ScoringRow], columns: Sequence[int], logits_RCV: torch.Tensor
+    rows: Sequence[ScoringRow], indices: Sequence[Sequence[int]], logits_RCV: torch.Tensor
 ) -> list[list[float]]:
     """Sum the log-likelihoods of each continuation's tokens.
 
     Args:
         rows: the rows of the forward pass.
-        columns: the columns whose logits were computed, as `logit_columns` lists them.
+        indices: for each row, the indices of its tokens whose logits were computed; others are not read.
         logits_RCV: those logits.
 
     Returns:
         For each row, the log-likelihood of every continuation in nats.
     """
-    index_by_column = {column: index for index, column in enumerate(columns)}
+    import torch
+
     sums = []
-    for (row, padding), logits_CV in zip(_with_padding(rows), logits_RCV, strict=True):
+    for row, computed, logits_CV in zip(rows, indices, logits_RCV, strict=True):
+        column_by_index = {index: column for column, index in enumerate(computed)}
         log_likelihoods_CV = logits_CV.float().log_softmax(dim=-1)
-        sums.append([
-            float(log_likelihoods_CV[[index_by_column[padding + index] for index in indices], list(tokens)].sum())
-            for indices, tokens in zip(row.logit_indices, row.continuations, strict=True)
-        ])  # fmt: skip
-    return sums
+        sums += [
+            log_likelihoods_CV[[column_by_index[index] for index in read], list(tokens)].sum()
+            for read, tokens in zip(row.logit_indices, row.continuations, strict=True)
+        ]
+    values = iter(torch.stack(sums).tolist())  # one copy from a GPU, not one per continuation
+    return [[next(values) for _ in row.continuations] for row in rows]
 
 
 def tokenise_choices(

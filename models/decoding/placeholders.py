@@ -85,26 +85,22 @@ def has_image_positions(model: PreTrainedModel) -> bool:
 
 
 def image_positions(
-    model: PreTrainedModel, ids_RS: torch.Tensor, lengths_R: torch.Tensor, inputs: Mapping[str, torch.Tensor]
+    model: PreTrainedModel, ids_RS: torch.Tensor, mask_RS: torch.Tensor, inputs: Mapping[str, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Compute the rotary positions of prompts from their first token on.
 
     Args:
         model: a vision-language model.
-        ids_RS: tokens, padded on the left.
-        lengths_R: number of tokens of each row, without padding.
+        ids_RS: tokens, padded.
+        mask_RS: true for tokens, false for padding.
         inputs: the inputs for the images, in the order of the rows.
 
     Returns:
         Positions (3, R, S) by time, row and column, and what is added to the number of tokens for the position of a
         later token, (R,); None if the prompts have no image or the model counts tokens.
     """
-    import torch
-
     if "image_grid_thw" not in inputs or not has_image_positions(model):
         return None
-    S = ids_RS.shape[1]
-    mask_RS = torch.arange(S, device=ids_RS.device) >= S - lengths_R[:, None]
     positions, offsets_R1 = model.base_model.get_rope_index(
         ids_RS, mm_token_type_ids=(ids_RS == model.config.image_token_id).int(),
         image_grid_thw=inputs["image_grid_thw"], attention_mask=mask_RS.long(),

@@ -33,6 +33,12 @@ class Slots:
         """Free a row's slot."""
         self.free.append(self.slot_by_row.pop(row))
 
+    def rows(self) -> dict[int, int | None]:
+        """Return the row of every slot, in the order of the slots; free slots are emptied, and have none."""
+        self.cache.empty(self.free)
+        row_by_slot = {slot: row for row, slot in self.slot_by_row.items()}
+        return {slot: row_by_slot.get(slot) for slot in range(self.cache.slots)}
+
     def compact(self) -> None:
         """Order the rows by slot, and drop free slots, which no row is waiting for."""
         self.slot_by_row = dict(sorted(self.slot_by_row.items(), key=lambda item: item[1]))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evals.models.decoding.loglikelihood import ScoringRow
@@ -67,9 +68,28 @@ class VllmDecoder:
     ) -> list[Completion]:
         """Generate a completion for every row; as `Decoder.generate`.
 
+        vLLM's random numbers cannot be continued. So a sampled row that was begun is drawn again from its prompt with
+        the same seed, which draws the same beginning. Where rounding draws another one, the row is continued from the
+        beginning that it had, with other random numbers.
+
         Of a vision-language model, `inputs` holds for each row the `images` of its prompt, and the `expected` tokens
         that vLLM reads for it. A row for which it reads others fails.
         """
+        begun = [row.begun if row.settings.temperature else () for row in rows]
+        again = [replace(row, begun=()) if tokens else row for row, tokens in zip(rows, begun, strict=True)]
+        completions = self._generate(prefixes, again, inputs)
+        pairs = enumerate(zip(completions, begun, strict=True))
+        others = [index for index, (drawn, tokens) in pairs if tuple(drawn.tokens[: len(tokens)]) != tuple(tokens)]
+        if others:
+            of_others = {name: [values[index] for index in others] for name, values in inputs.items()}
+            continued = self._generate(prefixes, [rows[index] for index in others], of_others)
+            for index, completion in zip(others, continued, strict=True):
+                completions[index] = completion
+        return completions
+
+    def _generate(
+        self, prefixes: Sequence[Sequence[int]], rows: Sequence[GenerationRow], inputs: Mapping[str, Any]
+    ) -> list[Completion]:
         states = [RowProgress(row, self._ends, self._reader) for row in rows]
         images = inputs.get("images") or [()] * len(rows)
         prompts = [[*prefixes[row.prefix_index], *row.suffix, *row.begun] for row in rows]
@@ -130,7 +150,7 @@ class VllmDecoder:
             top_p=settings.top_p,
             min_p=settings.min_p,
             repetition_penalty=settings.repetition_penalty,
-            # A row that is continued must not draw again what it drew at its beginning.
+            # A row that is continued does not draw again what it drew at its beginning.
             seed=None if not settings.temperature else (row.draw_seed + begun) % (1 << 63),
             output_kind=RequestOutputKind.DELTA,
         )

@@ -23,9 +23,10 @@ from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.backend.visible_text import model_input
 from evals.models.decoding.batching import batch_rules
+from evals.models.decoding.batching.prefix_sharing import supports_prefix_sharing
 from evals.models.decoding.build import prepare_generation, reading_facts, text_ends
 from evals.models.decoding.checkpoint_settings import sampling_settings
-from evals.models.decoding.engine import Decoder, supports_prefix_sharing
+from evals.models.decoding.engine import Decoder
 from evals.models.decoding.hf_generate import LibraryDecoder
 from evals.models.decoding.loglikelihood import ChoicePrompt, choose_batch, split_prefixes
 from evals.models.decoding.reading import TextReader
@@ -51,8 +52,8 @@ from evals.schema import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_BUDGET_PER_CORE_WITH_SLOTS = 16_384
-"""Token budget per CPU core if rows reuse the slots of rows that ended. At most as many rows are computed at once as
+_BUDGET_FACTOR = 4
+"""Factor of the token budget if rows reuse the slots of rows that ended. At most as many rows are computed at once as
 there are slots, so a larger batch needs no more memory; it only leaves fewer slots empty while its last rows end."""
 _EXPECTED_SHARE = 8
 """With slots, a text is expected to need `max_new_tokens` divided by this."""
@@ -157,9 +158,9 @@ def _load(name: str, folder: Path, placement: Placement, engine: choice.EngineCh
     generation = prepare_generation(
         folder, model, tokenizer, rule=batch_rules.batch_rule(model.config),
         share_prefixes=supports_prefix_sharing(model), template=templates.stating(placement.template),
+        cache_positions=pytorch.cache_positions(model, resolved),
     )  # fmt: skip
-    reuses_slots = isinstance(generation.decoder, Decoder) and resolved.device.type == "cpu"
-    per_core = _BUDGET_PER_CORE_WITH_SLOTS if reuses_slots else pytorch.CPU_BUDGET_PER_CORE
+    reuses_slots = isinstance(generation.decoder, Decoder)
     return Causal(
         name=name,
         facts={
@@ -170,7 +171,7 @@ def _load(name: str, folder: Path, placement: Placement, engine: choice.EngineCh
             **generation.facts,
             **limits.facts,
         },
-        token_budget=pytorch.token_budget(model, resolved, per_core),
+        token_budget=pytorch.token_budget(model, resolved) * (_BUDGET_FACTOR if reuses_slots else 1),
         model=model,
         tokenizer=tokenizer,
         text_prompts=TextPrompts(tokenizer, find_special_tokens(tokenizer), templates, limits),

@@ -19,6 +19,7 @@ from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.tokenisation import length_limit
 from evals.models.backend.visible_text import encoded_text
+from evals.models.decoding.padding import on_device
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.registry import FAMILIES
 from evals.schema import Batch, Embed, Family, Image, Json, ModelInput, Part, Placement, Prediction, Prompt, Request
@@ -103,7 +104,7 @@ class DualEncoder:
         rows: dict[int, Any] = {}
         with torch.inference_mode():
             if pixels:
-                images = torch.cat(list(pixels.values())).to(self.placement.device, self.placement.dtype)
+                images = on_device(torch.cat(list(pixels.values())), self.placement.device, self.placement.dtype)
                 rows |= zip(pixels, _features(self.model.get_image_features(pixel_values=images)), strict=True)
             if texts:
                 features = self.model.get_text_features(**self._encoded(prompts, texts))

@@ -113,6 +113,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Mixture:
     generation = prepare_generation(
         folder, model, library.tokenizer, rule=BatchRule(batch_rules.IN_BATCHES), share_prefixes=True,
         template=processor.templates.stating(placement.template),
+        cache_positions=pytorch.cache_positions(model, resolved),
     )  # fmt: skip
     limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return Mixture(

@@ -34,6 +34,7 @@ from evals.models.backend.visible_text import encoded_text, model_input
 from evals.models.decoding import last_state
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.loglikelihood import ChoicePrompt, choose
+from evals.models.decoding.padding import on_device
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import generation_row, read_completion
 from evals.registry import FAMILIES
@@ -183,7 +184,7 @@ class TwoStreams:
         """Encode images; returns (G, P, D)."""
         import torch
 
-        pixels = torch.cat(list(staged)).to(self.placement.device, self.placement.dtype)
+        pixels = on_device(torch.cat(list(staged)), self.placement.device, self.placement.dtype)
         states: torch.Tensor = self._any_model.vision_model(pixel_values=pixels).last_hidden_state
         return states
 

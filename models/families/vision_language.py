@@ -27,14 +27,17 @@ from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.decoding import last_state
 from evals.models.decoding.batching import batch_rules
 from evals.models.decoding.batching.batch_rules import BatchRule
+from evals.models.decoding.batching.prefix_sharing import supports_prefix_sharing
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
-from evals.models.decoding.engine import Decoder, supports_prefix_sharing
+from evals.models.decoding.engine import IMAGE_PREFILL, Decoder
 from evals.models.decoding.hf_generate import LibraryDecoder, with_tokens
 from evals.models.decoding.last_state import prompt_parts
+from evals.models.decoding.padding import on_device, pinned
 from evals.models.decoding.placeholders import restore_placeholders
 from evals.models.decoding.reading import TextReader
 from evals.models.decoding.sampling import Completion, GenerationRow, generation_row, read_completion
+from evals.models.decoding.slots import chunks
 from evals.models.engines import choice, vllm_vision
 from evals.models.engines.concurrent import ConcurrentModel
 from evals.registry import FAMILIES
@@ -110,7 +113,7 @@ class VisionLanguage:
         for group in batch.groups:
             request = prompts[group.members[0]].request
             try:
-                staged.append(self._stage(request))
+                staged.append(pinned(self._stage(request), self.placement.device))
             except SampleError as error:
                 staged.append(error)
         return staged
@@ -191,27 +194,26 @@ class VisionLanguage:
 
     def _shared_states(self, members: Sequence[Prompt], staged: Sequence[Any]) -> list[torch.Tensor]:
         """Read prompts together, those whose images have equal shapes at a time."""
-        states: dict[int, torch.Tensor] = {}
-        for indices in alike(staged, together=True):
-            rows = [restore_placeholders(members[index].tokens, self.processor.placeholders) for index in indices]
-            inputs = self._joined([staged[index] for index in indices])
-            states |= dict(zip(indices, last_state.embed_rows(self.model, rows, inputs), strict=True))
-        return [states[index] for index in range(len(members))]
-
-    def _joined(self, staged: Sequence[Any]) -> dict[str, torch.Tensor]:
-        """Concatenate the inputs of a batch's groups, on the device."""
         import torch
 
-        names = dict.fromkeys(name for inputs in staged for name in inputs)
-        return self._placed({name: torch.cat([inputs[name] for inputs in staged if name in inputs]) for name in names})
+        states: dict[int, torch.Tensor] = {}
+        lengths = [len(prompt.tokens) for prompt in members]
+        equal_shapes = alike(staged, together=True)
+        for indices in (part for equal in equal_shapes for part in chunks(equal, lengths.__getitem__, IMAGE_PREFILL)):
+            rows = [restore_placeholders(members[index].tokens, self.processor.placeholders) for index in indices]
+            placed = [self._placed(staged[index]) for index in indices]
+            inputs = {name: torch.cat([tensors[name] for tensors in placed]) for name in placed[0]}
+            states |= dict(zip(indices, last_state.embed_rows(self.model, rows, inputs), strict=True))
+        return [states[index] for index in range(len(members))]
 
     def _placed(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Move inputs to the device, pixels in the model's number format."""
         device, dtype = self.placement.device, self.placement.dtype
-        return {name: value.to(device, dtype if value.is_floating_point() else None) for name, value in inputs.items()}
+        return {name: on_device(value, device, dtype) for name, value in inputs.items()}
 
     def _generate_shared(self, prompts: Sequence[Prompt], batch: Batch, staged: Sequence[Any]) -> list[Completion]:
         """Generate with the shared prefix of each group computed once."""
+        assert isinstance(self.decoder, Decoder)
         completions: dict[int, Completion] = {}
         for indices in alike(staged, together=True):
             groups = [batch.groups[index] for index in indices]
@@ -220,7 +222,8 @@ class VisionLanguage:
                 prefix = prompts[group.members[0]].tokens[: group.shared]
                 prefixes.append(restore_placeholders(prefix, self.processor.placeholders))
                 rows += [self._row(prompts[member], index, group.shared) for member in group.members]
-            answers = self.decoder.generate(prefixes, rows, self._joined([staged[index] for index in indices]))
+            inputs = {name: [staged[index][name] for index in indices] for name in staged[indices[0]]}
+            answers = self.decoder.generate(prefixes, rows, inputs)
             completions |= dict(zip((m for group in groups for m in group.members), answers, strict=True))
         return [completions[member] for member in batch.members]
 
@@ -298,6 +301,7 @@ def _load(
     generation = prepare_generation(
         folder, model, library.tokenizer, rule=rule, share_prefixes=shares_prefixes,
         template=processor.templates.stating(placement.template),
+        cache_positions=pytorch.cache_positions(model, resolved),
     )  # fmt: skip
     limits = prompt_limits(model, library.tokenizer, placement.long_prompts)
     return VisionLanguage(

@@ -4,20 +4,29 @@
     throughput   bfloat16, random Llama checkpoints made on the spot: the suite on each engine, beside the library's
                  `generate` and vLLM driven directly, with its share of the roofline
 
-Every part runs in a process of its own and has a share of the time; a part that is not reached or cannot run is
-`not measured`, with the reason. Without a GPU everything runs at toy size on the CPU, which says nothing about speed.
+Every part runs in a process of its own, for at most twice its share of the time that is left; a part that is not
+reached or cannot run is `not measured`, with the reason. Without a GPU everything runs at toy size on the CPU, which
+says nothing about speed.
+
+The share of the roofline is the least time of the device, divided by the time that was taken. The least time is the
+larger of two: all operations at the highest rate, where a prompt position that prompts share counts once; and the bytes
+that the steps read at the highest bandwidth: the weights at each step, and each row's keys and values for each token.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +35,16 @@ ENGINES = ("transformers", "vllm")
 NOT_MEASURED = "not measured"
 SLOTS = 256
 """Number of rows that both engines decode at once, for the lower bound of the number of steps."""
+SAMPLES = 256
+"""Most samples of a task: as many as are decoded at once."""
+DATA_SHEETS = {"H200": {"read": 4.8e12, "compute": 989e12}, "H100": {"read": 3.35e12, "compute": 989e12},
+               "A100": {"read": 2.0e12, "compute": 312e12}}  # fmt: skip
+"""NVIDIA's figures of the SXM boards: bytes per second of the memory, and dense operations per second in bfloat16.
+Other GPUs are compared with the rates that were measured on them."""
+SHARES = {"agreement-transformers-cpu": 1, "agreement-transformers-cuda": 1, "agreement-vllm-cuda": 3,
+          "agreement-vllm-cpu": 3}  # fmt: skip
+"""Shares of the time; other parts have `LARGE_SHARE`."""
+LARGE_SHARE = 5
 GENERATED, CHOSEN = ("gsm8k", "math"), ("rte", "sst2")
 TASKS: dict[str, dict[str, Any]] = {
     "gsm8k": {"name": "math/gsm8k", "options": {"shots": 8, "max_new_tokens": 256}},
@@ -42,37 +61,67 @@ class Measurements:
     def __init__(self, out: Path, seconds: float, on_gpu: bool) -> None:
         self.out, self.end, self.on_gpu = out, time.monotonic() + seconds, on_gpu
         self.figures: dict[str, Any] = {"device": "cuda" if on_gpu else "cpu", "toy": not on_gpu, "parts": {}}
+        self.planned: list[str] = []
+        """Labels of the parts that are still to come."""
 
     @property
     def left(self) -> float:
         return self.end - time.monotonic()
 
+    def time_for(self, label: str) -> float:
+        """Return the seconds that a part may take: twice its share of what is left, so that a part that hangs cannot
+        take the time of all others.
+        """
+        self.planned = [other for other in self.planned if other != label]
+        share = SHARES.get(label, LARGE_SHARE)
+        later = sum(SHARES.get(other, LARGE_SHARE) for other in self.planned)
+        return self.left * min(1.0, 2 * share / (share + later))
+
     def measure(self, label: str, folder: Path, engine: str, tasks: list[dict[str, Any]], **spec: Any) -> Any:
         """Run the worker; returns its figures, or the reason why there are none."""
+        seconds = self.time_for(label)
         if engine == "vllm" and importlib.util.find_spec("vllm") is None:
             return self._keep(label, f"{NOT_MEASURED}: vllm is not installed")
         if self.left < 20:
             return self._keep(label, f"{NOT_MEASURED}: no time left")
         out = self.out / f"{label}.json"
-        spec = {"folder": str(folder), "engine": engine, "tasks": tasks, "out": str(out), "plain_batch": 64, **spec}
+        spec = {"folder": str(folder), "engine": engine, "tasks": tasks, "out": str(out), "plain_batch": 128, **spec}
         (self.out / f"{label}.spec.json").write_text(json.dumps(spec))
         command = [sys.executable, str(Path(__file__).parent / "worker.py"), str(self.out / f"{label}.spec.json")]
-        with (self.out / f"{label}.log").open("wb") as log:
-            try:
-                code = subprocess.run(command, stdout=log, stderr=log, timeout=self.left, check=False).returncode
-            except subprocess.TimeoutExpired:
-                code = -1
+        out.unlink(missing_ok=True)  # of an earlier run
+        ended = run_within(command, self.out / f"{label}.log", seconds)
         if not out.exists():
-            lines = (self.out / f"{label}.log").read_text(errors="replace").strip().splitlines() or ["no output"]
-            return self._keep(label, f"{NOT_MEASURED}: " + ("no time left" if code == -1 else lines[-1]))
-        return self._keep(label, json.loads(out.read_text()))
+            return self._keep(label, f"{NOT_MEASURED}: {ended or 'it wrote nothing'}")
+        part = json.loads(out.read_text())
+        for task in tasks:
+            if ended is not None and task["label"] not in part["tasks"]:
+                part["errors"].setdefault(task["label"], ended)
+        return self._keep(label, part)
 
     def _keep(self, label: str, value: Any) -> Any:
         self.figures["parts"][label] = value
         (self.out / "gpu.json").write_text(json.dumps(self.figures, indent=1))
-        said = value if isinstance(value, str) else "done"
+        said = value if isinstance(value, str) else "; ".join(["done", *value["errors"].values()])
         print(f"{label}: {said}; {max(0, self.left):.0f} s left", flush=True)
         return value
+
+
+def run_within(command: list[str], log: Path, seconds: float) -> str | None:
+    """Run a command, and kill it and its children when its time is over; returns why it did not end well, or None."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+        try:
+            code = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # vLLM's engine, too, which holds the GPU's memory
+            process.wait()
+    if code is None:
+        return f"stopped after {seconds:.0f} s"
+    lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+    return None if code == 0 else f"exit code {code}: {lines[-1][:200]}"
 
 
 def main() -> None:
@@ -90,15 +139,23 @@ def main() -> None:
         measurements.figures["gpu"] = torch.cuda.get_device_name()
     else:
         print("no GPU: toy sizes on the CPU; the times mean nothing", flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        agreement(measurements, Path(scratch))
-        throughput(measurements, Path(scratch), long=options.long)
-    text = table(measurements.figures)
-    (options.out / "gpu.md").write_text(text)
-    print(text)
+    places = ["transformers-cpu", *(["transformers-cuda"] if on_gpu else []), "vllm-cuda" if on_gpu else "vllm-cpu"]
+    measurements.planned = [f"agreement-{place}" for place in places]
+    measurements.planned += [f"{size}-{engine}" for size in sizes(on_gpu, options.long) for engine in ENGINES]
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            for part in (agreement, throughput):
+                try:
+                    part(measurements, Path(scratch), long=options.long)
+                except Exception:  # a checkpoint that cannot be made; the other parts go on
+                    traceback.print_exc()
+    finally:
+        text = table(measurements.figures)
+        (options.out / "gpu.md").write_text(text)
+        print(text)
 
 
-def agreement(measurements: Measurements, scratch: Path) -> None:
+def agreement(measurements: Measurements, scratch: Path, *, long: bool) -> None:
     """Compare the texts and the log-likelihoods of a small random model in float32."""
     import models
 
@@ -117,9 +174,11 @@ def agreement(measurements: Measurements, scratch: Path) -> None:
     for engine, device in places[1:]:
         label = f"agreement-{engine}-{device.partition(':')[0]}"
         if not isinstance(measurements.figures["parts"][label], str):
+            measured = set(measurements.figures["parts"][label]["tasks"])
             measurements.figures["parts"][label]["against_cpu"] = {
                 task["label"]: differences(reference / task["label"], measurements.out / label / task["label"])
                 for task in tasks
+                if task["label"] in measured and (reference / task["label"] / "result.json").exists()
             }
 
 
@@ -134,21 +193,25 @@ def differences(a: Path, b: Path) -> dict[str, float]:
     return {"samples": len(rows[0]), "other_texts": texts, "largest_difference": largest}
 
 
+def sizes(on_gpu: bool, long: bool) -> dict[str, tuple[str, ...]]:
+    """Return the tasks of each size of model."""
+    if not on_gpu:
+        return {"toy": ("gsm8k", "rte")}
+    return {"1B": ("gsm8k", "rte", *(("sst2", "math") if long else ())), "8B": ("gsm8k", *(("rte",) if long else ()))}
+
+
 def throughput(measurements: Measurements, scratch: Path, *, long: bool) -> None:
     """Time both engines on each size; the checkpoint of a size is removed after it."""
-    sizes = {"1B": ("gsm8k", "rte", *(("sst2", "math") if long else ()))}
-    sizes["8B"] = ("gsm8k", *(("rte",) if long else ()))
-    if not measurements.on_gpu:
-        sizes = {"toy": ("gsm8k", "rte")}
     import models
 
-    for size, labels in sizes.items():
+    for size, labels in sizes(measurements.on_gpu, long).items():
         device, dtype = ("cuda", "bfloat16") if measurements.on_gpu else ("cpu", "float32")
         if measurements.left < 30:
-            measurements.figures["parts"][f"{size}-vllm"] = f"{NOT_MEASURED}: no time left"
+            for engine in reversed(ENGINES):
+                measurements.figures["parts"][f"{size}-{engine}"] = f"{NOT_MEASURED}: no time left"
             continue
         folder = models.llama(scratch / size, size, device=device, dtype=dtype)
-        limit = {} if measurements.on_gpu else {"limit": 6}
+        limit = {"limit": SAMPLES if measurements.on_gpu else 6}
         short = {} if measurements.on_gpu else {"max_new_tokens": 8}
         tasks = [
             {**TASKS[label], "label": label, "beside": label in GENERATED,
@@ -193,13 +256,21 @@ def table(figures: dict[str, Any]) -> str:
                 size, _, engine = label.rpartition("-")
                 throughput_lines.append(f"| {size} | {engine} | {part} | | | | | |")
             continue
+        size, _, engine = label.rpartition("-")
+        if not label.startswith("agreement"):
+            failed = ((task, why) for task, why in part.get("errors", {}).items() if task not in part["tasks"])
+            throughput_lines += [
+                f"| {size} | {engine} | {task} | {NOT_MEASURED}: {why} | | | | |" for task, why in failed
+            ]
         for task, compared in part.get("against_cpu", {}).items():
             name = label.removeprefix("agreement-")
             lines.append(f"| {name} | {task} | {compared['samples']} | {compared['other_texts']} | "
                          f"{compared['largest_difference']:.2g} |")  # fmt: skip
         if not label.startswith("agreement"):
-            size, _, engine = label.rpartition("-")
-            throughput_lines += [_row(size, engine, task, row, part) for task, row in part["tasks"].items()]
+            gpu = figures.get("gpu", "")
+            throughput_lines += [
+                _row(size, engine, task, row, {**part, "gpu": gpu}) for task, row in part["tasks"].items()
+            ]
             peak = part.get("peak_memory_bytes")
             shown = NOT_MEASURED if peak is None else f"{peak / 1e9:.1f}"
             memory.append(f"| {size} | {engine} | {part['start_seconds']:.0f} | {shown} |")
@@ -221,16 +292,18 @@ def _row(size: str, engine: str, task: str, row: dict[str, Any], part: dict[str,
 
 def _roofline_share(row: dict[str, Any], part: dict[str, Any], *, generates: bool) -> str:
     """The least time that the device needs, as a share of the time that was taken."""
-    peaks = part.get("peaks")
-    if peaks is None:
+    sheet = next((rates for name, rates in DATA_SHEETS.items() if name in part["gpu"]), part.get("peaks"))
+    if sheet is None or "distinct_prompt_tokens" not in row:
         return NOT_MEASURED
-    weights = part["model"]["parameters"]
-    tokens = row["prompt_tokens"] + (row["new_tokens"] if generates else 0)
-    steps = 1.0
+    weights, size = part["model"]["parameters"], 2 if part["model"].get("dtype") != "float32" else 4
+    tokens, moved = row["distinct_prompt_tokens"], weights * size
     if generates:
+        tokens += row["new_tokens"]
         steps = row["new_tokens"] / row["samples"] * math.ceil(row["samples"] / SLOTS)
-    least = max(2 * weights * tokens / peaks["compute"], steps * 2 * weights / peaks["read"])
-    return f"{least / row['seconds']:.2f}"
+        read = row["prompt_tokens"] / row["samples"] + row["new_tokens"] / row["samples"] / 2
+        moved = steps * weights * size + row["new_tokens"] * read * row["bytes_per_position"]
+    least = max(2 * weights * tokens / sheet["compute"], moved / sheet["read"])
+    return f"{least / row['seconds']:.3f}"
 
 
 if __name__ == "__main__":

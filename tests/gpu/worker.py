@@ -7,9 +7,11 @@ The specification names the checkpoint, the engine, device, number format and ta
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from evals import registry
 from evals.app import api
 from evals.execution.resolve import resolve
 from evals.execution.run import selected
+from evals.models.decoding.loglikelihood import common_length
 from evals.models.engines.concurrent import ConcurrentModel
 from evals.schema import Generate, Placement, RunConfig
 
 
 def main() -> None:
     spec = json.loads(Path(sys.argv[1]).read_text())
-    figures: dict[str, Any] = {"tasks": {}}
+    figures: dict[str, Any] = {"tasks": {}, "errors": {}}
     out = Path(spec["out"])
     started = time.monotonic()
     registry.discover()
@@ -32,44 +35,100 @@ def main() -> None:
     figures["start_seconds"] = time.monotonic() - started
     facts = ("engine", "attention", "device", "dtype", "parameters", "engine_settings", "engine_version")
     figures["model"] = {name: model.facts.get(name) for name in facts}
-    if spec["device"] != "cpu":
-        figures["peaks"] = peaks(spec)
-    for task in spec["tasks"]:
-        config = RunConfig.of(spec["folder"], task["name"], out=out.with_suffix("") / task["label"],
-                              engine=spec["engine"], device=spec["device"], dtype=spec["dtype"],
-                              **task["options"])  # fmt: skip
-        forget_prefixes(model)
-        began = time.monotonic()
-        record = api.execute(config, load_model=lambda *_: model)
-        whole = time.monotonic() - began
-        figures["tasks"][task["label"]] = suite_figures(record, whole)
-        if task["beside"]:
-            forget_prefixes(model)
-            figures["tasks"][task["label"]]["beside"] = beside(model, prompts_of(model, config), spec)
-        out.write_text(json.dumps(figures))  # what is measured is kept if the time is over
-    figures["peak_memory_bytes"] = model.peak_memory_bytes()
     out.write_text(json.dumps(figures))
+    tried(figures, "peaks", lambda: figures.update(peaks=peaks(spec)))
+    for task in spec["tasks"]:
+        tried(figures, task["label"], lambda task=task: measure(task, model, figures, spec))
+        out.write_text(json.dumps(figures))  # what is measured is kept if the time is over
+
+
+def tried(figures: dict[str, Any], label: str, act: Any) -> None:
+    """Do one part; what it raises is kept, and the next part goes on."""
+    try:
+        act()
+    except Exception as error:
+        traceback.print_exc()
+        figures["errors"][label] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def measure(task: dict[str, Any], model: Any, figures: dict[str, Any], spec: dict[str, Any]) -> None:
+    """Time one task, then the same prompts beside the suite."""
+    out = Path(spec["out"])
+    config = RunConfig.of(spec["folder"], task["name"], out=out.with_suffix("") / task["label"],
+                          engine=spec["engine"], device=spec["device"], dtype=spec["dtype"],
+                          **task["options"])  # fmt: skip
+    forget_prefixes(model)
+    began = time.monotonic()
+    record = api.execute(config, load_model=lambda *_: model)
+    row = suite_figures(record, time.monotonic() - began)
+    figures["tasks"][task["label"]] = row
+    peak = model.peak_memory_bytes()
+    if peak is not None:
+        figures["peak_memory_bytes"] = max(peak, figures.get("peak_memory_bytes", 0))
+    row.update(least_work(model, config, spec))
+    out.write_text(json.dumps(figures))
+    if task["beside"]:
+        forget_prefixes(model)
+        row["beside"] = beside(model, prompts_of(model, config), spec)
+        forget_peak(spec)
 
 
 def peaks(spec: dict[str, Any]) -> dict[str, float]:
-    """The highest rates of the device: bytes read per second, and operations per second."""
+    """The highest measured rates of the device: bytes moved per second, and operations per second."""
     import torch
 
+    on_gpu = spec["device"] != "cpu"
+    side, count = (8192, 1 << 30) if on_gpu else (512, 1 << 22)  # 1 << 30 numbers are far more than a cache holds
     kind = {"device": spec["device"], "dtype": getattr(torch, spec["dtype"])}
-    large = torch.randn(8192, 8192, **kind)
-    bytes_read, operations = large.numel() * large.element_size(), 2 * 8192**3
+    square, long = torch.randn(side, side, **kind), torch.zeros(count, **kind)
+    other = torch.empty_like(long)
 
     def best(act: Any) -> float:
         seconds = []
         for _ in range(5):
-            torch.cuda.synchronize()
+            synchronise(on_gpu)
             began = time.perf_counter()
             act()
-            torch.cuda.synchronize()
+            synchronise(on_gpu)
             seconds.append(time.perf_counter() - began)
         return min(seconds)
 
-    return {"read": bytes_read / best(lambda: large.amax()), "compute": operations / best(lambda: large @ large)}
+    moved = 2 * count * long.element_size() / best(lambda: other.copy_(long))
+    return {"read": moved, "compute": 2 * side**3 / best(lambda: square @ square)}
+
+
+def synchronise(on_gpu: bool) -> None:
+    import torch
+
+    if on_gpu:
+        torch.cuda.synchronize()
+
+
+def forget_peak(spec: dict[str, Any]) -> None:
+    """Let the peak of the memory begin again, after what was measured beside the suite."""
+    import torch
+
+    if spec["device"] != "cpu" and spec["engine"] == "transformers":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def least_work(model: Any, config: RunConfig, spec: dict[str, Any]) -> dict[str, float]:
+    """What no engine can avoid: prompt positions of which each is computed once, and bytes of a position in a cache."""
+    import torch
+
+    from evals.models.backend.gpus import cache_values
+
+    task = registry.TASKS.get(config.task)
+    samples = selected(config, task.samples(config.options))
+    requests = [request for index in range(len(samples)) for request in samples[index].requests]
+    prompts = sorted(tuple(model.prepare(request).tokens) for request in requests)
+    shared = sum(common_length(a, b) for a, b in itertools.pairwise(prompts))
+    library = unwrapped(model)
+    is_loaded = hasattr(library, "model")
+    text = library.model.config.get_text_config() if is_loaded else library.engine.llm.model_config.hf_text_config
+    size = getattr(torch, spec["dtype"]).itemsize
+    return {"distinct_prompt_tokens": sum(map(len, prompts)) - shared, "bytes_per_position": cache_values(text) * size}
 
 
 def forget_prefixes(model: Any) -> None:

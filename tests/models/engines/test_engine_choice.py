@@ -61,10 +61,6 @@ def test_options_that_cannot_work_are_refused(absent, options, words):
             ("--model", "r1", "--task", "math/gsm8k", "--workers", 2, "--tensor-parallel", 2),
             ["--workers 2 --tensor-parallel 2: give one of them"],
         ),
-        (
-            ("--model", "r1", "--task", "math/gsm8k", "--temperature", 1, "--extend", 64),
-            ["--extend 64", "extend such runs with --engine transformers"],
-        ),
     ],
 )
 def test_what_vllm_does_not_do_is_refused_in_one_line(installed, arguments, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.models.decoding.reading import TextReader
-from evals.models.decoding.sampling import GenerationRow, RowProgress
+from evals.models.decoding.sampling import GenerationRow, RowProgress, SamplingSettings
+from evals.models.engines.vllm_decoder import VllmDecoder
 from evals.models.engines.vllm_queue import EngineQueue, EngineRequest
 
 END = 0
@@ -112,6 +114,37 @@ def test_a_failing_engine_fails_every_open_batch():
 
     with ThreadPoolExecutor(6) as threads:
         assert all(threads.map(answer, range(6)))
+
+
+class Drawing:
+    """An engine that draws the next letters of the alphabet from a beginning that its seed gives, or the prompt's."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.prompts = []
+
+    def answer(self, requests):
+        for request in requests:
+            self.prompts.append((request.prompt["prompt_token_ids"], request.params.seed))
+            after = request.prompt["prompt_token_ids"][-1] if request.progress.row.begun else self.first - 1
+            request.progress.read(range(after + 1, after + 9))
+        return [SimpleNamespace(**request.prompt, num_cached_tokens=0) for request in requests]
+
+
+def test_a_sampled_row_is_drawn_again_and_continued_only_if_its_beginning_is_another(monkeypatch):
+    settings = SimpleNamespace(RequestOutputKind=SimpleNamespace(DELTA=0))
+    vllm = SimpleNamespace(SamplingParams=lambda **given: SimpleNamespace(**given), TokensPrompt=dict)
+    monkeypatch.setitem(sys.modules, "vllm", vllm)
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", settings)
+    sampled = GenerationRow(0, [20], 6, settings=SamplingSettings(temperature=1.0), draw_seed=7, begun=(3, 4))
+    greedy = GenerationRow(0, [20], 6, begun=(3, 4))
+    for engine, prompts in (
+        (Drawing(3), [([20], 7), ([20, 3, 4], None)]),
+        (Drawing(2), [([20], 7), ([20, 3, 4], None), ([20, 3, 4], 9)]),
+    ):
+        completions = VllmDecoder(engine, ends=[END], reader=letters()).generate([()], [sampled, greedy], {})
+        assert [completion.tokens for completion in completions] == [[3, 4, 5, 6, 7, 8]] * 2
+        assert engine.prompts == prompts
 
 
 @given(tokens=st.lists(st.integers(0, 4), max_size=12), limit=st.integers(1, 8), parts=st.integers(1, 5))

@@ -104,6 +104,15 @@ def test_four_samples_per_problem_do_not_depend_on_the_batch(loaded, folders, tm
     assert all(len(output) == 4 for output in outputs), outputs
 
 
+def test_an_extended_sampled_run_is_that_of_the_higher_limit(loaded, folders, tmp_path):
+    options = {"samples": 2, "temperature": 0.8, "top_p": 0.95, "limit": 6}
+    short = loaded.run(folders["r1"], "math/gsm8k", "vllm", tmp_path / "run", max_new_tokens=8, **options)
+    assert sum(map(len, [tokens for row in short.samples() for tokens in row.tokens or ()])) > 0
+    extended = loaded.run(folders["r1"], "math/gsm8k", "vllm", tmp_path / "run", max_new_tokens=8, extend=48, **options)
+    whole = loaded.run(folders["r1"], "math/gsm8k", "vllm", tmp_path / "whole", max_new_tokens=48, **options)
+    assert differing(extended, whole, TOLERANCE) == []
+
+
 def test_a_killed_run_continues_without_a_sample_lost_or_doubled(loaded, folders, tmp_path):
     options = {"limit": 60, "token_budget": 2000}
     flags = ["--limit", "60", "--token-budget", "2000", "--device", "cpu", "--engine", "vllm"]
