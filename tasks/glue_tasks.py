@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evals.plain_numbers import real
 from evals.schema import Json
 
 HIGHEST = 5
@@ -260,6 +261,7 @@ def read_label(task: Subtask, label: Json) -> float | None:
         [1, 1, 1, None, None, None]
         >>> [read_label(TABLE["stsb"], label) for label in ("3.800", 4, "nan")]
         [3.8, 4.0, None]
+        >>> read_label(TABLE["stsb"], "1_0")  # which Python's `float` reads as ten
     """
     index = _index(label, task.labels)
     if index is not None:
@@ -292,7 +294,7 @@ def _number(value: Json) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
-        number = float(value)
+        number = real(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

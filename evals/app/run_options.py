@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from evals import plain_numbers
 from evals.errors import shorten
 from evals.schema.config import ENGINES, LONG_PROMPTS
 
@@ -82,10 +83,10 @@ def add_sampling(run: argparse.ArgumentParser) -> None:
         run.add_argument(flag, type=type, default=unset, metavar=metavar, help=help, **more)
 
     add("--seed", "random seed; combined with each sample's id", "S", integer)
-    add("--temperature", "sampling temperature; 0 (default) is greedy", "T", float)
-    add("--top-p", "sample from the smallest set of tokens of this probability", "P", float)
+    add("--temperature", "sampling temperature; 0 (default) is greedy", "T", real)
+    add("--top-p", "sample from the smallest set of tokens of this probability", "P", real)
     add("--top-k", "sample from the K most likely tokens", "K", integer)
-    add("--min-p", "sample from tokens of at least this share of the most likely token's probability", "P", float)
+    add("--min-p", "sample from tokens of at least this share of the most likely token's probability", "P", real)
     add("--generation", "checkpoint: sample as the checkpoint's generation_config.json says", "checkpoint")
     add("--max-new-tokens", "maximum number of new tokens per output; default: the task's", "N", integer)
     add("--stop", "a further string that ends an output; repeatable", "S", action="append")
@@ -123,6 +124,14 @@ def add_timing(run: argparse.ArgumentParser) -> None:
 def integer(text: str) -> int:
     """Read a whole number of the command line."""
     try:
-        return int(text)
+        return plain_numbers.whole(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{shorten(text)} is not a whole number") from None
+
+
+def real(text: str) -> float:
+    """Read a number of the command line."""
+    try:
+        return plain_numbers.real(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shorten(text)} is not a number") from None

@@ -26,13 +26,16 @@ _ABOUT_LENGTH = re.compile(
     r"|(?:prompt|input|request)s? (?:is |are )?too long|`inputs` tokens",
     re.IGNORECASE,
 )
+_COUNT = r"(?<![0-9])[0-9]{1,12}(?![0-9])"
+"""What a server counts: more digits are no number of tokens."""
 _LIMITS = (
-    re.compile(r"maximum (?:context|model|sequence|input) length(?: is| of)?:?\D{0,3}(\d+)", re.IGNORECASE),
-    re.compile(r"context (?:length|size|window)(?: is| of)?:?\D{0,3}(\d+)", re.IGNORECASE),
-    re.compile(r"(\d+) maximum context length|must be <= (\d+)", re.IGNORECASE),
+    re.compile(rf"maximum (?:context|model|sequence|input) length(?: is| of)?:?\D{{0,3}}({_COUNT})", re.IGNORECASE),
+    re.compile(rf"context (?:length|size|window)(?: is| of)?:?\D{{0,3}}({_COUNT})", re.IGNORECASE),
+    re.compile(rf"({_COUNT}) maximum context length|must be <= ({_COUNT})", re.IGNORECASE),
 )
 _OF_THE_PROMPT = re.compile(
-    r"(\d+) (?:input|prompt|`inputs`) tokens|(\d+) (?:tokens )?(?:in|from) (?:the (?:input )?messages|your prompt)",
+    rf"({_COUNT}) (?:input|prompt|`inputs`) tokens"
+    rf"|({_COUNT}) (?:tokens )?(?:in|from) (?:the (?:input )?messages|your prompt)",
     re.IGNORECASE,
 )
 _MAX_TRIES = 64
@@ -76,7 +79,7 @@ def read_rejection(message: str, new: int = 0) -> Rejection | None:
     of_prompt = _OF_THE_PROMPT.search(message)
     if of_prompt is not None:
         return Rejection(limit, int(of_prompt[1] or of_prompt[2]) + new)
-    larger = [int(number) for number in re.findall(r"\d+", message) if int(number) > limit]
+    larger = [int(number) for number in re.findall(_COUNT, message) if int(number) > limit]
     return Rejection(limit, min(larger, default=None))
 
 

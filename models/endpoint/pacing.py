@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
 
+from evals.plain_numbers import real
+
 START = 8
 """Initial limit on concurrent requests."""
 _STEP = 1.25
@@ -159,7 +161,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:
-            return min(_MAX_RETRY_AFTER, max(0.0, float(text) * unit))
+            return min(_MAX_RETRY_AFTER, max(0.0, real(text) * unit))
         except ValueError:
             continue
     try:

@@ -28,11 +28,14 @@ from typing import Any
 
 from evals.errors import InputError, one_line, shorten
 from evals.models.endpoint.prices import Prices, read_prices
+from evals.plain_numbers import real, whole
 
 _MAX_KEY = 8_192
 """Limit on the characters of a key; servers accept no longer header."""
 _PASSED_ON = frozenset({"api-version"})
-_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
+_WHOLE_OPTIONS = {"retries": (whole, 0), "concurrency": (whole, 1), "max_tokens": (whole, 1)}
+"""Options that are whole numbers, with the least value of each."""
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +161,13 @@ def _option(name: str, text: str) -> float | int | Prices:
     """Parse one option."""
     if name == "prices":
         return read_prices(text)
-    kind, minimum = {"retries": (int, 0), "concurrency": (int, 1), "max_tokens": (int, 1)}.get(name, (float, 0))
+    kind, minimum = _WHOLE_OPTIONS.get(name, (real, 0))
     try:
         value: float | int = kind(text)
     except ValueError:
         raise InputError(f"endpoint option {name}={text}: expected a number") from None
-    if not minimum <= value <= 1e9 or (kind is float and value <= 0):
-        raise InputError(f"endpoint option {name}={text}: expected {minimum} or more" if kind is int
+    if not minimum <= value <= 1e9 or (kind is real and value <= 0):
+        raise InputError(f"endpoint option {name}={text}: expected {minimum} or more" if kind is whole
                          else f"endpoint option {name}={text}: expected more than 0")  # fmt: skip
     return value
 

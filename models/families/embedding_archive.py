@@ -9,6 +9,7 @@ file cannot become a large array. Arrays of Python objects are refused, because 
 from __future__ import annotations
 
 import io
+import tokenize
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -147,11 +148,17 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     from numpy.lib import format as npy
 
     version = npy.read_magic(stream)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(stream)
-    if version in {(2, 0), (3, 0)}:  # 3.0 differs from 2.0 in the encoding of field names, which no embeddings have
-        return npy.read_array_header_2_0(stream)
-    raise ValueError(f"it has version {version} of NumPy's format; 1.0 to 3.0 are read")
+    if version not in {(1, 0), (2, 0), (3, 0)}:
+        raise ValueError(f"it has version {version} of NumPy's format; 1.0 to 3.0 are read")
+    # 3.0 differs from 2.0 in the encoding of field names, which no embeddings have.
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    try:
+        return read(stream)
+    except (ValueError, SyntaxError, tokenize.TokenError, Warning, MemoryError, RecursionError):
+        # NumPy's messages repeat the whole header, or name an object by its address.
+        raise ValueError(
+            "its header cannot be read; expected a type of numbers or text, an order and a shape"
+        ) from None
 
 
 def _kind(path: Path, kind: str, ids: NDArray[Any], vectors: NDArray[Any]) -> Iterator[tuple[str, str, str]]:

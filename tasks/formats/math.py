@@ -9,6 +9,7 @@ The gold answer of a problem is the last answer that its worked solution states.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from evals import data
-from evals.errors import InputError
+from evals.errors import InputError, shorten
+from evals.plain_numbers import is_real
 from evals.tasks.scoring.math_reading.answers import extract_strict
 
 
@@ -54,7 +56,8 @@ def read_problems(path: Path, form: str) -> list[Problem]:
         form: the form in which solutions state their answers, `####` or `boxed`.
 
     Raises:
-        InputError: the file is malformed or empty, ids are not unique, or a solution states no answer.
+        InputError: the file is malformed or empty, ids are not unique, or a solution states no answer, or
+            one of GSM8K an answer that is no number: its scorer would read 1 of `1/2`.
     """
     if path.suffix == ".parquet":
         rows: Sequence[_Gsm8k | _Math] = data.read_parquet(path, _Gsm8k)
@@ -76,7 +79,12 @@ def _problem(path: Path, number: int, row: _Gsm8k | _Math, form: str) -> Problem
         expected = "#### and the answer" if form == "####" else "\\boxed{answer}"
         raise InputError(f"{path}, problem {number + 1}: its solution does not end in {expected}")
     if isinstance(row, _Gsm8k):
-        return Problem(str(number), row.question, solution, gold.text.replace(",", ""), {})
+        answer = gold.text.replace(",", "")
+        stated = solution.rpartition("####")[2].strip().partition("\n")[0]
+        if not is_real(answer) or re.search("[0-9]", stated.partition(gold.text)[2]):
+            where = f"{path}, problem {number + 1}"
+            raise InputError(f"{where}: its answer {shorten(stated)} is not a number, of which #### reads {gold.text}")
+        return Problem(str(number), row.question, solution, answer, {})
     optional_labels = {"level": row.level, "type": row.type or row.subject}
     labels = {name: str(value) for name, value in optional_labels.items() if value is not None}
     return Problem(row.unique_id or str(number), row.problem, solution, gold.text, labels)

@@ -30,6 +30,8 @@ MISTAKES = {
     "too many workers": ([*RUN, "--workers", "100000"], "--workers 100,000: at most 1,024"),
     "too large a number": ([*RUN, "--first", "9" * 30], "option 'first' is " + "9" * 30 + ", expected a whole number"),
     "a number as long as a book": ([*RUN, "--limit", "9" * 5000], "9999…9999"),
+    "a number with an underscore": ([*RUN, "--limit", "1_0"], "'1_0' is not a whole number"),
+    "a temperature with one": ([*RUN, "--temperature", "1_0"], "'1_0' is not a number"),
     "an endless file": (["run", "--models-file", "/dev/zero", "--task", "vqa"], "it is no regular file but a device"),
     "an endless prompt": ([*RUN, "--system-prompt", "@/dev/zero"], "it is no regular file but a device"),
     "an endless template": ([*RUN, "--chat-template", "/dev/zero"], "it is no regular file but a device"),

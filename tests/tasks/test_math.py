@@ -306,6 +306,13 @@ def test_gold_solutions_are_right_answers(shared_data):
         ("", (), ["no problems"]),
         ('{"question": "?"}\n', (), ["answer"]),
         ('{"question": "?", "answer": "18"}\n', (), ["problem 1", "####"]),
+        (
+            '{"question": "?", "answer": "#### 1/0"}\n',
+            (),
+            ["problem 1", "'1/0' is not a number, of which #### reads 1"],
+        ),
+        ('{"question": "?", "answer": "#### 1e999"}\n', (), ["problem 1", "'1e999' is not a number"]),
+        ('{"question": "?", "answer": "#### 1.2.3"}\n', (), ["problem 1", "'1.2.3' is not a number"]),
         ('{"question": "?", "answer": \n', (), ["line 1"]),
         ('{"question": "?, "answer": "#### 1"}\n', (), ["line 1"]),
         ('\ufeff{"question": "?", "answer": "#### 1"}\n', (), ["line 1", "byte order mark"]),

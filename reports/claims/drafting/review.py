@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
+from evals.plain_numbers import is_real
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.proposals import Proposal
 from evals.reports.claims.drafting.writing import sentence
@@ -106,10 +107,9 @@ def _set(claim: Proposal, draft: ArticleDraft, key: str, value: str) -> str | No
             return f"{value!r} is not a number; write its digits alone"
         claim.printed, claim.upto, claim.plus_minus = value, None, None
     elif key == "times":
-        try:
-            claim.times = Decimal(value)
-        except InvalidOperation:
+        if not is_real(value):
             return f"{value!r} is not a number"
+        claim.times = Decimal(value)
     elif key == "bound":
         if value not in _BOUNDS:
             return f"bound is one of {', '.join(_BOUNDS)}"

@@ -18,6 +18,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from evals.errors import shorten
+from evals.plain_numbers import is_real
+
 Bound = Literal["exactly", "about", "at-least", "at-most", "above", "below", "without"]
 """How a value is meant. For digits: equal within the rounding, equal within a margin, or a bound that is included
 (`at-least`, `at-most`) or not (`above`, `below`). For sets: `exactly` these, `at-least` these (and maybe more),
@@ -48,6 +51,13 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _plain_number(value: Any) -> Any:
+    if isinstance(value, str) and not is_real(value):
+        raise ValueError(f"{shorten(value, 60)} is not a number")
+    return value
+
+
+Factor = Annotated[Decimal, BeforeValidator(_plain_number), Field(ge=Decimal("1e-30"), le=Decimal("1e30"))]
 Words = Annotated[tuple[Line, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
 """A word or a list of words."""
 
@@ -73,7 +83,7 @@ class StatedValue(StrictModel):
     interval: tuple[Digits, Digits] | None = None
     """The ends of the interval that the document prints with the digits (78.3 [77.1, 79.5]); the value then means the
     whole interval, which must contain the digits."""
-    times: Decimal = Field(default=Decimal(1), ge=Decimal("1e-30"), le=Decimal("1e30"))
+    times: Factor = Decimal(1)
     """The factor that the digits count: 1e8 for 亿, 1e9 for billions. It scales the precision too."""
     exact: bool = False
     """Whether the printed digits are a count or a setting and not rounded: 8-bit integers, 64 experts."""

@@ -111,6 +111,7 @@ def test_what_no_shortening_fits_is_a_failure(tmp_path):
 @pytest.mark.parametrize(
     ("words", "new", "rejection"),
     [
+        (f"maximum context length is {'9' * 5000} tokens", 0, Rejection(None, None)),
         (WORDS["vllm"], 16, Rejection(120, 216)), (WORDS["vllm-2025"], 16, Rejection(120, 216)),
         (WORDS["sglang"], 16, Rejection(120, 216)), (WORDS["llama.cpp"], 16, Rejection(None, None)),
         (WORDS["tgi"], 16, Rejection(120, 216)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -71,6 +72,7 @@ HEADERS = {
     "one axis": SHAPED % "16,",
     "objects": SHAPED.replace("<f4", "|O") % "2, 8",
     "dates": SHAPED.replace("<f4", "<M8[s]") % "2, 8",
+    "digits": "{" + "9" * 5000 + "}",
     "no header": "",
     "brackets": "(" * 5000,
     "a call": "__import__('os').system('true')",
@@ -83,8 +85,8 @@ def test_a_header_that_is_wrong_is_one_line(kind):
     content = ROWS["image_embeddings"].tobytes()
     with pytest.raises(InputError, match=r"^e\.npz") as caught:
         read(replaced("image_embeddings", npy(HEADERS[kind], content)))
-    assert len(str(caught.value)) < 400
-    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200  # not the whole header
+    assert not re.search("\n| at 0x", str(caught.value))
 
 
 @pytest.mark.parametrize(
