@@ -12,7 +12,7 @@ import pytest
 from commands import HEAVY, ROOT, environ, process
 
 LEVELS = [
-    {"errors", "paths", "regular_files", "temporaries", "ties", "yaml_files"},
+    {"errors", "paths", "plain_numbers", "regular_files", "repeated_keys", "temporaries", "ties", "yaml_files"},
     {"schema", "statistics"},
     {"records", "registry"},
     {"data", "metrics"},
@@ -24,15 +24,16 @@ LEVELS = [
 """The rooms of `evals` from the ground up: each imports those below it, and itself."""
 SEEN_BY = {
     "tasks": {
-        "errors", "regular_files", "schema", "registry", "data", "metrics", "statistics", "records.embeddings",
-        "timing.roofline", "ties", "timing.statistics",
+        "errors", "plain_numbers", "regular_files", "schema", "registry", "data", "metrics", "statistics",
+        "records.embeddings", "timing.roofline", "ties", "timing.statistics",
     },
     "models": {
-        "errors", "paths", "regular_files", "temporaries", "ties", "yaml_files", "schema", "registry", "data",
-        "records.embeddings", "timing.roofline",
+        "errors", "paths", "plain_numbers", "regular_files", "repeated_keys", "temporaries", "ties", "yaml_files",
+        "schema", "registry", "data", "records.embeddings", "timing.roofline",
     },
     "reports": {
-        "errors", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison", "timing.statistics",
+        "errors", "plain_numbers", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison",
+        "timing.statistics",
     },
 }  # fmt: skip
 """What the three packages import of the rest of `evals`."""

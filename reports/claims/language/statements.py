@@ -57,7 +57,7 @@ def _plain_number(value: Any) -> Any:
     return value
 
 
-Factor = Annotated[Decimal, BeforeValidator(_plain_number), Field(ge=Decimal("1e-30"), le=Decimal("1e30"))]
+Factor = Annotated[Decimal, Field(ge=Decimal("1e-30"), le=Decimal("1e30")), BeforeValidator(_plain_number)]
 Words = Annotated[tuple[Line, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | list[str])]
 """A word or a list of words."""
 
