@@ -95,7 +95,7 @@ def _check_out(config: RunConfig) -> None:
     if config.extend is not None and out is not None and not (out / records.MANIFEST).exists():
         raise InputError(f"{out} holds no run to extend: run the same command without --extend first")
     if out is not None:
-        records.check_writable(out)
+        records.check_run_folder(out)
 
 
 def _compute(config: RunConfig, task: Task, samples: Samples, executor: Executor, run_folder: RunFolder) -> Record:
@@ -184,8 +184,11 @@ def interleave(
         if models.count(name) > 1:
             raise InputError(f"model {name!r} is named twice: it cannot take turns with itself")
     configs = []
+    place = None if out is None else typed("out", out, Path)
+    if place is not None:
+        records.check_place(place)
     for name in models:
-        folder = None if out is None else typed("out", out, Path) / _file_name(typed("model", name, str))
+        folder = None if place is None else place / _file_name(typed("model", name, str))
         configs.append(RunConfig.of(name, task, out=folder, **options))
     return interleave_configs(configs)
 
@@ -203,6 +206,8 @@ def is_timed(task: str) -> bool:
 def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
     """Time the models of some configurations in turn, or continue where that was interrupted."""
     task, progress, command = registry.TASKS.get(configs[0].task), configs[0].progress, configs[0].command
+    for config in configs:
+        _check_out(config)
     entrants = [timed_model(config) for config in configs]
     total = sum(len(entrant.samples) for entrant in entrants)
     with ExitStack() as stack, progress_bar(total=total, unit=" turns", disable=not progress, desc=task.name) as bar:

@@ -47,11 +47,10 @@ def check(
         files: claims files (`reports/claims/README.md`) or articles; by default those of the two articles on DeepSeek.
         paper: run no model; check against arithmetic, other documents and the public record only.
         scale: `mini` (bundled replicas and data) or `full`.
-        systems: the model to run for a subject (a registered name, `replay:FILE`, a folder); by default the registered
-            model of the subject's name.
+        systems: the model to run for a subject, as `run` takes it; by default the registered model of its name.
         data: a folder with a benchmark's official files, read instead of the scale's data.
         out: a folder for `claims.json` and the other formats, and `records/`, the archive of the runs; None: no files.
-        recorded: the folder of an earlier check; its archived runs are read and no model is run.
+        recorded: the folder of an earlier check, whose runs are read.
         progress: show progress bars on standard error.
         command: what the user typed, stored in the manifests of the runs.
 
@@ -70,10 +69,10 @@ def check(
 
     if paper and recorded is not None:
         raise InputError("--paper and --recorded: give only one, for no runs or for those of an earlier check")
+    without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
+    validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data, out=out)
     documents = _load(files, out)
     models = _models(documents, systems or {})
-    without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
-    validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
@@ -291,6 +290,7 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
     """
     from evals import comparison, records
 
+    records.check_two_folders(a, b)
     return comparison.compare(records.load(a), records.load(b))
 
 

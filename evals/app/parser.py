@@ -23,8 +23,27 @@ _EXAMPLES = """examples:
 """
 
 
+class _StoreOnce(argparse.Action):
+    """Stores the value of an option, which may be given once: of two values the last would win without a word."""
+
+    _stored_in: argparse.Namespace | None = None
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        """Store the value, or report that there is one."""
+        if option is not None and self._stored_in is namespace:
+            raise argparse.ArgumentError(self, "is given twice; give it once")
+        self._stored_in = namespace
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that reports bad usage as an `InputError`, in one line."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        """Make a parser whose options hold one value unless they say otherwise."""
+        super().__init__(*args, **more)
+        self.register("action", None, _StoreOnce)
+        self.register("action", "store", _StoreOnce)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting."""

@@ -21,7 +21,7 @@ from evals.execution import validation
 from evals.execution.resolve import Resolved
 from evals.execution.run import resolved
 from evals.execution.workers.kept import KeptWorkers
-from evals.records import Record
+from evals.records import Record, check_place
 from evals.schema import Model, Placement, RunConfig
 
 _SINGLE_ONLY = ("checkpoint", "force")
@@ -216,6 +216,8 @@ def _pairs(
         registry.TASKS.get(task)
     data_of = of_task(data, tasks)
     out = options.get("out")
+    if out is not None:
+        check_place(Path(out))
     pairs, folders = [], dict[str, str]()
     for model in models:
         for task in tasks:

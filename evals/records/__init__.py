@@ -13,7 +13,6 @@ from evals.records.folder import (
     WORST,
     Record,
     RunFolder,
-    check_writable,
     differences,
     dumps,
     image_name,
@@ -21,6 +20,7 @@ from evals.records.folder import (
     load_finished,
     rewrite,
 )
+from evals.records.places import check_place, check_run_folder, check_two_folders
 from evals.temporaries import write_atomically
 
 __all__ = [
@@ -31,7 +31,9 @@ __all__ = [
     "WORST",
     "Record",
     "RunFolder",
-    "check_writable",
+    "check_place",
+    "check_run_folder",
+    "check_two_folders",
     "differences",
     "dumps",
     "image_name",

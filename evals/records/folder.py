@@ -14,10 +14,8 @@ types. An output that is an embedding is text that `evals.records.embeddings` re
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
-import tempfile
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,21 +148,6 @@ def load_finished(folders: Iterable[Path]) -> tuple[list[Record], list[str]]:
     if not runs:
         raise RecordError("; ".join(skipped[:3]) + (f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""))
     return runs, skipped
-
-
-def check_writable(folder: Path) -> None:
-    """Raise `InputError` if a folder cannot be made or written; nothing is left behind."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write in {folder}: {error.strerror or error}") from error
-    finally:
-        for path in missing:
-            with contextlib.suppress(OSError):  # it was never made, or another process has begun to use it
-                path.rmdir()
 
 
 def image_name(sample_id: str) -> str:
