@@ -242,13 +242,15 @@ def score(folder: Path | str) -> Record:
     Raises:
         InputError: if the folder is not a run, holds only a part of its samples, or the task cannot score these.
     """
-    record = load(folder)
+    record = load(folder, changed=True)
     task = registry.TASKS.get(record.manifest.task.name)
     with RunFolder(record.folder, record.manifest) as run_folder:
         run_folder.check_complete()
         peak = record.result.efficiency.get("peak_memory_bytes") if record.result else None
         peak_memory = int(peak) if peak is not None else None
-        rows, summary = result.scored_again(task, record, peak_memory_bytes=peak_memory, split=split_text)
+        rows, summary = result.scored_again(
+            task, replace(record, result=None), peak_memory_bytes=peak_memory, split=split_text
+        )
         records.rewrite(record, rows)
         run_folder.finish(summary)
         _report(load(folder))

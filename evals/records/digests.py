@@ -1,4 +1,4 @@
-"""What identifies a run: the digest of its sample ids, and the signature of its manifest."""
+"""What identifies a run: the digest of its sample ids, the signature of its manifest, the digest of its result."""
 
 from __future__ import annotations
 
@@ -39,3 +39,15 @@ def signature_of(manifest: Mapping[str, Json]) -> str:
         if field in manifest
     }
     return hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+
+_UNSIGNED = ("digest", "efficiency")
+
+
+def digest_of_result(result: Mapping[str, Json]) -> str:
+    """Hash what a result says, from its fields as plain dicts, but not what it cost: 16 hexadecimal digits.
+
+    Two runs with the same result have the same digest. A result that was changed by hand has another than it states.
+    """
+    stated = {name: value for name, value in result.items() if name not in _UNSIGNED}
+    return hashlib.sha256(orjson.dumps(stated, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

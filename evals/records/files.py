@@ -17,10 +17,12 @@ import msgspec
 
 from evals import regular_files
 from evals.errors import RecordError, counted
-from evals.records.digests import digest_of_ids, signature_of
+from evals.records.digests import digest_of_ids, digest_of_result, signature_of
 from evals.records.types import Manifest, Result, SampleKey
+from evals.schema import Json
 
-FileT = TypeVar("FileT", Manifest, Result)
+_SCORE_AGAIN = "score the run again (python -m evals score {})"
+FileT = TypeVar("FileT", Manifest, Result, dict[str, Json])
 
 
 @contextmanager
@@ -36,9 +38,8 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest. Raises `RecordError` if it is damaged, or its signature is not that of its fields."""
     content = _content(path)
     manifest = _decode(path, content, Manifest)
-    # The fields as they are in the file, because a later version may have written fields that this one does not know.
     try:
-        signature = signature_of(msgspec.json.decode(content))
+        signature = signature_of(_fields(path, content))
     except TypeError as error:  # a number that JSON cannot represent
         raise RecordError(f"{path} is damaged: {error}") from error
     if signature != manifest.signature:
@@ -49,13 +50,29 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def read_result(path: Path) -> Result:
-    """Read a result. Raises `RecordError` if it is damaged."""
-    return _decode(path, _content(path), Result)
+def read_result(path: Path, *, changed: bool = False) -> Result:
+    """Read a result.
+
+    Args:
+        path: the file.
+        changed: whether it may have been changed since it was written, for a caller that writes it anew.
+
+    Raises:
+        RecordError: it is damaged, or was changed.
+    """
+    content = _content(path)
+    result = _decode(path, content, Result)
+    stated = digest_of_result(_fields(path, content)) if result.digest is not msgspec.UNSET else msgspec.UNSET
+    if stated != result.digest and not changed:
+        raise RecordError(
+            f"{path} was changed after the run: its fields have the digest {stated}, it says {result.digest!r}; "
+            f"restore it, or {_SCORE_AGAIN.format(path.parent)}"
+        )
+    return result
 
 
 def check_result(path: Path, manifest: Manifest, result: Result) -> None:
-    """Raise `RecordError` unless a result is that of the manifest's run."""
+    """Raise `RecordError` unless a result is that of the manifest's run, and agrees with itself."""
     task = manifest.task
     expected = {
         "signature": manifest.signature,
@@ -70,6 +87,20 @@ def check_result(path: Path, manifest: Manifest, result: Result) -> None:
                 f"{path} is of another run: its {field} is {result[field]!r}, the manifest's {value!r}; "
                 f"remove it and start the run again"
             )
+    _check_counts(path, manifest, result)
+
+
+def _check_counts(path: Path, manifest: Manifest, result: Result) -> None:
+    seconds, rate = (result.efficiency.get(name) for name in ("seconds", "samples_per_second"))
+    if result.n != manifest.sample_count:
+        why = f"it says {counted(result.n, 'sample')}, {path.parent / 'manifest.json'} {manifest.sample_count:,}"
+    elif result.digest is msgspec.UNSET or not seconds or not rate:
+        return
+    elif not math.isclose(rate * seconds, result.n, rel_tol=1e-6):
+        why = f"it says {result.n:,} samples in {seconds:.6g} s and {rate:.6g} samples per second"
+    else:
+        return
+    raise RecordError(f"{path} is damaged: {why}; {_SCORE_AGAIN.format(path.parent)}")
 
 
 def check_samples(path: Path, ids: Sequence[str], manifest: Manifest, result: Result | None) -> None:
@@ -146,6 +177,11 @@ def drop_torn_line(path: Path) -> None:
 def _content(path: Path) -> bytes:
     with reading(path):
         return regular_files.read(path)
+
+
+def _fields(path: Path, content: bytes) -> dict[str, Json]:
+    """Return the fields as they are in the file: a later version may have written some that this one does not know."""
+    return _decode(path, content, dict)
 
 
 def _decode(path: Path, content: bytes, kind: type[FileT]) -> FileT:

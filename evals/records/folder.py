@@ -29,6 +29,7 @@ import orjson
 
 from evals.errors import InputError, RecordError, counted
 from evals.records import files
+from evals.records.digests import digest_of_result
 from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
 from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues
@@ -104,8 +105,12 @@ class Record:
         return path.read_bytes() if path.exists() else None
 
 
-def load(folder: Path | str) -> Record:
+def load(folder: Path | str, *, changed: bool = False) -> Record:
     """Read a run folder.
+
+    Args:
+        folder: the folder.
+        changed: whether its result may have been changed since the run, for a caller that computes it anew.
 
     Raises:
         RecordError: if it is not a run folder, or damaged: names the file, the field and what was expected.
@@ -122,8 +127,8 @@ def load(folder: Path | str) -> Record:
     if not (folder / MANIFEST).exists():
         raise RecordError(f"{folder} is not a run folder: it has no {MANIFEST}")
     manifest = files.read_manifest(folder / MANIFEST)
-    result = files.read_result(folder / RESULT) if (folder / RESULT).exists() else None
-    if result is not None:
+    result = files.read_result(folder / RESULT, changed=changed) if (folder / RESULT).exists() else None
+    if result is not None and not changed:
         files.check_result(folder / RESULT, manifest, result)
     return Record(folder, manifest, result)
 
@@ -240,8 +245,9 @@ class RunFolder:
         write_atomically(self.folder / MANIFEST, dumps(self.manifest.to_dict()))
 
     def finish(self, result: Result) -> None:
-        """Write the result atomically."""
-        write_atomically(self.folder / RESULT, dumps(result.to_dict()))
+        """Write the result atomically, with the digest of what it says."""
+        fields = result.to_dict()
+        write_atomically(self.folder / RESULT, dumps({**fields, "digest": digest_of_result(fields)}))
 
     @property
     def finished(self) -> bool:

@@ -243,6 +243,8 @@ class Result(Stored, kw_only=True):
     """Name of the metric that represents the run."""
     efficiency: dict[str, Real | None] = {}
     """Seconds, tokens, memory and further costs, by name."""
+    digest: str | msgspec.UnsetType = msgspec.UNSET
+    """Hash of the other fields but `efficiency`; absent in older results. It shows that the file was changed."""
 
     def __post_init__(self) -> None:
         """Check that the headline is one of the metrics, and that the counts are parts of the samples."""

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from evals import RecordError, records, score
 from evals.errors import InputError
-from evals.records.digests import digest_of_ids, signature_of
+from evals.records.digests import digest_of_ids, digest_of_result, signature_of
 from evals.records.folder import RunFolder, image_name, load
 from evals.records.types import (
     CodeEntry,
@@ -214,7 +214,7 @@ def finished(folder, count=3):
 def test_what_is_read_is_what_was_written(tmp_path):
     record = finished(tmp_path)
     assert record.manifest == MANIFEST
-    assert record.result == result()
+    assert record.result == replace(result(), digest=record.result.digest)
     assert list(record.samples()) == [row(index) for index in range(3)]
     assert [(line.id, line.values) for line in record.values()] == [(str(n), {"accuracy": 1.0}) for n in range(3)]
     assert record.result["metrics"]["accuracy"]["value"] == 1.0  # by key too, as in the file
@@ -282,11 +282,21 @@ def test_a_manifest_may_say_more_than_is_known(tmp_path):
     assert load(tmp_path).manifest.signature == later["signature"]
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "result.json"])
+def test_a_field_that_is_not_known_must_be_readable_too(tmp_path, name):
+    finished(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(b'{"later": "\xf0\x28", ' + path.read_bytes().lstrip(b"{"))
+    with pytest.raises(RecordError, match=rf"{name} cannot be read"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("field", ["signature", "task", "model", "scale", "split"])
 def test_the_result_of_another_run_is_refused(tmp_path, field):
     finished(tmp_path)
     path = tmp_path / "result.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {field: "other"}))
+    other = json.loads(path.read_text()) | {field: "other"}
+    path.write_text(json.dumps(other | {"digest": digest_of_result(other)}))
     with pytest.raises(RecordError, match=rf"result\.json is of another run: its {field} is 'other'"):
         load(tmp_path)
 
@@ -311,6 +321,33 @@ def test_a_result_that_cannot_be_is_refused(tmp_path, changes):
         changes = {"metrics": {"accuracy": whole["metrics"]["accuracy"] | {"low": low, "high": high}}}
     path.write_text(json.dumps(whole | changes))
     with pytest.raises(RecordError, match=r"result\.json is not a run's, or damaged"):
+        load(tmp_path)
+
+
+def test_a_result_that_was_changed_is_refused_whatever_was_changed(tmp_path):
+    finished(tmp_path)
+    path = tmp_path / "result.json"
+    whole = json.loads(path.read_text())
+    assert whole["digest"] == digest_of_result(whole)
+    accuracy = whole["metrics"]["accuracy"]
+    for value in (2.0, -1.0, 1e308, 0.999999, 1):  # 1 for 1.0: a number that is written otherwise was written by others
+        path.write_text(json.dumps(whole | {"metrics": {"accuracy": accuracy | {"value": value}}}))
+        with pytest.raises(RecordError, match=r"changed after the run: .* score the run again \(python -m evals score"):
+            load(tmp_path)
+    for changes in ({"failed": 3}, {"unparsed": 1}, {"headline": "accuracy", "later": 1}):
+        path.write_text(json.dumps(whole | changes))
+        with pytest.raises(RecordError, match=r"result\.json was changed after the run"):
+            load(tmp_path)
+    path.write_text(json.dumps(whole | {"efficiency": {"peak_memory_bytes": 5}}))  # what a run cost is not its result
+    load(tmp_path)
+    older = {name: value for name, value in whole.items() if name != "digest"}
+    path.write_text(json.dumps(older))
+    assert load(tmp_path).result.metrics["accuracy"].value == 1.0
+    path.write_text(json.dumps(older | {"n": 999}))
+    with pytest.raises(RecordError, match=r"result\.json is damaged: it says 999 samples, .*manifest\.json 3; score"):
+        load(tmp_path)
+    path.write_text(json.dumps(whole | {"efficiency": {"seconds": 6.0, "samples_per_second": 0.6}}))
+    with pytest.raises(RecordError, match=r"3 samples in 6 s and 0\.6 samples per second"):
         load(tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from commands import evals as command
@@ -10,6 +11,7 @@ from commands import refused
 from run_folders import make, manifest, metric, row
 
 import evals
+from evals.errors import InputError
 
 
 def rows(right, alone=False):
@@ -114,7 +116,9 @@ def test_runs_that_are_none_are_refused(tmp_path):
 
 def test_a_run_does_not_differ_from_itself(tmp_path):
     a, _ = runs(tmp_path, [1, 0] * 9, [1, 0] * 9)
-    found = evals.compare(a, a)
+    with pytest.raises(InputError, match="are one folder"):
+        evals.compare(a, a)
+    found = evals.compare(a, shutil.copytree(a, tmp_path / "copy"))
     assert found.metrics[0].p == 1.0
     assert (found.metrics[0].difference, found.metrics[0].low) == (0, None)
     assert found.differences == ()
