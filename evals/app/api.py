@@ -20,7 +20,7 @@ from evals.execution.extending import extension
 from evals.execution.progress import bar as progress_bar
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor
-from evals.execution.workers.kept import KeptWorkers
+from evals.execution.workers.sharing.run_workers import RunWorkers
 from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, answers, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
@@ -58,14 +58,14 @@ def execute(
     config: RunConfig,
     *,
     load_model: Callable[[Resolved, Placement], Model] = Resolved.load,
-    workers: KeptWorkers | None = None,
+    workers: RunWorkers | None = None,
 ) -> Record:
     """Execute a configuration, as `run` does.
 
     Args:
         config: the configuration.
         load_model: loads the model, or returns one that is loaded already.
-        workers: keeps the workers from one run of the model to the next; None ends them with the run.
+        workers: those that this run gets of the workers that it shares with others; None starts workers for it alone.
 
     Raises:
         InputError: for anything that the user can correct.

@@ -74,11 +74,12 @@ def _run(options: argparse.Namespace) -> int:
     models = several.names(options.model) if options.model is not None else several.read_names(options.models_file)
     tasks, data = several.names(options.task), _data_by_task(options.data or [])
     refused: Mapping[tuple[str, str], str] = {}
+    broken: Mapping[tuple[str, str], str] = {}
     timed_in_turn = len(models) > 1 and len(tasks) == 1 and api.is_timed(tasks[0])
     if len(models) * len(tasks) > 1 and not timed_in_turn:
         more = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
         outcome = several.run(models, tasks, data=data, **more)
-        records, refused = list(outcome.records), outcome.refused
+        records, refused, broken = list(outcome.records), outcome.refused, outcome.broken
         console.write(several.table(outcome))
     else:
         choices |= {"task": tasks[0], "data": several.of_task(data, tasks)[tasks[0]]}
@@ -86,13 +87,15 @@ def _run(options: argparse.Namespace) -> int:
         _print_table(records)
     for (model, task), why in refused.items():
         console.complain(f"{model} was not run on {task}: {why}")
+    for (model, task), why in broken.items():
+        console.complain(f"{model} on {task} is not complete: {why}; the same command continues it")
     for record in records:
         if (batching := str(record.manifest.model.get("batching"))).startswith("row by row"):
             console.complain(f"{record.manifest.model['name']} reads its prompts {batching}")
     failed = [record for record in records if record.finished().failed]
     for record in failed:
         console.complain(f"{counted(record.finished().failed, 'sample')} failed; remove {record.folder} to try again")
-    return BAD_INPUT if refused else FAILED if failed else DONE
+    return BAD_INPUT if refused else FAILED if failed or broken else DONE
 
 
 def _run_one(choices: Mapping[str, Any]) -> list[Any]:

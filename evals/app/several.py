@@ -1,4 +1,7 @@
-"""Several models on several tasks in one process: each model is loaded once, and the same command continues.
+"""Several models on several tasks in one command: each model is loaded once, and the same command continues.
+
+In one process the pairs are run one after the other. With workers, on this machine or on a cluster, they share the
+workers: the pairs with the largest models begin first, and a worker that its pair does not need helps another one.
 
 All names are checked before anything is computed. A pair that cannot be run (a task of images, for a model that reads
 text) is reported, and the others are run.
@@ -16,11 +19,12 @@ from typing import Any
 from evals import registry, regular_files
 from evals.app import api
 from evals.app.readiness import timed_model
-from evals.errors import InputError, UnknownName
-from evals.execution import validation
+from evals.errors import EvalsError, InputError, UnknownName
+from evals.execution import progress, validation
 from evals.execution.resolve import Resolved
-from evals.execution.run import resolved
-from evals.execution.workers.kept import KeptWorkers
+from evals.execution.run import connect, resolved
+from evals.execution.workers.sharing.run_workers import QueuedRun, RunWorkers
+from evals.execution.workers.sharing.shared import SharedWorkers
 from evals.records import Record, check_place
 from evals.schema import Model, Placement, RunConfig
 
@@ -39,6 +43,11 @@ class Pair:
     refused: str | None = None
     """Why it cannot be run, or None."""
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """The model and the task."""
+        return self.model, self.task
+
 
 @dataclass(frozen=True)
 class CompletedPairs:
@@ -48,6 +57,8 @@ class CompletedPairs:
     """The finished runs, model by model."""
     refused: Mapping[tuple[str, str], str]
     """Why a pair of model and task was not run."""
+    broken: Mapping[tuple[str, str], str]
+    """Why the run of a pair ended before it was complete; the same command continues it."""
 
 
 def names(text: str) -> list[str]:
@@ -122,23 +133,25 @@ def run(
 
     Raises:
         InputError: a name is unknown or repeated, an option is about one model, or no pair can be run.
+        EvalsError: no pair was completed.
     """
     pairs = _pairs(models, tasks, data, options)
-    by_model: dict[str, list[Record]] = {}
     refused = {(pair.model, pair.task): pair.refused for pair in pairs if pair.refused}
-    for model in _biggest_first(pairs) if options.get("cluster") else models:
-        chosen = [pair for pair in pairs if pair.model == model and not pair.refused]
-        by_model[model], late = _run_model([pair for pair in chosen if not registry.TASKS.get(pair.task).timed])
-        refused |= late
-    finished = [record for model in models for record in by_model[model]]
+    chosen = [pair for pair in pairs if not pair.refused and not registry.TASKS.get(pair.task).timed]
+    uses_workers = bool(chosen) and (chosen[0].config.workers > 1 or chosen[0].config.cluster is not None)
+    completed = _run_together(chosen) if uses_workers else _run_in_turn(chosen)
+    finished = [record for pair in chosen if isinstance(record := completed[pair.name], Record)]
+    errors = {name: error for name, error in completed.items() if isinstance(error, EvalsError)}
+    refused |= {name: str(error) for name, error in errors.items() if isinstance(error, InputError)}
+    broken = {name: str(error) for name, error in errors.items() if not isinstance(error, InputError)}
     for task in tasks:
         timed = [pair.config for pair in pairs if pair.task == task and not pair.refused]
         if registry.TASKS.get(task).timed and timed:
             finished += api.interleave_configs(timed)
     if not finished:
-        reasons = (f"{model} on {task}: {why}" for (model, task), why in refused.items())
-        raise InputError(f"nothing can be run: {'; '.join(reasons)}")
-    return CompletedPairs(finished, refused)
+        reasons = "; ".join(f"{model} on {task}: {why}" for (model, task), why in {**refused, **broken}.items())
+        raise EvalsError(f"no run is complete: {reasons}") if broken else InputError(f"nothing can be run: {reasons}")
+    return CompletedPairs(finished, refused, broken)
 
 
 def _biggest_first(pairs: Sequence[Pair]) -> list[str]:
@@ -156,18 +169,40 @@ def _checkpoint_bytes(config: RunConfig) -> float:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder.is_dir() else math.inf
 
 
-def _run_model(pairs: Sequence[Pair]) -> tuple[list[Record], dict[tuple[str, str], str]]:
-    """Run one model on several tasks; return the runs, and why a pair was refused when it was to begin."""
-    finished: list[Record] = []
-    refused: dict[tuple[str, str], str] = {}
+def _run_in_turn(pairs: Sequence[Pair]) -> dict[tuple[str, str], Record | EvalsError]:
+    """Run pairs in this process, model by model; return the runs, and the error of a pair that failed."""
+    completed: dict[tuple[str, str], Record | EvalsError] = {}
     loader = _LoadedOnce()
-    with KeptWorkers() as workers:
-        for pair in pairs:
-            try:
-                finished.append(api.execute(pair.config, load_model=loader, workers=workers))
-            except InputError as error:  # only the checkpoint or the data say so
-                refused[pair.model, pair.task] = str(error)
-    return finished, refused
+    for pair in pairs:
+        if pair.model != loader.name:
+            loader = _LoadedOnce(pair.model)
+        try:
+            completed[pair.name] = api.execute(pair.config, load_model=loader)
+        except EvalsError as error:  # only the checkpoint or the data say so, or a server does not answer
+            completed[pair.name] = error
+    return completed
+
+
+def _run_together(pairs: Sequence[Pair]) -> dict[tuple[str, str], Record | EvalsError]:
+    """Run pairs with workers that they share, those with the largest models first; return the runs or errors."""
+    completed: dict[tuple[str, str], Record | EvalsError] = {}
+    order = _biggest_first(pairs)
+    pairs = sorted(pairs, key=lambda pair: order.index(pair.model))
+    config = pairs[0].config
+
+    def queued(pair: Pair) -> QueuedRun:
+        def execute(workers: RunWorkers) -> None:
+            completed[pair.name] = api.execute(pair.config, workers=workers)
+
+        return QueuedRun(f"{pair.model} on {pair.task}", pair.model, execute)
+
+    workers = SharedWorkers(
+        lambda: connect([pair.config for pair in pairs]),
+        gathers=config.mixed,
+        on_event=progress.note if config.progress else lambda text: None,
+    )
+    errors = workers.execute([queued(pair) for pair in pairs])
+    return completed | {pair.name: error for pair, error in zip(pairs, errors, strict=True) if error is not None}
 
 
 def table(outcome: CompletedPairs) -> str:
@@ -182,6 +217,7 @@ def table(outcome: CompletedPairs) -> str:
         manifest, failed = record.manifest, record.finished().failed
         rows.append((manifest.model_name, manifest.task.name, row.name, value, interval, n, f"{failed:,}"))
     rows += [(model, task, "not run", "", "", "", "") for model, task in outcome.refused]
+    rows += [(model, task, "incomplete", "", "", "", "") for model, task in outcome.broken]
     columns = ("model", "task", "metric", "value", "95 % interval", "n", "failed")
     about = tables.render(outcome.records, "text").splitlines()[0]
     printed = text(Table("", columns, "lllrrrr", tuple(rows)))
@@ -192,6 +228,8 @@ def table(outcome: CompletedPairs) -> str:
 class _LoadedOnce:
     """Loads a model at its first run, and gives the same one to the others that want it with the same template."""
 
+    name: str | None = None
+    """As the user named it."""
     model: Model | None = None
     template: str | None = None
 

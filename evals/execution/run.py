@@ -17,10 +17,10 @@ from evals.execution.windows import BatchId
 from evals.execution.workers import agreement, devices
 from evals.execution.workers.agreement import WorkerAgreement
 from evals.execution.workers.cluster import nodes, shipping
-from evals.execution.workers.kept import KeptWorkers
 from evals.execution.workers.pool import Pool
 from evals.execution.workers.processes import LocalProcesses
 from evals.execution.workers.serving import LoadedRun, Locate, Setup
+from evals.execution.workers.sharing.run_workers import RunWorkers
 from evals.execution.workers.transport import Transport
 from evals.records import answers
 from evals.records.folder import RunFolder
@@ -46,7 +46,7 @@ def open_executor(
     split: Samples,
     *,
     load_model: Callable[[Resolved, Placement], Model],
-    workers: KeptWorkers | None = None,
+    workers: RunWorkers | None = None,
 ) -> Executor:
     """Load the model in this process, or start workers that load it; with workers, this process keeps no model.
 
@@ -55,7 +55,7 @@ def open_executor(
         task: what the model must be able to do.
         split: all samples of the split.
         load_model: loads a model into this process, or returns one that is loaded already.
-        workers: keeps the workers from one run of a model to the next; None ends them with the run.
+        workers: those that this run gets of the workers that it shares with others; None starts workers for it alone.
 
     Raises:
         InputError: the model cannot be loaded, cannot do the task or lacks recorded outputs; or there are fewer GPUs
@@ -66,27 +66,37 @@ def open_executor(
         model = load_model(resolved(config), config.placement)
         _check(config, task, split, samples, model)
         return InProcess(model, samples)
-    setup, transport = _distributed(config)
-    agreed = WorkerAgreement(agreement.origin(samples), mixed=config.mixed)
+    setup = _worker_setup(config)
+    kinds = workers.kinds if workers is not None else None
+    agreed = WorkerAgreement(agreement.origin(samples), mixed=config.mixed, kinds=kinds)
     on_event = progress.note if config.progress else lambda text: None
     if workers is not None:
-        count = config.workers if config.cluster is None else None
-        return workers.open(setup, transport, count, samples, agreed, on_event=on_event)
-    return Pool(transport(), samples, agreed, on_event=on_event)
+        return workers.open(setup, samples, agreed, on_event=on_event)
+    return Pool(connect([config]), setup, samples, agreed, on_event=on_event)
 
 
-def _distributed(config: RunConfig) -> tuple[Setup, Callable[[], Transport]]:
-    """Choose where the workers run: on this machine, or on a cluster; nothing is started or connected yet."""
+def _worker_setup(config: RunConfig) -> Setup:
+    """Return what loads a run in its workers. Raises `InputError` if the workers could not compute it."""
     source = resolved(config)
     if config.cluster is None:
-        local = _WorkerSetup(config, shipping.LocalFiles(source.name), _placements(config))
-        return local, lambda: LocalProcesses(local, config.workers)
-    address = config.cluster
+        return _WorkerSetup(config, shipping.LocalFiles(source.name), _placements(config))
     nodes.check(config, source)
+    return _WorkerSetup(config, shipping.local_files(config, source))
+
+
+def connect(configs: Sequence[RunConfig]) -> Transport:
+    """Reach the workers that compute one run, or several ones that differ in their models and tasks only.
+
+    Raises:
+        InputError: there is no such cluster.
+    """
+    config = configs[0]
+    if config.cluster is None:
+        return LocalProcesses(config.workers)
+    nodes.check_address(config.cluster)
     limit = config.workers if "workers" in config.chosen else None
-    setup = _WorkerSetup(config, shipping.local_files(config, source))
-    gpus = nodes.gpus_per_worker(config, source)
-    return setup, lambda: nodes.Cluster(setup, nodes.connect(address), gpus=gpus, limit=limit)
+    gpus = max(nodes.gpus_per_worker(config, resolved(config)) for config in configs)
+    return nodes.Cluster(nodes.connect(config.cluster), gpus=gpus, limit=limit)
 
 
 def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder) -> None:

@@ -39,6 +39,7 @@ from evals.execution.workers.messages import (
     Left,
     Loaded,
     NextWindow,
+    Open,
     Planned,
     Started,
     decode,
@@ -91,12 +92,15 @@ class _Played:
     pipe: Connection
     batch: int
     total: int
+    loaded: Loaded
     lease: Lease | None = None
     ahead: list[BatchId] = field(default_factory=list)
 
     def take(self, message: Any) -> None:
         """React to a message of the driver."""
-        if isinstance(message, Compute):
+        if isinstance(message, Open):
+            self.say(self.loaded)
+        elif isinstance(message, Compute):
             self.say(NextWindow())
         elif message is None:
             self.say(Idle())
@@ -148,10 +152,9 @@ def answer(index: int) -> AnsweredRequest:
 
 def play(pipes: list[Connection], batch: int, total: int, loaded: Loaded) -> None:
     """Play all workers until the driver closes their pipes."""
-    workers = {pipe: _Played(pipe, batch, total) for pipe in pipes}
+    workers = {pipe: _Played(pipe, batch, total, loaded) for pipe in pipes}
     for worker in workers.values():
         worker.say(Started())
-        worker.say(loaded)
     while workers:
         for pipe in wait(list(workers)):
             try:
@@ -164,11 +167,11 @@ class Simulated(LocalProcesses):
     """Workers that one process plays (a `Transport`)."""
 
     def __init__(self, count: int, batch: int, samples: Samples) -> None:
-        super().__init__(lambda number, locate, loaded: None, count)  # type: ignore[arg-type, return-value]
+        super().__init__(count)
         self.batch, self.samples = batch, samples
 
     def start(self) -> list[int]:
-        if self._processes or self._next:
+        if self._processes or self._is_closed:
             return []
         context = multiprocessing.get_context("fork")
         ends = [context.Pipe() for _ in range(self._count)]
@@ -180,8 +183,11 @@ class Simulated(LocalProcesses):
         for _, there in ends:
             there.close()
         self._processes = {number: PipeProcess(process, here) for number, (here, _) in enumerate(ends)}
-        self._next = self._count
         return list(self._processes)
+
+
+def unused_setup(place: int, locate: Any, loaded: Any) -> Any:
+    """Stand for what a real worker would load."""
 
 
 def run(
@@ -191,7 +197,7 @@ def run(
     samples = make_samples(count)
     config = RunConfig.of("simulated", "driver", token_budget=1, out=folder)
     with Pool(
-        Simulated(workers, batch, samples), samples, agreement.WorkerAgreement(agreement.origin(samples))
+        Simulated(workers, batch, samples), unused_setup, samples, agreement.WorkerAgreement(agreement.origin(samples))
     ) as executor:
         plan = PlanEntry(budget=1, share=True, window=WINDOW)
         manifest = signature.build_manifest(

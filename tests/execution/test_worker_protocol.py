@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import pytest
 from commands import evals, refused
 
+from evals import registry
 from evals.errors import InputError
 from evals.execution.resolve import resolve
 from evals.execution.windows import Lease
@@ -24,6 +26,7 @@ from evals.execution.workers.messages import (
     Loaded,
     Missing,
     NextWindow,
+    Open,
     Origin,
     Started,
     Stopped,
@@ -33,7 +36,7 @@ from evals.execution.workers.messages import (
 from evals.execution.workers.patience import Patience, Vigil
 from evals.execution.workers.serving import LoadedRun
 from evals.records.signature import RemoteModel
-from evals.schema import RunConfig, Sample, Samples
+from evals.schema import Options, Placement, RunConfig, Sample, Samples
 
 SAMPLES = Samples(["a", "b"], lambda index: Sample("ab"[index], (), target=None), {"source": "made up", "folder": "/x"})
 FACTS = {"family": "causal", "digest": "1a", "device": "NVIDIA A100", "checkpoint": "/here"}
@@ -191,44 +194,43 @@ def talk(actor, *messages, until):
     raise AssertionError(f"no {until} came")
 
 
+def read_and_refuse(there, place, locate, loaded):
+    raise InputError(f"read {locate(there).read_text()}")
+
+
+def divide_by_zero(place, locate, loaded):
+    raise ZeroDivisionError("by zero")
+
+
+def load_toy(place, locate, loaded):
+    samples = registry.TASKS.get("toy/numbers").samples(Options())
+    model = resolve("toy:", scale="mini").load(Placement())
+    return LoadedRun(samples, model, RemoteModel("m", model.facts), agreement.origin(samples))
+
+
 def test_an_actor_asks_for_files_that_its_machine_lacks(tmp_path, monkeypatch):
     monkeypatch.setenv("EVALS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "rows.jsonl").write_text("sent")
     there = str(tmp_path / "elsewhere" / "rows.jsonl")
-
-    def setup(number, locate, loaded):
-        raise InputError(f"read {locate(there).read_text()}")
-
-    actor = WorkerActor(setup, 0, {})
-    assert talk(actor, until=Missing).path == there
+    actor = WorkerActor(0, {})
+    assert talk(actor, Open(functools.partial(read_and_refuse, there)), until=Missing).path == there
     actor.deliver_files(shipping.pack(str(tmp_path / "rows.jsonl")))
     assert talk(actor, until=Stopped) == Stopped("read sent", is_bad_input=True)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_actor_that_fails_says_why():
-    def setup(number, locate, loaded):
-        raise ZeroDivisionError("by zero")
-
-    actor = WorkerActor(setup, 0, {})
+    actor = WorkerActor(0, {})
     with pytest.raises(RuntimeError, match="ZeroDivisionError: by zero"):
-        talk(actor, until=Loaded)
+        talk(actor, Open(divide_by_zero), until=Loaded)
 
 
 def test_an_actor_computes_what_it_leases(tmp_path):
-    from evals import registry
     from evals.execution.executor import whole
     from evals.records.types import PlanEntry
-    from evals.schema import Options, Placement
 
-    samples = registry.TASKS.get("toy/numbers").samples(Options())
-    model = resolve("toy:", scale="mini").load(Placement())
-
-    def setup(number, locate, loaded):
-        return LoadedRun(samples, model, RemoteModel("m", model.facts), agreement.origin(samples))
-
-    actor = WorkerActor(setup, 0, {})
-    assert talk(actor, until=Loaded).origin.data["samples"] == 1200
+    actor = WorkerActor(0, {})
+    assert talk(actor, Open(load_toy), until=Loaded).origin.data["samples"] == 1200
     talk(actor, Compute(whole, PlanEntry(budget=None, share=True, window=4, token_budget=1000), None), until=NextWindow)
     talk(actor, Lease(8), until=NextWindow)  # the next window is prepared in advance
     actor.deliver(encode(None))

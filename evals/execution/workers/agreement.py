@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from evals.errors import InputError
-from evals.execution.workers.messages import Loaded, Origin
+from evals.execution.workers.messages import Loaded, Origin, Started
 from evals.execution.workers.transport import named
 from evals.records.digests import LOCATIONS, digest_of_ids
 from evals.records.folder import differences
@@ -20,6 +20,29 @@ _MIXED = "devices"
 """The fact that names all kinds, if they may differ."""
 
 
+def machine_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that values depend on, and the digest of the sources."""
+    return {"python": platform.python_version(), **package_versions(), "evals": sources_digest()}
+
+
+def check_versions(name: str, here: Mapping[str, str], there: Mapping[str, str]) -> None:
+    """Compare a worker's versions with the driver's. Raises `InputError` that names the worker and the package.
+
+    Example:
+        >>> check_versions("worker 1", {"numpy": "2.3"}, {"numpy": "1.26"})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: worker 1 has numpy 1.26, the command's machine has 2.3: install the same...
+    """
+    for package in sorted({*here, *there}):
+        wanted, installed = here.get(package, "none"), there.get(package, "none")
+        if wanted != installed:
+            what = "other sources of the suite" if package == "evals" else f"{package} {installed}"
+            raise InputError(
+                f"{name} has {what}, the command's machine has {wanted}: install the same versions on all machines"
+            )
+
+
 def origin(samples: Samples, *, machine: str = "", concurrent: bool = False) -> Origin:
     """Describe what this process computes with.
 
@@ -28,9 +51,35 @@ def origin(samples: Samples, *, machine: str = "", concurrent: bool = False) -> 
         machine: the machine's name.
         concurrent: whether the model waits for a server.
     """
-    versions = {"python": platform.python_version(), **package_versions(), "evals": sources_digest()}
     data = {**samples.facts, "samples": len(samples), "ids": digest_of_ids(samples.ids)}
-    return Origin(machine, versions, data, concurrent)
+    return Origin(machine, machine_versions(), data, concurrent)
+
+
+class DeviceKinds:
+    """The kinds of GPU that the workers of one command have, whatever they load; they must not differ.
+
+    Example:
+        >>> kinds = DeviceKinds()
+        >>> kinds.add("worker 0 on a", "NVIDIA H100")
+        >>> kinds.add("worker 1 on b", "NVIDIA A100")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: worker 0 on a has NVIDIA H100, worker 1 on b has NVIDIA A100: results may differ in...
+    """
+
+    def __init__(self) -> None:
+        """Begin without a worker."""
+        self._first: tuple[str, Json] | None = None
+
+    def add(self, name: str, kind: Json) -> None:
+        """Note the kind of a worker's device. Raises `InputError` if it differs from that of the first."""
+        if self._first is None:
+            self._first = name, kind
+        elif self._first[1] != kind:
+            raise InputError(
+                f"{self._first[0]} has {self._first[1]}, {name} has {kind}: results may differ in the last digits; "
+                f"--mixed allows it, and the manifest then lists both"
+            )
 
 
 @dataclass(frozen=True)
@@ -44,22 +93,30 @@ class _Member:
 class WorkerAgreement:
     """What the workers of a run have loaded; the first of them, and the driver, are what others are compared with."""
 
-    def __init__(self, driver: Origin, *, mixed: bool = False) -> None:
+    def __init__(self, driver: Origin, *, mixed: bool = False, kinds: DeviceKinds | None = None) -> None:
         """Begin without a worker.
 
         Args:
             driver: what the driver has read; the manifest states its versions.
             mixed: whether the GPUs may be of different kinds; the manifest then lists the kinds.
+            kinds: what other runs of the command compute on, if they share the workers.
         """
         self._driver = driver
         self._mixed = mixed
+        self._kinds = DeviceKinds() if kinds is None else kinds
         self._members: dict[int, _Member] = {}
 
-    def add(self, worker: int, machine: str, loaded: Loaded) -> None:
+    def add(self, worker: int, machine: str, loaded: Started | Loaded) -> None:
         """Accept a worker. Raises `InputError` that names the machines and what differs between them."""
         name = named(worker, machine)
+        if isinstance(loaded, Started):
+            if loaded.versions:
+                check_versions(name, self._driver.versions, loaded.versions)
+            return
         self._check_driver(name, loaded.origin)
         self._check_members(name, loaded.model)
+        if not self._mixed and loaded.model.facts.get(_DEVICE) is not None:
+            self._kinds.add(name, loaded.model.facts[_DEVICE])
         self._members[worker] = _Member(name, loaded)
 
     def model(self) -> RemoteModel:
@@ -72,13 +129,7 @@ class WorkerAgreement:
         return replace(models[0], facts=facts, token_budget=min(model.token_budget for model in models))
 
     def _check_driver(self, name: str, worker: Origin) -> None:
-        for package in sorted({*self._driver.versions, *worker.versions}):
-            here, there = (origin.versions.get(package, "none") for origin in (self._driver, worker))
-            if here != there:
-                what = "other sources of the suite" if package == "evals" else f"{package} {there}"
-                raise InputError(
-                    f"{name} has {what}, the command's machine has {here}: install the same versions on all machines"
-                )
+        check_versions(name, self._driver.versions, worker.versions)
         unequal = differences(_comparable(self._driver.data), _comparable(worker.data))
         if unequal:
             raise InputError(
@@ -92,17 +143,13 @@ class WorkerAgreement:
             return
         other = next(iter(self._members.values()))
         here, there = _comparable(other.loaded.model.facts), _comparable(model.facts)
-        devices = here.pop(_DEVICE, None), there.pop(_DEVICE, None)
+        if _DEVICE in here and _DEVICE in there:  # their kinds are compared with those of all workers
+            del here[_DEVICE], there[_DEVICE]
         unequal = differences(here, there)
         if unequal or other.loaded.model.code != model.code:
             raise InputError(
                 f"{other.name} and {name} loaded different models "
                 f"(what differs: {', '.join(unequal) or 'the code'}); give all machines the same files"
-            )
-        if devices[0] != devices[1] and not self._mixed:
-            raise InputError(
-                f"{other.name} has {devices[0]}, {name} has {devices[1]}: results may differ in the last digits; "
-                f"--mixed allows it, and the manifest then lists both"
             )
 
 

@@ -10,6 +10,9 @@ from typing import ParamSpec, TypeVar
 _THRESHOLD = 200_000
 """Number of new objects after which the youngest are looked at; Python's own is 700 to 2,000."""
 
+_before: list[tuple[int, ...]] = []
+"""The thresholds before the first of the functions that run now; several run in turn if runs share workers."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -28,13 +31,19 @@ def collected_rarely(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        first, *others = gc.get_threshold()
-        gc.freeze()
-        gc.set_threshold(max(first, _THRESHOLD) if first else 0, *others)
+        if not _before:
+            first, *others = gc.get_threshold()
+            gc.freeze()
+            gc.set_threshold(max(first, _THRESHOLD) if first else 0, *others)
+            _before.append((first, *others))
+        else:
+            _before.append(_before[0])
         try:
             return function(*args, **kwargs)
         finally:
-            gc.set_threshold(first, *others)
-            gc.unfreeze()
+            before = _before.pop()
+            if not _before:
+                gc.set_threshold(*before)
+                gc.unfreeze()
 
     return wrapped

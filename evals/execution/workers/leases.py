@@ -41,6 +41,23 @@ class _LeasedWindow:
         return max(0, self.batch_count - len(self.granted) - len(self.done))
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a run that has begun has for one more worker."""
+
+    windows: int
+    """Number of windows that no worker has taken, or will take as soon as it has loaded."""
+    can_join: bool
+    """Whether other workers' windows have batches that no worker has taken."""
+    seconds: float = math.inf
+    """Estimated time until the run is complete with the workers that it has."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something to compute."""
+        return self.windows > 0 or self.can_join
+
+
 class LeaseTable:
     """The leases of one pass of all workers over some samples.
 
@@ -85,6 +102,15 @@ class LeaseTable:
     def done(self) -> bool:
         """Whether every batch is computed."""
         return not self._free and not self._leased
+
+    def work(self, loading: int, seconds: float) -> Work:
+        """Return what there is for one more worker.
+
+        Args:
+            loading: number of workers that will take a window as soon as they have loaded.
+            seconds: estimated time until everything is computed.
+        """
+        return Work(max(0, len(self._free) + len(self._abandoned) - loading), bool(self._open), seconds)
 
     def add(self, worker: int) -> None:
         """Add a worker that has joined."""

@@ -23,7 +23,7 @@ from evals.schema import Json
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Driver to worker: prepare another run of the model that is loaded; the answer is `Loaded`."""
+    """Driver to worker: prepare a run, its first one or another one of the same model; the answer is `Loaded`."""
 
     setup: Callable[..., object]
     """A `Setup` (`evals.execution.workers.serving`)."""
@@ -55,7 +55,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The worker's process runs; it begins to load the model."""
+    """The worker's process runs, and waits for a run to prepare."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """As in `Origin`."""
 
 
 @dataclass(frozen=True, slots=True)

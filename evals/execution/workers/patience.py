@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evals.execution.workers.leases import LeaseTable
 from evals.execution.workers.messages import Computed, FromWorker, Heartbeat, Loaded
 
 
@@ -74,3 +75,15 @@ class Vigil:
         if self._without_progress > max(patience.batch, patience.factor * longest):
             return f"computed one batch for {self._without_progress:.0f} s (the longest before took {longest:.0f} s)"
         return None
+
+
+@dataclass(eq=False)
+class WatchedWorker:
+    """The driver's view of one worker of a run."""
+
+    number: int
+    vigil: Vigil
+    is_ready: bool = False
+    """Whether it has loaded the model."""
+    table: LeaseTable | None = None
+    """The leases that it works on; None while it is idle."""

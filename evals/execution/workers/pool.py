@@ -10,16 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 from evals.errors import EvalsError, InputError, counted
 from evals.execution.executor import SelectSamples
-from evals.execution.loop import AnsweredRequest, OnBatch
+from evals.execution.loop import OnBatch
+from evals.execution.windows import WINDOW
 from evals.execution.workers.agreement import WorkerAgreement
 from evals.execution.workers.garbage import collected_rarely
-from evals.execution.workers.leases import LeaseTable
+from evals.execution.workers.leases import LeaseTable, Work
 from evals.execution.workers.messages import (
     Acquire,
     Compute,
@@ -32,12 +32,13 @@ from evals.execution.workers.messages import (
     NextWindow,
     Open,
     Planned,
+    Started,
     Stopped,
 )
-from evals.execution.workers.patience import Patience, Vigil
-from evals.execution.workers.rates import Rates
+from evals.execution.workers.patience import Patience, Vigil, WatchedWorker
+from evals.execution.workers.rates import PeakMemory, Progress, Rates, shared_cost
 from evals.execution.workers.serving import Setup
-from evals.execution.workers.transport import Died, Transport, named
+from evals.execution.workers.transport import Died, Joined, Transport, named
 from evals.records.signature import RemoteModel
 from evals.records.types import PlanEntry
 from evals.schema import Samples
@@ -52,57 +53,51 @@ PATIENCE = Patience()
 """How long a worker may hang."""
 
 
-@dataclass(eq=False)
-class _Worker:
-    """The driver's view of one worker."""
-
-    number: int
-    vigil: Vigil
-    is_ready: bool = False
-    """Whether it has loaded the model."""
-    table: LeaseTable | None = None
-    """The leases that it works on; None while it is idle."""
-
-
 class Pool:
     """Several workers that answer the requests of a run (an `Executor`)."""
 
     def __init__(
         self,
         transport: Transport,
+        setup: Setup,
         samples: Samples,
         agreement: WorkerAgreement,
         *,
         on_event: Callable[[str], object] = lambda text: None,
+        title: str = "",
     ) -> None:
         """Start the workers, and wait until those that could be started have loaded the model.
 
         Args:
             transport: starts the workers.
+            setup: loads what a worker needs.
             samples: the run's samples.
             agreement: what must be equal on all machines.
             on_event: called with one line about each worker that joins or is lost.
+            title: name of the run in the line of progress, if several runs go on.
 
         Raises:
             InputError: a worker cannot load its model, or has loaded another one than the others.
             EvalsError: every worker died meanwhile.
         """
         self._transport = transport
+        self._setup = setup
         self._samples = samples
         self._agreement = agreement
         self._on_event = on_event
-        self._workers: dict[int, _Worker] = {}
+        self._title = title
+        self._workers: dict[int, WatchedWorker] = {}
         self._dead: dict[int, str] = {}
         """Workers that have ended, and why; what they held is freed when their answers are recorded."""
+        self._last_death = ""
         self._table: LeaseTable | None = None
-        self._peak_memory_bytes: int | None = None
+        self._progress = Progress(0, 0)
         self._longest: float | None = None
         """Seconds of the longest batch so far."""
         self._next_look = 0.0
-        self._rates = Rates(transport.machine)
+        self._rates, self._memory = Rates(transport.machine), PeakMemory()
         self._computes = False
         """Whether the run has begun: what a worker that joins later does wrong ends only that worker."""
-        self._process_memory_bytes = 0
         try:
             self._start_workers()
             self.model = self._loaded_model()
@@ -110,43 +105,38 @@ class Pool:
             self.close()
             raise
 
-    @property
-    def worker_count(self) -> int:
-        """Number of workers that live."""
-        return len(self._workers)
+    def work(self) -> Work:
+        """Return what there is for one more worker."""
+        if self._table is None:
+            return Work(max(0, -(-len(self._samples) // WINDOW) - len(self._workers)), can_join=True)
+        loading = sum(not worker.is_ready for worker in self._workers.values())
+        return self._table.work(loading, self._progress.seconds_left())
 
-    def open(self, setup: Setup, samples: Samples, agreement: WorkerAgreement) -> None:
-        """Prepare another run of the model that the workers have loaded.
+    def idle(self) -> list[int]:
+        """Return the workers that wait for an order."""
+        return [worker.number for worker in self._workers.values() if worker.is_ready and worker.table is None]
 
-        Args:
-            setup: loads what a worker needs.
-            samples: the run's samples.
-            agreement: what must be equal on all machines.
+    def unoccupied(self) -> list[int]:
+        """Return the workers that have nothing to compute, now that other workers have all windows."""
+        table = self._table
+        if table is None:
+            return []
+        return [number for number in self.idle() if number not in self._dead and not table.offers(number)]
 
-        Raises:
-            InputError: the model cannot do the task; the workers are ended.
-        """
-        self._table = None
-        try:
-            while any(worker.table is not None for worker in self._workers.values()):
-                self._listen()  # the last run is complete, but they still ask for more of it
-            self._samples, self._agreement, self._computes = samples, agreement, False
-            self._transport.prepare(setup)
-            for worker in self._workers.values():
-                if worker.is_ready:
-                    worker.is_ready = False
-                    self._transport.send(worker.number, Open(setup))
-            self.model = self._loaded_model()
-        except BaseException:
-            self.close()
-            raise
+    def give_up(self, number: int) -> None:
+        """Leave an unoccupied worker to another run."""
+        del self._workers[number]
+        if self._table is not None:
+            self._table.release(number)
 
     def _loaded_model(self) -> RemoteModel:
         """Wait until the workers have loaded the model; return it."""
         started = len(self._workers)
+        if not started:
+            raise EvalsError("no worker could be started: no machine has room for one")
         self._wait_until_loaded()
         if not self._workers:
-            raise EvalsError(f"no worker is left: all {started} died while they loaded the model")
+            raise EvalsError(f"no worker is left: all {started} died while they loaded the model{self._last_death}")
         return self._agreement.model()
 
     @collected_rarely
@@ -165,6 +155,7 @@ class Pool:
         ready = [worker.number for worker in self._workers.values() if worker.is_ready]
         table = LeaseTable(ids, window=plan.window, finished_ids=finished_ids, workers=ready)
         self._table = table
+        self._progress = Progress(len(ids), len(finished_ids))
         order = Compute(select, plan, kept)
         while not table.done:
             for worker in self._workers.values():
@@ -177,6 +168,7 @@ class Pool:
                 missing = len(ids) - len(finished_ids)
                 raise EvalsError(
                     f"no worker is left for {missing} of {counted(len(ids), 'sample')}; the others are kept"
+                    f"{self._last_death}"
                 )
             computed = self._listen()
             if computed:
@@ -184,19 +176,21 @@ class Pool:
                 batch_ids = [batch_id for message in computed for batch_id in message.batch_ids]
                 on_batch(batch_ids, answers)
                 table.finish(batch_ids)
+                self._progress.finished = len(finished_ids)
             self._bury_dead()
 
     def peak_memory_bytes(self) -> int | None:
         """Return the highest peak of all workers' devices."""
-        return self._peak_memory_bytes
+        return self._memory.device_bytes
 
     def process_memory_bytes(self) -> int:
         """Return the highest peak of all workers' processes."""
-        return self._process_memory_bytes
+        return self._memory.process_bytes
 
     def status(self) -> str:
-        """Return which machines compute, and how many answers per second each gives; empty for one machine."""
-        return self._rates.text(list(self._workers))
+        """Return which machines compute, and how many answers per second each gives; empty for one machine and run."""
+        title = f"{self._title}, {counted(len(self._workers), 'worker')}" if self._title else ""
+        return ", ".join(filter(None, (title, self._rates.text(list(self._workers)))))
 
     def close(self) -> None:
         """End the workers; what they have not reported is lost."""
@@ -233,6 +227,9 @@ class Pool:
             worker.vigil.on_silence(waited)
         computed: list[Computed] = []
         for number, message in received:
+            if isinstance(message, Joined):
+                self._add(number)
+                continue
             sender = self._workers[number]
             if isinstance(message, Died):
                 self._dead[number] = message.reason
@@ -251,22 +248,17 @@ class Pool:
             self._bury_dead()
         return computed
 
-    def _counted(self, worker: _Worker, message: Computed) -> Computed:
+    def _counted(self, worker: WatchedWorker, message: Computed) -> Computed:
         """Count a worker's answers; workers compute at the same time, so an answer costs its worker's share."""
-        peaks = [self._peak_memory_bytes, message.peak_memory_bytes]
-        self._peak_memory_bytes = max((peak for peak in peaks if peak is not None), default=None)
-        self._process_memory_bytes = max(self._process_memory_bytes, message.process_memory_bytes)
+        self._memory.add(message)
         self._rates.add(worker.number, len(message.answers))
-        count = sum(worker.table is not None for worker in self._workers.values())
-        if count < 2:
-            return message
-        return replace(message, answers=[_share(answer, count) for answer in message.answers])
+        return shared_cost(message, sum(worker.table is not None for worker in self._workers.values()))
 
-    def _take(self, worker: _Worker, message: FromWorker) -> None:
+    def _take(self, worker: WatchedWorker, message: FromWorker) -> None:
         """Answer one message, or note what it says."""
         table, send = worker.table, self._transport.send
         match message:
-            case Loaded():
+            case Started() | Loaded():
                 self._accept(worker, message)
             case Missing():
                 send(worker.number, self._transport.supply(worker.number, message.path))
@@ -284,14 +276,16 @@ class Pool:
             case Left() if table is not None:
                 table.leave(worker.number, message.start)
 
-    def _accept(self, worker: _Worker, loaded: Loaded) -> None:
+    def _accept(self, worker: WatchedWorker, message: Started | Loaded) -> None:
         """Let a worker take part; one that joined later and computes something else is ended."""
         try:
-            self._agreement.add(worker.number, self._transport.machine(worker.number), loaded)
+            self._agreement.add(worker.number, self._transport.machine(worker.number), message)
         except InputError as error:
             if not self._computes:
                 raise
             self._lose(worker, f"is not used: {error}")
+            return
+        if isinstance(message, Started):
             return
         worker.is_ready = True
         if self._computes:
@@ -299,14 +293,14 @@ class Pool:
             if self._table is not None:
                 self._table.add(worker.number)
 
-    def _stop(self, worker: _Worker, message: Stopped) -> None:
+    def _stop(self, worker: WatchedWorker, message: Stopped) -> None:
         """End the run, or only a worker that joined later and could not load."""
         if self._computes and not worker.is_ready:
             self._lose(worker, f"is not used: {message.reason}")
             return
         raise InputError(message.reason) if message.is_bad_input else EvalsError(message.reason)
 
-    def _judge(self, worker: _Worker) -> None:
+    def _judge(self, worker: WatchedWorker) -> None:
         """End a worker that hangs."""
         computes = worker.table is not None and self._longest is not None
         why = worker.vigil.hangs(self._longest, computes=computes)
@@ -315,7 +309,7 @@ class Pool:
         if why is not None:
             self._lose(worker, why)
 
-    def _lose(self, worker: _Worker, why: str) -> None:
+    def _lose(self, worker: WatchedWorker, why: str) -> None:
         """End a worker that cannot take part any more."""
         self._transport.end(worker.number)
         self._dead[worker.number] = why
@@ -326,6 +320,7 @@ class Pool:
             worker = self._workers.pop(number)
             if self._table is not None:
                 self._table.release(number)
+            self._last_death = f" ({self._name(worker)} {why})"
             self._on_event(f"{self._name(worker)} {why}; the others compute what it held")
         self._dead.clear()
 
@@ -336,14 +331,12 @@ class Pool:
 
     def _start_workers(self) -> None:
         for number in self._transport.start():
-            self._workers[number] = _Worker(number, Vigil(PATIENCE))
+            self._add(number)
         self._next_look = time.monotonic() + _LOOK
 
-    def _name(self, worker: _Worker) -> str:
+    def _add(self, number: int) -> None:
+        self._workers[number] = WatchedWorker(number, Vigil(PATIENCE))
+        self._transport.send(number, Open(self._setup))
+
+    def _name(self, worker: WatchedWorker) -> str:
         return named(worker.number, self._transport.machine(worker.number))
-
-
-def _share(answer: AnsweredRequest, count: int) -> AnsweredRequest:
-    """Return an answer with the share of its worker in the seconds that passed."""
-    index, prediction, seconds, model_seconds, model_input = answer
-    return AnsweredRequest(index, prediction, seconds / count, model_seconds / count, model_input)

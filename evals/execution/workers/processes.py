@@ -14,7 +14,7 @@ from typing import Any
 
 from evals.errors import InputError
 from evals.execution.workers.messages import FromWorker, decode, encode
-from evals.execution.workers.serving import Setup, serve
+from evals.execution.workers.serving import serve
 from evals.execution.workers.transport import Died, Received
 
 _PATIENCE = 5.0
@@ -32,29 +32,28 @@ class PipeProcess:
 class LocalProcesses:
     """A fixed number of workers on this machine."""
 
-    def __init__(self, setup: Setup, worker_count: int) -> None:
+    def __init__(self, worker_count: int) -> None:
         """Name the workers; none is started yet.
 
         Args:
-            setup: loads what a worker needs.
             worker_count: number of workers.
         """
-        self._setup = setup
         self._count = worker_count
-        self._next = 0
+        self._places: list[int] = []
+        """The place of every worker that was ever started."""
         self._processes: dict[int, PipeProcess] = {}
+        self._is_closed = False
 
     def start(self) -> list[int]:
         """See `Transport.start`."""
-        numbers = list(range(self._next, self._count))
-        for number in numbers:
-            self._processes[number] = _start(self._setup, number, self._count)
-            self._next = number + 1
-        return numbers
+        if self._is_closed:
+            return []
+        return [self._start(place) for place in range(len(set(self._places)), self._count)]
 
-    def prepare(self, setup: Setup) -> None:
-        """See `Transport.prepare`."""
-        self._setup = setup
+    def restart(self, worker: int) -> int | None:
+        """See `Transport.restart`."""
+        self.end(worker)
+        return None if self._is_closed else self._start(self._places[worker])
 
     def receive(self, seconds: float) -> list[Received]:
         """See `Transport.receive`."""
@@ -111,35 +110,42 @@ class LocalProcesses:
                 worker.process.join()
             worker.pipe.close()
         self._processes.clear()
-        self._next = self._count
+        self._is_closed = True
 
     def machine(self, worker: int) -> str:
         """Return the empty name: there is one machine."""
         return ""
 
+    def _start(self, place: int) -> int:
+        """Start a worker at a place."""
+        number = len(self._places)
+        self._processes[number] = _start(place, self._count)
+        self._places.append(place)
+        return number
 
-def _start(setup: Setup, number: int, worker_count: int) -> PipeProcess:
+
+def _start(place: int, worker_count: int) -> PipeProcess:
     """Start a worker; it never sees an interrupt that the terminal sends to all processes, not even while it starts."""
     context = multiprocessing.get_context("spawn")
     driver_end, worker_end = context.Pipe()
-    process = context.Process(target=_serve, args=(setup, number, worker_end), daemon=True, name=f"worker-{number}")
+    process = context.Process(target=_serve, args=(place, worker_end), daemon=True, name=f"worker-{place}")
     resource_tracker.ensure_running()  # else the first start would start it, which unblocks the signal
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     except OSError as error:
-        raise InputError(f"worker {number} of {worker_count} cannot be started: {error.strerror or error}") from error
+        raise InputError(f"worker {place} of {worker_count} cannot be started: {error.strerror or error}") from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         worker_end.close()
     return PipeProcess(process, driver_end)
 
 
-def _serve(setup: Setup, number: int, pipe: Connection) -> None:
+def _serve(place: int, pipe: Connection) -> None:
     """Run a worker in its process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt means
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    serve(setup, number, _PipeChannel(pipe))
+    serve(place, _PipeChannel(pipe))
 
 
 class _PipeChannel:

@@ -1,10 +1,15 @@
-"""How many answers per second each machine gives, for the line of progress."""
+"""What workers give and cost: answers per second, the seconds that are left, and a worker's share of the seconds."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from evals.execution.loop import AnsweredRequest
+from evals.execution.workers.messages import Computed
 
 _SPAN = 30.0
 """Seconds over which a rate is measured."""
@@ -61,3 +66,64 @@ class Rates:
         slowest = min(machines, key=lambda name: (totals[name], name))
         total = totals.total() / seconds
         return f"{count}: {total:.1f}/s, slowest {slowest} {totals[slowest] / seconds:.1f}/s"
+
+
+@dataclass
+class PeakMemory:
+    """The highest peak of all workers."""
+
+    device_bytes: int | None = None
+    """Of the workers' devices; None if none counts."""
+    process_bytes: int = 0
+    """Of the workers' processes."""
+
+    def add(self, message: Computed) -> None:
+        """Note what a worker has reported."""
+        self.process_bytes = max(self.process_bytes, message.process_memory_bytes)
+        if message.peak_memory_bytes is not None:
+            self.device_bytes = max(self.device_bytes or 0, message.peak_memory_bytes)
+
+
+@dataclass
+class Progress:
+    """How many samples of a run are finished.
+
+    Example:
+        >>> now = iter([0.0, 10.0])
+        >>> progress = Progress(samples=100, before=20, clock=lambda: next(now))
+        >>> progress.finished = 40
+        >>> progress.seconds_left()
+        30.0
+    """
+
+    samples: int
+    """Number of samples of the run."""
+    before: int
+    """Number of them that were on disk when the run began."""
+    clock: Callable[[], float] = time.monotonic
+    finished: int = 0
+    """Number of samples that are on disk now."""
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Note the time."""
+        self.began = self.clock()
+
+    def seconds_left(self) -> float:
+        """Estimate the seconds until the last sample, at the rate so far; infinite while there is none."""
+        computed = self.finished - self.before
+        if computed <= 0:
+            return math.inf
+        return (self.clock() - self.began) / computed * (self.samples - self.finished)
+
+
+def shared_cost(message: Computed, workers: int) -> Computed:
+    """Divide the seconds of a worker's answers by the number of workers that compute at the same time."""
+    if workers < 2:
+        return message
+    return replace(message, answers=[_divided(answer, workers) for answer in message.answers])
+
+
+def _divided(answer: AnsweredRequest, workers: int) -> AnsweredRequest:
+    index, prediction, seconds, model_seconds, model_input = answer
+    return AnsweredRequest(index, prediction, seconds / workers, model_seconds / workers, model_input)

@@ -12,6 +12,7 @@ from evals.errors import EvalsError, InputError
 from evals.execution.executor import own_memory_bytes
 from evals.execution.loop import AnsweredRequest, compute_batches
 from evals.execution.windows import BatchId, Lease
+from evals.execution.workers.agreement import machine_versions
 from evals.execution.workers.messages import (
     Acquire,
     Compute,
@@ -50,7 +51,7 @@ Locate = Callable[[str], Path]
 """Returns where a file or folder of the driver's machine is on this one; called with its absolute path."""
 
 Setup = Callable[[int, Locate, LoadedRun | None], LoadedRun]
-"""Loads what a worker needs, called with its number, with what finds files, and with what it has loaded for an earlier
+"""Loads what a worker needs, called with its place, with what finds files, and with what it has loaded for an earlier
 run of the same model. It is sent to the worker, so it must be picklable."""
 
 
@@ -64,34 +65,33 @@ class Channel(Protocol):
         """Wait for a message. Raises `EOFError` if the driver has gone."""
 
 
-def serve(setup: Setup, number: int, channel: Channel, locate: Locate = Path) -> None:
+def serve(place: int, channel: Channel, locate: Locate = Path) -> None:
     """Run a worker until the driver ends it.
 
     Args:
-        setup: loads the samples and the model.
-        number: the worker's number.
+        place: the worker's place among those of its machine, which decides on its device.
         channel: to the driver.
         locate: finds files of the driver's machine.
     """
+    loaded: LoadedRun | None = None
     try:
-        channel.send(Started())
+        channel.send(Started(machine_versions()))
         with _heartbeats(channel):
-            loaded = setup(number, locate, None)
-            channel.send(Loaded(loaded.description, loaded.origin))
             while True:
                 order: Open | Compute = channel.receive()
                 if isinstance(order, Open):
-                    loaded = cast("Setup", order.setup)(number, locate, loaded)
+                    loaded = cast("Setup", order.setup)(place, locate, loaded)
                     channel.send(Loaded(loaded.description, loaded.origin))
                 else:
-                    _compute(order, loaded, channel, number)
+                    assert loaded is not None, "the driver opens a run before it has it computed"
+                    _compute(order, loaded, channel, place)
     except EvalsError as error:
         channel.send(Stopped(str(error), isinstance(error, InputError)))
     except (EOFError, ConnectionError):  # the driver has gone
         return
 
 
-def _compute(order: Compute, loaded: LoadedRun, channel: Channel, number: int) -> None:
+def _compute(order: Compute, loaded: LoadedRun, channel: Channel, place: int) -> None:
     """Compute what the driver leases, until there is nothing left."""
     model = loaded.model
 
@@ -100,7 +100,7 @@ def _compute(order: Compute, loaded: LoadedRun, channel: Channel, number: int) -
 
     compute_batches(
         order.select(loaded.samples), model, plan=order.plan, leases=_Driver(channel), on_batch=on_batch,
-        kept=order.kept, process=number,
+        kept=order.kept, process=place,
     )  # fmt: skip
     channel.send(Idle())
 

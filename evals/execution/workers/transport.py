@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from evals.execution.workers.messages import FromWorker
-from evals.execution.workers.serving import Setup
 
 
 @dataclass(frozen=True)
@@ -16,12 +15,20 @@ class Died:
     reason: str
 
 
-Received = tuple[int, FromWorker | Died]
+@dataclass(frozen=True)
+class Joined:
+    """In place of a message: the run has got a worker of another run that needs it no more."""
+
+
+Received = tuple[int, FromWorker | Died | Joined]
 """The number of a worker, and a message of it."""
 
 
 class Transport(Protocol):
-    """Starts and ends workers, and carries messages. A worker is known by its number, which is never used again."""
+    """Starts and ends workers, and carries messages. A worker is known by its number, which is never used again.
+
+    A worker that has started waits for the message `Open`, which says what it loads.
+    """
 
     def start(self) -> list[int]:
         """Start the workers for which there is room, also on machines that have joined; return their numbers.
@@ -30,8 +37,12 @@ class Transport(Protocol):
             InputError: there is no room for any worker, or one cannot be started.
         """
 
-    def prepare(self, setup: Setup) -> None:
-        """Start later workers with another setup; those that run have got it as a message."""
+    def restart(self, worker: int) -> int | None:
+        """End a worker, if it lives, and start another one at its place, on the same machine and devices.
+
+        Returns:
+            The number of the new worker, or None if the machine has gone.
+        """
 
     def receive(self, seconds: float) -> list[Received]:
         """Wait at most some seconds for messages; return all that have come, those of a worker in their order.

@@ -12,24 +12,23 @@ from typing import Any
 from evals.errors import one_line
 from evals.execution.workers.cluster.shipping import Parcel, unpack
 from evals.execution.workers.messages import FromWorker, Missing, decode, encode
-from evals.execution.workers.serving import Setup, serve
+from evals.execution.workers.serving import serve
 
 
 class WorkerActor:
     """One worker on a node of a cluster. Its methods are called by the driver, and return within seconds."""
 
-    def __init__(self, setup: Setup, number: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, place: int, environment: Mapping[str, str]) -> None:
         """Start the worker.
 
         Args:
-            setup: loads what it needs.
-            number: its number.
+            place: its place among all workers of the cluster.
             environment: variables of the driver's environment that libraries read when they are imported.
         """
         os.environ.update(environment)
         self._channel = _QueueChannel()
         self._failure: str | None = None
-        threading.Thread(target=self._run, args=(setup, number), daemon=True).start()
+        threading.Thread(target=self._run, args=(place,), daemon=True).start()
 
     def exchange(self, messages: list[bytes], seconds: float) -> list[bytes]:
         """Take messages of the driver; return those of the worker, as soon as there is one or after some seconds."""
@@ -48,9 +47,9 @@ class WorkerActor:
         """Take the contents of files that the worker lacks."""
         self._channel.to_worker.put(parcel)
 
-    def _run(self, setup: Setup, number: int) -> None:
+    def _run(self, place: int) -> None:
         try:
-            serve(setup, number, self._channel, self._locate)
+            serve(place, self._channel, self._locate)
         except BaseException as error:  # whatever it is, the driver is told, and the others go on
             self._failure = f"{type(error).__name__}: {one_line(error)}"
             raise

@@ -22,7 +22,6 @@ from evals.execution.resolve import Resolved
 from evals.execution.workers.cluster import shipping
 from evals.execution.workers.cluster.actor import WorkerActor
 from evals.execution.workers.messages import decode, encode
-from evals.execution.workers.serving import Setup
 from evals.execution.workers.transport import Died, Received, named
 from evals.schema import RunConfig
 
@@ -37,9 +36,8 @@ _PASSED_ON = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM"
 
 def check(config: RunConfig, source: Resolved) -> None:
     """Refuse what cannot run on a cluster, before any connection. Raises `InputError`."""
-    address, device = config.cluster, config.placement.device
-    if address is None or not _ADDRESS.fullmatch(address):
-        raise InputError(f"--cluster {address}: expected auto or ray://HOST:PORT")
+    address, device = config.cluster or "", config.placement.device
+    check_address(address)
     if source.family.name == "endpoint":
         raise InputError(
             f"--cluster {address} has no effect on a model behind a server; name several servers of it as "
@@ -47,6 +45,12 @@ def check(config: RunConfig, source: Resolved) -> None:
         )
     if device is not None and ":" in device:
         raise InputError(f"--device {device} names one device of one machine; on a cluster give cuda or cpu")
+
+
+def check_address(address: str) -> None:
+    """Refuse what is no address of a cluster. Raises `InputError`."""
+    if not _ADDRESS.fullmatch(address):
+        raise InputError(f"--cluster {address}: expected auto or ray://HOST:PORT")
 
 
 def gpus_per_worker(config: RunConfig, source: Resolved) -> int:
@@ -116,7 +120,6 @@ class _Actor:
     """A worker's actor, as the driver sees it."""
 
     handle: Any
-    node: _Node
     outbox: list[bytes] = field(default_factory=list)
     """Messages for the next call."""
     call: Any = None
@@ -126,16 +129,14 @@ class _Actor:
 class Cluster:
     """Workers on the nodes of a cluster; nodes that join get workers too."""
 
-    def __init__(self, setup: Setup, connection: Connection, *, gpus: int, limit: int | None = None) -> None:
+    def __init__(self, connection: Connection, *, gpus: int, limit: int | None = None) -> None:
         """Use a cluster; no worker is started yet.
 
         Args:
-            setup: loads what a worker needs.
             connection: to the cluster.
             gpus: number of GPUs per worker; 0 is one worker per node, on its CPU.
             limit: maximum number of workers, or None for as many as there is room for.
         """
-        self._setup = setup
         self._connection = connection
         self._ray: Any = connection.ray
         self._gpus = gpus
@@ -143,8 +144,8 @@ class Cluster:
         self._uses_gpus: bool | None = None
         """Decided by the nodes of the start, because all workers compute on the same kind of device."""
         self._actors: dict[int, _Actor] = {}
-        self._machines: list[str] = []
-        """The machine of every worker that was ever started."""
+        self._places: list[_Node] = []
+        """The node of every worker that was ever started."""
         self._started = Counter[str]()
         """Number of workers that were ever started, by node: one that died is not started again."""
         self._parcels: dict[str, Any] = {}
@@ -162,9 +163,11 @@ class Cluster:
                     numbers.append(self._start(node))
         return numbers
 
-    def prepare(self, setup: Setup) -> None:
-        """See `Transport.prepare`."""
-        self._setup = setup
+    def restart(self, worker: int) -> int | None:
+        """See `Transport.restart`."""
+        self.end(worker)
+        node = self._places[worker]
+        return self._start(node) if any(node.id == living.id for living in self._nodes()) else None
 
     def receive(self, seconds: float) -> list[Received]:
         """See `Transport.receive`."""
@@ -222,7 +225,7 @@ class Cluster:
 
     def machine(self, worker: int) -> str:
         """See `Transport.machine`."""
-        return self._machines[worker]
+        return self._places[worker].name
 
     def _nodes(self) -> list[_Node]:
         """Return the living nodes; those that share an address are told apart by their ids."""
@@ -245,7 +248,7 @@ class Cluster:
         """Start a worker on a node; it waits there until the node's resources are free."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        number = len(self._machines)
+        number = len(self._places)
         cores = node.resources.get("CPU", 0)
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         handle = self._remote.options(
@@ -255,10 +258,10 @@ class Cluster:
             max_task_retries=0,
             max_concurrency=3,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-        ).remote(self._setup, number, environment)
-        self._machines.append(node.name)
+        ).remote(number, environment)
+        self._places.append(node)
         self._started[node.id] += 1
-        self._actors[number] = _Actor(handle, node)
+        self._actors[number] = _Actor(handle)
         return number
 
     def _result(self, number: int, call: Any) -> list[Received]:
