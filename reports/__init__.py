@@ -13,10 +13,12 @@ report of a run shows.
 
 from __future__ import annotations
 
-from evals.records.folder import Record
-from evals.reports.runs import page, tables, terminal, worst_samples
-from evals.reports.runs.contents import gather
-from evals.temporaries import write_atomically
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evals.records.folder import Record
+    from evals.reports.runs import page, tables, terminal, worst_samples
 
 __all__ = ["page", "tables", "terminal", "worst_samples", "write"]
 
@@ -28,6 +30,17 @@ def write(record: Record) -> None:
         RecordError: when the run is not finished.
         InputError: when the folder cannot be written.
     """
+    from evals.reports.runs import page, tables
+    from evals.reports.runs.contents import gather
+    from evals.temporaries import write_atomically
+
     contents = gather([record])
     for name, text in {"report.md": tables.markdown(contents), "report.html": page.html(contents)}.items():
         write_atomically(record.folder / name, text.encode())
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module of reports of runs when it is first used: `list` and `check` use other rooms of this package."""
+    if name in {"page", "tables", "terminal", "worst_samples"}:
+        return importlib.import_module(f"evals.reports.runs.{name}")
+    raise AttributeError(f"module 'evals.reports' has no attribute {name!r}")

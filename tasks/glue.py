@@ -43,6 +43,8 @@ from evals.schema import (
     Metric,
     Options,
     Prediction,
+    Predictions,
+    Probe,
     Request,
     Sample,
     Samples,
@@ -63,7 +65,7 @@ from evals.tasks.glue_tasks import (
     read_answer,
     splits_of,
 )
-from evals.tasks.scoring import glue_metrics, glue_probe
+from evals.tasks.scoring import glue_metrics
 
 METHODS = {"choose": "choose", "classify": "classify", "probe": "embed"}
 """The methods of querying a model, and the ability that each needs."""
@@ -268,6 +270,12 @@ def summarise_suite(scores: Sequence[Score]) -> dict[str, Metric]:
     return glue_metrics.of_suite(scores)
 
 
+def _fit_probe(train: Sequence[Sample], embedded: Predictions) -> Probe:
+    from evals.tasks.scoring.glue_probe import fit_probe  # with numpy, which `list` need not wait for
+
+    return fit_probe(train, embedded)
+
+
 def _task(name: str, summary: str, subtasks: Sequence[str], *, splits: tuple[str, ...], headline: str) -> Task:
     is_suite = len(subtasks) > 1
     return Task(
@@ -276,7 +284,7 @@ def _task(name: str, summary: str, subtasks: Sequence[str], *, splits: tuple[str
         version=1,
         needs="choose",
         methods=METHODS,
-        fit_probe=glue_probe.fit_probe,
+        fit_probe=_fit_probe,
         supported_options=frozenset({"shots", "same_shots"}),
         splits=splits,
         headline=headline,

@@ -32,25 +32,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from evals import data
 from evals.errors import InputError, UnknownName
-from evals.metrics.estimates import Mean, means
-from evals.metrics.math_equivalence import element_count
-from evals.metrics.math_grader import AnswerPair, Grade, Grader
 from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
 from evals.tasks.mini import BUNDLED
-from evals.tasks.scoring.math_reading.answers import (
-    Answer,
-    ExtractedAnswers,
-    asked_quantities,
-    asked_value,
-    read_output,
-)
-from evals.tasks.scoring.math_reading.normal import written_alike
-from evals.tasks.scoring.math_reading.sampling import grouped, majority, pass_at
+
+if TYPE_CHECKING:
+    # Reading answers compiles hundreds of patterns, which every command would wait for.
+    from evals.metrics.math_grader import AnswerPair, Grade, Grader
+    from evals.tasks.scoring.math_reading.answers import Answer, ExtractedAnswers
 
 INSTRUCTIONS = {
     "####": "Solve each problem step by step. End with #### and the answer as a number.\n\n",
@@ -215,6 +209,9 @@ def score(form: str, samples: Sequence[Sample], predictions: Mapping[str, Sequen
     Raises:
         InputError: an output is not text.
     """
+    from evals.metrics.math_equivalence import element_count
+    from evals.tasks.scoring.math_reading.answers import asked_quantities, asked_value
+
     extracted = {
         sample.id: [_extract(output, form, element_count(sample.target)) for output in predictions[sample.id]]
         for sample in samples
@@ -243,6 +240,8 @@ def _problem(sample: Sample) -> str:
 @functools.cache
 def _grader() -> Grader:
     """Return the grader of this process; its workers take a second to start and end with the process."""
+    from evals.metrics.math_grader import Grader
+
     grader = Grader()
     atexit.register(grader.close)
     return grader
@@ -253,6 +252,8 @@ def _equal(pairs: list[AnswerPair]) -> list[bool]:
 
 
 def _extract(prediction: Prediction, form: str, elements: int) -> ExtractedAnswers:
+    from evals.tasks.scoring.math_reading.answers import ExtractedAnswers, read_output
+
     if prediction.failure is not None:
         return ExtractedAnswers(None, None, ran_on=False)
     return read_output(prediction.text(), form, elements)
@@ -264,6 +265,9 @@ def _score(
     extracted: Sequence[ExtractedAnswers],
     grades: Sequence[Grade | None],
 ) -> Score:
+    from evals.tasks.scoring.math_reading.normal import written_alike
+    from evals.tasks.scoring.math_reading.sampling import grouped, majority, pass_at
+
     def equals_gold(answer: Answer | None) -> bool:
         return answer is not None and written_alike(sample.target, answer.text)
 
@@ -300,6 +304,8 @@ def _mean(values: Iterable[float]) -> float:
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Average every value, and the headline by level and by type if problems have them."""
+    from evals.metrics.estimates import Mean, means
+
     metrics_by_name = {
         name: Mean(name, higher_is_better=name not in ("run-on", "given-up")) for name in scores[0].values
     }

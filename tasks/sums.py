@@ -14,7 +14,6 @@ from pathlib import Path
 
 from evals import data
 from evals.errors import InputError, UnknownName
-from evals.metrics.estimates import Mean, means
 from evals.registry import TASKS
 from evals.schema import Generate, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.mini import sums as bundled
@@ -65,6 +64,8 @@ def _score(sample: Sample, prediction: Prediction) -> Score:
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Compute the share of sums that are solved."""
+    from evals.metrics.estimates import Mean, means
+
     return means(scores, {"accuracy": Mean("accuracy")})
 
 

@@ -17,7 +17,6 @@ import msgspec
 
 from evals import data
 from evals.errors import InputError, UnknownName
-from evals.metrics.estimates import Mean, means
 from evals.registry import TASKS
 from evals.schema import Audio, Generate, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.mini import BUNDLED
@@ -95,6 +94,8 @@ def _score(sample: Sample, prediction: Prediction) -> Score:
 
 def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     """Compute the share of correct digits, over all clips and by noise level."""
+    from evals.metrics.estimates import Mean, means
+
     levels = sorted({score.labels["noise"] for score in scores})
     by_level = {f"accuracy/{level}": Mean("accuracy", "noise", level) for level in levels}
     return means(scores, {"accuracy": Mean("accuracy"), **by_level})

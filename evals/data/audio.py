@@ -12,14 +12,15 @@ from __future__ import annotations
 import io
 import math
 import wave
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from evals import regular_files
 from evals.errors import SampleError, one_line
 from evals.schema import Audio
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_SECONDS = 600
 """Longest audio that is decoded, in seconds: longer than the limit of any model here, and 38 MB at 16 kHz."""
@@ -79,6 +80,8 @@ def decode(audio: Audio) -> Waveform:
         raise
     except Exception as error:  # for damaged files, the library raises its own error, EOFError, RuntimeError, …
         raise SampleError(f"{name} is not a WAV file of integers: {one_line(error)}") from error
+    import numpy as np
+
     kind, silence, loudest = _WHOLE[width]
     complete = len(content) // (width * channels) * width * channels  # without a frame that is cut off
     integers: NDArray[np.integer] = np.frombuffer(content[:complete], kind)
@@ -112,6 +115,7 @@ def resample(waveform: Waveform, rate: int) -> NDArray[np.float32]:
     """
     if waveform.rate == rate:
         return waveform.samples
+    import numpy as np
     from scipy.signal import resample_poly
 
     divisor = math.gcd(waveform.rate, rate)

@@ -10,7 +10,6 @@ import os
 import shlex
 from pathlib import Path
 
-import filelock
 import orjson
 
 from evals.errors import InputError
@@ -94,6 +93,8 @@ def _snapshot(repository: str, revision: str) -> Path:
         raise InputError(f"{repository} is not a folder, and the hub provides no such checkpoint: {reason}") from error
     if not revision and repository not in pins:
         pins_path.parent.mkdir(parents=True, exist_ok=True)
+        import filelock
+
         with filelock.FileLock(pins_path.with_suffix(".lock")):
             write_atomically(pins_path, dumps({**_read_pins(pins_path), repository: Path(folder).name}))
     return Path(folder)

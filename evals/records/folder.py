@@ -23,7 +23,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-import filelock
 import msgspec
 import orjson
 
@@ -185,6 +184,8 @@ class RunFolder:
 
     def __enter__(self) -> RunFolder:
         """Lock the folder and read the finished samples. Raises `InputError` or `RecordError`; no sample is lost."""
+        import filelock
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(self.folder / _LOCK)

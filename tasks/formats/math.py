@@ -19,7 +19,6 @@ import msgspec
 from evals import data
 from evals.errors import InputError, shorten
 from evals.plain_numbers import is_real
-from evals.tasks.scoring.math_reading.answers import extract_strict
 
 
 class _Gsm8k(msgspec.Struct, frozen=True):
@@ -73,6 +72,8 @@ def read_problems(path: Path, form: str) -> list[Problem]:
 
 def _problem(path: Path, number: int, row: _Gsm8k | _Math, form: str) -> Problem:
     """Convert a row to a problem; the gold answer is the last that its solution states in the benchmark's form."""
+    from evals.tasks.scoring.math_reading.answers import extract_strict  # compiles many patterns
+
     solution = row.answer if isinstance(row, _Gsm8k) else row.solution
     gold = extract_strict(solution, form)
     if gold is None:
