@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evals.app import draft
+from evals.app import documents as documents_of_check
 from evals.errors import EvalsError, InputError, UnknownName
 from evals.execution import validation
 
@@ -45,6 +45,7 @@ def check(
 
     Args:
         files: claims files (`reports/claims/README.md`) or articles; by default those of the two articles on DeepSeek.
+            An article that is the source of one of the claims files is shown with its claims and not drafted.
         paper: run no model; check against arithmetic, other documents and the public record only.
         scale: `mini` (bundled replicas and data) or `full`.
         systems: the model to run for a subject, as `run` takes it; by default the registered model of its name.
@@ -71,7 +72,8 @@ def check(
         raise InputError("--paper and --recorded: give only one, for no runs or for those of an earlier check")
     without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
     validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data, out=out)
-    documents = _load(files, out)
+    read = documents_of_check.read(files, out)
+    documents = read.documents
     models = _models(documents, systems or {})
     record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
     checked = assessment.assess(documents, record, vocabulary)
@@ -82,23 +84,10 @@ def check(
         value_tables = [ValueTable(document, record, vocabulary) for document in documents]
         checked = assessment.add_measurements(checked, archived.outcomes, models, value_tables)
         checked = replace(checked, curves=archived.curves)
-    checked = draft.with_notice(checked)
+    checked = read.shown_by(checked)
     if out is not None:
         write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
     return checked
-
-
-def _load(files: Sequence[Path | str], out: Path | str | None) -> list[Document]:
-    """Read claims files, by default those of the two articles; the claims of an article are drafted into `out`."""
-    from evals import registry
-    from evals.reports.claims.language import files as claim_files
-
-    names, tasks = [variant.name for variant in registry.VARIANTS], [task.name for task in registry.TASKS]
-    with draft.claims_files(files, out) as drafted:
-        paths = [Path(file).expanduser() for file in drafted] or claim_files.default()
-        documents = [claim_files.load(path, subjects=names, tasks=tasks) for path in paths]
-    _check_distinct([document.document.id for document in documents], paths)
-    return documents
 
 
 def _models(documents: Sequence[Document], chosen: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -292,12 +281,6 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
 
     records.check_two_folders(a, b)
     return comparison.compare(records.load(a), records.load(b))
-
-
-def _check_distinct(ids: Sequence[str], paths: Sequence[Path]) -> None:
-    for number, id in enumerate(ids):
-        if id in ids[:number]:
-            raise InputError(f"{paths[number]}: document {id!r} was given already, as {paths[ids.index(id)]}")
 
 
 def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from evals.errors import EvalsError, InputError, counted
 
 if TYPE_CHECKING:
     from evals.reports.claims.drafting.drafter import ArticleDraft
-    from evals.reports.claims.verdicts import CheckResult
+    from evals.reports.claims.language.sources.articles import Article
 
 _LARGEST = 20 * 2**20
 """The largest article that is read, in bytes."""
@@ -136,9 +133,19 @@ def _recorded(path: Path) -> dict[str, str]:
 
 def _draft(article: Path) -> ArticleDraft:
     from evals.reports.claims.drafting.drafter import draft
+
+    return draft(read_article(article))
+
+
+def read_article(path: Path) -> Article:
+    """Read an article: text, Markdown, HTML, LaTeX or PDF.
+
+    Raises:
+        InputError: it cannot be read, is too large, or is of another kind.
+    """
     from evals.reports.claims.drafting.readers.select import read
 
-    return draft(read(_bytes(article), article.name))
+    return read(_bytes(path), path.name)
 
 
 def _slug(stem: str) -> str:
@@ -179,47 +186,3 @@ def _summary(drafted: ArticleDraft, out: Path) -> str:
         lines.append(f"in doubt: {', '.join(claim.id for claim in unsure)}")
     lines.append(f"{out} has the claims with their places; check it with: python -m evals check {out} --paper")
     return "\n".join(lines) + "\n"
-
-
-@contextmanager
-def claims_files(files: Sequence[Path | str], out: Path | str | None) -> Iterator[list[Path | str]]:
-    """Draft the articles among the files of a check, and yield a claims file for each.
-
-    Args:
-        files: claims files and articles.
-        out: the folder of the check, where drafted files are kept as `drafted-NAME.yaml`; None: they are not kept.
-
-    Raises:
-        InputError: an article cannot be read, or has no claim.
-    """
-    if all(_is_claims_file(Path(file)) for file in files):
-        yield list(files)
-        return
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary) if out is None else Path(out).expanduser()
-        paths: list[Path | str] = []
-        for file in files:
-            article = Path(file).expanduser()
-            if _is_claims_file(article):
-                paths.append(file)
-                continue
-            path = folder / f"drafted-{article.name}.yaml"
-            write(article, path)
-            paths.append(path)
-        yield paths
-
-
-def _is_claims_file(path: Path) -> bool:
-    """Whether a file is a claims file by its name; a name without an ending of articles is read as one, as before."""
-    from evals.reports.claims.drafting.readers.select import SUFFIXES
-
-    return path.suffix.lower() in _YAML or path.suffix.lower() not in SUFFIXES - {""} or not path.suffix
-
-
-def with_notice(checked: CheckResult) -> CheckResult:
-    """Say in the first line of the reports which claims were drafted."""
-    drafted = [document.document.id for document in checked.documents if document.document.drafted]
-    if not drafted:
-        return checked
-    says = f"The claims of {', '.join(drafted)} were drafted from its text by rules; read each before relying on it."
-    return replace(checked, about=f"{checked.about} {says}")

@@ -20,6 +20,8 @@ from evals.reports.claims.evidence.measured_rows import MeasuredRow
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.sources.articles import SourcePlace
+from evals.reports.claims.language.sources.placement import PlacedArticle
 
 PAPER = "On paper: no model was run; evidence is arithmetic, other documents and the public record."
 AXES = ("arithmetic", "cross_document", "public_record", "measurement")
@@ -135,11 +137,20 @@ class CheckResult:
     """For each run that the claims need: the finished run, or why there is none."""
     curves: tuple[LearningCurve, ...] = ()
     """The recorded learning curves of the systems that were run."""
+    articles: Mapping[str, PlacedArticle] = field(default_factory=dict)
+    """By document ID: the source document with the places of its claims, where it was read."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """By document ID: why the source document could not be read."""
 
     @property
     def convicted(self) -> list[Assessment]:
         """The claims whose headline is one of `CONVICTIONS`."""
         return [assessment for assessment in self.assessments if assessment.headline in CONVICTIONS]
+
+    def place(self, assessment: Assessment) -> SourcePlace | None:
+        """Return the place of a claim in its source document: code points, first and after the last; else None."""
+        article = self.articles.get(assessment.document.document.id)
+        return assessment.claim.span if article is None else article.places.get(assessment.claim.id)
 
 
 def headline(vector: Mapping[str, str]) -> str:

@@ -15,8 +15,10 @@ from PIL import Image
 from run_folders import make, manifest, metric, row
 
 import evals
+from evals.reports.claims.drafting.readers.markdown import read_markdown
 from evals.reports.claims.evidence import learning_curves
 from evals.reports.claims.evidence.measured_rows import MeasuredRow
+from evals.reports.claims.language.sources.placement import place
 from evals.reports.claims.output import page as claim_page
 from evals.reports.trends import page as trend_page
 from evals.reports.trends import series
@@ -53,7 +55,20 @@ def page(tmp_path_factory):
     lines = [f"{step},{split},86,{rate},{rate - 0.04},{rate + 0.06}" for step, split, rate in rows]
     curve.write_text("\n".join(["interactions,split,of,rate,low,high", *lines]))
     learnt = (learning_curves.read(curve, "r1-zero"),)
-    return claim_page.render(replace(found, assessments=tuple(some), runs=runs, curves=learnt))
+    articles = {document.document.id: article(document, some) for document in found.documents}
+    return claim_page.render(
+        replace(found, assessments=tuple(some), runs=runs, curves=learnt, articles=articles, unread={})
+    )
+
+
+def article(document, some):
+    """An article of a document's claims: a paragraph, items, code, and a table with a claim in a cell."""
+    quotes = [each.claim.quote for each in some if each.document is document]
+    rows = [f"| {quote} | a cell with {'a long text ' * 9} |" for quote in quotes[-2:]]
+    lines = ["# Title", " ".join(quotes[:1]) * 9, *(f"1. {quote}" for quote in quotes[1:-2]), "```", "code = 1", "```"]
+    table = ["", "| what | a wide column of the table |", "|---|---|", *rows, ""]
+    source = "\n\n".join(lines) + "\n".join(table)
+    return place(document, read_markdown(source))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ mistake is an `InputError` with its line and its claim.
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.facts import Quantity
 from evals.reports.claims.language.schema import Claim, Document
+from evals.reports.claims.language.sources.articles import plain
+from evals.reports.claims.language.sources.quotes import QuoteIndex, line_starts, normalised
 from evals.reports.claims.language.statements import StatedValue, Statement
 from evals.reports.claims.language.tables.expansion import CellClaim, located
 from evals.reports.claims.language.units import Units, spell
@@ -40,6 +43,7 @@ def check_values(
         InputError: a value cannot be meant.
     """
     text = _source_text(document, folder)
+    index, lines = _quotes(document, text) if text is not None else (None, [])
     for at, claim in located(document):
         if isinstance(claim, CellClaim):  # what a table may say is a verdict, not a mistake of the file
             _check_unit(source, at, claim, quantities.get(claim.quantity or ""), units)
@@ -50,8 +54,8 @@ def check_values(
         _check_share_of_measure(source, at, claim)
         _check_count(source, at, claim, units)
         _check_derivation(source, at, claim, document)
-        if text is not None:
-            _check_quote(source, at, claim, text)
+        if text is not None and index is not None:
+            _check_quote(source, at, claim, text, index, lines)
 
 
 def _check_value(source: YamlFile, at: Location, statement: Statement, quantity: Quantity | None, units: Units) -> None:
@@ -129,37 +133,29 @@ def _source_text(document: Document, folder: Path) -> str | None:
     path = folder / name if name and "://" not in name else None
     if path is None or path.suffix not in {".txt", ".md"} or not path.is_file():
         return None
-    return path.read_text(encoding="utf-8", errors="replace")
+    return path.read_bytes().decode("utf-8", "replace")
 
 
-_TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-"})
+def _quotes(document: Document, text: str) -> tuple[QuoteIndex, list[int]]:
+    """The places of the document's quotes in its source text, and where the lines of that text begin."""
+    return QuoteIndex(plain(text), [claim.quote for claim in document.claims if claim.quote]), line_starts(text)
 
 
-def _plain(text: str) -> str:
-    r"""The text with plain quotation marks and dashes, and one space for any white space: a quote is typed, not copied.
-
-    Example:
-        >>> _plain("doesn’t  need\u00a08 GB — it\nruns")
-        "doesn't need 8 GB - it runs"
-    """
-    return " ".join(text.translate(_TYPOGRAPHY).split())
-
-
-def _check_quote(source: YamlFile, at: Location, claim: Claim, text: str) -> None:
+def _check_quote(source: YamlFile, at: Location, claim: Claim, text: str, index: QuoteIndex, lines: list[int]) -> None:
     """Check that a quote stands in the source text, in its line if that is given; the nearest line is shown."""
-    lines, quote = [_plain(line) for line in text.splitlines()], _plain(claim.quote or "")
     if claim.line is not None and claim.line > len(lines):
         raise source.refuse((*at, "line"), f"line {claim.line}: the document has {len(lines)} lines")
-    if claim.quote is None:
+    if not claim.quote:
         return
-    if claim.line is not None:
-        begun = _plain(" ".join(lines[claim.line - 1 :]))[: len(lines[claim.line - 1]) + len(quote)]
-        if quote in begun:
-            return
-    where = [number for number, line in enumerate(lines, 1) if quote in line]
-    if where and claim.line is not None:
-        raise source.refuse((*at, "line"), f"the quote stands in line {where[0]}, not in line {claim.line}")
-    if not where and quote not in _plain(text):
-        near = difflib.get_close_matches(quote, lines, n=1, cutoff=0.0)
+    places = index.find(claim.quote)
+    if claim.line is not None and places:
+        end = lines[claim.line] if claim.line < len(lines) else len(text)
+        if not index.find(claim.quote, (lines[claim.line - 1], end)):
+            line = bisect_right(lines, places[0][0])
+            raise source.refuse((*at, "line"), f"the quote stands in line {line}, not in line {claim.line}")
+    if not places:
+        near = difflib.get_close_matches(
+            normalised(claim.quote), [normalised(line) for line in text.splitlines()], n=1, cutoff=0.0
+        )
         shown = near[0].strip()[:120] if near else ""
         raise source.refuse((*at, "quote"), f"{claim.quote!r} does not stand in the document; the nearest is {shown!r}")

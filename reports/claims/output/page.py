@@ -6,47 +6,46 @@ every text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from evals.reports.claims.evidence import learning_curves
 from evals.reports.claims.language.schema import Document
-from evals.reports.claims.output import figures, tables
+from evals.reports.claims.output import figures, marks, tables
+from evals.reports.claims.output.anchors import Anchors, key_of
+from evals.reports.claims.output.marks import SIGNS, MarkedDocument, tone
 from evals.reports.claims.output.tables import VerdictRow, in_words, subjects
-from evals.reports.claims.verdicts import AXES, CONVICTIONS, SUPPORTED, Assessment, CheckResult
+from evals.reports.claims.verdicts import AXES, Assessment, CheckResult
 from evals.reports.rendering.html import fill
 
-_TONES = {
-    "against": CONVICTIONS,
-    "doubt": ("nominally_inconsistent", "open", "differs", "modality_not_demonstrated", "inconclusive"),
-    "for": SUPPORTED,
-}
-"""The colour class of each headline; the page always prints the headline beside the colour."""
 _PLAIN_TONES = {"supported": "for", "refuted": "against", "conflicting": "doubt", "not_enough_evidence": "open"}
 
 
 def render(checked: CheckResult) -> str:
     """Write the page; equal results give equal pages."""
-    rows = tables.verdict_rows(checked.assessments)
+    rows, anchors = tables.verdict_rows(checked.assessments), Anchors(checked)
+    heading = "what it claims" if len(checked.documents) == 1 else "What the documents claim"
+    titles = [document.document.title for document in checked.documents]
+    laid_out = marks.lay_out(checked, anchors)
     most = max(len(row.assessments) for row in rows)
     return fill(
         "claims.html",
         ["report.css", "claims.css"],
         about=checked.about,
         mini=True,
-        title="What the documents claim" if len(checked.documents) > 1 else "What the document claims",
+        title=f"{titles[0]}: {heading}" if len(titles) == 1 else heading,
+        heading=heading,
+        signs=SIGNS,
+        legend=marks.LEGEND,
         total=len(checked.assessments),
         summary=[_bar(row, most) for row in rows],
         systems=tables.by_subject(checked.assessments),
-        matrix=_matrix(checked),
+        matrix=_matrix(checked, anchors),
         curves=learning_curves.curves(checked.curves),
         variants=figures.matrix(checked.runs),
-        documents=[_document(checked, document) for document in checked.documents],
+        documents=[_document(checked, document, anchors, laid_out) for document in checked.documents],
     )
-
-
-def tone(word: str) -> str:
-    """Return the colour class of a headline: `against`, `doubt`, `for` or `open`."""
-    return next((name for name, words in _TONES.items() if word in words), "open")
 
 
 def _bar(row: VerdictRow, most: int) -> dict[str, Any]:
@@ -61,12 +60,16 @@ def _bar(row: VerdictRow, most: int) -> dict[str, Any]:
     }
 
 
-def _matrix(checked: CheckResult) -> dict[str, Any] | None:
+def _matrix(checked: CheckResult, anchors: Anchors) -> dict[str, Any] | None:
     """The contradictions between documents: a row per topic, a column per document."""
     if not checked.conflicts:
         return None
     rows = [
-        {"subject": subject, "quantity": quantity, "cells": list(cells.values())}
+        {
+            "subject": subject,
+            "quantity": quantity,
+            "cells": [[(by, anchors.of((where, by)), *rest) for by, *rest in cells[where]] for where in cells],
+        }
         for subject, quantity, cells in tables.sides(checked)
     ]
     rows.sort(key=lambda row: (str(row["subject"]), str(row["quantity"])))
@@ -74,22 +77,43 @@ def _matrix(checked: CheckResult) -> dict[str, Any] | None:
     return {"names": names, "rows": rows, "pairs": len(checked.conflicts)}
 
 
-def _document(checked: CheckResult, document: Document) -> dict[str, Any]:
+def _document(
+    checked: CheckResult, document: Document, anchors: Anchors, laid_out: Mapping[str, MarkedDocument]
+) -> dict[str, Any]:
     info = document.document
+    article = laid_out.get(info.id)
     return {
         "id": info.id,
         "title": info.title,
         "date": info.date.isoformat() if info.date else None,
         "language": info.language,
-        "claims": [_claim(assessment) for assessment in tables.of_document(checked, document)],
+        "article": article,
+        "absent": None if article else _absent(checked, document),
+        "claims": [
+            _claim(assessment, anchors, article is not None and assessment.claim.id in article.claims)
+            for assessment in tables.of_document(checked, document)
+        ],
     }
 
 
-def _claim(assessment: Assessment) -> dict[str, Any]:
+def _absent(checked: CheckResult, document: Document) -> str | None:
+    """Why the document itself is not on the page, and what shows it."""
+    info = document.document
+    if info.id in checked.unread:
+        return f"The document is not shown: {checked.unread[info.id]}."
+    if info.source is None or "://" in info.source:
+        return None
+    name = PurePath(info.source).name
+    return f"To see the claims in their document, give it to `check` beside the claims file: … {name}."
+
+
+def _claim(assessment: Assessment, anchors: Anchors, is_marked: bool) -> dict[str, Any]:
     claim = assessment.claim
     words = assessment.vector
     return {
         "id": claim.id,
+        "anchor": anchors.of(key_of(assessment)),
+        "is_marked": is_marked,
         "says": claim.says,
         "quote": claim.quote,
         "line": claim.line,
@@ -100,7 +124,7 @@ def _claim(assessment: Assessment) -> dict[str, Any]:
         "tone": tone(assessment.headline),
         "axes": [(in_words(axis), in_words(words[axis]), getattr(assessment, axis).working) for axis in AXES],
         "match": in_words(assessment.subject_match),
-        "contradicts": assessment.contradicts,
+        "contradicts": [(key[1], anchors.of(key)) for key in anchors.partners(assessment)],
         "inherits": assessment.inherits,
         "note": claim.note,
         "bands": [drawn for row in assessment.measured if (drawn := figures.band(row)) is not None],

@@ -168,9 +168,9 @@ def _cell(by: str, subject: str, value: str) -> str:
 # Formats
 
 
-def entry(assessment: Assessment) -> dict[str, object]:
+def _entry(checked: CheckResult, assessment: Assessment) -> dict[str, object]:
     """Return one claim as `claims.json` has it."""
-    claim = assessment.claim
+    claim, place = assessment.claim, checked.place(assessment)
     return {
         "id": claim.id,
         "document": assessment.document.document.id,
@@ -184,7 +184,7 @@ def entry(assessment: Assessment) -> dict[str, object]:
         "quote": claim.quote,
         "printed": claim.printed,
         "unit": claim.unit,
-        "span": list(claim.span) if claim.span else None,
+        "span": list(place) if place else None,
         **({"cell": _cell_entry(claim)} if isinstance(claim, CellClaim) else {}),
         "inherits": assessment.inherits,
         "judged": claim.record.judged if claim.record else None,
@@ -206,7 +206,7 @@ def _cell_entry(claim: CellClaim) -> dict[str, str]:
 def _json(checked: CheckResult) -> str:
     content = {
         "about": checked.about,
-        "claims": [entry(assessment) for assessment in checked.assessments],
+        "claims": [_entry(checked, assessment) for assessment in checked.assessments],
         "summary": dict(summary(checked.assessments)),
         "plain_summary": {row.word: len(row.assessments) for row in verdict_rows(checked.assessments) if row.is_plain},
         "contradictions": [
