@@ -214,6 +214,9 @@ def _compare(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from evals.execution import progress
 
+    chosen = {"--explain": options.explain, "--summary": options.summary, "--format summary": options.format != "text"}
+    if len(names := [name for name, is_chosen in chosen.items() if is_chosen]) > 1:
+        raise InputError(f"{' and '.join(names)}: each says what is printed; give only one")
     if _shows_progress() and not options.paper:
         progress.announce("evals: reading the documents, loading the models that test them")
     from evals.app import check
@@ -233,6 +236,10 @@ def _check(options: argparse.Namespace) -> int:
         from evals.reports.claims.output import explanation
 
         console.write("\n".join(explanation.explain(checked, id) for id in options.explain))
+    elif options.format == "summary":
+        from evals.reports.claims.output.summary import five_lines
+
+        console.write(five_lines(checked))
     else:
         console.write(check.summarise_job(checked) if options.summary else check.summary(checked, options.out))
     return FAILED if options.strict and checked.convicted else DONE

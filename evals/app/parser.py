@@ -144,6 +144,12 @@ def _add_check(commands: Any) -> None:
         help="print the whole working of a claim's verdict in sentences, in place of the summary; may be repeated",
     )
     add(
+        "--format",
+        choices=("text", "summary"),
+        default="text",
+        help="what is printed: tables of the verdicts (default), or a summary of five lines to paste",
+    )
+    add(
         "--summary",
         action="store_true",
         help="append the findings to the GitHub job's summary; outside a job, print them",

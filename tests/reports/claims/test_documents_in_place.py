@@ -19,6 +19,7 @@ from evals.reports.claims.language.sources.placement import PlacedArticle, place
 from evals.reports.claims.language.sources.quotes import QuoteIndex, normalised
 from evals.reports.claims.output import page, tables
 from evals.reports.claims.output.annotations import TONES, annotated
+from evals.reports.claims.output.summary import five_lines
 
 ARTICLE = """\
 # Otter 2
@@ -252,3 +253,16 @@ def test_every_bundled_claim_stands_in_its_article(shared_data):
         assert placed.unplaced == {}
         laid_out = annotated(placed, dict.fromkeys(placed.places, "open"))
         assert {id for block in laid_out.blocks for id in block.ids} == set(placed.places), "each is marked"
+
+
+def test_the_summary_has_five_lines_whatever_a_document_says(checked, tmp_path, monkeypatch, command):
+    lines = five_lines(checked).splitlines()
+    assert lines[0].startswith("Otter 2: 11 claims checked. On paper")
+    assert lines[1].startswith("Refuted (2): C-3 “a gain of 9.9 points”")
+    assert [re.search(r"\((\d+)\)", line)[1] for line in lines[1:]] == ["2", "0", "0", "9"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "post.md").write_text("# Otter\u2028 2 \x1b[31m\n\nOtter 2 answers in 40 ms.\n", encoding="utf-8")
+    printed = command("check", "post.md", "--paper", "--format", "summary").stdout
+    assert len(printed.splitlines()) == 5
+    assert "\x1b" not in printed
+    assert "give only one" in command("check", "--format", "summary", "--explain", "A-02").stderr
