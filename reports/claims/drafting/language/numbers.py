@@ -188,7 +188,8 @@ def _ranged(text: str, number: PrintedNumber) -> PrintedNumber:
     is_change = re.search(r"(?:from|\bby|由|从|自|了)\s*$", before) and not re.search(
         r"rang\w+ (?:in \w+ )?from\s*$", before
     )
-    if is_change and matched["dash"] in {"to", "到", "至", "-", "–"}:
+    is_span = re.search(r"\bby\s*$", before) and matched["dash"] in {"-", "–"}
+    if is_change and not is_span and matched["dash"] in {"to", "到", "至", "-", "–"}:
         return number
     upto = re.sub(r"[,{}]", "", matched["upto"])
     if Decimal(upto) < Decimal(number.digits):

@@ -27,6 +27,10 @@ _FOLLOWING = re.compile(r"^[^\d,,。;;()(]{0,24}?(?:\bon|\bin|\bfor|\bat|在)\s+
 _UNKNOWN_BENCHMARK = re.compile(
     r"^[^\d,,。;;]{0,14}?\bon\s+(?:the\s+)?(?P<name>[A-Z][\w-]*[A-Z0-9][\w-]*(?:\s[A-Z]\w+)?)"
 )
+_COUNTED = re.compile(
+    r"\s+(?!(?:on|in|for|at|and|to|vs|versus|of|by|with|while|but|from|over|points?|percent)\b)[a-z][a-z-]{2,}"
+)
+"""A noun after a whole number without a unit: it counts something, and is no score."""
 _TIMES_WORD = pattern("wording.times_word")
 
 
@@ -46,6 +50,8 @@ def is_change(text: str, number: PrintedNumber, clause: tuple[int, int]) -> bool
         return True
     if _CHANGE_AFTER.match(after):
         return number.unit is not None
+    if re.search(r"\bbetween\s*$", before, re.I) or (number.upto and number.unit != "percent"):
+        return False
     if _LEVEL_BEFORE.search(before) and not re.search(r"(?:by|up to)\s*$", before, re.I):
         return False
     if _CHANGE_BEFORE.search(before):
@@ -89,6 +95,8 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
     if number.unit is not None:
         return number.noun not in {"benchmarks", "datasets", "data sets"} or number.value > 100
     whole = "." not in number.digits
+    if whole and _COUNTED.match(text[number.stop :]):
+        return False
     compared = not whole and (re.search(r"\bvs\.?\s*$", text[: number.begin][-8:]) or re.match(r"\s*vs\b", after))
     if compared and re.search(r"\d\s?%", text[sentence[0] : sentence[1]]):
         return True

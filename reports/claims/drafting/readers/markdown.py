@@ -27,6 +27,10 @@ _BAR = re.compile(r"(?<!\\)\|")
 _CODE = pattern("markdown.code")
 _HTML_TABLE = re.compile(r"<table\b.*?</table\s*>", re.S | re.I)
 _HTML_BLOCK = re.compile(r"<(script|style|svg|pre|head)\b.*?</\1\s*>|<!--.*?-->", re.S | re.I)
+_TAG = re.compile(
+    r"</?[A-Za-z][A-Za-z0-9-]*(?:\s+[A-Za-z_:@.-][\w:@.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'=<>`]+))?){0,40}\s*/?>"
+)
+"""A tag of HTML; what only stands between < and > may be text: `y<t`."""
 _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"```.*$"), None, " "),
     (re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])"), None, " "),
@@ -34,7 +38,7 @@ _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"\[([^\[\]]+)\]\[[^\]]*\]"), 1, ""),
     (re.compile(r"<br\s*/?>", re.I), None, " "),
     (re.compile(r"<sup\b[^>]*>.*?</sup>|\[\^[^\]]+\]", re.I), None, ""),
-    (re.compile(r"</?[A-Za-z][^<>]*>"), None, ""),
+    (_TAG, None, ""),
     (re.compile(r"`([^`\n]*)`"), 1, ""),
     (re.compile(r"\*\*\*|\*\*|__(?=\w)|(?<=\w)__|~~"), None, ""),
     (re.compile(r"(?<![\w*])[*_](?=\S)([^*_\n]+?)(?<=\S)[*_](?![\w*])"), 1, ""),

@@ -87,11 +87,33 @@ def _middle(level: Level) -> Fraction:
     return (level.low + level.high) / 2
 
 
-def fits(claim: Proposal, formula: Formula, new: Level, old: Level) -> bool:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The values that a change may have."""
+
+    low: Fraction
+    high: Fraction
+
+    @classmethod
+    def of(cls, claim: Proposal) -> Target:
+        """Return the values that round to the digits of a change; a bound or "about" widens them."""
+        low, high = interval(claim)
+        value = (low + high) / 2
+        tenth = abs(value) / 10
+        if claim.bound == "about" or (claim.is_implied and claim.bound == "exactly"):
+            low, high = min(low, value - tenth), max(high, value + tenth)
+        if claim.bound in {"at-least", "above"}:
+            high = max(high, value + 3 * tenth)
+        if claim.bound in {"at-most", "below"}:
+            low = min(low, value - 3 * tenth)
+        return cls(low, high)
+
+
+def fits(target: Target, formula: Formula, new: Level, old: Level) -> bool:
     """Whether some values that round to the printed digits give the change.
 
     Args:
-        claim: the change; a bound or "about" widens what it may be.
+        target: the values that the change may have.
         formula: its meaning.
         new: the new value.
         old: the old value.
@@ -99,13 +121,5 @@ def fits(claim: Proposal, formula: Formula, new: Level, old: Level) -> bool:
     corners = [formula.compute(a, b) for a in (new.low, new.high) for b in (old.low, old.high) if a > 0 and b > 0]
     if not corners:
         return False
-    low, high = interval(claim)
-    value = (low + high) / 2
-    tenth = abs(value) / 10
-    if claim.bound == "about" or (claim.is_implied and claim.bound == "exactly"):
-        low, high = min(low, value - tenth), max(high, value + tenth)
-    if claim.bound in {"at-least", "above"}:
-        high = max(high, value + 3 * tenth)
-    if claim.bound in {"at-most", "below"}:
-        low = min(low, value - 3 * tenth)
+    low, high = target.low, target.high
     return min(corners) < high and low < max(corners) if low < high else min(corners) <= low <= max(corners)

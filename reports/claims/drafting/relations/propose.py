@@ -16,7 +16,7 @@ from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.language.lexicon import METRICS
 from evals.reports.claims.drafting.language.words import entries
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
-from evals.reports.claims.drafting.relations.formulas import Formula, fits, formulas
+from evals.reports.claims.drafting.relations.formulas import Formula, Target, fits, formulas
 from evals.reports.claims.drafting.relations.levels import Level, interval, levels
 from evals.reports.claims.drafting.tables.means import propose_means
 
@@ -26,7 +26,11 @@ _MEAN = re.compile(r"\baverage|\bmean\b|平均", re.I)
 _MANY = re.compile(r"\baverage|on average|across|overall|平均|总体|up to|最高", re.I)
 _COSTS: dict[str, frozenset[str]] = {row["change"]: frozenset(row["of"]) for row in entries("costs")}
 """For each kind of change the quantities of which it may be the change."""
-_METRIC_NAMES = frozenset(words.id for words in METRICS)
+_GENERIC_METRICS = frozenset(("accuracy", "average-score", "error-rate", "win-rate", "success-rate", "top-1-accuracy"))
+_METRIC_NAMES = frozenset(words.id for words in METRICS) & _GENERIC_METRICS
+"""Metrics whose name says little, so that a change of them may be one of any score."""
+_MOST_PAIRS = (1_000, 200, 24)
+"""Numbers of pairs, in the sentence, of both systems, of the subject and any other, among which a fit is no chance."""
 _NEAR = 600
 """Number of characters within which values are taken to be those of a change that names no baseline."""
 _SCORE_CHANGES = {"error-reduction", "retention", "quality-loss"}
@@ -50,8 +54,11 @@ def _propose_change(claim: Proposal, known: Sequence[Level]) -> None:
     usable = [level for level in known if _is_of_kind(claim, level)]
     tiers = (_in_sentence(claim, usable), _of_both(claim, usable), _of_subject(claim, usable))
     for tier, pairs in enumerate(tiers):
+        if tier and len(pairs) > _MOST_PAIRS[tier]:
+            continue
+        target = Target.of(claim)
         matching = [
-            (pair, formula) for pair in pairs for formula in formulas(claim, *pair) if fits(claim, formula, *pair)
+            (pair, formula) for pair in pairs for formula in formulas(claim, *pair) if fits(target, formula, *pair)
         ]
         if matching and (tier < 2 or _is_telling(claim)):
             (new, old), formula = matching[0]
@@ -194,6 +201,7 @@ def _can_fail(claim: Proposal, pair: tuple[Level, Level]) -> bool:
     if (
         claim.bound not in {"exactly", "about", "at-least", "above"}
         or _MANY.search(claim.words)
+        or claim.upto is not None
         or not new.is_plain
         or not old.is_plain
     ):

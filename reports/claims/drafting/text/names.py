@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from evals.reports.claims.drafting.language.exclusions import find_excluded
-from evals.reports.claims.drafting.language.lexicon import is_benchmark, slug
+from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure, slug
 from evals.reports.claims.drafting.language.words import entries, pattern
 from evals.reports.claims.drafting.tables.layout import system_names
 from evals.reports.claims.language.sources.articles import Article, Block
@@ -39,6 +39,8 @@ _NOT_SYSTEMS = frozenset(
     )
 )
 _METRIC_NAME = re.compile(r"(?:m?AP|AR|AUC|Acc|IoU|mIoU|Hit|Hits|Recall|P|R|F)@?[-_]?\d[\d:.]*|m?AP\w?")
+_LABEL = re.compile(r"[A-Z]\.\d[\d.]*|(?:[A-Z]{4,}[ -]){1,3}[A-Z]{4,}|[A-Z]{1,4}0?-?\d\.0")
+"""A number of an appendix, words of a heading in capitals, a licence."""
 _ADJECTIVES = frozenset(" ".join(entries("adjectives")).split())
 _LATIN_EDGE = r"(?<![A-Za-z0-9_./-])"
 
@@ -122,7 +124,7 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
     repeated = Counter(match["name"] for text in texts for match in _SUBJECT.finditer(text))
     for name, count in repeated.items():
         in_title = re.search(rf"\b{re.escape(name)}\b", article.title) is not None
-        if (count > 1 or in_title) and name.split()[0] not in _COMMON and not is_benchmark(name):
+        if (count > 1 or in_title) and name.split()[0] not in _COMMON and not is_measure(name):
             counts[name] += count
     for text in [article.title, *texts]:
         counts.update(match["name"].strip(" .-") for match in _INTRODUCED.finditer(text))
@@ -176,6 +178,7 @@ def _is_system(name: str) -> bool:
         or "CO2" in name
         or is_benchmark(name)
         or _METRIC_NAME.fullmatch(name)
+        or _LABEL.fullmatch(name)
         or _is_adjective(name)
         or _DEVICE.match(name)
         or len(name) < 2

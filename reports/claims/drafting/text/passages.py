@@ -20,6 +20,10 @@ _LONGEST_SENTENCE = 1_000
 _ABBREVIATION = re.compile(
     r"(?:\b(?:vs|e\.g|i\.e|approx|cf|etc|al|Fig|Tab|Sec|Eq|No|Inc|Corp|Dr|Mr|Ms|St|resp|ca|max|min|avg|[A-Z]))$"
 )
+_VARIANT = re.compile(
+    r"-(?:base|chat|instruct|it|code|coder|math|vl|vision|v\d|sft|dpo|rl|hf|gguf|awq|gptq|int\d)\b", re.I
+)
+"""What follows a size that is part of a name: `7B-chat`."""
 _CLAUSE = pattern("passages.clause")
 
 
@@ -83,6 +87,8 @@ def _is_part_of_word(text: str, number: PrintedNumber) -> bool:
             re.search(r"(?:US|[A-Za-z]{3,}-)\Z", before[-8:]) is None
             or re.search(r"[A-Z][A-Za-z]*-\Z", before[-12:]) is not None
         )
+    if (number.times >= 1_000_000 and _VARIANT.match(after)) or re.match(r"[bB]-(?!param|token)[A-Za-z]", after):
+        return True
     if re.search(r"[A-Z]/\Z|\w@\Z", before[-2:]):  # ViT-B/16, ViT-L/14@336px
         return True
     if number.unit is None and re.match(r"[A-Za-z_]", after) and not re.match(r"(?:token|GPU|epoch|h\b)", after):
