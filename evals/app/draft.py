@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,14 +139,33 @@ def _draft(article: Path) -> ArticleDraft:
 
 
 def read_article(path: Path) -> Article:
-    """Read an article: text, Markdown, HTML, LaTeX or PDF.
+    """Read an article: text, Markdown, HTML, LaTeX with the files beside it that it includes, or PDF.
 
     Raises:
         InputError: it cannot be read, is too large, or is of another kind.
     """
-    from evals.reports.claims.drafting.readers.select import read
+    from evals.reports.claims.drafting.readers.latex_includes import with_includes
+    from evals.reports.claims.drafting.readers.select import LATEX, decoded, read
 
-    return read(_bytes(path), path.name)
+    content = _bytes(path)
+    if path.suffix.lower() not in LATEX or (b"\\in" not in content and b"\\subfile" not in content):
+        return read(content, path.name)
+    source = decoded(content, path.name)
+    text, lost = with_includes(source, lambda name: _included(path.parent, name))
+    article = read(text.encode(), path.name)
+    notes = (f"files that it includes and that are not read: {', '.join(lost[:8])}",) if lost else ()
+    return replace(article, is_extracted=text != source, left_out=notes)
+
+
+def _included(folder: Path, name: str) -> str | None:
+    """The text of a file in the folder of an article or below it; None if there is none that can be read."""
+    path = folder / name
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            return None
+        return path.read_bytes()[:_LARGEST].decode("utf-8")
+    except (OSError, ValueError):  # too long a name, a null character, not UTF-8
+        return None
 
 
 def _slug(stem: str) -> str:

@@ -43,7 +43,7 @@ def draft(article: Article) -> ArticleDraft:
     from evals.reports.claims.drafting.relations.propose import propose_relations
 
     record = {id: subject.name for id, subject in load_record().subjects.items()}
-    drafted = ArticleDraft(article, find_names(article, record))
+    drafted = ArticleDraft(article, find_names(article, record), left_out=[*article.left_out])
     seen: set[tuple[int, int]] = set()
     for proposal in _proposals(drafted):
         if isinstance(proposal, TableProposal):

@@ -26,6 +26,9 @@ _ITEM = re.compile(r"\s*(?:[•◦‣▪–]|\(\d{1,2}\)|\[\d{1,3}\])\s+")
 _CAPTION = re.compile(r"\s*(?:Table|Figure|Fig\.|表|图)\s?\d+[.::|]")
 _END = re.compile(r"[.!?:。!?:]['\")”]?\s*$")
 _NUMBER = re.compile(r"[<>~≈]?[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[%kKMBTx×]|ms|s|GB|MB)?[*†‡§]*(?:±\d[\d.]*)?|[-–—]")
+_CORNER = re.compile(r"(?:models?|methods?|systems?|name|approach|variant|模型|方法)\b", re.I)
+_TWO_WORDS = re.compile(r"^\(|\.$")
+"""A word of a header that belongs to the one before or after it: `(ms)`, `Avg.`."""
 _DEVIATION = re.compile(r"\s?±\s?")
 _FEWEST_NUMBERS, _FEWEST_REPEATS = 3, 3
 
@@ -161,18 +164,28 @@ def _cells(line: Text) -> list[tuple[int, int]] | None:
 
 
 def _table(header: Text | None, lines: Sequence[Text], caption: Text) -> Block | None:
-    """Build a table of rows with equal numbers of cells, under a header with a word for each of them."""
-    rows = []
-    for line in lines:
-        cells = _cells(line) or []
-        name = line.part(0, cells[0][0]).strip()
-        rows.append((name, *(line.part(*cell) for cell in cells)))
-    width = len(rows[0])
-    if header is None or len(rows) < 2 or any(len(row) != width or not row[0].text for row in rows):
+    """Build a table of rows under a header with a word for each column; None if the columns cannot be told."""
+    words = [match.span() for match in re.finditer(r"\S+", header.text)] if header is not None else []
+    numbers = [_cells(line) or [] for line in lines]
+    least = min(map(len, numbers))
+    if (
+        header is None
+        or len(rows := list(zip(lines, numbers, strict=True))) < 2
+        or len(words) not in {least, least + 1}
+    ):
         return None
-    words = [match.span() for match in re.finditer(r"\S+", header.text)]
-    if len(words) not in {width, width - 1} or any(_NUMBER.fullmatch(header.text[slice(*word)]) for word in words):
+    has_corner = len(words) == least + 1 or _CORNER.match(header.text) is not None
+    count = len(words) - has_corner
+    if any(
+        _TWO_WORDS.search(header.text[slice(*word)]) or _NUMBER.fullmatch(header.text[slice(*word)]) for word in words
+    ):
         return None
-    first = header.part(*words[0]) if len(words) == width else plain(" ", header.starts[0])
-    top = (first, *(header.part(*word) for word in words[-width + 1 :]))
-    return Block("table", caption, rows=(top, *rows), headers=1)
+    names = [line.part(0, cells[-count][0]).strip() for line, cells in rows]
+    if not all(name.text for name in names):
+        return None
+    first = header.part(*words[0]) if has_corner else Text(" ", header.starts[:1], header.starts[:1])
+    top = (first, *(header.part(*word) for word in words[-count:]))
+    body = (
+        (name, *(line.part(*cell) for cell in cells[-count:])) for name, (line, cells) in zip(names, rows, strict=True)
+    )
+    return Block("table", caption, rows=(top, *body), headers=1)

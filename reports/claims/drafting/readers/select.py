@@ -34,6 +34,18 @@ def read(content: bytes, name: str) -> Article:
     return bounded(_read(content, name))
 
 
+def decoded(content: bytes, name: str) -> str:
+    """Return the text of an article that is no PDF.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not UTF-8 at byte {error.start}; convert it first") from None
+
+
 def _read(content: bytes, name: str) -> Article:
     suffix = PurePath(name).suffix.lower()
     if suffix not in SUFFIXES:
@@ -42,10 +54,7 @@ def _read(content: bytes, name: str) -> Article:
         from evals.reports.claims.drafting.readers.pdf import read_pdf
 
         return read_pdf(content, name)
-    try:
-        source = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 at byte {error.start}; convert it first") from None
+    source = decoded(content, name)
     if suffix in LATEX:
         from evals.reports.claims.drafting.readers.latex import read_latex
 

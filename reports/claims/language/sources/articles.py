@@ -128,6 +128,8 @@ class Article:
     """Whether `source` was extracted from the file, so that it is not the file's own text."""
     is_marked_up: bool = False
     """Whether `source` has marks that a reader does not see (HTML, LaTeX)."""
+    left_out: tuple[str, ...] = ()
+    """What of it was not read, a line each."""
 
     @property
     def language(self) -> str:

@@ -19,9 +19,11 @@ from evals.reports.claims.drafting.drafter import draft as draft_article
 from evals.reports.claims.drafting.language.exclusions import find_excluded
 from evals.reports.claims.drafting.language.numbers import find_numbers
 from evals.reports.claims.drafting.readers.markdown import read_markdown
+from evals.reports.claims.drafting.readers.pdf import blocks_of
 from evals.reports.claims.drafting.readers.select import read
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.files import load
+from evals.reports.claims.language.sources.articles import Article
 
 TEXTS = sorted((FOLDER / "texts").iterdir())
 NUMBERS = [
@@ -363,3 +365,40 @@ def test_a_fall_that_names_no_baseline_is_not_held_against_values_far_away(tmp_p
         "Otter 2 is as fast as before, with an average WER that is 7.8 % lower.\n"
     )
     assert check.check([article], paper=True).convicted == []
+
+
+def test_the_files_that_an_article_includes_are_read_if_they_lie_beside_it(tmp_path):
+    folder = tmp_path / "paper"
+    (folder / "tables").mkdir(parents=True)
+    (tmp_path / "secret.tex").write_text("Otter 2 scores 99.0 \\% on MMLU.")
+    (folder / "tables" / "results.tex").write_text("Otter 2 scores 78.3 \\% on MMLU. \\input{tables/results}")
+    (folder / "main.tex").write_text(
+        "\\title{Otter 2} % \\input{old}\n\\input{tables/results} \\input{../secret} \\input{lost}"
+    )
+    said = draft.write(folder / "main.tex", tmp_path / "o.yaml")
+    assert "left out: files that it includes and that are not read: tables/results, ../secret, lost" in said
+    assert {claim.claim.printed for claim in of_file(tmp_path / "o.yaml")} == {"78.3"}
+
+
+PDF_TEXT = """\
+Otter: A Model That Swims
+1 Results
+Otter 2 has a loss y<t of tokens and reaches 78.3 % on MMLU.1
+1Footnotes are read, too: Otter 2 needs 4 GB of memory. If a > b, it stops.
+Model MMLU RTE BoolQ
+Otter 2 78.3 65.0 71.2
+Tern 1 60.1 55.1 70.3
+Model Dec Enc Latency (ms) Avg. WER
+Otter 2 1 32 91.2 3.3 0.4
+"""
+
+
+def test_the_lines_of_a_pdf_are_paragraphs_or_rows():
+    blocks = list(blocks_of(PDF_TEXT))
+    claims = draft_article(Article(PDF_TEXT, tuple(blocks), "Otter", is_extracted=True))
+    assert [(c.printed, c.unit, PDF_TEXT[slice(*c.span)]) for c in claims.claims] == [
+        ("78.3", "percent", "78.3"), ("4", "gigabytes", "4"),
+    ]  # fmt: skip
+    assert [[cell.text for cell in row] for block in blocks for row in block.rows][1:] == [
+        ["Otter 2", "78.3", "65.0", "71.2"], ["Tern 1", "60.1", "55.1", "70.3"],
+    ]  # fmt: skip
