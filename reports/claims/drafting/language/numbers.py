@@ -175,6 +175,8 @@ def _counted(text: str, number: PrintedNumber) -> PrintedNumber:
 
 
 def _ranged(text: str, number: PrintedNumber) -> PrintedNumber:
+    if number.begin and re.match(r"[A-Za-z_]", text[number.begin - 1]):  # in1k - 88.1 %
+        return number
     matched = _RANGE.match(text, number.stop)
     unit = None
     if matched is None and (shown := _unit_at(text, number.stop)):

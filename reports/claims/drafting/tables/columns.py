@@ -16,7 +16,7 @@ from evals.reports.claims.language.tables.printed_cells import PrintedCell, read
 
 _NO_VALUES = pattern("columns.no_values")
 _CONDITIONS = pattern("columns.conditions")
-_PARAMETERS = re.compile(r"\bparam(?:eter)?s?\b|#\s?params?|参数", re.I)
+_PARAMETERS = re.compile(r"\bparam(?:eter)?s?(?:_count|_m)?\b|#\s?params?|参数", re.I)
 _BY_WORDS: tuple[tuple[re.Pattern[str], str, str | None, str | None], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], row.get("factor"), row.get("quantity"))
     for row in entries("column_units")
@@ -89,7 +89,7 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
             None
             if any(cell.count > 1 for cell in numbers) or max(map(_value, numbers)) > 10_000
             else 1e6
-            if re.search(r"\bM\b", header) or max(map(_value, numbers)) > 2000
+            if re.search(r"\bM\b|param_count|_m$", header) or max(map(_value, numbers)) > 2000
             else 1e9
         )
         return ColumnMeaning("parameters", "parameters", times)

@@ -101,10 +101,11 @@ def _with_one_label(
         labels += 1
     if labels < 2:
         return header, body
-    names = [n for n in range(labels) if _MEASURES.match(header[n].text) or _SYSTEMS.match(header[n].text)]
+    systems = [n for n in range(labels) if _SYSTEMS.match(header[n].text)]
+    names = systems or [n for n in range(labels) if _MEASURES.match(header[n].text)]
     distinct = [n for n in range(labels) if len({row[n].text for row in body if len(row) > n}) == len(body)]
     label = (names or distinct or [0])[-1 if not names else 0]
-    if label == 0:
+    if label == 0 and not systems:
         return header, body
     kept = [label, *range(labels, width)]
     return tuple(header[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in body if len(row) == width)
@@ -124,6 +125,9 @@ def _with_sizes(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) ->
         None,
     )
     if size is None:
+        return body
+    pairs = {(row[0].text.strip(), row[size].text.strip()) for row in body if row[0].text.strip()}
+    if len(pairs) == len({*names} - {""}):
         return body
     return tuple((_joined(row[0], row[size]), *row[1:]) if row[0].text.strip() else row for row in body)
 
@@ -154,9 +158,9 @@ def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: 
             return "properties"
     if _SYSTEMS.match(corner):
         return "systems in rows"
-    if _MEASURES.match(corner):
-        return "systems in columns"
     measures_above = sum(map(is_measure, columns)) / max(1, len(columns))
+    if _MEASURES.match(corner):
+        return "systems in rows" if measures_above >= 0.5 and not any(map(is_measure, rows)) else "systems in columns"
     measures_left = sum(map(is_measure, rows)) / max(1, len(rows))
     return "systems in columns" if measures_left > measures_above else "systems in rows"
 

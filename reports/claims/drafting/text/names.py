@@ -38,6 +38,11 @@ _NOT_SYSTEMS = frozenset(
         "identifier",
     )
 )
+LISTED_PATH = re.compile(
+    r"(?:https?://[^\s()]*/)?(?P<name>(?=[\w.-]*[A-Za-z])(?=[\w.-]*[_\d])[\w.-]{3,80})\s{0,2}(?:[::]\s|[-–—]\s|[((])"
+    r"(?=[^\n]{0,40}\d)"
+)
+"""A name in code or at the end of an address that an item begins with: `vit_base.in1k (84.2 % top-1)`."""
 _METRIC_NAME = re.compile(r"(?:m?AP|AR|AUC|Acc|IoU|mIoU|Hit|Hits|Recall|P|R|F)@?[-_]?\d[\d:.]*|m?AP\w?")
 _LABEL = re.compile(r"[A-Z]\.\d[\d.]*|(?:[A-Z]{4,}[ -]){1,3}[A-Z]{4,}|[A-Z]{1,4}0?-?\d\.0")
 """A number of an appendix, words of a heading in capitals, a licence."""
@@ -124,7 +129,7 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
     repeated = Counter(match["name"] for text in texts for match in _SUBJECT.finditer(text))
     for name, count in repeated.items():
         in_title = re.search(rf"\b{re.escape(name)}\b", article.title) is not None
-        if (count > 1 or in_title) and name.split()[0] not in _COMMON and not is_measure(name):
+        if (count > 1 or in_title) and name.split()[0] not in _COMMON | _TITLE_WORDS and not is_measure(name):
             counts[name] += count
     for text in [article.title, *texts]:
         counts.update(match["name"].strip(" .-") for match in _INTRODUCED.finditer(text))
@@ -133,6 +138,9 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
             del counts[name]  # "Tern makes 11 and Wren 5.2": a value, no version
     if name := _title_name(article):
         counts[name] += 2
+    for block in article.blocks:
+        if block.kind == "item" and (path := LISTED_PATH.match(block.text.text)) and not is_measure(path["name"]):
+            names.add(path["name"])
     for name in _table_names(article.blocks):
         counts[name] += 2
     for name in sorted(counts, key=lambda name: (-len(name), name)):

@@ -12,7 +12,7 @@ from evals.reports.claims.drafting.language.lexicon import QuantityWords
 from evals.reports.claims.drafting.language.numbers import PrintedNumber
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal
-from evals.reports.claims.drafting.text.names import Names
+from evals.reports.claims.drafting.text.names import LISTED_PATH, Names
 from evals.reports.claims.drafting.text.passages import Passage
 from evals.reports.claims.drafting.text.subjects import Attribution, acting_subject, attribute, leading_subject
 from evals.reports.claims.language.sources.articles import Article, Block, Text
@@ -47,7 +47,8 @@ def enter(place: Surroundings, block: Block, passage: Passage) -> None:
 
 def read_block(article: Article, passage: Passage, names: Names, place: Surroundings) -> Iterator[Proposal]:
     """Yield the statements of one text."""
-    lead = leading_subject(passage)
+    path = LISTED_PATH.match(passage.text.text)
+    lead = names.find(path["name"]) if path else leading_subject(passage)
     context = lead or place.heading_subject or names.main
     claims = [number for number in passage.numbers if wording.is_claim(passage, number)]
     previous: tuple[int, int] | None = None

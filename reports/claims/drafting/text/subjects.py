@@ -160,6 +160,8 @@ def _owner(
         between = text[number.stop : mention.start]
         if any(number.stop <= other.start < mention.start for other in claims):
             break
+        if _POSSESSED.match(text[mention.end :]) and text[mention.end :][:1] != "的":
+            break
         if len(between) <= 40 and _FOR_AFTER.match(between) and not _is_after_verb(text, number):
             return mention
         break

@@ -32,6 +32,8 @@ _BOUNDS: dict[str, Bound] = {
 _COUNTS = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _DURATION = re.compile(r"(?:(?P<h>[0-9]{1,4})\s?h\s?)?(?:(?P<m>[0-9]{1,4})\s?m(?:in)?\s?)?(?P<s>[0-9]{1,4})\s?s")
 """Hours, minutes and seconds: `1h05m12s`, `2m23s`; at least two of them."""
+_SPACED = re.compile(r"[0-9]{1,3}(?:[ \u2009\u202f][0-9]{3})+")
+"""Thousands apart by spaces: `28 388`."""
 _BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>|\\textbf\{(.+?)\}")
 _UNDERLINED = re.compile(r"<u>(.+?)</u>|\\underline\{(.+?)\}")
 
@@ -84,6 +86,8 @@ def read_cell(text: str) -> PrintedCell | None:
         ('92.0', True, '0.3')
         >>> read_cell("87/100").total, read_cell("1,024 ms").digits, read_cell("78.3 [77.1, 79.5]").high
         (100, '1024', '79.5')
+        >>> read_cell("28 388").digits
+        '28388'
         >>> read_cell("2m23s").digits, read_cell("2m23s").unit, read_cell("4k").count
         ('143', 's', 1000)
         >>> read_cell("–"), read_cell("OOM")
@@ -93,6 +97,8 @@ def read_cell(text: str) -> PrintedCell | None:
     """
     plain = _UNDERLINED.sub(_content, _BOLD.sub(_content, text)).strip()
     plain = _MARKS.sub("", plain.replace("−", "-").replace("\u00a0", " ")).strip()
+    if _SPACED.fullmatch(plain):
+        plain = re.sub(r"\s", "", plain)
     if _NOTHING.fullmatch(plain):
         return None
     if (duration := _DURATION.fullmatch(plain)) and (duration["h"] or duration["m"]):

@@ -347,6 +347,14 @@ TABLES = """\
 | 1 | Heron 2 | 7B | 5 | 2m23s | 350 | 93.4 / 86.7 |
 | 2 | Heron 2 | 13B | 5 | 1h00m05s | 400 | - |
 | 3 | Tern ([ModelScope](https://m.example)) | 7B | 5 | 59s | 300 | 91.0 / 80.5 |
+
+| Dataset | Model | Documents | SEED | Over 512 |
+|---------|-------|-----------|------|----------|
+| arxiv | Wren | 28 388 | 70.1 | 12 % |
+| imdb | Wren | 2 500 | 65.0 | 15 % |
+
+* https://hub.example/timm/vit_base.in1k (83.24% top-1)
+* `vit_large_p16.in1k` - 88.1% top-1
 """
 
 
@@ -354,6 +362,8 @@ def test_rows_have_a_name_and_columns_a_unit(tmp_path):
     claims = {(c.subjects[0], c.unit, float(c.value)) for c in drafted(TABLES, "heron.md", tmp_path)}
     assert {("Heron 2 7B", "seconds", 143), ("Heron 2 13B", "seconds", 3605), ("Tern 7B", "seconds", 59)} <= claims
     assert {("Heron 2 7B", "watts", 350), ("Tern 7B", "percent", 80.5)} <= claims
+    assert {("Wren", "documents", 28388), ("Wren", "percent", 65.0), ("vit_base.in1k", "percent", 83.24)} <= claims
+    assert ("vit_large_p16.in1k", "percent", 88.1) in claims
     assert not any(unit == "number" for _, unit, _ in claims)  # the beam size is a condition
 
 
