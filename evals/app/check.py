@@ -6,6 +6,7 @@ Like `evals.app.api`, this module may import tasks, models and reports.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from evals.reports.claims.language.schema import Document
     from evals.reports.claims.verdicts import CheckResult
 
-FORMATS = ("json", "md", "csv", "tex", "html", "xml")
+FORMATS = ("json", "md", "csv", "tex", "html", "xml", "jsonld")
 """The formats of a report, which are also the suffixes of its files."""
 
 
@@ -295,10 +296,11 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
         InputError: the folder cannot be written.
     """
     from evals.reports.claims import archive
-    from evals.reports.claims.output import exports, page, tables
+    from evals.reports.claims.output import claim_review, exports, page, tables
+    from evals.reports.exports import every_eval_ever
     from evals.temporaries import write_atomically
 
-    writers = {"html": page.render, "xml": exports.junit}
+    writers = {"html": page.render, "xml": exports.junit, "jsonld": claim_review.claim_reviews}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -306,6 +308,10 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
     for format in FORMATS:
         text = writers[format](checked) if format in writers else tables.render(checked, format)
         write_atomically(out / f"claims.{format}", text.encode())
+    for record in checked.runs:
+        path = out / claim_review.log_path(record.manifest.signature)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, (json.dumps(every_eval_ever.log(record), indent=1, ensure_ascii=False) + "\n").encode())
     if keep:
         archive.store(checked, out)
 
@@ -329,5 +335,5 @@ def summary(checked: CheckResult, out: Path) -> str:
     """Return the summary for the terminal, with the path of the report."""
     from evals.reports.claims.output import tables
 
-    formats = ".json, .md, .csv, .tex and .xml (JUnit) are in the same folder"
+    formats = ".json, .md, .csv, .tex, .xml (JUnit) and .jsonld (ClaimReview) are in the same folder"
     return f"{tables.render(checked, 'text')}\n{out}/claims.html shows every claim with its working; {formats}\n"

@@ -145,7 +145,9 @@ def add_measurements(
         ]
         corrected = iter(correct_for_multiplicity([entry for entry in measurements if entry is not None]))
         updated += [
-            assessment if measurement is None else _with_measurement(assessment, next(corrected))
+            assessment
+            if measurement is None
+            else _with_measurement(assessment, next(corrected), required_runs(assessment.claim, models))
             for assessment, measurement in zip(assessments, measurements, strict=True)
         ]
     records = [r for outcome in outcomes.values() for r in (outcome.record, outcome.blind) if r is not None]
@@ -158,12 +160,15 @@ def add_measurements(
     )
 
 
-def _with_measurement(assessment: Assessment, measurement: ClaimMeasurement) -> Assessment:
+def _with_measurement(
+    assessment: Assessment, measurement: ClaimMeasurement, required: Sequence[RequiredRun]
+) -> Assessment:
     return replace(
         assessment,
         measurement=measurement.finding,
         subject_match=measurement.match,
         measured=measurement.public_rows,
+        required=tuple(required),
     )
 
 

@@ -89,6 +89,8 @@ class Assessment:
     """The worst headline among the claims that this one is computed from, with their ids."""
     measured: tuple[MeasuredRow, ...] = ()
     """What the runs gave, one row for each reading of the claim; empty if nothing was measured."""
+    required: tuple[RequiredRun, ...] = ()
+    """The runs that the claim needs; empty before runs are considered."""
 
     @property
     def headline(self) -> str:

@@ -46,7 +46,7 @@ def test_the_bundled_documents_are_reported_in_every_format(report):
     printed, out = report
     assert printed.startswith("On paper: no model was run")
     assert sorted(path.name for path in out.iterdir()) == [
-        f"claims.{kind}" for kind in ("csv", "html", "json", "md", "tex", "xml")
+        f"claims.{kind}" for kind in ("csv", "html", "json", "jsonld", "md", "tex", "xml")
     ]
     for kind in ("md", "tex", "html"):
         assert "no model was run" in (out / f"claims.{kind}").read_text()

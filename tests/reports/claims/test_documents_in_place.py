@@ -9,6 +9,7 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+from commands import ROOT
 from run_folders import Outline
 
 import evals
@@ -19,6 +20,7 @@ from evals.reports.claims.language.sources.placement import PlacedArticle, place
 from evals.reports.claims.language.sources.quotes import QuoteIndex, normalised
 from evals.reports.claims.output import page, tables
 from evals.reports.claims.output.annotations import TONES, annotated
+from evals.reports.claims.output.claim_review import claim_reviews
 from evals.reports.claims.output.summary import five_lines
 
 ARTICLE = """\
@@ -266,3 +268,28 @@ def test_the_summary_has_five_lines_whatever_a_document_says(checked, tmp_path, 
     assert len(printed.splitlines()) == 5
     assert "\x1b" not in printed
     assert "give only one" in command("check", "--format", "summary", "--explain", "A-02").stderr
+
+
+def test_claim_reviews_say_what_the_page_says(checked):
+    reviews = json.loads(claim_reviews(checked))["@graph"]
+    assert len(reviews) == len(checked.assessments)
+    ids = {f"claims.html#{value}" for _, name, value in Outline(page.render(checked)).attributes if name == "id"}
+    for review, assessment in zip(reviews, checked.assessments, strict=True):
+        assert review["@type"] == "ClaimReview"
+        assert review["url"] in ids
+        rating = review["reviewRating"]
+        assert rating["alternateName"].startswith(assessment.plain.replace("_", " "))
+        assert rating.get("ratingValue") == {"refuted": 1, "supported": 5}.get(assessment.plain)
+    assert "6.2" in next(r["reviewBody"] for r in reviews if "9.9" in r["claimReviewed"])
+
+
+def test_a_measured_claim_cites_its_run_in_every_eval_ever(tmp_path):
+    checked = evals.check([files.FOLDER / "b.yaml"], recorded=ROOT / "reports" / "baseline", out=tmp_path)
+    reviews = json.loads((tmp_path / "claims.jsonld").read_text(encoding="utf-8"))["@graph"]
+    cited = [entry for review in reviews for entry in review.get("citation", [])]
+    assert cited
+    for entry in cited:
+        log = json.loads((tmp_path / entry["url"]).read_text(encoding="utf-8"))
+        assert log["eval_library"]["additional_details"]["signature"] == entry["identifier"]
+    measured = [a for a in checked.assessments if a.measured]
+    assert sum("citation" in review for review in reviews) == len(measured)
