@@ -14,7 +14,17 @@ from commands import HEAVY, ROOT, environ, process
 UNUSED = {"filelock", "numpy", "evals.reports.runs.page", "evals.tasks.scoring.math_reading.answers"}
 """Modules that would make every command wait, and that these commands do not use."""
 LEVELS = [
-    {"errors", "paths", "plain_numbers", "regular_files", "repeated_keys", "temporaries", "ties", "yaml_files"},
+    {
+        "errors",
+        "garbage",
+        "paths",
+        "plain_numbers",
+        "regular_files",
+        "repeated_keys",
+        "temporaries",
+        "ties",
+        "yaml_files",
+    },
     {"schema", "statistics"},
     {"records", "registry"},
     {"data", "metrics"},

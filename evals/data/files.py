@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import gc
 import hashlib
 import io
 import json
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import msgspec
 
-from evals import regular_files
+from evals import garbage, regular_files
 from evals.errors import InputError, one_line, shorten
 from evals.schema import Json
 
@@ -64,7 +63,7 @@ def read_json(path: Path, kind: type[T]) -> T:
     """
     text = _bytes(path)
     try:
-        with _collector_paused():
+        with garbage.paused():
             return msgspec.json.decode(text, type=kind)
     except _UNREADABLE as error:
         raise InputError(f"{path}: {_explain(error, text)}") from error
@@ -79,7 +78,7 @@ def read_jsonl_lines(path: Path, kind: type[T]) -> list[tuple[int, T]]:
     """Read a file as in `read_jsonl`; each value comes with its line number, from 1."""
     decoder = msgspec.json.Decoder(kind)
     values = []
-    with _collector_paused():
+    with garbage.paused():
         for number, line in enumerate(_bytes(path).split(b"\n"), start=1):
             if line.strip():
                 try:
@@ -332,15 +331,3 @@ def _row(document: Json, message: str) -> str:
         with contextlib.suppress(LookupError, TypeError, ValueError):
             document = document[key or int(index)]
     return ""
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Disable the garbage collector, which would traverse millions of new live objects again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

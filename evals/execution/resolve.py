@@ -8,10 +8,13 @@ replay:FILE, …           a model of the family with this prefix; `--checkpoint
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from evals import garbage
 from evals.data.checkpoints import Adapter, read_adapter, read_config
 from evals.data.files import read_json
 from evals.data.hub import local_copy
@@ -82,7 +85,9 @@ class Resolved:
         """Download the checkpoint if it is on the hub, and load it. Raises `InputError`."""
         placement = self._placed(placement)
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
-        model = self.family.load(self.name, local, placement)
+        # The first load imports two thousand modules, which all stay. A later one may have to free a model before it.
+        with contextlib.nullcontext() if "torch" in sys.modules else garbage.paused():
+            model = self.family.load(self.name, local, placement)
         lacking = [name for name in _PARTS if not hasattr(model, name)]
         if lacking:
             kind = type(model).__name__
