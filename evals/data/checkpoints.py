@@ -7,8 +7,11 @@ or a hub id. A folder that holds both a model's weights and an adapter is its ow
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,13 @@ import msgspec
 
 from evals.data.files import inside, read_json
 from evals.data.hub import gguf_advice, local_copy
-from evals.data.model_config import check_config
+from evals.data.model_config import check_config, without_kernels
 from evals.errors import InputError, one_line, shorten
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+MOST_TENSORS = 400_000
+"""In one file; the largest public models have about 100,000 in all."""
 
 
 class _AdapterFile(msgspec.Struct):
@@ -36,6 +41,7 @@ class _ShardIndex(msgspec.Struct):
     """The part of `model.safetensors.index.json` that names files."""
 
     weight_map: dict[str, str]
+    metadata: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +123,33 @@ def model_folder(folder: Path) -> Path:
 def read_config(folder: Path) -> dict[str, Any]:
     """Read the configuration of a checkpoint's model (of its base model, if it is an adapter), and check it.
 
+    Fields that name kernels to load are left out (`evals.data.model_config.without_kernels`).
+
     Raises:
         InputError: there is no `config.json`, it is malformed, or its values cannot be those of the stored weights.
     """
     path = model_folder(folder) / "config.json"
     if not path.is_file():
         raise InputError(f"{path.parent} is not a checkpoint: it has no config.json{_contents(path.parent)}")
+    config: dict[str, Any] = json.loads(_checked_config(path, _stamps(path, *model_weights(path.parent))))
+    return config
+
+
+def _stamps(*paths: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Return what changes when one of these files does."""
+    return tuple((str(path), *_stamp(path.stat())) for path in paths if path.exists())
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+@lru_cache(maxsize=8)
+def _checked_config(path: Path, stamps: tuple[tuple[str, int, int, int], ...]) -> str:
+    """Check a configuration against the stored weights, once for the files that have these stamps.
+
+    A model can have 100,000 tensors, and is asked about for each task.
+    """
     try:
         config = json.loads(path.read_text(encoding="utf-8-sig"))  # the library writes Infinity, which others refuse
     except json.JSONDecodeError as error:
@@ -132,7 +159,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"{path} holds {type(config).__name__}, expected an object")
     check_config(path, config, stored_shapes(path.parent))
-    return config
+    return json.dumps(without_kernels(config))
 
 
 def _contents(folder: Path) -> str:
@@ -179,9 +206,13 @@ def _headers(folder: Path) -> dict[str, _Tensor]:
                 (length,) = struct.unpack("<Q", file.read(8))
                 header = msgspec.json.decode(file.read(min(length, size)), type=dict[str, msgspec.Raw])
             header.pop("__metadata__", None)
+            if len(header) > MOST_TENSORS:
+                raise InputError(f"{path} holds {len(header):,} tensors, expected at most {MOST_TENSORS:,}")
             entries = {name: msgspec.json.decode(raw, type=_Tensor) for name, raw in header.items()}
         except (OSError, struct.error, ValueError, RecursionError) as error:
             raise InputError(f"{path} is no readable safetensors file: {one_line(error)}") from error
+        for name, entry in entries.items():
+            _check_tensor(path, name, entry)
         end = 8 + length + max((entry.data_offsets[1] for entry in entries.values()), default=0)
         if size < end:
             raise InputError(f"{path} is cut off: it has {size} bytes of {end}")
@@ -189,13 +220,45 @@ def _headers(folder: Path) -> dict[str, _Tensor]:
     return tensors
 
 
+_BITS = {"F64": 64, "I64": 64, "U64": 64, "C64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16,
+         "U16": 16, "I8": 8, "U8": 8, "BOOL": 8}  # fmt: skip
+"""Size of a number in the usual formats."""
+
+
+def _check_tensor(path: Path, name: str, entry: _Tensor) -> None:
+    """Refuse a shape that no tensor has, or that is not the size of the data."""
+    begin, end = entry.data_offsets
+    bits = _BITS.get(entry.dtype)
+    if min(entry.shape, default=0) < 0 or not 0 <= begin <= end:
+        raise InputError(f"{path}: {shorten(name)} has the shape {entry.shape} and the place {begin} to {end}")
+    if bits is not None and prod(entry.shape) * bits != 8 * (end - begin):
+        raise InputError(
+            f"{path}: {shorten(name)} has the shape {entry.shape}, but {end - begin} bytes ({entry.dtype})"
+        )
+
+
 def _check_shards(folder: Path) -> None:
-    """Refuse a folder whose weights are in several files of which one is missing, or without their index."""
+    """Refuse a folder whose weights are in several files, if one is missing or is no safetensors file beside the index.
+
+    The library reads whichever file the index names: a pickle too, or one that no digest covers.
+    """
     path, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if (whole.exists() or whole.is_symlink()) and not whole.is_file():
+        raise InputError(f"{whole} is not a regular file")
     if path.is_file():
         index = read_json(path, _ShardIndex)
-        missing = sorted(name for name in set(index.weight_map.values()) if not inside(folder, name).is_file())
+        shards = sorted(set(index.weight_map.values()))
+        if not shards:
+            raise InputError(f"{path} names no weights: its weight_map is empty")
+        for name in shards:
+            if not name.endswith(".safetensors") or name.startswith("adapter_") or len(Path(name).parts) != 1:
+                raise InputError(
+                    f"{path} names the weight file {shorten(name)}; only .safetensors files beside it are read"
+                )
+        missing = [name for name in shards if not inside(folder, name).is_file()]
         if missing and not whole.is_file():
             raise InputError(f"{folder} lacks {len(missing)} of its weight files, the first being {missing[0]}")
-    elif (shards := model_weights(folder)) and not whole.is_file():
-        raise InputError(f"{folder} holds {shards[0].name} and neither {whole.name} nor {path.name}")
+        if not isinstance(index.metadata, dict) and not whole.is_file():
+            raise InputError(f'{path} has no "metadata", which the library needs: add "metadata": {{}}')
+    elif (others := model_weights(folder)) and not whole.is_file():
+        raise InputError(f"{folder} holds {others[0].name} and neither {whole.name} nor {path.name}")

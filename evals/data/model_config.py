@@ -34,6 +34,35 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d{1,9})\.")
 _EMBEDDING = re.compile(r"(embed_tokens|word_embeddings|wte|tok_embeddings|shared|embed_in)\.weight$")
 _DTYPE = re.compile(r"(torch\.)?(auto|half|float|bfloat16|float(16|32|64)|float[48]_\w+|u?int\d+)")
 _POSITIONS = re.compile(r"(position_embeddings|wpe|embed_positions)\.weight$")
+_KERNELS = {
+    "attn_implementation": {"eager", "sdpa"},
+    "experts_implementation": {"eager", "grouped_mm", "batched_mm"},
+    "fusion_config": set(),
+    "kernel_config": set(),
+    "use_kernels": set(),
+}
+"""Fields that choose the code that computes, and the values that name code of the library itself."""
+
+
+def without_kernels(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the fields of a configuration, and of those in it, that name code to compute with.
+
+    `attn_implementation: someone/kernel` would make the library load and run that repository's code;
+    `flash_attention_2` would fail on a machine without it. What computes is chosen here, not by a checkpoint.
+
+    Example:
+        >>> without_kernels({"model_type": "llama", "_attn_implementation": "someone/kernel"})
+        {'model_type': 'llama'}
+        >>> without_kernels({"text_config": {"attn_implementation": "eager", "use_kernels": True}})
+        {'text_config': {'attn_implementation': 'eager'}}
+    """
+    kept: dict[str, Any] = {}
+    for name, value in config.items():
+        allowed = _KERNELS.get(name.strip("_").removesuffix("_internal"))
+        if allowed is None or (isinstance(value, str) and value in allowed):
+            nested = isinstance(value, dict) and name.endswith("config")
+            kept[name] = without_kernels(value) if nested else value
+    return kept
 
 
 def check_config(path: Path, config: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) -> None:

@@ -9,14 +9,11 @@ from __future__ import annotations
 import importlib.util
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import ADAPTER_WEIGHTS, Adapter
 from evals.errors import InputError, one_line
-from evals.temporaries import scratch_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,26 +32,6 @@ def require_peft(adapter: Adapter) -> None:
         raise InputError(
             f"{adapter.folder} holds an adapter ({adapter.kind}), which needs peft: pip install 'claim-evals[adapters]'"
         )
-
-
-@contextmanager
-def without_adapter(folder: Path) -> Iterator[Path]:
-    """Show a folder without an adapter's files: the library would apply or ignore them, depending on its packages.
-
-    Args:
-        folder: a folder that holds a model's weights, and possibly an adapter.
-
-    Yields:
-        The folder itself, or a temporary one with links to its other files.
-    """
-    if not any(folder.glob("adapter_*")):
-        yield folder
-        return
-    with scratch_folder("evals-base") as links:
-        for path in folder.iterdir():
-            if not path.name.startswith("adapter_"):
-                (links / path.name).symlink_to(path.resolve())
-        yield links
 
 
 def saved_shapes(adapter: Adapter) -> dict[str, tuple[int, ...]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data.files import read_json
 from evals.errors import InputError, one_line
-from evals.models.backend.identity import digest
+from evals.models.backend.checkpoint_files import digest
 from evals.schema import Json
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from evals.data.checkpoints import Adapter, model_weights, read_adapter, read_co
 from evals.data.images import decode
 from evals.data.model_config import fields_of_shape
 from evals.errors import InputError, SampleError
-from evals.models.backend import adapters, gpus, identity, quantised, requirements
+from evals.models.backend import adapters, checkpoint_files, gpus, quantised, requirements
 from evals.models.decoding.checkpoint_settings import needed_config
 from evals.paths import PACKAGE
 from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
@@ -87,7 +87,7 @@ def load_weights(
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # hides the table of missing and unexpected weights; missing ones are an error below
     try:
-        with adapters.without_adapter(base) as source, quantised.quietly(config):
+        with checkpoint_files.readable_folder(base) as source, quantised.quietly(config):
             model, loading_info = auto_class.from_pretrained(
                 source, dtype=placement.dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True,
                 output_loading_info=True, ignore_mismatched_sizes=True, generation_config=needed_config(base),
@@ -203,7 +203,7 @@ def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) ->
     routers = _routers(model)
     return {
         **checkpoint_facts(model, folder, placement),
-        **identity.adapter_facts(folder),
+        **checkpoint_files.adapter_facts(folder),
         "attention": model.config._attn_implementation,
         **({"gpus": len(gpus.devices(model, placement.device))} if hasattr(model, "hf_device_map") else {}),
         "remote_code": False,
@@ -222,7 +222,7 @@ def checkpoint_facts(model: PreTrainedModel, folder: Path, placement: ResolvedPl
     on_gpu = placement.device.type == "cuda"
     return {
         "checkpoint": str(folder.relative_to(PACKAGE) if folder.is_relative_to(PACKAGE) else folder),
-        "digest": identity.digest(folder),
+        "digest": checkpoint_files.digest(folder),
         "architecture": type(model).__name__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "device": torch.cuda.get_device_name(placement.device) if on_gpu else placement.device.type,

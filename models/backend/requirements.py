@@ -54,6 +54,8 @@ def explain_loading(error: BaseException, folder: Path) -> str:
     """
     path = folder / "config.json"
     message = explain(error)
+    if "trust_remote_code" in message:
+        return f"{folder} needs code that comes with it, which is never run"
     try:
         config = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):

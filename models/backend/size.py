@@ -22,6 +22,7 @@ import orjson
 from evals import yaml_files
 from evals.data.checkpoints import model_folder
 from evals.data.files import read_json
+from evals.data.model_config import without_kernels
 from evals.errors import InputError, UnknownName, one_line
 from evals.paths import PACKAGE
 from evals.registry import VARIANTS
@@ -219,7 +220,9 @@ def _configuration(config: Mapping[str, Json]) -> PreTrainedConfig:
 
     from evals.models.architectures import mixture  # noqa: F401  # registers the mixture with the library
 
-    fields = {key: value for key, value in config.items() if key not in {"auto_map", "quantization_config"}}
+    fields = {
+        key: value for key, value in without_kernels(config).items() if key not in {"auto_map", "quantization_config"}
+    }
     try:
         kind = fields.pop("model_type")
         return AutoConfig.for_model(kind, **fields)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from evals.data.checkpoints import model_folder
 from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.backend import requirements
-from evals.models.backend.adapters import without_adapter
+from evals.models.backend.checkpoint_files import readable_folder
 from evals.models.backend.visible_text import encoded_text
 from evals.models.decoding.text import check_embedded
 from evals.schema import Batch, Group, Prompt, Request
@@ -145,7 +145,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if not any(path for pattern in _TOKENIZER_FILES for path in source.glob(pattern)):
         raise InputError(f"{folder} has no usable tokenizer: none of {', '.join(_TOKENIZER_FILES)}")
     try:
-        with without_adapter(source) as readable:
+        with readable_folder(source) as readable:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 readable, trust_remote_code=False, local_files_only=True
             )

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import Adapter, read_adapter, read_config
 from evals.errors import EvalsError, InputError, one_line
-from evals.models.backend import adapters, identity, pytorch
+from evals.models.backend import adapters, checkpoint_files, pytorch
+from evals.models.backend.checkpoint_files import readable_folder
 from evals.models.backend.prompts.prompt_limits import PromptLimits
 from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.engines import vllm_environment
@@ -93,7 +94,8 @@ def skeleton(auto_class: Any, folder: Path) -> PreTrainedModel:
     from transformers import AutoConfig
 
     base = adapter.base if (adapter := read_adapter(folder)) is not None else folder
-    config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
+    with readable_folder(base) as source:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=True)
     with torch.device("meta"):
         model: PreTrainedModel = auto_class.from_config(config, trust_remote_code=False)
     return model
@@ -144,7 +146,7 @@ def facts(model: PreTrainedModel, folder: Path, resolved: ResolvedPlacement, eng
     method = (config.get("quantization_config") or {}).get("quant_method")
     return {
         **pytorch.checkpoint_facts(model, folder, resolved),
-        **identity.adapter_facts(folder, applied="by vllm"),
+        **checkpoint_files.adapter_facts(folder, applied="by vllm"),
         "remote_code": False,
         **({"quantised": {"method": method}} if method else {}),
         "batching": "continuous",
