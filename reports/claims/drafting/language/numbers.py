@@ -25,7 +25,7 @@ _CHINESE_COUNTS = {
 _LETTERS = {"k": 3, "K": 3, "M": 6, "B": 9, "T": 12, "bn": 9, "mn": 6}
 _COUNT = pattern("numbers.count")
 _POWER = re.compile(r"\s?[×·x]\s?10\s?\^\s?\{?\s?(?P<power>\d{1,2})(?!\d)\s?\}?")
-_RANGE = re.compile(rf"\s*(?P<dash>-|–|—|~|〜|～|to(?=\s)|and(?=\s)|到|至)\s*(?P<upto>{DIGITS})(?![\d.]*[-–])")
+_RANGE = re.compile(rf"\s*(?P<dash>-|–|—|~|〜|～|to(?=\s)|and(?=\s)|到|至)\s*\+?(?P<upto>{DIGITS})(?![\d.]*[-–])")
 _DEVIATION = re.compile(rf"\s*(?:±|\+/-|\\pm)\s*(?P<half>{DIGITS})")
 _CURRENCY = {"$": "dollars", "US$": "dollars", "€": "euros", "£": "pounds", "¥": "yuan", "￥": "yuan"}
 _CURRENCY_BEFORE = re.compile(r"(?P<symbol>US\$|[$€£¥￥])\s?$")
@@ -215,11 +215,17 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
         if noun in {"个", "名", "位"} and "专家" in text[max(0, number.begin - 16) : number.begin]:
             unit = "experts"
         return replace(number, unit=unit, noun=noun, stop=stop, times=number.times * factor)
-    if number.times == 10**9 and text[number.end - 1 : number.end] == "B" and number.end - number.start > 1:
+    if (
+        _DATA_AFTER.match(text, number.end) is None
+        and number.times == 10**9
+        and text[number.end - 1 : number.end] == "B"
+        and number.end - number.start > 1
+    ):
         return replace(number, unit="parameters", noun="B")
     return _unit_before(text, number)
 
 
+_DATA_AFTER = re.compile(r"\s?[\u4e00-\u9fff]{0,4}(?:数据|语料)(?![集点])")
 _EACH_SECOND = re.compile(r"每秒[可达能约到最高多生成处理输出了\s]{0,6}$")
 _NOUNS_BEFORE: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], Decimal(row["least"])) for row in entries("nouns_before")
@@ -239,6 +245,8 @@ _FAR_UNITS = {
 
 def _unit_before(text: str, number: PrintedNumber) -> PrintedNumber:
     """Read what a bare number counts from the words before it: "参数规模为13亿"."""
+    if number.value >= 10**9 and (match := _DATA_AFTER.match(text, number.end)):
+        return replace(number, unit="tokens", noun=match[0].strip())
     for after, unit in _NOUNS_AFTER:
         if number.times >= 1000 and (match := after.match(text, number.end)):
             return replace(number, unit=unit, noun=match[0])

@@ -42,7 +42,7 @@ _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"`([^`\n]*)`"), 1, ""),
     (re.compile(r"\*\*\*|\*\*|__(?=\w)|(?<=\w)__|~~"), None, ""),
     (re.compile(r"(?<![\w*])[*_](?=\S)([^*_\n]+?)(?<=\S)[*_](?![\w*])"), 1, ""),
-    (re.compile(r"\\([%$&#_|*~])"), 1, ""),
+    (re.compile(r"\\([!-/:-@\[-`{-~])"), 1, ""),
     (re.compile(r"\\(?:,|;|!|mathbf|textbf|mathrm|text)(?![A-Za-z])"), None, " "),
 )
 

@@ -77,7 +77,7 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
         (ColumnMeaning(unit='milliseconds', quantity=None, times=None, split=None, better=None, is_average=False), None)
     """
     printed = [_read(cell) for cell in cells]
-    numbers = [cell for cell in printed if cell is not None]
+    numbers = [cell for cell in printed if cell is not None and (cell.unit is None or _unit(cell.unit))]
     units = [cell for cell in numbers if cell.unit and _unit(cell.unit)]
     filled = [cell for cell in cells if cell.strip() and cell.strip() not in {"-", "–", "—", "--", "---"}]
     if not numbers or len(numbers) * 2 < len(filled) or (is_condition(header) and not units):

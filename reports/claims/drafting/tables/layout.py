@@ -97,7 +97,7 @@ def _with_one_label(
     """Leave of several leading columns of words the one that names the rows: of a benchmark, not of its category."""
     width = len(header)
     labels = 0
-    while labels < width - 1 and not any(is_number(row[labels].text) for row in body if len(row) > labels):
+    while labels < width - 1 and _is_label(header[labels], [row[labels].text for row in body if len(row) > labels]):
         labels += 1
     if labels < 2:
         return header, body
@@ -109,6 +109,13 @@ def _with_one_label(
         return header, body
     kept = [label, *range(labels, width)]
     return tuple(header[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in body if len(row) == width)
+
+
+def _is_label(header: Text, cells: list[str]) -> bool:
+    """Whether a column names the rows: words, or under `Model` sizes alone."""
+    if _SYSTEMS.match(header.text) and all(_SIZE.fullmatch(cell.strip()) for cell in cells if cell.strip()):
+        return True
+    return not any(map(is_number, cells))
 
 
 def _with_sizes(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:

@@ -43,6 +43,7 @@ LISTED_PATH = re.compile(
     r"(?=[^\n]{0,40}\d)"
 )
 """A name in code or at the end of an address that an item begins with: `vit_base.in1k (84.2 % top-1)`."""
+_DATASET_AFTER = re.compile(r"\s?(?:[a-z]+\s)?(?:datasets?|data sets?|corpus|benchmarks?|数据集|语料库?)\b", re.I)
 _METRIC_NAME = re.compile(r"(?:m?AP|AR|AUC|Acc|IoU|mIoU|Hit|Hits|Recall|P|R|F)@?[-_]?\d[\d:.]*|m?AP\w?")
 _LABEL = re.compile(r"[A-Z]\.\d[\d.]*|(?:[A-Z]{4,}[ -]){1,3}[A-Z]{4,}|[A-Z]{1,4}0?-?\d\.0")
 """A number of an appendix, words of a heading in capitals, a licence."""
@@ -174,7 +175,8 @@ def _candidates(text: str) -> list[re.Match[str]]:
     return [
         match
         for match in _TOKEN.finditer(text)
-        if not any(part.start < match.end("name") and match.start("name") < part.end for part in excluded)
+        if not _DATASET_AFTER.match(text, match.end("name"))
+        and not any(part.start < match.end("name") and match.start("name") < part.end for part in excluded)
     ]
 
 

@@ -162,6 +162,8 @@ def _owner(
             break
         if _POSSESSED.match(text[mention.end :]) and text[mention.end :][:1] != "的":
             break
+        if number.unit == "parameters" and re.fullmatch(r"\s?的\s?", between):
+            return mention
         if len(between) <= 40 and _FOR_AFTER.match(between) and not _is_after_verb(text, number):
             return mention
         break
