@@ -332,7 +332,7 @@ _AND_SYSTEM = re.compile(
     r"(?:only |just |needs |takes |has |gets )?"
 )
 _CARRIED = frozenset(
-    (
+    [
         "tokens-per-second",
         "requests-per-second",
         "images-per-second",
@@ -343,7 +343,7 @@ _CARRIED = frozenset(
         "minutes",
         "hours",
         "layers",
-    )
+    ]
 )
 
 
