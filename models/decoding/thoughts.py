@@ -6,9 +6,11 @@ that are tokens of its vocabulary. For other texts (a server's, recorded outputs
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ class ThoughtSpans:
     """Whether the output ends inside a thought: there is no answer."""
 
 
+class _Tags(NamedTuple):
+    """The tags that divide an output."""
+
+    by_opening: Mapping[str, TagPair]
+    by_closing: Mapping[str, TagPair]
+    """Pairs whose closing tag counts although no thought is open."""
+    all: frozenset[str]
+    pattern: re.Pattern[str]
+    """Matches each tag."""
+
+
 def mentioned_pairs(template: str | None, vocabulary: Collection[str]) -> tuple[TagPair, ...]:
     """Return the tag pairs that a chat template mentions, or whose closing tag is a token.
 
@@ -145,14 +158,11 @@ def find_spans(
     """
     if opened is None and from_start and _CHANNEL.match(text) and not re.search(_FINAL, text):
         return ThoughtSpans(_messages(text, Span(0, len(text))), (), open=True)
-    pairs = tuple(dict.fromkeys((*stated, *TAG_PAIRS, *([opened] if opened else []))))
-    by_opening = {pair.opening: pair for pair in pairs}
-    by_closing = {pair.closing: pair for pair in pairs if pair in stated or pair in _UNOPENED or pair == opened}
-    tags = sorted({*by_opening, *(pair.closing for pair in pairs)}, key=len, reverse=True)
+    by_opening, by_closing, tags, pattern = _tags(opened, tuple(stated))
     thoughts: list[Span] = []
     answer: list[Span] = []
     inside, start = opened, 0
-    for match in re.finditer("|".join(_FINAL if tag == CHANNELS.closing else re.escape(tag) for tag in tags), text):
+    for match in pattern.finditer(text):
         tag = match[0] if match[0] in tags else CHANNELS.closing
         if inside is not None:
             if tag == inside.closing:
@@ -170,6 +180,17 @@ def find_spans(
     (thoughts if inside is not None else answer).append(Span(start, len(text)))
     messages = tuple(message for span in thoughts for message in _messages(text, span))
     return ThoughtSpans(messages, tuple(span for span in answer if span.end > span.start), inside is not None)
+
+
+@functools.lru_cache(maxsize=64)
+def _tags(opened: TagPair | None, stated: tuple[TagPair, ...]) -> _Tags:
+    """Gather the tags that divide an output; the same for all outputs of a run, or nearly."""
+    pairs = tuple(dict.fromkeys((*stated, *TAG_PAIRS, *([opened] if opened else []))))
+    by_opening = {pair.opening: pair for pair in pairs}
+    by_closing = {pair.closing: pair for pair in pairs if pair in stated or pair in _UNOPENED or pair == opened}
+    tags = sorted({*by_opening, *(pair.closing for pair in pairs)}, key=len, reverse=True)
+    pattern = re.compile("|".join(_FINAL if tag == CHANNELS.closing else re.escape(tag) for tag in tags))
+    return _Tags(by_opening, by_closing, frozenset(tags), pattern)
 
 
 def _messages(text: str, span: Span) -> tuple[Span, ...]:

@@ -24,6 +24,7 @@ import orjson
 
 from evals.errors import EvalsError, InputError, SampleError, one_line
 from evals.models.endpoint import time_limit
+from evals.models.endpoint.connections import Connections
 from evals.models.endpoint.long_prompts import read_rejection
 from evals.models.endpoint.outages import wait_until_back
 from evals.models.endpoint.pacing import ConcurrencyGate, retry_after
@@ -83,20 +84,16 @@ class Server:
     def __init__(self, settings: Settings, key: str | None) -> None:
         """Prepare the client without connecting. Raises `InputError` if the HTTP client is not installed."""
         try:
-            import httpx2
+            import httpx2  # noqa: F401
         except ImportError:
             raise InputError("models behind a server need the package httpx2: pip install -e '.[endpoint]'") from None
         self._settings = settings
         self._mask = KeyMask(key)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=settings.concurrency + 1)
         headers = {"Content-Type": "application/json", "User-Agent": "claim-evals"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
-        self._client = httpx2.Client(
-            headers=headers, limits=limits, params=settings.query or None, trust_env=not settings.loopback
-        )
-        time_limit.limit_exchanges(self._client)
-        weakref.finalize(self, self._client.close)  # close the connections when this object is deleted
+        self._connections = Connections(headers, settings.query or None, trust_env=not settings.loopback)
+        weakref.finalize(self, self._connections.close)  # close the connections when this object is deleted
         self._gate = ConcurrencyGate(settings.concurrency)
         self.deadline = time.monotonic() + settings.deadline
         self._lock = threading.Lock()
@@ -223,8 +220,11 @@ class Server:
         size = 0
         timeout = httpx2.Timeout(limit, connect=min(limit, 10.0))
         url = f"{self._settings.server}/{path}"
-        stream = self._client.stream(method, url, content=content, timeout=timeout)
-        with time_limit.within(limit), stream as response:
+        with (
+            self._connections.client() as client,
+            time_limit.within(limit),
+            client.stream(method, url, content=content, timeout=timeout) as response,
+        ):
             for part in response.iter_bytes():
                 parts.append(part)
                 size += len(part)
