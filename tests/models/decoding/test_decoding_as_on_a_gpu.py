@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import checkpoints
 import pytest
 import torch
 import vision_checkpoints
 from model_requests import answers, picture
 
-from evals import Choose, Generate, Image
+from evals import Choose, Generate, Image, InputError
 from evals.models.backend import gpus
 from evals.models.decoding.engine import Decoder
 from evals.models.families import causal, vision_language
@@ -154,3 +156,32 @@ def test_a_cache_position_counts_its_keys_and_values():
     small = DeepseekV3Config(num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4, qk_nope_head_dim=16,
                              qk_rope_head_dim=8, v_head_dim=12)  # fmt: skip
     assert gpus.cache_values(small) == 3 * 4 * (16 + 8 + 12)
+
+
+def test_weights_are_spread_over_gpus_only_if_one_does_not_hold_them(monkeypatch):
+    folder = Path("large")
+    assert gpus.device_map(folder, 80, [100, 100]) == {}
+    assert gpus.device_map(folder, 81, [100, 90]) == {"device_map": "auto", "max_memory": {0: 80, 1: 72}}
+    with pytest.raises(InputError, match=r"large has 3e-07 GB of weights, and 2 GPUs have 2e-07 GB free, of which"):
+        gpus.device_map(folder, 300, [100, 100])
+    monkeypatch.setattr(gpus.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"accelerate, which spreads them over 2 GPUs, is not installed: pip install"):
+        gpus.device_map(folder, 81, [100, 100])
+
+
+def test_a_model_with_the_hooks_of_accelerate_gives_the_same_answers(tmp_path):
+    """accelerate moves the inputs of each layer to its device; the cache and the choice of columns go along."""
+    accelerate = pytest.importorskip("accelerate")
+    folder = checkpoints.language_model(tmp_path, "llama")
+    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    assert 0.9 * stored < gpus.weight_bytes(folder, torch.float32) <= stored
+    assert gpus.weight_bytes(folder, torch.bfloat16) * 2 == gpus.weight_bytes(folder, torch.float32)
+    model = causal.load("tiny", str(folder), CPU)
+    asked = [each for each in requests(SHOTS) if each.id in ("c0", "c5", "g1", "g2", "g3")]
+    for part in (asked[:2], asked[2:]):
+        expected = answers(model, part, 10_000)
+        layers = {f"model.layers.{n}": "cpu" for n in range(model.model.config.num_hidden_layers)}
+        others = dict.fromkeys(("model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"), "cpu")
+        accelerate.dispatch_model(model.model, {**others, **layers}, force_hooks=True, skip_keys="past_key_values")
+        found = answers(as_on_a_gpu(model), part, 10_000)
+        assert {id: each.output for id, each in found.items()} == {id: each.output for id, each in expected.items()}
