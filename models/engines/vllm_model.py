@@ -127,8 +127,12 @@ def start(folder: Path, placement: Placement, resolved: ResolvedPlacement, **mor
             llm.collective_rpc("evals_watch", args=(os.getpid(),))
             (description, *_) = llm.collective_rpc("evals_description")
             lora = _loaded_adapter(llm, adapter)
+            if not on_gpu and _quantisation(folder):  # a GPU computes once while vLLM starts
+                _compute_one_token(llm)
     except Exception as error:  # vLLM can raise nearly any exception for a checkpoint that it does not load
         reason = vllm_environment.cause(log) or one_line(error)
+        if _quantisation(folder) and resolved.dtype.itemsize > 2:
+            reason += " (a quantised checkpoint may need --dtype bfloat16)"
         raise InputError(f"--engine vllm cannot load {folder}: {reason}") from error
     return VllmEngine(
         llm=llm,
@@ -142,8 +146,7 @@ def start(folder: Path, placement: Placement, resolved: ResolvedPlacement, **mor
 
 def facts(model: PreTrainedModel, folder: Path, resolved: ResolvedPlacement, engine: VllmEngine) -> dict[str, Any]:
     """Return what determines the answers of a checkpoint in vLLM, for the signature."""
-    config = read_config(folder)
-    method = (config.get("quantization_config") or {}).get("quant_method")
+    method = _quantisation(folder)
     return {
         **pytorch.checkpoint_facts(model, folder, resolved),
         **checkpoint_files.adapter_facts(folder, applied="by vllm"),
@@ -153,6 +156,20 @@ def facts(model: PreTrainedModel, folder: Path, resolved: ResolvedPlacement, eng
         "shares_prefixes": True,
         **engine.facts,
     }
+
+
+def _quantisation(folder: Path) -> str | None:
+    """Return the method by which a checkpoint is quantised, or None."""
+    method = (read_config(folder).get("quantization_config") or {}).get("quant_method")
+    return None if method is None else str(method)
+
+
+def _compute_one_token(llm: LLM) -> None:
+    """Compute one token: kernels for quantised weights refuse a number format only when they compute."""
+    from vllm import SamplingParams, TokensPrompt
+
+    params = SamplingParams(max_tokens=1, detokenize=False)
+    llm.generate([TokensPrompt(prompt_token_ids=[0])], params, use_tqdm=False)
 
 
 def limits(stated: PromptLimits, engine: VllmEngine) -> PromptLimits:
