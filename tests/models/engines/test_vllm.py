@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import vision_checkpoints
 from commands import ROOT, environ
 from engine_runs import LoadedModels, differing, rows
 
+import evals as suite
+from evals import InputError
 from evals.paths import PACKAGE
 
 pytest.importorskip("vllm", exc_type=ImportError)
@@ -102,6 +105,60 @@ def test_four_samples_per_problem_do_not_depend_on_the_batch(loaded, folders, tm
     outputs = [row.output for row in whole.samples()]
     assert any(len(set(output)) > 1 for output in outputs), outputs
     assert all(len(output) == 4 for output in outputs), outputs
+
+
+def test_a_model_that_is_divided_in_two_gives_the_same_answers(loaded, folders, tmp_path):
+    """On a CPU the two parts are processes; on GPUs each has one. Only one engine can be in this process."""
+    flags = ["--limit", str(SOME), "--long-prompts", "truncate-left", "--device", "cpu", "--engine", "vllm"]
+    for task in ("glue/rte", "math/gsm8k"):
+        out = tmp_path / f"two-{task[:4]}"
+        asked = ["--model", str(folders["llama"]), "--task", task, "--tensor-parallel", "2", "--out", str(out)]
+        command = [sys.executable, "-m", "evals", "run", *asked, *flags]
+        done = subprocess.run(command, cwd=ROOT, env=environ(), check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        options = {"limit": SOME, "long_prompts": "truncate-left"}
+        whole = loaded.run(folders["llama"], task, "transformers", tmp_path / f"one-{task[:4]}", **options)
+        divided = suite.load(out)
+        assert divided.manifest.model["engine_settings"]["tensor_parallel"] == 2
+        assert differing(whole, divided, TOLERANCE) == []
+
+
+def quantised(folder: Path, base: Path) -> Path:
+    """A checkpoint of compressed-tensors with weights of 8 bits and a scale per row; inputs are rounded too."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(base, folder)
+    weights = {}
+    for name, weight in load_file(folder / "model.safetensors").items():
+        weights[name] = weight
+        if "proj" in name:
+            scales = weight.abs().amax(dim=1, keepdim=True) / 127
+            weights[name], weights[f"{name}_scale"] = (weight / scales).round().to(torch.int8), scales
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    eight = {"num_bits": 8, "type": "int", "symmetric": True}
+    group = {
+        "targets": ["Linear"],
+        "weights": {**eight, "strategy": "channel", "dynamic": False},
+        "input_activations": {**eight, "strategy": "token", "dynamic": True},
+    }
+    stated = {"quant_method": "compressed-tensors", "format": "int-quantized", "quantization_status": "compressed",
+              "config_groups": {"group_0": group}, "ignore": ["lm_head"]}  # fmt: skip
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": stated}))
+    return folder
+
+
+def test_int8_weights_and_inputs_give_the_same_up_to_the_rounding_of_bfloat16(loaded, folders, tmp_path):
+    folder = quantised(tmp_path / "w8a8", folders["llama"])
+    with pytest.raises(InputError, match=r"expect A to be bfloat16 or half.*may need --dtype bfloat16"):
+        loaded.run(folder, "glue/sst2", "vllm", tmp_path / "float32", limit=SOME)
+    pair = [
+        loaded.run(folder, "glue/sst2", engine, tmp_path / engine, limit=SOME, dtype="bfloat16")
+        for engine in ("transformers", "vllm")
+    ]
+    assert differing(*pair, 0.3) == []
+    assert pair[1].manifest.model["quantised"] == {"method": "compressed-tensors"}
 
 
 def test_an_extended_sampled_run_is_that_of_the_higher_limit(loaded, folders, tmp_path):
