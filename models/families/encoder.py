@@ -22,6 +22,9 @@ from evals.models.backend.tokenisation import TextPrompt, TextTokenizer
 from evals.models.decoding.batching.batch_rules import BatchRule, encoding_rule
 from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.decoding.sampling import NOT_FINITE
+from evals.models.engines import choice, vllm_embedding, vllm_model
+from evals.models.engines.concurrent import ConcurrentModel
+from evals.models.engines.vllm_embedding import TokenVectors
 from evals.records.embeddings import pack
 from evals.registry import FAMILIES
 from evals.schema import Batch, Embed, Family, Json, ModelInput, Placement, Prediction, Prompt, Request
@@ -50,6 +53,8 @@ class Encoder:
     placement: ResolvedPlacement
     rule: BatchRule
     """How the architecture reads the rows of a batch."""
+    token_vectors: TokenVectors | None = None
+    """Computes the vectors of tokens instead of `model`, which then has no weights; None if `model` computes them."""
     abilities: frozenset[str] = frozenset({"embed"})
 
     def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
@@ -78,6 +83,8 @@ class Encoder:
 
     def peak_memory_bytes(self) -> int | None:
         """Return the peak memory of the device in bytes; None on a CPU."""
+        if self.token_vectors is not None:
+            return self.token_vectors.engine.peak_memory_bytes()
         return pytorch.peak_memory_bytes(self.placement)
 
     def _embed(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
@@ -87,19 +94,24 @@ class Encoder:
     def _embed_rows(self, prompts: Sequence[Prompt], batch: Batch) -> list[Prediction]:
         import torch
 
-        inputs = tokenisation.pad_right(
-            prompts, batch, self.tokenizer.tokenizer.pad_token_id or 0, self.placement.device
-        )
-        if not self.rule.in_batches:
-            reset_rotary(self.model)
         with torch.inference_mode():
-            hidden_BLD = self.model(**inputs).last_hidden_state.float()
-            mask_BL1 = inputs["attention_mask"].unsqueeze(-1).float()
+            hidden_BLD, mask_BL1 = self._token_vectors(prompts, batch)
             mask_BL1[:, : self.excluded] = 0
             vectors_BD = embedding_recipe.pool(self.recipe, hidden_BLD, mask_BL1)
             for step in self.steps:
                 vectors_BD = step(vectors_BD)
         return [self._prediction(prompts[m], v) for m, v in zip(batch.members, vectors_BD.cpu().numpy(), strict=True)]
+
+    def _token_vectors(self, prompts: Sequence[Prompt], batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the vectors of the tokens, (B, L, D), and their mask, (B, L, 1)."""
+        if self.token_vectors is not None:
+            return self.token_vectors([prompts[member].tokens for member in batch.members])
+        inputs = tokenisation.pad_right(
+            prompts, batch, self.tokenizer.tokenizer.pad_token_id or 0, self.placement.device
+        )
+        if not self.rule.in_batches:
+            reset_rotary(self.model)
+        return self.model(**inputs).last_hidden_state.float(), inputs["attention_mask"].unsqueeze(-1).float()
 
     def _prediction(self, prompt: Prompt, vector: Any) -> Prediction:
         import numpy as np
@@ -110,18 +122,25 @@ class Encoder:
         return Prediction(prompt.request.id, pack(vector), truncated=prompt.truncated, prompt_tokens=len(prompt.tokens))
 
 
-def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
+def load(name: str, checkpoint: str, placement: Placement) -> Encoder | ConcurrentModel:
     """Load a checkpoint folder. Raises `InputError` if it lacks weights or a tokenizer, or has unsupported steps."""
+    import torch
     from transformers import AutoModel, AutoModelForTextEncoding
     from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES
 
     folder = Path(checkpoint)
-    resolved = pytorch.resolve_placement(placement)
+    by_vllm = placement.engine == choice.VLLM
+    resolved = (vllm_model if by_vllm else pytorch).resolve_placement(placement)
     recipe = read_recipe(folder if (folder / "modules.json").is_file() else model_folder(folder))
     tokenizer = tokenisation.load_tokenizer(folder)
     kind = read_config(folder).get("model_type")
     auto_class = AutoModelForTextEncoding if kind in MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES else AutoModel
-    model = pytorch.load_weights(auto_class, folder, resolved, unused=("pooler.",))
+    token_vectors = None
+    if by_vllm:
+        model = vllm_model.skeleton(auto_class, folder)
+        token_vectors = vllm_embedding.start(folder, placement, resolved)
+    else:
+        model = pytorch.load_weights(auto_class, folder, resolved, unused=("pooler.",))
     model.config.use_cache = False  # encoding needs no key-value cache
     if recipe.limit is not None:
         tokenizer.model_max_length = recipe.limit  # as sentence-transformers does: it overrides the tokenizer's
@@ -130,25 +149,38 @@ def load(name: str, checkpoint: str, placement: Placement) -> Encoder:
     prompt_tokens = tokenizer(recipe.prompt)["input_ids"] if recipe.prompt else ()
     by_protocol = tokenisation.PROTOCOL if recipe.source == "modules.json" else tokenisation.FAIL
     long_prompts = placement.long_prompts or by_protocol  # the library of these folders cuts long texts
-    return Encoder(
+    loaded = Encoder(
         name=name,
         facts={
             "family": "encoder",
-            **pytorch.facts(model, folder, resolved),
+            **_engine_facts(model, folder, resolved, token_vectors),
             **recipe.facts(),
             "batching": str(rule),
             "longest_text": limit,
             "long_prompts": long_prompts,
         },
-        token_budget=pytorch.token_budget(model, resolved),
+        token_budget=vllm_model.TOKEN_BUDGET if by_vllm else pytorch.token_budget(model, resolved),
         model=model,
         tokenizer=TextTokenizer(tokenizer, limit, long_prompts, tokenisation.embedding_count(model)),
         recipe=recipe,
-        steps=embedding_recipe.load_steps(recipe, resolved.device),
+        # What follows the pooling is small, and vLLM's processes have the GPU for themselves.
+        steps=embedding_recipe.load_steps(recipe, torch.device("cpu") if by_vllm else resolved.device),
         excluded=embedding_recipe.excluded(recipe, prompt_tokens, tokenizer.all_special_ids),
         placement=resolved,
         rule=rule,
+        token_vectors=token_vectors,
     )
+    on_gpu = token_vectors is not None and token_vectors.engine.on_gpu
+    return ConcurrentModel(loaded, vllm_model.GPU_BATCHES) if on_gpu else loaded
+
+
+def _engine_facts(
+    model: PreTrainedModel, folder: Path, resolved: ResolvedPlacement, token_vectors: TokenVectors | None
+) -> dict[str, Any]:
+    """Say what computes the vectors of the tokens."""
+    if token_vectors is None:
+        return pytorch.facts(model, folder, resolved)
+    return {**vllm_model.facts(model, folder, resolved, token_vectors.engine), "shares_prefixes": False}
 
 
 def accepts(config: Mapping[str, Json]) -> bool:
@@ -181,5 +213,7 @@ FAMILIES.add(
         load=load,
         accepts=accepts,
         modalities=frozenset({"text"}),
+        engines=choice.ENGINES,
+        check_request=vllm_embedding.check_request,
     )
 )
