@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evals.app import documents as documents_of_check
+from evals.app import evidence as published_evidence
 from evals.errors import EvalsError, InputError, UnknownName
 from evals.execution import validation
 
@@ -39,6 +40,7 @@ def check(
     data: Path | str | None = None,
     out: Path | str | None = None,
     recorded: Path | str | None = None,
+    evidence: Sequence[Path | str] = (),
     progress: bool = False,
     command: str = "",
 ) -> CheckResult:
@@ -53,6 +55,7 @@ def check(
         data: a folder with a benchmark's official files, read instead of the scale's data.
         out: a folder for `claims.json` and the other formats, and `records/`, the archive of the runs; None: no files.
         recorded: the folder of an earlier check, whose runs are read.
+        evidence: published scores that become facts of the public record: see `evals.app.evidence.read`.
         progress: show progress bars on standard error.
         command: what the user typed, stored in the manifests of the runs.
 
@@ -66,6 +69,7 @@ def check(
         evals.errors.InputError: no.yaml: no such file
     """
     from evals.reports.claims import archive, assessment
+    from evals.reports.claims.evidence.published.facts import with_scores
     from evals.reports.claims.language import files as claim_files
     from evals.reports.claims.language.values import ValueTable
 
@@ -76,7 +80,9 @@ def check(
     read = documents_of_check.read(files, out)
     documents = read.documents
     models = _models(documents, systems or {})
-    record, vocabulary = claim_files.load_record(), claim_files.load_vocabulary()
+    vocabulary = claim_files.load_vocabulary()
+    scores = published_evidence.read(evidence)
+    record = with_scores(claim_files.load_record(), scores, documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
         runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)

@@ -229,6 +229,7 @@ def _check(options: argparse.Namespace) -> int:
         data=options.data,
         out=options.out,
         recorded=options.recorded,
+        evidence=options.evidence,
         progress=_shows_progress(),
         command=options.command,
     )

@@ -136,6 +136,14 @@ def _add_check(commands: Any) -> None:
     add("--data", metavar="DIR", help="a folder with a benchmark's official files")
     add("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="report folder; default runs/claims")
     add("--recorded", metavar="DIR", help="run no model; read the records in the --out folder of an earlier check")
+    add(
+        "--evidence",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="published scores to compare claims with: Every Eval Ever logs, model cards (README.md), .eval_results, "
+        "run folders, or a folder of these; may be repeated",
+    )
     add("--strict", action="store_true", help="exit with 1 if a claim is refuted, or contradicted by another document")
     add(
         "--explain",

@@ -1,0 +1,129 @@
+"""Read the paths of `check --evidence`: logs of Every Eval Ever, hub model cards, `.eval_results`, and run folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from evals import regular_files, yaml_files
+from evals.errors import InputError
+
+if TYPE_CHECKING:
+    from evals.reports.claims.evidence.published.scores import PublishedScore
+
+_MOST_FILES = 10_000
+"""Limit on the files of a folder that are looked at."""
+_FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
+_HUB_CACHE = re.compile(r"models--([^/]+?)--([^/]+)")
+
+
+def read(paths: Sequence[Path | str]) -> list[PublishedScore]:
+    """Read published scores.
+
+    Args:
+        paths: files and folders: `*.json` logs of Every Eval Ever, `README.md` with a `model-index`, `.eval_results`
+            folders and their files, run folders, and folders of these.
+
+    Raises:
+        InputError: a path does not exist, holds no results, or a file is damaged.
+
+    Example:
+        >>> read(["no.json"])
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: --evidence no.json: no such file or folder
+    """
+    scores: list[PublishedScore] = []
+    for given_path in paths:
+        path = Path(given_path).expanduser()
+        if not path.exists():
+            raise InputError(f"--evidence {path}: no such file or folder")
+        files = [path] if path.is_file() else [*_files(path)]
+        if not files:
+            raise InputError(
+                f"--evidence {path}: holds no results: neither logs of Every Eval Ever, nor a README.md, "
+                "nor .eval_results, nor run folders"
+            )
+        for file in files:
+            scores += _scores(file, is_named=path.is_file())
+    return scores
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files of results in a folder, in the order of their names; of a run folder its manifest."""
+    entries = sorted(path for path, _ in zip(folder.rglob("*"), range(_MOST_FILES), strict=False))
+    runs = {path.parent for path in entries if path.name == "manifest.json"}
+    for path in entries:
+        if path.parent in runs:
+            if path.name == "manifest.json":
+                yield path
+        elif path.is_file() and (
+            path.name == "README.md"
+            or path.suffix == ".json"
+            or (path.suffix in {".yaml", ".yml"} and path.parent.name == ".eval_results")
+        ):
+            yield path
+
+
+def _scores(path: Path, *, is_named: bool) -> Iterator[PublishedScore]:
+    """Yield the scores of a file; a JSON file or a card without results is an error only if it was named."""
+    from evals.reports.claims.evidence.published import scores
+
+    if path.name == "manifest.json":
+        from evals import records
+        from evals.reports.exports import every_eval_ever
+
+        yield from scores.of_every_eval_ever(every_eval_ever.log(records.load(path.parent)), f"run {path.parent.name}")
+    elif path.suffix == ".json":
+        content = _json(path)
+        if is_named or (isinstance(content, dict) and "evaluation_results" in content):
+            yield from scores.of_every_eval_ever(content, path.name)
+    elif path.suffix in {".yaml", ".yml"}:
+        yield from scores.of_eval_results(yaml_files.load(path), _model(path), f".eval_results/{path.name}")
+    else:
+        index = _model_index(path)
+        if index is None and is_named:
+            raise InputError(f"--evidence {path}: has no 'model-index' in its front matter")
+        if index is not None:
+            yield from scores.of_model_index(index, f"model card {path.parent.name}/{path.name}")
+
+
+def _json(path: Path) -> object:
+    try:
+        return json.loads(regular_files.read(path))
+    except (ValueError, RecursionError, OSError) as error:
+        raise InputError(f"--evidence {path}: cannot be read as JSON: {' '.join(str(error).split())[:200]}") from None
+
+
+def _model_index(path: Path) -> object:
+    """The `model-index` of a card's front matter; None if it has none."""
+    try:
+        text = regular_files.read(path).decode("utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"--evidence {path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
+    matter = _FRONT_MATTER.match(text)
+    if matter is None:
+        return None
+    with TemporaryDirectory() as folder:
+        copy = Path(folder, "front-matter.yaml")
+        copy.write_text(matter[1], encoding="utf-8")
+        try:
+            content = yaml_files.load(copy)
+        except InputError as error:
+            raise InputError(f"--evidence {path}: {str(error).replace(str(copy), 'front matter')}") from None
+    return content.get("model-index") if isinstance(content, dict) else None
+
+
+def _model(path: Path) -> str:
+    """The model of a file of `.eval_results`: what the model card beside it says, else the repository's folder."""
+    folder = path.resolve().parent
+    if folder.name != ".eval_results":
+        raise InputError(
+            f"--evidence {path}: lies in no '.eval_results' folder, so it is not known whose results it has"
+        )
+    in_cache = _HUB_CACHE.search(folder.as_posix())
+    return f"{in_cache[1]}/{in_cache[2]}" if in_cache else folder.parent.name
