@@ -47,8 +47,7 @@ def check(
     """Check the claims of documents; the runs that they need are made once, unless `paper` is set.
 
     Args:
-        files: claims files (`reports/claims/README.md`) or articles; by default those of the two articles on DeepSeek.
-            An article that is the source of one of the claims files is shown with its claims and not drafted.
+        files: claims files, by default those of the two articles on DeepSeek, or articles (`evals.app.documents.read`).
         paper: run no model; check against arithmetic, other documents and the public record only.
         scale: `mini` (bundled replicas and data) or `full`.
         systems: the model to run for a subject, as `run` takes it; by default the registered model of its name.
@@ -78,11 +77,9 @@ def check(
     without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
     validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data, out=out)
     read = documents_of_check.read(files, out)
-    documents = read.documents
-    models = _models(documents, systems or {})
+    documents, models = read.documents, _models(read.documents, systems or {})
     vocabulary = claim_files.load_vocabulary()
-    scores = published_evidence.read(evidence)
-    record = with_scores(claim_files.load_record(), scores, documents, vocabulary)
+    record = with_scores(claim_files.load_record(), published_evidence.read(evidence), documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
         runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
