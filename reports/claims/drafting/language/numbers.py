@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from evals.reports.claims.drafting.language.units import UNITS
+from evals.reports.claims.drafting.language.units import DATA_AFTER, UNITS, unit_around
 from evals.reports.claims.drafting.language.words import entries, joined, pattern
 from evals.reports.claims.language.statements import Bound
 
@@ -216,47 +216,22 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
             unit = "experts"
         return replace(number, unit=unit, noun=noun, stop=stop, times=number.times * factor)
     if (
-        _DATA_AFTER.match(text, number.end) is None
+        DATA_AFTER.match(text, number.end) is None
         and number.times == 10**9
         and text[number.end - 1 : number.end] == "B"
         and number.end - number.start > 1
     ):
         return replace(number, unit="parameters", noun="B")
-    return _unit_before(text, number)
+    return _unit_around(text, number)
 
 
-_DATA_AFTER = re.compile(r"\s?[\u4e00-\u9fff]{0,4}(?:数据|语料)(?![集点])")
 _EACH_SECOND = re.compile(r"每秒[可达能约到最高多生成处理输出了\s]{0,6}$")
-_NOUNS_BEFORE: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
-    (re.compile(joined(row["any"])), row["unit"], Decimal(row["least"])) for row in entries("nouns_before")
-)
-_NOUNS_AFTER = ((re.compile(r"\s?(?:上下文|context)"), "tokens"), (re.compile(r"[-\s]parameter"), "parameters"))
 
 
-_NOUN_FAR = re.compile(
-    r"\s(?:[A-Za-z][A-Za-z-]*\s){1,5}?(?P<noun>tokens?|parameters?|images?|pairs?|samples?|examples?)\b"
-)
-"""A noun some adjectives after a large count: "14.8 trillion diverse and high-quality tokens"."""
-_FAR_UNITS = {
-    **{"token": "tokens", "parameter": "parameters", "image": "images", "pair": "pairs"},
-    **{"sample": "items", "example": "items"},
-}
-
-
-def _unit_before(text: str, number: PrintedNumber) -> PrintedNumber:
-    """Read what a bare number counts from the words before it: "参数规模为13亿"."""
-    if number.value >= 10**9 and (match := _DATA_AFTER.match(text, number.end)):
-        return replace(number, unit="tokens", noun=match[0].strip())
-    for after, unit in _NOUNS_AFTER:
-        if number.times >= 1000 and (match := after.match(text, number.end)):
-            return replace(number, unit=unit, noun=match[0])
-    if number.times >= 1_000_000 and (match := _NOUN_FAR.match(text, number.end)):
-        return replace(number, unit=_FAR_UNITS[match["noun"].rstrip("s")], noun=match["noun"])
-    before = text[max(0, number.begin - 40) : number.begin]
-    for words, unit, least in _NOUNS_BEFORE:
-        if (match := words.search(before)) and number.value >= least:
-            return replace(number, unit=unit, noun=match[0])
-    return number
+def _unit_around(text: str, number: PrintedNumber) -> PrintedNumber:
+    """Read what a number without a unit counts from the words around it."""
+    around = unit_around(text, number.begin, number.end, times=number.times, value=number.value)
+    return number if around is None else replace(number, unit=around[0], noun=around[1])
 
 
 def _unit_at(text: str, place: int) -> tuple[str, str, int, Decimal] | None:

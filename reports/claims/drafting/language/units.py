@@ -12,3 +12,45 @@ UNITS: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
     for row in entries("units")
 )
 """For each unit the words that follow the digits, its name in the vocabulary, and the factor of the words."""
+_NOUNS_BEFORE: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
+    (re.compile(joined(row["any"])), row["unit"], Decimal(row["least"])) for row in entries("nouns_before")
+)
+_NOUNS_AFTER = ((re.compile(r"\s?(?:上下文|context)"), "tokens"), (re.compile(r"[-\s]parameter"), "parameters"))
+DATA_AFTER = re.compile(r"\s?[\u4e00-\u9fff]{0,4}(?:数据|语料)(?![集点])")
+"""Text that a large count is one of: `600B 代码数据`."""
+_NOUN_FAR = re.compile(
+    r"\s(?:[A-Za-z][A-Za-z-]*\s){1,5}?(?P<noun>tokens?|parameters?|images?|pairs?|samples?|examples?)\b"
+)
+"""A noun some adjectives after a large count: "14.8 trillion diverse and high-quality tokens"."""
+_FAR_UNITS = {
+    **{"token": "tokens", "parameter": "parameters", "image": "images", "pair": "pairs"},
+    **{"sample": "items", "example": "items"},
+}
+
+
+def unit_around(text: str, begin: int, end: int, *, times: Decimal, value: Decimal) -> tuple[str, str] | None:
+    """Return what a number without a unit counts, by the words around it, and these words.
+
+    Args:
+        text: the text.
+        begin: where the number begins.
+        end: where it ends.
+        times: the factor that its digits count.
+        value: the number with its factor.
+
+    Example:
+        >>> unit_around("参数规模为13亿", 5, 8, times=Decimal(10**8), value=Decimal(13 * 10**8))[0]
+        'parameters'
+    """
+    if value >= 10**9 and (match := DATA_AFTER.match(text, end)):
+        return "tokens", match[0].strip()
+    for after, unit in _NOUNS_AFTER:
+        if times >= 1000 and (match := after.match(text, end)):
+            return unit, match[0]
+    if times >= 1_000_000 and (match := _NOUN_FAR.match(text, end)):
+        return _FAR_UNITS[match["noun"].rstrip("s")], match["noun"]
+    before = text[max(0, begin - 40) : begin]
+    for words, unit, least in _NOUNS_BEFORE:
+        if (match := words.search(before)) and value >= least:
+            return unit, match[0]
+    return None
