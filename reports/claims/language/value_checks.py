@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -44,6 +44,8 @@ def check_values(
     """
     text = _source_text(document, folder)
     index, lines = _quotes(document, text) if text is not None else (None, [])
+    derivations = {claim.id: referenced_claims(claim.derive) for claim in document.claims}
+    computed = {claim.id for claim in document.claims if claim.digits is None}
     for at, claim in located(document):
         if isinstance(claim, CellClaim):  # what a table may say is a verdict, not a mistake of the file
             _check_unit(source, at, claim, quantities.get(claim.quantity or ""), units)
@@ -53,7 +55,7 @@ def check_values(
             _check_value(source, location, statement, quantities.get(statement.quantity or ""), units)
         _check_share_of_measure(source, at, claim)
         _check_count(source, at, claim, units)
-        _check_derivation(source, at, claim, document)
+        _check_derivation(source, at, claim, derivations, computed)
         if text is not None and index is not None:
             _check_quote(source, at, claim, text, index, lines)
 
@@ -114,10 +116,10 @@ def _most(value: StatedValue) -> Decimal:
     return Decimal(value.upto or value.digits or 0)
 
 
-def _check_derivation(source: YamlFile, at: Location, claim: Claim, document: Document) -> None:
+def _check_derivation(
+    source: YamlFile, at: Location, claim: Claim, derivations: Mapping[str, Collection[str]], computed: Collection[str]
+) -> None:
     """Check that a claim is not computed from itself, also by way of other claims."""
-    derivations = {other.id: referenced_claims(other.derive) for other in document.claims}
-    computed = {other.id for other in document.claims if other.digits is None}
     paths = [[claim.id, id] for id in derivations[claim.id]]
     while paths:
         path = paths.pop()

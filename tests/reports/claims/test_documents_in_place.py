@@ -109,6 +109,17 @@ def test_quotes_are_found_as_a_regular_expression_finds_them():
         assert index.find(quote, (low, high)) == [span for span in every if low <= span[0] < high]
 
 
+def test_a_quote_is_found_whose_beginning_stands_in_thousands_of_places():
+    text = " ".join(f"number {n} of them." for n in range(3000))
+    quotes = [f"number {n} of" for n in range(3000)]
+    index = QuoteIndex(plain(text), quotes)
+    assert [text[slice(*index.find(quote)[0])] for quote in quotes] == quotes
+    assert all(len(index.find(quote)) == 1 for quote in quotes[::97])
+    start = text.index("number 2500 of")
+    assert index.find("number 2501 of", (start, len(text))) == [(start + 21, start + 35)]
+    assert index.find("number 2501 of", (0, start)) == []
+
+
 def test_claims_are_placed_by_quote_line_and_cell_and_the_rest_is_named(checked):
     placed = checked.articles["card"]
     shown = {id: ARTICLE[slice(*span)] for id, span in placed.places.items()}

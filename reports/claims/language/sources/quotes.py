@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from evals.reports.claims.language.sources.articles import SourcePlace, Text
 
@@ -22,7 +23,9 @@ _SPACE = re.compile(r"\s+")
 _BEGINNING = 8
 """Number of characters by which quotes are looked up."""
 _MOST_CANDIDATES = 1_000
-"""Limit on the places that are compared with one quote."""
+"""Limit on the places that are compared with one quote one by one; beyond, the text is searched for the whole quote."""
+_MOST_PLACES = 1_000
+"""Limit on the places that are returned."""
 
 
 def normalised(text: str) -> str:
@@ -102,19 +105,29 @@ class QuoteIndex:
             within: the first code point at which the quote may begin, and the one after the last; None: anywhere.
 
         Returns:
-            First code point, and the one after the last; of a quote whose beginning stands in a thousand places, those
-            among the first thousand.
+            First code point, and the one after the last; the first thousand places.
         """
-        return [*self._find(normalised(quote), within)]
+        plain = normalised(quote)
+        return [
+            self._text.span(self._place(position), self._place(position + len(plain) - 1) + 1)
+            for position in islice(self._find(plain, within), _MOST_PLACES)
+        ]
 
-    def _find(self, quote: str, within: SourcePlace | None) -> Iterator[SourcePlace]:
+    def _find(self, quote: str, within: SourcePlace | None) -> Iterator[int]:
+        """Yield the positions of a quote in the normalised text."""
         positions = self._positions.get(quote[:_BEGINNING], array("L"))
         first, last = 0, len(positions)
         if within is not None:
             first, last = (bisect_left(positions, self._position(place)) for place in within)
         for position in positions[first : min(last, first + _MOST_CANDIDATES)]:
             if quote and self._content.startswith(quote, position):
-                yield self._text.span(self._place(position), self._place(position + len(quote) - 1) + 1)
+                yield position
+        if quote and last - first > _MOST_CANDIDATES:
+            end = positions[last - 1] + len(quote)
+            position = self._content.find(quote, positions[first + _MOST_CANDIDATES], end)
+            while position >= 0:
+                yield position
+                position = self._content.find(quote, position + 1, end)
 
     def _place(self, position: int) -> int:
         """The index in the text of a position in the normalised text."""
