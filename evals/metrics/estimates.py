@@ -85,7 +85,11 @@ def _masks(scores: Sequence[Score], definitions: Sequence[Mean]) -> list[Mask | 
     """Select the samples of each mean; each label is read once, however many means use it."""
     labels = {mean.label for mean in definitions if mean.label is not None}
     values_by_label = {label: np.array([score.labels.get(label) for score in scores], dtype=object) for label in labels}
-    return [None if mean.label is None else values_by_label[mean.label] == mean.equals for mean in definitions]
+    # As objects: NumPy's own texts lose the zeros at their end, so that "x" would equal "x\0".
+    return [
+        None if mean.label is None else values_by_label[mean.label] == np.array(mean.equals, dtype=object)
+        for mean in definitions
+    ]
 
 
 # Statistics that are not means

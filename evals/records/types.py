@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from evals.errors import shorten
 from evals.records.inputs import RecordedInput
 from evals.schema import Json, Metric
 
@@ -133,6 +134,10 @@ class Manifest(Stored, kw_only=True):
             facts: dict[str, Json] = getattr(self, field)
             if not isinstance(facts.get(key), kind):
                 raise ValueError(f"`{field}.{key}` is {facts.get(key)!r}, expected {kind.__name__}")
+        for field, key, known in _OPTIONAL_FACTS:
+            fact = getattr(self, field).get(key)
+            if not isinstance(fact, known | None) or isinstance(fact, bool):
+                raise ValueError(f"`{field}.{key}` is {shorten(fact)}, expected {known.__name__}")
 
     @property
     def sample_count(self) -> int:
@@ -169,6 +174,12 @@ class Manifest(Stored, kw_only=True):
         """Whether the run timed its model in turn with others."""
         return self.plan.interleaved is not None
 
+
+_OPTIONAL_FACTS: tuple[tuple[str, str, type], ...] = (
+    ("data", "samples_in_split", int), ("data", "source", str), ("data", "without", list), ("data", "modalities", list),
+    ("model", "checkpoint", str), ("model", "parameters", int), ("model", "device", str), ("model", "family", str),
+)  # fmt: skip
+"""Facts that reports show, and their types where they are stated."""
 
 # result.json
 

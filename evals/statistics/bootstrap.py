@@ -96,7 +96,7 @@ def resampled_counts(
         >>> resampled_counts(np.array([[1, 0], [1, 0], [0, 1]]), ["a", "b", "c"], "example").mean(axis=0).round(1)
         array([2., 1.])
     """
-    names, codes_N = np.unique(np.array(list(clusters)), return_inverse=True)
+    names, codes_N = _codes(clusters)
     totals_CM = np.zeros((len(names), counts_NM.shape[1]))
     np.add.at(totals_CM, codes_N, counts_NM)
     kinds_UM, common_U = np.unique(totals_CM, axis=0, return_counts=True)
@@ -120,7 +120,7 @@ def resampled_weights(clusters: Sequence[str], stream: str, *, resamples: int = 
         >>> weights_DN.shape, bool((weights_DN[:, 0] + weights_DN[:, 2] == 2).all())
         ((4, 3), True)
     """
-    names, codes_N = np.unique(np.array(list(clusters)), return_inverse=True)
+    names, codes_N = _codes(clusters)
     generator = _generator(stream)
     at_once = max(1, _WEIGHTS_CHUNK // len(codes_N))
     for start in range(0, resamples, at_once):
@@ -161,3 +161,10 @@ def _resample(sums_CK: Floats, counts_CK: Floats, resamples: int) -> tuple[Float
 
 def _generator(stream: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64([_SEED, zlib.crc32(stream.encode())]))
+
+
+def _codes(clusters: Sequence[str]) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
+    """Return the clusters in their order, and the number of each item's."""
+    ended = np.array([f"{name}\x01" for name in clusters])  # NumPy's texts lose the zeros at their end
+    names, codes_N = np.unique(ended, return_inverse=True)
+    return names, codes_N

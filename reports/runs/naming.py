@@ -208,7 +208,7 @@ def _tasks(*records: Record) -> str:
     for record in records:
         task, data = record.manifest.task, record.manifest.data
         details = [f"data {data['source']}"] if data.get("source") else []
-        if data.get("protocol"):
+        if data.get("protocol") and all(isinstance(data.get(kind), int) for kind in ("images", "captions")):
             details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
         if data.get("without"):
             details.append(f"without {', '.join(data['without'])}, whose files are missing")

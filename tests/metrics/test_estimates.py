@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from evals.metrics.estimates import Mean, estimates, means
 from evals.schema import Score
+from evals.statistics.bootstrap import resampled_weights
 from evals.statistics.few_clusters import beta_binomial_interval
 from evals.statistics.intervals import mean_intervals, wilson
 
@@ -74,3 +75,12 @@ def test_an_accuracy_has_the_interval_of_a_mean(wrong):
     (expected,) = mean_intervals([np.array(answers) == np.array(targets)], clusters)
     assert (metric.low, metric.high) == expected
     assert metric.low < 1 - wrong / 100 <= metric.high
+
+
+def test_names_that_differ_in_a_zero_at_their_end_differ():
+    labels = ("x", "x\0", "x\0\0")
+    scores = [scored(str(n), n / 2, name, name) for n, name in enumerate(labels)]
+    found = means(scores, {name: Mean("accuracy", "kind", name) for name in labels})
+    assert [(metric.value, metric.n) for metric in found.values()] == [(0.0, 1), (0.5, 1), (1.0, 1)]
+    weights_DN = next(resampled_weights(labels, "zeros", resamples=64))
+    assert (weights_DN[:, 0] != weights_DN[:, 1]).any()  # three clusters, not one

@@ -271,6 +271,19 @@ def test_a_manifest_that_was_changed_is_refused(tmp_path, field, key, value):
         pass
 
 
+@pytest.mark.parametrize(
+    "fact", [{"samples_in_split": "9"}, {"source": 1}, {"without": "rte"}, {"samples_in_split": True}]
+)
+def test_a_fact_of_another_type_is_refused_by_name(tmp_path, fact):
+    finished(tmp_path)
+    stated = json.loads((tmp_path / "manifest.json").read_text())
+    stated["data"] |= fact
+    stated["signature"] = signature_of(stated)
+    (tmp_path / "manifest.json").write_text(json.dumps(stated))
+    with pytest.raises(RecordError, match=rf"manifest\.json is not a run's, or damaged: `data\.{next(iter(fact))}` is"):
+        load(tmp_path)
+
+
 def test_a_manifest_may_say_more_than_is_known(tmp_path):
     finished(tmp_path)
     path = tmp_path / "manifest.json"

@@ -143,7 +143,9 @@ def _parquet(content: bytes, random: Random) -> bytes:
                 column = pyarrow.nulls(rows)
             table = table.set_column(at, name, column)
         case 2:
-            table = table.set_column(at, name, [[None, *table.column(at).to_pylist()[1:]]])
+            column = table.column(at)  # its texts may be no UTF-8, so it is not decoded
+            first = pyarrow.nulls(min(rows, 1), column.type)
+            table = table.set_column(at, name, pyarrow.chunked_array([first, *column.slice(1).chunks]))
         case 3:
             table = table.drop_columns([name])
         case 4:
