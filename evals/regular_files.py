@@ -11,6 +11,9 @@ import os
 import stat
 from pathlib import Path
 
+MAX_BYTES = 4 << 30
+"""Largest file that is read into memory, in bytes: ten times the largest benchmark file."""
+
 
 def opened(path: Path, *, pipe: bool = False) -> io.BufferedReader:
     """Open a file for reading, without waiting for a pipe's other end.
@@ -40,7 +43,20 @@ def opened(path: Path, *, pipe: bool = False) -> io.BufferedReader:
     raise OSError(errno.EINVAL, f"it is no regular file but {kind}", str(path))
 
 
-def read(path: Path, *, pipe: bool = False) -> bytes:
-    """Return the content of a file. Raises `OSError`, as `opened` does."""
+def read(path: Path, *, pipe: bool = False, limit: int = MAX_BYTES) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        path: a file, or a link to one.
+        pipe: as for `opened`.
+        limit: the largest size that is read, in bytes: a file with a hole can claim any, and all of it would be read.
+
+    Raises:
+        OSError: as `opened`, or the file is larger than `limit`.
+    """
     with opened(path, pipe=pipe) as file:
-        return file.read()
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(limit + 1)
+        if max(size, len(content)) > limit:
+            raise OSError(errno.EFBIG, f"it has over {limit:,} bytes", str(path))
+        return content

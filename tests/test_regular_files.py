@@ -11,7 +11,8 @@ import threading
 import pytest
 from commands import evals, refused
 
-from evals import regular_files
+from evals import InputError, data, regular_files
+from evals.data import json_files
 
 
 def test_a_regular_file_is_read_whole_and_nothing_else(tmp_path):
@@ -25,6 +26,25 @@ def test_a_regular_file_is_read_whole_and_nothing_else(tmp_path):
             regular_files.read(other)
     with pytest.raises(FileNotFoundError):
         regular_files.read(tmp_path / "missing")
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    path = tmp_path / "hole"
+    with path.open("wb") as file:
+        file.truncate(8 << 30)
+    for limit in ({}, {"limit": 5}):
+        with pytest.raises(OSError, match="it has over"):
+            regular_files.read(path, **limit)
+    path.write_bytes(b"12345")
+    assert regular_files.read(path, limit=5) == b"12345"
+    monkeypatch.setattr(json_files, "MAX_LINE", 1000)
+    path.write_bytes(b"{}\n" + bytes(1001))
+    with pytest.raises(InputError, match="line 2: it has over 1,000 bytes"):
+        data.read_jsonl(path, dict)
+    with path.open("wb") as file:
+        file.truncate(json_files.MAX_BYTES + 1)
+    with pytest.raises(InputError, match="hole cannot be read: it has over 1,073,741,824 bytes"):
+        data.read_json(path, dict)
 
 
 def test_a_pipe_that_the_user_names_is_read(tmp_path):

@@ -13,13 +13,11 @@ from evals.data.files import (
     inside,
     listing_digest,
     parquet_columns,
-    read_json,
-    read_jsonl,
-    read_jsonl_lines,
     read_parquet,
     read_tsv,
     unique,
 )
+from evals.data.json_files import read_json, read_jsonl, read_jsonl_lines
 
 __all__ = [
     "class_names",

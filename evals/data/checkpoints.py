@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
-from evals.data.files import inside, read_json
+from evals.data.files import inside
 from evals.data.hub import gguf_advice, local_copy
+from evals.data.json_files import read_json
 from evals.data.model_config import check_config, without_kernels
 from evals.errors import InputError, one_line, shorten
 

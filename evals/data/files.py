@@ -4,88 +4,31 @@ The type of a row is a `msgspec.Struct`: declared fields are checked, other fiel
 without intermediate dicts. Every error in a file is an `InputError` that names the file, the position in it and what
 was expected.
 
-    files      read_json  read_jsonl  read_jsonl_lines  read_parquet  read_tsv  digest
+    files      read_parquet  read_tsv  digest (`json_files` reads JSON)
     folders    find  inside
     rows       unique
 """
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import hashlib
 import io
 import json
-import re
 import unicodedata
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 import msgspec
 
-from evals import garbage, regular_files
+from evals import regular_files
+from evals.data.json_files import contents, row_at
 from evals.errors import InputError, one_line, shorten
-from evals.schema import Json
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 T = TypeVar("T")
 
 
 # Files
-
-
-def read_json(path: Path, kind: type[T]) -> T:
-    r"""Read a JSON file as a value of a declared type.
-
-    Args:
-        path: UTF-8, without a byte order mark; `NaN` and `Infinity` are not JSON.
-        kind: a `msgspec.Struct` or any other type that msgspec decodes; values are not converted (1.0 is not an `int`).
-
-    Raises:
-        InputError: the file cannot be read, is malformed (the message names line and column), or contains another
-            type (the message names the path in the document and the ids of the row).
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "q.json"
-        >>> _ = path.write_text('[{"question_id": 7,\n  "image_id": 42,}]')
-        >>> read_json(path, list[dict[str, int]])  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-            ...
-        evals.errors.InputError: .../q.json: malformed JSON at line 2, column 18: trailing comma in object
-        >>> _ = path.write_text('[{"question_id": 7, "image_id": "42"}]')
-        >>> read_json(path, list[dict[str, int]])  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-            ...
-        evals.errors.InputError: .../q.json: Expected `int`, got `str` - at `$[0][...]` (question_id 7, image_id '42')
-    """
-    text = _bytes(path)
-    try:
-        with garbage.paused():
-            return msgspec.json.decode(text, type=kind)
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: {_explain(error, text)}") from error
-
-
-def read_jsonl(path: Path, kind: type[T]) -> list[T]:
-    """Read a file with one JSON value per line, as in `read_json`; empty lines are skipped, errors name the line."""
-    return [value for _, value in read_jsonl_lines(path, kind)]
-
-
-def read_jsonl_lines(path: Path, kind: type[T]) -> list[tuple[int, T]]:
-    """Read a file as in `read_jsonl`; each value comes with its line number, from 1."""
-    decoder = msgspec.json.Decoder(kind)
-    values = []
-    with garbage.paused():
-        for number, line in enumerate(_bytes(path).split(b"\n"), start=1):
-            if line.strip():
-                try:
-                    values.append((number, decoder.decode(line)))
-                except _UNREADABLE as error:
-                    raise InputError(f"{path}: {_explain(error, line, number)}") from error
-    return values
 
 
 def read_parquet(path: Path, kind: type[T]) -> list[T]:
@@ -103,7 +46,7 @@ def read_parquet(path: Path, kind: type[T]) -> list[T]:
 
     columns = [field.encode_name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
     try:
-        file = parquet.ParquetFile(io.BytesIO(_bytes(path)))
+        file = parquet.ParquetFile(io.BytesIO(contents(path)))
         missing_columns = [name for name in columns if name not in file.schema_arrow.names]
         if missing_columns:
             raise InputError(
@@ -114,7 +57,7 @@ def read_parquet(path: Path, kind: type[T]) -> list[T]:
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {error}{_row(rows, str(error))}") from error
+        raise InputError(f"{path}: {error}{row_at(rows, str(error))}") from error
 
 
 def parquet_columns(path: Path) -> list[str]:
@@ -174,7 +117,7 @@ def read_tsv(
         [(2, ('He said "yes.', '1'))]
     """
     try:
-        lines = enumerate(_bytes(path).decode("utf-8-sig").split("\n"), start=1)
+        lines = enumerate(contents(path).decode("utf-8-sig").split("\n"), start=1)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
     rows = [(number, line.rstrip("\r").split("\t")) for number, line in lines if line.rstrip("\r")]
@@ -280,54 +223,3 @@ def unique(ids: Sequence[Hashable], where: object, label: str = "id") -> None:
         earlier: set[Hashable] = set()
         repeated = next(id for id in ids if id in earlier or earlier.add(id))  # type: ignore[func-returns-value]
         raise InputError(f"{where}: {label} {repeated} comes twice")
-
-
-# Shared helpers
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return regular_files.read(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _explain(error: Exception, text: bytes, line: int = 0) -> str:
-    """Describe an error in a JSON text and its position; `line` is the line number in a file of JSON lines."""
-    if isinstance(error, msgspec.ValidationError):
-        row = ""
-        with contextlib.suppress(*_UNREADABLE):
-            row = _row(msgspec.json.decode(text), str(error))
-        return f"line {line}: {error}{row}" if line else f"{error}{row}"
-    reason, before = _malformed(error, text)
-    breaks, column = before.count(b"\n"), len(before) - before.rfind(b"\n")
-    return f"malformed JSON at line {breaks + (line or 1)}, column {column}: {reason}"
-
-
-def _malformed(error: Exception, text: bytes) -> tuple[str, bytes]:
-    """Return why a text is not JSON, and the text before the error."""
-    try:
-        text.decode()
-    except UnicodeDecodeError as undecodable:
-        return "not UTF-8", text[: undecodable.start]
-    if text.startswith(codecs.BOM_UTF8):
-        return "it begins with a byte order mark, which JSON does not allow", b""
-    reason, _, position = str(error).removeprefix("JSON is malformed: ").rstrip(")").partition(" (byte ")
-    return reason, text[: int(position)] if position else text
-
-
-def _row(document: Json, message: str) -> str:
-    """Name the ids of the row at the path of an error (`$.questions[3].image_id`); "" if the row has no ids."""
-    steps = re.findall(
-        r"\.(\w+)|\[(\d+)\]|$", message.rpartition("$")[2]
-    )  # the last match is empty: it checks the innermost object
-    for key, index in steps:
-        if isinstance(document, Mapping):
-            ids = [f"{name} {value!r:.40}" for name, value in document.items() if re.search("(^|_)id$", name)]
-            if ids:
-                return f" ({', '.join(ids)})"
-        with contextlib.suppress(LookupError, TypeError, ValueError):
-            document = document[key or int(index)]
-    return ""

@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from evals import regular_files
+from evals.data import audio, images
 from evals.records.inputs import Continuation, Media, RecordedInput, SharedPrefix, pack_tokens
 from evals.schema import MODALITIES, Audio, Image, Inspectable, Model, ModelInput, Prompt
 
@@ -126,8 +127,10 @@ def _media(prompt: Prompt, digests: dict[object, str | None]) -> list[Media]:
 
 def _digest(part: Image | Audio) -> str | None:
     """Return the digest of a part's file; None if it cannot be read, which the model reports."""
+    limit = images.MAX_BYTES if isinstance(part, Image) else audio.MAX_BYTES
     try:
-        data = part.data if part.data is not None else regular_files.read(part.path) if part.path is not None else None
+        file = None if part.path is None else part.path
+        data = part.data if part.data is not None else None if file is None else regular_files.read(file, limit=limit)
     except OSError:
         return None
     return None if data is None else hashlib.sha256(data).hexdigest()[:16]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from evals import garbage
 from evals.data.checkpoints import Adapter, read_adapter, read_config
-from evals.data.files import read_json
 from evals.data.hub import local_copy
+from evals.data.json_files import read_json
 from evals.errors import InputError
 from evals.paths import PACKAGE
 from evals.registry import FAMILIES, VARIANTS

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import orjson
 
-from evals import regular_files
+from evals import regular_files, repeated_keys
 from evals.errors import RecordError, counted
 from evals.records.digests import digest_of_ids, digest_of_result, signature_of
 from evals.records.types import Manifest, Result, SampleKey
@@ -186,8 +187,10 @@ def _fields(path: Path, content: bytes) -> dict[str, Json]:
 
 def _decode(path: Path, content: bytes, kind: type[FileT]) -> FileT:
     try:
-        return msgspec.json.decode(content, type=kind)
+        value = msgspec.json.decode(content, type=kind)
+        repeated_keys.check(content)
+        return value
     except msgspec.ValidationError as error:
         raise RecordError(f"{path} is not a run's, or damaged: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path} cannot be read: {error}") from error

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data.files import read_json
+from evals.data.json_files import read_json
 from evals.errors import InputError, one_line
 from evals.models.backend.checkpoint_files import digest
 from evals.schema import Json

@@ -21,7 +21,7 @@ import orjson
 
 from evals import yaml_files
 from evals.data.checkpoints import model_folder
-from evals.data.files import read_json
+from evals.data.json_files import read_json
 from evals.data.model_config import without_kernels
 from evals.errors import InputError, UnknownName, one_line
 from evals.paths import PACKAGE

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import model_folder
-from evals.data.files import read_json
+from evals.data.json_files import read_json
 from evals.errors import InputError
 from evals.models.decoding.sampling import SamplingSettings, requested_settings
 from evals.models.decoding.thoughts import MARK, TagPair, mentioned_pairs, surrounding_pair

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import orjson
 
+from evals import repeated_keys
 from evals.errors import EvalsError, InputError, SampleError, one_line
 from evals.models.endpoint import time_limit
 from evals.models.endpoint.connections import Connections
@@ -339,7 +340,7 @@ def _decoded(data: bytes) -> Any:
     if not data.strip():
         raise MalformedError("an empty body")
     try:
-        body = orjson.loads(data)
+        body = repeated_keys.loads(data)
     except orjson.JSONDecodeError as error:
         raise MalformedError(f"no JSON ({error.msg} at character {error.pos} of {len(data)})") from error
     if not isinstance(body, dict):

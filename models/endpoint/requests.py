@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from evals import regular_files
-from evals.data.audio import decode as decode_audio
-from evals.data.audio import to_wav
+from evals.data import audio as wav
+from evals.data import images
 from evals.data.images import MAX_PIXELS, decode
 from evals.errors import SampleError
 from evals.models.decoding.text import join_text, plain_text
@@ -125,14 +125,18 @@ def _content_part(part: Part) -> dict[str, Json]:
 def _wav_base64(audio: Audio) -> str:
     """Encode a WAV file in base64; blind audio becomes silence. Raises `SampleError` if it cannot be read."""
     if audio.blind:
-        return base64.b64encode(to_wav(decode_audio(audio))).decode()
+        return base64.b64encode(wav.to_wav(wav.decode(audio))).decode()
     name = audio.path or f"audio {audio.key}"
     try:
-        data = audio.data if audio.data is not None else regular_files.read(audio.path) if audio.path else b""
+        data = audio.data or b""
+        if audio.data is None and audio.path:
+            data = regular_files.read(audio.path, limit=wav.MAX_BYTES)
     except OSError as error:
         raise SampleError(f"{name} cannot be read: {error.strerror}") from error
     if not data.startswith(b"RIFF"):
         raise SampleError(f"{name} is not a WAV file")
+    if wav.is_cut_off(data):
+        raise SampleError(f"{name} is cut off: its header announces more audio than the file holds")
     return base64.b64encode(data).decode()
 
 
@@ -156,7 +160,9 @@ def _unchanged(image: Image) -> tuple[str, bytes] | None:
     if image.data is None and image.path is None:
         return None
     try:
-        data = image.data if image.data is not None else regular_files.read(image.path)  # type: ignore[arg-type]
+        data = image.data or b""
+        if image.data is None and image.path is not None:
+            data = regular_files.read(image.path, limit=images.MAX_BYTES)
         with pillow.open(io.BytesIO(data), formats=tuple(_UNCHANGED_FORMATS)) as opened:
             plain = opened.mode in {"RGB", "L"} and opened.getexif().get(_ORIENTATION, 1) == 1
             small = opened.width * opened.height <= MAX_PIXELS

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import orjson
 
-from evals import regular_files
+from evals import regular_files, repeated_keys
 from evals.errors import InputError, counted
 from evals.models.decoding.thoughts import split_text
 from evals.models.families import embedding_archive
@@ -135,7 +135,7 @@ def _entries(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
 
 def _vqa_results(path: Path, data: bytes) -> Iterator[tuple[str, str, Json]]:
     try:
-        entries = orjson.loads(data)
+        entries = repeated_keys.loads(data)
     except orjson.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}") from error
     for number, entry in enumerate(entries, start=1):
@@ -171,7 +171,10 @@ def _lines(path: Path, data: bytes) -> Iterator[tuple[str, Json]]:
         if not line.strip():
             continue
         try:
-            yield f"line {number}", orjson.loads(line)
+            entry = orjson.loads(line)
+            if line.count(b'"id"') > 1 or line.count(b'"output"') > 1 or b"\\u00" in line:  # an escape may hide a key
+                repeated_keys.check(line)
+            yield f"line {number}", entry
         except orjson.JSONDecodeError as error:
             raise InputError(f"{path}, line {number}, column {error.colno}: {error.msg}") from error
 

@@ -5,6 +5,7 @@ pytest tests/data/test_audio.py
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import wave
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from evals import SampleError
 from evals.data.audio import MAX_BYTES, Waveform, decode, resample, to_wav
+from evals.models.endpoint.requests import _content_part
 from evals.schema import Audio
 
 
@@ -107,16 +109,23 @@ def test_a_pipe_is_not_a_recording(tmp_path):
         decode(Audio("a", path=tmp_path / "a.wav"))
 
 
-def test_a_truncated_file_gives_what_is_there():
+def test_a_file_that_is_cut_off_is_named_and_never_scored_in_part():
     whole = written(np.full(100, 16384, "<i2"))
-    assert decode(Audio("a", data=whole[:-51])).samples.tolist() == [0.5] * 74
+    with pytest.raises(SampleError, match="is cut off: its header announces 100 samples, it holds 74"):
+        decode(Audio("a", data=whole[:-51]))
+    with pytest.raises(SampleError, match="cut off"):
+        _content_part(Audio("a", data=whole[:-51]))
+
+
+def test_the_extensible_format_is_read_by_every_version_of_python():
+    plain = written(np.array([0, 16384], "<i2"))
+    kind = b"fmt " + (40).to_bytes(4, "little") + b"\xfe\xff" + plain[22:36]
+    subformat = bytes.fromhex("16001000040000000100000000001000800000aa00389b71")
+    extensible = b"RIFF" + (len(plain) + 16).to_bytes(4, "little") + b"WAVE" + kind + subformat + plain[36:]
+    assert decode(Audio("a", data=extensible)).samples.tolist() == [0.0, 0.5]
 
 
 def test_a_server_is_sent_silence_by_a_blind_run():
-    import base64
-
-    from evals.models.endpoint.requests import _content_part
-
     loud = Audio("a", data=written(np.full(123, 9999, "<i2")), blind=True)
     sent = base64.b64decode(_content_part(loud)["input_audio"]["data"])
     assert decode(Audio("b", data=sent)).samples.tolist() == [0.0] * 123

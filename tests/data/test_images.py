@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from evals import Generate, Image, Sample, SampleError
-from evals.data.images import decode, thumbnail
+from evals.data.images import MAX_BYTES, decode, thumbnail
 
 
 def encoded(picture, kind="PNG", **options):
@@ -123,6 +123,23 @@ def test_what_is_no_whole_picture_fails_its_sample_by_name(content, problem, tmp
     with pytest.raises(SampleError, match=re.escape(f"{path} {problem}")) as caught:
         decode(Image("42", path=path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_jpeg_that_repeats_its_scans_fails_before_it_is_decoded():
+    large = encoded(Pillow.new("L", (4000, 4000)), "JPEG", progressive=True)
+    start = large.rindex(b"\xff\xda")
+    repeated = large[:start] + large[start:-2] * 200 + large[-2:]
+    assert decoded(large).size == (4000, 4000)
+    with pytest.raises(SampleError, match=r"has 2\d\d scans of 4000 x 4000 pixels"):
+        decoded(repeated)
+
+
+def test_a_file_with_a_hole_is_not_read(tmp_path):
+    with (tmp_path / "hole.png").open("wb") as file:
+        file.write(encoded(RED))
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(SampleError, match=r"hole\.png has 201,\d{3},\d{3} bytes, at most"):
+        decode(Image("k", path=tmp_path / "hole.png"))
 
 
 def test_a_missing_picture_fails_its_sample_by_name(tmp_path):
