@@ -83,6 +83,7 @@ def load_with_lines(path: Path, verbatim: Collection[str] = ()) -> tuple[Any, Ma
     lines: dict[Location, int] = {}
     if node is None:
         return None, lines
+    _check_size(path, node, {})
     return _Values(path, verbatim, lines).of(node, ()), lines
 
 
@@ -112,20 +113,35 @@ def _check_depth(path: Path, text: str) -> None:
             raise InputError(f"{path}:{line}: {what}")
 
 
+def _check_size(path: Path, node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return the number of values of a node, each alias counted as all that it repeats; refuse too many.
+
+    Each node is counted once, before anything is built, so that a file of aliases of aliases takes no time.
+    """
+    if (known := sizes.get(id(node))) is not None:
+        return known
+    sizes[id(node)] = 1  # until it is counted: an alias of itself is refused for its depth
+    size = 1
+    if isinstance(node, yaml.CollectionNode):
+        for item in node.value:
+            size += _check_size(path, item[1] if isinstance(item, tuple) else item, sizes)
+    if size > MAX_VALUES:
+        line = node.start_mark.line + 1
+        raise InputError(f"{path}:{line}: more than {MAX_VALUES:,} values, counting each use of an alias")
+    sizes[id(node)] = size
+    return size
+
+
 class _Values:
     """Converts nodes to plain values."""
 
     def __init__(self, path: Path, verbatim: Collection[str], lines: dict[Location, int]) -> None:
         self._path, self._verbatim, self._lines = path, verbatim, lines
-        self._number = 0
 
     def of(self, node: yaml.Node, location: Location) -> Any:
         """Convert a node and store the lines of its values; refuse repeated keys and aliases without end."""
         line = node.start_mark.line + 1
         self._lines.setdefault(location, line)
-        self._number += 1
-        if self._number > MAX_VALUES:
-            raise InputError(f"{self._path}:{line}: more than {MAX_VALUES:,} values, counting each use of an alias")
         if len(location) > MAX_DEPTH:
             raise InputError(f"{self._path}:{line}: nested more than {MAX_DEPTH} deep, through an alias")
         if isinstance(node, yaml.SequenceNode):
