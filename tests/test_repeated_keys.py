@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evals import data, repeated_keys
 from evals.errors import InputError
-from evals.models.endpoint.client import MalformedError, _decoded
+from evals.models.endpoint.bodies import MalformedError, decoded
 from evals.models.families import replay
 from evals.schema import Placement
 
@@ -120,4 +120,4 @@ def test_data_and_recorded_outputs_name_the_place(tmp_path):
 
 def test_an_answer_of_a_server_is_invalid():
     with pytest.raises(MalformedError, match="the key 'text' is given twice"):
-        _decoded(b'{"choices": [{"text": "yes", "text": "no"}]}')
+        decoded(b'{"choices": [{"text": "yes", "text": "no"}]}')

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import orjson
 
-from evals import repeated_keys
 from evals.errors import EvalsError, InputError, SampleError, one_line
 from evals.models.endpoint import time_limit
+from evals.models.endpoint.bodies import MalformedError, decoded
 from evals.models.endpoint.connections import Connections
 from evals.models.endpoint.long_prompts import read_rejection
 from evals.models.endpoint.outages import wait_until_back
@@ -35,6 +35,8 @@ from evals.schema import Json
 
 MAX_BYTES = 64 << 20
 """Maximum size of a response body."""
+_MAX_ERROR = 1 << 18
+"""Maximum size of an error in JSON; of a larger one, the beginning is shown as it stands."""
 MAX_CONSECUTIVE_FAILURES = 32
 """Number of consecutive requests without an answer after which the run stops."""
 TRIAL_RETRIES = 3
@@ -44,10 +46,6 @@ _FATAL = {401: "rejects the key", 402: "requires payment", 403: "denies access"}
 RESUMABLE = "what was finished is kept, and the same command continues"
 
 T = TypeVar("T")
-
-
-class MalformedError(Exception):
-    """A body with status 200 that is not a valid answer."""
 
 
 class RejectedError(SampleError):
@@ -189,7 +187,7 @@ class Server:
                 return FailedAttempt(f"the connection broke: {self._clean(one_line(error))}", unreachable=True)
             if status == 200:
                 try:
-                    value, tokens = read(self._mask.value(_decoded(data)))
+                    value, tokens = read(self._mask.value(decoded(data)))
                 except MalformedError as error:
                     return FailedAttempt(f"an invalid answer: {self._clean(str(error))}")
                 permit.on_response((time.perf_counter() - start) / max(1, tokens))
@@ -315,9 +313,11 @@ class Server:
     def _message(self, data: bytes) -> str:
         """Return the server's error message, on one line and without the key."""
         try:
-            value: Json = self._mask.value(orjson.loads(data))
+            value: Json = self._mask.value(orjson.loads(data)) if len(data) <= _MAX_ERROR else None
         except orjson.JSONDecodeError:
-            return self._clean(data.decode(errors="replace")) or "no message"
+            value = None
+        if value is None:
+            return self._clean(data[:_MAX_ERROR].decode(errors="replace")) or "no message"
         for name in ("error", "detail", "message", "msg"):
             if isinstance(value, dict) and name in value:
                 value = value[name]
@@ -333,18 +333,3 @@ class Server:
 def may_pass(error: EvalsError) -> bool:
     """Return whether a server that gave this error may answer later: not if it rejects the request or the key."""
     return not isinstance(error, RejectedError) and (isinstance(error, SampleError) or error.__cause__ is not None)
-
-
-def _decoded(data: bytes) -> Any:
-    """Parse a body as a JSON object. Raises `MalformedError` with a description of the body."""
-    if not data.strip():
-        raise MalformedError("an empty body")
-    try:
-        body = repeated_keys.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise MalformedError(f"no JSON ({error.msg} at character {error.pos} of {len(data)})") from error
-    if not isinstance(body, dict):
-        raise MalformedError(f"a JSON {type(body).__name__}, expected an object")
-    if body.get("error"):
-        raise MalformedError(f"an error with status 200: {orjson.dumps(body['error']).decode()}")
-    return body

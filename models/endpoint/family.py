@@ -24,13 +24,14 @@ from evals.models.decoding.loglikelihood import most_likely
 from evals.models.decoding.sampling import cut_at_stop
 from evals.models.decoding.text import join_text
 from evals.models.endpoint.capabilities import Capabilities, detect_equal, embedding_body, model_names, prompt_logprobs
-from evals.models.endpoint.client import MalformedError, Server, ServerResponse
+from evals.models.endpoint.client import Server, ServerResponse
 from evals.models.endpoint.group import Sender, ServerGroup
 from evals.models.endpoint.long_prompts import FAIL, TextRequest, answer_fitting, stated_limit
 from evals.models.endpoint.requests import chat_body, completion_body, recorded_messages
 from evals.models.endpoint.responses import (
     Reply,
     Usage,
+    check_model,
     common_length,
     find_choice,
     read_chat,
@@ -184,8 +185,7 @@ class Endpoint:
 
         def read(reader: Callable[[Any], Reply], body: Any) -> tuple[Reply, int]:
             reply = reader(body)
-            if capabilities.model and reply.model and reply.model != capabilities.model:
-                raise MalformedError(f"it comes from model {reply.model!r}, not from {capabilities.model!r}")
+            check_model(reply, capabilities.model)
             return reply, reply.usage.new
 
         if not self._chats(request):

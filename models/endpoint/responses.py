@@ -11,11 +11,13 @@ from typing import Any
 
 from evals.models.decoding.sampling import cut_at_stop
 from evals.models.decoding.thoughts import split_text
-from evals.models.endpoint.client import MalformedError
+from evals.models.endpoint.bodies import MalformedError
 from evals.schema import Json
 
 _MAX_LOGPROB = 1e-3
 """A log-probability may be above 0 by rounding only."""
+_FLOAT32 = float.fromhex("0x1.ffffffp127")
+"""Least number that rounds to none of 32 bits: embeddings are stored with 32."""
 _MAX_COUNT = 1 << 40
 """What a server counts beyond this is no number of tokens."""
 _PUNCTUATION = " \t\r\n.,:;!?\"'`*()[]{}"
@@ -97,6 +99,12 @@ def read_completion(body: Any, begun: str = "") -> Reply:
     return _reply(body, choice, begun + text if isinstance(text, str) else text, None)
 
 
+def check_model(reply: Reply, expected: str | None) -> None:
+    """Raise `MalformedError` for the answer of another model than the server gave before."""
+    if expected and reply.model and reply.model != expected:
+        raise MalformedError(f"it comes from model {reply.model!r}, not from {expected!r}")
+
+
 def read_prompt_logprobs(body: Any, prompts: Sequence[str]) -> list[TokenLogprobs]:
     """Read the log-probabilities of prompts' tokens: from an echoed completion, or from vLLM's `prompt_logprobs`."""
     choices = body.get("choices")
@@ -118,7 +126,11 @@ def read_prompt_logprobs(body: Any, prompts: Sequence[str]) -> list[TokenLogprob
 def read_embedding(body: Any) -> list[float]:
     """Read one embedding."""
     vector = _first(body, "data").get("embedding")
-    if not isinstance(vector, list) or not vector or not all(_is_number(value) for value in vector):
+    if (
+        not isinstance(vector, list)
+        or not vector
+        or not all(_is_number(value) and abs(value) < _FLOAT32 for value in vector)
+    ):
         raise MalformedError("expected an embedding of finite numbers")
     return vector
 

@@ -23,7 +23,8 @@ only if they are different documents.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evals.reports.claims.evidence import arithmetic
@@ -46,6 +47,7 @@ from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome,
 from evals.reports.claims.evidence.tables.checks import check_tables, join
 from evals.reports.claims.evidence.within_document import (
     ClaimKey,
+    StatementId,
     failing_partners,
     inconsistent_claims,
     make_symmetric,
@@ -93,15 +95,19 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
             shared, partners = in_tables.get(claim.id, (Finding("na"), frozenset()))
             findings[key] = join(finding, shared)
             failing[key] = failing_partners(claim, table, finding) | partners
+    by_claim: dict[ClaimKey, list[Assertion]] = defaultdict(list)
+    for assertion in assertions:
+        by_claim[assertion.key].append(assertion)
     evidence = _Evidence(
-        across=across,
-        internal=internal,
-        doubtful=[(pair, doubtful[statement_id(pair)]) for pair in within if statement_id(pair) in doubtful],
+        across=_by_claim(across),
+        internal=_by_claim(internal),
+        doubtful=_by_claim(pair for pair in within if statement_id(pair) in doubtful),
+        words=doubtful,
         inconsistent=inconsistent_claims(internal, findings, documents),
         arithmetic=findings,
         failing=make_symmetric(failing),
         facts=FactIndex(record, tables[0] if tables else None, quantities),
-        assertions=assertions,
+        assertions=by_claim,
     )
     assessments = [_assess(claim, document, evidence) for document in documents for claim in document.claims]
     return CheckResult(
@@ -184,39 +190,38 @@ def _is_other_spec(claim: Claim, assessments: Sequence[Assessment]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """The evidence about all claims of a check, before it is sorted by claim."""
+    """The evidence about all claims of a check; pairs of statements are sorted by the claims that they belong to."""
 
-    across: Sequence[StatementPair]
+    across: Mapping[ClaimKey, Sequence[StatementPair]]
     """Compared pairs of statements of two documents."""
-    internal: Sequence[StatementPair]
+    internal: Mapping[ClaimKey, Sequence[StatementPair]]
     """Contradicting pairs within one document."""
-    doubtful: Sequence[tuple[StatementPair, str]]
-    """Pairs within one document that contradict each other only if two tables measure the same thing, and the word of
-    arithmetic that they give."""
+    doubtful: Mapping[ClaimKey, Sequence[StatementPair]]
+    """Pairs within one document that contradict each other only if two tables measure the same thing."""
+    words: Mapping[StatementId, str]
+    """The words of arithmetic that these give."""
     inconsistent: frozenset[ClaimKey]
     """The claims that are marked as inconsistent with their own document."""
     arithmetic: Mapping[ClaimKey, Finding]
     failing: Mapping[ClaimKey, set[str]]
     """For each claim, the claims that take part in the same failed computation."""
     facts: FactIndex
-    assertions: Sequence[Assertion]
+    assertions: Mapping[ClaimKey, Sequence[Assertion]]
 
 
 def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment:
     """Collect the findings about one claim."""
     key = id, _ = document.document.id, claim.id
-    internal = [pair for pair in evidence.internal if _partner(pair, claim, id)]
-    across = [pair for pair in evidence.across if _partner(pair, claim, id)]
+    internal, across = evidence.internal.get(key, []), evidence.across.get(key, [])
     conflicts = [*internal, *(pair for pair in across if pair.result == CONFLICT)]
     partners = {partner for pair in conflicts if (partner := _partner(pair, claim, id))}
     computed = evidence.arithmetic[key]
-    doubtful = [(pair, word) for pair, word in evidence.doubtful if _partner(pair, claim, id)]
+    doubtful = [(pair, evidence.words[statement_id(pair)]) for pair in evidence.doubtful.get(key, [])]
     words = [computed.verdict, *(["internally_inconsistent"] if key in evidence.inconsistent else [])]
     words += [word for _, word in doubtful]
     lines = dict.fromkeys(f"within the document: {pair.describe()}" for pair in internal)
     lines |= dict.fromkeys(f"within the document: {pair.describe()}; {_OTHER_TABLE}" for pair, _ in doubtful)
-    assertions = [assertion for assertion in evidence.assertions if assertion.key == key]
-    public_record = evidence.facts.check(claim, assertions)
+    public_record = evidence.facts.check(claim, evidence.assertions.get(key, []))
     return Assessment(
         claim=claim,
         document=document,
@@ -227,6 +232,15 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
         judgement=evidence.facts.judgement(claim),
         contradicts=tuple(sorted(partners | evidence.failing[key], key=_id_order)),
     )
+
+
+def _by_claim(pairs: Iterable[StatementPair]) -> dict[ClaimKey, list[StatementPair]]:
+    """Return the pairs of each claim, in their order."""
+    found: dict[ClaimKey, list[StatementPair]] = defaultdict(list)
+    for pair in pairs:
+        for key in dict.fromkeys((side.where, side.by) for side in (pair.first, pair.second)):
+            found[key].append(pair)
+    return found
 
 
 def _partner(pair: StatementPair, claim: Claim, document: str) -> str | None:

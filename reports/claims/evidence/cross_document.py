@@ -16,6 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
 
+from evals.errors import InputError
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.facts import Quantity, Vocabulary
 from evals.reports.claims.language.schema import Document
@@ -27,6 +28,8 @@ CONFLICT, DIFFERENCE, NOTE, AGREEMENT = "conflict", "difference", "note", "agree
 RuleResult = str | None
 """`CONFLICT` (they cannot both be true), `DIFFERENCE` (scores that differ by no more than two protocols do), `NOTE`
 (both can be true, but a reader may want to see them side by side), `AGREEMENT`, or None if a rule does not apply."""
+MAX_PAIRS = 100_000
+"""Limit on compared pairs of statements: those of 450 on one topic; the bundled documents have a few hundred pairs."""
 PROTOCOL_MARGIN = Fraction(25, 1000)
 """How far two protocols of evaluation may move a score, as a fraction; the same against documents, the public record
 and runs. One model moved by 2.4 points between two READMEs of one laboratory."""
@@ -263,6 +266,13 @@ def compare_all(
     for assertion in assertions:
         by_topic[assertion.topic].append(assertion)
     pairs = []
+    if sum(len(group) ** 2 for group in by_topic.values()) > 2 * MAX_PAIRS:
+        most = max(by_topic.values(), key=len)
+        what = f"{(most[0].statement.quantity or '').replace('-', ' ')} of {most[0].subject}"
+        raise InputError(
+            f"{len(most):,} statements of {what} are on one topic; up to {MAX_PAIRS:,} pairs are compared: give them "
+            f"conditions, or divide the document"
+        )
     for group in by_topic.values():
         for first, second in combinations(group, 2):
             if first.key != second.key and (first.where == second.where) == within:

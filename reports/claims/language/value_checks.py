@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from evals.reports.claims.language.sources.quotes import QuoteIndex, line_starts
 from evals.reports.claims.language.statements import StatedValue, Statement
 from evals.reports.claims.language.tables.expansion import CellClaim, located
 from evals.reports.claims.language.units import Units, spell
+from evals.reports.claims.language.values import MAX_STEPS
 from evals.reports.claims.language.yaml_lines import YamlFile
 from evals.yaml_files import Location
 
@@ -44,8 +45,7 @@ def check_values(
     """
     text = _source_text(document, folder)
     index, lines = _quotes(document, text) if text is not None else (None, [])
-    derivations = {claim.id: referenced_claims(claim.derive) for claim in document.claims}
-    computed = {claim.id for claim in document.claims if claim.digits is None}
+    _check_derivations(source, document)
     for at, claim in located(document):
         if isinstance(claim, CellClaim):  # what a table may say is a verdict, not a mistake of the file
             _check_unit(source, at, claim, quantities.get(claim.quantity or ""), units)
@@ -55,7 +55,6 @@ def check_values(
             _check_value(source, location, statement, quantities.get(statement.quantity or ""), units)
         _check_share_of_measure(source, at, claim)
         _check_count(source, at, claim, units)
-        _check_derivation(source, at, claim, derivations, computed)
         if text is not None and index is not None:
             _check_quote(source, at, claim, text, index, lines)
 
@@ -116,17 +115,56 @@ def _most(value: StatedValue) -> Decimal:
     return Decimal(value.upto or value.digits or 0)
 
 
-def _check_derivation(
-    source: YamlFile, at: Location, claim: Claim, derivations: Mapping[str, Collection[str]], computed: Collection[str]
-) -> None:
-    """Check that a claim is not computed from itself, also by way of other claims."""
-    paths = [[claim.id, id] for id in derivations[claim.id]]
-    while paths:
-        path = paths.pop()
-        if path[-1] == claim.id:
-            raise source.refuse((*at, "derive"), f"{' needs '.join(path)}: a claim cannot be computed from itself")
-        if path[-1] in computed and path[-1] not in path[:-1]:
-            paths += [[*path, id] for id in derivations[path[-1]]]
+def _check_derivations(source: YamlFile, document: Document) -> None:
+    """Check that no claim is computed from itself, also by way of other claims, nor by too many steps."""
+    derivations = {claim.id: referenced_claims(claim.derive) for claim in document.claims}
+    computed = {claim.id for claim in document.claims if claim.digits is None}
+    steps = _steps(derivations, computed)
+    for at, claim in located(document):
+        if isinstance(claim, CellClaim):
+            continue
+        if steps.get(claim.id, 0) > MAX_STEPS:
+            why = f"is computed in {steps[claim.id]:,} steps, at most {MAX_STEPS}; give one of them its digits"
+            raise source.refuse((*at, "derive"), why)
+        if claim.id not in steps and (way := _way_back(claim.id, derivations, computed)):
+            raise source.refuse((*at, "derive"), f"{' needs '.join(way)}: a claim cannot be computed from itself")
+
+
+def _steps(derivations: Mapping[str, Sequence[str]], computed: Collection[str]) -> dict[str, int]:
+    """Return by how many claims, one from the other, each computed claim is computed; none for circles."""
+    needed = {id: {other for other in derivations[id] if other in computed} for id in computed}
+    needed_by: dict[str, list[str]] = {id: [] for id in computed}
+    for id, others in needed.items():
+        for other in others:
+            needed_by[other].append(id)
+    steps = {id: 1 for id in computed if not needed[id]}
+    counted, longest = list(steps), dict.fromkeys(computed, 1)
+    for id in counted:  # it grows
+        for user in needed_by[id]:
+            longest[user] = max(longest[user], steps[id] + 1)
+            needed[user].remove(id)
+            if not needed[user]:
+                steps[user] = longest[user]
+                counted.append(user)
+    return steps
+
+
+def _way_back(start: str, derivations: Mapping[str, Sequence[str]], computed: Collection[str]) -> list[str]:
+    """Return the claims from a claim back to itself, through claims that are computed; empty if there is no way."""
+    before = dict.fromkeys(derivations[start], start)
+    pending = list(before)
+    while pending:
+        id = pending.pop()
+        if id == start:
+            way = [start]
+            while (id := before[id]) != start:
+                way.append(id)
+            return [start, *reversed(way)]
+        for needed in derivations[id] if id in computed else ():
+            if needed not in before:
+                before[needed] = id
+                pending.append(needed)
+    return []
 
 
 def _source_text(document: Document, folder: Path) -> str | None:

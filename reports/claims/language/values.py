@@ -26,7 +26,8 @@ from evals.reports.claims.language.units import PLAIN, ExactInterval, Unit, Unit
 
 MARGIN = Fraction(1, 10)
 """Relative margin of the bound `about` for a claim that states no margin."""
-_MAX_DEPTH = 20
+MAX_STEPS = 20
+"""Limit on the claims through which a claim is computed, one from the other."""
 
 
 class ValueTable:
@@ -109,7 +110,7 @@ class ValueTable:
             return self.unit(value)
         if value.derive is None:
             raise InputError(f"{id} has no number")
-        if id in self._resolving or len(self._resolving) > _MAX_DEPTH:
+        if id in self._resolving or len(self._resolving) > MAX_STEPS:
             raise InputError(f"{' needs '.join([*self._resolving, id])}: a claim cannot be computed from itself")
         self._resolving.append(id)
         try:

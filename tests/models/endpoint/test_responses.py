@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from evals.models.endpoint.client import MalformedError
+from evals.models.endpoint.bodies import MalformedError, decoded
 from evals.models.endpoint.responses import read_chat, read_embedding, read_prompt_logprobs, read_usage
 
 
@@ -45,3 +45,12 @@ def test_log_probabilities_that_cannot_be_are_refused():
         read_prompt_logprobs(echoed([None, -1.0, 0.5], 3), ["aaa"])
     with pytest.raises(MalformedError, match="5 tokens where the prompts have 3 and 1 are new"):
         read_prompt_logprobs(echoed([None, -1.0, -2.0, -3.0, -4.0], 3), ["aaa"])
+
+
+def test_what_no_answer_holds_is_invalid():
+    for number in (1e39, -3.5e38, 3.4028235677973366e38):
+        with pytest.raises(MalformedError, match="finite numbers"):
+            read_embedding({"data": [{"embedding": [0.5, number]}]})
+    assert read_embedding({"data": [{"embedding": [3.4028235e38, -1e-50]}]}) == [3.4028235e38, -1e-50]
+    with pytest.raises(MalformedError, match="a text of 4,000,001 characters; at most 4,000,000"):
+        decoded(b'{"choices": [{"text": "' + b"x" * 4_000_001 + b'"}]}')
