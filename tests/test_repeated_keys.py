@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from evals import data, repeated_keys
 from evals.errors import InputError
-from evals.models.endpoint.bodies import MalformedError, decoded
+from evals.models.endpoint.responses import MalformedError, decoded
 from evals.models.families import replay
 from evals.schema import Placement
 

@@ -185,8 +185,7 @@ def interleave(
             raise InputError(f"model {name!r} is named twice: it cannot take turns with itself")
     configs = []
     place = None if out is None else typed("out", out, Path)
-    if place is not None:
-        records.check_place(place)
+    records.check_place(place)
     for name in models:
         folder = None if place is None else place / _file_name(typed("model", name, str))
         configs.append(RunConfig.of(name, task, out=folder, **options))

@@ -74,10 +74,10 @@ def check(
 
     if paper and recorded is not None:
         raise InputError("--paper and --recorded: give only one, for no runs or for those of an earlier check")
-    without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
-    validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data, out=out)
     read = documents_of_check.read(files, out)
     documents, models = read.documents, _models(read.documents, systems or {})
+    without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
+    validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
     vocabulary = claim_files.load_vocabulary()
     record = with_scores(claim_files.load_record(), published_evidence.read(evidence), documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from evals.app import draft
 from evals.errors import InputError
+from evals.records import check_place
 
 if TYPE_CHECKING:
     from evals.reports.claims.language.schema import Document
@@ -58,6 +59,7 @@ def read(files: Sequence[Path | str], out: Path | str | None) -> CheckedDocument
     """
     from evals.reports.claims.language import files as claim_files
 
+    check_place(out)
     paths = [Path(file).expanduser() for file in files] or claim_files.default()
     loaded = {number: _load(path) for number, path in enumerate(paths) if _is_claims_file(path)}
     names = {name: number for number, document in loaded.items() if (name := _source_name(document)) is not None}

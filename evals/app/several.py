@@ -254,8 +254,7 @@ def _pairs(
         registry.TASKS.get(task)
     data_of = of_task(data, tasks)
     out = options.get("out")
-    if out is not None:
-        check_place(Path(out))
+    check_place(out)
     pairs, folders = [], dict[str, str]()
     for model in models:
         for task in tasks:

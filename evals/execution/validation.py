@@ -13,7 +13,6 @@ from pathlib import Path
 from evals.errors import InputError, UnknownName, shorten
 from evals.execution import generation_options
 from evals.execution.resolve import Resolved
-from evals.records import check_place
 from evals.registry import FAMILIES
 from evals.schema import MODALITIES, SCALES, Model, Options, Placement, RunConfig, Samples, Task
 from evals.schema.config import DTYPES, ENGINES, LONG_PROMPTS
@@ -74,9 +73,7 @@ def check_numbers(config: RunConfig) -> None:
     generation_options.check(options)
 
 
-def check_documents(
-    reading: str | None, *, scale: str, systems: Mapping[str, str], data: Path | str | None, out: Path | str | None
-) -> None:
+def check_documents(reading: str | None, *, scale: str, systems: Mapping[str, str], data: Path | str | None) -> None:
     """Refuse options of `check` that have no effect, and data that are not there.
 
     Args:
@@ -84,7 +81,6 @@ def check_documents(
         scale: see `evals.check`.
         systems: see `evals.check`; with `--recorded` they say whose run is read.
         data: see `evals.check`.
-        out: see `evals.check`.
     """
     if scale not in SCALES:
         raise UnknownName("scale", scale, SCALES)
@@ -98,8 +94,6 @@ def check_documents(
         raise InputError(f"{unused[0]} has no effect with {reading}, which runs no model; leave it out")
     if data is not None and not Path(data).expanduser().exists():
         raise InputError(f"--data {data} does not exist")
-    if out is not None:
-        check_place(Path(out))
 
 
 def check_supported(task: Task, options: Options) -> None:

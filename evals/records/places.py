@@ -18,8 +18,8 @@ from evals.errors import InputError, shorten
 _MANIFEST = "manifest.json"
 
 
-def check_place(folder: Path) -> None:
-    """Raise `InputError` for a folder in which nobody wants the files of runs.
+def check_place(folder: Path | str | None) -> None:
+    """Raise `InputError` for a folder in which nobody wants the files of runs; None is no folder.
 
     Example:
         >>> check_place(Path("/"))
@@ -27,7 +27,9 @@ def check_place(folder: Path) -> None:
             ...
         evals.errors.InputError: --out / is the root of the file system; choose a new or an empty folder
     """
-    place = folder.expanduser().resolve()
+    if folder is None:
+        return
+    place = Path(folder).expanduser().resolve()
     with contextlib.suppress(RuntimeError):  # nobody's home is known
         if place == Path.home().resolve():
             raise InputError(f"--out {folder} is your home folder; choose a new or an empty folder")

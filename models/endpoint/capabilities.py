@@ -9,11 +9,11 @@ from typing import Any, TypeVar, cast
 
 from evals.errors import InputError, SampleError
 from evals.models.decoding.text import join_text
-from evals.models.endpoint.bodies import MalformedError
 from evals.models.endpoint.client import RejectedError, Server, ServerResponse
 from evals.models.endpoint.group import Sender
 from evals.models.endpoint.requests import chat_body, completion_body, message
 from evals.models.endpoint.responses import (
+    MalformedError,
     Reply,
     TokenLogprobs,
     Usage,

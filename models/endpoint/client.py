@@ -24,11 +24,11 @@ import orjson
 
 from evals.errors import EvalsError, InputError, SampleError, one_line
 from evals.models.endpoint import time_limit
-from evals.models.endpoint.bodies import MalformedError, decoded
 from evals.models.endpoint.connections import Connections
 from evals.models.endpoint.long_prompts import read_rejection
 from evals.models.endpoint.outages import wait_until_back
 from evals.models.endpoint.pacing import ConcurrencyGate, retry_after
+from evals.models.endpoint.responses import MalformedError, decoded
 from evals.models.endpoint.secrets import KeyMask
 from evals.models.endpoint.settings import Settings
 from evals.schema import Json

@@ -236,11 +236,11 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
 
 def _by_claim(pairs: Iterable[StatementPair]) -> dict[ClaimKey, list[StatementPair]]:
     """Return the pairs of each claim, in their order."""
-    found: dict[ClaimKey, list[StatementPair]] = defaultdict(list)
+    by_claim: dict[ClaimKey, list[StatementPair]] = defaultdict(list)
     for pair in pairs:
         for key in dict.fromkeys((side.where, side.by) for side in (pair.first, pair.second)):
-            found[key].append(pair)
-    return found
+            by_claim[key].append(pair)
+    return by_claim
 
 
 def _partner(pair: StatementPair, claim: Claim, document: str) -> str | None:

@@ -72,7 +72,7 @@ def _answers(folder: Path) -> None:
 
 def _read_answers(folder: Path) -> None:
     """Read a body as the client does, with every reader of answers; it counts as read if its own reader accepts it."""
-    from evals.models.endpoint import bodies, long_prompts, responses
+    from evals.models.endpoint import long_prompts, responses
 
     server = _client()
     readers = {
@@ -89,8 +89,8 @@ def _read_answers(folder: Path) -> None:
             raise Fault(f"a message of several lines, or too long: {message[:500]!r}")
         for name, reader in readers.items():
             try:
-                reader(server._mask.value(bodies.decoded(content)))
-            except bodies.MalformedError as error:
+                reader(server._mask.value(responses.decoded(content)))
+            except responses.MalformedError as error:
                 if {"parts": "chat", "listed": "echo"}.get(path.stem, path.stem) == name != "error":
                     invalid = error
     if invalid is not None:

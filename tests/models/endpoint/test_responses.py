@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from evals.models.endpoint.bodies import MalformedError, decoded
-from evals.models.endpoint.responses import read_chat, read_embedding, read_prompt_logprobs, read_usage
+from evals.models.endpoint.responses import (
+    MalformedError,
+    decoded,
+    read_chat,
+    read_embedding,
+    read_prompt_logprobs,
+    read_usage,
+)
 
 
 def reply(*texts, **more):
