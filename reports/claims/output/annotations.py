@@ -26,7 +26,7 @@ _UNSEEN = re.compile(
     r"<!--.*?-->|<[^<>]*>|!?\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\]|:[^\n]*)|^\s*(?:```|~~~)\w{0,20}[ \t]*$", re.S | re.M
 )
 """Comments, tags, images, links and the marks of code in Markdown."""
-_WORD = re.compile(r"[A-Za-z%°×]{1,12}(?![A-Za-z])")
+_WORD = re.compile(r"[A-Za-z%°×]{1,12}(?![A-Za-z0-9])")
 _CODE = "code"
 _LONGEST_LABEL = 12
 """Limit on the characters of a heading's or an item's number."""
@@ -167,15 +167,17 @@ def _ends(
 
 
 def _after_words(text: str, ends: Mapping[int, list[str]]) -> dict[int, list[str]]:
-    """Move the ends of claims behind the letters that follow: the number of `32K` is 32.
+    """Move the ends of claims behind the letters of a unit: the number of `32K` is 32.
 
     Example:
         >>> _after_words("32K at 5", {1: ["C-1"], 7: ["C-2"]})
         {2: ['C-1'], 7: ['C-2']}
+        >>> _after_words("better than V3", {10: ["C-1"]})
+        {10: ['C-1']}
     """
     moved: dict[int, list[str]] = {}
     for end, ids in ends.items():
-        word = _WORD.match(text, end + 1) if text[end].isalnum() else None
+        word = _WORD.match(text, end + 1) if text[end].isdecimal() else None
         moved.setdefault(end if word is None else word.end() - 1, []).extend(ids)
     return moved
 
