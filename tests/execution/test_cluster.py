@@ -22,6 +22,7 @@ from commands import PLUGIN, ROOT, evals, refused, start
 
 from evals.app import api
 from evals.execution.workers import pool
+from evals.execution.workers.cluster import slurm
 from evals.execution.workers.patience import Patience
 from evals.schema import RunConfig
 
@@ -223,6 +224,31 @@ def test_a_machine_with_another_version_is_refused_by_name(nodes, tmp_path):
     nodes(1, PYTHONPATH=os.pathsep.join([str(other.parent), os.environ["PYTHONPATH"]]))
     run = ["run", "--model", "toy:", "--task", "toy", "--first", 50, "--cluster", "auto", "--out", tmp_path / "run"]
     refused(evals(*run), "worker 0 on ", "numpy 99.0", "install the same versions")
+
+
+def test_the_slurm_script_starts_a_cluster_on_one_machine(tmp_path, logs, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name, text in {
+        "scontrol": "echo this-node",
+        "srun": 'while [[ "$1" == --* ]]; do shift; done; exec "$@"',
+        "hostname": "echo 127.0.0.1",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    arguments = [str(part) for part in command(logs, tmp_path / "run")[1:] if part not in {"--cluster", "auto"}]
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "x"}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(PLUGIN)])}
+    job = subprocess.Popen(
+        ["bash", "-c", slurm.script(arguments, nodes=1, cpus=1, port=6479)],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert job.wait(180) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGTERM)  # as Slurm ends the steps of a job
+        job.communicate(timeout=60)
+    assert len(contents(tmp_path / "run")[0]) == COUNT
 
 
 def test_without_a_cluster_the_run_is_refused(tmp_path, monkeypatch):

@@ -31,6 +31,7 @@ def test_the_script_starts_one_head_the_other_nodes_and_one_run(text):
     starts = [line for line in joined.splitlines() if "ray start" in line]
     assert ["--head" in line for line in starts] == [True, False]
     assert all("--num-gpus=8" in line and "--block &" in line for line in starts)
+    assert "export SRUN_CPUS_PER_TASK=32 " in text
     (run,) = [line for line in joined.splitlines() if "evals run" in line]
     words = shlex.split(run.partition("python -m evals run ")[2].removesuffix("&"))
     assert words == [*RUN, "--cluster", "auto"]

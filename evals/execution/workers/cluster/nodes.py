@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import socket
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ from evals.schema import RunConfig
 _ADDRESS = re.compile(r"auto|ray://[^/\s]+:\d+")
 _CONNECT = 20.0
 """Seconds in which the cluster has to accept a connection."""
+_ATTEMPTS = 3
+"""Number of times that a client server is asked for a connection if the process that it starts for it has died."""
+_SERVER_DIED = "Starting Ray client server failed"
+"""What a client server says then: a fork beside threads of gRPC sometimes fails (Ray 2.60, `proxier.py`)."""
 _EXCHANGE = 10.0
 """Seconds after which an actor returns from a call even if it has no message."""
 _PASSED_ON = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
@@ -69,11 +74,18 @@ def connect(address: str) -> Connection:
     if ray.is_initialized():
         return Connection(ray, is_shared=True)
     _check_reachable(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ImportError, ValueError, RuntimeError) as error:
-        hint = "start one with `ray start --head`" if address == "auto" else "is its client server running?"
-        raise InputError(f"--cluster {address}: there is no Ray cluster ({one_line(error)}); {hint}") from error
+    for attempt in range(_ATTEMPTS):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # the error says the same
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ImportError, ValueError, RuntimeError) as error:
+            if _SERVER_DIED in str(error) and attempt + 1 < _ATTEMPTS:
+                continue
+            hint = "start one with `ray start --head`" if address == "auto" else "is its client server running?"
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            reason = lines[-1].strip()  # those before it are a traceback of the server
+            raise InputError(f"--cluster {address}: there is no Ray cluster ({reason}); {hint}") from error
+        break
     return Connection(ray, is_shared=False)
 
 

@@ -26,15 +26,25 @@ mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${{nodes[0]}}
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{{print $1}}')
 export RAY_ADDRESS="$address:$port" RAY_USAGE_STATS_ENABLED=0
+export SRUN_CPUS_PER_TASK={cpus}  # job steps do not inherit --cpus-per-task since Slurm 22.05
 
 # Ray runs in job steps, which end with the job.
 srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \\
     env -u RAY_ADDRESS ray start --head --node-ip-address="$address" --port="$port" \\
     --num-cpus={cpus} --num-gpus={gpus} --include-dashboard=false --block &
+ready=no
 for _ in $(seq 60); do
-    srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" ray health-check --address "$RAY_ADDRESS" && break
+    if srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \\
+        ray health-check --address "$RAY_ADDRESS" &> /dev/null; then
+        ready=yes
+        break
+    fi
     sleep 2
 done
+if [ "$ready" = no ]; then
+    echo "Ray has not started on $head" >&2
+    exit 1
+fi
 for node in "${{nodes[@]:1}}"; do
     srun --overlap --nodes=1 --ntasks=1 --nodelist="$node" \\
         ray start --address="$RAY_ADDRESS" --num-cpus={cpus} --num-gpus={gpus} --block &
