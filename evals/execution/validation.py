@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from evals.schema.config import DTYPES, ENGINES, LONG_PROMPTS
 
 MAX_WORKERS = 1_024
 """Limit on the processes of a run; more would exhaust a machine before the first sample."""
+_GPU_FILES = (
+    "/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/dxg", "/dev/kfd",
+)  # fmt: skip
+"""Of NVIDIA's driver, also on Jetson, of the Windows subsystem for Linux, and of AMD's driver."""
 _CHECKED_SAMPLES = 16
 """Number of samples whose requests are compared with what a checkpoint's files say; GLUE alternates nine tasks."""
 
@@ -60,6 +65,9 @@ def check_numbers(config: RunConfig) -> None:
     device = config.placement.device
     if device is not None and re.fullmatch(r"(cpu|cuda|mps|xpu)(:[0-9]{1,3})?", device, re.ASCII) is None:
         raise InputError(f"--device {shorten(device)} is no device; allowed: cpu, cuda, cuda:N")
+    here = config.cluster is None and config.workers == 1
+    if here and device is not None and device.startswith("cuda") and not may_have_gpu():
+        raise InputError(f"--device {device} cannot be used: this machine has no GPU; leave it out, or give cpu")
     if config.workers > MAX_WORKERS:
         raise InputError(f"--workers {config.workers:,}: at most {MAX_WORKERS:,} processes share a run")
     if config.placement.dtype not in {None, *DTYPES}:
@@ -71,6 +79,11 @@ def check_numbers(config: RunConfig) -> None:
     if config.mixed and config.cluster is None:
         raise InputError("--mixed is about the GPUs of a cluster: give --cluster too")
     generation_options.check(options)
+
+
+def may_have_gpu() -> bool:
+    """Return whether torch may find a GPU here, without its import: no, if Linux has none of the drivers' files."""
+    return sys.platform != "linux" or any(Path(path).exists() for path in _GPU_FILES)
 
 
 def check_documents(reading: str | None, *, scale: str, systems: Mapping[str, str], data: Path | str | None) -> None:

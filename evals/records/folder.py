@@ -92,6 +92,12 @@ class Record:
                 try:
                     row = decode(log[offset : log.find(b"\n", offset)])
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    if kind is SampleRecord and _has_values_only(log[offset : log.find(b"\n", offset)]):
+                        raise RecordError(
+                            f"{self.folder} holds only the values of its samples, as a check stores them: `compare`, "
+                            f"`trends` and `check --recorded` read it; for all else run it again: --model "
+                            f"{self.manifest.model_name} --task {self.manifest.task.name}"
+                        ) from error
                     raise RecordError(f"{path}: the line of sample {id!r} is damaged: {error}") from error
                 seconds = None if seconds is None or "seconds" not in row.cost else seconds + row.cost["seconds"]
                 yield row
@@ -102,6 +108,16 @@ class Record:
         """Return the PNG that the run kept of one of its worst samples, or None."""
         path = self.folder / WORST / image_name(sample_id)
         return path.read_bytes() if path.exists() else None
+
+
+def _has_values_only(line: bytes) -> bool:
+    """Return whether a line has the fields that the archive of a check keeps, and no prompt and output."""
+    try:
+        fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+        msgspec.json.decode(line, type=SampleValues)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return not fields.keys() & {"prompt", "output", "target"}
 
 
 def load(folder: Path | str, *, changed: bool = False) -> Record:

@@ -14,6 +14,7 @@ from commands import ROOT, environ
 
 from evals.app import cli, several
 from evals.errors import InputError, UnknownName
+from evals.execution.validation import may_have_gpu
 from evals.schema import RunConfig
 
 RUN = ["run", "--model", "vl", "--task", "vqa"]
@@ -51,6 +52,10 @@ MISTAKES = {
     "a scale of a check that runs nothing": (["check", "--paper", "--scale", "full"], "--scale has no effect"),
     "no such scale": (["list", "--scale", "x"], "no scale is named 'x'"),
 }
+
+
+if not may_have_gpu():
+    MISTAKES["no GPU"] = ([*RUN, "--device", "cuda:0"], "--device cuda:0 cannot be used: this machine has no GPU")
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

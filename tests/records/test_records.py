@@ -486,3 +486,14 @@ def test_image_names_are_file_names_and_tell_ids_apart(sample_id):
 def test_json_is_written_for_people():
     assert orjson.loads(records.dumps({"a": 1})) == {"a": 1}
     assert records.dumps({"a": 1}) == b'{\n  "a": 1\n}\n'
+
+
+def test_the_archive_of_a_check_says_what_it_is(tmp_path):
+    finished(tmp_path)
+    kept = [{"id": str(n), "index": n, "cluster": "", "values": {"accuracy": 1.0}} for n in range(3)]
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    assert len(list(load(tmp_path).values())) == 3
+    with pytest.raises(
+        RecordError, match="holds only the values of its samples.* run it again: --model toy --task toy"
+    ):
+        list(load(tmp_path).samples())

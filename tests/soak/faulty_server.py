@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import html
 import json
 import re
 import socket
@@ -21,6 +20,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from tests.soak.processes import KEY
+from tests.support.key_forms import key_forms
 from tests.support.servers import Call, FakeServer, Reply, chat, error
 
 CONCURRENCY = 8
@@ -30,16 +30,10 @@ ATTEMPTS_WITH_FAULTS = 3
 _SLOW = ("silence", "trickling head", "trickling body")
 _ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
 KEY_FORMS = {
-    "plain": json.dumps(KEY)[1:-1],
+    **{name: json.dumps(form)[1:-1] for name, form in key_forms(KEY).items()},
     "escaped slashes": KEY.replace("/", "\\/"),
-    "escaped": _ESCAPED,
-    "partly escaped": KEY.replace("o", "\\u006f"),
-    "percent-encoded": urllib.parse.quote(KEY, safe=""),
-    "percent-encoded twice": urllib.parse.quote(urllib.parse.quote(KEY, safe=""), safe=""),
-    "HTML": html.escape(KEY).replace("/", "&#x2F;"),
-    "base64": base64.b64encode(KEY.encode()).decode(),
-    "base64 of the header": base64.urlsafe_b64encode(b"Bearer " + KEY.encode()).decode(),
-    "hexadecimal": KEY.encode().hex(),
+    "escaped by JSON": _ESCAPED,
+    "partly escaped by JSON": KEY.replace("o", "\\u006f"),
 }
 """How a server may write the key within a JSON string."""
 

@@ -6,9 +6,7 @@ pytest tests/models/endpoint/test_secrets.py
 from __future__ import annotations
 
 import base64
-import html
 import json
-import re
 import socket
 import threading
 import time
@@ -18,6 +16,7 @@ import pytest
 from commands import evals, refused
 from hypothesis import given
 from hypothesis import strategies as st
+from key_forms import key_forms
 from servers import LISTING, FakeServer, Reply, chat, error
 
 from evals.errors import InputError
@@ -25,37 +24,7 @@ from evals.models.endpoint.secrets import PLACEHOLDERS, KeyMask, mask_shortened_
 from evals.models.endpoint.settings import find_key, read_settings
 
 KEY = "sk-Very/secret+key=77"
-FORMS = {
-    "plain": KEY,
-    "with escaped slashes": KEY.replace("/", "\\/"),
-    "escaped": "".join(f"\\u{ord(character):04x}" for character in KEY),
-    "partly escaped": KEY.replace("s", "\\u0073"),
-    "percent-encoded": urllib.parse.quote(KEY, safe=""),
-    "percent-encoded twice": urllib.parse.quote(urllib.parse.quote(KEY, safe=""), safe=""),
-    "HTML": html.escape(KEY).replace("/", "&#x2F;"),
-    "base64": base64.b64encode(KEY.encode()).decode(),
-    "base64 of the header": base64.urlsafe_b64encode(b"Bearer " + KEY.encode()).decode(),
-    "hexadecimal": KEY.encode().hex(),
-    "hexadecimal numbers": ", ".join(f"0x{byte:02X}" for byte in KEY.encode()),
-    "decimal numbers": str(list(KEY.encode())),
-    "octal escapes": "".join(f"\\{byte:03o}" for byte in KEY.encode()),
-    "CSS escapes": "".join(f"\\{byte:06x}" for byte in KEY.encode()),
-    "Rust escapes": "".join(f"\\u{{{byte:x}}}" for byte in KEY.encode()),
-    "code points": "".join(f"U+{byte:04X} " for byte in KEY.encode()).strip(),
-    "named HTML characters": KEY.replace("/", "&sol;").replace("+", "&plus;").replace("=", "&equals;"),
-    "HTML of HTML": html.escape("".join(f"&#{byte};" for byte in KEY.encode())),
-    "quoted-printable": KEY.replace("=", "=3D").replace("key", "k=\r\ney"),
-    "JSON in JSON in JSON": json.dumps(json.dumps(json.dumps(KEY.replace("/", "\\/")))),
-    "wrapped": KEY.replace("secret", "sec\n  ret"),
-    "with zero-width spaces": "\u200b".join(KEY),
-    "UTF-16 read as UTF-8": "\x00".join(KEY),
-    "in capital letters": KEY.upper(),
-    "base64 of UTF-16": base64.b64encode(KEY.encode("utf-16-le")).decode(),
-    "base64 of base64": base64.b64encode(base64.b64encode(KEY.encode())).decode(),
-    "base64 in lines": "\n".join(re.findall(".{1,10}", base64.b64encode(KEY.encode()).decode())),
-    "base64 in lines, in JSON": "\\r\\n".join(re.findall(".{1,10}", base64.b64encode(KEY.encode()).decode())),
-    "base32": base64.b32encode(b"Bearer " + KEY.encode()).decode(),
-}
+FORMS = key_forms(KEY)
 LONG_KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8t"
 
 
