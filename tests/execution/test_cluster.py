@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from commands import PLUGIN, ROOT, evals, refused, start
 
-from evals.app import api
+from evals.app import api, several
 from evals.execution.workers import pool
 from evals.execution.workers.cluster import slurm
 from evals.execution.workers.patience import Patience
@@ -145,6 +145,18 @@ def test_one_two_and_four_nodes_make_the_records_of_one_process(nodes, tmp_path,
         nodes(new)
         on_cluster("toy:", tmp_path / str(count))
         assert contents(tmp_path / str(count)) == reference
+
+
+def test_pairs_share_the_nodes_and_make_the_records_of_single_commands(nodes, tmp_path):
+    nodes(2)
+    models, tasks = ["toy:", "toy:picky"], ["toy", "toy/numbers"]
+    options = {"first": 600, "token_budget": 500}
+    outcome = several.run(models, tasks, cluster="auto", out=tmp_path / "all", **options)
+    for record in outcome.records:
+        name, task = record.manifest.model_name, record.manifest.task.name
+        api.run(name, task, out=tmp_path / "alone" / record.folder.name, **options)
+        assert contents(record.folder) == contents(tmp_path / "alone" / record.folder.name)
+    assert len(outcome.records) == 4
 
 
 def test_a_node_that_dies_costs_what_it_was_computing(head, nodes, logs, tmp_path, reference):

@@ -200,6 +200,11 @@ def test_an_error_that_is_no_failure_of_a_run_ends_all():
     assert not transport.behaviours
 
 
+def test_without_room_for_a_worker_the_command_ends():
+    with pytest.raises(EvalsError, match="no machine has room"):
+        executed(PlayedWorkers(0, 0, 0), [("A", 5)])
+
+
 work = st.builds(
     Work, windows=st.integers(0, 3), can_join=st.booleans(), seconds=st.sampled_from([0.0, 10.0, float("inf")])
 )

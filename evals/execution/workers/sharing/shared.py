@@ -108,12 +108,15 @@ class SharedWorkers:
             For each run why it failed, or None.
 
         Raises:
-            InputError: there are no workers, or the machines differ.
+            InputError: a worker cannot be started, or the machines differ.
+            EvalsError: no machine has room for a worker.
         """
         self._runs = [RunWorkers(self, queued) for queued in queue]
         self.transport = self._connect()
         try:
             self._look()
+            if not self._places:
+                raise EvalsError("no worker could be started: no machine has room for one")
             self._resume(self._runs[0])  # reads its data while the workers start
             while not all(run.turn.has_ended for run in self._runs):
                 self._look()
