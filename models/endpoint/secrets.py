@@ -8,8 +8,10 @@ in proportion to the text, whatever the text: every repetition in a pattern is b
 from __future__ import annotations
 
 import base64
+import codecs
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterator
 from html.entities import html5
 from typing import Any, NamedTuple
@@ -61,6 +63,12 @@ _DETERMINED = 6
 """Minimum number of base64 digits that show a key within a longer encoded text."""
 
 
+_SPELLED = 12
+"""Minimum number of letters and digits of a key that is looked for without what stands between them."""
+_TAGS = re.compile("[\U000e0020-\U000e007e]")
+"""Invisible copies of the ASCII characters."""
+_NO_LETTERS = re.compile(r"<[^<>]{0,40}>|(?:[^\w<]|_)+|<")
+_NO_LETTERS_BETWEEN = r"(?:<[^<>]{0,40}>|[\W_]){0,12}"
 _MAX_PAGE = 20_000
 """Characters of an error page that are read for its message."""
 
@@ -80,7 +88,8 @@ class KeyMask:
     Recognised are the key itself, in small or capital letters; JSON, Python, CSS and HTML escapes, percent-encoding and
     quoted-printable of any of its characters; white space and invisible characters within it; each half of a long key;
     its bytes as hexadecimal or decimal numbers; and base64 and base32, of the key alone or within a longer text, also
-    base64 of base64 and of UTF-16, over several lines.
+    base64 of base64 and of UTF-16, over several lines. Of a key with 12 letters and digits or more, these are also
+    found between other marks or HTML tags, in other forms of letters, backwards, and moved by 13 letters.
 
     Example:
         >>> mask = KeyMask("sk-a/b+secret")
@@ -97,9 +106,13 @@ class KeyMask:
         self._written: re.Pattern[str] | None = None
         self._encoded: list[_EncodedForm] = []
         self._shortest = 0
+        self._letters: tuple[str, ...] = ()
         if key and key.lower() not in PLACEHOLDERS:
             self._written = re.compile(_written(key))
             self._encoded = list(_encoded_forms(key))
+            letters = _letters(key)
+            if len(letters) >= _SPELLED:
+                self._letters = (letters, letters[::-1], codecs.encode(letters, "rot13"))
             lengths = [sum(map(len, form.needles)) for form in self._encoded]
             self._shortest = min([len(key) // 2 if len(key) >= _PARTLY[0] else len(key), _LONG, *lengths])
 
@@ -112,7 +125,7 @@ class KeyMask:
         for needles, pattern in self._encoded:
             if all(needle in squeezed for needle in needles):
                 text = re.sub(pattern, MASK, text)
-        return text
+        return _without_spelled(text, self._letters) if self._letters else text
 
     def message(self, text: str) -> str:
         """Return an error message of a server on one line, of 300 characters at most, without parts of keys either."""
@@ -137,6 +150,26 @@ class KeyMask:
             masked = {field.name: self.value(getattr(value, field.name)) for field in dataclasses.fields(value)}
             return dataclasses.replace(value, **masked)
         return value
+
+
+def _letters(text: str) -> str:
+    """Return the letters and digits of a text, in small ASCII letters where they have another form or marks."""
+    if _TAGS.search(text):
+        text = _TAGS.sub(lambda tag: chr(ord(tag[0]) - 0xE0000), text)
+    return _NO_LETTERS.sub("", unicodedata.normalize("NFKD", text)).lower()
+
+
+def _without_spelled(text: str, letters: tuple[str, ...]) -> str:
+    """Remove keys of which each character stands alone: between marks or HTML tags, in other letters, or backwards."""
+    present = _letters(text)
+    for spelled in letters:
+        if spelled in present:
+            plain = unicodedata.normalize("NFKD", _TAGS.sub(lambda tag: chr(ord(tag[0]) - 0xE0000), text))
+            text = re.sub(f"(?i:{_NO_LETTERS_BETWEEN.join(spelled)})", MASK, plain)
+            present = _letters(text)
+            if spelled in present:  # something longer stands between
+                return MASK
+    return text
 
 
 def mask_shortened_keys(text: str) -> str:

@@ -494,6 +494,6 @@ def test_the_archive_of_a_check_says_what_it_is(tmp_path):
     (tmp_path / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
     assert len(list(load(tmp_path).values())) == 3
     with pytest.raises(
-        RecordError, match="holds only the values of its samples.* run it again: --model toy --task toy"
+        RecordError, match=r"holds only the values of its samples.* run it again: --model toy --task toy"
     ):
         list(load(tmp_path).samples())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import html
 import json
 import re
@@ -41,4 +42,12 @@ def key_forms(key: str) -> dict[str, str]:
         "base64 in lines": "\n".join(re.findall(".{1,10}", base64.b64encode(key.encode()).decode())),
         "base64 in lines, in JSON": "\\r\\n".join(re.findall(".{1,10}", base64.b64encode(key.encode()).decode())),
         "base32": base64.b32encode(b"Bearer " + key.encode()).decode(),
+        "between dashes": "-".join(key),
+        "a list of its characters": str(list(key)),
+        "between HTML tags": "".join(f"<b>{html.escape(character)}</b>" for character in key),
+        "full width": key.translate({code: code + 0xFEE0 for code in range(33, 127)}),
+        "with accents": "".join(f"{character}\u0301" for character in key),
+        "tag characters": "".join(chr(0xE0000 + ord(character)) for character in key),
+        "backwards": key[::-1],
+        "moved by 13 letters": codecs.encode(key, "rot13"),
     }

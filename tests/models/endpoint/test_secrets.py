@@ -25,6 +25,13 @@ from evals.models.endpoint.settings import find_key, read_settings
 
 KEY = "sk-Very/secret+key=77"
 FORMS = key_forms(KEY)
+
+
+def test_of_a_text_that_spells_a_key_in_another_way_nothing_is_left():
+    assert KeyMask(KEY).text("the key is " + "----------------".join(KEY)) == "[key]"
+    assert KeyMask("k9-x").text("k-9-x") == "k-9-x"  # of so short a key, that may be anything
+
+
 LONG_KEY = "sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8t"
 
 
