@@ -14,13 +14,14 @@ less about others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from evals.errors import InputError
+from evals.errors import InputError, RecordError
 from evals.records.folder import Record, differences
 from evals.records.types import SampleValues
 from evals.schema import Json
@@ -131,10 +132,27 @@ def compare(a: Record, b: Record) -> Comparison:
         return Comparison(a, b, tuple(_timed(a, b)), explained)
     a_rows, b_rows = ({row.id: row for row in record.values()} for record in (a, b))
     _check_ids(a, b, a_rows, b_rows)
+    _check_means(a, a_rows)
+    _check_means(b, b_rows)
     metrics = tuple(_metrics(a, b, a_rows, b_rows))
     if a.manifest.subset == "first":
         metrics = tuple(_untested(metric) for metric in metrics)
     return Comparison(a, b, metrics, explained)
+
+
+def _check_means(record: Record, rows: Mapping[str, SampleValues]) -> None:
+    """Raise `RecordError` unless the means of a result are those of its samples' values."""
+    for name, entry in record.finished().metrics.items():
+        values = [row.values[name] for row in rows.values() if name in row.values]
+        if entry.statistic != "mean" or not values:
+            continue
+        mean = math.fsum(values) / len(values)
+        if len(values) != entry.n or not math.isclose(mean, entry.value, rel_tol=1e-9, abs_tol=1e-12):
+            raise RecordError(
+                f"{record.folder} does not agree with itself: {name} is {entry.value:.6g} of {entry.n:,} samples in "
+                f"its result, {mean:.6g} of {len(values):,} in its samples; score it again (python -m evals score "
+                f"{record.folder}), or restore what was changed"
+            )
 
 
 def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[ManifestDifference]:

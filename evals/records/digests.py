@@ -41,6 +41,22 @@ def signature_of(manifest: Mapping[str, Json]) -> str:
     return hashlib.sha256(orjson.dumps(determining, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
 
+EXTENDED = "extended"
+"""The entry of a manifest's `task.generation` with the token limit up to which a finished run was continued."""
+
+
+def base_signature(manifest: Mapping[str, Json]) -> str:
+    """Return the signature that a run had before it was extended, from its manifest as plain dicts."""
+    task: Mapping[str, Json] = manifest["task"]
+    generation: Mapping[str, Json] = task.get("generation") or {}
+    if EXTENDED not in generation:
+        signature: str = manifest["signature"]
+        return signature
+    kept = {name: value for name, value in generation.items() if name != EXTENDED}
+    others = {name: value for name, value in task.items() if name != "generation"}
+    return signature_of({**manifest, "task": {**others, "generation": kept} if kept else others})
+
+
 _UNSIGNED = ("digest", "efficiency")
 
 

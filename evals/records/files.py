@@ -126,11 +126,15 @@ def check_seconds(path: Path, seconds: float, result: Result) -> None:
         )
 
 
-def keys(path: Path) -> Iterator[tuple[int, str, int]]:
+def keys(path: Path, signature: str) -> Iterator[tuple[int, str, int]]:
     """Yield the index and id of each complete line of a log, with the offset at which it begins.
 
+    Args:
+        path: the log.
+        signature: that of the run, before it was extended. A line that states none is taken to be of it.
+
     Raises:
-        RecordError: if a line is damaged, or a sample has two lines.
+        RecordError: if a line is damaged or of another run, or a sample has two lines.
     """
     decode = msgspec.json.Decoder(SampleKey).decode
     ids: set[str] = set()
@@ -146,6 +150,11 @@ def keys(path: Path) -> Iterator[tuple[int, str, int]]:
                 raise RecordError(f"{path}, line {number}, is not a sample's record: {error}") from error
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise RecordError(f"{path}, line {number}, is damaged: {error}") from error
+            if key.signature is not None and key.signature != signature:
+                raise RecordError(
+                    f"{path}, line {number}: sample {key.id!r} is of run {key.signature}, not of {signature}: "
+                    f"remove the line, and start the run again"
+                )
             if key.id in ids:
                 raise RecordError(f"{path}, line {number}: sample {key.id!r} has a line already; remove one of the two")
             if key.index in indices:

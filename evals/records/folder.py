@@ -28,7 +28,7 @@ import orjson
 
 from evals.errors import InputError, RecordError, counted
 from evals.records import files
-from evals.records.digests import digest_of_result
+from evals.records.digests import base_signature, digest_of_result
 from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
 from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues
@@ -39,6 +39,8 @@ MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.jso
 SUBMISSION = "submission"
 """The folder of a benchmark's submission files, if its labels are secret."""
 _LOCK = ".lock"
+LARGEST_VALUE = 1e100
+"""Values of a sample are smaller, so that sums and squares of them are numbers."""
 
 T = TypeVar("T")
 LineT = TypeVar("LineT", SampleRecord, SampleValues)
@@ -80,7 +82,7 @@ class Record:
 
     def _lines(self, kind: type[LineT]) -> Iterator[LineT]:
         path = self.folder / SAMPLES
-        keys = sorted(files.keys(path)) if path.exists() else []
+        keys = sorted(files.keys(path, base_signature(self.manifest.to_dict()))) if path.exists() else []
         if self.result is not None or len(keys) == self.manifest.sample_count:
             files.check_samples(path, [key for _, key, _ in keys], self.manifest, self.result)
         if not keys:
@@ -99,6 +101,8 @@ class Record:
                             f"{self.manifest.model_name} --task {self.manifest.task.name}"
                         ) from error
                     raise RecordError(f"{path}: the line of sample {id!r} is damaged: {error}") from error
+                if not all(abs(value) < LARGEST_VALUE for value in row.values.values()):
+                    raise RecordError(f"{path}: the line of sample {id!r} is damaged: its values are {row.values}")
                 seconds = None if seconds is None or "seconds" not in row.cost else seconds + row.cost["seconds"]
                 yield row
         if self.result is not None and seconds is not None:
@@ -243,7 +247,7 @@ class RunFolder:
             raise InputError(
                 f"cannot write {self.folder / PREFIXES}: {error.strerror}; the samples before it are kept"
             ) from error
-        data = memoryview(_encode_lines(rows))
+        data = memoryview(_encode_lines(rows, self.manifest))
         start = os.fstat(self._log.fileno()).st_size
         try:
             while data:
@@ -310,7 +314,7 @@ class RunFolder:
         samples = self.folder / SAMPLES
         if samples.exists():
             files.drop_torn_line(samples)
-            self.finished_ids = {id for _, id, _ in files.keys(samples)}
+            self.finished_ids = {id for _, id, _ in files.keys(samples, base_signature(present.to_dict()))}
 
 
 def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
@@ -339,9 +343,13 @@ def dumps(value: Json) -> bytes:
 
 def rewrite(record: Record, rows: Iterable[SampleRecord]) -> None:
     """Replace the sample records by others of the same samples, for example after scoring again."""
-    write_atomically(record.folder / SAMPLES, _encode_lines(rows))
+    write_atomically(record.folder / SAMPLES, _encode_lines(rows, record.manifest))
 
 
-def _encode_lines(rows: Iterable[SampleRecord]) -> bytes:
+def _encode_lines(rows: Iterable[SampleRecord], manifest: Manifest) -> bytes:
     encode = msgspec.json.Encoder().encode
-    return b"".join(encode(row) + b"\n" for row in rows)
+    lines, signature = [], base_signature(manifest.to_dict())
+    for row in rows:
+        row.signature = signature
+        lines.append(encode(row) + b"\n")
+    return b"".join(lines)

@@ -7,7 +7,7 @@ The same records give the same result in whatever order they were finished, exce
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from evals.errors import EvalsError, InputError, RecordError, one_line
@@ -52,7 +52,16 @@ def summarise(
     if not scores:
         raise InputError(f"{record.folder} holds no finished samples: there is nothing to score")
     manifest = record.manifest
-    computed = of_subset(checked_metrics(task, task.summarise(scores)), scores, manifest, per_sample=task.per_sample)
+    try:
+        computed = task.summarise(scores)
+    except KeyError as error:
+        if id := _without(error.args[0], scores):
+            raise RecordError(
+                f"{record.folder / SAMPLES}: the line of sample {id!r} is damaged: it has no value {error.args[0]!r}; "
+                f"remove the line, and start the run again"
+            ) from error
+        raise
+    computed = of_subset(checked_metrics(task, computed), scores, manifest, per_sample=task.per_sample)
     metrics = {name: _stored(name, metric) for name, metric in computed.items()}
     return Result(
         task=task.name,
@@ -132,6 +141,12 @@ def scored_again(
             f"{record.manifest.task.version}): {one_line(error)} ({type(error).__name__}); it is damaged, or another "
             f"task's"
         ) from error
+
+
+def _without(value: str, scores: Sequence[Score]) -> str | None:
+    """Return the id of a sample that lacks a value which others have, or None."""
+    lacking = [score.id for score in scores if value not in score.values]
+    return lacking[0] if 0 < len(lacking) < len(scores) else None
 
 
 def rescore(task: Task, record: Record, split: Split | None = None) -> Iterable[SampleRecord]:

@@ -276,6 +276,7 @@ class SampleKey(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     index: Size
+    signature: str | None = None
 
 
 class SampleValues(Stored, kw_only=True):
@@ -336,5 +337,8 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     inputs: list[RecordedInput | None] | None = None
     """What the model read for each request; one entry if it is the same for all. None in a record of version 0.1, and
     for recorded outputs."""
+    signature: str | None = None
+    """The signature of the run that wrote the line (before `--extend`); None in older records. A line of another run is
+    refused."""
     cost: dict[str, Real]
     """Tokens, seconds and charges, by name."""

@@ -215,7 +215,7 @@ def test_what_is_read_is_what_was_written(tmp_path):
     record = finished(tmp_path)
     assert record.manifest == MANIFEST
     assert record.result == replace(result(), digest=record.result.digest)
-    assert list(record.samples()) == [row(index) for index in range(3)]
+    assert list(record.samples()) == [replace(row(index), signature=MANIFEST.signature) for index in range(3)]
     assert [(line.id, line.values) for line in record.values()] == [(str(n), {"accuracy": 1.0}) for n in range(3)]
     assert record.result["metrics"]["accuracy"]["value"] == 1.0  # by key too, as in the file
     with pytest.raises(KeyError):
@@ -247,6 +247,28 @@ def test_samples_that_are_not_the_runs_are_refused(tmp_path, lines, message):
     for read in (record.samples, record.values):
         with pytest.raises(RecordError, match=message):
             list(read())
+
+
+def test_a_line_of_another_run_is_refused(tmp_path):
+    """As when the logs of two machines are merged."""
+    record, other = finished(tmp_path), manifest(name="other")
+    log = tmp_path / "samples.jsonl"
+    log.write_text(log.read_text().replace(MANIFEST.signature, other.signature, 1))
+    message = rf"line 1: sample '0' is of run {other.signature}, not of {MANIFEST.signature}"
+    for read in (record.samples, record.values):
+        with pytest.raises(RecordError, match=message):
+            list(read())
+    with pytest.raises(RecordError, match=message), RunFolder(tmp_path, MANIFEST):
+        pass
+    log.write_text(log.read_text().replace(f',"signature":"{other.signature}"', "", 1))  # as version 0.1 wrote it
+    assert len(list(record.samples())) == 3
+
+
+def test_values_that_are_too_large_to_add_are_refused(tmp_path):
+    record = finished(tmp_path)
+    records.rewrite(record, [row(0), row(1, values={"accuracy": 1e308}), row(2)])
+    with pytest.raises(RecordError, match=r"the line of sample '1' is damaged: its values are"):
+        list(record.values())
 
 
 @pytest.mark.parametrize(

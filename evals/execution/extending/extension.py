@@ -20,7 +20,7 @@ from evals.execution.extending import server_extension
 from evals.execution.generation_options import Dated
 from evals.execution.loop import AnsweredRequest
 from evals.execution.windows import BatchId
-from evals.records.digests import signature_of
+from evals.records.digests import EXTENDED, base_signature, signature_of
 from evals.records.folder import Record
 from evals.records.result import recorded_predictions
 from evals.records.types import Manifest, SampleRecord
@@ -30,13 +30,6 @@ _GROUP = 256
 """Number of samples that are continued before the records are replaced."""
 Beginning = tuple[int, ...] | RecordedBeginning
 """What a model wrote of a text until the limit: its tokens, or a server's text."""
-_EXTENDED = "extended"
-"""The entry of `task.generation` with the new limit."""
-
-
-def base_signature(manifest: Manifest) -> str:
-    """Return the signature that a run had before it was extended."""
-    return _with_limit(manifest, None).signature
 
 
 def extended_manifest(record: Record, manifest: Manifest, samples: Samples, limit: int) -> Manifest:
@@ -53,7 +46,7 @@ def extended_manifest(record: Record, manifest: Manifest, samples: Samples, limi
             cut has recorded tokens.
     """
     present, folder = record.manifest, record.folder
-    if base_signature(present) != manifest.signature:
+    if base_signature(present.to_dict()) != manifest.signature:
         raise InputError(f"{folder} holds another run than this command's: --extend needs the command of the run")
     before = _limit(present)
     if record.result is None and before is None:
@@ -230,16 +223,16 @@ def _record(
 
 def _limit(manifest: Manifest) -> int | None:
     generation = manifest.task.generation
-    limit = generation.get(_EXTENDED) if isinstance(generation, dict) else None
+    limit = generation.get(EXTENDED) if isinstance(generation, dict) else None
     return limit if isinstance(limit, int) else None
 
 
 def _with_limit(manifest: Manifest, limit: int | None) -> Manifest:
     """Return a manifest with another extended limit, or none, and its signature."""
     generation = dict(manifest.task.generation) if isinstance(manifest.task.generation, dict) else {}
-    generation.pop(_EXTENDED, None)
+    generation.pop(EXTENDED, None)
     if limit is not None:
-        generation[_EXTENDED] = limit
+        generation[EXTENDED] = limit
     task = msgspec.structs.replace(manifest.task, generation=generation or msgspec.UNSET)
     changed = msgspec.structs.replace(manifest, task=task)
     return msgspec.structs.replace(changed, signature=signature_of(changed.to_dict()))
