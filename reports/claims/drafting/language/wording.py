@@ -76,7 +76,7 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
         r"\W*(?:if|when your|should you|如果|若|假如)(?![a-z])", text[sentence[0] : number.start], re.I
     ) and number.unit not in {"percent", "points", "times"}:
         return False
-    if number.unit == "models" and number.is_word:
+    if number.unit == "models" and number.is_word and (number.value <= 3 or text[number.start].isascii()):
         return False
     if number.unit == "times":
         if _is_label(text, number, clause):

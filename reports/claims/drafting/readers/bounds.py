@@ -34,7 +34,7 @@ def bounded(article: Article) -> Article:
 def _pieces(block: Block) -> Iterator[Block]:
     text = block.text.edited(_LONG_WORD, fill=" ")
     if block.kind == "table":
-        if len(block.rows) * len(block.rows[0]) <= MOST_CELLS:
+        if 0 < len(block.rows) * len(block.rows[0] if block.rows else ()) <= MOST_CELLS:
             rows = tuple(tuple(_cell(cell) for cell in row) for row in block.rows)
             yield replace(block, text=text.part(0, min(len(text.text), _LONGEST_PIECE)), rows=rows)
         return

@@ -105,7 +105,7 @@ def _with_one_label(
     names = systems or [n for n in range(labels) if _MEASURES.match(header[n].text)]
     distinct = [n for n in range(labels) if len({row[n].text for row in body if len(row) > n}) == len(body)]
     label = (names or distinct or [0])[-1 if not names else 0]
-    if label == 0 and not systems:
+    if label == 0:
         return header, body
     kept = [label, *range(labels, width)]
     return tuple(header[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in body if len(row) == width)

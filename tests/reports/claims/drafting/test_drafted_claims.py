@@ -236,6 +236,7 @@ def test_the_command_writes_a_file_that_check_reads(command, tmp_path):
         ("latin.txt", "Größe 3 GB".encode("latin-1"), "not UTF-8 at byte"),
         ("a.docx", b"x", "cannot draft from '.docx'"),
         ("broken.pdf", b"%PDF-1.4 nothing", "cannot be read as PDF"),
+        ("bars.md", b"|" * 999 + b"\n" + b"|-" * 99 + b"\n", "no statement with a number"),
     ],
 )
 def test_what_cannot_be_drafted_is_one_line(name, content, message, command, tmp_path):
