@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from evals.errors import InputError, RecordError
-from evals.records.folder import Record, differences
+from evals.records.digests import differences
+from evals.records.folder import Record
 from evals.records.types import SampleValues
 from evals.schema import Json
 from evals.statistics import paired

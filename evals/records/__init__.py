@@ -5,6 +5,7 @@ It may import the schema, the errors and `evals.paths`. Start with `folder`, whi
 
 from __future__ import annotations
 
+from evals.records.digests import differences
 from evals.records.folder import (
     MANIFEST,
     RESULT,
@@ -13,7 +14,6 @@ from evals.records.folder import (
     WORST,
     Record,
     RunFolder,
-    differences,
     dumps,
     image_name,
     load,

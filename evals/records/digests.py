@@ -1,4 +1,7 @@
-"""What identifies a run: the digest of its sample ids, the signature of its manifest, the digest of its result."""
+"""What identifies a run: the digest of its sample ids, the signature of its manifest, the digest of its result.
+
+`differences` names what makes two signatures differ.
+"""
 
 from __future__ import annotations
 
@@ -67,3 +70,22 @@ def digest_of_result(result: Mapping[str, Json]) -> str:
     """
     stated = {name: value for name, value in result.items() if name not in _UNSIGNED}
     return hashlib.sha256(orjson.dumps(stated, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
+    """Name the fields in which two manifests differ, as dotted paths, except for those that are not signed.
+
+    Example:
+        >>> differences({"model": {"dtype": "float32"}, "n": 1}, {"model": {"dtype": "bfloat16"}, "n": 1})
+        ['model.dtype']
+    """
+    paths = []
+    for key in sorted({*a, *b}):
+        if not path and key in {"signature", "started", "command", "probe"}:
+            continue
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            paths += differences(left, right, f"{path}{key}.")
+        elif left != right:
+            paths.append(path + key)
+    return paths

@@ -17,7 +17,7 @@ from __future__ import annotations
 import mmap
 import os
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ import orjson
 
 from evals.errors import InputError, RecordError, counted
 from evals.records import files
-from evals.records.digests import base_signature, digest_of_result
+from evals.records.digests import base_signature, differences, digest_of_result
 from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
 from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues
@@ -315,25 +315,6 @@ class RunFolder:
         if samples.exists():
             files.drop_torn_line(samples)
             self.finished_ids = {id for _, id, _ in files.keys(samples, base_signature(present.to_dict()))}
-
-
-def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") -> list[str]:
-    """Name the fields in which two manifests differ, as dotted paths, except for those that are not signed.
-
-    Example:
-        >>> differences({"model": {"dtype": "float32"}, "n": 1}, {"model": {"dtype": "bfloat16"}, "n": 1})
-        ['model.dtype']
-    """
-    paths = []
-    for key in sorted({*a, *b}):
-        if not path and key in {"signature", "started", "command", "probe"}:
-            continue
-        left, right = a.get(key), b.get(key)
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
-            paths += differences(left, right, f"{path}{key}.")
-        elif left != right:
-            paths.append(path + key)
-    return paths
 
 
 def dumps(value: Json) -> bytes:

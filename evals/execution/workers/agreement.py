@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from evals.errors import InputError
 from evals.execution.workers.messages import Loaded, Origin, Started
 from evals.execution.workers.transport import named
-from evals.records.digests import LOCATIONS, digest_of_ids
-from evals.records.folder import differences
+from evals.records.digests import LOCATIONS, differences, digest_of_ids
 from evals.records.signature import RemoteModel, package_versions, sources_digest
 from evals.schema import Json, Samples
 
