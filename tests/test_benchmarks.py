@@ -23,6 +23,7 @@ SMALL = {
     "endpoint": (["--requests", "40"], "requests/s"),
     "math_hostile": (["--count", "24"], "hostile answers"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),
+    "start": (["--repeat", "1", "--models"], "list tasks"),
     "vision_architectures": (["--only", "llava", "blip"], "| llava | shared |"),
     "vqa_attention": (["--questions", "3"], "ratio of the two"),
     "vqa_prefixes": (["--limit", "10", "--repeats", "1"], "ratio"),

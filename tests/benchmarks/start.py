@@ -27,7 +27,7 @@ RUN = ["run", "--task", "glue/rte", "--limit", "8", "--model"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--models", nargs="+", default=["r1", "vl"])
+    parser.add_argument("--models", nargs="*", default=["r1", "vl"])
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {os.getloadavg()[0]:.1f} processes waiting for them before the start")
     print("command                        processor s  clock s")
