@@ -21,6 +21,7 @@ from evals.reports.claims.language.sources.articles import Block
 _PART = 6_000
 """Number of characters of an article in one question."""
 _CONFIDENCE = 0.5
+_LONGEST_NAME, _LONGEST_SENTENCE = 60, 400
 _INSTRUCTION = """\
 List the checkable statements with a number in the text below, one JSON object per line and nothing else:
 {{"quote": "the exact words of the text, short", "number": "the digits as printed", "subject": "the system it is about",
@@ -92,7 +93,7 @@ def _take(draft: ArticleDraft, entry: dict[str, Any]) -> str | None:
     if number is None:
         return f"{printed!r} is not a number of the quote"
     span = block.text.span(number.start, number.end)
-    says = " ".join(str(entry.get("says") or "").split())
+    says = _sentence(entry)
     drafted = next((claim for claim in draft.claims if claim.span[0] < span[1] and span[0] < claim.span[1]), None)
     if drafted is not None:
         if says and re.search(rf"(?<![\d.]){re.escape(number.digits)}(?!\d)", says.replace(",", "")):
@@ -106,6 +107,12 @@ def _take(draft: ArticleDraft, entry: dict[str, Any]) -> str | None:
         return f"no unit is named {unit!r}"
     draft.claims.append(_proposal(draft, block, number, entry, unit))
     return None
+
+
+def _sentence(entry: dict[str, Any]) -> str:
+    """The sentence of a proposal, without characters that print nothing or turn the text, and of bounded length."""
+    words = " ".join(str(entry.get("says") or "").split())
+    return "".join(letter for letter in words if letter.isprintable())[:_LONGEST_SENTENCE]
 
 
 def _text(draft: ArticleDraft) -> str:
@@ -125,8 +132,8 @@ def _proposal(draft: ArticleDraft, block: Block, number: PrintedNumber, entry: d
     start = block.text.text.index(quote)
     span, place = block.text.span(number.start, number.end), block.text.span(start, start + len(quote))
     raw = quote if draft.article.is_marked_up else draft.article.source[place[0] : place[1]]
-    says = " ".join(str(entry.get("says") or "").split()) or None
-    quantity = re.sub(r"[^a-z0-9]+", "-", str(entry.get("quantity") or "").lower()).strip("-") or None
+    says = _sentence(entry) or None
+    quantity = re.sub(r"[^a-z0-9]+", "-", str(entry.get("quantity") or "").lower())[:_LONGEST_NAME].strip("-") or None
     known = load_vocabulary().quantities
     return Proposal(
         span=span,

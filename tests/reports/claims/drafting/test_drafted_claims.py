@@ -291,17 +291,18 @@ PROPOSALS = [
     {"quote": "won 31 awards", "number": "7", "subject": "Otter 2", "unit": "items"},
     {"quote": "in 12 cities", "number": "12", "subject": "Badger 9", "unit": "items"},
     {"quote": "in 12 cities", "number": "12", "subject": "Otter 2", "unit": "furlongs"},
+    {"quote": "for 9 days", "number": "9", "unit": "days", "quantity": "x" * 2000, "says": "9: a\u202e\x00\n- b: 9"},
 ]  # fmt: skip
 
 
 def test_a_model_proposes_with_exact_quotes_and_is_replayed(tmp_path):
     article = tmp_path / "otter.md"
-    article.write_text("# Otter 2\n\nOtter 2 answers in 0.8 s. It won 31 awards in 12 cities.\n")
+    article.write_text("# Otter 2\n\nOtter 2 answers in 0.8 s. It won 31 awards in 12 cities for 9 days.\n")
     output = "Here they are:\n" + "\n".join(json.dumps(entry) for entry in PROPOSALS)
     with FakeServer(lambda call: chat(output)) as server:
         first = draft.write(article, tmp_path / "o.yaml", llm=f"endpoint:{server.url}#m")
     claims = {claim.claim.printed: claim for claim in of_file(tmp_path / "o.yaml")}
-    assert {*claims} == {"0.8", "31"}
+    assert {*claims} == {"0.8", "31", "9"}
     assert claims["0.8"].claim.says == "It needs 0.8 seconds."
     assert claims["0.8"].claim.proposed_by == "rules"
     assert (claims["31"].claim.proposed_by, claims["31"].claim.quantity) == ("model", "awards")
