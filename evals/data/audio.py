@@ -105,6 +105,7 @@ def is_cut_off(data: bytes) -> bool:
     """Return whether the header of a WAV file announces more audio than the file holds; a stream may announce all.
 
     Example:
+        >>> import numpy as np
         >>> file = to_wav(Waveform(np.zeros(100, np.float32), 8000))
         >>> is_cut_off(file), is_cut_off(file[:-1])
         (False, True)

@@ -25,6 +25,8 @@ from evals.errors import InputError, one_line, shorten
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+MOST_CONFIG_BYTES = 1 << 25
+"""Size of a configuration; the largest public ones name some ten thousand labels in a megabyte."""
 MOST_TENSORS = 400_000
 """In one file; the largest public models have about 100,000 in all."""
 
@@ -151,6 +153,8 @@ def _checked_config(path: Path, stamps: tuple[tuple[str, int, int, int], ...]) -
 
     A model can have 100,000 tensors, and is asked about for each task.
     """
+    if (size := path.stat().st_size) > MOST_CONFIG_BYTES:
+        raise InputError(f"{path} has {size:,} bytes, expected at most {MOST_CONFIG_BYTES:,}")
     try:
         config = json.loads(path.read_text(encoding="utf-8-sig"))  # the library writes Infinity, which others refuse
     except json.JSONDecodeError as error:

@@ -71,6 +71,13 @@ def test_a_template_that_renders_nothing_stops_the_run_in_one_line(monkeypatch, 
         assert "\n" not in str(error.value)
 
 
+def test_chance_in_a_template_is_the_same_in_every_run():
+    """Else a run's result, and what a resumed run asks, would depend on it."""
+    drawn = "{{ range(10**4)|random }} {{ lipsum(n=1) }}{{ messages[0].content }}"
+    texts = [template(drawn).render("What is drawn?") for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
 def test_a_system_message_that_is_dropped_is_an_error():
     with pytest.raises(InputError, match=r"drops the system message 'Be brief\.'"):
         template(MESSAGE, system="Be brief.").render("What color?")
