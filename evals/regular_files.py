@@ -14,6 +14,8 @@ from pathlib import Path
 MAX_BYTES = 4 << 30
 """Largest file that is read into memory, in bytes: ten times the largest benchmark file."""
 
+_PIECE = 1 << 20
+
 
 def opened(path: Path, *, pipe: bool = False) -> io.BufferedReader:
     """Open a file for reading, without waiting for a pipe's other end.
@@ -56,7 +58,11 @@ def read(path: Path, *, pipe: bool = False, limit: int = MAX_BYTES) -> bytes:
     """
     with opened(path, pipe=pipe) as file:
         size = os.fstat(file.fileno()).st_size
-        content = b"" if size > limit else file.read(limit + 1)
-        if max(size, len(content)) > limit:
+        pieces = [b"" if size > limit else file.read(size + 1)]  # `read` reserves as much memory as it may read
+        total = max(size, len(pieces[0]))
+        while size < total <= limit and (piece := file.read(_PIECE)):  # a pipe, or a file that grows
+            pieces.append(piece)
+            total += len(piece)
+        if total > limit:
             raise OSError(errno.EFBIG, f"it has over {limit:,} bytes", str(path))
-        return content
+        return b"".join(pieces)

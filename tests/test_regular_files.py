@@ -6,6 +6,8 @@ pytest tests/test_regular_files.py
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -53,6 +55,30 @@ def test_a_pipe_that_the_user_names_is_read(tmp_path):
     writer.start()
     assert regular_files.read(tmp_path / "pipe", pipe=True) == b"content"
     writer.join()
+
+
+def test_a_pipe_is_read_up_to_the_limit(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for size, limit in ((3_000_000, 3_000_000), (3_000_001, 3_000_000)):
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(bytes(size),))
+        writer.start()
+        if size > limit:
+            with pytest.raises(OSError, match="it has over 3,000,000 bytes"):
+                regular_files.read(tmp_path / "pipe", pipe=True, limit=limit)
+        else:
+            assert regular_files.read(tmp_path / "pipe", pipe=True, limit=limit) == bytes(size)
+        writer.join()
+
+
+def test_a_small_file_needs_little_memory(tmp_path):
+    """Where memory is limited, as in a container, reserving as much as the limit would fail."""
+    (tmp_path / "file").write_bytes(b"content")
+    code = (
+        "import resource, sys; from pathlib import Path; from evals import regular_files;"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); print(regular_files.read(Path(sys.argv[1])))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True, check=True)
+    assert done.stdout == "b'content'\n"
 
 
 def test_a_pipe_among_the_files_of_data_or_a_run_is_refused(tmp_path):
