@@ -15,8 +15,8 @@ from pathlib import Path
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.facts import Quantity
 from evals.reports.claims.language.schema import Claim, Document
-from evals.reports.claims.language.sources.articles import plain
-from evals.reports.claims.language.sources.quotes import QuoteIndex, line_starts, normalised
+from evals.reports.claims.language.sources.articles import line_starts, plain
+from evals.reports.claims.language.sources.quotes import QuoteIndex, normalised
 from evals.reports.claims.language.statements import StatedValue, Statement
 from evals.reports.claims.language.tables.expansion import CellClaim, located
 from evals.reports.claims.language.units import Units, spell

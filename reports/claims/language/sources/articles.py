@@ -11,8 +11,10 @@ back to the source.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 BlockKind = Literal["title", "heading", "paragraph", "item", "table"]
@@ -140,4 +142,19 @@ class Article:
 
     def line(self, position: int) -> int:
         """Return the number of the line of a code point, from 1, counted as `str.splitlines` does."""
-        return max(1, len(self.source[: position + 1].splitlines()))
+        return max(1, bisect_right(line_starts(self.source), position))
+
+
+@lru_cache(maxsize=4)
+def line_starts(source: str) -> list[int]:
+    r"""Return the code point where each line begins, as `str.splitlines` counts lines.
+
+    Example:
+        >>> line_starts("a\r\nbc\n")
+        [0, 3]
+    """
+    starts, place = [], 0
+    for line in source.splitlines(keepends=True):
+        starts.append(place)
+        place += len(line)
+    return starts or [0]

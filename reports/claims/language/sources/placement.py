@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from evals.reports.claims.language.schema import Claim, Document
-from evals.reports.claims.language.sources.articles import Article, SourcePlace, Text, TextBuilder, plain
-from evals.reports.claims.language.sources.quotes import QuoteIndex, line_starts
+from evals.reports.claims.language.sources.articles import Article, SourcePlace, Text, TextBuilder, line_starts, plain
+from evals.reports.claims.language.sources.quotes import QuoteIndex
 from evals.reports.claims.language.sources.table_places import CellPlaces
 from evals.reports.claims.language.tables.expansion import CellClaim
 

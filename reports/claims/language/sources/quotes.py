@@ -40,20 +40,6 @@ def normalised(text: str) -> str:
     return " ".join(text.translate(_TYPOGRAPHY).split())
 
 
-def line_starts(source: str) -> list[int]:
-    r"""Return the code point where each line begins, as `str.splitlines` counts lines.
-
-    Example:
-        >>> line_starts("a\r\nbc\n")
-        [0, 3]
-    """
-    starts, place = [], 0
-    for line in source.splitlines(keepends=True):
-        starts.append(place)
-        place += len(line)
-    return starts or [0]
-
-
 class QuoteIndex:
     """The places of some quotes in a text."""
 

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from evals.reports.claims.language.sources.articles import Article, Block, SourcePlace, Text
-from evals.reports.claims.language.sources.quotes import line_starts, normalised
+from evals.reports.claims.language.sources.articles import Article, Block, SourcePlace, Text, line_starts
+from evals.reports.claims.language.sources.quotes import normalised
 from evals.reports.claims.language.tables.expansion import CellClaim
 
 _MARKS = re.compile(r"[*_`\s]|</?[A-Za-z]+>|\\(?:textbf|underline)\b|[{}]")
