@@ -246,7 +246,7 @@ def score(folder: Path | str) -> Record:
     with RunFolder(record.folder, record.manifest) as run_folder:
         run_folder.check_complete()
         peak = record.result.efficiency.get("peak_memory_bytes") if record.result else None
-        peak_memory = int(peak) if peak is not None else None
+        peak_memory = int(peak) if peak is not None and 0 <= peak < 1 << 63 else None  # the file may be damaged
         rows, summary = result.scored_again(
             task, replace(record, result=None), peak_memory_bytes=peak_memory, split=split_text
         )

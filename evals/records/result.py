@@ -219,7 +219,7 @@ def _efficiency(
     sums: Mapping[str, int | float], n: int, peak_memory_bytes: int | None
 ) -> dict[str, int | float | None]:
     seconds, computed = sums["seconds"], sums["computed_tokens"]
-    return {
+    costs = {
         "seconds": seconds,
         "samples_per_second": n / seconds if seconds else None,
         "prompt_tokens": int(sums["prompt_tokens"]),
@@ -229,3 +229,5 @@ def _efficiency(
         "peak_memory_bytes": peak_memory_bytes,
         **{name: value for name, value in sums.items() if name not in _SUMS},
     }
+    too_large = {name: float(cost) for name, cost in costs.items() if isinstance(cost, int) and abs(cost) >= 1 << 63}
+    return costs | too_large  # JSON is written with whole numbers of 64 bits

@@ -435,6 +435,23 @@ def test_samples_that_the_task_cannot_score_are_refused_and_kept(tmp_path, chang
     assert log.read_bytes() == before
 
 
+def test_costs_of_over_64_bits_are_added_all_the_same(tmp_path):
+    """A damaged record must not keep a run from its result."""
+    record = run_folders.make(tmp_path)
+    log = tmp_path / "samples.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        line |= {"scores": [[]], "labels": {"answer type": "other", "question type": "what"}}
+        line["cost"] |= {"prompt_tokens": 2**62, "charge": 2**62}
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    stored = json.loads((tmp_path / "result.json").read_text())
+    stored["efficiency"]["peak_memory_bytes"] = 1e300
+    (tmp_path / "result.json").write_text(json.dumps(stored))
+    efficiency = score(record.folder).result.efficiency
+    assert efficiency["prompt_tokens"] == efficiency["charge"] == float(4 * 2**62)
+    assert efficiency["peak_memory_bytes"] is None
+
+
 @pytest.mark.parametrize("folder", [None, 3, True])
 def test_what_is_no_path_is_no_run_folder(folder):
     with pytest.raises(RecordError, match="expected a path"):

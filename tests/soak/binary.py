@@ -128,12 +128,13 @@ def _parquet(content: bytes, random: Random) -> bytes:
         return content[:start] + mutators.flip(content[start:-8], random) + content[-8:]
     try:
         table = parquet.read_table(io.BytesIO(content))
+        names = table.column_names
     except Exception:  # it was damaged before, in any way
         return mutators.flip(content, random)
     if not table.num_columns:
         return mutators.flip(content, random)
     at = random.randrange(table.num_columns)
-    name, rows = table.column_names[at], table.num_rows
+    name, rows = names[at], table.num_rows
     values = [random.choice(HOSTILE_VALUES)] * rows
     match random.randrange(7):
         case 0 | 1:
@@ -154,7 +155,7 @@ def _parquet(content: bytes, random: Random) -> bytes:
             table = table.slice(0, random.choice([0, 1]))
         case 6:
             text = random.choice(HOSTILE_TEXTS).encode("utf-8", "replace").decode()
-            table = table.rename_columns([text if n == at else other for n, other in enumerate(table.column_names)])
+            table = table.rename_columns([text if n == at else other for n, other in enumerate(names)])
     file = io.BytesIO()
     try:
         parquet.write_table(table, file, compression=random.choice(["snappy", "gzip", "zstd", "none"]))
