@@ -7,13 +7,17 @@ cannot be merged, or of which any tensor is missing or has no place in the model
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import subprocess
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evals.data.checkpoints import ADAPTER_WEIGHTS, Adapter
-from evals.errors import InputError, one_line
+from evals.data.checkpoints import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter
+from evals.data.json_files import read_json
+from evals.errors import InputError, one_line, shorten
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,6 +28,22 @@ _COPY = re.compile(r"\.(modules_to_save|original_module)\.")
 """Inside the names under which peft saves an embedding again, beside its plain name, if tokens were added."""
 _HEADS = ("score", "classifier")
 """Names of the heads of the library's sequence classifiers."""
+
+
+_PATTERN_SECONDS = 10
+"""Time in which the patterns of an adapter must have been matched against the names of the model's modules."""
+_MATCH = """
+import json, re, sys
+patterns, names = json.load(sys.stdin)
+for pattern in patterns:
+    try:
+        tried = re.compile(pattern), re.compile(rf"(.*\\.)?({pattern})$")
+    except re.error:
+        continue  # peft refuses it, or it is none
+    for name in names:
+        tried[0].fullmatch(name), tried[1].match(name)
+"""
+"""As peft matches (peft/utils/other.py, `match_target_against_key` and `get_pattern_key`)."""
 
 
 def require_peft(adapter: Adapter) -> None:
@@ -85,6 +105,7 @@ def apply(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is missing is compared below, tensor by tensor
+            _check_patterns(adapter, [name for name, _ in model.named_modules()])
             config = PeftConfig.from_pretrained(str(adapter.folder))
             if config.is_prompt_learning:
                 raise InputError(f"{what}: it adds trained prompts or prefixes, and only changes of weights are merged")
@@ -100,6 +121,38 @@ def apply(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
     except Exception as error:  # peft can raise nearly any exception for an adapter that does not fit
         raise InputError(f"{what}: {one_line(error)}") from error
     return merged
+
+
+def _check_patterns(adapter: Adapter, names: Sequence[str]) -> None:
+    """Refuse an adapter with a regular expression that takes for ever, tried in a process that can be ended."""
+    path = adapter.folder / ADAPTER_CONFIG
+    patterns = [text for text in _texts(read_json(path, dict[str, Any])) if re.search(r"[*+{]", text)]
+    if not patterns:
+        return
+    command = [sys.executable, "-I", "-c", _MATCH]
+    try:
+        subprocess.run(
+            command, input=json.dumps([patterns, names]), text=True, capture_output=True, timeout=_PATTERN_SECONDS,
+            check=False,  # what is no regular expression peft refuses
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        longest = shorten(max(patterns, key=len))
+        raise InputError(
+            f"{path}: its patterns, such as {longest}, take over {_PATTERN_SECONDS} seconds to match the modules"
+        ) from error
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value of JSON, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield key
+            yield from _texts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)
 
 
 def _check_complete(what: str, shapes: Mapping[str, Any], expected: set[str], placed: set[str]) -> None:

@@ -238,6 +238,15 @@ def test_an_adapter_that_does_not_fit_is_refused_in_one_line(tmp_path, base, spo
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("field", ["target_modules", "exclude_modules", "rank_pattern"])
+def test_a_pattern_that_takes_for_ever_is_refused(tmp_path, base, monkeypatch, field):
+    monkeypatch.setattr(adapters, "_PATTERN_SECONDS", 1)
+    folder, pattern = adapt(tmp_path, base), "(.*)*(.*)*(.*)*x$"
+    change(folder, **{field: {"(": 1, pattern: 4} if field == "rank_pattern" else pattern})
+    with pytest.raises(InputError, match=r"adapter_config\.json: its patterns, such as .* take over 1 seconds"):
+        causal.load("tiny", str(folder), CPU)
+
+
 def test_trained_prompts_are_refused(tmp_path, base):
     import peft
     from transformers import AutoModelForCausalLM
