@@ -11,8 +11,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from evals.data.checkpoints import model_folder
 from evals.errors import InputError, LongPromptError, SampleError
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "*.model", "*.spm", "merges.txt", "tekken.json")
+MOST_GROWTH = 1_000
+"""Limit on how many characters a tokenizer's replacements make of one; those of public tokenizers make a few."""
 FAIL, TRUNCATE = LONG_PROMPTS
 PROTOCOL = "truncate-right"
 """The rule of text encoders whose authors cut long texts at their end."""
@@ -144,6 +149,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     source = folder if _holds_tokenizer(folder) else model_folder(folder)
     if not any(path for pattern in _TOKENIZER_FILES for path in source.glob(pattern)):
         raise InputError(f"{folder} has no usable tokenizer: none of {', '.join(_TOKENIZER_FILES)}")
+    check_growth(source / "tokenizer.json")
     try:
         with readable_folder(source) as readable:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
@@ -155,6 +161,51 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if not any((source / name).is_file() for name in files):  # the library then returns a tokenizer without vocabulary
         raise InputError(f"{folder} has no usable tokenizer: none of {', '.join(sorted(files))}")
     return tokenizer
+
+
+class _Replacements(msgspec.Struct):
+    """The parts of `tokenizer.json` that replace characters."""
+
+    normalizer: Any = None
+    decoder: Any = None
+
+
+def check_growth(path: Path) -> None:
+    """Refuse a tokenizer whose replacements would write gigabytes for a line of text: nothing can stop it later.
+
+    Raises:
+        InputError: one character becomes more than `MOST_GROWTH`.
+    """
+    try:
+        parts = msgspec.json.decode(path.read_bytes(), type=_Replacements) if path.is_file() else _Replacements()
+        growths = {"normalizer": _growth(parts.normalizer), "decoder": _growth(parts.decoder)}
+    except (OSError, ValueError, RecursionError):  # whoever loads it says what is wrong
+        return
+    for name, growth in growths.items():
+        if growth > MOST_GROWTH:
+            raise InputError(
+                f"{path}: its {name} can make over {MOST_GROWTH:,} characters of one: it would need all memory"
+            )
+
+
+def _growth(step: Any) -> int:
+    """Return how many characters a step of a tokenizer, or a sequence of steps, makes of one at most.
+
+    Example:
+        >>> dots = {"type": "Replace", "pattern": {"Regex": "."}, "content": "..."}
+        >>> _growth({"type": "Sequence", "normalizers": [dots, dots, {"type": "Lowercase"}]})
+        9
+    """
+    if isinstance(step, list):
+        return prod(map(_growth, step))
+    if not isinstance(step, dict):
+        return 1
+    written, pattern = step.get("content", step.get("prepend")), step.get("pattern")
+    replaced = pattern.get("String") if isinstance(pattern, dict) else None
+    factor = len(written) if isinstance(written, str) else 1
+    length = len(replaced) if isinstance(replaced, str) else 1
+    nested = (steps for name in ("normalizers", "decoders") if isinstance(steps := step.get(name), list))
+    return max(1, -(-factor // max(1, length))) * prod(map(_growth, nested))
 
 
 def _holds_tokenizer(folder: Path) -> bool:
