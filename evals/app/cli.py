@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # of a path that was given: too long a name, no permission, a disk that is full
         console.complain(f"{error.strerror or one_line(error)}{f': {error.filename}' if error.filename else ''}")
         return FAILED if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, None} else BAD_INPUT
-    except KeyboardInterrupt:
-        console.complain("interrupted; what was finished is kept, the same command continues")
+    except KeyboardInterrupt as error:
+        console.complain(str(error) or "interrupted; what was finished is kept, the same command continues")
         return INTERRUPTED
 
 

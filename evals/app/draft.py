@@ -65,6 +65,7 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
 
     Raises:
         InputError: the article cannot be read, or has no claim.
+        KeyboardInterrupt: the review was interrupted; the file was written, with the answers until then.
     """
     from evals.reports.claims.drafting.assistance import propose
     from evals.reports.claims.drafting.review import review
@@ -77,14 +78,20 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
         propose(drafted, _answers(llm, out.with_name(f"{out.stem}.proposals.jsonl")))
     id, source = _slug(article.stem), _relative(article.expanduser(), out.parent)
     text = settled_yaml(drafted, id=id, source=source)
+    interrupted = False
     if ask is not None:
-        review(drafted, ask)
+        try:
+            review(drafted, ask)
+        except KeyboardInterrupt:
+            interrupted = True
         text = settled_yaml(drafted, id=id, source=source)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, text.encode())
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    if interrupted:
+        raise KeyboardInterrupt(f"interrupted; {out} holds the claims with the answers so far; draft begins anew")
     return _summary(drafted, out)
 
 

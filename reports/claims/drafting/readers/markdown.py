@@ -14,7 +14,7 @@ from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.readers.html import html_tables
 from evals.reports.claims.drafting.readers.latex_commands import formulas
 from evals.reports.claims.drafting.readers.latex_text import symbols
-from evals.reports.claims.language.sources.articles import Article, Block, Text, plain
+from evals.reports.claims.language.sources.articles import Article, Block, Text, joined, plain
 
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s*(?=\S)")
@@ -140,7 +140,7 @@ def _blocks(lines: list[Text]) -> Iterator[Block]:
     while number < len(lines):
         line = lines[number]
         if line.text.count("|") >= 2 and _is_table(lines, number):
-            yield from _joined(paragraph)
+            yield from _paragraph(paragraph)
             paragraph = []
             rows = []
             while number < len(lines) and lines[number].text.count("|") >= 2:
@@ -153,7 +153,7 @@ def _blocks(lines: list[Text]) -> Iterator[Block]:
         if heading or item or not line.text.strip() or _is_underline(line.text, paragraph):
             if _is_underline(line.text, paragraph):
                 yield Block("heading", _clean(paragraph.pop()), level=1)
-            yield from _joined(paragraph)
+            yield from _paragraph(paragraph)
             paragraph = []
         if heading and len(line.text) < 120 and not re.search(r"[。;;]", line.text[heading.end() :]):
             level = len(heading[1]) if heading.re is _HEADING else 2
@@ -163,12 +163,12 @@ def _blocks(lines: list[Text]) -> Iterator[Block]:
             while number + 1 < len(lines) and _continues(lines[number + 1]):
                 number += 1
                 paragraph.append(lines[number])
-            yield Block("item", _clean(_join(paragraph)), level=len(item["indent"]) // 2)
+            yield Block("item", _clean(joined(paragraph)), level=len(item["indent"]) // 2)
             paragraph = []
         elif line.text.strip() and not _RULE.fullmatch(line.text):
             paragraph.append(line)
         number += 1
-    yield from _joined(paragraph)
+    yield from _paragraph(paragraph)
 
 
 def _is_underline(text: str, paragraph: list[Text]) -> bool:
@@ -206,25 +206,10 @@ def _cells(row: Text) -> tuple[Text, ...]:
     return tuple(_clean(part) for part in parts)
 
 
-def _joined(paragraph: list[Text]) -> Iterator[Block]:
+def _paragraph(paragraph: list[Text]) -> Iterator[Block]:
     """Yield a paragraph; short lines of text that no sentence joins stay apart."""
     if paragraph:
-        yield Block("paragraph", _clean(_join(paragraph)))
-
-
-def _join(lines: list[Text]) -> Text:
-    text = ""
-    starts: list[int] = []
-    ends: list[int] = []
-    for line in lines:
-        if text:
-            text += "\n"
-            starts.append(ends[-1])
-            ends.append(line.starts[0] if line.text else ends[-1])
-        text += line.text
-        starts += line.starts
-        ends += line.ends
-    return Text(text, starts, ends)
+        yield Block("paragraph", _clean(joined(paragraph)))
 
 
 def _clean(text: Text) -> Text:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from evals.errors import InputError
-from evals.reports.claims.language.sources.articles import Article, Block, Text, plain
+from evals.reports.claims.language.sources.articles import Article, Block, Text, joined, plain
 
 _MOST_PAGES = 300
 _HEADING = re.compile(
@@ -133,23 +133,12 @@ def _begins(line: Text, before: Text, wide: int) -> bool:
 def _paragraph(lines: Sequence[Text]) -> Iterator[Block]:
     if not lines:
         return
-    text = ""
-    starts: list[int] = []
-    ends: list[int] = []
-    for line in lines:
-        if text:
-            text += "\n"
-            starts.append(ends[-1])
-            ends.append(line.starts[0])
-        text += line.text
-        starts += line.starts
-        ends += line.ends
-    joined = Text(text, starts, ends)
-    mark = _ITEM.match(text)
+    text = joined(lines)
+    mark = _ITEM.match(text.text)
     if mark:
-        joined = joined.part(mark.end(), len(text))
-    if joined.text.strip():
-        yield Block("item" if mark else "paragraph", joined)
+        text = text.part(mark.end(), len(text.text))
+    if text.text.strip():
+        yield Block("item" if mark else "paragraph", text)
 
 
 def _cells(line: Text) -> list[tuple[int, int]] | None:

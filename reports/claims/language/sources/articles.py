@@ -103,6 +103,22 @@ def plain(text: str, start: int = 0) -> Text:
 EMPTY = plain("")
 
 
+def joined(lines: Sequence[Text]) -> Text:
+    r"""Return lines as one text; a line break stands for what the source has between two of them.
+
+    Example:
+        >>> joined([plain("a"), plain("b", 3)]).text, joined([plain("a"), plain("b", 3)]).span(1, 2)
+        ('a\nb', (1, 3))
+    """
+    builder = TextBuilder()
+    for line in lines:
+        if builder.characters:
+            end = builder.ends[-1]
+            builder.put("\n", end, line.starts[0] if line.text else end)
+        builder.copy(line, 0, len(line.text))
+    return builder.build()
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A part of an article."""

@@ -269,6 +269,21 @@ def test_a_reader_accepts_edits_and_drops(tmp_path):
     assert "review: dropped" in (tmp_path / "o.yaml").read_text()
 
 
+def test_an_interrupted_review_keeps_its_answers(tmp_path):
+    (tmp_path / "otter.md").write_text("# Otter 2\n\nOtter 2 answers in 0.8 s. It needs 4 GB of memory.\n")
+    answers = iter(["a\n"])
+
+    def ask(question):
+        try:
+            return next(answers)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(KeyboardInterrupt, match=r"o\.yaml holds the claims with the answers so far"):
+        draft.write(tmp_path / "otter.md", tmp_path / "o.yaml", ask=ask)
+    assert [claim.claim.review for claim in of_file(tmp_path / "o.yaml")] == ["accepted", None]
+
+
 def test_a_claim_computed_from_a_dropped_one_is_refused(tmp_path):
     article = tmp_path / "otter.md"
     article.write_text("# Otter 2\n\nMemory falls from 4.0 GB to 3.0 GB, a saving of 25 %.\n")
