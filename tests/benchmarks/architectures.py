@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import architecture_checks  # noqa: E402
 import architecture_table  # noqa: E402
+from fork_server import fork_server_context  # noqa: E402
 
 SECONDS = 1200
 """Longest time of a check, most of it waiting on a busy machine."""
@@ -56,7 +57,7 @@ def names() -> dict[str, list[str]]:
 
 def check(section: str, name: str) -> architecture_checks.ArchitectureRow:
     """Check one architecture in a process of its own; one that ends or does not is not compared."""
-    context = multiprocessing.get_context("forkserver")
+    context = fork_server_context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=architecture_checks.send, args=(sender, section, name), daemon=True)
     process.start()

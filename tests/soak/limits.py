@@ -5,7 +5,6 @@ A worker is started once and reads many mutants. One that exceeds a limit is kil
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import shutil
@@ -22,6 +21,7 @@ from random import Random
 
 from tests.soak import kinds, mutators
 from tests.soak.targets import Refused, Target
+from tests.support.fork_server import fork_server_context
 
 CPU_SECONDS = 5
 """Most seconds of processor time of a mutant: its wall time depends on what else the machine does."""
@@ -38,7 +38,7 @@ TARGETS = {**kinds.TARGETS, **kinds.PLANTED}
 SCRATCH = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
 """Where mutants are written: in memory if possible, because each is read once."""
 
-CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT = fork_server_context()
 PRELOADED = ("tests.soak.limits", "tests.soak.warm")
 """What is imported before any worker is made."""
 CONTEXT.set_forkserver_preload([*PRELOADED])
