@@ -73,6 +73,13 @@ class Flat(msgspec.Struct):
     output: str = ""
 
 
+WORDS = st.sampled_from(["", "x", "id", "output"])
+
+
+class Inners(msgspec.Struct):
+    inner: list[Flat] | None
+
+
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["id", "output", "other"]), st.integers(0, 9)), max_size=5), st.booleans())
 def test_a_declared_type_is_checked_in_its_own_keys(members, escaped):
@@ -95,6 +102,19 @@ def test_inner_objects_and_free_keys_are_checked_too():
             check(text, msgspec.json.decode(text, type=Row))
     text = b'{"id": 1, "inner": {"id": 2, "output": [1, 2]}, "free": {"id": 1}}'
     check(text, msgspec.json.decode(text, type=Row))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.tuples(st.sampled_from(["output", "other"]), WORDS), max_size=3), min_size=1, max_size=4))
+def test_objects_without_a_field_hide_no_repetition_in_others(objects):
+    members = [(("id", 1), *texts) for texts in objects]
+    text = b'{"inner": ' + written(members, True).encode() + b"}"
+    check = repeated_keys.RepeatedKeys(Inners).check
+    if repeats(members, ("id", "output")):
+        with pytest.raises(orjson.JSONDecodeError, match="is given twice"):
+            check(text, msgspec.json.decode(text, type=Inners))
+    else:
+        check(text, msgspec.json.decode(text, type=Inners))
 
 
 def test_data_and_recorded_outputs_name_the_place(tmp_path):
