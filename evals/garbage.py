@@ -1,4 +1,4 @@
-"""Pause the garbage collector while objects are made that nearly all stay: modules, and data that are read."""
+"""Spare the garbage collector objects that nearly all stay: modules, and data that are read."""
 
 from __future__ import annotations
 
@@ -27,3 +27,19 @@ def paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def keep_modules() -> None:
+    """Leave what exists now out of all later collections, if the collector is paused.
+
+    Called between the first imports of the large libraries and the making of a model: their million objects would be
+    traversed three times, and nearly none is ever freed. What a model consists of is still collected.
+
+    Example:
+        >>> before = gc.get_freeze_count()
+        >>> keep_modules()  # not paused
+        >>> gc.get_freeze_count() == before
+        True
+    """
+    if not gc.isenabled():
+        gc.freeze()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evals import garbage
 from evals.data.checkpoints import Adapter, model_weights, read_adapter, read_config
 from evals.data.images import decode
 from evals.data.model_config import fields_of_shape
@@ -83,6 +84,7 @@ def load_weights(
 
     from evals.models.architectures import int8  # noqa: F401  # registers the quantiser with the library
 
+    garbage.keep_modules()
     logging.disable_progress_bar()  # a run shows its own progress bar
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # hides the table of missing and unexpected weights; missing ones are an error below
