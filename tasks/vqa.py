@@ -121,16 +121,20 @@ def _bundled(split: str) -> Samples:
 
 
 def _official(folder: Path, split: str | None) -> Samples:
+    from concurrent.futures import ThreadPoolExecutor
+
     split, questions_path, annotations_path = _pair(folder, split)
-    questions = data.read_json(questions_path, QuestionsFile).questions
-    annotations = data.read_json(annotations_path, AnnotationsFile).annotations
+    with ThreadPoolExecutor(1) as beside:  # hashing 200 MB leaves the interpreter to the thread that decodes them
+        hashed = beside.submit(_facts, "official files", split, questions_path, annotations_path)
+        questions = data.read_json(questions_path, QuestionsFile).questions
+        annotations = data.read_json(annotations_path, AnnotationsFile).annotations
+        facts = hashed.result()
     annotations = _joined(questions, annotations, questions_path, annotations_path)
     paths, used_ids = _image_paths(folder), {question.image_id for question in questions}
 
     def image(image_id: int) -> Image:
         return Image(str(image_id), path=paths.get(image_id) or folder / f"COCO_*_{image_id:012d}.jpg")
 
-    facts = _facts("official files", split, questions_path, annotations_path)
     facts["images"] = data.listing_digest(path for image_id, path in paths.items() if image_id in used_ids)
     return _samples(questions, annotations, image, facts)
 
@@ -212,20 +216,28 @@ def _joined(
     questions: Sequence[Question], annotations: Sequence[Annotation], questions_path: Path, annotations_path: Path
 ) -> list[Annotation]:
     """Put annotations in the order of their questions. Both files must have the same questions, each once."""
-    data.unique([row.question_id for row in questions], questions_path, "question_id")
-    data.unique([row.question_id for row in annotations], annotations_path, "question_id")
-    by_id = {row.question_id: row for row in annotations}
-    ids = {row.question_id for row in questions}
-    for rows, other_ids, path in ((questions, by_id.keys(), annotations_path), (annotations, ids, questions_path)):
-        lacking = [row.question_id for row in rows if row.question_id not in other_ids]
-        if lacking:
-            raise InputError(f"{path}: question_id {lacking[0]} is missing ({len(lacking)} of {len(rows)} are)")
-    joined = [by_id[row.question_id] for row in questions]
+    ids, annotated = [row.question_id for row in questions], [row.question_id for row in annotations]
+    data.unique(ids, questions_path, "question_id")
+    if annotated != ids:  # of two equal lists one is enough
+        data.unique(annotated, annotations_path, "question_id")
+    joined = list(annotations) if annotated == ids else _in_order(ids, annotations, questions_path, annotations_path)
     for question, annotation in zip(questions, joined, strict=True):
         if question.image_id != annotation.image_id:
             image = f"image_id {annotation.image_id}, but {question.image_id} in {questions_path.name}"
             raise InputError(f"{annotations_path}: question_id {question.question_id} has {image}")
     return joined
+
+
+def _in_order(
+    ids: Sequence[int], annotations: Sequence[Annotation], questions_path: Path, annotations_path: Path
+) -> list[Annotation]:
+    """Put annotations in the order of the questions' ids; the files may have other orders, but the same questions."""
+    by_id, asked = {row.question_id: row for row in annotations}, set(ids)
+    for rows, other_ids, path in ((ids, by_id.keys(), annotations_path), (by_id, asked, questions_path)):
+        lacking = [id for id in rows if id not in other_ids]
+        if lacking:
+            raise InputError(f"{path}: question_id {lacking[0]} is missing ({len(lacking)} of {len(rows)} are)")
+    return [by_id[id] for id in ids]
 
 
 # Scores

@@ -155,14 +155,14 @@ def keys(path: Path, signature: str) -> Iterator[tuple[int, str, int]]:
                     f"{path}, line {number}: sample {key.id!r} is of run {key.signature}, not of {signature}: "
                     f"remove the line, and start the run again"
                 )
-            if key.id in ids:
+            ids.add(key.id)
+            indices.add(key.index)
+            if len(ids) < number:
                 raise RecordError(f"{path}, line {number}: sample {key.id!r} has a line already; remove one of the two")
-            if key.index in indices:
+            if len(indices) < number:
                 raise RecordError(
                     f"{path}, line {number}: index {key.index} is another sample's already: it is damaged"
                 )
-            ids.add(key.id)
-            indices.add(key.index)
             yield key.index, key.id, offset
             offset += len(line)
 
