@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from evals.errors import InputError, RecordError
+from evals.errors import InputError, RecordError, shorten
+from evals.logs.matching import common_samples, is_imported
 from evals.records.digests import differences
 from evals.records.folder import Record
 from evals.records.types import SampleValues
@@ -35,8 +36,12 @@ PROTOCOL = (
     "task.method", "task.temperature", "task.top_p", "task.samples", "data.protocol",
 )  # fmt: skip
 """Manifest fields that must be equal for two runs to be comparable, besides the ids of their samples."""
+_OF_LOGS = frozenset({"harness", "version", "task", "protocol"})
 _SUBSETS = ("task.limit", "task.first")
 _LIKELY = (
+    ("imported.harness", "another harness: other prompts, other readings of answers"),
+    ("imported.protocol", "another protocol of the harness"),
+    ("imported.", "another log"),
     ("task.blind", "one of the two is a blind control"),
     ("model.digest", "other weights"),
     ("model.revision", "other weights"),
@@ -116,6 +121,8 @@ class Comparison:
     """The comparisons by metric, the headline first."""
     differences: tuple[ManifestDifference, ...]
     """The differences between the manifests, the likeliest explanation of a change first."""
+    notes: tuple[str, ...] = ()
+    """For imported runs: how the samples were matched, and in which fields the protocols differ."""
 
 
 def compare(a: Record, b: Record) -> Comparison:
@@ -128,17 +135,41 @@ def compare(a: Record, b: Record) -> Comparison:
     for record in (a, b):
         record.finished()
     _check_protocol(a, b)
-    explained = tuple(explain_differences(a.manifest.to_dict(), b.manifest.to_dict()))
+    explained = tuple(explain_differences(_explaining(a), _explaining(b)))
     if a.timed:
         return Comparison(a, b, tuple(_timed(a, b)), explained)
     a_rows, b_rows = ({row.id: row for row in record.values()} for record in (a, b))
-    _check_ids(a, b, a_rows, b_rows)
     _check_means(a, a_rows)
     _check_means(b, b_rows)
+    notes: tuple[str, ...] = ()
+    if is_imported(a) or is_imported(b):
+        counts = len(a_rows), len(b_rows)
+        a_rows, b_rows, note = common_samples(a, b, a_rows, b_rows)
+        notes = (note, *_protocol_notes(a, b))
+    _check_ids(a, b, a_rows, b_rows)
     metrics = tuple(_metrics(a, b, a_rows, b_rows))
-    if a.manifest.subset == "first":
+    if notes and (len(a_rows), len(b_rows)) != counts:  # the metrics that are no means of samples are of other samples
+        metrics = tuple(metric for metric in metrics if metric.p is not None)
+    if "first" in (a.manifest.subset, b.manifest.subset):
         metrics = tuple(_untested(metric) for metric in metrics)
-    return Comparison(a, b, metrics, explained)
+    return Comparison(a, b, metrics, explained, notes)
+
+
+def _explaining(record: Record) -> Mapping[str, Json]:
+    """Return a manifest as far as it may explain a difference: of an imported log, the harness and its settings."""
+    manifest = record.manifest.to_dict()
+    origin = {key: value for key, value in manifest.get("imported", {}).items() if key in _OF_LOGS}
+    return {**manifest, "imported": origin}
+
+
+def _protocol_notes(a: Record, b: Record) -> Iterator[str]:
+    """Say in which fields the protocols of imported runs differ, or may differ."""
+    for field in PROTOCOL:
+        a_value, b_value = (_at(record.manifest.to_dict(), field) for record in (a, b))
+        if a_value != b_value and field not in _SUBSETS:
+            values = f"{shorten(a_value)} in the first run, {shorten(b_value)} in the second"
+            yield f"the protocols differ: {field} is {values}"
+    yield "prompts of two harnesses are not the same text: a difference may be that of the prompts"
 
 
 def _check_means(record: Record, rows: Mapping[str, SampleValues]) -> None:
@@ -173,7 +204,8 @@ def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Ma
 
 
 def _check_protocol(a: Record, b: Record) -> None:
-    for field in PROTOCOL:
+    imported = is_imported(a) or is_imported(b)
+    for field in ("task.name",) if imported else PROTOCOL:
         a_value, b_value = (_at(record.manifest.to_dict(), field) for record in (a, b))
         if field in _SUBSETS and a.manifest.subset == b.manifest.subset is None:
             continue  # a limit that is not smaller than the split leaves nothing out

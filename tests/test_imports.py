@@ -28,7 +28,7 @@ LEVELS = [
     {"schema", "statistics"},
     {"records", "registry"},
     {"data", "metrics"},
-    {"execution", "hub_metrics"},
+    {"execution", "hub_metrics", "logs"},
     {"timing"},
     {"comparison"},
     {"app"},

@@ -254,6 +254,16 @@ def _draft(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _import(options: argparse.Namespace) -> int:
+    from evals.app import imports
+
+    outcome = imports.import_logs(options.logs, options.out)
+    console.write(imports.summary(outcome.records))
+    for reason in outcome.refused:
+        console.complain(f"not imported: {reason}")
+    return BAD_INPUT if outcome.refused else DONE
+
+
 def _score(options: argparse.Namespace) -> int:
     from evals.app import api
 
@@ -311,6 +321,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "compare": _compare,
     "draft": _draft,
+    "import": _import,
     "list": _list,
     "report": _report,
     "run": _run,

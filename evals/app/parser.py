@@ -59,6 +59,7 @@ def build() -> Parser:
     _add_lists(commands)
     _add_check(commands)
     _add_draft(commands)
+    _add_import(commands)
     _add_run_readers(commands)
     _add_trends(commands)
     _add_attend(commands)
@@ -181,6 +182,24 @@ def _add_draft(commands: Any) -> None:
         "file, and replay:FILE reads them again",
     )
     add("--review", action="store_true", help="step through the drafted claims: accept, edit or drop each")
+
+
+def _add_import(commands: Any) -> None:
+    imported = _add_command(commands, "import", "make run folders of the logs of other harnesses")
+    imported.add_argument(
+        "logs",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a log, or a folder with logs: of lm-eval, lmms-eval, inspect_ai, lighteval, HELM, mteb, VLMEvalKit or "
+        "Every Eval Ever",
+    )
+    imported.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="the run folder, or of several runs the folder of theirs; default runs/<model>-<task>-<signature>",
+    )
 
 
 def _add_trends(commands: Any) -> None:

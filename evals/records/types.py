@@ -6,34 +6,15 @@ Each is declared once, here, and checked when a file is read. A field of a file 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import msgspec
 
 from evals.errors import shorten
+from evals.records.imported import ImportEntry
 from evals.records.inputs import RecordedInput
+from evals.records.stored import Int64, Real, Size, Stored
 from evals.schema import Json, Metric
-
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""A whole number of 64 bits: what JSON is written with."""
-Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Real = Int64 | float
-
-
-class Stored(msgspec.Struct, kw_only=True):
-    """A JSON object of a run folder; its fields are the keys of the file, in their order."""
-
-    def __getitem__(self, key: str) -> Any:
-        """Return a field by its key in the file."""
-        if key not in self.__struct_fields__:
-            raise KeyError(key)
-        return getattr(self, key)
-
-    def to_dict(self) -> dict[str, Json]:
-        """Return the object as plain dicts and lists, without the fields that the file leaves out."""
-        plain: dict[str, Json] = msgspec.to_builtins(self)
-        return plain
-
 
 # manifest.json
 
@@ -116,9 +97,9 @@ class Manifest(Stored, kw_only=True):
     """The model's name, whether it is a bundled replica (`replica`), and its facts."""
     plan: PlanEntry
     code: CodeEntry
-    packages: dict[str, str] = {}
+    packages: dict[str, str] = msgspec.field(default_factory=dict)
     """Versions of the packages that the values depend on."""
-    machine: dict[str, Json] = {}
+    machine: dict[str, Json] = msgspec.field(default_factory=dict)
     """The machine; not signed."""
     command: str = ""
     """What the user typed; not signed."""
@@ -127,6 +108,8 @@ class Manifest(Stored, kw_only=True):
     all prompts of a run agree, also on another day. Empty in a record of version 0.1."""
     probe: ProbeEntry | msgspec.UnsetType = msgspec.UNSET
     """On what a probe was fitted, if one was; not signed, since it is known when the model has read the samples."""
+    imported: ImportEntry | msgspec.UnsetType = msgspec.UNSET
+    """The log of another harness that the run was made from, if one was; its files' digests are signed as data."""
 
     def __post_init__(self) -> None:
         """Check the facts that every run has. `msgspec` turns the error into one that names the field."""
@@ -193,7 +176,7 @@ class MetricEntry(Stored, kw_only=True, omit_defaults=True):
     n: Size
     unit: str
     note: str | None = None
-    floors: dict[str, float] = {}
+    floors: dict[str, float] = msgspec.field(default_factory=dict)
     higher_is_better: bool | None = None
     """Whether a higher value is better; None in a record of version 0.1, which does not say."""
     statistic: str | None = None
@@ -248,11 +231,11 @@ class Result(Stored, kw_only=True):
     metrics: dict[str, MetricEntry]
     truncated_thinking: Size = 0
     """Number of samples with an output that ended inside a thought."""
-    bounds: dict[str, list[Real]] = {}
+    bounds: dict[str, list[Real]] = msgspec.field(default_factory=dict)
     """For metrics that are means: the value if all cut outputs were wrong, and if all were right."""
     headline: str
     """Name of the metric that represents the run."""
-    efficiency: dict[str, Real | None] = {}
+    efficiency: dict[str, Real | None] = msgspec.field(default_factory=dict)
     """Seconds, tokens, memory and further costs, by name."""
     digest: str | msgspec.UnsetType = msgspec.UNSET
     """Hash of the other fields but `efficiency`; absent in older results. It shows that the file was changed."""
@@ -286,7 +269,7 @@ class SampleValues(Stored, kw_only=True):
     index: Size
     values: dict[str, Real]
     cluster: str
-    cost: dict[str, Real] = {}
+    cost: dict[str, Real] = msgspec.field(default_factory=dict)
 
 
 class SampleRecord(Stored, kw_only=True, omit_defaults=True):
@@ -337,6 +320,8 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     inputs: list[RecordedInput | None] | None = None
     """What the model read for each request; one entry if it is the same for all. None in a record of version 0.1, and
     for recorded outputs."""
+    reported: dict[str, Real] | None = None
+    """For an imported run that was scored again, the values of the harness by its names."""
     signature: str | None = None
     """The signature of the run that wrote the line (before `--extend`); None in older records. A line of another run is
     refused."""

@@ -22,8 +22,8 @@ from evals.records.types import MetricEntry
 from evals.reports.exports import every_eval_ever_samples, hub
 from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
 from evals.reports.rendering.formatting import one_line
-from evals.reports.runs.direction import higher_is_better
 from evals.reports.runs.naming import about, model
+from evals.reports.runs.sections import higher_is_better
 from evals.schema import Json
 
 _RANGES: Mapping[str, tuple[float, float | str]] = {"fraction": (0.0, 1.0), "coefficient": (-1.0, 1.0)}

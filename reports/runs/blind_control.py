@@ -13,8 +13,8 @@ from pathlib import Path
 
 from evals.errors import InputError
 from evals.records.folder import MANIFEST, RESULT, Record, load
-from evals.reports.runs.direction import higher_is_better
 from evals.reports.runs.naming import blind, blind_inputs, count
+from evals.reports.runs.sections import higher_is_better
 from evals.schema import Json
 
 SIGNIFICANCE = 0.05

@@ -22,6 +22,7 @@ def text(comparison: Comparison) -> str:
     parts = [conclusion.sentence(comparison, a, b)] if comparison.metrics else []
     parts += [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
     if comparison.metrics and not conclusion.is_same_run(comparison):
+        parts += comparison.notes
         parts += [_power(comparison), *_correction(comparison), *_subset(comparison)]
     if comparison.differences:
         parts.append(table_formats.text(_fields(comparison, a, b)))

@@ -9,8 +9,8 @@ from evals.errors import EvalsError
 from evals.records.folder import Record
 from evals.reports.rendering.forest import ForestPanel, ForestRow
 from evals.reports.rendering.formatting import amount, p_value
-from evals.reports.runs.direction import higher_is_better
 from evals.reports.runs.naming import count
+from evals.reports.runs.sections import higher_is_better
 from evals.schema import Metric
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from evals.records.types import Manifest, Result
 from evals.reports.rendering.forest import ForestPanel
 from evals.reports.rendering.formatting import amount, json_text
 from evals.reports.rendering.table_formats import Table
-from evals.reports.runs import conclusion, sections, side_by_side
+from evals.reports.runs import conclusion, reported, sections, side_by_side
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, blind, short_names, title
 from evals.reports.runs.prompts import ShownPrefix
@@ -52,7 +52,7 @@ _EFFICIENCY = {
     "uncounted_answers": ("answers without a count of tokens: tokens and cost are at least these", "count"),
 }
 """What a run costs, in the order of printing: label and unit."""
-_GROUPS = ("task", "data", "model", "plan", "code", "packages", "machine", "environment")
+_GROUPS = ("imported", "task", "data", "model", "plan", "code", "packages", "machine", "environment")
 
 Fields = tuple[tuple[str, str], ...]
 """Labels with what is printed beside them."""
@@ -185,7 +185,7 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         sections=tuple(sections.divide(metrics)),
         n=result.n,
         counts=tuple(Count(name, getattr(result, name), meaning) for name, meaning in COUNTS.items()),
-        notes=(*control, *_notes(metrics), *([_NO_TAIL_INTERVAL] if record.timed else [])),
+        notes=(*control, *reported.sentences(record), *_notes(metrics), *([_NO_TAIL_INTERVAL] if record.timed else [])),
         efficiency=_efficiency(result),
         provenance=_provenance(record.manifest.to_dict()),
         worst=tuple(worst),

@@ -18,6 +18,9 @@ from evals.reports.rendering.formatting import MISSING, amount, interval, metric
 from evals.reports.rendering.table_formats import Table
 from evals.schema import Metric
 
+_LOWER_UNITS = {"rank", "seconds", "bytes"}
+"""Units whose lower values are better, for records of version 0.1, which do not state the direction of a metric."""
+
 NUMBERS = ("value", "95 % interval", "n")
 """The columns of a metric."""
 
@@ -174,3 +177,14 @@ def _natural_order(name: str) -> list[list[tuple[bool, int, str, str]]]:
         return piece.isdecimal(), len(digits), digits, piece
 
     return [[key(piece) for piece in re.split(r"(\d+)", part)] for part in name.split("/")]
+
+
+def higher_is_better(record: Record, metric: str) -> bool:
+    """Whether a higher value of a metric is better.
+
+    Args:
+        record: a finished run.
+        metric: one of its metrics.
+    """
+    entry = record.finished().metrics[metric]
+    return entry.unit not in _LOWER_UNITS if entry.higher_is_better is None else entry.higher_is_better

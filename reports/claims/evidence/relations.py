@@ -14,7 +14,7 @@ from evals.reports.claims.evidence.measured_rows import (
     detectable_text,
     value_text,
 )
-from evals.reports.runs.direction import higher_is_better
+from evals.reports.runs.sections import higher_is_better
 from evals.statistics import paired
 from evals.statistics.decisions import (
     EQUIVALENCE_LEVEL,

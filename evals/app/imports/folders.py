@@ -1,0 +1,262 @@
+"""Write the run folder of a run that was read from a log."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from evals import records
+from evals.app.imports import foreign
+from evals.app.imports.benchmarks import Recognised, output_of, recognise
+from evals.errors import EvalsError, InputError
+from evals.execution.collector import question
+from evals.logs import HarnessRun, HarnessSample
+from evals.models.decoding.thoughts import split_text
+from evals.records import Record, RunFolder, load, result, signature
+from evals.records.digests import signature_of
+from evals.records.imported import ImportEntry, ReportedEntry
+from evals.records.inputs import Continuation, RecordedInput
+from evals.records.types import Manifest, MetricEntry, PlanEntry, Result, SampleRecord
+from evals.reports.runs import reported
+from evals.schema import Generate, Json, Options, Prediction, Sample, Samples, Task
+from evals.schema.contracts import checked_scores
+
+DIFFERENCES = "differences.csv"
+"""The samples on which this suite and the harness disagree."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredLog:
+    """A run that is ready to be written."""
+
+    task: Task
+    manifest: Manifest
+    rows: Sequence[SampleRecord]
+    run: HarnessRun
+
+    @property
+    def files(self) -> str:
+        """The names of the log's files."""
+        return ", ".join(str(path) for path in self.run.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _LoggedModel:
+    """A model that is known from a log."""
+
+    name: str
+    facts: Mapping[str, Json]
+    token_budget: int = 1
+
+
+def scored(run: HarnessRun) -> ScoredLog:
+    """Score a run by the task of ours that it is about, or keep its scores.
+
+    Raises:
+        InputError: its samples have no scores, and it is no task of this suite.
+    """
+    recognised = recognise(run)
+    note = recognised if isinstance(recognised, str) else ""
+    if isinstance(recognised, Recognised):
+        try:
+            return _scored_by(run, recognised.task, recognised.samples, recognised, "")
+        except EvalsError as error:
+            note = f"its outputs were not scored again as {recognised.task.name}: {error}"
+    if run.samples and not any(sample.values for sample in run.samples):
+        raise InputError(
+            f"{run.files[0]}: {run.task} is no task of this suite, and its samples have no scores: evaluate them first"
+            f"{f' ({note})' if note else ''}"
+        )
+    samples = [_foreign_sample(run, logged) for logged in run.samples]
+    return _scored_by(run, foreign.task_of(run), samples, None, note)
+
+
+def _foreign_sample(run: HarnessRun, logged: HarnessSample) -> Sample:
+    """Make a sample of a task that this suite does not have."""
+    request = Generate(logged.id, (logged.question or logged.prompt,), max_new_tokens=1)
+    return Sample(logged.id, (request,), target=logged.target, labels=dict(logged.labels))
+
+
+def _scored_by(run: HarnessRun, task: Task, samples: Sequence[Sample], ours: Recognised | None, note: str) -> ScoredLog:
+    predictions = {
+        sample.id: _predictions(sample, logged, ours) for sample, logged in zip(samples, run.samples, strict=True)
+    }
+    gradable = {id: [answer.gradable() for answer in answers] for id, answers in predictions.items()}
+    scores = checked_scores(task, samples, task.score(samples, gradable)) if samples else {}
+    manifest = _manifest(run, task, samples, ours, note)
+    rows = [
+        _row(index, sample, logged, predictions[sample.id], ours is not None)
+        for index, (sample, logged) in enumerate(zip(samples, run.samples, strict=True))
+    ]
+    for row in rows:
+        row.answer, row.values = scores[row.id].answer, dict(scores[row.id].values)
+    return ScoredLog(task, manifest, rows, run)
+
+
+def _predictions(sample: Sample, logged: HarnessSample, ours: Recognised | None) -> list[Prediction]:
+    """Return the recorded outputs as predictions; thoughts in a text are divided from the answer, as for any model."""
+    output, scores = output_of(sample, logged) if ours is not None else (_plain_output(logged), logged.log_likelihoods)
+    outputs = output if isinstance(output, list) else [output]
+    predictions = []
+    for text in outputs:
+        if not isinstance(text, str):
+            failure = logged.failure or "the log has no output"
+            predictions.append(Prediction(sample.id, None, failure))
+            continue
+        answer, thought, is_open = (text, None, False) if scores else split_text(text)
+        predictions.append(
+            Prediction(
+                sample.id, answer, None, logged.truncated, scores, thought=logged.thought or thought or None,
+                truncated_thinking=is_open,
+            )
+        )  # fmt: skip
+    return predictions
+
+
+def _plain_output(logged: HarnessSample) -> Json:
+    if logged.log_likelihoods:
+        return logged.choices[max(range(len(logged.choices)), key=lambda index: logged.log_likelihoods[index])]
+    return list(logged.outputs) if len(logged.outputs) > 1 else logged.outputs[0] if logged.outputs else None
+
+
+def _row(
+    index: int, sample: Sample, logged: HarnessSample, predictions: Sequence[Prediction], is_ours: bool
+) -> SampleRecord:
+    outputs = [prediction.output for prediction in predictions]
+    thoughts = [prediction.thought for prediction in predictions]
+    open_thoughts = [prediction.truncated_thinking for prediction in predictions]
+    failures = [prediction.failure for prediction in predictions if prediction.failure is not None]
+    several = len(predictions) > 1
+    continuations = [Continuation(text) for text in logged.choices]
+    read = RecordedInput(logged.prompt, continuations=continuations or None) if logged.prompt else None
+    return SampleRecord(
+        id=sample.id,
+        index=index,
+        prompt=(logged.question or logged.prompt) if logged.choices else question(sample),
+        output=outputs if several else outputs[0],
+        answer=None,
+        target=sample.target,
+        values={},
+        failed=bool(failures),
+        failure=failures[0] if failures else None,
+        truncated=logged.truncated,
+        scores=[prediction.scores for prediction in predictions],
+        cluster=sample.cluster,
+        labels=dict(sample.labels),
+        thought=(thoughts if several else thoughts[0]) if any(thoughts) else None,
+        truncated_thinking=any(open_thoughts),
+        truncated_thoughts=open_thoughts if several and any(open_thoughts) else None,
+        inputs=None if read is None else [read],
+        reported=dict(logged.values) if is_ours and logged.values else None,
+        cost=dict(logged.cost),
+    )
+
+
+def _manifest(run: HarnessRun, task: Task, samples: Sequence[Sample], ours: Recognised | None, note: str) -> Manifest:
+    count, whole = len(samples), run.data.get("samples_in_split")
+    is_part = isinstance(whole, int) and whole > count
+    split = run.split or (ours.facts.get("split") if ours is not None else None) or "unknown"
+    facts = {
+        "source": f"the log of {run.harness}{f' {run.version}' if run.version else ''}",
+        "split": split,
+        **{key: value for key, value in run.data.items() if key != "samples_in_split"},
+        **({"samples_in_split": whole} if is_part else {}),
+        "files": run.digests(),
+    }
+    model = {"family": "imported", **run.machine, "log": {"harness": run.harness, "task": run.task}}
+    manifest = signature.build_manifest(
+        task,
+        Options(scale="full", shots=run.shots, first=count if is_part else None),
+        Samples([sample.id for sample in samples], lambda index: samples[index], facts),
+        _LoggedModel(run.model, model),
+        replica=False,
+        plan=PlanEntry(budget=None, share=False, window=1),
+        command="",
+    )
+    manifest.packages = dict(run.packages)
+    manifest.machine, manifest.started = dict(run.machine), ""
+    same_as = ours.same_as if ours is not None else {}
+    manifest.imported = ImportEntry(
+        harness=run.harness,
+        version=run.version,
+        task=run.task,
+        date=run.date,
+        files=run.digests(),
+        metrics={
+            name: ReportedEntry(
+                value=metric.value, stderr=metric.stderr, higher_is_better=metric.higher_is_better,
+                same_as=same_as.get(name),
+            )
+            for name, metric in run.metrics.items()
+        },
+        protocol=dict(run.protocol),
+        scored_again=ours is not None,
+        note=note,
+    )  # fmt: skip
+    manifest.signature = signature_of(manifest.to_dict())
+    return manifest
+
+
+def name_of(log: ScoredLog) -> str:
+    """Return the name of a run's folder: model and task, as `run` names those of several runs."""
+    names = (log.manifest.model_name, log.manifest.task.name)
+    return "-".join("".join(c if c.isalnum() or c in "-._@" else "-" for c in name).strip("-.") for name in names)
+
+
+def write(log: ScoredLog, folder: Path) -> Record:
+    """Write a run folder; one that holds the same run is written anew.
+
+    Raises:
+        InputError: the folder holds other files.
+        RecordError: it holds another run.
+    """
+    records.check_run_folder(folder)
+    with RunFolder(folder, log.manifest) as run_folder:
+        run_folder.append([row for row in log.rows if row.id not in run_folder.finished_ids])
+        record = replace(load(folder), result=None)
+        summary = result.summarise(log.task, record, peak_memory_bytes=None) if log.rows else _only_metrics(log)
+        run_folder.finish(summary)
+        _write_differences(record)
+    from evals import reports
+
+    reports.write(load(folder))
+    return load(folder)
+
+
+def _only_metrics(log: ScoredLog) -> Result:
+    """Make the result of a log that holds no samples: what it reports."""
+    metrics = log.task.summarise([])
+    if not metrics:
+        raise InputError(f"{log.files} holds neither samples nor metrics")
+    manifest = log.manifest
+    return Result(
+        task=manifest.task.name,
+        model=manifest.model_name,
+        scale=manifest.task.scale,
+        split=manifest.task.split,
+        n=0,
+        failed=0,
+        unparsed=0,
+        truncated=0,
+        signature=manifest.signature,
+        metrics={name: MetricEntry.of(metric) for name, metric in metrics.items()},
+        headline=log.task.headline,
+    )
+
+
+def _write_differences(record: Record) -> None:
+    """List the samples that this suite and the harness score otherwise, in a table beside the records."""
+    differences = list(reported.differing(record))
+    if not differences:
+        return
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["id", "metric there", "value there", "metric here", "value here", "answer", "target"])
+    for difference in differences:
+        table.writerow(msgspec.structs.astuple(difference))
+    records.write_atomically(record.folder / DIFFERENCES, text.getvalue().encode(errors="surrogatepass"))

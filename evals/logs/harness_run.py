@@ -1,0 +1,110 @@
+"""What every log of a harness holds, in one form: `HarnessRun` with its `HarnessSample`s and `ReportedMetric`s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evals.data import digest
+from evals.errors import InputError
+from evals.schema import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedMetric:
+    """A metric of a whole run as its harness reports it."""
+
+    value: float
+    """In the harness's own unit: mostly a fraction, in some logs a percentage."""
+    stderr: float | None = None
+    """The standard error that it reports."""
+    higher_is_better: bool | None = None
+    n: int | None = None
+    """Number of samples, where the log states it for the metric."""
+
+
+@dataclass(slots=True)
+class HarnessSample:
+    """One sample of a log."""
+
+    id: str
+    """The harness's own identifier of the sample."""
+    position: int
+    """Its index in the split, where the harness counts; else its place in the log."""
+    outputs: tuple[str, ...] = ()
+    """The texts that the model wrote, unprocessed; several if it was asked several times."""
+    question: str = ""
+    """The text of the question: without instruction and examples where the log has it apart, else the last message."""
+    prompt: str = ""
+    """The whole text that the model read, as far as the log has it."""
+    target: Json = None
+    """What the harness compared with."""
+    choices: tuple[str, ...] = ()
+    """The continuations that were scored."""
+    log_likelihoods: tuple[float, ...] = ()
+    """Their log-likelihoods in nats."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """The harness's own scores of the sample, by its names."""
+    answers: Mapping[str, Json] = field(default_factory=dict)
+    """What the harness extracted from the output, by the name of the filter or scorer."""
+    row: Mapping[str, Json] | None = None
+    """The row of the data set, where the log has it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """By what the harness breaks its metrics down."""
+    thought: str | None = None
+    """What a reasoning model thought, where the log has it apart."""
+    failure: str | None = None
+    """Why there is no output."""
+    truncated: bool = False
+    """The output was cut at the token limit, as far as the log says."""
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """Tokens and seconds, under the names of a run folder's `cost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class HarnessRun:
+    """One model on one task, as a harness logged it."""
+
+    harness: str
+    """`lm-eval`, `inspect_ai`, …"""
+    version: str | None
+    task: str
+    """The harness's own name of the task."""
+    model: str
+    samples: Sequence[HarnessSample]
+    metrics: Mapping[str, ReportedMetric]
+    """By the harness's own names, its headline first."""
+    files: Sequence[Path]
+    """The files that the run was read from."""
+    split: str | None = None
+    shots: int | None = None
+    date: str | None = None
+    """When the run was made, as the log writes it."""
+    data: Mapping[str, Json] = field(default_factory=dict)
+    """What the log says of the data: name, revision, number of rows of the whole split (`samples_in_split`)."""
+    protocol: Mapping[str, Json] = field(default_factory=dict)
+    """Settings that determine the result: prompt template, generation settings, chat template, seeds, limit."""
+    machine: Mapping[str, Json] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    def digests(self) -> dict[str, str]:
+        """Return the first 16 hexadecimal digits of the SHA-256 of each file, by name."""
+        return {path.name: digest(path) for path in self.files}
+
+
+def unique(samples: Iterable[HarnessSample], path: Path) -> list[HarnessSample]:
+    """Return the samples in the order of their positions.
+
+    Raises:
+        InputError: there is none, or two have one id or one position.
+    """
+    ordered = sorted(samples, key=lambda sample: sample.position)
+    if not ordered:
+        raise InputError(f"{path} holds no samples")
+    seen: set[str] = set()
+    for before, sample in zip([None, *ordered], ordered, strict=False):
+        if sample.id in seen or (before is not None and before.position == sample.position):
+            raise InputError(f"{path}: sample {sample.id!r} comes twice; each sample of a run has one entry")
+        seen.add(sample.id)
+    return ordered

@@ -1,0 +1,305 @@
+"""Read the logs of Inspect: `.eval` files, which are zip archives, and its JSON files.
+
+    header.json                 task, model, data set, settings, and the results of each scorer
+    samples/<id>_epoch_<n>.json one sample: input, target, messages, output, scores
+
+(src/inspect_ai/log/_recorders/eval.py; the types are `EvalLog` and `EvalSample` of src/inspect_ai/log/_log.py; scores
+become numbers as `value_to_float` of src/inspect_ai/scorer/_metric.py says.) A JSON file is the header with a list
+`samples`. Long texts stand apart, in `attachments` of a sample.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from evals.errors import InputError, shorten
+from evals.logs import json_text
+from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.schema import Json
+
+_GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
+_WORDS = {"yes": 1.0, "true": 1.0, "correct": 1.0, "no": 0.0, "false": 0.0, "incorrect": 0.0}
+_ATTACHMENT = "attachment://"
+_ZSTANDARD = 93
+_HEADER_BYTES = 30
+_LARGEST_ENTRY = 1 << 30
+"""Most bytes of one file of an archive after decompression."""
+_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "system_message", "num_choices")
+_MEANS = frozenset({"accuracy", "mean"})
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a file is one of these logs, by its name and, for JSON, its fields."""
+    if path.suffix == ".eval":
+        return path.is_file()
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    content = json_text.read(path)
+    return isinstance(content, dict) and isinstance(content.get("eval"), dict) and "plan" in content
+
+
+def read(paths: Sequence[Path]) -> list[HarnessRun]:
+    """Read one run from each file. Raises `InputError` if one is malformed, or holds no samples."""
+    return [_run(path) for path in paths]
+
+
+def _run(path: Path) -> HarnessRun:
+    if path.suffix == ".eval":
+        header, samples = _archive(path)
+    else:
+        header = json_text.read_object(path)
+        stated = header.get("samples")
+        samples = [json_text.mapping(sample) for sample in stated] if isinstance(stated, list) else []
+    spec = json_text.mapping(header.get("eval"))
+    if not samples:
+        raise InputError(f"{path} holds no samples: Inspect writes them unless --no-log-samples is given")
+    data, config = json_text.mapping(spec.get("dataset")), json_text.mapping(spec.get("config"))
+    generation = {
+        **json_text.mapping(json_text.mapping(header.get("plan")).get("config")),
+        **json_text.mapping(spec.get("model_generate_config")),
+    }
+    arguments = json_text.mapping(spec.get("task_args"))
+    shots, status = arguments.get("fewshot"), header.get("status")
+    packages = {name: str(version) for name, version in json_text.mapping(spec.get("packages")).items()}
+    return HarnessRun(
+        harness="inspect_ai",
+        version=packages.get("inspect_ai"),
+        task=json_text.text(spec.get("task")) or "unknown",
+        model=json_text.text(spec.get("model")) or "unknown",
+        samples=unique(_samples(path, samples), path),
+        metrics=_metrics(header),
+        files=[path],
+        shots=shots if isinstance(shots, int) and not isinstance(shots, bool) else None,
+        date=json_text.text(spec.get("created")),
+        data={
+            **{key: data[key] for key in ("name", "location", "shuffled") if data.get(key) is not None},
+            **({"samples_in_split": data["samples"]} if isinstance(data.get("samples"), int) else {}),
+        },
+        protocol={
+            **{key: generation[key] for key in _SETTINGS if generation.get(key) is not None},
+            **{key: config[key] for key in ("limit", "epochs", "epochs_reducer") if config.get(key) is not None},
+            **({"task_args": dict(arguments)} if arguments else {}),
+            **({"task_version": spec["task_version"]} if spec.get("task_version") is not None else {}),
+            **({"solvers": solvers} if (solvers := _solvers(header)) else {}),
+            **({"status": status} if status != "success" else {}),
+        },
+        packages={name: version for name, version in packages.items() if name != "inspect_ai"},
+    )
+
+
+def _solvers(header: Mapping[str, Json]) -> list[Json]:
+    steps = json_text.mapping(header.get("plan")).get("steps")
+    return [json_text.mapping(step).get("solver") for step in steps] if isinstance(steps, list) else []
+
+
+def _archive(path: Path) -> tuple[dict[str, Json], list[Mapping[str, Json]]]:
+    """Read the header and the samples of an archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            header = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
+            if header is None:
+                raise InputError(f"{path} is no log of Inspect: it has neither header.json nor _journal/start.json")
+            entries = sorted(name for name in names if name.startswith("samples/") and name.endswith(".json"))
+            samples = [json_text.mapping(_entry(path, archive, name)) for name in entries]
+            return dict(json_text.mapping(_entry(path, archive, header))), samples
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path} cannot be read as a zip archive: {error}") from error
+
+
+def _entry(path: Path, archive: zipfile.ZipFile, name: str) -> Json:
+    if archive.getinfo(name).file_size > _LARGEST_ENTRY:
+        raise InputError(f"{path}: {name} has {archive.getinfo(name).file_size:,} bytes, at most {_LARGEST_ENTRY:,}")
+    return json_text.parse(_content(archive, archive.getinfo(name)), f"{name} of {path}")
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Return a file of an archive; Inspect compresses with Zstandard, which Python's `zipfile` has from 3.14 on."""
+    if entry.compress_type != _ZSTANDARD or archive.fp is None:
+        return archive.read(entry)
+    import pyarrow as arrow
+
+    archive.fp.seek(entry.header_offset)
+    header = archive.fp.read(_HEADER_BYTES)
+    if header[:4] != b"PK\x03\x04":
+        raise zipfile.BadZipFile(f"{entry.filename} has no header")
+    name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
+    archive.fp.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+    packed = archive.fp.read(entry.compress_size)
+    content: bytes = arrow.Codec("zstd").decompress(packed, decompressed_size=entry.file_size, asbytes=True)
+    if zlib.crc32(content) != entry.CRC:
+        raise zipfile.BadZipFile(f"{entry.filename} is damaged")
+    return content
+
+
+def _metrics(header: Mapping[str, Json]) -> dict[str, ReportedMetric]:
+    """Read the metrics of the scorers: the mean of a scorer has its name, the others follow a slash."""
+    scores = json_text.mapping(header.get("results")).get("scores")
+    metrics: dict[str, ReportedMetric] = {}
+    for entry in scores if isinstance(scores, list) else []:
+        score = json_text.mapping(entry)
+        stated = json_text.mapping(score.get("metrics"))
+        numbers = {
+            name: value
+            for name, metric in stated.items()
+            if (value := json_text.number(json_text.mapping(metric).get("value"))) is not None
+        }
+        scorer = str(score.get("name"))
+        mean = next((name for name in numbers if name in _MEANS), None)
+        for name, value in sorted(numbers.items(), key=lambda item: item[0] != mean):
+            if name == mean:
+                metrics[scorer] = ReportedMetric(value, stderr=numbers.get("stderr"))
+            elif name != "stderr" or mean is None:
+                metrics[f"{scorer}/{name}"] = ReportedMetric(value)
+    return metrics
+
+
+def _samples(path: Path, entries: Sequence[Mapping[str, Json]]) -> Iterator[HarnessSample]:
+    """Yield one sample for each id; its epochs are its outputs, and its values their means."""
+    by_id: dict[str, list[Mapping[str, Json]]] = {}
+    for entry in entries:
+        by_id.setdefault(str(entry.get("id")), []).append(entry)
+    numbered = all(isinstance(entry.get("id"), int) for entry in entries)
+    for place, (id, epochs) in enumerate(by_id.items()):
+        ordered = sorted(epochs, key=lambda epoch: json_text.number(epoch.get("epoch")) or 0)
+        yield _sample(path, id, int(id) - 1 if numbered and int(id) > 0 else place, ordered)
+
+
+def _sample(path: Path, id: str, position: int, epochs: Sequence[Mapping[str, Json]]) -> HarnessSample:
+    first = epochs[0]
+    texts = [_completion(epoch) for epoch in epochs]
+    written = [text for text, _ in texts if text is not None]
+    failures = [_failure(epoch) for epoch in epochs]
+    if written and len(written) < len(epochs):
+        raise InputError(f"{path}, sample {id}: {len(epochs) - len(written)} of {len(epochs)} epochs have no output")
+    values = [_values(path, id, epoch) for epoch in epochs]
+    names = dict.fromkeys(name for named in values for name in named)
+    if any(named.keys() != names.keys() for named in values):
+        raise InputError(f"{path}, sample {id}: its epochs have scores of different scorers")
+    metadata = json_text.mapping(first.get("metadata"))
+    return HarnessSample(
+        id=id,
+        position=position,
+        outputs=tuple(written),
+        question=_question(first),
+        prompt=_prompt(first),
+        target=first.get("target"),
+        values={name: sum(named[name] for named in values) / len(values) for name in names},
+        answers={
+            name: json_text.mapping(score).get("answer")
+            for name, score in json_text.mapping(first.get("scores")).items()
+        },
+        row=metadata or None,
+        thought=texts[0][1] if len(texts) == 1 else None,
+        failure=None if written else (failures[0] or "the log has no output"),
+        truncated=any(_stop_reason(epoch) in {"max_tokens", "model_length"} for epoch in epochs),
+        cost=_cost(epochs),
+    )
+
+
+def _values(path: Path, id: str, epoch: Mapping[str, Json]) -> dict[str, float]:
+    """Return the scores of one epoch as numbers; a score with several values has one for each."""
+    values: dict[str, float] = {}
+    for scorer, score in json_text.mapping(epoch.get("scores")).items():
+        value = json_text.mapping(score).get("value")
+        for name, entry in value.items() if isinstance(value, dict) else [(scorer, value)]:
+            number = _as_number(entry)
+            if number is not None:
+                values[name] = number
+            elif entry is not None and not isinstance(entry, str | list):
+                raise InputError(f"{path}, sample {id}: scorer {scorer} gives {shorten(entry)}, expected a number")
+    return values
+
+
+def _as_number(value: Json) -> float | None:
+    """Return a score as a number, as Inspect's `value_to_float` does; None for other texts.
+
+    Example:
+        >>> _as_number("C"), _as_number("P"), _as_number("No"), _as_number("0.25"), _as_number("unclear")
+        (1.0, 0.5, 0.0, 0.25, None)
+    """
+    if isinstance(value, str):
+        return _GRADES.get(value, _WORDS.get(value.lower(), json_text.number(value)))
+    return json_text.number(value)
+
+
+def _completion(epoch: Mapping[str, Json]) -> tuple[str | None, str | None]:
+    """Return what the model wrote at the end, and what it thought before."""
+    choices = json_text.mapping(epoch.get("output")).get("choices")
+    if not isinstance(choices, list) or not choices:
+        return None, None
+    content = json_text.mapping(json_text.mapping(choices[0]).get("message")).get("content")
+    thoughts = [
+        _attached(part.get("reasoning"), epoch)
+        for part in (content if isinstance(content, list) else [])
+        if isinstance(part, dict) and part.get("type") == "reasoning"
+    ]
+    return _text(content, epoch), "\n".join(thoughts) or None
+
+
+def _text(content: Json, epoch: Mapping[str, Json]) -> str:
+    """Return the text of a message's content, which is a text or a list of parts."""
+    if isinstance(content, str):
+        return _attached(content, epoch)
+    parts = content if isinstance(content, list) else []
+    return "".join(
+        _attached(part.get("text"), epoch) for part in parts if isinstance(part, dict) and part.get("type") == "text"
+    )
+
+
+def _attached(text: Json, epoch: Mapping[str, Json]) -> str:
+    """Return a text, or the attachment that it names."""
+    if not isinstance(text, str):
+        return ""
+    if text.startswith(_ATTACHMENT):
+        attached = json_text.mapping(epoch.get("attachments")).get(text.removeprefix(_ATTACHMENT))
+        return attached if isinstance(attached, str) else text
+    return text
+
+
+def _question(epoch: Mapping[str, Json]) -> str:
+    """Return the sample's input, or its last message of the user."""
+    stated = epoch.get("input")
+    if not isinstance(stated, list):
+        return _text(stated, epoch)
+    asked = [message for message in map(json_text.mapping, stated) if message.get("role") == "user"]
+    return _text(asked[-1].get("content"), epoch) if asked else ""
+
+
+def _prompt(epoch: Mapping[str, Json]) -> str:
+    """Return the messages before the last answer, with their roles if there are several."""
+    messages = epoch.get("messages")
+    listed = [json_text.mapping(message) for message in messages] if isinstance(messages, list) else []
+    while listed and listed[-1].get("role") == "assistant":
+        listed.pop()
+    texts = [(str(message.get("role")), _text(message.get("content"), epoch)) for message in listed]
+    if len(texts) == 1:
+        return texts[0][1]
+    return "\n\n".join(f"{role}: {text}" for role, text in texts) or _question(epoch)
+
+
+def _failure(epoch: Mapping[str, Json]) -> str | None:
+    error = json_text.mapping(epoch.get("error")).get("message")
+    return shorten(error) if isinstance(error, str) else None
+
+
+def _stop_reason(epoch: Mapping[str, Json]) -> Json:
+    choices = json_text.mapping(epoch.get("output")).get("choices")
+    return json_text.mapping(choices[0]).get("stop_reason") if isinstance(choices, list) and choices else None
+
+
+def _cost(epochs: Sequence[Mapping[str, Json]]) -> dict[str, float]:
+    """Return the tokens that the model read and wrote."""
+    cost: dict[str, float] = {}
+    for epoch in epochs:
+        for usage in map(json_text.mapping, json_text.mapping(epoch.get("model_usage")).values()):
+            for name, key in (("prompt_tokens", "input_tokens"), ("new_tokens", "output_tokens")):
+                count = json_text.number(usage.get(key))
+                if count is not None:
+                    cost[name] = cost.get(name, 0) + count
+    return cost

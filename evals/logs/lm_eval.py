@@ -1,0 +1,330 @@
+"""Read the logs of lm-evaluation-harness and of lmms-eval, which writes the same with its own names of files.
+
+    results_<date>.json                   one per command: metrics and settings of all its tasks
+    samples_<task>_<date>.jsonl           one per task, with `--log_samples`: one line per sample and filter
+    <date>_results.json, <date>_samples_<task>.jsonl      the same of lmms-eval
+
+A line of samples (lm_eval/loggers/evaluation_tracker.py, `save_results_samples`; the fields are made in
+lm_eval/evaluator.py, `evaluate`; read at 0.4.13, older ones have no `filter` and `metrics`):
+
+    {"doc_id": 0, "doc": {…the row…}, "target": "1", "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": …}, …},
+     "resps": [[["-46.9", "False"]], …], "filtered_resps": […], "filter": "none", "metrics": ["acc"], "acc": 1.0}
+
+`resps` has a list of repetitions for each request: texts, or pairs of log-likelihood and whether it is the greedy one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evals.errors import InputError, shorten
+from evals.logs import json_text
+from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.schema import Json
+
+_DATE = r"\d{4}-?\d{2}-?\d{2}[T_]\d{2}-?\d{2}-?\d{2}(?:\.\d+)?"
+_RESULTS = re.compile(rf"results(?:_(?P<date>{_DATE}))?\.json|(?P<other>{_DATE})_results\.json")
+_SAMPLES = re.compile(
+    rf"samples_(?P<task>.+?)(?:_(?P<date>{_DATE}))?\.jsonl|(?P<other>{_DATE})_samples_(?P<of>.+)\.jsonl"
+)
+_NOT_SCORES = frozenset(
+    {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash",
+     "target_hash", "input", "token_counts", "submission", "schema_id"}
+)  # fmt: skip
+_PROTOCOL = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter",
+             "generation_kwargs", "output_type", "repeats", "filter_list", "process_docs",
+             "fewshot_config")  # fmt: skip
+_SETTINGS = ("gen_kwargs", "limit", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed", "batch_size")
+_CHAT = ("system_instruction", "chat_template_sha", "fewshot_as_multiturn")
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """What the name of a file says."""
+
+    kind: str
+    date: str
+    task: str = ""
+
+
+def _name(path: Path) -> _Name | None:
+    """Read the name of a file; None if it is none of this harness."""
+    if match := _RESULTS.fullmatch(path.name):
+        return _Name("results", match["date"] or match["other"] or "")
+    if match := _SAMPLES.fullmatch(path.name):
+        return _Name("samples", match["date"] or match["other"] or "", match["task"] or match["of"])
+    return None
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a file is one of these logs, by its name and its first object.
+
+    Example:
+        >>> is_log(Path("/nowhere/report.json"))
+        False
+    """
+    name = _name(path)
+    if name is None or not path.is_file():
+        return False
+    if name.kind == "results":
+        content = json_text.read(path)
+        return isinstance(content, dict) and isinstance(content.get("results"), dict) and "configs" in content
+    first = next(json_text.lines(path), None)
+    return first is not None and "doc_id" in first[1] and ("resps" in first[1] or "filtered_resps" in first[1])
+
+
+def read(paths: Sequence[Path]) -> list[HarnessRun]:
+    """Read the runs of some files: one for each file of samples, with the results of the same date.
+
+    Raises:
+        InputError: a file is malformed, or results have no samples.
+    """
+    named = [(path, name) for path in paths if (name := _name(path)) is not None]
+    results = {(path.parent, name.date): path for path, name in named if name.kind == "results"}
+    samples = [(path, name) for path, name in named if name.kind == "samples"]
+    used = {(path.parent, name.date) for path, name in samples}
+    for key, path in results.items():
+        if key not in used and not _alone(path, samples):
+            raise InputError(
+                f"{path} has no samples beside it ({'samples_<task>_' + key[1] + '.jsonl'}): lm-eval writes them with "
+                f"--log_samples; without them there is nothing to score or to compare"
+            )
+    return [_run(path, name.task, _results_of(path, name, results)) for path, name in samples]
+
+
+def _alone(path: Path, samples: Sequence[tuple[Path, _Name]]) -> bool:
+    """Return whether results of another date are the only ones in the folder of samples."""
+    return any(other.parent == path.parent for other, _ in samples)
+
+
+def _results_of(path: Path, name: _Name, results: Mapping[tuple[Path, str], Path]) -> Path | None:
+    """Find the results of a file of samples: of its date, or the only ones that there are."""
+    exact = results.get((path.parent, name.date)) or _beside(path, name)
+    return exact or (next(iter(results.values())) if len(results) == 1 else None)
+
+
+def _beside(path: Path, name: _Name) -> Path | None:
+    """Find results of the same date beside a file of samples, which were not named."""
+    if not name.date:
+        return None
+    both = (path.with_name(f"results_{name.date}.json"), path.with_name(f"{name.date}_results.json"))
+    return next((candidate for candidate in both if candidate.is_file()), None)
+
+
+def _run(path: Path, task: str, results_path: Path | None) -> HarnessRun:
+    results = {} if results_path is None else json_text.read_object(results_path)
+    samples = unique(_samples(path), path)
+    config = json_text.mapping(json_text.mapping(results.get("configs")).get(task))
+    settings = json_text.mapping(results.get("config"))
+    counts = json_text.mapping(json_text.mapping(results.get("n-samples")).get(task))
+    is_lmms = "lmms_eval_version" in results or (results_path or path).name.endswith("_results.json")
+    version = results.get("lmms_eval_version" if is_lmms else "lm_eval_version")
+    whole = counts.get("original")
+    return HarnessRun(
+        harness="lmms-eval" if is_lmms else "lm-eval",
+        version=json_text.text(version),
+        task=task,
+        model=_model(results, settings),
+        samples=samples,
+        metrics=_metrics(results, task, samples),
+        files=[path, *([results_path] if results_path else [])],
+        split=json_text.text(config.get("test_split")) or json_text.text(config.get("validation_split")),
+        shots=_shots(results, config, task),
+        date=_date(results, path),
+        data={
+            **{key: config[key] for key in ("dataset_path", "dataset_name") if config.get(key) is not None},
+            **({"samples_in_split": whole} if isinstance(whole, int) else {}),
+        },
+        protocol={
+            **{key: config[key] for key in _PROTOCOL if config.get(key) not in (None, "", [])},
+            **{key: settings[key] for key in _SETTINGS if settings.get(key) not in (None, "", {}, [])},
+            **{key: results[key] for key in _CHAT if results.get(key) is not None},
+            **({"task_version": version} if (version := _version(results, task)) is not None else {}),
+        },
+        machine={"device": settings["device"]} if settings.get("device") else {},
+        packages=_packages(results),
+    )
+
+
+def _model(results: Mapping[str, Json], settings: Mapping[str, Json]) -> str:
+    arguments = settings.get("model_args")
+    named = json_text.text(results.get("model_name"))
+    if named:
+        return named
+    if isinstance(arguments, dict):
+        named = json_text.text(arguments.get("pretrained")) or json_text.text(arguments.get("model"))
+    elif isinstance(arguments, str) and (match := re.search(r"(?:^|,)(?:pretrained|model)=([^,]+)", arguments)):
+        named = match[1]
+    return named or json_text.text(settings.get("model")) or "unknown"
+
+
+def _shots(results: Mapping[str, Json], config: Mapping[str, Json], task: str) -> int | None:
+    stated = json_text.mapping(results.get("n-shot")).get(task, config.get("num_fewshot"))
+    return stated if isinstance(stated, int) and not isinstance(stated, bool) else None
+
+
+def _version(results: Mapping[str, Json], task: str) -> Json:
+    return json_text.mapping(results.get("versions")).get(task)
+
+
+def _date(results: Mapping[str, Json], path: Path) -> str | None:
+    name = _name(path)
+    stated = results.get("date")
+    return (name.date if name and name.date else None) or (str(stated) if stated is not None else None)
+
+
+def _packages(results: Mapping[str, Json]) -> dict[str, str]:
+    """Return the versions of the libraries that the log names."""
+    packages = {"transformers": results.get("transformers_version")}
+    environment = json_text.text(results.get("pretty_env_info")) or ""
+    if match := re.search(r"^PyTorch version: (\S+)", environment, re.MULTILINE):
+        packages["torch"] = match[1]
+    return {name: version for name, version in packages.items() if isinstance(version, str)}
+
+
+def _metrics(results: Mapping[str, Json], task: str, samples: Sequence[HarnessSample]) -> dict[str, ReportedMetric]:
+    """Read the metrics of a task, named `<metric>,<filter>`; those that samples have come first, in their order."""
+    stated = json_text.mapping(json_text.mapping(results.get("results")).get(task))
+    directions = json_text.mapping(json_text.mapping(results.get("higher_is_better")).get(task))
+    metrics = {}
+    for key, entry in stated.items():
+        metric, comma, chosen = key.partition(",")
+        value = json_text.number(entry)
+        if value is None or not comma or metric.endswith("_stderr") or "_stderr_" in metric:
+            continue
+        direction = directions.get(metric)
+        metrics[_named(metric, chosen)] = ReportedMetric(
+            value,
+            stderr=json_text.number(stated.get(f"{metric}_stderr,{chosen}")),
+            higher_is_better=direction if isinstance(direction, bool) else None,
+        )
+    first = [name for name in samples[0].values if name in metrics]
+    return {name: metrics[name] for name in dict.fromkeys([*first, *metrics])}
+
+
+def _named(metric: str, chosen: Json) -> str:
+    """Return a metric's name with its filter, as the results write it; `none` is no filter.
+
+    Example:
+        >>> _named("acc", "none"), _named("exact_match", "strict-match")
+        ('acc', 'exact_match,strict-match')
+    """
+    return metric if chosen in (None, "none", "") else f"{metric},{chosen}"
+
+
+def _samples(path: Path) -> Iterator[HarnessSample]:
+    """Yield one sample for each `doc_id`; the lines of its filters are joined."""
+    by_id: dict[str, HarnessSample] = {}
+    filters: dict[str, set[str]] = {}
+    for number, line in json_text.lines(path):
+        where = f"{path}, line {number}"
+        sample, chosen = _sample(line, where), str(line.get("filter", "none"))
+        if sample.id not in by_id:
+            by_id[sample.id], filters[sample.id] = sample, {chosen}
+            continue
+        before = by_id[sample.id]
+        if chosen in filters[sample.id]:
+            raise InputError(f"{where}: doc_id {sample.id} comes a second time with filter {chosen!r}")
+        if sample.outputs != before.outputs or sample.log_likelihoods != before.log_likelihoods:
+            raise InputError(f"{where}: doc_id {sample.id} has other outputs than its line of another filter")
+        filters[sample.id].add(chosen)
+        by_id[sample.id] = replace(
+            before, values={**before.values, **sample.values}, answers={**before.answers, **sample.answers}
+        )
+    yield from by_id.values()
+
+
+def _sample(line: Mapping[str, Json], where: str) -> HarnessSample:
+    position = line.get("doc_id")
+    if not isinstance(position, int) or isinstance(position, bool) or position < 0:
+        raise InputError(f"{where}: doc_id is {shorten(position)}, expected a whole number")
+    requests = _requests(line, where)
+    outputs, scored = _responses(line, where, is_scored=not requests or isinstance(requests[0][1], str))
+    chosen = line.get("filter")
+    names = line.get("metrics")
+    listed = names if isinstance(names, list) else [name for name in line if name not in _NOT_SCORES]
+    values = {
+        _named(str(name), chosen): value
+        for name in listed
+        if (value := json_text.number(line.get(str(name)))) is not None
+    }
+    prompt, more = requests[0] if requests else (json_text.text(line.get("input")) or "", None)
+    is_scored = bool(scored) and len(scored) == len(requests)
+    return HarnessSample(
+        id=str(position),
+        position=position,
+        outputs=() if scored else outputs,
+        question=_question(line, prompt),
+        prompt=prompt,
+        target=line.get("target"),
+        choices=tuple(str(ending) for _, ending in requests) if is_scored else (),
+        log_likelihoods=scored if is_scored else (),
+        values=values,
+        answers={} if scored else {str(chosen or "none"): line.get("filtered_resps")},
+        row=line["doc"] if isinstance(line.get("doc"), dict) else None,
+        failure=None if outputs or scored else "the log has no output",
+        cost=_cost(line) if more is not None or "token_counts" in line else {},
+    )
+
+
+def _requests(line: Mapping[str, Json], where: str) -> list[tuple[str, Json]]:
+    """Return the prompt and the further argument of each request; older logs have lists in place of objects."""
+    stated = line.get("arguments")
+    entries = list(stated.values()) if isinstance(stated, dict) else stated or []
+    requests = []
+    for entry in entries:
+        parts = list(entry.values()) if isinstance(entry, dict) else entry
+        if not isinstance(parts, list) or not parts:
+            raise InputError(f"{where}: arguments are {shorten(stated)}, expected prompt and continuation, or settings")
+        requests.append(
+            (parts[0] if isinstance(parts[0], str) else str(parts[0]), parts[1] if len(parts) > 1 else None)
+        )
+    return requests
+
+
+def _responses(line: Mapping[str, Json], where: str, *, is_scored: bool) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return the texts, or the log-likelihoods, of a sample's requests; `is_scored` if the latter may be there."""
+    stated = line.get("resps", line.get("filtered_resps"))
+    texts: list[str] = []
+    scores: list[float] = []
+    for response in stated if isinstance(stated, list) else []:
+        repeats = response if isinstance(response, list) else [response]
+        if is_scored and _is_pair(repeats):
+            repeats = [repeats]
+        for repeat in repeats:
+            if isinstance(repeat, str):
+                texts.append(repeat)
+            elif is_scored and isinstance(repeat, list) and _is_pair(repeat):
+                score = json_text.number(repeat[0])
+                if score is None:
+                    raise InputError(f"{where}: a log-likelihood is {shorten(repeat[0])}, expected a finite number")
+                scores.append(score)
+            else:
+                raise InputError(f"{where}: a response is {shorten(repeat)}, expected a text, or a log-likelihood")
+    if texts and scores:
+        raise InputError(f"{where}: it has both texts and log-likelihoods")
+    return tuple(texts), tuple(scores)
+
+
+def _is_pair(entry: Sequence[Json]) -> bool:
+    """Return whether an entry is a log-likelihood and whether it is the greedy one, as texts or as they are."""
+    return len(entry) == 2 and str(entry[1]) in {"True", "False"} and json_text.number(entry[0]) is not None
+
+
+def _question(line: Mapping[str, Json], prompt: str) -> str:
+    """Return the question of a row under one of its usual names, else the prompt."""
+    row = json_text.mapping(line.get("doc"))
+    names = ("question", "problem", "query", "input", "prompt", "ctx", "goal", "text")
+    return next((text for name in names if (text := json_text.text(row.get(name)))), prompt)
+
+
+def _cost(line: Mapping[str, Json]) -> dict[str, float]:
+    """Return the tokens that lmms-eval counts."""
+    counts = line.get("token_counts")
+    entries = counts if isinstance(counts, list) else [counts]
+    written = [json_text.number(json_text.mapping(entry).get("output_tokens")) for entry in entries]
+    known = [count for count in written if count is not None]
+    return {"new_tokens": sum(known)} if known else {}

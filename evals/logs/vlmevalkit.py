@@ -1,0 +1,163 @@
+"""Read the outputs of VLMEvalKit: `<work folder>/<model>/<model>_<dataset>.xlsx`, also as `.tsv`, `.csv` or `.json`.
+
+A table with the columns `index`, `question`, `answer`, `prediction` and those of the data set (`category`, `split`, the
+choices `A`, `B`, …); after the evaluation a table `<model>_<dataset>_<judge>_result.xlsx` has a column `hit` too, and
+`<model>_<dataset>_acc.csv` the accuracies (vlmeval/inference.py, vlmeval/dataset/image_mcq.py). Excel files need the
+package openpyxl.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evals.errors import InputError, one_line
+from evals.logs import json_text
+from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+
+_NEEDED = frozenset({"index", "prediction"})
+_TABLES = frozenset({".xlsx", ".tsv", ".csv", ".json"})
+_JUDGED = re.compile(
+    r"_(?:(?:exact_matching|openai|(?:chat)?gpt[a-z0-9.-]*|qwen[a-z0-9.-]*|llama[a-z0-9.-]*|deepseek[a-z0-9.-]*)_)?"
+    r"(?:result|judge)$",
+    re.IGNORECASE,
+)
+"""The end of a judged table's name: the judge, where one is named, and `result`."""
+_LABELS = ("category", "l2-category", "split", "type", "topic", "subfield")
+_HITS = ("hit", "score", "eval_score")
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a file is a table of predictions, by its columns. A judged table counts for the one beside it."""
+    if path.suffix not in _TABLES or not path.is_file():
+        return False
+    first = next(_rows(path, limit=1), None)
+    return first is not None and first.keys() >= _NEEDED
+
+
+def read(paths: Sequence[Path]) -> list[HarnessRun]:
+    """Read one run from each table; of predictions and their judged copy, the latter.
+
+    Raises:
+        InputError: a table is malformed.
+    """
+    judged = {_JUDGED.sub("", path.stem) for path in paths if _JUDGED.search(path.stem)}
+    kept = [path for path in paths if _JUDGED.search(path.stem) or path.stem not in judged]
+    return [_run(path) for path in kept]
+
+
+def _run(path: Path) -> HarnessRun:
+    model, task = _names(path)
+    samples = unique(_samples(path), path)
+    metrics, more = _metrics(path, samples)
+    return HarnessRun(
+        harness="VLMEvalKit",
+        version=None,
+        task=task,
+        model=model,
+        samples=samples,
+        metrics=metrics,
+        files=[path, *more],
+    )
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """Return model and data set: the folder's name is the model's, or one above it (`T20251224_G9f092656`).
+
+    Example:
+        >>> _names(Path("outputs/GPT4o/T2025/GPT4o_MMBench_DEV_EN.xlsx"))
+        ('GPT4o', 'MMBench_DEV_EN')
+    """
+    stem = _JUDGED.sub("", path.stem)
+    for parent in path.parents:
+        if parent.name and stem.startswith(f"{parent.name}_"):
+            return parent.name, stem.removeprefix(f"{parent.name}_")
+    model, _, task = stem.partition("_")
+    return model, task or stem
+
+
+def _rows(path: Path, limit: int | None = None) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a table by the names of its columns; all, or the first ones."""
+    if path.suffix == ".json":
+        content = json_text.read(path)
+        rows = content if isinstance(content, list) else []
+        yield from (json_text.mapping(row) for row in rows[:limit])
+        return
+    records = _excel(path) if path.suffix == ".xlsx" else _separated(path)
+    names = [str(name) for name in next(records, [])]
+    for place, record in enumerate(records):
+        if limit is not None and place >= limit:
+            return
+        yield dict(zip(names, record, strict=False))
+
+
+def _separated(path: Path) -> Iterator[Sequence[Any]]:
+    csv.field_size_limit(1 << 27)  # images in base64
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+
+
+def _excel(path: Path) -> Iterator[Sequence[Any]]:
+    try:
+        import openpyxl  # type: ignore[import-untyped]
+    except ImportError:
+        raise InputError(f"{path} is an Excel file: pip install 'claim-evals[excel]', or save it as .tsv") from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        for row in book.worksheets[0].iter_rows(values_only=True):
+            yield ["" if cell is None else cell for cell in row]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+
+
+def _samples(path: Path) -> Iterator[HarnessSample]:
+    for place, row in enumerate(_rows(path)):
+        prediction, answer = row.get("prediction"), row.get("answer")
+        id, hits = row.get("index"), {name: row.get(name) for name in _HITS}
+        question = str(row.get("question") or "")
+        choices = {letter: row[letter] for letter in "ABCDEFGH" if row.get(letter) not in (None, "")}
+        listed = "".join(f"\n{letter}. {text}" for letter, text in choices.items())
+        is_empty = prediction in (None, "")
+        yield HarnessSample(
+            id=str(int(id) if isinstance(id, float) and id.is_integer() else id),
+            position=place,
+            outputs=() if is_empty else (str(prediction),),
+            question=question,
+            prompt=question + listed,
+            target=answer if isinstance(answer, str | int | float | list) else str(answer),
+            values={name: value for name, hit in hits.items() if (value := _hit(hit)) is not None},
+            row={key: value for key, value in row.items() if key != "image" and isinstance(value, str | int | float)},
+            labels={name: str(row[name]) for name in _LABELS if row.get(name) not in (None, "")},
+            failure="the log has no output" if is_empty else None,
+        )
+
+
+def _hit(value: Any) -> float | None:
+    return None if value in (None, "") else json_text.number(value)
+
+
+def _metrics(path: Path, samples: Sequence[HarnessSample]) -> tuple[dict[str, ReportedMetric], list[Path]]:
+    """Read `<stem>_acc.csv` beside the table: an overall accuracy for each split, and those of the categories."""
+    stem = _JUDGED.sub("", path.stem)
+    for name in (f"{stem}_acc.csv", f"{stem}_score.csv"):
+        beside = path.with_name(name)
+        if beside.is_file():
+            rows = list(_rows(beside))
+            metrics = {}
+            for row in rows:
+                split = str(row.get("split") or "")
+                for column, entry in row.items():
+                    value = json_text.number(entry)
+                    if value is not None and column not in ("split", ""):
+                        named = column if len(rows) == 1 else f"{split}/{column}"
+                        metrics["hit" if named == "Overall" and "hit" in samples[0].values else named] = ReportedMetric(
+                            value
+                        )
+            return metrics, [beside]
+    return {}, []

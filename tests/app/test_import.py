@@ -1,0 +1,240 @@
+"""Logs of other harnesses become run folders: nothing of them is lost, and our scorers score the outputs again."""
+
+from __future__ import annotations
+
+import harness_logs
+import pytest
+from commands import evals, refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+import evals as suite
+from evals import logs
+from evals.app.imports import import_logs
+from evals.errors import InputError
+from evals.logs.matching import question_key
+from evals.reports.runs import reported
+
+
+def rows(record):
+    return list(suite.load(record.folder).samples())
+
+
+def sentences(record):
+    return "\n".join(reported.sentences(record))
+
+
+def imported(path, out):
+    (record,) = import_logs([path], out).records
+    return record
+
+
+def test_lm_eval_problems_are_scored_again(tmp_path):
+    record = imported(harness_logs.lm_eval_math(tmp_path / "log"), tmp_path / "run")
+    result, manifest = record.finished(), record.manifest
+    assert (manifest.task.name, manifest.model_name, manifest.task.shots) == ("math/gsm8k", "org/model", 5)
+    assert {name: result.metrics[name].value for name in ("accuracy", "accuracy-strict", "accuracy-flexible")} == {
+        "accuracy": 2 / 3, "accuracy-strict": 1 / 3, "accuracy-flexible": 2 / 3,
+    }  # fmt: skip
+    assert [row.id for row in rows(record)] == ["0", "1", "2"]
+    assert [row.output for row in rows(record)] == harness_logs.OUTPUTS
+    assert rows(record)[1].inputs[0].text.startswith("Question: Kim has 7 pens")
+    assert rows(record)[1].reported == {"exact_match,strict-match": 0.0, "exact_match,flexible-extract": 1.0}
+    assert manifest.imported.protocol["doc_to_text"] == "Question: {{question}}\nAnswer:"
+    assert sentences(record).count("the same on every sample") == 2
+
+
+def test_samples_that_a_harness_scores_otherwise_are_listed(tmp_path):
+    log = harness_logs.lm_eval_math(tmp_path / "log", flexible=[1.0, 0.0, 0.0])
+    record = imported(log, tmp_path / "run")
+    assert "they differ on 1 sample: 1" in sentences(record)
+    table = (record.folder / "differences.csv").read_text()
+    assert table.splitlines()[1] == '1,"exact_match,flexible-extract",0.0,accuracy-flexible,1.0,5,5'
+    assert "they differ on 1 sample: 1" in evals("show", record.folder).stdout
+
+
+def test_a_log_is_scored_again_and_imported_again_with_one_result(tmp_path):
+    log = harness_logs.lm_eval_math(tmp_path / "log")
+    record = imported(log, tmp_path / "run")
+    before = record.finished().to_dict()
+    assert suite.score(record.folder).finished().to_dict() == before
+    assert imported(log, tmp_path / "run").finished().to_dict() == before
+
+
+def test_lm_eval_choices_have_their_log_likelihoods(tmp_path):
+    record = imported(harness_logs.lm_eval_choices(tmp_path / "log"), tmp_path / "run")
+    assert record.manifest.task.name == "glue/rte"
+    assert [row.scores for row in rows(record)] == [[(-3.0, -1.0)], [(-1.0, -2.0)]]
+    assert [row.answer for row in rows(record)] == ["not_entailment", "entailment"]
+    assert record.finished().metrics["accuracy"].value == 1.0
+    assert rows(record)[0].inputs[0].continuations[1].text == " False"
+
+
+def test_choices_whose_targets_are_not_the_labels_keep_their_scores(tmp_path):
+    path = harness_logs.lm_eval_choices(tmp_path / "log")
+    path.write_text(path.read_text().replace('"target": "0"', '"target": "1"'))
+    record = imported(path, tmp_path / "run")
+    assert record.manifest.task.name == "lm-eval/rte"
+    assert "not scored again as glue/rte: sample 1 has target '1', its row the label 0" in sentences(record)
+
+
+def test_tasks_that_this_suite_lacks_keep_their_scores_with_intervals(tmp_path):
+    record = imported(harness_logs.lm_eval_choices(tmp_path / "log", "arc_easy"), tmp_path / "run")
+    metric = record.finished().metrics["acc"]
+    assert (record.manifest.task.name, metric.value, metric.n) == ("lm-eval/arc_easy", 1.0, 2)
+    assert metric.low is not None
+    assert "the values are those of lm-eval" in sentences(record)
+    refused(evals("score", record.folder), "lm-eval/arc_easy")
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_inspect_ai(tmp_path, archive):
+    record = imported(harness_logs.inspect_ai(tmp_path / "log", archive=archive), tmp_path / "run")
+    assert (record.manifest.task.name, record.manifest.task.shots) == ("math/gsm8k", 10)
+    assert record.finished().metrics["accuracy"].value == 2 / 3
+    assert [row.id for row in rows(record)] == ["gsm8k_07", "gsm8k_17", "gsm8k_27"]
+    assert rows(record)[0].thought == "Hm."
+    assert rows(record)[0].cost["new_tokens"] == 7
+    assert "inspect_ai reports match 66.67 %, accuracy of the same outputs here is 66.67 %: the same" in sentences(
+        record
+    )
+
+
+def test_lighteval(tmp_path):
+    record = imported(harness_logs.lighteval(tmp_path / "log"), tmp_path / "run")
+    assert record.manifest.task.name == "lighteval/leaderboard|arc:challenge"
+    assert (record.manifest.task.shots, record.manifest.task.split) == (25, "test")
+    assert {name: metric.value for name, metric in record.finished().metrics.items()} == {"acc": 0.5, "acc_norm": 1.0}
+    assert [row.answer for row in rows(record)] == [" A", " A"]
+
+
+def test_helm(tmp_path):
+    record = imported(harness_logs.helm(tmp_path / "log"), tmp_path / "run")
+    assert (record.manifest.task.name, record.manifest.model_name) == ("math/gsm8k", "org/model")
+    assert [row.id for row in rows(record)] == ["id0", "id1", "id2"], "perturbed instances are no samples"
+    assert record.finished().metrics["accuracy"].value == 2 / 3
+    assert "reports final_number_exact_match 66.67 %" in sentences(record)
+
+
+def test_mteb_has_metrics_and_no_samples(tmp_path):
+    record = imported(harness_logs.mteb(tmp_path / "log"), tmp_path / "run")
+    assert (record.manifest.model_name, record.finished().n) == ("intfloat/e5", 0)
+    assert record.finished().metrics["main_score"].value == pytest.approx(0.7)
+    assert record.finished().metrics["de/cosine_spearman"].value == 0.6
+    assert evals("show", record.folder).returncode == 0
+    assert evals("report", record.folder, "--format", "json").returncode == 0
+
+
+def test_vlmevalkit(tmp_path):
+    record = imported(harness_logs.vlmevalkit(tmp_path / "log"), tmp_path / "run")
+    assert (record.manifest.task.name, record.manifest.model_name) == ("vlmevalkit/MMBench_DEV_EN", "GPT4o")
+    assert [row.id for row in rows(record)] == ["241", "252"]
+    assert record.finished().metrics["hit"].value == 0.5
+    assert rows(record)[1].labels == {"category": "counting"}
+
+
+def test_every_eval_ever_and_what_this_suite_exports_in_its_format(tmp_path):
+    record = imported(harness_logs.every_eval_ever(tmp_path / "log"), tmp_path / "run")
+    assert (record.manifest.task.name, record.finished().metrics["acc"].value) == ("every-eval-ever/boolq", 0.5)
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    for format, name in (("every-eval-ever", "a.json"), ("every-eval-ever-samples", "a.jsonl")):
+        assert evals("report", record.folder, "--format", format, "--out", exported / name).returncode == 0
+    again = imported(exported, tmp_path / "again")
+    assert [(row.output, row.values) for row in rows(again)] == [(row.output, row.values) for row in rows(record)]
+
+
+def test_lmms_eval(tmp_path):
+    record = imported(harness_logs.lmms_eval(tmp_path / "log"), tmp_path / "run")
+    assert (record.manifest.task.name, record.manifest.imported.version) == ("lmms-eval/realworldqa", "0.7.2")
+    assert [(row.output, row.values["exact_match"]) for row in rows(record)] == [("red", 1.0), ("3", 0.0)]
+
+
+def test_logs_of_several_harnesses_are_compared_by_their_questions(tmp_path):
+    harness_logs.lm_eval_math(tmp_path / "logs")
+    harness_logs.inspect_ai(tmp_path / "logs")
+    finished = evals("import", tmp_path / "logs", "--out", tmp_path / "runs")
+    assert finished.returncode == 0, finished.stderr
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert [folder.name for folder in folders] == ["openai-gpt-x-math-gsm8k", "org-model-math-gsm8k"]
+    compared = evals("compare", *folders)
+    assert "3 samples are in both runs, matched by their questions" in compared.stdout, compared.stderr
+    assert "task.shots is 10 in the first run, 5 in the second" in compared.stdout
+    (metric, *_) = suite.compare(*folders).metrics
+    assert (metric.name, metric.difference, metric.n) == ("accuracy", 0.0, 3)
+
+
+def test_only_the_samples_that_both_runs_have_are_compared(tmp_path):
+    a = imported(harness_logs.lm_eval_math(tmp_path / "a"), tmp_path / "run-a").folder
+    log = harness_logs.lm_eval_math(tmp_path / "b")
+    path = next(log.glob("samples*"))
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if '"doc_id": 2' not in line))
+    b = imported(log, tmp_path / "run-b").folder
+    comparison = suite.compare(a, b)
+    assert {metric.n for metric in comparison.metrics} == {2}
+    assert comparison.notes[0] == "2 samples are in both runs, matched by their ids (3 and 2 in all)"
+    arc = imported(harness_logs.lm_eval_choices(tmp_path / "c", "arc_easy"), tmp_path / "run-c").folder
+    with pytest.raises(InputError, match=r"different protocols: task\.name"):
+        suite.compare(a, arc)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("samples", None, ["no samples beside it", "--log_samples"]),
+        ("samples", lambda text: text + "{", ["line 7", "is no JSON"]),
+        ("samples", lambda text: text + text, ["doc_id 0 comes a second time"]),
+        ("samples", lambda text: text.replace('"doc_id": 1', '"doc_id": -1'), ["doc_id is -1"]),
+        ("results", lambda text: text[:-9], ["results_", "is no JSON"]),
+    ],
+)
+def test_damaged_logs_are_one_line(tmp_path, name, change, words):
+    log = harness_logs.lm_eval_math(tmp_path / "log")
+    path = next(log.glob(f"{name}*"))
+    if change is None:
+        path.unlink()
+    else:
+        path.write_text(change(path.read_text()))
+    refused(evals("import", *sorted(log.iterdir()), "--out", tmp_path / "run"), *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_log_that_cannot_be_imported_does_not_keep_the_others_from_it(tmp_path):
+    log = harness_logs.lm_eval_math(tmp_path / "logs")
+    (log / f"samples_other_{harness_logs.DATE}.jsonl").write_text('{"doc_id": 0, "resps": [["x"]], "metrics": []}\n')
+    finished = evals("import", log, "--out", tmp_path / "runs")
+    assert finished.returncode == 2
+    assert "other is no task of this suite, and its samples have no scores" in finished.stderr
+    assert (tmp_path / "runs" / "manifest.json").is_file()
+
+
+def test_what_is_no_log_is_named(tmp_path):
+    (tmp_path / "notes.json").write_text('{"a": 1}')
+    refused(evals("import", tmp_path / "notes.json"), "notes.json is no log of")
+    refused(evals("import", tmp_path), "holds no log of")
+    refused(evals("import", tmp_path / "nothing"), "does not exist")
+
+
+@given(st.text(), st.sampled_from(["", "Question: ", "Q: ", " "]), st.sampled_from(["", "\nAnswer:", "\nA: "]))
+def test_marks_around_a_question_do_not_change_its_hash(question, before, after):
+    if any(mark in question.casefold() for mark in ("question", "problem", "answer", "solution", "q", "a")):
+        return
+    assert question_key(before + question + after) == question_key(question)
+
+
+def test_real_logs_of_lm_eval(tmp_path, shared_data):
+    logs_of_others = shared_data.parent / "cases" / "logs"
+    if not logs_of_others.is_dir():
+        pytest.skip("the real logs are not here")
+    records = {record.manifest.task.name: record for record in import_logs([logs_of_others], tmp_path / "runs").records}
+    rte, problems = records["glue/rte"], records["math/gsm8k"]
+    assert (rte.finished().n, round(rte.finished().metrics["accuracy"].value, 4)) == (277, 0.4657)
+    assert sentences(rte).endswith("the same on every sample")
+    assert (problems.finished().n, problems.manifest.subset) == (60, "first")
+    assert all(row.reported for record in records.values() for row in record.samples())
+
+
+def test_every_reader_states_a_harness():
+    assert {reader.harness for reader in logs.detection.READERS} == {
+        "inspect_ai", "lm-eval and lmms-eval", "lighteval", "HELM", "mteb", "Every Eval Ever", "VLMEvalKit",
+    }  # fmt: skip
