@@ -62,13 +62,15 @@ def open_executor(
             than workers.
     """
     samples = selected(config, split)
+    if config.workers > 1 and config.cluster is None and workers is None:  # one without a sample would be for nothing
+        config = replace(config, workers=max(2, min(config.workers, len(samples))))
     if config.workers == 1 and config.cluster is None:
         model = load_model(resolved(config), config.placement)
         _check(config, task, split, samples, model)
         return InProcess(model, samples)
     setup = _worker_setup(config)
-    kinds = workers.kinds if workers is not None else None
-    agreed = WorkerAgreement(agreement.origin(samples), mixed=config.mixed, kinds=kinds)
+    kinds = workers.kinds if workers is not None else agreement.DeviceKinds(mixed=config.mixed)
+    agreed = WorkerAgreement(agreement.origin(samples), kinds=kinds)
     on_event = progress.note if config.progress else lambda text: None
     if workers is not None:
         return workers.open(setup, samples, agreed, on_event=on_event)

@@ -6,12 +6,13 @@ Each raises an `InputError` that says what was given and what is allowed.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evals.errors import InputError, UnknownName, shorten
+from evals.errors import InputError, UnknownName, counted, shorten
 from evals.execution import generation_options
 from evals.execution.resolve import Resolved
 from evals.registry import FAMILIES
@@ -19,7 +20,9 @@ from evals.schema import MODALITIES, SCALES, Model, Options, Placement, RunConfi
 from evals.schema.config import DTYPES, ENGINES, LONG_PROMPTS
 
 MAX_WORKERS = 1_024
-"""Limit on the processes of a run; more would exhaust a machine before the first sample."""
+"""Limit on the workers of a run."""
+WORKERS_PER_CORE = 8
+"""Limit on the processes of a run on this machine: more would exhaust it before the first sample."""
 _GPU_FILES = (
     "/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvmap", "/dev/dxg", "/dev/kfd",
 )  # fmt: skip
@@ -68,8 +71,7 @@ def check_numbers(config: RunConfig) -> None:
     here = config.cluster is None and config.workers == 1
     if here and device is not None and device.startswith("cuda") and not may_have_gpu():
         raise InputError(f"--device {device} cannot be used: this machine has no GPU; leave it out, or give cpu")
-    if config.workers > MAX_WORKERS:
-        raise InputError(f"--workers {config.workers:,}: at most {MAX_WORKERS:,} processes share a run")
+    _check_worker_count(config)
     if config.placement.dtype not in {None, *DTYPES}:
         raise InputError(f"--dtype {config.placement.dtype} is not supported; allowed: {', '.join(DTYPES)}")
     if options.samples_per_problem > 1 and not options.temperature and options.generation is None:
@@ -79,6 +81,18 @@ def check_numbers(config: RunConfig) -> None:
     if config.mixed and config.cluster is None:
         raise InputError("--mixed is about the GPUs of a cluster: give --cluster too")
     generation_options.check(options)
+
+
+def _check_worker_count(config: RunConfig) -> None:
+    """Refuse more workers than a cluster, or this machine, can start."""
+    if config.workers > MAX_WORKERS:
+        raise InputError(f"--workers {config.workers:,}: at most {MAX_WORKERS:,} workers share a run")
+    cores = os.cpu_count() or 1
+    if config.cluster is None and config.workers > WORKERS_PER_CORE * cores:
+        raise InputError(
+            f"--workers {config.workers:,}: this machine has {counted(cores, 'core')}, so at most "
+            f"{WORKERS_PER_CORE * cores:,} processes share a run"
+        )
 
 
 def may_have_gpu() -> bool:

@@ -29,6 +29,7 @@ MISTAKES = {
     "data of another task": ([*RUN, "--data", "glue=x"], "no task of this command is named 'glue'; known: vqa"),
     "no such device": ([*RUN, "--device", "tpu"], "--device 'tpu' is no device; allowed: cpu, cuda, cuda:N"),
     "too many workers": ([*RUN, "--workers", "100000"], "--workers 100,000: at most 1,024"),
+    "too many workers for one machine": ([*RUN, "--workers", "1024"], "--workers 1,024: this machine has "),
     "too large a number": ([*RUN, "--first", "9" * 30], "option 'first' is " + "9" * 30 + ", expected a whole number"),
     "a number as long as a book": ([*RUN, "--limit", "9" * 5000], "9999…9999"),
     "a number with an underscore": ([*RUN, "--limit", "1_0"], "'1_0' is not a whole number"),
