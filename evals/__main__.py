@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+
+_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -11,8 +14,11 @@ def main() -> int:
         from evals.app import cli
     except KeyboardInterrupt:
         sys.stderr.write("evals: interrupted before the command began\n")
-        return 130
-    return cli.main()
+        return _INTERRUPTED
+    code = cli.main()
+    if code == _INTERRUPTED:  # a second interrupt, while libraries clean up, ends the process at once
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return code
 
 
 if __name__ == "__main__":

@@ -180,8 +180,8 @@ def test_a_killed_driver_leaves_no_actor_and_goes_on_with_a_node_more(nodes, log
     log = tmp_path / "run" / "samples.jsonl"
     with started(logs, tmp_path / "run", 1) as running:
         wait_for(lambda: log.exists() and log.stat().st_size)
-        running.kill()
-        running.wait()
+        running.terminate()  # it dies at once, as of SIGKILL
+        assert running.wait() == -signal.SIGTERM
         (actor,) = logged(logs)
         wait_for(lambda: not is_running(actor), 60)
     kept = log.read_bytes()

@@ -46,7 +46,7 @@ def setup(model, count, place, locate, loaded):
     """Stand for what a real worker would load."""
 
 
-def behave():
+def behave(device="X"):
     """A worker: takes an order, and yields the messages that follow."""
     messages = [Started()]
     while True:
@@ -55,7 +55,7 @@ def behave():
             model, count = order.setup.args
             if model == "broken":
                 yield [Stopped("broken weights", is_bad_input=True)]
-            messages = [Loaded(RemoteModel(model, {"device": "X"}), Origin(""))]
+            messages = [Loaded(RemoteModel(model, {"device": device}), Origin(""))]
             continue
         assert isinstance(order, Compute)
         messages = [NextWindow()]
@@ -76,7 +76,8 @@ def behave():
 class PlayedWorkers:
     """Workers that take turns in an order that a seed decides, and some of which die (a `Transport`)."""
 
-    def __init__(self, places, seed, deaths):
+    def __init__(self, places, seed, deaths, devices=("X",)):
+        self.devices = devices
         self.draw, self.deaths, self.place_count = random.Random(seed), deaths, places
         self.behaviours, self.outboxes, self.places, self.models = {}, {}, [], defaultdict(list)
 
@@ -86,7 +87,7 @@ class PlayedWorkers:
     def _start(self, place):
         number = len(self.places)
         self.places.append(place)
-        self.behaviours[number] = behave()
+        self.behaviours[number] = behave(self.devices[place % len(self.devices)])
         self.outboxes[number] = list(next(self.behaviours[number]))
         return number
 
@@ -98,6 +99,7 @@ class PlayedWorkers:
         if worker in self.behaviours:
             if isinstance(message, Open):
                 self.models[worker].append(message.setup.args[0])
+                self.events.append(f"opened {self.models[worker][-1]}")
             self.outboxes[worker] += self.behaviours[worker].send(message)
 
     def receive(self, seconds):
@@ -122,13 +124,17 @@ class PlayedWorkers:
     def machine(self, worker):
         return ""
 
+    def needs(self):
+        return "a place"
+
     def supply(self, worker, path):
         raise InputError(path)
 
 
-def executed(transport, runs, *, fail=()):
+def executed(transport, runs, *, fail=(), mixed=False):
     """Execute runs (model, number of samples) with played workers; return what was computed, and the errors."""
     computed = {run: Counter() for run in runs}
+    transport.listed, transport.events = [], []
 
     def execute(run, workers):
         model, count = run[:2]
@@ -140,14 +146,16 @@ def executed(transport, runs, *, fail=()):
                 raise EvalsError("the disk is full")
             computed[run].update(answer.sample_index for answer in answers)
             finished.update(answer.prediction.id for answer in answers)
+            transport.events.append(f"computed {model}")
 
         agreement = WorkerAgreement(Origin(""), kinds=workers.kinds)
         part = functools.partial(setup, model, count)
         with workers.open(part, samples, agreement, on_event=lambda text: None) as pool:
+            transport.listed.append(pool.model.facts.get("devices"))
             pool.compute(whole, plan=PLAN, finished_ids=finished, on_batch=on_batch)
             pool.close()
 
-    workers = shared.SharedWorkers(lambda: transport)
+    workers = shared.SharedWorkers(lambda: transport, gathers=mixed)
     errors = workers.execute([QueuedRun(str(run), run[0], functools.partial(execute, run)) for run in runs])
     return computed, errors
 
@@ -173,6 +181,33 @@ def test_every_sample_of_every_run_is_computed_in_any_order_of_events(places, se
     if transport.deaths == deaths:
         assert errors == [None] * len(sizes)
     assert all(len(set(models)) == 1 for models in transport.models.values()), "one model per process"
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    places=st.integers(2, 5), seed=st.integers(0, 10**6), deaths=st.integers(0, 2),
+    sizes=st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 60)), min_size=2, max_size=5, unique=True),
+)  # fmt: skip
+def test_runs_on_mixed_gpus_list_all_kinds_however_workers_come_and_die(places, seed, deaths, sizes):
+    transport = PlayedWorkers(places, seed, deaths, devices=("A100", "H100"))
+    computed, errors = executed(transport, sizes, mixed=True)
+    for run, error in zip(sizes, errors, strict=True):
+        assert set(computed[run]) == set(range(run[1])) or error is not None
+        assert max(computed[run].values(), default=1) == 1
+    if transport.deaths == deaths:
+        assert errors == [None] * len(sizes)
+        assert transport.listed == [["A100", "H100"]] * len(sizes)
+
+
+def test_a_model_loads_on_mixed_gpus_while_the_run_before_is_completed():
+    overlaps = 0
+    for seed in range(20):
+        transport = PlayedWorkers(4, seed, 0, devices=("A100", "H100"))
+        executed(transport, [("A", 10), ("B", 60)], mixed=True)
+        last = max(at for at, event in enumerate(transport.events) if event == "computed A")
+        assert "computed B" not in transport.events[:last], "its kinds of GPU are not known yet"
+        overlaps += "opened B" in transport.events[:last]
+    assert overlaps
 
 
 def test_a_run_that_fails_stops_no_other():

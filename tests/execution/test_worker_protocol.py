@@ -11,10 +11,12 @@ import pytest
 from commands import evals, refused
 
 from evals import registry
-from evals.errors import InputError
+from evals.app import api
+from evals.errors import EvalsError, InputError
+from evals.execution import run
 from evals.execution.resolve import resolve
 from evals.execution.windows import Lease
-from evals.execution.workers import agreement
+from evals.execution.workers import agreement, pool
 from evals.execution.workers.cluster import shipping
 from evals.execution.workers.cluster.actor import WorkerActor
 from evals.execution.workers.messages import (
@@ -35,6 +37,8 @@ from evals.execution.workers.messages import (
 )  # fmt: skip
 from evals.execution.workers.patience import Patience, Vigil
 from evals.execution.workers.serving import LoadedRun
+from evals.execution.workers.sharing.run_workers import QueuedRun
+from evals.execution.workers.sharing.shared import SharedWorkers
 from evals.records.signature import RemoteModel
 from evals.schema import Options, Placement, RunConfig, Sample, Samples
 
@@ -48,7 +52,7 @@ def loaded(samples=SAMPLES, budget=100, **facts):
 
 
 def agreed(*, mixed=False):
-    agreement_ = agreement.WorkerAgreement(agreement.origin(SAMPLES), mixed=mixed)
+    agreement_ = agreement.WorkerAgreement(agreement.origin(SAMPLES), kinds=agreement.DeviceKinds(mixed=mixed))
     agreement_.add(0, "10.0.0.1", loaded())
     return agreement_
 
@@ -91,6 +95,11 @@ def test_mixed_gpus_are_recorded_in_a_fixed_order():
     facts = agreement_.model().facts
     assert facts["devices"] == ["AMD MI300", "NVIDIA A100"]
     assert "device" not in facts
+    agreement_.add(2, "10.0.0.3", loaded())  # one that joins later, of a kind that the manifest lists
+    with pytest.raises(
+        InputError, match=r"worker 3 on 10\.0\.0\.4 has NVIDIA H100, and .* AMD MI300, NVIDIA A100 only"
+    ):
+        agreement_.add(3, "10.0.0.4", loaded(device="NVIDIA H100"))
 
 
 def test_a_silent_worker_hangs_and_one_that_waits_for_a_place_does_not():
@@ -258,3 +267,47 @@ def test_a_server_is_not_computed_on_a_cluster(tmp_path):
     done = evals("run", "--model", model, "--task", "math/sums", "--cluster", "auto", "--out", tmp_path / "run")
     refused(done, "endpoint:URL1|URL2#NAME")
     assert json.dumps(done.stderr).count("http://") == 0
+
+
+class FullCluster:
+    """A cluster that has no place for its only worker (a `Transport`)."""
+
+    def start(self):
+        return [0]
+
+    def receive(self, seconds):
+        time.sleep(0.01)
+        return []
+
+    def send(self, worker, message):
+        pass
+
+    def close(self):
+        pass
+
+    def machine(self, worker):
+        return "10.0.0.1"
+
+    def needs(self):
+        return "a free GPU"
+
+
+def test_a_run_without_a_place_says_what_it_waits_for_and_ends(monkeypatch, capsys):
+    monkeypatch.setattr(pool, "PATIENCE", Patience(unsaid=0.02, place=0.05))
+    words = "each needs a free GPU"
+    with pytest.raises(EvalsError, match=f"no worker got a place within 0 s: {words}"):
+        pool.Pool(FullCluster(), load_toy, SAMPLES, agreed())
+    assert words in capsys.readouterr().err
+    with pytest.raises(EvalsError, match=words):
+        SharedWorkers(FullCluster).execute([QueuedRun("r", "m", lambda workers: workers.start())])
+    assert words in capsys.readouterr().err
+
+
+def test_no_worker_is_started_without_a_sample(tmp_path, monkeypatch):
+    def refuse(count):
+        raise InputError(f"{count} processes")
+
+    monkeypatch.setattr(run, "LocalProcesses", refuse)
+    config = RunConfig.of("toy:", "toy", workers=8, first=3, out=tmp_path / "run")
+    with pytest.raises(InputError, match=r"^3 processes"):
+        api.execute(config)

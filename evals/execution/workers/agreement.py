@@ -55,7 +55,9 @@ def origin(samples: Samples, *, machine: str = "", concurrent: bool = False) -> 
 
 
 class DeviceKinds:
-    """The kinds of GPU that the workers of one command have, whatever they load; they must not differ.
+    """The kinds of GPU that the workers of one command have, whatever they load.
+
+    They must not differ, or, with `--mixed`, must be known when the first run begins: its manifest lists them.
 
     Example:
         >>> kinds = DeviceKinds()
@@ -66,19 +68,37 @@ class DeviceKinds:
         evals.errors.InputError: worker 0 on a has NVIDIA H100, worker 1 on b has NVIDIA A100: results may differ in...
     """
 
-    def __init__(self) -> None:
-        """Begin without a worker."""
-        self._first: tuple[str, Json] | None = None
+    def __init__(self, *, mixed: bool = False) -> None:
+        """Begin without a worker.
+
+        Args:
+            mixed: whether several kinds are allowed.
+        """
+        self.mixed = mixed
+        self._first: dict[str, str] = {}
+        """The first worker of each kind."""
+        self._is_closed = False
 
     def add(self, name: str, kind: Json) -> None:
-        """Note the kind of a worker's device. Raises `InputError` if it differs from that of the first."""
-        if self._first is None:
-            self._first = name, kind
-        elif self._first[1] != kind:
+        """Note the kind of a worker's device. Raises `InputError` if it is not allowed."""
+        if str(kind) in self._first:
+            return
+        if self.mixed and self._is_closed:
             raise InputError(
-                f"{self._first[0]} has {self._first[1]}, {name} has {kind}: results may differ in the last digits; "
+                f"{name} has {kind}, and the run began with {', '.join(self.closed())} only, as its manifest says"
+            )
+        if self._first and not self.mixed:
+            other, first = next(iter(self._first.items()))
+            raise InputError(
+                f"{first} has {other}, {name} has {kind}: results may differ in the last digits; "
                 f"--mixed allows it, and the manifest then lists both"
             )
+        self._first[str(kind)] = name
+
+    def closed(self) -> list[str]:
+        """Return the kinds in order; no other one is accepted from now on."""
+        self._is_closed = True
+        return sorted(self._first)
 
 
 @dataclass(frozen=True)
@@ -92,16 +112,14 @@ class _Member:
 class WorkerAgreement:
     """What the workers of a run have loaded; the first of them, and the driver, are what others are compared with."""
 
-    def __init__(self, driver: Origin, *, mixed: bool = False, kinds: DeviceKinds | None = None) -> None:
+    def __init__(self, driver: Origin, *, kinds: DeviceKinds | None = None) -> None:
         """Begin without a worker.
 
         Args:
             driver: what the driver has read; the manifest states its versions.
-            mixed: whether the GPUs may be of different kinds; the manifest then lists the kinds.
-            kinds: what other runs of the command compute on, if they share the workers.
+            kinds: what this run and others that share the workers compute on; by default one kind.
         """
         self._driver = driver
-        self._mixed = mixed
         self._kinds = DeviceKinds() if kinds is None else kinds
         self._members: dict[int, _Member] = {}
 
@@ -114,7 +132,7 @@ class WorkerAgreement:
             return
         self._check_driver(name, loaded.origin)
         self._check_members(name, loaded.model)
-        if not self._mixed and loaded.model.facts.get(_DEVICE) is not None:
+        if loaded.model.facts.get(_DEVICE) is not None:
             self._kinds.add(name, loaded.model.facts[_DEVICE])
         self._members[worker] = _Member(name, loaded)
 
@@ -122,9 +140,9 @@ class WorkerAgreement:
         """Return what all workers have loaded, with the smallest of their token budgets."""
         models = [member.loaded.model for member in self._members.values()]
         facts = dict(models[0].facts)
-        if self._mixed:
-            facts[_MIXED] = sorted({str(model.facts.get(_DEVICE)) for model in models})
-            facts.pop(_DEVICE, None)
+        if self._kinds.mixed and _DEVICE in facts:
+            facts[_MIXED] = self._kinds.closed()
+            del facts[_DEVICE]
         return replace(models[0], facts=facts, token_budget=min(model.token_budget for model in models))
 
     def _check_driver(self, name: str, worker: Origin) -> None:

@@ -1,9 +1,11 @@
-"""Notice workers that hang: one that sends nothing any more, and one whose batch takes far longer than any other."""
+"""Notice workers that hang: no message for long, a batch that takes far too long, or no place in a cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from evals.errors import EvalsError
 from evals.execution.workers.leases import LeaseTable
 from evals.execution.workers.messages import Computed, FromWorker, Heartbeat, Loaded
 
@@ -20,6 +22,10 @@ class Patience:
     """Minimum time after which a batch counts as hanging."""
     factor: float = 10.0
     """A batch hangs if it takes this many times as long as the longest so far; before the first, none does."""
+    unsaid: float = 30.0
+    """The run waits so long for a first worker without a word: a cluster may still start it."""
+    place: float = 600.0
+    """After so long without a worker, the run ends: other programs have the cluster's devices."""
 
 
 class Vigil:
@@ -75,6 +81,47 @@ class Vigil:
         if self._without_progress > max(patience.batch, patience.factor * longest):
             return f"computed one batch for {self._without_progress:.0f} s (the longest before took {longest:.0f} s)"
         return None
+
+
+class PlaceVigil:
+    """Waits for the first worker that a cluster has a place for: says so, and ends the run after a time.
+
+    Example:
+        >>> vigil = PlaceVigil(Patience(unsaid=5, place=60), needs=lambda: "a free GPU", on_wait=print)
+        >>> vigil.look(False, 4)
+        >>> vigil.look(False, 4)
+        no worker has a place yet: each needs a free GPU; waiting for at most 60 s
+        >>> vigil.look(True, 100)
+        >>> vigil.look(False, 61)
+        Traceback (most recent call last):
+            ...
+        evals.errors.EvalsError: no worker got a place within 60 s: each needs a free GPU
+    """
+
+    def __init__(self, patience: Patience, needs: Callable[[], str], on_wait: Callable[[str], object]) -> None:
+        """Begin to wait.
+
+        Args:
+            patience: how long.
+            needs: says what each worker needs of a machine.
+            on_wait: called with one line while nothing can be computed.
+        """
+        self._patience, self._needs, self._on_wait = patience, needs, on_wait
+        self._waited = 0.0
+        self._is_announced = False
+
+    def look(self, has_worker: bool, seconds: float) -> None:
+        """Note whether any worker runs now, after the driver listened for some seconds. Raises `EvalsError`."""
+        if has_worker:
+            self._waited, self._is_announced = 0.0, False
+            return
+        self._waited += seconds
+        if self._waited > self._patience.place:
+            raise EvalsError(f"no worker got a place within {self._patience.place:.0f} s: each needs {self._needs()}")
+        if self._waited > self._patience.unsaid and not self._is_announced:
+            self._is_announced = True
+            limit = f"waiting for at most {self._patience.place:.0f} s"
+            self._on_wait(f"no worker has a place yet: each needs {self._needs()}; {limit}")
 
 
 @dataclass(eq=False)

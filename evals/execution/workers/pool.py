@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from evals.errors import EvalsError, InputError, counted
+from evals.execution import progress
 from evals.execution.executor import SelectSamples
 from evals.execution.loop import OnBatch
 from evals.execution.windows import WINDOW
@@ -35,7 +36,7 @@ from evals.execution.workers.messages import (
     Started,
     Stopped,
 )
-from evals.execution.workers.patience import Patience, Vigil, WatchedWorker
+from evals.execution.workers.patience import Patience, PlaceVigil, Vigil, WatchedWorker
 from evals.execution.workers.rates import PeakMemory, Progress, Rates, shared_cost
 from evals.execution.workers.serving import Setup
 from evals.execution.workers.transport import Died, Joined, Transport, named
@@ -95,6 +96,7 @@ class Pool:
         self._longest: float | None = None
         """Seconds of the longest batch so far."""
         self._next_look = 0.0
+        self._place_vigil = PlaceVigil(PATIENCE, transport.needs, progress.note)
         self._rates, self._memory = Rates(transport.machine), PeakMemory()
         self._computes = False
         """Whether the run has begun: what a worker that joins later does wrong ends only that worker."""
@@ -208,14 +210,10 @@ class Pool:
     def _wait_until_loaded(self) -> None:
         """Wait for every worker that runs; one for which a cluster has no place now takes part later."""
         gathered = time.monotonic() + _GATHER
-        is_announced = False
         while loading := [worker for worker in self._workers.values() if not worker.is_ready]:
-            if time.monotonic() >= gathered and not any(worker.vigil.has_started for worker in loading):
-                if len(loading) < len(self._workers):
-                    return
-                if not is_announced:
-                    self._on_event("the cluster has no free resources: waiting")
-                    is_announced = True
+            waits_for_place = time.monotonic() >= gathered and not any(worker.vigil.has_started for worker in loading)
+            if waits_for_place and len(loading) < len(self._workers):
+                return
             self._listen()
 
     def _listen(self) -> list[Computed]:
@@ -246,6 +244,8 @@ class Pool:
         self._look_for_workers()
         if self._table is None:
             self._bury_dead()
+        if self._workers:
+            self._place_vigil.look(any(worker.vigil.has_started for worker in self._workers.values()), waited)
         return computed
 
     def _counted(self, worker: WatchedWorker, message: Computed) -> Computed:

@@ -15,7 +15,7 @@ from typing import Any
 from evals.errors import InputError
 from evals.execution.workers.messages import FromWorker, decode, encode
 from evals.execution.workers.serving import serve
-from evals.execution.workers.transport import Died, Received
+from evals.execution.workers.transport import Died, Received, ending
 
 _PATIENCE = 5.0
 """Seconds that a worker has to end after it was asked to, before it is killed."""
@@ -71,7 +71,7 @@ class LocalProcesses:
                     messages.append((number, decode(worker.pipe.recv_bytes())))
             except (EOFError, OSError):  # it has died, perhaps in the middle of a message
                 worker.process.join()
-                messages.append((number, Died(f"died (exit code {worker.process.exitcode})")))
+                messages.append((number, Died(ending(worker.process.exitcode))))
                 worker.pipe.close()
                 del self._processes[number]
         return messages
@@ -115,6 +115,10 @@ class LocalProcesses:
     def machine(self, worker: int) -> str:
         """Return the empty name: there is one machine."""
         return ""
+
+    def needs(self) -> str:
+        """See `Transport.needs`."""
+        return "a process"
 
     def _start(self, place: int) -> int:
         """Start a worker at a place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,25 @@ class Died:
     """In place of a message: the worker has ended without saying so."""
 
     reason: str
+
+
+def ending(exit_code: int | None) -> str:
+    """Say how a process has ended.
+
+    Example:
+        >>> ending(3), ending(-11)
+        ('died (exit code 3)', 'died (SIGSEGV)')
+        >>> ending(-9)
+        'died (SIGKILL: somebody ended it, or the machine had no memory left)'
+    """
+    if exit_code is None or exit_code >= 0:
+        return f"died (exit code {exit_code})"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    why = ": somebody ended it, or the machine had no memory left" if name == "SIGKILL" else ""
+    return f"died ({name}{why})"
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,9 @@ class Transport(Protocol):
 
     def machine(self, worker: int) -> str:
         """Name the machine of a worker; empty if there is only one machine."""
+
+    def needs(self) -> str:
+        """Say what each worker needs of its machine."""
 
 
 def named(worker: int, machine: str) -> str:

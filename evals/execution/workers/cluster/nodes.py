@@ -10,15 +10,18 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
+import threading
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from evals.errors import EvalsError, InputError, one_line
+from evals.errors import EvalsError, InputError, counted, one_line
 from evals.execution.resolve import Resolved
 from evals.execution.workers.cluster import shipping
 from evals.execution.workers.cluster.actor import WorkerActor
@@ -33,6 +36,13 @@ _ATTEMPTS = 3
 """Number of times that a client server is asked for a connection if the process that it starts for it has died."""
 _SERVER_DIED = "Starting Ray client server failed"
 """What a client server says then: a fork beside threads of gRPC sometimes fails (Ray 2.60, `proxier.py`)."""
+_DEATHS = {
+    "running low on memory": "Ray ended it because the node had hardly any memory left",
+    "node has died": "its node has died",
+    "node was terminated": "its node has died",
+    "Worker unexpectedly exits": "its process was ended or crashed, perhaps because the node had no memory left",
+}
+"""What an error of Ray says, and what that means."""
 _EXCHANGE = 10.0
 """Seconds after which an actor returns from a call even if it has no message."""
 _PASSED_ON = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
@@ -76,7 +86,7 @@ def connect(address: str) -> Connection:
     _check_reachable(address)
     for attempt in range(_ATTEMPTS):
         try:
-            with warnings.catch_warnings(action="ignore"):  # the error says the same
+            with warnings.catch_warnings(action="ignore"), _kept_termination():  # the error says the same
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ImportError, ValueError, RuntimeError) as error:
             if _SERVER_DIED in str(error) and attempt + 1 < _ATTEMPTS:
@@ -87,6 +97,17 @@ def connect(address: str) -> Connection:
             raise InputError(f"--cluster {address}: there is no Ray cluster ({reason}); {hint}") from error
         break
     return Connection(ray, is_shared=False)
+
+
+@contextmanager
+def _kept_termination() -> Iterator[None]:
+    """Let SIGTERM mean what it meant: Ray's own handler would write addresses, and end with exit code 15."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_reachable(address: str) -> None:
@@ -239,6 +260,11 @@ class Cluster:
         """See `Transport.machine`."""
         return self._places[worker].name
 
+    def needs(self) -> str:
+        """See `Transport.needs`."""
+        what = counted(self._gpus, "free GPU") if self._uses_gpus else "all cores of its node"
+        return f"{what}, which other programs may have (`ray status` shows it)"
+
     def _nodes(self) -> list[_Node]:
         """Return the living nodes; those that share an address are told apart by their ids."""
         nodes = sorted((node for node in self._ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeID"]))
@@ -301,6 +327,17 @@ def _node_name(node: Mapping[str, Any], *, is_alone: bool) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words why an actor has died: the last line of what Ray writes."""
+    r"""Say in a few words why an actor has died.
+
+    Example:
+        >>> _reason(RuntimeError("The actor is dead. Worker exit detail: Worker unexpectedly exits with a connection"))
+        'died (its process was ended or crashed, perhaps because the node had no memory left)'
+        >>> _reason(RuntimeError("ray::WorkerActor.exchange()\n  File ...\nRuntimeError: ValueError: by zero"))
+        'died (RuntimeError: ValueError: by zero)'
+    """
+    text = " ".join(str(error).split())
+    for sign, reason in _DEATHS.items():
+        if sign in text:
+            return f"died ({reason})"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"died ({lines[-1][:200]})" if lines else "died"

@@ -11,7 +11,7 @@ from typing import Protocol
 from evals.errors import EvalsError
 from evals.execution.workers.agreement import DeviceKinds, WorkerAgreement
 from evals.execution.workers.leases import Work
-from evals.execution.workers.messages import Started
+from evals.execution.workers.messages import Loaded, Started
 from evals.execution.workers.pool import Pool
 from evals.execution.workers.serving import Setup
 from evals.execution.workers.sharing.turns import TurnTaker
@@ -21,7 +21,7 @@ from evals.schema import Samples
 _LISTEN = 1.0
 """Seconds after which a run that waits for workers looks up."""
 _GATHER = 30.0
-"""Seconds for which a run waits for all workers, if it must know them all."""
+"""Seconds for which a run waits for workers that have not started yet, if it must know them all."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Lender(Protocol):
 
     def starts(self) -> bool:
         """Whether a worker has not started yet."""
+
+    def has_more(self, run: RunWorkers) -> bool:
+        """Whether there is a worker that can compute a run and is not one of its workers yet."""
 
     def lose(self, number: int) -> None:
         """End a worker of a run, and start another one at its place."""
@@ -81,9 +84,16 @@ class RunWorkers:
         self.sample_count = 0
         self.is_starved = False
         """Whether there is no worker for the run, and will be none."""
+        self._held: list[Received] = []
+        """What workers that have loaded the model said, while the run waits for others."""
         self._joined: list[int] = []
         self._pool: Pool | None = None
         self._due = self._gathered = 0.0
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether it reads its data, or its first workers load the model."""
+        return self.turn.has_begun and not self.turn.has_ended and self._pool is None
 
     @property
     def kinds(self) -> DeviceKinds:
@@ -120,7 +130,9 @@ class RunWorkers:
         """Whether the run can go on: something came, or it has waited long enough."""
         if not self.turn.has_begun or self.turn.has_ended:
             return False
-        return bool(self.inbox or self._joined or self.is_starved) or time.monotonic() >= self._due
+        if self.inbox or self._joined or self.is_starved:
+            return True
+        return time.monotonic() >= self._due or bool(self._held and not self._gathers())
 
     def work(self) -> Work | None:
         """Return what there is for one more worker; None if the run has not begun."""
@@ -147,7 +159,7 @@ class RunWorkers:
 
     def start(self) -> list[int]:
         """See `Transport.start`; wait until there is a worker, or there will be none."""
-        while not self.is_starved and (not self.workers or self._gathers()):
+        while not self.is_starved and not self.workers:
             self._due = time.monotonic() + _LISTEN
             self.turn.pause()
         if self.is_starved and self._pool is None:
@@ -170,7 +182,7 @@ class RunWorkers:
         self._joined.clear()
         self.inbox.clear()
         self.workers -= {number for number, message in received if isinstance(message, Died)}
-        return received
+        return self._gathered_workers(received)
 
     def send(self, worker: int, message: object) -> None:
         """See `Transport.send`."""
@@ -201,5 +213,20 @@ class RunWorkers:
         """See `Transport.machine`."""
         return self._shared.transport.machine(worker)
 
+    def needs(self) -> str:
+        """See `Transport.needs`."""
+        return self._shared.transport.needs()
+
+    def _gathered_workers(self, received: list[Received]) -> list[Received]:
+        """Hold back that workers have loaded the model, as long as the run must wait for others."""
+        if self._gathers():
+            self._held += [(number, message) for number, message in received if isinstance(message, Loaded)]
+            return [(number, message) for number, message in received if not isinstance(message, Loaded)]
+        held, self._held = self._held, []
+        return [(number, message) for number, message in held if number in self.workers] + received
+
     def _gathers(self) -> bool:
-        return self._shared.gathers and self._shared.starts() and time.monotonic() < self._gathered
+        """Whether the run has not begun to compute, and must wait for workers that it does not have yet."""
+        if not self._shared.gathers or not self.is_opening:
+            return False
+        return self._shared.has_more(self) or (self._shared.starts() and time.monotonic() < self._gathered)

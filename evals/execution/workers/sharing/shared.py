@@ -13,8 +13,11 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from evals.errors import EvalsError, InputError
+from evals.execution import progress
+from evals.execution.workers import pool
 from evals.execution.workers.agreement import DeviceKinds, check_versions, machine_versions
 from evals.execution.workers.messages import Acquire, Computed, FromWorker, Idle, Loaded, NextWindow, Started, Stopped
+from evals.execution.workers.patience import PlaceVigil
 from evals.execution.workers.sharing import schedule
 from evals.execution.workers.sharing.run_workers import QueuedRun, RunWorkers
 from evals.execution.workers.transport import Died, Joined, Transport, named
@@ -83,7 +86,8 @@ class SharedWorkers:
 
         Args:
             connect: reaches the workers.
-            gathers: whether each run must know all workers before it begins; then one run goes on at a time.
+            gathers: whether each run must know all workers before it computes, since their GPUs differ; then it waits
+                until the run before it needs none of them, and they load its model meanwhile.
             on_event: called with one line about what happens to runs and workers.
         """
         self._connect = connect
@@ -95,8 +99,9 @@ class SharedWorkers:
         self._next_look = 0.0
         self._load_seconds: dict[Hashable, float] = {}
         self.gathers = gathers
-        self.kinds = DeviceKinds()
+        self.kinds = DeviceKinds(mixed=gathers)
         self.transport: Transport
+        self._place_vigil: PlaceVigil
 
     def execute(self, queue: Sequence[QueuedRun]) -> list[EvalsError | None]:
         """Execute runs; one that fails stops no other.
@@ -113,6 +118,7 @@ class SharedWorkers:
         """
         self._runs = [RunWorkers(self, queued) for queued in queue]
         self.transport = self._connect()
+        self._place_vigil = PlaceVigil(pool.PATIENCE, self.transport.needs, progress.note)
         try:
             self._look()
             if not self._places:
@@ -134,6 +140,11 @@ class SharedWorkers:
     def starts(self) -> bool:
         """Whether a worker has not started yet."""
         return any(not worker.has_started for worker in self._workers.values())
+
+    def has_more(self, run: RunWorkers) -> bool:
+        """See `Lender.has_more`."""
+        others = [worker for worker in self._workers.values() if worker.run is not run]
+        return any(worker.has_started and not worker.is_stopped and self._fits(worker.place, run) for worker in others)
 
     def lose(self, number: int, *, refused: bool = True) -> None:
         """End a worker of a run, and start another one at its place."""
@@ -222,8 +233,9 @@ class SharedWorkers:
         runs = [run for run in self._runs if not run.turn.has_ended]
         going_on = [run for run in runs if run.turn.has_begun]
         samples = sum(run.sample_count for run in going_on)
-        limit = 1 if self.gathers else _TOGETHER
-        may_begin = len(going_on) < limit or (not self.gathers and samples < _FEW_SAMPLES)
+        may_begin = len(going_on) < _TOGETHER or samples < _FEW_SAMPLES
+        if self.gathers:
+            may_begin = len(going_on) < 2 and not any(run.is_opening for run in going_on)
         candidates = [
             schedule.Candidate(run.model, len(run.workers), run.work(), self._load_seconds.get(run.model, 0.0))
             for run in runs
@@ -264,10 +276,15 @@ class SharedWorkers:
         is_busy = any(run.is_due() for run in self._runs)
         if not self._workers and not is_busy and not any(place.needs_worker for place in self._places):
             time.sleep(_LISTEN)
-        for number, message in self.transport.receive(0.0 if is_busy else _LISTEN):
+        began = time.monotonic()
+        received = self.transport.receive(0.0 if is_busy else _LISTEN)
+        waited = min(time.monotonic() - began, _LISTEN)
+        for number, message in received:
             worker = self._workers.get(number)
             if worker is not None:
                 self._take(worker, message)
+        if self._workers:
+            self._place_vigil.look(any(worker.has_started for worker in self._workers.values()), waited)
         now = time.monotonic()
         for worker in list(self._workers.values()):
             if worker.winds_down is not None and now - worker.winds_down > _WIND_DOWN:
