@@ -40,8 +40,8 @@ SEEN_BY = {
         "records.embeddings", "timing.roofline", "ties", "timing.statistics",
     },
     "models": {
-        "errors", "paths", "plain_numbers", "regular_files", "repeated_keys", "temporaries", "ties", "yaml_files",
-        "schema", "registry", "data", "records.embeddings", "timing.roofline",
+        "errors", "garbage", "paths", "plain_numbers", "regular_files", "repeated_keys", "temporaries", "ties",
+        "yaml_files", "schema", "registry", "data", "records.embeddings", "timing.roofline",
     },
     "reports": {
         "errors", "plain_numbers", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison",
