@@ -8,6 +8,7 @@ report of a run shows.
     evals.reports.runs.terminal.show(record)                 all about one run, for the terminal
     evals.reports.runs.page.render(records)                  one self-contained page
     evals.reports.runs.worst_samples.choose_worst(record)    the worst samples
+    evals.reports.experiments.output.text(report)            a report of deployed variants
     evals.reports.write(record)                              report.md and report.html into the run folder
 """
 

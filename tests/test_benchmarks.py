@@ -16,6 +16,7 @@ from commands import ROOT, environ
 pytestmark = pytest.mark.slow
 
 SMALL = {
+    "ab": (["--logs", "3"], "| revenue, 5 % buy |"),
     "architectures": (["--only", "rwkv"], "row by row: it reads padding"),
     "coverage": (["--runs", "5"], "covers"),
     "draft": ([], "| all |"),
@@ -32,7 +33,7 @@ SMALL = {
     "workers": (["--limit", "12", "--workers", "1", "2"], "parent MiB"),
 }
 """By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
-WITHIN = {"coverage", "draft", "math_answers", "math_hostile", "math_solutions", "vqa_attention"}
+WITHIN = {"ab", "coverage", "draft", "math_answers", "math_hostile", "math_solutions", "vqa_attention"}
 """Benchmarks that run in the tests' own process: they measure neither its memory nor its start, and set nothing."""
 
 

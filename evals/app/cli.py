@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.app import console, parser
+from evals.app.commands import ab
 from evals.errors import EvalsError, InputError, counted, one_line
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -316,7 +317,13 @@ def _trends(options: argparse.Namespace) -> int:
     return FAILED if changes else DONE
 
 
+def _ab(options: argparse.Namespace) -> int:
+    console.write(ab.run(options))
+    return DONE
+
+
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "ab": _ab,
     "attend": _attend,
     "check": _check,
     "compare": _compare,

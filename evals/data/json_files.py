@@ -71,22 +71,25 @@ def read_jsonl(path: Path, kind: type[T]) -> list[T]:
 
 def read_jsonl_lines(path: Path, kind: type[T]) -> list[tuple[int, T]]:
     """Read a file as in `read_jsonl`; each value comes with its line number, from 1."""
-    decode, check = msgspec.json.Decoder(kind).decode, RepeatedKeys(kind).check
-    values = []
     with garbage.paused():
-        for number, line in _lines(path):
-            try:
-                value = decode(line)
-                check(line, value)
-            except _UNREADABLE as error:
-                raise InputError(f"{path}: {_explain(error, line, number)}") from error
-            values.append((number, value))
-    return values
+        return list(stream_jsonl(path, kind))
+
+
+def stream_jsonl(path: Path, kind: type[T]) -> Iterator[tuple[int, T]]:
+    """Yield the values of a file as in `read_jsonl_lines`, one after the other, without holding the file."""
+    decode, check = msgspec.json.Decoder(kind).decode, RepeatedKeys(kind).check
+    for number, line in _lines(path):
+        try:
+            value = decode(line)
+            check(line, value)
+        except _UNREADABLE as error:
+            raise InputError(f"{path}: {_explain(error, line, number)}") from error
+        yield number, value
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file that are not empty, with their numbers; none is read that no row can be."""
-    with _readable(path), regular_files.opened(path) as file:
+    with readable(path), regular_files.opened(path) as file:
         for number in itertools.count(1):
             line = file.readline(MAX_LINE + 1)
             if len(line) > MAX_LINE:
@@ -99,12 +102,12 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def contents(path: Path, limit: int = regular_files.MAX_BYTES) -> bytes:
     """Return the content of a file. Raises `InputError` if it cannot be read, or is larger than `limit`."""
-    with _readable(path):
+    with readable(path):
         return regular_files.read(path, limit=limit)
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn an operating system's error about a file into an `InputError`."""
     try:
         yield

@@ -32,6 +32,8 @@ class ForestRow:
 
     label: str
     metric: Metric
+    numbers: str | None = None
+    """How the value and its interval are printed; None: by the metric's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def draw(panels: Sequence[ForestPanel]) -> Markup:
     """
     rows = [row for panel in panels for row in panel.rows]
     label_width = _CHARACTER * max(cells(_label(row)) for row in rows)
-    number_width = _CHARACTER * max(cells(_numbers(row.metric)) for row in rows)
+    number_width = _CHARACTER * max(cells(_numbers(row)) for row in rows)
     left = _EDGE + label_width + 2 * _GAP
     width = left + _PLOT + 2 * _GAP + number_width + _EDGE
     parts, top = [], _EDGE
@@ -151,7 +153,7 @@ def _row(row: ForestRow, axis: _Axis, middle: float, width: float) -> Markup:
             at - 4, middle - 4
         )
     )
-    parts.append(_text(width - _EDGE, middle, _numbers(metric), "end"))
+    parts.append(_text(width - _EDGE, middle, _numbers(row), "end"))
     return Markup("").join(parts)
 
 
@@ -174,7 +176,10 @@ def _label(row: ForestRow) -> str:
     return one_line(row.label)
 
 
-def _numbers(metric: Metric) -> str:
+def _numbers(row: ForestRow) -> str:
+    metric = row.metric
+    if row.numbers is not None:
+        return row.numbers
     if metric.unit == "points":
         spread = " (no interval)" if metric.low is None else f" ({metric.low:z.1f} to {metric.high:z.1f})"
         return f"{metric.value:z.1f} points{spread}"
@@ -183,4 +188,4 @@ def _numbers(metric: Metric) -> str:
 
 
 def _described(panel: ForestPanel) -> str:
-    return f"{one_line(panel.title)}: " + "; ".join(f"{_label(row)} {_numbers(row.metric)}" for row in panel.rows)
+    return f"{one_line(panel.title)}: " + "; ".join(f"{_label(row)} {_numbers(row)}" for row in panel.rows)

@@ -1,0 +1,169 @@
+"""The command `ab`: what it decides, what it refuses to decide, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from experiment_logs import write
+
+from evals.app.commands.ab import planned_shares
+from evals.errors import InputError
+from evals.statistics.experiments.analysis import analyse
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Make a log of A and B, with these rates in this many rows each."""
+
+    def make(rates, rows=4_000, seed=1, name="log.csv", **columns):
+        rng = random.Random(seed)
+        shown = [
+            {"v": arm, "y": int(rng.random() < rate), **{key: value(rng) for key, value in columns.items()}}
+            for arm, rate in rates.items()
+            for _ in range(rows if isinstance(rows, int) else rows[arm])
+        ]
+        rng.shuffle(shown)
+        return write(tmp_path / name, shown)
+
+    return make
+
+
+ASKED = ("--variant", "v", "--success", "y")
+
+
+def test_a_difference_is_said_in_one_sentence_and_written(log, command, tmp_path):
+    path, out = log({"A": 0.10, "B": 0.14}, land=lambda rng: rng.choice("XY")), tmp_path / "out"
+    done = command("ab", path, *ASKED, "--segment", "land", "--out", out)
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    report = json.loads((out / "ab.json").read_text())
+    (row,) = report["comparisons"]
+    low, high = 100 * row["difference"]["low"], 100 * row["difference"]["high"]
+    assert first.startswith(
+        f"B is better than A by {100 * row['difference']['value']:.1f} points ({low:.1f} to {high:.1f})"
+    )
+    assert row["decision"] == "better"
+    assert [segment["segment"] for segment in report["segments"]["comparisons"]] == ["X", "Y"]
+    assert report["sample_ratio"]["holds"] is True
+    page = (out / "ab.html").read_text()
+    assert first.removesuffix(".") in page
+    assert page.count("<svg") == 2
+    assert "<script" not in page
+    assert first.split(":")[0] in (out / "ab.md").read_text().replace("\\", "")
+
+
+def test_lower_is_better_turns_the_verdict(log, command):
+    path = log({"A": 0.10, "B": 0.14})
+    assert "B is worse than A by " in command("ab", path, *ASKED, "--lower-is-better").stdout
+    assert "A is worse than B by 3." in command("ab", path, *ASKED, "--baseline", "B").stdout
+
+
+def test_equal_variants_are_not_decided(log, command):
+    sentence = command("ab", log({"A": 0.10, "B": 0.10}, rows=500), *ASKED).stdout.splitlines()[0]
+    assert sentence.startswith("Not decided: B against A: it may be up to ")
+    assert "points worse or" in sentence
+
+
+def test_no_winner_where_the_shares_are_not_as_planned(log, command):
+    path = log({"A": 0.10, "B": 0.20}, rows={"A": 4_000, "B": 3_500})
+    for flags in ((), ("--growing",)):
+        done = command("ab", path, *ASKED, *flags)
+        assert done.stdout.startswith("B and A cannot be compared: 4,000 : 3,500 came where 50 % : 50 % were planned")
+        assert "better" not in done.stdout.splitlines()[0]
+    assert command("ab", path, *ASKED, "--planned", "8:7").stdout.startswith("B is better than A by ")
+
+
+def test_a_growing_log_needs_more_than_one_look_does(log, command):
+    path = log({"A": 0.10, "B": 0.122}, rows=2_500)
+    assert "B is better than A" in command("ab", path, *ASKED).stdout
+    assert command("ab", path, *ASKED, "--growing").stdout.startswith("Not decided: B against A")
+    few = log({"A": 0.1, "B": 0.5}, rows=40, name="few.csv")
+    assert "B and A have too few rows so far" in command("ab", few, *ASKED, "--growing").stdout
+
+
+def test_simpson_s_paradox_names_no_winner(tmp_path, command):
+    """Kidney stones (Charig et al., BMJ 292, 1986): A is better for small and for large stones, and worse in all."""
+    counts = {
+        ("A", "small"): (81, 87),
+        ("A", "large"): (192, 263),
+        ("B", "small"): (234, 270),
+        ("B", "large"): (55, 80),
+    }
+    rows = [
+        {"v": arm, "y": int(number < 4 * cured), "stone": stone}
+        for (arm, stone), (cured, all_of) in counts.items()
+        for number in range(4 * all_of)
+    ]
+    done = command("ab", write(tmp_path / "log.csv", rows), *ASKED, "--segment", "stone")
+    assert done.stdout.startswith("B and A cannot be compared: within the segments the difference goes the other way")
+    assert "Simpson's paradox: B differs from A by 4.6 points in the whole log, but by -5." in done.stdout
+    assert "The variants have different shares of the segments" in done.stdout
+    assert "B is better than A by " in command("ab", tmp_path / "log.csv", *ASKED).stdout
+
+
+def test_users_in_both_variants_changing_shares_and_missing_outcomes_are_told(tmp_path, command):
+    rng = random.Random(3)
+    rows = [
+        {
+            "v": "B" if rng.random() < (0.2 if day < 10 else 0.8) else "A",
+            "y": "" if rng.random() < 0.05 * (day >= 10) else rng.choice([1, 2, 3, 4, 5]),
+            "user": rng.randrange(1_500),
+            "day": f"2025-01-{day + 1:02d}",
+        }
+        for day in range(20)
+        for _ in range(200)
+    ]
+    path = write(tmp_path / "log.csv", rows)
+    out = command("ab", path, *ASKED, "--unit", "user", "--time", "day").stdout
+    assert "units came in more than one variant" in out
+    assert "The shares of the variants changed over time (p < 0.0001)" in out
+    assert "rows without outcome left out" in out
+    assert "Outcomes are missing more often in some variants" in out
+
+
+def test_three_variants_are_corrected_for_their_number(log, command):
+    done = command("ab", log({"A": 0.1, "B": 0.1, "C": 0.16}, rows=2_000), *ASKED, "--planned", "1:1:1")
+    assert "C is better than A by " in done.stdout
+    assert done.stdout.startswith("Not decided: B against A")
+    assert "p (Holm)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--planned", "50"), "--planned 50: give a positive share for each of A, B"),
+        (("--planned", "B=50,C=50"), "--planned B=50,C=50: give"),
+        (("--planned", "0:1"), "--planned 0:1: give"),
+        (("--unit", "v"), "column 'v' is given as variant and unit"),
+        (("--unit", "nobody"), "has no column 'nobody'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(log, command, flags, message):
+    done = command("ab", log({"A": 0.1, "B": 0.1}, rows=20), *ASKED, *flags)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_all_successes_and_names_that_a_page_would_run(tmp_path, command):
+    rows = [{"v": arm, "y": 1} for arm in ("<script>alert(1)</script>", "\u202eb|*") for _ in range(300)]
+    done = command("ab", write(tmp_path / "log.csv", rows), *ASKED, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "Not decided" in done.stdout
+    assert "\u202e" not in done.stdout
+    assert "<script>alert" not in (tmp_path / "out" / "ab.html").read_text()
+
+
+def test_planned_shares_by_name_may_contain_signs():
+    assert planned_shares("x=1=2,A=1", ["A", "x=1"]) == [1.0, 2.0]
+    with pytest.raises(InputError):
+        planned_shares("nan:1", ["A", "B"])
+
+
+def test_an_analysis_needs_two_variants_with_outcomes():
+    from experiment_logs import cells_of
+
+    with pytest.raises(ValueError, match="expected two or more, each with an outcome"):
+        analyse(cells_of([1, 0], [0, 0]), [1, 1])
