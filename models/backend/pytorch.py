@@ -96,6 +96,7 @@ def load_weights(
                 **adapters.head_options(adapter), **gpus.spreading(base, placement.dtype, placement.device),
             )  # fmt: skip
             quantised.unpack(model)
+            _keep_caps(model)
     except InputError:
         raise
     except Exception as error:  # a damaged or foreign checkpoint can raise nearly any exception
@@ -111,6 +112,14 @@ def load_weights(
     if placement.experts is not None:
         _set_active_experts(loaded, placement.experts, folder)
     return loaded
+
+
+def _keep_caps(model: PreTrainedModel) -> None:
+    """Let a model that caps attention logits (Gemma 2) compute them eagerly: the library's SDPA ignores the cap."""
+    configs = [model.config, *(getattr(model.config, name, None) for name in model.config.sub_configs)]
+    capped = any(getattr(config, "attn_logit_softcapping", None) for config in configs)
+    if capped and model.config._attn_implementation != "eager":
+        model.set_attn_implementation("eager")
 
 
 def _check_complete(

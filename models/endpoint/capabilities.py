@@ -11,12 +11,13 @@ from evals.errors import InputError, SampleError
 from evals.models.decoding.text import join_text
 from evals.models.endpoint.client import RejectedError, Server, ServerResponse
 from evals.models.endpoint.group import Sender
-from evals.models.endpoint.requests import chat_body, completion_body, message
+from evals.models.endpoint.requests import NEUTRAL, chat_body, completion_body, message
 from evals.models.endpoint.responses import (
     MalformedError,
     Reply,
     TokenLogprobs,
     Usage,
+    check_model,
     read_chat,
     read_completion,
     read_embedding,
@@ -48,10 +49,24 @@ class Capabilities:
     """Whether the model reasons before it answers; then no stop strings are sent, as they could end the reasoning."""
     stops: bool
     """Whether the server accepts stop strings; `transformers serve` with a vision-language model does not."""
+    neutral: bool
+    """Whether the server accepts `NEUTRAL`, so that its configuration adds nothing to the sampling of a request."""
     model: str | None
     """The model's name in the responses."""
     limit: str = "max_tokens"
     """The server's name for the maximum number of new tokens."""
+
+    @property
+    def fields(self) -> dict[str, bool]:
+        """Which further fields requests for texts have."""
+        return {"stop": self.stops, "neutral": self.neutral}
+
+    @property
+    def facts(self) -> dict[str, Json]:
+        """What the manifest says about requests for texts."""
+        sampling = "the request's only" if self.neutral else "the request's; the server's configuration may add to it"
+        stops = "applied by the server and here" if self.stops else "applied here"
+        return {"answers_as": self.model, "generates_by": self.generate, "stops": stops, "sampling": sampling}
 
 
 def detect(server: Server, model: str, listed: Sequence[str]) -> Capabilities:
@@ -67,27 +82,38 @@ def detect(server: Server, model: str, listed: Sequence[str]) -> Capabilities:
     """
     question = Generate("probe", ("Say yes.",), 1, stop=("\n",))
     limit = "max_tokens"
-    body = chat_body(question, model=model, max_tokens=1, stop=False)
+    body = chat_body(question, model=model, max_tokens=1, stop=False, neutral=False)
     outcome = _try(server, "chat/completions", body, read_chat)
     if isinstance(outcome, RejectedError) and _NEW_LIMIT in str(outcome):
         limit = _NEW_LIMIT
-        body = chat_body(question, model=model, max_tokens=1, stop=False, limit=limit)
+        body = chat_body(question, model=model, max_tokens=1, stop=False, neutral=False, limit=limit)
         outcome = _try(server, "chat/completions", body, read_chat)
     if isinstance(outcome, Reply):
         reasons = outcome.thought is not None
-        with_stop = {**body, "stop": list(question.stop)}
-        stops = not reasons and isinstance(_try(server, "chat/completions", with_stop, read_chat, expect=False), Reply)
-        return Capabilities("chat", _logprob_method(server, model), reasons, stops, outcome.model, limit)
-    body = completion_body(question, model=model, max_tokens=1, stop=False)
+        stop: Mapping[str, Json] = {} if reasons else {"stop": list(question.stop)}
+
+        def accepts(**fields: Json) -> bool:
+            return isinstance(_try(server, "chat/completions", {**body, **fields}, read_chat, expect=False), Reply)
+
+        if accepts(**stop, **NEUTRAL):
+            stops, neutral = bool(stop), True
+        else:
+            stops, neutral = (accepts(**stop), accepts(**NEUTRAL)) if stop else (False, False)
+        method = _logprob_method(server, model)
+        return Capabilities("chat", method, reasons, stops, neutral, model=outcome.model, limit=limit)
+    body = completion_body(question, model=model, max_tokens=1, stop=False, neutral=False)
     completed = _try(server, "completions", body, read_completion)
     if isinstance(completed, Reply):
-        return Capabilities("completions", _logprob_method(server, model), False, True, completed.model)
+        neutral = isinstance(_try(server, "completions", {**body, **NEUTRAL}, read_completion, expect=False), Reply)
+        return Capabilities("completions", _logprob_method(server, model), False, True, neutral, completed.model)
     if isinstance(_try(server, "embeddings", embedding_body(model, ("yes",)), read_embedding), list):
-        return Capabilities(None, None, False, False, None)
+        return Capabilities(None, None, False, False, False, None)
     if model in listed:  # the server has the model but rejects these requests: the samples may still be answered
-        return Capabilities("chat", None, False, False, None)
+        return Capabilities("chat", None, False, False, False, None)
     others = f"; it lists {', '.join(listed[:8])}" if listed else ""
-    raise InputError(f"{server.address} does not answer for model {model!r}: {outcome}{others}")
+    missing = isinstance(outcome, RejectedError) and outcome.status == 404 and not server.address.endswith("/v1")
+    hint = "; most addresses end in /v1" if missing else ""
+    raise InputError(f"{server.address} does not answer for model {model!r}: {outcome}{others}{hint}")
 
 
 def detect_equal(servers: Sequence[Server], model: str, listed: Sequence[str]) -> Capabilities:
@@ -127,11 +153,20 @@ def _try(
         with suppress(RejectedError):
             value = send()
             if expect:
-                server.check_alive = send
+                server.check_alive = lambda: _check_model(server, send(), value)
             return value
         return send()
     except SampleError as error:
         return error
+
+
+def _check_model(server: Server, reply: object, before: object) -> None:
+    """Raise `InputError` if a server answers as another model than before."""
+    if isinstance(reply, Reply) and isinstance(before, Reply):
+        try:
+            check_model(reply, before.model)
+        except MalformedError as error:
+            raise InputError(f"{server.address} answers, but {error}") from None
 
 
 def _logprob_method(server: Server, model: str) -> str | None:

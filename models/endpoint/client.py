@@ -3,7 +3,8 @@
     answered                       the body is JSON and contains what was requested
     429, 503, 529, timeout         the server is overloaded: send fewer requests at once, and retry later
     5xx, cut off, unreadable       retry after a delay that doubles, with jitter; `Retry-After` is respected
-    400, 404, 413, 422, …          this request is rejected: the sample fails with the server's reason
+    400, 404, 413, 422, …          this request is rejected: the sample fails with the server's reason; the run stops if
+                                   the server also rejects what it answered before, or answers as another model
     401, 402, 403                  the key, the payment or the permission is wrong: the run stops, and keeps its results
 
 A server that is gone (it no longer answers what it answered before the run) is waited for until the deadline. A run
@@ -26,7 +27,7 @@ from evals.errors import EvalsError, InputError, SampleError, one_line
 from evals.models.endpoint import time_limit
 from evals.models.endpoint.connections import Connections
 from evals.models.endpoint.long_prompts import read_rejection
-from evals.models.endpoint.outages import wait_until_back
+from evals.models.endpoint.outages import MAX_CONSECUTIVE_FAILURES, FailureStreak, wait_until_back
 from evals.models.endpoint.pacing import ConcurrencyGate, retry_after
 from evals.models.endpoint.responses import MalformedError, decoded
 from evals.models.endpoint.secrets import KeyMask
@@ -37,8 +38,6 @@ MAX_BYTES = 64 << 20
 """Maximum size of a response body."""
 _MAX_ERROR = 1 << 18
 """Maximum size of an error in JSON; of a larger one, the beginning is shown as it stands."""
-MAX_CONSECUTIVE_FAILURES = 32
-"""Number of consecutive requests without an answer after which the run stops."""
 TRIAL_RETRIES = 3
 """Minimum number of retries of requests before the run, which decide over the whole run."""
 _OVERLOADED = frozenset({408, 425, 429, 503, 529})
@@ -55,6 +54,11 @@ class RejectedError(SampleError):
         """Compose the message from the status and the server's own words."""
         super().__init__(f"the server answers {status}: {message}")
         self.status = status
+
+    @property
+    def about_length(self) -> bool:
+        """Whether the request was too long, which says nothing about the server."""
+        return read_rejection(str(self)) is not None
 
 
 class ServerResponse(NamedTuple):
@@ -98,10 +102,11 @@ class Server:
         self._lock = threading.Lock()
         self.stopped = threading.Event()
         self._reason: EvalsError | None = None
-        self._consecutive_failures = 0
+        self.failures = FailureStreak()
         self.check_alive: Callable[[], object] = self.list_models
         """Repeats a request that was answered before the run; raises `SampleError` or `InputError` if it fails now."""
-        self._next_check = self._back_at = 0.0
+        self._well_at = self._back_at = 0.0
+        """When a check began that was answered at once; when the server came back."""
 
     @property
     def address(self) -> str:
@@ -132,9 +137,15 @@ class Server:
         retries = max(TRIAL_RETRIES, self._settings.retries) if trial else self._settings.retries
         failed = overloaded = 0
         while True:
-            outcome = self.attempt(path, content, read, trial)
+            try:
+                outcome = self.attempt(path, content, read)
+            except RejectedError as error:
+                if trial or error.about_length or not self._was_gone(str(error)):
+                    raise
+                continue
             if not isinstance(outcome, FailedAttempt):
-                self._consecutive_failures = 0
+                if not trial:
+                    self.failures.end()
                 return ServerResponse(outcome[0], failed + overloaded)
             self.check()  # a request that the deadline cut short is not a failed sample
             failed, overloaded = failed + (not outcome.overloaded), overloaded + outcome.overloaded
@@ -168,9 +179,7 @@ class Server:
         except orjson.JSONDecodeError:
             return None
 
-    def attempt(
-        self, path: str, content: bytes, read: Callable[[Any], tuple[T, int]], trial: bool
-    ) -> tuple[T, int] | FailedAttempt:
+    def attempt(self, path: str, content: bytes, read: Callable[[Any], tuple[T, int]]) -> tuple[T, int] | FailedAttempt:
         """Send a request once; returns the value and its number of tokens, or a failure that can be retried."""
         import httpx2
 
@@ -194,9 +203,9 @@ class Server:
                 return self._mask.value(value), tokens  # again, because parts of a text were joined
             if status in _OVERLOADED:
                 permit.on_overload()
-        return self._failure(status, headers, data, trial)
+        return self._failure(status, headers, data)
 
-    def _failure(self, status: int, headers: Mapping[str, str], data: bytes, trial: bool) -> FailedAttempt:
+    def _failure(self, status: int, headers: Mapping[str, str], data: bytes) -> FailedAttempt:
         """Interpret an error status. Raises if a retry would not help."""
         if status in _FATAL:
             self.stop(InputError(f"{self._fatal_message(status, data)}; {RESUMABLE}"))
@@ -205,8 +214,6 @@ class Server:
         message = self._message(data)
         if status in _OVERLOADED or status >= 500:
             return FailedAttempt(f"the server answers {status}: {message}", status in _OVERLOADED, retry_after(headers))
-        if not trial and read_rejection(message) is None:  # a request that is too long says nothing about the server
-            self._count_failure(f"the server answers {status}: {message}")
         raise RejectedError(status, message)
 
     def _exchange(
@@ -243,7 +250,8 @@ class Server:
                 raise self._reason
             if failed_at < self._back_at:  # it came back while another thread waited for it
                 return True
-            if time.monotonic() >= self._next_check:
+            if failed_at >= self._well_at:  # no check has begun since the failure
+                began = time.monotonic()
                 address, deadline = self._settings.server, self.deadline
                 answered, error = wait_until_back(
                     self.check_alive, may_pass, address=address, reason=reason, deadline=deadline,
@@ -252,18 +260,16 @@ class Server:
                 if error is not None:
                     gone = f"{address} is gone: {reason}; what it answered before fails too: {error}"
                     self.stop(InputError(f"{gone}; {RESUMABLE}"))
-                self._next_check = time.monotonic() + 5
                 if not answered:
                     self._back_at = time.monotonic()
                     return True
-        self._count_failure(reason)
+                self._well_at = began
+        self.count_failure(reason)
         return False
 
-    def _count_failure(self, reason: str) -> None:
-        """Count a failure, and stop the run after too many consecutive ones."""
-        with self._lock:
-            self._consecutive_failures += 1
-            failures = self._consecutive_failures
+    def count_failure(self, reason: str) -> None:
+        """Count a request without an answer, and stop the run after too many consecutive ones."""
+        failures = self.failures.add()
         if failures >= MAX_CONSECUTIVE_FAILURES:
             answered_none = f"{self._settings.server} answered none of {failures} requests in a row"
             self.stop(InputError(f"{answered_none}, the last failure: {reason}; {RESUMABLE}"))

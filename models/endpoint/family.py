@@ -190,12 +190,12 @@ class Endpoint:
 
         if not self._chats(request):
             begun = request.recorded if self._continues(request) else None
-            body = completion_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops, begun=begun)
+            body = completion_body(request, model=model, max_tokens=max_tokens, begun=begun, **capabilities.fields)
             text = "" if begun is None else begun.text
             return self.server.send(
                 "completions", body, lambda answer: read(lambda value: read_completion(value, text), answer)
             )
-        body = chat_body(request, model=model, max_tokens=max_tokens, stop=capabilities.stops, limit=capabilities.limit)
+        body = chat_body(request, model=model, max_tokens=max_tokens, limit=capabilities.limit, **capabilities.fields)
         return self.server.send("chat/completions", body, lambda answer: read(read_chat, answer))
 
     def _chats(self, request: Request) -> bool:
@@ -290,10 +290,8 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
             "checkpoint": f"{addresses}#{model}",
             "server": addresses,
             "served_model": model,
-            "answers_as": capabilities.model,
-            "generates_by": capabilities.generate,
+            **capabilities.facts,
             "chooses_by": _chooses_by(capabilities),
-            "stops": "applied by the server and here" if capabilities.stops else "applied here",
             "max_tokens": settings.max_tokens,
             "positions": stated_limit(listing, model),
             "long_prompts": placement.long_prompts or FAIL,

@@ -9,8 +9,29 @@ from collections.abc import Callable
 
 from evals.errors import EvalsError, InputError, SampleError
 
+MAX_CONSECUTIVE_FAILURES = 32
+"""Number of consecutive requests without an answer after which the run stops."""
 _SECONDS = 5.0
 """Time between two requests that look whether the server is back; at first less."""
+
+
+class FailureStreak:
+    """Counts consecutive requests without an answer; the servers of a run share one. Safe for several threads."""
+
+    def __init__(self) -> None:
+        """Begin at 0."""
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def add(self) -> int:
+        """Count a failure; return the number of consecutive ones."""
+        with self._lock:
+            self._count += 1
+            return self._count
+
+    def end(self) -> None:
+        """Begin again at 0: a request was answered."""
+        self._count = 0
 
 
 def wait_until_back(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evals import regular_files
@@ -20,12 +20,18 @@ from evals.schema import MODALITIES, Audio, ChatSettings, Generate, Image, Json,
 _UNCHANGED_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """Image formats that are sent unchanged, with their media types."""
 _ORIENTATION = 0x0112
+NEUTRAL: Mapping[str, Json] = {
+    "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}  # fmt: skip
+"""Values that change nothing, under the names of vLLM and SGLang. A field that is not sent gets the value of the
+checkpoint's `generation_config.json` there, and its penalty would change greedy texts too."""
 MAX_STOPS = 4
 """Number of stop strings that the interface accepts; all of them are applied again to the response."""
 
 
 def chat_body(
-    request: Generate, *, model: str, max_tokens: int, stop: bool, limit: str = "max_tokens"
+    request: Generate, *, model: str, max_tokens: int, stop: bool, neutral: bool, limit: str = "max_tokens"
 ) -> dict[str, Json]:
     """Make the body of a chat completion, with the prompt as one user message.
 
@@ -34,6 +40,7 @@ def chat_body(
         model: the model's name on the server.
         max_tokens: maximum number of new tokens.
         stop: whether to send the request's stop strings; in a reasoning model they would end the reasoning.
+        neutral: whether to send `NEUTRAL`, so that the server's configuration adds nothing to the request's sampling.
         limit: the server's name for `max_tokens`.
 
     Raises:
@@ -42,9 +49,8 @@ def chat_body(
     system = request.chat.system
     messages = [] if system is None else [{"role": "system", "content": system}]
     messages.append(message(request.parts))
-    return {
-        "model": model, "messages": messages, limit: max_tokens, **_sampling(request, stop), **_chat(request.chat)
-    }  # fmt: skip
+    sampling = _sampling(request, stop, neutral)
+    return {"model": model, "messages": messages, limit: max_tokens, **sampling, **_chat(request.chat)}
 
 
 def recorded_messages(parts: Sequence[Part], system: str | None = None) -> list[dict[str, Json]]:
@@ -68,7 +74,13 @@ def recorded_messages(parts: Sequence[Part], system: str | None = None) -> list[
 
 
 def completion_body(
-    request: Generate, *, model: str, max_tokens: int, stop: bool, begun: RecordedBeginning | None = None
+    request: Generate,
+    *,
+    model: str,
+    max_tokens: int,
+    stop: bool,
+    neutral: bool,
+    begun: RecordedBeginning | None = None,
 ) -> dict[str, Json]:
     """Make the body of a text completion; as `chat_body`. Raises `SampleError` if the prompt is not text only.
 
@@ -80,12 +92,14 @@ def completion_body(
     if begun is not None:
         text, max_tokens = text + begun.text, max_tokens - begun.tokens
         request = replace(request, id=f"{request.id}@{begun.tokens}")
-    return {"model": model, "prompt": text, "max_tokens": max_tokens, **_sampling(request, stop)}
+    return {"model": model, "prompt": text, "max_tokens": max_tokens, **_sampling(request, stop, neutral)}
 
 
-def _sampling(request: Generate, stop: bool) -> dict[str, Json]:
+def _sampling(request: Generate, stop: bool, neutral: bool) -> dict[str, Json]:
     """Return the fields for sampling and stop strings; none for the checkpoint's own sampling."""
-    body: dict[str, Json] = {"temperature": request.temperature} if request.sampling == "request" else {}
+    body: dict[str, Json] = {}
+    if request.sampling == "request":
+        body = {"temperature": request.temperature, **(NEUTRAL if neutral else {})}
     if request.temperature:
         body |= {"top_p": request.top_p, "seed": zlib.crc32(f"{request.seed}:{request.id}".encode()) >> 1}
         body |= {} if request.top_k is None else {"top_k": request.top_k}

@@ -29,6 +29,10 @@ END_MARKS = (
 )  # fmt: skip
 """Texts of the tokens with which public models end an answer. A server whose configuration names another end leaves
 them in the text, with what the model wrote after its answer; the text is cut before the first."""
+_WHOLE = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "tool_calls", "function_call"})
+"""Why a whole text ended (`finish_reason`, in any case of letters): OpenAI, vLLM, TGI, Cohere, Anthropic."""
+_CUT = frozenset({"length", "max_tokens", "max_length", "model_length"})
+"""Why a text ended that was cut at a limit: OpenAI, vLLM, TGI, Gemini, Cohere, Mistral."""
 MAX_TEXT = 4_000_000
 """Longest text in an answer, in characters: a million tokens. It is searched for the key, which takes a second."""
 
@@ -130,7 +134,7 @@ def read_chat(body: Any) -> Reply:
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    if content is None and (reasoning is not None or choice.get("finish_reason") == "length"):
+    if content is None and (reasoning is not None or _is_cut(choice)):
         content = ""  # the token limit ended the reasoning
     return _reply(body, choice, content, reasoning)
 
@@ -210,21 +214,30 @@ def _reply(body: Any, choice: dict[str, Any], content: Json, reasoning: str | No
         raise MalformedError(f"no text (finish_reason {finish_reason})")
     if finish_reason == "content_filter":
         raise MalformedError("the server's content filter withheld the text")
+    cut = _is_cut(choice)
+    if not cut and finish_reason is not None and str(finish_reason).lower() not in _WHOLE:
+        # `abort`, `error`, DeepSeek's `insufficient_system_resource`: the text is a part of an answer.
+        raise MalformedError(f"the server did not end the text as a model does (finish_reason {finish_reason})")
     text, inline, is_open = split_text(content)
     if reasoning:
         text = text.lstrip()  # white space between a thought and the answer is part of neither
     # A server that separates the reasoning leaves the text empty if the limit is reached within it.
-    ended_inside = is_open or (bool(reasoning) and not text.strip() and finish_reason == "length")
+    ended_inside = is_open or (bool(reasoning) and not text.strip() and cut)
     model = body.get("model")
     whole = cut_at_stop(text, END_MARKS)
     return Reply(
         text=whole,
         thought=reasoning or inline,
         truncated_thinking=ended_inside,
-        truncated=finish_reason == "length" and whole == text,
+        truncated=cut and whole == text,
         model=model if isinstance(model, str) else None,
         usage=read_usage(body),
     )
+
+
+def _is_cut(choice: dict[str, Any]) -> bool:
+    """Whether a text was cut at a limit of tokens."""
+    return str(choice.get("finish_reason")).lower() in _CUT
 
 
 def _echoed(choice: dict[str, Any]) -> list[tuple[Json, float | None]]:

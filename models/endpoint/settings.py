@@ -35,6 +35,8 @@ _MAX_KEY = 8_192
 _PASSED_ON = frozenset({"api-version"})
 _WHOLE_OPTIONS = {"retries": (whole, 0), "concurrency": (whole, 1), "max_tokens": (whole, 1)}
 """Options that are whole numbers, with the least value of each."""
+_PATHS = ("/chat/completions", "/completions", "/embeddings", "/models")
+"""Paths of requests, which other tools want as a part of the address."""
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
 
 
@@ -109,6 +111,11 @@ concurrency, deadline, max_tokens, prices, retries, timeout
         raise InputError(
             f"endpoint host {shorten(host, 60)} is no name of a host: a part of it is empty or too long"
         ) from None
+    path = split.path.rstrip("/")
+    if (request_path := next(filter(path.endswith, _PATHS), None)) is not None:
+        raise InputError(
+            f"the address of endpoint {host} ends in {request_path}, which is added for each request: leave it out"
+        )
     pairs = urllib.parse.parse_qsl(split.query, keep_blank_values=True)
     allowed = {field.name for field in fields(Settings)} - {"server", "model", "query"} | _PASSED_ON
     for name, _ in pairs:
@@ -116,7 +123,7 @@ concurrency, deadline, max_tokens, prices, retries, timeout
             raise InputError(f"option {name!r} of endpoint {host} is unknown; allowed: {', '.join(sorted(allowed))}")
     options: dict[str, Any] = {name: _option(name, text) for name, text in pairs if name not in _PASSED_ON}
     return Settings(
-        server=f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}",
+        server=f"{split.scheme}://{split.netloc}{path}",
         model=urllib.parse.unquote(split.fragment) or None,
         query={name: text for name, text in pairs if name in _PASSED_ON},
         **options,

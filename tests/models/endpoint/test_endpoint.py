@@ -23,6 +23,7 @@ from evals.execution.batching import plan
 from evals.execution.resolve import resolve
 from evals.models.endpoint import capabilities, client
 from evals.models.endpoint.family import load
+from evals.models.endpoint.requests import NEUTRAL
 from evals.records.embeddings import unpack
 from evals.schema import Choose, Embed, Generate, Image, Placement, Variant
 
@@ -269,6 +270,19 @@ def test_a_run_of_nothing_but_failures_stops():
         answers(server, [generate(id=str(n)) for n in range(40)])
 
 
+@pytest.mark.parametrize("lost", [error(404, "no model m"), chat("2", model="n")], ids=["404", "another model"])
+def test_a_server_that_loses_its_model_fails_no_sample(lost):
+    server = FakeServer(lambda call: chat("2") if call.path.endswith("/chat/completions") else error(404, "no path"))
+    with server:
+        loaded = load("endpoint:test", f"{server.url}?{QUICK}#m", Placement())
+        prompts = [loaded.prepare(generate(id=str(n))) for n in range(2)]
+        batches = plan(prompts, 1)
+        assert loaded.run(prompts, batches[0], None)[0].output == "2"
+        server._respond = lambda call: lost
+        with pytest.raises(InputError, match=r"is gone: .*(no model m|from model 'n')"):
+            loaded.run(prompts, batches[1], None)
+
+
 def test_money_that_is_spent_stops_the_run():
     def respond(call):
         return error(402, "Insufficient Balance")
@@ -344,7 +358,8 @@ def test_what_is_sent_is_what_was_asked():
     assert plain.output == " two\nQ: three"
     assert drawn.output == again.output == " two"
     assert bodies[0] == {
-        "model": "m", "messages": [{"role": "user", "content": "number 1"}], "max_tokens": 8, "temperature": 0.0
+        "model": "m", "messages": [{"role": "user", "content": "number 1"}], "max_tokens": 8, "temperature": 0.0,
+        **NEUTRAL,
     }  # fmt: skip
     assert bodies[1]["stop"] == ["\n"]
     assert bodies[2]["temperature"] == 0.7
@@ -360,6 +375,22 @@ def test_stops_are_kept_from_a_server_that_stumbles_over_them():
         loaded, (found,) = answers(server, [generate(stop=("\n",))])
     assert found.output == "two"
     assert loaded.facts["stops"] == "applied here"
+
+
+def test_what_the_servers_configuration_adds_is_turned_off_where_the_server_allows_it():
+    with chats(lambda call: chat("two")) as server:
+        plain = server._respond
+        server._respond = lambda call: error(400, "what is top_k?") if "top_k" in (call.body or {}) else plain(call)
+        loaded, _ = answers(server, [generate()])
+        assert not NEUTRAL.keys() & asked(server)[-1].body.keys()
+        assert loaded.facts["sampling"] == "the request's; the server's configuration may add to it"
+        server._respond = plain
+        drawn = [generate(temperature=1.0, top_k=5), generate(id="2", sampling="checkpoint")]
+        loaded, _ = answers(server, drawn)
+        settings, own = (call.body for call in asked(server)[-2:])
+    assert settings == {**settings, **NEUTRAL, "top_k": 5}
+    assert not NEUTRAL.keys() & own.keys()
+    assert loaded.facts["sampling"] == "the request's only"
 
 
 def test_samples_of_one_question_have_seeds_of_their_own():

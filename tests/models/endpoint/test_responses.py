@@ -30,6 +30,21 @@ def test_one_choice_is_expected():
         read_embedding({"data": [{"embedding": [1.0]}, {"embedding": [2.0]}]})
 
 
+def test_a_text_that_the_server_broke_off_is_no_answer():
+    def ended(reason):
+        body = reply("The answer is 18 because")
+        body["choices"][0]["finish_reason"] = reason
+        return read_chat(body)
+
+    for reason in ("stop", None, "eos_token", "STOP", "tool_calls"):
+        assert not ended(reason).truncated
+    for reason in ("length", "max_tokens", "MAX_TOKENS", "model_length"):
+        assert ended(reason).truncated
+    for reason in ("abort", "error", "insufficient_system_resource", "content_filter", "", 3):
+        with pytest.raises(MalformedError):
+            ended(reason)
+
+
 @pytest.mark.parametrize("count", [None, "12", 3.5, True, [1], -1, 10**400])
 def test_a_count_that_is_none_is_unknown_and_not_0(count):
     assert read_usage(reply("yes", usage={"prompt_tokens": 5, "completion_tokens": 2})).reported

@@ -36,7 +36,7 @@ def outputs(record):
 
 def test_thinking_is_turned_off_by_every_name_that_templates_use():
     request = Generate("7", ("Is it red?",), 3, chat=ChatSettings(thinking=False))
-    body = chat_body(request, model="m", max_tokens=3, stop=False)
+    body = chat_body(request, model="m", max_tokens=3, stop=False, neutral=False)
     assert body["chat_template_kwargs"] == dict.fromkeys(SWITCHES, False)
     assert SWITCHES[:2] == ("enable_thinking", "thinking")
 

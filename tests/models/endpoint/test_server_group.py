@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import servers
@@ -12,7 +13,10 @@ from commands import evals, refused
 from servers import FakeServer, Reply, chat, error
 
 from evals.errors import InputError
+from evals.execution.batching import plan
+from evals.models.endpoint.family import load
 from evals.models.endpoint.settings import read_servers
+from evals.schema import Generate, Placement
 
 OPTIONS = "timeout=3&backoff=0.02&retries=3&concurrency=16"
 
@@ -82,6 +86,48 @@ def test_when_a_server_dies_the_other_answers_everything(tmp_path):
     assert retries >= 1
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [error(404, "no model m"), error(500, "the engine is dead"), chat("x", model="n"), Reply(cut=-1)],
+    ids=["404", "500", "another model", "cut"],
+)
+def test_a_server_that_fails_for_ever_costs_no_sample(bad):
+    with successor(delay=0.01) as good, successor() as failing:
+        address = f"{good.url}?timeout=3&backoff=0.01&retries=1&concurrency=4|{failing.url}#m"
+        loaded = load("endpoint:test", address, Placement())
+        failing._respond = lambda call: bad
+        prompts = [loaded.prepare(Generate(str(n), (f"number {n}",), 8)) for n in range(40)]
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda batch: loaded.run(prompts, batch, None)[0], plan(prompts, 1)))
+    assert [prediction.failure for prediction in found] == [None] * 40
+    assert {prediction.output for prediction in found} == {str(n + 1) for n in range(40)}
+
+
+def test_rejected_samples_of_a_group_stop_no_run():
+    """A group counts consecutive failures as a single server does: answers in between end the count."""
+
+    def some(call):
+        number = re.search(r"number (\d+)", call.prompt)
+        if not call.path.endswith("/chat/completions") or (number and int(number[1]) % 2):
+            return error(400, "odd")
+        return chat("yes")
+
+    with FakeServer(some) as one, FakeServer(some) as other:
+        loaded = load("endpoint:test", f"{one.url}?backoff=0.01|{other.url}#m", Placement())
+        prompts = [loaded.prepare(Generate(str(n), (f"number {n}",), 8)) for n in range(140)]
+        found = [loaded.run(prompts, batch, None)[0] for batch in plan(prompts, 1)]
+    assert sum(prediction.failure is not None for prediction in found) == 70
+
+
+def test_when_no_server_has_the_model_the_run_stops():
+    with successor() as one, successor() as other:
+        loaded = load("endpoint:test", f"{one.url}?backoff=0.01&retries=1|{other.url}#m", Placement())
+        prompts = [loaded.prepare(Generate("1", ("number 1",), 8))]
+        one._respond = other._respond = lambda call: error(404, "no model m")
+        with pytest.raises(InputError, match=r"are gone: .*no model m"):
+            loaded.run(prompts, plan(prompts, 1)[0], None)
+
+
 def test_a_key_that_one_server_rejects_stops_the_run(tmp_path):
     with successor() as good, FakeServer(lambda call: error(401, "no such key")) as closed:
         done = run(tmp_path / "run", good, closed, limit=4)
@@ -100,6 +146,7 @@ def test_servers_that_answer_differently_are_refused(tmp_path):
     [
         ("http://a/v1|http://a/v1#m", "named twice"),
         ("http://a/v1|ftp://b/v1#m", "not an address"),
+        ("http://a/v1/chat/completions#m", "ends in /chat/completions, which is added for each request"),
         ("http://a/v1?max_tokens=5|http://b/v1?max_tokens=6#m", "different values of max_tokens"),
     ],
 )
