@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _check_home(argument)
         options = parser.build().parse_args(arguments)
         options.command = shlex.join(["python", "-m", "evals", *arguments])
-        if getattr(options, "scale", None) == "mini":
+        if getattr(options, "scale", None) == "mini" and not any("hf:" in argument for argument in arguments):
             os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
-        with progress.counting():
+        with progress.counting(), console.lines_of("evals.data"):
             return COMMANDS[options.command_name](options)
     except InputError as error:
         console.complain(error)

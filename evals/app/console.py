@@ -9,11 +9,14 @@ complain(message)   write one line of standard error
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
+import logging
 import os
 import re
 import sys
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from evals.errors import InputError
@@ -100,6 +103,29 @@ def complain(message: object) -> None:
         print(f"evals: {printable(str(message))}", file=sys.stderr, flush=True)
     except OSError:  # gone, or a disk that is full: nobody can be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+@contextlib.contextmanager
+def lines_of(name: str) -> Iterator[None]:
+    """Write what the logger of a name logs to standard error, each record as one line, as long as the context lasts."""
+    handler = _Lines(logging.INFO)
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    """Writes each record as a message of the command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        complain(record.getMessage())
 
 
 def printable(message: str) -> str:

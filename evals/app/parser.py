@@ -264,8 +264,13 @@ def _add_run(commands: Any) -> None:
         "--data",
         action="append",
         metavar="[TASK=]DIR",
-        help="a folder with the benchmark's official files; for the task custom a JSON Lines file; for several tasks "
-        "TASK=DIR, repeated",
+        help="a folder with the benchmark's official files, or a table: CSV, TSV, JSON, JSON Lines, Parquet, Arrow, a "
+        "folder of save_to_disk, a zip of images, hf:ORG/NAME[@REV][#CONFIG]; for several tasks TASK=DIR, repeated",
+    )
+    add(
+        "--columns",
+        metavar="FIELD=COLUMN,…",
+        help="which columns of the table are which fields of the task: text=question,target=answer; default: guessed",
     )
     add("--split", metavar="S", help="a split of `list tasks`, or of the files of --data; default: the first")
     add("--limit", type=integer, metavar="N", help="only N samples, chosen at random by --seed")

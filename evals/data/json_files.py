@@ -24,7 +24,7 @@ from evals.schema import Json
 
 MAX_BYTES, MAX_LINE = 1 << 30, 1 << 28
 """Largest JSON file, and longest line of JSON Lines, in bytes: benchmarks have up to 400 MB, images up to 200 MB."""
-_UNREADABLE = (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, orjson.JSONDecodeError, UnicodeDecodeError, RecursionError)
 
 T = TypeVar("T")
 
@@ -59,8 +59,8 @@ def read_json(path: Path, kind: type[T]) -> T:
         with garbage.paused():
             value = msgspec.json.decode(text, type=kind)
         RepeatedKeys(kind).check(text, value)
-    except _UNREADABLE as error:
-        raise InputError(f"{path}: {_explain(error, text)}") from error
+    except UNREADABLE as error:
+        raise InputError(f"{path}: {explain(error, text)}") from error
     return value
 
 
@@ -82,8 +82,8 @@ def stream_jsonl(path: Path, kind: type[T]) -> Iterator[tuple[int, T]]:
         try:
             value = decode(line)
             check(line, value)
-        except _UNREADABLE as error:
-            raise InputError(f"{path}: {_explain(error, line, number)}") from error
+        except UNREADABLE as error:
+            raise InputError(f"{path}: {explain(error, line, number)}") from error
         yield number, value
 
 
@@ -117,11 +117,11 @@ def readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _explain(error: Exception, text: bytes, line: int = 0) -> str:
+def explain(error: Exception, text: bytes, line: int = 0) -> str:
     """Describe an error in a JSON text and its position; `line` is the line number in a file of JSON lines."""
     if isinstance(error, msgspec.ValidationError):
         row = ""
-        with contextlib.suppress(*_UNREADABLE):
+        with contextlib.suppress(*UNREADABLE):
             row = row_at(msgspec.json.decode(text), str(error))
         return f"line {line}: {error}{row}" if line else f"{error}{row}"
     reason, before = _malformed(error, text)

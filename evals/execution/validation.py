@@ -126,7 +126,7 @@ def check_documents(reading: str | None, *, scale: str, systems: Mapping[str, st
 def check_supported(task: Task, options: Options) -> None:
     """Refuse options that the task does not use: the manifest must not record what was not done."""
     defaults = Options()
-    for name in ("shots", "same_shots", "samples", "processes", "repetitions"):
+    for name in ("columns", "shots", "same_shots", "samples", "processes", "repetitions"):
         field = "samples_per_problem" if name == "samples" else name
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")

@@ -21,7 +21,7 @@ LONG_PROMPTS = ("fail", "truncate-left")
 ENGINES = ("transformers", "vllm")
 """What can compute a language model: the suite's own decoding on the library's models, or vLLM."""
 
-_NAMES = frozenset({"checkpoint", "device", "method", "scale", "split"})
+_NAMES = frozenset({"checkpoint", "columns", "device", "method", "scale", "split"})
 """Options whose value is a name, so that an empty text (an unset variable of a shell) is a mistake."""
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -37,7 +37,10 @@ class Options:
     split: str | None = None
     """A split of the task, or None for its default."""
     data: Path | None = None
-    """A folder with the official files, or None for the bundled or hub data."""
+    """A folder with the official files, a table (`evals.data.row_tables`, `hf:…`), or None for the
+    bundled data, at full scale the official data."""
+    columns: str | None = None
+    """Which columns of a table are which fields (`text=question,target=answer`); None guesses by their names."""
     limit: int | None = None
     """Only a random subset of `limit` samples, which depends on `seed`; a larger limit contains a smaller one."""
     first: int | None = None

@@ -235,8 +235,8 @@ class Task:
     summarise: Callable[[Sequence[Score]], dict[str, Metric]]
     """Computes the metrics of a split from the scores of all its samples; pure."""
     supported_options: frozenset[str] = frozenset()
-    """Which of the options `shots`, `same_shots`, `samples`, `processes` and `repetitions` the task uses; the others
-    are refused. A task that asks for texts takes all options for generation (`temperature`, `max_new_tokens`, …)."""
+    """Which of the options `columns`, `shots`, `same_shots`, `samples`, `processes` and `repetitions` the task uses;
+    the others are refused. A task that asks for texts takes all options for generation (`temperature`, …)."""
     per_sample: bool = True
     """Whether the score of a sample needs that sample alone; retrieval needs all samples."""
     methods: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,91 @@
+"""Data sets of the hub: pinned, verified, and read without a network afterwards.
+
+python -m pytest tests/data/row_tables/test_hub_files.py
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import pytest
+from hub_server import serving
+from huggingface_hub import constants
+
+from evals import InputError, Options
+from evals.data.row_tables import hub_files
+from evals.tasks import custom
+
+CARD = b"""---
+configs:
+- config_name: easy
+  default: true
+  data_files:
+  - {split: train, path: easy/train.jsonl}
+  - {split: test, path: easy/test.jsonl}
+- config_name: hard
+  data_files: hard/*.csv
+---
+# Numbers
+"""
+FILES = {
+    "README.md": CARD,
+    "easy/train.jsonl": b'{"question": "1 + 1?", "answer": 2}\n',
+    "easy/test.jsonl": b'{"question": "2 + 2?", "answer": 4}\n{"question": "2 + 3?", "answer": 5}\n',
+    "hard/rows.csv": b"question,answer\n17 * 3?,51\n",
+    "loader.py": b"raise SystemExit('code of a stranger')\n",
+}
+
+
+def read(name: str, split: str | None = None):
+    return custom.samples(Options(data=f"hf:{name}", split=split))
+
+
+def test_a_data_set_is_pinned_verified_and_read_again_without_a_network(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "evals.data")
+    with serving({"me/numbers": dict(FILES)}, monkeypatch, tmp_path) as hub:
+        revision = hub.revision("me/numbers")
+        with pytest.raises(InputError, match="has the splits train, test: choose one with --split"):
+            read("me/numbers#easy")
+        samples = read("me/numbers#easy", "test")
+        assert [sample.target for sample in samples] == [["4"], ["5"]]
+        facts = samples.facts
+        assert (facts["repository"], facts["revision"], facts["config"]) == ("me/numbers", revision, "easy")
+        assert any(
+            re.search(r"downloading 72 bytes in 1 file at revision", record.message) for record in caplog.records
+        )
+        assert not [path for path in hub.requests if path.endswith((".py", "train.jsonl"))], "only what is read"
+        with pytest.raises(InputError, match="no configuration of hf:me/numbers is named 'hrd'; did you mean 'hard'"):
+            read("me/numbers#hrd")
+        with pytest.raises(InputError, match="me/nothing is not on this machine, and the hub does not provide it"):
+            read("me/nothing")
+        # The branch moves: the pinned revision is what is read, and nothing is asked.
+        hub.repositories["me/numbers"]["easy/test.jsonl"] = b'{"question": "2 + 2?", "answer": 3}\n'
+        asked = len(hub.requests)
+        assert read("me/numbers#easy", "test").facts == facts
+        assert len(hub.requests) == asked
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert read("me/numbers#easy", "test").facts == facts
+    with pytest.raises(InputError, match=r"^me/.*|hf:me/other is not on this machine.*ffline") as refusal:
+        read("me/other")
+    assert "\n" not in str(refusal.value)
+    # A file of the cache that was changed is not what was measured before.
+    (path,) = (tmp_path / "hub").rglob("snapshots/*/easy/test.jsonl")
+    path.resolve().write_bytes(b'{"question": "2 + 2?", "answer": 5}\n')
+    with pytest.raises(InputError, match="is not the file of its first use"):
+        read("me/numbers#easy", "test")
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*.csv", "../other/*.csv", "https://example.com/x.csv"])
+def test_a_card_cannot_name_files_elsewhere(pattern):
+    text = f"---\nconfigs:\n- config_name: a\n  data_files:\n  - {{split: test, path: '{pattern}'}}\n---\n"
+    with pytest.raises(InputError, match="outside the data set"):
+        hub_files._check_card("hf:me/bad", text)
+
+
+@pytest.mark.parametrize("name", ["numbers", "me/numbers/more", "me/numbers@", "me/../x", "me/a b"])
+def test_a_name_of_another_form_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVALS_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="hf:"):
+        read(name)
