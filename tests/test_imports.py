@@ -44,7 +44,7 @@ SEEN_BY = {
         "yaml_files", "schema", "registry", "data", "records.embeddings", "timing.roofline",
     },
     "reports": {
-        "errors", "plain_numbers", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison",
+        "errors", "plain_numbers", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison", "logs",
         "timing.statistics",
     },
 }  # fmt: skip
@@ -63,7 +63,7 @@ INSIDE = {
         {"families", "variants"},
         {"attention"},
     ],
-    "reports": [{"rendering"}, {"runs", "claims"}, {"exports", "trends"}, {"", "*"}],
+    "reports": [{"rendering"}, {"runs", "claims"}, {"exports", "gaps", "trends"}, {"", "*"}],
     "reports.claims": [{""}, {"language"}, {"evidence"}, {"verdicts"}, {"*"}, {"output"}],
 }
 """The rooms inside a package from the ground up; `*` is every other module, "" the package itself."""

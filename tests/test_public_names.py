@@ -13,7 +13,7 @@ from commands import PLUGIN, ROOT
 PUBLIC = {
     "evals": """
         Audio Choose Embed EvalsError Generate Image InputError Metric Options Prediction RecordError Sample SampleError
-        Samples Score Task UnknownName check compare interleave load run score
+        Samples Score Task UnknownName check compare import_logs interleave load run score
     """,
     "evals.schema": """
         ABILITIES MODALITIES SCALES Audio Batch ChatSettings Choose Classify Concurrent Embed Family Generate Group

@@ -255,6 +255,15 @@ def _draft(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _gap(options: argparse.Namespace) -> int:
+    from evals import records
+    from evals.reports import gaps
+
+    records.check_two_folders(*options.runs)
+    console.write(gaps.text(gaps.attribute(*(records.load(folder) for folder in options.runs))))
+    return DONE
+
+
 def _import(options: argparse.Namespace) -> int:
     from evals.app import imports
 
@@ -328,6 +337,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "compare": _compare,
     "draft": _draft,
+    "gap": _gap,
     "import": _import,
     "list": _list,
     "report": _report,

@@ -100,6 +100,10 @@ def _add_run_readers(commands: Any) -> None:
     show.add_argument(
         "--prompt", metavar="ID", help="print exactly what the model read for the sample ID: its text and token ids"
     )
+    gap = _add_command(commands, "gap", "say why two runs of one benchmark disagree, in points")
+    gap.add_argument(
+        "runs", type=Path, nargs=2, metavar="RUN", help="the folder of a finished run, also an imported one"
+    )
     score = _add_command(commands, "score", "score the recorded outputs of a run again, without the model")
     score.add_argument("run", type=Path, metavar="RUN", help="a run folder with all of its samples")
     report = _add_command(commands, "report", "print tables, a page or an export of one or several runs")

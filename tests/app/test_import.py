@@ -133,6 +133,17 @@ def test_vlmevalkit(tmp_path):
     assert rows(record)[1].labels == {"category": "counting"}
 
 
+def test_tables_of_vlmevalkit_may_be_excel_files(tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for line in (("index", "question", "answer", "prediction", "hit"), (3, "How many?", "B", "B", 1)):
+        book.active.append(line)
+    book.save(tmp_path / "GPT4o_MMStar.xlsx")
+    record = imported(tmp_path / "GPT4o_MMStar.xlsx", tmp_path / "run")
+    assert [(row.id, row.output, row.values) for row in rows(record)] == [("3", "B", {"hit": 1.0})]
+
+
 def test_every_eval_ever_and_what_this_suite_exports_in_its_format(tmp_path):
     record = imported(harness_logs.every_eval_ever(tmp_path / "log"), tmp_path / "run")
     assert (record.manifest.task.name, record.finished().metrics["acc"].value) == ("every-eval-ever/boolq", 0.5)
