@@ -63,7 +63,7 @@ INSIDE = {
         {"families", "variants"},
         {"attention"},
     ],
-    "reports": [{"rendering"}, {"runs", "claims"}, {"exports", "gaps", "trends"}, {"", "*"}],
+    "reports": [{"rendering"}, {"runs", "claims"}, {"choices", "exports", "gaps", "trends"}, {"", "*"}],
     "reports.claims": [{""}, {"language"}, {"evidence"}, {"verdicts"}, {"*"}, {"output"}],
 }
 """The rooms inside a package from the ground up; `*` is every other module, "" the package itself."""

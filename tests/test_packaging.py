@@ -27,6 +27,7 @@ DATA = {
     "evals/reports/claims/a.yaml",
     "evals/reports/claims/b.yaml",
     "evals/reports/claims/schema.json",
+    "evals/reports/guides/a.yaml",
     "evals/reports/claims/facts/record.yaml",
     "evals/reports/rendering/templates/run.html",
     "evals/reports/rendering/templates/report.css",

@@ -177,30 +177,9 @@ def _show_model(options: argparse.Namespace) -> int:
 
 
 def _attend(options: argparse.Namespace) -> int:
-    if not Path(options.image).is_file():  # before a model is loaded
-        raise InputError(f"{options.image} does not exist")
-    from evals.execution.resolve import resolve
-    from evals.models.attention import VisualAttentionMapper
-    from evals.schema import Placement
+    from evals.app.commands import attend
 
-    placement = Placement(options.device, engine="transformers")  # only the library's model shows its attention
-    model = resolve(options.model, scale=options.scale, checkpoint=options.checkpoint).load(placement)
-    attention = VisualAttentionMapper.of(model).generate_attention(
-        options.image, options.question, layers=options.layers, heads=options.heads, token=options.token
-    )
-    try:
-        attention.draw().save(options.out)
-    except (OSError, ValueError) as error:  # no such folder, or a name without the extension of an image format
-        raise InputError(f"cannot write {options.out}: {error}") from error
-    rows, columns = attention.regions_RC.shape
-    token = attention.token.strip()
-    row, column = divmod(int(attention.regions_RC.argmax()), columns)
-    console.write(
-        f"answer   {attention.answer}\n"
-        f"looked   most at row {row + 1}, column {column + 1} of {rows} x {columns}\n"
-        f"share    {100 * attention.image_share:.0f} % of the attention of {token!r} is on the image\n"
-        f"heat map {options.out}\n"
-    )
+    console.write(attend.run(options))
     return DONE
 
 
@@ -313,6 +292,14 @@ def _report(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _select(options: argparse.Namespace) -> int:
+    from evals.app.commands import select
+
+    report = select.select(options, progress=_shows_progress(), complain=console.complain)
+    console.write(select.written(report, options.format, options.out))
+    return FAILED if report.selection is not None and report.selection.chosen is None else DONE
+
+
 def _trends(options: argparse.Namespace) -> int:
     from evals.reports.trends import page, series
 
@@ -343,6 +330,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "report": _report,
     "run": _run,
     "score": _score,
+    "select": _select,
     "show": _show,
     "show-model": _show_model,
     "trends": _trends,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import evals
 from evals.app import run_options
-from evals.app.commands import ab
+from evals.app.commands import ab, select
 from evals.app.run_options import integer
 from evals.errors import InputError
 
@@ -62,6 +62,7 @@ def build() -> Parser:
     _add_draft(commands)
     _add_import(commands)
     _add_run_readers(commands)
+    select.add_options(_add_command(commands, "select", select.SUMMARY))
     _add_trends(commands)
     ab.add_options(_add_command(commands, "ab", "compare deployed variants by the outcomes in a log (an A/B test)"))
     _add_attend(commands)

@@ -2,8 +2,8 @@
 
 The claims are in the folder of this package (`a.yaml`, `b.yaml`, …); `language` reads them, `evidence` compares them
 with arithmetic, other documents, public facts and runs, and `output` writes tables and a page. It may import the
-schema, the records, the statistics, the comparison and the other rooms of `reports` except exports and trends. Start
-with `assessment`, which lists the steps of a claim's life.
+schema, the records, the statistics, the comparison and the other rooms of `reports` except choices, exports and trends.
+Start with `assessment`, which lists the steps of a claim's life.
 """
 
 from __future__ import annotations

@@ -103,7 +103,10 @@ def _ratio(record: Record, first: Record, name: str) -> Metric | None:
     """Divide a metric of a run by that of the first run; None where the ratio says nothing about the models."""
     from evals.timing import statistics
 
-    metric = statistics.TimedMetric.of(name, record.finished().metrics[name])
+    entry = record.finished().metrics.get(name)
+    if entry is None:  # of a kind of request that this model was not asked, as it reads no images
+        return None
+    metric = statistics.TimedMetric.of(name, entry)
     # `compare` shows the tails too
     if name.startswith("device/") or name.endswith("-tokens") or metric.statistic in statistics.TAILS:
         return None

@@ -1,0 +1,252 @@
+"""The command `select`: read or make the runs, and choose.
+
+With run folders, nothing is run. With the names of models, their runs on the tasks and their timings are made at mini
+scale, or read where they are finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evals.errors import EvalsError, InputError
+
+if TYPE_CHECKING:
+    from evals.records import Record
+    from evals.reports.choices.guides import Guide
+    from evals.reports.choices.report import SelectionReport
+    from evals.reports.choices.requirements import Criteria
+
+SUMMARY = "choose a model from measured runs: what keeps the requirements, what is best, what ties"
+_SCALE = "mini"
+_TIMING = "efficiency"
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of `select`."""
+    add = command.add_argument
+    add("runs", nargs="*", type=Path, metavar="RUN", help="folders of finished runs; nothing else is run")
+    add("--model", metavar="A,B", help="instead of runs: models, whose missing runs are made at mini scale")
+    add("--task", metavar="T,U", help="the tasks whose headline metrics are the quality")
+    add("--min", action="append", default=[], metavar="T=V", help="least value of a task's headline, in percent")
+    add("--memory", metavar="4GB", help="most memory at the peak, as 4GB, 512MiB")
+    add("--latency", metavar="100ms", help="longest median time of a whole answer, as 100ms, 1.5s")
+    add("--price", metavar="1EUR/1000", help="highest price per number of answers; currencies are not converted")
+    add("--hourly", metavar="2.5EUR", help="the price of the device for an hour, for models that are timed on it")
+    add(
+        "--guide",
+        metavar="a|b|FILE.yaml",
+        help="hold the advice of a document's selection guide against the runs; without --task only this",
+    )
+    add("--out", type=Path, metavar="DIR", help="write select.json, .md, .html and .svg to a folder")
+    add(
+        "--format", choices=("text", "md", "json", "html", "svg"), default="text", help="what is printed; default: text"
+    )
+
+
+@dataclass
+class _Runs:
+    """Makes the runs that a selection needs, each once."""
+
+    options: Mapping[str, Any]
+    """Of `evals.run`."""
+    records: list[Record] = field(default_factory=list)
+    absent: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By model and task, why there is no run."""
+
+    def make(self, models: Sequence[str], tasks: Sequence[str]) -> None:
+        """Run models on tasks; what cannot be run is noted with the reason."""
+        from evals.app import several
+
+        for task in tasks:
+            method = {"method": chosen} if (chosen := _common_method(models, task)) else {}
+            try:
+                outcome = several.run(models, [task], scale=_SCALE, **method, **self.options)
+            except EvalsError as error:
+                self.absent |= {(model, task): _reason(model, task, error) for model in models}
+                continue
+            self.records += outcome.records
+            self.absent |= {**outcome.refused, **outcome.broken}
+
+
+def select(
+    options: argparse.Namespace, *, progress: bool = False, complain: Callable[[str], object] = lambda text: None
+) -> SelectionReport:
+    """Choose a model, and hold the advice of guides against the runs.
+
+    Args:
+        options: those of the command.
+        progress: show progress bars on standard error.
+        complain: receives why a run folder is left out.
+
+    Raises:
+        InputError: an option cannot be read, or nothing that is asked for was measured.
+    """
+    from evals.app import several
+    from evals.records import load_finished
+    from evals.reports.choices import guides, selection
+    from evals.reports.choices.advice import check_hourly, hold, testable
+    from evals.reports.choices.report import SelectionReport
+
+    tasks = several.names(options.task) if options.task is not None else []
+    criteria = _criteria(options, tasks)
+    guide = guides.load(options.guide) if options.guide is not None else None
+    _check(options, tasks, guide)
+    if guide is not None:
+        check_hourly(guide, criteria.hourly)
+    runs = _Runs({"progress": progress, "command": options.command})
+    if options.runs:
+        records, skipped = load_finished(options.runs)
+        runs.records += records
+        for reason in skipped:
+            complain(f"left out: {reason}")
+    else:
+        _make(runs, options.model, tasks, guide, progress)
+    chosen = selection.select(runs.records, criteria, runs.absent) if tasks else None
+    shown = [guide] if guide is not None else list(map(guides.load, guides.bundled()))
+    held = [
+        row
+        for entry in shown
+        if guide is not None or testable(entry, runs.records)
+        for row in hold(entry, runs.records, _unable(entry), criteria.hourly)
+        if guide is not None or row.subject_match != "none"
+    ]
+    return SelectionReport(chosen, tuple(held), tuple(runs.records))
+
+
+def written(report: SelectionReport, format: str, out: Path | None) -> str:
+    """Return a report as it is printed, and write it to a folder if there is one.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    from evals.reports.choices import report as reports
+
+    text = reports.render(report, format)
+    if out is None:
+        return text
+    reports.write(report, out.expanduser())
+    return f"{text}\n{out} holds select.html and the other formats\n" if format == "text" else text
+
+
+def _criteria(options: argparse.Namespace, tasks: Sequence[str]) -> Criteria:
+    """Read the limits."""
+    from evals.reports.choices import amounts
+    from evals.reports.choices.requirements import Criteria
+
+    minimums: dict[str, float] = {}
+    for text in options.min:
+        task, equals, value = text.rpartition("=")
+        if not (equals and task) or task in minimums:
+            problem = "is given twice" if task in minimums else "is not TASK=PERCENT, as glue=80"
+            raise InputError(f"--min {text} {problem}")
+        minimums[task] = amounts.percentage(value)
+
+    def read(name: str, parse: Callable[[str], Any]) -> Any:
+        text = getattr(options, name)
+        try:
+            return None if text is None else parse(text)
+        except InputError as error:
+            raise InputError(f"--{name} {error}") from None
+
+    return Criteria(
+        tuple(tasks), minimums, memory=read("memory", amounts.size), latency=read("latency", amounts.duration),
+        price=read("price", amounts.price), hourly=read("hourly", amounts.money),
+    )  # fmt: skip
+
+
+def _check(options: argparse.Namespace, tasks: Sequence[str], guide: Guide | None) -> None:
+    """Refuse options that contradict each other, and tasks that are none or are timed."""
+    from evals import registry
+
+    if not tasks and guide is None:
+        raise InputError("--task is missing: name the tasks that a model is chosen for, as --task vqa,glue")
+    limits = [name for name in ("min", "memory", "latency", "price") if getattr(options, name)]
+    if not tasks and limits:
+        raise InputError(f"--{limits[0]} limits a selection: name its tasks with --task")
+    if options.runs and options.model:
+        raise InputError("--model and RUN: give only one, models to be run or the folders of finished runs")
+    if not options.runs and not options.model and guide is None:
+        raise InputError("no candidates: give run folders, or --model A,B")
+    for task in tasks:
+        if tasks.count(task) > 1:
+            raise InputError(f"task {task!r} is named twice")
+        if not options.runs and registry.TASKS.get(task).timed:
+            raise InputError(f"task {task!r} is measured for every candidate: name only tasks with a score")
+
+
+def _make(runs: _Runs, model: str | None, tasks: Sequence[str], guide: Guide | None, progress: bool) -> None:
+    """Make the runs of a selection, and those that the rows of a guide need; then time all models in turn."""
+    from evals.app import several
+    from evals.execution import progress as bars
+
+    models = several.names(model) if model is not None else guide.models if guide is not None else []
+    timed = list(models)
+    if progress:
+        bars.announce(f"evals: measuring {', '.join(models)} at mini scale; finished runs are read")
+    if tasks:
+        runs.make(models, tasks)
+    for names, task in _of_guide(guide):
+        runs.make([name for name in names if not (name in models and task in tasks)], [task])
+        timed += [name for name in names if name not in timed]
+    runs.make(timed, [_TIMING])
+
+
+def _of_guide(guide: Guide | None) -> Iterator[tuple[list[str], str]]:
+    """Yield the models that the rows of a guide need, by task."""
+    if guide is None:
+        return
+    for task in guide.tasks:
+        rows = [row for row in guide.advice if task in row.tasks]
+        yield list(dict.fromkeys(m for row in rows for m in (guide.model(row.choose), *guide.alternatives(row)))), task
+
+
+def _common_method(models: Iterable[str], task: str) -> str | None:
+    """Return the first method by which all models can be queried, if their own defaults differ."""
+    from evals import registry
+    from evals.execution import validation
+    from evals.execution.run import resolved
+    from evals.schema import RunConfig
+
+    adapter = registry.TASKS.get(task)
+    if not adapter.methods:
+        return None
+    sources = [resolved(RunConfig.of(model, task, scale=_SCALE)) for model in models]
+
+    def able(source: Any, method: str | None) -> str | None:
+        try:
+            return validation.method(adapter, source, method)
+        except InputError:
+            return None
+
+    defaults = {able(source, None) for source in sources} - {None}
+    if len(defaults) < 2:
+        return None
+    capable = [source for source in sources if able(source, None)]
+    return next((name for name in adapter.methods if all(able(source, name) for source in capable)), None)
+
+
+def _reason(model: str, task: str, error: EvalsError) -> str:
+    """Return why a model was not run, without the words about the whole command."""
+    text = str(error)
+    start = text.find(f"{model} on {task}: ")
+    return text[start + len(f"{model} on {task}: ") :].partition("; ")[0] if start >= 0 else text
+
+
+def _unable(guide: Guide) -> dict[tuple[str, str], str]:
+    """Return the tasks that registered models of a guide cannot do, with the reason; no weight is read."""
+    from evals import registry
+    from evals.app.readiness import refusal
+    from evals.schema import RunConfig
+
+    reasons = {}
+    for name in guide.models:
+        has_checkpoint = name in registry.VARIANTS and registry.VARIANTS.get(name).checkpoints.get(_SCALE)
+        for task in guide.tasks if has_checkpoint else []:
+            why = refusal(RunConfig.of(name, task, scale=_SCALE)) if task in registry.TASKS else None
+            if why is not None:
+                reasons[name, task] = why
+    return reasons

@@ -1,0 +1,251 @@
+"""The candidates of a selection: what was measured of each, and why the rest was not.
+
+Latency is the median time of a whole answer, one request at a time. A price is that of the tokens, as a server charged
+them for the answers of a task, or that of the device for the time of the timed request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evals.errors import counted
+from evals.records.folder import Record
+from evals.reports.choices import comparable
+from evals.reports.choices.amounts import ANSWERS, Money
+from evals.reports.choices.comparable import ComparableRuns, Identity
+from evals.reports.choices.requirements import LATENCY, MEMORY, PRICE
+from evals.reports.runs.sections import higher_is_better
+from evals.schema import Metric
+from evals.statistics import paired
+from evals.statistics.clusters import Floats
+
+_COST = "cost_"
+"""Beginning of the names under which a run adds up charges; the currency follows."""
+TIMING = "efficiency"
+"""The task that times models."""
+TOKENS, DEVICE_TIME = "tokens", "device time"
+"""What a price is made of."""
+
+
+@dataclass(frozen=True)
+class ModelCandidate:
+    """A model, and what was measured of it."""
+
+    name: str
+    runs: Mapping[str, Record]
+    """By task."""
+    timing: Record | None
+    in_turn: bool
+    """Whether it was timed in turn with others."""
+    kind: str
+    """The kind of request whose times count."""
+    quality: Mapping[str, Metric]
+    """By task: the headline metric."""
+    latency: Metric | None
+    memory: Metric | None
+    """Bytes at the peak."""
+    weights: float | None
+    """Bytes of the weights, calculated."""
+    price: Metric | None
+    """Price of `ANSWERS` answers; its unit is the currency."""
+    price_of: str
+    """`TOKENS` or `DEVICE_TIME`, or empty without a price."""
+    missing: Mapping[str, str]
+    """Why something was not measured, by task, `latency`, `memory` and `price`."""
+
+    @property
+    def replica(self) -> bool:
+        """Whether it is a bundled replica."""
+        return any(run.manifest.replica for run in self.runs.values())
+
+    @property
+    def failed(self) -> int:
+        """Number of samples without an output, over all tasks."""
+        return sum(run.finished().failed for run in self.runs.values())
+
+    def measured(self, name: str) -> Metric | None:
+        """Return the value of a task, or of `latency`, `memory` or `price`; None if it was not measured."""
+        costs = {LATENCY: self.latency, MEMORY: self.memory, PRICE: self.price}
+        return costs[name] if name in costs else self.quality.get(name)
+
+
+def candidates(
+    runs: ComparableRuns, hourly: Money | None, absent: Mapping[tuple[str, str], str]
+) -> tuple[ModelCandidate, ...]:
+    """Measure every candidate.
+
+    Args:
+        runs: the runs that can be compared.
+        hourly: the price of the device for an hour, or None.
+        absent: by model and task, why a run could not be made; the timing's task is `efficiency`.
+
+    Returns:
+        The candidates in the order of their runs; last, models of `absent` that have no run at all.
+    """
+    measured = [
+        _candidate(identity, name, runs, hourly, absent)
+        for identity, name in zip(runs.identities, _names(runs.identities), strict=True)
+    ]
+    names = {identity.name for identity in runs.identities}
+    unmeasured = dict.fromkeys(model for model, _ in absent if model not in names)
+    return (*measured, *(_candidate(Identity(name, "", ""), name, runs, hourly, absent) for name in unmeasured))
+
+
+def _names(identities: list[Identity]) -> list[str]:
+    """Name candidates by their model, and by weights and number format where several have one name."""
+    names = [identity.name for identity in identities]
+    return [
+        identity.name
+        if names.count(identity.name) == 1
+        else f"{identity.name} ({identity.weights[:6]} {identity.dtype})"
+        for identity in identities
+    ]
+
+
+def _candidate(
+    identity: Identity,
+    name: str,
+    runs: ComparableRuns,
+    hourly: Money | None,
+    absent: Mapping[tuple[str, str], str],
+) -> ModelCandidate:
+    of_model = {task: by_model[identity] for task, by_model in runs.quality.items() if identity in by_model}
+    missing = {task: _no_run(identity.name, task, runs, absent) for task in runs.quality if task not in of_model}
+    quality = {}
+    for task, run in of_model.items():
+        result = run.finished()
+        if result.failed == result.n:
+            missing[task] = f"all {counted(result.n, 'sample')} failed"
+        else:
+            value = result.metrics[result.headline].metric()
+            quality[task] = replace(value, higher_is_better=higher_is_better(run, result.headline))
+    timing = runs.timings.get(identity)
+    timed = _Timed(timing, runs.kind)
+    why = _no_run(identity.name, TIMING, runs, absent) or _not_timed(of_model)
+    missing |= {cost: why for cost, value in ((LATENCY, timed.latency), (MEMORY, timed.memory)) if value is None}
+    price, price_of, no_price = _price(of_model, timed, hourly, why)
+    return ModelCandidate(
+        name=name,
+        runs=of_model,
+        timing=timing,
+        in_turn=identity in runs.in_turn,
+        kind=runs.kind,
+        quality=quality,
+        latency=timed.latency,
+        memory=timed.memory,
+        weights=timed.weights,
+        price=price,
+        price_of=price_of,
+        missing=missing | ({PRICE: no_price} if price is None else {}),
+    )
+
+
+def _no_run(model: str, task: str, runs: ComparableRuns, absent: Mapping[tuple[str, str], str]) -> str:
+    """Return why a model has no run of a task that can be compared; empty for a timing that nobody made."""
+    apart = [
+        run.why for run in runs.apart if (run.model, run.task) == (model, task) and run.why != comparable.BLIND_CONTROL
+    ]
+    why = absent.get((model, task)) or next(iter(apart), "")
+    return why or ("" if task == TIMING else "there is no run")
+
+
+def _not_timed(runs: Mapping[str, Record]) -> str:
+    families = {run.manifest.model.get("family") for run in runs.values()}
+    if "replay" in families:
+        return "recorded outputs have no time and no memory"
+    if "endpoint" in families:
+        return "a model behind a server is not timed"
+    return f"the task {TIMING} was not run"
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """What the timing of a model says about one kind of request."""
+
+    record: Record | None
+    kind: str
+
+    @property
+    def latency(self) -> Metric | None:
+        return self._of(self._name("latency"))
+
+    @property
+    def memory(self) -> Metric | None:
+        return self._of("peak-memory")
+
+    @property
+    def weights(self) -> float | None:
+        weights = self._of("peak-memory/weights")
+        return None if weights is None else weights.value
+
+    @property
+    def seconds(self) -> Metric | None:
+        """The mean time of an answer: its tokens over the tokens of a second."""
+        rate, tokens = self._of(self._name("throughput")), self._of(self._name("new-tokens"))
+        if rate is None or tokens is None or rate.value <= 0:
+            return None
+        low = None if rate.high is None else tokens.value / rate.high
+        high = None if rate.low is None or rate.low <= 0 else tokens.value / rate.low
+        if low is None or high is None:
+            low = high = None
+        return Metric(tokens.value / rate.value, low, high, rate.n, "seconds", higher_is_better=False)
+
+    def _name(self, name: str) -> str:
+        return name if self.kind == "short" else f"{self.kind}-{name}"
+
+    def _of(self, name: str) -> Metric | None:
+        entry = self.record.finished().metrics.get(name) if self.record is not None else None
+        return None if entry is None else replace(entry.metric(), higher_is_better=False)
+
+
+def _price(
+    runs: Mapping[str, Record], timed: _Timed, hourly: Money | None, not_timed: str
+) -> tuple[Metric | None, str, str]:
+    """Return the price of `ANSWERS` answers, what it is made of, and why there is none."""
+    if any(run.manifest.model.get("family") == "endpoint" for run in runs.values()):
+        by_task = {task: _charged(run) for task, run in runs.items()}
+        unknown = [f"{task}: {price}" for task, price in by_task.items() if isinstance(price, str)]
+        prices = [price for price in by_task.values() if isinstance(price, Metric)]
+        if unknown or len({price.unit for price in prices}) != 1:
+            return None, "", "; ".join(unknown) or "the tasks were charged in different currencies"
+        return max(prices, key=lambda price: price.value), TOKENS, ""
+    if hourly is None:
+        return None, "", "the device has no price: give --hourly"
+    if (seconds := timed.seconds) is None:
+        return None, "", not_timed
+    factor = ANSWERS * hourly.amount / 3600
+    low, high = (None if end is None else end * factor for end in (seconds.low, seconds.high))
+    return Metric(seconds.value * factor, low, high, seconds.n, hourly.currency), DEVICE_TIME, ""
+
+
+def _charged(run: Record) -> Metric | str:
+    """Return what a server charged for `ANSWERS` answers of a run, or why that is not known."""
+    costs = run.finished().efficiency
+    names = [name for name in costs if name.startswith(_COST)]
+    if uncounted := costs.get("uncounted_answers"):
+        return f"the server did not count the tokens of {counted(int(uncounted), 'answer')}"
+    if len(names) != 1:
+        return "the run has no prices: name a file in the server's address, ?prices=FILE"
+    costs_N, clusters = charges(run, names[0])
+    estimate = paired.difference(costs_N, np.zeros(len(costs_N)), clusters)
+    alike = (estimate.value, estimate.value) if estimate.clusters > 1 else (None, None)
+    low, high = estimate.interval() or alike  # every answer cost the same
+    return Metric(estimate.value, low, high, len(costs_N), names[0].removeprefix(_COST).upper())
+
+
+def charges(run: Record, name: str = "") -> tuple[Floats, list[str]]:
+    """Return what a run's samples were charged for `ANSWERS` of each, in the order of their IDs, and their clusters.
+
+    Args:
+        run: a finished run of a server.
+        name: the name of the charge; by default the only one.
+    """
+    rows = sorted(run.values(), key=lambda row: row.id)
+    name = name or next(key for key in run.finished().efficiency if key.startswith(_COST))
+    return (
+        np.array([ANSWERS * float(row.cost.get(name, 0.0)) for row in rows]),
+        [row.cluster or f"sample {row.id}" for row in rows],
+    )

@@ -1,0 +1,284 @@
+"""Select a model: which candidates keep the requirements, which of them is best, and what ties with it.
+
+    select(records, criteria) -> Selection
+
+The best candidate is the one with the highest quality among those that are shown to keep every requirement: the
+headline of the task, or the plain mean of the headlines of several tasks. Of equal quality, the one with the lowest
+price, latency and memory, in this order, is chosen. A candidate that is not shown to differ from it is named as a tie,
+and one that is worse but cheaper as an alternative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evals.errors import InputError
+from evals.records.folder import Record
+from evals.reports.choices import comparable, front
+from evals.reports.choices.comparable import SetApart
+from evals.reports.choices.differences import CostRatio, QualityDifference, in_costs, in_quality
+from evals.reports.choices.measurements import ModelCandidate, candidates
+from evals.reports.choices.requirements import (
+    COSTS,
+    LATENCY,
+    PRICE,
+    Criteria,
+    Requirement,
+    Standing,
+    measured,
+    requirements,
+)
+from evals.schema import Metric
+
+_MEANS = {"fraction", "coefficient"}
+"""Units of headlines whose mean over tasks is formed."""
+
+
+@dataclass(frozen=True)
+class JudgedCandidate:
+    """A candidate, and what was found about it."""
+
+    candidate: ModelCandidate
+    standings: tuple[Standing, ...]
+    """Whether it keeps each requirement, in their order."""
+    excluded: tuple[str, ...]
+    """Why it cannot be chosen; empty if it can."""
+    mean: float | None
+    """The mean of its headlines; None if it has not all of them."""
+    dominated_by: tuple[str, ...] | None
+    """The candidates of the front that dominate it: none if it is on the front; None if it takes no part."""
+    differences: tuple[QualityDifference, ...] = ()
+    """How much better it is than the chosen one, by task."""
+    ratios: tuple[CostRatio, ...] = ()
+    """How many times as much it costs as the chosen one."""
+
+    @property
+    def name(self) -> str:
+        """The candidate's name."""
+        return self.candidate.name
+
+    @property
+    def on_front(self) -> bool:
+        """Whether it is on the Pareto front."""
+        return self.dominated_by == ()
+
+    @property
+    def ties(self) -> bool:
+        """Whether no difference to the chosen one was shown in any task."""
+        return bool(self.differences) and all(difference.shown == "neither" for difference in self.differences)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The answer to a selection."""
+
+    criteria: Criteria
+    requirements: tuple[Requirement, ...]
+    candidates: tuple[JudgedCandidate, ...]
+    """All candidates: the chosen one, those that could be chosen by their quality, then the excluded ones."""
+    chosen: JudgedCandidate | None
+    nearest: JudgedCandidate | None
+    """Where none can be chosen, the candidate that comes nearest to the requirements."""
+    objectives: tuple[str, ...]
+    """What the Pareto front is about: tasks, and costs."""
+    left_out: Mapping[str, str]
+    """Costs that the front leaves out, with the reason."""
+    headlines: Mapping[str, str]
+    """By task, the name of its headline metric."""
+    apart: tuple[SetApart, ...]
+    kind: str
+    """The kind of request whose times count: `short`, or `caption` for tasks that show images."""
+
+    @property
+    def records(self) -> list[Record]:
+        """Every run that counts."""
+        runs = [run for judged in self.candidates for run in judged.candidate.runs.values()]
+        return runs + [judged.candidate.timing for judged in self.candidates if judged.candidate.timing is not None]
+
+
+def select(
+    records: Sequence[Record], criteria: Criteria, absent: Mapping[tuple[str, str], str] | None = None
+) -> Selection:
+    """Choose among the models of some runs.
+
+    Args:
+        records: finished runs of the tasks, and timings of their models.
+        criteria: what is asked for.
+        absent: by model and task, why a run could not be made.
+
+    Raises:
+        InputError: no run is of the tasks, a minimum is outside the range of its metric, or the headlines of the tasks
+            have no mean.
+        RecordError: a run is not finished, or does not agree with itself.
+    """
+    runs = comparable.sort(records, criteria.tasks)
+    for task in criteria.tasks:
+        if not runs.quality[task]:
+            others = "; ".join(f"{apart.run}: {apart.why}" for apart in runs.apart[:3])
+            reasons = "; ".join(f"{model}: {why}" for (model, name), why in (absent or {}).items() if name == task)
+            because = reasons or others
+            raise InputError(f"no run of task {task!r} can be compared" + (f" ({because})" if because else ""))
+    everyone = candidates(runs, criteria.hourly, absent or {})
+    headlines = {task: _headline(everyone, task) for task in criteria.tasks}
+    limits = tuple(requirements(criteria, {task: pair for task, pair in headlines.items() if pair is not None}))
+    names = {task: pair[0] if pair else "" for task, pair in headlines.items()}
+    _check_means(everyone, criteria.tasks)
+    judged = [_judge(candidate, limits, criteria, names) for candidate in everyone]
+    eligible = sorted((entry for entry in judged if not entry.excluded), key=_preference)
+    objectives, left_out = _objectives([entry.candidate for entry in eligible], criteria)
+    entries = [*_compared(eligible, objectives, criteria.tasks), *(entry for entry in judged if entry.excluded)]
+    return Selection(
+        criteria=criteria,
+        requirements=limits,
+        candidates=tuple(entries),
+        chosen=entries[0] if eligible else None,
+        nearest=None if eligible else _nearest(entries, limits),
+        objectives=tuple(objectives),
+        left_out=left_out,
+        headlines=names,
+        apart=runs.apart,
+        kind=runs.kind,
+    )
+
+
+def _compared(
+    eligible: Sequence[JudgedCandidate], objectives: Sequence[str], tasks: Sequence[str]
+) -> list[JudgedCandidate]:
+    """Add to the candidates that can be chosen their place on the front, and how they differ from the first."""
+    if not eligible:
+        return []
+    chosen, *others = (entry.candidate for entry in eligible)
+    differences = {chosen.name: [], **in_quality(chosen, others, tasks)}
+    dominated = _dominated(eligible, objectives)
+    return [
+        replace(
+            entry,
+            dominated_by=dominated[entry.name],
+            differences=tuple(differences[entry.name]),
+            ratios=tuple(in_costs(chosen, entry.candidate)) if entry.candidate is not chosen else (),
+        )
+        for entry in eligible
+    ]
+
+
+def _headline(everyone: Sequence[ModelCandidate], task: str) -> tuple[str, Metric] | None:
+    """Return the name and a value of the headline of a task; None if no candidate has one."""
+    for candidate in everyone:
+        if task in candidate.quality:
+            return candidate.runs[task].finished().headline, candidate.quality[task]
+    return None
+
+
+def _check_means(everyone: Sequence[ModelCandidate], tasks: Sequence[str]) -> None:
+    """Raise `InputError` if the quality of several tasks has no mean."""
+    for candidate in everyone:
+        for task, value in candidate.quality.items():
+            if len(tasks) > 1 and (value.unit not in _MEANS or value.higher_is_better is False):
+                name = candidate.runs[task].finished().headline
+                raise InputError(
+                    f"{task} {name} is no share where higher is better, so it has no mean with other tasks: select by "
+                    "it alone"
+                )
+
+
+def _judge(
+    candidate: ModelCandidate, limits: Sequence[Requirement], criteria: Criteria, headlines: Mapping[str, str]
+) -> JudgedCandidate:
+    """Hold a candidate against the limits, and say why it cannot be chosen."""
+    standings: list[Standing] = []
+    excluded = [
+        " ".join(f"{task} {headlines[task]} is not measured: {candidate.missing[task]}".split())
+        for task in criteria.tasks
+        if task not in candidate.quality
+    ]
+    for limit in limits:
+        value = candidate.measured(limit.name)
+        if value is not None and limit.name == PRICE and value.unit != limit.unit:
+            standings.append("not measured")
+            excluded.append(f"its price is in {value.unit}, the limit in {limit.unit}: currencies are not converted")
+            continue
+        standings.append(limit.standing(value))
+        if value is None and limit.name in COSTS:
+            excluded.append(f"{limit.metric} is not measured: {candidate.missing[limit.name]}")
+        elif standings[-1] in {"violated", "not shown"}:
+            excluded.append(_unkept(limit, standings[-1], value))
+    means = [value.value for value in candidate.quality.values()]
+    complete = len(means) == len(criteria.tasks)
+    mean = math.fsum(means) / len(means) if complete else None
+    return JudgedCandidate(candidate, tuple(standings), tuple(excluded), mean, None)
+
+
+def _unkept(limit: Requirement, standing: Standing, value: Metric | None) -> str:
+    words = "is violated" if standing == "violated" else "is not shown to be kept"
+    return f"{limit.text} {words}: {measured(value)}"
+
+
+def _preference(judged: JudgedCandidate) -> tuple[float, ...]:
+    """Return a key that sorts the better candidate first."""
+    quality = next(iter(judged.candidate.quality.values()))
+    sign = 1.0 if quality.higher_is_better is False else -1.0
+    costs = [judged.candidate.measured(name) for name in COSTS]
+    return (sign * (judged.mean or 0.0), *(math.inf if cost is None else cost.value for cost in costs))
+
+
+def _objectives(eligible: Sequence[ModelCandidate], criteria: Criteria) -> tuple[list[str], dict[str, str]]:
+    """Return what the front is about, and why a cost takes no part."""
+    left_out = {}
+    for name in COSTS:
+        values = [candidate.measured(name) for candidate in eligible]
+        lacking = [candidate.name for candidate in eligible if candidate.measured(name) is None]
+        if not eligible or len(lacking) == len(eligible):
+            left_out[name] = "it is not measured"
+        elif lacking:
+            left_out[name] = f"it is not measured for {', '.join(lacking)}"
+        elif name == PRICE and len({value.unit for value in values if value is not None}) > 1:
+            left_out[name] = "the currencies differ, and are not converted"
+        elif name == PRICE and len({candidate.price_of for candidate in eligible}) > 1:
+            left_out[name] = "some prices are of tokens and some of the device's time"
+        elif name in {LATENCY, PRICE} and _timed_apart(name, eligible):
+            models = ",".join(candidate.name for candidate in eligible)
+            left_out[name] = f"the models were not timed in turn (run --model {models} --task efficiency)"
+    return [*criteria.tasks, *(name for name in COSTS if name not in left_out)], left_out
+
+
+def _timed_apart(name: str, eligible: Sequence[ModelCandidate]) -> bool:
+    timed = name == LATENCY or any(candidate.price_of == "device time" for candidate in eligible)
+    return timed and len(eligible) > 1 and not all(candidate.in_turn for candidate in eligible)
+
+
+def _dominated(eligible: Sequence[JudgedCandidate], objectives: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return, for each candidate, those of the front that dominate it."""
+    points = [_point(entry.candidate, objectives) for entry in eligible]
+    by_index = front.dominators(points)
+    return {
+        entry.name: tuple(eligible[index].name for index in indices)
+        for entry, indices in zip(eligible, by_index, strict=True)
+    }
+
+
+def _point(candidate: ModelCandidate, objectives: Sequence[str]) -> list[float]:
+    point = []
+    for name in objectives:
+        value = candidate.measured(name)
+        assert value is not None, name
+        lower = name in COSTS or value.higher_is_better is False
+        point.append(-value.value if lower else value.value)
+    return point
+
+
+def _nearest(judged: Sequence[JudgedCandidate], limits: Sequence[Requirement]) -> JudgedCandidate | None:
+    """Return the candidate that misses the fewest requirements, by the smallest factor."""
+
+    def miss(entry: JudgedCandidate) -> tuple[float, ...]:
+        factors = [
+            limit.distance(value)
+            for limit, standing in zip(limits, entry.standings, strict=True)
+            if standing != "not measured" and (value := entry.candidate.measured(limit.name)) is not None
+        ]
+        unmeasured = entry.standings.count("not measured") + len(entry.candidate.runs.keys() ^ entry.candidate.quality)
+        missing_tasks = entry.mean is None
+        return missing_tasks, unmeasured, entry.standings.count("violated"), max(factors, default=math.inf)
+
+    return min(judged, key=miss, default=None)
