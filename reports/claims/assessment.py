@@ -8,7 +8,7 @@ The life of a claim, from its line in a YAML file to a word in the tables:
    expressions over these intervals (`language.intervals`).
 3. `evidence.arithmetic.check` computes the claim from the document's other claims and compares the result with the
    printed digits.
-4. `evidence.cross_document.compare_all` compares it with statements on the same topic, in the same document and in
+4. `evidence.pairs.compare_all` compares it with statements on the same topic, in the same document and in
    others.
 5. `evidence.public_record.FactIndex.check` compares it with the public facts.
 6. `evidence.measurement.measure` compares it with runs of the suite, where runs were made.
@@ -38,10 +38,10 @@ from evals.reports.claims.evidence.cross_document import (
     StatementPair,
     all_quantities,
     assertions_of,
-    compare_all,
     without_inherited,
 )
 from evals.reports.claims.evidence.measurement import ClaimMeasurement, correct_for_multiplicity, measure, unmeasured
+from evals.reports.claims.evidence.pairs import compare_all
 from evals.reports.claims.evidence.public_record import FactIndex
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome, required_runs
 from evals.reports.claims.evidence.tables.checks import check_tables, join

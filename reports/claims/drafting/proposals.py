@@ -36,6 +36,10 @@ class Proposal:
     """Whether it is a difference, a ratio or a relative change of two values."""
     direction: int = 0
     """Of a change: 1 upwards, -1 downwards, 0 if the words do not say."""
+    between: tuple[SourcePlace, SourcePlace] | None = None
+    """Of a change in a table: the places of the old and the new value."""
+    is_cell: bool = False
+    """Whether it is the cell of a table of words: what it compares stands in its table."""
     conditions: dict[str, str] = field(default_factory=dict)
     protocol: dict[str, str] = field(default_factory=dict)
     derive: str | None = None

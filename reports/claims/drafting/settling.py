@@ -9,14 +9,13 @@ from its own numbers (`derive`) stays and is checked.
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from evals.reports.claims import assessment
 from evals.reports.claims.drafting.drafter import ArticleDraft
-from evals.reports.claims.drafting.writing import as_yaml
-from evals.reports.claims.language.files import load, load_record, load_vocabulary
+from evals.reports.claims.drafting.writing import readable
+from evals.reports.claims.language.files import load_record, load_vocabulary
+from evals.reports.claims.language.schema import Document
 
 _ROUNDS = 4
 
@@ -32,20 +31,16 @@ def settled_yaml(draft: ArticleDraft, *, id: str, source: str) -> str:
     Raises:
         InputError: the article has no claim.
     """
-    text = as_yaml(draft, id=id, source=source)
+    text, document = readable(draft, id=id, source=source)
     for _ in range(_ROUNDS):
-        if not _separate(draft, _conflicts(text)):
+        if not _separate(draft, _conflicts(document)):
             break
-        text = as_yaml(draft, id=id, source=source)
+        text, document = readable(draft, id=id, source=source)
     return text
 
 
-def _conflicts(text: str) -> list[tuple[str, str]]:
-    """The pairs of claims of a file that cannot both be true, by ID."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "draft.yaml")
-        path.write_text(text, encoding="utf-8")
-        document = load(path)
+def _conflicts(document: Document) -> list[tuple[str, str]]:
+    """The pairs of claims of a document that cannot both be true, by ID."""
     checked = assessment.assess([document], load_record(), load_vocabulary())
     return [(pair.first.key[1], pair.second.key[1]) for pair in checked.internal_conflicts]
 

@@ -15,6 +15,7 @@ from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.language.facts import Quantity
 from evals.reports.claims.language.files import load, load_record, load_vocabulary, vocabulary_units
+from evals.reports.claims.language.schema import Document
 
 _MOST_REPAIRS = 60
 _CLAIM_IN_MESSAGE = re.compile(r":\d+: (?P<id>[CT]-\d+) ")
@@ -42,25 +43,30 @@ def as_yaml(draft: ArticleDraft, *, id: str, source: str, recorded: Mapping[str,
     Raises:
         InputError: the article has no claim, or a file that can be read could not be made.
     """
+    return readable(draft, id=id, source=source, recorded=recorded)[0]
+
+
+def readable(
+    draft: ArticleDraft, *, id: str, source: str, recorded: Mapping[str, Any] | None = None
+) -> tuple[str, Document]:
+    """Return the text of a claims file as `as_yaml` does, and what it says."""
     for _ in range(_MOST_REPAIRS):
         if not draft.claims and not draft.tables:
             raise InputError(f"{source}: no statement with a number was found; nothing to check")
         text = _text(draft, id, source, recorded or {})
         try:
-            _read(text)
+            return text, _read(text)
         except InputError as error:
             _repair(draft, error)
-            continue
-        return text
     raise InputError(f"{source}: more than {_MOST_REPAIRS} drafted claims do not fit the format of claims files")
 
 
-def _read(text: str) -> None:
+def _read(text: str) -> Document:
     """Read the text as a claims file; raises `InputError` for the first mistake."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "draft.yaml")
         path.write_text(text, encoding="utf-8")
-        load(path)
+        return load(path)
 
 
 def _repair(draft: ArticleDraft, error: InputError) -> None:

@@ -9,14 +9,11 @@ systems.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations
 
-from evals.errors import InputError
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.facts import Quantity, Vocabulary
 from evals.reports.claims.language.schema import Document
@@ -28,8 +25,6 @@ CONFLICT, DIFFERENCE, NOTE, AGREEMENT = "conflict", "difference", "note", "agree
 RuleResult = str | None
 """`CONFLICT` (they cannot both be true), `DIFFERENCE` (scores that differ by no more than two protocols do), `NOTE`
 (both can be true, but a reader may want to see them side by side), `AGREEMENT`, or None if a rule does not apply."""
-MAX_PAIRS = 100_000
-"""Limit on compared pairs of statements: those of 450 on one topic; the bundled documents have a few hundred pairs."""
 PROTOCOL_MARGIN = Fraction(25, 1000)
 """How far two protocols of evaluation may move a score, as a fraction; the same against documents, the public record
 and runs. One model moved by 2.4 points between two READMEs of one laboratory."""
@@ -53,6 +48,8 @@ class Assertion:
     """The values that the statement's expressions refer to."""
     implied: bool = False
     """Whether the claim implies the statement rather than stating it."""
+    drafted: bool = False
+    """Whether rules read it from an article: a setting that they did not read may explain another value."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -120,7 +117,11 @@ class StatementPair:
         joint = "and" if self.result == AGREEMENT else "against" if self.result == CONFLICT else "beside"
         remark = _REMARKS.get(self.rule, "") if self.result == NOTE else ""
         if self.result == DIFFERENCE:
-            remark = f", within the {float(PROTOCOL_MARGIN) * 100:g} points that two protocols may differ by"
+            remark = (
+                ": read from an article, where another protocol may be meant"
+                if (self.first.drafted or self.second.drafted) and not _within_margin(self.first, self.second)
+                else f", within the {float(PROTOCOL_MARGIN) * 100:g} points that two protocols may differ by"
+            )
         return f"{self.quantity.replace('-', ' ')} of {subject}: {first} {joint} {second} ({self.rule}){remark}"
 
 
@@ -252,66 +253,21 @@ RULES: Mapping[str, Callable[[Assertion, Assertion], RuleResult]] = {
 subjects and needs all assertions of both documents."""
 
 
-def compare_all(
-    assertions: Sequence[Assertion], quantities: Mapping[str, Quantity], *, within: bool
-) -> list[StatementPair]:
-    """Compare every two assertions on one topic.
-
-    Args:
-        assertions: the assertions of all documents.
-        quantities: every quantity by name; it declares how its values compare.
-        within: compare assertions of the same document; otherwise those of two documents.
-    """
-    by_topic: dict[Hashable, list[Assertion]] = defaultdict(list)
-    for assertion in assertions:
-        by_topic[assertion.topic].append(assertion)
-    pairs = []
-    if sum(len(group) ** 2 for group in by_topic.values()) > 2 * MAX_PAIRS:
-        most = max(by_topic.values(), key=len)
-        what = f"{(most[0].statement.quantity or '').replace('-', ' ')} of {most[0].subject}"
-        raise InputError(
-            f"{len(most):,} statements of {what} are on one topic; up to {MAX_PAIRS:,} pairs are compared: give them "
-            f"conditions, or divide the document"
-        )
-    for group in by_topic.values():
-        for first, second in combinations(group, 2):
-            if first.key != second.key and (first.where == second.where) == within:
-                quantity = quantities[first.statement.quantity or ""]
-                decided = compare(first, second, quantity, margin=not within)
-                pairs += [StatementPair(first, second, *decided)] if decided else []
-    return pairs if within else [*pairs, *_attributions(assertions, quantities)]
-
-
-def _attributions(assertions: Sequence[Assertion], quantities: Mapping[str, Quantity]) -> Iterator[StatementPair]:
-    """Note values that one document states of one subject only and another document of another subject only."""
-    by_content: dict[Hashable, list[Assertion]] = defaultdict(list)
-    for assertion in assertions:
-        if "attribution" in quantities[assertion.statement.quantity or ""].compare:
-            for content in _contents(assertion):
-                conditions = tuple(sorted(assertion.statement.conditions.items()))
-                by_content[assertion.statement.quantity, conditions, content].append(assertion)
-    for group in by_content.values():
-        subjects: dict[str, set[str]] = defaultdict(set)
-        for assertion in group:
-            subjects[assertion.where].add(assertion.subject)
-        for first, second in combinations(group, 2):
-            if first.where != second.where and not subjects[first.where] & subjects[second.where]:
-                yield StatementPair(first, second, "attribution", NOTE)
-
-
-def _contents(assertion: Assertion) -> list[Hashable]:
-    """What is attributed to the subject: the printed number, or each word."""
-    number = assertion.printed_interval
-    return [(number.low, number.high)] if number else list(assertion.words)
-
-
 def assertions_of(document: Document, table: ValueTable) -> Iterator[Assertion]:
     """List what each claim of a document states or implies, once for each subject."""
     for claim in document.claims:
         for statement in claim.statements:
             for subject in statement.subject:
                 implied = statement is not claim
-                yield Assertion(claim.id, document.document.id, subject, statement, table, implied=implied)
+                yield Assertion(
+                    claim.id,
+                    document.document.id,
+                    subject,
+                    statement,
+                    table,
+                    implied=implied,
+                    drafted=document.document.drafted,
+                )
 
 
 def without_inherited(assertions: Sequence[Assertion], documents: Sequence[Document]) -> list[Assertion]:

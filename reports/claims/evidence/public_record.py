@@ -108,7 +108,11 @@ class FactIndex:
                 lines.append(f"no record of this release or protocol; of another: {self._cite(fact)}")
             else:
                 result, line = self._compare_with_fact(assertion, fact)
-                results |= {result} if result else set()
+                if result == _OTHER_KEY and self._is_of_variant(assertion, fact):
+                    states.add("other")
+                    line = f"no record of this release or protocol; of another: {self._cite(fact)}"
+                else:
+                    results |= {result} if result else set()
                 lines += [line] if line else []
         if results & {AGREEMENT, NOTE}:
             return "supported", lines
@@ -131,6 +135,14 @@ class FactIndex:
             result = _OTHER_KEY
         verb = _VERBS.get(result, "as")
         return result, f"{assertion.show()} {verb} {public.show()}: {self._cite(fact)}"
+
+    def _is_of_variant(self, assertion: Assertion, fact: Fact) -> bool:
+        """Whether a fact is of a variant (V3-Base) of which a statement about the plain name (V3) says nothing."""
+        subject = self._record.subjects.get(assertion.subject)
+        if fact.release is None or assertion.statement.release is not None or subject is None:
+            return False
+        plain = {subject.name, subject.name.partition("-")[2]}
+        return fact.release not in plain and any(part in fact.release for part in plain if part)
 
     def _cite(self, fact: Fact) -> str:
         """Describe a fact and its sources on one line."""

@@ -127,7 +127,7 @@ def _claims(path, claims):
     return path
 
 
-def test_a_long_chain_of_claims_and_too_many_on_one_topic_are_one_line(tmp_path):
+def test_a_long_chain_of_claims_is_one_line_and_many_on_one_topic_are_compared(tmp_path):
     start = time.process_time()
     chain = [f"id: T-{n}, derive: T-{n - 1} * 1, conditions: {{n: '{n}'}}" for n in range(1, 1500)]
     with pytest.raises(InputError, match="T-21 is computed in 21 steps, at most 20; give one of them its digits"):
@@ -136,8 +136,5 @@ def test_a_long_chain_of_claims_and_too_many_on_one_topic_are_one_line(tmp_path)
     with pytest.raises(InputError, match=r"T-0 needs T-1 .* needs T-0: a claim cannot be computed from itself"):
         evals.check([_claims(tmp_path / "circle.yaml", circle)], paper=True)
     same = [f'id: T-{n}, printed: "{n / 10}"' for n in range(600)]
-    with pytest.raises(
-        InputError, match="600 statements of sums of s are on one topic; up to 100,000 pairs are compared"
-    ):
-        evals.check([_claims(tmp_path / "same.yaml", same)], paper=True)
+    assert len(evals.check([_claims(tmp_path / "same.yaml", same)], paper=True).assessments) == 600
     assert time.process_time() - start < 30, "a quadratic check of the chain takes minutes"

@@ -32,6 +32,8 @@ _COUNTED = re.compile(
 )
 """A noun after a whole number without a unit: it counts something, and is no score."""
 _TIMES_WORD = pattern("wording.times_word")
+_FACTOR_OF = re.compile(r"\s?(?:NVIDIA\s)?(?:[A-Z]{1,3}\d{2,4}|RTX|TPU|GPU|AMD|Intel|[a-z]+_[a-z])")
+"""What is counted or scaled after a factor that compares nothing: "8x H100", "1x model_size"."""
 
 
 def is_change(text: str, number: PrintedNumber, clause: tuple[int, int]) -> bool:
@@ -79,7 +81,7 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
     if number.unit == "models" and number.is_word and (number.value <= 3 or text[number.start].isascii()):
         return False
     if number.unit == "times":
-        if _is_label(text, number, clause):
+        if _is_label(text, number, clause) or _FACTOR_OF.match(text[number.stop :]):
             return False
         if number.noun == "times" and not _TIMES_WORD.match(text[number.stop :]):
             return False

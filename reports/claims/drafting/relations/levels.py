@@ -55,6 +55,11 @@ def interval(claim: Proposal) -> tuple[Fraction, Fraction]:
     return (Fraction(claim.printed) - half) * factor, (Fraction(claim.printed) + half) * factor
 
 
+def same_split(claim: Proposal, level: Level) -> bool:
+    """Whether a claim and a value are not of two splits."""
+    return len({claim.protocol.get("split"), level.split} - {None}) < 2
+
+
 def _of_claim(claim: Proposal) -> Level:
     low, high = interval(claim)
     return Level(

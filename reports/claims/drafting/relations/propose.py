@@ -9,20 +9,18 @@ then shows that it does not follow.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Sequence, Set
 
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.language.lexicon import METRICS
 from evals.reports.claims.drafting.language.words import entries
-from evals.reports.claims.drafting.proposals import Proposal, TableProposal
-from evals.reports.claims.drafting.relations.formulas import Formula, Target, fits, formulas
-from evals.reports.claims.drafting.relations.levels import Level, interval, levels
+from evals.reports.claims.drafting.proposals import Proposal
+from evals.reports.claims.drafting.relations.formulas import Target, fits, formulas
+from evals.reports.claims.drafting.relations.levels import Level, levels, same_split
+from evals.reports.claims.drafting.relations.totals import propose_cell, propose_total
 from evals.reports.claims.drafting.tables.means import propose_means
+from evals.reports.claims.language.expressions import referenced_claims
 
-_TOTAL = re.compile(r"\btotal|in all|altogether|\bsum\b|合计|共计|总计|总共|一共|together", re.I)
-_PART = re.compile(r"of which|including|其中|包括", re.I)
-_MEAN = re.compile(r"\baverage|\bmean\b|平均", re.I)
 _MANY = re.compile(r"\baverage|on average|across|overall|平均|总体|up to|最高", re.I)
 _COSTS: dict[str, frozenset[str]] = {row["change"]: frozenset(row["of"]) for row in entries("costs")}
 """For each kind of change the quantities of which it may be the change."""
@@ -41,19 +39,23 @@ def propose_relations(draft: ArticleDraft) -> None:
     for table in draft.tables:
         propose_means(table)
     known = levels(draft)
+    open_changes = [claim for claim in draft.claims if claim.is_change and not _propose_fitting(claim, known)]
+    explained = {frozenset(referenced_claims(claim.derive)) for claim in draft.claims if claim.derive}
+    for claim in open_changes:
+        _propose_only_pair(claim, known, explained, draft)
     for claim in draft.claims:
-        if claim.is_change:
-            _propose_change(claim, known)
-        else:
-            _propose_total(claim, known)
+        if not claim.is_change:
+            propose_total(claim, known)
             if claim.derive is None:
-                _propose_cell(claim, known, draft.tables)
+                propose_cell(claim, known, draft.tables)
 
 
-def _propose_change(claim: Proposal, known: Sequence[Level]) -> None:
-    usable = [level for level in known if _is_of_kind(claim, level)]
-    tiers = (_in_sentence(claim, usable), _of_both(claim, usable), _of_subject(claim, usable))
-    for tier, pairs in enumerate(tiers):
+def _propose_fitting(claim: Proposal, known: Sequence[Level]) -> bool:
+    """Give a change the formula of the first pair that fits; returns whether there is one, or none is looked for."""
+    if claim.between is not None or claim.is_cell:
+        _propose_between(claim, known)
+        return True
+    for tier, pairs in enumerate(_tiers(claim, known)):
         if tier and len(pairs) > _MOST_PAIRS[tier]:
             continue
         target = Target.of(claim)
@@ -76,11 +78,83 @@ def _propose_change(claim: Proposal, known: Sequence[Level]) -> None:
                 ]
             if claim.baseline is None and old.subject not in {None, claim.subject}:
                 claim.baseline = old.subject
-            return
+            return True
+    return False
+
+
+def _tiers(claim: Proposal, known: Sequence[Level]) -> tuple[list[tuple[Level, Level]], ...]:
+    """The pairs that a change may mean: in its sentence, of both its systems, of its subject and any other."""
+    usable = [level for level in known if _is_of_kind(claim, level)]
+    return _either_way(claim, _in_sentence(claim, usable)), _of_both(claim, usable), _of_subject(claim, usable)
+
+
+def _propose_only_pair(
+    claim: Proposal, known: Sequence[Level], explained: Set[frozenset[str]], draft: ArticleDraft
+) -> None:
+    """Hold a change that fits nothing against the one pair that it can mean, if no other can be meant.
+
+    Args:
+        claim: the change.
+        known: the values of the article.
+        explained: the pairs that another change already fits.
+        draft: the draft, for the numbers that were not read.
+    """
+    tiers = _tiers(claim, known)
     for pairs in tiers if _names_quantity(claim) else tiers[:2]:
-        if (pair := _only_pair(pairs)) and _can_fail(claim, pair) and (pairs is not tiers[2] or _is_near(claim, pair)):
-            _propose_failing(claim, *pair)
+        if (
+            (pair := _only_pair(pairs))
+            and _can_fail(claim, pair)
+            and (pairs is not tiers[2] or _is_near(claim, pair))
+            and not _is_apart(claim, pair, draft, is_explained=frozenset((pair[0].id, pair[1].id)) in explained)
+        ):
+            _propose_failing(claim, *[(new, old) for new, old in pairs if {new.id, old.id} == {pair[0].id, pair[1].id}])
             return
+
+
+def _is_apart(claim: Proposal, pair: tuple[Level, Level], draft: ArticleDraft, *, is_explained: bool) -> bool:
+    """Whether what stands between a change and a pair of values says that another thing changed.
+
+    Numbers that were not read may be what changed; so may the thing after "while", or after "and" if the pair already
+    explains another change: "a falls by 96 %, from 870 to 34 ms, and b by 6 %".
+    """
+    if pair[0].table or pair[1].table:
+        return False
+    first, last = min(level.span[0] for level in pair), max(level.span[1] for level in pair)
+    start, end = (last, claim.span[0]) if last <= claim.span[0] else (claim.span[1], first)
+    if start >= end:
+        return False
+    between = draft.article.source[start:end]
+    names = [(start + mention.start, start + mention.end) for mention in draft.names.mentions(between)]
+    read = [*names, *(other.span for other in draft.claims)]
+    loose = [
+        match
+        for match in re.finditer(r"\d+\.\d+|\d+(?=\s?[a-zA-Z]+/s)", between)
+        if not any(low <= start + match.start() < high for low, high in read)
+    ]
+    contrast = r"\b(?:while|whereas)\b|而" + (r"|\band\b|[,;,;]\s*(?:with|plus)\b|并|以及" if is_explained else "")
+    return bool(loose) or ((pair[1].is_start or is_explained) and re.search(contrast, between) is not None)
+
+
+def _either_way(claim: Proposal, pairs: list[tuple[Level, Level]]) -> list[tuple[Level, Level]]:
+    """Take a pair of two systems in both orders if the clause of the change does not say which of them changed."""
+    if any(ground.startswith(("subject named in the clause", "subject named beside")) for ground in claim.grounds):
+        return pairs
+    turned = [(old, new) for new, old in pairs if new.subject != old.subject and not (old.is_start or new.is_end)]
+    return [*pairs, *turned]
+
+
+def _propose_between(claim: Proposal, known: Sequence[Level]) -> None:
+    """Hold the change of a table against the two values beside it."""
+    pair = [level for place in claim.between or () for level in known if level.span == place and level.is_plain]
+    if len(pair) != 2 or pair[0].unit.dimension != pair[1].unit.dimension:
+        return
+    old, new = pair
+    matching = [formula for formula in formulas(claim, new, old) if fits(Target.of(claim), formula, new, old)]
+    if matching:
+        claim.derive = matching[0].text(new.id, old.id)
+        claim.grounds.append(f"fits {matching[0].says} of {new.id} and {old.id}, which stand beside it")
+    else:
+        _propose_failing(claim, (new, old))
 
 
 def _is_of_kind(claim: Proposal, level: Level) -> bool:
@@ -156,7 +230,7 @@ def _of_both(claim: Proposal, known: Sequence[Level]) -> list[tuple[Level, Level
         for new in known
         if new.subject == claim.subject
         for old in known
-        if old.subject == claim.baseline and _same_kind(new, old) and _same_split(claim, new)
+        if old.subject == claim.baseline and _same_kind(new, old) and same_split(claim, new)
     ]
 
 
@@ -169,12 +243,8 @@ def _of_subject(claim: Proposal, known: Sequence[Level]) -> list[tuple[Level, Le
         for new in known
         if new.subject == claim.subject
         for old in known
-        if old.subject not in {None, claim.subject} and _same_kind(new, old) and _same_split(claim, new)
+        if old.subject not in {None, claim.subject} and _same_kind(new, old) and same_split(claim, new)
     ]
-
-
-def _same_split(claim: Proposal, level: Level) -> bool:
-    return len({claim.protocol.get("split"), level.split} - {None}) < 2
 
 
 def _is_telling(claim: Proposal) -> bool:
@@ -216,88 +286,22 @@ def _can_fail(claim: Proposal, pair: tuple[Level, Level]) -> bool:
     return _names_quantity(claim) or (claim.baseline is not None and not (new.table or old.table))
 
 
-def _propose_failing(claim: Proposal, new: Level, old: Level) -> None:
-    """Hold a change against the one pair that it can mean, in each meaning that its words allow."""
-    meanings: list[Formula] = formulas(claim, new, old)
+def _propose_failing(claim: Proposal, *pairs: tuple[Level, Level]) -> None:
+    """Hold a change against the one pair that it can mean, in each meaning and order that its words allow."""
+    meanings = [(formula, *pair) for pair in pairs for formula in formulas(claim, *pair)]
     if not meanings:
         return
-    claim.derive = meanings[0].text(new.id, old.id)
+    first, new, old = meanings[0]
+    claim.derive = first.text(new.id, old.id)
     claim.readings = [
         {
             "says": formula.says,
             **({"reads": f"{claim.id} + 1"} if formula.adds_one else {}),
-            "derive": formula.text(new.id, old.id),
+            "derive": formula.text(later.id, earlier.id),
         }
-        for formula in meanings
+        for formula, later, earlier in meanings
     ]
     claim.grounds.append(f"{new.id} and {old.id} are the one pair that it can mean, and do not give it")
     if claim.is_implied and claim.bound == "exactly":
         claim.bound = "about"
     claim.confidence = round(claim.confidence * 0.9, 2)
-
-
-def _propose_total(claim: Proposal, known: Sequence[Level]) -> None:
-    """Propose a sum or a mean of the other values of a sentence, if they give it."""
-    if not claim.unit or not claim.quantity:
-        return
-    total, mean = _TOTAL.search(claim.words), _MEAN.search(claim.words)
-    if not (total or mean):
-        return
-    dimension = next((level.unit for level in known if level.id == claim.id), None)
-    parts = [
-        level
-        for level in known
-        if level.table is None
-        and claim.sentence[0] <= level.span[0] < claim.sentence[1]
-        and level.id != claim.id
-        and dimension is not None
-        and level.unit == dimension
-        and level.is_plain
-    ]
-    if len(parts) < 2 or (mean and len({part.subject for part in parts}) > 1):
-        return
-    low, high = interval(claim)
-    count = len(parts) if mean and not total else 1
-    if sum(part.low for part in parts) / count <= high and low <= sum(part.high for part in parts) / count:
-        text = " + ".join(part.id for part in parts)
-        claim.derive = f"({text}) / {count}" if count > 1 else text
-        claim.grounds.append(
-            "is the mean of the values beside it" if count > 1 else "is the sum of the values beside it"
-        )
-    elif total and not _PART.search(claim.words) and _are_added(claim, parts):
-        claim.derive = " + ".join(part.id for part in parts)
-
-
-def _are_added(claim: Proposal, parts: Sequence[Level]) -> bool:
-    """Whether the text itself adds the values: "a + b + c"."""
-    return claim.words.count("+") >= len(parts) - 1 > 0 and all(
-        second.span[0] - first.span[1] < 40 for first, second in pairwise(parts)
-    )
-
-
-def _propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[TableProposal]) -> None:
-    """Let a value of the text be checked by the cell that prints it too; one that differs is noted only.
-
-    Another protocol is as likely as a mistake where they differ.
-    """
-    if claim.quantity is None or claim.subject is None or claim.unit is None or "at" in claim.conditions:
-        return
-    low, high = interval(claim)
-    same = [
-        level
-        for level in known
-        if level.table
-        and level.subject == claim.subject
-        and level.quantity == claim.quantity
-        and _same_split(claim, level)
-    ]
-    equal = [level for level in same if level.low < high and low < level.high]
-    if len(equal) == 1 and claim.bound == "exactly" and claim.upto is None and not claim.conditions.get("place"):
-        cell = equal[0]
-        table = next(table for table in tables if table.id == cell.table)
-        unit = next(str(column["unit"]) for column in table.columns if column["name"] == cell.column)
-        if unit == claim.unit:
-            claim.compares = {"table": cell.table, "column": cell.column, "row": cell.row, "relation": "level"}
-            claim.grounds.append(f"{cell.id} prints it too")
-    elif len(same) == 1 and not equal:
-        claim.doubt(f"{same[0].id} prints another value: another protocol, or one of them is wrong", 0.9)

@@ -10,6 +10,7 @@ from typing import Any
 from evals.errors import InputError
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
+from evals.reports.claims.drafting.tables.changes import changes_beside, is_change_name
 from evals.reports.claims.drafting.tables.columns import ColumnMeaning, column_meaning, is_condition
 from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number, layout
 from evals.reports.claims.drafting.text.names import Names
@@ -50,6 +51,7 @@ def read_table(
         yield from _statements_of_cells(article, form, names, place)
         return
     grid = _split(_grid(form))
+    yield from _changes(article, form, names)
     caption = " ".join(block.text.text.split())
     meanings = [
         column_meaning(header, [row[n].text for row in grid.cells], caption, place.heading)
@@ -70,14 +72,44 @@ def _grid(form: Layout) -> _Grid:
     width = len(form.header)
     body = [row for row in form.body if len(row) == width]
     if form.form == "systems in rows":
+        body = [row for row in body if not is_change_name(row[0].text)]
         return _Grid(
             tuple(row[0] for row in body),
             tuple(_name(cell.text) for cell in form.header[1:]),
             tuple(row[1:] for row in body),
         )
-    systems = [n for n in range(1, width) if not is_condition(form.header[n].text)]
+    systems = _systems_above(form)
     columns = tuple(tuple(row[n] for row in body) for n in systems)
-    return _Grid(tuple(form.header[n] for n in systems), tuple(_name(row[0].text) for row in body), columns)
+    shots = next((n for n in range(1, width) if _SHOTS.fullmatch(form.header[n].text.strip())), None)
+    measures = [_name(row[0].text) + _shots(row, shots) for row in body]
+    return _Grid(tuple(form.header[n] for n in systems), tuple(measures), columns)
+
+
+_SHOTS = re.compile(r"\W*(?:(?:n|k|num(?:ber)? of)[ -])?(?:few-?)?shots?\W*", re.I)
+
+
+def _shots(row: tuple[Text, ...], column: int | None) -> str:
+    """The number of shots of a row whose table has a column of them, as headers print it: " (5-shot)"."""
+    if column is None or "shot" in row[0].text or not re.fullmatch(r"\d{1,3}", row[column].text.strip()):
+        return ""
+    return f" ({row[column].text.strip()}-shot)"
+
+
+def _systems_above(form: Layout) -> list[int]:
+    """The columns that are systems, where rows are measures: neither conditions nor changes."""
+    headers = [cell.text for cell in form.header]
+    return [n for n in range(1, len(headers)) if not is_condition(headers[n]) and not is_change_name(headers[n])]
+
+
+def _changes(article: Article, form: Layout, names: Names) -> Iterator[Proposal]:
+    """Yield the changes that stand beside two systems: "Before | After | Change"."""
+    systems = _systems_above(form) if form.form == "systems in columns" else []
+    changes = [n for n in range(1, len(form.header)) if is_change_name(form.header[n].text)]
+    if len(systems) != 2 or len(changes) != 1 or changes[0] < systems[1]:
+        return
+    body = [row for row in form.body if len(row) == len(form.header)]
+    cells = [(row[0], row[changes[0]]) for row in body]
+    yield from changes_beside(article, cells, [tuple(row[n] for row in body) for n in systems], names)
 
 
 def _split(grid: _Grid) -> _Grid:
@@ -200,17 +232,26 @@ def _cell(
         return "-", None
     if printed is None or (printed.total is not None and printed.value > printed.total):
         return "-", None
-    if printed.unit is not None and (
+    is_foreign = printed.unit is not None and (
         printed.unit not in vocabulary.units
         or vocabulary.units[printed.unit].is_ != vocabulary.units[column["unit"]].is_
-    ):
-        text = re.sub(re.escape(printed.unit), "", text).strip()
+    )
+    if printed.value < 0 and (is_foreign or _is_never_negative(vocabulary, column)):
+        return "-", None  # a change, or a value in another unit than the header says
+    if is_foreign:
+        text = re.sub(re.escape(printed.unit or ""), "", text).strip()
     digits = re.search(r"\d[\d,]*(?:\.\d+)?|\.\d+", cell.text)
     assert digits is not None
     span = cell.span(*digits.span())
     if _BOLD.search(article.source[max(0, span[0] - 24) : span[0]]):
         text = f"**{text}**"
     return text, span
+
+
+def _is_never_negative(vocabulary: Vocabulary, column: dict[str, Any]) -> bool:
+    """Whether values of a column are times, sizes or shares, so that one below zero is read wrong."""
+    unit = str(column["unit"])
+    return unit != "number" and not re.search(r"dollar|euro|yuan|pound", unit) and unit in vocabulary.units
 
 
 def _statements_of_cells(article: Article, form: Layout, names: Names, place: Surroundings) -> Iterator[Proposal]:
@@ -249,6 +290,7 @@ def _cell_statements(
     for proposal in read_block(
         article, read_passage(_with_header(cell, header), names), names, Surroundings(header, subject)
     ):
+        proposal.is_cell = True
         if subject is not None:
             proposal.subject = subject
             proposal.grounds.append("subject named in the row of the table")

@@ -16,7 +16,7 @@ from evals.reports.claims.language.tables.printed_cells import PrintedCell, read
 
 _NO_VALUES = pattern("columns.no_values")
 _CONDITIONS = pattern("columns.conditions")
-_PARAMETERS = re.compile(r"\bparam(?:eter)?s?(?:_count|_m)?\b|#\s?params?|参数", re.I)
+_PARAMETERS = re.compile(r"\bparam(?:eter)?s?(?:_count|_m)?\b|#\s?params?|参数|^\W*(?:model )?size\s?\([MB]\)", re.I)
 _BY_WORDS: tuple[tuple[re.Pattern[str], str, str | None, str | None], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], row.get("factor"), row.get("quantity"))
     for row in entries("column_units")

@@ -101,14 +101,24 @@ def _with_one_label(
         labels += 1
     if labels < 2:
         return header, body
+    different = [len({row[n].text.strip() for row in body if len(row) > n} - {""}) for n in range(labels)]
     systems = [n for n in range(labels) if _SYSTEMS.match(header[n].text)]
     names = systems or [n for n in range(labels) if _MEASURES.match(header[n].text)]
-    distinct = [n for n in range(labels) if len({row[n].text for row in body if len(row) > n}) == len(body)]
-    label = (names or distinct or [0])[-1 if not names else 0]
+    distinct = [n for n in range(labels) if different[n] == len(body)]
+    label = max(names, key=lambda n: (different[n], -n)) if names else (distinct or [0])[-1]
     if label == 0:
-        return header, body
+        return header, body if names or distinct else _with_measures(body)
     kept = [label, *range(labels, width)]
     return tuple(header[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in body if len(row) == width)
+
+
+def _with_measures(body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
+    """Give rows of several measures of one system both names: `Otter 2 | accuracy`, below it ` | latency`."""
+    named, system = [], None
+    for row in body:
+        system = row[0] if row[0].text.strip() else system
+        named.append((row[0] if system is None else _joined(system, row[1]), *row[1:]))
+    return tuple(named)
 
 
 def _is_label(header: Text, cells: list[str]) -> bool:
@@ -163,9 +173,10 @@ def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: 
         measures = sum(map(is_measure, rows))
         if _PROPERTIES.match(corner) or _MEASURES.match(corner) or measures * 2 >= len(rows):
             return "properties"
-    if _SYSTEMS.match(corner):
-        return "systems in rows"
     measures_above = sum(map(is_measure, columns)) / max(1, len(columns))
+    if _SYSTEMS.match(corner):
+        is_turned = len(rows) > 2 and all(map(is_measure, rows)) and measures_above == 0
+        return "systems in columns" if is_turned else "systems in rows"
     if _MEASURES.match(corner):
         return "systems in rows" if measures_above >= 0.5 and not any(map(is_measure, rows)) else "systems in columns"
     measures_left = sum(map(is_measure, rows)) / max(1, len(rows))

@@ -24,10 +24,12 @@ def propose_means(table: TableProposal) -> None:
     for index in averages:
         column = table.columns[index]
         parts = [n for n, other in enumerate(table.columns) if n not in averages and other["unit"] == column["unit"]]
+        if len(parts) < 2:
+            continue
         rows = [[_value(row["cells"][n]) for n in (index, *parts)] for row in table.rows]
         complete = [row for row in rows if all(value is not None for value in row)]
         fitting = sum(_is_mean(row) for row in complete)
-        if len(parts) > 1 and fitting and len(complete) == len([row for row in rows if row[0] is not None]):
+        if fitting and len(complete) == len([row for row in rows if row[0] is not None]):
             failing = len(complete) - fitting
             if failing == 0 or (failing == 1 and fitting >= _ENOUGH):
                 column["mean_of"] = [table.columns[n]["name"] for n in parts]

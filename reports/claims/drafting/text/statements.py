@@ -21,6 +21,11 @@ _RELATIVE_UNITS = {"percent", "points", "times"}
 _SPLIT = pattern("statements.split")
 _SPLITS = {"测试集": "test", "验证集": "dev", "开发集": "dev", "development": "dev", "validation": "dev", "val": "dev"}
 
+_RELATIVES = re.compile(
+    r"distill|student|draft model|smaller|variants?\b|versions\b|series|family|蒸馏|系列|变体", re.I
+)
+"""Words for the relatives of a model, whose number of parameters is not its own."""
+
 
 @dataclass(slots=True)
 class Surroundings:
@@ -155,6 +160,9 @@ def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place:
     if words is None:
         proposal.doubt("what it measures is not named", 0.75)
         return
+    if words.id == "parameters" and (number.upto is not None or _RELATIVES.search(inner)):
+        words = QuantityWords("parameters-of-a-series", "parameters of models of its series", "size")
+        proposal.doubt("a range of sizes, or a relative of the model", 0.8)
     proposal.quantity, proposal.quantity_says, proposal.kind = words.id, words.says, words.kind
     proposal.is_score = words.is_score
     if where:

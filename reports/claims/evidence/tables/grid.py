@@ -26,7 +26,7 @@ class GridValue:
     id: str
     """The ID of the cell's claim."""
     value: Fraction
-    """The printed number, in the unit of the column."""
+    """The printed number times its factor (7e9 for `7B` and for 7 in a column of billions), in the column's unit."""
     half: Fraction = Fraction(0)
     """Half a unit of the last printed place: the number stands for `value` - `half` to `value` + `half`."""
     bold: bool = False
@@ -175,7 +175,7 @@ def _value(claim: CellClaim, column_unit: Unit, units: Units) -> GridValue:
     """The number of one cell in the unit of its column."""
     printed, unit = claim.cell.printed, units[claim.cell.unit]
     column = claim.cell.table.columns[claim.cell.column]
-    counts = Fraction(printed.count) / Fraction(str(column.times or 1)) if printed.count > 1 else Fraction(1)
+    counts = Fraction(printed.count) if printed.count > 1 else Fraction(str(column.times or 1))
     fits = unit.dimension == column_unit.dimension or printed.total is not None
     is_bound = printed.bound not in {"exactly", "about"}
     scale = counts * (unit.factor / column_unit.factor if fits and printed.total is None else 1)

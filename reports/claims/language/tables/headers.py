@@ -192,10 +192,10 @@ def slug(name: str) -> str:
     """Return a name in small letters, digits and hyphens.
 
     Example:
-        >>> slug("MATH-500 (EM)")
-        'math-500'
+        >>> slug("MATH-500 (EM)"), slug("HumanEval+")
+        ('math-500', 'humaneval-plus')
     """
-    return re.sub(r"[^a-z0-9]+", "-", bare(name).lower()).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=\w)\+(?!\w)", "-plus", bare(name).lower())).strip("-")
 
 
 def is_generic(name: str) -> bool:

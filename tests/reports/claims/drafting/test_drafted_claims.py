@@ -429,3 +429,64 @@ def test_the_lines_of_a_pdf_are_paragraphs_or_rows():
     assert [[cell.text for cell in row] for block in blocks for row in block.rows][1:] == [
         ["Otter 2", "78.3", "65.0", "71.2"], ["Tern 1", "60.1", "55.1", "70.3"],
     ]  # fmt: skip
+
+
+UNSEEN = """\
+# Heron-Omni 2
+
+| Metric | Before | After | Change |
+|---|---:|---:|---:|
+| Audio throughput | 26.55 audio-s/s | 42.88 audio-s/s | +61.5% |
+| Median E2EL | 9654ms | 5699ms | −41.0% |
+| P99 E2EL | 17686ms | 8956ms | −39.4% |
+
+At batch size 1, this reduced preparation latency by 96%, from 870 μs to 34 μs, and improved end-to-end latency by 6%.
+
+In the final run, audio throughput improved from 26.55 audio-s/s to 42.88 audio-s/s (+61.5%), while P99 E2EL dropped
+from 17.7s to 9.0s. The page cache (1× model_size) is shared on 8× H100.
+
+在C-Eval上,Tern-4的准确率为68.40%,Tern-3.5的准确率为51.10%,相对提升33.9%。在MMLU上,Tern-4的准确率为68.40%,Tern-3.5为51.10%,错误率降低35.4%。
+
+| Category | Benchmark | # Shots | Metric | Tern 8B | Tern 70B |
+|---|---|---|---|---|---|
+| General | MMLU | 5 | acc | 66.7 | 79.5 |
+|  | MMLU-Pro | 5 | em | 36.2 | 55.0 |
+|  | AGIEval | 3 | em | 47.1 | 63.0 |
+
+| Prefix method | | 5 words | 10 words |
+|---|---|---|---|
+| Wren (related) | logprob | -15.8 | -30.9 |
+| | exploit rate | 4.1% | 4.1% |
+| Wren (unrelated) | logprob | -44.5 | -60.4 |
+| | exploit rate | 3.8% | 1.0% |
+
+| Model | #(Activated) Parameters | FLOPs (G) | Average |
+|---|---|---|---|
+| Wren-MoE | 2.7 | 26.8 | 61.0 |
+
+Wren-MoE has only 2.7 billion activated parameters.
+
+Alongside `DeepSeek-R1`, the release includes six distilled models, ranging from 1.5B to 70B parameters.
+"""
+
+
+def test_tables_and_sentences_of_unseen_articles_convict_only_what_is_wrong(tmp_path):
+    article = tmp_path / "heron.md"
+    article.write_text(UNSEEN, encoding="utf-8")
+    checked = check.check([article], paper=True)
+    assert [(a.claim.printed, a.claim.derive) for a in checked.convicted] == [("39.4", "(T1r1-2 - T1r2-2) / T1r1-2")]
+    cells = {a.claim.says: a.claim for a in checked.assessments if hasattr(a.claim, "cell")}
+    assert any("Tern 8B has 36.2 % in column MMLU-Pro (5-shot)" in says for says in cells)
+    assert {claim.unit for says, claim in cells.items() if "FLOPs" in says} == {"operations"}
+    assert not any("logprob" in says or "Change has" in says for says in cells)
+
+
+def test_two_drafted_articles_differ_in_scores_of_unstated_protocols(tmp_path):
+    paths = [tmp_path / name for name in ("wren.md", "tern.md")]
+    for path, value in zip(paths, ("40.2", "80.1"), strict=True):
+        path.write_text(
+            f"| Model | MATH | HumanEval+ |\n|---|---|---|\n| Ibis 2 | {value} | 61.0 |\n| Kite 3 | 30.1 | 50.0 |\n"
+        )
+    checked = check.check(paths, paper=True)
+    assert checked.convicted == []
+    assert {a.claim.printed for a in checked.assessments if a.headline == "differs"} == {"40.2", "80.1"}
