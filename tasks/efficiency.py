@@ -34,6 +34,8 @@ the models alternate (`evals.timing.interleaving`). The default is 3 processes o
 Each time has floors (`evals.timing.roofline`): the time to read the weights and to multiply with them at the device's
 peak rates. A repetition below a floor is a failed sample, and a median below one is an error: the clock is wrong. The
 95 % intervals of medians and throughputs rest on the processes (`evals.timing.statistics`); tails and maxima have none.
+
+With `--rate` or `--arrivals`, requests arrive by themselves and wait for each other: `evals.tasks.request_rate`.
 """
 
 from __future__ import annotations
@@ -57,10 +59,12 @@ from evals.schema import (
     Score,
     Task,
 )
+from evals.tasks import request_rate
 from evals.timing import roofline
+from evals.timing.arrivals import Load
 from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, DevicePeaks, Floors
 
-SPLITS = ("all", "short", "long", "caption")
+SPLITS = ("all", "short", "long", "caption", request_rate.QUESTIONS)
 PROCESSES = {"mini": 3, "full": 5}
 REPETITIONS = {"mini": 10, "full": 30}
 TAILS = {"": "median", "/p95": "p95", "/p99": "p99"}
@@ -111,10 +115,17 @@ def samples(options: Options) -> Samples:
     """
     if options.data is not None:
         raise InputError("efficiency reads no data: leave --data out")
-    split = options.split or SPLITS[0]
+    load = Load.of(options)
+    split = options.split or ("all" if load is None else "short")
     if split not in SPLITS:
         raise UnknownName("split of efficiency", split, SPLITS)
     kinds = {name: kind for name, kind in KINDS[options.scale].items() if split in ("all", name)}
+    if load is not None:
+        lengths = {name: kind.new_tokens for name, kind in kinds.items()} or {split: request_rate.QUESTION_TOKENS}
+        parts = {name: _parts(name, kind) for name, kind in kinds.items()}
+        return request_rate.samples(options, load, lengths, parts)
+    if split == request_rate.QUESTIONS:
+        raise InputError(f"the split {split} is for requests that arrive at a rate: give --rate too")
     processes = options.processes or PROCESSES[options.scale]
     repetitions = options.repetitions or REPETITIONS[options.scale]
     ids = [f"{kind}/{process}/{n}" for process in range(processes) for n in range(repetitions) for kind in kinds]
@@ -126,8 +137,14 @@ def samples(options: Options) -> Samples:
         request = Generate(ids[index], parts[kind], length, min_new_tokens=length)
         return Sample(ids[index], requests=(request,), target=None, cluster=process, labels={"kind": kind})
 
-    lengths = {name: {"words": kind.words, "new_tokens": kind.new_tokens} for name, kind in kinds.items()}
-    facts = {"source": "bundled", "split": split, "processes": processes, "repetitions": repetitions, "kinds": lengths}
+    kind_facts = {name: {"words": kind.words, "new_tokens": kind.new_tokens} for name, kind in kinds.items()}
+    facts = {
+        "source": "bundled",
+        "split": split,
+        "processes": processes,
+        "repetitions": repetitions,
+        "kinds": kind_facts,
+    }
     return Samples(ids, build, facts)
 
 
@@ -162,7 +179,12 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
     Raises:
         InputError: an output is not a timing, for example because it is a recorded answer.
     """
-    return [_score(sample, *predictions[sample.id]) for sample in samples]
+    return [
+        request_rate.score(sample, *predictions[sample.id])
+        if request_rate.PHASE in sample.labels
+        else _score(sample, *predictions[sample.id])
+        for sample in samples
+    ]
 
 
 def _score(sample: Sample, prediction: Prediction) -> Score:
@@ -221,6 +243,8 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     Raises:
         EvalsError: every repetition failed, or a median lies below its floor.
     """
+    if any(request_rate.PHASE in score.labels for score in scores):
+        return request_rate.summarise(scores)
     succeeded = [score for score in scores if not score.failed]
     if not succeeded:
         raise EvalsError("every repetition failed: there is nothing to time; `samples.jsonl` says why")
@@ -280,7 +304,7 @@ TASKS.add(
         samples=samples,
         score=score,
         summarise=summarise,
-        supported_options=frozenset({"processes", "repetitions"}),
+        supported_options=frozenset({"processes", "repetitions", "rate", "arrivals", "batch"}),
         timed=True,
     )
 )

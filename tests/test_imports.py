@@ -37,7 +37,7 @@ LEVELS = [
 SEEN_BY = {
     "tasks": {
         "errors", "plain_numbers", "regular_files", "schema", "registry", "data", "metrics", "statistics",
-        "records.embeddings", "timing.roofline", "ties", "timing.statistics",
+        "records.embeddings", "timing.roofline", "ties", "timing.statistics", "timing.arrivals", "timing.replays",
     },
     "models": {
         "errors", "garbage", "paths", "plain_numbers", "regular_files", "repeated_keys", "temporaries", "ties",
@@ -45,7 +45,7 @@ SEEN_BY = {
     },
     "reports": {
         "errors", "plain_numbers", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison", "logs",
-        "timing.statistics",
+        "timing.statistics", "timing.replays",
     },
 }  # fmt: skip
 """What the three packages import of the rest of `evals`."""
@@ -54,7 +54,7 @@ RENDERING_SEES = {"errors", "schema"}
 RECIPES_SEE = {"tasks", "statistics"}
 """Recipes train on the bundled benchmarks, in the words in which their tasks ask, and give their curves intervals."""
 INSIDE = {
-    "tasks": [{"glue_tasks"}, {"scoring"}, {"formats", "mini"}, {"*"}],
+    "tasks": [{"glue_tasks"}, {"scoring"}, {"formats", "mini"}, {"request_rate"}, {"*"}],
     "models": [
         {"decoding"},
         {"architectures", "endpoint"},

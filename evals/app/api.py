@@ -27,6 +27,7 @@ from evals.records.types import Manifest, PlanEntry, Result
 from evals.schema import Model, Placement, RunConfig, Samples, Task
 from evals.schema.config import typed
 from evals.timing import interleaving
+from evals.timing.arrivals import Load
 
 __all__ = ["execute", "interleave", "load", "run", "score"]
 
@@ -208,6 +209,8 @@ def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
     for config in configs:
         _check_out(config)
     entrants = [timed_model(config) for config in configs]
+    if len(entrants) > 1 and Load.of(configs[0].options) is not None:
+        raise InputError(f"--rate takes one model at a time, {len(entrants)} came: each gets all of the machine")
     total = sum(len(entrant.samples) for entrant in entrants)
     with ExitStack() as stack, progress_bar(total=total, unit=" turns", disable=not progress, desc=task.name) as bar:
         with interleaving.Session(entrants) as session:
@@ -216,7 +219,7 @@ def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
                 stack.enter_context(RunFolder(config.out or _default_folder(manifest), manifest))
                 for config, manifest in zip(configs, manifests, strict=True)
             ]
-            timing = interleaving.TimingRun(task, entrants, runs, bar.update)
+            timing = interleaving.TimingRun(task, entrants, runs, bar.update, Load.of(configs[0].options))
             missing = timing.missing()
             for process in missing[:1]:
                 timing.time(session, process)

@@ -116,9 +116,10 @@ def _required_runs(documents: Sequence[Document], models: Mapping[str, Mapping[s
 
 
 def _is_timed(run: RequiredRun) -> bool:
+    """Return whether a run is timed in turn with others; a run under a request rate has the machine for itself."""
     from evals import registry
 
-    return run.task in registry.TASKS and registry.TASKS.get(run.task).timed
+    return run.rate is None and run.task in registry.TASKS and registry.TASKS.get(run.task).timed
 
 
 def _timings_of_rivals(runs: Iterable[RequiredRun]) -> list[RequiredRun]:
@@ -262,8 +263,8 @@ class _Runs:
         from evals.app import api
 
         return api.run(
-            run.model, run.task, scale=self.scale, data=self.data, split=run.split, shots=run.shots, blind=blind,
-            progress=self.progress, command=self.command,
+            run.model, run.task, scale=self.scale, data=self.data, split=run.split, shots=run.shots, rate=run.rate,
+            blind=blind, progress=self.progress, command=self.command,
         )  # fmt: skip
 
 

@@ -111,13 +111,34 @@ def add_timing(run: argparse.ArgumentParser) -> None:
         "--processes",
         type=integer,
         metavar="N",
-        help="for efficiency: fresh processes per model; default 3, at full scale 5",
+        help="for efficiency: fresh processes per model; default 3, at full scale 5; with --rate independent replays, "
+        "default 5",
     )
     add(
         "--repetitions",
         type=integer,
         metavar="N",
-        help="for efficiency: times that each process computes each request; default 10, at full scale 30",
+        help="for efficiency: times that each process computes each request; default 10, at full scale 30; with "
+        "--rate the requests measured in each replay; default 100, at full scale 500",
+    )
+    add(
+        "--rate",
+        type=real,
+        metavar="R",
+        help="for efficiency: R requests per second arrive, whether or not earlier ones are answered; latencies "
+        "include the queue",
+    )
+    add(
+        "--arrivals",
+        metavar="poisson|constant|FILE",
+        help="how requests arrive: at random (poisson, the default with --rate), evenly, or at the times of a load "
+        "trace: a CSV file of seconds",
+    )
+    add(
+        "--batch",
+        type=integer,
+        metavar="N",
+        help="with --rate: waiting requests that a local model answers together; default 1",
     )
 
 

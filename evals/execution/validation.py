@@ -44,7 +44,7 @@ def check_numbers(config: RunConfig) -> None:
         "samples": options.samples_per_problem,
         "extend": config.extend,
     }
-    counts |= {"processes": options.processes, "repetitions": options.repetitions}
+    counts |= {"processes": options.processes, "repetitions": options.repetitions, "batch": options.batch}
     counts |= {"threads": config.placement.threads, "experts": config.placement.experts}
     counts |= {"tensor-parallel": config.placement.tensor_parallel}
     for flag, value in counts.items():
@@ -126,7 +126,8 @@ def check_documents(reading: str | None, *, scale: str, systems: Mapping[str, st
 def check_supported(task: Task, options: Options) -> None:
     """Refuse options that the task does not use: the manifest must not record what was not done."""
     defaults = Options()
-    for name in ("columns", "shots", "same_shots", "samples", "processes", "repetitions"):
+    names = ("columns", "shots", "same_shots", "samples", "processes", "repetitions", "rate", "arrivals", "batch")
+    for name in names:
         field = "samples_per_problem" if name == "samples" else name
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")

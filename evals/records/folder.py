@@ -58,6 +58,11 @@ class Record:
     """The metrics, or None if the run is not finished."""
 
     @property
+    def at_a_rate(self) -> bool:
+        """Whether requests arrived by themselves, at a rate or as in a load trace, and waited for each other."""
+        return self.timed and "arrivals" in self.manifest.data
+
+    @property
     def timed(self) -> bool:
         """Whether the values are timings; only runs that were timed in turn with each other can be compared."""
         return self.manifest.timed

@@ -19,11 +19,13 @@ from evals.schema.models import (
     Family,
     Group,
     Inspectable,
+    LoadAware,
     Measurable,
     Model,
     ModelInput,
     Prompt,
     ResourceRequirements,
+    Streaming,
     Variant,
 )
 from evals.schema.requests import (
@@ -60,6 +62,7 @@ __all__ = [
     "Image",
     "Inspectable",
     "Json",
+    "LoadAware",
     "Measurable",
     "Metric",
     "Model",
@@ -78,6 +81,7 @@ __all__ = [
     "Sample",
     "Samples",
     "Score",
+    "Streaming",
     "Task",
     "Variant",
 ]

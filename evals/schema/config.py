@@ -21,7 +21,7 @@ LONG_PROMPTS = ("fail", "truncate-left")
 ENGINES = ("transformers", "vllm")
 """What can compute a language model: the suite's own decoding on the library's models, or vLLM."""
 
-_NAMES = frozenset({"checkpoint", "columns", "device", "method", "scale", "split"})
+_NAMES = frozenset({"arrivals", "checkpoint", "columns", "device", "method", "scale", "split"})
 """Options whose value is a name, so that an empty text (an unset variable of a shell) is a mistake."""
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -81,7 +81,14 @@ class Options:
     processes: int | None = None
     """Number of fresh processes for a timed task, or None for the task's default."""
     repetitions: int | None = None
-    """Number of times that each process computes each request, or None for the task's default."""
+    """Number of times that each process computes each request, or None for the task's default. Under a request rate,
+    the number of requests of each replay that are measured."""
+    rate: float | None = None
+    """Requests per second that arrive, whether or not earlier ones are answered; None times one request at a time."""
+    arrivals: str | None = None
+    """`poisson`, `constant`, or the CSV file of a load trace; None is `poisson` if a rate is given."""
+    batch: int | None = None
+    """Maximum number of waiting requests that a local model answers together under a request rate; None is 1."""
 
 
 @dataclass(frozen=True, slots=True)

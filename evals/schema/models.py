@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from evals.schema.config import Placement
-from evals.schema.requests import Json, Request
+from evals.schema.requests import Generate, Json, Request
 from evals.schema.tasks import Prediction
 
 
@@ -158,6 +158,25 @@ class Measurable(Protocol):
 
     def resource_requirements(self) -> ResourceRequirements:
         """Count what the model needs."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A model that can be asked at any moment, however many requests are under way (a server)."""
+
+    def stream(self, request: Generate, on_token: Callable[[], object]) -> Prediction:
+        """Answer a request at once, without retries; call `on_token` at the first token if the answer is streamed."""
+
+
+@runtime_checkable
+class LoadAware(Protocol):
+    """A model that computes otherwise the more requests wait: a mixture whose active experts follow the queue."""
+
+    def adapt(self, waiting: int) -> int | None:
+        """Prepare for the next batch while a number of requests wait behind it; return the active experts per token.
+
+        None if the model always computes alike.
+        """
 
 
 @runtime_checkable

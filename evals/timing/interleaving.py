@@ -26,7 +26,12 @@ from evals.records import signature
 from evals.records.folder import RunFolder
 from evals.records.types import Manifest, PlanEntry, SampleRecord
 from evals.schema import Generate, Json, Options, Prediction, Sample, Samples, Task
+from evals.timing.arrivals import Load
+from evals.timing.load_replay import LoadReplay
 from evals.timing.stopwatch import ModelSource, TimingProcess
+
+WARM_UP_REQUESTS = 3
+"""Number of requests of a replay that are computed before it, untimed."""
 
 _IndexedSample = tuple[int, Sample]
 """The index of a sample in the split, and the sample."""
@@ -116,6 +121,22 @@ class Session:
                 advance()
         return answers
 
+    def replay(self, process: str, load: Load) -> list[AnsweredRequest]:
+        """Warm up the only model, then replay the requests of a process as they arrive under a load.
+
+        Args:
+            process: the number of the replay, which is the cluster of its samples.
+            load: when they arrive.
+        """
+        (model,) = self._models
+        samples = _of(model.samples, process)
+        requests = tuple(_request(sample) for _, sample in samples)
+        timer = self._timers[model.name]
+        timer.warm_up(requests[:WARM_UP_REQUESTS])
+        times = tuple(load.times(process, len(requests)))
+        predictions = timer.replay(LoadReplay(requests, times, load.rate, load.batch))
+        return [_answer(index, prediction, None) for (index, _), prediction in zip(samples, predictions, strict=True)]
+
 
 @dataclass(frozen=True)
 class TimingRun:
@@ -125,6 +146,8 @@ class TimingRun:
     models: Sequence[TimedModel]
     runs: Sequence[RunFolder]
     advance: Callable[[float], object]
+    load: Load | None = None
+    """When requests arrive, under a request rate; there is one model then."""
 
     def missing(self) -> list[str]:
         """Return the process numbers with unfinished samples, in order; advances the progress by the finished ones."""
@@ -139,7 +162,13 @@ class TimingRun:
 
     def time(self, session: Session, number: str) -> None:
         """Time one process of each model, and write its measurements to the run folders."""
-        answers = session.time(number, lambda: self.advance(1))
+        load = self.load
+        if load is None:
+            answers = session.time(number, lambda: self.advance(1))
+        else:
+            (model,) = self.models
+            answers = {model.name: session.replay(number, load)}
+            self.advance(len(answers[model.name]))
         for run, model in zip(self.runs, self.models, strict=True):
             rows = sample_rows(self.task, model, session, answers[model.name])
             prefixes = prefixes_of([answer.model_input for answer in answers[model.name]])
@@ -198,5 +227,6 @@ def _turns(samples_by_model: Mapping[str, Sequence[_IndexedSample]]) -> Iterator
 
 
 def _answer(index: int, prediction: Prediction, model_input: SplitInput | None) -> AnsweredRequest:
-    seconds = prediction.output["seconds"] if prediction.output else 0.0
+    output = prediction.output or {}
+    seconds = output["end"] - output["start"] if "arrival" in output else output.get("seconds", 0.0)
     return AnsweredRequest(index, prediction, seconds, seconds, model_input)

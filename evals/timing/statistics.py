@@ -33,11 +33,12 @@ Reduction = Callable[[Floats], Floats]
 """Reduces the last axis of an array."""
 TimedPair = tuple[float, float]
 """The value of one model, and the value of the model that it alternated with."""
-TAILS = {"p95": 0.95, "p99": 0.99}
+TAILS = {"p90": 0.9, "p95": 0.95, "p99": 0.99}
 """Levels of the percentiles, by statistic."""
 REDUCTIONS: Mapping[str, Reduction] = {
     "mean": lambda values: np.mean(values, axis=-1, dtype=np.float64),
     "median": functools.partial(np.median, axis=-1),
+    "p90": functools.partial(np.quantile, q=0.9, axis=-1),
     "p95": functools.partial(np.quantile, q=0.95, axis=-1),
     "p99": functools.partial(np.quantile, q=0.99, axis=-1),
     "maximum": functools.partial(np.max, axis=-1),

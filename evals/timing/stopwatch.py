@@ -34,6 +34,7 @@ from evals.schema import (
     ResourceRequirements,
 )
 from evals.timing import device, roofline
+from evals.timing.load_replay import LoadReplay, replay
 from evals.timing.roofline import DevicePeaks
 
 WARM_UP = 2
@@ -203,13 +204,18 @@ class TimingProcess:
         timed: Prediction = self._ask(request)
         return timed
 
+    def replay(self, load: LoadReplay) -> list[Prediction]:
+        """Replay a load, and return the times of its requests."""
+        predictions: list[Prediction] = self._ask(load)
+        return predictions
+
     def close(self) -> None:
         """Terminate the process; it has nothing to save."""
         self._pipe.close()
         self._process.terminate()
         self._process.join()
 
-    def _ask(self, message: Generate | Sequence[Generate]) -> Any:
+    def _ask(self, message: Generate | LoadReplay | Sequence[Generate]) -> Any:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended; `_received` reports why
             self._pipe.send(message)
         return self._received()
@@ -243,6 +249,8 @@ def _serve(pipe: Connection, source: ModelSource) -> None:
             time.sleep(SETTLE)
             if isinstance(message, Generate):
                 pipe.send(watch.time(message))
+            elif isinstance(message, LoadReplay):
+                pipe.send(replay(model, message))
             else:
                 pipe.send(watch.warm_up(message))
     except EOFError:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 
 from evals.errors import InputError, SampleError
 from evals.models.decoding.text import join_text
-from evals.models.endpoint.client import RejectedError, Server, ServerResponse
+from evals.models.endpoint.attempts import RejectedError, ServerResponse
+from evals.models.endpoint.client import Server
 from evals.models.endpoint.group import Sender
 from evals.models.endpoint.requests import NEUTRAL, chat_body, completion_body, message
 from evals.models.endpoint.responses import (
@@ -225,3 +226,18 @@ def embedding_body(model: str, parts: Sequence[Part]) -> dict[str, Json]:
     if not all(isinstance(part, str) for part in parts):
         return body | {"messages": [message(parts)]}
     return body | {"input": join_text(parts)}
+
+
+def chooses_by(capabilities: Capabilities) -> str:
+    """Say how a choice is made, for the record."""
+    if capabilities.logprobs is None:
+        return "writing one of the choices: the server gives no log-probabilities of a prompt"
+    return f"log-likelihood ({capabilities.logprobs}); writing one of the choices if the prompt has images"
+
+
+def only_model(listed: Sequence[str], address: str) -> str:
+    """Return the only model that a server lists. Raises `InputError` if it lists none or several."""
+    if len(listed) == 1:
+        return listed[0]
+    lists = f"it lists {', '.join(listed)}" if listed else "it lists none"
+    raise InputError(f"endpoint {address} needs the name of a model, as in {address}#NAME: {lists}")

@@ -19,15 +19,21 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import orjson
 
 from evals.errors import EvalsError, InputError, SampleError, one_line
-from evals.models.endpoint import time_limit
-from evals.models.endpoint.connections import Connections
-from evals.models.endpoint.long_prompts import read_rejection
-from evals.models.endpoint.outages import MAX_CONSECUTIVE_FAILURES, FailureStreak, wait_until_back
+from evals.models.endpoint.attempts import (
+    MAX_CONSECUTIVE_FAILURES,
+    FailedAttempt,
+    FailureStreak,
+    RejectedError,
+    ServerResponse,
+    may_pass,
+    wait_until_back,
+)
+from evals.models.endpoint.connections import Connections, within
 from evals.models.endpoint.pacing import ConcurrencyGate, retry_after
 from evals.models.endpoint.responses import MalformedError, decoded
 from evals.models.endpoint.secrets import KeyMask
@@ -45,40 +51,6 @@ _FATAL = {401: "rejects the key", 402: "requires payment", 403: "denies access"}
 RESUMABLE = "what was finished is kept, and the same command continues"
 
 T = TypeVar("T")
-
-
-class RejectedError(SampleError):
-    """The server rejects a request; a retry would not help."""
-
-    def __init__(self, status: int, message: str) -> None:
-        """Compose the message from the status and the server's own words."""
-        super().__init__(f"the server answers {status}: {message}")
-        self.status = status
-
-    @property
-    def about_length(self) -> bool:
-        """Whether the request was too long, which says nothing about the server."""
-        return read_rejection(str(self)) is not None
-
-
-class ServerResponse(NamedTuple):
-    """The answer to a request."""
-
-    value: Any
-    """The value that `read` returned for the body."""
-    retries: int
-    """Number of times that the request was repeated."""
-
-
-class FailedAttempt(NamedTuple):
-    """A failed attempt that can be retried."""
-
-    reason: str
-    overloaded: bool = False
-    retry_after: float = 0.0
-    """Delay in seconds that the server requests."""
-    unreachable: bool = False
-    """Whether no answer came at all, not even an error."""
 
 
 class Server:
@@ -216,8 +188,38 @@ class Server:
             return FailedAttempt(f"the server answers {status}: {message}", status in _OVERLOADED, retry_after(headers))
         raise RejectedError(status, message)
 
+    def attempt_streamed(self, path: str, body: Mapping[str, Json], on_part: Callable[[bytes], object]) -> bytes:
+        """Send a request once and at once, whatever else is under way, and pass on each part of the answer as it comes.
+
+        Returns:
+            The whole body of the answer.
+
+        Raises:
+            SampleError: the request was rejected, failed, or took too long.
+        """
+        import httpx2
+
+        self.check()
+        try:
+            status, headers, data = self._exchange("POST", path, orjson.dumps(body), self._settings.timeout, on_part)
+        except httpx2.HTTPError as error:
+            raise SampleError(f"the connection broke: {self._clean(one_line(error))}") from error
+        if status != 200:
+            outcome = self._failure(status, headers, data)
+            raise SampleError(outcome.reason)
+        return data
+
+    def masked(self, value: Json) -> Json:
+        """Return a copy of a value of the server without the key."""
+        return self._mask.value(value)
+
     def _exchange(
-        self, method: str, path: str, content: bytes | None, limit: float
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        limit: float,
+        on_part: Callable[[bytes], object] = len,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send a request and receive the response, within a time limit for both together."""
         import httpx2
@@ -228,11 +230,12 @@ class Server:
         url = f"{self._settings.server}/{path}"
         with (
             self._connections.client() as client,
-            time_limit.within(limit),
+            within(limit),
             client.stream(method, url, content=content, timeout=timeout) as response,
         ):
             for part in response.iter_bytes():
                 parts.append(part)
+                on_part(part)
                 size += len(part)
                 if size > MAX_BYTES:
                     raise httpx2.DecodingError(f"the answer has more than {MAX_BYTES >> 20} MiB")
@@ -334,8 +337,3 @@ class Server:
 
     def _clean(self, text: str) -> str:
         return self._mask.message(text)
-
-
-def may_pass(error: EvalsError) -> bool:
-    """Return whether a server that gave this error may answer later: not if it rejects the request or the key."""
-    return not isinstance(error, RejectedError) and (isinstance(error, SampleError) or error.__cause__ is not None)

@@ -23,12 +23,23 @@ from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.decoding.loglikelihood import most_likely
 from evals.models.decoding.sampling import cut_at_stop
 from evals.models.decoding.text import join_text
-from evals.models.endpoint.capabilities import Capabilities, detect_equal, embedding_body, model_names, prompt_logprobs
-from evals.models.endpoint.client import Server, ServerResponse
+from evals.models.endpoint.attempts import ServerResponse
+from evals.models.endpoint.capabilities import (
+    Capabilities,
+    chooses_by,
+    detect_equal,
+    embedding_body,
+    model_names,
+    only_model,
+    prompt_logprobs,
+)
+from evals.models.endpoint.client import Server
 from evals.models.endpoint.group import Sender, ServerGroup
 from evals.models.endpoint.long_prompts import FAIL, TextRequest, answer_fitting, stated_limit
-from evals.models.endpoint.requests import chat_body, completion_body, recorded_messages
+from evals.models.endpoint.prices import charged
+from evals.models.endpoint.requests import chat_body, completion_body, has_media, parts_with_choices, recorded_messages
 from evals.models.endpoint.responses import (
+    MalformedError,
     Reply,
     Usage,
     check_model,
@@ -39,6 +50,7 @@ from evals.models.endpoint.responses import (
     read_vector,
 )
 from evals.models.endpoint.settings import Settings, find_key, read_servers
+from evals.models.endpoint.streaming import STREAM, EventReader, assembled
 from evals.registry import FAMILIES
 from evals.schema import (
     Batch,
@@ -96,8 +108,8 @@ class Endpoint:
         if isinstance(request, Choose):
             if self._scores_continuations(request):
                 return ModelInput(join_text(parts), None, tuple((choice, None) for choice in request.choices))
-            parts = _parts_with_choices(request)
-        chats = _has_media(parts) if isinstance(request, Embed) else self._chats(request)
+            parts = parts_with_choices(request)
+        chats = has_media(parts) if isinstance(request, Embed) else self._chats(request)
         if not chats:
             return ModelInput(join_text(parts), None)
         system = request.chat.system if isinstance(request, Generate) else None
@@ -140,14 +152,14 @@ class Endpoint:
         if request.recorded is None:
             return self._written(request)
         if not self._continues(request):
-            return _charged(self._written(request), {OUTPUTS_REPEATED: 1})
+            return charged(self._written(request), {OUTPUTS_REPEATED: 1})
         begun, continued = request.recorded, self._written(request)
         if continued.prompt_tokens == (begun.prompt_tokens or 0) + begun.tokens:
-            return _charged(continued, {OUTPUTS_CONTINUED: 1})
+            return charged(continued, {OUTPUTS_CONTINUED: 1})
         # The server read the text as other tokens than it wrote.
         repeated = self._generate(replace(request, recorded=replace(begun, prompt_tokens=None)))
         read, new = (getattr(repeated, name) + getattr(continued, name) for name in ("prompt_tokens", "new_tokens"))
-        return replace(_charged(repeated, continued.charges), prompt_tokens=read, new_tokens=new)
+        return replace(charged(repeated, continued.charges), prompt_tokens=read, new_tokens=new)
 
     def _written(self, request: Generate) -> Prediction:
         """Return the text that the server writes for a request."""
@@ -179,24 +191,39 @@ class Endpoint:
             charges=self._charges(reply.usage, response.retries),
         )
 
+    def stream(self, request: Generate, on_token: Callable[[], object]) -> Prediction:
+        """Answer a request at once and only once, and report its first token (`evals.schema.Streaming`)."""
+        path, body, read = self._text_request(request, self._limit(request))
+        try:
+            data = self.server.attempt_streamed(path, {**body, **STREAM}, EventReader(on_token))
+            value, _ = read(self.server.masked(assembled(data)))
+        except (SampleError, MalformedError) as error:
+            return Prediction(request.id, failure=str(error))
+        return self._prediction(request.id, ServerResponse(value, 0), value.text)
+
     def _complete(self, request: Generate, max_tokens: int) -> ServerResponse:
         """Send a request for a text; the value of the response is a `Reply`."""
-        model, capabilities = self.served_model, self.capabilities
+        path, body, read = self._text_request(request, max_tokens)
+        return self.server.send(path, body, read)
 
-        def read(reader: Callable[[Any], Reply], body: Any) -> tuple[Reply, int]:
-            reply = reader(body)
+    def _text_request(
+        self, request: Generate, max_tokens: int
+    ) -> tuple[str, dict[str, Json], Callable[[Any], tuple[Reply, int]]]:
+        """Return the path and the body of a request for a text, and what reads the answer and its new tokens."""
+        capabilities, begun = self.capabilities, request.recorded if self._continues(request) else None
+        model, chats = self.served_model, self._chats(request)
+        text = "" if begun is None else begun.text
+
+        def read(body: Any) -> tuple[Reply, int]:
+            reply = read_chat(body) if chats else read_completion(body, text)
             check_model(reply, capabilities.model)
             return reply, reply.usage.new
 
-        if not self._chats(request):
-            begun = request.recorded if self._continues(request) else None
+        if not chats:
             body = completion_body(request, model=model, max_tokens=max_tokens, begun=begun, **capabilities.fields)
-            text = "" if begun is None else begun.text
-            return self.server.send(
-                "completions", body, lambda answer: read(lambda value: read_completion(value, text), answer)
-            )
+            return "completions", body, read
         body = chat_body(request, model=model, max_tokens=max_tokens, limit=capabilities.limit, **capabilities.fields)
-        return self.server.send("chat/completions", body, lambda answer: read(read_chat, answer))
+        return "chat/completions", body, read
 
     def _chats(self, request: Request) -> bool:
         """Whether a text is requested by messages, and not as the continuation of a plain text."""
@@ -221,11 +248,11 @@ class Endpoint:
 
     def _scores_continuations(self, request: Choose) -> bool:
         """Whether the server returns log-probabilities of the continuations of a request."""
-        return self.capabilities.logprobs is not None and not _has_media(request.parts)
+        return self.capabilities.logprobs is not None and not has_media(request.parts)
 
     def _choose_in_writing(self, request: Choose) -> Prediction:
         """Let the model write its choice; a text that names no choice is returned unchanged and counts as wrong."""
-        parts = _parts_with_choices(request)
+        parts = parts_with_choices(request)
         default = _CHOICE_TOKENS_WITH_REASONING if self.capabilities.reasons else _CHOICE_TOKENS
         max_tokens = self.settings.max_tokens or default
         response = self._complete(Generate(request.id, parts, max_tokens), max_tokens)
@@ -278,7 +305,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
     servers = [Server(server, find_key(server)) for server in several]
     listing = servers[0].list_models()
     listed = model_names(listing)
-    model = settings.model or _only(listed, settings)
+    model = settings.model or only_model(listed, settings.server)
     if settings.prices is not None:
         settings.prices.cost(model, prompt=0, cached=0, new=0)
     capabilities = detect_equal(servers, model, listed)
@@ -291,7 +318,7 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
             "server": addresses,
             "served_model": model,
             **capabilities.facts,
-            "chooses_by": _chooses_by(capabilities),
+            "chooses_by": chooses_by(capabilities),
             "max_tokens": settings.max_tokens,
             "positions": stated_limit(listing, model),
             "long_prompts": placement.long_prompts or FAIL,
@@ -306,35 +333,6 @@ def load(name: str, checkpoint: str, placement: Placement) -> Endpoint:
         capabilities=capabilities,
         long_prompts=placement.long_prompts or FAIL,
     )
-
-
-def _parts_with_choices(request: Choose) -> tuple[Part, ...]:
-    """Return a prompt that asks the model to write one of the choices."""
-    listed = ", ".join(choice.strip() for choice in request.choices)
-    return (*request.parts, f"\n\nAnswer with exactly one of these and nothing else: {listed}")
-
-
-def _has_media(parts: Sequence[Part]) -> bool:
-    return not all(isinstance(part, str) for part in parts)
-
-
-def _chooses_by(capabilities: Capabilities) -> str:
-    if capabilities.logprobs is None:
-        return "writing one of the choices: the server gives no log-probabilities of a prompt"
-    return f"log-likelihood ({capabilities.logprobs}); writing one of the choices if the prompt has images"
-
-
-def _charged(prediction: Prediction, charges: Mapping[str, float]) -> Prediction:
-    """Add to the charges of a prediction."""
-    names = {**prediction.charges, **charges}
-    return replace(prediction, charges={name: prediction.charges.get(name, 0) + charges.get(name, 0) for name in names})
-
-
-def _only(listed: Sequence[str], settings: Settings) -> str:
-    if len(listed) == 1:
-        return listed[0]
-    lists = f"it lists {', '.join(listed)}" if listed else "it lists none"
-    raise InputError(f"endpoint {settings.server} needs the name of a model, as in {settings.server}#NAME: {lists}")
 
 
 FAMILIES.add(

@@ -19,8 +19,15 @@ from typing import Any, Protocol, TypeVar
 import orjson
 
 from evals.errors import EvalsError, InputError, SampleError
-from evals.models.endpoint.client import RESUMABLE, FailedAttempt, RejectedError, Server, ServerResponse, may_pass
-from evals.models.endpoint.outages import FailureStreak, wait_until_back
+from evals.models.endpoint.attempts import (
+    FailedAttempt,
+    FailureStreak,
+    RejectedError,
+    ServerResponse,
+    may_pass,
+    wait_until_back,
+)
+from evals.models.endpoint.client import RESUMABLE, Server
 from evals.schema import Json
 
 _LONGEST_REST = 30.0
@@ -42,6 +49,12 @@ class Sender(Protocol):
         self, path: str, body: Mapping[str, Json], read: Callable[[Any], tuple[T, int]], *, trial: bool = False
     ) -> ServerResponse:
         """See `Server.send`."""
+
+    def attempt_streamed(self, path: str, body: Mapping[str, Json], on_part: Callable[[bytes], object]) -> bytes:
+        """See `Server.attempt_streamed`."""
+
+    def masked(self, value: Json) -> Json:
+        """See `Server.masked`."""
 
 
 @dataclass(eq=False)
@@ -83,12 +96,26 @@ class ServerGroup:
         self._retries = retries * len(servers)
         self._backoff = backoff
         self._changed = threading.Condition()
+        self._next = 0
         self._waiting = threading.Lock()
 
     @property
     def address(self) -> str:
         """The servers' addresses, for messages."""
         return "|".join(member.server.address for member in self._members)
+
+    def attempt_streamed(self, path: str, body: Mapping[str, Json], on_part: Callable[[bytes], object]) -> bytes:
+        """Send a request once, to the servers in turn. See `Server.attempt_streamed`."""
+        with self._changed:
+            self._next = (self._next + 1) % len(self._members)
+            server = self._members[self._next].server
+        return server.attempt_streamed(path, body, on_part)
+
+    def masked(self, value: Json) -> Json:
+        """Return a copy of a value without the keys of the servers."""
+        for member in self._members:
+            value = member.server.masked(value)
+        return value
 
     def send(
         self, path: str, body: Mapping[str, Json], read: Callable[[Any], tuple[T, int]], *, trial: bool = False

@@ -11,11 +11,12 @@ the price of prompt tokens that the server reports as cached.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals import yaml_files
 from evals.errors import InputError
+from evals.schema import Prediction
 
 _KINDS = ("input", "output", "cached_input")
 
@@ -62,3 +63,9 @@ def read_prices(name: str) -> Prices:
             if kind not in _KINDS or not valid:
                 raise InputError(f"{path}: {model}: {kind} is {price!r}; allowed are prices for {', '.join(_KINDS)}")
     return Prices(path, currency, {str(model): row for model, row in table["models"].items()})
+
+
+def charged(prediction: Prediction, charges: Mapping[str, float]) -> Prediction:
+    """Add to the charges of a prediction."""
+    names = {**prediction.charges, **charges}
+    return replace(prediction, charges={name: prediction.charges.get(name, 0) + charges.get(name, 0) for name in names})

@@ -15,7 +15,7 @@ from evals.data.images import MAX_PIXELS, decode
 from evals.errors import SampleError
 from evals.models.decoding.text import join_text, plain_text
 from evals.models.decoding.thoughts import SWITCHES
-from evals.schema import MODALITIES, Audio, ChatSettings, Generate, Image, Json, Part, RecordedBeginning
+from evals.schema import MODALITIES, Audio, ChatSettings, Choose, Generate, Image, Json, Part, RecordedBeginning
 
 _UNCHANGED_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 """Image formats that are sent unchanged, with their media types."""
@@ -192,3 +192,14 @@ def _png(image: Image) -> bytes:
     except OSError as error:
         raise SampleError(f"{image.path or image.key} cannot be written as PNG: {error}") from error
     return buffer.getvalue()
+
+
+def parts_with_choices(request: Choose) -> tuple[Part, ...]:
+    """Return a prompt that asks the model to write one of the choices."""
+    listed = ", ".join(choice.strip() for choice in request.choices)
+    return (*request.parts, f"\n\nAnswer with exactly one of these and nothing else: {listed}")
+
+
+def has_media(parts: Sequence[Part]) -> bool:
+    """Return whether a prompt has images or audio."""
+    return not all(isinstance(part, str) for part in parts)

@@ -109,7 +109,9 @@ def _store_outcomes(checked: CheckResult, folder: Path) -> Iterator[dict[str, Js
     for run, outcome in checked.outcomes.items():
         metrics = _metrics(checked, run)
         name = _folder_name(run, names)
-        row: dict[str, Json] = {"model": run.model, "task": run.task, "split": run.split, "shots": run.shots}
+        row: dict[str, Json] = {
+            "model": run.model, "task": run.task, "split": run.split, "shots": run.shots, "rate": run.rate
+        }  # fmt: skip
         for field, record, suffix in (("record", outcome.record, ""), ("blind", outcome.blind, "-blind")):
             row[field] = f"{name}{suffix}" if record is not None else None
             if record is not None:
@@ -152,7 +154,8 @@ def _metrics(checked: CheckResult, run: RequiredRun) -> set[str]:
 def _folder_name(run: RequiredRun, names: set[str]) -> str:
     """Return a folder name for a run that is not in `names`, and add it there."""
     shots = f"{run.shots}-shots" if run.shots is not None else None
-    parts = (run.model, run.task, run.split, shots)
+    rate = f"{run.rate:g}-per-second" if run.rate is not None else None
+    parts = (run.model, run.task, run.split, shots, rate)
     name = base = _safe("-".join(part for part in parts if part))
     number = 1
     while name in names:
@@ -168,7 +171,7 @@ def _safe(name: str) -> str:
 
 
 def _required_run(row: Mapping[str, Json]) -> RequiredRun:
-    return RequiredRun(row["model"], row["task"], row["split"], row["shots"])
+    return RequiredRun(row["model"], row["task"], row["split"], row["shots"], row.get("rate"))
 
 
 def _outcome(row: Mapping[str, Json], folder: Path) -> RunOutcome:

@@ -133,6 +133,10 @@ class ReportContents:
 _NO_TAIL_INTERVAL = (
     "Percentiles and maxima have no interval: a few processes do not show how slow the slowest runs of others would be."
 )
+_AT_A_RATE = (
+    "Times count from the arrival of a request, so they include the queue. Requests of one replay wait for each other: "
+    "the intervals rest on the independent replays."
+)
 
 
 def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportContents:
@@ -185,12 +189,18 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         sections=tuple(sections.divide(metrics)),
         n=result.n,
         counts=tuple(Count(name, getattr(result, name), meaning) for name, meaning in COUNTS.items()),
-        notes=(*control, *reported.sentences(record), *_notes(metrics), *([_NO_TAIL_INTERVAL] if record.timed else [])),
+        notes=(*control, *reported.sentences(record), *_notes(metrics), *_timing_note(record)),
         efficiency=_efficiency(result),
         provenance=_provenance(record.manifest.to_dict()),
         worst=tuple(worst),
         prefixes=prefixes,
     )
+
+
+def _timing_note(record: Record) -> Iterator[str]:
+    """Yield how the intervals of a timed run are meant."""
+    if record.timed:
+        yield _AT_A_RATE if record.at_a_rate else _NO_TAIL_INTERVAL
 
 
 def _notes(metrics: Mapping[str, Metric]) -> Iterator[str]:

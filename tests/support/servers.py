@@ -41,6 +41,8 @@ class Reply:
     delay: float = 0.0
     cut: int | None = None
     """The connection ends after so many bytes of the body; -1 is before the first byte of the head."""
+    pause: float = 0.0
+    """Seconds between the lines of the body, which are sent one by one."""
 
 
 def chat(text: str | None, *, model: str = "m", ended: str = "stop", usage: Any = None, **message: Any) -> Reply:
@@ -48,6 +50,16 @@ def chat(text: str | None, *, model: str = "m", ended: str = "stop", usage: Any 
     counted = usage or {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
     choice = {"index": 0, "finish_reason": ended, "message": {"role": "assistant", "content": text, **message}}
     return Reply({"id": "c", "object": "chat.completion", "model": model, "choices": [choice], "usage": counted})
+
+
+def streamed(*texts: str, usage: Any = None, ended: str | None = "stop", pause: float = 0.0) -> Reply:
+    """A chat completion as server-sent events, one for each text."""
+    events: list[Any] = [{"model": "m", "choices": [{"index": 0, "delta": {"content": text}}]} for text in texts]
+    events.append({"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": ended}]})
+    if usage is not None:
+        events.append({"model": "m", "choices": [], "usage": usage})
+    lines = [f"data: {json.dumps(event)}\n".encode() for event in events]
+    return Reply(b"".join([*lines, b"data: [DONE]\n"]), pause=pause)
 
 
 def error(status: int, message: str, **headers: str) -> Reply:
@@ -143,7 +155,11 @@ class FakeServer:
             return False
         head = f"HTTP/1.1 {reply.status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         head += "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in reply.headers.items())
-        writer.write(head.encode() + b"\r\n" + body[: reply.cut])
+        lines = body[: reply.cut].splitlines(keepends=True) if reply.pause else [body[: reply.cut]]
+        writer.write(head.encode() + b"\r\n" + b"".join(lines[:1]))
+        for line in lines[1:]:
+            await asyncio.sleep(reply.pause)
+            writer.write(line)
         await writer.drain()
         return reply.cut is None
 

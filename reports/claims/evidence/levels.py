@@ -11,7 +11,7 @@ from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow,
 from evals.reports.claims.language.values import ValueTable
 from evals.statistics.decisions import Decision, against_band, against_bound, against_tail
 from evals.statistics.power import minimum_detectable, successes_needed
-from evals.timing import statistics
+from evals.timing import replays, statistics
 
 _TWO_SIDED, _ONE_SIDED = 1.959964, 1.644854
 """Normal quantiles of 95 % intervals and of one-sided 95 % bounds."""
@@ -36,7 +36,7 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
     percent = metric.unit == "fraction"
     declared = hypothesis.measure.margin
     margin = (float(declared) / 100 if declared else float(PROTOCOL_MARGIN)) if percent else 0.0
-    decision, explanation = _judge_tail(hypothesis, record) or (None, "")
+    decision, explanation = _judge_at_a_rate(hypothesis, record) or _judge_tail(hypothesis, record) or (None, "")
     row = MeasuredRow(
         task=hypothesis.measure.task,
         metric=name,
@@ -64,9 +64,36 @@ def _in_unit(hypothesis: Hypothesis, factor: float) -> Hypothesis:
     return replace(hypothesis, low=low, high=high)
 
 
+def _judge_at_a_rate(hypothesis: Hypothesis, record: Record) -> tuple[Decision, str] | None:
+    """Judge a time under a request rate by its interval over the replays, if the server bears the rate.
+
+    Requests that wait for each other are not independent, so exceedances are not counted as if they were.
+    """
+    metrics = record.finished().metrics
+    metric = metrics[hypothesis.measure.metric]
+    if not record.at_a_rate or metric.unit != "seconds":
+        return None
+    rate = f"{metrics['request-rate/asked'].value:g} requests per second"
+    growth, load = (metrics.get(name) for name in ("queue-growth", "utilisation"))
+    assert growth is not None
+    overloaded = replays.is_overloaded(
+        replays.ReplayEstimate(growth.value, growth.low, growth.high),
+        None if load is None else replays.ReplayEstimate(load.value, load.low, load.high),
+    )
+    if overloaded:
+        within = hypothesis.low is None and hypothesis.high is not None
+        return "refuted" if within else "inconclusive", f"the server cannot bear {rate}: its queue grows without end"
+    if overloaded is None:
+        return "inconclusive", f"the run does not show whether the server bears {rate}"
+    if metric.low is None:
+        return "inconclusive", f"at {rate} the value has no interval: {metric.note or 'one replay'}"
+    decision = _decide(metric.value, metric.low, metric.high, hypothesis, 0.0)
+    return decision, f"at {rate}, which the server bears; the interval rests on independent replays"
+
+
 def _judge_tail(hypothesis: Hypothesis, record: Record) -> tuple[Decision, str] | None:
     """Judge a percentile claim ("99 % within 20 ms") by counting the repetitions beyond it; None for other claims."""
-    if not record.timed or hypothesis.low is not None or hypothesis.high is None:
+    if not record.timed or record.at_a_rate or hypothesis.low is not None or hypothesis.high is None:
         return None
     name = hypothesis.measure.metric
     metric = statistics.TimedMetric.of(name, record.finished().metrics[name])

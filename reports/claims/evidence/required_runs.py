@@ -20,6 +20,8 @@ class RequiredRun:
     task: str
     split: str | None = None
     shots: int | None = None
+    rate: float | None = None
+    """Requests per second, for a time under a request rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +52,7 @@ def required_runs(claim: Claim, models: Mapping[str, str]) -> list[RequiredRun]:
         return []
     subjects = [measure.system] if measure.system else [models.get(name, name) for name in claim.subject[:1]]
     baselines = [models.get(measure.baseline, measure.baseline)] if measure.baseline else []
-    return [RequiredRun(model, measure.task, measure.split, measure.shots) for model in (*subjects, *baselines)]
+    return [
+        RequiredRun(model, measure.task, measure.split, measure.shots, measure.rate)
+        for model in (*subjects, *baselines)
+    ]

@@ -114,6 +114,8 @@ class Measure(StrictModel):
     """The split that the document names; default: that of the task."""
     shots: int | None = Field(default=None, ge=0)
     """The number of examples in the prompt, if the document states it."""
+    rate: float | None = Field(default=None, gt=0, le=100_000)
+    """For `efficiency`: the requests per second under which the document states a time; they wait for each other."""
     proxy: str | None = None
     """Why this task differs from the one that the document names; the measurement is then evidence by proxy only."""
     margin: Digits | None = None
@@ -121,6 +123,8 @@ class Measure(StrictModel):
 
     @model_validator(mode="after")
     def _two_sides(self) -> Measure:
+        if self.rate is not None and (self.task != "efficiency" or self.relation != "level"):
+            raise ValueError("a 'rate' is for a level of the task efficiency: one system under its own requests")
         if (self.relation != "level") != (self.baseline is not None):
             needs = "needs a 'baseline'" if self.baseline is None else "has a 'baseline', so it needs a 'relation'"
             raise ValueError(f"relation {self.relation!r} {needs}")

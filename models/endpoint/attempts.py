@@ -1,4 +1,4 @@
-"""Wait for a server that is gone: it may be restarted, and a large model takes minutes to load."""
+"""The outcomes of a request, and how to wait for a server that is gone: a large model takes minutes to load again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from evals.errors import EvalsError, InputError, SampleError
+from evals.models.endpoint.long_prompts import read_rejection
 
 MAX_CONSECUTIVE_FAILURES = 32
 """Number of consecutive requests without an answer after which the run stops."""
@@ -32,6 +34,40 @@ class FailureStreak:
     def end(self) -> None:
         """Begin again at 0: a request was answered."""
         self._count = 0
+
+
+class RejectedError(SampleError):
+    """The server rejects a request; a retry would not help."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Compose the message from the status and the server's own words."""
+        super().__init__(f"the server answers {status}: {message}")
+        self.status = status
+
+    @property
+    def about_length(self) -> bool:
+        """Whether the request was too long, which says nothing about the server."""
+        return read_rejection(str(self)) is not None
+
+
+class ServerResponse(NamedTuple):
+    """The answer to a request."""
+
+    value: Any
+    """The value that `read` returned for the body."""
+    retries: int
+    """Number of times that the request was repeated."""
+
+
+class FailedAttempt(NamedTuple):
+    """A failed attempt that can be retried."""
+
+    reason: str
+    overloaded: bool = False
+    retry_after: float = 0.0
+    """Delay in seconds that the server requests."""
+    unreachable: bool = False
+    """Whether no answer came at all, not even an error."""
 
 
 def wait_until_back(
@@ -74,6 +110,11 @@ def wait_until_back(
             if pause:
                 _say(f"evals: {address} answers again after {time.monotonic() - started:.0f} s")
             return not pause, None
+
+
+def may_pass(error: EvalsError) -> bool:
+    """Return whether a server that gave this error may answer later: not if it rejects the request or the key."""
+    return not isinstance(error, RejectedError) and (isinstance(error, SampleError) or error.__cause__ is not None)
 
 
 def _say(line: str) -> None:
