@@ -9,6 +9,7 @@ text) is reported, and the others are run.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 
 from evals import registry, regular_files
 from evals.app import api
+from evals.app.finished import finished_run
 from evals.app.readiness import timed_model
 from evals.errors import EvalsError, InputError, UnknownName
 from evals.execution import progress, validation
@@ -139,7 +141,10 @@ def run(
     refused = {(pair.model, pair.task): pair.refused for pair in pairs if pair.refused}
     chosen = [pair for pair in pairs if not pair.refused and not registry.TASKS.get(pair.task).timed]
     uses_workers = bool(chosen) and (chosen[0].config.workers > 1 or chosen[0].config.cluster is not None)
-    completed = _run_together(chosen) if uses_workers else _run_in_turn(chosen)
+    completed: dict[tuple[str, str], Record | EvalsError] = _finished(chosen)
+    left = [pair for pair in chosen if pair.name not in completed]
+    if left:
+        completed |= _run_together(left) if uses_workers else _run_in_turn(left)
     finished = [record for pair in chosen if isinstance(record := completed[pair.name], Record)]
     errors = {name: error for name, error in completed.items() if isinstance(error, EvalsError)}
     refused |= {name: str(error) for name, error in errors.items() if isinstance(error, InputError)}
@@ -152,6 +157,16 @@ def run(
         reasons = "; ".join(f"{model} on {task}: {why}" for (model, task), why in {**refused, **broken}.items())
         raise EvalsError(f"no run is complete: {reasons}") if broken else InputError(f"nothing can be run: {reasons}")
     return CompletedPairs(finished, refused, broken)
+
+
+def _finished(pairs: Sequence[Pair]) -> dict[tuple[str, str], Record | EvalsError]:
+    """Return the runs that are finished, as far as that is certain without loading their models."""
+    finished: dict[tuple[str, str], Record | EvalsError] = {}
+    for pair in pairs:
+        with contextlib.suppress(InputError):  # it is reported when the pair is run
+            if (record := finished_run(pair.config)) is not None:
+                finished[pair.name] = record
+    return finished
 
 
 def _biggest_first(pairs: Sequence[Pair]) -> list[str]:

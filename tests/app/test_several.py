@@ -80,7 +80,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path):
     assert [record.finished().n for record in outcome.records] == [100, 100]
 
 
-def test_the_command_continues_and_ends_with_a_table(models, tmp_path, command, monkeypatch):
+def test_the_command_continues_and_ends_with_a_table(models, loads, tmp_path, command, monkeypatch):
     monkeypatch.chdir(Path(models[0]).parent)
     models = [f"./{Path(model).name}" for model in models]  # a long path would fill the table
     listed = tmp_path / "models.txt"
@@ -96,9 +96,19 @@ def test_the_command_continues_and_ends_with_a_table(models, tmp_path, command, 
     kept = tmp_path / "all" / several.folder_name(models[0], TASKS[0]) / "samples.jsonl"
     before = kept.read_bytes()
     lost.unlink()
+    loads.clear()
     assert command(*arguments, COLUMNS="1000").stdout == done.stdout
     assert lost.is_file()
     assert kept.read_bytes() == before
+    assert loads == models[1:], "a model whose runs are finished is not loaded"
+    loads.clear()
+    assert command(*arguments, "--dtype", "bfloat16", COLUMNS="1000").returncode == 2, "these are other runs"
+    assert loads == models
+    (Path(models[0]) / "more.json").write_text("{}")
+    changed = command(*arguments, COLUMNS="1000")
+    (Path(models[0]) / "more.json").unlink()
+    assert changed.returncode == 2, "its files are others"
+    assert changed.stderr.count("model.digest") == len(TASKS)
 
 
 @pytest.mark.slow

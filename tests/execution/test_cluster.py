@@ -69,7 +69,7 @@ def nodes(head):
     for node in added:
         with contextlib.suppress(KeyError):
             head.remove_node(node, allow_graceful=False)
-    wait_for(lambda: sum(node["Alive"] for node in head.global_state.node_table()) == 1)
+    wait_for(lambda: living(head) == 1)
 
 
 @pytest.fixture
@@ -236,6 +236,57 @@ def test_a_machine_with_another_version_is_refused_by_name(nodes, tmp_path):
     nodes(1, PYTHONPATH=os.pathsep.join([str(other.parent), os.environ["PYTHONPATH"]]))
     run = ["run", "--model", "toy:", "--task", "toy", "--first", 50, "--cluster", "auto", "--out", tmp_path / "run"]
     refused(evals(*run), "worker 0 on ", "numpy 99.0", "install the same versions")
+
+
+@pytest.fixture
+def apart(head, tmp_path):
+    """Add a node that sees an empty folder in place of one of this machine: `apart(folder)`; `setup` fills it."""
+    started = []
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not have a file system of his own")
+
+    def add(folder, setup="true"):
+        node = f"{sys.executable} -m ray.scripts.scripts start --address={head.address} --num-cpus=1 --block"
+        script = f"mount -t tmpfs none {folder} && cd / && {setup} && exec {node}"
+        environment = {**os.environ, "EVALS_CACHE": str(tmp_path / f"cache-{len(started)}")}
+        started.append(
+            subprocess.Popen(
+                ["unshare", "-rm", "sh", "-c", script], env=environment, start_new_session=True,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+        )  # fmt: skip
+        wait_for(lambda: living(head) == 1 + len(started))
+
+    yield add
+    for node in started:
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+    wait_for(lambda: living(head) == 1)
+
+
+def living(cluster):
+    return sum(node["Alive"] for node in cluster.global_state.node_table())
+
+
+def test_files_that_a_node_lacks_are_sent_and_those_that_differ_are_refused(apart, tmp_path):
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    rows = [{"id": str(number), "text": f"{number}?", "target": str(number % 5)} for number in range(50)]
+    answers = [{"id": str(number), "output": str(number % 3)} for number in range(50)]
+    for name, lines in (("rows.jsonl", rows), ("answers.jsonl", answers)):
+        (folder / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    run = ["run", "--model", f"replay:{folder}/answers.jsonl", "--task", "custom", "--data", folder / "rows.jsonl"]
+    assert evals(*run, "--out", tmp_path / "one").returncode == 0
+    apart(f"'{folder}'")
+    done = evals(*run, "--cluster", "auto", "--out", tmp_path / "sent")
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "sent") == contents(tmp_path / "one")
+    sent = sorted(path.name for path in (tmp_path / "cache-0" / "shipped").glob("*/*"))
+    assert sent == ["answers.jsonl", "rows.jsonl"]
+    apart(f"'{folder}'", f"echo '{json.dumps(rows[0])}' > '{folder}/rows.jsonl'")
+    differing = evals(*run, "--cluster", "auto", "--out", tmp_path / "differs")
+    refused(differing, "worker 1 on ", "reads other data than the command's machine")
+    assert not (tmp_path / "differs").exists()
 
 
 def test_the_slurm_script_starts_a_cluster_on_one_machine(tmp_path, logs, monkeypatch):
