@@ -303,6 +303,13 @@ def test_a_run_without_a_place_says_what_it_waits_for_and_ends(monkeypatch, caps
     assert words in capsys.readouterr().err
 
 
+def test_what_stops_a_worker_of_another_machine_is_told_with_its_name():
+    cluster = FullCluster()
+    cluster.receive = lambda seconds: [(0, Stopped("rows.jsonl has no target", is_bad_input=True))]
+    with pytest.raises(InputError, match=r"^worker 0 on 10\.0\.0\.1: rows\.jsonl has no target$"):
+        pool.Pool(cluster, load_toy, SAMPLES, agreed())
+
+
 def test_no_worker_is_started_without_a_sample(tmp_path, monkeypatch):
     def refuse(count):
         raise InputError(f"{count} processes")

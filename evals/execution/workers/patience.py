@@ -116,12 +116,12 @@ class PlaceVigil:
             self._waited, self._is_announced = 0.0, False
             return
         self._waited += seconds
-        if self._waited > self._patience.place:
-            raise EvalsError(f"no worker got a place within {self._patience.place:.0f} s: each needs {self._needs()}")
         if self._waited > self._patience.unsaid and not self._is_announced:
             self._is_announced = True
             limit = f"waiting for at most {self._patience.place:.0f} s"
             self._on_wait(f"no worker has a place yet: each needs {self._needs()}; {limit}")
+        if self._waited > self._patience.place:
+            raise EvalsError(f"no worker got a place within {self._patience.place:.0f} s: each needs {self._needs()}")
 
 
 @dataclass(eq=False)

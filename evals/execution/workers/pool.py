@@ -298,7 +298,9 @@ class Pool:
         if self._computes and not worker.is_ready:
             self._lose(worker, f"is not used: {message.reason}")
             return
-        raise InputError(message.reason) if message.is_bad_input else EvalsError(message.reason)
+        is_remote = bool(self._transport.machine(worker.number))
+        reason = f"{self._name(worker)}: {message.reason}" if is_remote else message.reason
+        raise InputError(reason) if message.is_bad_input else EvalsError(reason)
 
     def _judge(self, worker: WatchedWorker) -> None:
         """End a worker that hangs."""
