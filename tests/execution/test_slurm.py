@@ -45,3 +45,30 @@ def test_a_shell_can_read_the_script(text):
 def test_the_command_prints_the_script(text, capsys):
     slurm.main(["--nodes", "4", "--gpus", "8", "--cpus", "32", "--time", "02:00:00", "--", *RUN])
     assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--nodes 0 -- --model r1 --task glue", "--nodes 0: give 1 or more"),
+        ("--nodes 2 --cpus 0 -- --model r1 --task glue", "--cpus 0"),
+        ("--nodes 2 --gpus -1 -- --model r1 --task glue", "--gpus -1"),
+        ("--nodes 2 --time soon -- --model r1 --task glue", "'soon': Slurm reads"),
+        ("--nodes 2 --time '1:00\nrm -rf x' -- --model r1 --task glue", "Slurm reads"),
+        ("--nodes 2 -- --model r1 --task glue --cluster=auto", "--cluster: leave it out"),
+        ("--nodes 2 -- --model r1 --tsk glue", "--model M --task T"),
+    ],
+)
+def test_a_job_that_cannot_run_is_refused_before_it_is_submitted(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        slurm.main(shlex.split(arguments))
+    assert stop.value.code == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert words in written.err
+    assert written.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("time", ["90", "90:00", "02:00:00", "1-0", "1-12", "2-12:30", "7-00:00:00"])
+def test_times_of_slurm_are_accepted(time):
+    slurm.check(["--models-file", "x", "--task", "glue"], nodes=1, gpus=0, cpus=1, time=time)

@@ -6,9 +6,12 @@ python -m evals.execution.workers.cluster.slurm --nodes 4 --gpus 8 --time 02:00:
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Sequence
+
+from evals.errors import InputError, shorten
 
 _SCRIPT = """\
 #!/bin/bash
@@ -62,6 +65,41 @@ exit "$status"
 """
 
 
+_TIME = re.compile(r"\d{1,7}(:\d\d){0,2}|\d{1,4}-\d\d?(:\d\d){0,2}", re.ASCII)
+"""Time limits that Slurm reads: minutes, M:S, H:M:S, D-H, D-H:M, D-H:M:S."""
+
+
+def check(arguments: Sequence[str], *, nodes: int, gpus: int, cpus: int, time: str) -> None:
+    """Refuse, before it waits in a queue, a job that cannot run.
+
+    Args:
+        arguments: as in `script`, like the others.
+        nodes: number of nodes.
+        gpus: GPUs per node.
+        cpus: cores per node.
+        time: the time limit.
+
+    Raises:
+        InputError: says what is allowed.
+
+    Example:
+        >>> check(["--model", "r1", "--task", "glue"], nodes=0, gpus=0, cpus=8, time="10")
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: --nodes 0: give 1 or more
+    """
+    for flag, value, least in (("--nodes", nodes, 1), ("--cpus", cpus, 1), ("--gpus", gpus, 0)):
+        if value < least:
+            raise InputError(f"{flag} {value}: give {least} or more")
+    if _TIME.fullmatch(time) is None:
+        raise InputError(f"--time {shorten(time)}: Slurm reads minutes, HH:MM:SS or D-HH:MM:SS")
+    named = {argument.partition("=")[0] for argument in arguments}
+    if "--cluster" in named:
+        raise InputError("--cluster: leave it out, the script adds it with the cluster that it starts")
+    if "--task" not in named or not named & {"--model", "--models-file"}:
+        raise InputError("give after -- the arguments of `evals run`: --model M --task T ...")
+
+
 def script(
     arguments: Sequence[str], *, nodes: int, gpus: int = 0, cpus: int = 8, time: str = "01:00:00", port: int = 6379
 ) -> str:
@@ -102,6 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--time", default="01:00:00", metavar="T", help="time limit; default 01:00:00")
     parser.add_argument("run", nargs="+", metavar="ARGUMENT", help="after --: the arguments of `evals run`")
     options = parser.parse_args(arguments)
+    try:
+        check(options.run, nodes=options.nodes, gpus=options.gpus, cpus=options.cpus, time=options.time)
+    except InputError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     sys.stdout.write(script(options.run, nodes=options.nodes, gpus=options.gpus, cpus=options.cpus, time=options.time))
 
 
