@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from evals.errors import InputError
 
@@ -32,13 +33,24 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    with writing_atomically(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes its name when the context ends; after an error the old contents remain.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         remove_abandoned(path.parent, path.name)
         descriptor = _open_locked(temporary, os.O_WRONLY | os.O_CREAT)
         with os.fdopen(descriptor, "wb") as file:
             file.truncate()
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(descriptor)
             temporary.replace(path)  # before the lock ends
@@ -46,6 +58,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

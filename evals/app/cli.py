@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from evals.app import console, parser
-from evals.app.commands import ab
+from evals.app.commands import ab, readers
+from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
-
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         choices |= {"task": tasks[0], "data": several.of_task(data, tasks)[tasks[0]]}
         records = _interleave(models, choices) if timed_in_turn else _run_one({**choices, "model": models[0]})
-        _print_table(records)
+        readers.print_table(records)
     for (model, task), why in refused.items():
         console.complain(f"{model} was not run on {task}: {why}")
     for (model, task), why in broken.items():
@@ -150,17 +149,6 @@ def _list(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _show(options: argparse.Namespace) -> int:
-    from evals import records
-    from evals.reports.runs import prompts, terminal
-
-    if options.prompt is not None:
-        console.write(prompts.show(records.load(options.run), options.prompt))
-        return DONE
-    console.write(terminal.show(records.load(options.run)))
-    return DONE
-
-
 def _show_model(options: argparse.Namespace) -> int:
     from evals import registry
     from evals.data.hub import local_copy
@@ -180,14 +168,6 @@ def _attend(options: argparse.Namespace) -> int:
     from evals.app.commands import attend
 
     console.write(attend.run(options))
-    return DONE
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from evals.app import check
-    from evals.reports.runs import comparison
-
-    console.write(comparison.text(check.compare(*options.runs)))
     return DONE
 
 
@@ -234,83 +214,12 @@ def _draft(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _gap(options: argparse.Namespace) -> int:
-    from evals import records
-    from evals.reports import gaps
-
-    records.check_two_folders(*options.runs)
-    console.write(gaps.text(gaps.attribute(*(records.load(folder) for folder in options.runs))))
-    return DONE
-
-
-def _import(options: argparse.Namespace) -> int:
-    from evals.app import imports
-
-    outcome = imports.import_logs(options.logs, options.out)
-    console.write(imports.summary(outcome.records))
-    for reason in outcome.refused:
-        console.complain(f"not imported: {reason}")
-    return BAD_INPUT if outcome.refused else DONE
-
-
-def _score(options: argparse.Namespace) -> int:
-    from evals.app import api
-
-    _print_table([api.score(options.run)])
-    return DONE
-
-
-def _finished_runs(folders: Sequence[Path]) -> list[Any]:
-    """Read the runs to report; of several, those that are unfinished or are no runs are left out and named."""
-    from evals import records
-
-    if len(folders) == 1:
-        return [records.load(folders[0])]
-    runs, skipped = records.load_finished(folders)
-    for reason in skipped:
-        console.complain(f"left out: {reason}")
-    return runs
-
-
-def _report(options: argparse.Namespace) -> int:
-    from evals.reports.runs import page, tables
-
-    runs = _finished_runs(options.runs)
-    if options.format == "png":
-        console.write_bytes(tables.forest_png(runs), options.out)
-        return DONE
-    if options.format in parser.EXPORTS:
-        from evals.reports.exports import every_eval_ever
-
-        text = every_eval_ever.render(runs, options.format)
-    else:
-        text = page.render(runs) if options.format == "html" else tables.render(runs, options.format)
-    if options.out is None:
-        console.write(text)
-    else:
-        console.write_bytes(text.encode(), options.out)
-    return DONE
-
-
 def _select(options: argparse.Namespace) -> int:
     from evals.app.commands import select
 
     report = select.select(options, progress=_shows_progress(), complain=console.complain)
     console.write(select.written(report, options.format, options.out))
     return FAILED if report.selection is not None and report.selection.chosen is None else DONE
-
-
-def _trends(options: argparse.Namespace) -> int:
-    from evals.reports.trends import page, series
-
-    days = [series.read(folder) for folder in options.days]
-    for reason in (reason for day in days for reason in day.skipped):
-        console.complain(f"left out: {reason}")
-    console.write(page.render(days, options.format))
-    changes = series.changes(days) if options.strict else []
-    for change in changes:
-        console.complain(change)
-    return FAILED if changes else DONE
 
 
 def _ab(options: argparse.Namespace) -> int:
@@ -322,23 +231,18 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "ab": _ab,
     "attend": _attend,
     "check": _check,
-    "compare": _compare,
+    "compare": readers.compare,
     "draft": _draft,
-    "gap": _gap,
-    "import": _import,
+    "export": readers.export,
+    "gap": readers.gap,
+    "import": readers.import_,
     "list": _list,
-    "report": _report,
+    "report": readers.report,
     "run": _run,
-    "score": _score,
+    "score": readers.score,
     "select": _select,
-    "show": _show,
+    "show": readers.show,
     "show-model": _show_model,
-    "trends": _trends,
+    "trends": readers.trends,
 }
 """The function of each command."""
-
-
-def _print_table(records: Sequence[Any]) -> None:
-    from evals.reports.runs import tables
-
-    console.write(tables.render(records, "text"))

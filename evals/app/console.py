@@ -21,6 +21,9 @@ from pathlib import Path
 
 from evals.errors import InputError
 
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes, as `evals.app.cli` describes them."""
+
 _ASCII = {
     "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "#", "▍": "", "▎": "", "▏": "", "■": "#", "─": "-", "│": "|",
     "…": "...", "—": "-", "–": "-", "−": "-", "×": "x", "±": "+-", "→": "->", "≥": ">=", "≤": "<=", "≈": "~",

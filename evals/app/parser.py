@@ -101,6 +101,26 @@ def _add_run_readers(commands: Any) -> None:
     show.add_argument(
         "--prompt", metavar="ID", help="print exactly what the model read for the sample ID: its text and token ids"
     )
+    show.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="show only samples that meet it: wrong, right, failed, unparsed, truncated, unfinished, long, disputed; "
+        "NAME=TEXT, NAME<NUMBER or any~TEXT; several must all be met",
+    )
+    show.add_argument(
+        "--sort",
+        metavar="NAME",
+        help="order of these samples: id, score, length, a value or a cost; NAME:desc for the largest first",
+    )
+    show.add_argument("--samples", type=integer, metavar="N", help="how many of these samples to show; default 12")
+    export = _add_command(commands, "export", "write the samples of a run as a table: Parquet, CSV or JSON lines")
+    export.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
+    export.add_argument("--format", choices=("parquet", "csv", "jsonl"), required=True, help="of the file")
+    export.add_argument(
+        "--out", type=Path, metavar="FILE", help="the file; default: samples.FORMAT in the run's folder"
+    )
     gap = _add_command(commands, "gap", "say why two runs of one benchmark disagree, in points")
     gap.add_argument(
         "runs", type=Path, nargs=2, metavar="RUN", help="the folder of a finished run, also an imported one"

@@ -131,8 +131,16 @@ def csv(columns: Sequence[str], rows: Iterable[Sequence[str | float | None]]) ->
 
 
 def _inert(text: str) -> str:
-    """Prefix text that a spreadsheet would take for a formula."""
-    text = visible(text)
+    return inert(visible(text))
+
+
+def inert(text: str) -> str:
+    """Prefix text that a spreadsheet would take for a formula.
+
+    Example:
+        >>> inert("=1+1"), inert("1+1")
+        ("'=1+1", '1+1')
+    """
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

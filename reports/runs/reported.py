@@ -10,6 +10,7 @@ import msgspec
 from evals.errors import counted
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
+from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import json_text
 from evals.schema import Json
 
@@ -61,6 +62,16 @@ def differing(record: Record) -> Iterator[Difference]:
                     id=row.id, metric=name, value=theirs, our_metric=ours, our_value=value,
                     answer=_cell(row.answer), target=_cell(row.target),
                 )  # fmt: skip
+
+
+def disputed(row: SampleRecord, record: Record) -> bool:
+    """Whether the harness of an imported run gives a sample another score than this suite does by a like rule."""
+    imported = entry(record)
+    return imported is not None and any(
+        not math.isclose((row.reported or {})[name], row.values[ours], abs_tol=1e-9)
+        for name, ours in _pairs(imported).items()
+        if name in (row.reported or {}) and ours in row.values
+    )
 
 
 def _pairs(imported: ImportEntry) -> Mapping[str, str]:

@@ -43,7 +43,7 @@ def show(record: Record) -> str:
     parts = [run.about, _metrics(run), *_remarks(run)]
     parts += ["Efficiency", _fields(run.efficiency)]
     parts.append("The worst samples")
-    parts += ["\n".join(_sample(sample)) for sample in run.worst]
+    parts += ["\n".join(sample_lines(sample)) for sample in run.worst]
     if any(sample.prompts for sample in run.worst):
         parts.append("show RUN --prompt ID prints all that the model read for a sample, with its token ids")
     parts.append("How it was made")
@@ -80,7 +80,7 @@ def _fields(fields: Sequence[tuple[str, str]], indent: int = 2) -> str:
     )
 
 
-def _sample(sample: WorstSample) -> Iterator[str]:
+def sample_lines(sample: WorstSample) -> Iterator[str]:
     """Write a sample on a few lines; line feeds in the model's output are shown, not followed."""
     fields = {
         "read": _read(sample),

@@ -101,6 +101,12 @@ def describe_worst(record: Record, count: int = 12) -> tuple[list[WorstSample], 
     return [replace(_describe(row, record), prompts=shown.of(row)) for row in rows], shown.prefixes()
 
 
+def described(record: Record, rows: Sequence[SampleRecord]) -> list[WorstSample]:
+    """Describe samples of a run for readers, with what the model read."""
+    shown = ShownPrompts(record, rows)
+    return [replace(_describe(row, record), prompts=shown.of(row)) for row in rows]
+
+
 def sample_value(row: SampleRecord, record: Record) -> float | None:
     """Return the score of one sample: its headline value, else the mean of its fractions; None without any."""
     result = record.finished()

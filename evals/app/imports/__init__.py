@@ -86,7 +86,7 @@ def _scored(runs: Sequence[logs.HarnessRun]) -> tuple[list[folders.ScoredLog], l
 
 def summary(imported: Sequence[Record]) -> str:
     """Say what was imported: for each run its origin, its values beside those of the harness, and where it is."""
-    return "\n\n".join("\n".join(_lines(record)) for record in imported)
+    return "\n\n".join("\n".join(_lines(record)) for record in imported) + "\n"
 
 
 def _lines(record: Record) -> Iterator[str]:
