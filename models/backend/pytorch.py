@@ -344,8 +344,6 @@ def _halves(batch: Batch, staged: Sequence[Any]) -> list[tuple[Batch, Sequence[A
         middle = len(groups) // 2
         return [(Batch(groups[:middle]), staged[:middle]), (Batch(groups[middle:]), staged[middle:])]
     group: Group = groups[0]
-    if len(group.members) == 1:
-        return []
     middle = len(group.members) // 2
-    parts = (group.members[:middle], group.members[middle:])
+    parts = (group.members[:middle], group.members[middle:]) if middle else ()
     return [(Batch((replace(group, members=members),)), staged) for members in parts]
