@@ -35,7 +35,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evals.errors import EvalsError, InputError
-from evals.schema import Generate, Json, Metric, Options, Part, Prediction, Sample, Samples, Score
+from evals.schema import ChatSettings, Generate, Json, Metric, Options, Part, Prediction, Sample, Samples, Score
 from evals.timing.arrivals import Load
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def samples(
         kind = random.Random(f"{options.seed}/{ids[index]}").choice([*new_tokens])
         length = new_tokens[kind]
         content, target = _question(index) if kind == QUESTIONS else (_numbered(parts[kind], index), None)
-        asked = Generate(ids[index], content, length, min_new_tokens=length)
+        chat = ChatSettings(template=options.chat_template)
+        asked = Generate(ids[index], content, length, min_new_tokens=length, chat=chat)
         return Sample(ids[index], requests=(asked,), target=target, cluster=replay, labels={"kind": kind, PHASE: phase})
 
     facts: dict[str, Json] = {
@@ -180,7 +181,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     if load is not None:
         metrics["utilisation"] = _metric(load, len(measured), "fraction")
     metrics |= _rates(groups, rate, len(measured))
-    failed = replays.mean([_share_failed(group) for group in groups])
+    failed = replays.mean([_share_failed(group) for group in groups], 0, 1)
     metrics["failed-requests"] = _metric(failed, len(measured), "fraction")
     return metrics | _others(groups) | _by_experts(groups)
 
@@ -274,8 +275,8 @@ def _rates(groups: Groups, rate: float, number: int) -> dict[str, Metric]:
             tokens.append(sum(score.answer["new tokens"] for score in within) / (last - first))
     metrics = {"request-rate/asked": Metric(rate, None, None, number, "requests/s")}
     if answered:
-        metrics["request-rate"] = _metric(replays.mean(answered), number, "requests/s", higher=True)
-        metrics["throughput"] = _metric(replays.mean(tokens), number, "tokens/s", higher=True)
+        metrics["request-rate"] = _metric(replays.mean(answered, 0), number, "requests/s", higher=True)
+        metrics["throughput"] = _metric(replays.mean(tokens, 0), number, "tokens/s", higher=True)
     return metrics
 
 
@@ -287,7 +288,8 @@ def _others(groups: Groups) -> dict[str, Metric]:
     for name, unit in {"batch-size": "count", "active-experts": "count", "accuracy": "fraction"}.items():
         units = [[score.values[name] for score in group if name in score.values] for group in groups]
         if any(units):
-            spread = replays.mean([_mean(unit) for unit in units if unit])
+            most = 1 if name == "accuracy" else math.inf
+            spread = replays.mean([_mean(unit) for unit in units if unit], 0, most)
             metrics[name] = _metric(spread, sum(map(len, units)), unit, higher=name == "accuracy")
     for name in ("prompt-tokens", "new-tokens"):
         values = sorted(score.values[name] for group in groups for score in group if name in score.values)
@@ -310,8 +312,8 @@ def _by_experts(groups: Groups) -> dict[str, Metric]:
         for name in ("latency", "service", "accuracy"):
             units = [[score.values[name] for score in group if name in score.values] for group in chosen]
             if any(units):
-                spread = replays.mean([_mean(unit) for unit in units if unit])
-                unit_name, better = ("fraction", True) if name == "accuracy" else ("seconds", False)
+                unit_name, better, most = ("fraction", True, 1) if name == "accuracy" else ("seconds", False, math.inf)
+                spread = replays.mean([_mean(unit) for unit in units if unit], 0, most)
                 metrics[f"experts-{level:g}/{name}"] = _metric(spread, number, unit_name, higher=better)
         share = Metric(number, None, None, number, "count", higher_is_better=False, statistic="total")
         metrics[f"experts-{level:g}/requests"] = share

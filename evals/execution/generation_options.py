@@ -21,6 +21,8 @@ SAMPLING = ("temperature", "top_p", "top_k", "min_p", "generation")
 """Options for how the tokens of a text are chosen."""
 TEXT = ("max_new_tokens", "stop", "system_prompt", "chat_template", "thinking")
 """Options for where a text ends, and for the prompt before it."""
+SWITCH = ("on", "off")
+"""Values of `--chat-template` that name no template."""
 WITHOUT_CHATS = frozenset({"two_streams", "replay"})
 """Families whose models read no chat."""
 _TYPES = {
@@ -81,7 +83,9 @@ def check(options: Options) -> None:
 def check_used(task: Task, ability: str, options: Options) -> None:
     """Refuse options for texts if the model is not asked for any. Raises `InputError`."""
     if ability != "generate" or task.timed:
-        _refuse((*SAMPLING, *TEXT), options, f"task {task.name!r}")
+        names = [name for name in (*SAMPLING, *TEXT) if name != "chat_template" or options.chat_template not in SWITCH]
+        arrives = options.rate is not None or options.arrivals is not None  # the prompts may be chats or plain texts
+        _refuse(names if arrives else (*SAMPLING, *TEXT), options, f"task {task.name!r}")
 
 
 def check_heeded(family: str, model: str, options: Options) -> None:

@@ -21,7 +21,7 @@ from evals.data.json_files import read_json
 from evals.errors import InputError
 from evals.paths import PACKAGE
 from evals.registry import FAMILIES, VARIANTS
-from evals.schema import Family, Json, Model, Placement, Request, Variant
+from evals.schema import ExpertSchedule, Family, Json, LoadAware, Model, Placement, Request, Variant
 
 GENERATION_COLUMNS = (
     "temperature", "top_p", "top_k", "min_p", "generation", "max_new_tokens", "stop", "system_prompt", "chat_template",
@@ -46,8 +46,8 @@ class Resolved:
     """Whether it is a bundled replica and not the public model of that name."""
     modalities: frozenset[str] | None = None
     """Modalities that it reads (values of `MODALITIES`), or None if they are not known."""
-    experts: int | None = None
-    """Number of active experts per token in each layer, or None for the checkpoint's own."""
+    experts: int | ExpertSchedule | None = None
+    """Number of active experts per token in each layer, also by the length of the queue; None: the checkpoint's own."""
     generation: Mapping[str, Json] = field(default_factory=dict)
     """The variant's own settings for generation, by the names of the options (`max_new_tokens`, `thinking`, …)."""
     labels: str | None = None
@@ -73,7 +73,9 @@ class Resolved:
 
     def _placed(self, placement: Placement) -> Placement:
         """Add the variant's own settings to a placement."""
-        if self.experts is not None:
+        if isinstance(self.experts, ExpertSchedule):
+            placement = replace(placement, experts=self.experts.experts(0), schedule=self.experts)
+        elif self.experts is not None:
             placement = replace(placement, experts=self.experts)
         if self.labels is not None and placement.labels is None:
             placement = replace(placement, labels=self.labels)
@@ -88,6 +90,10 @@ class Resolved:
         # The first load imports two thousand modules, which all stay. A later one may have to free a model before it.
         with contextlib.nullcontext() if "torch" in sys.modules else garbage.paused():
             model = self.family.load(self.name, local, placement)
+        if placement.schedule is not None and not isinstance(model, LoadAware):
+            raise InputError(
+                f"family {self.family.name!r} cannot change the active experts of {self.name!r} by a queue"
+            )
         lacking = [name for name in _PARTS if not hasattr(model, name)]
         if lacking:
             kind = type(model).__name__
@@ -168,12 +174,26 @@ def _family_of_prefix(prefix: str) -> Family | None:
     return next((family for family in FAMILIES if family.prefix == prefix), None)
 
 
-def _experts(variant: Variant) -> int | None:
-    """Return the number of active experts per token that a variant sets, or None."""
+def _experts(variant: Variant) -> int | ExpertSchedule | None:
+    """Return the active experts per token that a variant sets: a number, or by the queue (`{by: queue, 8: 0}`)."""
     experts = variant.details.get("experts")
+    if isinstance(experts, dict):
+        return _schedule(variant.name, experts)
     if experts is not None and (not isinstance(experts, int) or isinstance(experts, bool)):
         raise InputError(f"model {variant.name!r}: experts is {experts!r}, expected a whole number")
     return experts
+
+
+def _schedule(name: str, row: Mapping[str, Json]) -> ExpertSchedule:
+    """Read a schedule; the names of its columns are texts, whatever the file writes."""
+    levels = {str(number): least for number, least in row.items() if number != "by"}
+    valid = all(number.isdecimal() and int(number) > 0 and type(least) is int for number, least in levels.items())
+    if row.get("by") != "queue" or not valid:
+        raise InputError(f"model {name!r}: experts is {row!r}, expected by: queue and EXPERTS: WAITING, whole numbers")
+    pairs = sorted((int(least), int(number)) for number, least in levels.items())
+    if not pairs or pairs[0][0] != 0 or len({least for least, _ in pairs}) < len(pairs):
+        raise InputError(f"model {name!r}: experts is {row!r}; one number must be for 0 waiting, none for one twice")
+    return ExpertSchedule(tuple(pairs))
 
 
 def _labels(variant: Variant) -> str | None:

@@ -12,7 +12,7 @@ may import it. Start with `tasks`, then `models`.
 
 from __future__ import annotations
 
-from evals.schema.config import SCALES, Options, Placement, RunConfig
+from evals.schema.config import SCALES, ExpertSchedule, Options, Placement, RunConfig
 from evals.schema.models import (
     Batch,
     Concurrent,
@@ -56,6 +56,7 @@ __all__ = [
     "Classify",
     "Concurrent",
     "Embed",
+    "ExpertSchedule",
     "Family",
     "Generate",
     "Group",

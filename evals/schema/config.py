@@ -92,6 +92,34 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertSchedule:
+    """Numbers of active experts per token of a mixture, by the length of the queue.
+
+    Example:
+        >>> schedule = ExpertSchedule(((0, 8), (2, 4), (6, 2)))
+        >>> [schedule.experts(waiting) for waiting in (0, 1, 2, 9)]
+        [8, 8, 4, 2]
+    """
+
+    levels: tuple[tuple[int, int], ...]
+    """Pairs of a number of waiting requests and the experts that are active from this number on; ascending from 0."""
+
+    def experts(self, waiting: int) -> int:
+        """Return the number of active experts while a number of requests wait."""
+        return [number for least, number in self.levels if least <= waiting][-1]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """All numbers of active experts."""
+        return tuple(number for _, number in self.levels)
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """The schedule for the manifest: the experts by the least number of waiting requests."""
+        return {str(least): number for least, number in self.levels}
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where and how a model computes."""
 
@@ -105,6 +133,8 @@ class Placement:
     """Number of CPU threads, or None for all cores."""
     experts: int | None = None
     """Number of active experts per token in each layer, or None for the checkpoint's own."""
+    schedule: ExpertSchedule | None = None
+    """Numbers of active experts by the length of the queue, from the row of a variant; `experts` is that of none."""
     labels: str | None = None
     """Which of the task's classes each output of a classifier means (`0=negative,1=positive`), or None for the
     checkpoint's own names."""

@@ -116,8 +116,13 @@ def _order_statistic(values: Floats, level: float) -> float:
     return float(np.sort(values)[max(0, math.ceil(level * len(values) - 1e-9) - 1)])
 
 
-def mean(units: Sequence[float]) -> ReplayEstimate:
+def mean(units: Sequence[float], least: float = -math.inf, most: float = math.inf) -> ReplayEstimate:
     """Estimate a mean from one value per replay, by Student's t; without variation it has no interval.
+
+    Args:
+        units: the value of each replay.
+        least: lowest value that the mean can have; the interval ends there.
+        most: highest value that it can have.
 
     Example:
         >>> mean([1.0, 2.0, 3.0]).value
@@ -127,7 +132,7 @@ def mean(units: Sequence[float]) -> ReplayEstimate:
     if count < 2 or len(set(units)) < 2:
         return ReplayEstimate(value, None, None)
     half = t_quantile(LEVEL, count - 1) * float(np.std(units, ddof=1)) / math.sqrt(count)
-    return ReplayEstimate(value, value - half, value + half)
+    return ReplayEstimate(value, max(least, value - half), min(most, value + half))
 
 
 def growth(arrivals: Sequence[float], ends: Sequence[float], measured: Sequence[bool] | None = None) -> float:

@@ -12,11 +12,12 @@ from evals.data.checkpoints import Adapter, model_weights, read_adapter, read_co
 from evals.data.images import decode
 from evals.data.model_config import fields_of_shape
 from evals.errors import InputError, SampleError
+from evals.models.architectures import experts
 from evals.models.backend import adapters, checkpoint_files, gpus, quantised, requirements
 from evals.models.decoding.checkpoint_settings import needed_config
 from evals.paths import PACKAGE
 from evals.schema import Batch, Group, Image, Placement, Prediction, Prompt
-from evals.schema.config import DTYPES
+from evals.schema.config import DTYPES, ExpertSchedule
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,8 @@ class ResolvedPlacement:
     dtype: torch.dtype
     experts: int | None = None
     """Number of active experts per layer, if the user chose it."""
+    schedule: ExpertSchedule | None = None
+    """Numbers of active experts by the length of the queue, if they follow it."""
 
 
 def resolve_placement(placement: Placement) -> ResolvedPlacement:
@@ -55,7 +58,7 @@ def resolve_placement(placement: Placement) -> ResolvedPlacement:
     dtype = placement.dtype or ("bfloat16" if device.type == "cuda" else "float32")
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype} is not supported; allowed: {', '.join(DTYPES)}")
-    return ResolvedPlacement(device, getattr(torch, dtype), placement.experts)
+    return ResolvedPlacement(device, getattr(torch, dtype), placement.experts, placement.schedule)
 
 
 def load_weights(
@@ -110,7 +113,9 @@ def load_weights(
         model = model.to(placement.device)
     loaded: PreTrainedModel = model.eval()
     if placement.experts is not None:
-        _set_active_experts(loaded, placement.experts, folder)
+        for number in placement.schedule.numbers if placement.schedule else (placement.experts,):
+            experts.check_active(loaded, number, folder)
+        experts.set_active(loaded, placement.experts)
     return loaded
 
 
@@ -147,23 +152,6 @@ def _check_complete(
 
 def _shape(sizes: Sequence[int]) -> str:
     return " x ".join(map(str, sizes)) or "a single number"
-
-
-def _set_active_experts(model: PreTrainedModel, experts: int, folder: Path) -> None:
-    """Set the number of active experts per layer. Raises `InputError` if the model has fewer experts, or none."""
-    routers = _routers(model)
-    most = min((router.num_experts for router in routers), default=0)
-    if not 0 < experts <= most:
-        has = f"has layers of {most} experts" if routers else "is not a mixture of experts"
-        raise InputError(f"{folder} {has}: it cannot use {experts} experts per token")
-    for router in routers:
-        router.top_k = experts
-    model.config.get_text_config().num_experts_per_tok = experts
-
-
-def _routers(model: PreTrainedModel) -> list[Any]:
-    """Return the modules that choose a token's experts, one per layer."""
-    return [module for module in model.modules() if hasattr(module, "top_k") and hasattr(module, "num_experts")]
 
 
 def load_processor(folder: Path) -> ProcessorMixin:
@@ -211,7 +199,7 @@ def image_error(images: Sequence[Image], error: Exception) -> SampleError:
 
 def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) -> dict[str, Any]:
     """Return what determines a loaded model's answers, for the signature."""
-    routers = _routers(model)
+    routers = experts.routers(model)
     return {
         **checkpoint_facts(model, folder, placement),
         **checkpoint_files.adapter_facts(folder),
@@ -220,6 +208,7 @@ def facts(model: PreTrainedModel, folder: Path, placement: ResolvedPlacement) ->
         "remote_code": False,
         **quantised.facts(read_config(folder), model),
         **({"experts_per_token": routers[0].top_k} if routers else {}),
+        **({"experts_by_queue": placement.schedule.facts} if placement.schedule else {}),
     }
 
 

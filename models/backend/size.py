@@ -128,8 +128,16 @@ def _count_variant(variant: Variant) -> list[CountedModel]:
     mini = variant.checkpoints.get("mini")
     hub_names = (variant.checkpoints.get("full"), variant.details.get("public"))
     ids = dict.fromkeys(name.lower() for name in hub_names if name)
-    bundled = [_count_folder(PACKAGE / mini, variant.details.get("experts"))] if mini else []
+    bundled = [_count_folder(PACKAGE / mini, _experts_of_nobody_waiting(variant))] if mini else []
     return bundled + [_count_public(_models_by_key()[id]) for id in ids if id in _models_by_key()]
+
+
+def _experts_of_nobody_waiting(variant: Variant) -> int | None:
+    """Return the active experts that a variant sets; those of an empty queue, if they follow it."""
+    experts = variant.details.get("experts")
+    if isinstance(experts, dict):
+        return next((int(number) for number, waiting in experts.items() if waiting == 0), None)
+    return experts
 
 
 def _count_public(model: PublicModel) -> CountedModel:

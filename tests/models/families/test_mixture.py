@@ -20,7 +20,8 @@ from evals.models.backend import size
 from evals.models.families import mixture
 from evals.records.embeddings import unpack
 from evals.registry import VARIANTS
-from evals.schema import Audio, Placement
+from evals.schema import Audio, ExpertSchedule, Placement
+from evals.timing.load_replay import LoadReplay, replay
 
 CPU = Placement(device="cpu")
 ASKED = "Answer shortly.\n"
@@ -227,6 +228,54 @@ def test_rows_of_the_table_choose_experts(folder):
         assert VARIANTS.get(f"r1-moe@{experts}").details["experts"] == experts
     model = resolve("r1-moe@4", scale="mini", checkpoint=str(folder)).load(CPU)
     assert model.facts["experts_per_token"] == 4
+
+
+def test_experts_follow_the_queue(folder):
+    from evals.models.architectures import experts
+
+    assert resolve("r1-moe@queue", scale="mini").experts.numbers == (64, 8, 4, 2)
+    with pytest.raises(InputError, match="layers of 8 experts: it cannot use 64"):
+        resolve("r1-moe@queue", scale="mini", checkpoint=str(folder)).load(CPU)
+    schedule = ExpertSchedule(((0, 8), (1, 4), (3, 2)))
+    model = mixture.load("tiny", str(folder), Placement(device="cpu", experts=8, schedule=schedule))
+    assert model.facts["experts_by_queue"] == {"0": 8, "1": 4, "3": 2}
+    for waiting, number in ((0, 8), (1, 4), (2, 4), (3, 2), (99, 2), (0, 8)):
+        assert model.adapt(waiting) == number
+        assert {router.top_k for router in experts.routers(model.model)} == {number}
+
+
+def test_a_busy_server_computes_with_fewer_experts(folder):
+    """Six requests arrive at once: while five wait, two experts are active; the last ones get more."""
+    schedule = ExpertSchedule(((0, 8), (1, 4), (3, 2)))
+    model = mixture.load("tiny", str(folder), Placement(device="cpu", experts=8, schedule=schedule))
+    requests = tuple(Generate(str(number), (f"{number}: Say yes.",), 2, min_new_tokens=2) for number in range(6))
+    outputs = [p.output for p in replay(model, LoadReplay(requests, (0.0,) * 6, rate=1.0, batch=1))]
+    assert [(output["waiting"], output["experts"]) for output in outputs] == [
+        (5, 2),
+        (4, 2),
+        (3, 2),
+        (2, 4),
+        (1, 4),
+        (0, 8),
+    ]
+    assert all(output["failure"] is None and output["new tokens"] == 2 for output in outputs)
+    assert [output["start"] for output in outputs] == sorted(output["start"] for output in outputs)
+    together = [p.output for p in replay(model, LoadReplay(requests, (0.0,) * 6, rate=1.0, batch=4))]
+    assert [(output["waiting"], output["together"]) for output in together] == [(2, 4)] * 4 + [(0, 2)] * 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"by": "load", 8: 0}, {8: 0}, {"by": "queue"}, {"by": "queue", 8: 1}, {"by": "queue", 8: 0, 4: 0},
+     {"by": "queue", "x": 0}, {"by": "queue", 0: 0}, {"by": "queue", 8: 0, 4: -1}, {"by": "queue", 8: 0, 4: 1.5}],
+)  # fmt: skip
+def test_a_schedule_that_makes_no_sense_is_refused(row, monkeypatch):
+    from dataclasses import replace
+
+    variant = replace(VARIANTS.get("r1-moe@queue"), details={"experts": row})
+    monkeypatch.setattr(VARIANTS, "get", lambda name: variant)
+    with pytest.raises(InputError, match="'r1-moe@queue': experts is"):
+        resolve("r1-moe@queue", scale="mini")
 
 
 @pytest.mark.parametrize("experts", ["two", 2.5, True])
