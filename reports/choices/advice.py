@@ -43,6 +43,11 @@ class HeldAdvice:
     subject_match: str
     """How the systems that were run relate to the described ones: `proxy`, `same_name_different_spec`, or `none`."""
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether the runs say something about it."""
+        return self.verdict != _UNTESTED
+
     def to_json(self) -> dict[str, Json]:
         """Return the row as `select.json` has it."""
         row = self.advice
@@ -146,7 +151,7 @@ def _against(
     if unmeasured:
         working.append(f"not measured: {', '.join(unmeasured)}")
     if not outcomes or "untested" in outcomes or (unmeasured and "loss" not in outcomes):
-        return HeldAdvice(guide.guide.id, row, _UNTESTED, tuple(working), match if outcomes else "none")
+        return HeldAdvice(guide.guide.id, row, _UNTESTED, tuple(working), "none")
     worst = "loss" if "loss" in outcomes else "tie" if "tie" in outcomes else "win"
     return HeldAdvice(guide.guide.id, row, _OUTCOMES[worst], tuple(working), match)
 

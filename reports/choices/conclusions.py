@@ -128,22 +128,25 @@ def _costs(ratios: Sequence[CostRatio], shown: str) -> str:
     for ratio in ratios:
         is_lower = ratio.value < 1 and (ratio.shown == shown or ratio.name == MEMORY or ratio.low is None)
         if is_lower and 1 / ratio.value >= _LEAST_GAIN:
-            texts.append(f"{times(1 / ratio.value)} times {CHEAPER[ratio.name]}{_spread(ratio)}")
+            texts.append(f"{times(1 / ratio.value)[0]} times {CHEAPER[ratio.name]}{_spread(ratio)}")
     return " and ".join(texts)
 
 
-def times(factor: float) -> str:
-    """Print a factor.
+def times(*factors: float) -> list[str]:
+    """Print factors with as many decimals as the first needs.
 
     Example:
-        >>> times(2.13), times(1.236)
-        ('2.1', '1.24')
+        >>> times(2.13), times(1.236, 0.9, 2.13)
+        (['2.1'], ['1.24', '0.90', '2.13'])
     """
-    return f"{factor:.1f}" if factor >= 2 else f"{factor:.2f}"
+    return [f"{factor:.{1 if factors[0] >= 2 else 2}f}" for factor in factors]
 
 
 def _spread(ratio: CostRatio) -> str:
-    return f" ({times(1 / ratio.high)} to {times(1 / ratio.low)})" if ratio.low and ratio.high else ""
+    if ratio.low and ratio.high:
+        _, low, high = times(1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
+        return f" ({low} to {high})"
+    return "" if ratio.name == MEMORY else " (no interval)"
 
 
 def _nothing(selection: Selection) -> Iterator[str]:

@@ -112,7 +112,7 @@ def select(
         for entry in shown
         if guide is not None or testable(entry, runs.records)
         for row in hold(entry, runs.records, _unable(entry), criteria.hourly)
-        if guide is not None or row.subject_match != "none"
+        if guide is not None or row.is_tested
     ]
     return SelectionReport(chosen, tuple(held), tuple(runs.records))
 
