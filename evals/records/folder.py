@@ -333,9 +333,11 @@ def rewrite(record: Record, rows: Iterable[SampleRecord]) -> None:
 
 
 def _encode_lines(rows: Iterable[SampleRecord], manifest: Manifest) -> bytes:
-    encode = msgspec.json.Encoder().encode
-    lines, signature = [], base_signature(manifest.to_dict())
-    for row in rows:
-        row.signature = signature
-        lines.append(encode(row) + b"\n")
-    return b"".join(lines)
+    signature = base_signature(manifest.to_dict())
+
+    def signed() -> Iterator[SampleRecord]:
+        for row in rows:
+            row.signature = signature
+            yield row
+
+    return msgspec.json.Encoder().encode_lines(signed())

@@ -10,7 +10,7 @@ file of prefixes, and joins inputs with them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -57,6 +57,18 @@ class RecordedInput(msgspec.Struct, frozen=True, omit_defaults=True):
     messages: list[dict[str, Json]] | None = None
     """For a server: the messages. In their contents, a number stands for so many next characters of the whole text, and
     an object is an image or audio of `media`."""
+
+    def __reduce__(self) -> tuple[Callable[[bytes], RecordedInput], tuple[bytes]]:
+        """Pickle as one text, in which thousands of tokens are read at once: the driver reads those of all workers."""
+        return _unpickled, (msgspec.msgpack.encode(self),)
+
+
+_decode = msgspec.msgpack.Decoder(RecordedInput).decode
+
+
+def _unpickled(data: bytes) -> RecordedInput:
+    """Make an input that was pickled."""
+    return _decode(data)
 
 
 class SharedPrefix(msgspec.Struct, frozen=True):

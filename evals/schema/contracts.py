@@ -79,7 +79,7 @@ def checked_scores(task: Task, samples: Sequence[Sample], scores: Any) -> dict[s
         )
     for score in scores:
         for name, value in score.values.items():
-            if not isinstance(value, numbers.Real):
+            if type(value) is not float and not isinstance(value, numbers.Real):  # the first answers at once
                 raise InputError(f"{where} returned {name}={_shown(value)} for sample {score.id!r}, expected a number")
     return {score.id: score for score in scores}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -107,10 +108,9 @@ class Prediction:
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs by name, summed in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
 
-    def __reduce__(self) -> tuple[Callable[..., Prediction], tuple[str, Json, dict[str, Any]]]:
-        """Pickle only the fields that differ from their defaults: the driver of many workers reads many predictions."""
-        changed = {name: value for name, default in _DEFAULTS.items() if (value := getattr(self, name)) != default}
-        return _prediction, (self.id, self.output, changed)
+    def __reduce__(self) -> tuple[Callable[..., Prediction], tuple[Any, ...]]:
+        """Pickle the values alone, without the fields' names: the driver of many workers reads many predictions."""
+        return _prediction, _values(self)
 
     def gradable(self) -> Prediction:
         """Return the prediction as a scorer reads it: a text that ended inside a thought is no output.
@@ -136,16 +136,17 @@ class Prediction:
         return output
 
 
-_UNANSWERED = Prediction("")
-_DEFAULTS = {
-    entry.name: getattr(_UNANSWERED, entry.name) for entry in fields(Prediction) if entry.name not in {"id", "output"}
-}
-"""The default of each further field of a prediction."""
+_FIELDS = [entry.name for entry in fields(Prediction)]
+_values: Callable[[Prediction], tuple[Any, ...]] = operator.attrgetter(*_FIELDS)
+_SETTERS = [getattr(Prediction, name).__set__ for name in _FIELDS]
 
 
-def _prediction(id: str, output: Json, changed: dict[str, Any]) -> Prediction:
-    """Make a prediction that was pickled."""
-    return Prediction(id, output, **changed)
+def _prediction(*values: Any) -> Prediction:
+    """Make a prediction that was pickled; the constructor would need three times as long for its many fields."""
+    made = object.__new__(Prediction)
+    for set_field, value in zip(_SETTERS, values, strict=True):
+        set_field(made, value)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ from evals import registry
 from evals.app import api
 from evals.errors import EvalsError, InputError
 from evals.execution import run
+from evals.execution.inputs import SplitInput
+from evals.execution.loop import AnsweredRequest
 from evals.execution.resolve import resolve
-from evals.execution.windows import Lease
+from evals.execution.windows import BatchId, Lease
 from evals.execution.workers import agreement, pool
 from evals.execution.workers.cluster import shipping
 from evals.execution.workers.cluster.actor import WorkerActor
@@ -39,8 +41,9 @@ from evals.execution.workers.patience import Patience, Vigil
 from evals.execution.workers.serving import LoadedRun
 from evals.execution.workers.sharing.run_workers import QueuedRun
 from evals.execution.workers.sharing.shared import SharedWorkers
+from evals.records.inputs import Continuation, Media, RecordedInput
 from evals.records.signature import RemoteModel
-from evals.schema import Options, Placement, RunConfig, Sample, Samples
+from evals.schema import Generate, Options, Placement, Prediction, RunConfig, Sample, Samples
 
 SAMPLES = Samples(["a", "b"], lambda index: Sample("ab"[index], (), target=None), {"source": "made up", "folder": "/x"})
 FACTS = {"family": "causal", "digest": "1a", "device": "NVIDIA A100", "checkpoint": "/here"}
@@ -100,6 +103,38 @@ def test_mixed_gpus_are_recorded_in_a_fixed_order():
         InputError, match=r"worker 3 on 10\.0\.0\.4 has NVIDIA H100, and .* AMD MI300, NVIDIA A100 only"
     ):
         agreement_.add(3, "10.0.0.4", loaded(device="NVIDIA H100"))
+
+
+def test_an_answer_arrives_as_it_was_sent():
+    shortened = Generate("7", ("short",), 4)
+    prediction = Prediction(
+        "7",
+        ["a", {"b": None}],
+        "late",
+        True,
+        (-1.5,),
+        3,
+        2,
+        4.5,
+        3.5,
+        "hm",
+        True,
+        (5, 6),
+        True,
+        shortened,
+        {"usd": 0.1},
+    )
+    assert not any(getattr(prediction, name) == getattr(Prediction("8"), name) for name in Prediction.__slots__)
+    recorded = RecordedInput(
+        "é\n", [1, (2, 5)], "ab12", [Continuation(" yes", [7])], [Media("image", None, True)],
+        [{"role": "user", "content": [3, {"image": 0}, None, 1.5]}],
+    )  # fmt: skip
+    for answer in (
+        AnsweredRequest(4, prediction, 0.5, 0.25, SplitInput(recorded, None)),
+        AnsweredRequest(5, Prediction("8"), 0.0, 0.0),
+    ):
+        sent = Computed([BatchId(0, 1)], [answer], None, 9)
+        assert decode(encode(sent)) == sent
 
 
 def test_a_silent_worker_hangs_and_one_that_waits_for_a_place_does_not():

@@ -7,8 +7,9 @@ import gc
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-_THRESHOLD = 200_000
-"""Number of new objects after which the youngest are looked at; Python's own is 700 to 2,000."""
+_THRESHOLD = 2_000_000
+"""Number of new objects after which the youngest are looked at; Python's own is 700 to 2,000. One round of 256 workers
+makes some 200,000 that live until it is recorded."""
 
 _before: list[tuple[int, ...]] = []
 """The thresholds before the first of the functions that run now; several run in turn if runs share workers."""
@@ -26,7 +27,7 @@ def collected_rarely(function: Callable[P, T]) -> Callable[P, T]:
         ...     return gc.get_threshold()[0]
         >>> before = gc.get_threshold()
         >>> threshold(), gc.get_threshold() == before
-        (200000, True)
+        (2000000, True)
     """
 
     @functools.wraps(function)

@@ -121,9 +121,8 @@ def shared_cost(message: Computed, workers: int) -> Computed:
     """Divide the seconds of a worker's answers by the number of workers that compute at the same time."""
     if workers < 2:
         return message
-    return replace(message, answers=[_divided(answer, workers) for answer in message.answers])
-
-
-def _divided(answer: AnsweredRequest, workers: int) -> AnsweredRequest:
-    index, prediction, seconds, model_seconds, model_input = answer
-    return AnsweredRequest(index, prediction, seconds / workers, model_seconds / workers, model_input)
+    answers = [
+        AnsweredRequest(index, prediction, seconds / workers, model_seconds / workers, model_input)
+        for index, prediction, seconds, model_seconds, model_input in message.answers
+    ]
+    return replace(message, answers=answers)
