@@ -34,7 +34,7 @@ from evals.models.decoding.loglikelihood import (
 from evals.models.decoding.padding import TokenCounts, on_device, pad_left, pad_right, reading_columns
 from evals.models.decoding.placeholders import image_positions
 from evals.models.decoding.reading import TextReader
-from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
+from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress, advance_rows
 from evals.models.decoding.slots import Slots, chunks
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ measured."""
 IMAGE_PREFILL = 16_384
 """Number of positions of prompts with images that are computed at once, with their images, on every device."""
 REFILL_DIVISOR = {"cpu": 1 << 30, "cuda": 8}
-"""Slots are refilled when the number of slots divided by this is free, but at least one, by device type."""
+"""Slots are refilled, and at the end dropped, when the number of slots divided by this is free, but at least one, by
+device type."""
 
 
 class Decoder:
@@ -289,7 +290,8 @@ class Decoder:
         waiting = list(range(len(states) - 1, -1, -1))
         fills = [[*state.row.suffix, *state.row.begun] for state in states]
         while waiting or slots.slot_by_row:
-            if waiting and len(slots.free) > (slots.cache.slots - 1) // self._refill_divisor:
+            many_free = len(slots.free) > (slots.cache.slots - 1) // self._refill_divisor
+            if waiting and many_free:
                 entering = [waiting.pop() for _ in range(min(len(waiting), len(slots.free)))]
                 for chunk in chunks(entering, lambda row: len(fills[row]), self._prefill):
                     slot_indices = slots.allocate(chunk, [states[row].row.prefix_index for row in chunk])
@@ -297,8 +299,8 @@ class Decoder:
                     self.token_counts.add(tokens)
                     self._advance(states, chunk, slots, self._fill(slots.cache, slot_indices, tokens, {}))
             else:
-                if not waiting:
-                    slots.compact()
+                if many_free:
+                    slots.compact()  # copies the cache, as filling slots does
                 rows = slots.rows()
                 last_tokens = [[0] if row is None else states[row].tokens[-1:] for row in rows.values()]
                 logits_RV = self._fill(slots.cache, list(rows), last_tokens, {})
@@ -309,13 +311,9 @@ class Decoder:
         self, states: Sequence[RowProgress], rows: Sequence[int | None], slots: Slots, logits_RV: torch.Tensor
     ) -> None:
         """Choose the next token of each of these rows, and free the slots of the rows that end; None has no row."""
-        maxima_R, greedy_R = logits_RV.max(dim=-1)
-        finite = maxima_R.isfinite().tolist()
-        for row, logits_V, greedy, is_finite in zip(rows, logits_RV, greedy_R.tolist(), finite, strict=True):
-            if row is None:
-                continue
-            states[row].advance(logits_V, greedy, finite=is_finite)
-            if states[row].finished:
+        advance_rows([None if row is None else states[row] for row in rows], logits_RV)
+        for row in rows:
+            if row is not None and states[row].finished:
                 slots.release(row)
 
     # Log-likelihoods
@@ -331,8 +329,10 @@ class Decoder:
         cache = self._cache(len(rows), capacity)
         cache.copy_from(shared, prefix_indices, slot_indices)
         columns_RS = cache.lengths[:, None] + torch.arange(S, device=device)
-        if self._needs_no_mask(cache.filled, S) and all(row.is_causal for row in rows):
+        if self._without_masks and all(row.is_causal for row in rows):
             ids_RS, positions_RS, visible_RSL = pad_right(tokens, device), columns_RS, None
+            if not self._needs_no_mask(cache.filled, S):
+                visible_RSL = torch.arange(capacity, device=device) <= positions_RS[:, :, None]
             indices = logit_indices_by_row(rows)
             read = on_device(torch.tensor(indices), device)
         else:

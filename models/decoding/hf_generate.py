@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from evals.models.decoding.batching.rotary import reset_rotary
 from evals.models.decoding.checkpoint_settings import library_config
-from evals.models.decoding.loglikelihood import ScoringRow
+from evals.models.decoding.loglikelihood import ScoringRow, token_sums
 from evals.models.decoding.padding import TokenCounts, on_device
 from evals.models.decoding.reading import TextReader
-from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress
+from evals.models.decoding.sampling import Completion, GenerationRow, RowProgress, advance_rows
 
 if TYPE_CHECKING:
     import torch
@@ -103,17 +103,12 @@ class LibraryDecoder:
 
         def choose(_: torch.Tensor, scores_RV: torch.Tensor) -> torch.Tensor:
             """Leave each row the one token that it chose; rows that are finished get any token."""
-            maxima_R, greedy_R = scores_RV.max(dim=-1)
-            finite = maxima_R.isfinite().tolist()
-            tokens = [
-                0 if state.finished else state.advance(scores_V, greedy, finite=is_finite)
-                for state, scores_V, greedy, is_finite in zip(states, scores_RV, greedy_R.tolist(), finite, strict=True)
-            ]
+            tokens = on_device(torch.tensor(advance_rows(states, scores_RV)), scores_RV.device)
             chosen_RV = torch.full_like(scores_RV, -torch.inf)
-            return chosen_RV.scatter_(1, torch.tensor(tokens, device=scores_RV.device)[:, None], 0.0)
+            return chosen_RV.scatter_(1, tokens[:, None], 0.0)
 
         def finished(_: torch.Tensor, __: torch.Tensor) -> torch.Tensor:
-            return torch.tensor([state.finished for state in states], device=self._model.device)
+            return on_device(torch.tensor([state.finished for state in states]), self._model.device)
 
         config = self._config
         config.max_new_tokens = max(row.max_new_tokens - len(row.begun) for row in rows)
@@ -145,9 +140,8 @@ class LibraryDecoder:
         if len(contexts) > 1:  # a row alone has no padding, and some models do not count positions from 0 (RoBERTa)
             inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)
         logits = self._model(**inputs, logits_to_keep=longest, use_cache=False).logits
-        log_likelihoods_NTV = logits[:, -longest:].float().log_softmax(dim=-1)
-        rows = zip(log_likelihoods_NTV, continuations, strict=True)
-        return [_sum(row_TV[-len(tokens) :], tokens) for row_TV, tokens in rows]
+        reads = [[list(enumerate(tokens, longest - len(tokens)))] for tokens in continuations]
+        return [score for (score,) in token_sums(logits[:, -longest:], reads)]
 
     def _score_with_encoder(
         self, contexts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]
@@ -166,9 +160,8 @@ class LibraryDecoder:
         begin = torch.tensor([token for token in begins if token is not None], device=ids.device)
         decoder_ids = torch.cat([begin.expand(len(contexts), -1), labels_NT[:, :-1]], dim=1)
         logits = self._model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids).logits
-        log_likelihoods_NTV = logits[:, len(begin) - 1 :].float().log_softmax(dim=-1)
-        pairs = zip(log_likelihoods_NTV, continuations, strict=True)
-        return [_sum(row_TV[: len(tokens)], tokens) for row_TV, tokens in pairs]
+        reads = [[list(enumerate(tokens, len(begin) - 1))] for tokens in continuations]
+        return [score for (score,) in token_sums(logits, reads)]
 
     def _padded(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Pad sequences: on the left for a decoder, which continues at the end, and on the right for an encoder."""
@@ -183,11 +176,6 @@ class LibraryDecoder:
             ids[row, start : start + len(tokens)] = torch.tensor(tokens)
             mask[row, start : start + len(tokens)] = 1
         return on_device(ids, self._model.device), on_device(mask, self._model.device)
-
-
-def _sum(log_likelihoods_TV: torch.Tensor, tokens: Sequence[int]) -> float:
-    """Sum the log-likelihoods of tokens, one per row."""
-    return float(log_likelihoods_TV[range(len(tokens)), list(tokens)].sum())
 
 
 def with_tokens(encoded: Mapping[str, Any], tokens: Sequence[int], *, token_type: int = 0) -> dict[str, Any]:

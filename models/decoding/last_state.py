@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evals.models.decoding.padding import pad_right
+from evals.models.decoding.padding import on_device, pad_right
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.schema import Embed, Part, Prediction, Prompt, Request
 
@@ -39,14 +39,15 @@ def embed_rows(
         inputs: further inputs of the model (pixel values), in the order of the rows.
 
     Returns:
-        One vector per row.
+        One vector per row, on the CPU.
     """
     import torch
 
     ids = pad_right(rows, model.device)
     with torch.inference_mode():
         states = model.base_model(input_ids=ids, use_cache=False, **inputs).last_hidden_state
-        return list(states[torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])])
+        last_R11 = on_device(torch.tensor([len(row) - 1 for row in rows]), states.device)[:, None, None]
+        return list(states.take_along_dim(last_R11, dim=1)[:, 0].cpu())  # one copy from a GPU, not one per row
 
 
 def embed_one(model: PreTrainedModel, encoded: Mapping[str, Any]) -> torch.Tensor:

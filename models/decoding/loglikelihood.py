@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evals.errors import SampleError
+from evals.models.decoding.padding import on_device
 from evals.models.decoding.sampling import NOT_FINITE
 from evals.schema import Batch, Choose, Group, Prediction, Prompt
 from evals.ties import first_of_largest
@@ -25,6 +26,9 @@ from evals.ties import first_of_largest
 if TYPE_CHECKING:
     import torch
 
+
+_LOGITS_AT_ONCE = 1 << 27
+"""Number of logits of which a GPU computes the log-likelihoods at once. A CPU takes one row, for its caches."""
 
 ScoreRows = Callable[[Sequence[Sequence[int]], Sequence["ScoringRow"], Mapping[str, Any]], list[list[float]]]
 """A decoder's `loglikelihoods`: takes prefixes, rows and further model inputs; returns each row's log-likelihoods."""
@@ -237,18 +241,41 @@ def sum_log_likelihoods(
     Returns:
         For each row, the log-likelihood of every continuation in nats.
     """
+    reads: list[list[list[tuple[int, int]]]] = []
+    for row, computed in zip(rows, indices, strict=True):
+        column_by_index = {index: column for column, index in enumerate(computed)}
+        reads.append([
+            [(column_by_index[index], token) for index, token in zip(read, tokens, strict=True)]
+            for read, tokens in zip(row.logit_indices, row.continuations, strict=True)
+        ])  # fmt: skip
+    return token_sums(logits_RCV, reads)
+
+
+def token_sums(logits_RCV: torch.Tensor, reads: Sequence[Sequence[Sequence[tuple[int, int]]]]) -> list[list[float]]:
+    """Sum log-likelihoods of tokens; a GPU is waited for once.
+
+    Args:
+        logits_RCV: logits.
+        reads: for each row, and each of its sums, the columns and tokens whose log-likelihoods are added.
+
+    Returns:
+        The sums of each row, in nats.
+    """
     import torch
 
-    sums = []
-    for row, computed, logits_CV in zip(rows, indices, logits_RCV, strict=True):
-        column_by_index = {index: column for column, index in enumerate(computed)}
-        log_likelihoods_CV = logits_CV.float().log_softmax(dim=-1)
-        sums += [
-            log_likelihoods_CV[[column_by_index[index] for index in read], list(tokens)].sum()
-            for read, tokens in zip(row.logit_indices, row.continuations, strict=True)
+    _, C, V = logits_RCV.shape
+    step = 1 if logits_RCV.device.type == "cpu" else max(1, _LOGITS_AT_ONCE // (C * V))
+    parts = []
+    for first in range(0, len(reads), step):
+        log_likelihoods = logits_RCV[first : first + step].float().log_softmax(dim=-1)
+        places = [
+            (row, *place) for row, sums in enumerate(reads[first : first + step]) for read in sums for place in read
         ]
-    values = iter(torch.stack(sums).tolist())  # one copy from a GPU, not one per continuation
-    return [[next(values) for _ in row.continuations] for row in rows]
+        row_N, column_N, token_N = on_device(torch.tensor(places).T, logits_RCV.device)
+        parts.append(log_likelihoods[row_N, column_N, token_N])
+    values = torch.cat(parts).cpu().split([len(read) for sums in reads for read in sums])
+    scores = iter(torch.stack([value.sum() for value in values]).tolist())
+    return [[next(scores) for _ in sums] for sums in reads]
 
 
 def tokenise_choices(

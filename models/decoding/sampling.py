@@ -3,18 +3,20 @@
 The loops that generate are in `evals.models.decoding.engine` and `evals.models.decoding.hf_generate`. Both leave the
 choice of a token and the end of a row to `RowProgress`, so they cannot differ in either.
 
-Letter in the names of tensors: V vocabulary.
+Letters in the names of tensors: R rows, V vocabulary.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from evals.models.decoding.padding import on_device
 from evals.models.decoding.reading import MarkFilter, TextReader, ThoughtTracker
+from evals.models.decoding.text import cut_at_stop
 from evals.models.decoding.thoughts import TagPair
 from evals.schema import Generate, Prediction
 
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 NOT_FINITE = "the model's scores are not finite numbers; try --dtype bfloat16 or float32"
 """Failure message for logits or embeddings that contain NaN or infinity."""
 
-TokenChooser = Callable[["torch.Tensor", Sequence[int]], int]
-"""Chooses the next token from logits (V,) and the tokens generated so far."""
+_VALUES_AT_ONCE = 1 << 22
+"""Number of probabilities that are sorted at once."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class GenerationRow:
     """Maximum number of tokens to generate, `begun` included."""
     stop: tuple[str, ...] = ()
     """Strings that end the generation."""
-    sample: TokenChooser | None = None
-    """Chooses a token; None takes the most likely token."""
+    sample: TokenSampler | None = None
+    """Draws a token; None takes the most likely token."""
     settings: SamplingSettings = SamplingSettings()
     """How `sample` draws, for an engine that draws the tokens itself."""
     draw_seed: int = 0
@@ -109,28 +111,24 @@ class RowProgress:
             for count in range(1, len(row.begun) + 1):
                 self._tracker.read(row.begun[:count])
 
-    def advance(self, logits_V: torch.Tensor, greedy: int, *, finite: bool) -> int:
-        """Choose the next token and keep it, unless it ends the text.
+    def advance(self, logits_V: torch.Tensor, chosen: int, *, finite: bool) -> int:
+        """Keep the next token, unless it ends the text.
 
         Args:
             logits_V: the logits after the tokens so far.
-            greedy: the most likely token.
+            chosen: the token that was chosen from them; it may be an end token.
             finite: whether the largest logit is a finite number.
-
-        Returns:
-            The chosen token; it may be an end token.
         """
         if not finite:
             self.finished, self._failure = True, NOT_FINITE
-            return greedy
-        choose = self.row.sample
-        token = greedy if choose is None else choose(logits_V, self.tokens)
-        if token in self._ends and len(self.tokens) < self.row.min_new_tokens:
+            return chosen
+        if chosen in self._ends and len(self.tokens) < self.row.min_new_tokens:
             allowed_V = logits_V.clone()
             allowed_V[sorted(self._ends)] = -math.inf
-            token = int(allowed_V.argmax()) if choose is None else choose(allowed_V, self.tokens)
-        self._keep(token)
-        return token
+            by = self.row.sample
+            chosen = int(allowed_V.argmax() if by is None else draw([by], allowed_V[None], [self.tokens]))
+        self._keep(chosen)
+        return chosen
 
     def read(self, tokens: Iterable[int]) -> None:
         """Keep tokens that an engine has chosen, up to the one that ends the row; further tokens are dropped.
@@ -248,49 +246,96 @@ def requested_settings(request: Generate) -> SamplingSettings:
     return SamplingSettings(request.temperature, request.top_k, request.top_p, request.min_p)
 
 
-def sampler(settings: SamplingSettings, seed: int, id: str, prompt_tokens: Sequence[int] = ()) -> TokenChooser | None:
-    """Return a function that draws a token from logits (V,), or None for greedy decoding.
+@dataclass(frozen=True)
+class TokenSampler:
+    """Draws the tokens of one output, with random numbers that depend only on the seed, the id and the position.
 
-    The random numbers depend only on the seed, the id and the token's position in the output. So a result does not
-    depend on the batch, and an output that was cut at a limit is continued as if the limit had been higher. The order
-    of the settings is that of the library: penalty, temperature, top-k, top-p, min-p.
+    So a result does not depend on the batch, and a cut output is continued as if the limit had been higher.
+    """
+
+    settings: SamplingSettings
+    seed: int
+    id: str
+    read: frozenset[int] = frozenset()
+    """Tokens of the prompt, to which a repetition penalty applies."""
+
+
+def sampler(settings: SamplingSettings, seed: int, id: str, prompt_tokens: Sequence[int] = ()) -> TokenSampler | None:
+    """Return what draws the tokens of a request, or None for greedy decoding; negative tokens are placeholders."""
+    if settings.repetition_penalty != 1:
+        return TokenSampler(settings, seed, id, frozenset(token for token in prompt_tokens if token >= 0))
+    return TokenSampler(settings, seed, id) if settings.temperature else None
+
+
+def advance_rows(states: Sequence[RowProgress | None], logits_RV: torch.Tensor) -> list[int]:
+    """Choose and keep the next token of each row; a GPU is waited for once.
 
     Args:
-        settings: how to draw.
-        seed: random seed.
-        id: id of the request.
-        prompt_tokens: the tokens that were read, to which a repetition penalty applies; negative ones are placeholders.
+        states: the rows; None for a row of the logits that belongs to no prompt.
+        logits_RV: the logits after the rows' tokens.
+
+    Returns:
+        The chosen tokens; 0 where there is no row, or a finished one.
     """
     import torch
 
-    penalty = settings.repetition_penalty
-    read = {token for token in prompt_tokens if token >= 0} if penalty != 1 else set()
+    maxima_R, chosen_R = logits_RV.max(dim=-1)
+    going = [(index, state) for index, state in enumerate(states) if state is not None and not state.finished]
+    drawing = [(index, state.tokens, state.row.sample) for index, state in going if state.row.sample is not None]
+    if drawing:
+        numbers, generated, samplers = zip(*drawing, strict=True)
+        indices = on_device(torch.tensor(numbers), logits_RV.device)
+        chosen_R[indices] = draw(samplers, logits_RV[indices], generated)
+    chosen, finite = torch.stack([chosen_R, maxima_R.isfinite().long()]).tolist()
+    tokens = [0] * len(states)
+    for index, state in going:
+        tokens[index] = state.advance(logits_RV[index], chosen[index], finite=bool(finite[index]))
+    return tokens
 
-    def choose(logits_V: torch.Tensor, generated: Sequence[int]) -> int:
-        # A GPU sorts a large vocabulary in less time than the copy of its logits takes.
-        logits_V = logits_V.float() if logits_V.is_cuda else logits_V.float().cpu()
+
+def draw(samplers: Sequence[TokenSampler], logits_RV: torch.Tensor, generated: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Draw a token for each row (R,), on the logits' device, in the library's order: temperature, top-k, top-p, min-p.
+
+    Args:
+        samplers: how to draw, for each row.
+        logits_RV: the logits.
+        generated: the tokens that each row has generated.
+    """
+    import torch
+
+    step = max(1, _VALUES_AT_ONCE // logits_RV.shape[1])
+    starts = range(0, len(samplers), step)
+    parts = [(samplers[n : n + step], logits_RV[n : n + step], generated[n : n + step]) for n in starts]
+    return torch.cat([_draw(*part) for part in parts])
+
+
+def _draw(samplers: Sequence[TokenSampler], logits_RV: torch.Tensor, generated: Sequence[Sequence[int]]) -> Any:
+    import torch
+
+    device, width = logits_RV.device, logits_RV.shape[1]
+    logits_RV = logits_RV.float().clone()
+    numbers = []
+    for row_V, row, tokens in zip(logits_RV, samplers, generated, strict=True):
+        settings, penalty = row.settings, row.settings.repetition_penalty
+        numbers.append([
+            settings.temperature, settings.top_k or width, settings.top_p, settings.min_p,
+            _uniform(row.seed, row.id, len(tokens)),
+        ])  # fmt: skip
         if penalty != 1:
-            seen = torch.tensor(sorted(read | set(generated)), dtype=torch.long, device=logits_V.device)
-            values = logits_V[seen]
-            logits_V = logits_V.index_copy(0, seen, torch.where(values < 0, values * penalty, values / penalty))
-        if not settings.temperature:
-            return int(logits_V.argmax())
-        probabilities, tokens = (logits_V.double() / settings.temperature).softmax(dim=-1).sort(descending=True)
-        probabilities = _most_likely(probabilities, settings)
-        cumulative = probabilities.cumsum(dim=-1)
-        point = _uniform(seed, id, len(generated)) * float(cumulative[-1])
-        index = int(torch.searchsorted(cumulative, cumulative.new_tensor(point), right=True))
-        return int(tokens[min(index, len(probabilities) - 1)])
-
-    return choose if settings.temperature or penalty != 1 else None
-
-
-def _most_likely(probabilities: torch.Tensor, settings: SamplingSettings) -> torch.Tensor:
-    """Keep the leading probabilities, sorted in descending order, that the settings allow; at least one."""
-    kept = probabilities[: settings.top_k]
-    kept = kept[kept.cumsum(dim=-1) - kept < settings.top_p * float(kept.sum())]
-    kept = kept[kept >= settings.min_p * float(kept[0])]
-    return kept[kept > 0]
+            seen = on_device(torch.tensor(sorted({*row.read, *tokens}), dtype=torch.long), device)
+            values = row_V[seen]
+            row_V[seen] = torch.where(values < 0, values * penalty, values / penalty)
+    numbers_R51 = on_device(torch.tensor(numbers, dtype=torch.float64), device)[:, :, None]
+    temperature, top_k, top_p, min_p, uniform = numbers_R51.unbind(dim=1)
+    greedy = temperature == 0
+    kept, tokens_RV = (logits_RV.double() / temperature.masked_fill(greedy, 1)).softmax(-1).sort(-1, descending=True)
+    kept = kept.masked_fill(torch.arange(width, device=device) >= top_k, 0)
+    kept = kept.masked_fill(kept.cumsum(-1) - kept >= top_p * kept.sum(-1, keepdim=True), 0)
+    kept = kept.masked_fill(kept < min_p * kept[:, :1], 0)
+    cumulative = kept.cumsum(-1)
+    places = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+    places = places.minimum((kept > 0).sum(-1, keepdim=True) - 1).clamp(min=0)
+    return torch.where(greedy, logits_RV.argmax(-1, keepdim=True), tokens_RV.gather(1, places))[:, 0]
 
 
 def _draw_seed(seed: int, id: str) -> int:
@@ -303,13 +348,3 @@ def _uniform(seed: int, id: str, position: int) -> float:
     """Return a number in [0, 1) for one position of one output."""
     digest = hashlib.sha256(f"{seed}:{id}:{position}".encode(errors="surrogatepass")).digest()
     return (int.from_bytes(digest[:8], "little") >> 11) / (1 << 53)
-
-
-def cut_at_stop(text: str, stops: Sequence[str]) -> str:
-    r"""Cut a text before the first occurrence of any stop string.
-
-    Example:
-        >>> cut_at_stop("18\n\nQuestion: what", ("Question:", "\n\n"))
-        '18'
-    """
-    return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]

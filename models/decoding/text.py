@@ -81,3 +81,13 @@ def with_fewer_examples(request: PromptRequest) -> Iterator[PromptRequest]:
         parts = (*leading[:index], *([rest] if rest else []), *leading[index + 1 :], last)
         request = replace(request, parts=parts, examples=tuple(others))
         yield request
+
+
+def cut_at_stop(text: str, stops: Sequence[str]) -> str:
+    r"""Cut a text before the first occurrence of any stop string.
+
+    Example:
+        >>> cut_at_stop("18\n\nQuestion: what", ("Question:", "\n\n"))
+        '18'
+    """
+    return text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]

@@ -21,8 +21,7 @@ from typing import Any
 
 from evals.errors import InputError, LongPromptError, SampleError
 from evals.models.decoding.loglikelihood import most_likely
-from evals.models.decoding.sampling import cut_at_stop
-from evals.models.decoding.text import join_text
+from evals.models.decoding.text import cut_at_stop, join_text
 from evals.models.endpoint.attempts import ServerResponse
 from evals.models.endpoint.capabilities import (
     Capabilities,

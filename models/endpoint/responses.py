@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from evals import repeated_keys
-from evals.models.decoding.sampling import cut_at_stop
+from evals.models.decoding.text import cut_at_stop
 from evals.models.decoding.thoughts import split_text
 from evals.schema import Json
 
