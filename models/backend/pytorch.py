@@ -122,8 +122,7 @@ def load_weights(
 def _keep_caps(model: PreTrainedModel) -> None:
     """Let a model that caps attention logits (Gemma 2) compute them eagerly: the library's SDPA ignores the cap."""
     configs = [model.config, *(getattr(model.config, name, None) for name in model.config.sub_configs)]
-    capped = any(getattr(config, "attn_logit_softcapping", None) for config in configs)
-    if capped and model.config._attn_implementation != "eager":
+    if any(getattr(config, "attn_logit_softcapping", None) for config in configs):
         model.set_attn_implementation("eager")
 
 

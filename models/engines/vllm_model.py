@@ -138,7 +138,7 @@ def start(folder: Path, placement: Placement, resolved: ResolvedPlacement, **mor
         llm=llm,
         queue=EngineQueue(llm.llm_engine, lora),
         facts=_engine_facts(llm, description),
-        positions=llm.model_config.max_model_len,
+        positions=_positions(llm),
         log=log,
         on_gpu=on_gpu,
     )
@@ -170,6 +170,33 @@ def _compute_one_token(llm: LLM) -> None:
 
     params = SamplingParams(max_tokens=1, detokenize=False)
     llm.generate([TokensPrompt(prompt_token_ids=[0])], params, use_tqdm=False)
+
+
+def _positions(llm: LLM) -> int:
+    """Return the maximum number of tokens of a prompt and its output.
+
+    vLLM 0.32 makes the table of a `dynamic` rotary embedding for the positions before the scaling only, counts those
+    after it, and reads behind the table (vllm/model_executor/layers/rotary_embedding/dynamic_ntk_scaling_rope.py).
+    """
+    longest, config = int(llm.model_config.max_model_len), llm.model_config.hf_text_config
+    rotary = getattr(config, "rope_parameters", None) or {}
+    if rotary.get("rope_type") == "dynamic" and "alpha" not in rotary:
+        return min(longest, int(config.max_position_embeddings))
+    return longest
+
+
+def scaled_positions(folder: Path, stated: PromptLimits) -> dict[str, Any]:
+    """Return the arguments by which vLLM reads as many positions as YaRN scales a checkpoint to.
+
+    vLLM takes `max_position_embeddings` for the number after the scaling; most configurations state the one before it.
+    """
+    config = read_config(adapter.base if (adapter := read_adapter(folder)) is not None else folder)
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    declared = config.get("max_position_embeddings")
+    scales = rotary.get("rope_type", rotary.get("type")) == "yarn" and "original_max_position_embeddings" in rotary
+    if not scales or not declared or stated.positions is None or stated.positions <= declared:
+        return {}
+    return {"hf_overrides": {"max_position_embeddings": stated.positions}}
 
 
 def limits(stated: PromptLimits, engine: VllmEngine) -> PromptLimits:

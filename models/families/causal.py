@@ -191,8 +191,10 @@ def _load_with_vllm(name: str, folder: Path, placement: Placement) -> Causal | C
     tokenizer = tokenisation.load_tokenizer(folder)
     templates = chat_templates(tokenizer, folder)
     skeleton = vllm_model.skeleton(AutoModelForCausalLM, folder)
-    engine = vllm_model.start(folder, placement, resolved, skip_tokenizer_init=True)
-    limits = vllm_model.limits(prompt_limits(skeleton, tokenizer, placement.long_prompts), engine)
+    stated = prompt_limits(skeleton, tokenizer, placement.long_prompts)
+    positions = vllm_model.scaled_positions(folder, stated)
+    engine = vllm_model.start(folder, placement, resolved, skip_tokenizer_init=True, **positions)
+    limits = vllm_model.limits(stated, engine)
     ends, reader = text_ends(folder, skeleton, tokenizer, templates.stating(placement.template))
     model = Causal(
         name=name,

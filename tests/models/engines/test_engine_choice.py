@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import json
 
 import checkpoints
 import pytest
@@ -11,7 +12,8 @@ from commands import evals, refused
 
 from evals.data.checkpoints import Adapter
 from evals.errors import InputError
-from evals.models.engines import choice
+from evals.models.backend.prompts.prompt_limits import PromptLimits
+from evals.models.engines import choice, vllm_model
 from evals.schema import Choose, Generate, Placement
 
 GENERATE = Generate("1", ("Is it red?",), 4)
@@ -114,3 +116,12 @@ def test_a_checkpoint_that_vllm_fails_to_load_falls_back_only_by_default(monkeyp
     with pytest.raises(InputError, match="no kernel"):
         choice.attempt(Placement(engine="vllm"), tmp_path, start)
     assert choice.attempt(Placement(), tmp_path, lambda: "loaded") == "loaded"
+
+
+def test_vllm_is_told_how_many_positions_yarn_makes(tmp_path):
+    rotary = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}
+    for declared, rope, told in ((256, rotary, 1024), (1024, rotary, None), (256, {"type": "linear"}, None)):
+        config = {"max_position_embeddings": declared, "rope_scaling": rope}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        overrides = {} if told is None else {"hf_overrides": {"max_position_embeddings": told}}
+        assert vllm_model.scaled_positions(tmp_path, PromptLimits(1024)) == overrides

@@ -88,6 +88,22 @@ def test_both_engines_give_the_same_texts_and_log_likelihoods(loaded, folders, t
         assert differing(base, pair[1], TOLERANCE) != [], "the adapter was ignored"
 
 
+def test_a_scaled_rotary_embedding_has_the_same_positions_or_fewer(loaded, tmp_path):
+    """Prompts of GSM8K have more than 128 tokens; vLLM reads behind its table of a dynamic embedding, if it is let."""
+    shape = {"hidden_size": 128, "max_position_embeddings": 128}
+    for kind, failed in (("yarn", 0), ("dynamic", SOME)):
+        scaling = {"rope_type": kind, "factor": 16.0, "rope_theta": 10_000.0}
+        scaling |= {"original_max_position_embeddings": 128} if kind == "yarn" else {}
+        folder = checkpoints.language_model(tmp_path / kind, "qwen2", rope_parameters=scaling, **shape)
+        pair = [
+            loaded.run(folder, "math/gsm8k", engine, tmp_path / f"{kind}-{engine}", limit=SOME, max_new_tokens=16)
+            for engine in ("transformers", "vllm")
+        ]
+        assert not any(row.failed for row in pair[0].samples())
+        assert [row.long_prompt for row in pair[1].samples()] == [kind == "dynamic"] * SOME
+        assert len(differing(*pair, TOLERANCE)) == failed
+
+
 def test_both_engines_give_the_same_texts_for_images(loaded, tmp_path):
     wide = vision_checkpoints.text(hidden_size=128, max_position_embeddings=1024)
     folder = vision_checkpoints.idefics3(tmp_path / "idefics3", text_config=wide)  # LLaVA needs torchvision in vLLM
