@@ -112,7 +112,7 @@ def _measured(
         if record.manifest.model_name in names and (record.timed or record.manifest.task.name in row.tasks)
     ]
     measured_ones = candidates(comparable.sort(relevant, row.tasks), hourly, {})
-    return {entry.name: entry for entry in measured_ones if len(entry.quality) == len(row.tasks)}
+    return {entry.model: entry for entry in measured_ones if len(entry.quality) == len(row.tasks)}
 
 
 def _in_memory(guide: Guide, row: Advice, advised: ModelCandidate, match: str) -> HeldAdvice:

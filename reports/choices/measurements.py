@@ -6,7 +6,7 @@ them for the answers of a task, or that of the device for the time of the timed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from evals.reports.choices import comparable
 from evals.reports.choices.amounts import ANSWERS, Money
 from evals.reports.choices.comparable import ComparableRuns, Identity
 from evals.reports.choices.requirements import LATENCY, MEMORY, PRICE
+from evals.reports.runs import naming
 from evals.reports.runs.sections import higher_is_better
 from evals.schema import Metric
 from evals.statistics import paired
@@ -57,6 +58,11 @@ class ModelCandidate:
     """Why something was not measured, by task, `latency`, `memory` and `price`."""
 
     @property
+    def model(self) -> str:
+        """The model as it was named."""
+        return next(run.manifest.model_name for run in self.runs.values())
+
+    @property
     def replica(self) -> bool:
         """Whether it is a bundled replica."""
         return any(run.manifest.replica for run in self.runs.values())
@@ -94,15 +100,19 @@ def candidates(
     return (*measured, *(_candidate(Identity(name, "", ""), name, runs, hourly, absent) for name in unmeasured))
 
 
-def _names(identities: list[Identity]) -> list[str]:
-    """Name candidates by their model, and by weights and number format where several have one name."""
-    names = [identity.name for identity in identities]
-    return [
-        identity.name
-        if names.count(identity.name) == 1
-        else f"{identity.name} ({identity.weights[:6]} {identity.dtype})"
-        for identity in identities
+def _names(identities: Sequence[Identity]) -> list[str]:
+    """Name candidates by their model, by weights and number format where several have one name, else by number.
+
+    Example:
+        >>> _names([Identity("a", "1", "float32"), Identity("a", "2", "float32"), Identity("b", "1", "float32")])
+        ['a (1 float32)', 'a (2 float32)', 'b']
+    """
+    names = [naming.shorten(identity.name) for identity in identities]
+    full = [
+        name if names.count(name) == 1 else f"{name} ({identity.weights[:6]} {identity.dtype})"
+        for name, identity in zip(names, identities, strict=True)
     ]
+    return [name if full.count(name) == 1 else f"{name} #{full[:k].count(name) + 1}" for k, name in enumerate(full)]
 
 
 def _candidate(

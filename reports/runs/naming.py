@@ -60,14 +60,14 @@ def count(n: int, task: str) -> str:
 
 def model(record: Record) -> str:
     """Name a run's model, a long path by its end."""
-    return _shorten(record.manifest.model_name)
+    return shorten(record.manifest.model_name)
 
 
-def _shorten(name: str) -> str:
+def shorten(name: str) -> str:
     """Shorten a long path to its end.
 
     Example:
-        >>> _shorten("replay:/home/somebody/downloads/outputs/vqa.json")
+        >>> shorten("replay:/home/somebody/downloads/outputs/vqa.json")
         'replay:…/vqa.json'
     """
     if len(name) <= _LONG or "/" not in name:

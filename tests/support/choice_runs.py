@@ -71,7 +71,8 @@ def timed(
             "id": f"short/{list(sessions).index(name)}/{n}", "index": k, "prompt": "?", "output": {}, "answer": {},
             "target": None,
             "values": {f"{prefix}latency": seconds, f"{prefix}throughput": 16 / seconds},
-            "failed": False, "failure": None, "truncated": False, "scores": [], "cluster": name, "labels": {}, "cost": {},
+            "failed": False, "failure": None, "truncated": False, "scores": [], "cluster": name, "labels": {},
+            "cost": {},
         }
         for k, (name, n, seconds) in enumerate(pairs)
     ]  # fmt: skip

@@ -182,8 +182,14 @@ def _make(runs: _Runs, model: str | None, tasks: Sequence[str], guide: Guide | N
     """Make the runs of a selection, and those that the rows of a guide need; then time all models in turn."""
     from evals.app import several
     from evals.execution import progress as bars
+    from evals.execution.run import resolved
+    from evals.schema import RunConfig
 
     models = several.names(model) if model is not None else guide.models if guide is not None else []
+    for name in models:
+        if models.count(name) > 1:
+            raise InputError(f"model {name!r} is named twice")
+        resolved(RunConfig.of(name, _TIMING, scale=_SCALE))  # an unknown name is an error before anything is run
     timed = list(models)
     if progress:
         bars.announce(f"evals: measuring {', '.join(models)} at mini scale; finished runs are read")
