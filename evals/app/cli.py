@@ -12,11 +12,12 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from evals.app import console, parser
-from evals.app.commands import ab, readers
+from evals.app.commands import ab, quantise, readers
 from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
 
@@ -222,13 +223,13 @@ def _select(options: argparse.Namespace) -> int:
     return FAILED if report.selection is not None and report.selection.chosen is None else DONE
 
 
-def _ab(options: argparse.Namespace) -> int:
-    console.write(ab.run(options))
+def _print(run: Callable[[argparse.Namespace], str], options: argparse.Namespace) -> int:
+    console.write(run(options))
     return DONE
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
-    "ab": _ab,
+    "ab": partial(_print, ab.run),
     "attend": _attend,
     "check": _check,
     "compare": readers.compare,
@@ -237,6 +238,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "gap": readers.gap,
     "import": readers.import_,
     "list": _list,
+    "quantise": partial(_print, quantise.run),
     "report": readers.report,
     "run": _run,
     "score": readers.score,

@@ -4,8 +4,8 @@
 
 prints the table of docs/ab.md. Each line draws logs with a known difference. `covers` is the share of logs whose
 interval of the difference (of the ratio) holds the true one. `any look` is the share whose confidence sequence holds it
-at every row from its beginning to the end. `false alarms`: equal variants whose p-value is at most 5 %, and whose sequence ever
-excludes 0.
+at every row from its beginning to the end. `false alarms`: equal variants whose p-value is at most
+5 %, and whose sequence ever excludes 0.
 """
 
 from __future__ import annotations
