@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import pkgutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from evals.errors import InputError, UnknownName
@@ -64,6 +65,12 @@ class Registry(Generic[T]):
         self._check = check
         self._fill = fill
         self._entries: dict[str, T] = {}
+        self._read_file: Callable[[Path], T] | None = None
+        self._of_files: dict[str, T] = {}
+
+    def read_files(self, read: Callable[[Path], T]) -> None:
+        """Let names that end in `.yaml` be files: `read` makes the value of one."""
+        self._read_file = read
 
     def add(self, value: T) -> None:
         """Register a value under its name.
@@ -78,14 +85,32 @@ class Registry(Generic[T]):
         self._entries[value.name] = value
 
     def get(self, name: str) -> T:
-        """Return the value of a name. Raises `UnknownName`, which suggests similar names."""
+        """Return the value of a name, or of a file.
+
+        Raises:
+            UnknownName: there is none; the message suggests similar names.
+            InputError: the file cannot be read, or has the name of another value.
+        """
+        if (value := self._of_file(name)) is not None:
+            return value
         if name not in self._values:
             raise UnknownName(self.kind, name, self._values)
         return self._values[name]
 
     def __contains__(self, name: object) -> bool:
-        """Return whether a name is registered."""
-        return name in self._values
+        """Return whether a name is registered, or is a file that can be read."""
+        return name in self._values or (isinstance(name, str) and self._of_file(name) is not None)
+
+    def _of_file(self, name: str) -> T | None:
+        """Return the value of a file, which is read once; None for other names."""
+        if not name.endswith((".yaml", ".yml")) or name in self._values or self._read_file is None:
+            return None
+        if name not in self._of_files:
+            value = self._read_file(Path(name).expanduser())
+            if value.name in self._entries:
+                raise InputError(f"{name}: the name {value.name!r} is that of a {self.kind} of the suite; give another")
+            self._of_files[name] = value
+        return self._of_files[name]
 
     @property
     def _values(self) -> dict[str, T]:

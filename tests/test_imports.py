@@ -36,7 +36,7 @@ LEVELS = [
 """The rooms of `evals` from the ground up: each imports those below it, and itself."""
 SEEN_BY = {
     "tasks": {
-        "errors", "plain_numbers", "regular_files", "schema", "registry", "data", "metrics", "statistics",
+        "errors", "plain_numbers", "regular_files", "schema", "registry", "data", "metrics", "statistics", "yaml_files",
         "records.embeddings", "timing.roofline", "ties", "timing.statistics", "timing.arrivals", "timing.replays",
     },
     "models": {
@@ -54,7 +54,7 @@ RENDERING_SEES = {"errors", "schema"}
 RECIPES_SEE = {"tasks", "statistics"}
 """Recipes train on the bundled benchmarks, in the words in which their tasks ask, and give their curves intervals."""
 INSIDE = {
-    "tasks": [{"glue_tasks"}, {"scoring"}, {"formats", "mini"}, {"request_rate"}, {"*"}],
+    "tasks": [{"glue_tasks"}, {"scoring"}, {"formats", "mini"}, {"request_rate"}, {"files", "*"}],
     "models": [
         {"decoding"},
         {"architectures", "endpoint"},

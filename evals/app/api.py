@@ -245,7 +245,7 @@ def score(folder: Path | str) -> Record:
         InputError: if the folder is not a run, holds only a part of its samples, or the task cannot score these.
     """
     record = load(folder, changed=True)
-    task = registry.TASKS.get(record.manifest.task.name)
+    task = _task_of(record.manifest)
     with RunFolder(record.folder, record.manifest) as run_folder:
         run_folder.check_complete()
         peak = record.result.efficiency.get("peak_memory_bytes") if record.result else None
@@ -257,6 +257,16 @@ def score(folder: Path | str) -> Record:
         run_folder.finish(summary)
         _report(load(folder))
     return load(folder)
+
+
+def _task_of(manifest: Manifest) -> Task:
+    """Return the task of a finished run; one of a file by the text in the manifest."""
+    definition = manifest.data.get("definition")
+    if not isinstance(definition, str):
+        return registry.TASKS.get(manifest.task.name)
+    from evals.tasks.files.task import from_text
+
+    return from_text(definition, manifest.task.name)
 
 
 def _default_folder(manifest: Manifest) -> Path:

@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     from evals.app import api, several
 
     models = several.names(options.model) if options.model is not None else several.read_names(options.models_file)
-    tasks, data = several.names(options.task), _data_by_task(options.data or [])
+    tasks, data = several.names(options.task), several.data_by_task(options.data or [])
     refused: Mapping[tuple[str, str], str] = {}
     broken: Mapping[tuple[str, str], str] = {}
     timed_in_turn = len(models) > 1 and len(tasks) == 1 and api.is_timed(tasks[0])
@@ -108,21 +108,6 @@ def _run_one(choices: Mapping[str, Any]) -> list[Any]:
         control = f"{Path(choices['out'])}-blind" if choices["out"] else None
         records.append(api.run(**{**choices, "blind": True, "out": control}))
     return records
-
-
-def _data_by_task(values: Sequence[str]) -> dict[str, str] | str | None:
-    """Read the values of --data: one for all tasks, or TASK=DIR for each task. Raises `InputError` for a mixture."""
-    from evals import registry
-
-    split = [(value, *value.partition("=")) for value in values]
-    by_task = {task: folder for value, task, equals, folder in split if equals and task in registry.TASKS}
-    if not by_task:
-        if len(values) > 1:
-            raise InputError(f"--data is given {len(values)} times: write TASK=DIR, with a name of `list tasks`")
-        return values[0] if values else None
-    if len(by_task) != len(values):
-        raise InputError(f"--data {' --data '.join(values)}: write each as TASK=DIR, once per task")
-    return by_task
 
 
 def _interleave(models: Sequence[str], choices: Mapping[str, Any]) -> list[Any]:
@@ -223,6 +208,14 @@ def _select(options: argparse.Namespace) -> int:
     return FAILED if report.selection is not None and report.selection.chosen is None else DONE
 
 
+def _new_task(options: argparse.Namespace) -> int:
+    from evals.tasks.files import start
+
+    file, rows = start.write_start(options.name, Path())
+    console.write(f"{file} and {rows} are written; run it:\npython -m evals run --model r1 --task ./{file}\n")
+    return DONE
+
+
 def _print(run: Callable[[argparse.Namespace], str], options: argparse.Namespace) -> int:
     console.write(run(options))
     return DONE
@@ -238,6 +231,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "gap": readers.gap,
     "import": readers.import_,
     "list": _list,
+    "new-task": _new_task,
     "quantise": partial(_print, quantise.run),
     "report": readers.report,
     "run": _run,

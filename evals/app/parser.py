@@ -61,6 +61,10 @@ def build() -> Parser:
     _add_check(commands)
     _add_draft(commands)
     _add_import(commands)
+    new = _add_command(commands, "new-task", "write a commented task file that runs at once, without code")
+    new.add_argument(
+        "name", metavar="NAME", help="the task's name; NAME.yaml and its rows, NAME.jsonl, are written here"
+    )
     _add_run_readers(commands)
     select.add_options(_add_command(commands, "select", select.SUMMARY))
     _add_trends(commands)
@@ -279,7 +283,12 @@ def _add_run(commands: Any) -> None:
     models.add_argument(
         "--models-file", type=Path, metavar="FILE", help="names of models, one per line, instead of --model"
     )
-    add("--task", required=True, metavar="T", help="a name of `list tasks`, or several separated by commas")
+    add(
+        "--task",
+        required=True,
+        metavar="T",
+        help="a name of `list tasks`, a task file (FILE.yaml), or several separated by commas",
+    )
     add("--scale", default="mini", metavar="S", help="mini: bundled model and data (default); full: public ones")
     add(
         "--checkpoint",

@@ -97,6 +97,19 @@ def read_names(path: Path) -> list[str]:
     return models
 
 
+def data_by_task(values: Sequence[str]) -> dict[str, str] | str | None:
+    """Read the values of --data: one for all tasks, or TASK=DIR for each task. Raises `InputError` for a mixture."""
+    split = [(value, *value.partition("=")) for value in values]
+    by_task = {task: folder for value, task, equals, folder in split if equals and task in registry.TASKS}
+    if not by_task:
+        if len(values) > 1:
+            raise InputError(f"--data is given {len(values)} times: write TASK=DIR, with a name of `list tasks`")
+        return values[0] if values else None
+    if len(by_task) != len(values):
+        raise InputError(f"--data {' --data '.join(values)}: write each as TASK=DIR, once per task")
+    return by_task
+
+
 def of_task(data: Mapping[str, str] | str | None, tasks: Sequence[str]) -> dict[str, str | None]:
     """Return the data of each task. Raises `UnknownName` for data of a task that the command does not run.
 

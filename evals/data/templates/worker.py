@@ -1,0 +1,125 @@
+"""Render templates in a process of its own: `python worker.py`, started by `renderer`.
+
+A template is a program of strangers: it may loop for ever or eat memory. This process may use a limited amount of
+memory and, for each request, a limited processor time, after which the operating system ends it. Input and output are
+lines of JSON: first the templates, expressions, patterns and limits, answered by `{}` or by `{"error", "name"}`; then
+for each request `{"names", "values"}`, answered by `{"results"}`, `{"error", "name"}` or `{"exceeded", "name"}`; or
+`{"pattern", "text"}`, answered by `{"results"}`, the matches.
+
+It imports Jinja and the standard library, nothing of this package.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+def main() -> None:
+    """Answer lines of standard input until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means, and closes the input
+    first = json.loads(sys.stdin.readline() or "null")
+    if first is None:
+        return
+    _limit_memory(first["bytes"])
+    programs: dict[str, Any] = {}
+    environment = _environment()
+    answer: dict[str, Any] = {}
+    for kind, sources in (("templates", first["templates"]), ("expressions", first["expressions"])):
+        for name, source in sources.items():
+            signal.setitimer(signal.ITIMER_PROF, first["seconds"])  # its signal, SIGPROF, ends the process
+            try:
+                programs[name] = _compiled(environment, kind, source)
+            except Exception as error:  # a template can raise nearly any exception
+                answer = {"error": _reason(error), "name": name}
+    for name, source in first["patterns"].items():
+        try:
+            programs[name] = re.compile(source)
+        except (re.error, RecursionError, OverflowError) as error:
+            answer = {"error": _reason(error), "name": name}
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    _write(answer)
+    for line in sys.stdin:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, first["seconds"])
+        _write(_matches(programs, request) if "pattern" in request else _rendered(programs, request, first))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.globals = {"range": environment.globals["range"], "dict": dict, "zip": zip}
+    environment.filters["literal"] = ast.literal_eval
+    environment.filters["regex_replace"] = lambda text, pattern, by: re.sub(pattern, by, text)
+    return environment
+
+
+def _compiled(environment: ImmutableSandboxedEnvironment, kind: str, source: str) -> Any:
+    if kind == "templates":
+        return environment.from_string(source).render
+    return environment.compile_expression(source, undefined_to_none=False)
+
+
+def _rendered(programs: dict[str, Any], request: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+    results, values = {}, request["values"]
+    name = ""
+    try:
+        for name in request["names"]:
+            result = programs[name]({**values, "row": values})
+            if isinstance(result, StrictUndefined):
+                str(result)  # raises what is undefined
+            text = json.dumps(result)
+            if len(text) > limits["characters"]:
+                return {"exceeded": "characters", "name": name}
+            results[name] = result
+    except MemoryError:
+        return {"exceeded": "bytes", "name": name}
+    except Exception as error:  # a template can raise nearly any exception
+        return {"error": _reason(error), "name": name}
+    return {"results": results}
+
+
+def _matches(programs: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """Return the first group of every match of a pattern, or the whole match of one without groups."""
+    pattern = programs[request["pattern"]]
+    group = 1 if pattern.groups else 0
+    try:
+        return {"results": [match[group] or "" for match in pattern.finditer(request["text"])]}
+    except MemoryError:
+        return {"exceeded": "bytes", "name": request["pattern"]}
+
+
+def _reason(error: Exception) -> str:
+    line = getattr(error, "lineno", None) if isinstance(error, TemplateError) else None
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{reason}{f' (line {line} of it)' if line else ''}"[:400]
+
+
+def _write(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _limit_memory(extra: int) -> None:
+    """Limit the address space to what is used now and `extra` bytes; some systems cannot, and only time is limited."""
+    status = Path("/proc/self/statm")
+    used = int(status.read_text(encoding="ascii").split()[0]) * resource.getpagesize() if status.exists() else 0
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (used + extra, used + extra))
+    except (ValueError, OSError):
+        return
+
+
+if __name__ == "__main__":
+    main()

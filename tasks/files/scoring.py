@@ -1,0 +1,136 @@
+"""Score outputs and summarise scores, as a task file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from evals.errors import InputError, UnknownName
+from evals.schema import Metric, Prediction, Sample, Score
+from evals.tasks.files.reading import Matches, answer_of, is_right
+from evals.tasks.files.spec import READERS, TaskSpec
+from evals.tasks.scoring.answer_texts import normalised, occurs
+
+if TYPE_CHECKING:
+    from evals.metrics import Estimate
+
+
+def score(
+    spec: TaskSpec, matches: Matches, samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]
+) -> list[Score]:
+    """Score samples. An output without an answer is wrong and unparsed; one that failed is wrong and marked as failed.
+
+    Raises:
+        InputError: an output is not text, or a row names a reader that does not exist.
+    """
+    by_math = [sample for sample in samples if _reader(spec, sample) == "math" and spec.ask == "generate"]
+    scores = {score.id: score for score in _math_scores(spec, by_math, predictions)}
+    for sample in samples:
+        if sample.id not in scores:
+            scores[sample.id] = _score(spec, matches, sample, *predictions[sample.id])
+    return [scores[sample.id] for sample in samples]
+
+
+def _reader(spec: TaskSpec, sample: Sample) -> str:
+    read = sample.labels.get("read", spec.answer.read)
+    if read not in READERS:
+        raise UnknownName("reader of answers", read, READERS)
+    return read
+
+
+def _math_scores(
+    spec: TaskSpec, samples: Sequence[Sample], predictions: Mapping[str, Sequence[Prediction]]
+) -> list[Score]:
+    """Score worked solutions by the rules of the math benchmarks; the headline is verified equivalence."""
+    if not samples:
+        return []
+    from evals.tasks import math
+
+    names = {"accuracy", *({"contains"} & {*spec.metrics})}
+    return [
+        Score.of(
+            sample, answer=scored.answer, failed=scored.failed,
+            values=dict.fromkeys(sorted(names), scored.values["accuracy"]),
+        )
+        for sample, scored in zip(samples, math.score(spec.answer.form, samples, predictions), strict=True)
+    ]  # fmt: skip
+
+
+def _score(spec: TaskSpec, matches: Matches, sample: Sample, prediction: Prediction) -> Score:
+    failed = prediction.failure is not None
+    output = prediction.text()
+    if spec.ask == "choose":
+        answer: str | None = output.strip() or None
+        right = answer == str(sample.target).strip()
+    else:
+        read = _reader(spec, sample)
+        choices = spec.choices if isinstance(spec.choices, list) else ()
+        answer = None if failed else answer_of(read, spec.answer, output, choices, matches)
+        right = is_right(read, answer, sample.target)
+    values = {"accuracy": float(right and not failed)}
+    if "contains" in spec.metrics:
+        targets = sample.target if isinstance(sample.target, list) else [sample.target]
+        text = normalised(output)
+        values["contains"] = float(
+            not failed and any(occurs(normalised(str(entry)), text) for entry in targets if normalised(str(entry)))
+        )
+    return Score.of(sample, answer=None if failed else answer, values=values, failed=failed)
+
+
+def summarise(spec: TaskSpec, scores: Sequence[Score]) -> dict[str, Metric]:
+    """Average over all samples or over the subsets, and by subset, with 95 % intervals."""
+    from evals.metrics import Mean, means
+
+    subsets = sorted({score.labels["subset"] for score in scores if "subset" in score.labels})
+    definitions = {name: Mean(name) for name in ("accuracy", "contains") if name in scores[0].values}
+    definitions |= {f"accuracy/{subset}": Mean("accuracy", "subset", subset) for subset in subsets}
+    metrics = means(scores, definitions)
+    if spec.average == "subsets" and len(subsets) > 1:
+        metrics = {**metrics, "accuracy": _over_subsets(spec, scores, subsets), "accuracy-samples": metrics["accuracy"]}
+    return metrics | _of_labels(spec, scores)
+
+
+def _over_subsets(spec: TaskSpec, scores: Sequence[Score], subsets: Sequence[str]) -> Metric:
+    """Average the accuracies of the subsets, which weigh the same."""
+    from evals.metrics import average, estimates
+
+    parts: list[Estimate] = []
+    for subset in subsets:
+        chosen = [score for score in scores if score.labels.get("subset") == subset]
+        right = [int(score.values["accuracy"]) for score in chosen]
+        clusters = [score.cluster or f"\0{score.id}" for score in chosen]
+        parts.append(
+            estimates(["accuracy"], [1] * len(right), right, clusters, stream=f"{spec.name}/{subset}")["accuracy"]
+        )
+    return average(parts, len(scores)).metric()
+
+
+def _of_labels(spec: TaskSpec, scores: Sequence[Score]) -> dict[str, Metric]:
+    """Compute F1 and Matthews' coefficient of the choices; an answer that is none of them is a wrong one."""
+    names = [name for name in spec.metrics if name in {"f1", "matthews"}]
+    if not names:
+        return {}
+    from evals.metrics import estimates
+
+    assert isinstance(spec.choices, list)
+    numbers = {_plain(choice): number for number, choice in enumerate(spec.choices)}
+    labels = spec.labels if isinstance(spec.labels, list) else []
+    numbers |= {_plain(label): number for number, label in enumerate(labels)}
+    try:
+        targets = [numbers[_plain(score.target)] for score in scores]
+    except KeyError as error:
+        raise InputError(
+            f"f1 and matthews: the target {error} is none of the choices {', '.join(spec.choices)}"
+        ) from None
+    wrong = len(spec.choices) - 1
+    answers = [
+        numbers.get(_plain(score.answer), 0 if target == wrong else wrong)
+        for score, target in zip(scores, targets, strict=True)
+    ]
+    clusters = [score.cluster or f"\0{score.id}" for score in scores]
+    by_name = estimates(names, targets, answers, clusters, stream=f"{spec.name}/labels")
+    return {name: estimate.metric() for name, estimate in by_name.items()}
+
+
+def _plain(value: object) -> str:
+    return normalised(str(value[0] if isinstance(value, list) and value else value))
