@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from evals.app import documents as documents_of_check
 from evals.app import evidence as published_evidence
-from evals.errors import EvalsError, InputError, UnknownName
+from evals.errors import EvalsError, InputError, UnknownName, counted
 from evals.execution import validation
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def check(
     without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
     validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
     vocabulary = claim_files.load_vocabulary()
-    record = with_scores(claim_files.load_record(), published_evidence.read(evidence), documents, vocabulary)
+    scores = published_evidence.read(evidence)
+    record = with_scores(claim_files.load_record(), scores, documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
         runs = _Runs(scale, Path(data).expanduser() if data is not None else None, progress, command)
@@ -88,10 +89,16 @@ def check(
         value_tables = [ValueTable(document, record, vocabulary) for document in documents]
         checked = assessment.add_measurements(checked, archived.outcomes, models, value_tables)
         checked = replace(checked, curves=archived.curves)
-    checked = read.shown_by(checked)
+    checked = read.shown_by(_resting_on(checked, len(scores)))
     if out is not None:
         write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
     return checked
+
+
+def _resting_on(checked: CheckResult, scores: int) -> CheckResult:
+    """Add to the line of what the verdicts rest on how many scores came from `--evidence`."""
+    more = f" The public record has {counted(scores, 'score')} more, from --evidence." if scores else ""
+    return replace(checked, about=f"{checked.about}{more}")
 
 
 def _models(documents: Sequence[Document], chosen: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -312,8 +319,11 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
     for format in FORMATS:
         text = writers[format](checked) if format in writers else tables.render(checked, format)
         write_atomically(out / f"claims.{format}", text.encode())
-    for record in checked.runs:
-        path = out / claim_review.log_path(record.manifest.signature)
+    logs = {out / claim_review.log_path(record.manifest.signature): record for record in checked.runs}
+    for path in claim_review.logs_of_earlier_checks(out):
+        if path not in logs:
+            path.unlink()
+    for path, record in logs.items():
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, (json.dumps(every_eval_ever.log(record), indent=1, ensure_ascii=False) + "\n").encode())
     if keep:

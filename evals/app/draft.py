@@ -58,7 +58,8 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
         article: the article.
         out: the claims file.
         llm: a model that proposes further claims (`endpoint:URL#NAME`), or its recorded proposals (`replay:FILE`).
-        ask: shows a claim and returns the reader's answer; None: the claims are not reviewed.
+        ask: shows a claim and returns the reader's answer; None: the claims are not reviewed. Answers of an earlier
+            review in `out` are kept, and their claims are not asked about again.
 
     Returns:
         What was written, for the terminal.
@@ -68,7 +69,7 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
         KeyboardInterrupt: the review was interrupted; the file was written, with the answers until then.
     """
     from evals.reports.claims.drafting.assistance import propose
-    from evals.reports.claims.drafting.review import review
+    from evals.reports.claims.drafting.review import restore, review
     from evals.reports.claims.drafting.settling import settled_yaml
     from evals.temporaries import write_atomically
 
@@ -78,6 +79,8 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
         propose(drafted, _answers(llm, out.with_name(f"{out.stem}.proposals.jsonl")))
     id, source = _slug(article.stem), _relative(article.expanduser(), out.parent)
     text = settled_yaml(drafted, id=id, source=source)
+    answered = restore(drafted, out, source)
+    text = settled_yaml(drafted, id=id, source=source) if answered else text
     interrupted = False
     if ask is not None:
         try:
@@ -91,8 +94,12 @@ def write(article: Path, out: Path, *, llm: str | None = None, ask: Callable[[st
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
     if interrupted:
-        raise KeyboardInterrupt(f"interrupted; {out} holds the claims with the answers so far; draft begins anew")
-    return _summary(drafted, out)
+        raise KeyboardInterrupt(
+            f"interrupted; {out} holds the claims with the answers so far; the same command goes on"
+        )
+    return (f"kept from {out.name}: {counted(answered, 'answer')} of a review\n" if answered else "") + _summary(
+        drafted, out
+    )
 
 
 def _answers(llm: str, record: Path) -> Callable[[str, str], str]:
@@ -152,7 +159,8 @@ def read_article(path: Path) -> Article:
         InputError: it cannot be read, is too large, or is of another kind.
     """
     from evals.reports.claims.drafting.readers.latex_includes import with_includes
-    from evals.reports.claims.drafting.readers.select import LATEX, decoded, read
+    from evals.reports.claims.drafting.readers.select import LATEX, read
+    from evals.reports.claims.language.sources.encodings import decoded
 
     content = _bytes(path)
     if path.suffix.lower() not in LATEX or (b"\\in" not in content and b"\\subfile" not in content):
@@ -190,6 +198,8 @@ def _bytes(article: Path) -> bytes:
         return article.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{article}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{article}: is a folder; name its articles: {article}/*.md") from None
     except OSError as error:
         raise InputError(f"{article}: {error.strerror or error}") from error
 

@@ -10,9 +10,12 @@ subject named in the clause; time of one answer named in the clause
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+from evals import yaml_files
 from evals.plain_numbers import is_real
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.proposals import Proposal
@@ -32,11 +35,13 @@ def review(draft: ArticleDraft, ask: Ask) -> None:
     """Ask about each claim of a draft, and note the answers in it.
 
     Args:
-        draft: the draft; its claims are accepted, edited or dropped in place. Dropped claims stay, and what is derived
-            from them loses its formula.
+        draft: the draft; its claims are accepted, edited or dropped in place, those with an answer are passed over.
+            Dropped claims stay, and what is derived from them loses its formula.
         ask: shows a claim and returns the answer.
     """
     for number, claim in enumerate(draft.claims, 1):
+        if claim.review is not None:
+            continue
         shown = _show(claim, draft, f"{number}/{len(draft.claims)}")
         answer = _answer(ask, f"{shown}\n{_QUESTION}")
         if answer == "q":
@@ -47,6 +52,55 @@ def review(draft: ArticleDraft, ask: Ask) -> None:
             _drop(claim, draft)
         elif answer == "e":
             _edit(claim, draft, ask)
+
+
+def restore(draft: ArticleDraft, path: Path, source: str) -> int:
+    """Take the answers of an earlier review from a claims file of the same article.
+
+    Args:
+        draft: a new draft of the article. A claim gets the answer that the claim at the same place has in the file.
+        path: the claims file; it need not exist.
+        source: the article, as the file names it.
+
+    Returns:
+        Number of answers.
+
+    Raises:
+        InputError: the file has answers and cannot be read.
+    """
+    if not path.is_file() or b"\n  review: " not in path.read_bytes():
+        return 0
+    content = yaml_files.load(path)
+    document = content["document"]
+    if not document.get("drafted") or document.get("source") != source:
+        return 0
+    names = {id: str(subject["name"]) for id, subject in (document.get("subjects") or {}).items()}
+    answers = {tuple(entry["span"]): entry for entry in content["claims"] if entry.get("review")}
+    count = 0
+    for claim in draft.claims:
+        entry = answers.get(claim.span)
+        if entry is None:
+            continue
+        count += 1
+        if entry["review"] == "dropped":
+            _drop(claim, draft)
+        elif entry["review"] == "edited":
+            _restore_edit(claim, draft, entry, names)
+        claim.review = entry["review"]
+    return count
+
+
+def _restore_edit(claim: Proposal, draft: ArticleDraft, entry: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Set the keys that a reader may have edited to what the file says."""
+    printed = entry.get("printed", entry.get("implied", claim.printed))
+    if str(printed) != claim.printed:
+        _set(claim, draft, "printed", str(printed))
+    for key, default in (("quantity", ""), ("unit", ""), ("times", "1"), ("bound", "exactly"), ("says", "")):
+        if value := str(entry.get(key) or default):
+            _set(claim, draft, key, value)
+    for key in ("subject", "baseline"):
+        id = entry.get(key) if entry.get(key) != "document" else None
+        _set(claim, draft, key, names.get(id, id) if id else "")
 
 
 def _show(claim: Proposal, draft: ArticleDraft, place: str) -> str:

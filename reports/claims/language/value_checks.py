@@ -12,10 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from evals.errors import InputError
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.facts import Quantity
 from evals.reports.claims.language.schema import Claim, Document
 from evals.reports.claims.language.sources.articles import line_starts, plain
+from evals.reports.claims.language.sources.encodings import decoded
 from evals.reports.claims.language.sources.quotes import QuoteIndex, normalised
 from evals.reports.claims.language.statements import StatedValue, Statement
 from evals.reports.claims.language.tables.expansion import CellClaim, located
@@ -173,7 +175,11 @@ def _source_text(document: Document, folder: Path) -> str | None:
     path = folder / name if name and "://" not in name else None
     if path is None or path.suffix not in {".txt", ".md"} or not path.is_file():
         return None
-    return path.read_bytes().decode("utf-8", "replace")
+    content = path.read_bytes()
+    try:
+        return decoded(content, path.name)
+    except InputError:
+        return content.decode("utf-8", "replace")
 
 
 def _quotes(document: Document, text: str) -> tuple[QuoteIndex, list[int]]:

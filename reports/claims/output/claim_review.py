@@ -7,7 +7,9 @@ verdict of too little evidence has no number in `reviewRating`: only its word.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from evals.reports.claims.output.anchors import Anchors, key_of
 from evals.reports.claims.output.reasons import reason
@@ -78,3 +80,8 @@ def _evidence(checked: CheckResult, assessment: Assessment) -> Iterator[Json]:
 def log_path(signature: str) -> str:
     """Return the path of the Every Eval Ever log of a run, from the folder of the report."""
     return f"evidence/{signature}.json"
+
+
+def logs_of_earlier_checks(folder: Path) -> list[Path]:
+    """Return the logs of runs that a check wrote to a folder: those that no claim of a new check cites are outdated."""
+    return [path for path in (folder / "evidence").glob("*.json") if re.fullmatch(r"[0-9a-f]{12}", path.stem)]

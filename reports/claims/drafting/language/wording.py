@@ -32,6 +32,7 @@ _COUNTED = re.compile(
 )
 """A noun after a whole number without a unit: it counts something, and is no score."""
 _TIMES_WORD = pattern("wording.times_word")
+_METRIC_EQUALS = re.compile(r"(?:F1|AUC|mAP|IoU|BLEU|WER|CER|[Aa]cc(?:uracy)?|score)\s?=\s?$")
 _FACTOR_OF = re.compile(r"\s?(?:NVIDIA\s)?(?:[A-Z]{1,3}\d{2,4}|RTX|TPU|GPU|AMD|Intel|[a-z]+_[a-z])")
 """What is counted or scaled after a factor that compares nothing: "8x H100", "1x model_size"."""
 
@@ -105,14 +106,14 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
     scored = (
         _SCORE.search(before[-60:])
         or re.search(r"\bis\s*$", before)
+        or _METRIC_EQUALS.search(before)
         or _SCORE.search(after[:20])
         or re.search(r"[::(/]\s*$", before)
     )
     if number.times != 1 or (whole and not scored and not _benchmark_after(after)):
         return False
-    if re.match(r"\s*[/%]?\s*(?:个|款|种|大|年|月|日|号|点|次)", text[number.stop :]) or re.search(
-        r"[A-Za-z]\s?=\s?$", before
-    ):
+    is_set = re.search(r"[A-Za-z]\s?=\s?$", before) and not _METRIC_EQUALS.search(before)
+    if is_set or re.match(r"\s*[/%]?\s*(?:个|款|种|大|年|月|日|号|点|次)", text[number.stop :]):
         return False
     if whole and not (5 < int(number.digits[:9]) <= 100 and _SCORE.search(before[-24:])):
         return False

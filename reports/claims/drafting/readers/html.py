@@ -85,6 +85,8 @@ _BLOCKS = frozenset(
 _DEEPEST = 300
 """Limit on the nesting of elements; those further inside count as text of the last one."""
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_BEGINS_CELL = re.compile(r"<t[hd](?:\s[^<>]*)?>\s*\Z", re.I)
+"""A cell that is small throughout: `<th><sup>Otter 2</sup></th>`."""
 _SUPERSCRIPT_NUMBER = re.compile(r"\d")
 
 
@@ -121,12 +123,14 @@ class _PageParser(HTMLParser):
         self.open.append(tag)
         if self.skipped_at is not None:
             return
-        if tag == "span" and self.source[: self._place()].endswith("</span>"):
+        if tag == "span" and self.source.endswith("</span>", 0, self._place()):
             self._space(" ")
         values = {name: value or "" for name, value in attrs}
         is_hidden = "hidden" in values or values.get("aria-hidden") == "true" or _HIDDEN.search(values.get("style", ""))
         is_page_part = tag in {"header", "aside"} and "article" in self.open
-        if is_hidden or (tag in _SKIPPED and not is_page_part and not (tag == "code" and "pre" not in self.open)):
+        begins_cell = tag == "sup" and _BEGINS_CELL.search(self.source, max(0, self._place() - 300), self._place())
+        is_shown = is_page_part or begins_cell or (tag == "code" and "pre" not in self.open)
+        if is_hidden or (tag in _SKIPPED and not is_shown):
             self.skipped_at = len(self.open)
         elif tag in _BLOCKS:
             self._flush()

@@ -60,7 +60,7 @@ def read_markdown(source: str) -> Article:
         tables += html_tables(source, *match.span())
     text = _HTML_TABLE.sub(lambda match: _blank(match[0]), text)
     blocks = tuple(sorted([*_blocks(list(_lines(text))), *tables], key=_begin))
-    return Article(source, blocks, _title(blocks))
+    return Article(source, blocks, _title(blocks, source))
 
 
 def _begin(block: Block) -> int:
@@ -94,6 +94,9 @@ def _lines(source: str) -> Iterator[Text]:
                 fence = ""
                 yield plain("", line.starts[0] if line.text else place)
                 continue
+            if fence == "closed" and line.text.count("|") >= 2 and _is_row(raw_lines, number):
+                yield line
+                continue
             if fence == "closed" or (marker is None and _is_code(line.text, code_seen)):
                 continue
             fence = ""
@@ -110,6 +113,18 @@ def _lines(source: str) -> Iterator[Text]:
         for first, last in pairwise(cuts):
             if first < last:
                 yield line.part(first, last)
+
+
+def _is_row(lines: list[str], number: int) -> bool:
+    """Whether a line in code is a row of a printed table: a line beside it is a row or a rule of it."""
+    near = [lines[other] for other in (number - 1, number + 1) if 0 <= other < len(lines)]
+    bars = lines[number].count("|")
+    is_framed = lines[number].strip().startswith("|") and lines[number].strip().endswith("|")
+    return (
+        is_framed
+        and "||" not in lines[number]
+        and any(line.count("|") == bars or (re.fullmatch(r"\s*[+|][+|:=-]{8,}\s*", line) is not None) for line in near)
+    )
 
 
 def _closes_soon(lines: list[str]) -> bool:
@@ -223,10 +238,14 @@ def _clean(text: Text) -> Text:
     return text.strip()
 
 
-def _title(blocks: tuple[Block, ...]) -> str:
-    """The first heading of level 1; failing that, the first line of some length."""
+def _title(blocks: tuple[Block, ...], source: str) -> str:
+    """The first heading of level 1, or the title in a YAML header; failing both, the first line of some length."""
     for block in blocks:
         if block.kind == "heading" and block.level == 1:
             return block.text.text
+    if match := re.match(
+        r"\ufeff?---\r?\n(?:(?!---)[^\n]*\n){0,40}?title:[ \t]*[\"']?([^\n]{3,200}?)[\"']?\s*\n", source
+    ):
+        return match[1]
     texts = (line.strip() for block in blocks for line in block.text.text.splitlines())
     return next((text for text in texts if len(text) > 8), "")

@@ -8,6 +8,7 @@ from evals.errors import InputError
 from evals.reports.claims.drafting.readers.bounds import bounded
 from evals.reports.claims.drafting.readers.markdown import read_markdown
 from evals.reports.claims.language.sources.articles import Article
+from evals.reports.claims.language.sources.encodings import decoded
 
 TEXT = frozenset((".txt", ".md", ".markdown", ".text", ".rst", ""))
 HTML = frozenset((".html", ".htm", ".xhtml"))
@@ -25,25 +26,13 @@ def read(content: bytes, name: str) -> Article:
         name: its name, whose ending says what it is.
 
     Returns:
-        Its blocks. Spans count code points of the file after UTF-8 decoding without translation of line ends (a byte
-        order mark counts as one), and of the extracted text for a PDF.
+        Its blocks. Spans count code points of the file after decoding without translation of line ends (a byte order
+        mark counts as one), and of the extracted text for a PDF.
 
     Raises:
-        InputError: the ending is unknown, or the file is not UTF-8.
+        InputError: the ending is unknown, or the encoding is not known.
     """
     return bounded(_read(content, name))
-
-
-def decoded(content: bytes, name: str) -> str:
-    """Return the text of an article that is no PDF.
-
-    Raises:
-        InputError: it is not UTF-8.
-    """
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 at byte {error.start}; convert it first") from None
 
 
 def _read(content: bytes, name: str) -> Article:

@@ -187,7 +187,8 @@ def _table(
             group = bare_name(name.text) if not any(cell.text.strip() for cell in grid.cells[number]) else group
             continue
         row: dict[str, Any] = {"name": row_names[number]}
-        if subject := _subject(name.text, names):
+        subject = _subject(name.text, names) if name.text.strip() or len(grid.names) > 1 else names.main
+        if subject:
             row["subject"] = subject
         if group:
             row["group"] = group
@@ -290,6 +291,8 @@ def _cell_statements(
     for proposal in read_block(
         article, read_passage(_with_header(cell, header), names), names, Surroundings(header, subject)
     ):
+        if proposal.span[0] == proposal.span[1]:
+            continue  # a word of the header
         proposal.is_cell = True
         if subject is not None:
             proposal.subject = subject

@@ -114,6 +114,9 @@ def _counts(header: str, split: str | None) -> ColumnMeaning:
     """The meaning of a column of numbers such as `7B` or `32K`, by its header."""
     if _LENGTH.search(header):
         return ColumnMeaning("tokens", None, split=split)
+    for words, unit, factor, quantity in _BY_WORDS:
+        if factor is None and unit in {"hours", "days", "documents"} and words.search(header):
+            return ColumnMeaning(unit, quantity, split=split)
     return ColumnMeaning("parameters" if _SIZE.search(header) else "number", None, split=split)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evals.errors import InputError
-from evals.reports.claims.drafting.language.lexicon import is_measure
+from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.language.sources.articles import Block, Text, TextBuilder
 from evals.reports.claims.language.tables.printed_cells import read_cell
@@ -18,11 +18,13 @@ _MEASURES = pattern("table_layout.measures")
 _PROPERTIES = pattern("table_layout.properties")
 _FOOTNOTE = re.compile(
     r"\s*(?:\[\d+(?:,\s?\d+)*\]|[†‡*§¶↑↓]+|[\[((](?:ours|baseline|this work|本文|我们|model ?scope|hugging ?face|hf|"
-    r"git ?hub|wise ?model|link|paper|download|model|weights|ckpt|checkpoint|code|demo|card|config|log)[\]))])\s*",
+    r"git ?hub|wise ?model|link|paper|download|model|weights|ckpt|checkpoint|code|demo|card|config|log)"
+    r"(?:,\s?(?:checkpoint|config|log|model|weights|paper|code))*[\]))])\s*",
     re.I,
 )
 _SIZE = re.compile(r"[~≈]?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?|\d+x\d+B")
 _RANK = re.compile(r"\W*(?:#|no\.?|nr\.?|rank|index|排名|序号|编号)?\W*", re.I)
+_DIMENSION = re.compile(r"\bnumber of|\bdimension|\blength|\bvocab|\bheads\b|\bexperts\b|数量|维度|词表|长度", re.I)
 _METRIC_TAIL = re.compile(r"[\s_-]*(?:的)?(?:准确率|得分|分数|精度|accuracy|score|acc\.?)(?:\s?\(.*?\))?$", re.I)
 
 
@@ -48,7 +50,7 @@ def layout(block: Block) -> Layout:
     body = tuple(row for row in block.rows[block.headers :] if any(cell.text.strip() for cell in row))
     if len(body) > 1 and len(body[0]) == len(header) and _goes_on(body[0]):
         header, body = tuple(map(_below, header, body[0])), body[1:]
-    header, body = _with_one_label(*_without_ranks(header, body))
+    header, body = _with_one_label(*_without_ranks(*_with_a_label(header, body)))
     body = _with_sizes(header, body)
     corner = header[0].text.strip() if header else ""
     inner = [cell.text for row in body for cell in row[1:] if cell.text.strip()]
@@ -60,6 +62,17 @@ def layout(block: Block) -> Layout:
             form = "properties"
         return Layout(form, header, body, corner)
     return Layout(_form(header, body, corner), header, body, corner)
+
+
+def _with_a_label(
+    header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
+) -> tuple[tuple[Text, ...], tuple[tuple[Text, ...], ...]]:
+    """Put an empty column before a table whose first column is a benchmark with its scores."""
+    first = [row[0].text for row in body if row]
+    is_score = is_benchmark(header[0].text.strip()) or (len(body) == 1 and all(is_number(c.text) for c in body[0]))
+    if len(header) < 2 or not first or not is_score or not all(map(is_number, first)):
+        return header, body
+    return (header[0].part(0, 0), *header), tuple((row[0].part(0, 0), *row) for row in body)
 
 
 def _goes_on(row: tuple[Text, ...]) -> bool:
@@ -170,7 +183,7 @@ def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: 
             or columns[0].lower() in {"score", "value", "accuracy"}
         )
     ):
-        measures = sum(map(is_measure, rows))
+        measures = sum(is_measure(row) or _DIMENSION.search(row) is not None for row in rows)
         if _PROPERTIES.match(corner) or _MEASURES.match(corner) or measures * 2 >= len(rows):
             return "properties"
     measures_above = sum(map(is_measure, columns)) / max(1, len(columns))

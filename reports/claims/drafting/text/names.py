@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from evals.reports.claims.drafting.language.exclusions import find_excluded
+from evals.reports.claims.drafting.language.exclusions import Excluded, find_excluded
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure, slug
 from evals.reports.claims.drafting.language.words import entries, pattern
 from evals.reports.claims.drafting.tables.layout import system_names
@@ -154,7 +154,8 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
 
 def _title_name(article: Article) -> str | None:
     """The name in a title of a few words: "Falcon Assist | The support bot", "# Otter 2"."""
-    headings = [block.text.text for block in article.blocks if block.kind in {"title", "heading"}][:1]
+    first_blocks = [block for block in article.blocks if block.text.text.strip()][:1]
+    headings = [block.text.text for block in first_blocks if block.kind in {"title", "heading"}]
     for title in [*headings, article.title]:
         first = re.split(r"\s*[|::–—]\s*|\s-\s", " ".join(title.split()))[0]
         words = re.sub(
@@ -162,7 +163,7 @@ def _title_name(article: Article) -> str | None:
         ).split()
         is_name = (
             0 < len(words) <= 3
-            and all(re.fullmatch(r"[A-Z0-9][\w.-]*", word, re.ASCII) for word in words)
+            and all(re.fullmatch(r"(?:[A-Z0-9]|[a-z]{1,3}[A-Z]{2})[\w.-]*", word, re.ASCII) for word in words)
             and all(word not in _COMMON and word not in _TITLE_WORDS for word in words)
         )
         if is_name and re.search(r"[A-Za-z]{2}", words[0]):
@@ -175,9 +176,14 @@ def _candidates(text: str) -> list[re.Match[str]]:
     return [
         match
         for match in _TOKEN.finditer(text)
-        if not _DATASET_AFTER.match(text, match.end("name"))
-        and not any(part.start < match.end("name") and match.start("name") < part.end for part in excluded)
+        if not _DATASET_AFTER.match(text, match.end("name")) and not any(_spoils(part, match) for part in excluded)
     ]
+
+
+def _spoils(part: Excluded, match: re.Match[str]) -> bool:
+    """Whether what is no name overlaps a candidate; "V3.2" in "DeepSeek V3.2" is its version, and part of its name."""
+    is_version = part.kind == "version" and part.start > match.start("name") and part.end == match.end("name")
+    return not is_version and part.start < match.end("name") and match.start("name") < part.end
 
 
 def _is_system(name: str) -> bool:
@@ -214,7 +220,8 @@ def _add_known(names: Names, record: Mapping[str, str], text: str) -> None:
         if id != short.lower() or family not in text:
             continue
         if any(
-            re.search(rf"{_LATIN_EDGE}{re.escape(form)}(?![A-Za-z0-9]|-[A-Za-z0-9])", text) for form in (name, short)
+            re.search(rf"{_LATIN_EDGE}{re.escape(form)}(?![A-Za-z0-9]|-[A-Za-z0-9]|\.\d)", text)
+            for form in (name, short)
         ):
             for form in (name, short, name.replace("-", " ")):
                 names.add(form, id)

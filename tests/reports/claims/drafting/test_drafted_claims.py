@@ -282,6 +282,35 @@ def test_an_interrupted_review_keeps_its_answers(tmp_path):
     with pytest.raises(KeyboardInterrupt, match=r"o\.yaml holds the claims with the answers so far"):
         draft.write(tmp_path / "otter.md", tmp_path / "o.yaml", ask=ask)
     assert [claim.claim.review for claim in of_file(tmp_path / "o.yaml")] == ["accepted", None]
+    answers, shown = iter(["e\n", "subject=Otter 3\n", "\n"]), []
+    draft.write(tmp_path / "otter.md", tmp_path / "o.yaml", ask=lambda text: shown.append(text) or next(answers))
+    assert "C-2" in shown[0], "the same command goes on where the review was interrupted"
+    draft.write(tmp_path / "otter.md", tmp_path / "o.yaml")
+    claims = [(claim.claim.review, claim.subjects) for claim in of_file(tmp_path / "o.yaml")]
+    assert claims == [("accepted", ("Otter 2",)), ("edited", ("Otter 3",))], "a new draft keeps the answers"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("marked.md", "# Otter 2\n\nOtter 2 answers in 0.8 s.\n".encode("utf-16")),
+        ("bare.md", "# Otter 2\n\nOtter 2 answers in 0.8 s.\n".encode("utf-16-le")),
+        ("declared.html", '<meta charset="gb2312"><h1>Otter 2</h1><p>Otter 2的延迟为0.8 s。'.encode("gb18030")),
+        (
+            "fence.md",
+            b"# Otter 2\n\n```\n+-----------+\n| SST-2 | RTE |\n+-----------+\n| 0.8 | 0.7 |\n+-----------+\n```\n",
+        ),
+    ],
+)
+def test_an_encoding_that_the_file_names_and_tables_in_code_are_read(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    checked = check.check([tmp_path / name], paper=True)
+    assert (checked.assessments[0].claim.printed, checked.assessments[0].claim.subject) == ("0.8", ("otter-2",))
+
+
+def test_an_undeclared_encoding_is_one_line_that_says_how_to_convert():
+    with pytest.raises(InputError, match=r"iconv -f GB18030 -t UTF-8 zh\.md > utf8-zh\.md"):
+        read("苍鹭三号的准确率为68.40%".encode("gb18030"), "zh.md")
 
 
 def test_a_claim_computed_from_a_dropped_one_is_refused(tmp_path):
