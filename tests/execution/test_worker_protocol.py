@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from commands import evals, refused
@@ -21,6 +23,7 @@ from evals.execution.windows import BatchId, Lease
 from evals.execution.workers import agreement, pool
 from evals.execution.workers.cluster import shipping
 from evals.execution.workers.cluster.actor import WorkerActor
+from evals.execution.workers.cluster.nodes import Cluster, Connection
 from evals.execution.workers.messages import (
     Acquire,
     Compute,
@@ -264,9 +267,12 @@ def test_an_actor_asks_for_files_that_its_machine_lacks(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_actor_that_fails_says_why():
+    before = set(threading.enumerate())
     actor = WorkerActor(0, {})
     with pytest.raises(RuntimeError, match="ZeroDivisionError: by zero"):
         talk(actor, Open(divide_by_zero), until=Loaded)
+    for thread in set(threading.enumerate()) - before:  # else its exception would be another test's
+        thread.join(30)
 
 
 def test_an_actor_computes_what_it_leases(tmp_path):
@@ -336,6 +342,26 @@ def test_a_run_without_a_place_says_what_it_waits_for_and_ends(monkeypatch, caps
     with pytest.raises(EvalsError, match=words):
         SharedWorkers(FullCluster).execute([QueuedRun("r", "m", lambda workers: workers.start())])
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "workers"),
+    [(1, [{"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 1}], 3), (2, [{"CPU": 8, "GPU": 5}, {"CPU": 8}], 2),
+     (0, [{"CPU": 8, "GPU": 2}, {"CPU": 4}], 2), (2, [{"CPU": 8}, {"GPU": 0}], 1), (4, [{"CPU": 8, "GPU": 2}], None)],
+)  # fmt: skip
+def test_workers_get_whole_gpus_of_one_node(gpus, nodes, workers, monkeypatch):
+    listed = [
+        {"NodeID": str(at), "Alive": True, "NodeManagerAddress": f"10.0.0.{at}", "Resources": resources}
+        for at, resources in enumerate(nodes)
+    ]
+    ray = SimpleNamespace(nodes=lambda: listed, remote=lambda kind: None)
+    cluster = Cluster(Connection(ray, is_shared=True), gpus=gpus)
+    monkeypatch.setattr(cluster, "_start", lambda node: node.id)
+    if workers is None:
+        with pytest.raises(InputError, match="each worker needs 4 GPUs of one node, and no node has more than 2"):
+            cluster.start()
+    else:
+        assert len(cluster.start()) == workers
 
 
 def test_what_stops_a_worker_of_another_machine_is_told_with_its_name():

@@ -188,7 +188,10 @@ class Cluster:
         """See `Transport.start`."""
         nodes = self._nodes()
         if self._uses_gpus is None:
-            self._uses_gpus = bool(self._gpus) and any(node.resources.get("GPU", 0) >= self._gpus for node in nodes)
+            most = max((node.resources.get("GPU", 0) for node in nodes), default=0) if self._gpus else 0
+            if 0 < most < self._gpus:
+                raise InputError(f"each worker needs {self._gpus} GPUs of one node, and no node has more than {most:g}")
+            self._uses_gpus = most > 0
         numbers = []
         for node in nodes:
             for _ in range(self._room(node) - self._started[node.id]):
