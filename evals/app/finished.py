@@ -8,6 +8,7 @@ places aside, and the files of the checkpoint are the same by their digest. In d
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from evals import registry
@@ -24,11 +25,12 @@ _FREE = frozenset({"--model", "--models-file", "--task", "--out", "--workers", "
 """Options with a value that do not change a run of a given model and task, beyond what its manifest says of both."""
 
 
-def finished_run(config: RunConfig) -> Record | None:
+def finished_run(config: RunConfig, digest: Callable[[Path], str]) -> Record | None:
     """Return the finished run that a command would find in its folder, or None if that is not certain.
 
     Args:
         config: with a folder (`out`) and the command; without them nothing is certain.
+        digest: returns the digest of a checkpoint's files; it may remember those of other runs of the command.
 
     Raises:
         InputError: the configuration cannot be run.
@@ -46,7 +48,7 @@ def finished_run(config: RunConfig) -> Record | None:
         ids = {id for _, id, _ in files.keys(folder / SAMPLES, base_signature(record.manifest.to_dict()))}
     except RecordError:  # the run itself says what is wrong with the folder
         return None
-    if ids != set(run.samples.ids) or not _has_same_weights(run, record):
+    if ids != set(run.samples.ids) or not _has_same_weights(run, record, digest):
         return None
     return record if _signature(run, record) == record.manifest.signature else None
 
@@ -67,14 +69,12 @@ def _relevant(command: str) -> list[str]:
     return kept
 
 
-def _has_same_weights(run: ReadyRun, record: Record) -> bool:
+def _has_same_weights(run: ReadyRun, record: Record, digest: Callable[[Path], str]) -> bool:
     """Return whether the files of the checkpoint are those that the folder's model was loaded from."""
     folder, stated = Path(run.source.checkpoint).expanduser(), record.manifest.model
     if run.source.family.prefix is not None or not folder.is_dir() or "adapter" in stated:
         return False
-    from evals.models.backend import checkpoint_files
-
-    return checkpoint_files.digest(folder) == stated.get("digest")
+    return digest(folder) == stated.get("digest")
 
 
 def _signature(run: ReadyRun, record: Record) -> str:

@@ -10,6 +10,7 @@ text) is reported, and the others are run.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -174,10 +175,13 @@ def run(
 
 def _finished(pairs: Sequence[Pair]) -> dict[tuple[str, str], Record | EvalsError]:
     """Return the runs that are finished, as far as that is certain without loading their models."""
+    from evals.models.backend import checkpoint_files
+
     finished: dict[tuple[str, str], Record | EvalsError] = {}
+    digest = functools.cache(checkpoint_files.digest)
     for pair in pairs:
-        with contextlib.suppress(InputError):  # it is reported when the pair is run
-            if (record := finished_run(pair.config)) is not None:
+        with contextlib.suppress(EvalsError, OSError):  # it is reported when the pair is run
+            if (record := finished_run(pair.config, digest)) is not None:
                 finished[pair.name] = record
     return finished
 
