@@ -119,8 +119,9 @@ def _in_memory(guide: Guide, row: Advice, advised: ModelCandidate, match: str) -
     """Hold a limit of memory against the measured peak: a replica is no evidence of the size of a described system."""
     assert row.memory is not None
     if match == "proxy":
-        peak = f"{advised.name} is a replica, whose {measured(advised.memory)} say nothing of the described system"
-        return _untested(guide, row, peak)
+        return _untested(
+            guide, row, f"{advised.name} is a replica, whose memory says nothing of the described system's"
+        )
     if advised.memory is None:
         return _untested(guide, row, f"not measured: {advised.missing[MEMORY]}")
     keeps = advised.memory.value <= row.memory.bytes
@@ -171,7 +172,7 @@ def _duel(
         ratio = _weights_ratio(advised, other) if cost == MEMORY else ratios.get(cost)
         shown.append("untested" if ratio is None else ratio.shown)
         lines.append(f"{other.name}: {_ratio_text(cost, ratio, advised.name)}")
-    if all(word == "untested" for word in shown):
+    if "untested" in shown:  # it may be better or worse in that
         return "untested", lines
     loses, wins = "better" in shown, "worse" in shown
     if loses and wins:

@@ -27,6 +27,7 @@ _COST = "cost_"
 """Beginning of the names under which a run adds up charges; the currency follows."""
 TIMING = "efficiency"
 """The task that times models."""
+_NO_MEMORY = "a server does not say what memory its model takes"
 TOKENS, DEVICE_TIME = "tokens", "device time"
 """What a price is made of."""
 
@@ -135,7 +136,8 @@ def _candidate(
     timing = runs.timings.get(identity)
     timed = _Timed(timing, runs.kind)
     why = _no_run(identity.name, TIMING, runs, absent) or _not_timed(of_model)
-    missing |= {cost: why for cost, value in ((LATENCY, timed.latency), (MEMORY, timed.memory)) if value is None}
+    missing |= {LATENCY: why} if timed.latency is None else {}
+    missing |= {MEMORY: _NO_MEMORY if _served(of_model) else why} if timed.memory is None else {}
     price, price_of, no_price = _price(of_model, timed, hourly, why)
     return ModelCandidate(
         name=name,
@@ -163,12 +165,14 @@ def _no_run(model: str, task: str, runs: ComparableRuns, absent: Mapping[tuple[s
 
 
 def _not_timed(runs: Mapping[str, Record]) -> str:
-    families = {run.manifest.model.get("family") for run in runs.values()}
-    if "replay" in families:
+    if any(run.manifest.model.get("family") == "replay" for run in runs.values()):
         return "recorded outputs have no time and no memory"
-    if "endpoint" in families:
-        return "a model behind a server is not timed"
     return f"the task {TIMING} was not run"
+
+
+def _served(runs: Mapping[str, Record]) -> bool:
+    """Whether a model is behind a server."""
+    return any(run.manifest.model.get("family") == "endpoint" for run in runs.values())
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,8 @@ class _Timed:
 
     @property
     def memory(self) -> Metric | None:
-        return self._of("peak-memory")
+        served = self.record is not None and self.record.manifest.model.get("family") == "endpoint"
+        return None if served else self._of("peak-memory")  # of a server, it is that of the process that asks
 
     @property
     def weights(self) -> float | None:
@@ -215,7 +220,7 @@ def _price(
     runs: Mapping[str, Record], timed: _Timed, hourly: Money | None, not_timed: str
 ) -> tuple[Metric | None, str, str]:
     """Return the price of `ANSWERS` answers, what it is made of, and why there is none."""
-    if any(run.manifest.model.get("family") == "endpoint" for run in runs.values()):
+    if _served(runs):
         by_task = {task: _charged(run) for task, run in runs.items()}
         unknown = [f"{task}: {price}" for task, price in by_task.items() if isinstance(price, str)]
         prices = [price for price in by_task.values() if isinstance(price, Metric)]

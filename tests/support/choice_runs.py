@@ -63,6 +63,7 @@ def timed(
     scale: str = "mini",
     kinds: Mapping[str, Any] = KINDS,
     prefix: str = "",
+    family: str = "causal",
 ) -> Record:
     """Write a timing with the seconds of each repetition, by session; models of one session alternated."""
     pairs = [(name, n, seconds) for name, values in sessions.items() for n, seconds in enumerate(values)]
@@ -94,6 +95,7 @@ def timed(
     }
     signed = manifest(name="efficiency", split="all", scale=scale)
     signed["model"] |= {"name": model, "digest": f"weights of {model}", "device": device, "dtype": "float32"}
+    signed["model"] |= {"family": family}
     signed["data"] = {"source": "bundled", "kinds": dict(kinds)}
     signed["plan"] = {**signed["plan"], "interleaved": ["of the session"]}
     signed["machine"] = dict(machine)

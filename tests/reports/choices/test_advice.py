@@ -70,6 +70,7 @@ def test_every_recommendation_of_the_decision_trees_has_a_row():
         (COSTS, {"x": 100, "y": 180}, {"x": FAST, "y": SLOW}, "holds"),
         (COSTS, {"x": 100, "y": 180}, {"x": SLOW, "y": FAST}, "does not hold"),
         (COSTS, {"x": 100, "y": 180}, {"x": SLOW}, "cannot be tested here"),
+        (BOTH, {"x": 180, "y": 140}, {}, "cannot be tested here"),
         (BOTH, {"x": 180, "y": 180}, {"x": FAST, "y": SLOW}, "holds"),
         (BOTH, {"x": 140, "y": 180}, {"x": FAST, "y": SLOW}, "tie"),
         (BOTH, {"x": 140, "y": 180}, {"x": SLOW, "y": FAST}, "does not hold"),

@@ -198,17 +198,15 @@ def test_what_is_not_measured_excludes_only_where_it_is_asked_for(tmp_path):
     assert by_name(selection)["a"].excluded == ("peak memory is not measured: the task efficiency was not run",)
 
 
-@pytest.mark.parametrize(
-    ("family", "why"),
-    [
-        ("replay", "recorded outputs have no time and no memory"),
-        ("endpoint", "a model behind a server is not timed"),
-    ],
-)
-def test_outputs_and_servers_have_no_latency(tmp_path, family, why):
-    selection = chosen([scored(tmp_path / "a", "a", share(40, 60), facts={"family": family})], latency=9.0)
-    assert selection.chosen is None
-    assert selection.candidates[0].excluded == (f"latency is not measured: {why}",)
+def test_recorded_outputs_have_no_time_and_servers_no_memory(tmp_path):
+    replayed = [scored(tmp_path / "a", "a", share(40, 60), facts={"family": "replay"})]
+    why = "recorded outputs have no time and no memory"
+    assert chosen(replayed, latency=9.0).candidates[0].excluded == (f"latency is not measured: {why}",)
+    served = [scored(tmp_path / "b", "b", share(40, 60), facts={"family": "endpoint"})]
+    served.append(timed(tmp_path / "t", "b", {"s0": FAST, "s1": SLOW}, family="endpoint"))
+    assert chosen(served, latency=9.0).chosen.name == "b"
+    why = "a server does not say what memory its model takes"
+    assert chosen(served, memory=4e9).candidates[0].excluded == (f"peak memory is not measured: {why}",)
 
 
 def test_failed_samples_are_counted_and_a_run_that_failed_throughout_is_excluded(tmp_path):
