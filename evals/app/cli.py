@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.app import console, parser
-from evals.app.commands import ab, quantise, readers
+from evals.app.commands import ab, quantise, readers, view
 from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
 
@@ -125,7 +125,7 @@ def _interleave(models: Sequence[str], choices: Mapping[str, Any]) -> list[Any]:
 
 def _shows_progress() -> bool:
     """Whether to show a progress bar: always at a terminal, and elsewhere unless it is a CI job."""
-    return sys.stderr.isatty() or not os.environ.get("CI")
+    return console.shows_progress()
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -240,5 +240,6 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "show": readers.show,
     "show-model": _show_model,
     "trends": readers.trends,
+    "view": view.run,
 }
 """The function of each command."""

@@ -167,3 +167,8 @@ def ask(question: str) -> str:
         raise InputError("--review needs a terminal to answer at")
     write(question)
     return sys.stdin.readline()
+
+
+def shows_progress() -> bool:
+    """Whether to show a progress bar: always at a terminal, and elsewhere unless it is a CI job."""
+    return sys.stderr.isatty() or not os.environ.get("CI")

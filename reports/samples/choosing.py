@@ -99,7 +99,7 @@ def _check_names(texts: Sequence[str], names: set[str]) -> None:
     for text in texts:
         match = _COMPARISON.fullmatch(text)
         name = match["name"] if match else text.partition("=")[0] if "=" in text else text.removesuffix(_LARGEST_FIRST)
-        is_known = name.strip() in names | _FIXED or text in _STATES or _SEARCH.fullmatch(text)
+        is_known = name.strip() in names | _FIXED or text in STATES or _SEARCH.fullmatch(text)
         if not is_known:
             raise UnknownName("label, value or cost of these samples", name.strip(), names | _FIXED)
 
@@ -109,7 +109,7 @@ def _is_right(row: SampleRecord, record: Record) -> bool:
     return not row.failed and value is not None and value >= 1
 
 
-_STATES: Mapping[str, Callable[[SampleRecord, Record], bool]] = {
+STATES: Mapping[str, Callable[[SampleRecord, Record], bool]] = {
     "right": _is_right,
     "wrong": lambda row, record: not _is_right(row, record),
     "failed": lambda row, record: row.failed,
@@ -127,8 +127,8 @@ def _condition(text: str, record: Record) -> Condition:
     if match := _SEARCH.fullmatch(text):
         name, words = match["name"], match["words"].casefold()
         return lambda row: words in _searched(row, name)
-    if text in _STATES:
-        state = _STATES[text]
+    if text in STATES:
+        state = STATES[text]
         return lambda row: state(row, record)
     if match := _COMPARISON.fullmatch(text):
         name, number = match["name"].strip(), match["number"].strip()
@@ -138,7 +138,7 @@ def _condition(text: str, record: Record) -> Condition:
         return lambda row: (value := _number(row, name, record)) is not None and compare(value, limit)
     name, equals, wanted = text.partition("=")
     if not equals:
-        known = ", ".join(_STATES)
+        known = ", ".join(STATES)
         raise InputError(f"--where {text}: expected {known}, NAME=TEXT, NAME<NUMBER or any~TEXT")
     return lambda row: _text(row, name.strip()) == wanted.strip()
 

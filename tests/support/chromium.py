@@ -42,8 +42,20 @@ def screenshot(page: Path, to: Path, width: int, height: int, *, dark: bool = Fa
     return to
 
 
-def axe(html: str, folder: Path, width: int, *, dark: bool = False) -> dict:
-    """Check a page for accessibility; returns how many rules passed and which were broken, where."""
+def dumped(page: Path, folder: Path, width: int, *, dark: bool = False, query: str = "") -> str:
+    """Return the marks of a page after its own script has run; `query` follows the `#` of its address."""
+    address = page.as_uri() + (f"#{query}" if query else "")
+    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    return _chromium(
+        folder, scheme, f"--window-size={width},2000", "--virtual-time-budget=20000", "--dump-dom", address
+    )
+
+
+def axe(html: str, folder: Path, width: int, *, dark: bool = False, query: str = "") -> dict:
+    """Check a page for accessibility; returns how many rules passed and which were broken, where.
+
+    `query` follows the `#` of the address of a page that has a script.
+    """
     core = Path(pytest.importorskip("axe_core_python").__file__).with_name("axe.min.js").read_text(encoding="utf-8")
     open_policy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
     script = core.replace("</script", "<\\/script")
@@ -51,7 +63,12 @@ def axe(html: str, folder: Path, width: int, *, dark: bool = False) -> dict:
     copy.write_text(open_policy.replace("</body>", f"<script>{script}</script><script>{_RUN}</script></body>"))
     scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
     dumped = _chromium(
-        folder, scheme, f"--window-size={width},2000", "--virtual-time-budget=100000", "--dump-dom", copy.as_uri()
+        folder,
+        scheme,
+        f"--window-size={width},2000",
+        "--virtual-time-budget=100000",
+        "--dump-dom",
+        copy.as_uri() + (f"#{query}" if query else ""),
     )
     said = re.search(r"AXE(\{.*\})EXA", dumped, re.DOTALL)
     assert said, dumped[-500:]

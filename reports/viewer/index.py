@@ -1,0 +1,225 @@
+"""An index of the samples of some runs: what is filtered and sorted by is in a database, the rest stays in the logs.
+
+A row of the index has a sample's place in its log, its score, what became of it, its labels, and the beginnings of its
+texts. A search for a text reads the log once, and its result is remembered. 200,000 samples take about 100 MB of a
+temporary file and no memory to speak of.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from evals.errors import InputError, UnknownName
+from evals.records import files
+from evals.records.digests import base_signature
+from evals.records.folder import SAMPLES, Record
+from evals.records.types import SampleRecord
+from evals.reports.rendering.formatting import json_text, visible
+from evals.reports.runs.worst_samples import sample_value
+from evals.reports.samples.choosing import STATES
+from evals.reports.viewer import contents
+from evals.schema import Json
+
+_SHOWN = 240
+"""Characters of a text in a list."""
+PAGE = 50
+"""Samples of a page of the list."""
+SORTS = {
+    "id": "a.position",
+    "score": "a.score",
+    "-score": "a.score DESC",
+    "length": "a.length",
+    "-length": "a.length DESC",
+}
+_TABLE = """
+CREATE TABLE sample (
+    run INTEGER, position INTEGER, id TEXT, place INTEGER, score REAL, states TEXT, length INTEGER,
+    question TEXT, answer TEXT, expected TEXT, labels TEXT, PRIMARY KEY (run, position)
+);
+CREATE INDEX ids ON sample (run, id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleQuery:
+    """Which samples of a run a page shows."""
+
+    run: int
+    state: str = ""
+    """A key of `STATES`, or empty for all."""
+    label: str = ""
+    """A label as `NAME=TEXT`, or empty for all."""
+    text: str = ""
+    """A text that occurs in prompt, output, answer, target or thought, in any case."""
+    sort: str = "id"
+    """A key of `SORTS`."""
+    other: int | None = None
+    """A run that is shown beside it."""
+    flips: bool = False
+    """Only samples whose scores differ between the two."""
+    offset: int = 0
+    count: int = PAGE
+
+
+class RunIndex:
+    """The samples of some finished runs."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        """Read the runs once.
+
+        Raises:
+            InputError: a run is not finished, or a file of it is damaged.
+        """
+        self.records = tuple(records)
+        self._lock = threading.Lock()
+        self._file = tempfile.NamedTemporaryFile(prefix="evals-view-", suffix=".sqlite")  # noqa: SIM115
+        self._database = sqlite3.connect(self._file.name, check_same_thread=False)
+        self._database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLE)
+        self._labels: list[dict[str, list[str]]] = []
+        for number, record in enumerate(self.records):
+            self._add(number, record)
+        self._database.commit()
+        self._matching = functools.lru_cache(maxsize=32)(self._searched)
+
+    def close(self) -> None:
+        """Remove the database."""
+        self._database.close()
+        self._file.close()
+
+    def _add(self, run: int, record: Record) -> None:
+        record.finished()
+        path = record.folder / SAMPLES
+        signature = base_signature(record.manifest.to_dict())
+        places = {id: place for _, id, place in files.keys(path, signature)} if path.exists() else {}
+        labels: dict[str, dict[str, None]] = {}
+
+        def rows() -> Iterator[tuple[Json, ...]]:
+            for row in record.samples():
+                for name, label in row.labels.items():
+                    labels.setdefault(name, {})[label] = None
+                states = " ".join(name for name, holds in STATES.items() if holds(row, record))
+                yield (
+                    run, row.index, row.id, places[row.id], sample_value(row, record), f" {states} ",
+                    len(json_text(row.output)), visible(row.prompt, _SHOWN), visible(json_text(row.answer), _SHOWN),
+                    visible(json_text(row.target), _SHOWN), json.dumps(row.labels),
+                )  # fmt: skip
+
+        self._database.executemany(f"INSERT INTO sample VALUES ({', '.join('?' * 11)})", rows())
+        self._labels.append({name: sorted(found)[:200] for name, found in sorted(labels.items())})
+
+    def runs(self) -> list[Json]:
+        """Describe the runs: titles, metrics, counts, and the labels that samples have."""
+        return [
+            {"number": number, **contents.describe_run(record), "labels": labels}
+            for number, (record, labels) in enumerate(zip(self.records, self._labels, strict=True))
+        ]
+
+    def samples(self, query: SampleQuery) -> dict[str, Json]:
+        """Return a page of the samples that a query asks for, and how many there are.
+
+        Raises:
+            InputError: the query names a run, state, label or order that there is not.
+        """
+        where, values = self._conditions(query)
+        joined = ""
+        if query.other is not None:
+            self._check_run(query.other)
+            joined = "LEFT JOIN sample b ON b.run = ? AND b.id = a.id"
+            values = [query.other, *values]
+            if query.flips:
+                where.append("b.score IS NOT NULL AND a.score IS NOT b.score")
+        condition = " AND ".join(where)
+        beside = "b.answer, b.score" if joined else "NULL, NULL"
+        with self._lock:
+            (matching,) = self._database.execute(
+                f"SELECT COUNT(*) FROM sample a {joined} WHERE {condition}", values
+            ).fetchone()
+            found = self._database.execute(
+                f"SELECT a.position, a.id, a.score, a.states, a.question, a.answer, a.expected, {beside} FROM sample a "
+                f"{joined} WHERE {condition} ORDER BY {SORTS[query.sort]}, a.position LIMIT ? OFFSET ?",
+                [*values, query.count, query.offset],
+            ).fetchall()
+        names = ("position", "id", "score", "states", "question", "answer", "expected", "other_answer", "other_score")
+        rows: list[Json] = [dict(zip(names, row, strict=True)) for row in found]
+        return {"matching": matching, "total": len_of(self, query.run), "rows": rows}
+
+    def _conditions(self, query: SampleQuery) -> tuple[list[str], list[Json]]:
+        self._check_run(query.run)
+        if query.sort not in SORTS:
+            raise UnknownName("order", query.sort, SORTS)
+        where: list[str] = ["a.run = ?"]
+        values: list[Json] = [query.run]
+        if query.state:
+            if query.state not in STATES:
+                raise UnknownName("state", query.state, STATES)
+            where.append("a.states LIKE ?")
+            values.append(f"% {query.state} %")
+        if query.label:
+            name, equals, label = query.label.partition("=")
+            if not equals:
+                raise InputError(f"the label {query.label!r} has no text: expected NAME=TEXT")
+            where.append("(SELECT value FROM json_each(a.labels) WHERE key = ?) = ?")
+            values += [name, label]
+        if query.text:
+            positions = self._matching(query.run, query.text.casefold())
+            where.append("a.position IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(positions))
+        return where, values
+
+    def _check_run(self, run: int) -> None:
+        if not 0 <= run < len(self.records):
+            raise InputError(f"there is no run {run}: expected 0 to {len(self.records) - 1}")
+
+    def _searched(self, run: int, text: str) -> list[int]:
+        """Return the positions of the samples in which a text occurs."""
+        return [
+            row.index
+            for row in self.records[run].samples()
+            if any(text in json_text(part).casefold() for part in _texts(row) if part is not None)
+        ]
+
+    def sample(self, run: int, id: str) -> dict[str, Json]:
+        """Return all of one sample.
+
+        Raises:
+            InputError: there is no such run or sample.
+        """
+        self._check_run(run)
+        with self._lock:
+            found = self._database.execute("SELECT place FROM sample WHERE run = ? AND id = ?", (run, id)).fetchone()
+        if found is None:
+            raise InputError(f"run {run} has no sample {id!r}")
+        with (self.records[run].folder / SAMPLES).open("rb") as file:
+            file.seek(found[0])
+            row = msgspec.json.decode(file.readline(), type=SampleRecord)
+        return contents.describe_sample(self.records[run], row)
+
+
+def len_of(index: RunIndex, run: int) -> int:
+    """Return the number of samples of a run."""
+    return index.records[run].finished().n
+
+
+def _texts(row: SampleRecord) -> tuple[Json, ...]:
+    return row.prompt, row.output, row.answer, row.target, row.thought
+
+
+def default_records(folder: Path) -> list[Path]:
+    """Return the run folders in a folder, the newest first.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [path for path in folder.glob("*") if (path / "result.json").is_file()] if folder.is_dir() else []
+    if not found:
+        raise InputError(f"{folder} holds no finished run: name run folders")
+    return sorted(found, key=lambda path: -(path / "result.json").stat().st_mtime)

@@ -1,0 +1,271 @@
+"use strict";
+// The page to look into runs. All texts of models and files are set as text, never as markup.
+
+const PAGE = 50;
+const STATES = {
+  "": "all", wrong: "wrong", right: "right", failed: "failed: no output", unparsed: "no readable answer",
+  truncated: "cut at the limit", unfinished: "ended inside a thought", long: "prompt too long", disputed: "scored otherwise elsewhere",
+};
+const SORTS = {
+  id: "as in the benchmark", score: "lowest score", "-score": "highest score", length: "shortest output", "-length": "longest output",
+};
+const embedded = JSON.parse(document.getElementById("data").textContent);
+const at = (id) => document.getElementById(id);
+let runs = [], shown = [], matching = 0, latest = 0;
+
+/** Make an element with attributes and children; a string is a text. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** What the address says: run, other, state, label, text, sort, flips, id. */
+function read() {
+  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+}
+
+function address(changes) {
+  const kept = Object.entries({ ...read(), ...changes }).filter(([, value]) => value !== "" && value !== null);
+  return "#" + new URLSearchParams(Object.fromEntries(kept));
+}
+
+// Data: from the server, or from the page itself.
+
+async function ask(path, query) {
+  if (embedded) return path === "runs" ? embedded.runs : path === "sample" ? wholeSample(query) : chosen(query);
+  const answer = await fetch(`/api/${path}?${new URLSearchParams(query)}`);
+  const content = await answer.json();
+  if (!answer.ok) throw new Error(content.error);
+  return content;
+}
+
+function wholeSample(query) {
+  const row = embedded.samples[query.run].rows.find((candidate) => candidate.id === query.id);
+  if (!row) throw new Error(`this file does not hold sample ${query.id}`);
+  return row.whole;
+}
+
+function searched(row) {
+  const { question, output, answer, target, thought } = row.whole;
+  return [question, output, answer, target, thought].join("\n").toLowerCase();
+}
+
+function chosen(query) {
+  const { rows, total } = embedded.samples[query.run];
+  const others = query.other ? new Map(embedded.samples[query.other].rows.map((row) => [row.id, row])) : new Map();
+  const [name, ...label] = (query.label || "").split("=");
+  const kept = rows.filter((row) =>
+    (!query.state || row.states.includes(` ${query.state} `)) &&
+    (!query.label || row.labels[name] === label.join("=")) &&
+    (!query.text || searched(row).includes(query.text.toLowerCase())) &&
+    (!query.flips || (others.has(row.id) && others.get(row.id).score !== row.score)));
+  const keys = { score: (row) => row.score ?? -1, length: (row) => (row.whole.output || "").length, id: (row) => row.position };
+  const sort = query.sort || "id", key = keys[sort.replace("-", "")], sign = sort.startsWith("-") ? -1 : 1;
+  kept.sort((a, b) => sign * (key(a) - key(b)) || a.position - b.position);
+  const offset = Number(query.offset || 0);
+  const page = kept.slice(offset, offset + PAGE).map((row) => {
+    const other = others.get(row.id);
+    return { ...row, other_answer: other ? other.answer : null, other_score: other ? other.score : null };
+  });
+  return { matching: kept.length, total, rows: page };
+}
+
+// All runs.
+
+function overview() {
+  const head = ["run", "task", "headline", "value", "95 % interval", "samples", "failed"];
+  const rows = runs.map((run) => make("tr", {},
+    make("th", { scope: "row" }, make("a", { href: `#run=${run.number}` }, run.model + (run.blind ? " (blind)" : ""))),
+    make("td", {}, `${run.task} ${run.split}`), make("td", {}, run.headline.name),
+    ...[run.headline.value, run.headline.interval, run.n.toLocaleString("en"), run.counts.failed.toLocaleString("en")]
+      .map((value) => make("td", { class: "number" }, value))));
+  const cells = head.map((text, place) => make("th", { scope: "col", class: place > 2 ? "number" : null }, text));
+  at("overview").replaceChildren(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All runs" },
+    make("table", {}, make("thead", {}, make("tr", {}, ...cells)), make("tbody", {}, ...rows))));
+}
+
+// One run.
+
+function metrics(run) {
+  const tables = run.sections.map((section) => make("table", {},
+    make("caption", {}, section.title),
+    make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "metric"),
+      ...["value", "95 % interval", "n"].map((text) => make("th", { scope: "col", class: "number" }, text)))),
+    make("tbody", {}, ...section.rows.map((row) => make("tr", {}, make("th", { scope: "row" }, row.label),
+      ...[row.value, row.interval, row.n.toLocaleString("en")].map((value) => make("td", { class: "number" }, value)))))));
+  at("metrics").replaceChildren(make("h2", {}, `${run.model} on ${run.task}`), make("p", {}, run.about),
+    ...run.notes.map((note) => make("p", {}, note)),
+    make("div", { class: "scroll tables", tabindex: "0", role: "region", "aria-label": "Metrics" }, ...tables));
+}
+
+function options(select, entries, value) {
+  select.replaceChildren(...entries.map(([key, text]) => make("option", { value: key }, text)));
+  select.value = value || entries[0][0];
+}
+
+function filters(run, query) {
+  const counts = run.notes.length ? Object.entries(STATES) : Object.entries(STATES).filter(([key]) => key !== "disputed");
+  options(at("state"), counts, query.state);
+  const labels = Object.entries(run.labels).flatMap(([name, texts]) => texts.map((text) => [`${name}=${text}`, `${name}: ${text}`]));
+  options(at("label"), [["", "all"], ...labels], query.label);
+  options(at("sort"), Object.entries(SORTS), query.sort);
+  const others = runs.filter((other) => other.number !== run.number && other.task === run.task);
+  options(at("other"), [["", "no other run"], ...others.map((other) => [String(other.number), other.model])], query.other);
+  at("flips").checked = query.flips === "1";
+  at("flips").disabled = !query.other;
+  if (document.activeElement !== at("text")) at("text").value = query.text || "";
+}
+
+function verdict(score) {
+  if (score === null) return "no score";
+  const word = score >= 1 ? "right" : score > 0 ? "partly right" : "wrong";
+  return make("span", { class: score >= 1 ? "right" : "wrong" }, `${score >= 1 ? "✓" : "✗"} ${word}${score > 0 && score < 1 ? ` (${score.toFixed(2)})` : ""}`);
+}
+
+function entry(row, query) {
+  const beside = query.other ? [" · beside: ", row.other_score === null ? "not in that run" : verdict(row.other_score), ` ${row.other_answer ?? ""}`] : [];
+  return make("li", {}, make("a", { href: address({ id: row.id }), "aria-current": row.id === query.id ? "true" : null },
+    make("span", { class: "id" }, `${row.id} `), verdict(row.score),
+    make("span", { class: "question" }, row.question),
+    make("span", { class: "id" }, `read as ${row.answer || "nothing"}, expected ${row.expected}`, ...beside)));
+}
+
+async function list(query, offset) {
+  const turn = ++latest;
+  const asked = { ...query, offset: String(offset) };
+  delete asked.id;
+  const page = await ask("samples", asked);
+  if (turn !== latest) return;
+  shown = offset ? [...shown, ...page.rows] : page.rows;
+  matching = page.matching;
+  const held = embedded ? embedded.samples[query.run].rows.length : page.total;
+  const part = held < page.total ? `; this file holds the first ${held.toLocaleString("en")}` : "";
+  at("count").textContent = `${matching.toLocaleString("en")} of ${page.total.toLocaleString("en")} samples${part}`;
+  const entries = page.rows.map((row) => entry(row, query));
+  if (offset) at("list").append(...entries); else at("list").replaceChildren(...entries);
+  at("more").hidden = shown.length >= matching;
+}
+
+// One sample.
+
+function block(title, text) {
+  return text === null || text === undefined || text === "" ? null : make("div", {}, make("h3", {}, title), make("pre", {}, text));
+}
+
+function pairs(title, values) {
+  const rows = Object.entries(values).map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "number" }, String(value))));
+  return rows.length ? make("div", {}, make("h3", {}, title), make("table", {}, make("tbody", {}, ...rows))) : null;
+}
+
+function likelihoods(sample) {
+  if (!sample.scores.length) return null;
+  const named = sample.scores.flatMap((scores, request) => scores.map((score, place) =>
+    [sample.continuations[place] ?? `${request + 1}.${place + 1}`, score.toFixed(4)]));
+  return pairs("log-likelihoods", Object.fromEntries(named));
+}
+
+function outcome(sample, title) {
+  const notes = [sample.failure && `failed: ${sample.failure}`, sample.truncated && "cut at the token limit", sample.unfinished && "ended inside a thought"];
+  return make("div", {}, make("h3", {}, title), make("p", {}, verdict(sample.score)),
+    ...notes.filter(Boolean).map((note) => make("p", { class: "wrong" }, note)),
+    block("output", sample.output), block("read as", sample.answer), block("thought", sample.thought), likelihoods(sample),
+    pairs("values", sample.values), pairs("values of the harness", sample.reported), pairs("cost", sample.cost));
+}
+
+async function sample(query) {
+  if (!query.id) { at("sample").hidden = true; return; }
+  const one = await ask("sample", { run: query.run, id: query.id });
+  let beside = null;
+  if (query.other) {
+    try { beside = await ask("sample", { run: query.other, id: query.id }); } catch { beside = null; }
+  }
+  if (read().id !== query.id) return;
+  const title = runs[query.run].model;
+  const outcomes = beside ? make("div", { class: "pair" }, outcome(one, title), outcome(beside, runs[query.other].model)) : outcome(one, title);
+  const full = one.read.length ? make("details", {}, make("summary", {}, "all that the model read"), ...one.read.map((text) => make("pre", {}, text))) : null;
+  const image = one.image ? make("img", { src: one.image, alt: `the image of sample ${one.id}` }) : null;
+  const parts = [make("h2", {}, `Sample ${one.id}`), image, block("question", one.question), block("expected", one.target),
+    outcomes, pairs("labels", one.labels), full];
+  at("sample").replaceChildren(...parts.filter(Boolean));
+  at("sample").hidden = false;
+  for (const link of at("list").querySelectorAll("a")) {
+    const current = link.getAttribute("href") === address({ id: query.id });
+    link.toggleAttribute("aria-current", current);
+    if (current) {
+      link.setAttribute("aria-current", "true");
+      if (moved) link.scrollIntoView({ block: "nearest" });
+    }
+  }
+  // In one column the sample stands below the list: go there, unless the keys move through the list.
+  if (clicked && matchMedia("(max-width: 61.99rem)").matches) at("sample").focus();
+  moved = clicked = false;
+}
+
+// What happens.
+
+let before = "", moved = false, clicked = false;
+
+async function update() {
+  const query = read();
+  try {
+    const run = query.run === undefined ? undefined : runs[query.run];
+    at("problem").hidden = true;
+    at("overview").hidden = Boolean(run);
+    at("run").hidden = !run;
+    if (!run) { document.title = "Runs"; before = ""; return; }
+    document.title = `${run.model} on ${run.task}`;
+    const same = JSON.stringify({ ...query, id: "" });
+    if (same !== before) {
+      before = same;
+      metrics(run);
+      filters(run, query);
+      await list(query, 0);
+    }
+    await sample(query);
+  } catch (error) {
+    at("problem").textContent = error.message;
+    at("problem").hidden = false;
+  }
+}
+
+function move(step) {
+  if (!shown.length) return;
+  moved = true;
+  const place = shown.findIndex((row) => row.id === read().id);
+  const next = place < 0 ? (step > 0 ? 0 : -1) : place + step;
+  if (next >= 0 && next < shown.length) location.hash = address({ id: shown[next].id });
+  else if (next >= shown.length && shown.length < matching) list(read(), shown.length).then(() => move(step));
+}
+
+for (const name of ["state", "label", "sort", "other"]) {
+  at(name).addEventListener("change", () => {
+    location.hash = address({ [name]: at(name).value, id: "", ...(name === "other" && !at(name).value ? { flips: "" } : {}) });
+  });
+}
+at("flips").addEventListener("change", () => { location.hash = address({ flips: at("flips").checked ? "1" : "", id: "" }); });
+at("list").addEventListener("click", () => { clicked = true; });
+at("filter").addEventListener("submit", (event) => event.preventDefault());
+let waiting;
+at("text").addEventListener("input", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { location.hash = address({ text: at("text").value, id: "" }); }, 250);
+});
+at("more").addEventListener("click", () => list(read(), shown.length).catch((error) => { at("problem").textContent = error.message; at("problem").hidden = false; }));
+document.addEventListener("keydown", (event) => {
+  const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(document.activeElement.tagName);
+  if (event.key === "Escape" && typing) document.activeElement.blur();
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const actions = { j: () => move(1), k: () => move(-1), "/": () => at("text").focus(), u: () => { location.hash = ""; } };
+  if (actions[event.key] && (event.key === "u" || !at("run").hidden)) { event.preventDefault(); actions[event.key](); }
+});
+window.addEventListener("hashchange", update);
+ask("runs", {}).then((content) => {
+  runs = content;
+  at("about").textContent = `${runs.length} finished run${runs.length === 1 ? "" : "s"}`;
+  overview();
+  return update();
+}).catch((error) => { at("problem").textContent = error.message; at("problem").hidden = false; });

@@ -1,0 +1,163 @@
+"""The page to look into runs: its index finds what a plain search finds, and its server tells only its own page."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+from itertools import product
+
+import pytest
+import run_folders
+from chromium import axe, browser, dumped, screenshot
+from commands import evals, refused
+
+from evals.errors import InputError
+from evals.reports.samples import choose
+from evals.reports.samples.choosing import STATES
+from evals.reports.viewer import RunIndex, Server, write_file
+from evals.reports.viewer.index import SORTS, SampleQuery
+
+ROWS = [
+    run_folders.row(
+        str(n), (0.0, 0.3, 1.0)[n % 3], ("other", "number", "yes/no")[n % 3], output=text, answer=text or None
+    )
+    for n, text in enumerate(["", "a", "<b>bb</b>", *run_folders.HOSTILE])
+]
+
+
+@pytest.fixture
+def index(tmp_path):
+    metrics = {"accuracy": run_folders.metric(0.4, len(ROWS))}
+    changed = [{**row, "values": {"accuracy": 1.0}} if row["index"] % 2 else row for row in ROWS]
+    runs = [run_folders.make(tmp_path / "a", ROWS, metrics), run_folders.make(tmp_path / "b", changed, metrics)]
+    index = RunIndex(runs)
+    yield index
+    index.close()
+
+
+def found(index, **query):
+    page = index.samples(SampleQuery(0, **query))
+    assert page["matching"] == len(page["rows"]) <= page["total"] == len(ROWS)
+    return [row["id"] for row in page["rows"]]
+
+
+def test_the_index_finds_what_a_search_of_the_log_finds(index):
+    for state, sort in product(["", *STATES], SORTS):
+        name = {"-score": "score:desc", "-length": "length:desc"}.get(sort, sort)
+        chosen = choose(index.records[0], [state] if state else [], name, None)
+        assert found(index, state=state, sort=sort) == [row.id for row in chosen.rows], (state, sort)
+
+
+def test_labels_texts_and_pages(index):
+    assert found(index, label="answer type=number") == [row["id"] for row in ROWS if row["index"] % 3 == 1]
+    assert found(index, text="SCRIPT") == [row["id"] for row in ROWS if "script" in row["output"].lower()]
+    assert found(index, text="%") == [row["id"] for row in ROWS if "%" in row["output"]], "no pattern, a text"
+    page = index.samples(SampleQuery(0, sort="id", offset=3, count=2))
+    assert ([row["id"] for row in page["rows"]], page["matching"]) == (["3", "4"], len(ROWS))
+
+
+def test_flips_are_the_samples_whose_scores_differ(index):
+    page = index.samples(SampleQuery(0, other=1, flips=True))
+    expected = [row["id"] for row in ROWS if row["index"] % 2 and row["values"]["accuracy"] != 1.0]
+    assert [row["id"] for row in page["rows"]] == expected
+    assert all(row["other_score"] == 1.0 for row in page["rows"])
+
+
+def test_a_sample_has_all_that_was_recorded(index):
+    whole = index.sample(0, "3")
+    assert (whole["output"], whole["score"], whole["labels"]) == (ROWS[3]["output"], 0.0, {"answer type": "other"})
+    assert whole["target"] == json.dumps(ROWS[3]["target"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"run": 2},
+        {"run": 0, "state": "wrng"},
+        {"run": 0, "sort": "x; DROP"},
+        {"run": 0, "label": "x"},
+        {"run": 0, "other": 7},
+    ],
+)
+def test_what_is_not_there_is_refused(index, query):
+    with pytest.raises(InputError):
+        index.samples(SampleQuery(**query))
+
+
+def test_the_server_answers_its_own_page_only(index):
+    server = Server(index)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        page = _get(server, "/")
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert policy in page.body
+        assert json.loads(_get(server, "/api/runs").body)[0]["model"] == "vl"
+        assert json.loads(_get(server, "/api/samples?run=0&state=wrong").body)["matching"] == 9
+        assert json.loads(_get(server, "/api/sample?run=1&id=4").body)["id"] == "4"
+        assert _get(server, "/", host="evil.example").status == 403
+        assert _get(server, "/api/sample?run=0&id=nobody").status == 400
+        assert _get(server, "/api/samples?run=-1").status == 400
+        assert _get(server, "/../../etc/passwd").status == 404
+    finally:
+        server.stop()
+        thread.join()
+
+
+class _Answer:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read().decode()
+
+
+def _get(server, path, host=None):
+    address = server.address.removeprefix("http://").rstrip("/")
+    connection = http.client.HTTPConnection(address, timeout=20)
+    try:
+        connection.request("GET", path, headers={"Host": host or address})
+        return _Answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def test_a_file_holds_runs_and_samples_as_data_and_runs_its_own_script_only(index, tmp_path):
+    assert write_file(index, tmp_path / "view.html", samples=5) == 10
+    page = (tmp_path / "view.html").read_text()
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    content = json.loads(data)
+    assert [len(listed["rows"]) for listed in content["samples"]] == [5, 5]
+    assert content["samples"][0]["total"] == len(ROWS)
+    assert "<script>alert" not in page
+    assert page.count("<script") == 2
+    assert "connect-src" not in page
+
+
+def test_the_command_writes_a_file_and_refuses_what_it_cannot_do(index, tmp_path):
+    finished = evals("view", *(record.folder for record in index.records), "--out", tmp_path / "view.html")
+    assert finished.stdout == f"2 runs with {2 * len(ROWS)} samples in {tmp_path / 'view.html'}\n"
+    refused(evals("view", cwd=tmp_path), "runs holds no finished run")
+    refused(evals("view", index.records[0].folder, "--samples", "3"), "--samples", "--out")
+    refused(evals("view", index.records[0].folder, "--port", "99999"), "expected 0 to 65535")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "dark", "query"), [(1280, False, "run=0&other=1&id=4"), (390, True, "run=0&state=wrong")]
+)
+def test_the_page_in_a_browser(index, tmp_path, width, dark, query):
+    browser()
+    write_file(index, tmp_path / "view.html")
+    page = tmp_path / "view.html"
+    wrong = index.samples(SampleQuery(0, state="wrong"))["matching"]
+    counted = f"{wrong if 'wrong' in query else len(ROWS)} of {len(ROWS)} samples"
+    text = dumped(page, tmp_path, width, dark=dark, query=query)
+    assert counted in text, "the script of the page finds what the index finds"
+    assert "alert(1)" in text
+    assert "<script>alert(1)" not in text
+    found = axe(page.read_text(), tmp_path, width, dark=dark, query=query)
+    assert found["violations"] == []
+    assert found["passes"] > 20
+    screenshot(page, tmp_path / "view.png", width, 900, dark=dark)
