@@ -22,8 +22,8 @@ from evals.statistics.experiments.cells import Integers, OutcomeCells
 MOST_VARIANTS, MOST_SEGMENTS = 20, 100
 NO_SEGMENT = "(none)"
 """The segment of rows whose cell is empty."""
-_PENDING_ROWS = 1 << 21
-"""Rows that are kept before they are added to the cells."""
+_PENDING_ROWS = 1 << 18
+"""Rows that are kept before they are added to the cells, or as many as there are cells: adding reads all of them."""
 _TIMES = 1_024
 """Number of times that are told apart, at most, where the rows have no units."""
 _FIRST_TIME = -(1 << 62)
@@ -158,7 +158,8 @@ class _LogSums:
         }  # fmt: skip
         self._pending.append({name: column[keep] for name, column in part.items()})
         self._pending_rows += int(keep.sum())
-        if self._pending_rows >= _PENDING_ROWS:
+        cells = 0 if self._merged is None else len(self._merged["unit"])
+        if self._pending_rows >= max(_PENDING_ROWS, cells):
             self._merge()
 
     def _units(self, array: Any) -> tuple[Integers, Any]:

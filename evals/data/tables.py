@@ -85,7 +85,7 @@ def _header(path: Path, start: bytes, columns: Sequence[str]) -> tuple[list[str]
         first.seek(0)
         reader = csv.reader(first, delimiter=separator)
         try:
-            rows[separator] = next((row for row in reader if row), [])
+            rows[separator] = [name.strip() for name in next((row for row in reader if row), [])]
         except csv.Error as error:
             raise InputError(f"{path} has no readable line of column names: {one_line(error)}") from error
         lines = reader.line_num

@@ -55,7 +55,7 @@ class ExperimentReport:
     @property
     def warnings(self) -> list[str]:
         """What a reader should know before trusting the log."""
-        return warnings(self.analysis, self.wording, left_out=self.left_out)
+        return warnings(self.analysis, self.wording, left_out=self.left_out, has_units="unit" in self.columns)
 
     @property
     def ratio_line(self) -> str:

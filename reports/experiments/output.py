@@ -99,7 +99,7 @@ def write(report: ExperimentReport, folder: Path) -> None:
     import orjson
 
     folder.mkdir(parents=True, exist_ok=True)
-    contents = orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2) + b"\n"
+    contents = orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n"
     write_atomically(folder / "ab.json", contents)
     write_atomically(folder / "ab.md", markdown(report).encode())
     write_atomically(folder / "ab.html", page(report).encode())

@@ -144,9 +144,13 @@ def _obstacle(analysis: ExperimentAnalysis) -> str:
     return "within the segments the difference goes the other way than in the whole log (Simpson's paradox)."
 
 
-def warnings(analysis: ExperimentAnalysis, wording: Wording, *, left_out: dict[str, int]) -> list[str]:
+def warnings(analysis: ExperimentAnalysis, wording: Wording, *, left_out: dict[str, int], has_units: bool) -> list[str]:
     """List what a reader should know before trusting the log."""
     lines = [f"{counted(count, 'row')} without {what} left out." for what, count in left_out.items() if count]
+    if not has_units:
+        lines.append(
+            "Each row counts as independent. If a user can have several, name the column of the users with --unit."
+        )
     if analysis.missing_p < THRESHOLD:
         lines.append(
             f"Outcomes are missing more often in some variants than in others ({p_value(analysis.missing_p)}): the "

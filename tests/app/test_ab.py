@@ -156,6 +156,21 @@ def test_all_successes_and_names_that_a_page_would_run(tmp_path, command):
     assert "<script>alert" not in (tmp_path / "out" / "ab.html").read_text()
 
 
+def test_ratings_are_compared_by_their_means(tmp_path, command):
+    rng = random.Random(4)
+    rows = [
+        {"v": arm, "y": rng.choice([1, 2, 3, 4, 5]) + shift} for arm, shift in (("A", 0), ("B", 1)) for _ in range(300)
+    ]
+    done = command("ab", write(tmp_path / "log.parquet", rows), *ASKED, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "ab.json").read_text())
+    means = [sum(row["y"] for row in rows if row["v"] == arm) / 300 for arm in "AB"]
+    assert done.stdout.startswith(f"B is better than A by {means[1] - means[0]:.2f} (")
+    assert [variant["mean"]["value"] for variant in report["variants"]] == pytest.approx(means)
+    assert report["comparisons"][0]["lift"]["value"] == pytest.approx(means[1] / means[0] - 1)
+    assert "name the column of the users with --unit" in done.stdout
+
+
 def test_planned_shares_by_name_may_contain_signs():
     assert planned_shares("x=1=2,A=1", ["A", "x=1"]) == [1.0, 2.0]
     with pytest.raises(InputError):

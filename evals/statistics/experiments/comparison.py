@@ -98,7 +98,9 @@ class ArmPair:
         """The means with their variances over units."""
         baseline, variant = self.sums
         covariance = self._covariance() if self.clustered else 0.0
-        return MeanPair(baseline.mean, variant.mean, baseline.squared_error, variant.squared_error, covariance)
+        means, errors = ([float(value) for value in pair] for pair in (
+            (baseline.mean, variant.mean), (baseline.squared_error, variant.squared_error)))  # fmt: skip
+        return MeanPair(*means, *errors, covariance)
 
     def _covariance(self) -> float:
         """Return the covariance of the means, from the units that are in both variants; 0 if few are."""
