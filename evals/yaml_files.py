@@ -30,7 +30,7 @@ Location = tuple[str | int, ...]
 """The path of a value in a file: keys and list indexes, from the outside in."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NULL = "tag:yaml.org,2002:null"
+_NULL, _TEXT = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
@@ -150,7 +150,7 @@ class _Values:
             return self._mapping(node, location)
         if {*location[-2:]} & {*self._verbatim} and node.tag != _NULL:
             return node.value
-        return self._scalar(node)
+        return node.value if node.tag == _TEXT else self._scalar(node)  # most are text, which needs no conversion
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         mapping: dict[str, Any] = {}

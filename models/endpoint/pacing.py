@@ -119,12 +119,17 @@ class ConcurrencyGate:
         finally:
             with self._changed:
                 self._active -= 1
-                self._changed.notify()
+                self._wake()
 
     def on_response(self, permit: Permit, seconds: float) -> None:
-        """Update the limit after a response, and wake a waiting thread."""
+        """Update the limit after a response, and wake a waiting thread if there is a permit for it."""
         with self._changed:
             self.limit.on_response(seconds, full=permit.full)
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake a thread only if it gets a permit: each other one would take the interpreter to find out that not."""
+        if self._active < int(self.limit.value):
             self._changed.notify()
 
     def on_overload(self, permit: Permit) -> None:
