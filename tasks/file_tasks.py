@@ -11,6 +11,8 @@ from pathlib import Path
 from evals.registry import TASKS
 from evals.tasks.files.task import load
 
-for _path in sorted(Path(__file__).parent.glob("*.yaml")):
-    TASKS.add(load(_path))
+SHIPPED = tuple(load(path) for path in sorted(Path(__file__).parent.glob("*.yaml")))
+"""The tasks of the files in this folder."""
+for _task in SHIPPED:
+    TASKS.add(_task)
 TASKS.read_files(load)
