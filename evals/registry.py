@@ -1,4 +1,4 @@
-"""The registered tasks, families and variants, by name.
+"""The registered tasks, families, variants and metrics of plug-ins, by name.
 
 A module registers its task or family with one plain call as its last statement: `TASKS.add(Task(...))`. The first
 look-up in a table imports every module of `ROOMS`, then the plug-ins that other packages declare under the entry-point
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from evals.errors import InputError, UnknownName
-from evals.schema import Family, Task, Variant
+from evals.schema import Family, SampleMetric, Task, Variant
 from evals.schema.contracts import check_family, check_task
 
-__all__ = ["FAMILIES", "TASKS", "VARIANTS", "Registry", "discover"]
+__all__ = ["FAMILIES", "METRICS", "TASKS", "VARIANTS", "Registry", "discover"]
 
 PLUGIN_GROUP = "evals.plugins"
 ROOMS = ("evals.tasks", "evals.models", "evals.models.families", "evals.models.endpoint")
@@ -142,6 +142,7 @@ def discover() -> None:
 TASKS: Registry[Task] = Registry("task", discover, check_task)
 FAMILIES: Registry[Family] = Registry("family", discover, check_family)
 VARIANTS: Registry[Variant] = Registry("model", discover)
+METRICS: Registry[SampleMetric] = Registry("metric", discover)
 _state = {"filled": False}
 
 

@@ -43,7 +43,7 @@ from evals.schema.requests import (
     RecordedBeginning,
     Request,
 )
-from evals.schema.tasks import Metric, Prediction, Predictions, Probe, Sample, Samples, Score, Task
+from evals.schema.tasks import Metric, Prediction, Predictions, Probe, Sample, SampleMetric, Samples, Score, Task
 
 __all__ = [
     "ABILITIES",
@@ -80,6 +80,7 @@ __all__ = [
     "ResourceRequirements",
     "RunConfig",
     "Sample",
+    "SampleMetric",
     "Samples",
     "Score",
     "Streaming",

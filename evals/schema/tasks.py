@@ -206,6 +206,20 @@ class Metric:
     """How the value summarises the items: `mean`, `median`, `p95`, `maximum`, `total`, `f1`, `pearson`, …"""
 
 
+@dataclass(frozen=True, slots=True)
+class SampleMetric:
+    """A metric of one output, which task files name under `metrics`; reports show its mean with an interval."""
+
+    name: str
+    """What a task file says."""
+    summary: str
+    """One line."""
+    value: Callable[[str, Sequence[str]], float]
+    """Returns the value of an output, given the right answers; pure and finite. A failed sample has that of ""."""
+    higher_is_better: bool = True
+    """As in `Metric`."""
+
+
 Predictions = Mapping[str, Sequence[Prediction]]
 """Predictions by sample id, in the order of the sample's requests."""
 Probe = Callable[[Sample, Sequence[Prediction]], Prediction]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,10 @@ from evals.data.row_tables.cells import answers_of, audio_of, images_of, text_of
 from evals.data.row_tables.sources import HUB
 from evals.data.templates.renderer import RowRenderer
 from evals.errors import InputError, counted, shorten
+from evals.registry import METRICS
 from evals.schema import MODALITIES, Choose, Generate, Json, Options, Part, Sample, Samples
 from evals.tasks.files.reading import label_of
+from evals.tasks.files.scoring import plugin_metrics
 from evals.tasks.files.spec import LETTERS, TaskFile, TaskSpec
 
 _FIRST = ("where", "id", "subset", "cluster", "choices", "labels", "target", "answer.read_by")
@@ -179,12 +182,20 @@ def samples(file: TaskFile, renderer: RowRenderer, options: Options) -> Samples:
         assert asked is not None, "rows that are no samples are left out"
         return _sample(rows, index, asked, _media(file.spec, row, table, index), shots, options)
 
+    plugins = [metric.name for metric in plugin_metrics(file.spec)]
     facts: dict[str, Json] = {
         "source": "own file", "folder": str(table.folder), "split": table.split, **table.facts,
         "definition": file.text, "definition_digest": file.digest, "modalities": sorted({"text", *modalities}),
+        **({"metrics": {name: _source_digest(name) for name in plugins}} if plugins else {}),
         **({"shots": shots.count, "examples": shots.facts} if shots.count else {}),
     }  # fmt: skip
     return Samples(ids, build, facts)
+
+
+def _source_digest(name: str) -> str:
+    """Return the digest of the module that defines a metric: another source is another run."""
+    source = inspect.getsourcefile(METRICS.get(name).value)
+    return data.digest(Path(source))[:16] if source is not None and Path(source).is_file() else "unknown"
 
 
 def _table(file: TaskFile, options: Options, split: str | None) -> DataTable:

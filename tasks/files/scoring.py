@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evals.errors import InputError, UnknownName
-from evals.schema import Metric, Prediction, Sample, Score
+from evals.registry import METRICS
+from evals.schema import Metric, Prediction, Sample, SampleMetric, Score
 from evals.tasks.files.reading import Matches, answer_of, is_right
+from evals.tasks.files.spec import METRICS as OWN_METRICS
 from evals.tasks.files.spec import READERS, TaskSpec
 from evals.tasks.scoring.answer_texts import normalised, occurs
 
@@ -28,7 +32,7 @@ def score(
     for sample in samples:
         if sample.id not in scores:
             scores[sample.id] = _score(spec, matches, sample, *predictions[sample.id])
-    return [scores[sample.id] for sample in samples]
+    return [_with_plugins(spec, scores[sample.id], sample, *predictions[sample.id]) for sample in samples]
 
 
 def _reader(spec: TaskSpec, sample: Sample) -> str:
@@ -44,7 +48,7 @@ def _math_scores(
     """Score worked solutions by the rules of the math benchmarks; the headline is verified equivalence."""
     if not samples:
         return []
-    from evals.tasks import math
+    from evals.tasks import math as worked_solutions
 
     names = {"accuracy", *({"contains"} & {*spec.metrics})}
     return [
@@ -52,7 +56,7 @@ def _math_scores(
             sample, answer=scored.answer, failed=scored.failed,
             values=dict.fromkeys(sorted(names), scored.values["accuracy"]),
         )
-        for sample, scored in zip(samples, math.score(spec.answer.form, samples, predictions), strict=True)
+        for sample, scored in zip(samples, worked_solutions.score(spec.answer.form, samples, predictions), strict=True)
     ]  # fmt: skip
 
 
@@ -77,6 +81,25 @@ def _score(spec: TaskSpec, matches: Matches, sample: Sample, prediction: Predict
     return Score.of(sample, answer=None if failed else answer, values=values, failed=failed)
 
 
+def _with_plugins(spec: TaskSpec, score: Score, sample: Sample, prediction: Prediction) -> Score:
+    """Add the metrics of plug-ins. Raises `InputError` if one returns no finite number."""
+    targets = [str(entry) for entry in (sample.target if isinstance(sample.target, list) else [sample.target])]
+    values = dict(score.values)
+    for metric in plugin_metrics(spec):
+        value = metric.value(prediction.text(), targets)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise InputError(
+                f"metric {metric.name!r} returned {value!r:.40} for {sample.id!r}, expected a finite number"
+            )
+        values[metric.name] = float(value)
+    return replace(score, values=values)
+
+
+def plugin_metrics(spec: TaskSpec) -> list[SampleMetric]:
+    """Return the metrics of plug-ins that a file names."""
+    return [METRICS.get(name) for name in spec.metrics if name not in OWN_METRICS]
+
+
 def summarise(spec: TaskSpec, scores: Sequence[Score]) -> dict[str, Metric]:
     """Average over all samples or over the subsets, and by subset, with 95 % intervals."""
     from evals.metrics import Mean, means
@@ -84,6 +107,9 @@ def summarise(spec: TaskSpec, scores: Sequence[Score]) -> dict[str, Metric]:
     subsets = sorted({score.labels["subset"] for score in scores if "subset" in score.labels})
     definitions = {name: Mean(name) for name in ("accuracy", "contains") if name in scores[0].values}
     definitions |= {f"accuracy/{subset}": Mean("accuracy", "subset", subset) for subset in subsets}
+    definitions |= {
+        metric.name: Mean(metric.name, higher_is_better=metric.higher_is_better) for metric in plugin_metrics(spec)
+    }
     metrics = means(scores, definitions)
     if spec.average == "subsets" and len(subsets) > 1:
         metrics = {**metrics, "accuracy": _over_subsets(spec, scores, subsets), "accuracy-samples": metrics["accuracy"]}

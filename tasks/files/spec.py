@@ -12,13 +12,14 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from evals import registry
 from evals.errors import InputError, shorten
 from evals.yaml_files import Location, load_with_lines
 
 LETTERS = "ABCDEFGHIJ"
 READERS = ("exact", "contains", "letter", "number", "math", "regex", "label")
 METRICS = ("accuracy", "contains", "f1", "matthews")
-"""Metrics of the suite that a file can name; f1 and matthews are of labels."""
+"""Metrics of the suite that a file can name, beside those of plug-ins; f1 and matthews are of labels."""
 _CHOICES = {
     "ask": ("generate", "choose"),
     "normalise": ("none", "tokens", "characters"),
@@ -233,10 +234,9 @@ def _check(spec: TaskSpec, place: _Place) -> None:
     if spec.version < 1:
         raise InputError(f"{place.within('version')}: version is {spec.version}, expected a whole number from 1")
     for metric in spec.metrics:
-        if metric not in METRICS:
-            raise InputError(
-                f"{place.within('metrics')}: no metric {shorten(metric)}; the metrics are {', '.join(METRICS)}"
-            )
+        if metric not in METRICS and metric not in registry.METRICS:
+            known = ", ".join([*METRICS, *(entry.name for entry in registry.METRICS)])
+            raise InputError(f"{place.within('metrics')}: no metric {shorten(metric)}; the metrics are {known}")
     if {"f1", "matthews"} & {*spec.metrics} and not isinstance(spec.choices, list):
         raise InputError(f"{place.within('metrics')}: f1 and matthews need the same choices for all rows: list them")
     if "f1" in spec.metrics and len(spec.choices or ()) != 2:

@@ -7,15 +7,17 @@ python -m pytest tests/tasks/files
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
-from commands import evals, refused
+from commands import ROOT, evals, refused
 
 from evals import InputError, Options, Prediction
 from evals.data.templates import renderer
-from evals.registry import TASKS
+from evals.registry import METRICS, TASKS
 from evals.tasks.files import reading
 from evals.tasks.files.task import load
 
@@ -329,3 +331,23 @@ def test_a_new_task_runs_at_once_and_is_scored_again(tmp_path, monkeypatch):
     assert evals("score", "run", cwd=tmp_path).returncode == 0, "the manifest has the definition"
     again = json.loads((tmp_path / "run" / "result.json").read_text())
     assert again["metrics"] == result["metrics"]
+
+
+def test_the_metric_of_the_guide_is_a_plug_in(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "writing-a-task.md").read_text(encoding="utf-8")
+    source = re.search(r"This one is `brevity\.py`:\n\n```py\n(.*?)^```$", page, re.S | re.M)[1]
+    assert source.count("\n") < 30
+    file(tmp_path, source, "brevity.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "prompt: '{{ q }}'\ntarget: a\nmetrics: [accuracy, brevity]\n"
+    with pytest.raises(InputError, match="no metric 'brevity'"):
+        load(file(tmp_path, text))
+    monkeypatch.setattr(METRICS, "_entries", {})
+    importlib.import_module("brevity")
+    task = load(file(tmp_path, text))
+    samples = task.samples(
+        Options(data=lines(tmp_path / "rows.jsonl", {"q": "?", "a": ["red", "crimson"]}, {"q": "?", "a": "x"}))
+    )
+    metrics = task.summarise(scored(task, samples, "red and so on.", ""))
+    assert (metrics["brevity"].value, metrics["accuracy"].value) == (0.75, 0.0)
+    assert set(samples.facts["metrics"]) == {"brevity"}
