@@ -98,9 +98,13 @@ class ArmPair:
         """The means with their variances over units."""
         baseline, variant = self.sums
         covariance = self._covariance() if self.clustered else 0.0
-        means, errors = ([float(value) for value in pair] for pair in (
-            (baseline.mean, variant.mean), (baseline.squared_error, variant.squared_error)))  # fmt: skip
-        return MeanPair(*means, *errors, covariance)
+        return MeanPair(
+            baseline=float(baseline.mean),
+            variant=float(variant.mean),
+            baseline_variance=float(baseline.squared_error),
+            variant_variance=float(variant.squared_error),
+            covariance=covariance,
+        )
 
     def _covariance(self) -> float:
         """Return the covariance of the means, from the units that are in both variants; 0 if few are."""
