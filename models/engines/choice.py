@@ -18,6 +18,9 @@ from evals.schema import Embed, Generate, Json, Placement, Request
 
 TRANSFORMERS, VLLM = "transformers", "vllm"
 ENGINES = (TRANSFORMERS, VLLM)
+_FOUR_BITS = frozenset({"gptq", "awq", "pack-quantized"})
+"""Methods and formats of packed weights. For the first two, vLLM 0.32 ended by SIGILL on a CPU, without a message."""
+_ON_A_CPU = "on a CPU"
 M = TypeVar("M")
 LARGEST_TEMPERATURE = 2.0
 """vLLM refuses higher temperatures (vllm/sampling_params.py, `_verify_args`)."""
@@ -88,8 +91,14 @@ def choose(placement: Placement, folder: Path) -> EngineChoice:
     if obstacle is None:
         return EngineChoice(VLLM)
     if placement.engine == VLLM:
-        raise InputError(f"--engine vllm cannot compute {folder}: {obstacle}; --engine transformers can")
+        raise _refusal(folder, obstacle)
     return EngineChoice(TRANSFORMERS, f"vllm: {obstacle}")
+
+
+def _refusal(folder: Path, obstacle: str) -> InputError:
+    """Make the error for a checkpoint that the user chose vLLM for."""
+    other = "" if obstacle.endswith(_ON_A_CPU) else "; --engine transformers can"
+    return InputError(f"--engine vllm cannot compute {folder}: {obstacle}{other}")
 
 
 def unsupported(config: Mapping[str, Any], adapter: Adapter | None, placement: Placement) -> str | None:
@@ -103,6 +112,10 @@ def unsupported(config: Mapping[str, Any], adapter: Adapter | None, placement: P
         return "it is an encoder-decoder"
     if adapter is not None and adapter.kind != "LORA":
         return f"its adapter is of the kind {adapter.kind}, and vllm applies LORA only"
+    quantised = config.get("quantization_config") or {}
+    packed = {str(quantised.get(name)) for name in ("quant_method", "format")} & _FOUR_BITS
+    if packed and not _on_gpu(placement):
+        return f"its weights are packed ({min(packed)}), and vllm's kernels for them end the process {_ON_A_CPU}"
     if placement.experts is not None:
         return f"{placement.experts} active experts per token were chosen, which vllm takes from the checkpoint"
     return None
@@ -125,7 +138,7 @@ def check_request(folder: Path, placement: Placement, request: Request) -> None:
         return
     obstacle = unsupported(read_config(folder), read_adapter(folder), placement)
     if obstacle is not None:
-        raise InputError(f"--engine vllm cannot compute {folder}: {obstacle}; --engine transformers can")
+        raise _refusal(folder, obstacle)
     if isinstance(request, Embed):
         raise InputError("--engine vllm generates and chooses; embeddings need --engine transformers")
     if not isinstance(request, Generate):

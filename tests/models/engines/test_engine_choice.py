@@ -125,3 +125,12 @@ def test_vllm_is_told_how_many_positions_yarn_makes(tmp_path):
         (tmp_path / "config.json").write_text(json.dumps(config))
         overrides = {} if told is None else {"hf_overrides": {"max_position_embeddings": told}}
         assert vllm_model.scaled_positions(tmp_path, PromptLimits(1024)) == overrides
+
+
+def test_packed_weights_are_refused_on_a_cpu(tmp_path):
+    """vLLM's kernels for them end the process by SIGILL."""
+    for stated in ({"quant_method": "gptq"}, {"quant_method": "compressed-tensors", "format": "pack-quantized"}):
+        (tmp_path / "config.json").write_text(json.dumps({"quantization_config": stated}))
+        with pytest.raises(InputError, match=r"its weights are packed .* end the process on a CPU$"):
+            choice.check_request(tmp_path, Placement(engine="vllm", device="cpu"), GENERATE)
+        choice.check_request(tmp_path, Placement(engine="vllm", device="cuda"), GENERATE)
