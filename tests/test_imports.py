@@ -44,8 +44,8 @@ SEEN_BY = {
         "yaml_files", "schema", "registry", "data", "records.embeddings", "timing.roofline",
     },
     "reports": {
-        "errors", "plain_numbers", "temporaries", "yaml_files", "schema", "records", "statistics", "comparison", "logs",
-        "timing.statistics", "timing.replays",
+        "comparison", "errors", "logs", "paths", "plain_numbers", "records", "schema", "statistics", "temporaries",
+        "timing.replays", "timing.statistics", "yaml_files",
     },
 }  # fmt: skip
 """What the three packages import of the rest of `evals`."""

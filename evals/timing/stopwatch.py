@@ -255,7 +255,7 @@ def _serve(pipe: Connection, source: ModelSource) -> None:
                 pipe.send(watch.warm_up(message))
     except EOFError:
         return
-    except InputError as error:
+    except EvalsError as error:
         pipe.send(error)
 
 

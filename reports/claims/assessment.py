@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals.reports.claims.evidence import arithmetic
+from evals.reports.claims.evidence import arithmetic, trainings
 from evals.reports.claims.evidence.arithmetic import Finding
 from evals.reports.claims.evidence.cross_document import (
     AGREEMENT,
@@ -222,13 +222,17 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     lines = dict.fromkeys(f"within the document: {pair.describe()}" for pair in internal)
     lines |= dict.fromkeys(f"within the document: {pair.describe()}; {_OTHER_TABLE}" for pair, _ in doubtful)
     public_record = evidence.facts.check(claim, evidence.assertions.get(key, []))
+    study = trainings.evidence(claim.study) if claim.study else trainings.NO_STUDY
+    not_run = unmeasured(claim)
     return Assessment(
         claim=claim,
         document=document,
         arithmetic=Finding(arithmetic.most_severe(words), (*computed.working, *lines)),
         cross_document=_cross_document(across, public_record),
         public_record=public_record,
-        measurement=unmeasured(claim),
+        measurement=Finding(not_run.verdict, (*not_run.working, *study.lines)),
+        subject_match="proxy" if study.rows else "none",
+        measured=study.rows,
         judgement=evidence.facts.judgement(claim),
         contradicts=tuple(sorted(partners | evidence.failing[key], key=_id_order)),
     )

@@ -200,6 +200,8 @@ class Claim(Statement):
     """The public record, where no rule compares it; default: the facts of the same subject and quantity."""
     untestable: UntestableClaim | None = None
     """Why no run can test the claim."""
+    study: Literal["active_experts", "batch_size", "fine_tuning"] | None = None
+    """A committed study of small trainings that shows the direction of the claim at replica scale."""
     table: ResultTable | None = None
     """A table of results: each of its cells becomes a claim, and the claim itself is only their place."""
     compares: TextComparison | None = None
@@ -231,6 +233,8 @@ class Claim(Statement):
 
     @model_validator(mode="after")
     def _testable_or_not(self) -> Claim:
+        if self.study and self.measure:
+            raise ValueError("has a 'study' and a 'measure': a run decides, a study only shows a direction")
         if self.untestable and self.measure:
             raise ValueError("is untestable and has a 'measure': it can't be both")
         alone = self.measure is not None and self.measure.baseline is None

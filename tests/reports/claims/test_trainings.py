@@ -1,0 +1,114 @@
+"""Studies of small trainings as evidence: what they show, and that they never decide a level.
+
+pytest tests/reports/claims/test_trainings.py
+"""
+
+from __future__ import annotations
+
+import csv
+from importlib import import_module
+
+import pytest
+
+from evals import InputError
+from evals.app import check
+from evals.models.replicas.studies import RESULTS, STUDIES
+from evals.models.replicas.studies.__main__ import chosen_rate
+from evals.models.replicas.studies.training import Arm, Training
+from evals.paths import PACKAGE
+from evals.reports.claims.evidence import trainings
+from evals.reports.claims.evidence.trainings import TrainingRow
+
+
+def row(arm, seed, *, flops=600, quality=0.9, reached=True, task="kind", batch=32):
+    return TrainingRow(
+        arm=arm, task=task, batch=batch, seed=seed, rate=1.0, steps=5, tokens=10, active_parameters=10, flops=flops,
+        quality=quality, reached=reached, curve="0:0.1 10:0.9",
+    )  # fmt: skip
+
+
+def test_a_saving_is_the_ratio_of_compute_to_one_quality():
+    pairs = [(seed, row("fine-tuned", seed, flops=300 + seed), row("scratch", seed, flops=1000)) for seed in range(5)]
+    found = trainings.evidence("fine_tuning", [training for _, *both in pairs for training in both])
+    (measured,) = found.rows
+    assert measured.value == pytest.approx(0.302, abs=1e-3)
+    assert measured.low < measured.value < measured.high
+    assert (measured.direction, measured.replica, measured.decision) == ("holds", True, None)
+    assert "a saving of 70 (95 % interval" in found.lines[0]
+
+
+def test_a_saving_against_what_was_never_reached_is_a_bound():
+    rows = [training for seed in range(3) for training in (
+        row("fine-tuned", seed, flops=300), row("scratch", seed, flops=1000 + seed, reached=seed > 0))]  # fmt: skip
+    assert (
+        "1 of 3 trainings from scratch never did, so it is at least this"
+        in trainings.evidence("fine_tuning", rows).lines[0]
+    )
+    rows = [training for seed in range(3) for training in (
+        row("fine-tuned", seed, flops=300, reached=False), row("scratch", seed, flops=1000 + seed))]  # fmt: skip
+    assert trainings.evidence("fine_tuning", rows).rows[0].direction == "undecided"
+
+
+@pytest.mark.parametrize(("large", "direction"), [(2.0, "fails"), (0.5, "holds")])
+def test_the_best_batch_is_compared_at_equal_tokens(large, direction):
+    rows = [
+        row(arm, seed, batch=batch, quality=large + seed / 100 if batch == 256 else 1.0)
+        for arm in ("mixture", "dense") for seed in range(4) for batch in (8, 256)
+    ]  # fmt: skip
+    found = trainings.evidence("batch_size", rows)
+    assert found.rows[0].direction == direction
+    assert f"best batch of each seed: {', '.join(['8' if large > 1 else '256'] * 4)}" in found.lines[0]
+
+
+def test_one_seed_shows_no_direction():
+    rows = [row("fine-tuned", 0, flops=300), row("scratch", 0, flops=1000)]
+    (measured,) = trainings.evidence("fine_tuning", rows).rows
+    assert (measured.low, measured.direction) == (None, "undecided")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_committed_rows_are_whole(study):
+    assert RESULTS == PACKAGE / trainings.RESULTS
+    rows = trainings.read(study)
+    seeds = {training.seed for training in rows}
+    assert seeds == set(range(len(seeds)))
+    assert len(seeds) >= 3
+    arms = {(training.arm, training.task, training.batch) for training in rows}
+    assert len(rows) == len(seeds) * len(arms)  # no arm lacks a seed
+    for training in rows:
+        assert training.flops == 6 * training.active_parameters * training.tokens
+    with (RESULTS / f"{study}-rates.csv").open() as file:
+        pilots = list(csv.DictReader(file))
+    assert {pilot["seed"] for pilot in pilots} == {"100"}
+    known = {(*arm.key,) for arm in import_module(f"evals.models.replicas.studies.{study}").arms(0)}
+    for training in rows:
+        arm = Arm(study, training.arm, training.task, training.batch, training.seed)
+        assert arm.key in known
+        assert chosen_rate(arm, pilots) == training.rate  # chosen on the pilot seed alone
+    assert trainings.evidence(study).rows
+
+
+def test_a_study_leaves_the_word_of_a_claim():
+    checked = check.check(paper=True)
+    by_id = {assessment.claim.id: assessment for assessment in checked.assessments}
+    for id in ("B-86", "A-59", "A-61"):
+        found = by_id[id]
+        assert found.measurement.verdict == "not_testable_here"
+        assert found.subject_match == "proxy"
+        assert found.measured[0].replica
+        assert any("training, replica scale" in line for line in found.measurement.working)
+    assert by_id["A-63"].measured == ()
+
+
+def test_a_damaged_row_is_named(tmp_path):
+    folder = tmp_path / trainings.RESULTS
+    folder.mkdir(parents=True)
+    (folder / "fine_tuning.csv").write_text("arm,task\nscratch,kind\n")
+    with pytest.raises(InputError, match="line 2"):
+        trainings.read("fine_tuning", tmp_path)
+    assert trainings.evidence("fine_tuning", []).lines == ("the study fine_tuning has not been made",)
+
+
+def test_a_row_holds_the_compute():
+    training = Training(Arm("fine_tuning", "scratch", "kind", 32, 0, 1.0), 10, tokens=7, points=((0, 0.1), (7, 0.5)))
+    assert (training.flops, training.row()["curve"]) == (420, "0:0.100 7:0.500")
