@@ -178,6 +178,8 @@ def _check_means(record: Record, rows: Mapping[str, SampleValues]) -> None:
         values = [row.values[name] for row in rows.values() if name in row.values]
         if entry.statistic != "mean" or not values:
             continue
+        if len(values) == len(rows) < entry.n:  # it counts parts of samples: the captions of an image
+            continue
         mean = math.fsum(values) / len(values)
         if len(values) != entry.n or not math.isclose(mean, entry.value, rel_tol=1e-9, abs_tol=1e-12):
             raise RecordError(

@@ -186,3 +186,15 @@ def test_a_report_says_which_runs_cannot_be_compared_and_why(tmp_path):
         assert done.returncode == 0, done.stderr
         words = "(not comparable)" if format == "svg" else "is None in one, 3 in the other"
         assert words in done.stdout
+
+
+def test_a_mean_over_parts_of_samples_is_no_disagreement(tmp_path):
+    """Retrieval scores the captions of an image, of which a sample has several: the metric counts them."""
+    for name in ("a", "b"):
+        recall = {**metric(0.5, 20), "statistic": "mean"}
+        make(tmp_path / name, rows([1, 0] * 2, alone=True), {"accuracy": recall}, manifest(), headline="accuracy")
+    assert evals.compare(tmp_path / "a", tmp_path / "b").metrics[0].n == 4
+    fewer = {**metric(0.25, 4), "statistic": "mean"}
+    make(tmp_path / "c", rows([1, 0] * 2, alone=True), {"accuracy": fewer}, manifest(), headline="accuracy")
+    with pytest.raises(InputError, match="does not agree with itself"):
+        evals.compare(tmp_path / "a", tmp_path / "c")
