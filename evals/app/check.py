@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from evals.reports.claims.language.schema import Document
     from evals.reports.claims.verdicts import CheckResult
 
-FORMATS = ("json", "md", "csv", "tex", "html", "xml", "jsonld")
-"""The formats of a report, which are also the suffixes of its files."""
+FORMATS = ("json", "md", "csv", "tex", "html", "xml", "jsonld")  # of a report; also the suffixes of its files
 
 
 def check(
@@ -78,8 +77,7 @@ def check(
     documents, models = read.documents, _models(read.documents, systems or {})
     without_runs = "--paper" if paper else "--recorded" if recorded is not None else None
     validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
-    vocabulary = claim_files.load_vocabulary()
-    scores = published_evidence.read(evidence)
+    vocabulary, scores = claim_files.load_vocabulary(), published_evidence.read(evidence)
     record = with_scores(claim_files.load_record(), scores, documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
@@ -87,8 +85,8 @@ def check(
         groups = _required_runs(documents, models)
         archived = runs.make(groups) if recorded is None else archive.load(Path(recorded).expanduser())
         value_tables = [ValueTable(document, record, vocabulary) for document in documents]
-        checked = assessment.add_measurements(checked, archived.outcomes, models, value_tables)
-        checked = replace(checked, curves=archived.curves)
+        measured = assessment.add_measurements(checked, archived.outcomes, models, value_tables)
+        checked = replace(measured, curves=archived.curves)
     checked = read.shown_by(_resting_on(checked, len(scores)))
     if out is not None:
         write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
@@ -123,10 +121,9 @@ def _required_runs(documents: Sequence[Document], models: Mapping[str, Mapping[s
 
 
 def _is_timed(run: RequiredRun) -> bool:
-    """Return whether a run is timed in turn with others; a run under a request rate has the machine for itself."""
     from evals import registry
 
-    return run.rate is None and run.task in registry.TASKS and registry.TASKS.get(run.task).timed
+    return run.rate is None and run.task in registry.TASKS and registry.TASKS.get(run.task).timed  # else alone
 
 
 def _timings_of_rivals(runs: Iterable[RequiredRun]) -> list[RequiredRun]:
