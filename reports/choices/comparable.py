@@ -146,7 +146,11 @@ def sort(records: Sequence[Record], tasks: Sequence[str]) -> ComparableRuns:
     same_machine = sorting.largest(timed, lambda record: _timing_conditions(record, kind, scales))
     together = _timed_in_turn(same_machine)
     first = [record for record in same_machine if id(record) in together]
-    others = [record for record in same_machine if Identity.of(record) not in {Identity.of(other) for other in first}]
+    in_first = {Identity.of(record) for record in first}
+    others = [record for record in same_machine if Identity.of(record) not in in_first]
+    for record in same_machine:
+        if id(record) not in together and Identity.of(record) in in_first:
+            sorting.leave_out(record, "another timing of this model counts: with more models in turn, or a later one")
     timings = sorting.newest(first) | sorting.newest(others)
     in_turn = frozenset(Identity.of(record) for record in first) if len(first) > 1 else frozenset()
     return ComparableRuns(quality, timings, in_turn, kind, tuple(sorting.apart))
@@ -200,14 +204,17 @@ def _timing_conditions(record: Record, kind: str, scales: Iterable[str]) -> Cond
 
 
 def _timed_in_turn(records: Sequence[Record]) -> set[int]:
-    """Return the `id` of the records in the largest set whose members were timed in one session."""
+    """Return the `id` of the records of the largest set that was timed in one session; of equal sets, of the last."""
     sets: list[tuple[set[str], list[Record]]] = []
     for record in records:
         sessions = {row.cluster for row in record.values()}
         touched = [entry for entry in sets if entry[0] & sessions]
         merged = (sessions.union(*(entry[0] for entry in touched)), [*(r for e in touched for r in e[1]), record])
         sets = [entry for entry in sets if entry not in touched] + [merged]
-    return {id(record) for record in max(sets, key=lambda entry: _candidates(entry[1]))[1]} if sets else set()
+    if not sets:
+        return set()
+    _, best = max(sets, key=lambda entry: (_candidates(entry[1]), max(r.manifest.started for r in entry[1])))
+    return {id(record) for record in best}
 
 
 def _candidates(records: Iterable[Record]) -> int:

@@ -317,6 +317,16 @@ def test_models_that_were_not_timed_in_turn_have_no_ratio(tmp_path):
     assert all(ratio.name == "memory" for judged in selection.candidates for ratio in judged.ratios)
 
 
+def test_of_two_timings_the_one_with_more_models_in_turn_counts(tmp_path):
+    runs = [scored(tmp_path / name, name, share(40, 60)) for name in ("a", "b")]
+    alone = timed(tmp_path / "alone", "a", {"other0": [0.9], "other1": [0.95]})
+    selection = chosen([*runs, alone, *alternating(tmp_path, a=SLOW, b=FAST)])
+    assert by_name(selection)["a"].candidate.latency.value < 0.5
+    assert [(apart.run, apart.why[:42]) for apart in selection.apart] == [
+        ("a on efficiency", "another timing of this model counts: with ")
+    ]
+
+
 def test_what_has_no_run_says_why(tmp_path):
     absent = {("b", TASK): "it reads images only"}
     selection = chosen([scored(tmp_path / "a", "a", share(40, 60))], absent=absent)
