@@ -52,7 +52,7 @@ from evals.schema import (
     Task,
 )
 from evals.tasks.formats import glue_submission
-from evals.tasks.formats.glue import WHERE, GlueSplit, has_split, read
+from evals.tasks.formats.glue import GlueSplit, has_split, read
 from evals.tasks.glue_tasks import (
     HIGHEST,
     TABLE,
@@ -67,6 +67,8 @@ from evals.tasks.glue_tasks import (
 )
 from evals.tasks.scoring import glue_metrics
 
+REPOSITORY = "nyu-mll/glue"
+"""The hub's data set, read at full scale unless other files are named."""
 METHODS = {"choose": "choose", "classify": "classify", "probe": "embed"}
 """The methods of querying a model, and the ability that each needs."""
 
@@ -121,8 +123,9 @@ def samples(names: Sequence[str], options: Options) -> Samples:
         InputError: files are missing or malformed, or there are fewer train rows than requested examples.
         UnknownName: there is no such split.
     """
+    fetched: dict[str, Json] = {}
     if options.data is None and options.scale == "full":
-        raise InputError(f"glue at full scale needs its files; {WHERE}")
+        options, fetched = _fetched(names, options)
     if options.shots and options.method not in (None, "choose"):
         raise InputError(f"--shots {options.shots} is for method choose; {options.method} has no prompt")
     present = _present(names, options)
@@ -130,9 +133,20 @@ def samples(names: Sequence[str], options: Options) -> Samples:
     probed = [TABLE[name] for name in present if options.method == "probe" and TABLE[name].labels]
     train = [RowsFile(task, "train", f"train/{task.name}/", read(task, "train", options.data), None) for task in probed]
     facts = _facts([*parts, *train], options)
+    facts |= fetched
     if len(present) < len(names):
         facts["without"] = [name for name in names if name not in present]
     return replace(_alternating(parts, options, facts), train=_alternating(train, options, {}) if train else None)
+
+
+def _fetched(names: Sequence[str], options: Options) -> tuple[Options, dict[str, Json]]:
+    """Return the options with the folder of the hub's files, which are downloaded at their first use."""
+    from evals.data.row_tables.hub_files import official
+
+    facts: dict[str, Json] = {}
+    for name in names:
+        folder, facts = official(REPOSITORY, [f"{name}/*.parquet"], name)
+    return replace(options, data=folder), facts
 
 
 def _present(names: Sequence[str], options: Options) -> list[str]:

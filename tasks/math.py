@@ -29,7 +29,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -39,6 +38,7 @@ from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
 from evals.tasks.formats.math import read_problems
+from evals.tasks.formats.math_benchmarks import TABLE, Benchmark
 from evals.tasks.mini import BUNDLED
 
 if TYPE_CHECKING:
@@ -53,59 +53,6 @@ INSTRUCTIONS = {
 """By the requested form of the answer; the wording is ours."""
 STOP = ("\n\nQuestion:",)
 MINI = BUNDLED / "math"
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """The properties in which the benchmarks differ."""
-
-    name: str
-    summary: str
-    form: str
-    """The requested form of the answer: a key of `INSTRUCTIONS`."""
-    file: str
-    """The name of the file of test problems in a user's folder."""
-    size: int
-    """Official number of test problems."""
-    shots: int
-    """Default number of examples in the prompt, if the folder has the training problems."""
-    max_new_tokens: int
-    source: str
-    """Where the official files are."""
-
-
-TABLE = (
-    Benchmark(
-        name="gsm8k",
-        summary="GSM8K: school problems of two to eight steps",
-        form="####",
-        file="test.jsonl",
-        size=1319,
-        shots=8,
-        max_new_tokens=512,
-        source="https://github.com/openai/grade-school-math (grade_school_math/data: test.jsonl, train.jsonl)",
-    ),
-    Benchmark(
-        name="math500",
-        summary="MATH-500: 500 problems of MATH",
-        form="boxed",
-        file="math500.jsonl",
-        size=500,
-        shots=4,
-        max_new_tokens=1024,
-        source="https://github.com/openai/prm800k (prm800k/math_splits/test.jsonl, named math500.jsonl)",
-    ),
-    Benchmark(
-        name="math",
-        summary="MATH: competition problems of five levels",
-        form="boxed",
-        file="test.jsonl",
-        size=5000,
-        shots=4,
-        max_new_tokens=1024,
-        source="https://github.com/hendrycks/math, as JSON lines with problem, solution and unique_id",
-    ),
-)
 
 
 def prompt(question: str) -> str:
@@ -126,10 +73,13 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
             than requested examples.
         UnknownName: there is no such split.
     """
+    fetched: dict[str, Json] = {}
     if options.data is None and options.scale == "full":
-        raise InputError(
-            f"math/{benchmark.name} at full scale needs the official files; {benchmark.source}; see --data"
-        )
+        if not benchmark.hub_files:
+            raise InputError(
+                f"math/{benchmark.name} at full scale needs the official files; {benchmark.source}; see --data"
+            )
+        options, fetched = _fetched(benchmark, options)
     path = _path(benchmark, options)
     problems = read_problems(path, benchmark.form)
     examples = _examples(benchmark, options, path)
@@ -159,7 +109,15 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
         "shots": len(examples),
         "files": {path.name: data.digest(path)},
     }
-    return Samples([problem.id for problem in problems], build, facts)
+    return Samples([problem.id for problem in problems], build, facts | fetched)
+
+
+def _fetched(benchmark: Benchmark, options: Options) -> tuple[Options, dict[str, Json]]:
+    """Return the options with the hub's file of test problems, which is downloaded at its first use."""
+    from evals.data.row_tables.hub_files import official
+
+    folder, facts = official(benchmark.repository, benchmark.hub_files, benchmark.name)
+    return dataclasses.replace(options, data=next(folder.glob(benchmark.hub_files[0]))), facts
 
 
 def _path(benchmark: Benchmark, options: Options) -> Path:
@@ -182,7 +140,7 @@ def _examples(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, 
     The examples are drawn from the training problems by the seed alone: they are the same for all problems, so the
     shared part is computed once.
     """
-    train = path.with_name(f"train{path.suffix}")
+    train = path.with_name(f"train{path.suffix}" if not path.name.startswith("test-") else f"train{path.name[4:]}")
     shots = options.shots if options.shots is not None else (benchmark.shots if options.data and train.exists() else 0)
     if not shots:
         return ()

@@ -13,6 +13,7 @@ import scipy.stats
 from commands import evals, refused
 from glue_folders import ROWS, hub, official
 from golden import FOLDER as GOLDEN
+from huggingface_hub import constants
 from pyarrow import parquet
 
 from evals import run as evaluate
@@ -166,12 +167,14 @@ def test_options_that_cannot_be(broken, more, words):
     refused(broken("rte", "", bytes, *more), *words)
 
 
-def test_a_folder_without_the_task_says_where_to_get_it(folder, tmp_path):
+def test_a_folder_without_the_task_says_where_to_get_it(folder, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"has no WNLI/dev.tsv and no wnli/validation-\*.parquet; GLUE is at"):
         read(TABLE["wnli"], "validation", folder / "RTE")
     with pytest.raises(InputError, match="is not a folder"):
         read(TABLE["wnli"], "validation", tmp_path / "nowhere")
-    with pytest.raises(InputError, match="full scale needs its files"):
+    monkeypatch.setenv("EVALS_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="hf:nyu-mll/glue is not on this machine, and the hub does not provide it"):
         glue.samples(["rte"], Options(scale="full"))
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from evals.data.files import inside
+from evals.data.files import digest, inside
 from evals.data.json_files import read_json
 from evals.data.row_tables.arrow_files import cache_folder, choose_split
 from evals.data.row_tables.table import LOG
@@ -123,36 +123,35 @@ def fetch(name: str, split: str | None) -> HubFiles:
     return HubFiles(paths, chosen, facts, layout.features, key, names)
 
 
-def official(repository: str, patterns: Sequence[str], task: str, verify: Callable[[Path], str]) -> Path:
-    """Download files of a benchmark; return the folder that has them under their names in the repository.
+def official(repository: str, patterns: Sequence[str], task: str) -> tuple[Path, dict[str, Json]]:
+    """Download files of a benchmark, at one revision for all tasks of a repository.
 
     Args:
         repository: `ORG/NAME`.
-        patterns: what the names match, as `fnmatch` reads them; each matches at least one.
-        task: for messages.
-        verify: returns the digest of a file.
+        patterns: what the names match, as `fnmatch` reads them; each matches at least one, and no two files that match
+            have one name.
+        task: which of the repository's benchmarks it is.
+
+    Returns:
+        The folder that has the files under their names in the repository, and facts: repository and revision.
 
     Raises:
         InputError: the hub cannot be reached, has no such files, or a file is not what it was at its first use.
     """
-    key = f"{repository}#{task}"
-    pin = _read_pins().get(key)
+    key, pins = f"{repository}#{task}", _read_pins()
+    pin = pins.get(key)
     if pin is None:
-        listing = _listing(repository, None)
-        sizes = {
-            name: size
-            for pattern in patterns
-            for name, size in _matching(listing.sizes, pattern, f"hf:{repository}").items()
-        }
+        revision = next((other.revision for name, other in pins.items() if name.partition("#")[0] == repository), None)
+        listing = _listing(repository, revision)
+        sizes: dict[str, int] = {}
+        for pattern in patterns:
+            sizes |= _matching(listing.sizes, pattern, f"hf:{repository}")
         pin = HubPin(listing.revision, {name: PinnedFile(size) for name, size in sizes.items()})
         _store_pin(key, pin)
     names = list(pin.files)
     paths = _download(repository, pin, names)
-    by_name = {path.name: path for path in paths}
-    files = HubFiles(paths, "", {}, None, key, names)
-    if len(by_name) == len(paths):
-        files.verify({path.name: verify(path) for path in paths})
-    return paths[0].parents[names[0].count("/")]
+    HubFiles(paths, "", {}, None, key, names).verify({path.name: digest(path) for path in paths})
+    return paths[0].parents[names[0].count("/")], {"repository": repository, "revision": pin.revision}
 
 
 def _matching(sizes: Mapping[str, int], pattern: str, where: str) -> dict[str, int]:

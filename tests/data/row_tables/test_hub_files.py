@@ -5,15 +5,20 @@ python -m pytest tests/data/row_tables/test_hub_files.py
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import re
 
+import pyarrow as pa
 import pytest
 from hub_server import serving
 from huggingface_hub import constants
+from pyarrow import parquet
 
 from evals import InputError, Options
 from evals.data.row_tables import hub_files
+from evals.registry import TASKS
 from evals.tasks import custom
 
 CARD = b"""---
@@ -89,3 +94,34 @@ def test_a_name_of_another_form_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="hf:"):
         read(name)
+
+
+def parquet_bytes(**columns: list) -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def test_official_files_are_fetched_at_full_scale_and_read_again_without_a_network(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "evals.data")
+    rte = {"sentence1": ["A cat.", "A dog."], "sentence2": ["An animal.", "A cat."], "label": [0, 1], "idx": [0, 1]}
+    problems = {"question": ["How much is 1 + 1?"] * 8, "answer": ["1 + 1 is 2.\n#### 2"] * 8}
+    problem = json.dumps({"problem": "P", "solution": "$\\boxed{2}$", "unique_id": "test/1.json"}).encode()
+    shard = "00000-of-00001.parquet"
+    repositories = {
+        "nyu-mll/glue": {f"rte/{split}-{shard}": parquet_bytes(**rte) for split in ("train", "validation")},
+        "openai/gsm8k": {f"main/{split}-{shard}": parquet_bytes(**problems) for split in ("test", "train")},
+        "HuggingFaceH4/MATH-500": {"test.jsonl": problem},
+    }
+    tasks = {"glue/rte": 2, "math/gsm8k": 8, "math/math500": 1}
+    with serving(repositories, monkeypatch, tmp_path) as hub:
+        facts = {name: TASKS.get(name).samples(Options(scale="full")).facts for name in tasks}
+        revisions = {name: hub.revision(name) for name in repositories}
+    assert {entry["repository"]: entry["revision"] for entry in facts.values()} == revisions
+    assert sum("downloading" in record.message for record in caplog.records) == 3
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for name, count in tasks.items():
+        samples = TASKS.get(name).samples(Options(scale="full"))
+        assert (len(samples), samples.facts) == (count, facts[name])
+    (prompt,) = TASKS.get("math/gsm8k").samples(Options(scale="full", shots=1))[0].requests
+    assert "1 + 1 is 2." in prompt.parts[0], "the training problems are beside the test problems"
