@@ -218,6 +218,8 @@ def _sequence(pair: ArmPair, alpha: float) -> Sequence:
 def _rows_needed(pair: ArmPair, power: float) -> int | None:
     """Return the rows of both variants with which a true difference as large as the seen one is found with a power."""
     value, error = pair.means.variant - pair.means.baseline, pair.means.standard_error
+    if pair.cells.is_share and not pair.clustered:  # without the correction for small samples, as in a power analysis
+        error = math.sqrt(sum(sums.mean * (1 - sums.mean) / sums.rows for sums in pair.sums))
     if error == 0 or value == 0:
         return None
     rows = (pair.sums[0].rows + pair.sums[1].rows) * (minimum_detectable(error, power=power) / value) ** 2

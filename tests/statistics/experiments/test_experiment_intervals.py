@@ -165,8 +165,8 @@ def test_rows_needed_are_those_of_the_power_analysis():
     values = np.repeat([1.0, 0.0, 1.0, 0.0], [530, 9470, 500, 9500])
     row = compare(ArmPair(cells_of(values, np.repeat([False, True], 10_000)), 1, None, False), 0.05)
     expected = compare_proportions(0.05, 0.053)
-    assert row.rows_for_significance == pytest.approx(2 * expected.n_for_significance, rel=2e-4)
-    assert row.rows_for_power == pytest.approx(2 * expected.n_for_power, rel=2e-4)
+    assert row.rows_for_significance == pytest.approx(2 * expected.n_for_significance, rel=3e-5)
+    assert row.rows_for_power == pytest.approx(2 * expected.n_for_power, rel=3e-5)
     assert round(row.rows_for_significance / 2, -2) == 41_700
     assert round(row.rows_for_power / 2, -2) == 85_200
 
