@@ -41,9 +41,8 @@ class CheckedDocuments:
         drafted = [document.document.id for document in self.documents if document.document.drafted]
         if not drafted:
             return checked
-        says = (
-            f"The claims of {', '.join(drafted)} were drafted from its text by rules; read each before relying on it."
-        )
+        texts = "its text" if len(drafted) == 1 else "their texts"
+        says = f"The claims of {', '.join(drafted)} were drafted from {texts} by rules; read each before relying on it."
         return replace(checked, about=f"{checked.about} {says}")
 
 

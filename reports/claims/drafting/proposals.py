@@ -45,6 +45,8 @@ class Proposal:
     derive: str | None = None
     readings: list[dict[str, str]] = field(default_factory=list)
     compares: dict[str, Any] | None = None
+    escapes: list[str] = field(default_factory=list)
+    """Ways out that arithmetic cannot rule out: with one, a value that does not follow is open."""
     sentence: SourcePlace = (0, 0)
     """The sentence that holds it, in the source."""
     words: str = ""

@@ -184,6 +184,8 @@ def _claim_lines(claim: Proposal, draft: ArticleDraft) -> list[str]:
         lines += ["  readings:", *(f"  - {_flow(reading)}" for reading in claim.readings)]
     if claim.compares:
         lines.append(f"  compares: {_flow(claim.compares)}")
+    if claim.escapes and claim.derive:
+        lines.append(f"  escapes: {_flow(claim.escapes)}")
     return [
         *lines,
         f"  span: [{claim.span[0]}, {claim.span[1]}]",

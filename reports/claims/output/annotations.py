@@ -23,9 +23,11 @@ from evals.reports.claims.language.sources.placement import PlacedArticle
 TONES = ("against", "doubt", "for", "open")
 """The marks of claims, the worst first."""
 _UNSEEN = re.compile(
-    r"<!--.*?-->|<[^<>]*>|!?\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\]|:[^\n]*)|^\s*(?:```|~~~)\w{0,20}[ \t]*$", re.S | re.M
+    r"<!--.*?-->|<[^<>]*>|^\s*\]\([^()\s]*\)|!?\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\]|:[^\n]*)|"
+    r"^\s*(?:```|~~~)\w{0,20}[ \t]*$",
+    re.S | re.M,
 )
-"""Comments, tags, images, links and the marks of code in Markdown."""
+"""Comments, tags, images, links, the end of one whose words are a block, and the marks of code in Markdown."""
 _WORD = re.compile(r"[A-Za-z%°×]{1,12}(?![A-Za-z0-9])")
 _CODE = "code"
 _LONGEST_LABEL = 12
@@ -123,7 +125,7 @@ def _with_code(article: Article) -> Iterator[tuple[Block, str]]:
 def _between(source: str, start: int, end: int) -> tuple[list[Block], str]:
     """What stands between two blocks: the lines that a reader would see something of, and the number of the next."""
     cut = end if end == len(source) else source.rfind("\n", start, end) + 1 or start
-    label = source[cut:end].strip(" \t#*>+_`~-•")
+    label = source[cut:end].strip(" \t#*>+_`~-•[")
     if len(label) > _LONGEST_LABEL or not re.search(r"\w", label):
         label = ""
     first_line = source.find("\n", start, cut)

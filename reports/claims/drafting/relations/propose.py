@@ -17,7 +17,7 @@ from evals.reports.claims.drafting.language.words import entries
 from evals.reports.claims.drafting.proposals import Proposal
 from evals.reports.claims.drafting.relations.formulas import Target, fits, formulas
 from evals.reports.claims.drafting.relations.levels import Level, levels, same_split
-from evals.reports.claims.drafting.relations.totals import propose_cell, propose_total
+from evals.reports.claims.drafting.relations.totals import propose_cell, propose_share, propose_total
 from evals.reports.claims.drafting.tables.means import propose_means
 from evals.reports.claims.language.expressions import referenced_claims
 
@@ -46,6 +46,8 @@ def propose_relations(draft: ArticleDraft) -> None:
     for claim in draft.claims:
         if not claim.is_change:
             propose_total(claim, known)
+            if claim.unit == "percent" and claim.derive is None:
+                propose_share(claim, draft.article.source[claim.sentence[0] : claim.sentence[1]])
             if claim.derive is None:
                 propose_cell(claim, known, draft.tables)
 

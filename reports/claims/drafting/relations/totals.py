@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.relations.levels import Level, interval, same_split
+from evals.reports.claims.language.files import vocabulary_units
 
 _TOTAL = re.compile(r"\btotal|in all|altogether|\bsum\b|合计|共计|总计|总共|一共|together", re.I)
 _PART = re.compile(r"of which|including|其中|包括", re.I)
@@ -44,6 +45,56 @@ def propose_total(claim: Proposal, known: Sequence[Level]) -> None:
         )
     elif total and not _PART.search(claim.words) and _are_added(claim, parts):
         claim.derive = " + ".join(part.id for part in parts)
+    elif mean and not total and _is_mean_of(claim, parts):
+        claim.derive = f"({' + '.join(part.id for part in parts)}) / {count}"
+        claim.quantity, claim.quantity_says = "average-score", "average score"
+        claim.escapes = ["a weighted mean, or one of values that are not shown"]
+        claim.grounds.append("is called the average of the values beside it")
+
+
+def _is_mean_of(claim: Proposal, parts: Sequence[Level]) -> bool:
+    """Whether a value is called the average of the values before it: "80 % on A and 84 % on B, an average of 82 %"."""
+    return (
+        claim.bound == "exactly"
+        and claim.upto is None
+        and _AVERAGE_OF_THESE.search(claim.words) is not None
+        and all(part.span[1] <= claim.span[0] for part in parts)
+        and len({part.subject for part in parts}) == 1
+        and len({part.quantity for part in parts}) == len(parts)
+    )
+
+
+_AVERAGE_OF_THESE = re.compile(r"\b(?:an|the|for an) average of\s*$|\ban average of\b|平均(?:为|得分|分)?\s?\d", re.I)
+
+
+def propose_share(claim: Proposal, text: str) -> None:
+    """Propose that a percentage is the share of a count in a whole: "of the 12,000 samples, 3,000 (25 %) are images".
+
+    Args:
+        claim: a percentage.
+        text: the source of its sentence.
+    """
+    digits = re.escape(claim.printed)
+    pattern = _SHARE_OF if text.isascii() or "of" in text else _SHARE_ZH
+    for match in pattern.finditer(text):
+        if re.fullmatch(digits, match["share"]) is None or claim.bound != "exactly" or claim.upto is not None:
+            continue
+        part, whole = (int(re.sub(r"\D", "", match[name])) for name in ("part", "whole"))
+        if 0 < part <= whole and claim.unit == "percent":
+            claim.derive = f"{part} / {whole}"
+            claim.grounds.append(f"is called the share of {part:,} in {whole:,}")
+        return
+
+
+_COUNT = r"(?:\d{1,3}(?:,\d{3})+|\d{2,12})"
+_SHARE_OF = re.compile(
+    rf"\b[Oo]f (?:the|these|all|its|our) (?P<whole>{_COUNT}) [a-z][a-z -]{{2,30}}, (?P<part>{_COUNT}) "
+    rf"(?:[a-z][a-z -]{{2,24}} )?\((?P<share>\d+(?:\.\d+)?)\s?%\)"
+)
+_SHARE_ZH = re.compile(
+    rf"(?P<whole>{_COUNT})\s?[个条张份篇][^,。,;;\d]{{0,10}}中,?[,,]?[^,。,;;\d]{{0,4}}(?P<part>{_COUNT})\s?[个条张份篇]"
+    rf"[^。;;\d]{{0,16}}占(?:比)?(?P<share>\d+(?:\.\d+)?)\s?%"
+)
 
 
 def _are_added(claim: Proposal, parts: Sequence[Level]) -> bool:
@@ -56,7 +107,7 @@ def _are_added(claim: Proposal, parts: Sequence[Level]) -> bool:
 def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[TableProposal]) -> None:
     """Let a value of the text be checked by the cell that prints it too; one that differs is noted only.
 
-    Another protocol is as likely as a mistake where they differ.
+    Another protocol is as likely as a mistake where they differ: the claim is then open.
     """
     if claim.quantity is None or claim.subject is None or claim.unit is None or "at" in claim.conditions:
         return
@@ -79,3 +130,7 @@ def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[Table
             claim.grounds.append(f"{cell.id} prints it too")
     elif len(same) == 1 and not equal:
         claim.doubt(f"{same[0].id} prints another value: another protocol, or one of them is wrong", 0.9)
+        own_unit = vocabulary_units()[claim.unit]
+        if claim.bound == "exactly" and claim.upto is None and same[0].is_plain and same[0].unit == own_unit:
+            claim.derive = same[0].id
+            claim.escapes = ["the table may be of another protocol, split or release"]

@@ -176,7 +176,7 @@ def test_only_planted_relations_are_convicted(tmp_path):
         article.write_text(annotated(path)[0], encoding="utf-8")
         paths.append(article)
     checked = check.check(paths, paper=True, out=tmp_path / "out")
-    assert "drafted from its text by rules" in checked.about
+    assert "drafted from their texts by rules" in checked.about
     convicted = {(a.document.document.id, a.claim.quote) for a in checked.convicted}
     assert {id for id, _ in convicted} <= {"blog", "release", "article"}
     assert any("a saving of 65%" in quote for _, quote in convicted)
@@ -519,3 +519,16 @@ def test_two_drafted_articles_differ_in_scores_of_unstated_protocols(tmp_path):
     checked = check.check(paths, paper=True)
     assert checked.convicted == []
     assert {a.claim.printed for a in checked.assessments if a.headline == "differs"} == {"40.2", "80.1"}
+
+
+def test_shares_of_a_whole_and_averages_of_a_sentence_are_computed(tmp_path):
+    article = tmp_path / "ibis.md"
+    article.write_text(
+        "# Ibis 2\n\nOf the 12,000 samples, 3,000 (35 %) are images. Of the 8,000 texts, 2,000 (25 %) are English.\n\n"
+        "12000个样本中有3000个是图像,占36%。\n\n"
+        "Ibis 2 scores 70.0 % on BoolQ, 80.0 % on PIQA and 84.0 % on SIQA, an average of 81.5 %.\n",
+        encoding="utf-8",
+    )
+    checked = check.check([article], paper=True)
+    assert [a.claim.printed for a in checked.convicted] == ["35", "36"]
+    assert [a.claim.printed for a in checked.assessments if a.headline == "open"] == ["81.5"]  # it may be weighted
