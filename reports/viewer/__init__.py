@@ -12,6 +12,6 @@ from __future__ import annotations
 
 from evals.reports.viewer.index import RunIndex
 from evals.reports.viewer.page import write_file
-from evals.reports.viewer.server import Server
+from evals.reports.viewer.server import PageServer
 
-__all__ = ["RunIndex", "Server", "write_file"]
+__all__ = ["PageServer", "RunIndex", "write_file"]

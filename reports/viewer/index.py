@@ -114,7 +114,7 @@ class RunIndex:
                 )  # fmt: skip
 
         self._database.executemany(f"INSERT INTO sample VALUES ({', '.join('?' * 11)})", rows())
-        self._labels.append({name: sorted(found)[:200] for name, found in sorted(labels.items())})
+        self._labels.append({name: sorted(texts)[:200] for name, texts in sorted(labels.items())})
 
     def runs(self) -> list[Json]:
         """Describe the runs: titles, metrics, counts, and the labels that samples have."""
@@ -143,13 +143,13 @@ class RunIndex:
             (matching,) = self._database.execute(
                 f"SELECT COUNT(*) FROM sample a {joined} WHERE {condition}", values
             ).fetchone()
-            found = self._database.execute(
+            listed = self._database.execute(
                 f"SELECT a.position, a.id, a.score, a.states, a.question, a.answer, a.expected, {beside} FROM sample a "
                 f"{joined} WHERE {condition} ORDER BY {SORTS[query.sort]}, a.position LIMIT ? OFFSET ?",
                 [*values, query.count, query.offset],
             ).fetchall()
         names = ("position", "id", "score", "states", "question", "answer", "expected", "other_answer", "other_score")
-        rows: list[Json] = [dict(zip(names, row, strict=True)) for row in found]
+        rows: list[Json] = [dict(zip(names, row, strict=True)) for row in listed]
         return {"matching": matching, "total": len_of(self, query.run), "rows": rows}
 
     def _conditions(self, query: SampleQuery) -> tuple[list[str], list[Json]]:
@@ -195,11 +195,11 @@ class RunIndex:
         """
         self._check_run(run)
         with self._lock:
-            found = self._database.execute("SELECT place FROM sample WHERE run = ? AND id = ?", (run, id)).fetchone()
-        if found is None:
+            place = self._database.execute("SELECT place FROM sample WHERE run = ? AND id = ?", (run, id)).fetchone()
+        if place is None:
             raise InputError(f"run {run} has no sample {id!r}")
         with (self.records[run].folder / SAMPLES).open("rb") as file:
-            file.seek(found[0])
+            file.seek(place[0])
             row = msgspec.json.decode(file.readline(), type=SampleRecord)
         return contents.describe_sample(self.records[run], row)
 
@@ -219,7 +219,7 @@ def default_records(folder: Path) -> list[Path]:
     Raises:
         InputError: there is none.
     """
-    found = [path for path in folder.glob("*") if (path / "result.json").is_file()] if folder.is_dir() else []
-    if not found:
+    folders = [path for path in folder.glob("*") if (path / "result.json").is_file()] if folder.is_dir() else []
+    if not folders:
         raise InputError(f"{folder} holds no finished run: name run folders")
-    return sorted(found, key=lambda path: -(path / "result.json").stat().st_mtime)
+    return sorted(folders, key=lambda path: -(path / "result.json").stat().st_mtime)

@@ -44,8 +44,8 @@ def render(data: Json = None) -> str:
         ("POLICY", policy(served=data is None)), ("STYLE", texts["view.css"]), ("DATA", embedded),
         ("SCRIPT", texts["view.js"]),
     ):  # fmt: skip
-        before, found, after = page.partition(f"<!--{mark}-->")
-        assert found, mark
+        before, mark_in_page, after = page.partition(f"<!--{mark}-->")
+        assert mark_in_page, mark
         page = before + text + after
     return page
 
@@ -70,13 +70,13 @@ def write_file(index: RunIndex, path: Path, samples: int = _MOST) -> int:
     listed: list[Json] = []
     count = 0
     for number in range(len(index.records)):
-        found = index.samples(SampleQuery(number, count=min(samples, len_of(index, number))))
+        page = index.samples(SampleQuery(number, count=min(samples, len_of(index, number))))
         rows = [
             {**row, "labels": whole["labels"], "whole": whole}
-            for row in found["rows"]
+            for row in page["rows"]
             for whole in [index.sample(number, row["id"])]
         ]
         count += len(rows)
-        listed.append({"total": found["total"], "rows": rows})
+        listed.append({"total": page["total"], "rows": rows})
     write_atomically(path, render({"runs": runs, "samples": listed}).encode(errors="backslashreplace"))
     return count

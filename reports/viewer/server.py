@@ -23,7 +23,7 @@ from evals.reports.viewer.page import policy, render
 ADDRESS = "127.0.0.1"
 
 
-class Server:
+class PageServer:
     """A server of one page; `serve` answers until it is stopped."""
 
     def __init__(self, index: RunIndex, port: int = 0) -> None:

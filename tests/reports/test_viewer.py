@@ -16,7 +16,7 @@ from commands import evals, refused
 from evals.errors import InputError
 from evals.reports.samples import choose
 from evals.reports.samples.choosing import STATES
-from evals.reports.viewer import RunIndex, Server, write_file
+from evals.reports.viewer import PageServer, RunIndex, write_file
 from evals.reports.viewer.index import SORTS, SampleQuery
 
 ROWS = [
@@ -87,7 +87,7 @@ def test_what_is_not_there_is_refused(index, query):
 
 
 def test_the_server_answers_its_own_page_only(index):
-    server = Server(index)
+    server = PageServer(index)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             count = viewer.write_file(index, options.out, **more)
             console.write(f"{counted(len(runs), 'run')} with {counted(count, 'sample')} in {options.out}\n")
             return DONE
-        server = viewer.Server(index, options.port)
+        server = viewer.PageServer(index, options.port)
         console.write(f"{server.address} shows {counted(len(runs), 'run')}; Ctrl-C ends it\n")
         try:
             server.serve()
