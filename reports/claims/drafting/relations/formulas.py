@@ -108,6 +108,10 @@ class Target:
             low = min(low, value - 3 * tenth)
         return cls(low, high)
 
+    def holds_middle(self, formula: Formula, new: Level, old: Level) -> bool:
+        """Whether the printed values themselves give the change, without the rounding of their last digits."""
+        return self.low <= formula.compute(_middle(new), _middle(old)) <= self.high
+
 
 def fits(target: Target, formula: Formula, new: Level, old: Level) -> bool:
     """Whether some values that round to the printed digits give the change.

@@ -64,6 +64,8 @@ def _propose_fitting(claim: Proposal, known: Sequence[Level]) -> bool:
         matching = [
             (pair, formula) for pair in pairs for formula in formulas(claim, *pair) if fits(target, formula, *pair)
         ]
+        if tier:  # among many pairs one that fits only at the edges of its rounding is chance
+            matching = [entry for entry in matching if target.holds_middle(entry[1], *entry[0])]
         if matching and (tier < 2 or _is_telling(claim)):
             (new, old), formula = matching[0]
             claim.derive = formula.text(new.id, old.id)
