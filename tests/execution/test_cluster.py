@@ -319,6 +319,8 @@ def test_without_a_cluster_the_run_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     run = ["run", "--model", "toy:", "--task", "toy", "--cluster", "auto", "--out", tmp_path / "run"]
     refused(evals(*run), "--cluster auto", "no Ray cluster")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    refused(evals(*run), "--cluster auto", "RAY_ADDRESS is local")
     refused(evals(*run[:-4], "--cluster", "tcp://x", "--out", tmp_path / "run"), "ray://HOST:PORT")
 
 

@@ -113,6 +113,8 @@ def _kept_termination() -> Iterator[None]:
 def _check_reachable(address: str) -> None:
     """Refuse an address at which nothing listens: Ray itself would try for minutes. Raises `InputError`."""
     place = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if place == "local":
+        raise InputError(f"--cluster {address}: RAY_ADDRESS is local, which names no cluster; unset it")
     host, colon, port = place.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return

@@ -29,6 +29,10 @@ mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${{nodes[0]}}
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{{print $1}}')
 export RAY_ADDRESS="$address:$port" RAY_USAGE_STATS_ENABLED=0
+# With a token, Ray's head asks for it, and its other commands only send it in this mode.
+if [ -z "${{RAY_AUTH_MODE:-}}" ] && [ -f "$HOME/.ray/auth_token" ]; then
+    export RAY_AUTH_MODE=token
+fi
 export SRUN_CPUS_PER_TASK={cpus}  # job steps do not inherit --cpus-per-task since Slurm 22.05
 
 # Ray runs in job steps, which end with the job.
