@@ -16,11 +16,12 @@ PUBLIC = {
         Samples Score Task UnknownName check compare import_logs interleave load run score
     """,
     "evals.schema": """
-        ABILITIES MODALITIES SCALES Audio Batch ChatSettings Choose Classify Concurrent Embed Family Generate Group
-        Image Inspectable Json Measurable Metric Model ModelInput Options Part Placement Prediction Predictions Probe
-        Prompt RecordedBeginning Request ResourceRequirements RunConfig Sample Samples Score Task Variant
+        ABILITIES MODALITIES SCALES Audio Batch ChatSettings Choose Classify Concurrent Embed ExpertSchedule Family
+        Generate Group Image Inspectable Json LoadAware Measurable Metric Model ModelInput Options Part Placement
+        Prediction Predictions Probe Prompt RecordedBeginning Request ResourceRequirements RunConfig Sample SampleMetric
+        Samples Score Streaming Task Variant
     """,
-    "evals.registry": "FAMILIES TASKS VARIANTS Registry discover",
+    "evals.registry": "FAMILIES METRICS TASKS VARIANTS Registry discover",
     "evals.metrics": "Estimate Mean average estimates means",
     "evals.errors": "EvalsError InputError LongPromptError RecordError SampleError UnknownName",
 }
