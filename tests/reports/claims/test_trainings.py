@@ -112,3 +112,10 @@ def test_a_damaged_row_is_named(tmp_path):
 def test_a_row_holds_the_compute():
     training = Training(Arm("fine_tuning", "scratch", "kind", 32, 0, 1.0), 10, tokens=7, points=((0, 0.1), (7, 0.5)))
     assert (training.flops, training.row()["curve"]) == (420, "0:0.100 7:0.500")
+
+
+def test_the_quantiles_are_those_of_scipy():
+    from evals.statistics.intervals import t_quantile
+
+    for freedom in range(1, 12):
+        assert trainings._quantile(freedom) == pytest.approx(t_quantile(0.95, freedom), rel=1e-8)
