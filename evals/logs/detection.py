@@ -19,11 +19,18 @@ class _HarnessReader:
     is_log: Callable[[Path], bool]
     """Whether a file is a log of the harness."""
     read: Callable[[Sequence[Path]], list[HarnessRun]]
-    """Reads all of its files at once, since results and samples may stand apart."""
+    """Reads the files of a piece."""
+    pieces: Callable[[Sequence[Path]], list[list[Path]]]
+    """Divides files into pieces that are read together, such as samples with their results: one that cannot be read
+    does not keep the others from it."""
+
+
+def _each(paths: Sequence[Path]) -> list[list[Path]]:
+    return [[path] for path in paths]
 
 
 READERS = tuple(
-    _HarnessReader(name, module.is_log, module.read)
+    _HarnessReader(name, module.is_log, module.read, getattr(module, "pieces", _each))
     for name, module in (
         ("inspect_ai", inspect_ai),
         ("lm-eval and lmms-eval", lm_eval),
@@ -37,17 +44,17 @@ READERS = tuple(
 _MOST_FILES = 10_000
 
 
-def read(paths: Sequence[Path]) -> list[HarnessRun]:
+def read(paths: Sequence[Path]) -> tuple[list[HarnessRun], list[str]]:
     """Read the runs of some logs.
 
     Args:
         paths: files, or folders with the logs of one harness or of several, at any depth.
 
     Returns:
-        The runs, those of one file in its order.
+        The runs, and why each other log could not be read.
 
     Raises:
-        InputError: a path is missing, a file is no log that is known or is malformed, or a folder has none.
+        InputError: a path is missing, a named file is no log that is known, or a folder has none.
 
     Example:
         >>> read([Path("/nowhere")])
@@ -60,7 +67,15 @@ def read(paths: Sequence[Path]) -> list[HarnessRun]:
         for file, reader in _logs(path):
             if file not in by_reader.setdefault(reader.harness, []):
                 by_reader[reader.harness].append(file)
-    return [run for reader in READERS if reader.harness in by_reader for run in reader.read(by_reader[reader.harness])]
+    runs: list[HarnessRun] = []
+    refused: list[str] = []
+    for reader in READERS:
+        for files in reader.pieces(by_reader.get(reader.harness, [])):
+            try:
+                runs += reader.read(files)
+            except InputError as error:
+                refused.append(str(error))
+    return runs, refused
 
 
 def _logs(path: Path) -> list[tuple[Path, _HarnessReader]]:
@@ -71,7 +86,7 @@ def _logs(path: Path) -> list[tuple[Path, _HarnessReader]]:
         files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
         if len(files) > _MOST_FILES:
             raise InputError(f"{path} holds {counted(len(files), 'file')}, at most {_MOST_FILES:,}: name the logs")
-        logs = [(file, reader) for file in files if (reader := _reader(file)) is not None]
+        logs = [(file, reader) for file in files if (reader := _reader_in_folder(file)) is not None]
         if not logs:
             raise InputError(f"{path} holds no log of {_harnesses()}")
         return logs
@@ -83,6 +98,14 @@ def _logs(path: Path) -> list[tuple[Path, _HarnessReader]]:
 
 def _reader(path: Path) -> _HarnessReader | None:
     return next((reader for reader in READERS if reader.is_log(path)), None)
+
+
+def _reader_in_folder(path: Path) -> _HarnessReader | None:
+    """Return the reader of a file among others; one that cannot be read as what its name says is no log."""
+    try:
+        return _reader(path)
+    except InputError:
+        return next((reader for reader in READERS if reader.read is lm_eval.read and lm_eval.has_name(path)), None)
 
 
 def _harnesses() -> str:

@@ -29,6 +29,11 @@ def is_log(path: Path) -> bool:
     return first is not None and {"schema_version", "sample_id", "evaluation"} <= first[1].keys()
 
 
+def pieces(paths: Sequence[Path]) -> list[list[Path]]:
+    """Leave the files together: samples name their log by its id, not by its file."""
+    return [list(paths)] if paths else []
+
+
 def read(paths: Sequence[Path]) -> list[HarnessRun]:
     """Read one run for each evaluation of each log.
 
@@ -82,7 +87,10 @@ def _runs(
                 or json_text.text(json_text.mapping(data.get("additional_details")).get("split")),
                 shots=None if shots is None else int(shots),
                 date=str(content["evaluation_timestamp"]) if content.get("evaluation_timestamp") else None,
-                data={key: data[key] for key in ("dataset_name", "hf_repo", "url") if data.get(key)},
+                data={
+                    **{key: data[key] for key in ("dataset_name", "hf_repo", "url") if data.get(key)},
+                    **({"selected_by": "the log, of a larger split"} if _is_part(more) else {}),
+                },
                 protocol={
                     **({"eval_library": f"{origin} {library.get('version', '')}".strip()} if origin else {}),
                     **dict(json_text.mapping(generation.get("generation_args"))),
@@ -93,6 +101,11 @@ def _runs(
     if not runs:
         raise InputError(f"{path} has no evaluation_results")
     return runs
+
+
+def _is_part(more: Mapping[str, Json]) -> bool:
+    """Return whether the settings say that only some samples were evaluated."""
+    return any(more.get(key) not in (None, "", "null", "None") for key in ("limit", "first"))
 
 
 def _metric_name(result: Mapping[str, Json]) -> str:

@@ -42,6 +42,12 @@ def _spec(path: Path) -> dict[str, Json] | None:
     return content if isinstance(content, dict) and "adapter_spec" in content and "scenario_spec" in content else None
 
 
+def pieces(paths: Sequence[Path]) -> list[list[Path]]:
+    """Divide files by their folders, each of which is a run."""
+    folders = dict.fromkeys(path.parent for path in paths)
+    return [[path for path in paths if path.parent == folder] for folder in folders]
+
+
 def read(paths: Sequence[Path]) -> list[HarnessRun]:
     """Read one run from each folder. Raises `InputError` if a file is missing or malformed."""
     return [_run(folder) for folder in dict.fromkeys(path.parent for path in paths)]
@@ -54,7 +60,7 @@ def _run(folder: Path) -> HarnessRun:
     spec = json_text.read_object(folder / "run_spec.json")
     adapter, scenario = json_text.mapping(spec.get("adapter_spec")), json_text.mapping(spec.get("scenario_spec"))
     state = json_text.read_object(folder / "scenario_state.json")
-    samples = unique(_samples(folder, state, _values(folder)), folder / "scenario_state.json")
+    samples = _of_split(unique(_samples(folder, state, _values(folder)), folder / "scenario_state.json"))
     shots = adapter.get("max_train_instances")
     return HarnessRun(
         harness="HELM",
@@ -72,6 +78,13 @@ def _run(folder: Path) -> HarnessRun:
             **{key: adapter[key] for key in _ADAPTER if adapter.get(key) not in (None, "", [])},
         },
     )
+
+
+def _of_split(samples: list[HarnessSample]) -> list[HarnessSample]:
+    """Return the samples of one split: the test split, or the first of several, since each has its own metrics."""
+    splits = list(dict.fromkeys(sample.labels.get("split", "") for sample in samples))
+    chosen = "test" if "test" in splits else splits[0]
+    return [sample for sample in samples if sample.labels.get("split", "") == chosen]
 
 
 def _objects(folder: Path, name: str) -> list[Mapping[str, Json]]:
@@ -114,6 +127,7 @@ def _samples(
 def _sample(
     folder: Path, place: int, id: str, entries: Sequence[Mapping[str, Json]], values: Mapping[str, float]
 ) -> HarnessSample:
+    entries = sorted(entries, key=lambda entry: entry.get("reference_index") or 0)
     first = entries[0]
     instance = json_text.mapping(first.get("instance"))
     stated = instance.get("references")
@@ -122,6 +136,8 @@ def _sample(
     right = [number for number, reference in enumerate(references) if "correct" in (reference.get("tags") or [])]
     is_scored = first.get("reference_index") is not None
     completions = [_completion(entry) for entry in entries]
+    several = json_text.mapping(first.get("result")).get("completions")
+    listed = several if isinstance(several, list) and not is_scored else []
     if is_scored and (len(entries) != len(references) or any(completion is None for completion in completions)):
         raise InputError(f"{folder}: instance {id} has {len(entries)} requests for {len(references)} references")
     written = [str(completion.get("text", "")) for completion in completions if completion is not None]
@@ -131,7 +147,7 @@ def _sample(
     return HarnessSample(
         id=id,
         position=place,
-        outputs=() if is_scored else tuple(written),
+        outputs=() if is_scored else tuple(str(json_text.mapping(entry).get("text", "")) for entry in listed),
         question=str(json_text.mapping(instance.get("input")).get("text", "")),
         prompt=str(request.get("prompt", "")),
         target=right[0] if is_scored and len(right) == 1 else [texts[number] for number in right],

@@ -30,6 +30,8 @@ _HEADER_BYTES = 30
 _LARGEST_ENTRY = 1 << 30
 """Most bytes of one file of an archive after decompression."""
 _SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "system_message", "num_choices")
+_LARGEST_ARCHIVE = 2 << 30
+"""Most bytes of all samples of an archive after decompression: all are read."""
 _MEANS = frozenset({"accuracy", "mean"})
 
 
@@ -102,10 +104,15 @@ def _archive(path: Path) -> tuple[dict[str, Json], list[Mapping[str, Json]]]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            if len(set(names)) < len(names):
+                raise InputError(f"{path} holds a file of one name twice")
             header = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
             if header is None:
                 raise InputError(f"{path} is no log of Inspect: it has neither header.json nor _journal/start.json")
             entries = sorted(name for name in names if name.startswith("samples/") and name.endswith(".json"))
+            total = sum(archive.getinfo(name).file_size for name in entries)
+            if total > _LARGEST_ARCHIVE:
+                raise InputError(f"{path}: its samples have {total:,} bytes, at most {_LARGEST_ARCHIVE:,} are read")
             samples = [json_text.mapping(_entry(path, archive, name)) for name in entries]
             return dict(json_text.mapping(_entry(path, archive, header))), samples
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
@@ -138,7 +145,10 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _metrics(header: Mapping[str, Json]) -> dict[str, ReportedMetric]:
-    """Read the metrics of the scorers: the mean of a scorer has its name, the others follow a slash."""
+    """Read the metrics of the scorers: the mean of a scorer has its name, the others follow a slash.
+
+    A score of several values has one entry for each; of several reducers of epochs, all but the mean are named too.
+    """
     scores = json_text.mapping(header.get("results")).get("scores")
     metrics: dict[str, ReportedMetric] = {}
     for entry in scores if isinstance(scores, list) else []:
@@ -149,7 +159,9 @@ def _metrics(header: Mapping[str, Json]) -> dict[str, ReportedMetric]:
             for name, metric in stated.items()
             if (value := json_text.number(json_text.mapping(metric).get("value"))) is not None
         }
-        scorer = str(score.get("name"))
+        name, origin, reducer = (str(score.get(key) or "") for key in ("name", "scorer", "reducer"))
+        scorer = name if origin in ("", name) else f"{origin}/{name}"
+        scorer += f"/{reducer}" if reducer not in ("", "mean") else ""
         mean = next((name for name in numbers if name in _MEANS), None)
         for name, value in sorted(numbers.items(), key=lambda item: item[0] != mean):
             if name == mean:
@@ -161,13 +173,20 @@ def _metrics(header: Mapping[str, Json]) -> dict[str, ReportedMetric]:
 
 def _samples(path: Path, entries: Sequence[Mapping[str, Json]]) -> Iterator[HarnessSample]:
     """Yield one sample for each id; its epochs are its outputs, and its values their means."""
-    by_id: dict[str, list[Mapping[str, Json]]] = {}
+    by_id: dict[tuple[str, bool], list[Mapping[str, Json]]] = {}
     for entry in entries:
-        by_id.setdefault(str(entry.get("id")), []).append(entry)
-    numbered = all(isinstance(entry.get("id"), int) for entry in entries)
-    for place, (id, epochs) in enumerate(by_id.items()):
+        by_id.setdefault((str(entry.get("id")), isinstance(entry.get("id"), int)), []).append(entry)
+    texts = {id for id, is_number in by_id if not is_number}
+    for place, (key, epochs) in enumerate(sorted(by_id.items(), key=lambda item: _order(*item[0]))):
+        if key[1] and key[0] in texts:
+            raise InputError(f"{path} has samples with the id {key[0]} as a number and as a text")
         ordered = sorted(epochs, key=lambda epoch: json_text.number(epoch.get("epoch")) or 0)
-        yield _sample(path, id, int(id) - 1 if numbered and int(id) > 0 else place, ordered)
+        yield _sample(path, key[0], place, ordered)
+
+
+def _order(id: str, is_number: bool) -> tuple[bool, int, str]:
+    """Order samples by their ids: numbers by their size, before texts."""
+    return not is_number, int(id) if is_number else 0, id
 
 
 def _sample(path: Path, id: str, position: int, epochs: Sequence[Mapping[str, Json]]) -> HarnessSample:
@@ -177,10 +196,8 @@ def _sample(path: Path, id: str, position: int, epochs: Sequence[Mapping[str, Js
     failures = [_failure(epoch) for epoch in epochs]
     if written and len(written) < len(epochs):
         raise InputError(f"{path}, sample {id}: {len(epochs) - len(written)} of {len(epochs)} epochs have no output")
-    values = [_values(path, id, epoch) for epoch in epochs]
-    names = dict.fromkeys(name for named in values for name in named)
-    if any(named.keys() != names.keys() for named in values):
-        raise InputError(f"{path}, sample {id}: its epochs have scores of different scorers")
+    values = [_values(epoch) for epoch in epochs]
+    names = [name for name in values[0] if all(name in named for named in values)]
     metadata = json_text.mapping(first.get("metadata"))
     return HarnessSample(
         id=id,
@@ -202,17 +219,16 @@ def _sample(path: Path, id: str, position: int, epochs: Sequence[Mapping[str, Js
     )
 
 
-def _values(path: Path, id: str, epoch: Mapping[str, Json]) -> dict[str, float]:
-    """Return the scores of one epoch as numbers; a score with several values has one for each."""
+def _values(epoch: Mapping[str, Json]) -> dict[str, float]:
+    """Return the scores of one epoch as numbers; of a score with several values each is named after the scorer."""
     values: dict[str, float] = {}
     for scorer, score in json_text.mapping(epoch.get("scores")).items():
         value = json_text.mapping(score).get("value")
-        for name, entry in value.items() if isinstance(value, dict) else [(scorer, value)]:
+        entries = [(f"{scorer}/{key}", entry) for key, entry in value.items()] if isinstance(value, dict) else []
+        for name, entry in entries or [(scorer, value)]:
             number = _as_number(entry)
             if number is not None:
                 values[name] = number
-            elif entry is not None and not isinstance(entry, str | list):
-                raise InputError(f"{path}, sample {id}: scorer {scorer} gives {shorten(entry)}, expected a number")
     return values
 
 

@@ -44,6 +44,15 @@ def is_log(path: Path) -> bool:
     return False
 
 
+def pieces(paths: Sequence[Path]) -> list[list[Path]]:
+    """Divide files into the details of one task with the results of their date."""
+    results = {match["date"]: path for path in paths if (match := _RESULTS.fullmatch(path.name))}
+    details = [(path, match) for path in paths if (match := _DETAILS.fullmatch(path.name))]
+    used = {match["date"] for _, match in details}
+    alone = [[path] for date, path in results.items() if date not in used]
+    return [[path, *([results[match["date"]]] if match["date"] in results else [])] for path, match in details] + alone
+
+
 def read(paths: Sequence[Path]) -> list[HarnessRun]:
     """Read one run from each file of details, with the results of the same date.
 
@@ -160,6 +169,7 @@ def _structured(path: Path, place: int, row: Mapping[str, Any]) -> HarnessSample
         question=str(doc.get("original_query") or doc.get("query") or ""),
         metric=row["metric"],
         row=doc.get("specific"),
+        id=str(doc.get("id") or place),
         thought=thoughts[0] if len(thoughts) == 1 else None,
     )  # fmt: skip
 
@@ -190,6 +200,7 @@ def _sample(
     metric: Any,
     row: Any = None,
     thought: str | None = None,
+    id: str = "",
 ) -> HarnessSample:
     values = {str(name): value for name, entry in json_text.mapping(metric).items()
               if (value := json_text.number(entry)) is not None}  # fmt: skip
@@ -199,7 +210,7 @@ def _sample(
     if not values and not outputs and not is_scored:
         raise InputError(f"{path}, row {place}: it has neither outputs nor scores: {shorten(metric)}")
     return HarnessSample(
-        id=str(place),
+        id=id or str(place),
         position=place,
         outputs=outputs,
         question=question or prompt,

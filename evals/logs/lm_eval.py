@@ -15,6 +15,7 @@ lm_eval/evaluator.py, `evaluate`; read at 0.4.13, older ones have no `filter` an
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,9 @@ _NOT_SCORES = frozenset(
 _PROTOCOL = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter",
              "generation_kwargs", "output_type", "repeats", "filter_list", "process_docs",
              "fewshot_config")  # fmt: skip
+_NO_NUMBERS = frozenset({"nan", "inf", "NaN", "Infinity"})
+_PLACEHOLDER = "bypass"
+"""The metric of `--predict_only`, whose value says nothing."""
 _SETTINGS = ("gen_kwargs", "limit", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed", "batch_size")
 _CHAT = ("system_instruction", "chat_template_sha", "fewshot_as_multiturn")
 
@@ -76,41 +80,54 @@ def is_log(path: Path) -> bool:
     return first is not None and "doc_id" in first[1] and ("resps" in first[1] or "filtered_resps" in first[1])
 
 
+def has_name(path: Path) -> bool:
+    """Return whether a file has the name of one of these logs.
+
+    Example:
+        >>> has_name(Path("samples_rte_2026-11-28T09-33-37.7.jsonl")), has_name(Path("notes.json"))
+        (True, False)
+    """
+    return _name(path) is not None
+
+
+def pieces(paths: Sequence[Path]) -> list[list[Path]]:
+    """Divide files into the samples of one task with the results of their folder and date."""
+    named = [(path, name) for path in paths if (name := _name(path)) is not None]
+    results = {(path.parent, name.date): path for path, name in named if name.kind == "results"}
+    parts: list[list[Path]] = []
+    used: set[Path] = set()
+    for path, name in named:
+        if name.kind == "samples":
+            beside = results.get((path.parent, name.date)) or _beside(path, name)
+            parts.append([path, *([beside] if beside else [])])
+            used.update(parts[-1])
+    return parts + [[path] for path in results.values() if path not in used]
+
+
 def read(paths: Sequence[Path]) -> list[HarnessRun]:
-    """Read the runs of some files: one for each file of samples, with the results of the same date.
+    """Read the runs of some files: one for each file of samples, with the results of its folder and date.
 
     Raises:
         InputError: a file is malformed, or results have no samples.
     """
-    named = [(path, name) for path in paths if (name := _name(path)) is not None]
-    results = {(path.parent, name.date): path for path, name in named if name.kind == "results"}
-    samples = [(path, name) for path, name in named if name.kind == "samples"]
-    used = {(path.parent, name.date) for path, name in samples}
-    for key, path in results.items():
-        if key not in used and not _alone(path, samples):
+    runs = []
+    for piece in pieces(paths):
+        samples, *results = piece
+        name = _name(samples)
+        assert name is not None
+        if name.kind == "results":
             raise InputError(
-                f"{path} has no samples beside it ({'samples_<task>_' + key[1] + '.jsonl'}): lm-eval writes them with "
+                f"{samples} has no samples beside it (samples_<task>_{name.date}.jsonl): lm-eval writes them with "
                 f"--log_samples; without them there is nothing to score or to compare"
             )
-    return [_run(path, name.task, _results_of(path, name, results)) for path, name in samples]
-
-
-def _alone(path: Path, samples: Sequence[tuple[Path, _Name]]) -> bool:
-    """Return whether results of another date are the only ones in the folder of samples."""
-    return any(other.parent == path.parent for other, _ in samples)
-
-
-def _results_of(path: Path, name: _Name, results: Mapping[tuple[Path, str], Path]) -> Path | None:
-    """Find the results of a file of samples: of its date, or the only ones that there are."""
-    exact = results.get((path.parent, name.date)) or _beside(path, name)
-    return exact or (next(iter(results.values())) if len(results) == 1 else None)
+        runs.append(_run(samples, name.task, results[0] if results else None))
+    return runs
 
 
 def _beside(path: Path, name: _Name) -> Path | None:
     """Find results of the same date beside a file of samples, which were not named."""
-    if not name.date:
-        return None
-    both = (path.with_name(f"results_{name.date}.json"), path.with_name(f"{name.date}_results.json"))
+    date = f"_{name.date}" if name.date else ""
+    both = (path.with_name(f"results{date}.json"), path.with_name(f"{name.date}_results.json"))
     return next((candidate for candidate in both if candidate.is_file()), None)
 
 
@@ -193,7 +210,7 @@ def _metrics(results: Mapping[str, Json], task: str, samples: Sequence[HarnessSa
     for key, entry in stated.items():
         metric, comma, chosen = key.partition(",")
         value = json_text.number(entry)
-        if value is None or not comma or metric.endswith("_stderr") or "_stderr_" in metric:
+        if value is None or not comma or metric == _PLACEHOLDER or metric.endswith("_stderr") or "_stderr_" in metric:
             continue
         direction = directions.get(metric)
         metrics[_named(metric, chosen)] = ReportedMetric(
@@ -249,10 +266,11 @@ def _sample(line: Mapping[str, Json], where: str) -> HarnessSample:
     values = {
         _named(str(name), chosen): value
         for name in listed
-        if (value := json_text.number(line.get(str(name)))) is not None
+        if name != _PLACEHOLDER and (value := json_text.number(line.get(str(name)))) is not None
     }
     prompt, more = requests[0] if requests else (json_text.text(line.get("input")) or "", None)
-    is_scored = bool(scored) and len(scored) == len(requests)
+    is_finite = all(map(math.isfinite, scored))
+    is_scored = bool(scored) and len(scored) == len(requests) and is_finite
     return HarnessSample(
         id=str(position),
         position=position,
@@ -265,7 +283,7 @@ def _sample(line: Mapping[str, Json], where: str) -> HarnessSample:
         values=values,
         answers={} if scored else {str(chosen or "none"): line.get("filtered_resps")},
         row=line["doc"] if isinstance(line.get("doc"), dict) else None,
-        failure=None if outputs or scored else "the log has no output",
+        failure=None if (outputs or scored) and is_finite else "the log has no output, or a score that is no number",
         cost=_cost(line) if more is not None or "token_counts" in line else {},
     )
 
@@ -295,13 +313,11 @@ def _responses(line: Mapping[str, Json], where: str, *, is_scored: bool) -> tupl
         if is_scored and _is_pair(repeats):
             repeats = [repeats]
         for repeat in repeats:
-            if isinstance(repeat, str):
-                texts.append(repeat)
+            if isinstance(repeat, str | int | float):  # a number: the log-likelihood of a whole text
+                texts.append(str(repeat))
             elif is_scored and isinstance(repeat, list) and _is_pair(repeat):
                 score = json_text.number(repeat[0])
-                if score is None:
-                    raise InputError(f"{where}: a log-likelihood is {shorten(repeat[0])}, expected a finite number")
-                scores.append(score)
+                scores.append(math.nan if score is None else score)
             else:
                 raise InputError(f"{where}: a response is {shorten(repeat)}, expected a text, or a log-likelihood")
     if texts and scores:
@@ -311,7 +327,9 @@ def _responses(line: Mapping[str, Json], where: str, *, is_scored: bool) -> tupl
 
 def _is_pair(entry: Sequence[Json]) -> bool:
     """Return whether an entry is a log-likelihood and whether it is the greedy one, as texts or as they are."""
-    return len(entry) == 2 and str(entry[1]) in {"True", "False"} and json_text.number(entry[0]) is not None
+    if len(entry) != 2 or str(entry[1]) not in {"True", "False"}:
+        return False
+    return json_text.number(entry[0]) is not None or str(entry[0]).strip("+-") in _NO_NUMBERS
 
 
 def _question(line: Mapping[str, Json], prompt: str) -> str:

@@ -1,13 +1,16 @@
 """Match the samples of two runs by their questions, where their ids are of different kinds.
 
-Harnesses name samples by row, by a number from 1, or by a hash. The question itself is the same: letters and digits of
-the last text of the prompt, without the words that mark it (`Question:`, `Answer:`).
+Harnesses name samples by row, by a number from 1, or by a hash, and give one number to samples of different data. The
+question itself decides: the last text of the prompt without white space, and without the words that mark it
+(`Question:`, `Answer:`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from evals.errors import InputError
@@ -25,27 +28,40 @@ def question_key(text: str) -> str:
         >>> question_key("Question: How much is 9 * 2?\nAnswer:") == question_key("how much is 9*2")
         True
     """
-    plain = "".join(filter(str.isalnum, _MARKS.sub("", text.strip()).casefold()))
+    plain = "".join(_MARKS.sub("", unicodedata.normalize("NFKC", text).strip()).casefold().split())
     return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()[:16] if plain else ""
 
 
-def by_question(rows: Iterable[SampleRecord]) -> dict[str, str]:
-    """Return the id of each sample by the hash of its question, without questions that several samples have."""
-    ids: dict[str, str | None] = {}
-    for row in rows:
-        key = question_key(row.prompt)
-        ids[key] = row.id if key not in ids else None
-    return {key: id for key, id in ids.items() if key and id is not None}
+def _keys(rows: Iterable[SampleRecord]) -> dict[str, str]:
+    """Return the hash of each sample's question, by its id; empty where there is no text."""
+    return {row.id: question_key(row.prompt) for row in rows}
 
 
-def matched(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, str]:
-    """Return the id in a for the id in b of each question that both have.
+def pairs_of(a: Mapping[str, str], b: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Pair the samples of two runs.
+
+    Args:
+        a: the hash of each question by the sample's id.
+        b: the same of the other run.
+
+    Returns:
+        For each id of b its id in a, and whether they were matched by `ids` or by `questions`. Ids count where the
+        questions under them are the same, or one is not known. A question that occurs twice in a run is left out.
 
     Example:
-        >>> matched({"7f": "0", "a1": "1"}, {"a1": "gsm8k_x"})
-        {'gsm8k_x': '1'}
+        >>> pairs_of({"0": "7f", "1": "a1"}, {"1": "7f", "2": "a1"})
+        ({'1': '0', '2': '1'}, 'questions')
+        >>> pairs_of({"0": "7f", "1": "a1"}, {"1": "a1"})
+        ({'1': '1'}, 'ids')
     """
-    return {id: a[key] for key, id in b.items() if key in a}
+    shared = [id for id in b if id in a]
+    if shared and all(a[id] == b[id] or not a[id] or not b[id] for id in shared):
+        return {id: id for id in shared}, "ids"
+    ids: dict[str, str | None] = {}
+    for id, key in a.items():
+        ids[key] = id if key not in ids else None
+    counts = Counter(b.values())
+    return {id: other for id, key in b.items() if key and counts[key] == 1 and (other := ids.get(key))}, "questions"
 
 
 def is_imported(record: Record) -> bool:
@@ -56,23 +72,17 @@ def is_imported(record: Record) -> bool:
 def common_samples(
     a: Record, b: Record, a_rows: Mapping[str, SampleValues], b_rows: Mapping[str, SampleValues]
 ) -> tuple[dict[str, SampleValues], dict[str, SampleValues], str]:
-    """Return the samples that both runs have: by their ids, or by their questions where that finds more.
+    """Return the samples that both runs have: by ids whose questions agree, else by their questions.
 
     Raises:
         InputError: they have none in common.
     """
-    pairs = {id: id for id in b_rows if id in a_rows}
-    how = "ids"
-    smaller = min(len(a_rows), len(b_rows))
-    if len(pairs) < smaller:
-        by_text = matched(by_question(a.samples()), by_question(b.samples()))
-        if len(by_text) > len(pairs):
-            pairs, how = by_text, "questions"
+    a_keys, b_keys = _keys(a.samples()), _keys(b.samples())
+    pairs, how = pairs_of(a_keys, b_keys)
     if not pairs:
-        raise InputError(
-            f"{a.folder} and {b.folder} have no sample in common, neither by id nor by question: "
-            f"they cannot be compared"
-        )
+        shared = sum(id in a_keys for id in b_keys)
+        why = f"their {shared:,} common ids have other questions" if shared else "they have no sample in common"
+        raise InputError(f"{a.folder} and {b.folder} cannot be compared: {why}, and no question is in both")
     note = f"{len(pairs):,} samples are in both runs, matched by their {how}"
     if len(pairs) < max(len(a_rows), len(b_rows)):
         note += f" ({len(a_rows):,} and {len(b_rows):,} in all)"

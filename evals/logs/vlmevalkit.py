@@ -38,21 +38,21 @@ def is_log(path: Path) -> bool:
     return first is not None and first.keys() >= _NEEDED
 
 
-def read(paths: Sequence[Path]) -> list[HarnessRun]:
-    """Read one run from each table; of predictions and their judged copy, the latter.
+def pieces(paths: Sequence[Path]) -> list[list[Path]]:
+    """Return each table on its own; of predictions and their judged copy, the latter."""
+    judged = {path.with_name(_JUDGED.sub("", path.stem)) for path in paths if _JUDGED.search(path.stem)}
+    return [[path] for path in paths if _JUDGED.search(path.stem) or path.with_suffix("") not in judged]
 
-    Raises:
-        InputError: a table is malformed.
-    """
-    judged = {_JUDGED.sub("", path.stem) for path in paths if _JUDGED.search(path.stem)}
-    kept = [path for path in paths if _JUDGED.search(path.stem) or path.stem not in judged]
-    return [_run(path) for path in kept]
+
+def read(paths: Sequence[Path]) -> list[HarnessRun]:
+    """Read one run from each table. Raises `InputError` if a table is malformed."""
+    return [_run(path) for (path,) in pieces(paths)]
 
 
 def _run(path: Path) -> HarnessRun:
     model, task = _names(path)
     samples = unique(_samples(path), path)
-    metrics, more = _metrics(path, samples)
+    metrics, more = _metrics(path)
     return HarnessRun(
         harness="VLMEvalKit",
         version=None,
@@ -142,7 +142,7 @@ def _hit(value: Any) -> float | None:
     return None if value in (None, "") else json_text.number(value)
 
 
-def _metrics(path: Path, samples: Sequence[HarnessSample]) -> tuple[dict[str, ReportedMetric], list[Path]]:
+def _metrics(path: Path) -> tuple[dict[str, ReportedMetric], list[Path]]:
     """Read `<stem>_acc.csv` beside the table: an overall accuracy for each split, and those of the categories."""
     stem = _JUDGED.sub("", path.stem)
     for name in (f"{stem}_acc.csv", f"{stem}_score.csv"):
@@ -156,8 +156,6 @@ def _metrics(path: Path, samples: Sequence[HarnessSample]) -> tuple[dict[str, Re
                     value = json_text.number(entry)
                     if value is not None and column not in ("split", ""):
                         named = column if len(rows) == 1 else f"{split}/{column}"
-                        metrics["hit" if named == "Overall" and "hit" in samples[0].values else named] = ReportedMetric(
-                            value
-                        )
+                        metrics[named] = ReportedMetric(value)
             return metrics, [beside]
     return {}, []

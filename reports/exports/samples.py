@@ -112,7 +112,7 @@ def _jsonl(columns: Mapping[str, type], rows: Iterator[Cells], file: BinaryIO) -
 def _csv(columns: Mapping[str, type], rows: Iterator[Cells], file: BinaryIO) -> int:
     """Write comma-separated values; a text that a spreadsheet would compute gets an apostrophe before it."""
     text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # with "\n" a lone "\r" in a text would not be quoted
     writer.writerow(columns)
     count = 0
     for cells in rows:

@@ -1,15 +1,17 @@
 """Divide the difference between two runs of one benchmark into parts that add up to it.
 
-    reported difference = other samples + other reading of answers + other outputs
+With V the value that a run reports, r the sample scores behind it, R the reading that both runs have, S the samples
+that have an r, and C those that are in both runs:
 
-With r the reading that a run reports, R the one that both runs have, and C the samples that both have:
+    not the mean of its samples    V - mean of r over S                       (of a harness's own figure)
+    other samples                  mean of r over S - mean of r over S and C
+    reading of answers             mean of (r - R) over S and C
+    samples left out there         mean of R over S and C - mean of R over C
+    outputs                        mean of R over C of the first run - that of the second
 
-    other samples     (r_A over all of A - r_A over C) - (r_B over all of B - r_B over C)
-    other reading     (r_A over C - R_A over C) - (r_B over C - R_B over C)
-    other outputs     R_A over C - R_B over C
-
-The last part is divided by what is wrong with the output that lost: it is missing, was cut, ended inside a thought, has
-no readable answer, or has another answer. Nothing is estimated: each part is a mean of recorded values.
+The first four are of each run. The last is divided by what is wrong with the output that lost: it is missing, was cut,
+ended inside a thought, has no readable answer, is the same with another score, or has another answer. Nothing is
+estimated: each part is a mean of recorded values.
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ class Gap:
     b_metric: str
     a_value: float
     b_value: float
+    unit: str
+    """Of the values: `fraction`, which is printed in percent, or another."""
     reading: str
     """The metric by which both runs are read for the last part."""
     note: str
@@ -90,35 +94,26 @@ def attribute(a: Record, b: Record) -> Gap:
         names = f"{a.folder} is a run of {a.manifest.task.name}, {b.folder} of {b.manifest.task.name}"
         raise InputError(f"{names}: a gap is between two runs of one benchmark")
     a_rows, b_rows = ({row.id: row for row in record.samples()} for record in (a, b))
-    (a_metric, a_values), (b_metric, b_values) = _reported(a, a_rows), _reported(b, b_rows)
+    a_reported, b_reported = _reported(a, a_rows), _reported(b, b_rows)
     reading = _common_reading(a, b, a_rows, b_rows)
     values = ({row.id: row for row in record.values()} for record in (a, b))
     a_common, b_common, note = common_samples(a, b, *values)
     pairs = [
         (a_rows[a_row.id], b_rows[b_row.id]) for a_row, b_row in zip(a_common.values(), b_common.values(), strict=True)
     ]
-    a_C, b_C = [first for first, _ in pairs], [second for _, second in pairs]
-    a_read, b_read = ({row.id: float(row.values[reading]) for row in rows} for rows in (a_C, b_C))
-    a_value, b_value = _mean(a_values.values()), _mean(b_values.values())
-    a_own, b_own = (_mean(values[row.id] for row in rows) for values, rows in ((a_values, a_C), (b_values, b_C)))
     parts = [
-        GapPart(
-            "other samples",
-            (a_value - a_own) - (b_value - b_own),
-            len(a_rows) + len(b_rows) - 2 * len(pairs),
-            f"{len(a_rows) - len(pairs):,} in the first run alone, {len(b_rows) - len(pairs):,} in the second",
-        ),
-        _reading_part(a_metric, a_values, a_read, 1),
-        _reading_part(b_metric, b_values, b_read, -1),
+        *_own_parts(a_reported, [first for first, _ in pairs], reading, "first", 1),
+        *_own_parts(b_reported, [second for _, second in pairs], reading, "second", -1),
         *_output_parts(pairs, reading),
     ]
     return Gap(
         a=a,
         b=b,
-        a_metric=a_metric,
-        b_metric=b_metric,
-        a_value=a_value,
-        b_value=b_value,
+        a_metric=a_reported.metric,
+        b_metric=b_reported.metric,
+        a_value=a_reported.value,
+        b_value=b_reported.value,
+        unit=a.finished().metrics[reading].unit if reading in a.finished().metrics else "fraction",
         reading=reading,
         note=note,
         parts=tuple(part for part in parts if part.samples),
@@ -128,39 +123,81 @@ def attribute(a: Record, b: Record) -> Gap:
     )
 
 
-def _reported(record: Record, rows: Mapping[str, SampleRecord]) -> tuple[str, dict[str, float]]:
-    """Return the metric that a run reports, and its value for each sample."""
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    """What a run reports, and the sample scores behind it."""
+
+    metric: str
+    value: float
+    scores: Mapping[str, float]
+
+
+def _reported(record: Record, rows: Mapping[str, SampleRecord]) -> _Reported:
+    """Return the value that a run reports: a harness's own where its metric means what one of ours does."""
     imported = record.manifest.imported
     if isinstance(imported, ImportEntry) and imported.scored_again:
-        for name in imported.metrics:
-            reported = {id: row.reported[name] for id, row in rows.items() if row.reported and name in row.reported}
-            if len(reported) == len(rows) > 0:
-                return f"{imported.harness}'s {name}", {id: float(value) for id, value in reported.items()}
-    headline = record.finished().headline
-    values = {id: float(row.values[headline]) for id, row in rows.items() if headline in row.values}
-    if len(values) != len(rows) or not rows:
+        for name, metric in imported.metrics.items():
+            having = {id: row.reported for id, row in rows.items() if row.reported and name in row.reported}
+            scores = {id: float(reported[name]) for id, reported in having.items()}
+            if metric.same_as is not None and scores:
+                return _Reported(f"{imported.harness}'s {name}", metric.value, scores)
+    result = record.finished()
+    headline = result.headline
+    scores = {id: float(row.values[headline]) for id, row in rows.items() if headline in row.values}
+    if not scores:
         raise InputError(
             f"{record.folder}: {headline} is no mean of its samples' values, so its difference cannot be divided"
         )
-    return headline, values
+    return _Reported(headline, float(result.metrics[headline].value), scores)
 
 
 def _common_reading(
     a: Record, b: Record, a_rows: Mapping[str, SampleRecord], b_rows: Mapping[str, SampleRecord]
 ) -> str:
-    """Return the first metric, headlines first, that every sample of both runs has."""
-    names = [a.finished().headline, b.finished().headline, *a.finished().metrics]
-    for name in names:
-        if all(name in row.values for rows in (a_rows, b_rows) for row in rows.values()):
-            return name
+    """Return the first metric, headlines first, that every sample of both runs has, in one unit."""
+    a_metrics, b_metrics = a.finished().metrics, b.finished().metrics
+    for name in [a.finished().headline, b.finished().headline, *a_metrics]:
+        if not all(name in row.values for rows in (a_rows, b_rows) for row in rows.values()):
+            continue
+        units = {metrics[name].unit for metrics in (a_metrics, b_metrics) if name in metrics}
+        if len(units) > 1:
+            raise InputError(
+                f"{name} is in different units in {a.folder} and {b.folder}: {' and '.join(sorted(units))}"
+            )
+        return name
     raise InputError(f"{a.folder} and {b.folder} have no value in common for their samples")
 
 
-def _reading_part(metric: str, values: Mapping[str, float], read: Mapping[str, float], sign: int) -> GapPart:
-    changed = [id for id, value in read.items() if not math.isclose(values[id], value, abs_tol=1e-12)]
-    points = sign * math.fsum(values[id] - read[id] for id in changed) / len(read)
-    ids = ", ".join(changed[:5]) + (f" and {len(changed) - 5:,} more" if len(changed) > 5 else "")
-    return GapPart(f"reading of answers: {metric}", points, len(changed), f"samples {ids}" if changed else "")
+def _own_parts(
+    reported: _Reported, common: Sequence[SampleRecord], reading: str, place: str, sign: int
+) -> list[GapPart]:
+    """Return the parts that are of one run: what lies between the value that it reports and the common reading."""
+    scores = reported.scores
+    scored = [row for row in common if row.id in scores]
+    everywhere = _mean(scores.values())
+    here = _mean(scores[row.id] for row in scored) if scored else everywhere
+    changed = [row for row in scored if not math.isclose(scores[row.id], float(row.values[reading]), abs_tol=1e-12)]
+    read = _mean(float(row.values[reading]) for row in scored) if scored else here
+    whole = _mean(float(row.values[reading]) for row in common)
+    ids = ", ".join(row.id for row in changed[:5]) + (f" and {len(changed) - 5:,} more" if len(changed) > 5 else "")
+    is_mean = math.isclose(reported.value, everywhere, rel_tol=1e-6, abs_tol=1e-9)
+    return [
+        GapPart(
+            f"reported value of the {place} run, which is not the mean of its samples",
+            sign * (reported.value - everywhere), 0 if is_mean else len(scores),
+        ),
+        GapPart(
+            f"other samples in the {place} run", sign * (everywhere - here), len(scores) - len(scored),
+            f"{len(scores) - len(scored):,} are in the {place} run alone",
+        ),
+        GapPart(
+            f"reading of answers: {reported.metric}", sign * (here - read), len(changed),
+            f"samples {ids}" if ids else "",
+        ),
+        GapPart(
+            f"samples without a score in the {place} run's log", sign * (read - whole), len(common) - len(scored),
+        ),
+    ]  # fmt: skip
 
 
 def _output_parts(pairs: Sequence[tuple[SampleRecord, SampleRecord]], reading: str) -> list[GapPart]:
@@ -170,7 +207,9 @@ def _output_parts(pairs: Sequence[tuple[SampleRecord, SampleRecord]], reading: s
         difference = float(first.values[reading]) - float(second.values[reading])
         if difference:
             loser, place = (second, "second") if difference > 0 else (first, "first")
-            sums.setdefault(f"{_fault(loser)} in the {place} run", []).append(difference)
+            is_same = first.output is not None and first.output == second.output
+            name = "the same output, another score" if is_same else f"{_fault(loser)} in the {place} run"
+            sums.setdefault(name, []).append(difference)
     parts = [GapPart(f"outputs: {name}", math.fsum(listed) / len(pairs), len(listed)) for name, listed in sums.items()]
     return sorted(parts, key=lambda part: -abs(part.points))
 

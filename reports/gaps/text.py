@@ -19,13 +19,13 @@ def text(gap: Gap) -> str:
     task = gap.a.manifest.task.name
     difference = gap.a_value - gap.b_value
     parts = [
-        f"{a} reports {_percent(gap.a_value)} ({gap.a_metric}) and {b} {_percent(gap.b_value)} ({gap.b_metric}) on "
-        f"{task}: a gap of {_points(difference)}.",
+        f"{a} reports {_value_of(gap, gap.a_value)} ({gap.a_metric}) and {b} {_value_of(gap, gap.b_value)} "
+        f"({gap.b_metric}) on {task}: a gap of {_points(gap, difference)}.",
         f"{gap.note}; {gap.same_outputs:,} of them have the same outputs.",
     ]
     if gap.parts:
-        rows = [(part.name, _points(part.points), f"{part.samples:,}", part.detail) for part in gap.parts]
-        rows.append(("sum", _points(sum(part.points for part in gap.parts)), "", ""))
+        rows = [(part.name, _points(gap, part.points), f"{part.samples:,}", part.detail) for part in gap.parts]
+        rows.append(("sum", _points(gap, sum(part.points for part in gap.parts)), "", ""))
         parts.append(table_formats.text(Table("", ("part", "points", "samples", ""), "lrrl", tuple(rows)), width()))
     else:
         parts.append("No sample is scored otherwise.")
@@ -48,15 +48,10 @@ def _value(value: object) -> str:
     return "not stated" if value is None else one_line(json_text(value), _FIELD_WIDTH)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
+def _value_of(gap: Gap, value: float) -> str:
+    return f"{100 * value:.2f} %" if gap.unit == "fraction" else f"{value:.6g}"
 
 
-def _points(value: float) -> str:
-    """Print a difference in percentage points.
-
-    Example:
-        >>> _points(0.125), _points(-0.0)
-        ('+12.50 points', '+0.00 points')
-    """
-    return f"{100 * (value + 0.0):+.2f} points"
+def _points(gap: Gap, value: float) -> str:
+    """Print a difference in percentage points, or as it is where the values are no fractions."""
+    return f"{100 * (value + 0.0):+.2f} points" if gap.unit == "fraction" else f"{value + 0.0:+.6g}"

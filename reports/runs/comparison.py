@@ -39,11 +39,16 @@ def _metrics(comparison: Comparison, a: str, b: str) -> Table:
         (
             metric.name, *_values(comparison, metric), _interval(comparison, metric),
             probability(metric.p), probability(metric.adjusted),
-            f"{metric.wins}, {metric.losses}" if metric.p is not None else MISSING, f"{metric.n:,}",
+            _won(comparison, metric), f"{metric.n:,}",
         )
         for metric in comparison.metrics
     )  # fmt: skip
     return Table("Comparison", columns, "lrrrrrrrr", rows)
+
+
+def _won(comparison: Comparison, metric: MetricComparison) -> str:
+    is_known = metric.p is not None and conclusion.direction_known(comparison, metric.name)
+    return f"{metric.wins}, {metric.losses}" if is_known else MISSING
 
 
 def _ratios(comparison: Comparison, a: str, b: str) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from evals.errors import EvalsError
 from evals.records.folder import Record
+from evals.records.imported import ImportEntry
 from evals.reports.rendering.forest import ForestPanel, ForestRow
 from evals.reports.rendering.formatting import amount, p_value
 from evals.reports.runs.naming import count
@@ -74,6 +75,10 @@ def sentence(comparison: Comparison, a: str, b: str, *, adjusted: float | None =
         why = metric.test.removeprefix("none: ")
         values = f"{a} has {amount(metric.a, kind)} and {b} has {amount(metric.b, kind)} {where}"
         return f"{values}; the difference of {points(abs(metric.difference), kind)} was not tested: {why}."
+    if not direction_known(comparison, metric.name):
+        values = f"{a} has {amount(metric.a, kind)} and {b} has {amount(metric.b, kind)} {where}"
+        details = f"difference {points(abs(metric.difference), kind)}, {p_value(metric.p)}"
+        return f"{values} ({details}); which is better is not known."
     if not metric.difference and not metric.wins and not metric.losses:
         same = f"{a} and {b} have the same value on each of {count(metric.n, task.name)}"
         return f"{same} {where}: no difference was found."
@@ -113,6 +118,14 @@ def _timed(comparison: Comparison, metric: MetricComparison, a: str, b: str) -> 
         return f"No difference could be shown between {a} and {b}: {text}."
     first, second = (a, b) if (ratio > 1) == _higher(comparison, metric) else (b, a)
     return f"{first} is better than {second}: {text}."
+
+
+def direction_known(comparison: Comparison, name: str) -> bool:
+    """Whether it is known that a higher, or a lower, value of a metric is better: logs of harnesses may not say."""
+    imported = comparison.a.manifest.imported
+    if not isinstance(imported, ImportEntry) or imported.scored_again or name not in imported.metrics:
+        return not isinstance(imported, ImportEntry) or imported.scored_again
+    return imported.metrics[name].higher_is_better is not None
 
 
 def _higher(comparison: Comparison, metric: MetricComparison) -> bool:

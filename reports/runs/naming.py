@@ -212,6 +212,7 @@ def _tasks(*records: Record) -> str:
             details.append(f"{data['protocol']} protocol: {data['images']:,} images, {data['captions']:,} captions")
         if data.get("without"):
             details.append(f"without {', '.join(data['without'])}, whose files are missing")
+        details += [f"part {data['part']}"] if data.get("part") else []
         details += _subset(record)
         tasks.setdefault(", ".join(details), []).append(f"{task.name} {task.split}")
     return "; ".join(
@@ -225,6 +226,9 @@ def _subset(record: Record) -> list[str]:
     n, total = manifest.sample_count, manifest.samples_in_split
     if manifest.subset is None:
         return []
+    if "selected_by" in manifest.data:
+        of = f" of {total:,}" if total is not None else ""
+        return [f"{n:,}{of}, chosen by {manifest.data['selected_by']}"]
     if total is None:
         return [f"first {manifest.task.limit or n:,} samples only"]
     return [f"{n:,} of {total:,}, at random"] if manifest.subset == "random" else [f"the first {n:,} of {total:,}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -88,26 +88,42 @@ def sentences(record: Record) -> Iterator[str]:
     if imported is None:
         return
     result = record.finished()
+    if status := imported.protocol.get("status"):
+        yield f"the log's status is {status}"
     if not imported.scored_again:
         yield f"the values are those of {imported.harness}: {_listed(imported)}"
         if imported.note:
             yield imported.note
         return
+    rows = list(record.samples()) if imported.metrics else []
     ids_by_metric: dict[str, list[str]] = {}
     for difference in differing(record):
         ids_by_metric.setdefault(difference.metric, []).append(difference.id)
     for name, metric in imported.metrics.items():
         ours = result.metrics.get(metric.same_as) if metric.same_as is not None else None
-        if ours is None:
+        if ours is None or metric.same_as is None:
             yield f"{imported.harness} reports {name} {_number(metric.value)}"
             continue
-        ids = ids_by_metric.get(name, [])
-        named = f"{', '.join(ids[:_NAMED])}{f' and {len(ids) - _NAMED:,} more' if len(ids) > _NAMED else ''}"
-        outcome = f"they differ on {counted(len(ids), 'sample')}: {named}" if ids else "the same on every sample"
+        theirs = [row.reported[name] for row in rows if row.reported and name in row.reported]
         yield (
             f"{imported.harness} reports {name} {_number(metric.value)}, {metric.same_as} of the same outputs here is "
-            f"{_number(ours.value)}: {outcome}"
+            f"{_number(ours.value)}{_agreement(metric.value, theirs, len(rows), ids_by_metric.get(name, []))}"
         )
+
+
+def _agreement(value: float, theirs: Sequence[float], count: int, ids: Sequence[str]) -> str:
+    """Say on how many samples the two agree, which ones differ, and what does not add up."""
+    if not theirs:
+        return "; the log has no score of its own for each sample"
+    named = f"{', '.join(ids[:_NAMED])}{f' and {len(ids) - _NAMED:,} more' if len(ids) > _NAMED else ''}"
+    all_or_some = "every sample" if len(theirs) == count else f"the {len(theirs):,} samples that have a score there"
+    parts = [f"they differ on {counted(len(ids), 'sample')}: {named}" if ids else f"the same on {all_or_some}"]
+    if len(theirs) < count:
+        parts.append(f"{counted(count - len(theirs), 'sample')} without a score there")
+    mean = math.fsum(theirs) / len(theirs)
+    if not math.isclose(mean, value, rel_tol=1e-4, abs_tol=1e-6):
+        parts.append(f"the mean of its own scores is {_number(mean)}")
+    return ": " + "; ".join(parts)
 
 
 def _listed(imported: ImportEntry) -> str:
@@ -115,10 +131,10 @@ def _listed(imported: ImportEntry) -> str:
 
 
 def _number(value: float) -> str:
-    """Print a value of a metric: a fraction as a percentage, others as they are.
+    """Print a value as the harness has it, with four digits.
 
     Example:
-        >>> _number(0.4657), _number(71.3)
-        ('46.57 %', '71.3')
+        >>> _number(0.4657039), _number(71.3)
+        ('0.4657', '71.3')
     """
-    return f"{100 * value:.2f} %" if 0 <= value <= 1 else f"{value:.6g}"
+    return f"{value:.4g}"

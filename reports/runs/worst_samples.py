@@ -138,8 +138,10 @@ def _candidates(record: Record, count: int) -> list[_RankedSample]:
 
 
 def _rank(record: Record) -> Iterator[_RankedSample]:
-    """Rank every sample that has a value or failed; of times the longest are the worst."""
-    timed = record.timed
+    """Rank every sample that has a value or failed; of times and errors the largest are the worst."""
+    result = record.finished()
+    entry = result.metrics.get(result.headline)
+    timed = record.timed or (entry is not None and entry.higher_is_better is False)
     for row in record.samples():
         value = sample_value(row, record)
         if value is not None or row.failed:

@@ -3,7 +3,7 @@
 A condition is one of:
 
     wrong, right, failed, unparsed, truncated, unfinished, long, disputed     what became of the sample
-    NAME=TEXT                 a label (`answer type=number`), or id, answer, target
+    NAME=TEXT                 a label (`answer type=number`), or id, answer, target; a value or cost by its number
     NAME<0.5, NAME<=, NAME>, NAME>=        a value, a cost, or length (characters of the output)
     NAME~TEXT                 the text occurs in prompt, output, answer, target or thought, or in `any` of them
 
@@ -128,6 +128,8 @@ def _condition(text: str, record: Record) -> Condition:
         name, words = match["name"], match["words"].casefold()
         return lambda row: words in _searched(row, name)
     if text in STATES:
+        if text in ("right", "wrong"):
+            _check_graded(record, text)
         state = STATES[text]
         return lambda row: state(row, record)
     if match := _COMPARISON.fullmatch(text):
@@ -140,7 +142,16 @@ def _condition(text: str, record: Record) -> Condition:
     if not equals:
         known = ", ".join(STATES)
         raise InputError(f"--where {text}: expected {known}, NAME=TEXT, NAME<NUMBER or any~TEXT")
-    return lambda row: _text(row, name.strip()) == wanted.strip()
+    exact = real(wanted.strip()) if is_real(wanted.strip()) else math.nan
+    return lambda row: _text(row, name.strip()) == wanted.strip() or _number(row, name.strip(), record) == exact
+
+
+def _check_graded(record: Record, text: str) -> None:
+    """Raise if the scores of a run are not shares of the full score, so that no sample is right or wrong by them."""
+    headline = record.finished().headline
+    metric = record.finished().metrics[headline]
+    if metric.unit != "fraction" or metric.higher_is_better is False:
+        raise InputError(f"--where {text}: {headline} is no share of a full score; write --where '{headline}<NUMBER'")
 
 
 def _searched(row: SampleRecord, name: str) -> str:

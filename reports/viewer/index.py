@@ -133,7 +133,7 @@ class RunIndex:
         joined = ""
         if query.other is not None:
             self._check_run(query.other)
-            joined = "LEFT JOIN sample b ON b.run = ? AND b.id = a.id"
+            joined = "LEFT JOIN sample b ON b.run = ? AND b.id = a.id AND b.question = a.question"
             values = [query.other, *values]
             if query.flips:
                 where.append("b.score IS NOT NULL AND a.score IS NOT b.score")

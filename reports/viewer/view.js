@@ -57,18 +57,19 @@ function searched(row) {
 function chosen(query) {
   const { rows, total } = embedded.samples[query.run];
   const others = query.other ? new Map(embedded.samples[query.other].rows.map((row) => [row.id, row])) : new Map();
+  const beside = (row) => (others.get(row.id)?.question === row.question ? others.get(row.id) : undefined);
   const [name, ...label] = (query.label || "").split("=");
   const kept = rows.filter((row) =>
     (!query.state || row.states.includes(` ${query.state} `)) &&
     (!query.label || row.labels[name] === label.join("=")) &&
     (!query.text || searched(row).includes(query.text.toLowerCase())) &&
-    (!query.flips || (others.has(row.id) && others.get(row.id).score !== row.score)));
+    (!query.flips || (beside(row) && beside(row).score !== row.score)));
   const keys = { score: (row) => row.score ?? -1, length: (row) => (row.whole.output || "").length, id: (row) => row.position };
   const sort = query.sort || "id", key = keys[sort.replace("-", "")], sign = sort.startsWith("-") ? -1 : 1;
   kept.sort((a, b) => sign * (key(a) - key(b)) || a.position - b.position);
   const offset = Number(query.offset || 0);
   const page = kept.slice(offset, offset + PAGE).map((row) => {
-    const other = others.get(row.id);
+    const other = beside(row);
     return { ...row, other_answer: other ? other.answer : null, other_score: other ? other.score : null };
   });
   return { matching: kept.length, total, rows: page };
@@ -182,6 +183,7 @@ async function sample(query) {
   let beside = null;
   if (query.other) {
     try { beside = await ask("sample", { run: query.other, id: query.id }); } catch { beside = null; }
+    if (beside && beside.question !== one.question) beside = null;
   }
   if (read().id !== query.id) return;
   const title = runs[query.run].model;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import harness_logs
 import pytest
 from commands import evals, refused
@@ -95,9 +97,7 @@ def test_inspect_ai(tmp_path, archive):
     assert [row.id for row in rows(record)] == ["gsm8k_07", "gsm8k_17", "gsm8k_27"]
     assert rows(record)[0].thought == "Hm."
     assert rows(record)[0].cost["new_tokens"] == 7
-    assert "inspect_ai reports match 66.67 %, accuracy of the same outputs here is 66.67 %: the same" in sentences(
-        record
-    )
+    assert "inspect_ai reports match 0.6667, accuracy of the same outputs here is 0.6667: the same" in sentences(record)
 
 
 def test_lighteval(tmp_path):
@@ -113,7 +113,7 @@ def test_helm(tmp_path):
     assert (record.manifest.task.name, record.manifest.model_name) == ("math/gsm8k", "org/model")
     assert [row.id for row in rows(record)] == ["id0", "id1", "id2"], "perturbed instances are no samples"
     assert record.finished().metrics["accuracy"].value == 2 / 3
-    assert "reports final_number_exact_match 66.67 %" in sentences(record)
+    assert "reports final_number_exact_match 0.6667" in sentences(record)
 
 
 def test_mteb_has_metrics_and_no_samples(tmp_path):
@@ -249,3 +249,154 @@ def test_every_reader_states_a_harness():
     assert {reader.harness for reader in logs.detection.READERS} == {
         "inspect_ai", "lm-eval and lmms-eval", "lighteval", "HELM", "mteb", "Every Eval Ever", "VLMEvalKit",
     }  # fmt: skip
+
+
+def lines_of(log, **changes):
+    """Change every line of a log's samples."""
+    path = next(log.glob("samples*"))
+    path.write_text(
+        "".join(json.dumps({**json.loads(line), **changes}) + "\n" for line in path.read_text().splitlines())
+    )
+    return path
+
+
+@pytest.mark.parametrize("task", ["gsm8k_platinum_cot", "gsm8k_custom", "gsm8k-hard", "math_500_ko", "rte_superglue"])
+def test_tasks_with_names_like_ours_keep_their_scores(tmp_path, task):
+    log = harness_logs.lm_eval_math(tmp_path / "log")
+    path = next(log.glob("samples*"))
+    path.rename(path.with_name(path.name.replace("gsm8k", task)))
+    record = imported(path.with_name(path.name.replace("gsm8k", task)), tmp_path / "run")
+    assert record.manifest.task.name == f"lm-eval/{task}"
+
+
+def test_other_data_under_the_name_of_a_benchmark_keep_their_scores(tmp_path):
+    log = harness_logs.lm_eval_math(tmp_path / "log")
+    results = next(log.glob("results*"))
+    results.write_text(results.read_text().replace('"test_split"', '"dataset_path": "acme/sums", "test_split"'))
+    record = imported(log, tmp_path / "run")
+    assert record.manifest.task.name == "lm-eval/gsm8k"
+    assert "not scored again as math/gsm8k: its data set is acme/sums" in sentences(record)
+    other = imported(lines_of(harness_logs.lm_eval_math(tmp_path / "b"), target="777").parent, tmp_path / "run-b")
+    assert "sample 0 was compared with '777', its row has" in sentences(other)
+
+
+def test_results_of_another_folder_or_date_are_not_those_of_samples(tmp_path):
+    good = harness_logs.lm_eval_math(tmp_path / "good")
+    bad = harness_logs.lm_eval_math(tmp_path / "bad", outputs=["no"] * 3, strict=[0.0] * 3, flexible=[0.0] * 3)
+    next(bad.glob("results*")).unlink()
+    path = next(bad.glob("samples*"))
+    path.rename(path.with_name("samples_gsm8k_2020-01-01T00-00-00.1.jsonl"))
+    records = import_logs([good, bad], tmp_path / "runs").records
+    assert sorted(record.manifest.model_name for record in records) == ["org/model", "unknown"]
+
+
+def test_one_id_of_other_questions_is_no_common_sample(tmp_path):
+    a = imported(harness_logs.lm_eval_math(tmp_path / "a"), tmp_path / "run-a").folder
+    log = harness_logs.lm_eval_math(tmp_path / "b")
+    path = next(log.glob("samples*"))
+    path.write_text(path.read_text().replace('"doc_id": 2', '"doc_id": 7').replace('"doc_id": 1', '"doc_id": 2'))
+    b = imported(log, tmp_path / "run-b").folder
+    assert suite.compare(a, b).notes[0] == "3 samples are in both runs, matched by their questions"
+    log = harness_logs.lm_eval_math(tmp_path / "c")
+    path = next(log.glob("samples*"))
+    path.write_text(path.read_text().replace("9 * 2", "9 + 2").replace("pens", "pins").replace("nuts", "bolts"))
+    c = imported(log, tmp_path / "run-c").folder
+    with pytest.raises(InputError, match="their 3 common ids have other questions"):
+        suite.compare(a, c)
+    refused(evals("gap", a, c), "their 3 common ids have other questions")
+
+
+def test_parts_of_math_are_other_samples(tmp_path):
+    row = {"problem": "What is $1+1$?", "solution": "$\\boxed{2}$", "level": "Level 1", "type": "Algebra"}
+    line = {
+        "doc_id": 0,
+        "doc": row,
+        "target": "2",
+        "resps": [["\\boxed{2}"]],
+        "metrics": ["exact_match"],
+        "exact_match": 1,
+    }
+    for part in ("algebra", "geometry"):
+        changed = {**line, "doc": {**row, "problem": f"{part}: {row['problem']}"}}
+        (tmp_path / f"samples_minerva_math_{part}.jsonl").write_text(json.dumps(changed) + "\n")
+    records = import_logs([tmp_path], tmp_path / "runs").records
+    assert [row.id for record in records for row in rows(record)] == ["algebra/0", "geometry/0"]
+    assert "part algebra" in evals("show", records[0].folder).stdout
+    with pytest.raises(InputError, match="no question is in both"):
+        suite.compare(*(record.folder for record in records))
+
+
+def test_majorities_and_placeholders_are_not_set_beside_accuracy(tmp_path):
+    log = harness_logs.lm_eval_math(tmp_path / "log")
+    path = next(log.glob("samples*"))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    repeated = [{**line, "resps": [line["resps"][0] * 3], "filter": "maj@3", "bypass": 999} for line in lines[:3]]
+    path.write_text("".join(json.dumps({**line, "metrics": ["exact_match", "bypass"]}) + "\n" for line in repeated))
+    record = imported(path, tmp_path / "run")
+    assert record.manifest.imported.metrics["exact_match,maj@3"].same_as == "majority"
+    assert "bypass" not in record.manifest.imported.metrics
+    assert record.manifest.task.samples == 3
+
+
+def test_a_metric_whose_direction_is_not_known_makes_no_run_better(tmp_path):
+    folders = []
+    for name, values in (("a", (0.9, 0.8)), ("b", (0.1, 0.2))):
+        path = harness_logs.lm_eval_choices(tmp_path / name, "speech")
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(
+            json.dumps({**line, "metrics": ["oddness", "wer"], "oddness": value, "wer": value}) + "\n"
+            for line, value in zip(lines, values, strict=True)
+        ))  # fmt: skip
+        folders.append(imported(path, tmp_path / f"run-{name}").folder)
+    compared = evals("compare", *folders).stdout
+    assert "which is better is not known" in compared
+    assert suite.load(folders[0]).result.metrics["wer"].higher_is_better is False
+    assert suite.load(folders[0]).result.metrics["wer"].unit == "score"
+
+
+def test_samples_of_inspect_that_failed_are_counted(tmp_path):
+    path = harness_logs.inspect_ai(tmp_path / "log", archive=False)
+    log = json.loads(path.read_text())
+    failed = {
+        "id": "gsm8k_37",
+        "epoch": 1,
+        "input": "Why?",
+        "target": "7",
+        "error": {"message": "timeout"},
+        "scores": {},
+    }
+    path.write_text(json.dumps({**log, "status": "error", "samples": [*log["samples"], failed]}))
+    record = imported(path, tmp_path / "run")
+    assert (record.finished().n, record.finished().failed) == (4, 1)
+    assert "the same on the 3 samples that have a score there; 1 sample without a score there" in sentences(record)
+    assert "the log's status is error" in sentences(record)
+
+
+def test_scores_of_inspect_with_one_key_and_several_reducers_are_kept_apart(tmp_path):
+    path = harness_logs.inspect_ai(tmp_path / "log", archive=False)
+    log = json.loads(path.read_text())
+    for sample in log["samples"]:
+        sample["scores"] = {judge: {"value": {"quality": value}} for judge, value in (("one", 1.0), ("two", 0.0))}
+    accuracy = {"accuracy": {"value": 0.5}}
+    log["results"]["scores"] = [
+        {"name": "quality", "scorer": "one", "metrics": accuracy},
+        {"name": "quality", "scorer": "two", "reducer": "max", "metrics": accuracy},
+    ]
+    path.write_text(json.dumps(log))
+    metrics = imported(path, tmp_path / "run").manifest.imported.metrics
+    assert {name: metric.value for name, metric in metrics.items()} == {
+        "one/quality": 0.5, "two/quality/max": 0.5, "two/quality": 0.0,
+    }  # fmt: skip
+
+
+def test_formulas_of_a_model_are_no_formulas_in_the_table_of_differences(tmp_path):
+    log = harness_logs.lm_eval_math(tmp_path / "log", outputs=["=HYPERLINK(1) 18", "5", "1"], flexible=[0.0, 1.0, 0.0])
+    record = imported(log, tmp_path / "run")
+    assert ",=" not in (record.folder / "differences.csv").read_text()
+
+
+def test_a_stray_file_does_not_keep_a_folder_from_being_imported(tmp_path):
+    log = harness_logs.lm_eval_math(tmp_path / "log")
+    (log / "notes.json").write_text("{bad")
+    (log / "table.csv").write_bytes("index\tprediction".encode("utf-16"))
+    assert len(import_logs([log], tmp_path / "run").records) == 1

@@ -54,15 +54,14 @@ def import_logs(paths: Sequence[Path | str], out: Path | str | None = None) -> I
     """
     place = None if out is None else Path(out).expanduser()
     records.check_place(place)
-    runs = logs.read([Path(path) for path in paths])
-    scored_logs, refused = _scored(runs)
+    runs, unreadable = logs.read([Path(path) for path in paths])
+    scored_logs, refused = _scored(runs, unreadable)
+    _check_distinct(scored_logs)
     names: list[str] = []
     for log in scored_logs:
         name = folders.name_of(log)
         if names.count(name):
             name = f"{name}-{log.manifest.signature}"
-        if name in names:
-            raise InputError(f"{log.files} are given twice: they are one run, {log.manifest.signature}")
         names.append(name)
     written = []
     for log, name in zip(scored_logs, names, strict=True):
@@ -71,9 +70,9 @@ def import_logs(paths: Sequence[Path | str], out: Path | str | None = None) -> I
     return ImportOutcome(tuple(written), tuple(refused))
 
 
-def _scored(runs: Sequence[logs.HarnessRun]) -> tuple[list[folders.ScoredLog], list[str]]:
-    """Score the runs; those that cannot be are named. Raises `InputError` if none can."""
-    scored_logs, refused = [], []
+def _scored(runs: Sequence[logs.HarnessRun], unreadable: Sequence[str]) -> tuple[list[folders.ScoredLog], list[str]]:
+    """Score the runs; those that cannot be are named after the logs that cannot be read. Raises if none can."""
+    scored_logs, refused = [], list(unreadable)
     for run in runs:
         try:
             scored_logs.append(folders.scored(run))
@@ -82,6 +81,15 @@ def _scored(runs: Sequence[logs.HarnessRun]) -> tuple[list[folders.ScoredLog], l
     if not scored_logs:
         raise InputError("; ".join(refused[:3]) + (f"; and {len(refused) - 3} more" if len(refused) > 3 else ""))
     return scored_logs, refused
+
+
+def _check_distinct(scored_logs: Sequence[folders.ScoredLog]) -> None:
+    """Raise if two logs are one run, as when a folder holds a copy of another."""
+    files_by_signature: dict[str, str] = {}
+    for log in scored_logs:
+        before = files_by_signature.setdefault(log.manifest.signature, log.files)
+        if before != log.files:
+            raise InputError(f"{before} and {log.files} are one run, {log.manifest.signature}: name one of them")
 
 
 def summary(imported: Sequence[Record]) -> str:

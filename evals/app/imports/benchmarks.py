@@ -15,12 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals import registry
-from evals.errors import EvalsError
+from evals.errors import EvalsError, shorten
 from evals.logs import HarnessRun, HarnessSample
 from evals.schema import Choose, Json, Options, Sample, Task
 from evals.tasks.glue_tasks import TABLE
-
-_STRICT, _FLEXIBLE = re.compile("strict", re.IGNORECASE), re.compile("flexible", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +51,41 @@ def recognise(run: HarnessRun) -> Recognised | str | None:
         match = pattern.fullmatch(_plain(run.task))
         if match is not None:
             try:
-                return _with_samples(run, name.format(**match.groupdict()), rows(run))
+                _check_data(run, name)
+                return _with_samples(run, name.format(**match.groupdict()), rows(run), match.groupdict().get("part"))
             except EvalsError as error:
                 return f"its outputs were not scored again as {name.format(**match.groupdict())}: {error}"
     return None
 
 
+_SUITES = frozenset({"inspect_evals", "glue", "leaderboard", "lighteval", "helm", "original", "harness"})
+"""Suites and organisations whose tasks of these names are the benchmarks."""
+
+
 def _plain(task: str) -> str:
-    """Return the name of a task without suite and organisation.
+    """Return the name of a task without a suite that is known; one of an unknown suite is kept whole.
 
     Example:
-        >>> _plain("leaderboard|gsm8k"), _plain("inspect_evals/gsm8k"), _plain("glue:rte")
-        ('gsm8k', 'gsm8k', 'rte')
+        >>> _plain("leaderboard|gsm8k"), _plain("inspect_evals/gsm8k"), _plain("glue:rte"), _plain("acme/gsm8k")
+        ('gsm8k', 'gsm8k', 'rte', 'acme/gsm8k')
     """
-    return re.split(r"[|/:]", task.lower())[-1]
+    *suites, name = re.split(r"[|/:]", task.lower())
+    return name if set(suites) <= _SUITES else task.lower()
 
 
-def _with_samples(run: HarnessRun, name: str, rows: Sequence[Mapping[str, Json]]) -> Recognised:
+def _check_data(run: HarnessRun, name: str) -> None:
+    """Raise unless the data of a log can be those of the benchmark, by the data set's name and the number of rows."""
+    known, most = _DATA[name]
+    stated = next((run.data[key] for key in ("dataset_path", "hf_repo", "location") if run.data.get(key)), None)
+    if isinstance(stated, str) and stated.rpartition("/")[2].lower() not in known | _LOCAL:
+        raise _NoRowsError(f"its data set is {stated}")
+    if most is not None and len(run.samples) > most:
+        raise _NoRowsError(f"it has {len(run.samples):,} samples, the benchmark {most:,}")
+
+
+def _with_samples(
+    run: HarnessRun, name: str, rows: Sequence[Mapping[str, Json]], part: str | None = None
+) -> Recognised:
     task = registry.TASKS.get(name)
     with tempfile.TemporaryDirectory(prefix="evals-import-") as folder:
         _write(Path(folder), name, rows)
@@ -78,34 +94,49 @@ def _with_samples(run: HarnessRun, name: str, rows: Sequence[Mapping[str, Json]]
     if len(samples) != len(run.samples):
         raise _NoRowsError(f"{len(run.samples)} samples have {len(samples)} rows")
     kept = {key: value for key, value in read.facts.items() if key not in {"files", "source", "shots"}}
+    kept |= {"part": part} if part else {}
     return Recognised(
         task,
-        tuple(_named(sample, logged) for sample, logged in zip(samples, run.samples, strict=True)),
+        tuple(_named(sample, logged, part) for sample, logged in zip(samples, run.samples, strict=True)),
         kept,
         _same_as(task, run),
     )
 
 
-def _named(sample: Sample, logged: HarnessSample) -> Sample:
-    """Give a sample the benchmark's id: its own, or where that is the row's number, the number in the log."""
-    start, slash, last = sample.id.rpartition("/")
-    if not last.isdigit() or not isinstance(logged.id, str):
+def _named(sample: Sample, logged: HarnessSample, part: str | None) -> Sample:
+    """Give a sample the id of the log where the benchmark's own is the row's number; a part of a benchmark is named."""
+    if not sample.id.isdigit():
         return sample
-    return replace(sample, id=f"{start}{slash}{logged.id}" if logged.id.isdigit() else logged.id)
+    return replace(sample, id=f"{part}/{logged.id}" if part else logged.id)
+
+
+_SAME = {
+    "exact_match": "accuracy", "exact_match,strict-match": "accuracy-strict",
+    "exact_match,flexible-extract": "accuracy-flexible", "math_verify": "accuracy", "extractive_match": "accuracy",
+    "em": "accuracy", "qem": "accuracy", "match": "accuracy", "expression_equivalence": "accuracy",
+    "final_number_exact_match": "accuracy", "math_equiv": "accuracy", "math_equiv_chain_of_thought": "accuracy",
+}  # fmt: skip
+"""By a harness's name of a metric of math, ours that reads the answer by a like rule."""
+_OF_CHOICES = {"acc": "accuracy", "f1": "f1", "mcc": "matthews"}
+_OURS = frozenset(
+    {"accuracy", "accuracy-strict", "accuracy-flexible", "run-on", "given-up", "majority", "f1", "matthews"}
+)
 
 
 def _same_as(task: Task, run: HarnessRun) -> dict[str, str]:
-    """Match the harness's metrics with ours: by the rule that reads the answer, else the headline."""
+    """Match the harness's metrics with those of ours that mean the same; all others have none beside them."""
     names = dict.fromkeys([*run.metrics, *(name for sample in run.samples[:1] for name in sample.values)])
+    several = any(len(sample.outputs) > 1 for sample in run.samples)
     pairs = {}
     for name in names:
-        if "/" in name or name in {"f1", "mcc", "acc_norm", "pearson", "spearmanr"}:
-            continue
-        if task.needs == "generate":
-            rule = "-strict" if _STRICT.search(name) else "-flexible" if _FLEXIBLE.search(name) else ""
-            pairs[name] = f"accuracy{rule}"
-        else:
-            pairs[name] = "accuracy"
+        if name in _OURS or re.fullmatch(r"pass@\d+", name):
+            pairs[name] = name
+        elif task.needs != "generate":
+            pairs |= {name: _OF_CHOICES[name]} if name in _OF_CHOICES else {}
+        elif several:
+            pairs |= {name: "majority"} if re.fullmatch(r"exact_match,maj@\d+", name) else {}
+        elif name in _SAME:
+            pairs[name] = _SAME[name]
     return pairs
 
 
@@ -127,7 +158,21 @@ def _write(folder: Path, name: str, rows: Sequence[Mapping[str, Json]]) -> None:
 
 def _gsm8k(run: HarnessRun) -> list[dict[str, Json]]:
     """Return rows of GSM8K: question, and a solution that ends in `#### answer`."""
+    for sample in run.samples:
+        _check_target(sample, (sample.row or {}).get("answer"))
     return [{"question": _question(sample), "answer": _solution(sample)} for sample in run.samples]
+
+
+def _check_target(sample: HarnessSample, answer: Json) -> None:
+    """Raise if the harness compared with another answer than the row's."""
+    target = sample.target[0] if isinstance(sample.target, list) and len(sample.target) == 1 else sample.target
+    stated, row = (str(text).rpartition("####")[2].replace(",", "").strip() for text in (target, answer))
+    if answer is None or target is None or stated == row:
+        return
+    if str(target).strip() not in str(answer) and str(answer).strip() not in str(target):
+        raise _NoRowsError(f"sample {sample.id} was compared with {shorten(target)}, its row has {shorten(answer)}")
+    if re.fullmatch(r"-?[\d.]+", stated) and re.fullmatch(r"-?[\d.]+", row):
+        raise _NoRowsError(f"sample {sample.id} was compared with {stated}, its row has {row}")
 
 
 def _question(sample: HarnessSample) -> str:
@@ -160,6 +205,7 @@ def _math(run: HarnessRun) -> list[dict[str, Json]]:
     for sample in run.samples:
         row = sample.row or {}
         answer = row.get("answer", sample.target)
+        _check_target(sample, row.get("answer"))
         solution = next((text for text in (row.get("solution"), sample.target) if _is_boxed(text)), None)
         if solution is None and isinstance(answer, str) and answer.strip():
             solution = f"\\boxed{{{answer}}}"
@@ -183,7 +229,7 @@ def _glue(run: HarnessRun) -> list[dict[str, Json]]:
         row = sample.row
         if row is None or not isinstance(row.get("label"), int | float):
             raise _NoRowsError(f"sample {sample.id} has no row with its label")
-        if sample.log_likelihoods and str(sample.target) != str(row["label"]):
+        if str(sample.target) != str(row["label"]):
             raise _NoRowsError(f"sample {sample.id} has target {sample.target!r}, its row the label {row['label']!r}")
         rows.append({key: value for key, value in row.items() if isinstance(value, str | int | float)})
     return rows
@@ -208,11 +254,28 @@ def output_of(sample: Sample, logged: HarnessSample) -> tuple[Json, tuple[float,
     return (list(outputs) if len(outputs) > 1 else outputs[0] if outputs else None), ()
 
 
+_LOCAL = frozenset({"json", "parquet", "csv", "arrow", "text"})
+"""Names of local files in place of a data set's: they say nothing of what it is."""
+_DATA: Mapping[str, tuple[frozenset[str], int | None]] = {
+    "math/gsm8k": (frozenset({"gsm8k", "grade-school-math"}), 1319),
+    "math/math500": (frozenset({"math-500", "math500", "math_500", "minerva_math500"}), 500),
+    "math/math": (frozenset({"math", "hendrycks_math", "competition_math", "math_lighteval"}), 5000),
+    "glue/{subtask}": (frozenset({"glue"}), None),
+}
+"""By task, the names of its data set, and the most samples of a split that is evaluated."""
+_SUBJECTS = (
+    "algebra|counting_and_prob|counting_and_probability|geometry|intermediate_algebra|num_theory|number_theory|prealgebra|"
+    "precalc|precalculus"
+)
 _SUBTASKS = "|".join(name for name in TABLE if name not in {"stsb", "mnli"})
 _BENCHMARKS: Sequence[tuple[re.Pattern[str], str, MakeRows]] = (
-    (re.compile(r"gsm8k(?:[_-].*)?|gsm"), "math/gsm8k", _gsm8k),
-    (re.compile(r"(?:hendrycks_|minerva_)?math[_-]?500(?:[_-].*)?"), "math/math500", _math),
-    (re.compile(r"(?:hendrycks_|minerva_)math(?:_.*)?"), "math/math", _math),
+    (
+        re.compile(r"gsm8k(?:_(?:cot|cot_zeroshot|cot_llama|cot_self_consistency|llama|fewshot))?|gsm8k-zero|gsm"),
+        "math/gsm8k",
+        _gsm8k,
+    ),
+    (re.compile(r"(?:hendrycks_|minerva_)?math[_-]?500(?:_(?:gpassk|pass_k))?"), "math/math500", _math),
+    (re.compile(rf"(?:hendrycks_|minerva_)math_(?P<part>{_SUBJECTS})"), "math/math", _math),
     (re.compile(rf"(?:glue_)?(?P<subtask>{_SUBTASKS})"), "glue/{subtask}", _glue),
 )
 """Names of tasks, without suite; ours; and what makes rows of their samples. Of MNLI, whose two sets are one task here

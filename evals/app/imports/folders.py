@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +14,22 @@ from evals.app.imports import foreign
 from evals.app.imports.benchmarks import Recognised, output_of, recognise
 from evals.errors import EvalsError, InputError
 from evals.execution.collector import question
-from evals.logs import HarnessRun, HarnessSample
+from evals.logs import HarnessRun, HarnessSample, ReportedMetric
 from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.digests import signature_of
 from evals.records.imported import ImportEntry, ReportedEntry
 from evals.records.inputs import Continuation, RecordedInput
 from evals.records.types import Manifest, MetricEntry, PlanEntry, Result, SampleRecord
+from evals.reports.rendering import table_formats
 from evals.reports.runs import reported
 from evals.schema import Generate, Json, Options, Prediction, Sample, Samples, Task
 from evals.schema.contracts import checked_scores
 
+_FIRST = frozenset({"lm-eval", "lmms-eval"})
+"""Harnesses whose positions are those of the split: a limit takes the first samples."""
+_LONGEST = 120
+"""Characters of the name of a model or task in a folder's name."""
 DIFFERENCES = "differences.csv"
 """The samples on which this suite and the harness disagree."""
 
@@ -64,16 +68,25 @@ def scored(run: HarnessRun) -> ScoredLog:
     note = recognised if isinstance(recognised, str) else ""
     if isinstance(recognised, Recognised):
         try:
-            return _scored_by(run, recognised.task, recognised.samples, recognised, "")
+            log = _scored_by(run, recognised.task, recognised.samples, recognised, "")
+            _check_read(log)
+            return log
         except EvalsError as error:
             note = f"its outputs were not scored again as {recognised.task.name}: {error}"
-    if run.samples and not any(sample.values for sample in run.samples):
+    if run.samples and not run.metrics and not any(sample.values for sample in run.samples):
         raise InputError(
             f"{run.files[0]}: {run.task} is no task of this suite, and its samples have no scores: evaluate them first"
             f"{f' ({note})' if note else ''}"
         )
     samples = [_foreign_sample(run, logged) for logged in run.samples]
     return _scored_by(run, foreign.task_of(run), samples, None, note)
+
+
+def _check_read(log: ScoredLog) -> None:
+    """Raise if no answer of generated labels could be read, where the harness read some: it asked in other words."""
+    is_generated = log.task.needs == "choose" and not any(scores for row in log.rows for scores in row.scores)
+    if is_generated and all(row.answer is None for row in log.rows):
+        raise InputError("its outputs are other words than the task's labels")
 
 
 def _foreign_sample(run: HarnessRun, logged: HarnessSample) -> Sample:
@@ -137,7 +150,7 @@ def _row(
     return SampleRecord(
         id=sample.id,
         index=index,
-        prompt=(logged.question or logged.prompt) if logged.choices else question(sample),
+        prompt=question(sample),
         output=outputs if several else outputs[0],
         answer=None,
         target=sample.target,
@@ -159,19 +172,27 @@ def _row(
 
 def _manifest(run: HarnessRun, task: Task, samples: Sequence[Sample], ours: Recognised | None, note: str) -> Manifest:
     count, whole = len(samples), run.data.get("samples_in_split")
-    is_part = isinstance(whole, int) and whole > count
+    is_part = (isinstance(whole, int) and whole > count) or "selected_by" in run.data
+    is_first = run.harness in _FIRST and [sample.position for sample in run.samples] == list(range(count))
     split = run.split or (ours.facts.get("split") if ours is not None else None) or "unknown"
     facts = {
         "source": f"the log of {run.harness}{f' {run.version}' if run.version else ''}",
         "split": split,
         **{key: value for key, value in run.data.items() if key != "samples_in_split"},
-        **({"samples_in_split": whole} if is_part else {}),
+        **({"samples_in_split": whole} if is_part and isinstance(whole, int) else {}),
+        **({"selected_by": run.harness} if is_part and not is_first else {}),
+        **({"part": ours.facts["part"]} if ours is not None and "part" in ours.facts else {}),
         "files": run.digests(),
     }
     model = {"family": "imported", **run.machine, "log": {"harness": run.harness, "task": run.task}}
     manifest = signature.build_manifest(
         task,
-        Options(scale="full", shots=run.shots, first=count if is_part else None),
+        Options(
+            scale="full",
+            shots=run.shots,
+            first=count if is_part else None,
+            samples_per_problem=max((len(sample.outputs) for sample in run.samples), default=1) or 1,
+        ),
         Samples([sample.id for sample in samples], lambda index: samples[index], facts),
         _LoggedModel(run.model, model),
         replica=False,
@@ -189,10 +210,10 @@ def _manifest(run: HarnessRun, task: Task, samples: Sequence[Sample], ours: Reco
         files=run.digests(),
         metrics={
             name: ReportedEntry(
-                value=metric.value, stderr=metric.stderr, higher_is_better=metric.higher_is_better,
+                value=metric.value, stderr=metric.stderr, higher_is_better=foreign.higher(run, name),
                 same_as=same_as.get(name),
             )
-            for name, metric in run.metrics.items()
+            for name, metric in _metrics(run).items()
         },
         protocol=dict(run.protocol),
         scored_again=ours is not None,
@@ -202,10 +223,20 @@ def _manifest(run: HarnessRun, task: Task, samples: Sequence[Sample], ours: Reco
     return manifest
 
 
+def _metrics(run: HarnessRun) -> Mapping[str, ReportedMetric]:
+    """Return the metrics of a log, and the means of the samples' scores that it does not report."""
+    means = {}
+    for name in foreign.value_names(run):
+        values = [sample.values[name] for sample in run.samples if name in sample.values]
+        means[name] = ReportedMetric(math.fsum(values) / len(values), n=len(values))
+    return {**run.metrics, **{name: mean for name, mean in means.items() if name not in run.metrics}}
+
+
 def name_of(log: ScoredLog) -> str:
     """Return the name of a run's folder: model and task, as `run` names those of several runs."""
     names = (log.manifest.model_name, log.manifest.task.name)
-    return "-".join("".join(c if c.isalnum() or c in "-._@" else "-" for c in name).strip("-.") for name in names)
+    plain = ("".join(c if c.isalnum() or c in "-._@" else "-" for c in name).strip("-.") for name in names)
+    return "-".join(name[:_LONGEST] for name in plain)
 
 
 def write(log: ScoredLog, folder: Path) -> Record:
@@ -254,9 +285,6 @@ def _write_differences(record: Record) -> None:
     differences = list(reported.differing(record))
     if not differences:
         return
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "metric there", "value there", "metric here", "value here", "answer", "target"])
-    for difference in differences:
-        table.writerow(msgspec.structs.astuple(difference))
-    records.write_atomically(record.folder / DIFFERENCES, text.getvalue().encode(errors="surrogatepass"))
+    columns = ["id", "metric there", "value there", "metric here", "value here", "answer", "target"]
+    text = table_formats.csv(columns, [msgspec.structs.astuple(difference) for difference in differences])
+    records.write_atomically(record.folder / DIFFERENCES, text.encode(errors="surrogatepass"))

@@ -30,7 +30,7 @@ def task_of(run: HarnessRun) -> Task:
         version=1,
         needs="choose" if any(sample.log_likelihoods for sample in run.samples) else "generate",
         splits=(run.split or "unknown",),
-        headline=next(iter(run.metrics), names[0] if names else "score"),
+        headline=next((name for name in run.metrics if name in names), next(iter([*names, *run.metrics]), "score")),
         samples=_no_samples,
         score=score,
         summarise=summarise,
@@ -42,16 +42,8 @@ def _no_samples(options: Options) -> Samples:
 
 
 def value_names(run: HarnessRun) -> list[str]:
-    """Return the names of the scores that every sample has, in the order of the log.
-
-    Raises:
-        InputError: samples have scores, but no score is every sample's.
-    """
-    first = dict.fromkeys(name for sample in run.samples for name in sample.values)
-    whole = [name for name in first if all(name in sample.values for sample in run.samples)]
-    if first and not whole:
-        raise InputError(f"{run.files[0]}: none of the scores ({', '.join(first)}) is given for every sample")
-    return whole
+    """Return the names of the scores that samples have, in the order of the log."""
+    return list(dict.fromkeys(name for sample in run.samples for name in sample.values))
 
 
 def _score(sample: Sample, logged: HarnessSample, names: Sequence[str]) -> Score:
@@ -63,40 +55,73 @@ def _score(sample: Sample, logged: HarnessSample, names: Sequence[str]) -> Score
         extracted = logged.choices[best]
     failed = logged.failure is not None
     answer = extracted if extracted is not None else (logged.outputs[0] if logged.outputs else None)
-    values = {name: logged.values[name] for name in names}
+    values = {name: logged.values[name] for name in names if name in logged.values}
     return Score.of(sample, answer=None if failed else answer, values=values, failed=failed)
 
 
 def _metrics(run: HarnessRun, scores: Sequence[Score], names: Sequence[str]) -> dict[str, Metric]:
-    """Return the reported metrics in their order; those that are means of samples with their intervals."""
-    computed = means(scores, {name: Mean(name) for name in names}) if scores and names else {}
+    """Return the metrics that samples have, with their intervals, and the reported ones that are no means of samples.
+
+    A mean is over the samples that have the score: a harness leaves out those that failed, and the counts say how many.
+    """
     metrics: dict[str, Metric] = {}
-    for name, stated in run.metrics.items():
-        mean = computed.get(name)
-        is_mean = mean is not None and abs(mean.value - stated.value) <= 1e-6 * max(1.0, abs(stated.value))
-        higher = stated.higher_is_better is not False
-        if mean is not None and is_mean:
-            metrics[name] = Metric(mean.value, mean.low, mean.high, mean.n, _unit(mean.value), higher_is_better=higher)
-            continue
-        why = "as reported: the log has no score of its own for each sample"
-        if mean is not None:
-            why = f"as reported; the mean of its samples' scores is {mean.value:.6g}"
+    for name in names:
+        scored = [score for score in scores if name in score.values]
+        mean = means(scored, {name: Mean(name)})[name]
+        left_out = len(scores) - len(scored)
+        note = f"over the samples that have it; {left_out:,} have none" if left_out else None
         metrics[name] = Metric(
-            stated.value, None, None, stated.n or len(scores), _unit(stated.value), why,
-            higher_is_better=higher, statistic="reported",
-        )  # fmt: skip
-    more = {name: metric for name, metric in computed.items() if name not in metrics}
-    return metrics | {
-        name: Metric(metric.value, metric.low, metric.high, metric.n, _unit(metric.value))
-        for name, metric in more.items()
-    }
+            mean.value, mean.low, mean.high, mean.n, unit(name), note, higher_is_better=higher(run, name) is not False
+        )
+    for name, stated in run.metrics.items():
+        computed = metrics.get(name)
+        if computed is None:
+            why = "as reported: the log has no score of its own for each sample"
+            metrics[name] = Metric(
+                stated.value, None, None, stated.n or len(scores), unit(name), why,
+                higher_is_better=higher(run, name) is not False, statistic="reported",
+            )  # fmt: skip
+    first = [name for name in run.metrics if name in names]
+    return {name: metrics[name] for name in dict.fromkeys([*first, *names, *metrics])}
 
 
-def _unit(value: float) -> str:
-    """Return the unit of a value of an unknown metric: a fraction if it can be one.
+def _plain(name: str) -> str:
+    """Return the name of a metric without its filter, its scorer and its underscores."""
+    return name.partition(",")[0].rpartition("/")[2].lower()
+
+
+_FRACTIONS = frozenset(
+    {"acc", "acc_norm", "accuracy", "exact_match", "em", "qem", "quasi_exact_match", "prefix_exact_match", "f1",
+     "match", "includes", "extractive_match", "final_number_exact_match", "hit", "prompt_level_strict_acc"}
+)  # fmt: skip
+"""Names whose values are fractions in every harness that is read here."""
+_COEFFICIENTS = frozenset({"mcc", "matthews", "pearson", "spearman"})
+_HIGHER = _FRACTIONS | _COEFFICIENTS | {"bleu", "rouge1", "rouge2", "rougel", "main_score"}
+_LOWER = frozenset(
+    {"wer", "cer", "ter", "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "brier_score", "brier",
+     "mse", "rmse", "mae", "loss", "error", "error_rate", "nll"}
+)  # fmt: skip
+
+
+def unit(name: str) -> str:
+    """Return the unit of a metric: `fraction` where its name says so, else `score`, which is printed as it is.
 
     Example:
-        >>> _unit(0.71), _unit(71.3)
+        >>> unit("exact_match,strict-match"), unit("bleu")
         ('fraction', 'score')
     """
-    return "fraction" if 0 <= value <= 1 else "score"
+    plain = _plain(name)
+    return "fraction" if plain in _FRACTIONS else "coefficient" if plain in _COEFFICIENTS else "score"
+
+
+def higher(run: HarnessRun, name: str) -> bool | None:
+    """Return whether a higher value is better, by the log or by the metric's name; None where neither says.
+
+    Example:
+        >>> higher(HarnessRun("lm-eval", None, "asr", "m", [], {}, []), "wer")
+        False
+    """
+    stated = run.metrics[name].higher_is_better if name in run.metrics else None
+    if stated is not None:
+        return stated
+    return True if _plain(name) in _HIGHER else False if _plain(name) in _LOWER else None
