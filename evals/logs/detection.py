@@ -25,12 +25,12 @@ class _HarnessReader:
     does not keep the others from it."""
 
 
-def _each(paths: Sequence[Path]) -> list[list[Path]]:
+def _single_files(paths: Sequence[Path]) -> list[list[Path]]:
     return [[path] for path in paths]
 
 
 READERS = tuple(
-    _HarnessReader(name, module.is_log, module.read, getattr(module, "pieces", _each))
+    _HarnessReader(name, module.is_log, module.read, getattr(module, "pieces", _single_files))
     for name, module in (
         ("inspect_ai", inspect_ai),
         ("lm-eval and lmms-eval", lm_eval),
