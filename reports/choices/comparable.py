@@ -204,16 +204,17 @@ def _timing_conditions(record: Record, kind: str, scales: Iterable[str]) -> Cond
 
 
 def _timed_in_turn(records: Sequence[Record]) -> set[int]:
-    """Return the `id` of the records of the largest set that was timed in one session; of equal sets, of the last."""
-    sets: list[tuple[set[str], list[Record]]] = []
+    """Return the `id` of the records of the largest set that was timed in one session; of equal sets, of the last.
+
+    Two models that were each timed in turn with a third one were not timed in turn with each other.
+    """
+    by_session: dict[str, list[Record]] = {}
     for record in records:
-        sessions = {row.cluster for row in record.values()}
-        touched = [entry for entry in sets if entry[0] & sessions]
-        merged = (sessions.union(*(entry[0] for entry in touched)), [*(r for e in touched for r in e[1]), record])
-        sets = [entry for entry in sets if entry not in touched] + [merged]
-    if not sets:
+        for session in {row.cluster for row in record.values()}:
+            by_session.setdefault(session, []).append(record)
+    if not by_session:
         return set()
-    _, best = max(sets, key=lambda entry: (_candidates(entry[1]), max(r.manifest.started for r in entry[1])))
+    best = max(by_session.values(), key=lambda entry: (_candidates(entry), max(r.manifest.started for r in entry)))
     return {id(record) for record in best}
 
 

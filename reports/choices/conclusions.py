@@ -89,6 +89,10 @@ def _others(selection: Selection) -> Iterator[str]:
         if not judged.differences:
             continue
         gains = _costs(judged.ratios, "better")
+        if judged.ties and any(difference.low is None for difference in judged.differences):
+            gaps = ", ".join(_gap(difference) for difference in judged.differences)
+            yield f"{judged.name} is not shown to differ ({gaps}); without an interval, no limit is known."
+            continue
         if judged.ties:
             yield f"{judged.name} is as good within {_within(judged.differences)}{_and(gains)}: no difference is shown."
             continue
@@ -97,8 +101,10 @@ def _others(selection: Selection) -> Iterator[str]:
             yield f"{judged.name} would be {gains} at {gaps}."
         elif any(difference.shown == "untested" for difference in judged.differences):
             yield f"{judged.name} has {gaps}; no test is possible."
-        elif any(difference.shown == "better" for difference in judged.differences):
+        elif {"better", "worse"} <= {difference.shown for difference in judged.differences}:
             yield f"{judged.name} has {gaps}: better in one, worse in another."
+        elif any(difference.shown == "better" for difference in judged.differences):
+            yield f"{judged.name} has {gaps}: better in one, and not shown to be worse in another."
     if corrected > 1:
         yield f"The p-values of {corrected} comparisons with the chosen one are corrected by Holm's method."
 

@@ -165,9 +165,12 @@ def _timed_ratio(reference: ModelCandidate, other: ModelCandidate, name: str) ->
     value, statistic = ("latency", "median") if name == LATENCY else ("throughput", "harmonic-mean")
     prefix = "" if other.kind == "short" else f"{other.kind}-"
     pairs = statistics.in_turn(other.timing, reference.timing, f"{prefix}{value}")
-    if not pairs:  # an archive of a check keeps only the times
+    if not pairs:
+        sessions = [{row.cluster for row in timing.values()} for timing in (other.timing, reference.timing)]
         a, b = other.measured(name), reference.measured(name)
-        return None if a is None or b is None else CostRatio(name, a.value / b.value, None, None)
+        if a is None or b is None or not sessions[0] & sessions[1]:  # each was timed with a third one
+            return None
+        return CostRatio(name, a.value / b.value, None, None)  # an archive of a check keeps only the times
     estimate = statistics.ratio(statistic, pairs)
     low, high = statistics.interval(estimate)
     if name == LATENCY:
@@ -177,7 +180,7 @@ def _timed_ratio(reference: ModelCandidate, other: ModelCandidate, name: str) ->
 
 def _charged_ratio(reference: ModelCandidate, other: ModelCandidate, value: float) -> CostRatio:
     """Compare what a server charged for the same samples; without an interval where the tasks of the prices differ."""
-    if len(other.runs) != 1 or other.runs.keys() != reference.runs.keys():
+    if len(other.runs) != 1 or other.runs.keys() != reference.runs.keys() or other.failed or reference.failed:
         return CostRatio(PRICE, value, None, None)
     (task,) = other.runs
     costs_N, clusters = charges(other.runs[task])

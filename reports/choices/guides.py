@@ -80,6 +80,8 @@ class Advice(StrictModel):
     def _is_complete(self) -> Advice:
         if self.untestable is None and not (self.tasks and (self.prefer or self.memory)):
             raise ValueError(f"{self.id}: give tasks with prefer or memory, or untestable with the reason")
+        if self.prefer and self.memory:
+            raise ValueError(f"{self.id}: give prefer or memory, not both: one piece of advice has one reason")
         return self
 
     @property

@@ -240,15 +240,22 @@ def _charged(run: Record) -> Metric | str:
     """Return what a server charged for `ANSWERS` answers of a run, or why that is not known."""
     costs = run.finished().efficiency
     names = [name for name in costs if name.startswith(_COST)]
+    if run.finished().failed == run.finished().n:
+        return "no request was answered"
     if uncounted := costs.get("uncounted_answers"):
         return f"the server did not count the tokens of {counted(int(uncounted), 'answer')}"
     if len(names) != 1:
         return "the run has no prices: name a file in the server's address, ?prices=FILE"
     costs_N, clusters = charges(run, names[0])
+    result = run.finished()
+    # What requests without an answer cost is paid for the answers too: the sum is divided by the answers alone.
+    factor = result.n / (result.n - result.failed)
     estimate = paired.difference(costs_N, np.zeros(len(costs_N)), clusters)
     alike = (estimate.value, estimate.value) if estimate.clusters > 1 else (None, None)
     low, high = estimate.interval() or alike  # every answer cost the same
-    return Metric(estimate.value, low, high, len(costs_N), names[0].removeprefix(_COST).upper())
+    if low is not None and high is not None:
+        low, high = factor * low, factor * high
+    return Metric(factor * estimate.value, low, high, len(costs_N), names[0].removeprefix(_COST).upper())
 
 
 def charges(run: Record, name: str = "") -> tuple[Floats, list[str]]:

@@ -164,4 +164,8 @@ def _minimum(task: str, limit: float, name: str, value: Metric) -> Requirement:
     if not low <= limit <= high:
         unit = "in percent" if value.unit == "fraction" else "as it is printed"
         raise InputError(f"--min {task}={limit:g}: {name} lies between {low:g} and {high:g}; give it {unit}")
+    if value.unit == "fraction" and 0 < limit < 1:
+        raise InputError(
+            f"--min {task}={limit:g}: {name} is given in percent; write {100 * limit:g} for a share of {limit:g}"
+        )
     return Requirement(task, limit / scale, value.unit, True, f"{task} {name}")

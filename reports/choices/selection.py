@@ -126,8 +126,9 @@ def select(
     names = {task: pair[0] if pair else "" for task, pair in headlines.items()}
     _check_means(everyone, criteria.tasks)
     judged = [_judge(candidate, limits, criteria, names) for candidate in everyone]
-    eligible = sorted((entry for entry in judged if not entry.excluded), key=_preference)
+    eligible = [entry for entry in judged if not entry.excluded]
     objectives, left_out = _objectives([entry.candidate for entry in eligible], criteria)
+    eligible.sort(key=lambda entry: _preference(entry, objectives))
     entries = [*_compared(eligible, objectives, criteria.tasks), *(entry for entry in judged if entry.excluded)]
     return Selection(
         criteria=criteria,
@@ -215,11 +216,11 @@ def _unkept(limit: Requirement, standing: Standing, value: Metric | None) -> str
     return f"{limit.text} {words}: {measured(value)}"
 
 
-def _preference(judged: JudgedCandidate) -> tuple[float, ...]:
-    """Return a key that sorts the better candidate first."""
+def _preference(judged: JudgedCandidate, objectives: Sequence[str]) -> tuple[float, ...]:
+    """Return a key that sorts the better candidate first; of equal quality costs decide that can be compared."""
     quality = next(iter(judged.candidate.quality.values()))
     sign = 1.0 if quality.higher_is_better is False else -1.0
-    costs = [judged.candidate.measured(name) for name in COSTS]
+    costs = [judged.candidate.measured(name) for name in COSTS if name in objectives]
     return (sign * (judged.mean or 0.0), *(math.inf if cost is None else cost.value for cost in costs))
 
 
