@@ -22,10 +22,10 @@ _MARKS = re.compile(r"^\W*(?:question|problem|q)\s*:|(?:answer|a|solution)\s*:\W
 
 
 def question_key(text: str) -> str:
-    r"""Hash a question: 16 hexadecimal digits; empty for a text without letters and digits.
+    r"""Hash a question: 16 hexadecimal digits; empty for a text without characters.
 
     Example:
-        >>> question_key("Question: How much is 9 * 2?\nAnswer:") == question_key("how much is 9*2")
+        >>> question_key("Question: How much is 9 * 2?\nAnswer:") == question_key("how much is 9*2?")
         True
     """
     plain = "".join(_MARKS.sub("", unicodedata.normalize("NFKC", text).strip()).casefold().split())

@@ -15,11 +15,15 @@ from typing import NamedTuple
 
 from evals.comparison import PROTOCOL
 from evals.errors import shorten
+from evals.records.digests import EXTENDED
 from evals.records.folder import Record
+from evals.records.imported import ImportEntry
 from evals.reports.runs import naming
 from evals.schema import Json
 
 _TASK_FIELDS = tuple(name.removeprefix("task.") for name in PROTOCOL if name.startswith("task."))
+_OF_LOGS = frozenset({"samples", "ids", "part", "samples_in_split", "dataset_path", "dataset_name"})
+"""What an imported log says of its data."""
 BLIND_CONTROL = "a blind control is no candidate"
 _SHOWN = 3
 """Maximum number of differing fields that a reason names."""
@@ -28,18 +32,28 @@ IMAGE_TASKS = frozenset({"vqa", "retrieval"})
 
 
 class Identity(NamedTuple):
-    """What a candidate is: a model as it was named, its weights, and the number format it computes in."""
+    """What a candidate is: a model as it was named, its weights, its number format, and how it generates texts."""
 
     name: str
     weights: str
     dtype: str
+    settings: str = ""
+    """The options for generated texts that are set (`thinking=on`); empty for timings."""
+
+    @property
+    def timed(self) -> Identity:
+        """The identity of the timings of the model, which have no options for texts."""
+        return self._replace(settings="")
 
     @classmethod
     def of(cls, record: Record) -> Identity:
         """Return the identity of the model of a run."""
         facts = record.manifest.model
         weights = next((facts[key] for key in ("digest", "revision", "checkpoint") if facts.get(key)), "")
-        return cls(record.manifest.model_name, str(weights), str(facts.get("dtype") or ""))
+        generation = record.manifest.task.generation
+        options = {} if record.timed or not isinstance(generation, dict) else generation
+        settings = ", ".join(f"{name}={value}" for name, value in sorted(options.items()) if name != EXTENDED)
+        return cls(record.manifest.model_name, str(weights), str(facts.get("dtype") or ""), settings)
 
 
 class SetApart(NamedTuple):
@@ -138,10 +152,11 @@ def sort(records: Sequence[Record], tasks: Sequence[str]) -> ComparableRuns:
     identities = {identity for runs in quality.values() for identity in runs}
     kind = "caption" if any(shows_images(run) for runs in quality.values() for run in runs.values()) else "short"
     timed = [record for record in relevant if record.timed]
+    timed_identities = {identity.timed for identity in identities}
     for record in timed:
-        if Identity.of(record) not in identities:
+        if Identity.of(record) not in timed_identities:
             sorting.leave_out(record, "no run of this model on the tasks is among the runs that are compared")
-    timed = [record for record in timed if Identity.of(record) in identities]
+    timed = [record for record in timed if Identity.of(record) in timed_identities]
     scales = {record.manifest.task.scale for record in scored}
     same_machine = sorting.largest(timed, lambda record: _timing_conditions(record, kind, scales))
     together = _timed_in_turn(same_machine)
@@ -184,7 +199,10 @@ def _protocol(record: Record) -> Conditions:
     data = dict(manifest.data)
     if data.get("files") or data.get("digests"):
         data.pop("source", None)  # the same files may lie in two places
+    if isinstance(manifest.imported, ImportEntry):
+        data = {name: value for name, value in data.items() if name in _OF_LOGS}  # the rest is of the log's files
     task = {f"task.{name}": getattr(manifest.task, name) for name in _TASK_FIELDS}
+    task |= {"the headline metric": record.finished().headline}
     return task | {f"data.{name}": value for name, value in data.items()}
 
 

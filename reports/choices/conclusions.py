@@ -75,7 +75,7 @@ def _choice(selection: Selection, chosen: JudgedCandidate) -> str:
         return f"Choose {chosen.name}: it is {only} ({quality_name(selection)} {quality(chosen)})."
     fits = "that keep every requirement" if selection.requirements else "that are measured"
     return (
-        f"Choose {chosen.name}: of {eligible} candidates {fits} it has the highest {quality_name(selection)}, "
+        f"Choose {chosen.name}: of {eligible} candidates {fits} it has the best {quality_name(selection)}, "
         f"{quality(chosen)}."
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evals.errors import counted
+from evals.errors import counted, shorten
 from evals.records.folder import Record
 from evals.reports.choices import comparable
 from evals.reports.choices.amounts import ANSWERS, Money
@@ -110,10 +110,20 @@ def _names(identities: Sequence[Identity]) -> list[str]:
     """
     names = [naming.shorten(identity.name) for identity in identities]
     full = [
-        name if names.count(name) == 1 else f"{name} ({identity.weights[:6]} {identity.dtype})"
+        name if names.count(name) == 1 else f"{name} ({_details(identity, identities)})"
         for name, identity in zip(names, identities, strict=True)
     ]
     return [name if full.count(name) == 1 else f"{name} #{full[:k].count(name) + 1}" for k, name in enumerate(full)]
+
+
+def _details(identity: Identity, identities: Sequence[Identity]) -> str:
+    """Return what sets a candidate apart from others of its name: its options for texts, else weights and format."""
+    alike = [other for other in identities if other.name == identity.name]
+    weights = f"{identity.weights[:6]} {identity.dtype}"
+    if len({other.settings for other in alike}) == 1:
+        return weights
+    settings = shorten(identity.settings, 60) if identity.settings else "default settings"
+    return settings if len({other.timed for other in alike}) == 1 else f"{weights} {settings}"
 
 
 def _candidate(
@@ -133,7 +143,7 @@ def _candidate(
         else:
             value = result.metrics[result.headline].metric()
             quality[task] = replace(value, higher_is_better=higher_is_better(run, result.headline))
-    timing = runs.timings.get(identity)
+    timing = runs.timings.get(identity.timed)
     timed = _Timed(timing, runs.kind)
     why = _no_run(identity.name, TIMING, runs, absent) or _not_timed(of_model)
     missing |= {LATENCY: why} if timed.latency is None else {}
@@ -143,7 +153,7 @@ def _candidate(
         name=name,
         runs=of_model,
         timing=timing,
-        in_turn=identity in runs.in_turn,
+        in_turn=identity.timed in runs.in_turn,
         kind=runs.kind,
         quality=quality,
         latency=timed.latency,

@@ -123,7 +123,7 @@ def test_a_tie_a_cheaper_one_and_the_chosen_one_are_in_the_sentences(trio):
     assert selection.chosen.name == "best"
     first, *others = sentences(selection)
     assert first == (
-        "Choose best: of 3 candidates that are measured it has the highest glue/rte accuracy, 90.0 % (85.1 to 93.4 %)."
+        "Choose best: of 3 candidates that are measured it has the best glue/rte accuracy, 90.0 % (85.1 to 93.4 %)."
     )
     assert others[0].startswith("even is as good within 3.7 points, and 1.49 times cheaper")
     assert others[0].endswith("times faster (1.45 to 1.52): no difference is shown.")
@@ -249,6 +249,20 @@ def test_of_equal_models_a_price_in_another_currency_decides_nothing(tmp_path):
     assert chosen(runs).chosen.name == "a", "the first, not the smaller number"
     with pytest.raises(InputError, match="given in percent; write 80"):
         chosen(runs, minimums={TASK: 0.8})
+
+
+def test_a_model_with_other_settings_for_texts_is_another_candidate(tmp_path):
+    runs = [
+        scored(tmp_path / "a", "a", share(58, 60), generation={"thinking": "on"}, started="2026-11-28"),
+        scored(tmp_path / "b", "a", share(36, 60), started="2026-11-29"),
+        scored(tmp_path / "c", "b", share(48, 60)),
+        timed(tmp_path / "t", "a", {"s1": FAST, "s2": SLOW}),
+    ]
+    selection = chosen(runs)
+    assert selection.chosen.name == "a (thinking=on)"
+    assert {*by_name(selection)} == {"a (thinking=on)", "a (default settings)", "b"}
+    assert selection.chosen.candidate.latency is not None
+    assert not selection.apart
 
 
 def test_prices_of_servers_are_those_of_the_tokens(tmp_path):
