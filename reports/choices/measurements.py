@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evals.errors import counted, shorten
+from evals.errors import counted
 from evals.records.folder import Record
 from evals.reports.choices import comparable
 from evals.reports.choices.amounts import ANSWERS, Money
 from evals.reports.choices.comparable import ComparableRuns, Identity
 from evals.reports.choices.requirements import LATENCY, MEMORY, PRICE
+from evals.reports.rendering.formatting import one_line
 from evals.reports.runs import naming
 from evals.reports.runs.sections import higher_is_better
 from evals.schema import Metric
@@ -122,7 +123,7 @@ def _details(identity: Identity, identities: Sequence[Identity]) -> str:
     weights = f"{identity.weights[:6]} {identity.dtype}"
     if len({other.settings for other in alike}) == 1:
         return weights
-    settings = shorten(identity.settings, 60) if identity.settings else "default settings"
+    settings = one_line(identity.settings, 60) if identity.settings else "default settings"
     return settings if len({other.timed for other in alike}) == 1 else f"{weights} {settings}"
 
 
