@@ -50,7 +50,7 @@ class ExperimentReport:
     def verdicts(self) -> list[str]:
         """One sentence per variant that is compared with the baseline; one in all, if the shares do not hold."""
         sentences = [verdict(self.analysis, comparison, self.wording) for comparison in self.analysis.comparisons]
-        return sentences if self.analysis.ratio_holds else sentences[:1]
+        return sentences if self.analysis.is_comparable else sentences[:1]
 
     @property
     def warnings(self) -> list[str]:

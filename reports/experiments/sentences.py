@@ -141,6 +141,18 @@ def _obstacle(analysis: ExperimentAnalysis) -> str:
             f"{counts} came where {planned} were planned ({p_value(p)}). Something assigns or loses rows unequally, "
             "and it may favour one variant. If other shares were planned, give them with --planned."
         )
+    if not analysis.outcomes_hold:
+        return (
+            f"outcomes are missing more often in some variants than in others ({p_value(analysis.missing_p)}). The "
+            "rows without one may be those that failed: give them an outcome, or take them out of all variants."
+        )
+    is_paradox = any(analysis.is_paradox(comparison) for comparison in analysis.comparisons)
+    if not analysis.assignment_holds and not is_paradox:
+        return (
+            "their shares changed over time, or differ between segments, which random assignment would not give: what "
+            "differs between the times or segments would count as an effect. Compare within a time or a segment in "
+            "which they did not."
+        )
     return "within the segments the difference goes the other way than in the whole log (Simpson's paradox)."
 
 

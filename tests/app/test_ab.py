@@ -123,6 +123,30 @@ def test_users_in_both_variants_changing_shares_and_missing_outcomes_are_told(tm
     assert "Outcomes are missing more often in some variants" in out
 
 
+def test_a_variant_that_loses_the_outcomes_of_its_failures_is_not_compared(tmp_path, command):
+    rows = [{"v": "AB"[n % 2], "y": n // 2 % 2} for n in range(2_000)]
+    lost = [
+        {**row, "y": "" if row["v"] == "B" and not row["y"] and n % 5 < 2 else row["y"]} for n, row in enumerate(rows)
+    ]
+    done = command("ab", write(tmp_path / "log.csv", lost), *ASKED)
+    assert done.stdout.startswith("B and A cannot be compared: outcomes are missing more often in some variants")
+
+
+def test_shares_that_changed_over_time_or_by_segment_name_no_winner(tmp_path, command):
+    """The rate of both variants rises with the time, and so does B's share: B only looks better."""
+    rng = random.Random(5)
+    rows = [
+        {"v": "B" if rng.random() < (0.1, 0.9)[late] else "A", "y": int(rng.random() < (0.2, 0.3)[late]), "t": late}
+        for late in (0, 1)
+        for _ in range(3_000)
+    ]
+    path = write(tmp_path / "log.csv", rows)
+    for option in ("--time", "--segment"):
+        done = command("ab", path, *ASKED, option, "t")
+        assert "is better" not in done.stdout.partition("\n")[0]
+        assert "cannot be compared" in done.stdout.partition("\n")[0]
+
+
 def test_three_variants_are_corrected_for_their_number(log, command):
     done = command("ab", log({"A": 0.1, "B": 0.1, "C": 0.16}, rows=2_000), *ASKED, "--planned", "1:1:1")
     assert "C is better than A by " in done.stdout

@@ -78,13 +78,30 @@ class ExperimentAnalysis:
         """Whether the variants have their planned shares, by the test that fits a growing or a finished log."""
         return (self.ratio.anytime_p if self.growing else self.ratio.p) >= THRESHOLD
 
+    @property
+    def outcomes_hold(self) -> bool:
+        """Whether outcomes are missing equally often in all variants: else a variant may hide its failures."""
+        return self.missing_p >= THRESHOLD
+
+    @property
+    def assignment_holds(self) -> bool:
+        """Whether the variants kept their shares over time and in every segment, as random assignment would."""
+        mix = self.segments.mix_p if self.segments is not None else 1.0
+        return min(1.0 if self.drift_p is None else self.drift_p, mix) >= THRESHOLD
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether the variants can be compared at all, whatever their outcomes."""
+        return self.ratio_holds and self.outcomes_hold and self.assignment_holds
+
     def decision(self, comparison: VariantComparison, *, lower_is_better: bool = False) -> VariantDecision:
         """Decide whether a variant is better or worse than the baseline.
 
         A finished log is decided by Holm's p-value, a growing one by the confidence sequence. Nothing is decided if the
-        planned shares do not hold, or if the segments oppose the whole.
+        planned shares do not hold, if outcomes are missing more often in some variants, if the shares changed over
+        time or differ between segments, or if the segments oppose the whole.
         """
-        if not self.ratio_holds or self.is_paradox(comparison):
+        if not self.is_comparable or self.is_paradox(comparison):
             return "not_comparable"
         if self.growing:
             sequence = comparison.sequence
