@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from evals.comparison import PROTOCOL
 from evals.errors import shorten
-from evals.records.digests import EXTENDED
+from evals.logs.matching import question_key
+from evals.records.digests import EXTENDED, digest_of_ids
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
 from evals.reports.runs import naming
@@ -24,6 +25,8 @@ from evals.schema import Json
 _TASK_FIELDS = tuple(name.removeprefix("task.") for name in PROTOCOL if name.startswith("task."))
 _OF_LOGS = frozenset({"samples", "ids", "part", "samples_in_split", "dataset_path", "dataset_name"})
 """What an imported log says of its data."""
+_NO_EFFECT = frozenset({"batch_size", "limit", "max_samples", "status"})
+"""Settings of a harness that change no answer, or that the data say."""
 BLIND_CONTROL = "a blind control is no candidate"
 _SHOWN = 3
 """Maximum number of differing fields that a reason names."""
@@ -201,6 +204,10 @@ def _protocol(record: Record) -> Conditions:
         data.pop("source", None)  # the same files may lie in two places
     if isinstance(manifest.imported, ImportEntry):
         data = {name: value for name, value in data.items() if name in _OF_LOGS}  # the rest is of the log's files
+        questions = sorted(question_key(row.prompt) for row in record.samples())
+        data |= {"questions": digest_of_ids(questions), "harness": manifest.imported.harness}
+        protocol = manifest.imported.protocol
+        data |= {name: value for name, value in protocol.items() if name not in _NO_EFFECT and "seed" not in name}
     task = {f"task.{name}": getattr(manifest.task, name) for name in _TASK_FIELDS}
     task |= {"the headline metric": record.finished().headline}
     return task | {f"data.{name}": value for name, value in data.items()}

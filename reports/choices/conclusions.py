@@ -90,11 +90,12 @@ def _others(selection: Selection) -> Iterator[str]:
             continue
         gains = _costs(judged.ratios, "better")
         if judged.ties and any(difference.low is None for difference in judged.differences):
-            gaps = ", ".join(_gap(difference) for difference in judged.differences)
+            gaps = ", ".join(f"{difference.text} on {difference.task}" for difference in judged.differences)
             yield f"{judged.name} is not shown to differ ({gaps}); without an interval, no limit is known."
             continue
         if judged.ties:
-            yield f"{judged.name} is as good within {_within(judged.differences)}{_and(gains)}: no difference is shown."
+            within = f"{_within(judged.differences)}{_and(gains)}"
+            yield f"{judged.name} is as good within {within}: no difference of quality is shown."
             continue
         gaps = ", ".join(_gap(difference) for difference in judged.differences)
         if gains:

@@ -259,14 +259,17 @@ def _charged(run: Record) -> Metric | str:
         return "the run has no prices: name a file in the server's address, ?prices=FILE"
     costs_N, clusters = charges(run, names[0])
     result = run.finished()
-    # What requests without an answer cost is paid for the answers too: the sum is divided by the answers alone.
-    factor = result.n / (result.n - result.failed)
+    currency = names[0].removeprefix(_COST).upper()
+    if result.failed:  # what requests without an answer cost is paid for the answers too
+        answered_N = np.array([float(not row.failed) for row in sorted(run.samples(), key=lambda row: row.id)])
+        value = float(costs_N.sum() / answered_N.sum())
+        ratio = paired.ratio(costs_N, answered_N, clusters)
+        ends = ratio.interval() if ratio is not None else None
+        return Metric(value, *(ends or (value, value)), len(costs_N), currency)
     estimate = paired.difference(costs_N, np.zeros(len(costs_N)), clusters)
     alike = (estimate.value, estimate.value) if estimate.clusters > 1 else (None, None)
     low, high = estimate.interval() or alike  # every answer cost the same
-    if low is not None and high is not None:
-        low, high = factor * low, factor * high
-    return Metric(factor * estimate.value, low, high, len(costs_N), names[0].removeprefix(_COST).upper())
+    return Metric(estimate.value, low, high, len(costs_N), currency)
 
 
 def charges(run: Record, name: str = "") -> tuple[Floats, list[str]]:

@@ -126,7 +126,7 @@ def test_a_tie_a_cheaper_one_and_the_chosen_one_are_in_the_sentences(trio):
         "Choose best: of 3 candidates that are measured it has the best glue/rte accuracy, 90.0 % (85.1 to 93.4 %)."
     )
     assert others[0].startswith("even is as good within 3.7 points, and 1.49 times cheaper")
-    assert others[0].endswith("times faster (1.45 to 1.52): no difference is shown.")
+    assert others[0].endswith("times faster (1.45 to 1.52): no difference of quality is shown.")
     assert others[1].startswith("worse would be 1.96 times cheaper (1.87 to 2.06)")
     assert others[1].endswith("at -30.0 points (-36.4 to -23.6) on glue/rte.")
     places = {name: judged.on_front for name, judged in by_name(selection).items()}
