@@ -70,5 +70,6 @@ def test_a_job_that_cannot_run_is_refused_before_it_is_submitted(arguments, word
 
 
 @pytest.mark.parametrize("time", ["90", "90:00", "02:00:00", "1-0", "1-12", "2-12:30", "7-00:00:00"])
-def test_times_of_slurm_are_accepted(time):
-    slurm.check(["--models-file", "x", "--task", "glue"], nodes=1, gpus=0, cpus=1, time=time)
+def test_times_of_slurm_are_accepted(time, capsys):
+    slurm.main(["--nodes", "2", "--time", time, "--", "--models-file", "x", "--task", "glue"])
+    assert f"#SBATCH --time={time}\n" in capsys.readouterr().out
