@@ -12,8 +12,10 @@ import glob
 import os
 import re
 import shutil
+import signal
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +89,31 @@ def scratch_folder(name: str, parent: Path | None = None) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+@contextmanager
+def signals_end_contexts() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `SystemExit`, so that the contexts within remove their temporaries.
+
+    The exit status is that of a process that the signal ended (143 and 129). A signal that is ignored stays ignored
+    (`nohup`), and outside the main thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    changed = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    try:
+        for number in changed:
+            signal.signal(number, _end)
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, before[number])
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def remove_abandoned(folder: Path, name: str | None = None) -> None:

@@ -46,8 +46,18 @@ def run(options: argparse.Namespace) -> str:
         _check_task(options.task)
     from evals.models.backend.quantising.checkpoint import quantise_checkpoint
 
-    made = quantise_checkpoint(_folder(options.folder), options.out.expanduser())
-    return text(made) + ("\n" + _compared(made, options) if options.task is not None else "\n" + _commands(made))
+    try:
+        made = quantise_checkpoint(_folder(options.folder), options.out.expanduser())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {options.out} was not written: start the command again") from None
+    if options.task is None:
+        return text(made) + "\n" + _commands(made)
+    try:
+        return text(made) + "\n" + _compared(made, options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted; {options.out} is complete: compare it with run and compare (docs/quantising.md)"
+        ) from None
 
 
 def _folder(name: str) -> Path:

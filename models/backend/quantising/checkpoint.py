@@ -23,9 +23,9 @@ from evals.data.checkpoints import model_weights, read_adapter, read_config, sto
 from evals.data.json_files import read_json
 from evals.errors import InputError, shorten
 from evals.models.backend.quantising.layers import LinearLayers, find_linear_layers
-from evals.models.backend.quantising.rounding import pack, round_rows
+from evals.models.backend.quantising.rounding import is_finite, pack, round_rows
 from evals.models.backend.quantising.tensor_file import BITS, PlannedTensor, write_tensors
-from evals.temporaries import scratch_folder
+from evals.temporaries import scratch_folder, signals_end_contexts
 
 if TYPE_CHECKING:
     import torch
@@ -91,6 +91,7 @@ def quantise_checkpoint(folder: Path, out: Path) -> QuantisedCheckpoint:
             `out` is not empty or cannot be written, or the disk is too full.
     """
     config = _checked(folder, out)
+    out, named = out.resolve(), out  # the folder itself, where a link to an empty one was given
     shapes, dtypes = stored_shapes(folder), {name: dtype for name, (dtype, _) in stored_dtypes(folder).items()}
     strange = next((name for name in shapes if dtypes[name] not in BITS), None)
     if strange is not None:
@@ -100,7 +101,7 @@ def quantise_checkpoint(folder: Path, out: Path) -> QuantisedCheckpoint:
         raise InputError(f"{folder} stores {rounded} as {dtypes[rounded]}: it is quantised already")
     _check_space(folder, out, shapes, dtypes, layers)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(out.name, out.parent.resolve()) as made:
+    with signals_end_contexts(), scratch_folder(out.name, out.parent) as made:
         _write_weights(folder, made, dtypes, layers)
         _copy_others(folder, made)
         written = {**config, "quantization_config": _quantisation(layers)}
@@ -110,11 +111,13 @@ def quantise_checkpoint(folder: Path, out: Path) -> QuantisedCheckpoint:
         if out.exists():
             out.rmdir()
         made.rename(out)
-    return _described(folder, out, shapes, dtypes, layers, files=(before, after))
+    return _described(folder, named, shapes, dtypes, layers, files=(before, after))
 
 
 def _checked(folder: Path, out: Path) -> dict[str, Any]:
     """Return the configuration of a checkpoint that can be quantised into a folder."""
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"--out {out} is a symbolic link to {out.readlink()}, which does not exist")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out} exists and is not an empty folder")
     if out.resolve().is_relative_to(folder.resolve()):
@@ -178,13 +181,16 @@ def _tensors(folder: Path, stored: Any, shapes: Mapping[str, Any], layers: Linea
     import torch
 
     for name in shapes:
+        tensor = stored.get_tensor(name)
+        if tensor.is_floating_point() and not is_finite(tensor):
+            raise InputError(f"{folder}: {name} holds a number that is not finite")
         if name not in layers.weights:
-            yield name, stored.get_tensor(name)
+            yield name, tensor
             continue
         try:
-            integers, scales = round_rows(stored.get_tensor(name))
-        except ValueError:
-            raise InputError(f"{folder}: {name} holds a number that is not finite") from None
+            integers, scales = round_rows(tensor)
+        except ValueError:  # too large for 32 bits
+            raise InputError(f"{folder}: {name} holds a number that 32 bits cannot hold") from None
         yield (f"{name}_packed", pack(integers)) if layers.packable else (name, integers)
         yield f"{name}_scale", scales
         if layers.packable:

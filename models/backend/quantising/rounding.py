@@ -17,6 +17,19 @@ _ROWS = 1 << 22
 """Elements that are rounded at once, so that the memory stays near that of the result."""
 
 
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Return whether all numbers of a floating tensor are finite, with little memory: their extremes are looked at.
+
+    Example:
+        >>> import torch
+        >>> is_finite(torch.ones(3)), is_finite(torch.tensor([0.0, -torch.inf])), is_finite(torch.tensor([torch.nan]))
+        (True, False, False)
+    """
+    import torch
+
+    return not tensor.numel() or bool(torch.isfinite(torch.stack(torch.aminmax(tensor))).all())
+
+
 def round_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Round a matrix to integers, with one scale per row.
 

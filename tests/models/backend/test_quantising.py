@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import checkpoints
@@ -16,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from evals.data.checkpoints import read_config
 from evals.errors import InputError
+from evals.models.backend.quantising import checkpoint
 from evals.models.backend.quantising.checkpoint import quantise_checkpoint
 from evals.models.backend.quantising.rounding import pack, round_rows
 from evals.models.backend.quantising.tensor_file import PlannedTensor, write_tensors
@@ -175,6 +178,16 @@ def add_weight(folder, name, weight):
             "up_proj.weight holds a number that is not finite",
         ),
         (
+            lambda folder: add_weight(folder, "model.norm.weight", torch.full((128,), -torch.inf)),
+            "model.norm.weight holds a number that is not finite",
+        ),
+        (
+            lambda folder: add_weight(
+                folder, "model.layers.0.mlp.up_proj.weight", torch.full((258, 128), 1e300, dtype=torch.float64)
+            ),
+            "up_proj.weight holds a number that 32 bits cannot hold",
+        ),
+        (
             lambda folder: add_weight(folder, "model.layers.0.mlp.experts.3.w1.weight", torch.zeros(2, 2)),
             "is a mixture of experts",
         ),
@@ -198,6 +211,28 @@ def test_the_new_folder_must_be_empty_and_elsewhere(copy, tmp_path):
         quantise_checkpoint(tmp_path / "out", tmp_path / "again")
     with pytest.raises(InputError, match="lies in the checkpoint"):
         quantise_checkpoint(copy, copy / "int8")
+
+
+def test_a_link_to_an_empty_folder_is_written_and_one_to_nothing_refused(base, tmp_path):
+    link, empty = tmp_path / "link", tmp_path / "empty"
+    link.symlink_to(empty)
+    with pytest.raises(InputError, match=f"--out {link} is a symbolic link to {empty}, which does not exist"):
+        quantise_checkpoint(base, link)
+    empty.mkdir()
+    assert quantise_checkpoint(base, link).folder == link
+    assert link.is_symlink()
+    assert (empty / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind_and_says_so(base, command, tmp_path, monkeypatch, number):
+    handlers = [signal.getsignal(kind) for kind in (signal.SIGTERM, signal.SIGHUP)]
+    monkeypatch.setattr(checkpoint, "_copy_others", lambda *_: os.kill(os.getpid(), number))
+    done = command("quantise", base, "--out", tmp_path / "out")
+    assert done.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
+    assert (f"{tmp_path / 'out'} was not written" in done.stderr) == (number == signal.SIGINT)
+    assert [signal.getsignal(kind) for kind in (signal.SIGTERM, signal.SIGHUP)] == handlers
 
 
 def test_an_adapter_is_refused(copy, tmp_path):
