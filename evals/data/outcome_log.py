@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.data.outcome_values import DecimalSign, OutcomeReader, is_missing, read_time
+from evals.data.outcome_values import DecimalSign, OutcomeReader, TimeReader
 from evals.data.tables import stream_table
 from evals.errors import InputError, shorten
 from evals.statistics.experiments.cells import Integers, OutcomeCells
@@ -57,6 +57,8 @@ class OutcomeLog:
     without_outcome: int
     without_unit: int
     without_time: int
+    times: tuple[int, int] | None
+    """The first and the last time, in milliseconds since 1970; None if the rows have none of their own."""
 
 
 def read_outcomes(
@@ -126,7 +128,9 @@ class _LogSums:
         self._path, self._columns, self._reader = path, columns, reader
         self._variants = _Names(path, columns.variant, MOST_VARIANTS, None)
         self._segments = _Names(path, columns.segment or "", MOST_SEGMENTS, NO_SEGMENT)
+        self._time_reader = TimeReader(path, columns.time or "")
         self._rows = self._without_variant = self._without_outcome = self._without_unit = self._without_time = 0
+        self._first_and_last: tuple[int, int] | None = None
         self._shift: float | None = None
         self._width = 1
         self._merged: dict[str, Any] | None = None
@@ -140,6 +144,9 @@ class _LogSums:
         segment = self._segments.numbered(piece[columns.segment]) if columns.segment else np.zeros(size, np.int64)
         order = np.arange(self._rows, self._rows + size)
         time = self._times(piece[columns.time]) if columns.time else order
+        if columns.time and len(known := time[time > _FIRST_TIME]):
+            ends = (int(known.min()), int(known.max()), *(self._first_and_last or ()))
+            self._first_and_last = min(ends), max(ends)
         unit, has_unit = self._units(piece[columns.unit]) if columns.unit else (order, np.ones(size, bool))
         self._rows += size
         self._without_variant += int((variant < 0).sum())
@@ -150,11 +157,9 @@ class _LogSums:
         if self._shift is None and (keep & has_outcome).any():
             self._shift = 0.0 if self._reader.is_share else float(outcome[keep & has_outcome].mean())
         values = np.where(has_outcome, outcome - (self._shift or 0.0), 0.0)
-        with np.errstate(over="ignore"):
-            squares = values**2
         part = {
             "variant": variant, "segment": segment, "unit": unit, "time": time, "order": order, "rows": np.ones(size),
-            "counts": has_outcome.astype(float), "sums": values, "squares": squares,
+            "counts": has_outcome.astype(float), "sums": values, "squares": values**2,
         }  # fmt: skip
         self._pending.append({name: column[keep] for name, column in part.items()})
         self._pending_rows += int(keep.sum())
@@ -179,9 +184,8 @@ class _LogSums:
             self._without_time += int((times == _FIRST_TIME).sum())
             return np.asarray(times, np.int64)
         codes, texts = _distinct(array)
-        where = f"{self._path}: column {self._columns.time!r}"
-        numbers = [_FIRST_TIME if is_missing(text) else read_time(text, where) for text in texts]
-        result = np.array([*numbers, _FIRST_TIME], np.int64)[codes]
+        numbers = [*map(self._time_reader.read, texts), None]
+        result = np.array([_FIRST_TIME if number is None else number for number in numbers], np.int64)[codes]
         self._without_time += int((result == _FIRST_TIME).sum())
         return result
 
@@ -210,8 +214,6 @@ class _LogSums:
         self._check(names, cells)
         order = _ordered(self._path, self._columns.variant, names, baseline)
         places = np.array([order.index(name) for name in names], np.int64)
-        if not np.isfinite(cells["squares"]).all() or not np.isfinite(cells["sums"]).all():
-            raise InputError(f"{self._path}: the values of {self._columns.success!r} are too large to be squared")
         segments = sorted(self._segments.numbers)
         segment_places = np.array([segments.index(name) for name in self._segments.numbers] or [0], np.int64)
         result = OutcomeCells(
@@ -229,7 +231,7 @@ class _LogSums:
             unit_C=None if self._columns.unit is None else cells["unit"],
         )
         left_out = (self._without_variant, self._without_outcome, self._without_unit, self._without_time)
-        return OutcomeLog(result, self._rows, *left_out)
+        return OutcomeLog(result, self._rows, *left_out, self._first_and_last)
 
     def _check(self, names: Sequence[str], cells: Mapping[str, Any]) -> None:
         path, columns = self._path, self._columns

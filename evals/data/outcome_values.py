@@ -21,6 +21,10 @@ _GROUPED = {
     "point": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"),
     "comma": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?"),
 }
+_COMPACT_DATE = re.compile(r"((?:19|20)\d{2}[01]\d[0-3]\d)(?:([0-2]\d[0-5]\d)([0-5]\d)?)?(?:\.0)?")
+"""A date that is written as a number: 20250925, or 202509251300 and 20250925130000 with a time."""
+_LARGEST_VALUE = 1e100
+"""Larger outcomes are refused: their cubes are added up."""
 _LARGEST_SECONDS = 1e11
 """Larger numbers of a time column are milliseconds since 1970, and not seconds: these would be after the year 5000."""
 _MOST_KEPT = 1 << 18
@@ -76,6 +80,8 @@ class OutcomeReader:
         present = values[~np.isnan(values)]
         if np.isinf(present).any():
             raise InputError(f"{self._where} holds an infinite number")
+        if len(present) and float(np.abs(present).max()) > _LARGEST_VALUE:
+            raise InputError(f"{self._where} holds {np.abs(present).max():.3g}; numbers up to 1e100 are added up")
         self.is_share = self.is_share and bool(np.isin(present, (0, 1)).all())
         if not self.is_share and self._word is not None:
             raise InputError(f"{self._where} holds both the word {self._word!r} and numbers other than 0 and 1")
@@ -130,10 +136,30 @@ class OutcomeReader:
         return text.replace(",", ".") if "." not in text else f"{text} with a point"
 
 
+def compact_date(text: str) -> str | None:
+    """Return the ISO form of a date that is written as a number, in the years 1900 to 2099; None if it is none.
+
+    Example:
+        >>> compact_date("20250925"), compact_date("202509251300"), compact_date("20251301"), compact_date("1758758400")
+        ('20250925', '20250925T1300', None, None)
+    """
+    match = _COMPACT_DATE.fullmatch(text.strip())
+    if match is None:
+        return None
+    date, minutes, seconds = match.groups()
+    iso = date if minutes is None else f"{date}T{minutes}{seconds or ''}"
+    try:
+        datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return iso
+
+
 def read_time(text: str, where: str) -> int:
     """Read a time as milliseconds since 1970: an ISO date or time, or a number of seconds or milliseconds.
 
-    A time without a zone is read as UTC.
+    A time without a zone is read as UTC. A number that `compact_date` reads is not one of seconds for this function:
+    whether the numbers of a column are such dates is decided by `TimeReader`.
 
     Raises:
         InputError: the text is no time.
@@ -148,6 +174,10 @@ def read_time(text: str, where: str) -> int:
         scaled = number if abs(number) > _LARGEST_SECONDS else number * 1000
         if abs(scaled) < 1e17:
             return round(scaled)
+    return _iso_time(text, where)
+
+
+def _iso_time(text: str, where: str) -> int:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -155,3 +185,33 @@ def read_time(text: str, where: str) -> int:
             f"{where} holds {shorten(text, 40)}; a time is an ISO date (2025-09-25T13:00), or seconds since 1970"
         ) from None
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+class TimeReader:
+    """Reads the times of a column: its numbers are dates such as 20250925 if the first is, else seconds since 1970."""
+
+    def __init__(self, path: Path, column: str) -> None:
+        """Begin a column; the arguments are for messages."""
+        self._where = f"{path}: column {column!r}"
+        self._first: str | None = None
+        self._has_dates = False
+
+    def read(self, text: str) -> int | None:
+        """Read a time as milliseconds since 1970; None if the cell is empty.
+
+        Raises:
+            InputError: the text is no time, or a number is no date where the first was one.
+        """
+        if is_missing(text):
+            return None
+        if not plain_numbers.is_real(text.strip()):
+            return read_time(text, self._where)
+        iso = compact_date(text)
+        if self._first is None:
+            self._first, self._has_dates = text, iso is not None
+        if self._has_dates and iso is None:
+            raise InputError(
+                f"{self._where} holds {shorten(self._first, 40)} and {shorten(text, 40)}: dates such as 20250925 and "
+                "seconds since 1970 cannot stand in one column"
+            )
+        return _iso_time(iso, self._where) if iso is not None and self._has_dates else read_time(text, self._where)

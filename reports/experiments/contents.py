@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evals.reports.experiments.sentences import Wording, relative, rows_text, verdict, warnings
+from evals.reports.experiments.sentences import Wording, relative, rows_text, time_text, verdict, warnings
 from evals.reports.rendering.formatting import one_line, p_value, probability
 from evals.reports.rendering.table_formats import Table
 from evals.statistics.experiments.analysis import ExperimentAnalysis
@@ -26,8 +26,13 @@ class ExperimentReport:
     """Numbers of rows that are not counted, by what they lack."""
     analysis: ExperimentAnalysis
     lower_is_better: bool = False
-    timed: bool = False
-    """Whether the rows have times of their own."""
+    times: tuple[int, int] | None = None
+    """The first and the last time, in milliseconds since 1970; None if the rows have none of their own."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether the rows have times of their own."""
+        return self.times is not None
 
     @property
     def wording(self) -> Wording:
@@ -43,8 +48,15 @@ class ExperimentReport:
         planned = " : ".join(f"{100 * share:.4g}" for share in self.analysis.ratio.planned)
         return one_line(
             f"{self.log}: {self.rows:,} rows; {columns}. {better.capitalize()} is better. The baseline is "
-            f"{self.analysis.variants[0].name}; planned shares {planned} %."
+            f"{self.analysis.variants[0].name}; planned shares {planned} %.{self._period}"
         )
+
+    @property
+    def _period(self) -> str:
+        if self.times is None:
+            return ""
+        first, last = map(time_text, self.times)
+        return f" Times from {first} to {last}."
 
     @property
     def verdicts(self) -> list[str]:
@@ -55,7 +67,9 @@ class ExperimentReport:
     @property
     def warnings(self) -> list[str]:
         """What a reader should know before trusting the log."""
-        return warnings(self.analysis, self.wording, left_out=self.left_out, has_units="unit" in self.columns)
+        return warnings(
+            self.analysis, self.wording, left_out=self.left_out, has_units="unit" in self.columns, times=self.times
+        )
 
     @property
     def ratio_line(self) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from evals.reports.experiments.sentences import Wording
+from evals.reports.experiments.sentences import Wording, time_text
 from evals.reports.rendering.forest import FONT, ForestPanel, ForestRow
 from evals.reports.rendering.formatting import one_line
 from evals.schema import Metric
@@ -90,10 +89,7 @@ def _ticks(low: float, high: float) -> list[float]:
 def _label(place: float, timed: bool) -> str:
     if not timed:
         return f"{place:,.0f} rows"
-    try:
-        return f"{datetime.fromtimestamp(place / 1000, UTC):%Y-%m-%d %H:%M}"
-    except (ValueError, OverflowError, OSError):  # before the year 1 or after 9999
-        return f"{place / 1000:.6g} s"
+    return time_text(place)
 
 
 def _text(x: float, y: float, text: str, anchor: str, *, bold: bool = False) -> Markup:

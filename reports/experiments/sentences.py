@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from evals.errors import counted
+from evals.plain_numbers import is_real
 from evals.reports.rendering.formatting import one_line, p_value
 from evals.statistics.experiments.analysis import ExperimentAnalysis
 from evals.statistics.experiments.comparison import EstimatedValue, VariantComparison
 from evals.statistics.experiments.sample_ratio import THRESHOLD
 
+_OLD = 631_152_000_000
+"""Milliseconds until 1990: a log whose times all lie before is likely to have numbers of another kind."""
 _MANY = 10**12
 """Numbers of rows above this are not printed: no log has them."""
 
@@ -88,6 +95,19 @@ def rows_text(rows: int | None) -> str:
     return f"{math.ceil(rows / step) * step:,}"
 
 
+def time_text(time: float) -> str:
+    """Print milliseconds since 1970 as a time.
+
+    Example:
+        >>> time_text(1_758_758_400_000), time_text(1e18)
+        ('2025-09-25 00:00', '1e+15 s')
+    """
+    try:
+        return f"{datetime.fromtimestamp(time / 1000, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):  # before the year 1 or after 9999
+        return f"{time / 1000:.6g} s"
+
+
 def verdict(analysis: ExperimentAnalysis, comparison: VariantComparison, wording: Wording) -> str:
     """Say what is decided about one variant, for a reader who knows no statistics."""
     variant, baseline = one_line(comparison.variant, 60), one_line(wording.baseline, 60)
@@ -156,9 +176,17 @@ def _obstacle(analysis: ExperimentAnalysis) -> str:
     return "within the segments the difference goes the other way than in the whole log (Simpson's paradox)."
 
 
-def warnings(analysis: ExperimentAnalysis, wording: Wording, *, left_out: dict[str, int], has_units: bool) -> list[str]:
+def warnings(
+    analysis: ExperimentAnalysis, wording: Wording, *, left_out: dict[str, int], has_units: bool,
+    times: tuple[int, int] | None = None,
+) -> list[str]:  # fmt: skip
     """List what a reader should know before trusting the log."""
     lines = [f"{counted(count, 'row')} without {what} left out." for what, count in left_out.items() if count]
+    lines += [_alike(names) for names in alike_names([summary.name for summary in analysis.variants])]
+    if times is not None and times[1] < _OLD:
+        lines.append(
+            f"The last time is {time_text(times[1])}: numbers in the column of times count as seconds since 1970."
+        )
     if not has_units:
         lines.append(
             "Each row counts as independent. If a user can have several, name the column of the users with --unit."
@@ -184,6 +212,25 @@ def warnings(analysis: ExperimentAnalysis, wording: Wording, *, left_out: dict[s
             f"Fewer than 30 units: {', '.join(one_line(name, 60) for name in small)}; intervals may be too narrow."
         )
     return lines + _segment_warnings(analysis, wording)
+
+
+def alike_names(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Group names that differ only in case, spaces, width or the form of a number, and may be meant to be one.
+
+    Example:
+        >>> alike_names(["A", "B", "a", "2", "2.0", "new model", "New_Model"])
+        [('A', 'a'), ('2', '2.0'), ('new model', 'New_Model')]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        plain = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).casefold().strip()
+        groups.setdefault(str(float(plain)) if is_real(plain) else plain, []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def _alike(names: Sequence[str]) -> str:
+    listed = " and ".join(repr(one_line(name, 60)) for name in names)
+    return f"The variants {listed} differ only in how they are written. If they are one, give them one name."
 
 
 def _segment_warnings(analysis: ExperimentAnalysis, wording: Wording) -> list[str]:

@@ -195,6 +195,15 @@ def test_ratings_are_compared_by_their_means(tmp_path, command):
     assert "name the column of the users with --unit" in done.stdout
 
 
+def test_names_that_differ_in_form_and_times_before_1990_are_told(tmp_path, command):
+    rows = [{"v": ("a", "A", "B", "2", "2.0")[n % 5], "y": n % 3 == 0, "t": n} for n in range(400)]
+    out = command("ab", write(tmp_path / "log.csv", rows), *ASKED, "--time", "t").stdout
+    assert "The variants 'A' and 'a' differ only in how they are written." in out
+    assert "The variants '2' and '2.0' differ only" in out
+    assert "Times from 1970-01-01 00:00 to 1970-01-01 00:06." in out
+    assert "The last time is 1970-01-01 00:06: numbers in the column of times count as seconds since 1970." in out
+
+
 def test_planned_shares_by_name_may_contain_signs():
     assert planned_shares("x=1=2,A=1", ["A", "x=1"]) == [1.0, 2.0]
     with pytest.raises(InputError):

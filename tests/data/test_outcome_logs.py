@@ -101,7 +101,7 @@ def test_rows_without_a_value_are_counted(tmp_path):
         ('v,y\nA,"1,5"\nB,3\n', {}, "holds '1,5': give --decimal comma"),
         ('v,y\nA,"1.5"\nB,3\n', {"decimal": "comma"}, "holds '1.5'"),
         ("v,y\nA,1e999\nB,3\n", {}, "holds '1e999'"),
-        ("v,y\nA,1e200\nB,-1e200\n", {}, "too large to be squared"),
+        ("v,y\nA,1e308\nB,-1e308\n", {}, r"holds 1e\+308; numbers up to 1e100 are added up"),
         ("v,y\nA,1\nB,0,7\n", {}, "cannot be read as a table: .*Expected 2 columns, got 3"),
         ("v,y\nA,1\nB,0\n", {"baseline": "C"}, "--baseline C: column 'v' of .* has 'A', 'B'"),
         ("v,y\n" + "".join(f"{n},1\n" for n in range(21)), {}, "column 'v' has over 20 values"),
@@ -125,6 +125,24 @@ def test_a_time_that_is_none_is_refused_and_a_missing_one_counted(tmp_path):
     path = write(tmp_path / "log.csv", [{"v": "A", "y": 1, "t": "yesterday"}, {"v": "B", "y": 0, "t": "2025-01-01"}])
     with pytest.raises(InputError, match="column 't' holds 'yesterday'; a time is an ISO date"):
         read_outcomes(path, columns)
+
+
+def test_dates_that_are_written_as_numbers(tmp_path):
+    """20250925 is a date if the column begins with one; after seconds it is a number of seconds."""
+    columns = OutcomeColumns("v", "y", time="t")
+
+    def times(*texts, name="log.csv"):
+        rows = [{"v": "AB"[n % 2], "y": n % 2, "t": text} for n, text in enumerate(texts)]
+        return read_outcomes(write(tmp_path / name, rows), columns).times
+
+    assert times("20250925", "202509261300") == (1758758400000, 1758891600000)
+    assert times(20250925, 20250926, name="log.parquet") == (1758758400000, 1758844800000)
+    assert times("20250925.0", "", name="log.jsonl")[0] == 1758758400000
+    assert times("5", "20250925") == (5000, 20250925000)
+    assert times("2025-09-25", "20250926")[1] == 1758844800000
+    with pytest.raises(InputError, match="holds '20250925' and '20251325': dates such as 20250925 and seconds"):
+        times("20250925", "20251325")
+    assert read_outcomes(tmp_path / "log.csv", OutcomeColumns("v", "y")).times is None
 
 
 def test_times_of_any_range_keep_few_cells(tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> str:
         left_out={"variant": log.without_variant, "outcome": log.without_outcome, "unit": log.without_unit},
         analysis=analyse(log.cells, planned, growing=options.growing, timed=options.time is not None),
         lower_is_better=options.lower_is_better,
-        timed=options.time is not None,
+        times=log.times,
     )
     if options.out is not None:
         output.write(report, options.out.expanduser())
