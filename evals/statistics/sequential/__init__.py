@@ -1,0 +1,10 @@
+"""Statistics of runs that stop early: intervals that hold at every look, and the decisions that rest on them.
+
+It may import the errors, the schema and the other statistics. Start with `means`, then `races` for several models.
+
+    sampled      clusters in the random order in which they were drawn, and the set that they were drawn from
+    capital      the capital of a gambler who bets against a value of the mean: large if the value is wrong
+    means        the confidence sequence of a mean, and of the difference of two models on the same samples
+    looks        when to look
+    races        the decision between two models or several, and which of them are out
+"""
