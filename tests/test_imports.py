@@ -27,7 +27,7 @@ LEVELS = [
     },
     {"schema", "statistics"},
     {"records", "registry"},
-    {"data", "metrics"},
+    {"data", "hooks", "metrics"},
     {"execution", "hub_metrics", "logs"},
     {"timing"},
     {"comparison"},

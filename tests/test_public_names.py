@@ -23,6 +23,7 @@ PUBLIC = {
     """,
     "evals.registry": "FAMILIES METRICS TASKS VARIANTS Registry discover",
     "evals.metrics": "Estimate Mean average estimates means",
+    "evals.hooks": "BatchDone MetricValue RunEvent RunFinished RunStarted RunStopped",
     "evals.errors": "EvalsError InputError LongPromptError RecordError SampleError UnknownName",
 }
 """Module to public names. Also public: `evals.models.attention.VisualAttentionMapper` and `evals.hub_metrics.load`."""

@@ -6,7 +6,7 @@ Only the modules of `evals.app` know tasks, models and reports. They find tasks 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ from evals.execution import windows
 from evals.execution.executor import Executor, own_memory_bytes
 from evals.execution.extending import extension
 from evals.execution.progress import bar as progress_bar
+from evals.execution.progress import note
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor
 from evals.execution.workers.sharing.run_workers import RunWorkers
+from evals.hooks import sources
+from evals.hooks.observer import RunObserver, observed
 from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, answers, load, result, signature
 from evals.records.types import Manifest, PlanEntry, Result
@@ -75,6 +78,7 @@ def execute(
     if task.timed:
         (record,) = interleave_configs([config])
         return record
+    sources.check(config.track, config.event_stream)
     run = ready(config)
     config, samples = run.config, run.samples
     _check_out(config)
@@ -102,10 +106,10 @@ def _check_out(config: RunConfig) -> None:
 def _compute(config: RunConfig, task: Task, samples: Samples, executor: Executor, run_folder: RunFolder) -> Record:
     """Compute what is missing in a run folder, and finish it."""
     folder = run_folder.folder
-    with run_folder:
+    with run_folder, _observed(config, run_folder) as observer:
         run_folder.check_ids(samples.ids)
         if not run_folder.finished:
-            evaluate(config, task, samples, executor, run_folder)
+            evaluate(config, task, samples, executor, run_folder, observer=observer)
             executor.close()
             run_folder.check_complete()
             record = replace(load(folder), result=None)
@@ -117,7 +121,20 @@ def _compute(config: RunConfig, task: Task, samples: Samples, executor: Executor
             run_folder.finish(summary)
         if not (folder / "report.html").exists():  # also after a crash between writing the result and its report
             _report(load(folder))
+        observer.finish(load(folder).finished())
     return load(folder)
+
+
+def _observed(config: RunConfig, run_folder: RunFolder) -> AbstractContextManager[RunObserver]:
+    """Let the hooks of a configuration observe a run."""
+    return observed(run_folder, sources.sources(config.track, config.event_stream), note)
+
+
+def show_finished(config: RunConfig, record: Record) -> None:
+    """Let hooks know of a finished run that this command does not execute again."""
+    if sources.sources(config.track, config.event_stream):
+        with RunFolder(record.folder, record.manifest) as run_folder, _observed(config, run_folder) as observer:
+            observer.finish(record.finished())
 
 
 def _extend(
@@ -131,10 +148,11 @@ def _extend(
     extended = extension.extended_manifest(record, manifest, samples, config.extend)
     is_finished = extended.signature == record.manifest.signature and record.result is not None
     if is_finished and not extension.pending(record, list(record.samples()), config.extend):
+        show_finished(config, record)
         return record
     (folder / records.RESULT).unlink(missing_ok=True)
     records.write_atomically(folder / records.MANIFEST, records.dumps(extended.to_dict()))
-    with RunFolder(folder, extended) as run_folder:
+    with RunFolder(folder, extended) as run_folder, _observed(config, run_folder) as observer:
         run_folder.check_complete()
         record = load(folder)
         failures = extension.extend(
@@ -146,6 +164,7 @@ def _extend(
             records.rewrite(record, result.rescore(task, record))
         run_folder.finish(result.summarise(task, record, peak_memory_bytes=_peak_memory(executor)))
         _report(load(folder))
+        observer.finish(load(folder).finished())
     if failures:
         raise EvalsError(
             f"{counted(len(failures), 'sample')} with cut outputs could not be continued, the first because: "
@@ -163,7 +182,8 @@ def interleave(
         models: names of models, each in a form that `run` accepts; no name twice.
         task: a timed task.
         out: a folder for the run folders, each named after its model; by default as `run` names them.
-        options: as in `run`: `scale`, `split`, `device`, `dtype`, `processes`, `repetitions`, `progress`, `command`.
+        options: as in `run`: `scale`, `split`, `device`, `dtype`, `processes`, `repetitions`, `progress`, `track`,
+            `command`.
 
     Returns:
         One finished run per model, in their order.
@@ -205,14 +225,16 @@ def is_timed(task: str) -> bool:
 
 def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
     """Time the models of some configurations in turn, or continue where that was interrupted."""
-    task, progress, command = registry.TASKS.get(configs[0].task), configs[0].progress, configs[0].command
+    task, command = registry.TASKS.get(configs[0].task), configs[0].command
+    sources.check(configs[0].track, configs[0].event_stream)
     for config in configs:
         _check_out(config)
     entrants = [timed_model(config) for config in configs]
     if len(entrants) > 1 and Load.of(configs[0].options) is not None:
         raise InputError(f"--rate takes one model at a time, {len(entrants)} came: each gets all of the machine")
     total = sum(len(entrant.samples) for entrant in entrants)
-    with ExitStack() as stack, progress_bar(total=total, unit=" turns", disable=not progress, desc=task.name) as bar:
+    shows_bar = configs[0].shows_bar
+    with ExitStack() as stack, progress_bar(total=total, unit=" turns", disable=not shows_bar, desc=task.name) as bar:
         with interleaving.Session(entrants) as session:
             manifests = [interleaving.manifest(task, entrant, entrants, session, command) for entrant in entrants]
             runs = [
@@ -232,9 +254,11 @@ def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
                 record = replace(load(run_folder.folder), result=None)
                 peak = interleaving.peak_bytes(record.samples())
                 run_folder.finish(result.summarise(task, record, peak_memory_bytes=peak))
-        for run_folder in runs:
+        for config, run_folder in zip(configs, runs, strict=True):
             if not (run_folder.folder / "report.html").exists():
                 _report(load(run_folder.folder))
+            with _observed(config, run_folder) as observer:  # only now: hooks would slow what is timed
+                observer.finish(load(run_folder.folder).finished())
     return [load(run_folder.folder) for run_folder in runs]
 
 

@@ -64,8 +64,8 @@ def _run(options: argparse.Namespace) -> int:
     from evals.execution import progress
 
     choices = {name: value for name, value in vars(options).items() if name not in {"command_name", "models_file"}}
-    choices["progress"] = _shows_progress()
-    if choices["progress"]:
+    choices["progress"] = _progress(options.progress)
+    if choices["progress"] is True:
         models_named = options.model or f"the models of {options.models_file}"
         progress.announce(
             console.printable(f"evals: {models_named} on {options.task}: reading the data, loading the model")
@@ -114,13 +114,18 @@ def _interleave(models: Sequence[str], choices: Mapping[str, Any]) -> list[Any]:
     """Time several models in turn. Raises `InputError` for an option that only a single run can have."""
     from evals.app import api
 
-    supported = {"scale", "split", "out", "device", "dtype", "processes", "repetitions", "progress", "command"}
+    supported = {"scale", "split", "out", "device", "dtype", "processes", "repetitions", "progress", "track", "command"}
     defaults = vars(parser.build().parse_args(["run", "--model", "M", "--task", "T"]))
     for name, value in choices.items():
         if name not in {*supported, "model", "task"} and value != defaults.get(name):
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} cannot be given for several models that are timed in turn; leave it out")
     return api.interleave(models, choices["task"], **{name: choices[name] for name in supported})
+
+
+def _progress(chosen: str) -> bool | str:
+    """Return the value of --progress for the configuration of a run."""
+    return {"auto": _shows_progress(), "bar": True, "none": False}.get(chosen, chosen)
 
 
 def _shows_progress() -> bool:

@@ -21,7 +21,7 @@ from evals.records.signature import RemoteModel
 from evals.records.types import PlanEntry
 from evals.schema import RunConfig
 
-_FREE = frozenset({"--model", "--models-file", "--task", "--out", "--workers", "--cluster"})
+_FREE = frozenset({"--model", "--models-file", "--task", "--out", "--workers", "--cluster", "--track", "--progress"})
 """Options with a value that do not change a run of a given model and task, beyond what its manifest says of both."""
 
 

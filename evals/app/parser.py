@@ -308,9 +308,7 @@ def _add_run(commands: Any) -> None:
         metavar="FIELD=COLUMN,…",
         help="which columns of the table are which fields of the task: text=question,target=answer; default: guessed",
     )
-    add("--split", metavar="S", help="a split of `list tasks`, or of the files of --data; default: the first")
-    add("--limit", type=integer, metavar="N", help="only N samples, chosen at random by --seed")
-    add("--first", type=integer, metavar="N", help="only the first N samples; their metrics have no intervals")
+    run_options.add_selection(run)
     add(
         "--out",
         metavar="DIR",
@@ -322,6 +320,7 @@ def _add_run(commands: Any) -> None:
     add("--token-budget", type=integer, metavar="N", help="token positions in a batch; default: by the device")
     run_options.add_engine(run)
     run_options.add_workers(run)
+    run_options.add_watching(run)
     run_options.add_querying(run)
     run_options.add_sampling(run)
     run_options.add_timing(run)

@@ -1,4 +1,4 @@
-"""Define the options of the command `run` for where and how a model is queried."""
+"""Define the options of the command `run` for its samples, and for where and how a model is queried."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from typing import Any
 from evals import plain_numbers
 from evals.errors import shorten
 from evals.schema.config import ENGINES, LONG_PROMPTS
+
+
+def add_selection(run: argparse.ArgumentParser) -> None:
+    """Add the options for which samples are run."""
+    add = run.add_argument
+    add("--split", metavar="S", help="a split of `list tasks`, or of the files of --data; default: the first")
+    add("--limit", type=integer, metavar="N", help="only N samples, chosen at random by --seed")
+    add("--first", type=integer, metavar="N", help="only the first N samples; their metrics have no intervals")
 
 
 def add_engine(run: argparse.ArgumentParser) -> None:
@@ -44,6 +52,24 @@ def add_workers(run: argparse.ArgumentParser) -> None:
         "outside; one worker per GPU, or per machine without GPUs",
     )
     add("--mixed", action="store_true", help="let the GPUs of a cluster be of different kinds, and record the kinds")
+
+
+def add_watching(run: argparse.ArgumentParser) -> None:
+    """Add the options for who learns of a run."""
+    run.add_argument(
+        "--progress",
+        default="auto",
+        metavar="bar|none|json[:FILE]",
+        help="a progress bar (default, but not in CI jobs), nothing, or an event per line of JSON on standard error or "
+        "at the end of a file",
+    )
+    run.add_argument(
+        "--track",
+        action="append",
+        default=[],
+        metavar="NAME[:PROJECT]",
+        help="log settings, progress and result, but no samples, with trackio, mlflow or wandb; repeatable",
+    )
 
 
 def add_querying(run: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ from evals.execution.resolve import Resolved
 from evals.execution.run import connect, resolved
 from evals.execution.workers.sharing.run_workers import QueuedRun, RunWorkers
 from evals.execution.workers.sharing.shared import SharedWorkers
+from evals.hooks import sources
 from evals.records import Record, check_place
 from evals.schema import Model, Placement, RunConfig
 
@@ -182,6 +183,7 @@ def _finished(pairs: Sequence[Pair]) -> dict[tuple[str, str], Record | EvalsErro
     for pair in pairs:
         with contextlib.suppress(EvalsError, OSError):  # it is reported when the pair is run
             if (record := finished_run(pair.config, digest)) is not None:
+                api.show_finished(pair.config, record)
                 finished[pair.name] = record
     return finished
 
@@ -231,7 +233,7 @@ def _run_together(pairs: Sequence[Pair]) -> dict[tuple[str, str], Record | Evals
     workers = SharedWorkers(
         lambda: connect([pair.config for pair in pairs]),
         gathers=config.mixed,
-        on_event=progress.note if config.progress else lambda text: None,
+        on_event=progress.note if config.shows_bar else lambda text: None,
     )
     errors = workers.execute([queued(pair) for pair in pairs])
     return completed | {pair.name: error for pair, error in zip(pairs, errors, strict=True) if error is not None}
@@ -284,6 +286,8 @@ def _pairs(
             raise InputError(f"--{name} is about one model: give it with one --model and one --task")
     for task in tasks:
         registry.TASKS.get(task)
+    config = RunConfig.of(models[0], tasks[0], progress=options.get("progress", False), track=options.get("track", ()))
+    sources.check(config.track, config.event_stream)
     data_of = of_task(data, tasks)
     out = options.get("out")
     check_place(out)

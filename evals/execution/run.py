@@ -22,6 +22,7 @@ from evals.execution.workers.processes import LocalProcesses
 from evals.execution.workers.serving import LoadedRun, Locate, Setup
 from evals.execution.workers.sharing.run_workers import RunWorkers
 from evals.execution.workers.transport import Transport
+from evals.hooks.observer import RunObserver
 from evals.records import answers
 from evals.records.folder import RunFolder
 from evals.records.signature import RemoteModel, code_digest
@@ -71,7 +72,7 @@ def open_executor(
     setup = _worker_setup(config)
     kinds = workers.kinds if workers is not None else agreement.DeviceKinds(mixed=config.mixed)
     agreed = WorkerAgreement(agreement.origin(samples), kinds=kinds)
-    on_event = progress.note if config.progress else lambda text: None
+    on_event = progress.note if config.shows_bar else lambda text: None
     if workers is not None:
         return workers.open(setup, samples, agreed, on_event=on_event)
     return Pool(connect([config]), setup, samples, agreed, on_event=on_event)
@@ -101,7 +102,15 @@ def connect(configs: Sequence[RunConfig]) -> Transport:
     return nodes.Cluster(nodes.connect(config.cluster), gpus=gpus, limit=limit)
 
 
-def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder) -> None:
+def evaluate(
+    config: RunConfig,
+    task: Task,
+    samples: Samples,
+    executor: Executor,
+    folder: RunFolder,
+    *,
+    observer: RunObserver | None = None,
+) -> None:
     """Compute the samples that are not on disk yet.
 
     Args:
@@ -110,15 +119,18 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
         samples: the run's samples.
         executor: answers the requests.
         folder: receives the records.
+        observer: tells hooks what is done; None if there is no hook.
     """
+    observer = observer or RunObserver(folder)
     finished_ids = folder.finished_ids
     if len(finished_ids) == len(samples):
         answers.forget(folder.folder)
         return
     plan, started = folder.manifest.plan, folder.manifest.started
-    probe = _fitted_probe(config, task, samples, executor, folder)
+    probe = _fitted_probe(config, task, samples, executor, folder, observer)
+    observer.begin("samples", len(samples))
     with progress.bar(
-        total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.progress, desc=task.name
+        total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.shows_bar, desc=task.name
     ) as bar:
         collected = collector.Collector(task, samples, probe)
         mean = _RunningMean()
@@ -131,6 +143,7 @@ def evaluate(config: RunConfig, task: Task, samples: Samples, executor: Executor
             value = f"{task.headline} {100 * mean.value:.1f} %" if mean.count else ""
             bar.set_postfix_str(", ".join(filter(None, (value, executor.status()))), refresh=False)
             bar.update(len(rows))
+            observer.samples_done(rows, task.headline)
 
         before = -1
         # Once, unless a request could be tokenised by one worker and not by another (a template's time limit), so that
@@ -214,7 +227,7 @@ def _placements(config: RunConfig) -> tuple[Placement, ...]:
 
 
 def _fitted_probe(
-    config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder
+    config: RunConfig, task: Task, samples: Samples, executor: Executor, folder: RunFolder, observer: RunObserver
 ) -> Probe | None:
     """Fit the task's probe on its training samples, if the chosen method needs one."""
     if task.fit_probe is None or not _needs_probe(config, task):
@@ -222,12 +235,18 @@ def _fitted_probe(
     train = samples.train
     if train is None:
         return task.fit_probe([], {})
+    observer.begin("training", len(train))
     with progress.bar(
-        total=len(train), unit=" samples", disable=not config.progress, desc=f"{task.name}, train"
+        total=len(train), unit=" samples", disable=not config.shows_bar, desc=f"{task.name}, train"
     ) as bar:
+
+        def advance(count: float) -> None:
+            bar.update(count)
+            observer.training_done(count)
+
         select, plan = Dated(training, folder.manifest.started), folder.manifest.plan
         collected = collector.collect_predictions(
-            executor, select, train, plan=plan, advance=bar.update, kept=folder.folder
+            executor, select, train, plan=plan, advance=advance, kept=folder.folder
         )
     fitted_on = [sample for sample in train if sample.id in collected.predictions]
     folder.note_probe(ProbeEntry(samples=len(fitted_on), left_out=collected.left_out, shortened=collected.shortened))

@@ -81,7 +81,7 @@ def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") ->
     """
     paths = []
     for key in sorted({*a, *b}):
-        if not path and key in {"signature", "started", "command", "probe"}:
+        if not path and key in {"signature", "started", "command", "probe", "tracking"}:
             continue
         left, right = a.get(key), b.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):

@@ -31,7 +31,7 @@ from evals.records import files
 from evals.records.digests import base_signature, differences, digest_of_result
 from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
-from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues
+from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues, TrackingEntry
 from evals.schema import Json
 from evals.temporaries import remove_abandoned, write_atomically
 
@@ -268,6 +268,11 @@ class RunFolder:
     def note_probe(self, probe: ProbeEntry) -> None:
         """Add to the manifest on what a probe was fitted."""
         self.manifest = msgspec.structs.replace(self.manifest, probe=probe)
+        write_atomically(self.folder / MANIFEST, dumps(self.manifest.to_dict()))
+
+    def note_tracking(self, tracking: TrackingEntry) -> None:
+        """Add to the manifest which hooks observe the run, and how often they failed."""
+        self.manifest = msgspec.structs.replace(self.manifest, tracking=tracking)
         write_atomically(self.folder / MANIFEST, dumps(self.manifest.to_dict()))
 
     def finish(self, result: Result) -> None:

@@ -57,6 +57,17 @@ class ProbeEntry(Stored, kw_only=True):
     """Number of those with a text that was shortened to what the model reads."""
 
 
+class TrackingEntry(Stored, kw_only=True, omit_defaults=True):
+    """Which hooks observed a run (`evals.hooks`), and how often they failed."""
+
+    run_id: str
+    """The id under which trackers know the run."""
+    hooks: list[str] = msgspec.field(default_factory=list)
+    """Names of the hooks that were called."""
+    errors: dict[str, Size] = msgspec.field(default_factory=dict)
+    """Number of errors by hook, over all sessions, where there were any."""
+
+
 class PlanEntry(Stored, kw_only=True, omit_defaults=True):
     """How requests become batches."""
 
@@ -108,6 +119,8 @@ class Manifest(Stored, kw_only=True):
     all prompts of a run agree, also on another day. Empty in a record of version 0.1."""
     probe: ProbeEntry | msgspec.UnsetType = msgspec.UNSET
     """On what a probe was fitted, if one was; not signed, since it is known when the model has read the samples."""
+    tracking: TrackingEntry | msgspec.UnsetType = msgspec.UNSET
+    """Which hooks observed the run, if any did; not signed, since hooks change nothing in it."""
     imported: ImportEntry | msgspec.UnsetType = msgspec.UNSET
     """The log of another harness that the run was made from, if one was; its files' digests are signed as data."""
 

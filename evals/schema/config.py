@@ -187,14 +187,27 @@ class RunConfig:
     """The run folder, or None for `runs/<model>-<task>-<signature>`."""
     force: bool = False
     """Show images to a model that is not known to read them; a blind control must then show that it does."""
-    progress: bool = False
-    """Show a progress bar on standard error."""
+    progress: bool | str = False
+    """Show a progress bar on standard error; or write events as lines of JSON to it (`json`) or to a file
+    (`json:FILE`)."""
+    track: tuple[str, ...] = ()
+    """Trackers that log the run: `NAME` or `NAME:PROJECT`, with a name of `evals.hooks.sources.TRACKERS`."""
     extend: int | None = None
     """Continue the outputs of a finished run that were cut at the token limit, up to this number of tokens."""
     command: str = ""
     """The command line that the user typed; kept in the manifest."""
     chosen: frozenset[str] = frozenset()
     """Names of the options that the user gave; a variant's own settings stand in for the others."""
+
+    @property
+    def shows_bar(self) -> bool:
+        """Whether a progress bar is shown."""
+        return self.progress is True
+
+    @property
+    def event_stream(self) -> str | None:
+        """Where events are written as lines of JSON (`json`, `json:FILE`), or None."""
+        return self.progress if isinstance(self.progress, str) else None
 
     @classmethod
     def of(cls, model: str, task: str, **choices: Any) -> RunConfig:
