@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.app import console, parser
-from evals.app.commands import ab, quantise, readers, view
+from evals.app.commands import ab, quantise, readers, verify, view
 from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
 
@@ -245,6 +245,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "show": readers.show,
     "show-model": _show_model,
     "trends": readers.trends,
+    "verify": verify.run,
     "view": view.run,
 }
 """The function of each command."""

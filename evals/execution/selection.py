@@ -1,6 +1,7 @@
 """Select the samples of a run from those of a split, and blind them for a blind control.
 
 limited(samples, options)        a random subset, or the first samples
+chosen(samples, ids)             those with some ids
 readable(samples, modalities)    those that a model can read
 blinded(samples)                 all, with their images and audio replaced
 """
@@ -58,6 +59,13 @@ def _only(samples: Samples, indices: Sequence[int]) -> Samples:
         build=lambda index: samples.build(indices[index]),
         ids_of_outputs=None if ids_of_outputs is None else lambda index: ids_of_outputs(indices[index]),
     )
+
+
+def chosen(samples: Samples, ids: Collection[str]) -> Samples:
+    """Keep the samples with some ids, in the order of the benchmark, as a random subset of all: for `verify`."""
+    wanted = set(ids)
+    indices = [index for index, id in enumerate(samples.ids) if id in wanted]
+    return _only(samples, indices)
 
 
 def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:

@@ -22,6 +22,7 @@ from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, blind, short_names, title
 from evals.reports.runs.prompts import ShownPrefix
 from evals.reports.runs.sections import MetricRow, Section
+from evals.reports.runs.verifying import verification
 from evals.reports.runs.worst_samples import WorstSample, describe_worst
 from evals.schema import Json, Metric
 
@@ -189,7 +190,13 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         sections=tuple(sections.divide(metrics)),
         n=result.n,
         counts=tuple(Count(name, getattr(result, name), meaning) for name, meaning in COUNTS.items()),
-        notes=(*control, *reported.sentences(record), *_notes(metrics), *_timing_note(record)),
+        notes=(
+            *control,
+            *reported.sentences(record),
+            *verification.notes(record),
+            *_notes(metrics),
+            *_timing_note(record),
+        ),
         efficiency=_efficiency(result),
         provenance=_provenance(record.manifest.to_dict()),
         worst=tuple(worst),

@@ -31,6 +31,7 @@ from evals.reports.claims.language.values import ValueTable
 from evals.reports.rendering.formatting import amount, p_value, probability
 from evals.reports.runs import blind_control
 from evals.reports.runs.naming import about
+from evals.reports.runs.verifying import verification
 from evals.statistics import paired
 
 
@@ -269,8 +270,9 @@ def _heading(record: Record, outcome: RunOutcome, metric: str) -> str:
     size = record.manifest.model.get("parameters")
     weights = f" {size:,} parameters." if size else ""
     floors = entry.floors.items()
+    verified = verification.mark(record)
     least = "".join(f"; {kind} floor {amount(floor, entry.unit)}" for kind, floor in floors)
-    return f"{metric} {value}{spread}, n = {entry.n:,}{least}{control}. {about([record])}{weights}"
+    return f"{metric} {value}{spread}, n = {entry.n:,}{least}{control}. {about([record])}{weights}{verified}"
 
 
 def _blind_control(outcome: RunOutcome, metric: str) -> list[str]:
