@@ -123,7 +123,8 @@ class Choose:
     choices: tuple[str, ...]
     """The continuations; the prediction's output is the chosen one, its `scores` follow this order."""
     normalise: str = "none"
-    """Divide each log-likelihood by this before comparing: `none`, or the continuation's `tokens` or `characters`."""
+    """Divide each log-likelihood by this before comparing: `none`, or the continuation's `tokens` or `characters`, of
+    which one space at its beginning, which separates it from the context, is none."""
     examples: tuple[str, ...] = ()
     """As in `Generate`."""
 

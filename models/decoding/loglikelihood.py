@@ -150,11 +150,13 @@ def most_likely(
     divisors = {
         "none": [1] * len(log_likelihoods),
         "tokens": lengths,
-        "characters": [len(choice) for choice in request.choices],
+        "characters": [len(choice.removeprefix(" ")) for choice in request.choices],  # lm-evaluation-harness: acc_norm
     }[request.normalise]
     if not all(map(math.isfinite, log_likelihoods)):
         return Prediction(request.id, failure=NOT_FINITE)
-    normalised = [score / divisor for score, divisor in zip(log_likelihoods, divisors, strict=True)]
+    normalised = [
+        score / divisor if divisor else -math.inf for score, divisor in zip(log_likelihoods, divisors, strict=True)
+    ]
     return Prediction(
         request.id,
         output=request.choices[first_of_largest(normalised)],

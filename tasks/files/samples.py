@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import difflib
 import inspect
 import random
 import re
@@ -13,15 +13,17 @@ from typing import Any
 
 from evals import data
 from evals.data.row_tables import DataTable, open_table
-from evals.data.row_tables.cells import answers_of, audio_of, images_of, text_of, value_of
+from evals.data.row_tables.cells import audio_of, images_of, text_of, value_of
+from evals.data.row_tables.columns import shown
 from evals.data.row_tables.sources import HUB
 from evals.data.templates.renderer import RowRenderer
-from evals.errors import InputError, counted, shorten
+from evals.errors import InputError, shorten
 from evals.registry import METRICS
 from evals.schema import MODALITIES, Choose, Generate, Json, Options, Part, Sample, Samples
-from evals.tasks.files.reading import label_of
+from evals.tasks.files.choices import RowChoices, choices_of, target_of
 from evals.tasks.files.scoring import plugin_metrics
-from evals.tasks.files.spec import LETTERS, TaskFile, TaskSpec
+from evals.tasks.files.shots import Shots
+from evals.tasks.files.spec import READERS, TaskFile, TaskSpec
 
 _FIRST = ("where", "id", "subset", "cluster", "choices", "labels", "target", "answer.read_by")
 """Expressions, which are computed before the templates: the choices are variables of these."""
@@ -34,10 +36,7 @@ class AskedRow:
     id: str
     values: Mapping[str, Any]
     """The variables of the templates."""
-    choices: tuple[str, ...]
-    labels: tuple[str, ...]
-    right: int | None
-    """Index of the right choice; None without choices."""
+    choices: RowChoices
     target: Json
     """What the target expression gives."""
     subset: str
@@ -64,28 +63,38 @@ class TaskRows:
             return None
         stated_id = text_of(first.get("id"))
         id = stated_id if stated_id is not None else str(self.table.number(index))
-        choices = _listed(first.get("choices", spec.choices), "choices", place)
-        labels = _listed(first.get("labels", spec.labels), "labels", place) or tuple(LETTERS[: len(choices)])
-        if choices and len(labels) != len(choices):
-            raise InputError(f"{place}: {counted(len(choices), 'choice')} and {counted(len(labels), 'label')}")
-        right = _right(first["target"], choices, labels, place) if choices else None
-        if spec.shuffle and choices:
-            order = list(range(len(choices)))
-            random.Random(f"{spec.name}/{id}").shuffle(order)
-            choices, right = tuple(choices[n] for n in order), order.index(right or 0)
-        numbered = [{"label": label, "text": choice} for label, choice in zip(labels, choices, strict=True)]
+        read = str(first.get("answer.read_by") or spec.answer.read)
+        if read not in READERS:
+            raise InputError(f"{place}: answer.read_by gives {shorten(read)}; the readers are {', '.join(READERS)}")
+        choices = choices_of(
+            spec, first.get("choices", spec.choices), first.get("labels", spec.labels), first["target"],
+            read=read, place=place,
+        )  # fmt: skip
+        if spec.shuffle and choices.texts:
+            choices = _shuffled(choices, f"{spec.name}/{id}")
+        numbered = [
+            {"label": label, "text": choice} for label, choice in zip(choices.labels, choices.texts, strict=True)
+        ]
+        subset = text_of(first.get("subset")) or ""
+        if spec.average == "subsets" and not subset:
+            raise InputError(f"{place}: subset is empty, and average: subsets needs one for each row")
         return AskedRow(
-            id, {**values, "numbered": numbered}, choices, labels, right, first["target"],
-            subset=text_of(first.get("subset")) or "", cluster=text_of(first.get("cluster")) or "",
-            read=str(first.get("answer.read_by") or spec.answer.read),
+            id, {**values, "numbered": numbered}, choices, first["target"],
+            subset=subset, cluster=text_of(first.get("cluster")) or "", read=read,
         )  # fmt: skip
 
     def _variables(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the columns without media, also by names in small letters with underscores for other marks."""
+        """Return the columns without media, also by names in small letters with underscores for other marks.
+
+        A name that would be that of two columns is none of them.
+        """
         media = {*self.spec.images, self.spec.audio}
         values = {name: value for name, value in row.items() if name not in media}
-        plain = {re.sub(r"\W+", "_", name.strip()).lower(): value for name, value in values.items()}
-        return {**plain, **values}
+        plain = [re.sub(r"\W+", "_", name.strip()).lower() for name in values]
+        by_plain_name = {
+            name: value for name, value in zip(plain, values.values(), strict=True) if plain.count(name) == 1
+        }
+        return {**by_plain_name, **values}
 
     def texts(self, index: int, asked: AskedRow) -> dict[str, str]:
         """Render the description and the prompt of a row."""
@@ -99,12 +108,19 @@ class TaskRows:
         self.texts(index, asked)
         if self.spec.ask == "choose":
             self.continuations(index, asked)
-        target(self.spec, asked, "", f"{self.table.name}, {self.table.place(index)}")
+        self.target(index, asked, "")
+
+    def target(self, index: int, asked: AskedRow, continuation: str) -> Json:
+        """Return the reference of a row's sample. Raises `InputError` if no output could be right."""
+        place = f"{self.table.name}, {self.table.place(index)}"
+        return target_of(
+            self.spec, asked.choices, asked.target, read=asked.read, continuation=continuation, place=place
+        )
 
     def continuations(self, index: int, asked: AskedRow) -> tuple[str, ...]:
         """Render the continuation of each choice."""
         place = f"{self.table.name}, {self.table.place(index)}"
-        pairs = list(zip(asked.labels, asked.choices, strict=True))
+        pairs = list(zip(asked.choices.labels, asked.choices.texts, strict=True))
         if self.spec.continuation == " {{ label }}":
             return tuple(f" {label}" for label, _ in pairs)
         return tuple(
@@ -117,41 +133,30 @@ class TaskRows:
     def example(self, index: int) -> str:
         """Return a row as a few-shot example: its prompt and its right answer."""
         asked = self.asked(index, self.table.read(index, self.table.columns))
-        if asked is None:
-            return ""
+        assert asked is not None, "examples are rows that could be samples"
         prompt = self.texts(index, asked)["prompt"]
         if self.spec.ask == "choose":
-            return f"{prompt}{self.continuations(index, asked)[asked.right or 0]}\n\n"
-        right = None if asked.right is None else asked.labels[asked.right]
+            return f"{prompt}{self.continuations(index, asked)[asked.choices.right or 0]}\n\n"
+        right = None if asked.choices.right is None else asked.choices.labels[asked.choices.right]
         values = {**asked.values, "label": right}
         place = f"{self.table.name}, {self.table.place(index)}"
         return f"{prompt}{self._renderer.render(['examples.answer'], values, place)['examples.answer']}\n\n"
 
-    def subset(self, index: int) -> str:
-        """Return the subset of a row."""
+    def subset(self, index: int) -> str | None:
+        """Return the subset of a row, "" without any; None if the row is no sample."""
         values = self._variables(self.table.read(index, self.table.columns))
         place = f"{self.table.name}, {self.table.place(index)}"
-        return text_of(self._renderer.render(["subset"], values, place)["subset"]) or ""
+        first = self._renderer.render(
+            [name for name in ("where", "subset") if name in self._expressions], values, place
+        )
+        return None if not first.get("where", True) else text_of(first.get("subset")) or ""
 
 
-def _listed(value: Json, name: str, place: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(entry, (str, int, float)) for entry in value):
-        raise InputError(f"{place}: {name} is {shorten(value, 60)}, expected a list of texts")
-    return tuple(text_of(entry) or "" for entry in value)
-
-
-def _right(target: Json, choices: Sequence[str], labels: Sequence[str], place: str) -> int:
-    """Return the index of the right choice. Raises `InputError` if the target is none of them."""
-    if isinstance(target, (bool, int)) and 0 <= int(target) < len(choices):
-        return int(target)
-    if isinstance(target, str):
-        for listed in (labels, choices):
-            if listed.count(target.strip()) == 1:
-                return listed.index(target.strip())
-    allowed = f"an index from 0 to {len(choices) - 1}, or one of {', '.join([*labels, *map(shorten, choices)][:12])}"
-    raise InputError(f"{place}: target is {shorten(target, 40)}, expected {allowed}")
+def _shuffled(choices: RowChoices, seed: str) -> RowChoices:
+    """Put choices into an order that depends on the seed alone; the labels stay."""
+    order = list(range(len(choices.texts)))
+    random.Random(seed).shuffle(order)
+    return RowChoices(tuple(choices.texts[n] for n in order), choices.labels, order.index(choices.right or 0))
 
 
 def samples(file: TaskFile, renderer: RowRenderer, options: Options) -> Samples:
@@ -160,7 +165,8 @@ def samples(file: TaskFile, renderer: RowRenderer, options: Options) -> Samples:
     Raises:
         InputError: the data are not there or malformed, or a row cannot be asked; the message names it.
     """
-    table = _table(file, options, options.split)
+    table = split_of(file, options, options.split)
+    _check_media(file, table)
     rows = TaskRows(file, table, renderer)
     ids, indices, modalities = [], [], set[str]()
     for index, row in enumerate(table.rows(table.columns)):
@@ -173,7 +179,9 @@ def samples(file: TaskFile, renderer: RowRenderer, options: Options) -> Samples:
     if not ids:
         raise InputError(f"{table.name} has no rows for which {file.spec.where} is true")
     data.unique(ids, table.name)
-    shots = _Shots(file, renderer, options, table.split)
+    shots = Shots.of_split(
+        file, options, table.split, lambda split: TaskRows(file, split_of(file, options, split), renderer)
+    )
 
     def build(position: int) -> Sample:
         index = indices[position]
@@ -198,7 +206,7 @@ def _source_digest(name: str) -> str:
     return data.digest(Path(source))[:16] if source is not None and Path(source).is_file() else "unknown"
 
 
-def _table(file: TaskFile, options: Options, split: str | None) -> DataTable:
+def split_of(file: TaskFile, options: Options, split: str | None) -> DataTable:
     """Open a split of the data that the user named, or else of those that the file names."""
     spec = file.spec
     if options.data is not None:
@@ -219,6 +227,24 @@ def _table(file: TaskFile, options: Options, split: str | None) -> DataTable:
     return open_table(source, split if source.is_file() else split or spec.split)
 
 
+def _check_media(file: TaskFile, table: DataTable) -> None:
+    """Refuse columns of images or audio that a table lacks: the questions would be asked without them.
+
+    Of several columns, such as `image_1` to `image_7`, a table may lack some.
+    """
+    spec = file.spec
+    free = [column for column in table.columns if column not in spec.images]
+    for names in (spec.images, [spec.audio] if spec.audio else []):
+        missing = [name for name in names if name.partition(".")[0] not in table.columns]
+        near = [close for name in missing for close in difflib.get_close_matches(name, free, n=1, cutoff=0.74)]
+        if missing and (len(missing) == len(names) or near):
+            hint = f"; did you mean {shown(near[0])}" if near else ""
+            columns = ", ".join(map(shown, table.columns))
+            raise InputError(
+                f"{file.path}: {table.name} has no column {shown(missing[0])}{hint}; its columns are {columns}"
+            )
+
+
 def _media(spec: TaskSpec, row: Mapping[str, Any], table: DataTable, index: int) -> list[Part]:
     try:
         images = [image for column in spec.images for image in images_of(value_of(row, column), table)]
@@ -228,55 +254,15 @@ def _media(spec: TaskSpec, row: Mapping[str, Any], table: DataTable, index: int)
     return [*images, *([clip] if clip is not None else [])]
 
 
-class _Shots:
-    """Few-shot examples."""
-
-    def __init__(self, file: TaskFile, renderer: RowRenderer, options: Options, split: str) -> None:
-        spec = file.spec.examples
-        self.count = options.shots if options.shots is not None else spec.count if spec else 0
-        self.facts: Json = None
-        self._same, self._seed = options.same_shots, options.seed
-        if not self.count:
-            return
-        if spec is None:
-            raise InputError(f"--shots {self.count}: {file.path} has no key examples, which says where they come from")
-        self._spec = spec
-        table = _table(file, options, spec.split)
-        if table.split == split and options.data is not None and options.data.is_file():
-            raise InputError(f"--shots {self.count}: {options.data} is one split, and examples come from {spec.split}")
-        self._rows = TaskRows(file, table, renderer)
-        self._text = functools.lru_cache(maxsize=4_096)(self._rows.example)
-        self.facts = {"split": table.split, **table.facts}
-        self._by_subset: dict[str, list[int]] = {}
-        if spec.same_subset:
-            for index in range(len(table)):
-                self._by_subset.setdefault(self._rows.subset(index), []).append(index)
-
-    def of(self, asked: AskedRow) -> tuple[str, ...]:
-        """Return the examples of a sample. Raises `InputError` if there are too few."""
-        if not self.count:
-            return ()
-        pool: Sequence[int] = range(len(self._rows.table))
-        if self._spec.same_subset:
-            pool = self._by_subset.get(asked.subset, [])
-        if len(pool) < self.count:
-            where = f"{self._rows.table.name}{f' of subset {asked.subset}' if self._spec.same_subset else ''}"
-            raise InputError(f"--shots {self.count} is more than the {counted(len(pool), 'row')} of {where}")
-        if self._spec.order == "first":
-            return tuple(map(self._text, pool[: self.count]))
-        rng = random.Random(f"{self._seed}/{asked.subset if self._same else asked.id}")
-        return tuple(map(self._text, rng.sample(pool, self.count)))
-
-
-def _sample(rows: TaskRows, index: int, asked: AskedRow, media: list[Part], shots: _Shots, options: Options) -> Sample:
+def _sample(rows: TaskRows, index: int, asked: AskedRow, media: list[Part], shots: Shots, options: Options) -> Sample:
     spec = rows.spec
-    texts, examples = rows.texts(index, asked), shots.of(asked)
+    texts, examples = rows.texts(index, asked), shots.of(index, asked.id, asked.subset)
     leading = texts["description"] + "".join(examples)
     parts: tuple[Part, ...] = (*media, *([leading] if leading else []), texts["prompt"])
     right = ""
     if spec.ask == "choose":
         continuations = rows.continuations(index, asked)
-        right = continuations[asked.right or 0]
+        right = continuations[asked.choices.right or 0]
         request: Choose | Generate = Choose(
             asked.id, parts, continuations, normalise=spec.normalise, examples=examples
         )  # fmt: skip
@@ -287,39 +273,11 @@ def _sample(rows: TaskRows, index: int, asked: AskedRow, media: list[Part], shot
         )  # fmt: skip
     labels = {"read": asked.read} if spec.answer.read_by else {}
     labels |= {"subset": asked.subset} if asked.subset else {}
-    place = f"{rows.table.name}, {rows.table.place(index)}"
     return Sample(
-        asked.id,
-        (request,),
-        target(spec, asked, right, place),
-        asked.cluster or _key(media),
-        labels,
+        asked.id, (request,), rows.target(index, asked, right), cluster=asked.cluster or _key(media), labels=labels
     )
 
 
 def _key(media: Sequence[Part]) -> str:
     """Return the identity of the first image or clip, which questions about it share; "" without media."""
     return next((part.key for part in media if not isinstance(part, str)), "")
-
-
-def target(spec: TaskSpec, asked: AskedRow, continuation: str, place: str) -> Json:
-    """Return the reference of a sample: the right continuation, its label or text, or the right answers.
-
-    Raises:
-        InputError: there is no answer that an output could equal.
-    """
-    if spec.ask == "choose":
-        return continuation
-    if asked.read == "letter":
-        if asked.right is None:
-            raise InputError(f"{place}: read letter needs choices")
-        return asked.labels[asked.right]
-    if asked.read == "label":
-        return asked.choices[asked.right or 0]
-    try:
-        answers = answers_of(asked.target)
-    except InputError as error:
-        raise InputError(f"{place}: target is {error}") from error
-    if not answers or not all(label_of(answer) for answer in answers):
-        raise InputError(f"{place}: target {shorten(asked.target, 40)} is empty: no answer could be right")
-    return answers[0] if asked.read in {"number", "math"} else answers

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from evals.errors import InputError, UnknownName
 from evals.registry import METRICS
-from evals.schema import Metric, Prediction, Sample, SampleMetric, Score
+from evals.schema import Json, Metric, Prediction, Sample, SampleMetric, Score
+from evals.tasks.files.choices import class_numbers
 from evals.tasks.files.reading import Matches, answer_of, is_right
 from evals.tasks.files.spec import METRICS as OWN_METRICS
 from evals.tasks.files.spec import READERS, TaskSpec
+from evals.tasks.scoring import mmmu
 from evals.tasks.scoring.answer_texts import normalised, occurs
 
 if TYPE_CHECKING:
@@ -50,40 +52,70 @@ def _math_scores(
         return []
     from evals.tasks import math as worked_solutions
 
-    names = {"accuracy", *({"contains"} & {*spec.metrics})}
-    return [
-        Score.of(
-            sample, answer=scored.answer, failed=scored.failed,
-            values=dict.fromkeys(sorted(names), scored.values["accuracy"]),
-        )
-        for sample, scored in zip(samples, worked_solutions.score(spec.answer.form, samples, predictions), strict=True)
-    ]  # fmt: skip
+    names = sorted({"accuracy", *({"contains"} & {*spec.metrics})})
+    scores: dict[str, Score] = {}
+    for number in range(max(len(_targets(sample)) for sample in samples)):  # any of several answers is right
+        asked = [sample for sample in samples if number < len(_targets(sample))]
+        against = [replace(sample, target=_targets(sample)[number]) for sample in asked]
+        for sample, scored in zip(asked, worked_solutions.score(spec.answer.form, against, predictions), strict=True):
+            accuracy = scored.values["accuracy"]
+            if sample.id not in scores or accuracy > scores[sample.id].values["accuracy"]:
+                values = dict.fromkeys(names, accuracy)
+                scores[sample.id] = Score.of(sample, answer=scored.answer, failed=scored.failed, values=values)
+    return [*scores.values()]
+
+
+def _targets(sample: Sample) -> list[str]:
+    """Return the right answers of a sample."""
+    target = sample.target["right"] if isinstance(sample.target, Mapping) else sample.target
+    return list(map(str, target)) if isinstance(target, list) else [str(target)]
+
+
+def _choices(spec: TaskSpec, sample: Sample, read: str) -> Sequence[str]:
+    """Return the choices that the reader of an answer looks for, or their labels for `letter`."""
+    if isinstance(sample.target, Mapping):
+        choices: Sequence[str] = sample.target["choices"]
+        return choices
+    if read == "letter":
+        return spec.answer.letters
+    return spec.choices if isinstance(spec.choices, list) else ()
 
 
 def _score(spec: TaskSpec, matches: Matches, sample: Sample, prediction: Prediction) -> Score:
     failed = prediction.failure is not None
-    output = prediction.text()
+    output, targets = prediction.text(), _targets(sample)
     if spec.ask == "choose":
-        answer: str | None = output.strip() or None
-        right = answer == str(sample.target).strip()
+        answer: Json = output.strip() or None
+        right = answer == targets[0].strip()
+    elif failed:
+        answer, right = None, False
+    elif _reader(spec, sample) == "mmmu":
+        answer, right = _read_as_mmmu(sample, output, targets)
     else:
         read = _reader(spec, sample)
-        choices = spec.choices if isinstance(spec.choices, list) else ()
-        answer = None if failed else answer_of(read, spec.answer, output, choices, matches)
-        right = is_right(read, answer, sample.target)
+        answer = answer_of(read, spec.answer, output, _choices(spec, sample, read), matches)
+        right = is_right(read, answer, targets)
     values = {"accuracy": float(right and not failed)}
     if "contains" in spec.metrics:
-        targets = sample.target if isinstance(sample.target, list) else [sample.target]
         text = normalised(output)
         values["contains"] = float(
-            not failed and any(occurs(normalised(str(entry)), text) for entry in targets if normalised(str(entry)))
+            not failed and any(occurs(normalised(entry), text) for entry in targets if normalised(entry))
         )
     return Score.of(sample, answer=None if failed else answer, values=values, failed=failed)
 
 
+def _read_as_mmmu(sample: Sample, output: str, targets: Sequence[str]) -> tuple[Json, bool]:
+    """Return the answer of an output, and whether it is right."""
+    if isinstance(sample.target, Mapping):
+        letter = mmmu.letter_of(output, sample.target["choices"])
+        return letter, letter in targets
+    answers = mmmu.open_answers(output)
+    return list(map(str, answers)), mmmu.is_open_right(answers, targets)
+
+
 def _with_plugins(spec: TaskSpec, score: Score, sample: Sample, prediction: Prediction) -> Score:
     """Add the metrics of plug-ins. Raises `InputError` if one returns no finite number."""
-    targets = [str(entry) for entry in (sample.target if isinstance(sample.target, list) else [sample.target])]
+    targets = _targets(sample)
     values = dict(score.values)
     for metric in plugin_metrics(spec):
         value = metric.value(prediction.text(), targets)
@@ -139,15 +171,8 @@ def _of_labels(spec: TaskSpec, scores: Sequence[Score]) -> dict[str, Metric]:
     from evals.metrics import estimates
 
     assert isinstance(spec.choices, list)
-    numbers = {_plain(choice): number for number, choice in enumerate(spec.choices)}
-    labels = spec.labels if isinstance(spec.labels, list) else []
-    numbers |= {_plain(label): number for number, label in enumerate(labels)}
-    try:
-        targets = [numbers[_plain(score.target)] for score in scores]
-    except KeyError as error:
-        raise InputError(
-            f"f1 and matthews: the target {error} is none of the choices {', '.join(spec.choices)}"
-        ) from None
+    numbers = class_numbers(spec)
+    targets = [numbers[_plain(score.target)] for score in scores]
     wrong = len(spec.choices) - 1
     answers = [
         numbers.get(_plain(score.answer), 0 if target == wrong else wrong)
@@ -159,4 +184,7 @@ def _of_labels(spec: TaskSpec, scores: Sequence[Score]) -> dict[str, Metric]:
 
 
 def _plain(value: object) -> str:
+    """Return a target or an answer as `class_numbers` has it."""
+    if isinstance(value, Mapping):
+        value = value["right"]
     return normalised(str(value[0] if isinstance(value, list) and value else value))

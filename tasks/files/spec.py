@@ -16,10 +16,11 @@ from evals import registry
 from evals.errors import InputError, shorten
 from evals.yaml_files import Location, load_with_lines
 
-LETTERS = "ABCDEFGHIJ"
-READERS = ("exact", "contains", "letter", "number", "math", "regex", "label")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+READERS = ("exact", "contains", "letter", "number", "math", "regex", "label", "mmmu")
 METRICS = ("accuracy", "contains", "f1", "matthews")
 """Metrics of the suite that a file can name, beside those of plug-ins; f1 and matthews are of labels."""
+CLASS_METRICS = frozenset({"f1", "matthews"})
 _CHOICES = {
     "ask": ("generate", "choose"),
     "normalise": ("none", "tokens", "characters"),
@@ -27,8 +28,11 @@ _CHOICES = {
     "read": READERS,
     "order": ("first", "random"),
     "take": ("first", "last"),
+    "target_is": ("any", "index", "label", "choice"),
 }
 _TEMPLATES = ("prompt", "description", "continuation", "examples.answer")
+_VERBATIM = frozenset({"choices", "labels", "target", "stop"})
+"""Keys whose values are texts as written: `[yes, no]` and `[1, 2]` are choices."""
 _EXPRESSIONS = ("target", "choices", "labels", "id", "subset", "cluster", "where", "answer.read_by")
 
 
@@ -37,11 +41,13 @@ class AnswerSpec:
     """How an answer is read from an output."""
 
     read: str = "exact"
-    """`exact`, `contains`, `letter`, `number`, `math`, `regex` or `label`."""
+    """One of `READERS`."""
     read_by: str | None = None
     """Expression that names the reader of a row, in place of `read`."""
     pattern: str | None = None
     """For `regex`, and optionally `letter`: a regular expression; its first group is the answer."""
+    letters: str = ""
+    """For `letter`: the letters that are read, where they are not those of the row's choices."""
     take: str = "last"
     """Which match of the pattern counts: `first` or `last`."""
     form: str = "boxed"
@@ -72,6 +78,8 @@ class TaskSpec:
     """Template of the question; the columns of the row are its variables, `row` holds all of them."""
     target: str
     """Expression of the right answer: for choices an index from 0, a label or a choice; else a text, or several."""
+    target_is: str = "any"
+    """What the target of choices is, `index`, `label` or `choice`, where it could be several of these."""
     name: str = ""
     """By default the file's name."""
     summary: str = ""
@@ -159,7 +167,7 @@ def read_task_file(path: Path) -> TaskFile:
         InputError: the file is missing or malformed, has an unknown key, lacks one, or has a value of another type; the
             message names the line.
     """
-    values, lines = load_with_lines(path)
+    values, lines = load_with_lines(path, _VERBATIM)
     if not isinstance(values, Mapping):
         raise InputError(f"{path}:1: a task file holds keys and values, such as prompt: and target:")
     spec = _built(TaskSpec, values, _Place(path, lines, ()))
@@ -237,18 +245,14 @@ def _check(spec: TaskSpec, place: _Place) -> None:
         if metric not in METRICS and metric not in registry.METRICS:
             known = ", ".join([*METRICS, *(entry.name for entry in registry.METRICS)])
             raise InputError(f"{place.within('metrics')}: no metric {shorten(metric)}; the metrics are {known}")
-    if {"f1", "matthews"} & {*spec.metrics} and not isinstance(spec.choices, list):
-        raise InputError(f"{place.within('metrics')}: f1 and matthews need the same choices for all rows: list them")
+    if CLASS_METRICS & {*spec.metrics} and (not isinstance(spec.choices, list) or spec.shuffle):
+        raise InputError(
+            f"{place.within('metrics')}: f1 and matthews need the same choices for all rows: list them, unshuffled"
+        )
     if "f1" in spec.metrics and len(spec.choices or ()) != 2:
         raise InputError(f"{place.within('metrics')}: f1 needs two choices, of which the second is the positive one")
-    if (spec.ask == "choose" or spec.answer.read in {"letter", "label"}) and spec.choices is None:
-        raise InputError(f"{place.within('ask')}: the key choices is missing, which {spec.ask} with this answer needs")
-    if spec.answer.read == "regex" and spec.answer.pattern is None:
-        raise InputError(f"{place.within('answer')}: the key answer.pattern is missing, which read: regex needs")
-    if spec.answer.form not in {"boxed", "####"}:
-        raise InputError(
-            f"{place.within('answer')}: answer.form is {shorten(spec.answer.form)}; allowed are boxed, ####"
-        )
+    _check_keys_of_choices(spec, place)
+    _check_answer(spec, place)
     if spec.average == "subsets" and spec.subset is None:
         raise InputError(f"{place.within('average')}: average: subsets needs the key subset")
     if spec.examples and spec.examples.same_subset and spec.subset is None:
@@ -259,3 +263,36 @@ def _check(spec: TaskSpec, place: _Place) -> None:
         raise InputError(
             f"{place.within('max_new_tokens')}: max_new_tokens is {spec.max_new_tokens}, expected 1 or more"
         )
+
+
+def _check_keys_of_choices(spec: TaskSpec, place: _Place) -> None:
+    """Refuse keys that nothing reads: of choices, or of texts that are written."""
+    if (spec.ask == "choose" or spec.answer.read in {"letter", "label"}) and spec.choices is None:
+        raise InputError(f"{place.within('ask')}: the key choices is missing, which {spec.ask} with this answer needs")
+    default = {entry.name: entry.default for entry in dataclasses.fields(spec)}
+    unread: tuple[str, ...] = ()
+    if spec.ask == "generate":
+        unread = ("continuation", "normalise")
+    elif spec.answer != AnswerSpec() or spec.stop:
+        raise InputError(
+            f"{place.within('ask')}: the keys answer and stop are for ask: generate, where texts are written"
+        )
+    if spec.choices is None:
+        unread = (*unread, "labels", "shuffle", "target_is")
+    for key in unread:
+        if getattr(spec, key) != default[key]:
+            needed = "ask: choose" if key in {"continuation", "normalise"} else "choices"
+            raise InputError(f"{place.within(key)}: nothing reads the key {key} without {needed}")
+
+
+def _check_answer(spec: TaskSpec, place: _Place) -> None:
+    """Refuse what does not fit the reader of answers."""
+    answer, within = spec.answer, place.within("answer")
+    if answer.read == "regex" and answer.pattern is None:
+        raise InputError(f"{within}: the key answer.pattern is missing, which read: regex needs")
+    if answer.pattern is not None and answer.read not in {"regex", "letter"} and answer.read_by is None:
+        raise InputError(f"{within}: nothing reads the key answer.pattern with read: {answer.read}; say read: regex")
+    if re.fullmatch("[A-Z]*", answer.letters) is None:
+        raise InputError(f"{within}: answer.letters is {shorten(answer.letters)}, expected letters from A to Z")
+    if answer.form not in {"boxed", "####"}:
+        raise InputError(f"{within}: answer.form is {shorten(answer.form)}; allowed are boxed, ####")

@@ -43,7 +43,7 @@ subset: continent
 
 # Multiple choice, in place of the keys above:
 # ask: choose
-# choices: choices            # a column with a list; or the texts: [yes, no]
+# choices: choices            # a column with a list; or the texts, the same for all rows: [yes, no]
 # continuation: " {{{{ choice }}}}"
 # normalise: characters
 

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import os
+import re
 import weakref
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,8 @@ from evals.schema import Json
 
 SEPARATORS = (",", ";", "\t", "|")
 """Separators of cells; the most frequent one of the header line is that of the file."""
+_STATED_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[\r\n]*')
+"""A first line by which Excel is told the separator."""
 _ESCAPE = b"\\u"
 _OTHER_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
@@ -241,11 +244,14 @@ def _index_cells(table: TextTable, stream: IO[bytes], *, by_lines: bool) -> None
     """Find the rows of a file of cells; `by_lines` for TSV, where no cell has a line break."""
     csv.field_size_limit(MAX_LINE)
     positions = _Positions(table, stream)
-    header_line = positions.peek()
-    separator = "\t" if by_lines else separator_of(header_line)
+    header_line, stated = positions.peek(), None
+    if not by_lines and (stated := _STATED_SEPARATOR.fullmatch(header_line)) is not None:
+        next(positions)
+    separator = "\t" if by_lines else stated[1] if stated is not None else separator_of(header_line)
     records = (split_line(line) for line in positions) if by_lines else csv.reader(
         positions, delimiter=separator, strict=True
     )  # fmt: skip
+    names: list[str] = []
     try:
         names = [name.strip() for name in next(iter(records), [])]
         repeated = next((name for name in names if name and names.count(name) > 1), None)
@@ -262,7 +268,8 @@ def _index_cells(table: TextTable, stream: IO[bytes], *, by_lines: bool) -> None
                 table.add(start, positions.end, len(table) + 1)
             start, first_line = positions.end, positions.line + 1
     except csv.Error as error:
-        raise InputError(f"{table.name}, line {first_line if names else 1}: {error}") from error
+        reason = "its lines end with a carriage return alone; save it anew" if "new-line" in str(error) else error
+        raise InputError(f"{table.name}, line {first_line if names else 1}: {reason}") from error
     table.columns = tuple(names)
     table.decode = _CellDecoder(tuple(names), separator, by_lines)
 

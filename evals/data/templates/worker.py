@@ -91,13 +91,16 @@ def _rendered(programs: dict[str, Any], request: dict[str, Any], limits: dict[st
 
 
 def _matches(programs: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    """Return the first group of every match of a pattern, or the whole match of one without groups."""
+    """Return the first group of every match that holds something, or the whole match of a pattern without groups."""
     pattern = programs[request["pattern"]]
-    group = 1 if pattern.groups else 0
     try:
-        return {"results": [match[group] or "" for match in pattern.finditer(request["text"])]}
+        return {"results": [_group(match) for match in pattern.finditer(request["text"])]}
     except MemoryError:
         return {"exceeded": "bytes", "name": request["pattern"]}
+
+
+def _group(match: re.Match[str]) -> str:
+    return next(filter(None, match.groups()), "") if match.re.groups else match[0]
 
 
 def _reason(error: Exception) -> str:

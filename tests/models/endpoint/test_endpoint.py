@@ -571,7 +571,7 @@ def test_choices_are_weighed_by_the_servers_log_probabilities(way, added, normal
     for choice in choices:
         tokens = words(context + choice)
         scores.append(sum(weight(place, word) for place, word in enumerate(tokens) if place >= before))
-    lengths = {"none": [1, 1, 1], "tokens": [1, 2, 4], "characters": [len(choice) for choice in choices]}[normalise]
+    lengths = {"none": [1, 1, 1], "tokens": [1, 2, 4], "characters": [len(choice) - 1 for choice in choices]}[normalise]
     best = max(range(3), key=lambda n: scores[n] / lengths[n])
     assert found.scores == pytest.approx(scores)
     assert found.output == choices[best]

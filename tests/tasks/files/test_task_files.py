@@ -93,9 +93,9 @@ def test_mmlu_pro(tmp_path):
     samples = task.samples(Options(data=tmp_path / "d", shots=1))
     leading, prompt = texts(samples[0])
     assert leading.endswith(
-        'about math. Think step by step and then finish your answer with "the answer is (X)" where X is the correct '
-        "letter choice.\n\nQuestion:\n1 + 1?\nOptions:\nA. 1\nB. 2\nAnswer: Let's think step by step. 1 + 1 is 2. The "
-        "answer is (B).\n\n"
+        'finish your answer with "the answer is (X)" where X is the correct '
+        "letter choice.\n\n\n\nQuestion:\n1 + 1?\nOptions:\nA. 1\nB. 2\nAnswer: Let's think step by step. 1 + 1 is 2. "
+        "The answer is (B).\n\n"
     )
     assert prompt == "Question:\n2 + 2?\nOptions:\nA. 1\nB. 2\nC. 4\nAnswer: Let's think step by step."
     assert (samples.ids, samples[0].target, samples[0].requests[0].stop) == (["7"], "C", ("Question:",))
@@ -154,7 +154,7 @@ def test_aime_and_mmmu(tmp_path):
     rows = [
         {"id": "validation_Accounting_1", "question": "<image 1> Which?", "options": "['$6', '$7']", "answer": "B",
          "question_type": "multiple-choice", "image_1": "1.png", "image_2": "2.png"},
-        {"id": "validation_Art_Theory_2", "question": "<image 1> Who?", "options": "[]", "answer": "Monet",
+        {"id": "validation_Art_Theory_2", "question": "<image 1> Who?", "options": "[]", "answer": "['Monet', '24/7']",
          "question_type": "open", "image_1": "1.png", "image_2": None},
     ]  # fmt: skip
     task = TASKS.get("mmmu")
@@ -165,11 +165,13 @@ def test_aime_and_mmmu(tmp_path):
         tmp_path / "2.png",
     ]
     assert texts(first)[0].endswith(
-        "(A) $6\n(B) $7\n\nAnswer with the option's letter from the given choices directly."
+        "<image 1> Which?\n(A) $6\n(B) $7\n\nAnswer with the option's letter from the given choices directly."
     )
-    assert texts(second) == ["<image 1> Who?\n\nAnswer the question using a single word or phrase."]
+    assert texts(second) == ["<image 1> Who?\nAnswer the question using a single word or phrase."]
     assert [sample.labels["subset"] for sample in samples] == ["Accounting", "Art_Theory"]
     assert [score.values["accuracy"] for score in scored(task, samples, "B", "It is by Claude Monet.")] == [1.0, 1.0]
+    by_text, wrong = scored(task, samples, "It has to be the one of $7", "a phrase")
+    assert (by_text.answer, by_text.values["accuracy"], wrong.values["accuracy"]) == ("B", 1.0, 0.0)
 
 
 def test_shipped_files_have_no_bundled_data(tmp_path):
@@ -269,6 +271,9 @@ def test_letters_of_a_long_output_take_no_time():
         ("{read: math}", "1/2", "so \\boxed{0.5}", 1.0),
         ('{read: regex, pattern: "<a>(.*?)</a>"}', "y", "<a>x</a> <a>Y</a>", 1.0),
         ('{read: regex, pattern: "<a>(.*?)</a>", take: first}', "y", "<a>x</a> <a>Y</a>", 0.0),
+        ('{read: regex, pattern: "<a>(.*?)</a>|<b>(.*?)</b>"}', "y", "<a>x</a> <b>Y</b>", 1.0),
+        ("{read: math}", ["3", "1/2"], "so \\boxed{0.5}", 1.0),
+        ("{read: number}", [3, 4], "4", 1.0),
         ('{read: regex, pattern: "(x+x+)+y"}', "x", "x" * 60, 0.0),
     ],
 )
