@@ -30,11 +30,11 @@ class TrackioTracker:
 
     def batch_done(self, event: BatchDone) -> None:
         """Log the state."""
-        self._run.log(of_batch(event))
+        self._run.log(of_batch(event), step=event.done)
 
     def run_finished(self, event: RunFinished) -> None:
         """Log the result, and write what is left."""
-        self._run.log(of_result(event))
+        self._run.log(of_result(event), step=event.n)
         self._run.finish()
 
     def run_stopped(self, event: RunStopped) -> None:
