@@ -17,18 +17,17 @@ import numpy as np
 from evals.data.outcome_values import DecimalSign, OutcomeReader, TimeReader
 from evals.data.tables import stream_table
 from evals.errors import InputError, shorten
-from evals.statistics.experiments.cells import Integers, OutcomeCells
+from evals.statistics.experiments.cells import NO_TIME, Integers, OutcomeCells, mixed_key
 
 MOST_VARIANTS, MOST_SEGMENTS = 20, 100
 NO_SEGMENT = "(none)"
 """The segment of rows whose cell is empty."""
 _PENDING_ROWS = 1 << 18
 """Rows that are kept before they are added to the cells, or as many as there are cells: adding reads all of them."""
-_TIMES = 1_024
-"""Number of times that are told apart, at most, where the rows have no units."""
-_FIRST_TIME = -(1 << 62)
-"""Stands for a missing time: before all others."""
-_MIXER = np.uint64(0x9E3779B97F4A7C15)
+_TIMES, _UNIT_TIMES = 1_024, 64
+"""Number of times that are told apart, at most: where the rows have no units, and where they have some."""
+_CELLS_PER_UNIT = 4
+"""With more cells per unit than these, and more than `_PENDING_ROWS`, fewer times are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,12 @@ class OutcomeLog:
 
 
 def read_outcomes(
-    path: Path, columns: OutcomeColumns, *, baseline: str | None = None, decimal: DecimalSign | None = None
+    path: Path,
+    columns: OutcomeColumns,
+    *,
+    baseline: str | None = None,
+    decimal: DecimalSign | None = None,
+    over_time: bool = True,
 ) -> OutcomeLog:
     """Read a log.
 
@@ -71,12 +75,13 @@ def read_outcomes(
         columns: which columns are read.
         baseline: the variant that the others are compared with; None is one that is named so, or else the first.
         decimal: what a comma in a number means; None refuses it where it could mean either.
+        over_time: whether the rows of a unit are told apart by their times; otherwise they count when it first came.
 
     Raises:
         InputError: the table cannot be read, an outcome or a time is none, there are fewer than two variants or more
             than `MOST_VARIANTS`, one has no outcome, or no variant is the baseline.
     """
-    sums = _LogSums(path, columns, OutcomeReader(path, columns.success, decimal))
+    sums = _LogSums(path, columns, OutcomeReader(path, columns.success, decimal), over_time=over_time)
     for piece in stream_table(path, columns.names):
         sums.add(dict(zip(columns.names, piece, strict=True)))
     return sums.finish(baseline)
@@ -124,8 +129,10 @@ def _distinct(array: Any) -> tuple[Integers, list[str]]:
 class _LogSums:
     """Adds up a log piece by piece."""
 
-    def __init__(self, path: Path, columns: OutcomeColumns, reader: OutcomeReader) -> None:
+    def __init__(self, path: Path, columns: OutcomeColumns, reader: OutcomeReader, *, over_time: bool) -> None:
         self._path, self._columns, self._reader = path, columns, reader
+        self._by_time = over_time or columns.unit is None
+        self._most_times = _TIMES if columns.unit is None else _UNIT_TIMES
         self._variants = _Names(path, columns.variant, MOST_VARIANTS, None)
         self._segments = _Names(path, columns.segment or "", MOST_SEGMENTS, NO_SEGMENT)
         self._time_reader = TimeReader(path, columns.time or "")
@@ -144,7 +151,7 @@ class _LogSums:
         segment = self._segments.numbered(piece[columns.segment]) if columns.segment else np.zeros(size, np.int64)
         order = np.arange(self._rows, self._rows + size)
         time = self._times(piece[columns.time]) if columns.time else order
-        if columns.time and len(known := time[time > _FIRST_TIME]):
+        if columns.time and len(known := time[time > NO_TIME]):
             ends = (int(known.min()), int(known.max()), *(self._first_and_last or ()))
             self._first_and_last = min(ends), max(ends)
         unit, has_unit = self._units(piece[columns.unit]) if columns.unit else (order, np.ones(size, bool))
@@ -159,7 +166,8 @@ class _LogSums:
         values = np.where(has_outcome, outcome - (self._shift or 0.0), 0.0)
         part = {
             "variant": variant, "segment": segment, "unit": unit, "time": time, "order": order, "rows": np.ones(size),
-            "counts": has_outcome.astype(float), "sums": values, "squares": values**2,
+            "counts": has_outcome.astype(float), "sums": values, "squares": values**2, "cubes": values**3,
+            "deviations": np.abs(values),
         }  # fmt: skip
         self._pending.append({name: column[keep] for name, column in part.items()})
         self._pending_rows += int(keep.sum())
@@ -180,13 +188,13 @@ class _LogSums:
 
         if pyarrow.types.is_temporal(array.type) and not pyarrow.types.is_time(array.type):
             array = compute.cast(compute.cast(array, pyarrow.timestamp("ms"), safe=False), pyarrow.int64())
-            times = compute.fill_null(array, _FIRST_TIME).to_numpy(zero_copy_only=False)
-            self._without_time += int((times == _FIRST_TIME).sum())
+            times = compute.fill_null(array, NO_TIME).to_numpy(zero_copy_only=False)
+            self._without_time += int((times == NO_TIME).sum())
             return np.asarray(times, np.int64)
         codes, texts = _distinct(array)
         numbers = [*map(self._time_reader.read, texts), None]
-        result = np.array([_FIRST_TIME if number is None else number for number in numbers], np.int64)[codes]
-        self._without_time += int((result == _FIRST_TIME).sum())
+        result = np.array([NO_TIME if number is None else number for number in numbers], np.int64)[codes]
+        self._without_time += int((result == NO_TIME).sum())
         return result
 
     def _merge(self) -> None:
@@ -195,13 +203,25 @@ class _LogSums:
         self._pending, self._pending_rows = [], 0
         cells = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if self._columns.unit is None:
-            times = cells["time"]
-            known = times[times > _FIRST_TIME]
-            while len(known) and int(known.max()) // self._width - int(known.min()) // self._width >= _TIMES:
-                self._width *= 2
-            cells["time"] = np.where(times > _FIRST_TIME, times // self._width * self._width, times)
-            cells["unit"] = np.zeros_like(times)
-        self._merged = _grouped(cells, by_time=self._columns.unit is None)
+            cells["unit"] = np.zeros_like(cells["time"])
+        if self._by_time:
+            self._round_times(cells, self._most_times)
+        self._merged = _grouped(cells, by_time=self._by_time)
+        if self._columns.unit is None or not self._by_time:
+            return
+        most = max(_PENDING_ROWS, _CELLS_PER_UNIT * len(np.unique(self._merged["unit"])))
+        while len(self._merged["unit"]) > most and self._most_times > 1:
+            self._most_times //= 2
+            self._round_times(self._merged, self._most_times)
+            self._merged = _grouped(self._merged, by_time=True)
+
+    def _round_times(self, cells: dict[str, Any], most: int) -> None:
+        """Round the times down, so that few are told apart."""
+        times = cells["time"]
+        known = times[times > NO_TIME]
+        while len(known) and int(known.max()) // self._width - int(known.min()) // self._width >= most:
+            self._width *= 2
+        cells["time"] = np.where(times > NO_TIME, times // self._width * self._width, times)
 
     def finish(self, baseline: str | None) -> OutcomeLog:
         """Return the sums, with the baseline as the first variant."""
@@ -226,6 +246,8 @@ class _LogSums:
             counts_C=cells["counts"],
             sums_C=cells["sums"],
             squares_C=cells["squares"],
+            cubes_C=cells["cubes"],
+            deviations_C=cells["deviations"],
             shift=self._shift or 0.0,
             is_share=self._reader.is_share,
             unit_C=None if self._columns.unit is None else cells["unit"],
@@ -246,14 +268,12 @@ class _LogSums:
 
 
 def _grouped(cells: Mapping[str, Any], *, by_time: bool) -> dict[str, Any]:
-    """Add up the rows that are alike in unit, variant and segment, and in time if they have no units."""
+    """Add up the rows that are alike in unit, variant and segment, and in time if that is asked for."""
     group = cells["variant"] * (MOST_SEGMENTS + 1) + cells["segment"]
-    key = cells["unit"].astype(np.uint64) * _MIXER + group.astype(np.uint64)
-    if by_time:
-        key = key * _MIXER + cells["time"].astype(np.uint64)
+    key = mixed_key(cells["unit"], group, *([cells["time"]] if by_time else []))
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     grouped = {name: cells[name][first] for name in ("variant", "segment", "unit", "time", "order")}
-    for name in ("rows", "counts", "sums", "squares"):
+    for name in ("rows", "counts", "sums", "squares", "cubes", "deviations"):
         grouped[name] = np.bincount(inverse, weights=cells[name], minlength=len(first))
     for name in ("time", "order"):
         np.minimum.at(grouped[name], inverse, cells[name])

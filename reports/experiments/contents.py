@@ -144,7 +144,8 @@ def _sequence(row: VariantComparison, wording: Wording) -> str:
 NOTES = (
     "difference: the variant less the baseline, with its 95 % interval for one look at a finished log. at any time: "
     "the 95 % interval that holds however often a growing log is looked at. detectable: the smallest true difference "
-    "that these rows show with 80 % chance."
+    "that these rows show with 80 % chance, by the test that decides (at any time, for a growing log; with Holm's "
+    "correction, for several variants)."
 )
 
 

@@ -11,8 +11,8 @@ from evals.reports.experiments.sentences import Wording, time_text
 from evals.reports.rendering.forest import FONT, ForestPanel, ForestRow
 from evals.reports.rendering.formatting import one_line
 from evals.schema import Metric
-from evals.statistics.experiments.analysis import Look
 from evals.statistics.experiments.comparison import VariantComparison
+from evals.statistics.experiments.looks import Look
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720.0, 300.0, 84.0, 16.0, 34.0, 40.0
 _TICKS = 5

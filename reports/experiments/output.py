@@ -63,7 +63,7 @@ def page(report: ExperimentReport) -> str:
         draw_looks(
             looks, f"{one_line(row.variant, 60)} less {baseline}", is_share=analysis.is_share, timed=report.timed
         )
-        for row, looks in zip(analysis.comparisons, analysis.looks, strict=True)
+        for row, looks in zip(analysis.comparisons, analysis.looks, strict=bool(analysis.looks))
         if len(looks) > 1
     ]
     decisions = [analysis.decision(row, lower_is_better=report.lower_is_better) for row in analysis.comparisons]

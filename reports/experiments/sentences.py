@@ -16,6 +16,7 @@ from evals.statistics.experiments.analysis import ExperimentAnalysis
 from evals.statistics.experiments.comparison import EstimatedValue, VariantComparison
 from evals.statistics.experiments.sample_ratio import THRESHOLD
 
+_FEW_UNITS = 30
 _OLD = 631_152_000_000
 """Milliseconds until 1990: a log whose times all lie before is likely to have numbers of another kind."""
 _MANY = 10**12
@@ -121,6 +122,8 @@ def verdict(analysis: ExperimentAnalysis, comparison: VariantComparison, wording
     if decision != "undecided":
         is_lower = (shown.value or 0.0) < 0
         return f"{variant} is {decision} than {baseline} by {wording.difference(shown, flip=is_lower)}: {rates}."
+    if comparison.p is None:
+        return f"Not decided: {variant} against {baseline}: {_range(shown, wording)} ({rates})."
     if analysis.growing and comparison.sequence is None:
         return f"Not decided: {variant} and {baseline} have too few rows so far ({rates})."
     return (
@@ -131,7 +134,7 @@ def verdict(analysis: ExperimentAnalysis, comparison: VariantComparison, wording
 def _range(shown: EstimatedValue, wording: Wording) -> str:
     """Say how much worse and how much better a variant may be."""
     if shown.low is None or shown.high is None:
-        return "the outcomes do not vary enough for an interval"
+        return "the outcomes do not vary enough for an interval, or one unit has all rows of a variant"
     low, high = (-shown.high, -shown.low) if wording.lower_is_better else (shown.low, shown.high)
     if low >= 0 or high <= 0:
         return f"a difference of {wording.difference(shown)} that is not certain enough among several comparisons"
@@ -206,7 +209,20 @@ def warnings(
             f"The shares of the variants changed over time ({p_value(analysis.drift_p)}): if the outcomes did too, the "
             "comparison mixes times. Compare a part of the time in which the shares were constant."
         )
-    small = [summary.name for summary in analysis.variants if summary.units < 30]
+    lines += [
+        f"A few units hold most rows of {one_line(summary.name, 60)}: its {summary.units:,} units weigh like "
+        f"{summary.even_units:.1f} of equal size. They decide its mean, so that the interval is wide."
+        for summary in analysis.variants
+        if summary.even_units < _FEW_UNITS <= summary.units or summary.even_units < summary.units / 10
+    ]
+    lines += [
+        f"The outcomes are skewed, and {one_line(row.variant, 60)} and {one_line(wording.baseline, 60)} have unequal "
+        "numbers of rows. A permutation test must agree with the t test, and the interval has the ends of whichever "
+        "reaches farther."
+        for row in analysis.comparisons
+        if row.skewness is not None
+    ]
+    small = [summary.name for summary in analysis.variants if summary.units < _FEW_UNITS]
     if small:
         lines.append(
             f"Fewer than 30 units: {', '.join(one_line(name, 60) for name in small)}; intervals may be too narrow."

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.statistics.experiments.analysis import sequence_over_time
 from evals.statistics.experiments.cells import OutcomeCells
 from evals.statistics.experiments.comparison import ArmPair, compare
+from evals.statistics.experiments.looks import sequence_over_time
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def cells_of(case, rng, effect):
     return OutcomeCells(
         variants=("A", "B"), segments=("",), variant_C=assigned.astype(np.int64),
         segment_C=np.zeros(len(values), np.int64), time_C=np.arange(len(values)), rows_C=ones, counts_C=ones,
-        sums_C=values - shift, squares_C=(values - shift) ** 2, shift=shift, is_share=shift == 0.0, unit_C=units,
+        sums_C=values - shift, squares_C=(values - shift) ** 2,
+        cubes_C=(values - shift) ** 3, deviations_C=np.abs(values - shift),
+        shift=shift, is_share=shift == 0.0, unit_C=units,
     )  # fmt: skip
 
 

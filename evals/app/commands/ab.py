@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> str:
         OutcomeColumns(options.variant, options.success, options.unit, options.segment, options.time),
         baseline=options.baseline,
         decimal=options.decimal,
+        over_time=options.out is not None,
     )
     planned = planned_shares(options.planned, log.cells.variants)
     report = ExperimentReport(
@@ -67,7 +68,13 @@ def run(options: argparse.Namespace) -> str:
         columns=named,
         rows=log.rows,
         left_out={"variant": log.without_variant, "outcome": log.without_outcome, "unit": log.without_unit},
-        analysis=analyse(log.cells, planned, growing=options.growing, timed=options.time is not None),
+        analysis=analyse(
+            log.cells,
+            planned,
+            growing=options.growing,
+            timed=options.time is not None,
+            looks=options.out is not None,
+        ),
         lower_is_better=options.lower_is_better,
         times=log.times,
     )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from evals.statistics.clusters import Floats
-from evals.statistics.experiments.cells import ArmSums, Integers, OutcomeCells, arm_sums, arm_sums_over_time
-from evals.statistics.experiments.comparison import ArmPair, EstimatedValue, VariantComparison, compare
+from evals.statistics.experiments.arms import ArmSums
+from evals.statistics.experiments.cells import NO_TIME, OutcomeCells
+from evals.statistics.experiments.comparison import MANY, ArmPair, EstimatedValue, VariantComparison, compare
+from evals.statistics.experiments.looks import Look, looks_of
+from evals.statistics.experiments.planning import with_plans
 from evals.statistics.experiments.sample_ratio import THRESHOLD, SampleRatio, independence_p, sample_ratio
 from evals.statistics.experiments.segments import SegmentReport, by_segment, with_holm
-from evals.statistics.experiments.sequences import LEAST_EVENTS, boundary
-from evals.statistics.intervals import LEVEL, t_quantile, wilson
+from evals.statistics.intervals import LEVEL, score_interval, t_quantile, wilson
 
 VariantDecision = Literal["better", "worse", "undecided", "not_comparable"]
-_MOST_POINTS = 200
-"""Number of looks that a figure shows, at most."""
 _TIME_BINS = 20
 
 
@@ -33,21 +33,11 @@ class VariantSummary:
     """Rows with an outcome."""
     units: int
     """Units with an outcome; rows, where the log has no units."""
+    even_units: float
+    """How many units of equal size would weigh as these do."""
     total: float
     """Sum of the outcomes: the number of successes, of shares."""
     mean: EstimatedValue
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A comparison at one of the times at which the log might have been looked at."""
-
-    time: int
-    rows: int
-    difference: float
-    low: float
-    high: float
-    """Of the confidence sequence."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +97,7 @@ class ExperimentAnalysis:
             sequence = comparison.sequence
             is_decided = sequence is not None and not sequence.low <= 0 <= sequence.high
         else:
-            is_decided = comparison.adjusted_p <= 1 - LEVEL
+            is_decided = comparison.adjusted_p is not None and comparison.adjusted_p <= 1 - LEVEL
         if not is_decided or not comparison.difference.value:
             return "undecided"
         return "better" if (comparison.difference.value > 0) != lower_is_better else "worse"
@@ -121,7 +111,7 @@ class ExperimentAnalysis:
 
 
 def analyse(
-    cells: OutcomeCells, planned: Sequence[float], *, growing: bool = False, timed: bool = False
+    cells: OutcomeCells, planned: Sequence[float], *, growing: bool = False, timed: bool = False, looks: bool = True
 ) -> ExperimentAnalysis:
     """Analyse an experiment.
 
@@ -130,6 +120,7 @@ def analyse(
         planned: the planned shares of the variants, in their order, as positive numbers.
         growing: whether the log still grows.
         timed: whether the times of the cells are the rows' own, and not their order.
+        looks: whether the confidence sequences over time are computed.
 
     Raises:
         ValueError: there are fewer than two variants, or one has no outcome.
@@ -140,51 +131,60 @@ def analyse(
     others = range(1, len(cells.variants))
     alpha = (1 - LEVEL) / len(others)
     pairs = [ArmPair(cells, variant, None, clustered) for variant in others]
-    totals = with_holm([compare(pair, alpha) for pair in pairs])
+    totals = with_plans(with_holm([compare(pair, alpha) for pair in pairs]), pairs, growing=growing)
     rows_V = [int(cells.rows_C[cells.variant_C == variant].sum()) for variant in range(len(cells.variants))]
     counted_V = [int(cells.counts_C[cells.variant_C == variant].sum()) for variant in range(len(cells.variants))]
     missing = [[counted, rows - counted] for rows, counted in zip(rows_V, counted_V, strict=True)]
     return ExperimentAnalysis(
         is_share=cells.is_share,
         clustered=clustered,
-        variants=tuple(_summary(cells, variant, rows, clustered) for variant, rows in enumerate(rows_V)),
+        variants=tuple(_summary(cells, variant, rows, pairs) for variant, rows in enumerate(rows_V)),
         mixed_units=_mixed_units(cells),
         ratio=sample_ratio(_assigned(cells, rows_V), planned),
         growing=growing,
         comparisons=totals,
-        looks=tuple(_looks(pair, alpha) for pair in pairs),
-        segments=by_segment(cells, totals, clustered=clustered) if len(cells.segments) > 1 else None,
+        looks=tuple(looks_of(pair, alpha) for pair in pairs) if looks else (),
+        segments=by_segment(cells, totals, growing=growing) if len(cells.segments) > 1 else None,
         missing_p=independence_p(missing),
         drift_p=_drift_p(cells) if timed else None,
     )
 
 
-def _summary(cells: OutcomeCells, variant: int, rows: int, clustered: bool) -> VariantSummary:
-    mask_C = cells.mask(variant)
-    sums = arm_sums(cells, mask_C, clustered=clustered)
+def _summary(cells: OutcomeCells, variant: int, rows: int, pairs: Sequence[ArmPair]) -> VariantSummary:
+    pair = pairs[max(variant - 1, 0)]
+    arm = pair.sums.variant if variant else pair.sums.baseline
+    counted = float(arm.rows)
     return VariantSummary(
         name=cells.variants[variant],
         rows=rows,
-        counted=int(sums.rows),
-        units=int(sums.units) if cells.unit_C is None or clustered else int(sums.rows),
-        total=sums.total + sums.shift * sums.rows,
-        mean=_mean(cells, sums, clustered),
+        counted=int(counted),
+        units=int(arm.units),
+        even_units=float(arm.even_units),
+        total=float(arm.mean) * counted,
+        mean=_mean(arm, is_share=cells.is_share, clustered=pair.clustered),
     )
 
 
-def _mean(cells: OutcomeCells, sums: ArmSums, clustered: bool) -> EstimatedValue:
-    """Return a variant's mean with its interval: Wilson's for shares, Student's for numbers."""
-    value = float(sums.mean)
-    error = float(np.sqrt(sums.squared_error))
-    if cells.is_share and (not clustered or error == 0):
+def _mean(arm: ArmSums, *, is_share: bool, clustered: bool) -> EstimatedValue:
+    """Return a variant's mean with its interval: Wilson's for shares, Student's for numbers.
+
+    Shares of units have Wilson's interval with the number of independent rows that would vary as they do.
+    """
+    value, error, units = float(arm.mean), math.sqrt(float(arm.squared_error)), float(arm.units)
+    freedom = min(float(arm.freedom), MANY)
+    if is_share:
         share = min(max(value, 0.0), 1.0)
-        low, high = wilson(share * sums.units, int(sums.units))
-        return EstimatedValue(share, low, high)
-    if sums.units < 2 or error == 0:
+        if clustered and units < 2:
+            return EstimatedValue(share, None, None)
+        if clustered and error > 0:
+            return EstimatedValue(
+                share, *score_interval(share, share * (1 - share) / error**2, t_quantile(LEVEL, freedom))
+            )
+        return EstimatedValue(share, *wilson(share * units, int(units)))
+    if units < 2 or error == 0:
         return EstimatedValue(value, None, None)
-    half = t_quantile(LEVEL, sums.units - 1) * error
-    low, high = value - half, value + half
-    return EstimatedValue(value, max(low, 0.0), min(high, 1.0)) if cells.is_share else EstimatedValue(value, low, high)
+    half = t_quantile(LEVEL, freedom) * error
+    return EstimatedValue(value, value - half, value + half)
 
 
 def _assigned(cells: OutcomeCells, rows_V: Sequence[int]) -> list[int]:
@@ -203,49 +203,17 @@ def _mixed_units(cells: OutcomeCells) -> int:
 
 
 def _drift_p(cells: OutcomeCells) -> float:
-    """Return the p-value that the variants had the same shares at all times, of twenty equal parts of the time."""
-    low, high = int(cells.time_C.min()), int(cells.time_C.max())
-    bins_C = ((cells.time_C - low) * _TIME_BINS // (high - low + 1)).astype(np.intp)
-    counts = np.zeros((_TIME_BINS, len(cells.variants)))
-    np.add.at(counts, (bins_C, cells.variant_C), cells.rows_C if cells.unit_C is None else np.ones_like(cells.rows_C))
-    return independence_p(counts.tolist())
+    """Return the p-value that the variants had the same shares at all times, of twenty equal parts of the time.
 
-
-def sequence_over_time(pair: ArmPair, ends_T: Integers, alpha: float) -> dict[str, Floats]:
-    """Compute the confidence sequence at several times.
-
-    Args:
-        pair: the baseline and another variant.
-        ends_T: the times, in ascending order.
-        alpha: the level of the sequence.
-
-    Returns:
-        Arrays (T,) for the times from which the sequence has begun: `time`, `rows`, `difference` and `half`, half the
-        width of the interval.
+    A unit counts when it first came.
     """
-    arms = [arm_sums_over_time(pair.cells, mask_C, ends_T, clustered=pair.clustered) for mask_C in pair.masks]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        events = [np.minimum(arm.weight, arm.units) for arm in arms]
-        if pair.cells.is_share:
-            events += [arm.rows * (1 - arm.mean) for arm in arms]
-        is_ready = np.min(events, axis=0) >= LEAST_EVENTS
-        baseline, variant = arms
-        error = np.sqrt(baseline.squared_error + variant.squared_error)
-        columns = {
-            "time": ends_T,
-            "rows": baseline.rows + variant.rows,
-            "difference": variant.mean - baseline.mean,
-            "half": boundary(baseline.units + variant.units, alpha) * error,
-        }
-    return {name: np.asarray(column, float)[is_ready] for name, column in columns.items()}
-
-
-def _looks(pair: ArmPair, alpha: float) -> tuple[Look, ...]:
-    """Return the confidence sequence at up to `_MOST_POINTS` times."""
-    times = np.unique(pair.cells.time_C[pair.masks[0] | pair.masks[1]])
-    ends = times[np.unique(np.linspace(0, len(times) - 1, _MOST_POINTS).astype(int))]
-    columns = [column.tolist() for column in sequence_over_time(pair, ends, alpha).values()]
-    return tuple(
-        Look(int(time), int(rows), value, value - half, value + half)
-        for time, rows, value, half in zip(*columns, strict=True)
-    )
+    counted_C = cells.assigned() & (cells.time_C > NO_TIME)
+    if not counted_C.any():
+        return 1.0
+    times, variants = cells.time_C[counted_C], cells.variant_C[counted_C]
+    low, high = int(times.min()), int(times.max())
+    bins = ((times - low) / (high - low + 1) * _TIME_BINS).astype(np.intp).clip(0, _TIME_BINS - 1)
+    counts = np.zeros((_TIME_BINS, len(cells.variants)))
+    weights = cells.rows_C[counted_C] if cells.unit_C is None else np.ones(len(times))
+    np.add.at(counts, (bins, variants), weights)
+    return independence_p(counts.tolist())

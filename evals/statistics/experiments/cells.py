@@ -1,12 +1,11 @@
 """What is kept of an experiment's log: counts and sums by unit, variant, segment and time.
 
-Letters in array names: C cells, U units.
+Letters in array names: C cells.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,17 @@ from numpy.typing import NDArray
 from evals.statistics.clusters import Floats, Mask
 
 Integers = NDArray[np.int64]
+NO_TIME = -(1 << 62)
+"""Stands for a missing time: before all others."""
+_MIXER = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mixed_key(*columns: Integers) -> NDArray[np.uint64]:
+    """Return a number of 64 bits for each row of columns: rows that differ have the same one very rarely."""
+    key = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        key = key * _MIXER + column.astype(np.uint64)
+    return key
 
 
 @dataclass(frozen=True)
@@ -28,18 +38,21 @@ class OutcomeCells:
     segment_C: Integers
     """Indices of variants and segments."""
     time_C: Integers
-    """When the cell's rows came: any number that grows with time; of a unit, when its first row came."""
+    """When the cell's rows came: any number that grows with time, or `NO_TIME`."""
     rows_C: Floats
     """Number of rows, those without an outcome included."""
     counts_C: Floats
     """Number of rows with an outcome."""
     sums_C: Floats
     squares_C: Floats
-    """Sums of the outcomes less `shift`, and of their squares."""
+    cubes_C: Floats
+    """Sums of the outcomes less `shift`, of their squares and of their cubes."""
+    deviations_C: Floats
+    """Sums of the sizes of the outcomes less `shift`."""
     shift: float
-    """A value near the outcomes, so that the sums of squares are precise."""
+    """A value near the outcomes, so that the sums of squares are precise; it moves with the outcomes' origin."""
     is_share: bool
-    """Whether every outcome is 0 or 1."""
+    """Whether every outcome is 0 or 1; then the shift is 0."""
     unit_C: Integers | None = None
     """The unit of each cell, any number that identifies it; None if the rows are the units."""
 
@@ -53,107 +66,16 @@ class OutcomeCells:
         mask_C: Mask = (self.variant_C == variant) & (self.counts_C > 0)
         return mask_C if segment is None else mask_C & (self.segment_C == segment)
 
+    def assigned(self) -> Mask:
+        """Return one cell of everything that was assigned to a variant in a segment: the first one of each unit.
 
-@dataclass(frozen=True, slots=True)
-class ArmSums:
-    """Sums over the units of one variant, from which its mean and variance follow; a row without a unit is one.
-
-    The fields are numbers, or arrays of the sums at several times.
-    """
-
-    units: Any
-    rows: Any
-    total: Any
-    """Sum of the outcomes less the shift."""
-    squares: Any
-    """Sum over units of their squared sums."""
-    products: Any
-    """Sum over units of their sum times their number of rows."""
-    squared_rows: Any
-    """Sum over units of their squared number of rows."""
-    shift: float
-
-    @property
-    def mean(self) -> Any:
-        """The mean outcome of a row."""
-        return self.total / self.rows + self.shift
-
-    @property
-    def squared_error(self) -> Any:
-        """The squared standard error of the mean, from the residuals of the units: `sum - mean * rows` of each."""
-        ratio = self.total / self.rows
-        residuals = self.squares - 2 * ratio * self.products + ratio**2 * self.squared_rows
-        return np.maximum(residuals, 0) * self.units / np.maximum(self.units - 1, 1) / self.rows**2
-
-    @property
-    def weight(self) -> Any:
-        """The number of units of equal outcome that would vary as the units' sums do: how many units decide the mean.
-
-        Of zeros and ones this is the number of ones.
+        Without units these are all cells, and each stands for `rows_C` rows.
         """
-        total = self.total + self.shift * self.rows
-        squares = self.squares + 2 * self.shift * self.products + self.shift**2 * self.squared_rows
-        return np.divide(
-            total**2, squares, out=np.zeros_like(np.asarray(squares, float)), where=np.asarray(squares) > 0
-        )
-
-
-@dataclass(frozen=True)
-class UnitSums:
-    """The sums of each unit of one variant."""
-
-    unit_U: Integers
-    rows_U: Floats
-    sums_U: Floats
-    time_U: Integers
-
-
-def units_of(cells: OutcomeCells, mask_C: Mask) -> UnitSums:
-    """Add up the cells of each unit. The cells must have units."""
-    assert cells.unit_C is not None
-    unit_U, inverse = np.unique(cells.unit_C[mask_C], return_inverse=True)
-    time_U = np.full(len(unit_U), np.iinfo(np.int64).max)
-    np.minimum.at(time_U, inverse, cells.time_C[mask_C])
-    rows_U = np.bincount(inverse, weights=cells.counts_C[mask_C], minlength=len(unit_U))
-    sums_U = np.bincount(inverse, weights=cells.sums_C[mask_C], minlength=len(unit_U)).astype(np.float64)
-    return UnitSums(unit_U, rows_U.astype(np.float64), sums_U, time_U)
-
-
-def arm_sums(cells: OutcomeCells, mask_C: Mask, *, clustered: bool) -> ArmSums:
-    """Add up the units of one variant.
-
-    Args:
-        cells: the log.
-        mask_C: the variant's cells.
-        clustered: whether the units are those of the log; otherwise each row is one.
-    """
-    if clustered:
-        units = units_of(cells, mask_C)
-        return ArmSums(
-            units=float(len(units.unit_U)),
-            rows=float(units.rows_U.sum()),
-            total=float(units.sums_U.sum()),
-            squares=float(np.square(units.sums_U).sum()),
-            products=float((units.sums_U * units.rows_U).sum()),
-            squared_rows=float(np.square(units.rows_U).sum()),
-            shift=cells.shift,
-        )
-    rows, total = float(cells.counts_C[mask_C].sum()), float(cells.sums_C[mask_C].sum())
-    squares = float(cells.squares_C[mask_C].sum())
-    return ArmSums(rows, rows, total, squares, total, squared_rows=rows, shift=cells.shift)
-
-
-def arm_sums_over_time(cells: OutcomeCells, mask_C: Mask, ends_T: Integers, *, clustered: bool) -> ArmSums:
-    """Add up the units of one variant that had come by each time, as arrays (T,)."""
-    if clustered:
-        units = units_of(cells, mask_C)
-        times, rows, sums = units.time_U, units.rows_U, units.sums_U
-        columns = [np.ones_like(rows), rows, sums, sums**2, sums * rows, rows**2]
-    else:
-        times, rows, sums = cells.time_C[mask_C], cells.counts_C[mask_C], cells.sums_C[mask_C]
-        columns = [rows, rows, sums, cells.squares_C[mask_C], sums, rows]
-    order = np.argsort(times, kind="stable")
-    stops_T = np.searchsorted(times[order], ends_T, side="right")
-    until = [np.concatenate([[0.0], np.cumsum(column[order])])[stops_T] for column in columns]
-    names = ("units", "rows", "total", "squares", "products", "squared_rows")
-    return ArmSums(**dict(zip(names, until, strict=True)), shift=cells.shift)
+        if self.unit_C is None:
+            return np.ones(len(self.variant_C), bool)
+        order = np.argsort(self.time_C, kind="stable")
+        place_C = self.variant_C * len(self.segments) + self.segment_C
+        _, first = np.unique(mixed_key(self.unit_C, place_C)[order], return_index=True)
+        chosen = np.zeros(len(order), bool)
+        chosen[order[first]] = True
+        return chosen

@@ -1,23 +1,26 @@
-"""Compare one variant of an experiment with the baseline: difference, ratio, p-value, sequence, and what n can show."""
+"""Compare one variant of an experiment with the baseline: difference, ratio, p-value and confidence sequence."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from evals.statistics.clusters import Floats, Mask, degrees_of_freedom
-from evals.statistics.experiments.cells import ArmSums, OutcomeCells, arm_sums, units_of
+from evals.statistics.clusters import Floats, Mask
+from evals.statistics.experiments.arms import PairSums, RowSums, arm_of_rows, pair_of_units
+from evals.statistics.experiments.cells import OutcomeCells
 from evals.statistics.experiments.means import MeanPair
 from evals.statistics.experiments.proportions import ProportionPair
 from evals.statistics.experiments.sequences import LEAST_EVENTS, anytime_p, boundary
+from evals.statistics.experiments.skewness import PermutedDifference, permuted
 from evals.statistics.intervals import LEVEL, t_quantile, two_sided_p
-from evals.statistics.power import POWER, minimum_detectable
 
-_FEW_MIXED = 30
-"""Number of units in both variants below which their covariance is not used to narrow an interval."""
+MANY = 1e12
+"""Stands for infinitely many degrees of freedom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +56,25 @@ class VariantComparison:
     baseline_rows: int
     variant_rows: int
     difference: EstimatedValue
+    standard_error: float
+    """Of the difference, with the variances of the two variants."""
     lift: EstimatedValue
     """The ratio of variant and baseline, less 1."""
-    p: float
-    adjusted_p: float
+    p: float | None
+    """None where there is no test: the outcomes do not vary, or one unit has all rows of a variant."""
+    adjusted_p: float | None
     """After Holm, over the comparisons that were made together."""
     sequence: Sequence | None
     """None before each variant has the events that a sequence begins with."""
-    detectable: float | None
-    """The smallest true difference that is found with 80 % power at the present number of rows."""
-    rows_for_significance: int | None
-    rows_for_power: int | None
-    """Rows of both variants together, at their present shares, that would make the seen difference significant, and
-    that would find it with 80 % power; None if there is no difference."""
+    skewness: float | None
+    """Of the difference over all assignments, if it is so large that the permutation test must agree; else None."""
+    detectable: float | None = None
+    """The smallest true difference that is found with 80 % chance at the present number of rows, by the test that
+    decides; None if no difference is, or nothing varies."""
+    rows_for_significance: int | None = None
+    rows_for_power: int | None = None
+    """Rows of both variants together, at their present shares, at which the seen difference is significant by the test
+    that decides, and at which it is found with 80 % chance if it is the true one; None if there is no difference."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ class ArmPair:
     variant: int
     segment: int | None
     clustered: bool
+    """Whether the units are those of the log; otherwise each row is one."""
 
     @cached_property
     def masks(self) -> tuple[Mask, Mask]:
@@ -83,85 +93,107 @@ class ArmPair:
         return self.cells.mask(0, self.segment), self.cells.mask(self.variant, self.segment)
 
     @cached_property
-    def sums(self) -> tuple[ArmSums, ArmSums]:
+    def sums(self) -> PairSums:
         """The sums of baseline and variant."""
-        baseline, variant = (arm_sums(self.cells, mask_C, clustered=self.clustered) for mask_C in self.masks)
-        return baseline, variant
-
-    @property
-    def units(self) -> float:
-        """Number of units in both together."""
-        return float(self.sums[0].units + self.sums[1].units)
+        cells = self.cells
+        baseline, variant = (
+            row_sums(cells, [float(column[mask_C].sum()) for column in row_columns(cells)]) for mask_C in self.masks
+        )
+        if not self.clustered:
+            return PairSums(arm_of_rows(baseline), arm_of_rows(variant))
+        return pair_of_units(*units_of(cells, self.masks), (baseline, variant))
 
     @cached_property
     def means(self) -> MeanPair:
         """The means with their variances over units."""
-        baseline, variant = self.sums
-        covariance = self._covariance() if self.clustered else 0.0
+        sums = self.sums
         return MeanPair(
-            baseline=float(baseline.mean),
-            variant=float(variant.mean),
-            baseline_variance=float(baseline.squared_error),
-            variant_variance=float(variant.squared_error),
-            covariance=covariance,
+            baseline=float(sums.baseline.mean),
+            variant=float(sums.variant.mean),
+            baseline_variance=float(sums.baseline.squared_error),
+            variant_variance=float(sums.variant.squared_error),
+            covariance=sums.covariance,
         )
-
-    def _covariance(self) -> float:
-        """Return the covariance of the means, from the units that are in both variants; 0 if few are."""
-        units = [units_of(self.cells, mask_C) for mask_C in self.masks]
-        both, first, second = np.intersect1d(units[0].unit_U, units[1].unit_U, return_indices=True)
-        if len(both) < _FEW_MIXED:
-            return 0.0
-        residuals = [
-            unit.sums_U[at] - sums.total / sums.rows * unit.rows_U[at]
-            for unit, at, sums in zip(units, (first, second), self.sums, strict=True)
-        ]
-        product = (residuals[0] * residuals[1]).sum() / (self.sums[0].rows * self.sums[1].rows)
-        corrections = [sums.units / (sums.units - 1) for sums in self.sums]  # as for the variances
-        return float(product * math.sqrt(corrections[0] * corrections[1]))
 
     @cached_property
     def freedom(self) -> float:
-        """Degrees of freedom of the standard error; infinite for shares of independent rows."""
-        if self.clustered:
-            arms = [self._cluster_freedom(index) for index in (0, 1)]
-        elif self.cells.is_share:
-            return math.inf
-        else:
-            arms = [max(sums.units - 1, 1.0) for sums in self.sums]
+        """Degrees of freedom of the standard error (Satterthwaite); infinite for shares of independent rows."""
+        arms = [float(arm.freedom) for arm in (self.sums.baseline, self.sums.variant)]
         variances = (self.means.baseline_variance, self.means.variant_variance)
         spread = sum(variance**2 / freedom for variance, freedom in zip(variances, arms, strict=True))
-        return sum(variances) ** 2 / spread if spread > 0 else min(arms)
-
-    def _cluster_freedom(self, index: int) -> float:
-        units, sums = units_of(self.cells, self.masks[index]), self.sums[index]
-        if len(units.unit_U) < 2:
-            return 1.0
-        residuals_U: Floats = units.sums_U - sums.total / sums.rows * units.rows_U
-        return degrees_of_freedom(residuals_U, units.rows_U)
+        pooled = sum(variances) ** 2 / spread if spread > 0 else min(arms)
+        return min(pooled, self.sums.mixed_freedom, MANY)
 
     @cached_property
     def proportions(self) -> ProportionPair:
         """The shares, with the numbers of independent trials that would vary as they do."""
-        (baseline, variant), means = self.sums, self.means
-        design = 1.0
-        if self.clustered:
-            independent = sum(sums.mean * (1 - sums.mean) / sums.rows for sums in self.sums)
-            design = means.standard_error**2 / independent if independent > 0 else 0.0
-            if means.standard_error == 0:
-                design = (baseline.rows + variant.rows) / self.units
-            elif means.covariance == 0:
-                design = max(design, 1.0)
-        shares = [min(max(sums.mean, 0.0), 1.0) for sums in self.sums]
-        return ProportionPair(shares[0], shares[1], baseline.rows / design, variant.rows / design)
+        baseline, variant = self.sums.baseline, self.sums.variant
+        rows = float(baseline.rows + variant.rows)
+        design = rows / float(self.sums.independent) if self.clustered else 1.0
+        shares = [min(max(float(arm.mean), 0.0), 1.0) for arm in (baseline, variant)]
+        return ProportionPair(shares[0], shares[1], float(baseline.rows) / design, float(variant.rows) / design)
+
+    @cached_property
+    def permutations(self) -> PermutedDifference | None:
+        """The permutation test, where a t test cannot be relied on; else None."""
+        if (self.cells.is_share and not self.clustered) or self.sums.covariance:
+            return None
+        test = permuted(self.sums.baseline, self.sums.variant)
+        return test if test is not None and test.matters else None
+
+    @property
+    def has_test(self) -> bool:
+        """Whether the difference has an interval: the outcomes vary, and not all rows of a variant are of one unit."""
+        fewest = min(float(self.sums.baseline.units), float(self.sums.variant.units))
+        if self.cells.is_share:
+            return fewest > 1 or not self.clustered
+        return fewest > 1 and self.means.standard_error > 0
 
     @property
     def is_ready(self) -> bool:
         """Whether each variant has the events that a sequence begins with."""
-        events = [float(sums.weight) for sums in self.sums]
-        if self.cells.is_share:
-            events += [sums.rows * (1 - sums.mean) for sums in self.sums]
-        return min(events) >= LEAST_EVENTS and min(sums.units for sums in self.sums) >= LEAST_EVENTS
+        return self.has_test and float(self.sums.events) >= LEAST_EVENTS
+
+    def quantiles(self) -> tuple[float, float]:
+        """Return how many standard errors below and above the difference its interval ends, at least."""
+        quantile = t_quantile(LEVEL, self.freedom)
+        if self.permutations is None or self.means.standard_error == 0:
+            return quantile, quantile
+        low, high = self.permutations.ends(LEVEL)
+        ratio = self.permutations.standard_error / self.means.standard_error
+        return max(quantile, high * ratio), max(quantile, -low * ratio)
+
+
+def row_columns(cells: OutcomeCells) -> tuple[Floats, ...]:
+    """Return the columns of cells that are summed over rows, in the order of `row_sums`."""
+    return cells.counts_C, cells.sums_C, cells.squares_C, cells.cubes_C, cells.deviations_C
+
+
+def row_sums(cells: OutcomeCells, sums: Iterable[Any]) -> RowSums:
+    """Name the sums of `row_columns`."""
+    rows, total, squares, cubes, deviations = sums
+    return RowSums(
+        rows=rows,
+        total=total,
+        squares=squares,
+        cubes=cubes,
+        deviations=deviations,
+        shift=cells.shift,
+        is_share=cells.is_share,
+    )
+
+
+def units_of(cells: OutcomeCells, masks: tuple[Mask, Mask]) -> tuple[Floats, Floats]:
+    """Add up the cells of each unit of two variants: rows and sums, (2, U)."""
+    assert cells.unit_C is not None
+    units, codes_C = np.unique(cells.unit_C[masks[0] | masks[1]], return_inverse=True)
+    places_C = np.zeros(len(cells.unit_C), np.int64)
+    places_C[masks[0] | masks[1]] = codes_C
+    columns = (cells.counts_C, cells.sums_C)
+    rows_AU, sums_AU = (
+        np.stack([np.bincount(places_C[mask_C], column[mask_C], len(units)) for mask_C in masks]) for column in columns
+    )
+    return rows_AU.astype(np.float64), sums_AU.astype(np.float64)
 
 
 def compare(pair: ArmPair, alpha: float) -> VariantComparison:
@@ -172,34 +204,45 @@ def compare(pair: ArmPair, alpha: float) -> VariantComparison:
         alpha: the level of the sequence: 5 % divided by the number of variants that are compared.
     """
     cells, means = pair.cells, pair.means
-    quantile = t_quantile(LEVEL, pair.freedom if math.isfinite(pair.freedom) else 1e12)
     arms: ProportionPair | MeanPair = pair.proportions if cells.is_share else means
-    ratio = arms.ratio_interval(quantile)
-    low, high = arms.difference_interval(quantile)
-    has_interval = cells.is_share or (min(sums.units for sums in pair.sums) > 1 and means.standard_error > 0)
-    value = means.variant - means.baseline
+    p = _p(pair, arms) if pair.has_test else None
     lift = means.variant / means.baseline - 1 if means.baseline > 0 else None
-    baseline, variant = pair.sums
     return VariantComparison(
         variant=cells.variants[pair.variant],
         segment="" if pair.segment is None else cells.segments[pair.segment],
         baseline_mean=means.baseline,
         variant_mean=means.variant,
-        baseline_rows=int(baseline.rows),
-        variant_rows=int(variant.rows),
-        difference=EstimatedValue(value, low, high) if has_interval else EstimatedValue(value, None, None),
-        lift=_lift(lift, ratio if has_interval and means.baseline > 0 else None),
-        p=(p := _p(arms.z(), pair.freedom) if has_interval else 1.0),
+        baseline_rows=int(pair.sums.baseline.rows),
+        variant_rows=int(pair.sums.variant.rows),
+        difference=_difference(pair, arms),
+        standard_error=means.standard_error,
+        lift=_lift(lift, _ratio(pair, arms) if pair.has_test and means.baseline > 0 else None),
+        p=p,
         adjusted_p=p,
         sequence=_sequence(pair, alpha) if pair.is_ready else None,
-        detectable=minimum_detectable(means.standard_error, pair.freedom) if means.standard_error > 0 else None,
-        rows_for_significance=_rows_needed(pair, 0.5),
-        rows_for_power=_rows_needed(pair, POWER),
+        skewness=None if pair.permutations is None else pair.permutations.skewness,
     )
 
 
-def _p(z: float, freedom: float) -> float:
-    return two_sided_p(z, freedom if math.isfinite(freedom) else 1e12)
+def _p(pair: ArmPair, arms: ProportionPair | MeanPair) -> float:
+    p = two_sided_p(arms.z(), pair.freedom)
+    return p if pair.permutations is None else max(p, pair.permutations.p(pair.means.variant - pair.means.baseline))
+
+
+def _difference(pair: ArmPair, arms: ProportionPair | MeanPair) -> EstimatedValue:
+    value = pair.means.variant - pair.means.baseline
+    if not pair.has_test:
+        return EstimatedValue(value, None, None)
+    below, above = pair.quantiles()
+    low, high = arms.difference_interval(below)
+    return EstimatedValue(value, low, high if above == below else arms.difference_interval(above)[1])
+
+
+def _ratio(pair: ArmPair, arms: ProportionPair | MeanPair) -> tuple[float, float] | None:
+    below, above = pair.quantiles()
+    first = arms.ratio_interval(below)
+    second = first if above == below else arms.ratio_interval(above)
+    return None if first is None or second is None else (first[0], second[1])
 
 
 def _lift(value: float | None, ratio: tuple[float, float] | None) -> EstimatedValue:
@@ -209,18 +252,7 @@ def _lift(value: float | None, ratio: tuple[float, float] | None) -> EstimatedVa
 
 
 def _sequence(pair: ArmPair, alpha: float) -> Sequence:
-    value, error = pair.means.variant - pair.means.baseline, pair.means.standard_error
-    half = float(boundary(pair.units, alpha)) * error
-    p = float(anytime_p(pair.means.z(), pair.units, alpha)) * (1 - LEVEL) / alpha
+    value, error, clock = pair.means.variant - pair.means.baseline, pair.means.standard_error, pair.sums.independent
+    half = float(boundary(float(clock), alpha)) * error
+    p = float(anytime_p(pair.means.z(), float(clock), alpha)) * (1 - LEVEL) / alpha
     return Sequence(value - half, value + half, min(p, 1.0))
-
-
-def _rows_needed(pair: ArmPair, power: float) -> int | None:
-    """Return the rows of both variants with which a true difference as large as the seen one is found with a power."""
-    value, error = pair.means.variant - pair.means.baseline, pair.means.standard_error
-    if pair.cells.is_share and not pair.clustered:  # without the correction for small samples, as in a power analysis
-        error = math.sqrt(sum(sums.mean * (1 - sums.mean) / sums.rows for sums in pair.sums))
-    if error == 0 or value == 0:
-        return None
-    rows = (pair.sums[0].rows + pair.sums[1].rows) * (minimum_detectable(error, power=power) / value) ** 2
-    return math.ceil(rows) if math.isfinite(rows) else None

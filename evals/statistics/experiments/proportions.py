@@ -39,6 +39,20 @@ class ProportionPair:
     variant_trials: float
     """Numbers of trials, positive; effective numbers, where the trials are clustered, need not be whole."""
 
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the difference, each share with its own variance."""
+        variance = self.variant * (1 - self.variant) / self.variant_trials
+        return math.sqrt(variance + self.baseline * (1 - self.baseline) / self.baseline_trials)
+
+    @property
+    def pooled_error(self) -> float:
+        """The standard error of the difference if the shares are equal, with which `z` is computed."""
+        total = self.baseline_trials + self.variant_trials
+        pooled = (self.baseline_trials * self.baseline + self.variant_trials * self.variant) / total
+        variance = pooled * (1 - pooled) * (1 / self.baseline_trials + 1 / self.variant_trials)
+        return math.sqrt(max(variance, 0.0) * (total / (total - 1) if total > 1 else 1.0))
+
     def z(self) -> float:
         """Return the score statistic of equal shares: the z statistic with the pooled variance."""
         return self._z_of_difference(0.0)

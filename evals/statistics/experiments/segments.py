@@ -10,6 +10,7 @@ import numpy as np
 from evals.statistics.clusters import Floats
 from evals.statistics.experiments.cells import OutcomeCells
 from evals.statistics.experiments.comparison import ArmPair, VariantComparison, compare
+from evals.statistics.experiments.planning import with_plans
 from evals.statistics.experiments.sample_ratio import independence_p
 from evals.statistics.intervals import LEVEL
 
@@ -63,38 +64,44 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def with_holm(comparisons: Sequence[VariantComparison]) -> tuple[VariantComparison, ...]:
     """Adjust the p-values of comparisons that are looked at together."""
-    adjusted = holm([comparison.p for comparison in comparisons])
-    return tuple(replace(one_of, adjusted_p=p) for one_of, p in zip(comparisons, adjusted, strict=True))
+    adjusted = holm([1.0 if comparison.p is None else comparison.p for comparison in comparisons])
+    return tuple(
+        row if row.p is None else replace(row, adjusted_p=p) for row, p in zip(comparisons, adjusted, strict=True)
+    )
 
 
-def by_segment(cells: OutcomeCells, totals: Sequence[VariantComparison], *, clustered: bool) -> SegmentReport:
+def by_segment(cells: OutcomeCells, totals: Sequence[VariantComparison], *, growing: bool) -> SegmentReport:
     """Compare every variant with the baseline in every segment.
 
     Args:
         cells: the log.
         totals: the comparisons in the whole log.
-        clustered: whether the units are those of the log.
+        growing: whether confidence sequences decide.
     """
     alpha = (1 - LEVEL) / max(len(totals) * len(cells.segments), 1)
     rows_SV = np.zeros((len(cells.segments), len(cells.variants)))
     np.add.at(rows_SV, (cells.segment_C, cells.variant_C), cells.counts_C)
-    compared, small = [], []
+    clustered = cells.has_clusters
+    pairs: list[ArmPair] = []
+    small = []
     for segment, name in enumerate(cells.segments):
         if rows_SV[segment].min() < LEAST_ROWS:
             small.append(name)
         for variant in range(1, len(cells.variants)):
             if min(rows_SV[segment, 0], rows_SV[segment, variant]) >= LEAST_ROWS:
-                compared.append(compare(ArmPair(cells, variant, segment, clustered), alpha))
+                pairs.append(ArmPair(cells, variant, segment, clustered))
+    compared = [compare(pair, alpha) for pair in pairs]
     variants = [_segmented(total, [row for row in compared if row.variant == total.variant]) for total in totals]
     units_SV = _assigned(cells)
-    return SegmentReport(with_holm(compared), tuple(small), tuple(variants), independence_p(units_SV.tolist()))
+    planned = with_plans(with_holm(compared), pairs, growing=growing)
+    return SegmentReport(planned, tuple(small), tuple(variants), independence_p(units_SV.tolist()))
 
 
 def _assigned(cells: OutcomeCells) -> Floats:
     """Count the units (or rows) of each variant in each segment."""
     counts_SV = np.zeros((len(cells.segments), len(cells.variants)))
-    weights = cells.rows_C if cells.unit_C is None else np.ones_like(cells.rows_C)
-    np.add.at(counts_SV, (cells.segment_C, cells.variant_C), weights)
+    weights_C = cells.rows_C if cells.unit_C is None else cells.assigned().astype(float)
+    np.add.at(counts_SV, (cells.segment_C, cells.variant_C), weights_C)
     return counts_SV
 
 
@@ -107,7 +114,7 @@ def _segmented(total: VariantComparison, segments: Sequence[VariantComparison]) 
     weights = np.array([row.baseline_rows + row.variant_rows for row in segments], float)
     weights /= weights.sum()
     values = np.array([row.difference.value for row in segments], float)
-    errors = np.array([(row.detectable or 0.0) for row in segments]) / (norm.ppf(0.975) + norm.ppf(0.8))
+    errors = np.array([row.standard_error for row in segments])
     weighted, error = float((weights * values).sum()), float(np.sqrt(np.square(weights * errors).sum()))
     crude = total.difference
     crude_is_clear = crude.low is not None and crude.high is not None and not crude.low <= 0 <= crude.high

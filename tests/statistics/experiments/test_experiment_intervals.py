@@ -13,8 +13,10 @@ from experiment_logs import cells_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.statistics.experiments.analysis import sequence_over_time
+from evals.statistics.experiments import arms
+from evals.statistics.experiments.analysis import analyse
 from evals.statistics.experiments.comparison import ArmPair, compare
+from evals.statistics.experiments.looks import sequence_over_time
 from evals.statistics.experiments.means import MeanPair
 from evals.statistics.experiments.proportions import ProportionPair
 from evals.statistics.experiments.sample_ratio import CONCENTRATIONS, independence_p, sample_ratio
@@ -117,21 +119,48 @@ def test_fieller_s_ends_are_where_t_is_the_quantile(ratio_of):
     assert MeanPair(0.1, 4.0, 0.09, 0.16).ratio_interval(2.1) is None
 
 
-def test_units_are_counted_as_a_loop_over_them_does():
+def test_the_variance_of_units_is_that_of_leaving_out_each():
     rng = np.random.default_rng(6)
-    units = rng.integers(0, 120, 900)
+    units = np.minimum(rng.integers(0, 160, 900), 120)
     arms = units % 3 == 0
-    values = rng.normal(size=120)[units] + rng.normal(size=900) + 3.0
+    values = rng.normal(size=121)[units] + rng.normal(size=900) + 3.0
     row = compare(ArmPair(cells_of(values, arms, units), 1, None, True), 0.05)
     variance = 0.0
     for arm in (False, True):
         mine = arms == arm
         mean, names = values[mine].mean(), set(units[mine].tolist())
-        residuals = [float((values[mine & (units == name)] - mean).sum()) for name in names]
-        variance += sum(r * r for r in residuals) * len(names) / (len(names) - 1) / mine.sum() ** 2
+        changes = [float(values[mine & (units != name)].mean() - mean) for name in names]
+        variance += sum(change**2 for change in changes) * (len(names) - 1) / len(names)
+    assert row.standard_error == pytest.approx(math.sqrt(variance), rel=1e-9)
     half = (row.difference.high - row.difference.low) / 2
-    assert 1.96 < half / math.sqrt(variance) < 2.15
-    assert row.detectable / math.sqrt(variance) > 2.8
+    assert 4.3 < half / math.sqrt(variance) < 12.7, "a third of the rows are of one unit"
+
+
+@examples(20, 300)
+@given(st.data())
+def test_freedom_of_a_jackknife_is_that_of_its_quadratic_form(data):
+    """Against traces of matrices: of all the units' changes, if their sums have given variances."""
+    sizes = np.array(data.draw(st.lists(st.integers(1, 40), min_size=2, max_size=9)), float)
+    for power in (1, 2):
+        shares = sizes / sizes.sum()
+        changes = (np.eye(len(sizes)) - np.outer(shares, np.ones(len(sizes)))) / (1 - shares)[:, None]
+        form = changes.T @ changes @ np.diag(sizes**power)
+        expected = np.trace(form) ** 2 / np.trace(form @ form)
+        assert arms._freedom(sizes, sizes**power) == pytest.approx(expected, rel=1e-9)
+
+
+def test_one_unit_with_most_rows_decides_little():
+    """20 users of one row and one of 380: the interval is much wider than that of independent rows."""
+    units = np.concatenate([np.arange(20), np.full(380, 20), 21 + np.arange(20), np.full(380, 41)])
+    rng = np.random.default_rng(3)
+    values, arms_N = (rng.random(800) < 0.3).astype(float), units >= 21
+    pair = ArmPair(cells_of(values, arms_N, units), 1, None, True)
+    independent = compare(ArmPair(cells_of(values, arms_N), 1, None, False), 0.05)
+    row = compare(pair, 0.05)
+    assert pair.freedom < 4
+    assert row.difference.high - row.difference.low > 2 * (independent.difference.high - independent.difference.low)
+    assert not pair.is_ready, "one unit decides the mean"
+    assert [summary.units for summary in analyse(pair.cells, [1, 1]).variants] == [21, 21]
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -163,10 +192,10 @@ def test_units_in_both_variants_make_a_paired_comparison():
 def test_rows_needed_are_those_of_the_power_analysis():
     """0.3 points at an error rate of 5 %: 41,700 rows of each variant for significance, 85,200 for a power of 80 %."""
     values = np.repeat([1.0, 0.0, 1.0, 0.0], [530, 9470, 500, 9500])
-    row = compare(ArmPair(cells_of(values, np.repeat([False, True], 10_000)), 1, None, False), 0.05)
+    (row,) = analyse(cells_of(values, np.repeat([False, True], 10_000)), [1, 1]).comparisons
     expected = compare_proportions(0.05, 0.053)
-    assert row.rows_for_significance == pytest.approx(2 * expected.n_for_significance, rel=3e-5)
-    assert row.rows_for_power == pytest.approx(2 * expected.n_for_power, rel=3e-5)
+    assert row.rows_for_significance == pytest.approx(2 * expected.n_for_significance, rel=1e-4)
+    assert row.rows_for_power == pytest.approx(2 * expected.n_for_power, rel=1e-4)
     assert round(row.rows_for_significance / 2, -2) == 41_700
     assert round(row.rows_for_power / 2, -2) == 85_200
 
