@@ -30,7 +30,7 @@ SMALL = {
     "vqa_prefixes": (["--limit", "10", "--repeats", "1"], "ratio"),
     "vqa_resume": (["--questions", "60"], "to the first new sample"),
     "vqa_scoring": (["--questions", "60"], "questions"),
-    "workers": (["--limit", "12", "--workers", "1", "2"], "parent MiB"),
+    "workers": (["--limit", "4", "--workers", "2"], "parent MiB"),
 }
 """By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
 WITHIN = {"ab", "coverage", "draft", "math_answers", "math_hostile", "math_solutions", "vqa_attention"}

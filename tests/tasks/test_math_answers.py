@@ -20,9 +20,9 @@ from evals.tasks.scoring.math_reading.normal import normalise
 from evals.tasks.scoring.math_reading.outputs import cut_run_on, strip_thinking
 
 GOLDEN = json.loads((GOLDEN / "math_answers.json").read_text())
-LONG = 200_000
-"""Characters; at this length anything quadratic takes minutes."""
-SECONDS = 8
+LONG = 100_000
+"""Characters; at this length anything quadratic takes half a minute and more."""
+SECONDS = 4
 """Of processor, after which a reader of that many is killed: ten times and more what a linear one takes."""
 
 

@@ -62,7 +62,7 @@ class Clock(datetime.datetime):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_that_goes_on_the_next_day_has_the_same_prompts(tmp_path, monkeypatch, model, rows, workers):
-    options = {"data": rows, "max_new_tokens": 3, "token_budget": 80, "workers": workers}
+    options = {"data": rows, "max_new_tokens": 3, "token_budget": 80}
     monkeypatch.setattr(signature, "datetime", Clock)
     whole = evals.run(str(model), "custom", out=tmp_path / "whole", **options)
     cut = evals.run(str(model), "custom", out=tmp_path / "cut", **options)
@@ -71,7 +71,7 @@ def test_a_run_that_goes_on_the_next_day_has_the_same_prompts(tmp_path, monkeypa
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:3]))
     (tmp_path / "cut" / folders.RESULT).unlink()
     monkeypatch.setattr(Clock, "moment", Clock.moment + datetime.timedelta(days=1))
-    resumed = evals.run(str(model), "custom", out=tmp_path / "cut", **options)
+    resumed = evals.run(str(model), "custom", out=tmp_path / "cut", workers=workers, **options)
     assert resumed.manifest.started == STARTED
 
     def read(record):
