@@ -23,6 +23,7 @@ SMALL = {
     "driver": (["--samples", "3000", "--workers", "8"], "resume s"),
     "endpoint": (["--requests", "40"], "requests/s"),
     "math_hostile": (["--count", "24"], "hostile answers"),
+    "predictions": (["--draws", "1"], "| 5,000 | 500 | 98% |"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),
     "start": (["--repeat", "1", "--models"], "list tasks"),
     "vision_architectures": (["--only", "llava", "blip"], "| llava | shared |"),
@@ -33,7 +34,7 @@ SMALL = {
     "workers": (["--limit", "4", "--workers", "2"], "parent MiB"),
 }
 """By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
-WITHIN = {"ab", "coverage", "draft", "math_answers", "math_hostile", "math_solutions", "vqa_attention"}
+WITHIN = {"ab", "coverage", "draft", "math_answers", "math_hostile", "math_solutions", "predictions", "vqa_attention"}
 """Benchmarks that run in the tests' own process: they measure neither its memory nor its start, and set nothing."""
 
 

@@ -122,6 +122,15 @@ def _add_run_readers(commands: Any) -> None:
         help="order of these samples: id, score, length, a value or a cost; NAME:desc for the largest first",
     )
     show.add_argument("--samples", type=integer, metavar="N", help="how many of these samples to show; default 12")
+    show.add_argument(
+        "--predictor",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="estimate the value of the whole split from a run of a part of it (run --limit) with this run of the "
+        "whole as prediction; repeat it for several",
+    )
     export = _add_command(commands, "export", "write the samples of a run as a table: Parquet, CSV or JSON lines")
     export.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     export.add_argument("--format", choices=("parquet", "csv", "jsonl"), required=True, help="of the file")

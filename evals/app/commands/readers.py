@@ -35,6 +35,12 @@ def show(options: argparse.Namespace) -> int:
             )
         )
         return DONE
+    if options.predictor:
+        from evals.reports import predictions
+
+        predictors = [records.load(folder) for folder in options.predictor]
+        console.write(predictions.text(predictions.estimate(records.load(options.run), predictors)))
+        return DONE
     console.write(terminal.show(records.load(options.run)))
     return DONE
 

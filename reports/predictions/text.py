@@ -1,0 +1,52 @@
+"""Write an estimate with predictions for the terminal."""
+
+from __future__ import annotations
+
+from evals.reports.predictions.estimate import PredictedSplit
+from evals.reports.rendering import table_formats
+from evals.reports.rendering.formatting import interval, metric_value, one_line
+from evals.reports.rendering.table_formats import Table
+from evals.reports.runs import naming, terminal
+from evals.schema import Metric
+
+
+def text(estimate: PredictedSplit) -> str:
+    """Write the value of the whole split, what the predictions gained, and the groups that they make."""
+    powered, alone = estimate.powered, estimate.alone
+    names = " and ".join(naming.model(predictor) for predictor in estimate.predictors)
+    of = f"{estimate.metric} of all {powered.of:,} samples, from {powered.n:,} of them"
+    parts = [
+        one_line(f"{naming.model(estimate.run)}: {of}", 300),
+        f"  {_range(powered.value, powered.low, powered.high)}  with the predictions of {names}\n"
+        f"  {_range(alone.value, alone.low, alone.high)}  without them",
+        _gain(estimate),
+        table_formats.text(_groups(estimate), terminal.width()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _gain(estimate: PredictedSplit) -> str:
+    gain, n, total = estimate.powered.gain, estimate.powered.n, estimate.powered.of
+    if len(estimate.groups) == 1:
+        return "The predictions divide the samples into no groups that are large enough: nothing is gained."
+    if gain < 1.05:
+        return f"The predictions gain nothing here (a gain of {gain:.2f}): they say little about this model's answers."
+    alike = 1 / ((1 / n - 1 / total) / gain + 1 / total)
+    return f"The interval is as narrow as that of {alike:,.0f} samples without predictions (a gain of {gain:.2f})."
+
+
+def _groups(estimate: PredictedSplit) -> Table:
+    rows = tuple(
+        (_share(group.least, group.most), f"{group.of:,}", f"{group.n:,}", f"{100 * group.value:.1f} %")
+        for group in estimate.groups
+    )
+    return Table("", ("prediction", "samples in the split", "in the run", "value in the run"), "lrrr", rows)
+
+
+def _share(least: float, most: float) -> str:
+    return f"{100 * least:.0f} %" if least == most else f"{100 * least:.0f} to {100 * most:.0f} %"
+
+
+def _range(value: float, low: float | None, high: float | None) -> str:
+    metric = Metric(value, low, high, 0)
+    return f"{metric_value(metric)} {interval(metric)}"
