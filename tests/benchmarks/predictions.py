@@ -3,7 +3,7 @@
     python tests/benchmarks/predictions.py [--draws 1000] [--seed 0] [--of RUN --predictor RUN]
 
 Draws random parts of a set and estimates the whole from each: of simulated sets, or of two finished runs of one split,
-where the outputs of one model predict those of the other. Prints the coverage of the 95 % intervals and the median gain.
+where the outputs of one model predict those of the other. Prints coverage of the 95 % intervals and the median gain.
 """
 
 from __future__ import annotations
