@@ -61,7 +61,8 @@ from evals.reports.claims.verdicts import Assessment, CheckResult, with_inherite
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about
 
-_OTHER_TABLE = "most cells that the two tables share differ, so they may be of two benchmarks or protocols"
+OTHER_TABLE = "most cells that the two tables share differ, so they may be of two benchmarks or protocols"
+"""What the working of a cell says that contradicts the cell of another table only if both measure the same thing."""
 NOTHING_RAN = "No run was made: no system of the claims is there at this scale. Evidence is as on paper."
 
 
@@ -220,7 +221,7 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     words = [computed.verdict, *(["internally_inconsistent"] if key in evidence.inconsistent else [])]
     words += [word for _, word in doubtful]
     lines = dict.fromkeys(f"within the document: {pair.describe()}" for pair in internal)
-    lines |= dict.fromkeys(f"within the document: {pair.describe()}; {_OTHER_TABLE}" for pair, _ in doubtful)
+    lines |= dict.fromkeys(f"within the document: {pair.describe()}; {OTHER_TABLE}" for pair, _ in doubtful)
     public_record = evidence.facts.check(claim, evidence.assertions.get(key, []))
     study = trainings.evidence(claim.study) if claim.study else trainings.NO_STUDY
     not_run = unmeasured(claim)

@@ -15,6 +15,7 @@ from typing import Any
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.language.numbers import PrintedNumber, find_numbers
 from evals.reports.claims.drafting.proposals import Proposal
+from evals.reports.claims.drafting.readers.widths import plain_width
 from evals.reports.claims.language.files import load_vocabulary
 from evals.reports.claims.language.sources.articles import Block
 
@@ -82,7 +83,7 @@ def _objects(output: str) -> Iterator[dict[str, Any]]:
 
 def _take(draft: ArticleDraft, entry: dict[str, Any]) -> str | None:
     """Take a proposal into the draft; returns why it cannot be."""
-    quote, printed, subject = (str(entry.get(key) or "").strip() for key in ("quote", "number", "subject"))
+    quote, printed, subject = (plain_width(str(entry.get(key) or "")).strip() for key in ("quote", "number", "subject"))
     if not quote or not printed:
         return "it has no quote or no number"
     block = next((block for block in draft.article.blocks if quote in block.text.text), None)
@@ -128,7 +129,7 @@ def _number(block: Block, start: int, end: int, printed: str) -> PrintedNumber |
 
 
 def _proposal(draft: ArticleDraft, block: Block, number: PrintedNumber, entry: dict[str, Any], unit: str) -> Proposal:
-    quote, subject = str(entry["quote"]).strip(), str(entry.get("subject") or "").strip()
+    quote, subject = (plain_width(str(entry.get(key) or "")).strip() for key in ("quote", "subject"))
     start = block.text.text.index(quote)
     span, place = block.text.span(number.start, number.end), block.text.span(start, start + len(quote))
     raw = quote if draft.article.is_marked_up else draft.article.source[place[0] : place[1]]

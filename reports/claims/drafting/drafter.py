@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
+from evals.reports.claims.drafting.readers.widths import with_plain_widths
 from evals.reports.claims.drafting.tables.blocks import read_table
 from evals.reports.claims.drafting.text.names import Names, find_names
 from evals.reports.claims.drafting.text.passages import read_passage
-from evals.reports.claims.drafting.text.statements import Surroundings, enter, read_block
+from evals.reports.claims.drafting.text.statements import Surroundings, enter, introduce, read_block
 from evals.reports.claims.language.files import load_record, load_vocabulary
 from evals.reports.claims.language.sources.articles import Article
 
@@ -42,6 +43,7 @@ def draft(article: Article) -> ArticleDraft:
     """
     from evals.reports.claims.drafting.relations.propose import propose_relations
 
+    article = with_plain_widths(article)
     record = {id: subject.name for id, subject in load_record().subjects.items()}
     drafted = ArticleDraft(article, find_names(article, record), left_out=[*article.left_out])
     seen: set[tuple[int, int]] = set()
@@ -68,10 +70,12 @@ def _proposals(drafted: ArticleDraft) -> Iterator[Proposal | TableProposal]:
             if block.text.text.strip():
                 yield from read_block(drafted.article, read_passage(block.text, drafted.names), drafted.names, place)
             continue
-        passage = read_passage(block.text, drafted.names)
+        passage = read_passage(block.text, drafted.names, is_heading=block.kind == "heading")
+        place.follow(block)
         if block.kind in {"heading", "title"}:
             enter(place, block, passage)
         elif block.kind == "paragraph":
             place.quantity = None
         if block.kind != "title":
             yield from read_block(drafted.article, passage, drafted.names, place)
+        introduce(place, block, passage)

@@ -15,9 +15,11 @@ from evals.reports.claims import assessment
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.writing import readable
 from evals.reports.claims.language.files import load_record, load_vocabulary
-from evals.reports.claims.language.schema import Document
+from evals.reports.claims.verdicts import CheckResult
 
 _ROUNDS = 4
+_PARAGRAPH = 2_000
+"""Number of characters before a sentence that may belong to its paragraph."""
 
 
 def settled_yaml(draft: ArticleDraft, *, id: str, source: str) -> str:
@@ -33,15 +35,15 @@ def settled_yaml(draft: ArticleDraft, *, id: str, source: str) -> str:
     """
     text, document = readable(draft, id=id, source=source)
     for _ in range(_ROUNDS):
-        if not _separate(draft, _conflicts(document)):
+        checked = assessment.assess([document], load_record(), load_vocabulary())
+        if not (_separate(draft, _conflicts(checked)) | _doubt_names(draft, checked) | _part_tables(draft, checked)):
             break
         text, document = readable(draft, id=id, source=source)
     return text
 
 
-def _conflicts(document: Document) -> list[tuple[str, str]]:
+def _conflicts(checked: CheckResult) -> list[tuple[str, str]]:
     """The pairs of claims of a document that cannot both be true, by ID."""
-    checked = assessment.assess([document], load_record(), load_vocabulary())
     return [(pair.first.key[1], pair.second.key[1]) for pair in checked.internal_conflicts]
 
 
@@ -61,6 +63,53 @@ def _separate(draft: ArticleDraft, pairs: list[tuple[str, str]]) -> bool:
                 column = _column(draft, id)
                 if column is not None:
                     column[1].setdefault("protocol", {})["place"] = f"{column[0]}, {column[1]['name']}"
+    return changed
+
+
+def _doubt_names(draft: ArticleDraft, checked: CheckResult) -> bool:
+    """Set apart what the public record contradicts, if who or what is meant is in doubt.
+
+    That is: the sentence has several names and none stands at the number, or it names neither subject nor quantity.
+    """
+    claims = {claim.id: claim for claim in draft.claims}
+    changed = False
+    for entry in checked.assessments:
+        claim = claims.get(entry.claim.id)
+        if claim is None or entry.public_record.verdict != "contradicted" or "place" in claim.conditions:
+            continue
+        source, (start, end) = draft.article.source, claim.sentence
+        mentions = draft.names.mentions(source[start:end])
+        paragraph = (
+            source[max(0, start - _PARAGRAPH) : start].rpartition("\n\n")[2] + source[start:].partition("\n\n")[0]
+        )
+        is_beside = any(ground.startswith("subject named beside") for ground in claim.grounds)
+        is_named = any(ground.startswith("subject named") for ground in claim.grounds)
+        is_guessed = any("follows from the unit alone" in doubt for doubt in claim.doubts) and (
+            not is_named or (claim.unit == "parameters" and "token" in paragraph)
+        )
+        if is_guessed or (len({mention.subject for mention in mentions}) > 1 and not is_beside):
+            claim.conditions["place"] = f"line {claim.line}, {claim.id}"
+            claim.doubt("the public record contradicts this reading, and another one is possible", 0.7)
+            changed = True
+    return changed
+
+
+def _part_tables(draft: ArticleDraft, checked: CheckResult) -> bool:
+    """Set tables apart whose shared cells mostly differ: they are of two settings ("Reasoning", "Non-Reasoning")."""
+    ids = {
+        cell[0]
+        for entry in checked.assessments
+        if entry.arithmetic.verdict == "open"
+        and any(assessment.OTHER_TABLE in line for line in entry.arithmetic.working)
+        and (cell := _column(draft, entry.claim.id)) is not None
+    }
+    changed = False
+    for table in draft.tables:
+        if table.id in ids:
+            for column in table.columns:
+                if "place" not in column.setdefault("protocol", {}):
+                    column["protocol"]["place"] = f"{table.id}, {column['name']}"
+                    changed = True
     return changed
 
 

@@ -72,7 +72,12 @@ def is_benchmark(name: str) -> bool:
         >>> is_benchmark("SST-2"), is_benchmark("Otter-2")
         (True, False)
     """
-    return any(words.pattern is not None and words.pattern.match(name) for words in BENCHMARKS)
+    return _BENCH.search(name) is not None or any(
+        words.pattern is not None and words.pattern.match(name) for words in BENCHMARKS
+    )
+
+
+_BENCH = re.compile(r"[Bb]ench(?:mark)?(?![a-z])")
 
 
 def is_measure(name: str) -> bool:

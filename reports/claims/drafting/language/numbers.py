@@ -261,7 +261,7 @@ def _bounded(text: str, number: PrintedNumber, left: int) -> PrintedNumber:
 
 def _shared_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedNumber]:
     """Give a bare number the unit of the next one, if only a joining word stands between them: "1.2 and 3.4 GB"."""
-    numbers = list(_carried_units(text, numbers))
+    numbers = list(_listed_units(text, list(_carried_units(text, numbers))))
     for number, following in zip(numbers, [*numbers[1:], None], strict=False):
         if following is not None and number.unit is None and following.unit is not None and not number.is_word:
             between = text[number.stop : following.begin]
@@ -276,6 +276,26 @@ def _shared_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedNu
                 )
                 continue
         yield number
+
+
+def _listed_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedNumber]:
+    """Give large counts of a list the unit of its last: "1.3 billion active and 6.9 billion total parameters"."""
+    result: list[PrintedNumber] = []
+    for number in reversed(numbers):
+        following = result[-1] if result else None
+        if (
+            following is not None
+            and number.unit is None
+            and text[number.start : number.end].endswith("illion")
+            and following.unit in {"parameters", "tokens"}
+            and _IN_LIST.fullmatch(text[number.stop : following.begin])
+        ):
+            number = replace(number, unit=following.unit, noun=following.noun)
+        result.append(number)
+    return reversed(result)
+
+
+_IN_LIST = re.compile(r"(?:\s(?:active|activated|total|live))?(?:\s?,\s?(?:and\s)?|\s(?:and|or|of)\s)")
 
 
 def _carried_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedNumber]:

@@ -25,8 +25,12 @@ _SHARE_AFTER = re.compile(r"^\W{0,2}(?:of\b|accuracy|以上的?|的)", re.I)
 _SCORE = pattern("wording.score")
 _FOLLOWING = re.compile(r"^[^\d,,。;;()(]{0,24}?(?:\bon|\bin|\bfor|\bat|在)\s+(?:the\s+)?(?:[\w-]+\s)?$")
 _UNKNOWN_BENCHMARK = re.compile(
-    r"^[^\d,,。;;]{0,14}?\bon\s+(?:the\s+)?(?P<name>[A-Z][\w-]*[A-Z0-9][\w-]*(?:\s[A-Z]\w+)?)"
+    r"^[^\d,,。;;]{0,14}?\bon\s+(?:the\s+)?"
+    r"(?P<name>(?:[A-Z][\w-]* ){0,2}[A-Z]?[\w-]*[Bb]ench(?![a-z])(?: v?\d(?:\.\d)?)?|"
+    r"[A-Z][\w-]*[A-Z0-9][\w-]*(?:\s[A-Z]\w+)?)"
 )
+_REST_OF_PAIR = re.compile(r"\s?[,\u3001]\s?[-+\u2212]\d+(?:\.\d+)?\s?%\s?[))]")
+_FAR = 60
 _COUNTED = re.compile(
     r"\s+(?!(?:on|in|for|at|and|to|vs|versus|of|by|with|while|but|from|over|points?|percent)\b)[a-z][a-z-]{2,}"
 )
@@ -153,6 +157,8 @@ def score_quantity(passage: Passage, number: PrintedNumber) -> tuple[QuantityWor
     clause = passage.clause(number.start)
     following = next((other.begin for other in passage.numbers if other.start > number.end), last)
     after = text[number.stop : min(last, following if following > number.stop else last)]
+    if (bracket := _REST_OF_PAIR.match(text, number.stop)) and re.search(r"[((]\s?$", text[: number.begin][-3:]):
+        after = text[bracket.end() : last][:_FAR]  # (41 %, +16.5 %) on B
     if number.unit is None and (open_metric := _open_metric(text[first : number.begin])):
         benchmark = _last(text[first : number.begin])
         return _on_benchmark(open_metric, benchmark), "named in the sentence"
@@ -227,6 +233,50 @@ def cost_quantity(unit: str, *texts: str) -> tuple[QuantityWords | None, str]:
             if words.pattern is not None and words.pattern.pattern and words.pattern.search(text):
                 return words, f"named {where}"
     return (candidates[-1], "") if candidates else (None, "")
+
+
+def size_quantity(passage: Passage, number: PrintedNumber, heading: str) -> tuple[QuantityWords | None, str]:
+    """Return the quantity of a number of parameters, experts or tokens, by the words that belong to this number.
+
+    A sentence often has two of them: "16 billion parameters with 2 billion active", "12T tokens and a context of 32K".
+    """
+    text, (first, last) = passage.text.text, passage.sentence(number.start)
+    before = max((other.stop for other in passage.numbers if other.stop <= number.begin), default=first)
+    after = min((other.begin for other in passage.numbers if other.begin >= number.end), default=last)
+    around = (
+        _PHRASE_END.split(text[number.end : min(max(after, number.end), last)])[0][:_AROUND],
+        _PHRASE_END.split(text[max(before, first, number.begin - _AROUND) : number.begin])[-1],
+    )
+    candidates = BY_UNIT.get(number.unit or "", ())
+    if number.unit == "tokens":
+        possible = [words for words in candidates if _may_be(words.id, number, text[first:last])]
+        candidates = tuple(possible) if candidates[-1] in possible else (*possible, _TOKEN_COUNT)
+    for part, where in ((around[0], "after the number"), (around[1], "before the number")):
+        for words in candidates[:-1]:
+            if words.pattern is not None and words.pattern.search(part):
+                return words, f"named {where}"
+    if number.unit == "tokens":
+        clause = passage.clause(number.start)
+        parts = (text[slice(*clause)], text[first:last], heading) if number.value < _LONG_TEXT else ()
+        for words in candidates[:-1]:
+            if any(words.pattern is not None and words.pattern.search(part) for part in parts):
+                return words, "named in the sentence"
+    return (candidates[-1], "") if candidates else (None, "")
+
+
+def _may_be(quantity: str, number: PrintedNumber, sentence: str) -> bool:
+    """Whether a number of tokens may be that quantity: no context has a billion, no training a few thousand."""
+    if quantity == "training-tokens":
+        return number.value >= _SHORT_TRAINING or re.search(r"train|训练|corpus|语料", sentence, re.I) is not None
+    return number.value < _LONG_TEXT
+
+
+_PHRASE_END = re.compile(r"[,;:(),;。、]|\b(?:and|with|while|of which|compared|than|or)\b|其中|而")
+_AROUND = 40
+"""Number of characters beside a number in which words are taken to belong to it."""
+_TOKEN_COUNT = QuantityWords("token-count", "tokens that are counted", "quality")
+_LONG_TEXT, _SHORT_TRAINING = 10**9, 10**6
+"""Numbers of tokens: no context is as long, no training as short."""
 
 
 def change_quantity(text: str, number: PrintedNumber, part: tuple[int, int]) -> QuantityWords | None:

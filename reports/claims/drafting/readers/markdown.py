@@ -82,7 +82,7 @@ def _blank(text: str) -> str:
 
 def _lines(source: str) -> Iterator[Text]:
     """Yield the lines outside code, split where a list runs on in one line."""
-    place, fence, code_seen = 0, "", False
+    place, fence, width, code_seen = 0, "", 3, False
     raw_lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n|$)", source)[:-1]
     closed = [bool(re.fullmatch(r"\s*(```+|~~~+)\s*", line)) for line in raw_lines]
     for number, raw in enumerate(raw_lines):
@@ -90,7 +90,7 @@ def _lines(source: str) -> Iterator[Text]:
         place += len(raw)
         marker = _FENCE.match(line.text)
         if fence:
-            if marker and closed[number]:
+            if marker and closed[number] and len(marker[1]) >= width:
                 fence = ""
                 yield plain("", line.starts[0] if line.text else place)
                 continue
@@ -101,7 +101,9 @@ def _lines(source: str) -> Iterator[Text]:
                 continue
             fence = ""
         if marker:
-            fence = "closed" if any(closed[number + 1 :]) and _closes_soon(raw_lines[number + 1 :]) else "open"
+            width = len(marker[1])
+            is_closed = any(closed[number + 1 :]) and _closes_soon(raw_lines[number + 1 :], marker[1])
+            fence = "closed" if is_closed else "open"
             continue
         bare = _ITEM.sub("", line.text)
         if code_seen := _is_code(bare, code_seen):
@@ -127,8 +129,13 @@ def _is_row(lines: list[str], number: int) -> bool:
     )
 
 
-def _closes_soon(lines: list[str]) -> bool:
-    """Whether a fence that opens before these lines is closed before a heading or another fence with a language."""
+def _closes_soon(lines: list[str], marker: str) -> bool:
+    """Whether a fence that opens before these lines is closed before a heading or another fence with a language.
+
+    A long fence holds a text with fences of its own: only one of its length closes it.
+    """
+    if len(marker) > 3:
+        return any(line.strip() == marker for line in lines)
     for line in lines:
         if re.fullmatch(r"\s*(```+|~~~+)\s*", line.rstrip("\r\n")):
             return True

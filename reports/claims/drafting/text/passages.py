@@ -25,6 +25,8 @@ _VARIANT = re.compile(
 )
 """What follows a size that is part of a name: `7B-chat`."""
 _CLAUSE = pattern("passages.clause")
+_VERSION_OF_BENCH = re.compile(r"[Bb]ench(?:mark)?[ -]?v?\d+(?:\.\d+)*(?![\d%])")
+_SECTION_NUMBER = re.compile(r"\s*\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+(?=[A-Z\u4e00-\u9fff])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class Passage:
         return max([start, *(cut for cut in cuts if cut <= place)]), min([end, *(cut for cut in cuts if cut > place)])
 
 
-def read_passage(text: Text, names: Names) -> Passage:
+def read_passage(text: Text, names: Names, *, is_heading: bool = False) -> Passage:
     """Find the numbers, names and sentences of a text; numbers inside names and exclusions are left out."""
     content = text.text
     mentions = tuple(names.mentions(content))
     excluded = (*find_excluded(content), *_benchmarks(content))
+    if is_heading and (match := _SECTION_NUMBER.match(content)):
+        excluded = (*excluded, Excluded(0, match.end(), "reference", match[0].strip()))
     numbers = tuple(
         number
         for number in find_numbers(content)
@@ -68,6 +72,8 @@ def _benchmarks(text: str) -> Iterator[Excluded]:
         if words.pattern is not None:
             for match in words.pattern.finditer(text):
                 yield Excluded(match.start(), match.end(), "benchmark", match[0])
+    for match in _VERSION_OF_BENCH.finditer(text):
+        yield Excluded(match.start(), match.end(), "benchmark", match[0])
 
 
 def _inside(number: PrintedNumber, mentions: tuple[Mention, ...], excluded: tuple[Excluded, ...]) -> bool:
@@ -87,6 +93,8 @@ def _is_part_of_word(text: str, number: PrintedNumber) -> bool:
             re.search(r"(?:US|[A-Za-z]{3,}-)\Z", before[-8:]) is None
             or re.search(r"[A-Z][A-Za-z]*-\Z", before[-12:]) is not None
         )
+    if number.times >= 1_000_000 and re.search(r"[A-Za-z][\w.]*(?:-[\w.]+)*\d-\Z", before[-20:]):  # Llama-3.1-405B
+        return True
     if (number.times >= 1_000_000 and _VARIANT.match(after)) or re.match(r"[bB]-(?!param|token)[A-Za-z]", after):
         return True
     if re.search(r"[A-Z]/\Z|\w@\Z", before[-2:]):  # ViT-B/16, ViT-L/14@336px

@@ -35,9 +35,23 @@ class Surroundings:
     heading_subject: str | None = None
     heading_level: int = 0
     item_subject: str | None = None
-    """The subject of the list item or sentence before."""
+    """The subject of the text that introduces a list: "Otter 2 is:"."""
+    item_level: int = -1
+    """The level of the list items that it introduces; deeper ones belong to them."""
     quantity: QuantityWords | None = None
     """The benchmark that was named last in this paragraph."""
+
+    def follow(self, block: Block) -> None:
+        """Forget what introduced a list once its last item was read."""
+        if block.kind != "item" or block.level < self.item_level:
+            self.item_subject, self.item_level = None, -1
+
+
+def introduce(place: Surroundings, block: Block, passage: Passage) -> None:
+    """Note the subject of a text that ends with a colon: it stands for the list items below it."""
+    if block.kind in {"paragraph", "item"} and re.search(r":\W*$", passage.text.text) and passage.sentences:
+        place.item_subject = acting_subject(passage, passage.sentences[-1])
+        place.item_level = block.level + 1 if block.kind == "item" else 0
 
 
 def enter(place: Surroundings, block: Block, passage: Passage) -> None:
@@ -54,7 +68,7 @@ def read_block(article: Article, passage: Passage, names: Names, place: Surround
     """Yield the statements of one text."""
     path = LISTED_PATH.match(passage.text.text)
     lead = names.find(path["name"]) if path else leading_subject(passage)
-    context = lead or place.heading_subject or names.main
+    context = lead or place.item_subject or place.heading_subject or names.main
     claims = [number for number in passage.numbers if wording.is_claim(passage, number)]
     previous: tuple[int, int] | None = None
     running: str | None = lead
@@ -155,6 +169,8 @@ def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place:
             proposal.doubt("the benchmark is taken from the text before", 0.9)
         if words is not None and words.is_score:
             place.quantity = words
+    elif number.unit in {"parameters", "experts", "tokens"}:
+        words, where = wording.size_quantity(passage, number, place.heading)
     else:
         words, where = wording.cost_quantity(number.unit or "", inner, whole, place.heading)
     if words is None:

@@ -72,6 +72,9 @@ def attribute(
         return Attribution(paired, None, "named in the same order")
     owner = _owner(passage, number, mentions, claims)
     baseline = _baseline(number, baselines, clause, owner)
+    if owner is not None and _is_lead(text, number, owner, first):
+        ahead = next((mention.subject for mention in mentions if not _is_baseline(text, mention, first)), context)
+        return Attribution(ahead if ahead != owner.subject else context, owner.subject, "")
     if owner is not None:
         return Attribution(owner.subject, baseline if baseline != owner.subject else None, "named beside the number")
     if _at_start(text, number) and baselines:
@@ -101,9 +104,22 @@ def attribute(
     return Attribution(context, baseline if baseline != context else None, "")
 
 
+def _is_lead(text: str, number: PrintedNumber, owner: Mention, first: int) -> bool:
+    """Whether a signed number in brackets is the lead over the name before it: "better than A (+4 %), B (+5 %)"."""
+    is_signed = re.search(r"[((]\s?[-+\u2212]\s?$", text[: number.start][-4:]) is not None
+    return is_signed and owner.end <= number.start and _AHEAD.search(text[first : owner.start]) is not None
+
+
+_AHEAD = re.compile(
+    r"\b(?:better|more|higher|faster) than\b|\b(?:outperform|surpass|exceed|beat)\w*|优于|超过|高于|领先", re.I
+)
+
+
 def _is_baseline(text: str, mention: Mention, first: int) -> bool:
     """Whether a name is what something is compared with."""
     before = text[max(first, mention.start - 40) : mention.start]
+    if re.search(r"(?:相比|相较)[于与]\s?$", before):
+        return True
     if re.search(r"(?:与|和|同|是|from|over)\s*$", before) and not re.match(
         r".{0,14}?(?:相比|相较|相当|相近)", text[mention.end : mention.end + 20]
     ):

@@ -198,7 +198,7 @@ def check_units(grid: Grid) -> Iterator[TableFinding]:
 def _other_unit(value: float, half: Fraction, others: list[float], column: GridColumn) -> str | None:
     """Describe why a value seems to be in another unit than the rest of its column; None if it does not."""
     if column.is_percent and not _CHANGE.search(column.name):
-        is_fraction = 0 < value <= 1 and half < Fraction(1, 100) and min(others) > 10
+        is_fraction = 0 < value < 1 and half < Fraction(1, 100) and min(others) > 10
         if is_fraction:
             return (
                 f"{value:g} % among values of {min(others):g} to {max(others):g} %: it may be a fraction, {value:.1%}"

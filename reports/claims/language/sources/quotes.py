@@ -1,4 +1,4 @@
-"""Find the places of quotes in a text; white space, quotation marks and dashes may differ.
+"""Find the places of quotes in a text; white space, quotation marks, dashes and widths may differ.
 
     index = QuoteIndex(plain("It scores 78.3 %."), ["78.3 %"])
     index.find("78.3 %")    [(10, 16)]
@@ -18,7 +18,10 @@ from itertools import islice
 
 from evals.reports.claims.language.sources.articles import SourcePlace, Text
 
-_TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-"})
+_TYPOGRAPHY: dict[int, str] = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "−": "-", "‑": "-", "\u3001": ","}
+)
+_TYPOGRAPHY |= {wide: chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)}  # full-width forms
 _SPACE = re.compile(r"\s+")
 _BEGINNING = 8
 """Number of characters by which quotes are looked up."""
@@ -29,7 +32,7 @@ _MOST_PLACES = 1_000
 
 
 def normalised(text: str) -> str:
-    r"""Return a text with plain quotation marks and dashes, and one space for any white space.
+    r"""Return a text with plain quotation marks, dashes and widths, and one space for any white space.
 
     A quote is typed, not copied.
 
