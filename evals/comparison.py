@@ -139,8 +139,8 @@ def compare(a: Record, b: Record) -> Comparison:
     if a.timed:
         return Comparison(a, b, tuple(_timed(a, b)), explained)
     a_rows, b_rows = ({row.id: row for row in record.values()} for record in (a, b))
-    _check_means(a, a_rows)
-    _check_means(b, b_rows)
+    check_means(a, a_rows)
+    check_means(b, b_rows)
     notes: tuple[str, ...] = ()
     if is_imported(a) or is_imported(b):
         counts = len(a_rows), len(b_rows)
@@ -172,8 +172,17 @@ def _protocol_notes(a: Record, b: Record) -> Iterator[str]:
     yield "prompts of two harnesses are not the same text: a difference may be that of the prompts"
 
 
-def _check_means(record: Record, rows: Mapping[str, SampleValues]) -> None:
-    """Raise `RecordError` unless the means of a result are those of its samples' values."""
+def check_means(record: Record, rows: Mapping[str, SampleValues] | None = None) -> None:
+    """Check that the means of a result are those of its samples' values.
+
+    Args:
+        record: a finished run.
+        rows: its samples' values by id, if they were read.
+
+    Raises:
+        RecordError: they are not.
+    """
+    rows = {row.id: row for row in record.values()} if rows is None else rows
     for name, entry in record.finished().metrics.items():
         values = [row.values[name] for row in rows.values() if name in row.values]
         if entry.statistic != "mean" or not values:

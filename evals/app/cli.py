@@ -210,7 +210,7 @@ def _select(options: argparse.Namespace) -> int:
 
     report = select.select(options, progress=_shows_progress(), complain=console.complain)
     console.write(select.written(report, options.format, options.out))
-    return FAILED if report.selection is not None and report.selection.chosen is None else DONE
+    return FAILED if report.selection is not None and not report.selection.best else DONE
 
 
 def _new_task(options: argparse.Namespace) -> int:

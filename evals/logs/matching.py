@@ -11,12 +11,12 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from evals.errors import InputError
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
-from evals.records.types import SampleRecord, SampleValues
+from evals.records.types import SampleValues
 
 _MARKS = re.compile(r"^\W*(?:question|problem|q)\s*:|(?:answer|a|solution)\s*:\W*$", re.IGNORECASE)
 
@@ -32,9 +32,9 @@ def question_key(text: str) -> str:
     return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()[:16] if plain else ""
 
 
-def _keys(rows: Iterable[SampleRecord]) -> dict[str, str]:
-    """Return the hash of each sample's question, by its id; empty where there is no text."""
-    return {row.id: question_key(row.prompt) for row in rows}
+def question_keys(record: Record) -> dict[str, str]:
+    """Return the hash of the question of each sample of a run, by its id; empty where there is no text."""
+    return {row.id: question_key(row.prompt) for row in record.samples()}
 
 
 def pairs_of(a: Mapping[str, str], b: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -64,6 +64,22 @@ def pairs_of(a: Mapping[str, str], b: Mapping[str, str]) -> tuple[dict[str, str]
     return {id: other for id, key in b.items() if key and counts[key] == 1 and (other := ids.get(key))}, "questions"
 
 
+def are_the_same(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
+    """Whether `pairs_of` pairs all samples of two runs, so that values of one are values of the other's samples.
+
+    Args:
+        a: the hash of each question by the sample's id.
+        b: the same of the other run.
+
+    Example:
+        >>> are_the_same({"0": "7f", "1": "a1"}, {"3": "a1", "4": "7f"}), are_the_same({"0": "7f"}, {"0": "a1"})
+        (True, False)
+        >>> are_the_same({"0": "7f", "1": "7f"}, {"3": "7f", "4": "7f"})  # which one is which?
+        False
+    """
+    return a == b or len(a) == len(b) == len(pairs_of(a, b)[0])
+
+
 def is_imported(record: Record) -> bool:
     """Whether a run was made from the log of another harness."""
     return isinstance(record.manifest.imported, ImportEntry)
@@ -77,7 +93,7 @@ def common_samples(
     Raises:
         InputError: they have none in common.
     """
-    a_keys, b_keys = _keys(a.samples()), _keys(b.samples())
+    a_keys, b_keys = question_keys(a), question_keys(b)
     pairs, how = pairs_of(a_keys, b_keys)
     if not pairs:
         shared = sum(id in a_keys for id in b_keys)

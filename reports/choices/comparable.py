@@ -1,35 +1,36 @@
 """Find the runs that can be compared with each other, and set the others apart, each with the reason.
 
 Runs of one task are comparable if they have the same samples, scale, split and protocol. Timings are comparable if they
-are of the same requests on the same machine and device; only those that were timed in turn have ratios. Of several sets
-of comparable runs, the one with the most candidates counts.
+are of the same requests on the same machine and device; only those that were timed in turn have ratios.
+
+Of several sets of comparable runs, one counts: one with a full-scale run of a public model, else the one with the most
+models, the most candidates, the fewest replicas, the most samples, or the run that was started last, in this order. If
+all of that is equal, what sorts first counts. The order in which runs are given decides nothing.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from evals.comparison import PROTOCOL
-from evals.errors import shorten
-from evals.logs.matching import question_key
-from evals.records.digests import EXTENDED, digest_of_ids
+from evals.records.digests import EXTENDED
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
+from evals.reports.choices.conditions import Conditions, QuestionSets, canonical, differing, protocol, timing_conditions
 from evals.reports.runs import naming
-from evals.schema import Json
 
-_TASK_FIELDS = tuple(name.removeprefix("task.") for name in PROTOCOL if name.startswith("task."))
-_OF_LOGS = frozenset({"samples", "ids", "part", "samples_in_split", "dataset_path", "dataset_name"})
-"""What an imported log says of its data."""
-_NO_EFFECT = frozenset({"batch_size", "limit", "max_samples", "status"})
-"""Settings of a harness that change no answer, or that the data say."""
 BLIND_CONTROL = "a blind control is no candidate"
-_SHOWN = 3
-"""Maximum number of differing fields that a reason names."""
+DEFAULT_SETTINGS = "default settings"
+_ADVANTAGES = (
+    "they have full-scale runs of a public model", "they are of more models", "they are of more candidates",
+    "fewer of them are of replicas", "they have more samples", "they were started later",
+)  # fmt: skip
+"""What a set of runs may have before another, in the order of `_rank`."""
+FULL = "full"
+"""The scale of public models on whole benchmarks."""
 IMAGE_TASKS = frozenset({"vqa", "retrieval"})
 """Families of tasks that show images; other tasks say so in their data's facts."""
 
@@ -70,10 +71,6 @@ class SetApart(NamedTuple):
     task: str
 
 
-Conditions = Mapping[str, Json]
-"""What must be equal for runs to be comparable, by the name of the manifest's field."""
-
-
 @dataclass(frozen=True)
 class ComparableRuns:
     """Runs that can be compared, by task and candidate."""
@@ -82,16 +79,20 @@ class ComparableRuns:
     """By task."""
     timings: Mapping[Identity, Record]
     """Timings of the same requests on one machine and device."""
+    peaks: Mapping[Identity, Record]
+    """Of all timings under these conditions, also earlier ones, that with the largest peak of memory."""
     in_turn: frozenset[Identity]
     """The candidates that were timed in turn with each other."""
     kind: str
     """The kind of request whose times count: `short`, or `caption` for tasks that show images."""
     apart: tuple[SetApart, ...] = ()
+    reasons: Mapping[tuple[Identity, str], str] = field(default_factory=dict)
+    """By model, without its settings for texts, and task: why a run was set apart; blind controls last."""
 
     @property
     def identities(self) -> list[Identity]:
-        """The candidates, in the order of their runs."""
-        return list(dict.fromkeys(identity for runs in self.quality.values() for identity in runs))
+        """The candidates, by name."""
+        return sorted({identity for runs in self.quality.values() for identity in runs})
 
 
 @dataclass
@@ -99,27 +100,32 @@ class _Sorting:
     """Collects the runs that are set apart."""
 
     apart: list[SetApart] = field(default_factory=list)
+    reasons: dict[tuple[Identity, str], str] = field(default_factory=dict)
 
     def leave_out(self, record: Record, why: str) -> None:
         manifest = record.manifest
+        key = Identity.of(record).timed, manifest.task.name
+        if self.reasons.get(key, BLIND_CONTROL) == BLIND_CONTROL:
+            self.reasons[key] = why
         self.apart.append(
             SetApart(naming.title(record), str(record.folder), why, manifest.model_name, manifest.task.name)
         )
 
     def largest(self, records: Sequence[Record], conditions: Callable[[Record], Conditions]) -> list[Record]:
-        """Keep the records of the conditions that most candidates have; of equal numbers, those with most samples."""
+        """Keep the records of one set of conditions: that of the highest rank, as the module's docstring says."""
         groups: dict[str, list[Record]] = defaultdict(list)
         for record in records:
-            groups[_canonical(conditions(record))].append(record)
+            groups[canonical(conditions(record))].append(record)
         if not groups:
             return []
-        best = max(groups.values(), key=lambda group: (_candidates(group), group[0].finished().n))
-        wanted = conditions(best[0])
-        for group in groups.values():
-            if group is not best:
+        best = min(groups, key=lambda key: (_rank(groups[key]), key))
+        for key, group in groups.items():
+            if key != best:
+                advantage = _advantage(_rank(groups[best]), _rank(group))
                 for record in group:
-                    self.leave_out(record, _differing(conditions(record), wanted))
-        return best
+                    difference = differing(conditions(record), conditions(groups[best][0]))
+                    self.leave_out(record, f"{difference}; the others count, because {advantage}")
+        return groups[best]
 
     def newest(self, records: Iterable[Record]) -> dict[Identity, Record]:
         """Keep one run of each candidate: the one that was started last."""
@@ -127,14 +133,25 @@ class _Sorting:
         for record in records:
             identity = Identity.of(record)
             earlier = kept.get(identity)
-            if earlier is None or earlier.manifest.started <= record.manifest.started:
+            if earlier is None or _when(earlier) <= _when(record):
                 kept[identity], older = record, earlier
             else:
                 older = record
             if older is not None and older.manifest.signature != kept[identity].manifest.signature:
-                why = f"another run of the same model was started later: {kept[identity].folder}"
-                self.leave_out(older, why)
+                later = "was started later" if _when(older) != _when(kept[identity]) else "counts, with no later date"
+                self.leave_out(older, f"another run of the same model {later}: {kept[identity].folder}")
         return kept
+
+
+def ordered(records: Iterable[Record]) -> list[Record]:
+    """Return runs by model, task and date, so that the order in which they were given decides nothing."""
+    return sorted(
+        records,
+        key=lambda record: (
+            record.manifest.model_name, record.manifest.task.name, _when(record), record.manifest.signature,
+            str(record.folder),
+        ),
+    )  # fmt: skip
 
 
 def sort(records: Sequence[Record], tasks: Sequence[str]) -> ComparableRuns:
@@ -145,23 +162,18 @@ def sort(records: Sequence[Record], tasks: Sequence[str]) -> ComparableRuns:
         tasks: the tasks that count; runs of other tasks are set apart, except timings.
     """
     sorting = _Sorting()
-    relevant = list(_relevant(records, tasks, sorting))
+    relevant = list(_relevant(ordered(records), tasks, sorting))
     scored = [record for record in relevant if not record.timed]
     scored = sorting.largest(scored, lambda record: {"task.scale": record.manifest.task.scale})
     quality = {}
     for task in tasks:
         of_task = [record for record in scored if record.manifest.task.name == task]
-        quality[task] = sorting.newest(sorting.largest(of_task, _protocol))
-    identities = {identity for runs in quality.values() for identity in runs}
+        questions = QuestionSets(of_task)
+        quality[task] = sorting.newest(sorting.largest(of_task, lambda record: protocol(record, questions)))  # noqa: B023
+    quality = _joined(quality)
     kind = "caption" if any(shows_images(run) for runs in quality.values() for run in runs.values()) else "short"
-    timed = [record for record in relevant if record.timed]
-    timed_identities = {identity.timed for identity in identities}
-    for record in timed:
-        if Identity.of(record) not in timed_identities:
-            sorting.leave_out(record, "no run of this model on the tasks is among the runs that are compared")
-    timed = [record for record in timed if Identity.of(record) in timed_identities]
-    scales = {record.manifest.task.scale for record in scored}
-    same_machine = sorting.largest(timed, lambda record: _timing_conditions(record, kind, scales))
+    timed = list(_relevant_timings(relevant, quality, scored, sorting))
+    same_machine = sorting.largest(timed, lambda record: timing_conditions(record, kind))
     together = _timed_in_turn(same_machine)
     first = [record for record in same_machine if id(record) in together]
     in_first = {Identity.of(record) for record in first}
@@ -171,7 +183,50 @@ def sort(records: Sequence[Record], tasks: Sequence[str]) -> ComparableRuns:
             sorting.leave_out(record, "another timing of this model counts: with more models in turn, or a later one")
     timings = sorting.newest(first) | sorting.newest(others)
     in_turn = frozenset(Identity.of(record) for record in first) if len(first) > 1 else frozenset()
-    return ComparableRuns(quality, timings, in_turn, kind, tuple(sorting.apart))
+    return ComparableRuns(
+        quality=quality,
+        timings=timings,
+        peaks=_peaks(same_machine),
+        in_turn=in_turn,
+        kind=kind,
+        apart=tuple(sorting.apart),
+        reasons=sorting.reasons,
+    )
+
+
+def _joined(quality: Mapping[str, Mapping[Identity, Record]]) -> dict[str, dict[Identity, Record]]:
+    """Make one candidate of a model that has one run per task, though its settings for texts differ by task."""
+    by_model: dict[Identity, dict[str, list[Identity]]] = defaultdict(lambda: defaultdict(list))
+    for task, runs in quality.items():
+        for identity in runs:
+            by_model[identity.timed][task].append(identity)
+    renamed: dict[Identity, str] = {}
+    for model, by_task in by_model.items():
+        settings = {task: identities[0].settings for task, identities in by_task.items()}
+        if all(len(identities) == 1 for identities in by_task.values()) and len(set(settings.values())) > 1:
+            renamed[model] = "; ".join(f"{task}: {text or DEFAULT_SETTINGS}" for task, text in settings.items())
+    return {
+        task: {
+            identity._replace(settings=renamed.get(identity.timed, identity.settings)): run
+            for identity, run in runs.items()
+        }
+        for task, runs in quality.items()
+    }
+
+
+def _peaks(timings: Iterable[Record]) -> dict[Identity, Record]:
+    """Return, for each model, the timing with the largest peak of memory; of equal ones the last."""
+    peaks: dict[Identity, Record] = {}
+    for record in timings:
+        earlier = peaks.get(Identity.of(record))
+        if earlier is None or _peak(record) >= _peak(earlier):
+            peaks[Identity.of(record)] = record
+    return peaks
+
+
+def _peak(record: Record) -> float:
+    entry = record.finished().metrics.get("peak-memory")
+    return -math.inf if entry is None else entry.value
 
 
 def shows_images(record: Record) -> bool:
@@ -196,36 +251,30 @@ def _relevant(records: Sequence[Record], tasks: Sequence[str], sorting: _Sorting
             yield record
 
 
-def _protocol(record: Record) -> Conditions:
-    """Return what must be equal for two runs of a task to be comparable."""
-    manifest = record.manifest
-    data = dict(manifest.data)
-    if data.get("files") or data.get("digests"):
-        data.pop("source", None)  # the same files may lie in two places
-    if isinstance(manifest.imported, ImportEntry):
-        data = {name: value for name, value in data.items() if name in _OF_LOGS}  # the rest is of the log's files
-        questions = sorted(question_key(row.prompt) for row in record.samples())
-        data |= {"questions": digest_of_ids(questions), "harness": manifest.imported.harness}
-        protocol = manifest.imported.protocol
-        data |= {name: value for name, value in protocol.items() if name not in _NO_EFFECT and "seed" not in name}
-    task = {f"task.{name}": getattr(manifest.task, name) for name in _TASK_FIELDS}
-    task |= {"the headline metric": record.finished().headline}
-    return task | {f"data.{name}": value for name, value in data.items()}
-
-
-def _timing_conditions(record: Record, kind: str, scales: Iterable[str]) -> Conditions:
-    """Return what must be equal for two timings to be comparable."""
-    manifest = record.manifest
-    kinds = manifest.data.get("kinds")
-    request: Json = kinds.get(kind) if isinstance(kinds, dict) else None
-    machine = {f"machine.{name}": value for name, value in manifest.machine.items() if name != "python"}
-    return machine | {
-        "task.scale": manifest.task.scale,
-        "same scale as the answers": manifest.task.scale in scales,
-        "model.device": manifest.model.get("device"),
-        "model.threads": manifest.model.get("threads"),
-        f"data.kinds.{kind}": request,
-    }
+def _relevant_timings(
+    relevant: Iterable[Record],
+    quality: Mapping[str, Mapping[Identity, Record]],
+    scored: Sequence[Record],
+    sorting: _Sorting,
+) -> Iterator[Record]:
+    """Yield the timings of the candidates, at the scale of their answers."""
+    candidates = {identity.timed for runs in quality.values() for identity in runs}
+    names = {identity.name for identity in candidates}
+    scales = {record.manifest.task.scale for record in scored}
+    for record in relevant:
+        if not record.timed:
+            continue
+        identity, scale = Identity.of(record), record.manifest.task.scale
+        if identity.name not in names:
+            sorting.leave_out(record, "no run of this model on the tasks is among the runs that are compared")
+        elif identity not in candidates:
+            sorting.leave_out(
+                record, "it is a timing of other weights, or another number format, than the runs compared"
+            )
+        elif scale not in scales:
+            sorting.leave_out(record, f"it is a timing at scale {scale!r}, and the answers are of {', '.join(scales)}")
+        else:
+            yield record
 
 
 def _timed_in_turn(records: Sequence[Record]) -> set[int]:
@@ -247,20 +296,26 @@ def _candidates(records: Iterable[Record]) -> int:
     return len({Identity.of(record) for record in records})
 
 
-def _canonical(conditions: Conditions) -> str:
-    return json.dumps(conditions, sort_keys=True, default=str)
+def _rank(group: Sequence[Record]) -> tuple[object, ...]:
+    """Return a key that sorts the set of runs first that counts before others."""
+    public = any(record.manifest.task.scale == FULL and not record.manifest.replica for record in group)
+    models = {record.manifest.model_name for record in group}
+    replicas = {record.manifest.model_name for record in group if record.manifest.replica}
+    samples = max(record.finished().n for record in group)
+    later_first = (*(-ord(character) for character in max(map(_when, group))), 1)
+    return not public, -len(models), -_candidates(group), len(replicas), -samples, later_first
 
 
-def _differing(conditions: Conditions, wanted: Conditions) -> str:
-    """Say in what a run differs from those that are compared: its protocol, else its data or its machine."""
-    names = [name for name in {**wanted, **conditions} if conditions.get(name) != wanted.get(name)]
-    names = [name for name in names if name.startswith("task.")] or names
-    shown = [_difference(name, conditions.get(name), wanted.get(name)) for name in names[:_SHOWN]]
-    more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"not comparable with the others: {'; '.join(shown)}{more}"
+def _advantage(rank: Iterable[object], other: Iterable[object]) -> str:
+    """Say why a set of runs counts before another."""
+    pairs = zip(rank, other, _ADVANTAGES, strict=True)
+    return next(
+        (advantage for first, second, advantage in pairs if first != second),
+        "they sort first, with nothing else to tell",
+    )
 
 
-def _difference(name: str, value: Json, wanted: Json) -> str:
-    if isinstance(value, dict | list) or isinstance(wanted, dict | list):
-        return f"{name} differs"
-    return f"{name} is {shorten(value, 60)}, not {shorten(wanted, 60)}"
+def _when(record: Record) -> str:
+    """Return when a run was started, or the date of the log that it was imported from; empty if neither is known."""
+    imported = record.manifest.imported
+    return record.manifest.started or ((imported.date or "") if isinstance(imported, ImportEntry) else "")

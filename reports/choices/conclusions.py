@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from evals.errors import counted
+from evals.reports.choices.conditions import NOT_COMPARABLE
 from evals.reports.choices.differences import CostRatio, QualityDifference
 from evals.reports.choices.requirements import COSTS, LATENCY, MEMORY, PRICE, measured
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.claims.evidence.chance import chance_level
-from evals.reports.rendering.formatting import amount
+from evals.reports.rendering.formatting import amount, one_line
 from evals.reports.runs import naming
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.conclusion import points
 
 CHEAPER = {PRICE: "cheaper", LATENCY: "faster", MEMORY: "smaller in memory"}
+COST_NAMES = {PRICE: "price", LATENCY: "latency", MEMORY: "peak memory"}
+_FITS = {True: "that keep every requirement", False: "that are measured"}
+"""What the candidates that can be chosen have in common, by whether there are requirements."""
+_SHOWN = 4
+"""Maximum number of models that a sentence names."""
 _LEAST_GAIN = 1.05
 """Smallest factor by which a cost is lower that the sentences mention."""
 
 
 def sentences(selection: Selection) -> list[str]:
     """Say which model to choose, what ties with it, and what would be cheaper; or which requirement excludes all."""
-    if selection.chosen is None:
-        return list(_nothing(selection))
-    return [_choice(selection, selection.chosen), *_others(selection)]
+    if not selection.best:
+        return [*_nothing(selection), *_apart(selection)]
+    return [*_choice(selection), *_apart(selection), *_others(selection)]
 
 
 def cautions(selection: Selection) -> list[str]:
@@ -36,7 +42,12 @@ def cautions(selection: Selection) -> list[str]:
                 texts.append(f"{judged.name} is not shown to be better than guessing on {task} ({100 * level:.1f} %).")
         if judged.candidate.failed:
             failed = counted(judged.candidate.failed, "sample")
-            texts.append(f"{failed} of {judged.name} have no output; they count as wrong.")
+            verb, pronoun = ("has", "it counts") if judged.candidate.failed == 1 else ("have", "they count")
+            texts.append(f"{failed} of {judged.name} {verb} no output; {pronoun} as wrong.")
+    settings = {judged.name: judged.candidate.settings for judged in selection.candidates if judged.candidate.runs}
+    if len(set(settings.values())) > 1:
+        by_name = "; ".join(f"{name}: {one_line(text, 120)}" for name, text in settings.items())
+        texts.append(f"The settings for generated texts differ, and with them what is compared ({by_name}).")
     return texts
 
 
@@ -44,9 +55,28 @@ def about(selection: Selection) -> str:
     """Say which scale, checkpoints and data a selection is about; of replicas, that the choice is one of replicas."""
     records = list({record.manifest.signature: record for record in selection.records}.values())
     text = naming.about(records, BlindControls().among(records))
-    if any(record.manifest.replica for record in records):
+    replicas = [judged.name for judged in selection.candidates if judged.candidate.replica]
+    if replicas and all(judged.candidate.replica for judged in selection.candidates if judged.candidate.runs):
         text += " The choice is one among replicas."
-    return text
+    elif replicas:
+        text += f" Replicas are {listed(replicas)}: what they show is no evidence about a public model."
+    return one_line(text)
+
+
+def listed(names: Sequence[str], limit: int | None = None) -> str:
+    """List names in a sentence.
+
+    Args:
+        names: at least one.
+        limit: how many are named; the others are counted.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b", "c"]), listed(["a", "b", "c"], 1)
+        ('a', 'a, b and c', 'a and 2 more')
+    """
+    shown = list(names if limit is None else names[:limit])
+    shown += [f"{len(names) - len(shown)} more"] if len(names) > len(shown) else []
+    return " and ".join([*([", ".join(shown[:-1])] if shown[1:] else []), shown[-1]])
 
 
 def quality_name(selection: Selection) -> str:
@@ -55,7 +85,7 @@ def quality_name(selection: Selection) -> str:
     A mean of several headlines is named as such.
     """
     names = [f"{task} {selection.headlines[task]}" for task in selection.criteria.tasks]
-    return names[0] if len(names) == 1 else f"mean of {' and '.join([', '.join(names[:-1]), names[-1]])}"
+    return names[0] if len(names) == 1 else f"mean of {listed(names)}"
 
 
 def quality(judged: JudgedCandidate) -> str:
@@ -67,17 +97,48 @@ def quality(judged: JudgedCandidate) -> str:
     return "not measured" if judged.mean is None else amount(judged.mean, unit)
 
 
-def _choice(selection: Selection, chosen: JudgedCandidate) -> str:
-    eligible = sum(not judged.excluded for judged in selection.candidates)
-    if eligible == 1:
+def _choice(selection: Selection) -> Iterator[str]:
+    """Say which candidate is the best, and by what; or which are equal."""
+    first, names = selection.best[0], [judged.name for judged in selection.best]
+    eligible = [judged for judged in selection.candidates if not judged.excluded]
+    what, value = quality_name(selection), quality(first)
+    if len(eligible) == 1:
         excluded = len(selection.candidates) - 1
         only = "the only candidate" if not excluded else f"the only one of {excluded + 1} candidates that fits"
-        return f"Choose {chosen.name}: it is {only} ({quality_name(selection)} {quality(chosen)})."
-    fits = "that keep every requirement" if selection.requirements else "that are measured"
-    return (
-        f"Choose {chosen.name}: of {eligible} candidates {fits} it has the best {quality_name(selection)}, "
-        f"{quality(chosen)}."
-    )
+        yield f"Choose {first.name}: it is {only} ({what} {value})."
+        return
+    among = f"of {len(eligible)} candidates {_FITS[bool(selection.requirements)]},"
+    if selection.chosen is not None and selection.decided_by is None:
+        yield f"Choose {first.name}: {among} it has the best {what}, {value}."
+        return
+    equal = [judged.name for judged in eligible if judged.mean == first.mean]
+    if selection.decided_by is not None:
+        cost = measured(first.candidate.measured(selection.decided_by))
+        yield (
+            f"Choose {first.name}: {among} {listed(equal)} have the best {what}, {value}, and of these it has the "
+            f"lowest {COST_NAMES[selection.decided_by]}, {cost}."
+        )
+        return
+    costs = [COST_NAMES[name] for name in COSTS if name in selection.objectives]
+    also = f" and in {listed(costs)}" if costs else ""
+    yield f"No single choice: {among} {listed(names)} have the best {what}, {value}, and are equal in it{also}."
+    if reasons := reasons_left_out(selection):
+        yield f"Nothing else that was measured decides ({'; '.join(reasons)})."
+
+
+def _apart(selection: Selection) -> Iterator[str]:
+    """Say which other models have runs of the tasks that cannot be compared with these, and why."""
+    measured_ones = {
+        (judged.candidate.model, task) for judged in selection.candidates for task in judged.candidate.quality
+    }
+    by_reason: dict[str, dict[str, None]] = {}
+    for apart in selection.apart:
+        of_task = apart.task in selection.criteria.tasks and (apart.model, apart.task) not in measured_ones
+        if of_task and apart.why.startswith(NOT_COMPARABLE):
+            reason = apart.why.removeprefix(NOT_COMPARABLE)
+            by_reason.setdefault(reason, {})[naming.shorten(apart.model)] = None
+    for why, models in by_reason.items():
+        yield f"Set apart, and not compared with these: {listed(list(models), _SHOWN)} ({why})."
 
 
 def _others(selection: Selection) -> Iterator[str]:

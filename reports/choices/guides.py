@@ -82,6 +82,11 @@ class Advice(StrictModel):
             raise ValueError(f"{self.id}: give tasks with prefer or memory, or untestable with the reason")
         if self.prefer and self.memory:
             raise ValueError(f"{self.id}: give prefer or memory, not both: one piece of advice has one reason")
+        for field, names in (("over", self.over), ("tasks", self.tasks), ("prefer", self.prefer)):
+            if repeated := next((name for name in names if names.count(name) > 1), None):
+                raise ValueError(f"{self.id}: {field} names {repeated!r} twice")
+        if self.choose in self.over:
+            raise ValueError(f"{self.id}: over names the advised system {self.choose!r}, an alternative to itself")
         return self
 
     @property
@@ -102,6 +107,16 @@ class Guide(StrictModel):
             for name in (row.choose, *row.over):
                 if name not in self.guide.systems:
                     raise ValueError(str(UnknownName("system of the guide", name, self.guide.systems)))
+        by_model: dict[str, str] = {}
+        for system, model in self.guide.systems.items():
+            if by_model.setdefault(model, system) != system:
+                raise ValueError(f"the systems {by_model[model]!r} and {system!r} are one model, {model!r}")
+        names = [row.name for row in self.advice]
+        for row in self.advice:
+            if names.count(row.name) > 1:
+                raise ValueError(f"two pieces of advice are named {row.name}: give each a part")
+            if row.prefer and not self.alternatives(row):
+                raise ValueError(f"{row.name}: there is no alternative to {row.choose!r}, the guide's only system")
         return self
 
     def model(self, system: str) -> str:

@@ -38,9 +38,12 @@ class ModelCandidate:
     """A model, and what was measured of it."""
 
     name: str
+    identity: Identity
     runs: Mapping[str, Record]
     """By task."""
     timing: Record | None
+    peak: Record | None
+    """The timing with its largest peak of memory: `timing`, or an earlier one."""
     in_turn: bool
     """Whether it was timed in turn with others."""
     kind: str
@@ -62,7 +65,12 @@ class ModelCandidate:
     @property
     def model(self) -> str:
         """The model as it was named."""
-        return next(run.manifest.model_name for run in self.runs.values())
+        return self.identity.name
+
+    @property
+    def settings(self) -> str:
+        """Its options for generated texts that are set, by task if they differ."""
+        return self.identity.settings or comparable.DEFAULT_SETTINGS
 
     @property
     def replica(self) -> bool:
@@ -91,7 +99,7 @@ def candidates(
         absent: by model and task, why a run could not be made; the timing's task is `efficiency`.
 
     Returns:
-        The candidates in the order of their runs; last, models of `absent` that have no run at all.
+        The candidates by name; last, models of `absent` that have no run at all.
     """
     measured = [
         _candidate(identity, name, runs, hourly, absent)
@@ -123,7 +131,7 @@ def _details(identity: Identity, identities: Sequence[Identity]) -> str:
     weights = f"{identity.weights[:6]} {identity.dtype}"
     if len({other.settings for other in alike}) == 1:
         return weights
-    settings = one_line(identity.settings, 60) if identity.settings else "default settings"
+    settings = one_line(identity.settings, 60) if identity.settings else comparable.DEFAULT_SETTINGS
     return settings if len({other.timed for other in alike}) == 1 else f"{weights} {settings}"
 
 
@@ -135,7 +143,7 @@ def _candidate(
     absent: Mapping[tuple[str, str], str],
 ) -> ModelCandidate:
     of_model = {task: by_model[identity] for task, by_model in runs.quality.items() if identity in by_model}
-    missing = {task: _no_run(identity.name, task, runs, absent) for task in runs.quality if task not in of_model}
+    missing = {task: why_no_run(identity, task, runs, absent) for task in runs.quality if task not in of_model}
     quality = {}
     for task, run in of_model.items():
         result = run.finished()
@@ -145,20 +153,23 @@ def _candidate(
             value = result.metrics[result.headline].metric()
             quality[task] = replace(value, higher_is_better=higher_is_better(run, result.headline))
     timing = runs.timings.get(identity.timed)
-    timed = _Timed(timing, runs.kind)
-    why = _no_run(identity.name, TIMING, runs, absent) or _not_timed(of_model)
+    timed, peak = _Timed(timing, runs.kind), runs.peaks.get(identity.timed)
+    memory = _Timed(peak, runs.kind).memory
+    why = why_no_run(identity, TIMING, runs, absent) or _not_timed(of_model)
     missing |= {LATENCY: why} if timed.latency is None else {}
-    missing |= {MEMORY: _NO_MEMORY if _served(of_model) else why} if timed.memory is None else {}
+    missing |= {MEMORY: _NO_MEMORY if _served(of_model) else why} if memory is None else {}
     price, price_of, no_price = _price(of_model, timed, hourly, why)
     return ModelCandidate(
         name=name,
+        identity=identity,
         runs=of_model,
         timing=timing,
+        peak=peak,
         in_turn=identity.timed in runs.in_turn,
         kind=runs.kind,
         quality=quality,
         latency=timed.latency,
-        memory=timed.memory,
+        memory=memory,
         weights=timed.weights,
         price=price,
         price_of=price_of,
@@ -166,18 +177,32 @@ def _candidate(
     )
 
 
-def _no_run(model: str, task: str, runs: ComparableRuns, absent: Mapping[tuple[str, str], str]) -> str:
-    """Return why a model has no run of a task that can be compared; empty for a timing that nobody made."""
-    apart = [
-        run.why for run in runs.apart if (run.model, run.task) == (model, task) and run.why != comparable.BLIND_CONTROL
-    ]
-    why = absent.get((model, task)) or next(iter(apart), "")
-    return why or ("" if task == TIMING else "there is no run")
+def why_no_run(identity: Identity, task: str, runs: ComparableRuns, absent: Mapping[tuple[str, str], str]) -> str:
+    """Return why a candidate has no run of a task that can be compared; empty for a timing that nobody made.
+
+    Args:
+        identity: what the candidate is; without weights, any model of its name is meant.
+        task: a task, or `TIMING`.
+        runs: the runs that can be compared, and those that were set apart.
+        absent: by model and task, why a run could not be made.
+    """
+    if why := absent.get((identity.name, task)) or runs.reasons.get((identity.timed, task)):
+        return "there is a blind control only" if why == comparable.BLIND_CONTROL else why
+    others = [other for other in runs.quality.get(task, ()) if other.name == identity.name]
+    if settings := [other.settings or comparable.DEFAULT_SETTINGS for other in others if other.timed == identity.timed]:
+        return f"the model was run on it with other settings only ({'; '.join(settings)})"
+    of_name = [why for (other, name), why in runs.reasons.items() if (other.name, name) == (identity.name, task)]
+    if of_name and (task == TIMING or not identity.weights):
+        return of_name[0]
+    if others or of_name:
+        return "there is no run of these weights in this number format"
+    return "" if task == TIMING else "there is no run"
 
 
 def _not_timed(runs: Mapping[str, Record]) -> str:
-    if any(run.manifest.model.get("family") == "replay" for run in runs.values()):
-        return "recorded outputs have no time and no memory"
+    families = {run.manifest.model.get("family") for run in runs.values()}
+    if families & {"replay", "imported"}:
+        return f"{'recorded outputs' if 'replay' in families else 'logs of other harnesses'} have no time and no memory"
     return f"the task {TIMING} was not run"
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals.errors import InputError, UnknownName, counted
 from evals.records.folder import Record
 from evals.reports.choices import conclusions, figure, tables
-from evals.reports.choices.advice import HeldAdvice, advice_table
+from evals.reports.choices.advice import HeldAdvice, advice_notes, advice_table
 from evals.reports.choices.measurements import ModelCandidate
 from evals.reports.choices.requirements import COSTS, PRICE
 from evals.reports.choices.selection import JudgedCandidate, Selection
@@ -24,7 +25,7 @@ from evals.reports.rendering.html import fill
 from evals.reports.rendering.table_formats import Table, escape_markdown
 from evals.reports.runs import naming
 from evals.schema import Json, Metric
-from evals.temporaries import write_atomically
+from evals.temporaries import writing_atomically
 
 _WIDTH, _LONG = 100, 60
 """Width of the terminal, and the length from which a cell makes its table a list."""
@@ -50,7 +51,7 @@ class SelectionReport:
     def title(self) -> str:
         """What it is called."""
         if self.selection is None:
-            return "Where does the advice hold?"
+            return f"The advice of guide {' and '.join(dict.fromkeys(held.guide for held in self.advice))}"
         return f"{counted(len(self.selection.candidates), 'candidate')} for {', '.join(self.selection.criteria.tasks)}"
 
     @property
@@ -66,7 +67,8 @@ class SelectionReport:
     @property
     def notes(self) -> list[str]:
         """How the values are to be read."""
-        return tables.notes(self.selection) if self.selection is not None else []
+        of_selection = tables.notes(self.selection) if self.selection is not None else []
+        return [*of_selection, *advice_notes(self.advice)]
 
     @property
     def tables(self) -> list[Table]:
@@ -91,18 +93,23 @@ def render(report: SelectionReport, format: str) -> str:
 
 
 def write(report: SelectionReport, folder: Path) -> None:
-    """Write `select.json`, `.md`, `.html` and, of a selection, `.svg` into a folder, each atomically.
+    """Write `select.json`, `.md`, `.html` and, of a selection, `.svg` into a folder: all of them, or none.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder, or one of the files, cannot be written.
     """
+    formats = [format for format in ("json", "md", "html", "svg") if format != "svg" or report.selection is not None]
+    texts = {folder / f"select.{format}": render(report, format).encode() for format in formats}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write in {folder}: {error.strerror or error}") from error
-    for format in ("json", "md", "html", "svg"):
-        if format != "svg" or report.selection is not None:
-            write_atomically(folder / f"select.{format}", render(report, format).encode())
+    for path in texts:
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder")
+    with ExitStack() as files:  # each takes its name at the end
+        for path, text in texts.items():
+            files.enter_context(writing_atomically(path)).write(text)
 
 
 def _text(report: SelectionReport) -> str:
@@ -132,7 +139,7 @@ def _list(table: Table) -> str:
             lines.append(_wrapped(first, "", "  "))
         head = ": ".join(others[:2])
         lines.append(_wrapped(head, f"{first:<{width}}  " if len(first) <= width else indent, indent))
-        lines += [_wrapped(cell, indent, indent + "  ") for cell in others[2:] if cell]
+        lines += [_wrapped(line, indent, indent + "  ") for cell in others[2:] for line in cell.split("\n") if line]
     return "\n".join(lines)
 
 
@@ -148,7 +155,8 @@ def _markdown(report: SelectionReport) -> str:
         parts.append(f"**{escape_markdown(' '.join(report.sentences))}**")
     parts += [escape_markdown(caution) for caution in report.cautions]
     for table in report.tables:
-        parts += [f"## {escape_markdown(table.title)}", table_formats.markdown(table)]
+        rows = tuple(tuple(cell.replace("\n", "; ") for cell in row) for row in table.rows)
+        parts += [f"## {escape_markdown(table.title)}", table_formats.markdown(replace(table, rows=rows))]
     parts += ["\n".join(f"- {escape_markdown(note)}" for note in report.notes)] if report.notes else []
     return "\n\n".join(parts) + "\n"
 
@@ -193,6 +201,7 @@ def _selection_json(report: SelectionReport, selection: Selection) -> dict[str, 
         "sentences": report.sentences,
         "cautions": report.cautions,
         "chosen": selection.chosen.name if selection.chosen else None,
+        "best": [judged.name for judged in selection.best],
         "nearest": selection.nearest.name if selection.nearest else None,
         "tasks": dict(selection.headlines),
         "requirements": [

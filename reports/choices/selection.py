@@ -4,8 +4,8 @@
 
 The best candidate is the one with the highest quality among those that are shown to keep every requirement: the
 headline of the task, or the plain mean of the headlines of several tasks. Of equal quality, the one with the lowest
-price, latency and memory, in this order, is chosen. A candidate that is not shown to differ from it is named as a tie,
-and one that is worse but cheaper as an alternative.
+price, latency and memory, in this order, is chosen, as far as these can be compared; if all are equal, none is. A
+candidate that is not shown to differ from it is named as a tie, and one that is worse but cheaper as an alternative.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evals.comparison import check_means
 from evals.errors import InputError
 from evals.records.folder import Record
 from evals.reports.choices import comparable, front
@@ -22,7 +23,6 @@ from evals.reports.choices.differences import CostRatio, QualityDifference, in_c
 from evals.reports.choices.measurements import ModelCandidate, candidates
 from evals.reports.choices.requirements import (
     COSTS,
-    LATENCY,
     PRICE,
     Criteria,
     Requirement,
@@ -34,6 +34,8 @@ from evals.schema import Metric
 
 _MEANS = {"fraction", "coefficient"}
 """Units of headlines whose mean over tasks is formed."""
+_DIGITS = 12
+"""Decimal places from which qualities are equal: means of the same values in another order are."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,12 @@ class Selection:
     criteria: Criteria
     requirements: tuple[Requirement, ...]
     candidates: tuple[JudgedCandidate, ...]
-    """All candidates: the chosen one, those that could be chosen by their quality, then the excluded ones."""
-    chosen: JudgedCandidate | None
+    """All candidates: the best, the others that could be chosen by their quality, then the excluded ones."""
+    best: tuple[JudgedCandidate, ...]
+    """The chosen one, or several that are equal in quality and in every cost that can be compared; in the order of
+    `candidates`. Empty if none can be chosen."""
+    decided_by: str | None
+    """The cost that decided between candidates of equal quality; None if the quality did, or nothing."""
     nearest: JudgedCandidate | None
     """Where none can be chosen, the candidate that comes nearest to the requirements."""
     objectives: tuple[str, ...]
@@ -90,6 +96,11 @@ class Selection:
     apart: tuple[SetApart, ...]
     kind: str
     """The kind of request whose times count: `short`, or `caption` for tasks that show images."""
+
+    @property
+    def chosen(self) -> JudgedCandidate | None:
+        """The one that is better than the others; None if there is none, or several are equal."""
+        return self.best[0] if len(self.best) == 1 else None
 
     @property
     def records(self) -> list[Record]:
@@ -114,6 +125,8 @@ def select(
         RecordError: a run is not finished, or does not agree with itself.
     """
     runs = comparable.sort(records, criteria.tasks)
+    for run in (run for by_model in runs.quality.values() for run in by_model.values()):
+        check_means(run)
     for task in criteria.tasks:
         if not runs.quality[task]:
             others = "; ".join(f"{apart.run}: {apart.why}" for apart in runs.apart[:3])
@@ -127,14 +140,17 @@ def select(
     _check_means(everyone, criteria.tasks)
     judged = [_judge(candidate, limits, criteria, names) for candidate in everyone]
     eligible = [entry for entry in judged if not entry.excluded]
-    objectives, left_out = _objectives([entry.candidate for entry in eligible], criteria)
-    eligible.sort(key=lambda entry: _preference(entry, objectives))
+    objectives, left_out = front.objectives([entry.candidate for entry in eligible], criteria)
+    eligible.sort(key=lambda entry: (*_preference(entry, objectives), entry.name))
+    best, decided_by = _best(eligible, objectives)
+    eligible = [*best, *(entry for entry in eligible if entry not in best)]
     entries = [*_compared(eligible, objectives, criteria.tasks), *(entry for entry in judged if entry.excluded)]
     return Selection(
         criteria=criteria,
         requirements=limits,
         candidates=tuple(entries),
-        chosen=entries[0] if eligible else None,
+        best=tuple(entries[: len(best)]),
+        decided_by=decided_by,
         nearest=None if eligible else _nearest(entries, limits),
         objectives=tuple(objectives),
         left_out=left_out,
@@ -221,52 +237,35 @@ def _preference(judged: JudgedCandidate, objectives: Sequence[str]) -> tuple[flo
     quality = next(iter(judged.candidate.quality.values()))
     sign = 1.0 if quality.higher_is_better is False else -1.0
     costs = [judged.candidate.measured(name) for name in COSTS if name in objectives]
-    return (sign * (judged.mean or 0.0), *(math.inf if cost is None else cost.value for cost in costs))
+    mean = round(judged.mean or 0.0, _DIGITS)
+    return (sign * mean, *(math.inf if cost is None else cost.value for cost in costs))
 
 
-def _objectives(eligible: Sequence[ModelCandidate], criteria: Criteria) -> tuple[list[str], dict[str, str]]:
-    """Return what the front is about, and why a cost takes no part."""
-    left_out = {}
-    for name in COSTS:
-        values = [candidate.measured(name) for candidate in eligible]
-        lacking = [candidate.name for candidate in eligible if candidate.measured(name) is None]
-        if not eligible or len(lacking) == len(eligible):
-            left_out[name] = "it is not measured"
-        elif lacking:
-            left_out[name] = f"it is not measured for {', '.join(lacking)}"
-        elif name == PRICE and len({value.unit for value in values if value is not None}) > 1:
-            left_out[name] = "the currencies differ, and are not converted"
-        elif name == PRICE and len({candidate.price_of for candidate in eligible}) > 1:
-            left_out[name] = "some prices are of tokens and some of the device's time"
-        elif name in {LATENCY, PRICE} and _timed_apart(name, eligible):
-            models = ",".join(candidate.name for candidate in eligible)
-            left_out[name] = f"the models were not timed in turn (run --model {models} --task efficiency)"
-    return [*criteria.tasks, *(name for name in COSTS if name not in left_out)], left_out
+def _best(eligible: Sequence[JudgedCandidate], objectives: Sequence[str]) -> tuple[list[JudgedCandidate], str | None]:
+    """Return the candidates that nothing puts behind another, and the cost that decided between equal qualities.
 
-
-def _timed_apart(name: str, eligible: Sequence[ModelCandidate]) -> bool:
-    timed = name == LATENCY or any(candidate.price_of == "device time" for candidate in eligible)
-    return timed and len(eligible) > 1 and not all(candidate.in_turn for candidate in eligible)
+    Args:
+        eligible: the candidates that can be chosen, the preferred first.
+        objectives: what can be compared for all of them.
+    """
+    best = [entry for entry in eligible if _preference(entry, ()) == _preference(eligible[0], ())]
+    for name in (name for name in COSTS if name in objectives):
+        values = [cost.value for entry in best if (cost := entry.candidate.measured(name)) is not None]
+        lowest = [entry for entry, value in zip(best, values, strict=True) if value == min(values)]
+        if len(lowest) == 1 < len(best):
+            return lowest, name
+        best = lowest
+    return best, None
 
 
 def _dominated(eligible: Sequence[JudgedCandidate], objectives: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return, for each candidate, those of the front that dominate it."""
-    points = [_point(entry.candidate, objectives) for entry in eligible]
+    points = [front.point(entry.candidate, objectives) for entry in eligible]
     by_index = front.dominators(points)
     return {
         entry.name: tuple(eligible[index].name for index in indices)
         for entry, indices in zip(eligible, by_index, strict=True)
     }
-
-
-def _point(candidate: ModelCandidate, objectives: Sequence[str]) -> list[float]:
-    point = []
-    for name in objectives:
-        value = candidate.measured(name)
-        assert value is not None, name
-        lower = name in COSTS or value.higher_is_better is False
-        point.append(-value.value if lower else value.value)
-    return point
 
 
 def _nearest(judged: Sequence[JudgedCandidate], limits: Sequence[Requirement]) -> JudgedCandidate | None:

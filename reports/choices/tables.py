@@ -53,7 +53,7 @@ def requirements_table(selection: Selection) -> Table:
 
 def differences_table(selection: Selection) -> Table:
     """One row per candidate and task: the difference to the chosen one, and its costs relative to those."""
-    chosen = selection.chosen.name if selection.chosen else ""
+    chosen = selection.best[0].name if selection.best else ""
     rows: list[tuple[str, ...]] = []
     for judged in selection.candidates:
         for difference in judged.differences:
@@ -93,9 +93,15 @@ def notes(selection: Selection) -> list[str]:
             f"Latency is the median time of a whole answer to {_REQUESTS[selection.kind]}, one at a time "
             f"({_machine(selection)})."
         )
+    if any(judged.candidate.memory for judged in selection.candidates):
         lines.append(
-            "Peak memory is the largest value that occurred; on a CPU it is that of the process, Python included."
+            "Peak memory is the largest value that occurred in any timing of the same weights under these conditions; "
+            "on a CPU it is that of the process, Python included."
         )
+    for judged in selection.candidates:
+        timing, peak = judged.candidate.timing, judged.candidate.peak
+        if timing is not None and peak is not None and peak.folder != timing.folder:
+            lines.append(f"The peak memory of {judged.name} is that of another timing, {peak.folder}.")
     lines += _price_notes(selection)
     if any(judged.differences for judged in selection.candidates):
         lines.append(
@@ -108,7 +114,7 @@ def notes(selection: Selection) -> list[str]:
 
 
 def _front_note(selection: Selection) -> str:
-    if selection.chosen is None:
+    if not selection.best:
         return "There is no Pareto front without a candidate that can be chosen."
     left_out = conclusions.reasons_left_out(selection)
     of = ", ".join(selection.objectives)
@@ -144,8 +150,8 @@ def _machine(selection: Selection) -> str:
 
 
 def _place(selection: Selection, judged: JudgedCandidate) -> str:
-    if selection.chosen is judged:
-        return "chosen"
+    if judged in selection.best:
+        return "chosen" if len(selection.best) == 1 else "best"
     if judged.excluded:
         return "excluded"
     return "tie" if judged.ties else "worse" if any(d.shown == "worse" for d in judged.differences) else "other"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SUMMARY = "choose a model from measured runs: what keeps the requirements, what is best, what ties"
 _SCALE = "mini"
 _TIMING = "efficiency"
+_HINT = " (--force"
+"""Beginning of advice about an option of `run`, which is left out of a reason."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -66,10 +68,11 @@ class _Runs:
             try:
                 outcome = several.run(models, [task], scale=_SCALE, **method, **self.options)
             except EvalsError as error:
-                self.absent |= {(model, task): _reason(model, task, error) for model in models}
+                self.absent |= {(model, task): _reason(model, task, models, error) for model in models}
                 continue
             self.records += outcome.records
-            self.absent |= {**outcome.refused, **outcome.broken}
+            reasons = {**outcome.refused, **outcome.broken}
+            self.absent |= {pair: why.partition(_HINT)[0] for pair, why in reasons.items()}
 
 
 def select(
@@ -105,6 +108,8 @@ def select(
             complain(f"left out: {reason}")
     else:
         _make(runs, options.model, tasks, guide, progress)
+    if options.runs:
+        _check_tasks(tasks, runs.records)
     chosen = selection.select(runs.records, criteria, runs.absent) if tasks else None
     shown = [guide] if guide is not None else list(map(guides.load, guides.bundled()))
     held = [
@@ -114,7 +119,7 @@ def select(
         for row in hold(entry, runs.records, _unable(entry), criteria.hourly)
         if guide is not None or row.is_tested
     ]
-    return SelectionReport(chosen, tuple(held), tuple(runs.records))
+    return SelectionReport(chosen, tuple(held), _of_guides(runs.records, shown))
 
 
 def written(report: SelectionReport, format: str, out: Path | None) -> str:
@@ -174,8 +179,23 @@ def _check(options: argparse.Namespace, tasks: Sequence[str], guide: Guide | Non
     for task in tasks:
         if tasks.count(task) > 1:
             raise InputError(f"task {task!r} is named twice")
-        if not options.runs and registry.TASKS.get(task).timed:
+        if (not options.runs or task in registry.TASKS) and registry.TASKS.get(task).timed:
             raise InputError(f"task {task!r} is measured for every candidate: name only tasks with a score")
+
+
+def _check_tasks(tasks: Sequence[str], records: Sequence[Record]) -> None:
+    """Refuse a task that no run is of; an unknown name gets the near ones."""
+    from evals import registry
+    from evals.errors import UnknownName
+
+    names = sorted({record.manifest.task.name for record in records if not record.timed})
+    for task in tasks:
+        if task not in names and task not in registry.TASKS:
+            raise UnknownName("task", task, {*names, *registry.TASKS})
+        if task not in names:
+            raise InputError(
+                f"no run is of task {task!r}: the runs are of {', '.join(names) or 'no task with a score'}"
+            )
 
 
 def _make(runs: _Runs, model: str | None, tasks: Sequence[str], guide: Guide | None, progress: bool) -> None:
@@ -235,11 +255,28 @@ def _common_method(models: Iterable[str], task: str) -> str | None:
     return next((name for name in adapter.methods if all(able(source, name) for source in capable)), None)
 
 
-def _reason(model: str, task: str, error: EvalsError) -> str:
-    """Return why a model was not run, without the words about the whole command."""
-    text = str(error)
-    start = text.find(f"{model} on {task}: ")
-    return text[start + len(f"{model} on {task}: ") :].partition("; ")[0] if start >= 0 else text
+def _reason(model: str, task: str, models: Sequence[str], error: EvalsError) -> str:
+    """Return why a model was not run on a task, of an error that gives the reasons of several models."""
+    text, start = str(error), f"{model} on {task}: "
+    if start not in text:
+        return text
+    reason = text.partition(start)[2]
+    for other in models:
+        reason = reason.partition(f"; {other} on {task}: ")[0]
+    return reason.partition(_HINT)[0]
+
+
+def _of_guides(records: Sequence[Record], shown: Sequence[Guide]) -> tuple[Record, ...]:
+    """Return the runs that the advice of guides can be about, in an order of their own."""
+    from evals.reports.choices.comparable import ordered
+
+    models = {model for guide in shown for model in guide.models}
+    tasks = {task for guide in shown for task in guide.tasks}
+    return tuple(
+        record
+        for record in ordered(records)
+        if record.manifest.model_name in models and (record.timed or record.manifest.task.name in tasks)
+    )
 
 
 def _unable(guide: Guide) -> dict[tuple[str, str], str]:
@@ -254,5 +291,5 @@ def _unable(guide: Guide) -> dict[tuple[str, str], str]:
         for task in guide.tasks if has_checkpoint else []:
             why = refusal(RunConfig.of(name, task, scale=_SCALE)) if task in registry.TASKS else None
             if why is not None:
-                reasons[name, task] = why
+                reasons[name, task] = why.partition(_HINT)[0]
     return reasons

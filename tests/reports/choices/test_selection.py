@@ -123,7 +123,7 @@ def test_a_tie_a_cheaper_one_and_the_chosen_one_are_in_the_sentences(trio):
     assert selection.chosen.name == "best"
     first, *others = sentences(selection)
     assert first == (
-        "Choose best: of 3 candidates that are measured it has the best glue/rte accuracy, 90.0 % (85.1 to 93.4 %)."
+        "Choose best: of 3 candidates that are measured, it has the best glue/rte accuracy, 90.0 % (85.1 to 93.4 %)."
     )
     assert others[0].startswith("even is as good within 3.7 points, and 1.49 times cheaper")
     assert others[0].endswith("times faster (1.45 to 1.52): no difference of quality is shown.")
@@ -246,7 +246,16 @@ def test_of_equal_models_a_price_in_another_currency_decides_nothing(tmp_path):
         scored(tmp_path / "a", "a", right, cost=[90.0] * 60, currency="jpy", facts=server),
         scored(tmp_path / "b", "b", right, cost=[10.0] * 60, currency="usd", facts=server),
     ]
-    assert chosen(runs).chosen.name == "a", "the first, not the smaller number"
+    for order in (runs, runs[::-1]):
+        selection = chosen(order)
+        assert selection.chosen is None, "no number of one currency is smaller than one of another"
+        assert [judged.name for judged in selection.best] == ["a", "b"]
+        first, second, *_ = sentences(selection)
+        assert first == (
+            "No single choice: of 2 candidates that are measured, a and b have the best glue/rte accuracy, "
+            "66.7 % (54.1 to 77.3 %), and are equal in it."
+        )
+        assert "price: the currencies differ" in second
     with pytest.raises(InputError, match="given in percent; write 80"):
         chosen(runs, minimums={TASK: 0.8})
 
@@ -301,8 +310,10 @@ def test_prices_of_tokens_and_of_a_device_are_not_compared(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"split": "test"}, "task.split is 'test', not 'validation'"),
-        ({"scale": "full"}, "task.scale is 'full', not 'mini'"),
+        (
+            {"split": "test"},
+            "task.split is 'test', not 'validation'; the others count, because they are of more models",
+        ),
         ({"shots": 5}, "task.shots is 5, not None"),
         ({"method": "probe"}, "task.method is 'probe', not None"),
         ({"data": {"files": {"v": "2"}}}, "data.files differs"),
@@ -311,13 +322,16 @@ def test_prices_of_tokens_and_of_a_device_are_not_compared(tmp_path):
     ],
 )
 def test_runs_that_cannot_be_compared_are_set_apart_with_the_reason(tmp_path, changes, why):
-    runs = [scored(tmp_path / name, name, share(40, 60)) for name in ("a", "b")]
+    runs = [scored(tmp_path / name, name, share(right, 60)) for name, right in (("a", 40), ("b", 41))]
     runs.append(scored(tmp_path / "c", "c", share(60, 60), **changes))
     selection = chosen(runs)
     (apart,) = selection.apart
     assert apart.run.startswith("c on ")
     assert why in apart.why
-    assert selection.chosen.name in {"a", "b"}
+    assert selection.chosen.name == "b"
+    assert sum("c (" in sentence for sentence in sentences(selection)) == (
+        len(changes) and "not comparable" in apart.why
+    )
 
 
 def test_a_part_of_a_split_is_not_compared_with_the_whole(tmp_path):
@@ -349,7 +363,9 @@ def test_timings_of_other_machines_and_requests_are_set_apart(tmp_path, changes)
     runs += [*alternating(tmp_path, a=SLOW, b=FAST), timed(tmp_path / "t", "c", {"s0": FAST, "s1": FAST}, **changes)]
     selection = chosen(runs, latency=9.0)
     assert selection.apart[0].run == "c on efficiency"
-    assert by_name(selection)["c"].excluded[0].startswith("latency is not measured: not comparable with the others: ")
+    scale = "it is a timing at scale 'full', and the answers are of mini"
+    why = scale if "scale" in changes else "not comparable with the others: "
+    assert by_name(selection)["c"].excluded[0].startswith(f"latency is not measured: {why}")
 
 
 def test_models_that_were_not_timed_in_turn_have_no_ratio(tmp_path):
@@ -433,7 +449,7 @@ def test_the_command_writes_all_formats_and_says_what_is_apart(tmp_path):
         (["--guide", "a", "--memory", "4GB"], ["--memory limits a selection"]),
         (["--task", "vqa", "/nowhere"], ["/nowhere is not a run folder"]),
         (["--task", "vqa", "--min", "vqa=780", str(BASELINE / "vl-vqa")], ["between 0 and 100", "percent"]),
-        (["--task", "math", str(BASELINE / "vl-vqa")], ["no run of task 'math'"]),
+        (["--task", "math", str(BASELINE / "vl-vqa")], ["no run is of task 'math': the runs are of vqa"]),
     ],
 )  # fmt: skip
 def test_bad_usage_is_refused_in_one_line(arguments, words):
