@@ -61,7 +61,7 @@ from evals.schema import (
 )
 from evals.tasks import request_rate
 from evals.timing import roofline
-from evals.timing.arrivals import Load
+from evals.timing.arrivals import PHASE, Load
 from evals.timing.roofline import ARITHMETIC, BANDWIDTH, FIRST, STEP, WHOLE, DevicePeaks, Floors
 
 SPLITS = ("all", "short", "long", "caption", request_rate.QUESTIONS)
@@ -181,7 +181,7 @@ def score(samples: Sequence[Sample], predictions: Mapping[str, Sequence[Predicti
     """
     return [
         request_rate.score(sample, *predictions[sample.id])
-        if request_rate.PHASE in sample.labels
+        if PHASE in sample.labels
         else _score(sample, *predictions[sample.id])
         for sample in samples
     ]
@@ -243,7 +243,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     Raises:
         EvalsError: every repetition failed, or a median lies below its floor.
     """
-    if any(request_rate.PHASE in score.labels for score in scores):
+    if any(PHASE in score.labels for score in scores):
         return request_rate.summarise(scores)
     succeeded = [score for score in scores if not score.failed]
     if not succeeded:

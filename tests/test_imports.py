@@ -37,7 +37,7 @@ LEVELS = [
 SEEN_BY = {
     "tasks": {
         "errors", "plain_numbers", "regular_files", "schema", "registry", "data", "metrics", "statistics", "yaml_files",
-        "records.embeddings", "timing.roofline", "ties", "timing.statistics", "timing.arrivals", "timing.replays",
+        "records.embeddings", "timing.roofline", "ties", "timing.statistics", "timing.arrivals", "timing.load_metrics",
     },
     "models": {
         "errors", "garbage", "paths", "plain_numbers", "regular_files", "repeated_keys", "temporaries", "ties",

@@ -79,6 +79,8 @@ def timed_model(config: RunConfig) -> interleaving.TimedModel:
         raise InputError(
             f"model {config.model!r} only replays recorded outputs: it computes nothing that could be timed"
         )
+    if config.options.batch is not None and source.family.prefix is not None:
+        raise InputError(f"--batch {config.options.batch} is for local models: {config.model!r} batches by itself")
     samples = checked_samples(task, task.samples(config.options))
     readable = selection.readable(samples, source.modalities)
     if not len(readable):

@@ -145,7 +145,7 @@ def add_timing(run: argparse.ArgumentParser) -> None:
         type=integer,
         metavar="N",
         help="for efficiency: times that each process computes each request; default 10, at full scale 30; with "
-        "--rate the requests measured in each replay; default 100, at full scale 500",
+        "--rate the requests measured in each replay; default 200, at full scale 500",
     )
     add(
         "--rate",

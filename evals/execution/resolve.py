@@ -12,6 +12,7 @@ import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from evals import garbage
@@ -186,13 +187,17 @@ def _experts(variant: Variant) -> int | ExpertSchedule | None:
 
 def _schedule(name: str, row: Mapping[str, Json]) -> ExpertSchedule:
     """Read a schedule; the names of its columns are texts, whatever the file writes."""
-    levels = {str(number): least for number, least in row.items() if number != "by"}
-    valid = all(number.isdecimal() and int(number) > 0 and type(least) is int for number, least in levels.items())
-    if row.get("by") != "queue" or not valid:
+    levels = [(str(number), least) for number, least in row.items() if number != "by"]
+    valid = all(
+        number.isdecimal() and int(number) > 0 and type(least) is int and least >= 0 for number, least in levels
+    )
+    if row.get("by") != "queue" or not levels or not valid:
         raise InputError(f"model {name!r}: experts is {row!r}, expected by: queue and EXPERTS: WAITING, whole numbers")
-    pairs = sorted((int(least), int(number)) for number, least in levels.items())
-    if not pairs or pairs[0][0] != 0 or len({least for least, _ in pairs}) < len(pairs):
+    pairs = sorted((least, int(number)) for number, least in levels)
+    if pairs[0][0] != 0 or len({least for least, _ in pairs}) < len(pairs):
         raise InputError(f"model {name!r}: experts is {row!r}; one number must be for 0 waiting, none for one twice")
+    if any(fewer >= more for (_, more), (_, fewer) in pairwise(pairs)):
+        raise InputError(f"model {name!r}: experts is {row!r}; the more requests wait, the fewer experts are active")
     return ExpertSchedule(tuple(pairs))
 
 

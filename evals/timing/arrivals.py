@@ -2,7 +2,8 @@
 
 poisson    independent gaps with an exponential distribution, drawn from a seed: what many independent users send
 constant   one request every 1/rate seconds
-FILE       a load trace: a CSV file with the times of the requests in seconds, in the first column or in a column `time`
+FILE       a load trace: a CSV file with the times of the requests in seconds, in its column `time` or its only column;
+           without a header in the first column
 
 Arrivals do not depend on the answers (an open loop): a slow server does not slow down what it is asked.
 """
@@ -19,14 +20,22 @@ from pathlib import Path
 from evals.errors import InputError, one_line, shorten
 from evals.schema import Json, Options
 
+PHASE = "phase"
+"""Label of the samples under a request rate: `warm-up`, `measured` or `cool-down`."""
+MEASURED = "measured"
+ENDED_EARLY = "ended-early"
+"""Value of a request: 1 if its answer has fewer tokens than it asked for."""
+
 PROCESSES = ("poisson", "constant")
 """The ways of drawing arrivals; any other text names a load trace."""
 COLUMN = "time"
-"""Column of a load trace that holds the times, if it has a header; by default the first column."""
+"""Column of a load trace that holds the times, if it has a header with several columns."""
 FASTEST = 100_000
 """Highest request rate, in requests per second."""
 MOST = 1_000_000
 """Maximum number of requests of a load trace."""
+LONGEST = 86_400.0
+"""Maximum duration of a replay, in seconds: a rate that is slower by mistake would run for weeks without a word."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,15 @@ class Load:
             return list(self.trace)
         return schedule(self.arrivals, self.rate, requests, f"{self.seed}/{replay}")
 
+    def check_duration(self, requests: int) -> None:
+        """Raise `InputError` if a replay of a number of requests would take longer than `LONGEST` on average."""
+        seconds = self.trace[-1] if self.trace is not None else requests / self.rate
+        if seconds > LONGEST:
+            raise InputError(
+                f"a replay of {requests:,} requests at {self.rate:g} per second takes {seconds / 3600:,.0f} hours, "
+                f"allowed are {LONGEST / 3600:g}: give a higher --rate or fewer --repetitions"
+            )
+
     @property
     def facts(self) -> dict[str, Json]:
         """What determines the arrivals, for the manifest."""
@@ -116,10 +134,11 @@ def read_trace(path: Path) -> list[float]:
     """Read a load trace; its first request arrives at 0.
 
     Raises:
-        InputError: there is no such file, it has no request, or a time is no number or is before the one above it.
+        InputError: there is no such file, it has no request, its header names no times, or a time is no number or is
+            before the one above it.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
             rows = [(number, row) for number, row in enumerate(csv.reader(file), start=1) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
@@ -128,6 +147,8 @@ def read_trace(path: Path) -> list[float]:
     column = 0
     if rows and not _is_number(rows[0][1][0]):
         header = [name.strip().lower() for name in rows.pop(0)[1]]
+        if COLUMN not in header and len(header) > 1:
+            raise InputError(f"--arrivals {path}: none of its columns {shorten(', '.join(header))} is named {COLUMN}")
         column = header.index(COLUMN) if COLUMN in header else 0
     if not 0 < len(rows) <= MOST:
         raise InputError(f"--arrivals {path} has {len(rows):,} requests, expected 1 to {MOST:,}, each on a line")

@@ -10,6 +10,7 @@ The measurements of a session are written when it ends; an interrupted run repea
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from evals.timing.load_replay import LoadReplay
 from evals.timing.stopwatch import ModelSource, TimingProcess
 
 WARM_UP_REQUESTS = 3
-"""Number of requests of a replay that are computed before it, untimed."""
+"""Number of requests that are computed before a replay, untimed: one of each kind, then the first ones."""
 
 _IndexedSample = tuple[int, Sample]
 """The index of a sample in the split, and the sample."""
@@ -132,7 +133,8 @@ class Session:
         samples = _of(model.samples, process)
         requests = tuple(_request(sample) for _, sample in samples)
         timer = self._timers[model.name]
-        timer.warm_up(requests[:WARM_UP_REQUESTS])
+        kinds = {sample.labels["kind"]: _request(sample) for _, sample in samples}
+        timer.warm_up([_unmeasured(request) for request in (*kinds.values(), *requests)][:WARM_UP_REQUESTS])
         times = tuple(load.times(process, len(requests)))
         predictions = timer.replay(LoadReplay(requests, times, load.rate, load.batch))
         return [_answer(index, prediction, None) for (index, _), prediction in zip(samples, predictions, strict=True)]
@@ -195,6 +197,12 @@ def peak_bytes(rows: Iterable[SampleRecord]) -> int | None:
     """Return the peak memory over all processes of a model, in bytes; None if it was not measured."""
     peaks = [row.output["peak bytes"] for row in rows if "peak bytes" in (row.output or {})]
     return max(peaks, default=None)
+
+
+def _unmeasured(request: Generate) -> Generate:
+    """Change the start of a request's text: a server that has answered it has nothing of the replay in its cache."""
+    *media, text = request.parts
+    return dataclasses.replace(request, parts=(*media, f"Warm-up. {text}"))
 
 
 def _request(sample: Sample) -> Generate:

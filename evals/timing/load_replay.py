@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from evals.errors import SampleError
-from evals.schema import Batch, Generate, Group, Json, LoadAware, Model, Prediction, Streaming
+from evals.execution.batching import plan
+from evals.schema import Batch, Generate, Group, Json, LoadAware, Model, Prediction, Prompt, Streaming
 from evals.timing import device
 from evals.timing.serving import Served, send, serve
 
@@ -40,8 +41,8 @@ def replay(model: Model, load: LoadReplay) -> list[Prediction]:
         load: the requests and their arrivals.
 
     Returns:
-        One prediction per request, in their order. Its output holds the times in seconds after the start of the replay;
-        a request that failed has its reason there, too, because its time counts.
+        One prediction per request, in their order. Its output holds the times in seconds after the start of the replay,
+        also that of a request that failed.
     """
     requests = load.requests
     sent = isinstance(model, Streaming)
@@ -69,12 +70,23 @@ def _answer(model: Model, requests: Sequence[Generate], waiting: int) -> list[_A
             failed[request.id] = Prediction(request.id, failure=str(error))
     answered: dict[str, Prediction] = {}
     if prompts:
-        # No prefix is shared: the prompts of real requests differ.
-        batch = Batch(tuple(Group(0, (number,)) for number in range(len(prompts))))
+        batch = Batch(tuple(_alone(prompt, number, model.token_budget) for number, prompt in enumerate(prompts)))
         predictions = model.run(prompts, batch, model.stage(prompts, batch))
         device.synchronise(str(model.facts.get("device", "cpu")))
         answered = dict(zip(readable, predictions, strict=True))
     return [_Answer((answered | failed)[request.id], experts) for request in requests]
+
+
+def _alone(prompt: Prompt, number: int, token_budget: int) -> Group:
+    """Return the group of one prompt of a batch. No prompt shares its prefix: real requests differ.
+
+    A prompt with an image is divided as `plan` divides it, since the model reads its image in the prefix.
+    """
+    if all(isinstance(part, str) for part in prompt.request.parts):
+        return Group(0, (number,))
+    (batch,) = plan([prompt], token_budget)
+    (group,) = batch.groups
+    return Group(group.shared, (number,))
 
 
 def _prediction(request: Generate, served: Served[_Answer], rate: float, sent: bool) -> Prediction:
@@ -83,6 +95,6 @@ def _prediction(request: Generate, served: Served[_Answer], rate: float, sent: b
         "arrival": served.arrival, "start": served.start, "first": served.first, "end": served.end, "rate": rate,
         "sent": sent, "together": served.together, "waiting": served.waiting, "experts": served.answer.experts,
         "prompt tokens": answer.prompt_tokens, "new tokens": answer.new_tokens, "text": answer.output,
-        "failure": answer.failure,
+        "asked tokens": request.max_new_tokens, "failure": answer.failure,
     }  # fmt: skip
-    return replace(answer, id=request.id, output=output, failure=None, truncated=False, tokens=())
+    return replace(answer, id=request.id, output=output, truncated=False, tokens=())

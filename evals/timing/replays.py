@@ -26,6 +26,8 @@ EPISODES = 20
 """Number of separate episodes that the slowest requests must come from for a percentile above the median to have an
 interval: several slow requests of one busy period are one event. With fewer, the intervals of simulated queues missed
 the true percentile far more often than one time in twenty."""
+REPLAYS = 3
+"""Number of replays that the interval of a percentile needs; Student's t of two is wide beyond use."""
 GROWTH = 0.02
 """Share of the requests by which the queue must grow for the server to count as overloaded."""
 
@@ -48,8 +50,8 @@ def percentile(level: float, replays: Sequence[Sequence[float]]) -> ReplayEstima
         replays: the latencies of each replay in seconds; infinite for a request that failed.
 
     Returns:
-        The percentile of all requests; without an interval if there is one replay only, or too many requests of one
-        failed. None if so many failed that the percentile is no time.
+        The percentile of all requests; without an interval if there are fewer than `REPLAYS` replays, or too many
+        requests of one failed. None if so many failed that the percentile is no time.
 
     Example:
         >>> percentile(0.5, [[1.0, 2.0, 3.0], [1.0, 2.5, 4.0], [2.0, 2.0, 9.0]]).value
@@ -72,8 +74,8 @@ def percentile(level: float, replays: Sequence[Sequence[float]]) -> ReplayEstima
 
 def _no_interval(level: float, replays: Sequence[Sequence[float]], units: Floats, value: float) -> str | None:
     """Return why a percentile has no interval; None if it has one."""
-    if len(replays) < 2:
-        return "one replay shows no spread: its requests wait for each other; give --processes 5"
+    if len(replays) < REPLAYS:
+        return f"an interval needs {REPLAYS} replays, whose requests do not wait for each other: give --processes 5"
     if not np.isfinite(units).all():
         return f"more than {(1 - level) * 100:.0f} % of the requests of a replay failed"
     if value <= 0 or (units <= 0).any():
@@ -161,11 +163,11 @@ def growth(arrivals: Sequence[float], ends: Sequence[float], measured: Sequence[
     return float((offsets * waiting).sum() / (offsets**2).sum())
 
 
-def is_overloaded(grows: ReplayEstimate, load: ReplayEstimate | None) -> bool | None:
+def is_overloaded(grows: ReplayEstimate | None, load: ReplayEstimate | None) -> bool | None:
     """Return whether a server cannot bear the rate.
 
     Args:
-        grows: the growth of the queue per request, over the replays.
+        grows: the growth of the queue per request, over the replays; None if it shows nothing, as that of a load trace.
         load: the utilisation of a loop that answers one request at a time; None if it is not known.
 
     Returns:
@@ -174,6 +176,6 @@ def is_overloaded(grows: ReplayEstimate, load: ReplayEstimate | None) -> bool | 
     """
     if load is not None and load.low is not None and load.high is not None:
         return True if load.low > 1 else False if load.high < 1 else None
-    if grows.low is None or grows.high is None:
+    if grows is None or grows.low is None or grows.high is None:
         return None
     return True if grows.low > GROWTH else False if grows.high < GROWTH else None

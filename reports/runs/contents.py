@@ -211,12 +211,14 @@ def _timing_note(record: Record) -> Iterator[str]:
 
 
 def _notes(metrics: Mapping[str, Metric]) -> Iterator[str]:
-    """Yield the notes of metrics; a note that all of them have, once."""
-    notes = {metric.note for metric in metrics.values()}
-    if len(notes) == 1 and len(metrics) > 1:
-        yield from (f"every metric: {note}" for note in notes if note)
-        return
-    yield from (f"{name}: {metric.note}" for name, metric in metrics.items() if metric.note)
+    """Yield the notes of metrics, each once, after the names of the metrics that have it."""
+    names: dict[str, list[str]] = {}
+    for name, metric in metrics.items():
+        if metric.note:
+            names.setdefault(metric.note, []).append(name)
+    for note, noted in names.items():
+        every = len(metrics) > 1 and len(noted) == len(metrics)
+        yield f"{'every metric' if every else ', '.join(noted)}: {note}"
 
 
 def _efficiency(result: Result) -> Fields:

@@ -5,18 +5,26 @@ pytest tests/tasks/test_request_rate.py
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 
 import pytest
 
 from evals import EvalsError, InputError
+from evals.app import readiness
 from evals.execution import validation
+from evals.execution.collector import Collector
+from evals.execution.loop import AnsweredRequest
+from evals.records.result import score_of
+from evals.registry import TASKS
 from evals.reports.claims.evidence.levels import judge_level
 from evals.reports.claims.evidence.measured_rows import Hypothesis
 from evals.reports.claims.language.schema import Measure
-from evals.schema import Options, Prediction
+from evals.schema import Options, Prediction, RunConfig
 from evals.tasks import efficiency
+from evals.timing import load_replay
 from evals.timing.arrivals import Load
+from evals.timing.load_replay import LoadReplay
 from evals.timing.serving import serve
 
 SERVICE = 0.1
@@ -43,7 +51,8 @@ def replayed(options, service=lambda waiting, size: SERVICE, fails=lambda id: Fa
             output = {
                 "arrival": entry.arrival, "start": entry.start, "first": None, "end": entry.end, "rate": load.rate,
                 "sent": False, "together": entry.together, "waiting": entry.waiting, "experts": active,
-                "prompt tokens": 20, "new tokens": 16, "text": str(sample.target),
+                "prompt tokens": 20, "new tokens": 16,
+                "asked tokens": sample.requests[0].max_new_tokens, "text": str(sample.target),
                 "failure": "busy" if fails(sample.id) else None,
             }  # fmt: skip
             predictions[sample.id] = [Prediction(sample.id, output)]
@@ -95,6 +104,32 @@ def test_requests_that_fail_count_as_the_slowest():
         metrics_at(3.0, fails=lambda id: True)
 
 
+def test_what_a_server_refuses_is_recorded_as_failed():
+    """From the replay through the records to the metrics, as a run goes."""
+
+    def stream(request, on_token):
+        refused = int(request.id.partition("/")[2]) % 4 == 0
+        return Prediction(request.id, None if refused else "yes", "busy" if refused else None, new_tokens=4)
+
+    samples = efficiency.samples(options := Options(rate=5e4, processes=2, repetitions=8, split="questions"))
+    answers = []
+    for replay in ("0", "1"):
+        group = [(index, sample) for index, sample in enumerate(samples) if sample.cluster == replay]
+        requests = tuple(sample.requests[0] for _, sample in group)
+        times = tuple(Load.of(options).times(replay, len(requests)))
+        predictions = load_replay.replay(SimpleNamespace(stream=stream), LoadReplay(requests, times, 5e4, 1))
+        answers += [AnsweredRequest(index, p, 0, 0) for (index, _), p in zip(group, predictions, strict=True)]
+    rows = Collector(TASKS.get("efficiency"), samples).add(answers)
+    assert [row.id for row in rows if row.failed] == [row.id for row in rows if int(row.id.partition("/")[2]) % 4 == 0]
+    assert {row.failure for row in rows if row.failed} == {"busy"}
+    metrics = efficiency.summarise([score_of(row) for row in rows])
+    assert metrics["failed-requests"].value == 0.25  # of each replay requests 10 to 17 are measured
+    assert "latency/p90 and latency/p99 would be" in metrics["failed-requests"].note
+    right = [row.target == "yes" and not row.failed for row in rows if row.labels["phase"] == "measured"]
+    assert metrics["accuracy"].value == sum(right) / len(right) < 1
+    assert metrics["latency"].n == metrics["accuracy"].n == 16
+
+
 def test_quality_and_time_by_number_of_experts():
     options = Options(rate=9.0, processes=3, repetitions=60, split="questions")
 
@@ -125,6 +160,48 @@ def test_a_trace_is_measured_as_a_whole(tmp_path):
     assert [sample.labels["phase"] for sample in samples] == ["measured"] * 6
     with pytest.raises(InputError, match="load trace"):
         efficiency.samples(Options(arrivals=str(trace), repetitions=2))
+    trace.write_text("\n".join(map(str, [0, *[60] * 40])))  # a burst at its end is no overload
+    metrics = efficiency.summarise(replayed(Options(arrivals=str(trace), processes=5, batch=2)))
+    assert metrics["queue-growth"].value > 0.5
+    assert "a load trace ends" in metrics["queue-growth"].note
+    assert metrics["latency"].low == metrics["latency"].value == pytest.approx(10 * SERVICE)
+
+
+def test_a_rate_that_needs_weeks_is_refused(tmp_path):
+    for rate in (1e-300, 1e-3):
+        with pytest.raises(InputError, match=r"280 requests at .* hours, allowed are 24"):
+            efficiency.samples(Options(rate=rate))
+    trace = tmp_path / "trace.csv"
+    trace.write_text("0\n1e300\n")
+    with pytest.raises(InputError, match=r"2 requests at .* hours, allowed are 24"):
+        efficiency.samples(Options(arrivals=str(trace)))
+
+
+def test_even_arrivals_of_which_none_waits_are_borne():
+    options = Options(rate=2.0, arrivals="constant", processes=3, repetitions=20, batch=2)
+    metrics = efficiency.summarise(replayed(options))
+    assert (metrics["queue-growth"].low, metrics["queue-growth"].high) == (0, 0)
+    assert metrics["queue-growth"].note is None
+
+
+def test_no_interval_where_it_is_open_whether_the_rate_is_borne():
+    rng = random.Random(1)
+    metrics = metrics_at(10.0, service=lambda waiting, size: rng.expovariate(1 / SERVICE))
+    assert metrics["utilisation"].low < 1 < metrics["utilisation"].high
+    assert "do not show" in metrics["queue-growth"].note
+    assert (metrics["latency"].low, metrics["latency"].note) == (None, "it is not shown that the server bears the rate")
+
+
+def test_answers_that_end_early_are_counted():
+    scores = replayed(Options(rate=3.0, processes=3, repetitions=20, scale="full"))  # 16 of 64 tokens
+    note = efficiency.summarise(scores)["new-tokens"].note
+    assert note == "60 of 60 answers ended early, so their times are those of shorter answers"
+    assert metrics_at(3.0, repetitions=20)["new-tokens"].note is None
+
+
+def test_a_server_batches_by_itself():
+    config = RunConfig.of("endpoint:http://127.0.0.1:1/v1#m", "efficiency", rate=5.0, batch=4)
+    assert "--batch 4 is for local models" in readiness.refusal(config)
 
 
 def test_what_makes_no_sense_is_refused(command):

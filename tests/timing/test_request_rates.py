@@ -163,7 +163,7 @@ def test_a_load_trace_is_read_and_stretched(tmp_path):
     load = Load.of(Options(arrivals=str(trace)))
     assert (load.times("0", 3), load.rate, load.arrivals) == ([0.0, 0.5, 2.0], 1.0, "trace.csv")
     assert Load.of(Options(arrivals=str(trace), rate=4.0)).times("1", 3) == [0.0, 0.125, 0.5]
-    trace.write_text("10\n10.5\n")
+    trace.write_text("10\n10.5\n", encoding="utf-8-sig")
     assert Load.of(Options(arrivals=str(trace))).times("0", 2) == [0.0, 0.5]
 
 
@@ -183,7 +183,9 @@ def test_loads_that_cannot_be_are_refused(options, word):
         Load.of(Options(**options))
 
 
-@pytest.mark.parametrize("text", ["", "time\n", "1\n0\n", "time\n1\nx\n", "1\nnan\n", "5\n5\n", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "time\n", "1\n0\n", "time\n1\nx\n", "1\nnan\n", "5\n5\n", "\x00", "user,at\n1,2\n3,4\n"]
+)
 def test_damaged_traces_are_refused(tmp_path, text):
     trace = tmp_path / "trace.csv"
     trace.write_text(text)

@@ -264,10 +264,19 @@ def test_a_busy_server_computes_with_fewer_experts(folder):
     assert [(output["waiting"], output["together"]) for output in together] == [(2, 4)] * 4 + [(0, 2)] * 2
 
 
+def test_images_and_texts_that_wait_are_answered_together(model):
+    asked = [request for request in generates() if not any(isinstance(part, Audio) for part in request.parts)]
+    outputs = replay(model, LoadReplay(tuple(asked), (0.0,) * len(asked), rate=1.0, batch=len(asked)))
+    alone = answers(model, asked, budget=1)
+    assert {p.id: p.output["text"] for p in outputs} == {id: answer.output for id, answer in alone.items()}
+
+
 @pytest.mark.parametrize(
     "row",
     [{"by": "load", 8: 0}, {8: 0}, {"by": "queue"}, {"by": "queue", 8: 1}, {"by": "queue", 8: 0, 4: 0},
-     {"by": "queue", "x": 0}, {"by": "queue", 0: 0}, {"by": "queue", 8: 0, 4: -1}, {"by": "queue", 8: 0, 4: 1.5}],
+     {"by": "queue", "x": 0}, {"by": "queue", 0: 0}, {"by": "queue", 8: 0, 4: -1}, {"by": "queue", 8: 0, 4: 1.5},
+     {"by": "queue", 4: 0, 8: 2}, {"by": "queue", 8: 0, "08": 3}, {"by": "queue", 8: 0, 4: True},
+     {"by": ["queue"], 8: 0}, {"by": "queue", -4: 0}, {"by": "queue", 8: 0, 4: "2"}],
 )  # fmt: skip
 def test_a_schedule_that_makes_no_sense_is_refused(row, monkeypatch):
     from dataclasses import replace
