@@ -209,7 +209,7 @@ def test_merging_changes_nothing_else(present, new, others, first, newline, flow
     merged = model_card.merge_card(card, new, "x", same_id)
     expected = [next((item for item in new if same_id(item, old)), old) for old in present]
     expected += [item for item in new if not any(same_id(item, old) for old in present)]
-    front = merged.split(f"---{newline}", 2)[1]
+    front = merged.partition(f"{newline}---{newline}")[0].removeprefix(f"---{newline}") + newline
     assert yaml.safe_load(front) == {**value, "model-index": [{"name": "m", "results": expected}]}
     assert front.startswith(f"# a comment{newline}")
     assert front.endswith(f"# at the end{newline}")
