@@ -7,9 +7,8 @@ the samples of both runs have is tested on the clusters of the samples: by an ex
 where each sample is its own cluster), and by Student's t otherwise. Metrics that are not means of sample values (a
 correlation, F1) are listed without a test. Timings are compared by their ratio, and only if the two models alternated.
 
-Two runs on one random subset of a split are compared as samples of what the split was drawn from, as whole splits are.
-Test and interval are not corrected for the finite split: that would show a difference on these samples, and would say
-less about others.
+Runs on one random subset of a split are compared as samples of what the split was drawn from, not of the finite split
+alone. A run that stopped early is compared by its confidence sequence, on the samples that both runs have.
 """
 
 from __future__ import annotations
@@ -25,10 +24,12 @@ from evals.errors import InputError, RecordError, shorten
 from evals.logs.matching import common_samples, is_imported
 from evals.records.digests import differences
 from evals.records.folder import Record
+from evals.records.sequential.stopped import TESTS, common_samples_of_stopped, difference_of_stopped, is_stopped
 from evals.records.types import SampleValues
 from evals.schema import Json
 from evals.statistics import paired
 from evals.statistics.clusters import Floats
+from evals.statistics.intervals import Interval
 from evals.timing import statistics
 
 PROTOCOL = (
@@ -75,11 +76,9 @@ class MetricComparison:
     b: float
     n: int
     """Number of samples that have the value in both runs."""
-    difference: float
-    """a - b."""
-    low: float | None = None
+    difference: float  # a - b
+    low: float | None = None  # the 95 % interval of the difference
     high: float | None = None
-    """The 95 % interval of the difference."""
     p: float | None = None
     """Two-sided p-value; None if there is no suitable test."""
     adjusted: float | None = None
@@ -91,11 +90,10 @@ class MetricComparison:
     detectable: float | None = None
     """Minimum detectable difference at 80 % power with this number of samples; None if none can be detected."""
     wins: int = 0
-    """Samples on which a is better."""
     losses: int = 0
-    """Samples on which b is better."""
+    """Numbers of samples on which a is better, and on which b is."""
     ratio: float | None = None
-    """a / b, for timings of models that alternated; the 95 % interval of the ratio follows."""
+    """a / b, for timings of models that alternated; its 95 % interval follows."""
     ratio_low: float | None = None
     ratio_high: float | None = None
 
@@ -146,12 +144,17 @@ def compare(a: Record, b: Record) -> Comparison:
         counts = len(a_rows), len(b_rows)
         a_rows, b_rows, note = common_samples(a, b, a_rows, b_rows)
         notes = (note, *_protocol_notes(a, b))
+    if stopped := is_stopped(a) or is_stopped(b):
+        a_rows, b_rows = common_samples_of_stopped(a, b, a_rows, b_rows)
     _check_ids(a, b, a_rows, b_rows)
     metrics = tuple(_metrics(a, b, a_rows, b_rows))
+    if stopped:
+        shown = {metric.name: difference_of_stopped(metric.name, a, b, a_rows, b_rows) for metric in metrics}
+        metrics = tuple(_without_test(m, TESTS[not shown[m.name]], shown[m.name]) for m in metrics if m.p is not None)
     if notes and (len(a_rows), len(b_rows)) != counts:  # the metrics that are no means of samples are of other samples
         metrics = tuple(metric for metric in metrics if metric.p is not None)
     if "first" in (a.manifest.subset, b.manifest.subset):
-        metrics = tuple(_untested(metric) for metric in metrics)
+        metrics = tuple(_without_test(m, "none: the first samples are not chosen at random") for m in metrics)
     return Comparison(a, b, metrics, explained, notes)
 
 
@@ -268,10 +271,10 @@ def _metrics(
             yield MetricComparison(name, a_value, b_value, n=a_metrics[name]["n"], difference=a_value - b_value)
 
 
-def _untested(metric: MetricComparison) -> MetricComparison:
-    """Leave out what only a random choice of samples allows."""
-    why = "none: the first samples of a split are not chosen at random"
-    return replace(metric, low=None, high=None, p=None, adjusted=None, detectable=None, test=why)
+def _without_test(metric: MetricComparison, why: str, interval: Interval = None) -> MetricComparison:
+    """Leave out what only a random choice of a fixed number of samples allows."""
+    low, high = interval or (None, None)
+    return replace(metric, low=low, high=high, p=None, adjusted=None, detectable=None, test=why)
 
 
 def _timed(a: Record, b: Record) -> Iterator[MetricComparison]:

@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from evals import records, registry
-from evals.app.readiness import ready, timed_model
+from evals.app import completion
+from evals.app.readiness import ReadyRun, early_stop, ready, timed_model
 from evals.errors import EvalsError, InputError, counted
 from evals.execution import windows
-from evals.execution.executor import Executor, own_memory_bytes
+from evals.execution.executor import Executor
 from evals.execution.extending import extension
 from evals.execution.progress import bar as progress_bar
 from evals.execution.progress import note
 from evals.execution.resolve import Resolved
 from evals.execution.run import evaluate, open_executor
+from evals.execution.sequential import precision
+from evals.execution.sequential.eligible import EarlyStop
 from evals.execution.workers.sharing.run_workers import RunWorkers
 from evals.hooks import sources
 from evals.hooks.observer import RunObserver, observed
 from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, answers, load, result, signature
-from evals.records.types import Manifest, PlanEntry, Result
+from evals.records.sequential.stopped import is_stopped
+from evals.records.types import Manifest, PlanEntry
 from evals.schema import Model, Placement, RunConfig, Samples, Task
 from evals.schema.config import typed
 from evals.timing import interleaving
@@ -82,16 +86,23 @@ def execute(
     run = ready(config)
     config, samples = run.config, run.samples
     _check_out(config)
+    early = None if config.precision is None else early_stop(run, precision.FLAG)
     with open_executor(config, task, run.split, load_model=load_model, workers=workers) as executor:
-        plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=windows.WINDOW)
-        model, replica = executor.model, run.source.replica
-        manifest = signature.build_manifest(
-            task, config.options, samples, model, replica=replica, plan=plan, command=config.command
-        )
-        folder = config.out or _default_folder(manifest)
+        folder, manifest = prepared(run, executor)
         if config.extend is not None:
             return _extend(config, task, samples, executor, folder, manifest)
-        return _compute(config, task, samples, executor, RunFolder(folder, manifest))
+        return _compute(config, task, samples, executor, RunFolder(folder, manifest), early=early)
+
+
+def prepared(run: ReadyRun, executor: Executor) -> tuple[Path, Manifest]:
+    """Return the folder and the manifest of a run whose model is loaded."""
+    config = run.config
+    plan = PlanEntry(budget=config.token_budget, share=config.placement.share, window=windows.WINDOW)
+    manifest = signature.build_manifest(
+        run.task, config.options, run.samples, executor.model,
+        replica=run.source.replica, plan=plan, command=config.command,
+    )  # fmt: skip
+    return config.out or _default_folder(manifest), manifest
 
 
 def _check_out(config: RunConfig) -> None:
@@ -103,26 +114,33 @@ def _check_out(config: RunConfig) -> None:
         records.check_run_folder(out)
 
 
-def _compute(config: RunConfig, task: Task, samples: Samples, executor: Executor, run_folder: RunFolder) -> Record:
-    """Compute what is missing in a run folder, and finish it."""
-    folder = run_folder.folder
+def _compute(
+    config: RunConfig,
+    task: Task,
+    samples: Samples,
+    executor: Executor,
+    run_folder: RunFolder,
+    *,
+    early: EarlyStop | None = None,
+) -> Record:
+    """Compute what is missing in a run folder, or what is needed of it, and finish it."""
     with run_folder, _observed(config, run_folder) as observer:
         run_folder.check_ids(samples.ids)
         if not run_folder.finished:
-            evaluate(config, task, samples, executor, run_folder, observer=observer)
+            completion.reopen(run_folder.folder)
+            entry = None
+            if early is None:
+                evaluate(config, task, samples, executor, run_folder, observer=observer)
+            else:
+                entry = precision.compute_until_precise(
+                    config, task, samples, executor, run_folder, early=early, observer=observer
+                )
             executor.close()
-            run_folder.check_complete()
-            record = replace(load(folder), result=None)
-            if not task.per_sample:
-                records.rewrite(record, result.rescore(task, record))
-            summary = result.summarise(task, record, peak_memory_bytes=_peak_memory(executor))
-            _keep_images(record, samples, summary)
-            _write_submission(task, record)
-            run_folder.finish(summary)
-        if not (folder / "report.html").exists():  # also after a crash between writing the result and its report
-            _report(load(folder))
-        observer.finish(load(folder).finished())
-    return load(folder)
+            completion.finish(task, samples, executor, run_folder, entry)
+        completion.write_report(run_folder)
+        record = load(run_folder.folder)
+        observer.finish(record.finished())
+    return record
 
 
 def _observed(config: RunConfig, run_folder: RunFolder) -> AbstractContextManager[RunObserver]:
@@ -162,8 +180,8 @@ def _extend(
         executor.close()
         if not task.per_sample:
             records.rewrite(record, result.rescore(task, record))
-        run_folder.finish(result.summarise(task, record, peak_memory_bytes=_peak_memory(executor)))
-        _report(load(folder))
+        run_folder.finish(result.summarise(task, record, peak_memory_bytes=completion.peak_memory(executor)))
+        completion.report(load(folder))
         observer.finish(load(folder).finished())
     if failures:
         raise EvalsError(
@@ -256,7 +274,7 @@ def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
                 run_folder.finish(result.summarise(task, record, peak_memory_bytes=peak))
         for config, run_folder in zip(configs, runs, strict=True):
             if not (run_folder.folder / "report.html").exists():
-                _report(load(run_folder.folder))
+                completion.report(load(run_folder.folder))
             with _observed(config, run_folder) as observer:  # only now: hooks would slow what is timed
                 observer.finish(load(run_folder.folder).finished())
     return [load(run_folder.folder) for run_folder in runs]
@@ -271,15 +289,14 @@ def score(folder: Path | str) -> Record:
     record = load(folder, changed=True)
     task = _task_of(record.manifest)
     with RunFolder(record.folder, record.manifest) as run_folder:
-        run_folder.check_complete()
+        if not is_stopped(record):
+            run_folder.check_complete()
         peak = record.result.efficiency.get("peak_memory_bytes") if record.result else None
         peak_memory = int(peak) if peak is not None and 0 <= peak < 1 << 63 else None  # the file may be damaged
-        rows, summary = result.scored_again(
-            task, replace(record, result=None), peak_memory_bytes=peak_memory, split=split_text
-        )
+        rows, summary = result.scored_again(task, record, peak_memory_bytes=peak_memory, split=split_text)
         records.rewrite(record, rows)
         run_folder.finish(summary)
-        _report(load(folder))
+        completion.report(load(folder))
     return load(folder)
 
 
@@ -301,39 +318,3 @@ def _default_folder(manifest: Manifest) -> Path:
 
 def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.")
-
-
-def _keep_images(record: Record, samples: Samples, summary: Result) -> None:
-    """Keep a small image of each of the worst samples, so that a page can show them without the data."""
-    from evals.data.images import thumbnail
-    from evals.reports.runs.worst_samples import choose_worst
-
-    for row in choose_worst(replace(record, result=summary)):
-        image = thumbnail(samples[row.index])
-        if image is not None:
-            (record.folder / records.WORST).mkdir(exist_ok=True)
-            records.write_atomically(record.folder / records.WORST / records.image_name(row.id), image)
-
-
-def _write_submission(task: Task, record: Record) -> None:
-    """Write the benchmark's submission files, if the samples have no targets."""
-    if task.submission is None:
-        return
-    for name, text in task.submission([result.score_of(row) for row in record.samples()]).items():
-        path = record.folder / records.SUBMISSION / name
-        path.parent.mkdir(exist_ok=True)
-        records.write_atomically(path, text.encode())
-
-
-def _report(record: Record) -> None:
-    from evals import reports
-
-    reports.write(record)
-
-
-def _peak_memory(executor: Executor) -> int:
-    """Return the peak memory in bytes: of the model's device if it counts, else of the processes of this run."""
-    counted = executor.peak_memory_bytes()
-    if counted is not None:
-        return counted
-    return max(executor.process_memory_bytes(), own_memory_bytes())

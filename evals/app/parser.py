@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import evals
 from evals.app import run_options
-from evals.app.commands import ab, plan, push, quantise, select, verify, view
+from evals.app.commands import ab, quantise, select, verify, view
 from evals.app.run_options import integer
 from evals.errors import InputError
 
@@ -69,9 +69,7 @@ def build() -> Parser:
     select.add_options(_add_command(commands, "select", select.SUMMARY))
     _add_trends(commands)
     ab.add_options(_add_command(commands, "ab", "compare deployed variants by the outcomes in a log (an A/B test)"))
-    push.add_options(_add_command(commands, "push", push.SUMMARY))
     quantise.add_options(_add_command(commands, "quantise", "make a copy of a checkpoint with 8-bit integer weights"))
-    plan.add_options(_add_command(commands, "plan", plan.SUMMARY))
     verify.add_options(_add_command(commands, "verify", verify.SUMMARY))
     view.add_options(_add_command(commands, "view", view.SUMMARY))
     _add_attend(commands)
@@ -330,6 +328,7 @@ def _add_run(commands: Any) -> None:
     add("--device", metavar="D", help="cpu, cuda, cuda:1; default: a GPU if there is one")
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=integer, metavar="N", help="token positions in a batch; default: by the device")
+    run_options.add_early_stop(run)
     run_options.add_engine(run)
     run_options.add_workers(run)
     run_options.add_watching(run)

@@ -13,6 +13,7 @@ from evals.errors import InputError
 from evals.execution import generation_options, selection, validation
 from evals.execution.resolve import Resolved
 from evals.execution.run import resolved, selected
+from evals.execution.sequential.eligible import EarlyStop
 from evals.schema import RunConfig, Samples, Task
 from evals.schema.contracts import checked_samples
 from evals.timing import interleaving
@@ -60,6 +61,11 @@ def ready(config: RunConfig) -> ReadyRun:
     if config.placement.engine is not None:  # the user's sampling settings are in the run's own samples
         validation.check_requests(source, config.placement, samples)
     return ReadyRun(task, source, config, split, samples)
+
+
+def early_stop(run: ReadyRun, flag: str) -> EarlyStop:
+    """Find what a run needs to stop early. Raises `InputError` if its task cannot, before any model is loaded."""
+    return EarlyStop.of(run.task, run.samples, run.config.options.seed, flag)
 
 
 def timed_model(config: RunConfig) -> interleaving.TimedModel:

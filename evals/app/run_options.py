@@ -101,6 +101,16 @@ def add_querying(run: argparse.ArgumentParser) -> None:
     )
 
 
+def add_early_stop(run: argparse.ArgumentParser) -> None:
+    """Add the options for runs that stop as soon as they have shown what was asked."""
+    run.add_argument(
+        "--precision",
+        type=real,
+        metavar="P",
+        help="compute samples in random order and stop as soon as the headline is known within P percentage points",
+    )
+
+
 def add_sampling(run: argparse.ArgumentParser) -> None:
     """Add the options for generated outputs; those that are not given are absent, so a variant's own stand in."""
     unset: Any = argparse.SUPPRESS

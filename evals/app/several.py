@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from evals import registry, regular_files
-from evals.app import api
+from evals.app import api, readiness
 from evals.app.finished import finished_run
-from evals.app.readiness import timed_model
 from evals.errors import EvalsError, InputError, UnknownName
 from evals.execution import progress, validation
 from evals.execution.resolve import Resolved
@@ -311,8 +310,10 @@ def _checked(model: str, task: str, config: RunConfig) -> Pair:
         validation.check_supported(adapter, config.options)
         validation.check_engine(config, source)
         if adapter.timed:
-            timed_model(config)
+            readiness.timed_model(config)
         validation.method(adapter, source, config.options.method)
+        if config.precision is not None:
+            readiness.early_stop(readiness.ready(config), "--precision")
     except InputError as error:
         return Pair(model, task, config, str(error))
     return Pair(model, task, config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from evals import registry
 from evals.execution import collector, generation_options, progress, selection, validation
@@ -26,7 +27,7 @@ from evals.hooks.observer import RunObserver
 from evals.records import answers
 from evals.records.folder import RunFolder
 from evals.records.signature import RemoteModel, code_digest
-from evals.records.types import ProbeEntry
+from evals.records.types import ProbeEntry, SampleRecord
 from evals.schema import Concurrent, Model, Placement, Probe, RunConfig, Samples, Task
 
 
@@ -123,54 +124,124 @@ def evaluate(
     """
     observer = observer or RunObserver(folder)
     finished_ids = folder.finished_ids
+    if len(finished_ids) < len(samples):
+        with progress.bar(
+            total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.shows_bar, desc=task.name
+        ) as bar:
+            Evaluation(config, task, samples, executor, folder, bar=bar, observer=observer).compute()
     if len(finished_ids) == len(samples):
         answers.forget(folder.folder)
-        return
-    plan, started = folder.manifest.plan, folder.manifest.started
-    probe = _fitted_probe(config, task, samples, executor, folder, observer)
-    observer.begin("samples", len(samples))
-    with progress.bar(
-        total=len(samples), initial=len(finished_ids), unit=" samples", disable=not config.shows_bar, desc=task.name
-    ) as bar:
-        collected = collector.Collector(task, samples, probe)
-        mean = _RunningMean()
+
+
+class Evaluation:
+    """Computes samples of a run, all of them or some after others, and records them."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        task: Task,
+        samples: Samples,
+        executor: Executor,
+        folder: RunFolder,
+        *,
+        bar: ProgressBar,
+        observer: RunObserver,
+        status: Callable[[], str] | None = None,
+    ) -> None:
+        """Fit the task's probe, if the chosen method needs one.
+
+        Args:
+            config: the configuration of the run.
+            task: scores the samples.
+            samples: the run's samples.
+            executor: answers the requests.
+            folder: receives the records.
+            bar: shows how many samples are finished.
+            observer: tells hooks what is done.
+            status: returns what the bar says beside them; by default the mean of the headline.
+        """
+        self.samples = samples
+        self.folder = folder
+        self.on_rows: Callable[[Sequence[SampleRecord]], object] = lambda rows: None
+        """Called with the records of finished samples after they were written."""
+        self._task = task
+        self._executor = executor
+        self._bar = bar
+        self._mean = _RunningMean(task.headline)
+        self._status = status or self._mean.text
+        self._observer = observer
+        self._probe = _fitted_probe(config, task, samples, executor, folder, observer)
+        observer.begin("samples", len(samples))
+
+    def compute(self, indices: Sequence[int] | None = None) -> None:
+        """Compute those samples that are not on disk yet, of all samples or of those at some ascending indices."""
+        samples = self.samples if indices is None else selection.only(self.samples, indices)
+        select = whole if indices is None else _Chosen(tuple(indices))
+        finished_ids = (
+            self.folder.finished_ids if indices is None else self.folder.finished_ids.intersection(samples.ids)
+        )
+        collected = collector.Collector(self._task, samples, self._probe)
 
         def on_batch(batch_ids: Sequence[BatchId], answered: list[AnsweredRequest]) -> None:
             # A batch cut off by a kill is computed again as a whole; its finished samples are on disk already.
             rows = [row for row in collected.add(answered) if row.id not in finished_ids]
-            folder.append(rows, prefixes_of([answer.model_input for answer in answered]))
-            mean.add([row.values[task.headline] for row in rows if task.headline in row.values])
-            value = f"{task.headline} {100 * mean.value:.1f} %" if mean.count else ""
-            bar.set_postfix_str(", ".join(filter(None, (value, executor.status()))), refresh=False)
-            bar.update(len(rows))
-            observer.samples_done(rows, task.headline)
+            if indices is not None:
+                for row in rows:
+                    row.index = indices[row.index]
+            self.folder.append(rows, prefixes_of([answer.model_input for answer in answered]))
+            finished_ids.update(row.id for row in rows)
+            self._mean.add(rows)
+            self.on_rows(rows)
+            self._observer.samples_done(rows, self._task.headline)
+            self._bar.set_postfix_str(", ".join(filter(None, (self._status(), self._executor.status()))), refresh=False)
+            self._bar.update(len(rows))
 
         before = -1
+        dated, plan = Dated(select, self.folder.manifest.started), self.folder.manifest.plan
         # Once, unless a request could be tokenised by one worker and not by another (a template's time limit), so that
         # their plans differed: what is missing then is planned again, as at a restart.
         while before < len(finished_ids) < len(samples):
             before = len(finished_ids)
-            executor.compute(
-                Dated(whole, started), plan=plan, finished_ids=finished_ids, on_batch=on_batch, kept=folder.folder
+            self._executor.compute(
+                dated, plan=plan, finished_ids=finished_ids, on_batch=on_batch, kept=self.folder.folder
             )
-    if len(finished_ids) == len(samples):
-        answers.forget(folder.folder)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Selects the samples at some indices (a `SelectSamples`). Sent to the workers."""
+
+    indices: tuple[int, ...]
+
+    def __call__(self, samples: Samples) -> Samples:
+        return selection.only(samples, self.indices)
+
+
+class ProgressBar(Protocol):
+    """The part of a bar of `tqdm` that a run needs."""
+
+    def update(self, n: float) -> object:
+        """Count finished samples."""
+
+    def set_postfix_str(self, s: str, refresh: bool) -> object:
+        """Set what stands beside the bar."""
 
 
 @dataclass
 class _RunningMean:
     """The mean of the values so far, for the progress bar."""
 
+    headline: str
     total: float = 0.0
     count: int = 0
 
-    def add(self, values: Sequence[float]) -> None:
+    def add(self, rows: Sequence[SampleRecord]) -> None:
+        values = [row.values[self.headline] for row in rows if self.headline in row.values]
         self.total += sum(values)
         self.count += len(values)
 
-    @property
-    def value(self) -> float:
-        return self.total / self.count
+    def text(self) -> str:
+        return f"{self.headline} {100 * self.total / self.count:.1f} %" if self.count else ""
 
 
 @dataclass(frozen=True)

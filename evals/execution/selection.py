@@ -3,16 +3,17 @@
 limited(samples, options)        a random subset, or the first samples
 chosen(samples, ids)             those with some ids
 readable(samples, modalities)    those that a model can read
+only(samples, indices)           those at some indices
 blinded(samples)                 all, with their images and audio replaced
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from evals.errors import InputError
+from evals.records.sequential.random_order import order_key
 from evals.schema import MODALITIES, Audio, Classify, Image, Options, Part, Request, Sample, Samples
 
 
@@ -43,14 +44,14 @@ def limited(samples: Samples, options: Options) -> Samples:
     if options.limit is None:
         return replace(samples, ids=samples.ids[: options.first], facts=facts)
 
-    def order_key(index: int) -> tuple[bytes, int]:
-        return hashlib.sha256(f"{options.seed}\0{samples.ids[index]}".encode()).digest(), index
+    def place(index: int) -> tuple[bytes, int]:
+        return order_key(options.seed, samples.ids[index]), index
 
-    indices = sorted(sorted(range(total), key=order_key)[: options.limit])
-    return replace(_only(samples, indices), facts=facts)
+    indices = sorted(sorted(range(total), key=place)[: options.limit])
+    return replace(only(samples, indices), facts=facts)
 
 
-def _only(samples: Samples, indices: Sequence[int]) -> Samples:
+def only(samples: Samples, indices: Sequence[int]) -> Samples:
     """Keep the samples at some indices."""
     ids_of_outputs = samples.ids_of_outputs
     return replace(
@@ -65,7 +66,7 @@ def chosen(samples: Samples, ids: Collection[str]) -> Samples:
     """Keep the samples with some ids, in the order of the benchmark, as a random subset of all: for `verify`."""
     wanted = set(ids)
     indices = [index for index, id in enumerate(samples.ids) if id in wanted]
-    return _only(samples, indices)
+    return only(samples, indices)
 
 
 def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
@@ -77,7 +78,7 @@ def readable(samples: Samples, modalities: Collection[str] | None) -> Samples:
         for index, sample in enumerate(samples)
         if {MODALITIES[type(part)] for request in sample.requests for part in request.parts} <= {*modalities}
     ]
-    return _only(samples, indices)
+    return only(samples, indices)
 
 
 def blinded(samples: Samples) -> Samples:

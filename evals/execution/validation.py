@@ -78,9 +78,29 @@ def check_numbers(config: RunConfig) -> None:
         raise InputError(f"--samples {options.samples_per_problem} would all be equal: give --temperature too")
     if options.top_p != 1 and not options.temperature:
         raise InputError(f"--top-p {options.top_p} limits sampling, but decoding is greedy: give --temperature too")
+    if config.precision is not None:
+        check_early("precision", config.precision, config)
     if config.mixed and config.cluster is None:
         raise InputError("--mixed is about the GPUs of a cluster: give --cluster too")
     generation_options.check(options)
+
+
+def check_early(flag: str, points: float | None, config: RunConfig) -> None:
+    """Refuse a width in points that no interval can have, or options that choose the samples of a run that stops early.
+
+    Args:
+        flag: of the width, without its dashes; for the error too.
+        points: percentage points, or None.
+        config: the configuration of the run.
+    """
+    if points is not None and not 0 < points < 100:
+        raise InputError(f"--{flag} {points:g}: give percentage points, more than 0 and less than 100")
+    options = config.options
+    for other, value in {"limit": options.limit, "first": options.first, "extend": config.extend}.items():
+        if value is not None:
+            raise InputError(f"--{other} {value} cannot be given for a run that stops early by itself; leave it out")
+    if config.force:
+        raise InputError("--force needs the run and its blind control in full, and this run may stop early")
 
 
 def _check_worker_count(config: RunConfig) -> None:
@@ -132,8 +152,6 @@ def check_supported(task: Task, options: Options) -> None:
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} has no effect on task {task.name!r}; leave it out")
-    if options.columns is not None and options.data is None:
-        raise InputError(f"--columns {shorten(options.columns)} names columns of a table: give --data too")
 
 
 def check_distinct(task: Task, ids: Sequence[str]) -> None:
@@ -217,6 +235,7 @@ def check_timed(task: Task, config: RunConfig) -> None:
         "token-budget": config.token_budget,
         "blind": config.options.blind,
         "force": config.force,
+        "precision": config.precision,
     }
     if config.placement.engine == "vllm":
         raise InputError(f"--engine vllm: task {task.name!r} times models on the engine transformers only")

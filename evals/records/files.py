@@ -93,8 +93,9 @@ def check_result(path: Path, manifest: Manifest, result: Result) -> None:
 
 def _check_counts(path: Path, manifest: Manifest, result: Result) -> None:
     seconds, rate = (result.efficiency.get(name) for name in ("seconds", "samples_per_second"))
-    if result.n != manifest.sample_count:
-        why = f"it says {counted(result.n, 'sample')}, {path.parent / 'manifest.json'} {manifest.sample_count:,}"
+    total = result.n if result.stopped is None else result.stopped.of
+    if total != manifest.sample_count:
+        why = f"it says {counted(total, 'sample')}, {path.parent / 'manifest.json'} {manifest.sample_count:,}"
     elif result.digest is msgspec.UNSET or not seconds or not rate:
         return
     elif not math.isclose(rate * seconds, result.n, rel_tol=1e-6):
@@ -106,14 +107,17 @@ def _check_counts(path: Path, manifest: Manifest, result: Result) -> None:
 
 def check_samples(path: Path, ids: Sequence[str], manifest: Manifest, result: Result | None) -> None:
     """Raise `RecordError` if the files of a complete run disagree about the samples."""
-    counts = {"manifest.json": manifest.sample_count} | ({} if result is None else {"result.json": result.n})
+    stopped = None if result is None else result.stopped
+    counts = {"manifest.json": manifest.sample_count} if stopped is None else {}
+    counts |= {} if result is None else {"result.json": result.n}
     for name, count in counts.items():
         if len(ids) != count:
             raise RecordError(
                 f"{path} holds {counted(len(ids), 'sample')}, {name} says {count}: it is damaged; start the run again"
             )
-    if digest_of_ids(ids) != manifest.data["ids"]:
-        raise RecordError(f"{path} holds other samples than the manifest says (their ids differ): it is damaged")
+    if digest_of_ids(ids) != (manifest.data["ids"] if stopped is None else stopped.ids):
+        source = "manifest" if stopped is None else "result"
+        raise RecordError(f"{path} holds other samples than the {source} says (their ids differ): it is damaged")
 
 
 def check_seconds(path: Path, seconds: float, result: Result) -> None:

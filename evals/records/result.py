@@ -10,8 +10,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from msgspec import UNSET
+
 from evals.errors import EvalsError, InputError, RecordError, one_line
 from evals.records.folder import SAMPLES, Record
+from evals.records.sequential.entry import SequentialEntry
+from evals.records.sequential.stopped import of_stopped, scored_entry
 from evals.records.subsets import of_subset
 from evals.records.types import MetricEntry, Result, SampleRecord
 from evals.schema import Metric, Prediction, Sample, Score, Task
@@ -21,22 +25,28 @@ _SUMS = ("prompt_tokens", "new_tokens", "computed_tokens", "useful_tokens", "sec
 
 
 def summarise(
-    task: Task, record: Record, *, peak_memory_bytes: int | None, rows: Iterable[SampleRecord] | None = None
+    task: Task,
+    record: Record,
+    *,
+    peak_memory_bytes: int | None,
+    rows: Iterable[SampleRecord] | None = None,
+    sequential: SequentialEntry | None = None,
 ) -> Result:
-    """Compute the result of a run whose samples are all on disk.
+    """Compute the result of a run whose samples are all on disk, or that has stopped before its last sample.
 
     Args:
         task: computes the metrics.
         record: the run.
         peak_memory_bytes: peak memory of the run, or None if it is not known.
         rows: the samples, if they are not those on disk.
+        sequential: how the run looked at its interval, if it did.
 
     Raises:
         InputError: if there are no samples.
         EvalsError: if there is no metric, or one is not a finite number.
     """
     failed = unparsed = truncated = open_thoughts = long_prompts = 0
-    sums: dict[str, int | float] = {}
+    sums: dict[str, int | float] = dict.fromkeys(_SUMS, 0.0)
     scores: list[Score] = []
     cut = _CutOutputs()
     for row in record.samples() if rows is None else rows:
@@ -51,18 +61,7 @@ def summarise(
             sums[name] = sums.get(name, 0) + value
     if not scores:
         raise InputError(f"{record.folder} holds no finished samples: there is nothing to score")
-    manifest = record.manifest
-    try:
-        computed = task.summarise(scores)
-    except KeyError as error:
-        if id := _without(error.args[0], scores):
-            raise RecordError(
-                f"{record.folder / SAMPLES}: the line of sample {id!r} is damaged: it has no value {error.args[0]!r}; "
-                f"remove the line, and start the run again"
-            ) from error
-        raise
-    computed = of_subset(checked_metrics(task, computed), scores, manifest, per_sample=task.per_sample)
-    metrics = {name: _stored(name, metric) for name, metric in computed.items()}
+    manifest, metrics = record.manifest, _metrics(task, record, scores, sequential)
     return Result(
         task=task.name,
         model=manifest.model_name,
@@ -79,8 +78,30 @@ def summarise(
         metrics=metrics,
         # For a part of a split (MNLI's mismatched rows) the first metric is the headline.
         headline=task.headline if task.headline in metrics else next(iter(metrics)),
+        sequential=UNSET if sequential is None else sequential,
         efficiency=_efficiency(sums, len(scores), peak_memory_bytes),
     )
+
+
+def _metrics(
+    task: Task, record: Record, scores: Sequence[Score], sequential: SequentialEntry | None
+) -> dict[str, MetricEntry]:
+    """Compute the metrics, with the intervals of the samples that the run has of its split or set."""
+    manifest = record.manifest
+    try:
+        computed = checked_metrics(task, task.summarise(scores))
+    except KeyError as error:
+        if id := _without(error.args[0], scores):
+            raise RecordError(
+                f"{record.folder / SAMPLES}: the line of sample {id!r} is damaged: it has no value {error.args[0]!r}; "
+                f"remove the line, and start the run again"
+            ) from error
+        raise
+    if sequential is not None and len(scores) < sequential.of:
+        computed = of_stopped(computed, scores, sequential, manifest.task.seed)
+    else:
+        computed = of_subset(computed, scores, manifest, per_sample=task.per_sample)
+    return {name: _stored(name, metric) for name, metric in computed.items()}
 
 
 class _CutOutputs:
@@ -132,7 +153,8 @@ def scored_again(
     unscored = replace(record, result=None)  # what is scored need not agree with the earlier result
     try:
         rows = list(rescore(task, unscored, split))
-        return rows, summarise(task, unscored, peak_memory_bytes=peak_memory_bytes, rows=rows)
+        entry = _scored_entry(record, rows)
+        return rows, summarise(task, unscored, peak_memory_bytes=peak_memory_bytes, rows=rows, sequential=entry)
     except EvalsError:
         raise
     except Exception as error:  # whatever a scorer raises about a target or an output that is none of its own
@@ -141,6 +163,17 @@ def scored_again(
             f"{record.manifest.task.version}): {one_line(error)} ({type(error).__name__}); it is damaged, or another "
             f"task's"
         ) from error
+
+
+def _scored_entry(record: Record, rows: Sequence[SampleRecord]) -> SequentialEntry | None:
+    """Return what a run that looked at its interval states about it after it was scored again."""
+    result = record.result
+    if result is None or result.sequential is UNSET:
+        return None
+    name = result.headline
+    recorded = replace(record, result=None).values()
+    old = {row.id: row.values[name] for row in recorded if name in row.values}
+    return scored_entry(result.sequential, old, {row.id: row.values[name] for row in rows if name in row.values})
 
 
 def _without(value: str, scores: Sequence[Score]) -> str | None:
@@ -218,15 +251,14 @@ def _stored(name: str, metric: Metric) -> MetricEntry:
 def _efficiency(
     sums: Mapping[str, int | float], n: int, peak_memory_bytes: int | None
 ) -> dict[str, int | float | None]:
-    """Make the entries of a run; what no sample states (the tokens of another harness) is not known, and not zero."""
-    seconds, computed = sums.get("seconds"), sums.get("computed_tokens")
-    tokens = {name: sums.get(name) for name in ("prompt_tokens", "new_tokens")}
+    seconds, computed = sums["seconds"], sums["computed_tokens"]
     costs = {
         "seconds": seconds,
         "samples_per_second": n / seconds if seconds else None,
-        **{name: None if count is None else int(count) for name, count in tokens.items()},
-        "padding_share": round(1 - sums.get("useful_tokens", 0) / computed, 9) if computed else None,
-        "model_share": sums.get("model_seconds", 0) / seconds if seconds else None,
+        "prompt_tokens": int(sums["prompt_tokens"]),
+        "new_tokens": int(sums["new_tokens"]),
+        "padding_share": round(1 - sums["useful_tokens"] / computed, 9) if computed else None,
+        "model_share": sums["model_seconds"] / seconds if seconds else None,
         "peak_memory_bytes": peak_memory_bytes,
         **{name: value for name, value in sums.items() if name not in _SUMS},
     }

@@ -13,6 +13,7 @@ import msgspec
 from evals.errors import shorten
 from evals.records.imported import ImportEntry
 from evals.records.inputs import RecordedInput
+from evals.records.sequential.entry import SequentialEntry
 from evals.records.stored import Int64, Real, Size, Stored
 from evals.schema import Json, Metric
 
@@ -250,6 +251,8 @@ class Result(Stored, kw_only=True):
     """Name of the metric that represents the run."""
     efficiency: dict[str, Real | None] = msgspec.field(default_factory=dict)
     """Seconds, tokens, memory and further costs, by name."""
+    sequential: SequentialEntry | msgspec.UnsetType = msgspec.UNSET
+    """How the run looked at its interval, if it did; if it stopped early, all intervals are of confidence sequences."""
     digest: str | msgspec.UnsetType = msgspec.UNSET
     """Hash of the other fields but `efficiency`; absent in older results. It shows that the file was changed."""
 
@@ -262,6 +265,11 @@ class Result(Stored, kw_only=True):
                 f"of {self.n} samples {self.failed} cannot have failed, {self.unparsed} be unparsed and "
                 f"{self.truncated} be truncated"
             )
+
+    @property
+    def stopped(self) -> SequentialEntry | None:
+        """How the run stopped before its last sample; None if it has all samples."""
+        return None if self.sequential is msgspec.UNSET or self.n >= self.sequential.of else self.sequential
 
 
 # samples.jsonl

@@ -192,6 +192,8 @@ class RunConfig:
     (`json:FILE`)."""
     track: tuple[str, ...] = ()
     """Trackers that log the run: `NAME` or `NAME:PROJECT`, with a name of `evals.hooks.sources.TRACKERS`."""
+    precision: float | None = None
+    """Stop as soon as the headline is known within this number of percentage points; None computes all samples."""
     extend: int | None = None
     """Continue the outputs of a finished run that were cut at the token limit, up to this number of tokens."""
     command: str = ""

@@ -23,6 +23,7 @@ from evals.reports.choices.conditions import Conditions, QuestionSets, canonical
 from evals.reports.runs import naming
 
 BLIND_CONTROL = "a blind control is no candidate"
+STOPPED_EARLY = "it stopped early; the same command without --precision or --until-decided computes all samples"
 DEFAULT_SETTINGS = "default settings"
 _ADVANTAGES = (
     "they have full-scale runs of a public model", "they are of more models", "they are of more candidates",
@@ -247,6 +248,8 @@ def _relevant(records: Sequence[Record], tasks: Sequence[str], sorting: _Sorting
             sorting.leave_out(record, BLIND_CONTROL)
         elif not record.timed and manifest.task.name not in tasks:
             sorting.leave_out(record, f"{manifest.task.name} is none of the tasks")
+        elif record.finished().stopped is not None:
+            sorting.leave_out(record, STOPPED_EARLY)
         else:
             yield record
 

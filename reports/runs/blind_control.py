@@ -122,11 +122,14 @@ def compare(run: Record, control: Record, metric: str | None = None) -> ControlV
         metric: the name of a sample value; None for the headline of the run.
 
     Returns:
-        The verdict; None if no sample has the value in both runs.
+        The verdict; None if no sample has the value in both runs, or if one of them stopped early: the test is for a
+        fixed number of samples.
     """
     from evals.comparison import sample_clusters, sample_values
     from evals.statistics import paired
 
+    if run.finished().stopped or control.finished().stopped:
+        return None
     name = metric or run.finished().headline
     rows, blind_rows = ({row.id: row for row in record.values()} for record in (run, control))
     ids = [id for id in rows if id in blind_rows and name in rows[id].values and name in blind_rows[id].values]

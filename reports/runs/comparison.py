@@ -81,6 +81,10 @@ def _fields(comparison: Comparison, a: str, b: str) -> Table:
 def _power(comparison: Comparison) -> str:
     """Name the test of the headline, and the smallest difference that it would have detected."""
     headline = comparison.metrics[0]
+    if headline.p is None and headline.low is not None:
+        return (
+            f"{headline.name}: {headline.test}; a run stopped early, so no test of a fixed number of samples is valid"
+        )
     if headline.p is None:
         return f"{headline.name} has no test: {headline.test.removeprefix('none: ')}"
     if not (headline.wins or headline.losses):

@@ -71,6 +71,8 @@ def sentence(comparison: Comparison, a: str, b: str, *, adjusted: float | None =
     if metric.ratio is not None:
         return _timed(comparison, metric, a, b)
     kind = unit(comparison, metric.name)
+    if metric.p is None and metric.low is not None:
+        return _stopped_early(comparison, metric, a, b)
     if metric.p is None:
         why = metric.test.removeprefix("none: ")
         values = f"{a} has {amount(metric.a, kind)} and {b} has {amount(metric.b, kind)} {where}"
@@ -94,6 +96,22 @@ def sentence(comparison: Comparison, a: str, b: str, *, adjusted: float | None =
     gap = f"{first} better by {size}" if metric.difference else f"difference {size}"
     undecided = f"No difference could be shown between {a} and {b} {where} ({gap}, {details})"
     return f"{undecided}; {power(comparison, metric, corrected=bool(holm))}."
+
+
+def _stopped_early(comparison: Comparison, metric: MetricComparison, a: str, b: str) -> str:
+    """Say the same of two runs of which one stopped early, by the interval of their confidence sequence."""
+    task, kind = comparison.a.manifest.task, unit(comparison, metric.name)
+    of = count(comparison.a.manifest.sample_count, task.name)
+    where = f"in {metric.name} on {task.name} {task.split}"
+    is_b = (metric.difference < 0) == _higher(comparison, metric)
+    first, second, sign = (b, a, -1) if is_b else (a, b, 1)
+    sign *= 1 if _higher(comparison, metric) else -1
+    size = points(abs(metric.difference), kind)
+    details = f"{_spread(metric, sign, kind)}the first {metric.n:,} of {of} in random order"
+    if not _contains(metric.low, metric.high, 0.0):
+        return f"{first} is better than {second} by {size} ({details}) {where}."
+    gap = f"{first} better by {size}" if metric.difference else f"difference {size}"
+    return f"No difference is shown yet between {a} and {b} {where} ({gap}, {details})."
 
 
 def power(comparison: Comparison, metric: MetricComparison, *, corrected: bool = False) -> str:

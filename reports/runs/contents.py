@@ -19,6 +19,7 @@ from evals.reports.rendering.formatting import amount, json_text
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion, reported, sections, side_by_side
 from evals.reports.runs.blind_control import BlindControls
+from evals.reports.runs.early import sentences as early
 from evals.reports.runs.naming import about, blind, short_names, title
 from evals.reports.runs.prompts import ShownPrefix
 from evals.reports.runs.sections import MetricRow, Section
@@ -191,6 +192,7 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
         n=result.n,
         counts=tuple(Count(name, getattr(result, name), meaning) for name, meaning in COUNTS.items()),
         notes=(
+            *early.sentences(record),
             *control,
             *reported.sentences(record),
             *verification.notes(record),

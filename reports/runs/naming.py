@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from evals.logs.matching import is_imported
 from evals.records.folder import Record
 from evals.records.types import ProbeEntry
 from evals.reports.rendering.formatting import one_line
+from evals.reports.runs.early.sentences import subset
 
 _ITEMS = {
     "vqa": "questions", "math": "problems", "retrieval": "images", "tones": "recordings", "efficiency": "repetitions",
@@ -190,10 +190,8 @@ def _control(records: Sequence[Record]) -> str:
 
 
 def _scale(record: Record) -> str:
-    """Name the scale of a run; one with neither a bundled model nor bundled data uses the user's own files."""
+    """Name the scale of a run; a run with neither a bundled model nor bundled data uses the user's own files."""
     manifest = record.manifest
-    if is_imported(record):
-        return "imported"
     bundled = manifest.replica or manifest.data.get("source") == "bundled"
     return f"{manifest.task.scale} scale" if bundled or manifest.task.scale == "full" else "own files"
 
@@ -216,7 +214,7 @@ def _tasks(*records: Record) -> str:
         if data.get("without"):
             details.append(f"without {', '.join(data['without'])}, whose files are missing")
         details += [f"part {data['part']}"] if data.get("part") else []
-        details += _subset(record)
+        details += _subset(record) or subset(record)
         tasks.setdefault(", ".join(details), []).append(f"{task.name} {task.split}")
     return "; ".join(
         ", ".join(dict.fromkeys(names)) + (f" ({details})" if details else "") for details, names in tasks.items()

@@ -2,7 +2,8 @@
 
 It may import the errors, the schema and the other statistics. Start with `means`, then `races` for several models.
 
-    sampled      clusters in the random order in which they were drawn, and the set that they were drawn from
+    finite_set   the set that clusters are drawn from
+    sampled      clusters in the random order in which they were drawn
     capital      the capital of a gambler who bets against a value of the mean: large if the value is wrong
     means        the confidence sequence of a mean, and of the difference of two models on the same samples
     looks        when to look

@@ -37,7 +37,7 @@ def mean_sequence(drawn: SampledClusters, level: float = LEVEL, *, finite: bool 
 
     Example:
         >>> import numpy as np
-        >>> from evals.statistics.sequential.sampled import FiniteSet
+        >>> from evals.statistics.sequential.finite_set import FiniteSet
         >>> right = np.array([1.0, 1.0, 0.0, 1.0] * 25)
         >>> drawn = SampledClusters(right, np.ones(100), FiniteSet(samples=1000, clusters=1000, largest=1))
         >>> [round(end, 3) for end in mean_sequence(drawn)]
@@ -76,7 +76,7 @@ def difference_sequence(drawn: SampledClusters, level: float = LEVEL) -> tuple[f
 
     Example:
         >>> import numpy as np
-        >>> from evals.statistics.sequential.sampled import FiniteSet
+        >>> from evals.statistics.sequential.finite_set import FiniteSet
         >>> halves = rescaled(np.array([1.0, 1.0, 0.0, 1.0, 1.0] * 20), np.array([1.0, 0.0, 0.0, 1.0, 0.0] * 20))
         >>> drawn = SampledClusters(halves, np.ones(100), FiniteSet(samples=1000, clusters=1000, largest=1))
         >>> [round(end, 3) for end in difference_sequence(drawn)]

@@ -17,8 +17,9 @@ from typing import Literal
 
 from evals.statistics.clusters import Floats
 from evals.statistics.intervals import LEVEL
+from evals.statistics.sequential.finite_set import FiniteSet
 from evals.statistics.sequential.means import difference_sequence, rescaled
-from evals.statistics.sequential.sampled import FiniteSet, sampled_clusters
+from evals.statistics.sequential.sampled import sampled_clusters
 
 RaceDecision = Literal["first_better", "second_better", "within_margin", "undecided"]
 

@@ -82,6 +82,8 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
     estimate = estimated.estimate
     if estimate is None:
         reason = "the runs share no sample with this metric, or the baseline's value may be zero"
+        if any(record.finished().stopped for record in records):
+            reason = "a run stopped early, and the test of a relation needs all samples"
         return row, [f"no {relation}: {statistics.not_in_turn(*records) if timed else reason}"]
     low, high = estimate.interval() or (None, None)
     row = replace(
@@ -106,7 +108,9 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
 
 
 def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
-    """Estimate a relation over the samples for which both runs have a value of the metric."""
+    """Estimate a relation over the samples for which both runs have a value; none if a run stopped early."""
+    if any(record.finished().stopped for record in records):
+        return RelationEstimate(None, 0.0, None)
     first, second = ({row.id: row for row in record.values()} for record in records)
     shared = [id for id in first if id in second]
     ids = [id for id in shared if metric in first[id].values and metric in second[id].values]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from evals.statistics.sequential import capital, looks, means, races
-from evals.statistics.sequential.sampled import FiniteSet, SampledClusters, sampled_clusters
+from evals.statistics.sequential.finite_set import FiniteSet
+from evals.statistics.sequential.sampled import SampledClusters, sampled_clusters
 
 GRADED = np.array([(k * k * 7 % 11) / 10 for k in range(400)])
 RIGHT = np.array([float((k * k + 3 * k) % 7 < 4) for k in range(400)])
@@ -39,7 +40,7 @@ CONFSEQ = {
         (200, 0.3245, 0.53975), (400, 0.35325, 0.51025),
     ],
 }  # fmt: skip
-"""Intervals (n, low, high) of `betting_cs` of confseq at commit 70b1ef3 (2024-10-27), with breaks=4000, alpha=0.05, N as
+"""Intervals (n, low, high) of `betting_cs` of confseq at commit 70b1ef3 (2024-10-27), with breaks=4000, alpha=0.05, N
 stated or None without a finite set, and for each horizon h of `capital.horizons(N)` the bets
 `lambda_predmix_eb(x, fixed_n=h, alpha=0.05 / (2 * len(horizons)))`, positive and negative."""
 BREAK = 1 / 4000

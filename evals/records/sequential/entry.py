@@ -1,0 +1,56 @@
+"""What `result.json` says of a run that looked at its interval: the rule, the looks, and what was decided."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from evals.records.stored import Real, Size, Stored
+from evals.statistics.sequential.finite_set import FiniteSet
+
+
+class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
+    """How a run looked at its interval, and what was decided (`--precision`, `--until-decided`)."""
+
+    rule: Literal["precision", "until-decided"]
+    """When it stops: when its own interval is narrow enough, or when a race between models is decided."""
+    target: Real | None = None
+    """The precision (half of the width of the interval) or the margin that was asked for, as a fraction."""
+    looks: Size
+    """Number of looks."""
+    used: Size
+    """Number of samples at the last look."""
+    of: Size
+    """Number of samples of the whole set."""
+    decision: Literal["first_better", "second_better", "within_margin", "precise", "undecided"]
+    """Of several models, which of the first two is better."""
+    low: Real | None = None
+    high: Real | None = None
+    """The interval of the confidence sequence at the last look: of the headline, or of the difference of two models."""
+    difference: Real | None = None
+    """The mean difference of two models, the first minus the second."""
+    clusters: Size
+    """Number of clusters of the whole set; a sample alone is one."""
+    largest: Size
+    """Number of samples of the largest cluster."""
+    ids: str
+    """Digest of the IDs of the run's samples, in the order of the benchmark."""
+    models: list[str] = msgspec.field(default_factory=list)
+    """The models of a race, in the order of the command."""
+    best: str | None = None
+    """The model of a race that is shown to be the best."""
+    tied: list[str] = msgspec.field(default_factory=list)
+    """The models of a race that remain and are shown to be the same within the margin."""
+
+    def __post_init__(self) -> None:
+        """Check that there is such a set, and that the interval is one."""
+        if self.used > self.whole.samples:
+            raise ValueError(f"{self.used} samples were used of a set of {self.of}")
+        if (self.low is None) != (self.high is None) or (self.low or 0) > (self.high or 0):
+            raise ValueError(f"the interval is {self.low} to {self.high}")
+
+    @property
+    def whole(self) -> FiniteSet:
+        """The set that the samples were drawn from."""
+        return FiniteSet(self.of, self.clusters, self.largest)

@@ -1,0 +1,92 @@
+"""Say why a run stopped early, what its interval is about, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from evals.records.folder import Record
+from evals.records.sequential.entry import SequentialEntry
+from evals.reports.rendering.formatting import one_line
+
+_WRONG = "such a statement is wrong in at most 5 of 100 runs, however often a run looks"
+
+
+def subset(record: Record) -> list[str]:
+    """Say which part of its samples a run has that stopped early; nothing for other runs."""
+    stopped = None if record.result is None else record.result.stopped
+    if stopped is None:
+        return []
+    return [f"{record.finished().n:,} of {stopped.of:,} in random order, stopped early"]
+
+
+def sentences(record: Record) -> Iterator[str]:
+    """Yield what a finished run says of its looks; nothing for a run that did not look."""
+    result, entry = record.finished(), record.finished().sequential
+    if entry is msgspec.UNSET:
+        return
+    if entry.rule == "until-decided":
+        yield decision(entry)
+    if result.stopped is None:
+        if entry.rule == "precision":
+            yield f"All {entry.of:,} samples were computed: fewer do not show {result.headline} within {_goal(entry)}."
+        return
+    metric = result.metrics[result.headline]
+    if entry.rule == "precision":
+        yield (
+            f"Stopped early, as --precision asked: {result.n:,} of {entry.of:,} samples show {result.headline} within "
+            f"{_goal(entry)}."
+        )
+    if metric.low is not None and metric.high is not None:
+        yield (
+            f"On all {entry.of:,} samples, {result.headline} lies between {100 * metric.low:.1f} and "
+            f"{100 * metric.high:.1f} %; {_WRONG}. The same command without --{entry.rule} computes the other "
+            f"{entry.of - result.n:,}."
+        )
+
+
+def decision(entry: SequentialEntry) -> str:
+    """Say the outcome of a race between two models in a sentence, or of several which is the best.
+
+    Example:
+        >>> entry = SequentialEntry(
+        ...     rule="until-decided", looks=18, used=240, of=5000, decision="first_better", low=0.01, high=0.073,
+        ...     difference=0.041, clusters=5000, largest=1, ids="", models=["a", "b"],
+        ... )
+        >>> print(decision(entry))
+        Decided after 240 of 5,000 samples: a is better than b by 4.1 points (1.0 to 7.3).
+        >>> print(decision(msgspec.structs.replace(entry, decision="undecided", low=-0.01, used=5000)))
+        Not decided: all 5,000 samples do not show whether a or b is better (difference 4.1 points, -1.0 to 7.3).
+    """
+    names = [one_line(name, 60) for name in entry.models]
+    start = f"Decided after {entry.used:,} of {entry.of:,} samples"
+    if len(names) > 2:
+        if entry.best is not None:
+            return f"{start}: {one_line(entry.best, 60)} is the best of {', '.join(names)}."
+        if entry.tied:
+            return (
+                f"{start}: {_listed([one_line(name, 60) for name in entry.tied])} are the same within {_goal(entry)}."
+            )
+        return f"Not decided: all {entry.of:,} samples do not show which of {', '.join(names)} is the best."
+    first, second = names
+    low, high, difference = (100 * (end or 0.0) for end in (entry.low, entry.high, entry.difference))
+    match entry.decision:
+        case "first_better":
+            return f"{start}: {first} is better than {second} by {difference:.1f} points ({low:.1f} to {high:.1f})."
+        case "second_better":
+            size = f"{-difference:.1f} points ({-high:.1f} to {-low:.1f})"
+            return f"{start}: {second} is better than {first} by {size}."
+        case "within_margin":
+            size = f"difference {difference:.1f} points, {low:.1f} to {high:.1f}"
+            return f"{start}: {first} and {second} are the same within {_goal(entry)} ({size})."
+    spread = f"difference {difference:.1f} points, {low:.1f} to {high:.1f}"
+    return f"Not decided: all {entry.of:,} samples do not show whether {first} or {second} is better ({spread})."
+
+
+def _goal(entry: SequentialEntry) -> str:
+    return f"{100 * (entry.target or 0):g} points"
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
