@@ -93,6 +93,10 @@ class CodeEntry(Stored, kw_only=True):
     """Commit of the checkout, with a mark if files were changed since; None outside a checkout."""
 
 
+_REPLICAS = "models/replicas/checkpoints/"
+"""Part of the paths of the bundled replicas."""
+
+
 class Manifest(Stored, kw_only=True):
     """Everything that determines a result, and the signature, which is a hash of it.
 
@@ -163,8 +167,12 @@ class Manifest(Stored, kw_only=True):
 
     @property
     def replica(self) -> bool:
-        """Whether the model is a bundled replica, whose results say nothing about the public model."""
-        return bool(self.model.get("replica"))
+        """Whether the model is a bundled replica, whose results say nothing about the public model.
+
+        A replica that was named by its folder is one too, here or in the log of another harness.
+        """
+        places = (str(self.model.get(fact, "")).replace("\\", "/") for fact in ("name", "checkpoint"))
+        return bool(self.model.get("replica")) or any(_REPLICAS in place for place in places)
 
     @property
     def timed(self) -> bool:

@@ -5,7 +5,8 @@ are of the same requests on the same machine and device; only those that were ti
 
 Of several sets of comparable runs, one counts: one with a full-scale run of a public model, else the one with the most
 models, the most candidates, the fewest replicas, the most samples, or the run that was started last, in this order. If
-all of that is equal, what sorts first counts. The order in which runs are given decides nothing.
+all of that is equal, the set counts whose names or, if they are the same, settings sort first. The order in which runs
+are given decides nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ DEFAULT_SETTINGS = "default settings"
 _ADVANTAGES = (
     "they have full-scale runs of a public model", "they are of more models", "they are of more candidates",
     "fewer of them are of replicas", "they have more samples", "they were started later",
+    "their names sort first, and nothing else tells",
 )  # fmt: skip
 """What a set of runs may have before another, in the order of `_rank`."""
 FULL = "full"
@@ -306,7 +308,7 @@ def _rank(group: Sequence[Record]) -> tuple[object, ...]:
     replicas = {record.manifest.model_name for record in group if record.manifest.replica}
     samples = max(record.finished().n for record in group)
     later_first = (*(-ord(character) for character in max(map(_when, group))), 1)
-    return not public, -len(models), -_candidates(group), len(replicas), -samples, later_first
+    return not public, -len(models), -_candidates(group), len(replicas), -samples, later_first, sorted(models)
 
 
 def _advantage(rank: Iterable[object], other: Iterable[object]) -> str:

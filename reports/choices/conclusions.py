@@ -59,7 +59,7 @@ def about(selection: Selection) -> str:
     if replicas and all(judged.candidate.replica for judged in selection.candidates if judged.candidate.runs):
         text += " The choice is one among replicas."
     elif replicas:
-        text += f" Replicas are {listed(replicas)}: what they show is no evidence about a public model."
+        text += f" Replicas are: {listed(replicas)}."
     return one_line(text)
 
 
@@ -105,6 +105,8 @@ def _choice(selection: Selection) -> Iterator[str]:
     if len(eligible) == 1:
         excluded = len(selection.candidates) - 1
         only = "the only candidate" if not excluded else f"the only one of {excluded + 1} candidates that fits"
+        if not excluded and any(_apart(selection)):
+            only += " whose runs count, so nothing is shown against the others"
         yield f"Choose {first.name}: it is {only} ({what} {value})."
         return
     among = f"of {len(eligible)} candidates {_FITS[bool(selection.requirements)]},"
@@ -138,7 +140,7 @@ def _apart(selection: Selection) -> Iterator[str]:
             reason = apart.why.removeprefix(NOT_COMPARABLE)
             by_reason.setdefault(reason, {})[naming.shorten(apart.model)] = None
     for why, models in by_reason.items():
-        yield f"Set apart, and not compared with these: {listed(list(models), _SHOWN)} ({why})."
+        yield f"Set apart and not compared: {listed(list(models), _SHOWN)} ({why})."
 
 
 def _others(selection: Selection) -> Iterator[str]:

@@ -56,13 +56,22 @@ def protocol(record: Record, questions: QuestionSets) -> Conditions:
         data.pop("source", None)  # the same files may lie in two places
     if isinstance(manifest.imported, ImportEntry):
         data = {name: value for name, value in data.items() if name in _OF_LOGS}  # the rest is of the log's files
-        data |= {_QUESTIONS: questions.number(record), "harness": manifest.imported.harness}
-        settings = manifest.imported.protocol
-        data |= {name: value for name, value in settings.items() if name not in _NO_EFFECT and "seed" not in name}
+        data[_QUESTIONS] = questions.number(record)
     task = {f"task.{name}": getattr(manifest.task, name) for name in _TASK_FIELDS}
     headline = record.finished().headline
     task |= {"the headline metric": headline, "its unit": record.finished().metrics[headline].unit}
-    return task | {f"data.{name}": value for name, value in data.items()}
+    return {**task, **{f"data.{name}": value for name, value in data.items()}, **_of_harness(record)}
+
+
+def _of_harness(record: Record) -> Conditions:
+    """Return the harness that an imported run is of, and its settings that may change an answer."""
+    imported = record.manifest.imported
+    if not isinstance(imported, ImportEntry):
+        return {}
+    settings = {
+        name: value for name, value in imported.protocol.items() if name not in _NO_EFFECT and "seed" not in name
+    }
+    return {"the harness": imported.harness} | {f"the harness's {name}": value for name, value in settings.items()}
 
 
 def timing_conditions(record: Record, kind: str) -> Conditions:
@@ -94,7 +103,7 @@ def differing(conditions: Conditions, wanted: Conditions) -> str:
 
 def _difference(name: str, value: Json, wanted: Json) -> str:
     if name == f"data.{_QUESTIONS}":
-        return "its questions are not the same"
+        return "its questions cannot all be paired with theirs"
     if isinstance(value, dict | list) or isinstance(wanted, dict | list):
         return f"{name} differs"
     return f"{name} is {shorten(value, 60)}, not {shorten(wanted, 60)}"

@@ -107,8 +107,9 @@ def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:
     sentences = [f"{' and '.join(scales).capitalize()}: {subjects}."]
     if any(blind(record) for record in records):
         sentences.append(_control(records))
-    if any(record.manifest.replica for record in records):
-        sentences.append("Mini results are of replicas: no evidence about the public models.")
+    if replicas := {record.manifest.task.scale for record in records if record.manifest.replica}:
+        what = "Mini results are of replicas:" if replicas == {"mini"} else "Results of replicas are"
+        sentences.append(f"{what} no evidence about the public models.")
     sentences += [
         *_long_prompts(records),
         *_training_texts(records),

@@ -95,9 +95,9 @@ def select(
     from evals.reports.choices.report import SelectionReport
 
     tasks = several.names(options.task) if options.task is not None else []
-    criteria = _criteria(options, tasks)
     guide = guides.load(options.guide) if options.guide is not None else None
     _check(options, tasks, guide)
+    criteria = _criteria(options, tasks)
     if guide is not None:
         check_hourly(guide, criteria.hourly)
     runs = _Runs({"progress": progress, "command": options.command})
@@ -186,13 +186,11 @@ def _check(options: argparse.Namespace, tasks: Sequence[str], guide: Guide | Non
 def _check_tasks(tasks: Sequence[str], records: Sequence[Record]) -> None:
     """Refuse a task that no run is of; an unknown name gets the near ones."""
     from evals import registry
-    from evals.errors import UnknownName
 
     names = sorted({record.manifest.task.name for record in records if not record.timed})
     for task in tasks:
-        if task not in names and task not in registry.TASKS:
-            raise UnknownName("task", task, {*names, *registry.TASKS})
         if task not in names:
+            registry.TASKS.get(task)
             raise InputError(
                 f"no run is of task {task!r}: the runs are of {', '.join(names) or 'no task with a score'}"
             )

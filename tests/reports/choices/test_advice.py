@@ -10,6 +10,7 @@ from commands import refused
 from evals.errors import InputError
 from evals.reports.choices import guides
 from evals.reports.choices.advice import hold
+from evals.reports.choices.amounts import money
 from evals.reports.claims import FOLDER
 from evals.reports.claims.language import files
 
@@ -121,11 +122,74 @@ def test_a_limit_of_memory_is_no_matter_of_replicas(verdict):
         (QUALITY.replace("prefer", "prefers"), "prefers"),
         (QUALITY.replace("prefer: [quality]", "memory: {at-most: 4 cards}"), "not a size"),
         (QUALITY.replace("prefer: [quality]", "memory: {}"), "one of at-most and above"),
+        (QUALITY.replace("[glue/rte]", "[glue/rte, glue/rte]"), "tasks names 'glue/rte' twice"),
+        (QUALITY.replace("[y]", "[x]"), "over names the advised system 'x'"),
+        (QUALITY + QUALITY, "two pieces of advice are named C-1"),
     ],
 )
 def test_mistakes_in_a_guide_are_named(verdict, row, words):
     with pytest.raises(InputError, match=words):
         verdict(row, {"x": 180})
+
+
+def test_systems_are_different_models(tmp_path):
+    path = tmp_path / "guide.yaml"
+    path.write_text(HEAD.replace("y: y", "y: x") + QUALITY)
+    with pytest.raises(InputError, match="the systems 'x' and 'y' are one model, 'x'"):
+        guides.load(str(path))
+    path.write_text("guide: {id: mine, title: Mine, systems: {x: x}}\nadvice:\n" + QUALITY.replace(", over: [y]", ""))
+    with pytest.raises(InputError, match="no alternative to 'x'"):
+        guides.load(str(path))
+
+
+def test_a_verdict_needs_all_candidates_of_a_name_to_agree(tmp_path):
+    path = tmp_path / "guide.yaml"
+    path.write_text(HEAD + QUALITY)
+    guide = guides.load(str(path))
+
+    def held(x, other_x, y, other_y):
+        shares = {("x", "w1"): x, ("x", "w2"): other_x, ("y", "w1"): y, ("y", "w2"): other_y}
+        runs = [
+            scored(tmp_path / f"{right}-{model}{weights}", model, share(right, 200), facts={"digest": weights})
+            for (model, weights), right in shares.items()
+        ]
+        (only,) = hold(guide, runs, {})
+        return only
+
+    assert held(180, 170, 100, 110).verdict == "holds"
+    assert held(100, 110, 180, 170).verdict == "does not hold"
+    split = held(180, 100, 140, 141)
+    assert split.verdict == "cannot be tested here"
+    assert split.working[-1].endswith("depends on which counts: x (w1 float32): holds; x (w2 float32): does not hold")
+    rivals = held(140, 141, 180, 100)
+    assert rivals.verdict == "cannot be tested here"
+    assert "which of y (w1 float32) and y (w2 float32) counts as y decides" in rivals.working
+
+
+def test_what_a_replica_cannot_do_says_nothing_of_a_public_model(verdict):
+    unable = {("x", "glue/rte"): "it reads images only"}
+    public = {"scale": "full", "facts": {"replica": False}}
+    assert verdict(QUALITY, {"x": 180, "y": 140}, unable=unable, **public).verdict == "holds"
+    held = verdict(QUALITY, {"y": 140}, unable=unable, **public)
+    assert (held.verdict, held.working) == (
+        "cannot be tested here", ("x was not measured on glue/rte (there is no run)",)
+    )  # fmt: skip
+
+
+def test_a_reason_says_what_was_not_measured(verdict, tmp_path):
+    row = QUALITY.replace("[glue/rte]", "[glue/rte, glue/wnli]")
+    assert verdict(row, {"x": 180, "y": 140}).working == ("x was not measured on glue/wnli (there is no run)",)
+    why = "the task efficiency was not run"
+    assert verdict(COSTS, {"x": 180, "y": 140}).working == (
+        f"latency of x not measured: {why}; latency of y not measured: {why}",
+    )
+    path = tmp_path / "guide.yaml"
+    path.write_text(HEAD + COSTS.replace("latency", "price"))
+    server = {"facts": {"family": "endpoint"}, "cost": [0.001] * 200}
+    runs = [scored(tmp_path / "a", "x", share(180, 200), **server), scored(tmp_path / "b", "y", share(140, 200))]
+    runs.append(timed(tmp_path / "t", "y", {"s0": FAST, "s1": SLOW}))
+    (held,) = hold(guides.load(str(path)), runs, {}, money("2EUR"))
+    assert held.working == ("price not compared: that of x is of tokens and that of y is of device time",)
 
 
 def test_a_guide_of_prices_needs_a_price(tmp_path):

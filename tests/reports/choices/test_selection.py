@@ -274,6 +274,36 @@ def test_a_model_with_other_settings_for_texts_is_another_candidate(tmp_path):
     assert not selection.apart
 
 
+def test_settings_that_differ_by_task_make_no_second_candidate(tmp_path):
+    thinking = {"generation": {"thinking": "on"}}
+    runs = [
+        scored(tmp_path / "a1", "a", share(58, 60), **thinking),
+        scored(tmp_path / "a2", "a", share(50, 60), task="glue/wnli"),
+        *(scored(tmp_path / f"b{task[-1]}", "b", share(40, 60), task=task) for task in (TASK, "glue/wnli")),
+    ]
+    selection = chosen(runs, tasks=(TASK, "glue/wnli"))
+    assert selection.chosen.name == "a"
+    assert "a: glue/rte: thinking=on; glue/wnli: default settings; b: default settings" in cautions(selection)[0]
+    both = chosen([*runs, scored(tmp_path / "a3", "a", share(30, 60))], tasks=(TASK, "glue/wnli"))
+    assert by_name(both)["a (thinking=on)"].excluded == (
+        "glue/wnli accuracy is not measured: the model was run on it with other settings only (default settings)",
+    )
+    times = [timed(tmp_path / f"t{name}", name, {name: FAST}) for name in ("a", "b")]
+    names = chosen([*runs, scored(tmp_path / "a4", "a", share(30, 60)), *times]).left_out["latency"]
+    assert names == "the models were not timed in turn (python -m evals run --model a,b --task efficiency)"
+
+
+def test_the_largest_peak_of_any_timing_counts(tmp_path):
+    runs = [scored(tmp_path / "a", "a", share(40, 60))]
+    runs += [
+        timed(tmp_path / f"t{n}", "a", {f"s{n}": FAST}, memory=memory, machine=machine)
+        for n, (memory, machine) in enumerate([(9e9, MACHINE), (1e9, MACHINE), (99e9, {**MACHINE, "cores": 64})])
+    ]
+    for order in itertools.permutations(runs):
+        selection = chosen(order, memory=2e9)
+        assert selection.candidates[0].excluded == ("peak memory at most 2 GB is violated: 9 GB",)
+
+
 def test_prices_of_servers_are_those_of_the_tokens(tmp_path):
     server, right = {"family": "endpoint"}, share(40, 60)
     costs = {"a": [0.001, 0.003] * 30, "b": [0.004] * 60}
@@ -427,6 +457,13 @@ def test_the_command_writes_all_formats_and_says_what_is_apart(tmp_path):
     assert json.loads(none.stdout)["nearest"] == "vl"
 
 
+def test_the_command_writes_all_files_or_none(tmp_path):
+    (tmp_path / "select.html").mkdir()
+    done = command("select", "--task", "vqa", "--out", tmp_path, BASELINE / "vl-vqa")
+    assert refused(done, "select.html: it is a folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["select.html"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -449,6 +486,9 @@ def test_the_command_writes_all_formats_and_says_what_is_apart(tmp_path):
         (["--guide", "a", "--memory", "4GB"], ["--memory limits a selection"]),
         (["--task", "vqa", "/nowhere"], ["/nowhere is not a run folder"]),
         (["--task", "vqa", "--min", "vqa=780", str(BASELINE / "vl-vqa")], ["between 0 and 100", "percent"]),
+        (["--task", "vqaa", str(BASELINE / "vl-vqa")], ["no task is named 'vqaa'; did you mean 'vqa'?"]),
+        (["--task", "efficiency", str(BASELINE / "vl-efficiency")], ["measured for every candidate"]),
+        (["--guide", "a", "--min", "x=1", str(BASELINE / "vl-vqa")], ["--min limits a selection"]),
         (["--task", "math", str(BASELINE / "vl-vqa")], ["no run is of task 'math': the runs are of vqa"]),
     ],
 )  # fmt: skip
