@@ -51,7 +51,7 @@ from evals.schema import (
     Score,
     Task,
 )
-from evals.tasks.formats import glue_submission
+from evals.tasks.formats import glue_submission, glue_tables, own_tables
 from evals.tasks.formats.glue import GlueSplit, has_split, read
 from evals.tasks.glue_tasks import (
     HIGHEST,
@@ -128,6 +128,8 @@ def samples(names: Sequence[str], options: Options) -> Samples:
         options, fetched = _fetched(names, options)
     if options.shots and options.method not in (None, "choose"):
         raise InputError(f"--shots {options.shots} is for method choose; {options.method} has no prompt")
+    if own_tables.is_own(options):
+        return _of_table(names, options)
     present = _present(names, options)
     parts = [part for name in present for part in _parts(TABLE[name], options, suite=len(names) > 1)]
     probed = [TABLE[name] for name in present if options.method == "probe" and TABLE[name].labels]
@@ -137,6 +139,20 @@ def samples(names: Sequence[str], options: Options) -> Samples:
     if len(present) < len(names):
         facts["without"] = [name for name in names if name not in present]
     return replace(_alternating(parts, options, facts), train=_alternating(train, options, {}) if train else None)
+
+
+def _of_table(names: Sequence[str], options: Options) -> Samples:
+    """Make samples of the rows of a user's table."""
+    if len(names) > 1:
+        raise InputError(
+            f"--data {options.data} is a table, and glue is nine tasks: name one, such as --task glue/sst2"
+        )
+    task = TABLE[names[0]]
+    table = glue_tables.read(task, options)
+    part = RowsFile(task, table.split, "", table.rows, table.train if options.shots else None)
+    train = RowsFile(task, "train", f"train/{task.name}/", table.train, None) if table.train else None
+    made = _alternating([part], options, table.facts)
+    return replace(made, train=_alternating([train], options, {}) if train and options.method == "probe" else None)
 
 
 def _fetched(names: Sequence[str], options: Options) -> tuple[Options, dict[str, Json]]:
@@ -299,7 +315,7 @@ def _task(name: str, summary: str, subtasks: Sequence[str], *, splits: tuple[str
         needs="choose",
         methods=METHODS,
         fit_probe=_fit_probe,
-        supported_options=frozenset({"shots", "same_shots"}),
+        supported_options=frozenset({"shots", "same_shots"} if is_suite else {"columns", "shots", "same_shots"}),
         splits=splits,
         headline=headline,
         submission=glue_submission.submission,

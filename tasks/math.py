@@ -37,7 +37,8 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
-from evals.tasks.formats.math import read_problems
+from evals.tasks.formats import math_tables
+from evals.tasks.formats.math import Problem, read_problems
 from evals.tasks.formats.math_benchmarks import TABLE, Benchmark
 from evals.tasks.mini import BUNDLED
 
@@ -80,9 +81,7 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
                 f"math/{benchmark.name} at full scale needs the official files; {benchmark.source}; see --data"
             )
         options, fetched = _fetched(benchmark, options)
-    path = _path(benchmark, options)
-    problems = read_problems(path, benchmark.form)
-    examples = _examples(benchmark, options, path)
+    problems, examples, facts = _read(benchmark, options)
     leading = INSTRUCTIONS[benchmark.form] + "".join(examples)
     count = options.samples_per_problem
 
@@ -103,13 +102,26 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
         )
         return Sample(problem.id, requests, target=problem.gold, labels=problem.labels)
 
-    facts = {
+    return Samples([problem.id for problem in problems], build, facts | fetched)
+
+
+def _read(benchmark: Benchmark, options: Options) -> tuple[list[Problem], tuple[str, ...], dict[str, Json]]:
+    """Read the problems, the examples and what identifies them."""
+    if math_tables.is_table(options, benchmark.form):
+        table = math_tables.read(benchmark.form, options)
+        examples = _drawn(
+            benchmark, options.shots or 0, options.seed, table.train or [], f"{options.data}, split train"
+        )
+        return table.problems, examples, table.facts | {"shots": len(examples)}
+    path = _path(benchmark, options)
+    problems = read_problems(path, benchmark.form)
+    examples = _examples(benchmark, options, path)
+    return problems, examples, {
         "source": "bundled" if options.data is None else benchmark.name.upper() + " files",
         "split": path.stem,
         "shots": len(examples),
         "files": {path.name: data.digest(path)},
-    }
-    return Samples([problem.id for problem in problems], build, facts | fetched)
+    }  # fmt: skip
 
 
 def _fetched(benchmark: Benchmark, options: Options) -> tuple[Options, dict[str, Json]]:
@@ -146,10 +158,14 @@ def _examples(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, 
         return ()
     if not train.exists():
         raise InputError(f"--shots {shots} needs training problems: {train} does not exist; {benchmark.source}")
-    problems = read_problems(train, benchmark.form)
+    return _drawn(benchmark, shots, options.seed, read_problems(train, benchmark.form), str(train))
+
+
+def _drawn(benchmark: Benchmark, shots: int, seed: int, problems: list[Problem], where: str) -> tuple[str, ...]:
+    """Draw examples of training problems."""
     if shots > len(problems):
-        raise InputError(f"--shots {shots} is more than the {len(problems)} problems of {train}")
-    chosen = Random(f"{benchmark.name} {options.seed}").sample(problems, shots)
+        raise InputError(f"--shots {shots} is more than the {len(problems)} problems of {where}")
+    chosen = Random(f"{benchmark.name} {seed}").sample(problems, shots)
     return tuple(f"{prompt(problem.question)} {problem.solution}\n\n" for problem in chosen)
 
 
@@ -295,7 +311,7 @@ def _task(name: str, benchmark: Benchmark, summary: str) -> Task:
         needs="generate",
         splits=("validation",),
         headline="accuracy",
-        supported_options=frozenset({"shots", "samples"}),
+        supported_options=frozenset({"columns", "shots", "samples"}),
         samples=read_samples,
         score=functools.partial(score, benchmark.form),
         summarise=summarise,

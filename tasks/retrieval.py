@@ -38,7 +38,7 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Embed, Image, Json, Options, Sample, Samples, Task
-from evals.tasks.formats import retrieval
+from evals.tasks.formats import own_tables, retrieval, retrieval_tables
 from evals.tasks.formats.retrieval import CaptionedImage, Official
 from evals.tasks.mini import BUNDLED
 from evals.tasks.scoring.retrieval import images_of_captions, score, text_ids
@@ -84,6 +84,8 @@ def samples(options: Options) -> Samples:
             that does not have 5,000 images.
         UnknownName: there is no such split.
     """
+    if own_tables.is_own(options):
+        return _of_table(options)
     if options.data is not None:
         return _official(options.data, options.split)
     if options.scale == "full":
@@ -101,6 +103,18 @@ def _bundled(split: str) -> Samples:
     images = {str(row.image_id): Image(str(row.image_id), data=row.image) for row in rows}
     facts = {"source": "bundled", "split": split, "files": {path.name: data.digest(path)}}
     return _samples(captioned, images, facts | _protocol_facts("mini", captioned), folds=False)
+
+
+def _of_table(options: Options) -> Samples:
+    """Make samples of a user's table, by the protocol `custom`."""
+    assert options.data is not None, "the table is named by it"
+    name, all_captions = _without_suffix(options.split, ALL)
+    table = retrieval_tables.read(own_tables.open_rows(retrieval_tables.FIELDS, options.data, name, options.columns))
+    captioned, suffix = table.captioned, ALL
+    if not all_captions:
+        captioned, suffix = [CaptionedImage(item.id, item.file, item.captions[:FIRST]) for item in captioned], ""
+    facts = table.facts | _protocol_facts("custom" + suffix, captioned)
+    return _samples(captioned, table.images, facts, folds=False)
 
 
 def _official(folder: Path, split: str | None) -> Samples:
@@ -180,6 +194,7 @@ TASKS.add(
         summary="image-text retrieval in both directions: Flickr8k, Flickr30k, COCO",
         version=1,
         needs="embed",
+        supported_options=frozenset({"columns"}),
         splits=SPLITS,
         headline="image-to-text/recall@1",
         samples=samples,

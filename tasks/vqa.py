@@ -25,6 +25,7 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Generate, Image, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
+from evals.tasks.formats import own_tables, vqa_tables
 from evals.tasks.mini import BUNDLED
 from evals.tasks.scoring.vqa import RULES, clean
 
@@ -102,11 +103,25 @@ def samples(options: Options) -> Samples:
         InputError: files are missing, malformed, or do not belong together.
         UnknownName: there is no such split.
     """
+    if own_tables.is_own(options):
+        return _of_table(options)
     if options.data is not None:
         return _official(options.data, options.split)
     if options.scale == "full":
         raise InputError(f"vqa at full scale needs the official files; {SOURCE}")
     return _bundled(options.split or SPLITS[0])
+
+
+def _of_table(options: Options) -> Samples:
+    """Make samples of a user's table; a question is read when it is needed."""
+    table = vqa_tables.QuestionTable(options)
+
+    def build(index: int) -> Sample:
+        row = table[index]
+        request = Generate(table.ids[index], (row.image, INSTRUCTION, row.question), MAX_NEW_TOKENS, stop=("\n",))
+        return Sample(request.id, (request,), target=list(row.answers), cluster=row.image_id, labels=dict(row.labels))
+
+    return Samples(table.ids, build, table.facts)
 
 
 def _bundled(split: str) -> Samples:
@@ -269,7 +284,8 @@ def summarise(scores: Sequence[Score]) -> dict[str, Metric]:
     from evals.metrics.estimates import Mean, means
 
     answer_types, question_types = (
-        sorted({score.labels[label] for score in scores}) for label in ("answer type", "question type")
+        sorted({score.labels[label] for score in scores if label in score.labels})
+        for label in ("answer type", "question type")
     )
     metrics_by_name = {"accuracy": Mean("accuracy")}
     for kind in sorted(answer_types, key=lambda kind: [*ANSWER_TYPES, *answer_types].index(kind)):
@@ -286,6 +302,7 @@ TASKS.add(
         summary="VQA 2.0: open questions about images, official accuracy",
         version=1,
         needs="generate",
+        supported_options=frozenset({"columns"}),
         splits=SPLITS,
         headline="accuracy",
         samples=samples,

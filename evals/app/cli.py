@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.app import console, parser
-from evals.app.commands import ab, quantise, readers, verify, view
+from evals.app.commands import ab, plan, push, quantise, readers, verify, view
 from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
 
@@ -237,6 +237,8 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "import": readers.import_,
     "list": _list,
     "new-task": _new_task,
+    "plan": plan.run,
+    "push": push.run,
     "quantise": partial(_print, quantise.run),
     "report": readers.report,
     "run": _run,

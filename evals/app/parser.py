@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import evals
 from evals.app import run_options
-from evals.app.commands import ab, quantise, select, verify, view
+from evals.app.commands import ab, plan, push, quantise, select, verify, view
 from evals.app.run_options import integer
 from evals.errors import InputError
 
@@ -69,7 +69,9 @@ def build() -> Parser:
     select.add_options(_add_command(commands, "select", select.SUMMARY))
     _add_trends(commands)
     ab.add_options(_add_command(commands, "ab", "compare deployed variants by the outcomes in a log (an A/B test)"))
+    push.add_options(_add_command(commands, "push", push.SUMMARY))
     quantise.add_options(_add_command(commands, "quantise", "make a copy of a checkpoint with 8-bit integer weights"))
+    plan.add_options(_add_command(commands, "plan", plan.SUMMARY))
     verify.add_options(_add_command(commands, "verify", verify.SUMMARY))
     view.add_options(_add_command(commands, "view", view.SUMMARY))
     _add_attend(commands)

@@ -152,6 +152,8 @@ def check_supported(task: Task, options: Options) -> None:
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} has no effect on task {task.name!r}; leave it out")
+    if options.columns is not None and options.data is None:
+        raise InputError(f"--columns {shorten(options.columns)} names columns of a table: give --data too")
 
 
 def check_distinct(task: Task, ids: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ def summarise(
         EvalsError: if there is no metric, or one is not a finite number.
     """
     failed = unparsed = truncated = open_thoughts = long_prompts = 0
-    sums: dict[str, int | float] = dict.fromkeys(_SUMS, 0.0)
+    sums: dict[str, int | float] = {}
     scores: list[Score] = []
     cut = _CutOutputs()
     for row in record.samples() if rows is None else rows:
@@ -251,14 +251,15 @@ def _stored(name: str, metric: Metric) -> MetricEntry:
 def _efficiency(
     sums: Mapping[str, int | float], n: int, peak_memory_bytes: int | None
 ) -> dict[str, int | float | None]:
-    seconds, computed = sums["seconds"], sums["computed_tokens"]
+    """Make the entries of a run; what no sample states (the tokens of another harness) is not known, and not zero."""
+    seconds, computed = sums.get("seconds"), sums.get("computed_tokens")
+    tokens = {name: sums.get(name) for name in ("prompt_tokens", "new_tokens")}
     costs = {
         "seconds": seconds,
         "samples_per_second": n / seconds if seconds else None,
-        "prompt_tokens": int(sums["prompt_tokens"]),
-        "new_tokens": int(sums["new_tokens"]),
-        "padding_share": round(1 - sums["useful_tokens"] / computed, 9) if computed else None,
-        "model_share": sums["model_seconds"] / seconds if seconds else None,
+        **{name: None if count is None else int(count) for name, count in tokens.items()},
+        "padding_share": round(1 - sums.get("useful_tokens", 0) / computed, 9) if computed else None,
+        "model_share": sums.get("model_seconds", 0) / seconds if seconds else None,
         "peak_memory_bytes": peak_memory_bytes,
         **{name: value for name, value in sums.items() if name not in _SUMS},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from evals.errors import InputError
@@ -263,6 +264,10 @@ class Task:
     submission: Callable[[Sequence[Score]], Mapping[str, str]] | None = None
     """Writes the answers to samples whose targets are secret as the benchmark's submission files: their texts by file
     name. Empty for samples with targets."""
+    definition: Path | None = None
+    """The file that defines the task, if the user named one; a worker on another machine is sent it."""
+    default_data: Path | None = None
+    """The file or folder that such a task reads unless `--data` names another; None if it is on the hub."""
     timed: bool = False
     """Whether requests are timed (`evals.timing.interleaving`): one at a time, in fresh processes, models interleaved.
     A sample's cluster is its process (`0`, `1`, …), and after timing the session of that process."""

@@ -118,17 +118,30 @@ def detectable_by_mcnemar(discordant: int, n: int, *, level: float = LEVEL, powe
     """
     if not 0 <= discordant <= n or n == 0:
         raise ValueError(f"{discordant} discordant of {n} items: expected 0 <= discordant <= n and n >= 1")
-    if _mcnemar_power(1.0, discordant / n, n, level) < power:
+    if mcnemar_power(1.0, discordant / n, n, level) < power:
         return None
     low, high = 0.0, 1.0
     while high - low > 1e-4:
         middle = (low + high) / 2
-        low, high = (low, middle) if _mcnemar_power(middle, discordant / n, n, level) >= power else (middle, high)
+        low, high = (low, middle) if mcnemar_power(middle, discordant / n, n, level) >= power else (middle, high)
     return high
 
 
-def _mcnemar_power(difference: float, discordant_share: float, n: int, level: float) -> float:
-    """Return the probability that the system that is better by `difference` is found better."""
+def mcnemar_power(difference: float, discordant_share: float, n: int, level: float = LEVEL) -> float:
+    """Compute the probability that McNemar's exact test finds the system that is better.
+
+    Args:
+        difference: the true difference of the two shares of right items, from 0 to 1.
+        discordant_share: the share of items on which exactly one system is right; at least the difference is taken.
+        n: the number of independent items.
+        level: confidence level of the two-sided test.
+
+    Source: as for `detectable_by_mcnemar`.
+
+    Example:
+        >>> round(mcnemar_power(0.05, 0.2, 500), 3)
+        0.676
+    """
     import numpy as np
     from scipy.stats import binom
 

@@ -8,7 +8,6 @@ checkpoint's `.safetensors` files are counted instead.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -17,10 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import orjson
 
 from evals import yaml_files
-from evals.data.checkpoints import model_folder
+from evals.data.checkpoints import model_folder, stored_shapes
 from evals.data.json_files import read_json
 from evals.data.model_config import without_kernels
 from evals.errors import InputError, UnknownName, one_line
@@ -212,10 +210,10 @@ def count_folder(folder: Path, experts: int | None = None) -> ModelSize:
     try:
         return count_config(config)
     except InputError:
-        weights = sorted(folder.glob("*.safetensors"))
-        if not weights:
+        shapes = stored_shapes(folder)
+        if not shapes:
             raise
-        return ModelSize(_stored_parameters(weights), active=None, embedding=None, layers=None)
+        return ModelSize(sum(map(prod, shapes.values())), active=None, embedding=None, layers=None)
 
 
 def bytes_on_disk(folder: Path) -> int:
@@ -276,17 +274,3 @@ def _first_field(config: PreTrainedConfig, *names: str) -> int:
     """Return the value of the first of these fields that is set, or 0."""
     values: Iterable[Any] = (getattr(config, name, None) for name in names)
     return next((int(value) for value in values if value), 0)
-
-
-def _stored_parameters(weights: Iterable[Path]) -> int:
-    """Count the elements of the tensors in `.safetensors` files by their headers."""
-    total = 0
-    for path in weights:
-        try:
-            with path.open("rb") as file:
-                (length,) = struct.unpack("<Q", file.read(8))
-                header = orjson.loads(file.read(min(length, path.stat().st_size)))
-            total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-        except (struct.error, orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is not a readable safetensors file: {one_line(error)}") from error
-    return total

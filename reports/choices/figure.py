@@ -17,6 +17,7 @@ from evals.reports.choices.requirements import COSTS, LATENCY, MEMORY, measured
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.rendering.forest import FONT
 from evals.reports.rendering.formatting import one_line
+from evals.reports.rendering.svg import label, line
 from evals.schema import Metric
 
 CAPTION = (
@@ -83,7 +84,7 @@ def drawing(selection: Selection) -> Markup:
         for index, content in enumerate(contents)
     ]
     if not contents:
-        parts.append(_text(_WIDTH / 2, 30, "No cost is measured: there is nothing to draw.", "middle"))
+        parts.append(label(_WIDTH / 2, 30, "No cost is measured: there is nothing to draw.", "middle"))
     titles = ". ".join(_described(selection, task, cost) for task in selection.criteria.tasks) if cost else "No figure"
     return _svg(Markup("").join(parts), _HEIGHT * max(len(contents), 0.2), titles)
 
@@ -113,10 +114,10 @@ def _panel(selection: Selection, task: str, cost: str) -> Markup:
     parts = [*_frame(across, up, f"{task} {selection.headlines[task]}", _cost_name(cost, across.unit))]
     if cost in limits and across.low <= limits[cost] <= across.high:
         at = across.at(limits[cost])
-        parts.append(_line(at, _TOP, at, _HEIGHT - _BOTTOM, "limit", "#8f3500", dashed=True))
+        parts.append(line(at, _TOP, at, _HEIGHT - _BOTTOM, "limit", "#8f3500", dashed=True))
     if task in limits and up.low <= limits[task] <= up.high:
         at = up.at(limits[task])
-        parts.append(_line(_LEFT, at, _WIDTH - _RIGHT, at, "limit", "#8f3500", dashed=True))
+        parts.append(line(_LEFT, at, _WIDTH - _RIGHT, at, "limit", "#8f3500", dashed=True))
     parts += _steps([(value.value, quality) for judged, quality, value in points if not judged.excluded], across, up)
     taken = [_box(across.at(value.value) - 6, up.at(quality.value) + 6, 12.0) for _, quality, value in points]
     for judged, quality, value in points:
@@ -142,16 +143,16 @@ def _axis(values: Sequence[Metric], limit: float | None, start: float, end: floa
 
 def _frame(across: _Axis, up: _Axis, quality: str, cost: str) -> Iterator[Markup]:
     unit = _UNITS.get(up.unit)
-    yield _text(4, 16, one_line(f"{quality}, {unit}" if unit else quality, 46), "start", bold=True)
+    yield label(4, 16, one_line(f"{quality}, {unit}" if unit else quality, 46), "start", bold=True)
     bottom = _HEIGHT - _BOTTOM
     for tick in across.ticks():
-        yield _line(across.at(tick), _TOP, across.at(tick), bottom, "grid", "#dfddd6")
-        yield _text(across.at(tick), bottom + 16, across.label(tick), "middle", quiet=True)
+        yield line(across.at(tick), _TOP, across.at(tick), bottom, "grid", "#dfddd6")
+        yield label(across.at(tick), bottom + 16, across.label(tick), "middle", quiet=True)
     for tick in up.ticks():
-        yield _line(_LEFT, up.at(tick), _WIDTH - _RIGHT, up.at(tick), "grid", "#dfddd6")
-        yield _text(_LEFT - 6, up.at(tick) + 4, up.label(tick), "end", quiet=True)
-    yield _line(_LEFT, bottom, _WIDTH - _RIGHT, bottom, "axis-line", "#5a6063")
-    yield _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, cost, "middle")
+        yield line(_LEFT, up.at(tick), _WIDTH - _RIGHT, up.at(tick), "grid", "#dfddd6")
+        yield label(_LEFT - 6, up.at(tick) + 4, up.label(tick), "end", quiet=True)
+    yield line(_LEFT, bottom, _WIDTH - _RIGHT, bottom, "axis-line", "#5a6063")
+    yield label((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, cost, "middle")
 
 
 def _steps(points: Sequence[tuple[float, Metric]], across: _Axis, up: _Axis) -> Iterator[Markup]:
@@ -169,12 +170,12 @@ def _steps(points: Sequence[tuple[float, Metric]], across: _Axis, up: _Axis) -> 
 def _point(judged: JudgedCandidate, across: _Axis, up: _Axis, cost: Metric, quality: Metric) -> Iterator[Markup]:
     x, y = across.at(cost.value), up.at(quality.value)
     if cost.low is not None and cost.high is not None and cost.unit != "bytes":
-        yield _line(across.at(cost.low), y, across.at(cost.high), y, "whisker", "#5a6063")
+        yield line(across.at(cost.low), y, across.at(cost.high), y, "whisker", "#5a6063")
     if quality.low is not None and quality.high is not None:
-        yield _line(x, up.at(quality.low), x, up.at(quality.high), "whisker", "#5a6063")
+        yield line(x, up.at(quality.low), x, up.at(quality.high), "whisker", "#5a6063")
     if judged.excluded:
         for sign in (1, -1):
-            yield _line(x - 4, y - 4 * sign, x + 4, y + 4 * sign, "cross", "#8f3500")
+            yield line(x - 4, y - 4 * sign, x + 4, y + 4 * sign, "cross", "#8f3500")
         return
     kind, colour = ("point", "#0b6661") if judged.on_front else ("open-point", "#fffefc")
     yield Markup(
@@ -202,11 +203,11 @@ def _label(name: str, x: float, y: float, taken: list[_Box]) -> Markup:
     free = next((index for index, box in enumerate(boxes) if _fits(box, taken)), 0)
     taken.append(boxes[free])
     left, bottom, anchor = places[free]
-    return _text(left, bottom, text, anchor)
+    return label(left, bottom, text, anchor)
 
 
-def _fits(label: _Box, taken: Sequence[_Box]) -> bool:
-    left, top, right, bottom = label
+def _fits(box: _Box, taken: Sequence[_Box]) -> bool:
+    left, top, right, bottom = box
     inside = left >= _LEFT and right <= _WIDTH and top >= _TOP - 10 and bottom <= _HEIGHT - _BOTTOM + 4
     return inside and not any(left < box[2] and right > box[0] and top < box[3] and bottom > box[1] for box in taken)
 
@@ -231,17 +232,3 @@ def _svg(content: Markup, height: float, title: str) -> Markup:
         '<svg xmlns="http://www.w3.org/2000/svg" class="scatter" role="img" viewBox="0 0 {0:.0f} {1:.0f}" '
         'width="{0:.0f}" height="{1:.0f}" font-family="{2}" font-size="12"><title>{3}</title>{4}</svg>'
     ).format(_WIDTH, height, FONT, title, content)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str, colour: str, *, dashed: bool = False) -> Markup:
-    dash = Markup(' stroke-dasharray="4 3"') if dashed else Markup("")
-    place = Markup('x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"').format(x1, y1, x2, y2)
-    width = 1 if kind in {"grid", "axis-line"} else 1.5
-    return Markup('<line class="{}" {} stroke="{}" stroke-width="{}"{}/>').format(kind, place, colour, width, dash)
-
-
-def _text(x: float, y: float, text: str, anchor: str, *, bold: bool = False, quiet: bool = False) -> Markup:
-    weight = Markup(' font-weight="600"') if bold else Markup("")
-    kind, colour = ("quiet", "#5a6063") if quiet else ("plain", "#1d2021")
-    place = Markup('x="{:.1f}" y="{:.1f}" text-anchor="{}"').format(x, y, anchor)
-    return Markup('<text class="{}" {} fill="{}"{}>{}</text>').format(kind, place, colour, weight, text)

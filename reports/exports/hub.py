@@ -70,10 +70,11 @@ def model_index(runs: Sequence[Record]) -> str:
     names = list(dict.fromkeys(model_id(run) for run in runs))
     if len(names) != 1:
         raise InputError(f"model-index is for the card of one model: runs of {' and '.join(names)} were given")
-    return _dump({"model-index": [{"name": names[0], "results": [_card(run) for run in runs]}]})
+    return _dump({"model-index": [{"name": names[0], "results": [card(run) for run in runs]}]})
 
 
-def _card(run: Record) -> dict[str, Json]:
+def card(run: Record) -> dict[str, Json]:
+    """Return the item of a card's `model-index` for a run: its task, data set and metrics."""
     hub_benchmark, task, result = benchmark(run), run.manifest.task, run.finished()
     names = [name for name in result.metrics if name.count("/") < 2]  # no breakdown by question type
     names.sort(key=lambda name: (name != result.headline, name))

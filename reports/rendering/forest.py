@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from evals.reports.rendering.formatting import interval, metric_value, one_line
+from evals.reports.rendering.svg import label, line
 from evals.reports.rendering.table_formats import cells
 from evals.schema import Metric
 
@@ -129,12 +130,12 @@ def _panel(panel: ForestPanel, axis: _Axis, top: float, width: float) -> Markup:
     parts.append(_text(width - _EDGE, top + _ROW / 2, "value (95 % interval)", "end", quiet=True))
     for tick in axis.ticks():
         at = axis.at(tick)
-        parts.append(_line(at, first, at, bottom, "grid", "#dfddd6"))
+        parts.append(line(at, first, at, bottom, "grid", "#dfddd6"))
         parts.append(_text(at, bottom + 14, axis.label(tick), "middle", quiet=True))
-    parts.append(_line(axis.left, bottom, axis.left + _PLOT, bottom, "axis-line", "#5a6063"))
+    parts.append(line(axis.left, bottom, axis.left + _PLOT, bottom, "axis-line", "#5a6063"))
     if panel.reference is not None:
         at = axis.at(panel.reference)
-        parts.append(_line(at, first, at, bottom, "whole", "#0b6661", dashed=True))
+        parts.append(line(at, first, at, bottom, "whole", "#0b6661", dashed=True))
     for index, row in enumerate(panel.rows):
         parts.append(_row(row, axis, first + _ROW * (index + 0.5), width))
     return Markup("").join(parts)
@@ -146,8 +147,8 @@ def _row(row: ForestRow, axis: _Axis, middle: float, width: float) -> Markup:
     parts = [_text(_EDGE, middle, _label(row), "start")]
     if metric.low is not None and metric.high is not None:
         low, high = axis.at(metric.low), axis.at(metric.high)
-        parts.append(_line(low, middle, high, middle, "whisker", "#1d2021"))
-        parts += [_line(end, middle - 4, end, middle + 4, "whisker", "#1d2021") for end in (low, high)]
+        parts.append(line(low, middle, high, middle, "whisker", "#1d2021"))
+        parts += [line(end, middle - 4, end, middle + 4, "whisker", "#1d2021") for end in (low, high)]
     parts.append(
         Markup('<rect class="point" x="{:.1f}" y="{:.1f}" width="8" height="8" fill="#0b6661"/>').format(
             at - 4, middle - 4
@@ -157,19 +158,9 @@ def _row(row: ForestRow, axis: _Axis, middle: float, width: float) -> Markup:
     return Markup("").join(parts)
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str, colour: str, *, dashed: bool = False) -> Markup:
-    dash = Markup(' stroke-dasharray="3 3"') if dashed else Markup("")
-    place = Markup('x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"').format(x1, y1, x2, y2)
-    width = 1 if kind in {"grid", "axis-line"} else 1.5
-    return Markup('<line class="{}" {} stroke="{}" stroke-width="{}"{}/>').format(kind, place, colour, width, dash)
-
-
 def _text(x: float, middle: float, text: str, anchor: str, *, bold: bool = False, quiet: bool = False) -> Markup:
     """Write a text whose capitals are centred at a height."""
-    weight = Markup(' font-weight="600"') if bold else Markup("")
-    kind, colour = ("quiet", "#5a6063") if quiet else ("plain", "#1d2021")
-    place = Markup('x="{:.1f}" y="{:.1f}" text-anchor="{}"').format(x, middle + 4.5, anchor)
-    return Markup('<text class="{}" {} fill="{}"{}>{}</text>').format(kind, place, colour, weight, text)
+    return label(x, middle + 4.5, text, anchor, bold=bold, quiet=quiet)
 
 
 def _label(row: ForestRow) -> str:

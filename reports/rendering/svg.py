@@ -157,3 +157,29 @@ def _tick(value: float, scale: Scale) -> str:
     if scale.unit == "fraction":
         return f"{value * 100:z.0f}" + (" %" if value == scale.high else "")
     return f"{value:z.3g}" if scale.unit in {"coefficient", "rank"} else amount(value, scale.unit)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, kind: str, colour: str, *, dashed: bool = False) -> Markup:
+    """Draw a line of a figure; its class is `kind`, by which a page's style may colour it.
+
+    Example:
+        >>> str(line(0, 0, 9, 0, "grid", "#dfddd6"))
+        '<line class="grid" x1="0.0" y1="0.0" x2="9.0" y2="0.0" stroke="#dfddd6" stroke-width="1"/>'
+    """
+    dash = Markup(' stroke-dasharray="3 3"') if dashed else Markup("")
+    place = Markup('x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"').format(x1, y1, x2, y2)
+    width = 1 if kind in {"grid", "axis-line"} else 1.5
+    return Markup('<line class="{}" {} stroke="{}" stroke-width="{}"{}/>').format(kind, place, colour, width, dash)
+
+
+def label(x: float, y: float, text: str, anchor: str, *, bold: bool = False, quiet: bool = False) -> Markup:
+    """Write a text of a figure, whose base line is at `y`; `anchor` is `start`, `middle` or `end`.
+
+    Example:
+        >>> str(label(4, 16, "a < b", "start"))
+        '<text class="plain" x="4.0" y="16.0" text-anchor="start" fill="#1d2021">a &lt; b</text>'
+    """
+    weight = Markup(' font-weight="600"') if bold else Markup("")
+    kind, colour = ("quiet", "#5a6063") if quiet else ("plain", "#1d2021")
+    place = Markup('x="{:.1f}" y="{:.1f}" text-anchor="{}"').format(x, y, anchor)
+    return Markup('<text class="{}" {} fill="{}"{}>{}</text>').format(kind, place, colour, weight, text)

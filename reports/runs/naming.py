@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from evals.logs.matching import is_imported
 from evals.records.folder import Record
 from evals.records.types import ProbeEntry
 from evals.reports.rendering.formatting import one_line
@@ -191,8 +192,10 @@ def _control(records: Sequence[Record]) -> str:
 
 
 def _scale(record: Record) -> str:
-    """Name the scale of a run; a run with neither a bundled model nor bundled data uses the user's own files."""
+    """Name the scale of a run; one with neither a bundled model nor bundled data uses the user's own files."""
     manifest = record.manifest
+    if is_imported(record):
+        return "imported"
     bundled = manifest.replica or manifest.data.get("source") == "bundled"
     return f"{manifest.task.scale} scale" if bundled or manifest.task.scale == "full" else "own files"
 

@@ -220,11 +220,23 @@ def split_of(file: TaskFile, options: Options, split: str | None) -> DataTable:
                 f"task {spec.name} has no bundled data: --scale full reads {spec.data}, and --data FILE your own copy"
             )
         return open_table(Path(spec.data), split or spec.split)
+    source = default_data(file)
+    assert source is not None, "the data are neither missing nor on the hub"
+    return open_table(source, split if source.is_file() else split or spec.split)
+
+
+def default_data(file: TaskFile) -> Path | None:
+    """Return the table beside a task file that its key `data` names; None for none, or for a data set of the hub.
+
+    Raises:
+        InputError: the table is outside the file's folder.
+    """
+    if file.spec.data is None or file.spec.data.startswith(HUB):
+        return None
     try:
-        source = data.inside(file.path.parent, spec.data)
+        return data.inside(file.path.parent, file.spec.data)
     except InputError as error:
         raise InputError(f"{file.path}: data: {error}") from error
-    return open_table(source, split if source.is_file() else split or spec.split)
 
 
 def _check_media(file: TaskFile, table: DataTable) -> None:

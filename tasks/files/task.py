@@ -33,6 +33,8 @@ def task_of(file: TaskFile) -> Task:
         needs=spec.ask,
         splits=(spec.split,),
         headline="accuracy",
+        definition=file.path,
+        default_data=samples.default_data(file),
         supported_options=frozenset({"shots", "same_shots"}) if spec.examples else frozenset(),
         samples=functools.partial(samples.samples, file, renderer),
         score=functools.partial(scoring.score, spec, renderer.matches),

@@ -24,7 +24,8 @@ _INDEX = "index"
 """Column of the rows' numbers in official files; CoLA and SST-2 have it in the test file only."""
 WHERE = (
     "GLUE is at https://gluebenchmark.com/tasks (CoLA/dev.tsv, …) and https://huggingface.co/datasets/nyu-mll/glue "
-    "(cola/validation-00000-of-00001.parquet, …): put the folders into one and name that with --data"
+    "(cola/validation-00000-of-00001.parquet, …): put the folders into one and name that with --data; "
+    "a table of another form is read with --columns"
 )
 
 
@@ -133,7 +134,7 @@ def _tsv(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
                     f"numbered from 0 in their order"
                 )
         texts = dict(zip(task.columns, row, strict=False))
-        yield GlueRow(texts, _label(task, row[-1], f"{path}, line {number}") if labelled else None)
+        yield GlueRow(texts, row_label(task, row[-1], f"{path}, line {number}") if labelled else None)
 
 
 def _first_line(path: Path) -> list[str]:
@@ -152,7 +153,7 @@ def _parquet(task: Subtask, path: Path, split: str) -> Iterator[GlueRow]:
     for number, row in enumerate(data.read_parquet(path, msgspec.defstruct("Row", fields))):
         texts = {column: getattr(row, column) for column in task.columns}
         label = getattr(row, "label", None)
-        yield GlueRow(texts, _label(task, _named(label, names, path, task), f"{path}, row {number}"))
+        yield GlueRow(texts, row_label(task, _named(label, names, path, task), f"{path}, row {number}"))
 
 
 def _named(label: Json, names: Sequence[str], path: Path, task: Subtask) -> Json:
@@ -165,7 +166,7 @@ def _named(label: Json, names: Sequence[str], path: Path, task: Subtask) -> Json
     raise InputError(f"{path} names its labels {', '.join(names)}; the task's are {', '.join(task.labels)}")
 
 
-def _label(task: Subtask, label: Json, where: str) -> float | None:
+def row_label(task: Subtask, label: Json, where: str) -> float | None:
     """Read the label of a row; None if it is secret, which files write as -1."""
     number = read_label(task, label)
     if label is None or str(label).strip() in {"-1", "-1.0"}:

@@ -78,14 +78,31 @@ def _problem(path: Path, number: int, row: _Gsm8k | _Math, form: str) -> Problem
     gold = extract_strict(solution, form)
     if gold is None:
         expected = "#### and the answer" if form == "####" else "\\boxed{answer}"
-        raise InputError(f"{path}, problem {number + 1}: its solution does not end in {expected}")
+        raise InputError(
+            f"{path}, problem {number + 1}: its solution does not end in {expected}; --columns answer=COLUMN reads a "
+            f"column that holds the answer alone"
+        )
     if isinstance(row, _Gsm8k):
-        answer = gold.text.replace(",", "")
-        stated = solution.rpartition("####")[2].strip().partition("\n")[0]
-        if not is_real(answer) or re.search("[0-9]", stated.partition(gold.text)[2]):
-            where = f"{path}, problem {number + 1}"
-            raise InputError(f"{where}: its answer {shorten(stated)} is not a number, of which #### reads {gold.text}")
+        answer = stated_number(solution, gold.text, f"{path}, problem {number + 1}")
         return Problem(str(number), row.question, solution, answer, {})
     optional_labels = {"level": row.level, "type": row.type or row.subject}
     labels = {name: str(value) for name, value in optional_labels.items() if value is not None}
     return Problem(row.unique_id or str(number), row.problem, solution, gold.text, labels)
+
+
+def stated_number(solution: str, text: str, where: str) -> str:
+    """Return the number that a solution in GSM8K's form states, without commas.
+
+    Args:
+        solution: the solution, which states its answer after `####`.
+        text: what is read of that answer.
+        where: the problem, for messages.
+
+    Raises:
+        InputError: the answer is no number: GSM8K's scorer would read 1 of `1/2`.
+    """
+    answer = text.replace(",", "")
+    stated = solution.rpartition("####")[2].strip().partition("\n")[0]
+    if not is_real(answer) or re.search("[0-9]", stated.partition(text)[2]):
+        raise InputError(f"{where}: its answer {shorten(stated)} is not a number, of which #### reads {text}")
+    return answer

@@ -52,7 +52,11 @@ def test_samples_that_a_harness_scores_otherwise_are_listed(tmp_path):
     assert "they differ on 1 sample: 1" in sentences(record)
     table = (record.folder / "differences.csv").read_text()
     assert table.splitlines()[1] == '1,"exact_match,flexible-extract",0.0,accuracy-flexible,1.0,5,5'
-    assert "they differ on 1 sample: 1" in evals("show", record.folder).stdout
+    shown = evals("show", record.folder).stdout
+    assert "they differ on 1 sample: 1" in shown
+    assert shown.startswith("Imported: ")
+    costs = record.finished().efficiency
+    assert (costs["seconds"], costs["prompt_tokens"]) == (None, None), "a log without them does not say zero"
 
 
 def test_a_log_is_scored_again_and_imported_again_with_one_result(tmp_path):

@@ -283,6 +283,14 @@ def test_files_that_a_node_lacks_are_sent_and_those_that_differ_are_refused(apar
     assert contents(tmp_path / "sent") == contents(tmp_path / "one")
     sent = sorted(path.name for path in (tmp_path / "cache-0" / "shipped").glob("*/*"))
     assert sent == ["answers.jsonl", "rows.jsonl"]
+    (folder / "remainders.yaml").write_text(
+        "data: rows.jsonl\nsplit: rows\nprompt: '{{ text }}'\ntarget: target\nid: id\n"
+    )
+    run_file = ["run", "--model", f"replay:{folder}/answers.jsonl", "--task", "./remainders.yaml"]
+    assert evals(*run_file, "--out", tmp_path / "file one", cwd=folder).returncode == 0
+    done = evals(*run_file, "--cluster", "auto", "--out", tmp_path / "file sent", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / "file sent") == contents(tmp_path / "file one")
     (tmp_path / "other.jsonl").write_text((folder / "rows.jsonl").read_text().replace('"target": "4"', '"target": "9"'))
     apart(f"'{folder}'", f"cp '{tmp_path}/other.jsonl' '{folder}/rows.jsonl'")
     differing = evals(*run, "--cluster", "auto", "--out", tmp_path / "differs")

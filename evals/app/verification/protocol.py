@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evals import registry
+from evals.data.row_tables import written_columns
 from evals.errors import InputError, shorten
 from evals.execution.generation_options import SWITCH
 from evals.records.digests import EXTENDED, LOCATIONS
@@ -82,7 +83,7 @@ def configuration(record: Record, settings: VerificationSettings) -> RunConfig:
     if "data" in options:
         options["data"] = _data_of(options["data"], entry.name)
     if isinstance(columns := manifest.data.get("columns"), Mapping):
-        options["columns"] = ",".join(f"{field}={column}" for field, column in columns.items())
+        options["columns"] = written_columns(columns)
     options |= _generation(manifest)
     if settings.model is not None:
         options.pop("checkpoint", None)

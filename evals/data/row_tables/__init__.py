@@ -11,8 +11,8 @@ each row begins: the library's guess types, so that 2 becomes 2.0, and a date or
 
 from __future__ import annotations
 
-from evals.data.row_tables.columns import ColumnMatch, RowField, match_columns
+from evals.data.row_tables.columns import ColumnMatch, RowField, match_columns, written_columns
 from evals.data.row_tables.sources import is_table, open_table
 from evals.data.row_tables.table import DataTable
 
-__all__ = ["ColumnMatch", "DataTable", "RowField", "is_table", "match_columns", "open_table"]
+__all__ = ["ColumnMatch", "DataTable", "RowField", "is_table", "match_columns", "open_table", "written_columns"]

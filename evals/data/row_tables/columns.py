@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,10 +79,12 @@ def parse_columns(text: str, fields: Sequence[RowField]) -> dict[str, str]:
     Example:
         >>> parse_columns("text=Question , target=answer", [RowField("text"), RowField("target")])
         {'text': 'Question ', 'target': 'answer'}
+        >>> parse_columns('"text=Question, in words",target=a', [RowField("text"), RowField("target")])
+        {'text': 'Question, in words', 'target': 'a'}
     """
     names = [field.name for field in fields]
     chosen: dict[str, str] = {}
-    for pair in text.split(","):
+    for pair in next(csv.reader([text]), [""]):
         name, equals, column = pair.partition("=")
         name = name.strip()
         if not equals or not name or not column.strip():
@@ -93,6 +97,18 @@ def parse_columns(text: str, fields: Sequence[RowField]) -> dict[str, str]:
             raise InputError(f"--columns names the field {name} twice")
         chosen[name] = column
     return chosen
+
+
+def written_columns(columns: Mapping[str, str]) -> str:
+    """Write columns as `parse_columns` reads them; a pair with a comma stands in quotes.
+
+    Example:
+        >>> written_columns({"text": "Question, in words", "target": "a"})
+        '"text=Question, in words",target=a'
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([f"{field}={column}" for field, column in columns.items()])
+    return line.getvalue()
 
 
 def match_columns(fields: Sequence[RowField], table: DataTable, text: str | None) -> ColumnMatch:

@@ -10,7 +10,6 @@ import codecs
 import csv
 import io
 import os
-import re
 import weakref
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -23,14 +22,11 @@ import msgspec
 from evals import regular_files, repeated_keys
 from evals.data.files import digest
 from evals.data.json_files import MAX_BYTES, MAX_LINE, UNREADABLE, contents, explain
+from evals.data.row_tables.separators import separator_of, split_line, stated_separator
 from evals.data.row_tables.table import RowValues
 from evals.errors import InputError, shorten
 from evals.schema import Json
 
-SEPARATORS = (",", ";", "\t", "|")
-"""Separators of cells; the most frequent one of the header line is that of the file."""
-_STATED_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?[\r\n]*')
-"""A first line by which Excel is told the separator."""
 _ESCAPE = b"\\u"
 _OTHER_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
@@ -244,10 +240,10 @@ def _index_cells(table: TextTable, stream: IO[bytes], *, by_lines: bool) -> None
     """Find the rows of a file of cells; `by_lines` for TSV, where no cell has a line break."""
     csv.field_size_limit(MAX_LINE)
     positions = _Positions(table, stream)
-    header_line, stated = positions.peek(), None
-    if not by_lines and (stated := _STATED_SEPARATOR.fullmatch(header_line)) is not None:
+    stated = stated_separator(next(iter(positions.peek(1)), ""))
+    if stated is not None and not by_lines:
         next(positions)
-    separator = "\t" if by_lines else stated[1] if stated is not None else separator_of(header_line)
+    separator = "\t" if by_lines else stated or separator_of(*positions.peek(2))
     records = (split_line(line) for line in positions) if by_lines else csv.reader(
         positions, delimiter=separator, strict=True
     )  # fmt: skip
@@ -280,27 +276,29 @@ class _Positions:
     def __init__(self, table: TextTable, stream: IO[bytes]) -> None:
         self._name = table.name
         self._lines = _numbered(table, stream)
-        self._ahead: list[str] = []
+        self._ahead: list[tuple[int, int, bytes]] = []
         self.end, self.line = 0, 0
 
-    def peek(self) -> str:
-        """Return the first line, which stays the next one."""
-        self._ahead = [line for line in [next(self, "")] if line]
-        return self._ahead[0] if self._ahead else ""
+    def peek(self, count: int) -> list[str]:
+        """Return the next lines, which stay the next ones."""
+        while len(self._ahead) < count and (line := next(self._lines, None)) is not None:
+            self._ahead.append(line)
+        return [self._decoded(number, line) for number, _, line in self._ahead[:count]]
 
     def __iter__(self) -> _Positions:
         return self
 
     def __next__(self) -> str:
-        if self._ahead:
-            return self._ahead.pop()
-        self.line, start, line = next(self._lines)
+        self.line, start, line = self._ahead.pop(0) if self._ahead else next(self._lines)
         self.end = start + len(line)
+        return self._decoded(self.line, line)
+
+    def _decoded(self, number: int, line: bytes) -> str:
         try:
             return line.decode()
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{self._name}, line {self.line}: not UTF-8 at byte {error.start + 1} of the line; save it as UTF-8"
+                f"{self._name}, line {number}: not UTF-8 at byte {error.start + 1} of the line; save it as UTF-8"
             ) from error
 
 
@@ -319,32 +317,3 @@ class _CellDecoder:
             reader = csv.reader(io.StringIO(text.decode(), newline=""), delimiter=self.separator, strict=True)
             cells = next(cells for cells in reader if cells)
         return {name: cell or None for name, cell in zip(self.names, cells, strict=True)}
-
-
-def separator_of(header: str) -> str:
-    """Return the separator of a header line: the one that occurs most often outside quotes.
-
-    Example:
-        >>> separator_of('id;"question, in words";answer'), separator_of("question")
-        (';', ',')
-    """
-    outside = "".join(header.split('"')[::2])
-    return max(SEPARATORS, key=outside.count)
-
-
-def split_line(line: str) -> list[str]:
-    r"""Split a line of TSV at tabs. A cell in quotes whose inner quotes are all doubled stands for what is in them.
-
-    Example:
-        >>> split_line('He said "yes".\t"so"\t"a ""b"" c"\n')
-        ['He said "yes".', 'so', 'a "b" c']
-    """
-    text = line.rstrip("\r\n")
-    return [_unquoted(cell) for cell in text.split("\t")] if text else []
-
-
-def _unquoted(cell: str) -> str:
-    inner = cell[1:-1]
-    if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', ""):
-        return inner.replace('""', '"')
-    return cell

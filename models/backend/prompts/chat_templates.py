@@ -11,23 +11,14 @@ for all prompts. That process ends when a rendering exceeds its limits, and is s
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401  # its threads are joined after _EXITING is set: see below
-import json
-import os
-import select
-import signal
-import subprocess
-import sys
 import threading
-import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from evals.errors import EvalsError, InputError, SampleError
+from evals.data.templates.limited_process import BYTES, SECONDS, LimitedProcess, ProcessEnded
+from evals.errors import InputError, SampleError
 from evals.models.backend.prompts.messages import Message, contains, like, shortened, texts_of
 from evals.models.backend.prompts.thinking import thinking_variables
 from evals.schema import ChatSettings, Json
@@ -35,22 +26,11 @@ from evals.schema import ChatSettings, Json
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
-SECONDS = 3.0
-"""Processor time that one rendering may take; ordinary templates take about 0.1 milliseconds."""
-BYTES = 512 << 20
-"""Memory that the template may use beyond the renderer's own."""
 MAX_CHARACTERS = 1 << 20
 """Number of characters that a template may write beyond the messages; ordinary ones write at most a few thousand."""
 _MAX_EXCEEDED = 3
 """Number of prompts that may exceed the limits before the run stops."""
-_WALL_SECONDS = 120.0
-"""Time after which a renderer that does not answer is ended, whatever it waits for."""
 _WAY_OUT = "--system-prompt TEXT sets a system message, --chat-template FILE another template, or off for none"
-
-_EXITING = threading.Event()
-"""Set when the interpreter ends, for example after an interrupt; it then waits for the threads that prepare prompts."""
-# The functions registered here are called in reverse order, so this one before that of concurrent.futures, which joins.
-threading._register_atexit(_EXITING.set)  # type: ignore[attr-defined]
 
 _NOW = "strftime_now"
 """The function by which templates read the date and time."""
@@ -227,14 +207,12 @@ class _Renderer:
     """The process that renders a template; safe for several threads."""
 
     def __init__(self, template: str) -> None:
-        self._start = {"template": template, "seconds": SECONDS, "bytes": BYTES, "characters": MAX_CHARACTERS}
+        first = {"template": template, "seconds": SECONDS, "bytes": BYTES, "characters": MAX_CHARACTERS}
         self._lock = threading.Lock()
         self._checked: dict[type, InputError | None] = {}
         self.exceeded = 0
-        self._buffer = b""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._finalizer: weakref.finalize[Any, Any] | None = None
-        self._launch()  # it imports the library while the caller loads the weights
+        self._process = LimitedProcess(Path(__file__).with_name("template_worker.py"), first)
+        self._process.start()  # it imports the library while the caller loads the weights
 
     def check_once(self, kind: type, check: Callable[[], None]) -> None:
         """Call a check of the template before its first use for a kind of content; raise its error at every use."""
@@ -257,10 +235,14 @@ class _Renderer:
     def render(self, messages: Sequence[Message], variables: Mapping[str, Json], begins_answer: bool = True) -> str:
         """Render messages. Raises `_TemplateFailure`."""
         with self._lock:
-            if self._process is None:
-                self._launch()
-            self._send({"messages": messages, "variables": variables, "begins_answer": begins_answer})
-            answer = self._receive()
+            if not self._process.running:
+                self._process.start()
+            request = {"messages": messages, "variables": variables, "begins_answer": begins_answer}
+            try:
+                answer = self._process.ask(request)
+            except ProcessEnded as ended:
+                detail = " for one message" if ended.too_slow else f" (exit code {ended.code})"
+                raise _TemplateFailure(f"{ended}{detail}", exceeded=True) from None
         if "text" in answer:
             text: str = answer["text"]
             return text
@@ -272,61 +254,3 @@ class _Renderer:
             raise _TemplateFailure(f"{limits[answer['exceeded']]} for one message", exceeded=True)
         verb = "refuses the message" if answer["refused"] else "cannot be rendered"
         raise _TemplateFailure(f"{verb}: {answer['error']}")
-
-    def _launch(self) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        script = Path(__file__).with_name("template_worker.py")
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, env=environment,
-        )  # fmt: skip
-        self._process, self._buffer = process, b""
-        self._finalizer = weakref.finalize(self, _end, process)
-        self._send(self._start)
-
-    def _send(self, value: Json) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended, which `_receive` reports
-            self._process.stdin.write(json.dumps(value).encode() + b"\n")
-            self._process.stdin.flush()
-
-    def _receive(self) -> dict[str, Any]:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        descriptor, deadline = self._process.stdout.fileno(), time.monotonic() + _WALL_SECONDS
-        while b"\n" not in self._buffer:
-            readable, _, _ = select.select([descriptor], [], [], 0.25)
-            received = os.read(descriptor, 1 << 20) if readable else b""
-            self._buffer += received
-            stopping = _EXITING.is_set()
-            if stopping or (readable and not received) or time.monotonic() > deadline:
-                raise self._stop(stopping)
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _stop(self, interrupted: bool) -> Exception:
-        """End the process and return the reason as an error; the next rendering starts another process."""
-        assert self._process is not None
-        assert self._finalizer is not None
-        with suppress(subprocess.TimeoutExpired):  # one that has closed its output is about to end
-            self._process.wait(0 if interrupted else 1)
-        code = self._process.returncode
-        self._finalizer()
-        self._process = None
-        if interrupted:
-            return EvalsError("interrupted while a chat template was rendered")
-        if code in {None, -signal.SIGPROF}:
-            return _TemplateFailure(f"takes longer than {SECONDS:g} seconds for one message", exceeded=True)
-        return _TemplateFailure(f"ends the process that renders it (exit code {code})", exceeded=True)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a renderer and release its pipes."""
-    process.kill()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(BrokenPipeError):  # unsent bytes
-                pipe.close()
-    process.wait()

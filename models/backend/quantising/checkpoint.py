@@ -1,7 +1,7 @@
 """Make a checkpoint with 8-bit integer weights from another one, tensor by tensor.
 
 The result is in a format of compressed-tensors, with weights only (W8A16). Where the library can load it, that is
-`pack-quantized`, which vLLM reads too; other classes (SigLIP, T5) have `int-quantized`. Both are loaded like any other
+`pack-quantized`, a format of vLLM too; other classes (SigLIP, T5) have `int-quantized`. Both are loaded like any other
 checkpoint if compressed-tensors is installed.
 """
 

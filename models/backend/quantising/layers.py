@@ -39,12 +39,12 @@ def find_linear_layers(folder: Path, config: Mapping[str, Any], shapes: Mapping[
     """
     from torch import nn
 
-    model = _on_meta(folder, config)
     if expert := next((name for name in shapes if _EXPERT.search(name)), None):
         raise InputError(
-            f"{folder} is a mixture of experts, whose loader joins the weights of experts ({shorten(expert)}): int8 "
-            "weights of these are not read by public loaders"
+            f"{folder} is a mixture of experts ({shorten(expert)}), which is not supported: transformers joins the "
+            "experts' weights while it loads them, and reads no integers there. Dense models are supported"
         )
+    model = _on_meta(folder, config)
     linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     prefix = f"{model.base_model_prefix}." if model.base_model_prefix else ""
     exact = tuple(getattr(model, "_keep_in_fp32_modules", None) or ())
@@ -73,6 +73,7 @@ def find_linear_layers(folder: Path, config: Mapping[str, Any], shapes: Mapping[
         )
     if not weights:
         raise InputError(f"{folder}: its class {type(model).__name__} has no linear layers that could be quantised")
+    kept += _foreign(model, prefix, shapes)
     packable = _is_packable(model, [module for name, module in linear.items() if name not in kept])
     return LinearLayers(frozenset(weights), tuple(_ignored(kept, prefix)), packable)
 
@@ -117,15 +118,24 @@ def _initialise(module: Any, owner: Any) -> None:
 
 
 def _tied(model: Any) -> list[Any]:
-    """Return the weights that are shared with the input embedding."""
-    embedding = model.get_input_embeddings()
-    return [] if embedding is None else list(embedding.parameters())
+    """Return the weights that a linear layer may share: those of the embeddings, of the text decoder too (BLIP)."""
+    from torch import nn
+
+    return [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
 
 
 def _stored_names(module: str, prefix: str) -> list[str]:
     """Return the names under which a layer's weight may be stored: with the base model's prefix, or without it."""
     names = [f"{module}.weight", f"{prefix}{module}.weight"]
     return [*names, f"{module.removeprefix(prefix)}.weight"] if prefix else names
+
+
+def _foreign(model: Any, prefix: str, shapes: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return the modules of stored matrices that another class has (BLIP's folder for two classes): they are kept."""
+    names = {name for name, _ in model.named_modules()}
+    known = names | {f"{prefix}{name}" for name in names} | {name.removeprefix(prefix) for name in names}
+    stems = [name.removesuffix(".weight") for name, shape in shapes.items() if len(shape) == 2]
+    return sorted(stem for stem in stems if f"{stem}.weight" in shapes and stem not in known)
 
 
 def _ignored(kept: Sequence[str], prefix: str) -> list[str]:

@@ -153,7 +153,7 @@ def test_guessed_columns_are_printed_and_chosen_ones_are_not(tmp_path):
     assert manifest["data"]["columns"] == {"text": "Frage", "target": "Answer", "subset": "category"}
     again = evals(*arguments, "--columns", "text=Frage,target=answers")
     refused(again, "data.columns.target")
-    refused(evals("run", "--model", "vl", "--task", "vqa", "--columns", "text=q"), "--columns has no effect")
+    refused(evals("run", "--model", "vl", "--task", "vqa", "--columns", "question=q"), "give --data too")
 
 
 # Through the library

@@ -11,6 +11,7 @@ from pathlib import Path
 import checkpoints
 import pytest
 import torch
+from commands import ROOT
 from draws import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,7 +190,7 @@ def add_weight(folder, name, weight):
         ),
         (
             lambda folder: add_weight(folder, "model.layers.0.mlp.experts.3.w1.weight", torch.zeros(2, 2)),
-            "is a mixture of experts",
+            "is a mixture of experts .* not supported: transformers joins the experts' weights",
         ),
     ],
 )
@@ -256,6 +257,19 @@ def test_classes_that_read_their_weights_while_they_are_loaded_have_plain_intege
     before, after = load_file(source / "model.safetensors"), unpacked(tmp_path / "out")
     assert before.keys() == after.keys()
     assert all((after[name] - weight).abs().max() < 0.1 for name, weight in before.items())
+
+
+def test_a_folder_for_two_classes_keeps_the_layers_of_the_other(tmp_path):
+    """v3 has the weights of BLIP's answering and matching classes; the text decoder's output shares its embedding."""
+    source = ROOT / "models" / "replicas" / "checkpoints" / "v3"
+    made = quantise_checkpoint(source, tmp_path / "out")
+    before, after = load_file(source / "model.safetensors"), unpacked(tmp_path / "out")
+    assert before.keys() == after.keys()
+    ignored = read_config(tmp_path / "out")["quantization_config"]["ignore"]
+    assert {"text_decoder.cls.predictions.decoder", "itm_head", "text_proj", "vision_proj"} <= set(ignored)
+    assert set(made.kept_layers) <= set(ignored)
+    for name in ("itm_head.weight", "text_proj.weight", "text_decoder.bert.embeddings.word_embeddings.weight"):
+        assert torch.equal(before[name], after[name])
 
 
 @pytest.mark.slow

@@ -3,8 +3,8 @@
 pytest tests/reports/exports
 EVALS_GOLDEN=write pytest tests/reports/exports -k golden     after an intended change; look at the diff
 
-The golden Every Eval Ever log was validated by the JSON schema and the models of every_eval_ever 0.3.0, which needs
-Python 3.12 and older packages than ours; where that package is installed, the test asks it.
+Logs and samples are validated by the JSON schemas of every_eval_ever 0.3.0 (tests/golden/every_eval_ever, MIT licence).
+The package itself needs Python 3.12 and older packages than ours; where it is installed, a test asks its models too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 import golden
+import jsonschema
 import pytest
 import yaml
 from commands import evals, refused
@@ -58,6 +59,23 @@ def test_golden(replica, format):
     if os.environ.get("EVALS_GOLDEN") == "write":
         path.write_text(text)
     assert text == path.read_text()
+
+
+def schema(name):
+    content = json.loads((golden.FOLDER / "every_eval_ever" / f"{name}.schema.json").read_text(encoding="utf-8"))
+    return jsonschema.validators.validator_for(content)(content)
+
+
+def test_logs_and_samples_are_valid_by_the_published_schemas(replica, whole):
+    for record in (replica, whole):
+        log = json.loads(every_eval_ever.render([record], "every-eval-ever"))
+        schema("eval").validate(log)
+        lines = every_eval_ever.render([record], "every-eval-ever-samples").splitlines() if record is replica else []
+        for line in lines:
+            schema("instance_level_eval").validate(json.loads(line))
+        assert len(lines) == (4 if record is replica else 0)
+    assert not schema("eval").is_valid({**log, "schema_version": 3})
+    assert not schema("instance_level_eval").is_valid({})
 
 
 def test_every_eval_ever_takes_it(replica, whole):

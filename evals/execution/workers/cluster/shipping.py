@@ -18,7 +18,7 @@ from evals.errors import InputError
 from evals.execution.resolve import Resolved
 from evals.execution.workers.serving import Locate
 from evals.paths import PACKAGE
-from evals.registry import VARIANTS
+from evals.registry import TASKS, VARIANTS
 from evals.schema import RunConfig
 from evals.temporaries import scratch_folder
 
@@ -38,21 +38,35 @@ class LocalFiles:
     is_option: bool = False
     """Whether the checkpoint was given by `--checkpoint`, and not as the model."""
     data: str | None = None
+    task: str | None = None
+    """The file that defines the task."""
 
     def located(self, config: RunConfig, locate: Locate) -> RunConfig:
         """Return the configuration with the places that the files have on this machine."""
         if self.checkpoint is not None:
             place = f"{self.prefix}{locate(self.checkpoint)}"
             config = replace(config, checkpoint=place) if self.is_option else replace(config, model=place)
+        if self.task is not None:
+            config = replace(config, task=str(locate(self.task)))
         if self.data is not None:
             config = replace(config, options=replace(config.options, data=locate(self.data)))
         return config
 
 
 def local_files(config: RunConfig, source: Resolved) -> LocalFiles:
-    """Find the files of this machine that a configuration names; those of the package are on every machine."""
-    data = config.options.data
-    files = LocalFiles(source.name, data=str(data.absolute()) if data is not None and data.exists() else None)
+    """Find the files of this machine that a configuration names; those of the package are on every machine.
+
+    The data of a task in a file are those that the file names, unless the configuration names others.
+    """
+    data, definition = config.options.data, None
+    if config.task.endswith((".yaml", ".yml")):
+        task = TASKS.get(config.task)
+        data, definition = data or task.default_data, task.definition
+    files = LocalFiles(
+        source.name,
+        data=str(data.absolute()) if data is not None and data.exists() else None,
+        task=None if definition is None else str(definition.absolute()),
+    )
     is_option = config.checkpoint is not None or (config.model in VARIANTS and not Path(config.model).is_dir())
     if not is_option and config.model.startswith("hf:"):
         return files  # each machine has its own copy
