@@ -52,6 +52,7 @@ INSTRUCTIONS = {
     "boxed": "Solve each problem step by step. End with the answer in \\boxed{}.\n\n",
 }
 """By the requested form of the answer; the wording is ours."""
+_Facts = dict[str, Json]
 STOP = ("\n\nQuestion:",)
 MINI = BUNDLED / "math"
 
@@ -76,12 +77,8 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
     """
     fetched: dict[str, Json] = {}
     if options.data is None and options.scale == "full":
-        if not benchmark.hub_files:
-            raise InputError(
-                f"math/{benchmark.name} at full scale needs the official files; {benchmark.source}; see --data"
-            )
         options, fetched = _fetched(benchmark, options)
-    problems, examples, facts = _read(benchmark, options)
+    problems, examples, facts = _read(benchmark, options, is_fetched=bool(fetched))
     leading = INSTRUCTIONS[benchmark.form] + "".join(examples)
     count = options.samples_per_problem
 
@@ -105,8 +102,10 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
     return Samples([problem.id for problem in problems], build, facts | fetched)
 
 
-def _read(benchmark: Benchmark, options: Options) -> tuple[list[Problem], tuple[str, ...], dict[str, Json]]:
+def _read(benchmark: Benchmark, options: Options, *, is_fetched: bool) -> tuple[list[Problem], tuple[str, ...], _Facts]:
     """Read the problems, the examples and what identifies them."""
+    if options.data is not None and options.data.is_dir() and is_fetched and benchmark.by_subject:
+        return _subjects(benchmark, options.data, options)
     if math_tables.is_table(options, benchmark.form):
         table = math_tables.read(benchmark.form, options)
         examples = _drawn(
@@ -129,7 +128,21 @@ def _fetched(benchmark: Benchmark, options: Options) -> tuple[Options, dict[str,
     from evals.data.row_tables.hub_files import official
 
     folder, facts = official(benchmark.repository, benchmark.hub_files, benchmark.name)
-    return dataclasses.replace(options, data=next(folder.glob(benchmark.hub_files[0]))), facts
+    data = folder if benchmark.by_subject else next(folder.glob(benchmark.hub_files[0]))
+    return dataclasses.replace(options, data=data), facts
+
+
+def _subjects(benchmark: Benchmark, folder: Path, options: Options) -> tuple[list[Problem], tuple[str, ...], _Facts]:
+    """Read the hub's files of test problems, and of training problems for examples."""
+    if options.split not in {None, "test"}:
+        raise UnknownName(f"split of math/{benchmark.name}", str(options.split), ["test"])
+    shots = options.shots if options.shots is not None else benchmark.shots
+    test, train = (sorted(folder.glob(pattern)) for pattern in benchmark.hub_files)
+    problems = math_tables.read_subjects(test, benchmark.form)
+    known = math_tables.read_subjects(train, benchmark.form) if shots else []
+    examples = _drawn(benchmark, shots, options.seed, known, f"{benchmark.repository}, split train")
+    files = {f"{path.parent.name}/{path.name}": data.digest(path) for path in (test + train if shots else test)}
+    return problems, examples, {"source": "hub", "split": "test", "shots": shots, "files": files}
 
 
 def _path(benchmark: Benchmark, options: Options) -> Path:

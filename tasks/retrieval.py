@@ -38,7 +38,7 @@ from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
 from evals.schema import Embed, Image, Json, Options, Sample, Samples, Task
-from evals.tasks.formats import own_tables, retrieval, retrieval_tables
+from evals.tasks.formats import own_tables, retrieval, retrieval_hub, retrieval_tables
 from evals.tasks.formats.retrieval import CaptionedImage, Official
 from evals.tasks.mini import BUNDLED
 from evals.tasks.scoring.retrieval import images_of_captions, score, text_ids
@@ -89,8 +89,7 @@ def samples(options: Options) -> Samples:
     if options.data is not None:
         return _official(options.data, options.split)
     if options.scale == "full":
-        raise InputError(f"retrieval at full scale needs the official files: name their folder with --data; "
-                         f"{retrieval.SOURCE}")  # fmt: skip
+        return _of_hub(options.split)
     return _bundled(options.split or SPLITS[0])
 
 
@@ -112,9 +111,33 @@ def _of_table(options: Options) -> Samples:
     table = retrieval_tables.read(own_tables.open_rows(retrieval_tables.FIELDS, options.data, name, options.columns))
     captioned, suffix = table.captioned, ALL
     if not all_captions:
-        captioned, suffix = [CaptionedImage(item.id, item.file, item.captions[:FIRST]) for item in captioned], ""
+        captioned, suffix = _first(captioned), ""
     facts = table.facts | _protocol_facts("custom" + suffix, captioned)
     return _samples(captioned, table.images, facts, folds=False)
+
+
+def _of_hub(split: str | None) -> Samples:
+    """Make samples of a collection of the hub, which the split names: `flickr30k-1k` or `coco-5k`, with suffixes."""
+    name, folds = _without_suffix(split, FOLDS)
+    name, all_captions = _without_suffix(name, ALL)
+    collection = retrieval_hub.COLLECTIONS.get(name or "")
+    if collection is None:
+        known = " or ".join(f"--split {name}" for name in retrieval_hub.COLLECTIONS)
+        raise InputError(f"retrieval at full scale: choose {known}; other files are named with --data")
+    read = retrieval_hub.read(collection)
+    protocol, count = PROTOCOLS[collection.name, retrieval_hub.SPLIT]
+    suffix = (ALL if all_captions else "") + (FOLDS if folds else "")
+    captioned = read.captioned if all_captions else _first(read.captioned)
+    if folds and len(captioned) != FIRST * FOLD:
+        raise InputError(f"{FOLDS} averages five galleries of 1,000 images; {name} has {len(captioned):,}")
+    protocol = (protocol if len(captioned) == count else "custom") + suffix
+    facts = read.facts | {"split": retrieval_hub.SPLIT + suffix} | _protocol_facts(protocol, captioned)
+    return _samples(captioned, read.images, facts, folds=folds)
+
+
+def _first(captioned: Sequence[CaptionedImage]) -> list[CaptionedImage]:
+    """Keep the captions that the protocols use."""
+    return [CaptionedImage(item.id, item.file, item.captions[:FIRST]) for item in captioned]
 
 
 def _official(folder: Path, split: str | None) -> Samples:
@@ -124,7 +147,7 @@ def _official(folder: Path, split: str | None) -> Samples:
     captioned = _present(official)
     protocol = _protocol(official, captioned)
     if not all_captions:
-        captioned = [CaptionedImage(item.id, item.file, item.captions[:FIRST]) for item in captioned]
+        captioned = _first(captioned)
     if folds and len(captioned) != FIRST * FOLD:
         raise InputError(f"{folder}: {FOLDS} averages five galleries of 1,000 images; the split has {len(captioned):,}")
     suffix = (ALL if all_captions else "") + (FOLDS if folds else "")

@@ -33,6 +33,8 @@ INSTRUCTION = "Answer the question using a single word or phrase.\n"
 MAX_NEW_TOKENS = 16
 SPLITS = ("validation", "test")
 MINI = BUNDLED / "vqa"
+REPOSITORY = "hf:lmms-lab/VQAv2"
+"""The validation split with its images, read at full scale unless other files are named."""
 ANSWER_TYPES = {"yes/no": "yes-no", "number": "number", "other": "other"}
 """The official answer types, and their names in metrics."""
 SOURCE = (
@@ -104,17 +106,18 @@ def samples(options: Options) -> Samples:
         UnknownName: there is no such split.
     """
     if own_tables.is_own(options):
-        return _of_table(options)
+        assert options.data is not None, "such data are named"
+        return _of_table(options.data, options, split=options.split)
     if options.data is not None:
         return _official(options.data, options.split)
     if options.scale == "full":
-        raise InputError(f"vqa at full scale needs the official files; {SOURCE}")
+        return _of_table(Path(REPOSITORY), options, split=options.split or SPLITS[0])
     return _bundled(options.split or SPLITS[0])
 
 
-def _of_table(options: Options) -> Samples:
-    """Make samples of a user's table; a question is read when it is needed."""
-    table = vqa_tables.QuestionTable(options)
+def _of_table(path: Path, options: Options, *, split: str | None) -> Samples:
+    """Make samples of a table of the user or of the hub; a question is read when it is needed."""
+    table = vqa_tables.QuestionTable(path, options, split=split)
 
     def build(index: int) -> Sample:
         row = table[index]

@@ -25,7 +25,9 @@ class Benchmark:
     repository: str = ""
     """The hub's data set, read at full scale unless other files are named."""
     hub_files: tuple[str, ...] = ()
-    """Patterns of its files, the test problems first; empty if the hub has none in the official form."""
+    """Patterns of its files, the test problems first."""
+    by_subject: bool = False
+    """Whether its files are in a folder for each subject."""
 
 
 TABLE = (
@@ -62,5 +64,8 @@ TABLE = (
         shots=4,
         max_new_tokens=1024,
         source="https://github.com/hendrycks/math, as JSON lines with problem, solution and unique_id",
+        repository="EleutherAI/hendrycks_math",
+        hub_files=("*/test-*.parquet", "*/train-*.parquet"),
+        by_subject=True,
     ),
 )

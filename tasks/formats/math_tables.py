@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from evals import data
-from evals.data.row_tables import RowField, open_table
+from evals.data.row_tables import RowField, match_columns, open_table
 from evals.errors import InputError, shorten
 from evals.plain_numbers import is_real
 from evals.schema import Json, Options
@@ -73,6 +75,29 @@ def read(form: str, options: Options) -> ProblemTable:
         return ProblemTable(problems, None, source.facts)
     train = open_train(FIELDS, options, source, f"--shots {options.shots}")
     return ProblemTable(problems, _problems(train, form), source.facts | {"examples": train.table.facts})
+
+
+def read_subjects(paths: Sequence[Path], form: str) -> list[Problem]:
+    """Read the problems of MATH as the hub has them: a Parquet file for each subject, in a folder of its name.
+
+    Args:
+        paths: the files.
+        form: the form in which answers are stated.
+
+    Returns:
+        The problems by subject, in the order of their files. The id is `<subject>/<number in the file, from 0>`, as
+        these files have no `unique_id`.
+
+    Raises:
+        InputError: a file is no such table, or a solution states no answer.
+    """
+    problems = []
+    for path in sorted(paths):
+        source = OwnTable(table := open_table(path), match_columns(FIELDS, table, "question=problem,solution=solution"))
+        for row in source:
+            problem = _problem(row, form, number=row.index)
+            problems.append(replace(problem, id=f"{path.parent.name}/{row.index}"))
+    return problems
 
 
 def _problems(source: OwnTable, form: str) -> list[Problem]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from evals import data
+from evals.data import listing_digest, unique
 from evals.data.row_tables import RowField
 from evals.data.row_tables.cells import answers_of, images_of, text_of
 from evals.errors import InputError, counted, shorten
@@ -46,23 +47,31 @@ class ImageQuestion:
 class QuestionTable:
     """The questions of a user's table; a question is read when it is needed."""
 
-    def __init__(self, options: Options) -> None:
-        """Open the table, and check every row.
+    def __init__(self, data: Path, options: Options, *, split: str | None) -> None:
+        """Open the table, and check every row; the images of a data set of the hub are read when they are needed.
+
+        Args:
+            data: the table.
+            options: the options of the run.
+            split: the split; None for the only one.
 
         Raises:
             InputError: a field has no column, or a row lacks a question, an image or answers; the message names it.
         """
-        assert options.data is not None, "the table is named by it"
-        self._source = open_rows(FIELDS, options.data, options.split, options.columns)
+        self._source = open_rows(FIELDS, data, split, options.columns)
         self.facts: dict[str, Json] = self._source.facts
         self.ids: list[str] = []
         paths = set()
-        for row in self._source:
-            paths.add(self._question(row).image.path)
+        is_hub = self.facts["source"] == "hub"
+        for row in self._source.rows(without="image") if is_hub else self._source:
+            row.text("question")
+            annotators(row)
+            if not is_hub:
+                paths.add(self._question(row).image.path)
             id = row.optional_text("id")
             self.ids.append(str(self._source.table.number(row.index)) if id is None else id)
-        data.unique(self.ids, self._source.table.name)
-        self.facts["media"] = data.listing_digest(path for path in paths if path is not None and path.is_file())
+        unique(self.ids, self._source.table.name)
+        self.facts["media"] = listing_digest(path for path in paths if path is not None and path.is_file())
 
     def __getitem__(self, index: int) -> ImageQuestion:
         """Return a question."""

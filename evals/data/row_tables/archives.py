@@ -6,7 +6,7 @@ Nothing is unpacked: an image is read from the archive when a model needs it, wi
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -110,6 +110,30 @@ def read_archive(path: Path, split: str | None) -> ImageArchive:
             f"each answer into a folder of its name"
         )
     return ImageArchive(str(path), chosen, ("id", "image", "label"), facts, archive, None, images=images)
+
+
+class ZippedImages(Mapping[str, bytes]):
+    """The contents of the images of a zip by their names without folders; safe for threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a zip. Raises `InputError` if it is none."""
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile, ValueError) as error:
+            raise InputError(f"{path} is not a readable zip: {one_line(error)}") from error
+        self._members = {PurePosixPath(name).name: name for name in self._archive.namelist() if not _is_hidden(name)}
+
+    def __getitem__(self, name: str) -> bytes:
+        """Return the contents of an image. Raises `InputError` if it is damaged or too large."""
+        return _contents(self._archive, self._members[name], MAX_BYTES)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self._members)
 
 
 def _is_hidden(name: str) -> bool:

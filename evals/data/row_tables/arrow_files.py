@@ -160,12 +160,23 @@ def _saved(folder: Path, name: str, split: str) -> ArrowTable:
 
 def read_arrow(paths: Sequence[Path], name: str, split: str) -> ArrowTable:
     """Read Arrow files, streams or files with an index. Raises `InputError` if one is damaged."""
-    facts: dict[str, Json] = {"files": {path.name: digest(path) for path in paths}}
+    facts: dict[str, Json] = {"files": digests_of(paths)}
 
     def load(datasets: Any) -> Any:
         return datasets.concatenate_datasets([_arrow_file(datasets, path) for path in paths])
 
     return ArrowTable(_validated(_loaded(name, load), name), name, split, paths[0].parent, facts)
+
+
+def digests_of(paths: Sequence[Path]) -> dict[str, str]:
+    """Return the digests of files by their names, in their order; of files with one name also by their folders'."""
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{path.parent.name}/{path.name}" for path in paths]
+    digests = {name: digest(path) for name, path in zip(names, paths, strict=True)}
+    if len(digests) < len(paths):
+        raise InputError(f"two files have the name {paths[0].name} and folders of one name; expected others")
+    return digests
 
 
 def _arrow_file(datasets: Any, path: Path) -> Any:
@@ -195,7 +206,7 @@ def read_parquet_table(paths: Sequence[Path], name: str, split: str, features: J
     import pyarrow
     from pyarrow import parquet
 
-    digests = {path.name: digest(path) for path in paths}
+    digests = digests_of(paths)
 
     def load(datasets: Any) -> Any:
         wanted = None if features is None else datasets.Features.from_dict(features)

@@ -74,22 +74,22 @@ class HubFiles:
     names: list[str] = field(default_factory=list)
     """The name of each file in the repository."""
 
-    def verify(self, digests: Mapping[str, str]) -> None:
-        """Compare digests, by the names of the paths, with those of the first use, or store them.
+    def verify(self, digests: Sequence[str]) -> None:
+        """Compare the digests of the files, in their order, with those of the first use, or store them.
 
         Raises:
             InputError: a file is not what it was.
         """
         pins = _read_pins()
         pin = pins[self.key]
-        for path, name in zip(self.paths, self.names, strict=True):
-            stored, digest = pin.files[name], digests[path.name]
-            if stored.sha256 not in {None, digest}:
+        for path, name, present in zip(self.paths, self.names, digests, strict=True):
+            stored = pin.files[name]
+            if stored.sha256 not in {None, present}:
                 raise InputError(
-                    f"{path} of hf:{self.key} is not the file of its first use: its digest is {digest[:16]}…, not "
+                    f"{path} of hf:{self.key} is not the file of its first use: its digest is {present[:16]}…, not "
                     f"{str(stored.sha256)[:16]}…; remove it, and it is downloaded again"
                 )
-            stored.sha256 = digest
+            stored.sha256 = present
         _store_pin(self.key, pin)
 
 
@@ -128,8 +128,7 @@ def official(repository: str, patterns: Sequence[str], task: str) -> tuple[Path,
 
     Args:
         repository: `ORG/NAME`.
-        patterns: what the names match, as `fnmatch` reads them; each matches at least one, and no two files that match
-            have one name.
+        patterns: what the names match, as `fnmatch` reads them; each matches at least one.
         task: which of the repository's benchmarks it is.
 
     Returns:
@@ -150,7 +149,7 @@ def official(repository: str, patterns: Sequence[str], task: str) -> tuple[Path,
         _store_pin(key, pin)
     names = list(pin.files)
     paths = _download(repository, pin, names)
-    HubFiles(paths, "", {}, None, key, names).verify({path.name: digest(path) for path in paths})
+    HubFiles(paths, "", {}, None, key, names).verify([*map(digest, paths)])
     return paths[0].parents[names[0].count("/")], {"repository": repository, "revision": pin.revision}
 
 

@@ -59,7 +59,7 @@ def open_table(source: Path, split: str | None = None) -> DataTable:
 
         files = fetch(str(source).removeprefix(HUB), split)
         table = read_files(files.paths, f"{source} {files.split}", files.split, files.features)
-        files.verify(table.facts["files"])
+        files.verify([*table.facts["files"].values()])
         table.facts = {**table.facts, **files.facts}
         return table
     if not source.exists():

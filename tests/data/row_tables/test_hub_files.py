@@ -5,10 +5,12 @@ python -m pytest tests/data/row_tables/test_hub_files.py
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import logging
 import re
+import zipfile
 
 import pyarrow as pa
 import pytest
@@ -20,6 +22,7 @@ from evals import InputError, Options
 from evals.data.row_tables import hub_files
 from evals.registry import TASKS
 from evals.tasks import custom
+from evals.tasks.formats import retrieval_hub
 
 CARD = b"""---
 configs:
@@ -102,26 +105,83 @@ def parquet_bytes(**columns: list) -> bytes:
     return file.getvalue()
 
 
+PNG = b"\x89PNG"
+
+
+def captions(collection: retrieval_hub.HubCollection) -> tuple[str, dict[str, bytes]]:
+    """Write two images of the test split, and one of another, as the hub has them."""
+    table, zipped = io.StringIO(), io.BytesIO()
+    writer = csv.writer(table)
+    writer.writerow(["raw", "sentids", "split", "filename", "img_id", "cocoid"])
+    with zipfile.ZipFile(zipped, "w") as archive:
+        for number, split in ((1, "test"), (2, "test"), (3, "train")):
+            texts = [" A dog. ", 'He said "no".', "c", "d", "e", f"six {number}"]
+            raw = json.dumps(texts) if collection.id == "filename" else repr(texts)
+            writer.writerow([raw, "[]", split, f"{number}.jpg", number, number + 6])
+            archive.writestr(f"images/{number}.jpg", PNG)
+            archive.writestr(f"__MACOSX/images/{number}.jpg", b"")
+    return collection.repository, {collection.table: table.getvalue().encode(), collection.images: zipped.getvalue()}
+
+
+def at_full_scale(name: str):
+    task, _, split = name.partition(" ")
+    return TASKS.get(task).samples(Options(scale="full", split=split or None))
+
+
 def test_official_files_are_fetched_at_full_scale_and_read_again_without_a_network(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "evals.data")
     rte = {"sentence1": ["A cat.", "A dog."], "sentence2": ["An animal.", "A cat."], "label": [0, 1], "idx": [0, 1]}
     problems = {"question": ["How much is 1 + 1?"] * 8, "answer": ["1 + 1 is 2.\n#### 2"] * 8}
     problem = json.dumps({"problem": "P", "solution": "$\\boxed{2}$", "unique_id": "test/1.json"}).encode()
     shard = "00000-of-00001.parquet"
+    subject = {"problem": ["P", "Q"], "level": ["Level 3"] * 2, "type": ["Algebra"] * 2}
+    subject["solution"] = ["$\\boxed{2}$", "so \\boxed{\\frac12}"]
+    answers = [[{"answer": "red", "answer_confidence": "yes", "answer_id": n} for n in range(1, 11)]]
+    asked = {"question": ["c?"], "image": [{"bytes": PNG, "path": None}], "question_id": [42000], "image_id": [42]}
+    asked |= {
+        "question_type": ["what"],
+        "answer_type": ["other"],
+        "multiple_choice_answer": ["red"],
+        "answers": answers,
+    }
     repositories = {
+        "EleutherAI/hendrycks_math": {
+            f"{name}/{split}-{shard}": parquet_bytes(**subject)
+            for name in ("algebra", "geometry")
+            for split in ("test", "train")
+        },
+        "lmms-lab/VQAv2": {f"data/validation-{shard}": parquet_bytes(**asked)},
+        **dict(map(captions, retrieval_hub.COLLECTIONS.values())),
         "nyu-mll/glue": {f"rte/{split}-{shard}": parquet_bytes(**rte) for split in ("train", "validation")},
         "openai/gsm8k": {f"main/{split}-{shard}": parquet_bytes(**problems) for split in ("test", "train")},
         "HuggingFaceH4/MATH-500": {"test.jsonl": problem},
     }
-    tasks = {"glue/rte": 2, "math/gsm8k": 8, "math/math500": 1}
+    tasks = {"glue/rte": 2, "math/gsm8k": 8, "math/math500": 1, "math/math": 4, "vqa": 1}
+    tasks |= dict.fromkeys(("retrieval flickr30k-1k", "retrieval coco-5k-all-captions"), 2)
     with serving(repositories, monkeypatch, tmp_path) as hub:
-        facts = {name: TASKS.get(name).samples(Options(scale="full")).facts for name in tasks}
+        facts = {name: at_full_scale(name).facts for name in tasks}
         revisions = {name: hub.revision(name) for name in repositories}
     assert {entry["repository"]: entry["revision"] for entry in facts.values()} == revisions
-    assert sum("downloading" in record.message for record in caplog.records) == 3
+    assert sum("downloading" in record.message for record in caplog.records) == 7
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for name, count in tasks.items():
-        samples = TASKS.get(name).samples(Options(scale="full"))
+        samples = at_full_scale(name)
         assert (len(samples), samples.facts) == (count, facts[name])
+    problems = at_full_scale("math/math")
+    assert problems.ids == ["algebra/0", "algebra/1", "geometry/0", "geometry/1"]
+    assert (problems[1].target, problems[1].labels) == ("\\frac12", {"level": "Level 3", "type": "Algebra"})
+    assert facts["math/math"]["shots"] == 4
+    (question,) = at_full_scale("vqa")
+    assert (question.id, question.cluster, question.target) == ("42000", "42", ["red"] * 10)
+    assert question.labels == {"answer type": "other", "question type": "what"}
+    flickr, coco = (at_full_scale(name) for name in [*tasks][-2:])
+    assert [(s.id, len(s.target), s.requests[0].parts[0].data) for s in flickr] == [
+        ("1.jpg", 5, PNG),
+        ("2.jpg", 5, PNG),
+    ]
+    assert [(s.id, len(s.target)) for s in coco] == [("7", 6), ("8", 6)]
+    assert (flickr[0].target[1], coco.facts["protocol"]) == ('He said "no".', "custom-all-captions"), "of 2 images"
+    with pytest.raises(InputError, match=r"choose --split flickr30k-1k or --split coco-5k"):
+        at_full_scale("retrieval")
     (prompt,) = TASKS.get("math/gsm8k").samples(Options(scale="full", shots=1))[0].requests
     assert "1 + 1 is 2." in prompt.parts[0], "the training problems are beside the test problems"
