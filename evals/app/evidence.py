@@ -76,8 +76,13 @@ def _scores(path: Path, *, is_named: bool) -> Iterator[PublishedScore]:
     if path.name == "manifest.json":
         from evals import records
         from evals.reports.exports import every_eval_ever
+        from evals.reports.runs import reported
 
-        yield from scores.of_every_eval_ever(every_eval_ever.log(records.load(path.parent)), f"run {path.parent.name}")
+        record = records.load(path.parent)
+        if record.manifest.model_name == "unknown":  # a log that does not say of which model it is
+            return
+        log = f" ({reported.origin(record)})" if reported.entry(record) else ""
+        yield from scores.of_every_eval_ever(every_eval_ever.log(record), f"run {path.parent.name}{log}")
     elif path.suffix == ".json":
         content = _json(path)
         if is_named or (isinstance(content, dict) and "evaluation_results" in content):

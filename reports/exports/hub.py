@@ -10,20 +10,26 @@ a part of a split, and blind controls. The name of a bundled benchmark says that
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import yaml
 
 from evals import records
 from evals.errors import InputError
+from evals.logs.matching import is_imported
 from evals.records.folder import Record
+from evals.records.imported import ImportEntry
 from evals.records.types import MetricEntry
 from evals.reports.rendering.formatting import one_line
 from evals.reports.runs.naming import blind
 from evals.schema import Json
 
 LIBRARY = "claim-evals"
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)[:-](\d\d)(?:[:-](\d\d))?)?")
+"""The beginning of a date in a log: `2026-11-28T09-33-37.76`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +154,14 @@ def dataset_title(run: Record) -> str:
 
 
 def model_id(run: Record) -> str:
-    """Name a model as ORG/NAME: by its id on the hub where it was loaded from there, else under our own name."""
+    """Name a model as ORG/NAME: by its id on the hub where it was loaded from there, else under our own name.
+
+    The log of another harness names it by the id itself, or by a folder, which has no such name.
+    """
     name: str = run.manifest.model_name
     plain = name.partition("@")[0].removeprefix("hf:")
-    if name.startswith("hf:") and plain.count("/") == 1:
+    is_id = name.startswith("hf:") or (is_imported(run) and not name.startswith((".", "/", "~")))
+    if is_id and plain.count("/") == 1:
         return plain
     return f"{LIBRARY}/{one_line(name.rpartition('/')[2])}"
 
@@ -168,7 +178,12 @@ def kind(metric: str) -> str:
 
 
 def finished(run: Record) -> datetime.datetime:
-    """Return the time at which a run was finished: when its result was written."""
+    """Return the time at which a run was finished: when its result was written, or the date of an imported log."""
+    imported = run.manifest.imported
+    if isinstance(imported, ImportEntry) and (match := _DATE.match(imported.date or "")):
+        year, month, day, hour, minute, second = (int(part) for part in match.groups("0"))
+        with suppress(ValueError):  # no date of the calendar
+            return datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC)
     return datetime.datetime.fromtimestamp(int((run.folder / records.RESULT).stat().st_mtime), tz=datetime.UTC)
 
 

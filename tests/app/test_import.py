@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import evals as suite
 from evals import logs
+from evals.app import evidence
 from evals.app.imports import import_logs
 from evals.errors import InputError
 from evals.logs.matching import question_key
@@ -70,6 +71,7 @@ def test_a_log_is_scored_again_and_imported_again_with_one_result(tmp_path):
 def test_lm_eval_choices_have_their_log_likelihoods(tmp_path):
     record = imported(harness_logs.lm_eval_choices(tmp_path / "log"), tmp_path / "run")
     assert record.manifest.task.name == "glue/rte"
+    assert evidence.read([record.folder]) == [], "samples alone do not say of which model they are"
     assert [row.scores for row in rows(record)] == [[(-3.0, -1.0)], [(-1.0, -2.0)]]
     assert [row.answer for row in rows(record)] == ["not_entailment", "entailment"]
     assert record.finished().metrics["accuracy"].value == 1.0
@@ -115,6 +117,9 @@ def test_lighteval(tmp_path):
 def test_helm(tmp_path):
     record = imported(harness_logs.helm(tmp_path / "log"), tmp_path / "run")
     assert (record.manifest.task.name, record.manifest.model_name) == ("math/gsm8k", "org/model")
+    (score,) = evidence.read([record.folder])
+    assert (score.model, score.benchmark, f"{score.percent:f}") == ("org/model", "gsm8k", "66.6667")
+    assert score.origin.startswith("run run (log of HELM")
     assert [row.id for row in rows(record)] == ["id0", "id1", "id2"], "perturbed instances are no samples"
     assert record.finished().metrics["accuracy"].value == 2 / 3
     assert "reports final_number_exact_match 0.6667" in sentences(record)

@@ -43,6 +43,10 @@ LISTED_PATH = re.compile(
     r"(?=[^\n]{0,40}\d)"
 )
 """A name in code or at the end of an address that an item begins with: `vit_base.in1k (84.2 % top-1)`."""
+_HUB_ID = re.compile(
+    r"(?<![\w./:@-])(?P<organisation>[A-Za-z0-9][\w.-]{1,60})/(?P<name>[A-Za-z][\w.-]{2,90}\w)(?![\w/])"
+)
+"""A name on a hub of models: `Qwen/Qwen2-7B`."""
 _DATASET_AFTER = re.compile(r"\s?(?:[a-z]+\s)?(?:datasets?|data sets?|corpus|benchmarks?|数据集|语料库?)\b", re.I)
 _METRIC_NAME = re.compile(r"(?:m?AP|AR|AUC|Acc|IoU|mIoU|Hit|Hits|Recall|P|R|F)@?[-_]?\d[\d:.]*|m?AP\w?")
 _LABEL = re.compile(r"[A-Z]\.\d[\d.]*|(?:[A-Z]{4,}[ -]){1,3}[A-Z]{4,}|[A-Z]{1,4}0?-?\d\.0")
@@ -147,6 +151,7 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
     for name in sorted(counts, key=lambda name: (-len(name), name)):
         if (_is_system(name) and names.find(name) is None) or names.find(name) is not None:
             names.add(name)
+    _add_hub_ids(names, everything)
     _add_short_forms(names, everything)
     names.main = _main_subject(names, article, counts)
     return names
@@ -227,6 +232,18 @@ def _add_known(names: Names, record: Mapping[str, str], text: str) -> None:
                 names.add(form, id)
             known.append(id)
     names.known = frozenset(known)
+
+
+def _add_hub_ids(names: Names, text: str) -> None:
+    """Add the names of models on a hub, and their last parts; "Otter-7B/Otter-13B" are two models and no such name."""
+    for match in _HUB_ID.finditer(text):
+        organisation, name = match["organisation"], match["name"]
+        is_model = re.search(r"\d", name) and (
+            _TOKEN.fullmatch(name) or re.fullmatch(r"[A-Za-z][\w.]*(?:-[\w.]+)+", name)
+        )
+        is_pair = _TOKEN.fullmatch(organisation) or is_benchmark(organisation) or is_measure(organisation)
+        if names.find(name) is not None or (is_model and not is_pair and _is_system(name)):
+            names.add(match[0], names.add(name))
 
 
 def _table_names(blocks: Iterable[Block]) -> list[str]:

@@ -36,6 +36,10 @@ _WHOLE = ("", "default", "all", "main", "none")
 """Names of a dataset's configuration that is not a part of it."""
 
 
+_MOST_DECIMALS = 4
+"""Decimals of a percentage that are kept: documents print one or two."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedScore:
     """A score of a model on a benchmark, as somebody published it."""
@@ -172,11 +176,13 @@ def _score(
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100 or not model:
         return
     number = Decimal(str(value))
+    percent = number.scaleb(2) if is_fraction or number <= 1 else number
+    shortest = percent.quantize(Decimal(1).scaleb(-_MOST_DECIMALS))
     yield PublishedScore(
         model=model,
         benchmark=benchmark.rpartition("/")[2],
         metric=name,
-        percent=number.scaleb(2) if is_fraction or number <= 1 else number,
+        percent=min(percent, shortest, key=lambda value: len(value.as_tuple().digits)),
         is_scaled=(is_fraction or number > 1) and not is_rescaled,
         split=None if split is None else str(split),
         shots=None if shots is None else str(shots),

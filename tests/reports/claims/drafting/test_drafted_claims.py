@@ -21,6 +21,7 @@ from evals.reports.claims.drafting.language.numbers import find_numbers
 from evals.reports.claims.drafting.readers.markdown import read_markdown
 from evals.reports.claims.drafting.readers.pdf import blocks_of
 from evals.reports.claims.drafting.readers.select import read
+from evals.reports.claims.drafting.text.names import Names, _add_hub_ids
 from evals.reports.claims.language.expressions import referenced_claims
 from evals.reports.claims.language.files import load
 from evals.reports.claims.language.sources.articles import Article
@@ -532,3 +533,24 @@ def test_shares_of_a_whole_and_averages_of_a_sentence_are_computed(tmp_path):
     checked = check.check([article], paper=True)
     assert [a.claim.printed for a in checked.convicted] == ["35", "36"]
     assert [a.claim.printed for a in checked.assessments if a.headline == "open"] == ["81.5"]  # it may be weighted
+
+
+@pytest.mark.parametrize(
+    ("text", "spellings"),
+    [
+        ("Qwen/Qwen2-7B scores 84.5.", {"Qwen2-7B": "qwen2-7b", "Qwen/Qwen2-7B": "qwen2-7b"}),
+        ("THUDM/chatglm3-6b scores 84.5.", {"chatglm3-6b": "chatglm3-6b", "THUDM/chatglm3-6b": "chatglm3-6b"}),
+        ("See https://huggingface.co/acme/otter-2-7b and src/a/otter-2-7b.", {}),
+        ("10 tokens/s, MMLU/GSM8K, FP8/INT8 and A/B-test 2", {}),
+    ],
+)
+def test_names_of_models_on_a_hub_are_names(text, spellings):
+    names = Names()
+    _add_hub_ids(names, text)
+    assert names.spellings == spellings
+
+
+def test_a_pair_of_models_is_no_name_on_a_hub():
+    names = Names()
+    _add_hub_ids(names, "Qwen2-7B/Qwen2-72B")
+    assert not names.spellings
