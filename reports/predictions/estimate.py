@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from evals.errors import InputError, counted, shorten
@@ -93,6 +94,11 @@ def estimate(record: Record, predictors: Sequence[Record]) -> PredictedSplit:
 def _part_of(record: Record) -> tuple[int, MetricEntry]:
     """Return the number of samples of the split of which the run has a random part, and the run's headline."""
     result, manifest = record.finished(), record.manifest
+    if result.sequential is not msgspec.UNSET:
+        raise InputError(
+            f"{record.folder} was stopped by its own results (run --precision, --until-decided): its interval holds at "
+            "every look, and --predictor is for a number of samples that was fixed before (run --limit N)"
+        )
     if manifest.subset != "random" or manifest.samples_in_split is None:
         raise InputError(
             f"{record.folder} has {'the first' if manifest.subset == 'first' else 'all'} samples of its split: "

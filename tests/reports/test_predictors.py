@@ -62,3 +62,5 @@ def test_what_cannot_be_predicted_is_one_line(run, command):
     refused(command("show", first, "--predictor", whole), "d has the first samples of its split")
     refused(command("show", part, "--predictor", other), "c cannot predict: it has accuracy of 21 samples")
     refused(command("show", part, "--predictor", "nothing"), "nothing")
+    stopped = run("e", bool, "--precision", "20")
+    refused(command("show", stopped, "--predictor", whole), "e was stopped by its own results")
