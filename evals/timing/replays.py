@@ -22,10 +22,10 @@ from evals.statistics.intervals import LEVEL, t_quantile
 
 LEVELS = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 """Levels of the percentiles, by statistic."""
-EPISODES = 20
-"""Number of separate episodes that the slowest requests must come from for a percentile above the median to have an
-interval: several slow requests of one busy period are one event. With fewer, the intervals of simulated queues missed
-the true percentile far more often than one time in twenty."""
+BEYOND = 10
+"""Number of independent requests beyond a percentile (and short of it) that its interval needs. Requests that wait for
+each other count as fewer (`independent`). With fewer, the intervals of simulated queues missed the true percentile far
+more often than one time in twenty, mostly because the slowest requests of a busy period had not been seen."""
 REPLAYS = 3
 """Number of replays that the interval of a percentile needs; Student's t of two is wide beyond use."""
 GROWTH = 0.02
@@ -80,37 +80,45 @@ def _no_interval(level: float, replays: Sequence[Sequence[float]], units: Floats
         return f"more than {(1 - level) * 100:.0f} % of the requests of a replay failed"
     if value <= 0 or (units <= 0).any():
         return "some are 0"
-    number = episodes(level, replays, value)
-    if level > LEVELS["median"] and number < EPISODES:
+    number, beyond = independent(replays), min(level, 1 - level)
+    if number * beyond < BEYOND:
+        needed = BEYOND / beyond
+        longer = math.ceil(needed / number * max(map(len, replays)))
         return (
-            f"the slowest {(1 - level) * 100:.0f} % come from {number} separate episodes; an interval needs "
-            f"{EPISODES}: give more --repetitions"
+            f"these requests wait for each other and count as {number:,.0f} independent ones; an interval needs "
+            f"{needed:,.0f}, so about {longer:,} requests a replay"
         )
     return None
 
 
-def episodes(level: float, replays: Sequence[Sequence[float]], value: float) -> int:
-    """Count the separate episodes in which latencies reached a percentile; below the median, an episode has ended.
+def independent(replays: Sequence[Sequence[float]]) -> float:
+    """Estimate how many independent requests show as much as the requests of some replays.
+
+    It is their number, divided by the integrated autocorrelation time of the latencies: twice the sum of the
+    autocorrelations, by Geyer's initial monotone sequence (1992, Practical Markov chain Monte Carlo, 3.3). Deviations
+    count from the mean of all replays, so replays that are shorter than a long queue lasts count as few requests.
 
     Args:
-        level: the level of the percentile.
-        replays: the latencies of each replay, in the order of the arrivals.
-        value: the percentile.
+        replays: the latencies of each replay, in the order of the arrivals; infinite for a request that failed.
 
     Example:
-        >>> episodes(0.9, [[1.0, 9.0, 8.0, 9.0, 1.0, 1.0, 1.0, 9.0], [1.0, 1.0, 9.0]], 9.0)
-        3
+        >>> independent([[1.0, 2.0, 1.0, 2.0], [2.0, 1.0, 2.0, 1.0]])
+        8.0
+        >>> round(independent([[1.0] * 50 + [2.0] * 50, [2.0] * 50 + [1.0] * 50]))
+        6
     """
-    median = _order_statistic(np.array([time for replay in replays for time in replay]), LEVELS["median"])
-    number = 0
-    for replay in replays:
-        within = False
-        for time in replay:
-            if time >= value:
-                number, within = number + (not within), True
-            elif time <= median:
-                within = False
-    return number
+    number, length = sum(map(len, replays)), min(map(len, replays))
+    times = np.array([replay[:length] for replay in replays])
+    finite = times[np.isfinite(times)]
+    times = np.minimum(times, finite.max(initial=0.0))
+    deviations = np.fft.rfft(times - times.mean(), 2 * length)
+    covariances = np.fft.irfft((deviations * deviations.conj()).sum(axis=0), 2 * length)[:length]
+    if covariances[0] <= 0:
+        return float(number)
+    pairs = (covariances[: length // 2 * 2] / covariances[0]).reshape(-1, 2).sum(axis=1)
+    ended = np.flatnonzero(pairs <= 0)
+    pairs = np.minimum.accumulate(pairs[: ended[0]] if len(ended) else pairs)
+    return float(number / max(1.0, 2 * pairs.sum() - 1))
 
 
 def _order_statistic(values: Floats, level: float) -> float:

@@ -143,12 +143,24 @@ def test_a_percentile_covers_the_true_one():
     assert inside >= 34
 
 
-def test_a_tail_from_few_episodes_has_no_interval():
+def test_a_tail_of_few_independent_requests_has_no_interval():
     calm = [1.0] * 95
     spread = replays.percentile(0.99, [[*calm, *[9.0] * 5]] * 5)
     assert (spread.value, spread.low) == (9.0, None)
-    assert "5 separate episodes" in spread.why
+    assert "count as 100 independent ones; an interval needs 1,000, so about 997 requests a replay" in spread.why
     assert replays.percentile(0.5, [[1.0, 2.0]]).low is None
+
+
+def test_requests_that_wait_for_each_other_count_as_fewer():
+    """Of an autoregression the autocorrelation time is known: (1 + r) / (1 - r)."""
+    rng = np.random.default_rng(3)
+    for r in (0.0, 0.5, 0.9):
+        noise, level, series = rng.normal(size=(5, 4000)), np.zeros(5), []
+        for step in noise.T:
+            level = r * level + step
+            series.append(level)
+        assert replays.independent(np.transpose(series)) == pytest.approx(20_000 * (1 - r) / (1 + r), rel=0.15)
+    assert replays.independent([[1.0, math.inf], [1.0, 1.0, 1.0]]) == 5
 
 
 def test_requests_that_failed_are_the_slowest():

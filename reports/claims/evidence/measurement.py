@@ -214,7 +214,10 @@ def _missing(outcome: RunOutcome, metric: str) -> str:
     if outcome.record is None:
         return outcome.why
     metrics = outcome.record.result.metrics if outcome.record.result is not None else {}
-    return "" if metric in metrics else f"the run has no {metric}"
+    if metric in metrics:
+        return ""
+    failed = metrics.get("failed-requests")  # under a request rate
+    return f"the run has no {metric}" + (f": {failed.note}" if failed is not None and failed.note else "")
 
 
 def _any_replica(records: Sequence[Record]) -> bool:
