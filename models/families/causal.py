@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import read_adapter, read_config
 from evals.errors import SampleError
+from evals.models.architectures import experts
 from evals.models.backend import pytorch, tokenisation
 from evals.models.backend.prompts.chat_templates import chat_templates
 from evals.models.backend.prompts.prompt_limits import prompt_limits
@@ -80,6 +81,8 @@ class Causal:
     """The engine of the decoder; None if this process computes with the library's model. With an engine, `model` has no
     weights."""
     abilities: frozenset[str] = frozenset({"generate", "choose"})
+
+    adapt = experts.adapt
 
     def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""

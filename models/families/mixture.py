@@ -7,7 +7,7 @@ the checkpoint's audio encoder reads is rejected, not cut.
 
 The checkpoint determines the number of active experts per token. A row of `variants.yaml` can override it (`experts`),
 as for any mixture of experts; `evals.models.backend.pytorch` applies it. Under a request rate the number can also
-follow the length of the queue (`experts: {by: queue, 8: 0, 4: 2}`).
+follow the length of the queue (`experts: {by: queue, 8: 0, 4: 2}`), as in the families `causal` and `vision_language`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 
 from evals.data.audio import decode, resample
 from evals.errors import SampleError
-from evals.models.architectures import experts
 from evals.models.backend import pytorch
 from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import prompt_limits
@@ -85,15 +84,6 @@ class Mixture(VisionLanguage):
     """A loaded checkpoint with its processor."""
 
     abilities: frozenset[str] = ABILITIES
-
-    def adapt(self, waiting: int) -> int | None:
-        """Set the active experts for the next batch by the length of the queue, if the variant has a schedule."""
-        schedule = self.placement.schedule
-        if schedule is None:
-            return None
-        number = schedule.experts(waiting)
-        experts.set_active(self.model, number)
-        return number
 
     def prepare(self, request: Request) -> Prompt:
         """Render and tokenise a prompt; continuations are scored after plain text, without the chat template."""

@@ -17,22 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from evals.data.checkpoints import read_config
 from evals.errors import InputError, SampleError
+from evals.models.architectures import experts
 from evals.models.backend import pytorch
 from evals.models.backend.image_prompts import alike, join
 from evals.models.backend.media_prompts import media_input, prepare_request, shared_key
 from evals.models.backend.prompt_processor import PromptProcessor
 from evals.models.backend.prompts.prompt_limits import PromptLimits, prompt_limits
-from evals.models.backend.pytorch import ResolvedPlacement
 from evals.models.backend.resource_requirements import decoder_requirements
 from evals.models.decoding import last_state
 from evals.models.decoding.batching import batch_rules
-from evals.models.decoding.batching.batch_rules import BatchRule
 from evals.models.decoding.batching.prefix_sharing import supports_prefix_sharing
 from evals.models.decoding.build import prepare_generation
 from evals.models.decoding.checkpoint_settings import sampling_settings
 from evals.models.decoding.engine import IMAGE_PREFILL, Decoder
 from evals.models.decoding.hf_generate import LibraryDecoder, with_tokens
-from evals.models.decoding.last_state import prompt_parts
 from evals.models.decoding.padding import on_device, pinned
 from evals.models.decoding.placeholders import restore_placeholders
 from evals.models.decoding.reading import TextReader
@@ -87,7 +85,7 @@ class VisionLanguage:
     token_budget: int
     model: PreTrainedModel
     processor: PromptProcessor
-    placement: ResolvedPlacement
+    placement: pytorch.ResolvedPlacement
     decoder: Decoder | LibraryDecoder
     reader: TextReader
     """Turns generated tokens into an answer and a thought."""
@@ -95,6 +93,8 @@ class VisionLanguage:
     limits: PromptLimits
     """The positions of the language model."""
     abilities: frozenset[str] = frozenset({"generate", "embed"})
+
+    adapt = experts.adapt
 
     def check(self, split_ids: Sequence[str], run_ids: Sequence[str]) -> None:
         """Accept any samples."""
@@ -159,7 +159,7 @@ class VisionLanguage:
         return (self._generate_shared if self.shares_prefixes else self._generate_plainly)(prompts, batch, staged)
 
     def _stage(self, request: Request) -> dict[str, Any]:
-        rendered = self.processor.render(prompt_parts(request), _chat(request))
+        rendered = self.processor.render(last_state.prompt_parts(request), _chat(request))
         if self.shares_prefixes:
             return self.processor.inputs(rendered, request.parts)
         return dict(self.processor.encode(rendered, [part for part in request.parts if isinstance(part, Image)]))
@@ -295,7 +295,7 @@ def _load(
     shares_prefixes = model.config.model_type in SHARING and supports_prefix_sharing(model)
     rule = batch_rules.text_model_rule(model.config)
     if rule.in_batches and model.config.model_type not in BATCHED:
-        rule = BatchRule(
+        rule = batch_rules.BatchRule(
             batch_rules.ROW_BY_ROW, f"batches of {model.config.model_type} were not compared with one prompt"
         )
     generation = prepare_generation(

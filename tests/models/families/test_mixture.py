@@ -17,7 +17,7 @@ from evals import Choose, Embed, Generate, Image, InputError, SampleError, regis
 from evals.execution.batching import plan
 from evals.execution.resolve import resolve
 from evals.models.backend import size
-from evals.models.families import mixture
+from evals.models.families import causal, mixture
 from evals.records.embeddings import unpack
 from evals.registry import VARIANTS
 from evals.schema import Audio, ExpertSchedule, Placement
@@ -269,6 +269,24 @@ def test_images_and_texts_that_wait_are_answered_together(model):
     outputs = replay(model, LoadReplay(tuple(asked), (0.0,) * len(asked), rate=1.0, batch=len(asked)))
     alone = answers(model, asked, budget=1)
     assert {p.id: p.output["text"] for p in outputs} == {id: answer.output for id, answer in alone.items()}
+
+
+def test_a_mixture_of_the_library_follows_the_queue_too(tmp_path):
+    """Its outputs are those of a model that is loaded with the number of experts that the replay names."""
+    folder = checkpoints.language_model(tmp_path, "deepseek_v3")
+    schedule = ExpertSchedule(((0, 4), (1, 2), (3, 1)))
+    model = causal.load("tiny", str(folder), Placement(device="cpu", experts=4, schedule=schedule))
+    requests = tuple(Generate(str(number), (f"{number}: Say yes.",), 6, min_new_tokens=6) for number in range(5))
+    replayed = [p.output for p in replay(model, LoadReplay(requests, (0.0,) * 5, rate=1.0, batch=1))]
+    assert [output["experts"] for output in replayed] == [1, 1, 2, 2, 4]
+    texts = set()
+    for number in (1, 2, 4):
+        fixed = causal.load("tiny", str(folder), Placement(device="cpu", experts=number))
+        alone = answers(fixed, requests, budget=1)
+        for request, output in zip(requests, replayed, strict=True):
+            texts.add((request.id, alone[request.id].output))
+            assert output["experts"] != number or output["text"] == alone[request.id].output
+    assert len(texts) > len(requests), "every number of experts answers alike: no test"
 
 
 @pytest.mark.parametrize(
