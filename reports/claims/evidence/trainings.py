@@ -261,6 +261,13 @@ def _first(row: TrainingRow) -> float:
 
 
 def _directions(rows: Sequence[MeasuredRow]) -> list[str]:
-    return [
-        f"at the replicas' scale the direction {word}" for word in sorted({r.direction for r in rows if r.direction})
-    ]
+    """Say whether the direction holds at the replicas' scale; for each measurement if they disagree."""
+    words = sorted({row.direction for row in rows if row.direction})
+    if len(words) < 2:
+        return [f"at the replicas' scale the direction {_PHRASES[word]}" for word in words]
+    names = {word: ", ".join(row.metric for row in rows if row.direction == word) for word in words}
+    return [f"at the replicas' scale the direction {_PHRASES[word]} ({names[word]})" for word in words]
+
+
+_PHRASES = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}
+"""How a direction is said."""
