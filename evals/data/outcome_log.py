@@ -167,7 +167,7 @@ class _LogSums:
         part = {
             "variant": variant, "segment": segment, "unit": unit, "time": time, "order": order, "rows": np.ones(size),
             "counts": has_outcome.astype(float), "sums": values, "squares": values**2, "cubes": values**3,
-            "deviations": np.abs(values),
+            "fourths": values**4,
         }  # fmt: skip
         self._pending.append({name: column[keep] for name, column in part.items()})
         self._pending_rows += int(keep.sum())
@@ -247,7 +247,7 @@ class _LogSums:
             sums_C=cells["sums"],
             squares_C=cells["squares"],
             cubes_C=cells["cubes"],
-            deviations_C=cells["deviations"],
+            fourths_C=cells["fourths"],
             shift=self._shift or 0.0,
             is_share=self._reader.is_share,
             unit_C=None if self._columns.unit is None else cells["unit"],
@@ -273,7 +273,7 @@ def _grouped(cells: Mapping[str, Any], *, by_time: bool) -> dict[str, Any]:
     key = mixed_key(cells["unit"], group, *([cells["time"]] if by_time else []))
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     grouped = {name: cells[name][first] for name in ("variant", "segment", "unit", "time", "order")}
-    for name in ("rows", "counts", "sums", "squares", "cubes", "deviations"):
+    for name in ("rows", "counts", "sums", "squares", "cubes", "fourths"):
         grouped[name] = np.bincount(inverse, weights=cells[name], minlength=len(first))
     for name in ("time", "order"):
         np.minimum.at(grouped[name], inverse, cells[name])

@@ -23,8 +23,8 @@ _GROUPED = {
 }
 _COMPACT_DATE = re.compile(r"((?:19|20)\d{2}[01]\d[0-3]\d)(?:([0-2]\d[0-5]\d)([0-5]\d)?)?(?:\.0)?")
 """A date that is written as a number: 20250925, or 202509251300 and 20250925130000 with a time."""
-_LARGEST_VALUE = 1e100
-"""Larger outcomes are refused: their cubes are added up."""
+_LARGEST_VALUE = 1e70
+"""Larger outcomes are refused: their fourth powers are added up."""
 _LARGEST_SECONDS = 1e11
 """Larger numbers of a time column are milliseconds since 1970, and not seconds: these would be after the year 5000."""
 _MOST_KEPT = 1 << 18
@@ -81,7 +81,7 @@ class OutcomeReader:
         if np.isinf(present).any():
             raise InputError(f"{self._where} holds an infinite number")
         if len(present) and float(np.abs(present).max()) > _LARGEST_VALUE:
-            raise InputError(f"{self._where} holds {np.abs(present).max():.3g}; numbers up to 1e100 are added up")
+            raise InputError(f"{self._where} holds {np.abs(present).max():.3g}; numbers up to 1e70 are added up")
         self.is_share = self.is_share and bool(np.isin(present, (0, 1)).all())
         if not self.is_share and self._word is not None:
             raise InputError(f"{self._where} holds both the word {self._word!r} and numbers other than 0 and 1")

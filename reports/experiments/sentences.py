@@ -14,6 +14,7 @@ from evals.plain_numbers import is_real
 from evals.reports.rendering.formatting import one_line, p_value
 from evals.statistics.experiments.analysis import ExperimentAnalysis
 from evals.statistics.experiments.comparison import EstimatedValue, VariantComparison
+from evals.statistics.experiments.planning import has_too_few
 from evals.statistics.experiments.sample_ratio import THRESHOLD
 
 _FEW_UNITS = 30
@@ -124,6 +125,11 @@ def verdict(analysis: ExperimentAnalysis, comparison: VariantComparison, wording
         return f"{variant} is {decision} than {baseline} by {wording.difference(shown, flip=is_lower)}: {rates}."
     if comparison.p is None:
         return f"Not decided: {variant} against {baseline}: {_range(shown, wording)} ({rates})."
+    if has_too_few(comparison):
+        return (
+            f"Not decided: {variant} against {baseline}: the outcomes are skewed, and those that decide a mean are as "
+            f"few as {comparison.events:.1f} rare events would be ({rates}). {_needed(comparison)}".strip()
+        )
     if analysis.growing and comparison.sequence is None:
         return f"Not decided: {variant} and {baseline} have too few rows so far ({rates})."
     return (

@@ -140,6 +140,7 @@ def test_shares_that_changed_over_time_or_by_segment_name_no_winner(tmp_path, co
         for late in (0, 1)
         for _ in range(3_000)
     ]
+    rows[0]["t"] = ""  # one missing time hides nothing
     path = write(tmp_path / "log.csv", rows)
     for option in ("--time", "--segment"):
         done = command("ab", path, *ASKED, option, "t")

@@ -144,9 +144,14 @@ def cells_of(case, rng, effect):
         variants=("A", "B"), segments=("",), variant_C=assigned.astype(np.int64),
         segment_C=np.zeros(len(values), np.int64), time_C=np.arange(len(values)), rows_C=ones, counts_C=ones,
         sums_C=values - shift, squares_C=(values - shift) ** 2,
-        cubes_C=(values - shift) ** 3, deviations_C=np.abs(values - shift),
+        cubes_C=(values - shift) ** 3, fourths_C=(values - shift) ** 4,
         shift=shift, is_share=shift == 0.0, unit_C=units,
     )  # fmt: skip
+
+
+def is_outside(looks, truth):
+    """Return at which looks the sequence does not hold the true difference."""
+    return (looks["difference"] - looks["below"] > truth) | (looks["difference"] + looks["above"] < truth)
 
 
 def measure(case, logs, rng):
@@ -160,7 +165,7 @@ def measure(case, logs, rng):
             rows, most = len(cells.time_C), 100 if pair.clustered else 4_000
             times = np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)
             looks = sequence_over_time(pair, times, 0.05)
-            outside = bool((np.abs(looks["difference"] - truth) > looks["half"]).any())
+            outside = bool(is_outside(looks, truth).any())
             if effect == case.effect:
                 ratio = case.means(effect) / case.means(0.0) - 1 if case.means(0.0) else np.nan
                 high = np.inf if row.lift.high is None else row.lift.high
@@ -204,7 +209,7 @@ def shares_of(counts):
     return OutcomeCells(
         variants=tuple("ABCDE"[: len(counts)]), segments=("",), variant_C=np.repeat(np.arange(len(counts)), 2),
         segment_C=zeros, time_C=zeros, rows_C=sizes, counts_C=sizes, sums_C=sums, squares_C=sums, cubes_C=sums,
-        deviations_C=sums, shift=0.0, is_share=True,
+        fourths_C=sums, shift=0.0, is_share=True,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def cells_of(values, arms, units=None, segments=None):
         variants=("A", "B"), segments=tuple(f"s{code}" for code in range(int(codes.max()) + 1)),
         variant_C=arms, segment_C=codes, time_C=np.arange(len(values)), rows_C=ones, counts_C=ones,
         sums_C=values - shift, squares_C=(values - shift) ** 2,
-        cubes_C=(values - shift) ** 3, deviations_C=np.abs(values - shift), shift=shift, is_share=is_share,
+        cubes_C=(values - shift) ** 3, fourths_C=(values - shift) ** 4, shift=shift, is_share=is_share,
         unit_C=None if units is None else np.asarray(units, np.int64),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from evals.statistics.experiments.arms import ArmSums
 from evals.statistics.experiments.cells import NO_TIME, OutcomeCells
 from evals.statistics.experiments.comparison import MANY, ArmPair, EstimatedValue, VariantComparison, compare
 from evals.statistics.experiments.looks import Look, looks_of
-from evals.statistics.experiments.planning import with_plans
+from evals.statistics.experiments.planning import has_too_few, with_plans
 from evals.statistics.experiments.sample_ratio import THRESHOLD, SampleRatio, independence_p, sample_ratio
 from evals.statistics.experiments.segments import SegmentReport, by_segment, with_holm
 from evals.statistics.intervals import LEVEL, score_interval, t_quantile, wilson
@@ -89,10 +89,12 @@ class ExperimentAnalysis:
 
         A finished log is decided by Holm's p-value, a growing one by the confidence sequence. Nothing is decided if the
         planned shares do not hold, if outcomes are missing more often in some variants, if the shares changed over
-        time or differ between segments, or if the segments oppose the whole.
+        time or differ between segments, if the segments oppose the whole, or if outcomes are skewed and few decide.
         """
         if not self.is_comparable or self.is_paradox(comparison):
             return "not_comparable"
+        if has_too_few(comparison):
+            return "undecided"
         if self.growing:
             sequence = comparison.sequence
             is_decided = sequence is not None and not sequence.low <= 0 <= sequence.high

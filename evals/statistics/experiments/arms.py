@@ -37,7 +37,8 @@ class ArmSums:
     freedom: Any
     """Degrees of freedom of the squared error; infinite for shares of independent rows."""
     events: Any
-    """How many units decide the mean: successes or failures, whichever are fewer, or units that vary as these would."""
+    """How many units decide the mean: successes or failures, whichever are fewer; of other outcomes, the rare events
+    whose variance would be known as well."""
     squares: Any
     cubes: Any
     """Sums over units of their squared and cubed residuals."""
@@ -84,7 +85,8 @@ class PairSums:
 
 def arm_of_rows(sums: RowSums) -> ArmSums:
     """Make the arm of independent rows."""
-    squares, cubes = sums.residuals
+    squares, cubes, fourths = sums.residuals
+    events = np.minimum(sums.total, sums.rows - sums.total) if sums.is_share else _events(squares, fourths)
     error = squares / np.maximum(sums.rows - 1, 1) / sums.rows
     freedom = np.full_like(sums.rows, math.inf) if sums.is_share else np.maximum(sums.rows - 1.0, 1.0)
     return ArmSums(
@@ -94,7 +96,7 @@ def arm_of_rows(sums: RowSums) -> ArmSums:
         squared_error=error,
         row_error=error,
         freedom=freedom,
-        events=sums.events,
+        events=events,
         squares=squares,
         cubes=cubes,
         even_units=sums.rows,
@@ -109,8 +111,8 @@ class RowSums:
     total: Any
     squares: Any
     cubes: Any
-    deviations: Any
-    """Sums of the outcomes less the shift, of their squares, cubes and sizes."""
+    fourths: Any
+    """Sums of the outcomes less the shift, of their squares, cubes and fourth powers."""
     shift: float
     is_share: bool
 
@@ -120,26 +122,21 @@ class RowSums:
         return self.total / self.rows + self.shift
 
     @property
-    def residuals(self) -> tuple[Any, Any]:
-        """Sums of the squared and the cubed residuals about the mean."""
+    def residuals(self) -> tuple[Any, Any, Any]:
+        """Sums of the second, third and fourth powers of the residuals about the mean."""
         mean = self.total / self.rows
         squares = self.squares - mean * self.total
         varies = squares > (_NOISE * (np.abs(mean) + abs(self.shift))) ** 2 * self.rows
         cubes = self.cubes - 3 * mean * self.squares + 2 * mean**2 * self.total
-        return np.where(varies, squares, 0.0), np.where(varies, cubes, 0.0)
-
-    @property
-    def events(self) -> Any:
-        """Successes or failures, whichever are fewer; of numbers, the zeros and ones that would vary as they do."""
-        if self.is_share:
-            return np.minimum(self.total, self.rows - self.total)
-        return _events(self.deviations, self.squares)
+        fourths = self.fourths - 4 * mean * self.cubes + 6 * mean**2 * self.squares - 3 * mean**3 * self.total
+        fourths = np.maximum(fourths, squares**2 / self.rows)  # which they are, but for rounding
+        return np.where(varies, squares, 0.0), np.where(varies, cubes, 0.0), np.where(varies, fourths, 0.0)
 
 
-def _events(deviations: Any, squares: Any) -> Any:
-    """Return the number of rare events whose deviations from their mean have these sums of sizes and of squares."""
+def _events(squares: Any, fourths: Any) -> Any:
+    """Return the number of rare events whose residuals have these sums of second and fourth powers."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(squares) > 0, np.asarray(deviations) ** 2 / (4 * np.asarray(squares)), 0.0)
+        return np.where(np.asarray(fourths) > 0, np.asarray(squares) ** 2 / np.asarray(fourths), 0.0)
 
 
 def pair_of_units(rows_AU: Floats, sums_AU: Floats, rows_of_A: tuple[RowSums, RowSums]) -> PairSums:
@@ -187,8 +184,9 @@ def _left_out(rows_U: Floats, sums_U: Floats, shift: float) -> Floats:
 def _arm_of_units(rows_U: Floats, scaled_U: Floats, sums: RowSums) -> ArmSums:
     units, rows = float(len(rows_U)), float(rows_U.sum())
     squares = float(np.square(scaled_U).sum())
-    row_error = float(sums.residuals[0]) / rows**2
-    events = float(_events(np.abs(scaled_U).sum(), squares)) if squares > 0 else float(sums.events)
+    of_rows = arm_of_rows(sums)
+    row_error = float(of_rows.squares) / rows**2
+    events = float(_events(squares, (scaled_U**4).sum())) if squares > 0 else math.inf
     return ArmSums(
         units=units,
         rows=rows,
@@ -196,7 +194,7 @@ def _arm_of_units(rows_U: Floats, scaled_U: Floats, sums: RowSums) -> ArmSums:
         squared_error=max(squares * (units - 1) / units / rows**2, row_error),
         row_error=row_error,
         freedom=jackknife_freedom(rows_U, scaled_U),
-        events=min(events, float(sums.events)),
+        events=min(events, float(of_rows.events)),
         squares=squares,
         cubes=float((scaled_U**3).sum()),
         even_units=rows**2 / float(np.square(rows_U).sum()),

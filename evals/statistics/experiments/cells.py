@@ -46,9 +46,8 @@ class OutcomeCells:
     sums_C: Floats
     squares_C: Floats
     cubes_C: Floats
-    """Sums of the outcomes less `shift`, of their squares and of their cubes."""
-    deviations_C: Floats
-    """Sums of the sizes of the outcomes less `shift`."""
+    fourths_C: Floats
+    """Sums of the outcomes less `shift`, of their squares, cubes and fourth powers."""
     shift: float
     """A value near the outcomes, so that the sums of squares are precise; it moves with the outcomes' origin."""
     is_share: bool

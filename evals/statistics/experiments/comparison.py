@@ -15,8 +15,14 @@ from evals.statistics.experiments.arms import PairSums, RowSums, arm_of_rows, pa
 from evals.statistics.experiments.cells import OutcomeCells
 from evals.statistics.experiments.means import MeanPair
 from evals.statistics.experiments.proportions import ProportionPair
-from evals.statistics.experiments.sequences import LEAST_EVENTS, anytime_p, boundary
-from evals.statistics.experiments.skewness import PermutedDifference, permuted
+from evals.statistics.experiments.sequences import anytime_p, boundary, events_needed
+from evals.statistics.experiments.skewness import (
+    LEAST_SKEWNESS,
+    PermutedDifference,
+    permuted,
+    permuted_moments,
+    skewed_end,
+)
 from evals.statistics.intervals import LEVEL, t_quantile, two_sided_p
 
 MANY = 1e12
@@ -68,6 +74,8 @@ class VariantComparison:
     """None before each variant has the events that a sequence begins with."""
     skewness: float | None
     """Of the difference over all assignments, if it is so large that the permutation test must agree; else None."""
+    events: float
+    """How many units decide the means: those of the variant that has fewer."""
     detectable: float | None = None
     """The smallest true difference that is found with 80 % chance at the present number of rows, by the test that
     decides; None if no difference is, or nothing varies."""
@@ -133,10 +141,15 @@ class ArmPair:
         shares = [min(max(float(arm.mean), 0.0), 1.0) for arm in (baseline, variant)]
         return ProportionPair(shares[0], shares[1], float(baseline.rows) / design, float(variant.rows) / design)
 
+    @property
+    def permutes(self) -> bool:
+        """Whether a permutation test can matter: the score test of independent shares has no need of it."""
+        return self.clustered or not self.cells.is_share
+
     @cached_property
     def permutations(self) -> PermutedDifference | None:
         """The permutation test, where a t test cannot be relied on; else None."""
-        if (self.cells.is_share and not self.clustered) or self.sums.covariance:
+        if not self.permutes or self.sums.covariance:
             return None
         test = permuted(self.sums.baseline, self.sums.variant)
         return test if test is not None and test.matters else None
@@ -152,7 +165,7 @@ class ArmPair:
     @property
     def is_ready(self) -> bool:
         """Whether each variant has the events that a sequence begins with."""
-        return self.has_test and float(self.sums.events) >= LEAST_EVENTS
+        return self.has_test and float(self.sums.events) >= events_needed(is_share=self.cells.is_share)
 
     def quantiles(self) -> tuple[float, float]:
         """Return how many standard errors below and above the difference its interval ends, at least."""
@@ -166,18 +179,18 @@ class ArmPair:
 
 def row_columns(cells: OutcomeCells) -> tuple[Floats, ...]:
     """Return the columns of cells that are summed over rows, in the order of `row_sums`."""
-    return cells.counts_C, cells.sums_C, cells.squares_C, cells.cubes_C, cells.deviations_C
+    return cells.counts_C, cells.sums_C, cells.squares_C, cells.cubes_C, cells.fourths_C
 
 
 def row_sums(cells: OutcomeCells, sums: Iterable[Any]) -> RowSums:
     """Name the sums of `row_columns`."""
-    rows, total, squares, cubes, deviations = sums
+    rows, total, squares, cubes, fourths = sums
     return RowSums(
         rows=rows,
         total=total,
         squares=squares,
         cubes=cubes,
-        deviations=deviations,
+        fourths=fourths,
         shift=cells.shift,
         is_share=cells.is_share,
     )
@@ -221,6 +234,7 @@ def compare(pair: ArmPair, alpha: float) -> VariantComparison:
         adjusted_p=p,
         sequence=_sequence(pair, alpha) if pair.is_ready else None,
         skewness=None if pair.permutations is None else pair.permutations.skewness,
+        events=float(pair.sums.events),
     )
 
 
@@ -252,7 +266,25 @@ def _lift(value: float | None, ratio: tuple[float, float] | None) -> EstimatedVa
 
 
 def _sequence(pair: ArmPair, alpha: float) -> Sequence:
-    value, error, clock = pair.means.variant - pair.means.baseline, pair.means.standard_error, pair.sums.independent
-    half = float(boundary(float(clock), alpha)) * error
-    p = float(anytime_p(pair.means.z(), float(clock), alpha)) * (1 - LEVEL) / alpha
-    return Sequence(value - half, value + half, min(p, 1.0))
+    value, clock = pair.means.variant - pair.means.baseline, float(pair.sums.independent)
+    below, above = sequence_widths(pair.sums, boundary(clock, alpha), permutes=pair.permutes)
+    error = max(float(below if value > 0 else above) / float(boundary(clock, alpha)), 1e-300)
+    p = float(anytime_p(value / error, clock, alpha)) * (1 - LEVEL) / alpha
+    return Sequence(value - float(below), value + float(above), min(p, 1.0))
+
+
+def sequence_widths(sums: PairSums, bounds: Any, *, permutes: bool) -> tuple[Any, Any]:
+    """Return how far a confidence sequence reaches below and above the difference; numbers, or arrays over time.
+
+    Args:
+        sums: the two variants.
+        bounds: the boundary, in standard errors.
+        permutes: whether, where outcomes are skewed, the permutations' ends count too: those with a tail as small as
+            the boundary has, if it were normal.
+    """
+    half = bounds * np.sqrt(sums.squared_error)
+    if not permutes:
+        return half, half
+    error, skewness = permuted_moments(sums.baseline, sums.variant)
+    error = np.where((np.abs(skewness) > LEAST_SKEWNESS) & (sums.covariance == 0), error, 0.0)
+    return np.fmax(half, error * skewed_end(bounds, skewness)), np.fmax(half, error * skewed_end(bounds, -skewness))

@@ -13,8 +13,8 @@ import numpy as np
 from evals.statistics.clusters import Floats
 from evals.statistics.experiments.arms import ArmSums, PairSums, arm_of_rows, pair_of_units
 from evals.statistics.experiments.cells import NO_TIME, Integers
-from evals.statistics.experiments.comparison import ArmPair, row_columns, row_sums
-from evals.statistics.experiments.sequences import LEAST_EVENTS, boundary
+from evals.statistics.experiments.comparison import ArmPair, row_columns, row_sums, sequence_widths
+from evals.statistics.experiments.sequences import boundary, events_needed
 
 _MOST_POINTS = 200
 """Number of looks that a figure shows, at most."""
@@ -39,8 +39,8 @@ def looks_of(pair: ArmPair, alpha: float) -> tuple[Look, ...]:
     ends = times[np.unique(np.linspace(0, len(times) - 1, _MOST_POINTS).astype(int))]
     columns = [column.tolist() for column in sequence_over_time(pair, ends, alpha).values()]
     return tuple(
-        Look(int(time), int(rows), value, value - half, value + half)
-        for time, rows, value, half in zip(*columns, strict=True)
+        Look(int(time), int(rows), value, value - below, value + above)
+        for time, rows, value, below, above in zip(*columns, strict=True)
     )
 
 
@@ -53,18 +53,20 @@ def sequence_over_time(pair: ArmPair, ends_T: Integers, alpha: float) -> dict[st
         alpha: the level of the sequence.
 
     Returns:
-        Arrays (T,) for the times from which the sequence has begun: `time`, `rows`, `difference` and `half`, half the
-        width of the interval.
+        Arrays (T,) for the times from which the sequence has begun: `time`, `rows`, `difference`, and how far the
+        interval reaches `below` and `above` it.
     """
     begins = max(int(_times(pair)[mask_C].min()) for mask_C in pair.masks)
     ends_T = ends_T[ends_T >= begins]  # before, a variant has no rows
     sums = _units_until(pair, ends_T) if pair.clustered else _rows_until(pair, ends_T)
-    is_ready = sums.events >= LEAST_EVENTS
+    is_ready = sums.events >= events_needed(is_share=pair.cells.is_share)
+    below, above = sequence_widths(sums, boundary(sums.independent, alpha), permutes=pair.permutes)
     columns = {
         "time": ends_T,
         "rows": sums.baseline.rows + sums.variant.rows,
         "difference": sums.difference,
-        "half": boundary(sums.independent, alpha) * np.sqrt(sums.squared_error),
+        "below": below,
+        "above": above,
     }
     return {name: np.asarray(column, float)[is_ready] for name, column in columns.items()}
 

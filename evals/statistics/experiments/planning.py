@@ -14,10 +14,13 @@ from statistics import NormalDist
 
 from evals.statistics.experiments.comparison import ArmPair, VariantComparison
 from evals.statistics.experiments.proportions import ProportionPair
-from evals.statistics.experiments.sequences import LEAST_EVENTS, boundary
+from evals.statistics.experiments.sequences import boundary, events_needed
+from evals.statistics.experiments.skewness import skewed_end
 from evals.statistics.intervals import LEVEL, t_quantile
 from evals.statistics.power import POWER
 
+FEW_EVENTS = 5
+"""Where outcomes are skewed, fewer units that decide the mean of a variant decide nothing."""
 _LARGEST_SCALE = 1e15
 """Times the present rows, beyond which no number of rows is given."""
 
@@ -50,6 +53,11 @@ def with_plans(
             )
         )
     return tuple(planned)
+
+
+def has_too_few(comparison: VariantComparison) -> bool:
+    """Return whether outcomes are skewed and so few units decide a mean that no test can be relied on."""
+    return comparison.skewness is not None and comparison.events < FEW_EVENTS
 
 
 @dataclass(frozen=True)
@@ -101,12 +109,15 @@ class DecidingTest:
     def _least_scale(self) -> float:
         """Return the share of the present rows below which there is no test."""
         sums = self.pair.sums
+        events = float(sums.events)
         fewest = min(float(sums.baseline.units), float(sums.variant.units))
         least = (1.0 if self.pair.cells.is_share else 2.0) / fewest
-        if not self.growing:
+        needed = FEW_EVENTS if self.pair.permutations is not None else 0
+        if self.growing:
+            needed = events_needed(is_share=self.pair.cells.is_share)
+        if not needed:
             return least
-        events = float(sums.events)
-        return max(least, LEAST_EVENTS / events) if events > 0 else math.inf
+        return max(least, needed / events) if events > 0 else math.inf
 
     def _bounds(
         self, difference: float, scale: float, power: float | None, shares: ProportionPair | None = None
@@ -130,7 +141,12 @@ class DecidingTest:
             error = scaled.standard_error
             at_null = error if self.growing else scaled.pooled_error
         if self.growing:
-            least = float(boundary(max(float(pair.sums.independent) * scale, 1.0), self.level)) * at_null
+            bound = float(boundary(max(float(pair.sums.independent) * scale, 1.0), self.level))
+            least = bound * at_null
+            if pair.permutations is not None:
+                test = pair.permutations.scaled(scale)
+                skewness = test.skewness if difference > 0 else -test.skewness
+                least = max(least, float(skewed_end(bound, skewness)) * test.standard_error)
         else:
             least = t_quantile(1 - self.level, freedom) * at_null
             if pair.permutations is not None:

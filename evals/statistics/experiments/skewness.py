@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from evals.statistics.experiments.arms import ArmSums
 
@@ -71,16 +74,39 @@ class PermutedDifference:
 
 def permuted(baseline: ArmSums, variant: ArmSums) -> PermutedDifference | None:
     """Return the difference of two variants over all assignments; None with fewer than four units."""
-    first, second = float(baseline.units), float(variant.units)
-    units = first + second
-    squares, cubes = float(baseline.squares + variant.squares), float(baseline.cubes + variant.cubes)
-    if units < 4 or min(first, second) < 1 or squares <= 0:
+    units, squares = float(baseline.units + variant.units), float(baseline.squares + variant.squares)
+    if units < 4 or squares <= 0:
         return None
-    spread = squares / (units - 2) * first * second / units
-    third = cubes * first * second * (first - second) / (units * (units - 1) * (units - 2))
-    variance = squares * first * second / (units * (units - 1))
-    per_row = 1 / float(baseline.rows) + 1 / float(variant.rows)
-    return PermutedDifference(math.sqrt(spread) * per_row, third / variance**1.5, units - 2)
+    error, skewness = permuted_moments(baseline, variant)
+    return PermutedDifference(float(error), float(skewness), units - 2)
+
+
+def permuted_moments(baseline: ArmSums, variant: ArmSums) -> tuple[Any, Any]:
+    """Return the standard error and the skewness of the difference over all assignments; NaN with too few units."""
+    first, second = np.asarray(baseline.units, float), np.asarray(variant.units, float)
+    units, squares, cubes = first + second, baseline.squares + variant.squares, baseline.cubes + variant.cubes
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = squares / (units - 2) * first * second / units
+        third = cubes * first * second * (first - second) / (units * (units - 1) * (units - 2))
+        variance = squares * first * second / (units * (units - 1))
+        return np.sqrt(spread) * (1 / baseline.rows + 1 / variant.rows), third / variance**1.5
+
+
+def skewed_end(z: Any, skewness: Any) -> Any:
+    """Return above which value a type III variable (mean 0, variance 1) lies as often as a normal one above `z`.
+
+    Example:
+        >>> [round(float(skewed_end(3.5, skewness)), 2) for skewness in (0.0, 0.5, -0.5)]
+        [3.5, 4.46, 2.61]
+    """
+    from scipy.special import gammainccinv, gammaincinv, ndtr
+
+    z, skewness = np.asarray(z, float), np.asarray(skewness, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shape = 4 / np.square(skewness)
+        upper = (gammainccinv(shape, ndtr(-z)) - shape) / np.sqrt(shape)
+        lower = (shape - gammaincinv(shape, ndtr(-z))) / np.sqrt(shape)
+        return np.where(np.abs(skewness) < 1e-4, z, np.where(skewness > 0, upper, lower))
 
 
 def _cumulative(z: float, skewness: float) -> float:

@@ -215,7 +215,7 @@ def test_no_more_than_one_log_in_twenty_is_ever_outside_its_sequence():
         pair = ArmPair(cells_of(rng.random(rows) < np.where(arms, 0.11, 0.1), arms), 1, None, False)
         looks = sequence_over_time(pair, np.arange(rows), 0.05)
         assert looks["rows"][0] < 1_000
-        misses += bool((np.abs(looks["difference"] - 0.01) > looks["half"]).any())
+        misses += bool((np.abs(looks["difference"] - 0.01) > looks["above"]).any())
     assert misses <= scipy.stats.binom.ppf(0.999, logs, 0.05)
 
 

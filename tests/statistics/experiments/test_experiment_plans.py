@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evals.statistics.experiments.analysis import analyse
 from evals.statistics.experiments.comparison import ArmPair, compare
-from evals.statistics.experiments.looks import looks_of
+from evals.statistics.experiments.looks import looks_of, sequence_over_time
 from evals.statistics.experiments.proportions import ProportionPair
 from evals.statistics.experiments.sequences import boundary
 from evals.statistics.experiments.skewness import permuted
@@ -154,6 +154,32 @@ def test_moments_and_p_are_those_of_random_assignments():
         assert p == pytest.approx(2 * min(share, 1 - share), rel=0.25)
     low, high = test.ends(0.95)
     assert (test.p(low * test.standard_error), test.p(high * test.standard_error)) == pytest.approx((0.05, 0.05))
+
+
+def test_a_skewed_sequence_reaches_farther_where_the_smaller_variant_is_lucky():
+    """Of equal variants in shares of 90:10; few large outcomes in the smaller one must not end its sequence early."""
+    rng = np.random.default_rng(8)
+    outside, begun, logs, rows = 0, 0, 60, 10_000
+    for _ in range(logs):
+        arms = rng.random(rows) < 0.1
+        values = np.where(rng.random(rows) < 0.05, rng.lognormal(3, 1, rows), 0.0)
+        pair = ArmPair(cells_of(values, arms), 1, None, False)
+        looks = sequence_over_time(pair, np.arange(200, rows, 40), 0.05)
+        begun += len(looks["rows"]) > 0
+        outside += bool(((looks["difference"] > looks["below"]) | (looks["difference"] < -looks["above"])).any())
+    assert begun > logs / 2
+    assert outside <= 6, "13.8 % were outside when the ends were those of the t statistic"
+
+
+def test_few_skewed_outcomes_decide_nothing():
+    values = [0.0] * 995 + [100.0, 120, 90, 110, 100] + [0.0] * 90 + [100.0, 120, 110, 90, 100, 95, 105, 100, 90, 120]
+    arms = [0] * 1000 + [1] * 100
+    analysis = analyse(cells_of(values, arms), [10, 1])
+    (row,) = analysis.comparisons
+    assert (row.p < 0.05, row.events < 5, analysis.decision(row)) == (True, True, "undecided")
+    assert row.rows_for_significance > len(values)
+    doubled = analyse(cells_of(values * 2, arms * 2), [10, 1])
+    assert doubled.decision(doubled.comparisons[0]) == "better"
 
 
 def test_outcomes_that_do_not_vary_have_no_test():
