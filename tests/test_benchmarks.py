@@ -25,6 +25,7 @@ SMALL = {
     "math_hostile": (["--count", "24"], "hostile answers"),
     "predictions": (["--draws", "1"], "| 5,000 | 500 | 98% |"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),
+    "sequential": (["--races", "2"], "| 60 %, 20,000, 2 points |"),
     "start": (["--repeat", "1", "--models"], "list tasks"),
     "vision_architectures": (["--only", "llava", "blip"], "| llava | shared |"),
     "vqa_attention": (["--questions", "3"], "ratio of the two"),

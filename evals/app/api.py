@@ -124,7 +124,7 @@ def _compute(
     early: EarlyStop | None = None,
 ) -> Record:
     """Compute what is missing in a run folder, or what is needed of it, and finish it."""
-    with run_folder, _observed(config, run_folder) as observer:
+    with run_folder, observed_run(config, run_folder) as observer:
         run_folder.check_ids(samples.ids)
         if not run_folder.finished:
             completion.reopen(run_folder.folder)
@@ -143,7 +143,7 @@ def _compute(
     return record
 
 
-def _observed(config: RunConfig, run_folder: RunFolder) -> AbstractContextManager[RunObserver]:
+def observed_run(config: RunConfig, run_folder: RunFolder) -> AbstractContextManager[RunObserver]:
     """Let the hooks of a configuration observe a run."""
     return observed(run_folder, sources.sources(config.track, config.event_stream), note)
 
@@ -151,7 +151,7 @@ def _observed(config: RunConfig, run_folder: RunFolder) -> AbstractContextManage
 def show_finished(config: RunConfig, record: Record) -> None:
     """Let hooks know of a finished run that this command does not execute again."""
     if sources.sources(config.track, config.event_stream):
-        with RunFolder(record.folder, record.manifest) as run_folder, _observed(config, run_folder) as observer:
+        with RunFolder(record.folder, record.manifest) as run_folder, observed_run(config, run_folder) as observer:
             observer.finish(record.finished())
 
 
@@ -170,7 +170,7 @@ def _extend(
         return record
     (folder / records.RESULT).unlink(missing_ok=True)
     records.write_atomically(folder / records.MANIFEST, records.dumps(extended.to_dict()))
-    with RunFolder(folder, extended) as run_folder, _observed(config, run_folder) as observer:
+    with RunFolder(folder, extended) as run_folder, observed_run(config, run_folder) as observer:
         run_folder.check_complete()
         record = load(folder)
         failures = extension.extend(
@@ -275,7 +275,7 @@ def interleave_configs(configs: Sequence[RunConfig]) -> list[Record]:
         for config, run_folder in zip(configs, runs, strict=True):
             if not (run_folder.folder / "report.html").exists():
                 completion.report(load(run_folder.folder))
-            with _observed(config, run_folder) as observer:  # only now: hooks would slow what is timed
+            with observed_run(config, run_folder) as observer:  # only now: hooks would slow what is timed
                 observer.finish(load(run_folder.folder).finished())
     return [load(run_folder.folder) for run_folder in runs]
 

@@ -21,6 +21,9 @@ from evals.app.commands import ab, plan, push, quantise, readers, verify, view
 from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
 
+_OF_COMMAND = frozenset({"command_name", "models_file", "until_decided", "margin"})
+"""Options of `run` that are not options of a single run."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -63,7 +66,7 @@ def _check_home(argument: str) -> None:
 def _run(options: argparse.Namespace) -> int:
     from evals.execution import progress
 
-    choices = {name: value for name, value in vars(options).items() if name not in {"command_name", "models_file"}}
+    choices = {name: value for name, value in vars(options).items() if name not in _OF_COMMAND}
     choices["progress"] = _progress(options.progress)
     if choices["progress"] is True:
         models_named = options.model or f"the models of {options.models_file}"
@@ -76,8 +79,12 @@ def _run(options: argparse.Namespace) -> int:
     tasks, data = several.names(options.task), several.data_by_task(options.data or [])
     refused: Mapping[tuple[str, str], str] = {}
     broken: Mapping[tuple[str, str], str] = {}
+    if options.margin is not None and not options.until_decided:
+        raise InputError("--margin is for --until-decided: give both, or neither")
     timed_in_turn = len(models) > 1 and len(tasks) == 1 and api.is_timed(tasks[0])
-    if len(models) * len(tasks) > 1 and not timed_in_turn:
+    if options.until_decided:
+        records = _race(models, tasks, data, choices, options.margin)
+    elif len(models) * len(tasks) > 1 and not timed_in_turn:
         more = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
         outcome = several.run(models, tasks, data=data, **more)
         records, refused, broken = list(outcome.records), outcome.refused, outcome.broken
@@ -108,6 +115,23 @@ def _run_one(choices: Mapping[str, Any]) -> list[Any]:
         control = f"{Path(choices['out'])}-blind" if choices["out"] else None
         records.append(api.run(**{**choices, "blind": True, "out": control}))
     return records
+
+
+def _race(
+    models: Sequence[str],
+    tasks: Sequence[str],
+    data: Mapping[str, str] | str | None,
+    choices: Mapping[str, Any],
+    margin: float | None,
+) -> list[Any]:
+    """Run several models on each task until it is decided which is better."""
+    from evals.app.commands import race
+    from evals.reports.runs.early import race as outcome
+
+    more = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
+    races = race.race(models, tasks, margin=margin, data=data, **more)
+    console.write("\n".join(outcome.text(records) for records in races))
+    return [record for records in races for record in records]
 
 
 def _interleave(models: Sequence[str], choices: Mapping[str, Any]) -> list[Any]:

@@ -109,6 +109,18 @@ def add_early_stop(run: argparse.ArgumentParser) -> None:
         metavar="P",
         help="compute samples in random order and stop as soon as the headline is known within P percentage points",
     )
+    run.add_argument(
+        "--until-decided",
+        action="store_true",
+        help="of several models: compute the same samples with all of them in turn, and stop as soon as it is shown "
+        "which is better; a model is left out when another one is better",
+    )
+    run.add_argument(
+        "--margin",
+        type=real,
+        metavar="M",
+        help="with --until-decided: models whose difference is shown to be at most M percentage points are the same",
+    )
 
 
 def add_sampling(run: argparse.ArgumentParser) -> None:

@@ -151,9 +151,9 @@ def run(
         InputError: a name is unknown or repeated, an option is about one model, or no pair can be run.
         EvalsError: no pair was completed.
     """
-    pairs = _pairs(models, tasks, data, options)
-    refused = {(pair.model, pair.task): pair.refused for pair in pairs if pair.refused}
-    chosen = [pair for pair in pairs if not pair.refused and not registry.TASKS.get(pair.task).timed]
+    chosen_pairs = pairs(models, tasks, data, options)
+    refused = {(pair.model, pair.task): pair.refused for pair in chosen_pairs if pair.refused}
+    chosen = [pair for pair in chosen_pairs if not pair.refused and not registry.TASKS.get(pair.task).timed]
     uses_workers = bool(chosen) and (chosen[0].config.workers > 1 or chosen[0].config.cluster is not None)
     completed: dict[tuple[str, str], Record | EvalsError] = _finished(chosen)
     left = [pair for pair in chosen if pair.name not in completed]
@@ -164,7 +164,7 @@ def run(
     refused |= {name: str(error) for name, error in errors.items() if isinstance(error, InputError)}
     broken = {name: str(error) for name, error in errors.items() if not isinstance(error, InputError)}
     for task in tasks:
-        timed = [pair.config for pair in pairs if pair.task == task and not pair.refused]
+        timed = [pair.config for pair in chosen_pairs if pair.task == task and not pair.refused]
         if registry.TASKS.get(task).timed and timed:
             finished += api.interleave_configs(timed)
     if not finished:
@@ -272,10 +272,20 @@ class _LoadedOnce:
         return self.model
 
 
-def _pairs(
+def pairs(
     models: Sequence[str], tasks: Sequence[str], data: Mapping[str, str] | str | None, options: Mapping[str, Any]
 ) -> list[Pair]:
-    """Check all names and options, and make the configuration of every pair, model by model."""
+    """Check all names and options, and make the configuration of every pair, model by model.
+
+    Args:
+        models: as in `run`.
+        tasks: as in `run`.
+        data: as in `run`.
+        options: as in `run`.
+
+    Raises:
+        InputError: a name is unknown or repeated, or an option is about one model.
+    """
     for kind, listed in (("model", models), ("task", tasks)):
         for name in listed:
             if listed.count(name) > 1:
@@ -290,15 +300,15 @@ def _pairs(
     data_of = of_task(data, tasks)
     out = options.get("out")
     check_place(out)
-    pairs, folders = [], dict[str, str]()
+    checked, folders = [], dict[str, str]()
     for model in models:
         for task in tasks:
             folder = folder_name(model, task)
             if out is not None and folders.setdefault(folder, f"{model} on {task}") != f"{model} on {task}":
                 raise InputError(f"{model} on {task} and {folders[folder]} would share the folder {folder}")
             more = {**options, "data": data_of[task], "out": Path(out) / folder if out is not None else None}
-            pairs.append(_checked(model, task, RunConfig.of(model, task, **more)))
-    return pairs
+            checked.append(_checked(model, task, RunConfig.of(model, task, **more)))
+    return checked
 
 
 def _checked(model: str, task: str, config: RunConfig) -> Pair:

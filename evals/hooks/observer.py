@@ -26,7 +26,8 @@ from evals.errors import EvalsError, one_line
 from evals.hooks.delivery import Delivery, HookSource
 from evals.hooks.events import BatchDone, MetricValue, RunFinished, RunStarted, RunStopped, Setting
 from evals.records.folder import RunFolder
-from evals.records.types import Manifest, Result, SampleRecord, TrackingEntry
+from evals.records.imported import TrackingEntry
+from evals.records.types import Manifest, Result, SampleRecord
 from evals.schema import Json
 
 PATIENCE = 60.0

@@ -29,9 +29,10 @@ import orjson
 from evals.errors import InputError, RecordError, counted
 from evals.records import files
 from evals.records.digests import base_signature, differences, digest_of_result
+from evals.records.imported import TrackingEntry
 from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
-from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues, TrackingEntry
+from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues
 from evals.schema import Json
 from evals.temporaries import remove_abandoned, write_atomically
 

@@ -1,10 +1,10 @@
-"""The entry of a manifest that says which log of another harness a run was made from."""
+"""The entries of a manifest about others: the log of a harness that a run was made from, and hooks that observed it."""
 
 from __future__ import annotations
 
 import msgspec
 
-from evals.records.stored import Real, Stored
+from evals.records.stored import Real, Size, Stored
 from evals.schema import Json
 
 
@@ -36,3 +36,14 @@ class ImportEntry(Stored, kw_only=True, omit_defaults=True):
     """Whether the values are this suite's, computed from the recorded outputs; else they are the harness's."""
     note: str = ""
     """Why the outputs were not scored again, where that might be expected."""
+
+
+class TrackingEntry(Stored, kw_only=True, omit_defaults=True):
+    """Which hooks observed a run (`evals.hooks`), and how often they failed."""
+
+    run_id: str
+    """The id under which trackers know the run."""
+    hooks: list[str] = msgspec.field(default_factory=list)
+    """Names of the hooks that were called."""
+    errors: dict[str, Size] = msgspec.field(default_factory=dict)
+    """Number of errors by hook, over all sessions, where there were any."""

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from evals.errors import shorten
-from evals.records.imported import ImportEntry
+from evals.records.imported import ImportEntry, TrackingEntry
 from evals.records.inputs import RecordedInput
 from evals.records.sequential.entry import SequentialEntry
 from evals.records.stored import Int64, Real, Size, Stored
@@ -56,17 +56,6 @@ class ProbeEntry(Stored, kw_only=True):
     """Number of those that were not used, because a text is longer than the model reads."""
     shortened: Size
     """Number of those with a text that was shortened to what the model reads."""
-
-
-class TrackingEntry(Stored, kw_only=True, omit_defaults=True):
-    """Which hooks observed a run (`evals.hooks`), and how often they failed."""
-
-    run_id: str
-    """The id under which trackers know the run."""
-    hooks: list[str] = msgspec.field(default_factory=list)
-    """Names of the hooks that were called."""
-    errors: dict[str, Size] = msgspec.field(default_factory=dict)
-    """Number of errors by hook, over all sessions, where there were any."""
 
 
 class PlanEntry(Stored, kw_only=True, omit_defaults=True):

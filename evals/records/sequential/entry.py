@@ -24,12 +24,14 @@ class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
     of: Size
     """Number of samples of the whole set."""
     decision: Literal["first_better", "second_better", "within_margin", "precise", "undecided"]
-    """Of several models, which of the first two is better."""
+    """Of a race, which model of the `pair` is better."""
     low: Real | None = None
     high: Real | None = None
     """The interval of the confidence sequence at the last look: of the headline, or of the difference of two models."""
     difference: Real | None = None
     """The mean difference of two models, the first minus the second."""
+    pair: list[str] = msgspec.field(default_factory=list)
+    """The two models whose difference is stated: of several, the one that put this model out, or the closest one."""
     clusters: Size
     """Number of clusters of the whole set; a sample alone is one."""
     largest: Size

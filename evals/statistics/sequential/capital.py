@@ -32,6 +32,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evals.statistics.clusters import Floats
 from evals.statistics.sequential.sampled import SampledClusters
@@ -61,18 +62,20 @@ class Wagers:
     sizes_before_C: Floats
     """(C,) the number of samples of the clusters before each."""
 
-    def log_capital(self, mean: float, *, higher: bool) -> Floats:
+    def log_capital(self, mean: float, *, higher: bool, at: NDArray[np.intp] | None = None) -> Floats:
         """Return the logarithm of the capital after each cluster, which begins with 1: that of all strategies.
 
         Args:
             mean: the value that is bet against, from 0 to 1.
             higher: whether the gambler claims that the true mean is higher, or lower.
+            at: indices of the clusters after which the capital is wanted; None for all.
 
         Returns:
             (C,) the logarithms. At each cluster the capital of the claim "higher" does not increase with `mean`, and
             that of "lower" does not decrease, among the values that are still possible.
         """
-        return log_mean_exp(np.cumsum(self._log_gains(mean, higher), axis=1))
+        logs_HC = np.cumsum(self._log_gains(mean, higher), axis=1)
+        return log_mean_exp(logs_HC if at is None else logs_HC[:, at])
 
     def last_log_capital(self, mean: float, *, higher: bool) -> float:
         """Return the last of `log_capital`, in half of the time."""

@@ -1,0 +1,125 @@
+"""Several models on the same samples: compute them in turn until it is decided which is better, or all are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from evals.execution.sequential.prefix import PrefixRun
+from evals.records.sequential.entry import SequentialEntry
+from evals.statistics.sequential.races import PairInterval, RaceStanding, decided, pair_level, standing
+
+FLAG = "--until-decided"
+
+
+@dataclass(frozen=True)
+class RaceOutcome:
+    """How a race ended."""
+
+    models: tuple[str, ...]
+    """All models, in the order of the command."""
+    last: RaceStanding
+    """The standing at the last look."""
+    looks: Mapping[str, int]
+    """By model: the number of looks in which it took part."""
+    used: Mapping[str, int]
+    """By model: the number of samples of its last look."""
+    out: Mapping[str, PairInterval]
+    """By model that is out: the pair that shows it, with the better model as the first."""
+    margin: float | None
+    """Differences up to this one count as none, a fraction."""
+
+    @property
+    def best(self) -> str | None:
+        """The model that is shown to be the best, or None."""
+        return self.last.remaining[0] if len(self.last.remaining) == 1 else None
+
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """The models that remain and are shown to be the same within the margin; empty if they are not."""
+        return self.last.remaining if self.last.tied else ()
+
+    def entry(self, model: str, run: PrefixRun) -> SequentialEntry:
+        """Return what the run of a model states about the race: of two models, both state the same but their samples.
+
+        Args:
+            model: the model.
+            run: its samples.
+        """
+        pair = self._pair(model)
+        if len(self.models) == 2 or model in self.out:
+            decision = decided(pair.low, pair.high, self.margin)
+        else:
+            decision = "within_margin" if self.tied else "undecided" if self.best is None else "first_better"
+        return SequentialEntry(
+            rule="until-decided", target=self.margin, looks=self.looks[model], used=self.used[model],
+            of=run.order.whole.samples, decision=decision, low=pair.low, high=pair.high, difference=pair.difference,
+            clusters=run.order.whole.clusters, largest=run.order.whole.largest, ids=run.digest(),
+            models=[pair.first, pair.second] if len(self.models) == 2 else [*self.models],
+            pair=[pair.first, pair.second], best=self.best, tied=[*self.tied],
+        )  # fmt: skip
+
+    def _pair(self, model: str) -> PairInterval:
+        """Return the pair that says most about a model: what put it out, or of the last look the closest one."""
+        if len(self.models) == 2:
+            (pair,) = self.last.pairs
+            return pair
+        if model in self.out:
+            return self.out[model]
+        pairs = [pair.seen_from(model) for pair in self.last.pairs if model in (pair.first, pair.second)]
+        return min(pairs, key=lambda pair: pair.low)
+
+
+@dataclass
+class RaceProgress:
+    """What is shown while a race goes on."""
+
+    show: Callable[[str], object] = field(default=lambda text: None)
+    """Called with a line about a model that is out."""
+    text: str = ""
+    """The interval of the closest pair at the last look."""
+
+
+def run_race(runs: Mapping[str, PrefixRun], *, margin: float | None, progress: RaceProgress) -> RaceOutcome:
+    """Compute the models in turn from look to look, until the race is decided or the set is finished.
+
+    Looks that were made before an interruption are made again: their samples are on disk.
+
+    Args:
+        runs: two models or more, by name; all have the same samples in the same order.
+        margin: differences up to this one count as none, a fraction; None decides only which model is better.
+        progress: what is shown meanwhile.
+
+    Returns:
+        How the race ended. Each run holds the samples of whole looks.
+    """
+    level = pair_level(len(runs))
+    remaining = tuple(runs)
+    looks_of, used, out = dict[str, int](), dict[str, int](), dict[str, PairInterval]()
+    order, counts = runs[remaining[0]].order, runs[remaining[0]].looks
+    for number, clusters in enumerate(counts, start=1):
+        for name in remaining:
+            runs[name].advance(clusters)
+            looks_of[name], used[name] = number, order.end(clusters)
+        values = {name: runs[name].values(clusters) for name in remaining}
+        now = standing(values, order.starts[:clusters], order.whole, level=level, margin=margin)
+        out |= now.out
+        progress.text = _text(now)
+        for name, pair in now.out.items():
+            progress.show(
+                f"{name} is out after {pair.samples:,} samples: {pair.first} is better by {100 * pair.low:.1f} to "
+                f"{100 * pair.high:.1f} points"
+            )
+        remaining = now.remaining
+        if now.is_decided:
+            break
+    for run in runs.values():
+        run.drop_unfinished()
+    return RaceOutcome(tuple(runs), now, looks_of, used, out, margin)
+
+
+def _text(now: RaceStanding) -> str:
+    """Describe the pair that is closest to a decision that is still open."""
+    pair = min(now.pairs, key=lambda pair: abs(pair.difference))
+    spread = f"{100 * pair.difference:+.1f} points ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
+    return f"{pair.first} - {pair.second}: {spread}"

@@ -1,0 +1,222 @@
+"""How often races that stop early decide wrongly, how often their intervals hold, and how many samples they save.
+
+    python tests/benchmarks/sequential.py [--races 2000] [--gsm8k FOLDER]
+
+prints the tables of docs/deciding-early.md. Each line simulates races of two models on a set of n samples, drawn from a
+population in which the first model is better by the stated points and both differ on a fifth of the samples.
+
+    early       share of the races that are decided before the set is finished
+    wrong       share that calls the worse model better; without a difference, that calls any model better
+    peeking     the same if an ordinary test at 5 % is made at each look, and believed
+    holds       share of the races whose interval holds the difference at all looks: that of the population, of the set
+    used        mean share of the set that is used
+    fixed n     samples of a test that is made once, with 80 % power, in the set's shares; it must know the difference
+
+With `--gsm8k`, the outputs that were published with GSM8K race in 100 random orders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from evals.records.sequential.random_order import random_order
+from evals.statistics.sequential.capital import wagers
+from evals.statistics.sequential.finite_set import FiniteSet
+from evals.statistics.sequential.looks import looks
+from evals.statistics.sequential.means import difference_sequence, mean_sequence, rescaled
+from evals.statistics.sequential.races import decided
+from evals.statistics.sequential.sampled import SampledClusters, sampled_clusters
+
+LIMIT = math.log(2 / 0.05)
+DIFFER = 0.2
+"""Share of the samples on which two models differ."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A kind of race."""
+
+    samples: int
+    points: float
+    clusters: int | None = None
+    """Number of clusters of unequal sizes, or None for samples alone."""
+    margin: float | None = None
+
+    @property
+    def name(self) -> str:
+        grouped = "" if self.clusters is None else f" in {self.clusters:,} clusters"
+        return f"{self.points:g} points, {self.samples:,}{grouped}{f', margin {self.margin:g}' if self.margin else ''}"
+
+    def draw(self, rng: np.random.Generator) -> SampledClusters:
+        """Draw a set in random order; the differences of a cluster are alike."""
+        rate = (DIFFER + self.points / 100) / 2
+        if self.clusters is None:
+            draws = rng.random(self.samples)
+            differences = np.where(draws < rate, 1.0, np.where(draws < DIFFER, -1.0, 0.0))
+            sizes = np.ones(self.samples)
+        else:
+            sizes = 1 + np.bincount(
+                rng.integers(0, self.clusters, self.samples - self.clusters), minlength=self.clusters
+            )
+            sizes = np.sort(sizes)[rng.permutation(self.clusters)].astype(float)
+            alike = rng.beta(1, 1 / DIFFER - 1, self.clusters)  # how often models differ in this cluster
+            wins = rng.binomial(1, rate / DIFFER, self.clusters)
+            differences = (2 * wins - 1) * rng.binomial(sizes.astype(int), alike)
+        return SampledClusters((differences + sizes) / 2, sizes, FiniteSet.of_sizes(sizes.astype(int).tolist()))
+
+
+def excluded(both_bets, value, at):
+    """Whether a difference is excluded at each look: from below (too low to be true), and from above."""
+    drawn, mean, outcomes = both_bets[0].drawn, (value + 1) / 2, []
+    for higher in (True, False):
+        both = np.ones(len(at), bool)
+        for bets in both_bets:
+            if not both.any():
+                break
+            won = bets.log_capital(mean, higher=higher, at=at) >= LIMIT
+            if bets.finite:  # values that are impossible
+                sums, sizes = np.cumsum(drawn.sums_C)[at], np.cumsum(drawn.sizes_C)[at]
+                total = drawn.drawn_from.samples
+                low, high = sums / total, (sums + total - sizes) / total
+                won |= (mean < low - 1e-12) if higher else (mean > high + 1e-12)
+            both &= won
+        outcomes.append(both)
+    return outcomes
+
+
+def first(hits):
+    return int(np.argmax(hits)) if hits.any() else None
+
+
+def race(setting, rng):
+    """One race: the look at which it is decided and how, what holds, and what a test at each look would have said."""
+    drawn = setting.draw(rng)
+    counts = np.array(looks(len(drawn.sums_C)))
+    at, truth = counts - 1, setting.points / 100
+    bets = [wagers(drawn, 0.05, finite=finite) for finite in (True, False)]
+    below, above = excluded(bets, 0.0, at)
+    ends = {"first": first(below), "second": first(above)}
+    if setting.margin is not None:
+        inside = excluded(bets, -setting.margin / 100, at)[0] & excluded(bets, setting.margin / 100, at)[1]
+        ends["same"] = first(inside)
+    reached = {name: look for name, look in ends.items() if look is not None}
+    decision = min(reached, key=reached.get) if reached else None
+    look = reached[decision] if reached else len(counts) - 1
+    misses = [
+        np.logical_or(*((below, above) if value == 0 else excluded(bets, value, at))).any()
+        for value in (truth, 2 * drawn.mean - 1)
+    ]
+    gaps, sizes = 2 * drawn.sums_C - drawn.sizes_C, drawn.sizes_C
+    sums, squares = np.cumsum(gaps)[at], np.cumsum(gaps**2)[at]
+    tests = sums / np.sqrt(np.maximum(squares - sums**2 / counts, 1e-9))
+    peek = first(np.abs(tests) > 1.96)
+    wrong = decision is not None and decision != "same" and (truth == 0 or decision == "second")
+    return {
+        "early": decision is not None and look < len(counts) - 1,
+        "wrong": wrong,
+        "peeking": peek is not None and (truth == 0 or tests[peek] < 0),
+        "population": not misses[0], "set": not misses[1],
+        "used": np.cumsum(sizes)[at][look] / setting.samples,
+        "variance": float((gaps**2).mean() * len(gaps) / setting.samples),
+    }  # fmt: skip
+
+
+def table(settings, races, seed=0):
+    print("| difference, set | early | wrong | peeking | holds (population, set) | used | fixed n |")
+    print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
+    for number, setting in enumerate(settings):
+        rng = np.random.default_rng([seed, number])
+        rows = [race(setting, rng) for _ in range(races)]
+        mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        fixed = "-"
+        if setting.points:
+            needed = (1.96 + 0.8416) ** 2 * mean["variance"] / (setting.points / 100) ** 2
+            fixed = f"{100 * needed / setting.samples:.0f} %"
+        print(
+            f"| {setting.name} | {100 * mean['early']:.0f} % | {100 * mean['wrong']:.1f} % | "
+            f"{100 * mean['peeking']:.1f} % | {100 * mean['population']:.1f} %, {100 * mean['set']:.1f} % | "
+            f"{100 * mean['used']:.0f} % | {fixed} |", flush=True,
+        )  # fmt: skip
+
+
+SETTINGS = [
+    *(Setting(n, points) for n in (500, 5_000) for points in (0, 1, 2, 5)),
+    Setting(5_000, 0, clusters=1_000), Setting(5_000, 5, clusters=1_000),
+    Setting(5_000, 0, margin=3), *(Setting(20_000, points) for points in (0, 1, 2, 5)),
+]  # fmt: skip
+
+
+def precision_table(races, seed=1):
+    """Print how many samples a precision takes, and how often the interval at the stop holds the value of the set."""
+    print("\n| accuracy, set, precision | holds when it stops | used | fixed n |")
+    print("|---|---:|---:|---:|", flush=True)
+    for number, (rate, n, points) in enumerate([(0.6, 500, 3), (0.6, 5_000, 2), (0.9, 5_000, 2), (0.6, 20_000, 2)]):
+        rng, held, used = np.random.default_rng([seed, number]), [], []
+        for _ in range(races):
+            values = (rng.random(n) < rate).astype(float)
+            for count in looks(n):
+                drawn = SampledClusters(values[:count], np.ones(count), FiniteSet(n, n, 1))
+                low, high = mean_sequence(drawn)
+                if max(high - drawn.mean, drawn.mean - low) <= points / 100:
+                    break
+            held.append(low - 1e-9 <= values.mean() <= high + 1e-9)
+            used.append(count / n)
+        simple = rate * (1 - rate) * (1.96 / (points / 100)) ** 2
+        needed = simple / (1 + simple / n)
+        print(f"| {100 * rate:g} %, {n:,}, {points:g} points | {100 * np.mean(held):.1f} % | "
+              f"{100 * np.mean(used):.0f} % | {100 * needed / n:.0f} % |", flush=True)  # fmt: skip
+
+
+def gsm8k(folder, orders=100):
+    """Race the outputs that were published with GSM8K, in random orders."""
+    import evals
+
+    values = {}
+    with tempfile.TemporaryDirectory() as out:
+        for file in sorted((Path(folder) / "recorded").glob("*.jsonl")):
+            record = evals.run(f"replay:{file}", "math/gsm8k", data=folder, out=Path(out) / file.stem)
+            values[file.stem] = {row.id: row.values["accuracy"] for row in record.values()}
+    ids = list(next(iter(values.values())))
+    print("\n| GSM8K | whole set | decided early so, otherwise | used (mean, 90 % of the orders) |")
+    print("|---|---|---:|---:|", flush=True)
+    for first_system, second_system in combinations(values, 2):
+        a, b = (np.array([values[system][id] for id in ids]) for system in (first_system, second_system))
+        outcomes, used = [], []
+        for seed in range(orders):
+            order = random_order(ids, [""] * len(ids), seed)
+            halves = rescaled(a, b)[list(order.positions)]
+            for count in looks(len(ids)):
+                drawn = sampled_clusters(halves[:count], order.starts[:count], order.whole)
+                outcome = decided(*difference_sequence(drawn))
+                if outcome != "undecided":
+                    break
+            outcomes.append(outcome)
+            used.append(count)
+        gap = 100 * (a.mean() - b.mean())
+        whole = "first_better" if gap > 0 else "second_better"
+        same = outcomes.count(whole)
+        other = orders - same - outcomes.count("undecided")
+        print(f"| {first_system} - {second_system} | {gap:+.1f} points | {same}, {other} of {orders} | "
+              f"{np.mean(used):,.0f}, {np.quantile(used, 0.9):,.0f} |", flush=True)  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--races", type=int, default=2_000)
+    parser.add_argument("--gsm8k", help="the folder of GSM8K, with recorded outputs of two systems in `recorded`")
+    options = parser.parse_args()
+    table(SETTINGS, options.races)
+    precision_table(max(1, options.races // 10))
+    if options.gsm8k:
+        gsm8k(options.gsm8k)
+
+
+if __name__ == "__main__":
+    main()

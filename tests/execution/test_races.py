@@ -1,0 +1,172 @@
+"""Races between models: what is decided, that it can be killed and continued, and what the folders say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+from commands import process
+
+import evals
+from evals.app.commands.race import race
+from evals.errors import InputError
+from evals.records.folder import load
+from evals.registry import TASKS
+from evals.reports.runs import terminal
+from evals.reports.runs.early import race as outcome
+
+COUNT = 800
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Give the toy task fewer samples than it has for others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS.get("toy").samples.__globals__, "COUNT", COUNT)
+        yield
+
+
+def entry(folder):
+    return json.loads((folder / "result.json").read_text())["sequential"]
+
+
+def ids(folder):
+    return {json.loads(line)["id"] for line in (folder / "samples.jsonl").read_text().splitlines()}
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory):
+    out = tmp_path_factory.mktemp("decided")
+    (records,) = race(["toy:counts", "toy:"], ["toy"], out=out)
+    return [record.folder for record in records]
+
+
+def test_the_better_model_is_found_on_the_same_samples(decided):
+    a, b = decided
+    assert entry(a) == entry(b)
+    stated = entry(a)
+    assert (stated["decision"], stated["models"], stated["best"]) == ("second_better", ["toy:counts", "toy:"], "toy:")
+    assert stated["used"] == len(ids(a)) < COUNT / 2
+    assert ids(a) == ids(b)
+    compared = evals.compare(a, b).metrics[0]
+    assert (compared.low, compared.high, compared.difference) == pytest.approx(
+        (stated["low"], stated["high"], stated["difference"])
+    )
+    assert compared.high < 0
+
+
+def test_the_page_can_be_understood(decided):
+    records = [load(folder) for folder in decided]
+    text, used = outcome.text(records), records[0].finished().n
+    assert text.startswith(f"Decided after {used} of 800 samples: toy: is better than toy:counts by ")
+    assert "points in favour of toy:." in text
+    assert f"{2 * (COUNT - used):,} answers were not needed" in text
+    assert text.count("  worse\n") == text.count("  better\n") == 1
+    assert f"Decided after {used} of 800 samples" in terminal.show(records[0])
+    assert f"computes the other {COUNT - used}." in terminal.show(records[1])
+
+
+def test_a_race_goes_on_where_a_kill_left_it(decided, tmp_path):
+    """One model is a look ahead of the other, of which the last line is torn."""
+    for number, folder in enumerate(decided):
+        shutil.copytree(folder, copy := tmp_path / folder.name)
+        (copy / "result.json").unlink()
+        lines = (copy / "samples.jsonl").read_bytes().splitlines(keepends=True)
+        kept = len(lines) - 30 * number - 5
+        (copy / "samples.jsonl").write_bytes(b"".join(lines[:kept]) + lines[kept][:15])
+    (records,) = race(["toy:counts", "toy:"], ["toy"], out=tmp_path)
+    assert [entry(record.folder) for record in records] == [entry(folder) for folder in decided]
+    assert [ids(record.folder) for record in records] == [ids(folder) for folder in decided]
+
+
+def test_without_the_option_a_run_of_a_race_is_completed(decided, tmp_path):
+    shutil.copytree(decided[1], folder := tmp_path / "run")
+    result = evals.run("toy:", "toy", out=folder).finished()
+    assert (result.n, result.stopped) == (COUNT, None)
+    (records,) = race(["toy:counts", "toy:"], ["toy"], out=tmp_path / "again")
+    for record, name in zip(records, ("counts", ""), strict=True):
+        shutil.copytree(folder if not name else record.folder, tmp_path / "mixed" / record.folder.name)
+    (mixed,) = race(["toy:counts", "toy:"], ["toy"], out=tmp_path / "mixed")
+    assert [record.finished().n for record in mixed] == [entry(decided[0])["used"], COUNT]
+    assert [record.finished().sequential.decision for record in mixed] == ["second_better"] * 2
+
+
+def test_equal_models_are_the_same_within_a_margin_or_finish_the_set(command, tmp_path):
+    arguments = ["run", "--model", "toy:,toy:slow", "--task", "toy", "--until-decided", "--out", tmp_path / "runs"]
+    done = command(*arguments, "--margin", 6)
+    assert done.returncode == 0, done.stderr
+    assert "toy: and toy:slow are the same within 6 points" in done.stdout
+    stated = entry(next((tmp_path / "runs").glob("toy--toy")))
+    assert (stated["decision"], stated["target"], stated["tied"]) == ("within_margin", 0.06, ["toy:", "toy:slow"])
+    assert stated["used"] < COUNT
+    done = command(*arguments)
+    assert done.stdout.startswith("Not decided: all 800 samples do not show whether toy: or toy:slow is better"), done
+    assert "The ordinary test of all samples, made once: " in done.stdout
+    assert "no difference was found" in done.stdout
+
+
+def test_of_several_models_those_that_are_worse_leave_early(tmp_path):
+    (records,) = race(["toy:picky", "toy:counts", "toy:"], ["toy"], out=tmp_path, margin=18)
+    picky, counts, plain = (record.finished() for record in records)
+    assert counts.n < plain.n == picky.n <= COUNT
+    assert counts.sequential.pair[0] in {"toy:", "toy:picky"}
+    assert (counts.sequential.pair[1], counts.sequential.decision) == ("toy:counts", "first_better")
+    assert (plain.sequential.best, plain.sequential.tied) == (None, ["toy:picky", "toy:"])
+    text = outcome.text(records)
+    assert "toy:picky and toy: are the same within 18 points." in text
+    assert "about any of the 3 pairs is wrong in at most 5 of 100 races" in text
+    assert "out: toy:" in text
+    (alone,) = race(["toy:counts", "toy:"], ["toy"], out=tmp_path / "alone")
+    assert alone[0].finished().n <= counts.n, "of three pairs, each needs more evidence than one pair alone"
+
+
+@pytest.mark.slow
+def test_workers_decide_the_same(tmp_path):
+    stated = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        done = process("run", "--model=toy:counts,toy:", "--task=toy,toy/numbers", "--until-decided", "--margin=9",
+                       f"--workers={workers}", f"--out={out}")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        stated.append({folder.name: entry(folder) for folder in out.iterdir()})
+    assert stated[0] == stated[1]
+    assert len(stated[0]) == 4
+
+
+def test_what_does_not_fit_is_refused_before_a_model_is_loaded(command, tmp_path):
+    two = f"toy:,toy:logged:{tmp_path}"
+    refused = {
+        ("toy:", "toy"): "--until-decided compares models: name two or more",
+        ("toy:,toy:", "toy"): "named twice",
+        (two, "toy", "--margin", "0"): "--margin 0: give percentage points",
+        (two, "toy", "--precision", "2"): "--precision cannot be given with --until-decided",
+        (two, "toy", "--limit", "20"): "--limit 20 cannot be given",
+        (two, "toy", "--cluster", "auto"): "--cluster cannot be given with --until-decided",
+        (two, "toy", "--track", "trackio"): "--track follows one run at a time",
+        ("r1,v2", "glue/sst2,glue/cola"): "matthews of task 'glue/cola' is no mean of its samples' values",
+        ("r1,v2", "efficiency"): "cannot stop early",
+        ("r1,v2", "vqa"): "shows image",
+    }
+    for (models, task, *options), why in refused.items():
+        done = command("run", "--model", models, "--task", task, "--until-decided", *options, "--out", tmp_path / "run")
+        assert (done.returncode, why in done.stderr) == (2, True), (why, done.stderr)
+    done = command("run", "--model", "toy:", "--task", "toy", "--margin", 2)
+    assert (done.returncode, "--margin is for --until-decided" in done.stderr) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_with_seeds_of_their_own_have_no_common_order(tmp_path, monkeypatch):
+    from evals.app import readiness
+
+    ready = readiness.ready
+
+    def seeded(config):
+        run = ready(config)
+        options = dataclasses.replace(run.config.options, seed=len(config.model))
+        return dataclasses.replace(run, config=dataclasses.replace(run.config, options=options))
+
+    monkeypatch.setattr(readiness, "ready", seeded)
+    with pytest.raises(InputError, match=r"needs one random order, .*toy: 4, toy:slow 8"):
+        race(["toy:", "toy:slow"], ["toy"], out=tmp_path)
