@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from evals.reports.claims.drafting.drafter import ArticleDraft
@@ -23,6 +24,10 @@ _PART = 6_000
 """Number of characters of an article in one question."""
 _CONFIDENCE = 0.5
 _LONGEST_NAME, _LONGEST_SENTENCE = 60, 400
+_MOST_PROPOSALS = 500
+"""Number of proposals of an answer that are read; a part of an article has fewer numbers."""
+_LONGEST_OUTPUT = 200_000
+"""Number of characters of an answer that are read: ten times what the limit on its tokens allows."""
 _INSTRUCTION = """\
 List the checkable statements with a number in the text below, one JSON object per line and nothing else:
 {{"quote": "the exact words of the text, short", "number": "the digits as printed", "subject": "the system it is about",
@@ -49,7 +54,12 @@ def propose(draft: ArticleDraft, answer: AskModel) -> None:
     )
     for number, text in enumerate(_parts(draft), 1):
         output = answer(str(number), _INSTRUCTION.format(units=units, text=text))
-        for entry in _objects(output):
+        if len(output) > _LONGEST_OUTPUT:
+            draft.left_out.append(f"of the model: what follows the first {_LONGEST_OUTPUT:,} characters of an answer")
+        entries = list(islice(_objects(output[:_LONGEST_OUTPUT]), _MOST_PROPOSALS + 1))
+        if len(entries) > _MOST_PROPOSALS:
+            draft.left_out.append(f"of the model: the proposals of an answer after the first {_MOST_PROPOSALS}")
+        for entry in entries[:_MOST_PROPOSALS]:
             if problem := _take(draft, entry):
                 shown = " ".join(str(entry.get("quote", entry)).split())[:80]
                 draft.left_out.append(f"of the model: {shown!r}: {problem}")
@@ -74,7 +84,9 @@ def _objects(output: str) -> Iterator[dict[str, Any]]:
     while place >= 0:
         try:
             value, end = decoder.raw_decode(output, place)
-        except (json.JSONDecodeError, RecursionError):
+        except RecursionError:  # what nests as deep is no proposal, nor is what it holds
+            value, end = None, max(output.find("\n", place), 0) or len(output)
+        except ValueError:  # no JSON, or an integer of thousands of digits
             value, end = None, place + 1
         if isinstance(value, dict):
             yield value

@@ -14,7 +14,7 @@ from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.readers.widths import with_plain_widths
 from evals.reports.claims.drafting.tables.blocks import read_table
 from evals.reports.claims.drafting.text.names import Names, find_names
-from evals.reports.claims.drafting.text.passages import read_passage
+from evals.reports.claims.drafting.text.passages import Passage, read_passage
 from evals.reports.claims.drafting.text.statements import Surroundings, enter, introduce, read_block
 from evals.reports.claims.language.files import load_record, load_vocabulary
 from evals.reports.claims.language.sources.articles import Article
@@ -41,27 +41,32 @@ def draft(article: Article) -> ArticleDraft:
         >>> [(claim.subject, claim.quantity, claim.printed, claim.unit) for claim in drafted.claims]
         [('otter-2', 'latency', '0.8', 'seconds')]
     """
+    from evals.reports.claims.drafting.relations.orders import find_orders
     from evals.reports.claims.drafting.relations.propose import propose_relations
 
     article = with_plain_widths(article)
     record = {id: subject.name for id, subject in load_record().subjects.items()}
     drafted = ArticleDraft(article, find_names(article, record), left_out=[*article.left_out])
     seen: set[tuple[int, int]] = set()
-    for proposal in _proposals(drafted):
+    passages: list[Passage] = []
+    for proposal in _proposals(drafted, passages):
         if isinstance(proposal, TableProposal):
             drafted.tables.append(proposal)
         elif proposal.span not in seen:
             seen.add(proposal.span)
             drafted.claims.append(proposal)
-    for number, claim in enumerate(drafted.claims, 1):
-        claim.id = f"C-{number}"
     for number, table in enumerate(drafted.tables, 1):
         table.id = f"T-{number}"
+    for passage in passages if drafted.tables else ():
+        drafted.claims += find_orders(article, passage, drafted.tables)
+    drafted.claims.sort(key=lambda claim: claim.span)
+    for number, claim in enumerate(drafted.claims, 1):
+        claim.id = f"C-{number}"
     propose_relations(drafted)
     return drafted
 
 
-def _proposals(drafted: ArticleDraft) -> Iterator[Proposal | TableProposal]:
+def _proposals(drafted: ArticleDraft, passages: list[Passage]) -> Iterator[Proposal | TableProposal]:
     place, vocabulary = Surroundings(), load_vocabulary()
     for block in drafted.article.blocks:
         if block.kind == "table":
@@ -71,6 +76,7 @@ def _proposals(drafted: ArticleDraft) -> Iterator[Proposal | TableProposal]:
                 yield from read_block(drafted.article, read_passage(block.text, drafted.names), drafted.names, place)
             continue
         passage = read_passage(block.text, drafted.names, is_heading=block.kind == "heading")
+        passages.append(passage)
         place.follow(block)
         if block.kind in {"heading", "title"}:
             enter(place, block, passage)

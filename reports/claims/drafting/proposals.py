@@ -19,6 +19,7 @@ class Proposal:
     quote: str
     line: int
     printed: str
+    """The digits; empty for a statement without a number, which a table checks."""
     times: Decimal = Decimal(1)
     unit: str | None = None
     is_implied: bool = False

@@ -165,7 +165,8 @@ def _claim_lines(claim: Proposal, draft: ArticleDraft) -> list[str]:
         )
     )
     lines += [f"  {key}: {_flow(value)}" for key, value in fields if value is not None]
-    lines.append(f'  {"implied" if claim.is_implied and not claim.upto else "printed"}: "{claim.printed}"')
+    if claim.printed:
+        lines.append(f'  {"implied" if claim.is_implied and not claim.upto else "printed"}: "{claim.printed}"')
     lines += [
         f'  {key}: "{value}"'
         for key, value in (("upto", claim.upto), ("plus_minus", claim.plus_minus))
@@ -173,7 +174,8 @@ def _claim_lines(claim: Proposal, draft: ArticleDraft) -> list[str]:
     ]
     if claim.times != 1:
         lines.append(f"  times: {_number(claim.times)}")
-    lines.append(f"  unit: {claim.unit}")
+    if claim.unit:
+        lines.append(f"  unit: {claim.unit}")
     if claim.bound != "exactly":
         lines.append(f"  bound: {claim.bound}")
         if claim.bound == "about":
@@ -184,7 +186,7 @@ def _claim_lines(claim: Proposal, draft: ArticleDraft) -> list[str]:
         lines += ["  readings:", *(f"  - {_flow(reading)}" for reading in claim.readings)]
     if claim.compares:
         lines.append(f"  compares: {_flow(claim.compares)}")
-    if claim.escapes and claim.derive:
+    if claim.escapes and (claim.derive or claim.compares):
         lines.append(f"  escapes: {_flow(claim.escapes)}")
     return [
         *lines,

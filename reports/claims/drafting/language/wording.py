@@ -37,6 +37,8 @@ _COUNTED = re.compile(
 """A noun after a whole number without a unit: it counts something, and is no score."""
 _TIMES_WORD = pattern("wording.times_word")
 _METRIC_EQUALS = re.compile(r"(?:F1|AUC|mAP|IoU|BLEU|WER|CER|[Aa]cc(?:uracy)?|score)\s?=\s?$")
+_MONEY = frozenset(("dollars", "euros", "pounds", "yuan"))
+_PRICED = re.compile(r"\bcosts?\s*(?:only|just|about|around|roughly|at most|up to|as little as)?\s*$", re.I)
 _FACTOR_OF = re.compile(r"\s?(?:NVIDIA\s)?(?:[A-Z]{1,3}\d{2,4}|RTX|TPU|GPU|AMD|Intel|[a-z]+_[a-z])")
 """What is counted or scaled after a factor that compares nothing: "8x H100", "1x model_size"."""
 
@@ -55,6 +57,8 @@ def is_change(text: str, number: PrintedNumber, clause: tuple[int, int]) -> bool
         return not (number.unit == "points" and re.search(r"scor\w*\s(?:of\s)?$", before, re.I))
     if re.search(r"[-+−]", text[number.begin : number.start]) and number.unit == "percent":
         return True
+    if number.unit in _MONEY and _PRICED.search(before):
+        return False
     if _CHANGE_AFTER.match(after):
         return number.unit is not None
     if re.search(r"\bbetween\s*$", before, re.I) or (number.upto and number.unit != "percent"):
@@ -83,6 +87,8 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
         r"\W*(?:if|when your|should you|如果|若|假如)(?![a-z])", text[sentence[0] : number.start], re.I
     ) and number.unit not in {"percent", "points", "times"}:
         return False
+    if number.is_word and text[: number.start].rstrip().endswith("每"):
+        return False  # per million
     if number.unit == "models" and number.is_word and (number.value <= 3 or text[number.start].isascii()):
         return False
     if number.unit == "times":

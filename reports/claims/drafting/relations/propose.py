@@ -12,11 +12,12 @@ import re
 from collections.abc import Sequence, Set
 
 from evals.reports.claims.drafting.drafter import ArticleDraft
-from evals.reports.claims.drafting.language.lexicon import METRICS
+from evals.reports.claims.drafting.language.lexicon import BENCHMARKS, METRICS
 from evals.reports.claims.drafting.language.words import entries
 from evals.reports.claims.drafting.proposals import Proposal
 from evals.reports.claims.drafting.relations.formulas import Target, fits, formulas
 from evals.reports.claims.drafting.relations.levels import Level, levels, same_split
+from evals.reports.claims.drafting.relations.products import propose_product
 from evals.reports.claims.drafting.relations.totals import propose_cell, propose_share, propose_total
 from evals.reports.claims.drafting.tables.means import propose_means
 from evals.reports.claims.language.expressions import referenced_claims
@@ -45,7 +46,8 @@ def propose_relations(draft: ArticleDraft) -> None:
         _propose_only_pair(claim, known, explained, draft)
     for claim in draft.claims:
         if not claim.is_change:
-            propose_total(claim, known)
+            propose_total(claim, known, draft.article.source)
+            propose_product(claim, known, draft.article.source)
             if claim.unit == "percent" and claim.derive is None:
                 propose_share(claim, draft.article.source[claim.sentence[0] : claim.sentence[1]])
             if claim.derive is None:
@@ -109,10 +111,24 @@ def _propose_only_pair(
             (pair := _only_pair(pairs))
             and _can_fail(claim, pair)
             and (pairs is not tiers[2] or _is_near(claim, pair))
+            and (pairs is tiers[0] or _is_named_alone(claim, pair, draft))
             and not _is_apart(claim, pair, draft, is_explained=frozenset((pair[0].id, pair[1].id)) in explained)
         ):
             _propose_failing(claim, *[(new, old) for new, old in pairs if {new.id, old.id} == {pair[0].id, pair[1].id}])
             return
+
+
+def _is_named_alone(claim: Proposal, pair: tuple[Level, Level], draft: ArticleDraft) -> bool:
+    """Whether a change names its subject, and no second table of its quantity can be meant."""
+    if not any(ground.startswith("subject named") for ground in claim.grounds):
+        return False
+    if pair[0].table is None or pair[0].quantity is None:
+        return True
+    words = next((words for words in (*BENCHMARKS, *METRICS) if words.id == pair[0].quantity), None)
+    if words is None or words.pattern is None:
+        return True
+    names = ([*(c["name"] for c in table.columns), *(row["name"] for row in table.rows)] for table in draft.tables)
+    return sum(any(words.pattern.search(str(name)) for name in group) for group in names) < 2
 
 
 def _is_apart(claim: Proposal, pair: tuple[Level, Level], draft: ArticleDraft, *, is_explained: bool) -> bool:

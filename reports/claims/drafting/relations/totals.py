@@ -15,8 +15,14 @@ _PART = re.compile(r"of which|including|其中|包括", re.I)
 _MEAN = re.compile(r"\baverage|\bmean\b|平均", re.I)
 
 
-def propose_total(claim: Proposal, known: Sequence[Level]) -> None:
-    """Propose a sum or a mean of the other values of a sentence, if they give it."""
+def propose_total(claim: Proposal, known: Sequence[Level], source: str = "") -> None:
+    """Propose a sum or a mean of the other values of a sentence, if they give it or the text says that they do.
+
+    Args:
+        claim: a value of the text.
+        known: the values of the article.
+        source: the source of the article.
+    """
     if not claim.unit or not claim.quantity:
         return
     total, mean = _TOTAL.search(claim.words), _MEAN.search(claim.words)
@@ -45,11 +51,57 @@ def propose_total(claim: Proposal, known: Sequence[Level]) -> None:
         )
     elif total and not _PART.search(claim.words) and _are_added(claim, parts):
         claim.derive = " + ".join(part.id for part in parts)
+    elif total and not mean and _is_called_their_sum(claim, parts, source):
+        claim.derive = " + ".join(part.id for part in parts)
+        is_less = high < sum(part.low for part in parts)
+        if not (is_less and {*parts[0].unit.dimension} <= _ADDITIVE and parts[0].unit.dimension):
+            claim.escapes = ["parts that are not named, or that overlap"]
+        claim.grounds.append("is called the total of the values before it")
     elif mean and not total and _is_mean_of(claim, parts):
         claim.derive = f"({' + '.join(part.id for part in parts)}) / {count}"
         claim.quantity, claim.quantity_says = "average-score", "average score"
         claim.escapes = ["a weighted mean, or one of values that are not shown"]
         claim.grounds.append("is called the average of the values beside it")
+
+
+def _is_called_their_sum(claim: Proposal, parts: Sequence[Level], source: str) -> bool:
+    """Whether a value is put beside others as their total: "30 hours for a and 20 for b, 50 hours in all"."""
+    sentence = source[claim.sentence[0] : claim.sentence[1]]
+    places = [*(part.span for part in parts), claim.span]
+    if (
+        claim.bound != "exactly"
+        or claim.upto is not None
+        or any(part.span[1] > claim.span[0] for part in parts)
+        or _NO_SUM.search(sentence)
+        or len({"GPU" in source[place[1] : place[1] + 6] for place in places}) > 1
+    ):
+        return False
+    between, after = source[parts[-1].span[1] : claim.span[0]], source[claim.span[1] : claim.span[1] + 40]
+    return not _VERB.search(between) and (
+        _TOTAL_BEFORE.search(between) is not None
+        or (
+            re.search(r"[,:;(\u2013\u2014\uff0c\uff1a\uff1b\uff08]\s*\W{0,2}$", between) is not None
+            and _TOTAL_AFTER.match(after) is not None
+        )
+    )
+
+
+_ADDITIVE = frozenset(("second", "bit", "dollar", "euro", "yuan", "pound", "token"))
+"""Kinds of values whose parts do not overlap, so that a total cannot be less than their sum."""
+_NO_SUM = re.compile(
+    r"\b(?:each|per|times|of which|respectively|instead|than|vs\.?|from \d|average)\b|[\u00d7*]|每|其中|分别",
+    re.I,
+)
+_VERB = re.compile(
+    r"\b(?:is|was|were|are|has|have|had|used?|uses|trained|take[sn]?|took|costs?|needs?|but|while|after|before|then)\b",
+    re.I,
+)
+_TOTAL_BEFORE = re.compile(
+    r"[,:;(\u2013\u2014\uff0c\uff1a\uff1b\uff08\s](?:or |for |giving |making |which (?:gives|makes|adds up to) )?"
+    r"(?:a|the)? ?(?:grand )?(?:total of|sum of)\s*\W{0,2}$|(?:合计|共计|总计|总共|一共)\s*\W{0,2}$",
+    re.I,
+)
+_TOTAL_AFTER = re.compile(r"\W{0,3}(?:[A-Za-z]+ ){0,3}?(?:in all|in total|altogether)\b", re.I)
 
 
 def _is_mean_of(claim: Proposal, parts: Sequence[Level]) -> bool:

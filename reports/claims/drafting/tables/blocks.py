@@ -194,6 +194,8 @@ def _table(
             row["group"] = group
         first = next(span for span in spans if span)
         rows.append({**row, "line": article.line(first[0]), "cells": cells, "spans": spans})
+    _leave_out_counts(columns, rows)
+    rows = [row for row in rows if any(row["spans"])]
     if not rows:
         return None
     places = [span for row in rows for span in row["spans"] if span]
@@ -207,6 +209,17 @@ def _table(
         bold=bold,
         grounds=["a table whose cells are numbers"],
     )
+
+
+def _leave_out_counts(columns: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> None:
+    """Leave out plain numbers above 100 in a column of percentages that print their sign: they count something."""
+    for n, column in enumerate(columns):
+        if column["unit"] != "percent" or not any("%" in row["cells"][n] for row in rows):
+            continue
+        for row in rows:
+            digits = re.sub(r"[^\d.]", "", row["cells"][n])
+            if "%" not in row["cells"][n] and re.fullmatch(r"\d+(?:\.\d+)?", digits) and float(digits) > 100:
+                row["cells"][n], row["spans"][n] = "-", None
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -101,6 +101,9 @@ def _of_text(claim: Claim, cells: Sequence[CellClaim], grid: Grid, table: ValueT
     verdict = most_severe([finding.verdict for finding in findings])
     shown = [finding for finding in findings if finding.verdict == verdict] or findings
     lines = [f"table {comparison.table}: {finding.line}" for finding in shown]
+    if claim.escapes and verdict not in _PASSING:
+        lines += [f"way out: {way}" for way in claim.escapes]
+        verdict = "open"
     return Finding(verdict, tuple(lines)), frozenset(used)
 
 

@@ -344,6 +344,7 @@ def test_a_model_proposes_with_exact_quotes_and_is_replayed(tmp_path):
     article = tmp_path / "otter.md"
     article.write_text("# Otter 2\n\nOtter 2 answers in 0.8 s. It won 31 awards in 12 cities for 9 days.\n")
     output = "Here they are:\n" + "\n".join(json.dumps(entry) for entry in PROPOSALS)
+    output += '\n{"number": ' + "9" * 5_000 + "}" + '{"a":' * 20_000  # an integer and a depth that Python refuses
     with FakeServer(lambda call: chat(output)) as server:
         first = draft.write(article, tmp_path / "o.yaml", llm=f"endpoint:{server.url}#m")
     claims = {claim.claim.printed: claim for claim in of_file(tmp_path / "o.yaml")}
