@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from evals.statistics.clusters import Floats
+from evals.statistics.experiments.sequences import LEAST_EVENTS, LEAST_NUMBER_EVENTS
 
 FEW_MIXED = 30
 """Number of units in both variants below which their covariance is not used to narrow an interval."""
@@ -37,8 +38,9 @@ class ArmSums:
     freedom: Any
     """Degrees of freedom of the squared error; infinite for shares of independent rows."""
     events: Any
-    """How many units decide the mean: successes or failures, whichever are fewer; of other outcomes, the rare events
-    whose variance would be known as well."""
+    """How many units decide the mean, in parts of what a confidence sequence needs: of shares, successes or failures,
+    whichever are fewer, in twenties; of numbers and of units with several rows, the rare events whose variance would be
+    known as well, in fives."""
     squares: Any
     cubes: Any
     """Sums over units of their squared and cubed residuals."""
@@ -77,16 +79,17 @@ class PairSums:
 
     @property
     def events(self) -> Any:
-        """The events of the variant that has fewer, or its units if these are even fewer; 0 if nothing varies."""
-        arms = (self.baseline, self.variant)
-        fewest = np.min([np.minimum(arm.events, arm.units) for arm in arms], axis=0)
-        return np.where(self.squared_error > 0, fewest, 0.0)
+        """The events of the variant that has fewer, in parts of what a sequence needs; 0 if nothing varies."""
+        events = np.minimum(self.baseline.events, self.variant.events)
+        units = np.minimum(self.baseline.units, self.variant.units) / LEAST_EVENTS
+        return np.where(self.squared_error > 0, np.minimum(events, units), 0.0)
 
 
 def arm_of_rows(sums: RowSums) -> ArmSums:
     """Make the arm of independent rows."""
     squares, cubes, fourths = sums.residuals
-    events = np.minimum(sums.total, sums.rows - sums.total) if sums.is_share else _events(squares, fourths)
+    fewest = np.minimum(sums.total, sums.rows - sums.total) / LEAST_EVENTS
+    events = fewest if sums.is_share else _events(squares, fourths)
     error = squares / np.maximum(sums.rows - 1, 1) / sums.rows
     freedom = np.full_like(sums.rows, math.inf) if sums.is_share else np.maximum(sums.rows - 1.0, 1.0)
     return ArmSums(
@@ -134,9 +137,10 @@ class RowSums:
 
 
 def _events(squares: Any, fourths: Any) -> Any:
-    """Return the number of rare events whose residuals have these sums of second and fourth powers."""
+    """Return the number of rare events whose residuals have these sums of second and fourth powers, in fives."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.asarray(fourths) > 0, np.asarray(squares) ** 2 / np.asarray(fourths), 0.0)
+        events = np.where(np.asarray(fourths) > 0, np.asarray(squares) ** 2 / np.asarray(fourths), 0.0)
+    return events / LEAST_NUMBER_EVENTS
 
 
 def pair_of_units(rows_AU: Floats, sums_AU: Floats, rows_of_A: tuple[RowSums, RowSums]) -> PairSums:

@@ -15,7 +15,7 @@ from evals.statistics.experiments.arms import PairSums, RowSums, arm_of_rows, pa
 from evals.statistics.experiments.cells import OutcomeCells
 from evals.statistics.experiments.means import MeanPair
 from evals.statistics.experiments.proportions import ProportionPair
-from evals.statistics.experiments.sequences import anytime_p, boundary, events_needed
+from evals.statistics.experiments.sequences import LEAST_NUMBER_EVENTS, anytime_p, boundary
 from evals.statistics.experiments.skewness import (
     LEAST_SKEWNESS,
     PermutedDifference,
@@ -75,7 +75,7 @@ class VariantComparison:
     skewness: float | None
     """Of the difference over all assignments, if it is so large that the permutation test must agree; else None."""
     events: float
-    """How many units decide the means: those of the variant that has fewer."""
+    """The rare events whose variance would be known as well as that of the variant in which fewer units decide."""
     detectable: float | None = None
     """The smallest true difference that is found with 80 % chance at the present number of rows, by the test that
     decides; None if no difference is, or nothing varies."""
@@ -165,7 +165,7 @@ class ArmPair:
     @property
     def is_ready(self) -> bool:
         """Whether each variant has the events that a sequence begins with."""
-        return self.has_test and float(self.sums.events) >= events_needed(is_share=self.cells.is_share)
+        return self.has_test and float(self.sums.events) >= 1
 
     def quantiles(self) -> tuple[float, float]:
         """Return how many standard errors below and above the difference its interval ends, at least."""
@@ -234,7 +234,7 @@ def compare(pair: ArmPair, alpha: float) -> VariantComparison:
         adjusted_p=p,
         sequence=_sequence(pair, alpha) if pair.is_ready else None,
         skewness=None if pair.permutations is None else pair.permutations.skewness,
-        events=float(pair.sums.events),
+        events=float(pair.sums.events) * LEAST_NUMBER_EVENTS,
     )
 
 
@@ -286,5 +286,7 @@ def sequence_widths(sums: PairSums, bounds: Any, *, permutes: bool) -> tuple[Any
     if not permutes:
         return half, half
     error, skewness = permuted_moments(sums.baseline, sums.variant)
-    error = np.where((np.abs(skewness) > LEAST_SKEWNESS) & (sums.covariance == 0), error, 0.0)
+    counts = (np.abs(skewness) > LEAST_SKEWNESS) & (sums.covariance == 0)
+    skewness = np.where(counts, skewness, 0.0)
+    error = np.where(counts, error, 0.0)
     return np.fmax(half, error * skewed_end(bounds, skewness)), np.fmax(half, error * skewed_end(bounds, -skewness))

@@ -14,7 +14,7 @@ from evals.statistics.clusters import Floats
 from evals.statistics.experiments.arms import ArmSums, PairSums, arm_of_rows, pair_of_units
 from evals.statistics.experiments.cells import NO_TIME, Integers
 from evals.statistics.experiments.comparison import ArmPair, row_columns, row_sums, sequence_widths
-from evals.statistics.experiments.sequences import boundary, events_needed
+from evals.statistics.experiments.sequences import boundary
 
 _MOST_POINTS = 200
 """Number of looks that a figure shows, at most."""
@@ -59,7 +59,7 @@ def sequence_over_time(pair: ArmPair, ends_T: Integers, alpha: float) -> dict[st
     begins = max(int(_times(pair)[mask_C].min()) for mask_C in pair.masks)
     ends_T = ends_T[ends_T >= begins]  # before, a variant has no rows
     sums = _units_until(pair, ends_T) if pair.clustered else _rows_until(pair, ends_T)
-    is_ready = sums.events >= events_needed(is_share=pair.cells.is_share)
+    is_ready = sums.events >= 1
     below, above = sequence_widths(sums, boundary(sums.independent, alpha), permutes=pair.permutes)
     columns = {
         "time": ends_T,

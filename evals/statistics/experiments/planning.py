@@ -14,13 +14,11 @@ from statistics import NormalDist
 
 from evals.statistics.experiments.comparison import ArmPair, VariantComparison
 from evals.statistics.experiments.proportions import ProportionPair
-from evals.statistics.experiments.sequences import boundary, events_needed
+from evals.statistics.experiments.sequences import LEAST_NUMBER_EVENTS, boundary
 from evals.statistics.experiments.skewness import skewed_end
 from evals.statistics.intervals import LEVEL, t_quantile
 from evals.statistics.power import POWER
 
-FEW_EVENTS = 5
-"""Where outcomes are skewed, fewer units that decide the mean of a variant decide nothing."""
 _LARGEST_SCALE = 1e15
 """Times the present rows, beyond which no number of rows is given."""
 
@@ -57,7 +55,7 @@ def with_plans(
 
 def has_too_few(comparison: VariantComparison) -> bool:
     """Return whether outcomes are skewed and so few units decide a mean that no test can be relied on."""
-    return comparison.skewness is not None and comparison.events < FEW_EVENTS
+    return comparison.skewness is not None and comparison.events < LEAST_NUMBER_EVENTS
 
 
 @dataclass(frozen=True)
@@ -112,12 +110,9 @@ class DecidingTest:
         events = float(sums.events)
         fewest = min(float(sums.baseline.units), float(sums.variant.units))
         least = (1.0 if self.pair.cells.is_share else 2.0) / fewest
-        needed = FEW_EVENTS if self.pair.permutations is not None else 0
-        if self.growing:
-            needed = events_needed(is_share=self.pair.cells.is_share)
-        if not needed:
+        if not self.growing and self.pair.permutations is None:
             return least
-        return max(least, needed / events) if events > 0 else math.inf
+        return max(least, 1 / events) if events > 0 else math.inf
 
     def _bounds(
         self, difference: float, scale: float, power: float | None, shares: ProportionPair | None = None

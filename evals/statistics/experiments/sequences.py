@@ -21,14 +21,9 @@ TIGHTEST_UNITS = 10_000
 """The number of units at which the boundary is tightest. It must not depend on the log: a boundary that is chosen anew
 at each look covers too rarely. At 1,000 or 1,000,000 units the boundary is 1.2 to 1.3 times as wide as it could be."""
 LEAST_EVENTS, LEAST_NUMBER_EVENTS = 20, 5
-"""The sequence begins when each variant has this many successes and failures; of other outcomes, when its variance is
-known as well as that of this many rare events. Their distribution can be so wide that 20 would come very late."""
-
-
-def events_needed(*, is_share: bool) -> int:
-    """Return how many events each variant needs for the sequence to begin."""
-    return LEAST_EVENTS if is_share else LEAST_NUMBER_EVENTS
-
+"""The sequence begins when each variant has this many successes and failures; of other outcomes, and of units, when its
+variance is known as well as that of this many rare events. Their distribution can be so wide that 20 would come very
+late."""
 
 Numbers = TypeVar("Numbers", float, Floats)
 
