@@ -22,6 +22,8 @@ FEW_MIXED = 30
 """Number of units in both variants below which their covariance is not used to narrow an interval."""
 _NOISE = 1e-12
 """Deviations below this share of the outcomes are rounding errors."""
+_ROUNDING = 1e-10
+"""A difference of two sums below this share of them is a rounding error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ class RowSums:
         """Sums of the second, third and fourth powers of the residuals about the mean."""
         mean = self.total / self.rows
         squares = self.squares - mean * self.total
-        varies = squares > (_NOISE * (np.abs(mean) + abs(self.shift))) ** 2 * self.rows
+        smallest = (_NOISE * (np.abs(mean) + abs(self.shift))) ** 2 * self.rows
+        varies = squares > np.maximum(smallest, _ROUNDING * self.squares)
         cubes = self.cubes - 3 * mean * self.squares + 2 * mean**2 * self.total
         fourths = self.fourths - 4 * mean * self.cubes + 6 * mean**2 * self.squares - 3 * mean**3 * self.total
         fourths = np.maximum(fourths, squares**2 / self.rows)  # which they are, but for rounding

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.statistics.experiments.analysis import analyse
+from evals.statistics.experiments.arms import RowSums, arm_of_rows
 from evals.statistics.experiments.comparison import ArmPair, compare
 from evals.statistics.experiments.looks import looks_of, sequence_over_time
 from evals.statistics.experiments.proportions import ProportionPair
@@ -180,6 +181,16 @@ def test_few_skewed_outcomes_decide_nothing():
     assert row.rows_for_significance > len(values)
     doubled = analyse(cells_of(values * 2, arms * 2), [10, 1])
     assert doubled.decision(doubled.comparisons[0]) == "better"
+
+
+@examples(30, 300)
+@given(st.floats(-100, 100), st.integers(2, 400), st.sampled_from([0.0, 0.1, 7.3]))
+def test_equal_outcomes_far_from_the_shift_do_not_vary(shift, rows, value):
+    """While a log grows, its first outcomes may all be 0, and the shift is the mean of later ones."""
+    powers = [np.cumsum(np.full(rows, value - shift) ** power) for power in (1, 2, 3, 4)]
+    arm = arm_of_rows(RowSums(np.arange(1.0, rows + 1), *powers, shift=shift, is_share=False))
+    assert not arm.squared_error.any()
+    assert not arm.events.any()
 
 
 def test_outcomes_that_do_not_vary_have_no_test():
