@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from evals import data
 from evals.data.row_tables import ColumnMatch, DataTable, RowField, match_columns, open_table
 from evals.data.row_tables.cells import answers_of, audio_of, images_of, text_of, value_of
+from evals.data.row_tables.row_ids import RowNumbers
 from evals.data.row_tables.table import RowValues
 from evals.errors import InputError, shorten
 from evals.registry import TASKS
@@ -125,23 +126,25 @@ class _CheckedRows:
     """The ids of all rows, which are read once, and what they show."""
 
     def __init__(self, table: DataTable, match: ColumnMatch) -> None:
-        """Read and check every row; nothing but ids and names of files is kept."""
+        """Read and check every row; nothing but stated ids and names of files is kept."""
         self.read_columns = match.read_from(table)
         self.modalities: set[str] = set()
         self.paths = set()
         id_column = match.columns.get("id")
-        self.ids: list[str] = []
+        self.ids: Sequence[str] = RowNumbers(len(table), table.number)
+        ids: list[str] = []
         for index, row in enumerate(table.rows(self.read_columns)):
             match.check(row, f"{table.name}, {table.place(index)}")
             parts = _parts(row, match, table, index)
             _targets(row, match, table, index)
             self.modalities |= {MODALITIES[type(part)] for part in parts}
             self.paths |= {part.path for part in parts if not isinstance(part, str) and part.path is not None}
-            value = None if id_column is None else value_of(row, id_column)
-            self.ids.append(str(table.number(index)) if value is None else _text(value, "id", table, index) or "")
-        if "id" in match.guessed and len(set(self.ids)) < len(self.ids):
-            self.ids = [str(table.number(index)) for index in range(len(table))]  # ids of something else
-        data.unique(self.ids, table.name)
+            if id_column is not None:
+                value = value_of(row, id_column)
+                ids.append(str(table.number(index)) if value is None else _text(value, "id", table, index) or "")
+        if id_column is not None and ("id" not in match.guessed or len(set(ids)) == len(ids)):
+            data.unique(ids, table.name)  # guessed ids that repeat are ids of something else
+            self.ids = ids
 
 
 def _text(value: Json, field: str, table: DataTable, index: int) -> str | None:

@@ -9,6 +9,7 @@ blinded(samples)                 all, with their images and audio replaced
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -47,7 +48,7 @@ def limited(samples: Samples, options: Options) -> Samples:
     def place(index: int) -> tuple[bytes, int]:
         return order_key(options.seed, samples.ids[index]), index
 
-    indices = sorted(sorted(range(total), key=place)[: options.limit])
+    indices = sorted(heapq.nsmallest(options.limit, range(total), key=place))
     return replace(only(samples, indices), facts=facts)
 
 

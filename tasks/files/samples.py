@@ -6,6 +6,7 @@ import difflib
 import inspect
 import random
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from evals import data
 from evals.data.row_tables import DataTable, open_table
 from evals.data.row_tables.cells import audio_of, images_of, text_of, value_of
 from evals.data.row_tables.columns import shown
+from evals.data.row_tables.row_ids import RowNumbers
 from evals.data.row_tables.sources import HUB
 from evals.data.templates.renderer import RowRenderer
 from evals.errors import InputError, shorten
@@ -168,17 +170,19 @@ def samples(file: TaskFile, renderer: RowRenderer, options: Options) -> Samples:
     table = split_of(file, options, options.split)
     _check_media(file, table)
     rows = TaskRows(file, table, renderer)
-    ids, indices, modalities = [], [], set[str]()
+    stated_ids, indices, modalities = list[str](), array("q"), set[str]()
     for index, row in enumerate(table.rows(table.columns)):
         asked = rows.asked(index, row)
         if asked is not None:
-            ids.append(asked.id)
             indices.append(index)
+            if file.spec.id is not None:
+                stated_ids.append(asked.id)
             rows.check(index, asked)
             modalities |= {MODALITIES[type(part)] for part in _media(file.spec, row, table, index)}
-    if not ids:
+    if not indices:
         raise InputError(f"{table.name} has no rows for which {file.spec.where} is true")
-    data.unique(ids, table.name)
+    data.unique(stated_ids, table.name)
+    ids = stated_ids or RowNumbers(len(indices), lambda position: table.number(indices[position]))
     shots = Shots.of_split(
         file, options, table.split, lambda split: TaskRows(file, split_of(file, options, split), renderer)
     )

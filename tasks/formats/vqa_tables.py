@@ -13,6 +13,7 @@ from pathlib import Path
 from evals.data import listing_digest, unique
 from evals.data.row_tables import RowField
 from evals.data.row_tables.cells import answers_of, images_of, text_of
+from evals.data.row_tables.row_ids import RowNumbers
 from evals.errors import InputError, counted, shorten
 from evals.schema import Image, Json, Options
 from evals.tasks.formats.own_tables import FieldRow, OwnTable, open_rows
@@ -60,7 +61,8 @@ class QuestionTable:
         """
         self._source = open_rows(FIELDS, data, split, options.columns)
         self.facts: dict[str, Json] = self._source.facts
-        self.ids: list[str] = []
+        self.ids: Sequence[str] = RowNumbers(len(self._source.table), self._source.table.number)
+        ids: list[str] = []
         paths = set()
         is_hub = self.facts["source"] == "hub"
         for row in self._source.rows(without="image") if is_hub else self._source:
@@ -68,9 +70,10 @@ class QuestionTable:
             annotators(row)
             if not is_hub:
                 paths.add(self._question(row).image.path)
-            id = row.optional_text("id")
-            self.ids.append(str(self._source.table.number(row.index)) if id is None else id)
-        unique(self.ids, self._source.table.name)
+            if "id" in row.values:
+                ids.append(row.optional_text("id") or str(self._source.table.number(row.index)))
+        unique(ids, self._source.table.name)
+        self.ids = ids or self.ids
         self.facts["media"] = listing_digest(path for path in paths if path is not None and path.is_file())
 
     def __getitem__(self, index: int) -> ImageQuestion:

@@ -12,6 +12,7 @@ import logging
 import resource
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from pyarrow import parquet
 from evals import InputError, Options
 from evals.data.audio import Waveform, decode, to_wav
 from evals.data.row_tables import arrow_files, open_table
+from evals.data.row_tables.row_ids import RowNumbers
+from evals.execution import validation
+from evals.registry import TASKS
 from evals.tasks import custom
 
 datasets.disable_progress_bars()
@@ -268,6 +272,29 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
 
     before = peak_after(1000)
     assert peak_after(20_000) - before < (tmp_path / "q.csv").stat().st_size // 2
+
+
+def test_a_row_takes_few_bytes(tmp_path):
+    """24 for its place; its id is made when it is needed. `tests/benchmarks/large_tables.py` measures whole runs."""
+
+    def held(count: int) -> int:
+        path = written(tmp_path, "q.csv", "question,answer\n" + "".join(f"what is {n}?,{n}\n" for n in range(count)))
+        tracemalloc.start()
+        samples = read(path)
+        assert (samples.ids[count - 1], samples.ids[:2]) == (str(count), ["1", "2"])
+        current, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return current
+
+    assert held(4_000) - held(1_000) < 3_000 * 40
+
+
+def test_many_ids_are_compared_by_their_hashes(monkeypatch):
+    monkeypatch.setattr(validation, "_HASHED_IDS", 2)
+    task = TASKS.get("custom")
+    validation.check_distinct(task, RowNumbers(5, lambda index: index))
+    with pytest.raises(InputError, match="two samples with the id '1'"):
+        validation.check_distinct(task, ["1", "2", "1"])
 
 
 @pytest.mark.slow
