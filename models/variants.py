@@ -11,6 +11,8 @@ from evals.schema import Variant
 
 _TABLE = Path(__file__).with_name("variants.yaml")
 _COLUMNS = {"family", "summary", "checkpoints", "tasks"}
+_COMPOSED = {"family": "composed", "checkpoints": {}}
+"""Columns of a row with `compose`, whose parts have a family and checkpoints."""
 
 
 def read(path: Path) -> list[Variant]:
@@ -24,6 +26,10 @@ def read(path: Path) -> list[Variant]:
 def _variant(path: Path, name: str, row: object) -> Variant:
     if not isinstance(row, dict):
         raise InputError(f"{path}: {name} is {type(row).__name__}, expected columns {', '.join(sorted(_COLUMNS))}")
+    if "compose" in row:
+        if doubled := _COMPOSED.keys() & row.keys():
+            raise InputError(f"{path}: {name} has compose and {', '.join(sorted(doubled))}: its parts have these")
+        row = {**row, **_COMPOSED}
     missing = {"family", "summary", "checkpoints"} - row.keys()
     if missing:
         raise InputError(f"{path}: {name} lacks {', '.join(sorted(missing))}")

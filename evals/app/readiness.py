@@ -44,6 +44,8 @@ def ready(config: RunConfig) -> ReadyRun:
     validation.check_numbers(config)
     task = registry.TASKS.get(config.task)
     source = resolved(config)
+    if source.parts:  # which part answers, and so what it can, depends on the samples
+        source = source.for_samples(checked_samples(task, task.samples(config.options)))
     config = generation_options.settled(config, source, task)
     validation.check_numbers(config)
     validation.check_supported(task, config.options)
@@ -87,6 +89,8 @@ def timed_model(config: RunConfig) -> interleaving.TimedModel:
         )
     if config.options.batch is not None and source.family.prefix is not None:
         raise InputError(f"--batch {config.options.batch} is for local models: {config.model!r} batches by itself")
+    if source.parts:
+        raise InputError(f"model {config.model!r} is composed: time its parts, {', '.join(source.parts)}")
     samples = checked_samples(task, task.samples(config.options))
     readable = selection.readable(samples, source.modalities)
     if not len(readable):

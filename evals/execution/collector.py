@@ -189,8 +189,15 @@ def _record_of_several(
         truncated_thoughts=open_thoughts if len(scored) > 1 and any(open_thoughts) else None,
         tokens=tokens if any(tokens) else None,
         inputs=inputs.of_sample([answer.model_input for answer in answers]),
+        answered_by=_answered_by(predictions),
         cost=_cost(answers),
     )
+
+
+def _answered_by(predictions: Sequence[Prediction]) -> str | list[str | None] | None:
+    """Return the part of a composed model that answered, or one per request if they differ."""
+    parts = [prediction.answered_by for prediction in predictions]
+    return parts[0] if len(set(parts)) == 1 else parts
 
 
 def _record_of_one(
@@ -217,6 +224,7 @@ def _record_of_one(
         truncated_thinking=prediction.truncated_thinking,
         tokens=[list(prediction.tokens)] if prediction.tokens else None,
         inputs=None if model_input is None else [model_input.recorded],
+        answered_by=prediction.answered_by,
         cost={
             "prompt_tokens": prediction.prompt_tokens,
             "new_tokens": prediction.new_tokens,

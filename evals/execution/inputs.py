@@ -41,12 +41,13 @@ def record_inputs(model: Model, prompts: Sequence[Prompt]) -> list[SplitInput | 
     """
     if not isinstance(model, Inspectable):
         return [None] * len(prompts)
-    inputs = [model.model_input(prompt) for prompt in prompts]
+    described = ((index, model.model_input(prompt)) for index, prompt in enumerate(prompts))
+    inputs = {index: model_input for index, model_input in described if model_input is not None}
     digests: dict[object, str | None] = {}
-    media = [_media(prompt, digests) for prompt in prompts]
+    media = {index: _media(prompts[index], digests) for index in inputs}
     members: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for index, (prompt, model_input) in enumerate(zip(prompts, inputs, strict=True)):
-        members[_leading(prompt, model_input), model_input.tokens is None].append(index)
+    for index, model_input in inputs.items():
+        members[_leading(prompts[index], model_input), model_input.tokens is None].append(index)
     split: list[SplitInput | None] = [None] * len(prompts)
     for (leading, _), indices in members.items():
         prefix = _shared([inputs[index] for index in indices], str(leading))

@@ -19,10 +19,22 @@ from evals import garbage
 from evals.data.checkpoints import Adapter, read_adapter, read_config
 from evals.data.hub import local_copy
 from evals.data.json_files import read_json
-from evals.errors import InputError
+from evals.errors import InputError, UnknownName
+from evals.execution import composition
 from evals.paths import PACKAGE
-from evals.registry import FAMILIES, VARIANTS
-from evals.schema import ExpertSchedule, Family, Json, LoadAware, Model, Placement, Request, Variant
+from evals.registry import FAMILIES, TASKS, VARIANTS
+from evals.schema import (
+    MODALITIES,
+    ExpertSchedule,
+    Family,
+    Json,
+    LoadAware,
+    Model,
+    Placement,
+    Request,
+    Samples,
+    Variant,
+)
 
 GENERATION_COLUMNS = (
     "temperature", "top_p", "top_k", "min_p", "generation", "max_new_tokens", "stop", "system_prompt", "chat_template",
@@ -53,10 +65,28 @@ class Resolved:
     """The variant's own settings for generation, by the names of the options (`max_new_tokens`, `thinking`, …)."""
     labels: str | None = None
     """What the outputs of a classifier mean, or None for the checkpoint's own names."""
+    parts: Mapping[str, Resolved] = field(default_factory=dict)
+    """The parts of a composed model by name; empty for other models."""
+    routes: Mapping[str, str] = field(default_factory=dict)
+    """Names of the parts by modality and task."""
+    task_part: str | None = None
+    """The part of a composed model that answers the whole task, if the task has a route."""
+    samples_have: tuple[str, ...] | None = None
+    """Modalities of the run's samples, on which the abilities of a composed model depend; None if not known."""
+
+    def for_samples(self, samples: Samples) -> Resolved:
+        """Return the model with the abilities that it has for some samples; only composed models depend on them."""
+        return replace(self, samples_have=tuple(composition.modalities_of(samples))) if self.parts else self
 
     @property
     def abilities(self) -> frozenset[str]:
         """Abilities of the checkpoint as far as its files say, or else those of its family; no weight is read."""
+        if self.parts:
+            if self.samples_have is None:
+                return frozenset().union(*(part.abilities for part in self.parts.values()))
+            names = composition.answering(self.routes, self.task_part, self.samples_have, self.name)
+            able = [self.parts[name].abilities for name in names]
+            return composition.abilities_of(able[0], able)
         folder = self._folder
         return self.family.abilities if folder is None else self.family.abilities_of(folder) or self.family.abilities
 
@@ -68,6 +98,10 @@ class Resolved:
 
     def check_request(self, request: Request, placement: Placement) -> None:
         """Raise `InputError` if the checkpoint's files say that it cannot answer a request; no weight is read."""
+        if self.parts:
+            kinds = [MODALITIES[type(part)] for part in request.parts]
+            name = self.task_part or composition.part_of_modalities(self.routes, kinds, self.name)
+            self.parts[name].check_request(request, placement)
         folder = self._folder
         if folder is not None:
             self.family.check_request(folder, self._placed(placement), request)
@@ -86,6 +120,9 @@ class Resolved:
 
     def load(self, placement: Placement) -> Model:
         """Download the checkpoint if it is on the hub, and load it. Raises `InputError`."""
+        if self.parts:
+            parts = {name: part.load(placement) for name, part in self.parts.items()}
+            return composition.ComposedModel(self.name, self.routes, parts)
         placement = self._placed(placement)
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
         # The first load imports two thousand modules, which all stay. A later one may have to free a model before it.
@@ -104,13 +141,14 @@ class Resolved:
         return model
 
 
-def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved:
+def resolve(name: str, *, scale: str, checkpoint: str | None = None, task: str | None = None) -> Resolved:
     """Find the family and the checkpoint of a model.
 
     Args:
         name: in one of the forms that the module's docstring lists.
         scale: which of a variant's checkpoints is meant, `mini` or `full`.
         checkpoint: loaded instead of a variant's own: a folder, a hub id, or `endpoint:URL#NAME`, …
+        task: what the model will be asked, for a composed model with routes of tasks.
 
     Raises:
         InputError: for a folder that is not a checkpoint, or a checkpoint that no family loads.
@@ -130,7 +168,53 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None) -> Resolved
         folder = local_copy(location if colon else name)
         family = _family_of(folder)
         return Resolved(name, family, str(folder), modalities=family.modalities)
-    return _resolve_variant(VARIANTS.get(name), scale, checkpoint)
+    variant = VARIANTS.get(name)
+    if "compose" in variant.details:
+        return _resolve_composed(variant, scale, checkpoint, task)
+    return _resolve_variant(variant, scale, checkpoint)
+
+
+def _resolve_composed(variant: Variant, scale: str, checkpoint: str | None, task: str | None) -> Resolved:
+    """Find the parts of a composed model, and check its routes."""
+    where, routes = f"model {variant.name!r}: compose", variant.details["compose"]
+    if checkpoint is not None:
+        raise InputError(f"--checkpoint {checkpoint} is for one model; {variant.name!r} is composed of several")
+    if not isinstance(routes, dict) or not routes or not all(isinstance(part, str) for part in routes.values()):
+        raise InputError(f"{where} is {routes!r}, expected names of models by modality or task")
+    known = {*MODALITIES.values(), *(task.name for task in TASKS)}
+    parts: dict[str, Resolved] = {}
+    for kind, part in routes.items():
+        if kind not in known:
+            raise InputError(f"{where}: {UnknownName('modality or task', str(kind), known)}")
+        if part not in VARIANTS:
+            raise InputError(f"{where}: {UnknownName('model', part, (entry.name for entry in VARIANTS))}")
+        if "compose" in VARIANTS.get(part).details:
+            raise InputError(
+                f"{where}: its part {part!r} for {kind} is composed itself; name a model with a checkpoint"
+            )
+        try:
+            parts[part] = parts.get(part) or _resolve_variant(VARIANTS.get(part), scale, None)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        reads = parts[part].modalities
+        if kind in MODALITIES.values() and reads is not None and kind not in reads:
+            raise InputError(f"{where}: its part {part!r} for {kind} reads {', '.join(sorted(reads))} only")
+    chosen = composition.part_of_task(routes, task or "")
+    names = [chosen] if chosen else [part for kind, part in routes.items() if kind in MODALITIES.values()]
+    if not names:
+        raise InputError(f"model {variant.name!r} has no part for {task}; its routes: {', '.join(routes)}")
+    kinds = [parts[name].modalities for name in names]
+    return Resolved(
+        variant.name,
+        FAMILIES.get(composition.FAMILY),
+        ", ".join(f"{name}: {part.checkpoint}" for name, part in parts.items()),
+        replica=any(part.replica for part in parts.values()),
+        modalities=None if None in kinds else frozenset().union(*(kind for kind in kinds if kind is not None)),
+        parts=parts,
+        routes=routes,
+        task_part=chosen,
+        generation={name: variant.details[name] for name in GENERATION_COLUMNS if name in variant.details},
+    )
 
 
 def _resolve_variant(variant: Variant, scale: str, checkpoint: str | None) -> Resolved:

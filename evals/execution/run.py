@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from evals import registry
-from evals.execution import collector, generation_options, progress, selection, validation
+from evals.execution import collector, composition, generation_options, progress, selection, validation
 from evals.execution.executor import Executor, InProcess, training, whole
 from evals.execution.generation_options import Dated
 from evals.execution.inputs import prefixes_of
@@ -33,7 +33,7 @@ from evals.schema import Concurrent, Model, Placement, Probe, RunConfig, Samples
 
 def resolved(config: RunConfig) -> Resolved:
     """Find the model of a configuration; its weights are not read."""
-    return resolve(config.model, scale=config.options.scale, checkpoint=config.checkpoint)
+    return resolve(config.model, scale=config.options.scale, checkpoint=config.checkpoint, task=config.task)
 
 
 def selected(config: RunConfig, samples: Samples) -> Samples:
@@ -67,7 +67,7 @@ def open_executor(
     if config.workers > 1 and config.cluster is None and workers is None:  # one without a sample would be for nothing
         config = replace(config, workers=max(2, min(config.workers, len(samples))))
     if config.workers == 1 and config.cluster is None:
-        model = load_model(resolved(config), config.placement)
+        model = composition.for_run(load_model(resolved(config), config.placement), config.task, split)
         _check(config, task, split, samples, model)
         return InProcess(model, samples)
     setup = _worker_setup(config)
@@ -260,6 +260,7 @@ class _WorkerSetup:
         split = task.samples(config.options)
         samples = selected(config, split)
         model = self._load(config, number) if loaded is None else loaded.model
+        model = composition.for_run(model, config.task, split)
         _check(config, task, split, samples, model)
         # The budget is that of a single process, so it is read before the worker is limited to its part of the cores.
         budget = model.token_budget if loaded is None else loaded.description.token_budget

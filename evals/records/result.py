@@ -7,6 +7,7 @@ The same records give the same result in whatever order they were finished, exce
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -45,17 +46,16 @@ def summarise(
         InputError: if there are no samples.
         EvalsError: if there is no metric, or one is not a finite number.
     """
-    failed = unparsed = truncated = open_thoughts = long_prompts = 0
+    failed = unparsed = truncated = long_prompts = 0
     sums: dict[str, int | float] = {}
     scores: list[Score] = []
-    cut = _CutOutputs()
+    cut = _Tally()
     for row in record.samples() if rows is None else rows:
         scores.append(score_of(row))
         failed += row.failed
         unparsed += row.answer is None and not row.failed
         truncated += row.truncated
         cut.add(row)
-        open_thoughts += row.truncated_thinking
         long_prompts += row.long_prompt
         for name, value in row.cost.items():
             sums[name] = sums.get(name, 0) + value
@@ -71,7 +71,7 @@ def summarise(
         failed=failed,
         unparsed=unparsed,
         truncated=truncated,
-        truncated_thinking=open_thoughts,
+        truncated_thinking=cut.open_thoughts,
         bounds=cut.bounds(metrics),
         long_prompts=long_prompts,
         signature=manifest.signature,
@@ -80,6 +80,7 @@ def summarise(
         headline=task.headline if task.headline in metrics else next(iter(metrics)),
         sequential=UNSET if sequential is None else sequential,
         efficiency=_efficiency(sums, len(scores), peak_memory_bytes),
+        answered_by=dict(sorted(cut.parts.items())) or UNSET,
     )
 
 
@@ -104,14 +105,26 @@ def _metrics(
     return {name: _stored(name, metric) for name, metric in computed.items()}
 
 
-class _CutOutputs:
-    """Sums of the samples' values, and of those whose output was cut at the token limit."""
+def _parts_of(row: SampleRecord) -> list[str]:
+    """Return the parts of a composed model that answered a sample; empty for other models, and if none could."""
+    names = row.answered_by if isinstance(row.answered_by, list) else [row.answered_by]
+    return [name for name in dict.fromkeys(names) if name is not None]
+
+
+class _Tally:
+    """Sums of the samples' values, and of those whose output was cut at the token limit; further counts."""
 
     def __init__(self) -> None:
         self._sums: dict[str, list[float]] = {}
+        self.open_thoughts = 0
+        """Number of samples with an output that ended inside a thought."""
+        self.parts: Counter[str] = Counter()
+        """Number of samples by the part of a composed model that answered."""
 
     def add(self, row: SampleRecord) -> None:
         """Add a sample; only those with recorded tokens or an open thought were cut while they generated."""
+        self.open_thoughts += row.truncated_thinking
+        self.parts.update(_parts_of(row))
         is_cut = row.truncated and row.cost.get("new_tokens", 0) > 0
         for name, value in row.values.items():
             sums = self._sums.setdefault(name, [0, 0.0, 0, 0.0])
@@ -231,13 +244,14 @@ def recorded_predictions(row: SampleRecord) -> list[Prediction]:
     open_thoughts = row.truncated_thoughts or [row.truncated_thinking] * count
     thoughts = row.thought if isinstance(row.thought, list) else [row.thought] * count
     tokens = row.tokens or [[]] * count
-    details = zip(outputs, truncated, row.scores, open_thoughts, thoughts, tokens, strict=True)
+    parts = row.answered_by if isinstance(row.answered_by, list) else [row.answered_by] * count
+    details = zip(outputs, truncated, row.scores, open_thoughts, thoughts, zip(tokens, parts, strict=True), strict=True)
     return [
         Prediction(
             row.id, output, row.failure if output is None else None, cut, tuple(scores), thought=thought,
-            truncated_thinking=is_open, tokens=tuple(new_tokens),
+            truncated_thinking=is_open, tokens=tuple(new_tokens), answered_by=part,
         )
-        for output, cut, scores, is_open, thought, new_tokens in details
+        for output, cut, scores, is_open, thought, (new_tokens, part) in details
     ]  # fmt: skip
 
 

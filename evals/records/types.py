@@ -250,6 +250,8 @@ class Result(Stored, kw_only=True):
     """Seconds, tokens, memory and further costs, by name."""
     sequential: SequentialEntry | msgspec.UnsetType = msgspec.UNSET
     """How the run looked at its interval, if it did; if it stopped early, all intervals are of confidence sequences."""
+    answered_by: dict[str, Size] | msgspec.UnsetType = msgspec.UNSET
+    """For a composed model, the number of samples that each part answered, by its name; absent for others."""
     digest: str | msgspec.UnsetType = msgspec.UNSET
     """Hash of the other fields but `efficiency`; absent in older results. It shows that the file was changed."""
 
@@ -338,6 +340,8 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     inputs: list[RecordedInput | None] | None = None
     """What the model read for each request; one entry if it is the same for all. None in a record of version 0.1, and
     for recorded outputs."""
+    answered_by: str | list[str | None] | None = None
+    """The part of a composed model that answered; a list if the requests were answered by several. None for others."""
     reported: dict[str, Real] | None = None
     """For an imported run that was scored again, the values of the harness by its names."""
     signature: str | None = None

@@ -183,8 +183,8 @@ class LoadAware(Protocol):
 class Inspectable(Protocol):
     """A model that states what it reads for a request, so that a run can record it."""
 
-    def model_input(self, prompt: Prompt) -> ModelInput:
-        """Return what the model reads for a prompt of `prepare`. Called from a background thread."""
+    def model_input(self, prompt: Prompt) -> ModelInput | None:
+        """Return what the model reads for a prompt of `prepare`, or None. Called from a background thread."""
 
 
 @dataclass(frozen=True)

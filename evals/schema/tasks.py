@@ -108,6 +108,8 @@ class Prediction:
     it answered (a server); None where `Prompt.request` was answered."""
     charges: Mapping[str, float] = field(default_factory=dict)
     """Further costs by name, summed in `efficiency`: `cost_usd`, `reasoning_tokens`, …"""
+    answered_by: str | None = None
+    """The part of a composed model that answered; None for other models."""
 
     def __reduce__(self) -> tuple[Callable[..., Prediction], tuple[Any, ...]]:
         """Pickle the values alone, without the fields' names: the driver of many workers reads many predictions."""

@@ -20,6 +20,7 @@ from evals.records.prefixes import PrefixReader
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import json_text
 from evals.reports.rendering.table_formats import inert
+from evals.reports.runs.naming import labels_of
 from evals.schema import Json
 from evals.temporaries import writing_atomically
 
@@ -73,7 +74,7 @@ def _columns(record: Record) -> dict[str, type]:
 
 
 def _groups(row: SampleRecord) -> dict[str, Mapping[str, Json]]:
-    return {"label": row.labels, "value": row.values, "reported": row.reported or {}, "cost": row.cost}
+    return {"label": labels_of(row), "value": row.values, "reported": row.reported or {}, "cost": row.cost}
 
 
 def _rows(record: Record) -> Iterator[Cells]:

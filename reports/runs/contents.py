@@ -104,7 +104,9 @@ class RunContents:
     def counted(self) -> str:
         """How many samples there were and how many went wrong, in one line."""
         wrong = ", ".join(f"{count.samples:,} {count.name}" for count in self.counts)
-        return f"{counted(self.n, 'sample')}: {wrong}"
+        parts = self.result.to_dict().get("answered_by") or {}
+        by = "; answered by " + ", ".join(f"{name} {count:,}" for name, count in parts.items()) if parts else ""
+        return f"{counted(self.n, 'sample')}: {wrong}{by}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from evals.logs.matching import is_imported
 from evals.records.folder import Record
-from evals.records.types import ProbeEntry
+from evals.records.types import ProbeEntry, SampleRecord
 from evals.reports.rendering.formatting import one_line
 from evals.reports.runs.early.sentences import subset
 
@@ -251,3 +251,10 @@ def _together(records: Sequence[Record]) -> str:
             name + (f" (checkpoint {checkpoint})" if checkpoint else "") for name, checkpoint in checkpoints.items()
         )
     return f"{models} on {_tasks(*records)}"
+
+
+def labels_of(row: SampleRecord) -> dict[str, str]:
+    """Return the labels of a sample; for a composed model also who answered it, as the label `answered by`."""
+    parts = row.answered_by if isinstance(row.answered_by, list) else [row.answered_by]
+    names = [name for name in dict.fromkeys(parts) if name is not None]
+    return {**row.labels, "answered by": ", ".join(names)} if names else row.labels

@@ -19,6 +19,7 @@ from evals.records.embeddings import unpack
 from evals.records.folder import Record
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import amount, json_text
+from evals.reports.runs.naming import labels_of
 from evals.reports.runs.prompts import ShownPrefix, ShownPrompt, ShownPrompts
 from evals.schema import Json
 
@@ -214,5 +215,7 @@ def _notes(row: SampleRecord) -> Iterator[str]:
         yield f"failed: {row.failure or 'no reason was recorded'}"
     elif row.answer is None:
         yield "no answer could be read from the output"
+    if part := labels_of(row).get("answered by") if row.answered_by else None:
+        yield f"answered by {part}"
     if row.truncated:
         yield "cut at the token limit"

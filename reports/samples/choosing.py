@@ -24,6 +24,7 @@ from evals.plain_numbers import is_real, real
 from evals.records.folder import Record
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import json_text
+from evals.reports.runs.naming import labels_of
 from evals.reports.runs.reported import disputed
 from evals.reports.runs.worst_samples import sample_value
 
@@ -85,7 +86,7 @@ def choose(record: Record, where: Sequence[str] = (), sort: str | None = None, c
 
 
 def _names(row: SampleRecord) -> Iterator[str]:
-    yield from row.labels
+    yield from labels_of(row)
     yield from row.values
     yield from row.cost
     yield from row.reported or ()
@@ -160,8 +161,8 @@ def _searched(row: SampleRecord, name: str) -> str:
 
 
 def _text(row: SampleRecord, name: str) -> str | None:
-    if name in row.labels:
-        return row.labels[name]
+    if name in labels_of(row):
+        return labels_of(row)[name]
     plain = {"id": row.id, "answer": row.answer, "target": row.target}
     return json_text(plain[name]) if name in plain and plain[name] is not None else None
 

@@ -9,7 +9,7 @@ from evals.records.prefixes import PrefixReader
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import interval, json_text, metric_value, visible
 from evals.reports.runs import reported, sections
-from evals.reports.runs.naming import about, blind, model
+from evals.reports.runs.naming import about, blind, labels_of, model
 from evals.reports.runs.worst_samples import sample_value
 from evals.schema import Json
 
@@ -73,7 +73,7 @@ def describe_sample(record: Record, row: SampleRecord) -> dict[str, Json]:
         "score": score,
         "values": dict(row.values),
         "reported": dict(row.reported or {}),
-        "labels": dict(row.labels),
+        "labels": dict(labels_of(row)),
         "cost": dict(row.cost),
         "scores": scores if any(scores) else [],
         "continuations": [visible(text, 400) for text in continuations],

@@ -24,6 +24,7 @@ from evals.records.digests import base_signature
 from evals.records.folder import SAMPLES, Record
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import json_text, visible
+from evals.reports.runs.naming import labels_of
 from evals.reports.runs.worst_samples import sample_value
 from evals.reports.samples.choosing import STATES
 from evals.reports.viewer import contents
@@ -104,13 +105,13 @@ class RunIndex:
 
         def rows() -> Iterator[tuple[Json, ...]]:
             for row in record.samples():
-                for name, label in row.labels.items():
+                for name, label in labels_of(row).items():
                     labels.setdefault(name, {})[label] = None
                 states = " ".join(name for name, holds in STATES.items() if holds(row, record))
                 yield (
                     run, row.index, row.id, places[row.id], sample_value(row, record), f" {states} ",
                     len(json_text(row.output)), visible(row.prompt, _SHOWN), visible(json_text(row.answer), _SHOWN),
-                    visible(json_text(row.target), _SHOWN), json.dumps(row.labels),
+                    visible(json_text(row.target), _SHOWN), json.dumps(labels_of(row)),
                 )  # fmt: skip
 
         self._database.executemany(f"INSERT INTO sample VALUES ({', '.join('?' * 11)})", rows())
