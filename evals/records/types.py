@@ -338,10 +338,9 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     """Token limit up to which a server was asked to continue the cut outputs (`run --extend`). `cost` counts how:
     `outputs_continued`, `outputs_repeated`, and of these `outputs_changed`."""
     inputs: list[RecordedInput | None] | None = None
-    """What the model read for each request; one entry if it is the same for all. None in a record of version 0.1, and
-    for recorded outputs."""
+    """What the model read for each request; one entry if it is the same for all. None if that is not known."""
     answered_by: str | list[str | None] | None = None
-    """The part of a composed model that answered; a list if the requests were answered by several. None for others."""
+    """The part of a composed model that answered; a list if several did. None for others."""
     reported: dict[str, Real] | None = None
     """For an imported run that was scored again, the values of the harness by its names."""
     signature: str | None = None
