@@ -50,6 +50,7 @@ _LIKELY = (
     ("model.name", "another model"),
     ("model.", "another model, or other settings of it"),
     ("data.", "other data under the same ids"),
+    ("task.prompt", "another prompt"),
     ("task.seed", "other draws"),
     ("task.", "other settings of the task"),
     ("packages.transformers", "the library that runs the model"),
@@ -62,7 +63,6 @@ _LIKELY = (
     ("machine.", "the machine"),
 )
 """Prefixes of manifest fields and what they may explain, the likeliest first; the first match counts."""
-
 _OTHER_READINGS = frozenset({"contains", "given-up", "run-on"})
 """Values of samples that describe the form of the headline's answers, or read them by a laxer rule."""
 

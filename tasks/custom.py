@@ -24,6 +24,7 @@ longer words and numbers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 from evals import data
@@ -43,11 +44,13 @@ from evals.schema import (
     Options,
     Part,
     Prediction,
+    PromptTemplates,
     Sample,
     Samples,
     Score,
     Task,
 )
+from evals.tasks.formats import plain_templates
 from evals.tasks.scoring.answer_texts import normalised, occurs
 
 MAX_NEW_TOKENS = 64
@@ -65,6 +68,14 @@ FIELDS = (
     RowField("subset"),
     RowField("cluster"),
 )
+TEMPLATES = (
+    "{{ text }}",
+    "Question: {{ text }}\nAnswer:",
+    "Q: {{ text }}\nA:",
+    "{{ text }}\nAnswer with the answer only.",
+    "Please answer this question.\n{{ text }}",
+)
+"""Ways to ask a row: as it is, and four others (`--prompts`)."""
 
 
 # Samples
@@ -91,7 +102,7 @@ def samples(options: Options) -> Samples:
 
     def build(index: int) -> Sample:
         row = table.read(index, checked.read_columns)
-        parts = _parts(row, match, table, index)
+        parts = _worded(_parts(row, match, table, index), options.prompt, f"{table.name}, {table.place(index)}")
         request = Generate(
             ids[index], parts, MAX_NEW_TOKENS, temperature=options.temperature, top_p=options.top_p, seed=options.seed
         )
@@ -187,6 +198,15 @@ def _parts(row: RowValues, match: ColumnMatch, table: DataTable, index: int) -> 
     return tuple(parts)
 
 
+def _worded(parts: tuple[Part, ...], template: str | None, where: str) -> tuple[Part, ...]:
+    """Put the text of a row into the template that the user chose. Raises `InputError` for a row without text."""
+    if template is None:
+        return parts
+    if not isinstance(parts[-1], str):
+        raise InputError(f"{where}: the row has no text, which the template of --prompts is about")
+    return (*parts[:-1], plain_templates.fill(template, {"text": parts[-1]}))
+
+
 def _shows(parts: Sequence[Part]) -> str:
     """Name the modalities of a prompt, in their order."""
     return "+".join(dict.fromkeys(MODALITIES[type(part)] for part in parts))
@@ -236,7 +256,8 @@ TASKS.add(
         summary="your own rows of text, images and audio, exact match",
         version=1,
         needs="generate",
-        supported_options=frozenset({"columns"}),
+        supported_options=frozenset({"columns", "prompt"}),
+        prompts=PromptTemplates(lambda: TEMPLATES, functools.partial(plain_templates.check, fields=("text",))),
         splits=("all",),
         headline="accuracy",
         samples=samples,

@@ -51,7 +51,7 @@ from evals.schema import (
     Score,
     Task,
 )
-from evals.tasks.formats import glue_submission, glue_tables, own_tables
+from evals.tasks.formats import glue_prompts, glue_submission, glue_tables, own_tables
 from evals.tasks.formats.glue import GlueSplit, has_split, read
 from evals.tasks.glue_tasks import (
     HIGHEST,
@@ -61,7 +61,6 @@ from evals.tasks.glue_tasks import (
     files_of,
     metric_name,
     metrics_of,
-    prompt,
     read_answer,
     splits_of,
 )
@@ -125,9 +124,11 @@ def samples(names: Sequence[str], options: Options) -> Samples:
     """
     fetched: dict[str, Json] = {}
     if options.data is None and options.scale == "full":
-        options, fetched = _fetched(names, options)
+        options, fetched = glue_tables.fetched(REPOSITORY, names, options)
     if options.shots and options.method not in (None, "choose"):
         raise InputError(f"--shots {options.shots} is for method choose; {options.method} has no prompt")
+    if options.prompt is not None and options.method not in (None, "choose"):
+        raise InputError(f"--prompts is for method choose; {options.method} has no prompt")
     if own_tables.is_own(options):
         return _of_table(names, options)
     present = _present(names, options)
@@ -153,16 +154,6 @@ def _of_table(names: Sequence[str], options: Options) -> Samples:
     train = RowsFile(task, "train", f"train/{task.name}/", table.train, None) if table.train else None
     made = _alternating([part], options, table.facts)
     return replace(made, train=_alternating([train], options, {}) if train and options.method == "probe" else None)
-
-
-def _fetched(names: Sequence[str], options: Options) -> tuple[Options, dict[str, Json]]:
-    """Return the options with the folder of the hub's files, which are downloaded at their first use."""
-    from evals.data.row_tables.hub_files import official
-
-    facts: dict[str, Json] = {}
-    for name in names:
-        folder, facts = official(REPOSITORY, [f"{name}/*.parquet"], name)
-    return replace(options, data=folder), facts
 
 
 def _present(names: Sequence[str], options: Options) -> list[str]:
@@ -234,8 +225,16 @@ def _requests(part: RowsFile, index: int, id: str, options: Options) -> tuple[Re
         rng = random.Random(f"{options.seed}/{task.name}{of_row}")
         for example in rng.sample(part.examples.rows, options.shots or 0):
             assert example.label is not None, "train rows have labels"
-            shots.append(f"{prompt(task.name, example.texts)}{continuation(task.name, example.label)}\n\n")
-    return (Choose(id, (*shots, prompt(task.name, row.texts)), task.continuations, examples=tuple(shots)),)
+            asked = glue_prompts.of_row(task, example.texts, options.prompt)
+            shots.append(f"{asked}{continuation(task.name, example.label)}\n\n")
+    return (
+        Choose(
+            id,
+            (*shots, glue_prompts.of_row(task, row.texts, options.prompt)),
+            task.continuations,
+            examples=tuple(shots),
+        ),
+    )
 
 
 # Scores
@@ -315,7 +314,8 @@ def _task(name: str, summary: str, subtasks: Sequence[str], *, splits: tuple[str
         needs="choose",
         methods=METHODS,
         fit_probe=_fit_probe,
-        supported_options=frozenset({"shots", "same_shots"} if is_suite else {"columns", "shots", "same_shots"}),
+        supported_options=frozenset({"shots", "same_shots"} | (set() if is_suite else {"columns", "prompt"})),
+        prompts=None if is_suite else glue_prompts.prompt_templates(subtasks[0]),
         splits=splits,
         headline=headline,
         submission=glue_submission.submission,

@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING
 from evals import data
 from evals.errors import InputError, UnknownName
 from evals.registry import TASKS
-from evals.schema import Generate, Json, Metric, Options, Prediction, Sample, Samples, Score, Task
-from evals.tasks.formats import math_tables
+from evals.schema import Generate, Json, Metric, Options, Prediction, PromptTemplates, Sample, Samples, Score, Task
+from evals.tasks.formats import math_prompts, math_tables, plain_templates
 from evals.tasks.formats.math import Problem, read_problems
 from evals.tasks.formats.math_benchmarks import TABLE, Benchmark
 from evals.tasks.mini import BUNDLED
@@ -79,7 +79,9 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
     if options.data is None and options.scale == "full":
         options, fetched = _fetched(benchmark, options)
     problems, examples, facts = _read(benchmark, options, is_fetched=bool(fetched))
-    leading = INSTRUCTIONS[benchmark.form] + "".join(examples)
+    instruction, asked = math_prompts.template(INSTRUCTIONS[benchmark.form], options.prompt)
+    leading = (instruction + "".join(examples),) if instruction or examples else ()
+    stop = math_prompts.stop(STOP, asked)
     count = options.samples_per_problem
 
     def build(index: int) -> Sample:
@@ -87,9 +89,9 @@ def samples(benchmark: Benchmark, options: Options) -> Samples:
         requests = tuple(
             Generate(
                 problem.id if count == 1 else f"{problem.id}#{n}",
-                (leading, prompt(problem.question)),
+                (*leading, plain_templates.fill(asked, {"question": problem.question})),
                 benchmark.max_new_tokens,
-                STOP,
+                stop,
                 temperature=options.temperature,
                 top_p=options.top_p,
                 seed=options.seed,
@@ -108,9 +110,7 @@ def _read(benchmark: Benchmark, options: Options, *, is_fetched: bool) -> tuple[
         return _subjects(benchmark, options.data, options)
     if math_tables.is_table(options, benchmark.form):
         table = math_tables.read(benchmark.form, options)
-        examples = _drawn(
-            benchmark, options.shots or 0, options.seed, table.train or [], f"{options.data}, split train"
-        )
+        examples = _drawn(benchmark, options.shots or 0, options, table.train or [], f"{options.data}, split train")
         return table.problems, examples, table.facts | {"shots": len(examples)}
     path = _path(benchmark, options)
     problems = read_problems(path, benchmark.form)
@@ -140,7 +140,7 @@ def _subjects(benchmark: Benchmark, folder: Path, options: Options) -> tuple[lis
     test, train = (sorted(folder.glob(pattern)) for pattern in benchmark.hub_files)
     problems = math_tables.read_subjects(test, benchmark.form)
     known = math_tables.read_subjects(train, benchmark.form) if shots else []
-    examples = _drawn(benchmark, shots, options.seed, known, f"{benchmark.repository}, split train")
+    examples = _drawn(benchmark, shots, options, known, f"{benchmark.repository}, split train")
     files = {f"{path.parent.name}/{path.name}": data.digest(path) for path in (test + train if shots else test)}
     return problems, examples, {"source": "hub", "split": "test", "shots": shots, "files": files}
 
@@ -171,15 +171,18 @@ def _examples(benchmark: Benchmark, options: Options, path: Path) -> tuple[str, 
         return ()
     if not train.exists():
         raise InputError(f"--shots {shots} needs training problems: {train} does not exist; {benchmark.source}")
-    return _drawn(benchmark, shots, options.seed, read_problems(train, benchmark.form), str(train))
+    return _drawn(benchmark, shots, options, read_problems(train, benchmark.form), str(train))
 
 
-def _drawn(benchmark: Benchmark, shots: int, seed: int, problems: list[Problem], where: str) -> tuple[str, ...]:
+def _drawn(benchmark: Benchmark, shots: int, options: Options, problems: list[Problem], where: str) -> tuple[str, ...]:
     """Draw examples of training problems."""
     if shots > len(problems):
         raise InputError(f"--shots {shots} is more than the {len(problems)} problems of {where}")
-    chosen = Random(f"{benchmark.name} {seed}").sample(problems, shots)
-    return tuple(f"{prompt(problem.question)} {problem.solution}\n\n" for problem in chosen)
+    chosen = Random(f"{benchmark.name} {options.seed}").sample(problems, shots)
+    _, asked = math_prompts.template(INSTRUCTIONS[benchmark.form], options.prompt)
+    return tuple(
+        f"{plain_templates.fill(asked, {'question': problem.question})} {problem.solution}\n\n" for problem in chosen
+    )
 
 
 # Scores
@@ -324,7 +327,11 @@ def _task(name: str, benchmark: Benchmark, summary: str) -> Task:
         needs="generate",
         splits=("validation",),
         headline="accuracy",
-        supported_options=frozenset({"columns", "shots", "samples"}),
+        supported_options=frozenset({"columns", "shots", "samples", "prompt"}),
+        prompts=PromptTemplates(
+            functools.partial(math_prompts.templates, INSTRUCTIONS[benchmark.form], benchmark.form),
+            functools.partial(plain_templates.check, fields=("question",)),
+        ),
         samples=read_samples,
         score=functools.partial(score, benchmark.form),
         summarise=summarise,

@@ -18,7 +18,8 @@ PUBLIC = {
     "evals.schema": """
         ABILITIES MODALITIES SCALES Audio Batch ChatSettings Choose Classify Concurrent Embed ExpertSchedule Family
         Generate Group Image Inspectable Json LoadAware Measurable Metric Model ModelInput Options Part Placement
-        Prediction Predictions Probe Prompt RecordedBeginning Request ResourceRequirements RunConfig Sample SampleMetric
+        Prediction Predictions Probe Prompt PromptTemplates
+        RecordedBeginning Request ResourceRequirements RunConfig Sample SampleMetric
         Samples Score Streaming Task Variant
     """,
     "evals.registry": "FAMILIES METRICS TASKS VARIANTS Registry discover",

@@ -21,7 +21,7 @@ from evals.app.commands import ab, plan, push, quantise, readers, verify, view
 from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
 
-_OF_COMMAND = frozenset({"command_name", "models_file", "until_decided", "margin"})
+_OF_COMMAND = frozenset({"command_name", "models_file", "prompts", "until_decided", "margin"})
 """Options of `run` that are not options of a single run."""
 
 
@@ -77,6 +77,10 @@ def _run(options: argparse.Namespace) -> int:
 
     models = several.names(options.model) if options.model is not None else several.read_names(options.models_file)
     tasks, data = several.names(options.task), several.data_by_task(options.data or [])
+    if options.prompts is not None:
+        if options.until_decided or options.precision is not None:
+            raise InputError("--prompts asks every sample with every prompt: leave out --precision and --until-decided")
+        return _run_prompts(models, tasks, options.prompts, {**choices, "data": several.of_task(data, tasks)})
     refused: Mapping[tuple[str, str], str] = {}
     broken: Mapping[tuple[str, str], str] = {}
     if options.margin is not None and not options.until_decided:
@@ -104,6 +108,21 @@ def _run(options: argparse.Namespace) -> int:
     for record in failed:
         console.complain(f"{counted(record.finished().failed, 'sample')} failed; remove {record.folder} to try again")
     return BAD_INPUT if refused else FAILED if failed or broken else DONE
+
+
+def _run_prompts(models: Sequence[str], tasks: Sequence[str], prompts: str, choices: Mapping[str, Any]) -> int:
+    """Run with several prompts, and print what they give."""
+    from evals.app import prompting
+    from evals.reports.runs.prompting import prompts as text
+
+    options = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
+    prompted = prompting.run(models, tasks, prompts, data=choices["data"], options=options)
+    for run in prompted:
+        console.write(text.text(run.summary, run.folder))
+    failed = sum(record.finished().failed for run in prompted for record in run.records)
+    if failed:
+        console.complain(f"{counted(failed, 'sample')} failed")
+    return FAILED if failed else DONE
 
 
 def _run_one(choices: Mapping[str, Any]) -> list[Any]:

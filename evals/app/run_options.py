@@ -89,6 +89,12 @@ def add_querying(run: argparse.ArgumentParser) -> None:
         help="for a classifier whose classes have other names than the task's: which class each output means, by its "
         "number or name (0=negative,1=positive; POS=positive,NEG=negative)",
     )
+    add(
+        "--prompts",
+        metavar="N|@FILE",
+        help="ask with several prompt templates, the first N of the task or those of a file: a run folder for each, "
+        "and the spread between them",
+    )
     add("--blind", action="store_true", help="replace images by uniform ones and audio by silence: the blind control")
     add(
         "--long-prompts",

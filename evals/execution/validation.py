@@ -148,7 +148,18 @@ def check_documents(reading: str | None, *, scale: str, systems: Mapping[str, st
 def check_supported(task: Task, options: Options) -> None:
     """Refuse options that the task does not use: the manifest must not record what was not done."""
     defaults = Options()
-    names = ("columns", "shots", "same_shots", "samples", "processes", "repetitions", "rate", "arrivals", "batch")
+    names = (
+        "columns",
+        "prompt",
+        "shots",
+        "same_shots",
+        "samples",
+        "processes",
+        "repetitions",
+        "rate",
+        "arrivals",
+        "batch",
+    )
     for name in names:
         field = "samples_per_problem" if name == "samples" else name
         if getattr(options, field) != getattr(defaults, field) and name not in task.supported_options:

@@ -125,6 +125,7 @@ def _task_entry(task: Task, options: Options, samples: Samples) -> TaskEntry:
         same_shots=options.same_shots,
         processes=options.processes,
         repetitions=options.repetitions,
+        prompt=msgspec.UNSET if options.prompt is None else options.prompt,
         generation=_generation(options) or msgspec.UNSET,
     )
 

@@ -43,6 +43,8 @@ class TaskEntry(Stored, kw_only=True):
     same_shots: bool = False
     processes: Int64 | None = None
     repetitions: Int64 | None = None
+    prompt: str | msgspec.UnsetType = msgspec.UNSET
+    """The prompt template in place of the task's own (`--prompts`), where there is one."""
     generation: dict[str, Json] | msgspec.UnsetType = msgspec.UNSET
     """Further options for generated texts by name (`max_new_tokens`, `system_prompt`, …), where any is set."""
 

@@ -43,7 +43,18 @@ from evals.schema.requests import (
     RecordedBeginning,
     Request,
 )
-from evals.schema.tasks import Metric, Prediction, Predictions, Probe, Sample, SampleMetric, Samples, Score, Task
+from evals.schema.tasks import (
+    Metric,
+    Prediction,
+    Predictions,
+    Probe,
+    PromptTemplates,
+    Sample,
+    SampleMetric,
+    Samples,
+    Score,
+    Task,
+)
 
 __all__ = [
     "ABILITIES",
@@ -75,6 +86,7 @@ __all__ = [
     "Predictions",
     "Probe",
     "Prompt",
+    "PromptTemplates",
     "RecordedBeginning",
     "Request",
     "ResourceRequirements",

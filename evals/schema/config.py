@@ -49,6 +49,8 @@ class Options:
     """Replace every image by a uniform one and every audio clip by silence."""
     shots: int | None = None
     """Number of few-shot examples, or None for the task's default."""
+    prompt: str | None = None
+    """A prompt template in place of the task's own, for tasks that have templates; its text."""
     method: str | None = None
     """How to query the model (`choose`, `classify`, `probe`), or None for the first method that the model supports."""
     seed: int = 0

@@ -229,6 +229,16 @@ Probe = Callable[[Sample, Sequence[Prediction]], Prediction]
 """Turns the answers to a sample's requests into the one prediction that is recorded and scored."""
 
 
+@dataclass(frozen=True, slots=True)
+class PromptTemplates:
+    """The prompt templates of a task, which ask the same in several wordings (`--prompts`)."""
+
+    shipped: Callable[[], Sequence[str]]
+    """Returns those that come with the task, its own first."""
+    check: Callable[[str], None]
+    """Raises `InputError` if a template lacks a field of the task's rows; the message says which."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A benchmark as a value: where its samples come from and how they are scored."""
@@ -263,6 +273,8 @@ class Task:
     fit_probe: Callable[[Sequence[Sample], Predictions], Probe] | None = None
     """Fits, from the training samples' targets and embeddings, a probe that reads other embeddings; pure. For methods
     that need `embed`. None if embeddings are scored directly."""
+    prompts: PromptTemplates | None = None
+    """Its prompt templates; None if its prompts are fixed. A task with templates supports the option `prompt`."""
     submission: Callable[[Sequence[Score]], Mapping[str, str]] | None = None
     """Writes the answers to samples whose targets are secret as the benchmark's submission files: their texts by file
     name. Empty for samples with targets."""

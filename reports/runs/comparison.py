@@ -9,6 +9,7 @@ from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.naming import about, count, short_names
+from evals.reports.runs.prompting import prompts
 from evals.reports.runs.sections import ordered_metrics
 from evals.schema import Metric
 
@@ -23,6 +24,8 @@ def text(comparison: Comparison) -> str:
     parts += [about(records, BlindControls().among(records)), table_formats.text(_metrics(comparison, a, b))]
     if comparison.metrics and not conclusion.is_same_run(comparison):
         parts += comparison.notes
+        headline = comparison.metrics[0]
+        parts += prompts.notes(comparison.a, comparison.b, headline.difference, headline.name)
         parts += [_power(comparison), *_correction(comparison), *_subset(comparison)]
     if comparison.differences:
         parts.append(table_formats.text(_fields(comparison, a, b)))

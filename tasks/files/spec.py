@@ -82,6 +82,8 @@ class TaskSpec:
     """What the target of choices is, `index`, `label` or `choice`, where it could be several of these."""
     name: str = ""
     """By default the file's name."""
+    prompts: list[str] = field(default_factory=list)
+    """Further templates of the question, which ask the same in other words (`--prompts`)."""
     summary: str = ""
     version: int = 1
     """Raised whenever a score may change."""

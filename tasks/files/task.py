@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 from evals.data.templates.renderer import RowRenderer
 from evals.errors import InputError
-from evals.schema import Task
-from evals.tasks.files import samples, scoring
+from evals.schema import Options, PromptTemplates, Samples, Task
+from evals.tasks.files import samples, scoring, wordings
 from evals.tasks.files.spec import TaskFile, read_task_file
 
 
@@ -26,6 +27,7 @@ def task_of(file: TaskFile) -> Task:
     spec = file.spec
     patterns = {} if spec.answer.pattern is None else {"answer.pattern": spec.answer.pattern}
     renderer = RowRenderer(str(file.path), file.templates, file.expressions, patterns)
+    by_prompt = functools.partial(wordings.with_prompt, file, renderer)
     return Task(
         name=spec.name,
         summary=spec.summary or f"a task in the file {file.path.name}",
@@ -35,11 +37,18 @@ def task_of(file: TaskFile) -> Task:
         headline="accuracy",
         definition=file.path,
         default_data=samples.default_data(file),
-        supported_options=frozenset({"shots", "same_shots"}) if spec.examples else frozenset(),
-        samples=functools.partial(samples.samples, file, renderer),
+        supported_options=frozenset({"prompt"} | ({"shots", "same_shots"} if spec.examples else set())),
+        prompts=PromptTemplates(lambda: (spec.prompt, *spec.prompts), functools.partial(wordings.check, spec.prompt)),
+        samples=functools.partial(_samples, by_prompt),
         score=functools.partial(scoring.score, spec, renderer.matches),
         summarise=functools.partial(scoring.summarise, spec),
     )
+
+
+def _samples(by_prompt: Callable[[str | None], tuple[TaskFile, RowRenderer]], options: Options) -> Samples:
+    """Read the samples, asked by the file's own template or by the one that the user chose."""
+    file, renderer = by_prompt(options.prompt)
+    return samples.samples(file, renderer, options)
 
 
 def from_text(text: str, name: str) -> Task:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from evals.data.row_tables import RowField
 from evals.errors import InputError, shorten
@@ -33,6 +33,16 @@ class GlueTable:
     train: GlueSplit | None
     """The rows of its split `train`, if examples or a probe need them."""
     facts: dict[str, Json]
+
+
+def fetched(repository: str, names: Sequence[str], options: Options) -> tuple[Options, dict[str, Json]]:
+    """Return the options with the folder of the hub's files of some tasks, which are downloaded at their first use."""
+    from evals.data.row_tables.hub_files import official
+
+    facts: dict[str, Json] = {}
+    for name in names:
+        folder, facts = official(repository, [f"{name}/*.parquet"], name)
+    return replace(options, data=folder), facts
 
 
 def fields_of(task: Subtask) -> tuple[RowField, ...]:

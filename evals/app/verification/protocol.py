@@ -85,6 +85,8 @@ def configuration(record: Record, settings: VerificationSettings) -> RunConfig:
     if isinstance(columns := manifest.data.get("columns"), Mapping):
         options["columns"] = written_columns(columns)
     options |= _generation(manifest)
+    if isinstance(entry.prompt, str):
+        options["prompt"] = entry.prompt
     if settings.model is not None:
         options.pop("checkpoint", None)
     chosen = {"data": settings.data, "checkpoint": settings.checkpoint}
