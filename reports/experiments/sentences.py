@@ -16,6 +16,7 @@ from evals.statistics.experiments.analysis import ExperimentAnalysis
 from evals.statistics.experiments.comparison import EstimatedValue, VariantComparison
 from evals.statistics.experiments.planning import has_too_few
 from evals.statistics.experiments.sample_ratio import THRESHOLD
+from evals.statistics.experiments.sequences import LEAST_NUMBER_EVENTS
 
 _FEW_UNITS = 30
 _OLD = 631_152_000_000
@@ -127,8 +128,9 @@ def verdict(analysis: ExperimentAnalysis, comparison: VariantComparison, wording
         return f"Not decided: {variant} against {baseline}: {_range(shown, wording)} ({rates})."
     if has_too_few(comparison):
         return (
-            f"Not decided: {variant} against {baseline}: the outcomes are skewed, and those that decide a mean are as "
-            f"few as {comparison.events:.1f} rare events would be ({rates}). {_needed(comparison)}".strip()
+            f"Not decided: {variant} against {baseline}: the outcomes are skewed, and too few decide a mean: they "
+            f"weigh like {comparison.events:.1f} rare events, and {LEAST_NUMBER_EVENTS} are needed ({rates}). "
+            f"{_needed(comparison)}".strip()
         )
     if analysis.growing and comparison.sequence is None:
         return f"Not decided: {variant} and {baseline} have too few rows so far ({rates})."

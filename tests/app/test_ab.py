@@ -205,6 +205,24 @@ def test_names_that_differ_in_form_and_times_before_1990_are_told(tmp_path, comm
     assert "The last time is 1970-01-01 00:06: numbers in the column of times count as seconds since 1970." in out
 
 
+def test_few_users_and_few_purchases_that_decide_are_told_and_name_no_winner(tmp_path, command):
+    rng = random.Random(7)
+    rows = [{"u": f"{arm}{user}", "v": arm, "y": user % 3 == 0} for arm in "AB" for user in range(40)]
+    rows += [{"u": f"{arm}-bot", "v": arm, "y": int(rng.random() < rate)} for arm, rate in (("A", 0.3), ("B", 0.5))
+             for _ in range(300)]  # fmt: skip
+    out = command("ab", write(tmp_path / "users.csv", rows), *ASKED, "--unit", "u").stdout
+    assert out.startswith("Not decided: B against A: it may be up to ")
+    assert "A few units hold most rows of B: its 41 units weigh like 1.3 of equal size." in out
+    paid = [
+        {"v": arm, "y": round(rng.lognormvariate(3, 1.5), 2) if rng.random() < 0.05 else 0}
+        for arm, count in (("A", 2700), ("B", 300))
+        for _ in range(count)
+    ]
+    out = command("ab", write(tmp_path / "paid.csv", paid), *ASKED, "--planned", "90:10").stdout
+    assert out.startswith("Not decided: B against A: the outcomes are skewed, and too few decide a mean")
+    assert "A permutation test must agree with the t test" in out
+
+
 def test_planned_shares_by_name_may_contain_signs():
     assert planned_shares("x=1=2,A=1", ["A", "x=1"]) == [1.0, 2.0]
     with pytest.raises(InputError):
