@@ -69,7 +69,7 @@ def _separate(draft: ArticleDraft, pairs: list[tuple[str, str]]) -> bool:
 def _doubt_names(draft: ArticleDraft, checked: CheckResult) -> bool:
     """Set apart what the public record contradicts, if who or what is meant is in doubt.
 
-    That is: the sentence has several names and none stands at the number, or it names neither subject nor quantity.
+    That is: the sentence has several names and none stands at the number, or it names no subject, or counts tokens.
     """
     claims = {claim.id: claim for claim in draft.claims}
     changed = False
@@ -84,9 +84,8 @@ def _doubt_names(draft: ArticleDraft, checked: CheckResult) -> bool:
         )
         is_beside = any(ground.startswith("subject named beside") for ground in claim.grounds)
         is_named = any(ground.startswith("subject named") for ground in claim.grounds)
-        is_guessed = any("follows from the unit alone" in doubt for doubt in claim.doubts) and (
-            not is_named or (claim.unit == "parameters" and "token" in paragraph)
-        )
+        is_bare = any("follows from the unit alone" in doubt for doubt in claim.doubts)
+        is_guessed = not is_named or (is_bare and claim.unit == "parameters" and "token" in paragraph)
         if is_guessed or (len({mention.subject for mention in mentions}) > 1 and not is_beside):
             claim.conditions["place"] = f"line {claim.line}, {claim.id}"
             claim.doubt("the public record contradicts this reading, and another one is possible", 0.7)

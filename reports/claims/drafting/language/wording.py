@@ -57,6 +57,8 @@ def is_change(text: str, number: PrintedNumber, clause: tuple[int, int]) -> bool
         return not (number.unit == "points" and re.search(r"scor\w*\s(?:of\s)?$", before, re.I))
     if re.search(r"[-+−]", text[number.begin : number.start]) and number.unit == "percent":
         return True
+    if number.unit is None and re.search(r"[((]\s?\+\s?$", text[: number.start][-4:]):
+        return True
     if number.unit in _MONEY and _PRICED.search(before):
         return False
     if _CHANGE_AFTER.match(after):

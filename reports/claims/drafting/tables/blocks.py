@@ -17,6 +17,7 @@ from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.passages import read_passage
 from evals.reports.claims.drafting.text.statements import Surroundings, read_block
 from evals.reports.claims.language.facts import Vocabulary
+from evals.reports.claims.language.files import vocabulary_units
 from evals.reports.claims.language.sources.articles import Article, Block, Text, TextBuilder
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
@@ -246,11 +247,12 @@ def _cell(
         return "-", None
     if printed is None or (printed.total is not None and printed.value > printed.total):
         return "-", None
+    units = vocabulary_units()
     is_foreign = printed.unit is not None and (
-        printed.unit not in vocabulary.units
-        or vocabulary.units[printed.unit].is_ != vocabulary.units[column["unit"]].is_
+        printed.unit not in vocabulary.units or units[printed.unit].dimension != units[column["unit"]].dimension
     )
-    if printed.value < 0 and (is_foreign or _is_never_negative(vocabulary, column)):
+    is_of_other_kind = is_foreign and printed.unit in vocabulary.units and column["unit"] not in {"percent", "number"}
+    if is_of_other_kind or (printed.value < 0 and (is_foreign or _is_never_negative(vocabulary, column))):
         return "-", None  # a change, or a value in another unit than the header says
     if is_foreign:
         text = re.sub(re.escape(printed.unit or ""), "", text).strip()

@@ -132,8 +132,8 @@ PLANTED = [
 SILENT = """\
 Heron 2 outperforms Tern 8B on GPQA without tools. Heron 2 may outperform Tern 8B on GPQA. Heron 2 is the first open
 model of its kind. Of 8 H100 for 100 hours and 4 H100 for 20 hours, each at full load, 880 GPU hours in total.
-Heron 2 has 8 billion parameters and runs in 3.1 GB with GGUF in 4-bit. Heron 2 peaks at 1,200 tokens per second. Heron 2
-is better than Tern 8B on MMLU-Pro. Nested 5-fold × 5 seeds, 25 runs.
+Heron 2 has 8 billion parameters and runs in 3.1 GB with GGUF in 4-bit. Heron 2 peaks at 1,200 tokens per second.
+Heron 2 is better than Tern 8B on MMLU-Pro. Nested 5-fold × 5 seeds, 25 runs.
 """
 
 
