@@ -111,8 +111,7 @@ class Manifest(Stored, kw_only=True):
     command: str = ""
     """What the user typed; not signed."""
     started: str = ""
-    """Local date and time of the first start, `2026-11-28T18:00:00`; not signed. Chat templates read it as now, so that
-    all prompts of a run agree, also on another day. Empty in a record of version 0.1."""
+    """Local time of the first start, `2026-11-28T18:00:00`, which chat templates read as now; not signed."""
     probe: ProbeEntry | msgspec.UnsetType = msgspec.UNSET
     """On what a probe was fitted, if one was; not signed, since it is known when the model has read the samples."""
     tracking: TrackingEntry | msgspec.UnsetType = msgspec.UNSET
@@ -334,8 +333,7 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     truncated_thoughts: list[bool] | None = None
     """For a sample with several requests, which of them ended inside a thought; None if none did."""
     tokens: list[list[int]] | None = None
-    """Tokens of the outputs that were cut at the token limit, one list per request (empty for an output that was not
-    cut); None if none was. `run --extend` continues them."""
+    """Tokens of the outputs that were cut at the limit, a list per request; None if none was. `--extend` continues."""
     extended_to: Int64 | None = None
     """Token limit up to which a server was asked to continue the cut outputs (`run --extend`). `cost` counts how:
     `outputs_continued`, `outputs_repeated`, and of these `outputs_changed`."""
@@ -346,7 +344,6 @@ class SampleRecord(Stored, kw_only=True, omit_defaults=True):
     reported: dict[str, Real] | None = None
     """For an imported run that was scored again, the values of the harness by its names."""
     signature: str | None = None
-    """The signature of the run that wrote the line (before `--extend`); None in older records. A line of another run is
-    refused."""
+    """Signature of the run that wrote the line; None in older records. A line of another run is refused."""
     cost: dict[str, Real]
     """Tokens, seconds and charges, by name."""
