@@ -84,10 +84,6 @@ class CodeEntry(Stored, kw_only=True):
     """Commit of the checkout, with a mark if files were changed since; None outside a checkout."""
 
 
-_REPLICAS = "models/replicas/checkpoints/"
-"""Part of the paths of the bundled replicas."""
-
-
 class Manifest(Stored, kw_only=True):
     """Everything that determines a result, and the signature, which is a hash of it.
 
@@ -152,17 +148,13 @@ class Manifest(Stored, kw_only=True):
     @property
     def model_name(self) -> str:
         """The name that the user gave."""
-        name: str = self.model["name"]
-        return name
+        return str(self.model["name"])
 
     @property
     def replica(self) -> bool:
-        """Whether the model is a bundled replica, whose results say nothing about the public model.
-
-        A replica that was named by its folder is one too, here or in the log of another harness.
-        """
-        places = (str(self.model.get(fact, "")).replace("\\", "/") for fact in ("name", "checkpoint"))
-        return bool(self.model.get("replica")) or any(_REPLICAS in place for place in places)
+        """Whether the model is a bundled replica, also if it was named by its folder: no evidence about public ones."""
+        places = f"{self.model_name} {self.model.get('checkpoint')}"
+        return bool(self.model.get("replica")) or "models/replicas/checkpoints/" in places
 
     @property
     def timed(self) -> bool:

@@ -69,11 +69,15 @@ def advice_table(held: Sequence[HeldAdvice]) -> Table:
         (
             entry.advice.name, entry.verdict, entry.advice.says, "\n".join(entry.working),
             _MATCHES[entry.subject_match],
+            f"“{entry.advice.quote}”" + (f", line {entry.advice.line}" if entry.advice.line is not None else ""),
         )
         for entry in held
     )  # fmt: skip
     return Table(
-        "Where does the advice hold?", ("claim", "verdict", "advice", "working", "what was run"), "lllll", rows
+        "Where does the advice hold?",
+        ("claim", "verdict", "advice", "working", "what was run", "in the document"),
+        "llllll",
+        rows,
     )
 
 
@@ -320,7 +324,8 @@ def testable(guide: Guide, records: Sequence[Record]) -> bool:
     return len(models & names) > 1
 
 
-def check_hourly(guide: Guide, hourly: Money | None) -> None:
-    """Raise `InputError` if a row counts prices, and there are none."""
-    if hourly is None and any("price" in row.prefer for row in guide.advice):
+def check_hourly(guide: Guide, hourly: Money | None, records: Sequence[Record] = ()) -> None:
+    """Raise `InputError` if a row counts prices, and neither the device nor a server has any."""
+    served = any(record.manifest.model.get("family") == "endpoint" for record in records)
+    if hourly is None and not served and any("price" in row.prefer for row in guide.advice):
         raise InputError(f"guide {guide.guide.id} counts prices: give --hourly")

@@ -4,9 +4,9 @@ Runs of one task are comparable if they have the same samples, scale, split and 
 are of the same requests on the same machine and device; only those that were timed in turn have ratios.
 
 Of several sets of comparable runs, one counts: one with a full-scale run of a public model, else the one with the most
-models, the most candidates, the fewest replicas, the most samples, or the run that was started last, in this order. If
-all of that is equal, the set counts whose names or, if they are the same, settings sort first. The order in which runs
-are given decides nothing.
+models that have runs of every task, the most models, the most candidates, the fewest replicas, the most samples, or the
+run that was started last, in this order. If all of that is equal, the set counts whose names or, if they are the same,
+settings sort first. The order in which runs are given decides nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ BLIND_CONTROL = "a blind control is no candidate"
 STOPPED_EARLY = "it stopped early; the same command without --precision or --until-decided computes all samples"
 DEFAULT_SETTINGS = "default settings"
 _ADVANTAGES = (
-    "they have full-scale runs of a public model", "they are of more models", "they are of more candidates",
+    "they have full-scale runs of a public model", "more of their models have runs of every task",
+    "they are of more models", "they are of more candidates",
     "fewer of them are of replicas", "they have more samples", "they were started later",
     "their names sort first, and nothing else tells",
 )  # fmt: skip
@@ -102,6 +103,8 @@ class ComparableRuns:
 class _Sorting:
     """Collects the runs that are set apart."""
 
+    complete: frozenset[str] = frozenset()
+    """Of several tasks, the models that have runs of every one."""
     apart: list[SetApart] = field(default_factory=list)
     reasons: dict[tuple[Identity, str], str] = field(default_factory=dict)
 
@@ -121,10 +124,10 @@ class _Sorting:
             groups[canonical(conditions(record))].append(record)
         if not groups:
             return []
-        best = min(groups, key=lambda key: (_rank(groups[key]), key))
+        best = min(groups, key=lambda key: (_rank(groups[key], self.complete), key))
         for key, group in groups.items():
             if key != best:
-                advantage = _advantage(_rank(groups[best]), _rank(group))
+                advantage = _advantage(*(_rank(records, self.complete) for records in (groups[best], group)))
                 for record in group:
                     difference = differing(conditions(record), conditions(groups[best][0]))
                     self.leave_out(record, f"{difference}; the others count, because {advantage}")
@@ -164,7 +167,8 @@ def sort(records: Sequence[Record], tasks: Sequence[str]) -> ComparableRuns:
         records: finished runs, in any order; a run that is there twice counts once.
         tasks: the tasks that count; runs of other tasks are set apart, except timings.
     """
-    sorting = _Sorting()
+    models = [{record.manifest.model_name for record in records if record.manifest.task.name == task} for task in tasks]
+    sorting = _Sorting(frozenset.intersection(*map(frozenset, models)) if len(tasks) > 1 else frozenset())
     relevant = list(_relevant(ordered(records), tasks, sorting))
     scored = [record for record in relevant if not record.timed]
     scored = sorting.largest(scored, lambda record: {"task.scale": record.manifest.task.scale})
@@ -301,14 +305,17 @@ def _candidates(records: Iterable[Record]) -> int:
     return len({Identity.of(record) for record in records})
 
 
-def _rank(group: Sequence[Record]) -> tuple[object, ...]:
+def _rank(group: Sequence[Record], complete: frozenset[str]) -> tuple[object, ...]:
     """Return a key that sorts the set of runs first that counts before others."""
     public = any(record.manifest.task.scale == FULL and not record.manifest.replica for record in group)
     models = {record.manifest.model_name for record in group}
     replicas = {record.manifest.model_name for record in group if record.manifest.replica}
     samples = max(record.finished().n for record in group)
     later_first = (*(-ord(character) for character in max(map(_when, group))), 1)
-    return not public, -len(models), -_candidates(group), len(replicas), -samples, later_first, sorted(models)
+    return (
+        not public, -len(models & complete), -len(models), -_candidates(group), len(replicas), -samples, later_first,
+        sorted(models),
+    )  # fmt: skip
 
 
 def _advantage(rank: Iterable[object], other: Iterable[object]) -> str:

@@ -121,11 +121,12 @@ def _choice(selection: Selection) -> Iterator[str]:
             f"lowest {COST_NAMES[selection.decided_by]}, {cost}."
         )
         return
-    costs = [COST_NAMES[name] for name in COSTS if name in selection.objectives]
+    costs = [COST_NAMES[name] for name in COSTS if name not in selection.undecided]
     also = f" and in {listed(costs)}" if costs else ""
     yield f"No single choice: {among} {listed(names)} have the best {what}, {value}, and are equal in it{also}."
-    if reasons := reasons_left_out(selection):
-        yield f"Nothing else that was measured decides ({'; '.join(reasons)})."
+    if selection.undecided:
+        reasons = "; ".join(f"{COST_NAMES[cost]}: {selection.undecided[cost]}" for cost in selection.undecided)
+        yield f"Nothing else decides ({reasons})."
 
 
 def _apart(selection: Selection) -> Iterator[str]:
@@ -170,7 +171,8 @@ def _others(selection: Selection) -> Iterator[str]:
         elif any(difference.shown == "better" for difference in judged.differences):
             yield f"{judged.name} has {gaps}: better in one, and not shown to be worse in another."
     if corrected > 1:
-        yield f"The p-values of {corrected} comparisons with the chosen one are corrected by Holm's method."
+        reference = "the chosen one" if selection.chosen is not None else selection.best[0].name
+        yield f"The p-values of {corrected} comparisons with {reference} are corrected by Holm's method."
 
 
 def _within(differences: Sequence[QualityDifference]) -> str:

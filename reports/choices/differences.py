@@ -120,6 +120,8 @@ def _difference(reference: ModelCandidate, other: ModelCandidate, task: str) -> 
     if p is not None:
         low, high = _signed(headline.low, headline.high, sign)
         test = headline.test
+    elif "first" in (other.runs[task].manifest.subset, reference.runs[task].manifest.subset):
+        low, high, test = None, None, headline.test
     else:
         low, high, p = _unpaired(other.quality[task], reference.quality[task], value)
         test = "the intervals of both, as if they were of different samples" if p is not None else headline.test

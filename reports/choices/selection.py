@@ -85,6 +85,8 @@ class Selection:
     `candidates`. Empty if none can be chosen."""
     decided_by: str | None
     """The cost that decided between candidates of equal quality; None if the quality did, or nothing."""
+    undecided: Mapping[str, str]
+    """Costs that cannot be compared for the best, with the reason."""
     nearest: JudgedCandidate | None
     """Where none can be chosen, the candidate that comes nearest to the requirements."""
     objectives: tuple[str, ...]
@@ -142,7 +144,7 @@ def select(
     eligible = [entry for entry in judged if not entry.excluded]
     objectives, left_out = front.objectives([entry.candidate for entry in eligible], criteria)
     eligible.sort(key=lambda entry: (*_preference(entry, objectives), entry.name))
-    best, decided_by = _best(eligible, objectives)
+    best, decided_by, undecided = _best(eligible, objectives, criteria)
     eligible = [*best, *(entry for entry in eligible if entry not in best)]
     entries = [*_compared(eligible, objectives, criteria.tasks), *(entry for entry in judged if entry.excluded)]
     return Selection(
@@ -151,6 +153,7 @@ def select(
         candidates=tuple(entries),
         best=tuple(entries[: len(best)]),
         decided_by=decided_by,
+        undecided=undecided,
         nearest=None if eligible else _nearest(entries, limits),
         objectives=tuple(objectives),
         left_out=left_out,
@@ -241,21 +244,28 @@ def _preference(judged: JudgedCandidate, objectives: Sequence[str]) -> tuple[flo
     return (sign * mean, *(math.inf if cost is None else cost.value for cost in costs))
 
 
-def _best(eligible: Sequence[JudgedCandidate], objectives: Sequence[str]) -> tuple[list[JudgedCandidate], str | None]:
-    """Return the candidates that nothing puts behind another, and the cost that decided between equal qualities.
+def _best(
+    eligible: Sequence[JudgedCandidate], objectives: Sequence[str], criteria: Criteria
+) -> tuple[list[JudgedCandidate], str | None, dict[str, str]]:
+    """Return the candidates that nothing puts behind another, and what decided between equal qualities.
 
     Args:
         eligible: the candidates that can be chosen, the preferred first.
-        objectives: what can be compared for all of them.
+        objectives: what can be compared for all of them; it decides before what can be compared for the equal ones.
+        criteria: what is asked for.
+
+    Returns:
+        The best, the cost that decided, and for each cost that cannot be compared for the best the reason.
     """
     best = [entry for entry in eligible if _preference(entry, ()) == _preference(eligible[0], ())]
-    for name in (name for name in COSTS if name in objectives):
+    of_best, left_out = front.objectives([entry.candidate for entry in best], criteria)
+    for name in dict.fromkeys(name for names in (objectives, of_best) for name in names if name in COSTS):
         values = [cost.value for entry in best if (cost := entry.candidate.measured(name)) is not None]
         lowest = [entry for entry, value in zip(best, values, strict=True) if value == min(values)]
         if len(lowest) == 1 < len(best):
-            return lowest, name
+            return lowest, name, {}
         best = lowest
-    return best, None
+    return best, None, left_out
 
 
 def _dominated(eligible: Sequence[JudgedCandidate], objectives: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -98,12 +98,13 @@ def select(
     guide = guides.load(options.guide) if options.guide is not None else None
     _check(options, tasks, guide)
     criteria = _criteria(options, tasks)
-    if guide is not None:
-        check_hourly(guide, criteria.hourly)
     runs = _Runs({"progress": progress, "command": options.command})
     if options.runs:
         records, skipped = load_finished(options.runs)
         runs.records += records
+    if guide is not None:
+        check_hourly(guide, criteria.hourly, runs.records)
+    if options.runs:
         for reason in skipped:
             complain(f"left out: {reason}")
     else:
