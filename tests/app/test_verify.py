@@ -254,3 +254,19 @@ def test_the_fields_that_hinder_a_log_are_named(tmp_path):
     folder = tmp_path / "imported"
     assert command("import", lm_eval_math(tmp_path / "log"), "--out", folder).returncode == 0
     refused(command("verify", folder), "model: the log", "max_gen_toks is not stated", "until")
+
+
+@pytest.mark.slow
+def test_runs_that_stopped_early_or_were_extended_are_verified(tmp_path):
+    arguments = ("--model", "r1", "--device", "cpu")
+    early, extended = tmp_path / "early", tmp_path / "extended"
+    assert command("run", *arguments, "--task", "glue/rte", "--precision", "20", "--out", early).returncode == 0
+    count = len(rows_of(early))
+    done = command("verify", early, "--sample", "3")
+    assert done.returncode == 0, done.stderr
+    assert f"3 of {count} samples" in done.stdout
+    assert f"all {count} samples" in done.stdout
+    math = ("run", *arguments, "--task", "math", "--limit", "4", "--max-new-tokens", "8", "--out", extended)
+    assert command(*math).returncode == 0
+    assert command(*math, "--extend", "30").returncode == 0
+    assert command("verify", extended, "--sample", "4", "--strict").returncode == 0

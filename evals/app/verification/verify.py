@@ -89,6 +89,7 @@ def verify(folder: Path, settings: VerificationSettings) -> tuple[Record, Verifi
     )
     choice = _Choice(salt, settings.seed is None, wanted)
     entry = _entry(record, manifest, choice, compared, before, tolerance)
+    entry.samples = len(rows)  # fewer than planned, if the run stopped when it was precise enough
     if before != digest_of_samples(record.folder):
         raise InputError(f"the samples of {record.folder} changed while they were verified: nothing was written")
     write_verification(record, entry)
