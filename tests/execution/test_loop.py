@@ -58,8 +58,14 @@ def test_every_sample_is_recorded_once_with_all_that_the_contract_names(referenc
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_only_decide_who_runs_a_batch(reference, tmp_path, workers):
-    done = process("run", "--model", "toy:", "--task", "toy", "--out", tmp_path / "run", "--workers", workers)
+    done = process(
+        "run", "--model", "toy:", "--task", "toy", "--out", tmp_path / "run", "--workers", workers,
+        TOY_EVENTS=str(tmp_path / "events"),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert len({pid for pid, _ in events}) == 1, "hooks are called in the driver only"
+    assert events[-1][1]["event"] == "run_finished"
     assert result(tmp_path / "run") == result(reference)
     assert samples(tmp_path / "run") == samples(reference)
 
