@@ -235,7 +235,7 @@ def _nothing(selection: Selection) -> Iterator[str]:
         fewest = min(count for count, _ in counts)
         hit = [limit.text for count, limit in counts if count == fewest]
         if fewest < total:
-            yield f"{' and '.join(hit)}: kept by {fewest} of {total}."
+            yield f"{listed(hit)}: kept by {fewest} of {total}."
     if selection.nearest is not None:
         yield f"The nearest is {selection.nearest.name}: {'; '.join(selection.nearest.excluded)}."
 
