@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals.reports.claims.evidence import arithmetic, trainings
+from evals.reports.claims.evidence import arithmetic, int8_timings, trainings
 from evals.reports.claims.evidence.arithmetic import Finding
 from evals.reports.claims.evidence.cross_document import (
     AGREEMENT,
@@ -45,6 +45,7 @@ from evals.reports.claims.evidence.pairs import compare_all
 from evals.reports.claims.evidence.public_record import FactIndex
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome, required_runs
 from evals.reports.claims.evidence.tables.checks import check_tables, join
+from evals.reports.claims.evidence.trainings import TrainingEvidence
 from evals.reports.claims.evidence.within_document import (
     ClaimKey,
     StatementId,
@@ -223,7 +224,7 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     lines = dict.fromkeys(f"within the document: {pair.describe()}" for pair in internal)
     lines |= dict.fromkeys(f"within the document: {pair.describe()}; {OTHER_TABLE}" for pair, _ in doubtful)
     public_record = evidence.facts.check(claim, evidence.assertions.get(key, []))
-    study = trainings.evidence(claim.study) if claim.study else trainings.NO_STUDY
+    study = _study(claim.study)
     not_run = unmeasured(claim)
     return Assessment(
         claim=claim,
@@ -237,6 +238,13 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
         judgement=evidence.facts.judgement(claim),
         contradicts=tuple(sorted(partners | evidence.failing[key], key=_id_order)),
     )
+
+
+def _study(name: str | None) -> TrainingEvidence:
+    """Return what the study that a claim names shows."""
+    if name is None:
+        return trainings.NO_STUDY
+    return int8_timings.evidence() if name == int8_timings.STUDY else trainings.evidence(name)
 
 
 def _by_claim(pairs: Iterable[StatementPair]) -> dict[ClaimKey, list[StatementPair]]:

@@ -116,7 +116,7 @@ def _fine_tuning(trainings: Sequence[TrainingRow]) -> TrainingEvidence:
         seeds = [seed for seed in tuned if seed in scratch]
         late = [seed for seed in seeds if not scratch[seed].reached]
         never = [seed for seed in seeds if not tuned[seed].reached]
-        ratio = _mean([math.log(tuned[seed].flops / scratch[seed].flops) for seed in seeds], logarithmic=True)
+        ratio = estimate([math.log(tuned[seed].flops / scratch[seed].flops) for seed in seeds], logarithmic=True)
         note = f"; {len(late)} of {len(seeds)} trainings from scratch never did, so it is at least this" if late else ""
         saving = _Interval(1 - ratio.value, *_flipped(ratio), ratio.n)
         size, spent, needed = tuned[seeds[0]].active_parameters, _teraflops(tuned, seeds), _teraflops(scratch, seeds)
@@ -125,23 +125,23 @@ def _fine_tuning(trainings: Sequence[TrainingRow]) -> TrainingEvidence:
             f"{size:,} parameters took {spent}, the same network from random weights {needed}: a saving of "
             f"{saving.text(100, 0)} % over {len(seeds)} seeds{note}; pretraining is not counted"
         )
-        direction = "undecided" if never else _direction(ratio, 1.0)
-        rows.append(_row(f"fine-tuning-compute/{task}", "ratio", ratio, unit="ratio", direction=direction))
-    return TrainingEvidence((*lines, *_directions(rows), SCALE), tuple(rows))
+        direction = "undecided" if never else direction_of(ratio, 1.0)
+        rows.append(measured_row(f"fine-tuning-compute/{task}", "ratio", ratio, unit="ratio", direction=direction))
+    return TrainingEvidence((*lines, *direction_lines(rows), SCALE), tuple(rows))
 
 
 def _batch_size(trainings: Sequence[TrainingRow]) -> TrainingEvidence:
     largest = max(row.batch for row in trainings)
     lines = [_losses_by_batch(trainings, arm) for arm in ("mixture", "dense")]
     losses = _losses(trainings, "mixture")
-    excess = _mean([of_batch[largest] - min(loss for batch, loss in of_batch.items() if batch != largest)
+    excess = estimate([of_batch[largest] - min(loss for batch, loss in of_batch.items() if batch != largest)
                     for of_batch in losses.values()])  # fmt: skip
     lines.append(
         f"with batches of {largest} the mixture's loss is {excess.text(1, 3)} nats above that of its best smaller "
         "batch; at equal tokens a large batch has few steps, and speed on hardware is not measured"
     )
-    row = _row("largest-batch-loss", "difference", excess, unit="nats", direction=_direction(excess, 0.0))
-    return TrainingEvidence((*lines, *_directions([row]), SCALE), (row,))
+    row = measured_row("largest-batch-loss", "difference", excess, unit="nats", direction=direction_of(excess, 0.0))
+    return TrainingEvidence((*lines, *direction_lines([row]), SCALE), (row,))
 
 
 def _losses(trainings: Sequence[TrainingRow], arm: str) -> dict[int, dict[int, float]]:
@@ -157,7 +157,7 @@ def _losses(trainings: Sequence[TrainingRow], arm: str) -> dict[int, dict[int, f
 def _losses_by_batch(trainings: Sequence[TrainingRow], arm: str) -> str:
     losses = _losses(trainings, arm)
     batches = [*next(iter(losses.values()))]
-    means = ", ".join(f"{batch}: {_mean([of[batch] for of in losses.values()]).value:.3f}" for batch in batches)
+    means = ", ".join(f"{batch}: {estimate([of[batch] for of in losses.values()]).value:.3f}" for batch in batches)
     best = ", ".join(str(min(of, key=lambda batch, of=of: of[batch])) for of in losses.values())  # type: ignore[misc]
     parameters = next(row.active_parameters for row in trainings if row.arm == arm)
     return (
@@ -169,8 +169,8 @@ def _losses_by_batch(trainings: Sequence[TrainingRow], arm: str) -> str:
 def _active_experts(trainings: Sequence[TrainingRow]) -> TrainingEvidence:
     eight, four = (_by_seed(trainings, arm=arm) for arm in ("8", "4"))
     seeds = [seed for seed in eight if seed in four]
-    after = _mean([four[seed].quality - eight[seed].quality for seed in seeds])
-    before = _mean([_first(four[seed]) - _first(eight[seed]) for seed in seeds])
+    after = estimate([four[seed].quality - eight[seed].quality for seed in seeds])
+    before = estimate([_first(four[seed]) - _first(eight[seed]) for seed in seeds])
     compute = four[seeds[0]].flops / eight[seeds[0]].flops
     lines = (
         f"training, replica scale: the r1-moe replica, fine-tuned on GLUE with 4 instead of 8 active experts, answers "
@@ -179,7 +179,7 @@ def _active_experts(trainings: Sequence[TrainingRow]) -> TrainingEvidence:
         f"{eight[seeds[0]].active_parameters:,} parameters are active, most of them no experts",
         SCALE,
     )
-    row = _row("accuracy-with-4-experts", "difference", after, unit="fraction", direction=None)
+    row = measured_row("accuracy-with-4-experts", "difference", after, unit="fraction", direction=None)
     return TrainingEvidence(lines, (row,))
 
 
@@ -213,7 +213,7 @@ def _quantile(freedom: int) -> float:
     return _QUANTILES[freedom - 1] if freedom <= len(_QUANTILES) else t_quantile(0.95, freedom)
 
 
-def _mean(values: Sequence[float], *, logarithmic: bool = False) -> _Interval:
+def estimate(values: Sequence[float], *, logarithmic: bool = False) -> _Interval:
     """Estimate a mean over seeds by Student's t; of logarithms, it is returned as the geometric mean."""
     count, mean = len(values), sum(values) / len(values)
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1)) if count > 1 else 0.0
@@ -226,16 +226,19 @@ def _flipped(ratio: _Interval) -> tuple[float | None, float | None]:
     return (None, None) if ratio.low is None or ratio.high is None else (1 - ratio.high, 1 - ratio.low)
 
 
-def _direction(interval: _Interval, null: float) -> str:
+def direction_of(interval: _Interval, null: float) -> str:
     """Whether a ratio or a difference lies below a value with its whole interval: holds, fails, undecided."""
     if interval.low is None or interval.high is None:
         return "undecided"
     return "holds" if interval.high < null else "fails" if interval.low > null else "undecided"
 
 
-def _row(metric: str, relation: Relation, measured: _Interval, *, unit: str, direction: str | None) -> MeasuredRow:
+def measured_row(
+    metric: str, relation: Relation, measured: _Interval, *, unit: str, direction: str | None, task: str = "training"
+) -> MeasuredRow:
+    """Make the row of a study's measurement, which decides nothing."""
     return MeasuredRow(
-        task="training",
+        task=task,
         metric=metric,
         relation=relation,
         value=measured.value,
@@ -260,7 +263,7 @@ def _first(row: TrainingRow) -> float:
     return float(row.curve.split()[0].partition(":")[2])
 
 
-def _directions(rows: Sequence[MeasuredRow]) -> list[str]:
+def direction_lines(rows: Sequence[MeasuredRow]) -> list[str]:
     """Say whether the direction holds at the replicas' scale; for each measurement if they disagree."""
     words = sorted({row.direction for row in rows if row.direction})
     if len(words) < 2:

@@ -200,8 +200,8 @@ class Claim(Statement):
     """The public record, where no rule compares it; default: the facts of the same subject and quantity."""
     untestable: UntestableClaim | None = None
     """Why no run can test the claim."""
-    study: Literal["active_experts", "batch_size", "fine_tuning"] | None = None
-    """A committed study of small trainings that shows the direction of the claim at replica scale."""
+    study: Literal["active_experts", "batch_size", "fine_tuning", "int8_latency"] | None = None
+    """A committed study of small trainings or timings that shows the direction of the claim at replica scale."""
     table: ResultTable | None = None
     """A table of results: each of its cells becomes a claim, and the claim itself is only their place."""
     compares: TextComparison | None = None

@@ -16,7 +16,8 @@ from evals.models.replicas.studies import RESULTS, STUDIES
 from evals.models.replicas.studies.__main__ import chosen_rate
 from evals.models.replicas.studies.training import Arm, Training
 from evals.paths import PACKAGE
-from evals.reports.claims.evidence import trainings
+from evals.reports.claims.evidence import int8_timings, trainings
+from evals.reports.claims.evidence.int8_timings import TimingRow
 from evals.reports.claims.evidence.trainings import TrainingRow
 
 
@@ -66,15 +67,46 @@ def test_one_seed_shows_no_direction():
     assert (measured.low, measured.direction) == (None, "undecided")
 
 
+def test_directions_that_differ_name_their_measurement():
+    rows = [row(arm, seed, flops=flops + seed, task=task) for seed in range(3) for task, more in (("a", 0), ("b", 900))
+            for arm, flops in (("fine-tuned", 300 + more), ("scratch", 1000))]  # fmt: skip
+    lines = trainings.evidence("fine_tuning", rows).lines
+    assert "at the replicas' scale the direction holds (fine-tuning-compute/a)" in lines
+    assert "at the replicas' scale the direction fails (fine-tuning-compute/b)" in lines
+
+
+@pytest.mark.parametrize(("factor", "direction"), [(1.2, "fails"), (0.5, "holds")])
+def test_a_copy_with_8_bit_weights_is_compared_within_each_process(factor, direction):
+    rows = [
+        TimingRow(copy=copy, process=n, repetitions=5, latency=share * 2.0**n + n / 100, first_token=0.1, weights=size)
+        for n in range(4) for copy, share, size in (("original", 1.0, 4_000_000), ("integers", factor, 1_000_000))
+    ]  # fmt: skip
+    found = int8_timings.evidence(rows)
+    (measured,) = found.rows
+    assert measured.value == pytest.approx(factor, rel=0.02)
+    assert (measured.direction, measured.task, measured.n, measured.decision) == (direction, "timing", 4, None)
+    assert "1.00 MB in memory instead of 4.00" in found.lines[0]
+    assert int8_timings.evidence([]).rows == ()
+
+
+def test_the_committed_timings_are_pairs():
+    rows = int8_timings.read()
+    pairs = {(timing.copy, timing.process) for timing in rows}
+    copies = {int8_timings.ORIGINAL, *int8_timings.COPIES}
+    assert pairs == {(copy, process) for copy in copies for process in range(len(rows) // len(copies))}
+    assert len(rows) == len(pairs) >= 3 * len(copies)
+    assert int8_timings.evidence().rows
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_committed_rows_are_whole(study):
     assert RESULTS == PACKAGE / trainings.RESULTS
     rows = trainings.read(study)
-    seeds = {training.seed for training in rows}
-    assert seeds == set(range(len(seeds)))
-    assert len(seeds) >= 3
-    arms = {(training.arm, training.task, training.batch) for training in rows}
-    assert len(rows) == len(seeds) * len(arms)  # no arm lacks a seed
+    for task in {training.task for training in rows}:
+        of_task = [training for training in rows if training.task == task]
+        seeds, arms = {training.seed for training in of_task}, {(t.arm, t.batch) for t in of_task}
+        assert len(seeds) >= 3
+        assert len({(t.seed, t.arm, t.batch) for t in of_task}) == len(of_task) == len(seeds) * len(arms)
     for training in rows:
         assert training.flops == 6 * training.active_parameters * training.tokens
     with (RESULTS / f"{study}-rates.csv").open() as file:
@@ -97,6 +129,8 @@ def test_a_study_leaves_the_word_of_a_claim():
         assert found.subject_match == "proxy"
         assert found.measured[0].replica
         assert any("training, replica scale" in line for line in found.measurement.working)
+    assert by_id["A-49"].measurement.verdict == "underspecified"
+    assert any("timing, replica scale" in line for line in by_id["A-49"].measurement.working)
     assert by_id["A-63"].measured == ()
 
 
