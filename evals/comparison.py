@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from evals.errors import InputError, RecordError, shorten
-from evals.logs.matching import common_samples, is_imported
+from evals.logs.matching import common_samples, compared_fields, is_matched, prompt_notes
 from evals.records.digests import differences
 from evals.records.folder import Record
 from evals.records.sequential.stopped import TESTS, common_samples_of_stopped, difference_of_stopped, is_stopped
@@ -140,7 +140,7 @@ def compare(a: Record, b: Record) -> Comparison:
     check_means(a, a_rows)
     check_means(b, b_rows)
     notes: tuple[str, ...] = ()
-    if is_imported(a) or is_imported(b):
+    if is_matched(a, b):
         counts = len(a_rows), len(b_rows)
         a_rows, b_rows, note = common_samples(a, b, a_rows, b_rows)
         notes = (note, *_protocol_notes(a, b))
@@ -172,7 +172,7 @@ def _protocol_notes(a: Record, b: Record) -> Iterator[str]:
         if a_value != b_value and field not in _SUBSETS:
             values = f"{shorten(a_value)} in the first run, {shorten(b_value)} in the second"
             yield f"the protocols differ: {field} is {values}"
-    yield "prompts of two harnesses are not the same text: a difference may be that of the prompts"
+    yield from prompt_notes(a, b)
 
 
 def check_means(record: Record, rows: Mapping[str, SampleValues] | None = None) -> None:
@@ -218,8 +218,7 @@ def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Ma
 
 
 def _check_protocol(a: Record, b: Record) -> None:
-    imported = is_imported(a) or is_imported(b)
-    for field in ("task.name",) if imported else PROTOCOL:
+    for field in compared_fields(a, b, PROTOCOL):
         a_value, b_value = (_at(record.manifest.to_dict(), field) for record in (a, b))
         if field in _SUBSETS and a.manifest.subset == b.manifest.subset is None:
             continue  # a limit that is not smaller than the split leaves nothing out

@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from evals.errors import InputError
 from evals.records.folder import Record
@@ -83,6 +83,53 @@ def are_the_same(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
 def is_imported(record: Record) -> bool:
     """Whether a run was made from the log of another harness."""
     return isinstance(record.manifest.imported, ImportEntry)
+
+
+def _is_own_task(record: Record) -> bool:
+    """Return whether the task of a run is one of the user: a file, or rows for `custom`."""
+    return record.manifest.task.name == "custom" or "definition" in record.manifest.data
+
+
+def is_across_tasks(a: Record, b: Record) -> bool:
+    """Return whether the runs are of two tasks, of which one is the user's: only the questions say what they share."""
+    return a.manifest.task.name != b.manifest.task.name and (_is_own_task(a) or _is_own_task(b))
+
+
+def is_across(a: Record, b: Record) -> bool:
+    """Return whether the runs are of two harnesses, or of a task of the user and another one."""
+    return is_imported(a) or is_imported(b) or is_across_tasks(a, b)
+
+
+def are_other_tables(a: Record, b: Record) -> bool:
+    """Return whether the runs read tables of the user of other names: the split of a file is called as the file is."""
+    are_tables = all(record.manifest.data.get("source") == "own file" for record in (a, b))
+    return are_tables and a.manifest.task.split != b.manifest.task.split
+
+
+def is_matched(a: Record, b: Record) -> bool:
+    """Return whether the samples of two runs are matched by their questions, and not by ids alone."""
+    return is_across(a, b) or are_other_tables(a, b)
+
+
+def compared_fields(a: Record, b: Record, protocol: Sequence[str]) -> list[str]:
+    """Return the fields of the protocol that must be equal: of runs across harnesses or tasks, the samples decide.
+
+    Args:
+        a: a run.
+        b: another one.
+        protocol: the fields that must be equal for two runs of one benchmark.
+    """
+    if is_across(a, b):
+        return [] if is_across_tasks(a, b) else ["task.name"]
+    return [field for field in protocol if field != "task.split" or not are_other_tables(a, b)]
+
+
+def prompt_notes(a: Record, b: Record) -> Iterator[str]:
+    """Say that a difference may be that of the prompts."""
+    if is_imported(a) or is_imported(b):
+        yield "prompts of two harnesses are not the same text: a difference may be that of the prompts"
+    elif is_across(a, b):
+        yield "two tasks ask and read answers in their own ways: a difference may be theirs"
 
 
 def common_samples(

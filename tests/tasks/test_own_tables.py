@@ -149,6 +149,25 @@ def test_a_run_is_scored_again_and_a_task_without_columns_refuses_them(folder):
     assert evals(*run, "--out", "run", cwd=folder).returncode == 0
     assert evals("score", "run", cwd=folder).returncode == 0
     assert json.loads((folder / "run" / "result.json").read_text())["metrics"]["accuracy"]["value"] == 0.5
+    table(folder, "twice.jsonl", {"sentence": "good", "label": 1}, {"sentence": "bad", "label": 0})
+    table(
+        folder, "own.yaml", "data: twice.jsonl", "split: twice", "target: label", "choices: [negative, positive]",
+        'prompt: "Sentence: {{ sentence }}\\nIs the opinion in this sentence positive or negative?\\nAnswer:"',
+        "id: sentence", "answer: {read: label}",
+    )  # fmt: skip
+    table(folder, "out2.jsonl", {"id": "good", "output": "positive"}, {"id": "bad", "output": "negative"})
+    for model, task, data, out in (
+        ("out", "glue/sst2", ("--data", "twice.jsonl"), "json"),
+        ("out2", "./own.yaml", (), "yaml"),
+    ):
+        done = evals("run", "--model", f"replay:{model}.jsonl", "--task", task, *data, "--out", out, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    compared = evals("compare", "run", "json", cwd=folder).stdout
+    assert "on each of 2 sentences in accuracy" in compared, "the split of a file is its name, and no protocol"
+    compared = evals("compare", "run", "yaml", cwd=folder).stdout
+    assert "2 samples are in both runs, matched by their questions" in compared
+    assert "task.name is 'glue/sst2' in the first run, 'own' in the second" in compared
+    assert "two tasks ask and read answers in their own ways" in compared
     refused(
         evals("run", "--model", "r1", "--task", "math/sums", "--columns", "a=b", cwd=folder),
         "--columns has no effect on task 'math/sums'",
