@@ -54,6 +54,8 @@ _EFFICIENCY = {
     "uncounted_answers": ("answers without a count of tokens: tokens and cost are at least these", "count"),
 }
 """What a run costs, in the order of printing: label and unit."""
+_MANY = 6
+"""Maximum number of metrics that a note names one by one."""
 _GROUPS = ("imported", "task", "data", "model", "plan", "code", "packages", "machine", "environment")
 
 Fields = tuple[tuple[str, str], ...]
@@ -222,7 +224,8 @@ def _notes(metrics: Mapping[str, Metric]) -> Iterator[str]:
             names.setdefault(metric.note, []).append(name)
     for note, noted in names.items():
         every = len(metrics) > 1 and len(noted) == len(metrics)
-        yield f"{'every metric' if every else ', '.join(noted)}: {note}"
+        subject = ", ".join(noted) if len(noted) <= _MANY else f"{len(noted)} metrics ({noted[0]}, …)"
+        yield f"{'every metric' if every else subject}: {note}"
 
 
 def _efficiency(result: Result) -> Fields:

@@ -159,17 +159,17 @@ def precision_table(races, seed=1):
     print("|---|---:|---:|---:|", flush=True)
     for number, (rate, n, points) in enumerate([(0.6, 500, 3), (0.6, 5_000, 2), (0.9, 5_000, 2), (0.6, 20_000, 2)]):
         rng, held, used = np.random.default_rng([seed, number]), [], []
+        simple = rate * (1 - rate) * (1.96 / (points / 100)) ** 2
+        needed = simple / (1 + simple / n)
         for _ in range(races):
             values = (rng.random(n) < rate).astype(float)
-            for count in looks(n):
+            for count in (count for count in looks(n) if count >= 0.9 * needed):  # no sequence is narrower than that
                 drawn = SampledClusters(values[:count], np.ones(count), FiniteSet(n, n, 1))
                 low, high = mean_sequence(drawn)
                 if max(high - drawn.mean, drawn.mean - low) <= points / 100:
                     break
             held.append(low - 1e-9 <= values.mean() <= high + 1e-9)
             used.append(count / n)
-        simple = rate * (1 - rate) * (1.96 / (points / 100)) ** 2
-        needed = simple / (1 + simple / n)
         print(f"| {100 * rate:g} %, {n:,}, {points:g} points | {100 * np.mean(held):.1f} % | "
               f"{100 * np.mean(used):.0f} % | {100 * needed / n:.0f} % |", flush=True)  # fmt: skip
 

@@ -118,6 +118,9 @@ def test_of_several_models_those_that_are_worse_leave_early(tmp_path):
     assert "toy:picky and toy: are the same within 18 points." in text
     assert "about any of the 3 pairs is wrong in at most 5 of 100 races" in text
     assert "out: toy:" in text
+    assert text.startswith(f"Decided after {plain.n} of 800 samples")
+    assert f"toy:counts left the race after {counts.n} of 800 samples: " in terminal.show(records[1])
+    assert f"Decided after {plain.n} of 800 samples" in terminal.show(records[2])
     (alone,) = race(["toy:counts", "toy:"], ["toy"], out=tmp_path / "alone")
     assert alone[0].finished().n <= counts.n, "of three pairs, each needs more evidence than one pair alone"
 

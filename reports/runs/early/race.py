@@ -30,7 +30,8 @@ def text(records: Sequence[Record]) -> str:
         for name, record in zip(names, records, strict=True)
     )
     folders = ", ".join(one_line(str(record.folder)) for record in records)
-    parts = [decision(_entry(records[0])), *_explained(records), about(records)]
+    last = max((_entry(record) for record in records), key=lambda entry: entry.used)
+    parts = [decision(last), *_explained(records), about(records)]
     return (
         "\n\n".join([*parts, table_formats.text(Table("", columns, "lrrrl", rows)), f"{folders} hold the runs"]) + "\n"
     )

@@ -27,7 +27,7 @@ def sentences(record: Record) -> Iterator[str]:
     if entry is msgspec.UNSET:
         return
     if entry.rule == "until-decided":
-        yield decision(entry)
+        yield left(entry, record.manifest.model_name) or decision(entry)
     if result.stopped is None:
         if entry.rule == "precision":
             yield f"All {entry.of:,} samples were computed: fewer do not show {result.headline} within {_goal(entry)}."
@@ -82,6 +82,24 @@ def decision(entry: SequentialEntry) -> str:
             return f"{start}: {first} and {second} are the same within {_goal(entry)} ({size})."
     spread = f"difference {difference:.1f} points, {low:.1f} to {high:.1f}"
     return f"Not decided: all {entry.of:,} samples do not show whether {first} or {second} is better ({spread})."
+
+
+def left(entry: SequentialEntry, model: str) -> str:
+    """Say when a model has left a race of several models, and why; empty if it has not left it.
+
+    Example:
+        >>> entry = SequentialEntry(
+        ...     rule="until-decided", looks=4, used=40, of=5000, decision="first_better", low=0.01, high=0.3,
+        ...     difference=0.15, clusters=5000, largest=1, ids="", models=["a", "b", "c"], pair=["a", "b"], best="a",
+        ... )
+        >>> print(left(entry, "b"))
+        b left the race after 40 of 5,000 samples: a is better by 15.0 points (1.0 to 30.0).
+    """
+    if len(entry.models) < 3 or entry.decision != "first_better" or entry.pair[1:] != [model]:
+        return ""
+    low, high, difference = (100 * (end or 0.0) for end in (entry.low, entry.high, entry.difference))
+    start = f"{one_line(model, 60)} left the race after {entry.used:,} of {entry.of:,} samples"
+    return f"{start}: {one_line(entry.pair[0], 60)} is better by {difference:.1f} points ({low:.1f} to {high:.1f})."
 
 
 def _goal(entry: SequentialEntry) -> str:
