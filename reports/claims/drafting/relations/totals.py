@@ -163,7 +163,11 @@ def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[Table
     """
     if claim.quantity is None or claim.subject is None or claim.unit is None or "at" in claim.conditions:
         return
-    if not claim.is_score or not any(ground.startswith("subject named") for ground in claim.grounds):
+    if (
+        claim.unit != "percent"
+        or not claim.is_score
+        or not any(ground.startswith("subject named") for ground in claim.grounds)
+    ):
         return  # of two sizes or amounts the drafter seldom knows which is meant
     low, high = interval(claim)
     same = [
