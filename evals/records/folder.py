@@ -150,7 +150,8 @@ def load(folder: Path | str, *, changed: bool = False) -> Record:
         raise RecordError(f"{folder!r} ({type(folder).__name__}) is not a run folder: expected a path")
     folder = Path(folder).expanduser()
     if not (folder / MANIFEST).exists():
-        raise RecordError(f"{folder} is not a run folder: it has no {MANIFEST}")
+        several = "; it holds one per prompt: name one, such as prompt-1" if (folder / "prompts.json").exists() else ""
+        raise RecordError(f"{folder} is not a run folder: it has no {MANIFEST}{several}")
     manifest = files.read_manifest(folder / MANIFEST)
     result = files.read_result(folder / RESULT, changed=changed) if (folder / RESULT).exists() else None
     if result is not None and not changed:

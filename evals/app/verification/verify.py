@@ -115,6 +115,9 @@ def _entry(
 ) -> VerifiedEntry:
     """Put together what `verified.json` holds."""
     fields = differences(record.manifest.to_dict(), manifest.to_dict())
+    left_out = (
+        ("data.", "model.", "machine.", "imported") if is_imported(record) else ("imported",)
+    )  # a log says little
     return VerifiedEntry(
         signature=record.manifest.signature,
         samples_digest=digest,
@@ -136,9 +139,7 @@ def _entry(
         code=manifest.code.to_dict(),
         packages=manifest.packages,
         machine=manifest.machine,
-        differs_from_run=[
-            field for field in fields if field not in _OF_THE_CHOICE and not field.startswith("imported")
-        ],
+        differs_from_run=[field for field in fields if field not in _OF_THE_CHOICE and not field.startswith(left_out)],
         command=manifest.command,
     )
 
