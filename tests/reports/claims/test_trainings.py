@@ -16,8 +16,9 @@ from evals.models.replicas.studies import RESULTS, STUDIES
 from evals.models.replicas.studies.__main__ import chosen_rate
 from evals.models.replicas.studies.training import Arm, Training
 from evals.paths import PACKAGE
-from evals.reports.claims.evidence import int8_timings, trainings
-from evals.reports.claims.evidence.int8_timings import TimingRow
+from evals.reports.claims.evidence import trainings
+from evals.reports.claims.evidence.studies import int8_timings
+from evals.reports.claims.evidence.studies.int8_timings import TimingRow
 from evals.reports.claims.evidence.trainings import TrainingRow
 
 
