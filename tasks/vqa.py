@@ -111,8 +111,17 @@ def samples(options: Options) -> Samples:
     if options.data is not None:
         return _official(options.data, options.split)
     if options.scale == "full":
-        return _of_table(Path(REPOSITORY), options, split=options.split or SPLITS[0])
+        return _of_hub(options)
     return _bundled(options.split or SPLITS[0])
+
+
+def _of_hub(options: Options) -> Samples:
+    try:
+        return _of_table(Path(REPOSITORY), options, split=options.split or SPLITS[0])
+    except UnknownName:
+        raise
+    except InputError as error:
+        raise InputError(f"{error}; the official files do as well: {SOURCE}") from None
 
 
 def _of_table(path: Path, options: Options, *, split: str | None) -> Samples:

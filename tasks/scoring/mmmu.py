@@ -61,8 +61,8 @@ def open_answers(output: str) -> list[str | float]:
     """Return what an output may mean as the answer of an open question: texts in small letters, and numbers.
 
     Example:
-        >>> sorted(map(str, open_answers("So the result is 1,234.5 dollars.")))
-        ['1,234.5 dollars', '1234.5']
+        >>> sorted(map(str, open_answers("So the result is 12.5 dollars.")))
+        ['12.5', '12.5 dollars']
     """
     responses = _key_responses(output[-MAX_CHARACTERS:])
     texts = [*responses, *(number for text in responses for pattern in _NUMBERS for number in pattern.findall(text))]

@@ -35,7 +35,7 @@ def choose(ids: Sequence[str], count: int, salt: str) -> list[str]:
 
     Example:
         >>> choose(["a", "b", "c", "d"], 2, "0"), choose(["a", "b", "c", "d"], 2, "1")
-        (['b', 'd'], ['a', 'd'])
+        (['c', 'd'], ['a', 'b'])
     """
     if count < 1:
         raise InputError(f"--sample {count} verifies nothing: give 1 or more")
