@@ -35,7 +35,7 @@ def write(record: Record) -> None:
     from evals.reports.runs.contents import gather
     from evals.temporaries import write_atomically
 
-    contents = gather([record])
+    contents = gather([record], "page")
     for name, text in {"report.md": tables.markdown(contents), "report.html": page.html(contents)}.items():
         write_atomically(record.folder / name, text.encode())
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from markupsafe import Markup
+
 from evals.errors import InputError, counted
 from evals.records.folder import Record
 from evals.records.types import Manifest, Result
@@ -27,8 +29,9 @@ from evals.reports.runs.verifying import verification
 from evals.reports.runs.worst_samples import WorstSample, describe_worst
 from evals.schema import Json, Metric
 
-Detail = Literal["metrics", "remarks", "samples"]
-"""How much of a run a report shows: its metrics; remarks too, which need its blind control; its worst samples too."""
+Detail = Literal["metrics", "remarks", "samples", "page"]
+"""How much of a run a report shows: its metrics; remarks too, which need its blind control; its worst samples too; and
+what only a page draws."""
 
 COUNTS = {
     "failed": "gave no output and count as wrong",
@@ -94,6 +97,8 @@ class RunContents:
     """How many samples went wrong in which way; zeros too."""
     notes: tuple[str, ...]
     """What the blind control shows, and which values are conventions and not measurements."""
+    looks: Markup | None
+    """A drawing of the looks of a run that stopped early, for a page; None for other runs."""
     efficiency: Fields
     """What the run cost."""
     provenance: tuple[tuple[str, Fields], ...]
@@ -181,7 +186,7 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
 
 def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunContents:
     result, metrics = record.finished(), sections.ordered_metrics(record)
-    worst, prefixes = describe_worst(record) if detail == "samples" else ([], ())
+    worst, prefixes = describe_worst(record) if detail in {"samples", "page"} else ([], ())
     control = controls.beside(record) if detail != "metrics" else []
     return RunContents(
         folder=record.folder,
@@ -203,11 +208,20 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
             *_notes(metrics),
             *_timing_note(record),
         ),
+        looks=_looks(record, metrics[result.headline]) if detail == "page" else None,
         efficiency=_efficiency(result),
         provenance=_provenance(record.manifest.to_dict()),
         worst=tuple(worst),
         prefixes=prefixes,
     )
+
+
+def _looks(record: Record, headline: Metric) -> Markup | None:
+    if record.finished().stopped is None:
+        return None
+    from evals.reports.runs.early import figure  # the statistics, which other reports do not load
+
+    return figure.draw(record, headline)
 
 
 def _timing_note(record: Record) -> Iterator[str]:

@@ -21,7 +21,7 @@ def render(records: Sequence[Record]) -> str:
         InputError: when there is no run.
         RecordError: when a run is not finished.
     """
-    return html(gather(records))
+    return html(gather(records, "page"))
 
 
 def html(contents: ReportContents) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -87,6 +88,14 @@ def test_every_reader_says_that_it_stopped(stopped):
     assert f"computes the other {COUNT - n:,}." in shown
     for report in ("report.md", "report.html"):
         assert "stopped early" in (stopped / report).read_text()
+
+
+def test_the_page_draws_the_looks(stopped, whole):
+    page, entry = (stopped / "report.html").read_text(), read(stopped)["sequential"]
+    (summary,) = re.findall(r'class="forest looks".*?<title>([^<]*)</title>', page)
+    assert f"to {entry['used']:,} samples the accuracy went from " in summary
+    assert summary.endswith(f"at the end {100 * entry['low']:.3g} to {100 * entry['high']:.3g}.")
+    assert 'class="forest looks"' not in (whole / "report.html").read_text()
 
 
 def test_it_goes_on_where_a_kill_left_it(stopped, tmp_path):
