@@ -6,10 +6,12 @@ every batch's event counts from the beginning, so the next one says all that it 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from evals.errors import one_line
 from evals.hooks.events import BatchDone, RunEvent, RunStarted
@@ -109,11 +111,23 @@ class Delivery:
             if take is None:
                 continue
             try:
-                take(event)
+                self._call(take, event)
             except BaseException as error:
                 self._fail(f"failed at {name}: {_described(error)}")
                 if isinstance(event, RunStarted) or self.source.ends_at_error:
                     return
+
+    def _call(self, take: Callable[[RunEvent], object], event: RunEvent) -> None:
+        """Call the hook; a child process that it has forked ends here, and a working folder that it left is set again."""
+        process, folder = os.getpid(), Path.cwd()
+        try:
+            take(event)
+        finally:
+            if os.getpid() != process:
+                os._exit(0)
+            if Path.cwd() != folder:
+                os.chdir(folder)
+                self._fail("has changed the working folder, which is restored")
 
     def _next(self) -> RunEvent | None:
         with self._changed:
@@ -128,4 +142,7 @@ class Delivery:
 
 
 def _described(error: BaseException) -> str:
-    return f"{type(error).__name__}: {one_line(error)}"
+    try:
+        return f"{type(error).__name__}: {one_line(error)}"
+    except BaseException:  # an exception of a stranger may have no text
+        return type(error).__name__

@@ -18,6 +18,7 @@ from evals.errors import InputError
 from evals.hooks.events import BatchDone, RunEvent, RunFinished, RunStarted, RunStopped
 
 PREFIX = "json:"
+_BEGINNING = b'{"event":'
 
 
 class JsonLines:
@@ -48,20 +49,30 @@ class JsonLines:
 
 
 def check(place: str) -> None:
-    """Raise `InputError` unless a value of `--progress` is `json` or `json:FILE` with a file that can be written.
+    """Raise `InputError` unless a value of `--progress` is `json`, or `json:FILE` with a file of events or a new one.
 
     Example:
         >>> check("json")
         >>> check("jsno")
         Traceback (most recent call last):
             ...
-        evals.errors.InputError: --progress 'jsno' is none of auto, bar, none, json, json:FILE
+        evals.errors.InputError: --progress 'jsno' is none of bar, none, json, json:FILE
     """
     if place == "json":
         return
     if not place.startswith(PREFIX) or not place.removeprefix(PREFIX):
-        raise InputError(f"--progress {place!r} is none of auto, bar, none, json, json:FILE")
+        raise InputError(f"--progress {place!r} is none of bar, none, json, json:FILE")
+    path = Path(place.removeprefix(PREFIX))
+    if path.is_file() and not _holds_events(path):
+        raise InputError(f"--progress {place}: the file holds other things than events, and is not appended to")
     os.close(_opened(place))
+
+
+def _holds_events(path: Path) -> bool:
+    """Whether a file is empty or begins with an event."""
+    with path.open("rb") as file:
+        beginning = file.read(len(_BEGINNING))
+    return _BEGINNING.startswith(beginning)
 
 
 def stream(place: str) -> JsonLines:

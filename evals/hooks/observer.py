@@ -11,8 +11,8 @@ The driver alone has an observer; it costs nothing where there is no hook.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +81,9 @@ class RunObserver:
         manifest = self._folder.manifest
         if any(source.is_counted for source in self._hooks):
             tracking = manifest.tracking
-            new = f"{manifest.signature}-{secrets.token_hex(4)}"
+            # The same for a run that goes on, also where no hook has noted it.
+            place = f"{manifest.started}\0{self._folder.folder.resolve()}"
+            new = f"{manifest.signature}-{hashlib.sha256(place.encode(errors='surrogatepass')).hexdigest()[:8]}"
             self._run_id = new if tracking is msgspec.UNSET else tracking.run_id
         self._deliveries = [Delivery(source, self._report) for source in self._hooks]
         self._put(

@@ -10,6 +10,7 @@ import numpy as np
 
 from evals.errors import InputError, counted, shorten
 from evals.records.folder import Record
+from evals.records.sequential.random_order import order_key
 from evals.records.types import MetricEntry
 from evals.statistics.clusters import Floats
 from evals.statistics.predictions import PredictionPowered, post_stratified, strata
@@ -73,6 +74,7 @@ def estimate(record: Record, predictors: Sequence[Record]) -> PredictedSplit:
             f"{name} is none"
         )
     by_id = _means([_values(predictor, name, rows, total) for predictor in predictors])
+    _check_split(record, [*by_id], rows)
     predictions_N = np.array(list(by_id.values()))
     groups_N = strata(predictions_N, len(rows))
     group_of = dict(zip(by_id, groups_N.tolist(), strict=True))
@@ -128,6 +130,17 @@ def _values(predictor: Record, name: str, rows: Collection[str], total: int) -> 
             f"{total:,}; a predictor needs all of them (run it without --limit)"
         )
     return values
+
+
+def _check_split(record: Record, ids: Sequence[str], rows: Collection[str]) -> None:
+    """Raise `InputError` unless the run's samples are the random part that `--limit` chooses among these."""
+    seed = record.manifest.task.seed
+    first = sorted(range(len(ids)), key=lambda index: (order_key(seed, ids[index]), index))[: len(rows)]
+    if {ids[index] for index in first} != {*rows}:
+        raise InputError(
+            f"{record.folder} has no random part of the samples of the predictors: they are of another split, or of "
+            "other data under the same ids"
+        )
 
 
 def _means(predictors: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -60,6 +60,16 @@ def test_samples_that_a_harness_scores_otherwise_are_listed(tmp_path):
     assert (costs["seconds"], costs["prompt_tokens"]) == (None, None), "a log without them does not say zero"
 
 
+def test_samples_without_a_score_are_counted_also_where_the_first_has_none(tmp_path):
+    (samples,) = harness_logs.lm_eval_math(tmp_path / "log").glob("samples_*.jsonl")
+    first, *others = [json.loads(line) for line in samples.read_text().splitlines()]
+    alone = samples.with_name("alone")
+    alone.mkdir()
+    text = "".join(json.dumps(line) + "\n" for line in [{**first, "exact_match": float("nan")}, *others])
+    (alone / samples.name).write_text(text)
+    assert "1 sample without a score there" in sentences(imported(alone / samples.name, tmp_path / "run"))
+
+
 def test_a_log_is_scored_again_and_imported_again_with_one_result(tmp_path):
     log = harness_logs.lm_eval_math(tmp_path / "log")
     record = imported(log, tmp_path / "run")

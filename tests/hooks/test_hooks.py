@@ -125,6 +125,9 @@ BROKEN = {
     "batches": "    def batch_done(self, event): raise KeyError(event.done)",
     "exit": "    def run_finished(self, event): sys.exit(7)",
     "attribute": "    run_started = 5",
+    "folder": "    def run_started(self, event): __import__('os').chdir('/')",
+    "no text": "    class Odd(Exception):\n        def __str__(self): raise KeyError\n"
+    "    def run_finished(self, event): raise self.Odd",
 }
 
 
@@ -150,6 +153,14 @@ def test_a_hook_that_hangs_is_left_behind(package, command, tmp_path, monkeypatc
     assert "hello" not in done.stdout
     assert "hook noisy has not taken its events in time" in done.stderr
     assert load(tmp_path / "run").manifest.tracking.errors == {"noisy": 1}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_that_a_hook_forks_does_not_go_on_with_the_run(package, command, tmp_path):
+    package("    child = 0\n    def run_started(self, event): Hook.child = __import__('os').fork()")
+    assert command(*RUN, "--out", tmp_path / "run").returncode == 1
+    _, status = os.waitpid(sys.modules["noisy_hook"].Hook.child, 0)  # it has ended, and did not run the command again
+    assert status == 0
 
 
 def test_what_hooks_print_is_no_output_of_the_command(command, tmp_path):
@@ -183,11 +194,13 @@ def test_a_stream_that_cannot_be_written_loses_no_run(end, command, tmp_path, mo
 
 def test_wrong_values_are_refused_before_the_model_is_loaded(command, tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "data").write_text('{"id": "1"}\n')
     for options, words in {
         ("--progress", "jsn"): ("'jsn'", "json:FILE"),
         ("--progress", "json:"): ("'json:'",),
         ("--progress", f"json:{tmp_path / 'pipe'}"): ("nobody reads",),
         ("--progress", f"json:{tmp_path / 'no' / 'file'}"): ("cannot write",),
+        ("--progress", f"json:{tmp_path / 'data'}"): ("holds other things than events",),
         ("--track", "wandbb"): ("did you mean 'wandb'",),
         ("--track", "wandb:"): ("names no project",),
         ("--track", "wandb"): ("pip install 'claim-evals[wandb]'",),

@@ -64,3 +64,20 @@ def test_what_cannot_be_predicted_is_one_line(run, command):
     refused(command("show", part, "--predictor", "nothing"), "nothing")
     stopped = run("e", bool, "--precision", "20")
     refused(command("show", stopped, "--predictor", whole), "e was stopped by its own results")
+    refused(command("show", part, "--predictor", whole, "--where", "wrong"), "give one or the other")
+
+
+@pytest.mark.slow
+def test_a_predictor_of_other_samples_is_refused_though_it_has_those_of_the_run(run, command, tmp_path):
+    part = run("part", bool, "--limit", "20")
+    shared = [json.loads(line)["id"] for line in (tmp_path / part / "samples.jsonl").read_text().splitlines()]
+    ids = [*shared, *(str(n) for n in range(1000, 1180))]
+    rows = [{"id": id, "text": f"What is {id}?", "target": "1"} for id in ids]
+    outputs = [{"id": id, "output": "1"} for id in ids]
+    for name, lines in (("rows", rows), ("others", outputs)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = command(
+        "run", "--model", "replay:others.jsonl", "--task", "custom", "--data", "rows.jsonl", "--out", "others"
+    )
+    assert done.returncode == 0, done.stderr
+    refused(command("show", part, "--predictor", "others"), "no random part of the samples of the predictors")

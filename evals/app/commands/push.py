@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     for record in runs:
         publishing.check_publishable(record, name, same_model=options.same_model)
     publishing.results(runs)
+    if not options.revision.strip():
+        raise InputError("--revision '' names no branch")
     state = hub_repository.read_repository(name, options.revision)
     files, notes = _changed(runs, state)
     changed = {path: text for path, text in files.items() if text != state.files.get(path, "")}

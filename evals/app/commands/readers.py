@@ -13,7 +13,7 @@ from typing import Any
 from evals.app import console
 from evals.app.console import BAD_INPUT, DONE, FAILED
 from evals.app.parser import EXPORTS
-from evals.errors import counted
+from evals.errors import InputError, counted
 
 
 def show(options: argparse.Namespace) -> int:
@@ -21,10 +21,16 @@ def show(options: argparse.Namespace) -> int:
     from evals import records
     from evals.reports.runs import prompts, terminal
 
+    chosen = options.where or options.sort or options.samples is not None
+    if options.predictor and (chosen or options.prompt is not None):
+        raise InputError(
+            "--predictor estimates a split, and --prompt, --where, --sort and --samples show samples: give "
+            "one or the other"
+        )
     if options.prompt is not None:
         console.write(prompts.show(records.load(options.run), options.prompt))
         return DONE
-    if options.where or options.sort or options.samples is not None:
+    if chosen:
         from evals.reports import samples
 
         record = records.load(options.run)

@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
         console.complain(f"left out: {reason}")
     if console.shows_progress():
         progress.announce(f"evals: reading the samples of {counted(len(runs), 'run')}")
+    if options.out is not None and options.out.is_file() and not _is_page(options.out):
+        raise InputError(f"--out {options.out} is a file that is no page: name another one, or remove it")
     index = viewer.RunIndex(runs)
     try:
         if options.out is not None:
@@ -61,3 +63,9 @@ def run(options: argparse.Namespace) -> int:
         return DONE
     finally:
         index.close()
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        beginning = file.read(200).lstrip().lower()
+    return not beginning or beginning.startswith((b"<!doctype html", b"<html"))

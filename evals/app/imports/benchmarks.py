@@ -125,7 +125,7 @@ _OURS = frozenset(
 
 def _same_as(task: Task, run: HarnessRun) -> dict[str, str]:
     """Match the harness's metrics with those of ours that mean the same; all others have none beside them."""
-    names = dict.fromkeys([*run.metrics, *(name for sample in run.samples[:1] for name in sample.values)])
+    names = dict.fromkeys([*run.metrics, *(name for sample in run.samples for name in sample.values)])
     several = any(len(sample.outputs) > 1 for sample in run.samples)
     pairs = {}
     for name in names:
