@@ -118,7 +118,7 @@ class Delivery:
                     return
 
     def _call(self, take: Callable[[RunEvent], object], event: RunEvent) -> None:
-        """Call the hook; a child process that it has forked ends here, and a working folder that it left is set again."""
+        """Call the hook; a child process that it forked ends here, and a working folder that it left is restored."""
         process, folder = os.getpid(), Path.cwd()
         try:
             take(event)
