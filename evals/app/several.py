@@ -242,6 +242,7 @@ def table(outcome: CompletedPairs) -> str:
     """Write the headline of every run, and the pairs that were not run, as a table; the first line says of what."""
     from evals.reports.rendering.table_formats import Table, text
     from evals.reports.runs import sections, tables
+    from evals.reports.runs.early import sentences as early
 
     rows = []
     for record in outcome.records:
@@ -254,7 +255,12 @@ def table(outcome: CompletedPairs) -> str:
     columns = ("model", "task", "metric", "value", "95 % interval", "n", "failed")
     about = tables.render(outcome.records, "text").splitlines()[0]
     printed = text(Table("", columns, "lllrrrr", tuple(rows)))
-    return f"{about}\n\n{printed}\n\n{outcome.records[0].folder.parent} holds the run folders\n"
+    looks = [
+        f"{record.manifest.model_name} on {record.manifest.task.name}: {sentence}"
+        for record in outcome.records
+        for sentence in early.sentences(record)
+    ]
+    return "\n\n".join([about, printed, *looks, f"{outcome.records[0].folder.parent} holds the run folders"]) + "\n"
 
 
 @dataclass

@@ -200,7 +200,7 @@ def test_what_the_list_says_of_a_model_can_be_run():
 
 
 def test_on_a_cluster_the_biggest_models_come_first():
-    pairs = several._pairs(["toy:", "r1-zero", "r1-moe", "r1"], ["math/sums"], None, {})
+    pairs = several.pairs(["toy:", "r1-zero", "r1-moe", "r1"], ["math/sums"], None, {})
     order = several._biggest_first(pairs)
     sizes = [several._checkpoint_bytes(pair.config) for model in order for pair in pairs if pair.model == model]
     assert sizes == sorted(sizes, reverse=True)

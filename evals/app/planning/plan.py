@@ -8,6 +8,7 @@ from evals import registry
 from evals.app.planning.pilots import PartPilot, TaskPilot, read_pilots
 from evals.app.planning.sets import WHOLE, SetPart, TaskSet, dividing_label, is_suite, read_set
 from evals.app.planning.settings import PlanSettings
+from evals.data.row_tables import written_columns
 from evals.errors import InputError
 from evals.records import load_finished
 from evals.reports.plans.contents import ComparisonPlan, PlannedCase, PlannedPart
@@ -55,7 +56,9 @@ def _sets(settings: PlanSettings) -> Iterator[tuple[str, TaskSet]]:
         scale = settings.scale if record is None else record.manifest.task.scale
         split = settings.split or (None if record is None else record.manifest.task.split)
         try:
-            yield name, read_set(name, scale=scale, split=split, data=settings.data.get(name))
+            columns = None if record is None or settings.data.get(name) is None else record.manifest.data.get("columns")
+            written = written_columns(columns) if isinstance(columns, Mapping) else None
+            yield name, read_set(name, scale=scale, split=split, data=settings.data.get(name), columns=written)
         except InputError:
             if record is None or name not in registry.TASKS or settings.data.get(name) is not None:
                 raise

@@ -38,7 +38,7 @@ class TaskSet:
     """By the value of the label; `WHOLE` is all samples."""
 
 
-def read_set(name: str, *, scale: str, split: str | None, data: str | None) -> TaskSet:
+def read_set(name: str, *, scale: str, split: str | None, data: str | None, columns: str | None = None) -> TaskSet:
     """Read the samples of a task, without opening an image.
 
     Raises:
@@ -47,7 +47,7 @@ def read_set(name: str, *, scale: str, split: str | None, data: str | None) -> T
     task = registry.TASKS.get(name)
     if task.timed:
         raise InputError(f"task {name!r} is timed: its ratios depend on the machine, not on a number of samples")
-    options = Options(scale=scale, split=split, data=_path(data))
+    options = Options(scale=scale, split=split, data=_path(data), columns=columns)
     samples = task.samples(options)
     if not len(samples):
         raise InputError(f"task {name!r} has no samples in this split: there is nothing to plan")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from evals.errors import InputError
 from evals.records import embeddings
 from evals.records.types import SampleRecord
-from evals.records.verifying.verified import DifferenceEntry, DifferingEntry, FailedEntry, ToleranceEntry
+from evals.records.verifying.verified import DifferenceEntry, DifferingEntry, FailedEntry, ToleranceEntry, bounds
 from evals.schema import Json, ModelInput
-from evals.statistics.finite import hypergeometric_interval
 
 RESPECTS = ("prompts", "outputs", "log-likelihoods", "scores")
 """In what a sample can differ."""
@@ -120,8 +119,7 @@ def compare_samples(
 
 
 def _bounded(differ: int, compared: int, total: int) -> DifferingEntry:
-    low, high = hypergeometric_interval(differ, compared, total, LEVEL)
-    at_most = hypergeometric_interval(differ, compared, total, 2 * LEVEL - 1)[1]  # 5 % on its one side
+    low, high, at_most = bounds(differ, compared, total, LEVEL)
     return DifferingEntry(compared=compared, differ=differ, low=low, high=high, at_most=at_most)
 
 

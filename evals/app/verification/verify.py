@@ -29,6 +29,7 @@ from evals.logs.matching import is_imported
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.digests import differences, digest_of_ids, digest_of_result
 from evals.records.prefixes import PrefixReader
+from evals.records.sequential.random_order import random_order
 from evals.records.signature import SignedModel
 from evals.records.types import Manifest, PlanEntry, Result, SampleRecord
 from evals.records.verifying.verified import ToleranceEntry, VerifiedEntry, digest_of_samples, write_verification
@@ -76,6 +77,7 @@ def verify(folder: Path, settings: VerificationSettings) -> tuple[Record, Verifi
     wanted = choose([row.id for row in rows], settings.sample, salt)
     repeated = recorded_prompts.repeated(record, rows, settings) if is_imported(record) else _repeated(record, settings)
     _check_result(record, rows, repeated)
+    _check_order(record, rows, repeated.samples)
     again, manifest = _executed(record, repeated, wanted, settings)
     kept = set(wanted)
     tolerance = default_tolerance([record.manifest.model.get("dtype"), manifest.model.get("dtype")], settings.tolerance)
@@ -167,6 +169,19 @@ def _check_result(record: Record, rows: Sequence[SampleRecord], repeated: Repeat
         raise InputError(
             f"{record.folder} does not agree with itself: {wrong[0]} of its result is not that of its samples; score "
             f"it again (python -m evals score {record.folder}), or restore what was changed"
+        )
+
+
+def _check_order(record: Record, rows: Sequence[SampleRecord], samples: Samples) -> None:
+    """Refuse a run that stopped early with other samples than the first ones of its random order."""
+    if record.finished().stopped is None:
+        return
+    order = random_order(samples.ids, [sample.cluster for sample in samples], record.manifest.task.seed)
+    first = {samples.ids[position] for position in order.positions[: len(rows)]}
+    if first != {row.id for row in rows}:
+        raise InputError(
+            f"{record.folder} says that it stopped early, but its samples are not the first {len(rows):,} of its "
+            "random order: they were chosen otherwise, and its interval does not hold"
         )
 
 

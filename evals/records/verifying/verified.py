@@ -7,6 +7,7 @@ changed since is not verified, and `load_verification` says so.
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import msgspec
@@ -154,4 +155,46 @@ def load_verification(record: Record) -> VerifiedEntry | str | None:
         return f"{path} is ignored: the samples of the run have changed since (their digest differs)"
     if entry.result_digest != digest_of_result(record.result.to_dict()):
         return f"{path} is ignored: the result of the run has changed since (its digest differs)"
+    if not _follows(entry, record.result.n):
+        return f"{path} is ignored: its bounds are not those of its counts"
     return entry
+
+
+def bounds(differ: int, compared: int, comparable: int, level: float) -> tuple[float, float, float]:
+    """Return the two-sided interval and the one-sided upper bound of the share of samples that would differ.
+
+    Args:
+        differ: number of the compared samples that differ.
+        compared: number of samples that were executed again, a random choice without replacement.
+        comparable: number of samples that the share is about.
+        level: confidence level.
+
+    Example:
+        >>> [round(end, 3) for end in bounds(0, 20, 30, 0.95)]
+        [0.0, 0.1, 0.067]
+    """
+    from evals.statistics.finite import hypergeometric_interval
+
+    low, high = hypergeometric_interval(differ, compared, comparable, level)
+    return low, high, hypergeometric_interval(differ, compared, comparable, 2 * level - 1)[1]
+
+
+def _follows(entry: VerifiedEntry, samples: int) -> bool:
+    """Whether the counts are those of the run and of the choice, and the bounds those of the counts."""
+    counts_fit = (
+        entry.samples == samples
+        and entry.comparable == samples - entry.failed.in_run
+        and entry.compared <= len(entry.sample_ids) == len(set(entry.sample_ids))
+    )
+    return counts_fit and all(
+        row.compared == 0
+        or all(
+            math.isclose(stated, computed, abs_tol=1e-9)
+            for stated, computed in zip(
+                (row.low, row.high, row.at_most),
+                bounds(row.differ, row.compared, entry.comparable, entry.level),
+                strict=True,
+            )
+        )
+        for row in entry.differing.values()
+    )

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from evals.comparison import compare
+from evals.errors import counted
 from evals.records.folder import Record
 from evals.records.sequential.entry import SequentialEntry
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import one_line
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion, sections
-from evals.reports.runs.early.sentences import decision
+from evals.reports.runs.early.sentences import decision, left
 from evals.reports.runs.naming import about, short_names
 
 
@@ -45,10 +46,15 @@ def _explained(records: Sequence[Record]) -> Iterator[str]:
     looks = max(entry.looks for entry in entries)
     of_all = "" if pairs == 1 else f" about any of the {pairs} pairs"
     if first.decision == "undecided" and first.best is None and not first.tied:
-        for other in records[1:2] if len(records) == 2 else []:
-            compared = compare(records[0], other)
-            names = short_names([records[0], other])
-            yield f"The ordinary test of all samples, made once: {conclusion.sentence(compared, *names)}"
+        remaining = [record for record in records if not left(_entry(record), record.manifest.model_name)]
+        if len(remaining) == 2:
+            sentence = conclusion.sentence(compare(*remaining), *short_names(remaining))
+            yield f"The ordinary test of all samples, made once: {sentence}"
+        if len(remaining) < len(records):
+            yield (
+                f"That a model is out is wrong in at most 5 of 100 races, about any of the {pairs} pairs, although "
+                f"this one looked {counted(looks, 'time')}."
+            )
         return
     if len(records) == 2 and first.low is not None and first.high is not None:
         low, high = 100 * first.low, 100 * first.high
@@ -57,9 +63,13 @@ def _explained(records: Sequence[Record]) -> Iterator[str]:
             better, (near, far) = first.models[0 if low > 0 else 1], sorted((abs(low), abs(high)))
             ends = f"{near:.1f} to {far:.1f} points in favour of {one_line(better, 60)}"
         yield f"In brackets: on other samples like these, and on all {first.of:,}, the difference is {ends}."
+    needed = f"{saved:,} {'answer was' if saved == 1 else 'answers were'} not needed"
+    rest = (
+        f"{needed}; the same command without --until-decided computes them." if saved else "All were computed before."
+    )
     yield (
-        f"Such a statement{of_all} is wrong in at most 5 of 100 races, although this one looked {looks} times. "
-        f"{saved:,} answers were not needed; the same command without --until-decided computes them."
+        f"Such a statement{of_all} is wrong in at most 5 of 100 races, although this one looked "
+        f"{counted(looks, 'time')}. {rest}"
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
+from evals.errors import counted
 from evals.records.folder import Record
 from evals.records.sequential.entry import SequentialEntry
 from evals.reports.rendering.formatting import one_line
@@ -30,7 +31,11 @@ def sentences(record: Record) -> Iterator[str]:
         yield left(entry, record.manifest.model_name) or decision(entry)
     if result.stopped is None:
         if entry.rule == "precision":
-            yield f"All {entry.of:,} samples were computed: fewer do not show {result.headline} within {_goal(entry)}."
+            value = 100 * result.metrics[result.headline].value
+            yield (
+                f"All {counted(entry.of, 'sample')} were computed: no look before showed {result.headline} within "
+                f"{_goal(entry)}. Of these samples it is {value:.2f} %; the interval is about samples like these."
+            )
         return
     metric = result.metrics[result.headline]
     if entry.rule == "precision":
@@ -46,8 +51,12 @@ def sentences(record: Record) -> Iterator[str]:
         )
 
 
-def decision(entry: SequentialEntry) -> str:
+def decision(entry: SequentialEntry, out: Collection[str] = ()) -> str:
     """Say the outcome of a race between two models in a sentence, or of several which is the best.
+
+    Args:
+        entry: what a run of the race states.
+        out: of several models those that are known to have left it.
 
     Example:
         >>> entry = SequentialEntry(
@@ -68,7 +77,9 @@ def decision(entry: SequentialEntry) -> str:
             return (
                 f"{start}: {_listed([one_line(name, 60) for name in entry.tied])} are the same within {_goal(entry)}."
             )
-        return f"Not decided: all {entry.of:,} samples do not show which of {', '.join(names)} is the best."
+        remaining = [name for name in names if name not in out]
+        gone = f" ({_listed([name for name in names if name in out])} left the race before)" if out else ""
+        return f"Not decided: all {entry.of:,} samples do not show which of {', '.join(remaining)} is the best{gone}."
     first, second = names
     low, high, difference = (100 * (end or 0.0) for end in (entry.low, entry.high, entry.difference))
     match entry.decision:

@@ -41,10 +41,13 @@ def sentence(entry: VerifiedEntry) -> str:
     """Describe a verification in two sentences, without a final full stop."""
     counts = entry.differing["any"]
     chosen = "at random after the run" if entry.salt_is_fresh else "by a seed that was given"
+    within = ""
+    if "log-likelihoods" in entry.differing:
+        within = f" (log-likelihoods within {entry.tolerance.log_likelihood:g} nats)"
     engine = ", ".join(str(entry.model[name]) for name in ("engine", "dtype", "device") if entry.model.get(name))
     return (
         f"on {_date(entry)}, {len(entry.sample_ids):,} of {counted(entry.samples, 'sample')}, chosen {chosen}, were "
-        f"executed again ({engine}). {_differ(counts)} of the {counts.compared:,} that are compared; with 95 % "
+        f"executed again ({engine}). {_differ(counts)} of the {counts.compared:,} that are compared{within}; with 95 % "
         f"confidence at most {amount(counts.at_most, 'fraction')} of {_all(entry)} would"
     )
 
