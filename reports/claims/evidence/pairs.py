@@ -100,11 +100,14 @@ def _softened(first: Assertion, second: Assertion, quantity: Quantity, decided: 
     """Weaken a conflict of two documents of which one was drafted, where a setting may explain it.
 
     Scores conflict only if both state the same protocol, and it names more than the metric or the split. Times, rates
-    and amounts of memory depend on hardware and load, which are seldom read: they are shown side by side.
+    and amounts of memory depend on hardware and load, which are seldom read: they are shown side by side. So are ratios
+    to a baseline that is not named, and what the drafter has set apart because its setting is not known.
     """
     rule, result = decided
     if result != CONFLICT:
         return decided
+    if any(_is_set_apart(entry) for entry in (first, second)):
+        return rule, NOTE
     protocol = first.statement.protocol
     if quantity.is_score:
         is_stated = protocol == second.statement.protocol and "shots" in protocol
@@ -112,6 +115,13 @@ def _softened(first: Assertion, second: Assertion, quantity: Quantity, decided: 
     unit = first.table.unit(first.statement)
     is_measured = any(part in _MEASURED for part in unit.dimension)
     return (rule, NOTE) if is_measured else decided
+
+
+def _is_set_apart(assertion: Assertion) -> bool:
+    """Whether a statement has a setting that is known in its own document only."""
+    statement = assertion.statement
+    is_placed = "place" in statement.protocol or "place" in statement.conditions
+    return is_placed or (statement.unit == "times" and statement.baseline is None)
 
 
 _MEASURED = frozenset(("second", "bit", "watt", "joule"))

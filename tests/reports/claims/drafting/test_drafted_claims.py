@@ -555,3 +555,29 @@ def test_a_pair_of_models_is_no_name_on_a_hub():
     names = Names()
     _add_hub_ids(names, "Qwen2-7B/Qwen2-72B")
     assert not names.spellings
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("# Heron 3\n\n- Base: Heron 3 (7B, 13B)\n", "# Heron 3 news\n\n- Base: Heron 3 (1.3B, 7B)\n"),
+        (
+            "# FastHeron\n\nFastHeron gives up to 3x faster video generation on several GPUs.\n",
+            "# FastHeron news\n\nOn one B200, FastHeron is 3.9x faster than the next-fastest option.\n",
+        ),
+    ],
+)
+def test_two_articles_of_other_settings_do_not_contradict_each_other(first, second, command, tmp_path):
+    paths = [tmp_path / "a.md", tmp_path / "b.md"]
+    for path, text in zip(paths, (first, second), strict=True):
+        path.write_text(text)
+    done = command("check", *paths, "--paper", "--strict", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stdout
+    assert "on 0 topics" in done.stdout
+
+
+def test_tokens_that_are_saved_are_no_score(tmp_path):
+    text = "# Dynasor\n\nDynasor achieves 12 % token savings on AIME. Dynasor saves 29 % of the tokens on MATH500.\n"
+    drafted(text, "a.md", tmp_path)
+    written = (tmp_path / "a.md.yaml").read_text()
+    assert [f"Dynasor: share of the tokens saved, {share} %." in written for share in (12, 29)] == [True, True]
