@@ -8,8 +8,10 @@ few processes do not show how slow the slowest runs of other processes would be,
 model has no interval; their ratio between two models has one.
 
 The state of the machine (warm or cold, busy or idle) changes timings more than the choice of model does. Ratios are
-therefore only formed between repetitions of models that alternated in one session. The session is the cluster of its
-samples; a pair consists of two values of one session, which are drawn together.
+therefore only formed between repetitions of models that alternated in one session, for each session by itself: the ratio
+of two models is the geometric mean of those of the sessions (their difference is the mean). Pooled repetitions would
+contain the drift between sessions. The session is the cluster of its samples; a pair consists of two values of one
+session, which are drawn together.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ class TimingEstimate:
     """A statistic of all repetitions, and the same statistic of each process or session."""
 
     value: float
-    """The statistic of all repetitions."""
+    """The statistic of all repetitions; of two models the mean of the sessions."""
     n: int
     """Number of repetitions, or of pairs."""
     units_G: Floats = field(repr=False)
@@ -191,8 +193,13 @@ def _related(
         both_N2 = np.array(pairs, np.float64)
         return float(relate(of(both_N2[:, 0]), of(both_N2[:, 1])))
 
-    together = [pair for group in pairs for pair in group]
-    return TimingEstimate(related(together), len(together), np.array([related(group) for group in pairs]), logarithmic)
+    together, units_G = [pair for group in pairs for pair in group], np.array([related(group) for group in pairs])
+    value = related(together)
+    if len(units_G) > 1 and not logarithmic:
+        value = float(units_G.mean())
+    elif len(units_G) > 1 and (units_G > 0).all():
+        value = math.exp(float(np.log(units_G).mean()))
+    return TimingEstimate(value, len(together), units_G, logarithmic)
 
 
 def in_turn(a: Record, b: Record, value: str) -> list[list[TimedPair]]:
