@@ -8,8 +8,8 @@ few processes do not show how slow the slowest runs of other processes would be,
 model has no interval; their ratio between two models has one.
 
 The state of the machine (warm or cold, busy or idle) changes timings more than the choice of model does. Ratios are
-therefore only formed between repetitions of models that alternated in one session, for each session by itself: the ratio
-of two models is the geometric mean of those of the sessions (their difference is the mean). Pooled repetitions would
+therefore only formed between repetitions of models that alternated in one session, and for each session by itself: the
+ratio of two models is the geometric mean of those of the sessions, their difference the mean. Pooled repetitions would
 contain the drift between sessions. The session is the cluster of its samples; a pair consists of two values of one
 session, which are drawn together.
 """
