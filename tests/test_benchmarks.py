@@ -22,6 +22,7 @@ SMALL = {
     "draft": ([], "| all |"),
     "driver": (["--samples", "3000", "--workers", "8"], "resume s"),
     "endpoint": (["--requests", "40"], "requests/s"),
+    "large_tables": (["--rows", "2000", "--formats", "csv"], "csv"),
     "math_hostile": (["--count", "24"], "hostile answers"),
     "predictions": (["--draws", "1"], "| 5,000 | 500 | 98% |"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),

@@ -126,6 +126,7 @@ def test_an_answer_arrives_as_it_was_sent():
         True,
         shortened,
         {"usd": 0.1},
+        "vl",
     )
     assert not any(getattr(prediction, name) == getattr(Prediction("8"), name) for name in Prediction.__slots__)
     recorded = RecordedInput(

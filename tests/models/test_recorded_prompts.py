@@ -253,5 +253,5 @@ def test_every_task_and_family_is_here():
     files = {task.name for task in SHIPPED}  # they have no bundled data
     assert {task.name for task in TASKS if not task.name.startswith("toy")} == tasks | files
     families = {"causal", "vision_language", "mixture", "two_streams"} | {"dual_encoder", "encoder", "classifier"}
-    elsewhere = {"endpoint", "replay"}  # test_served_prompts; a replay reads nothing
+    elsewhere = {"endpoint", "replay", "composed"}  # test_served_prompts; a replay reads nothing; test_composition
     assert {family.name for family in FAMILIES if not family.name.startswith("toy")} == families | elsewhere
