@@ -581,3 +581,8 @@ def test_tokens_that_are_saved_are_no_score(tmp_path):
     drafted(text, "a.md", tmp_path)
     written = (tmp_path / "a.md.yaml").read_text()
     assert [f"Dynasor: share of the tokens saved, {share} %." in written for share in (12, 29)] == [True, True]
+
+
+def test_widths_of_images_are_no_claims(tmp_path):
+    text = '# Otter\n\n{{< image src="a.png" alt="Otter on gsm8k" width="120%" >}}\n\n<img src="b.png" width=100%>\n\n'
+    assert [claim.value for claim in drafted(text + "Otter scores 81 % on GSM8K.\n", "a.md", tmp_path)] == [81]
