@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from evals.errors import one_line
 from evals.hooks.events import BatchDone, RunEvent, RunStarted
@@ -118,16 +117,13 @@ class Delivery:
                     return
 
     def _call(self, take: Callable[[RunEvent], object], event: RunEvent) -> None:
-        """Call the hook; a child process that it forked ends here, and a working folder that it left is restored."""
-        process, folder = os.getpid(), Path.cwd()
+        """Call the hook; a child process that it forked ends here, and does not go on with the run."""
+        process = os.getpid()
         try:
             take(event)
         finally:
             if os.getpid() != process:
                 os._exit(0)
-            if Path.cwd() != folder:
-                os.chdir(folder)
-                self._fail("has changed the working folder, which is restored")
 
     def _next(self) -> RunEvent | None:
         with self._changed:

@@ -125,7 +125,6 @@ BROKEN = {
     "batches": "    def batch_done(self, event): raise KeyError(event.done)",
     "exit": "    def run_finished(self, event): sys.exit(7)",
     "attribute": "    run_started = 5",
-    "folder": "    def run_started(self, event): __import__('os').chdir('/')",
     "no text": "    class Odd(Exception):\n        def __str__(self): raise KeyError\n"
     "    def run_finished(self, event): raise self.Odd",
 }
