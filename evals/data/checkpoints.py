@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -23,6 +24,7 @@ from evals.data.json_files import read_json
 from evals.data.model_config import check_config, without_kernels
 from evals.errors import InputError, one_line, shorten
 
+_REPLICAS = "/models/replicas/checkpoints/"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 MOST_CONFIG_BYTES = 1 << 25
@@ -136,6 +138,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path.parent} is not a checkpoint: it has no config.json{_contents(path.parent)}")
     config: dict[str, Any] = json.loads(_checked_config(path, _stamps(path, *model_weights(path.parent))))
     return config
+
+
+def is_replica(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is a bundled replica, or a copy of one that `quantise` has made and marked."""
+    return config.get("replica") is True or _REPLICAS in f"{folder.resolve().as_posix()}/"
 
 
 def _stamps(*paths: Path) -> tuple[tuple[str, int, int, int], ...]:

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from evals import garbage
-from evals.data.checkpoints import Adapter, read_adapter, read_config
+from evals.data.checkpoints import Adapter, is_replica, read_adapter, read_config
 from evals.data.hub import local_copy
 from evals.data.json_files import read_json
 from evals.errors import InputError, UnknownName
@@ -167,7 +167,8 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None, task: str |
     if is_path or (colon and prefix == "hf"):
         folder = local_copy(location if colon else name)
         family = _family_of(folder)
-        return Resolved(name, family, str(folder), modalities=family.modalities)
+        replica = is_replica(folder, read_config(folder))
+        return Resolved(name, family, str(folder), replica=replica, modalities=family.modalities)
     variant = VARIANTS.get(name)
     if "compose" in variant.details:
         return _resolve_composed(variant, scale, checkpoint, task)

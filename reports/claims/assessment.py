@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evals.reports.claims.evidence import arithmetic, trainings
+from evals.reports.claims.evidence import arithmetic
 from evals.reports.claims.evidence.arithmetic import Finding
 from evals.reports.claims.evidence.cross_document import (
     AGREEMENT,
@@ -44,9 +44,9 @@ from evals.reports.claims.evidence.measurement import ClaimMeasurement, correct_
 from evals.reports.claims.evidence.pairs import compare_all
 from evals.reports.claims.evidence.public_record import FactIndex
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome, required_runs
-from evals.reports.claims.evidence.studies import int8_timings
+from evals.reports.claims.evidence.studies import int8_timings, trainings
+from evals.reports.claims.evidence.studies.trainings import TrainingEvidence
 from evals.reports.claims.evidence.tables.checks import check_tables, join
-from evals.reports.claims.evidence.trainings import TrainingEvidence
 from evals.reports.claims.evidence.within_document import (
     ClaimKey,
     StatementId,

@@ -19,7 +19,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.data.checkpoints import model_weights, read_adapter, read_config, stored_dtypes, stored_shapes
+from evals.data.checkpoints import is_replica, model_weights, read_adapter, read_config, stored_dtypes, stored_shapes
 from evals.data.json_files import read_json
 from evals.errors import InputError, shorten
 from evals.models.backend.quantising.layers import LinearLayers, find_linear_layers
@@ -104,7 +104,8 @@ def quantise_checkpoint(folder: Path, out: Path) -> QuantisedCheckpoint:
     with signals_end_contexts(), scratch_folder(out.name, out.parent) as made:
         _write_weights(folder, made, dtypes, layers)
         _copy_others(folder, made)
-        written = {**config, "quantization_config": _quantisation(layers)}
+        mark = {"replica": True} if is_replica(folder, config) else {}
+        written = {**config, **mark, "quantization_config": _quantisation(layers)}
         (made / "config.json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         before, after = _bytes(_weight_files(folder)), _bytes(model_weights(made))
         made.chmod(0o777 & ~_umask())

@@ -1,7 +1,7 @@
 """Small trainings that measure what documents say about training: `python -m evals.models.replicas.studies NAME`.
 
 Each study compares ways to train at replica scale over several seeds and writes one row per training to a CSV file in
-`results/`, which `evals.reports.claims.evidence.trainings` reads. A study shows a direction at its own scale, never a
+`results/`, which `evals.reports.claims.evidence.studies` reads. A study shows a direction at its own scale, never a
 level. Start reading with `fine_tuning`; `training` has what the studies share.
 
     fine_tuning     a pretrained replica against the same network from random weights: compute to one quality (B-86)

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from evals.data.checkpoints import read_config
 from evals.errors import InputError
+from evals.execution.resolve import resolve
 from evals.models.backend.quantising import checkpoint
 from evals.models.backend.quantising.checkpoint import quantise_checkpoint
 from evals.models.backend.quantising.rounding import pack, round_rows
@@ -126,6 +127,13 @@ def test_linear_layers_are_rounded_and_the_others_are_kept(base, tmp_path):
     stated = read_config(tmp_path / "out")["quantization_config"]
     assert stated["config_groups"]["group_0"]["weights"]["num_bits"] == 8
     assert (stated["format"], stated["ignore"]) == ("pack-quantized", ["lm_head"])
+
+
+def test_a_copy_of_a_replica_says_that_it_is_one(base, tmp_path):
+    quantise_checkpoint(ROOT / "models" / "replicas" / "checkpoints" / "r1", tmp_path / "r1")
+    quantise_checkpoint(base, tmp_path / "other")
+    marks = [resolve(str(tmp_path / name), scale="mini").replica for name in ("r1", "other")]
+    assert marks == [True, False]
 
 
 def test_shards_of_16_bits_are_written_one_by_one(base, copy, tmp_path):

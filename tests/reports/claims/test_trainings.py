@@ -16,10 +16,11 @@ from evals.models.replicas.studies import RESULTS, STUDIES
 from evals.models.replicas.studies.__main__ import chosen_rate
 from evals.models.replicas.studies.training import Arm, Training
 from evals.paths import PACKAGE
-from evals.reports.claims.evidence import trainings
-from evals.reports.claims.evidence.studies import int8_timings
+from evals.reports.claims.evidence.studies import int8_timings, trainings
 from evals.reports.claims.evidence.studies.int8_timings import TimingRow
-from evals.reports.claims.evidence.trainings import TrainingRow
+from evals.reports.claims.evidence.studies.rows import RESULTS as COMMITTED
+from evals.reports.claims.evidence.studies.rows import read_rows
+from evals.reports.claims.evidence.studies.trainings import TrainingRow
 
 
 def row(arm, seed, *, flops=600, quality=0.9, reached=True, task="kind", batch=32):
@@ -91,7 +92,7 @@ def test_a_copy_with_8_bit_weights_is_compared_within_each_process(factor, direc
 
 
 def test_the_committed_timings_are_pairs():
-    rows = int8_timings.read()
+    rows = read_rows(int8_timings.STUDY, TimingRow)
     pairs = {(timing.copy, timing.process) for timing in rows}
     copies = {int8_timings.ORIGINAL, *int8_timings.COPIES}
     assert pairs == {(copy, process) for copy in copies for process in range(len(rows) // len(copies))}
@@ -101,8 +102,8 @@ def test_the_committed_timings_are_pairs():
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_committed_rows_are_whole(study):
-    assert RESULTS == PACKAGE / trainings.RESULTS
-    rows = trainings.read(study)
+    assert RESULTS == PACKAGE / COMMITTED
+    rows = read_rows(study, TrainingRow)
     for task in {training.task for training in rows}:
         of_task = [training for training in rows if training.task == task]
         seeds, arms = {training.seed for training in of_task}, {(t.arm, t.batch) for t in of_task}
@@ -136,11 +137,11 @@ def test_a_study_leaves_the_word_of_a_claim():
 
 
 def test_a_damaged_row_is_named(tmp_path):
-    folder = tmp_path / trainings.RESULTS
+    folder = tmp_path / COMMITTED
     folder.mkdir(parents=True)
     (folder / "fine_tuning.csv").write_text("arm,task\nscratch,kind\n")
     with pytest.raises(InputError, match="line 2"):
-        trainings.read("fine_tuning", tmp_path)
+        read_rows("fine_tuning", TrainingRow, tmp_path)
     assert trainings.evidence("fine_tuning", []).lines == ("the study fine_tuning has not been made",)
 
 

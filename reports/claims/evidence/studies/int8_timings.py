@@ -8,17 +8,14 @@ direction on a CPU, never a level of the described system, and the word of the c
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
-from evals.errors import InputError
-from evals.paths import PACKAGE
-from evals.reports.claims.evidence import trainings
-from evals.reports.claims.evidence.trainings import TrainingEvidence
+from evals.reports.claims.evidence.studies import trainings
+from evals.reports.claims.evidence.studies.rows import read_rows
+from evals.reports.claims.evidence.studies.trainings import TrainingEvidence
 
 STUDY = "int8_latency"
 ORIGINAL = "original"
@@ -43,32 +40,13 @@ class TimingRow(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the weights in memory."""
 
 
-def read(package: Path = PACKAGE) -> list[TimingRow]:
-    """Read the committed rows; none if there is no file.
-
-    Raises:
-        InputError: a row is damaged; the message names the line.
-    """
-    path = package / trainings.RESULTS / f"{STUDY}.csv"
-    if not path.is_file():
-        return []
-    rows: list[TimingRow] = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                rows.append(msgspec.convert(row, TimingRow, strict=False))
-            except msgspec.ValidationError as error:
-                raise InputError(f"{path}, line {number}: {error}") from error
-    return rows
-
-
 def evidence(timings: Sequence[TimingRow] | None = None) -> TrainingEvidence:
     """Return what the timings show.
 
     Args:
         timings: the rows; by default the committed ones.
     """
-    rows = read() if timings is None else timings
+    rows = read_rows(STUDY, TimingRow) if timings is None else timings
     original = {row.process: row for row in rows if row.copy == ORIGINAL}
     lines, measured = [], []
     for copy, what in COPIES.items():

@@ -11,22 +11,17 @@ The word of the claim stays; the row and the lines say what was measured, at whi
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
-from evals.errors import InputError
-from evals.paths import PACKAGE
 from evals.reports.claims.evidence.measured_rows import MeasuredRow
+from evals.reports.claims.evidence.studies.rows import read_rows
 from evals.reports.claims.language.schema import Relation
 from evals.statistics.intervals import t_quantile
 
-RESULTS = Path("models/replicas/studies/results")
-"""Folder of the rows below the package, `NAME.csv`."""
 SCALE = "a replica shows a direction, and no level of the described system"
 
 
@@ -77,25 +72,6 @@ class _Interval:
         return f"{self.value * scale:.{digits}f} (95 % interval {low:.{digits}f} to {high:.{digits}f})"
 
 
-def read(study: str, package: Path = PACKAGE) -> list[TrainingRow]:
-    """Read the trainings of a study; none if it has not been made.
-
-    Raises:
-        InputError: a row is damaged; the message names the line.
-    """
-    path = package / RESULTS / f"{study}.csv"
-    if not path.is_file():
-        return []
-    trainings: list[TrainingRow] = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                trainings.append(msgspec.convert(row, TrainingRow, strict=False))
-            except msgspec.ValidationError as error:
-                raise InputError(f"{path}, line {number}: {error}") from error
-    return trainings
-
-
 def evidence(study: str, trainings: Sequence[TrainingRow] | None = None) -> TrainingEvidence:
     """Return what a study shows.
 
@@ -103,7 +79,7 @@ def evidence(study: str, trainings: Sequence[TrainingRow] | None = None) -> Trai
         study: a name of `STUDIES`.
         trainings: its rows; by default the committed ones.
     """
-    rows = read(study) if trainings is None else trainings
+    rows = read_rows(study, TrainingRow) if trainings is None else trainings
     if not rows:
         return TrainingEvidence((f"the study {study} has not been made",), ())
     return STUDIES[study](rows)
