@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ class Registry(Generic[T]):
         self._fill = fill
         self._entries: dict[str, T] = {}
         self._read_file: Callable[[Path], T] | None = None
-        self._of_files: dict[str, T] = {}
+        self._of_files: dict[tuple[Path, int, int], T] = {}
 
     def read_files(self, read: Callable[[Path], T]) -> None:
         """Let names that end in `.yaml` be files: `read` makes the value of one."""
@@ -102,15 +103,17 @@ class Registry(Generic[T]):
         return name in self._values or (isinstance(name, str) and self._of_file(name) is not None)
 
     def _of_file(self, name: str) -> T | None:
-        """Return the value of a file, which is read once; None for other names."""
+        """Return the value of a file, which is read once in each version of it; None for other names."""
         if not name.endswith((".yaml", ".yml")) or name in self._values or self._read_file is None:
             return None
-        if name not in self._of_files:
+        path = Path(name).expanduser().absolute()
+        version = (path, *((status.st_mtime_ns, status.st_size) if (status := _status(path)) else (0, 0)))
+        if version not in self._of_files:
             value = self._read_file(Path(name).expanduser())
             if value.name in self._entries:
                 raise InputError(f"{name}: the name {value.name!r} is that of a {self.kind} of the suite; give another")
-            self._of_files[name] = value
-        return self._of_files[name]
+            self._of_files[version] = value
+        return self._of_files[version]
 
     @property
     def _values(self) -> dict[str, T]:
@@ -121,6 +124,14 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """Iterate over the values in the order of their names."""
         return iter(sorted(self._values.values(), key=lambda value: value.name))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return the state of a file, or None where there is none."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def discover() -> None:
