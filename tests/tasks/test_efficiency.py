@@ -95,7 +95,7 @@ def _session_medians(record):
     """Return the median latency of each session."""
     sessions = {}
     for row in record.samples():
-        sessions.setdefault(row["cluster"], []).append(row["stats"]["latency"])
+        sessions.setdefault(row["cluster"], []).append(row["values"]["latency"])
     return {session: statistics.median(values) for session, values in sessions.items()}
 
 
