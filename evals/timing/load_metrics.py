@@ -6,6 +6,7 @@ The times of one request are values of its score (`evals.tasks.request_rate`); t
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from evals.errors import EvalsError
@@ -13,7 +14,7 @@ from evals.schema import Metric, Score
 from evals.timing import replays
 from evals.timing.arrivals import ENDED_EARLY, MEASURED, PHASE
 
-BURSTS = "a load trace ends, so its queue does not show which rate the server bears: read the times"
+BURSTS = "a load trace ends, so its queue does not show which rate the system bears: read the times"
 """Note of the queue's growth under a load trace."""
 RELAXATIONS = 20
 """Requests of a replay that an interval needs, times the square of 1 - utilisation: a queue forgets its start within
@@ -72,10 +73,10 @@ def _by_replay(scores: Sequence[Score]) -> Groups:
 def verdict(overloaded: bool | None, rate: float) -> str | None:
     """Say that the server does not bear the rate, or that the requests do not show it; None if it bears it."""
     if overloaded is None:
-        return f"these requests do not show whether the server bears {rate:g} requests per second: give more"
+        return f"these requests do not show whether the system bears {rate:g} requests per second: give more"
     if not overloaded:
         return None
-    return f"the server cannot bear {rate:g} requests per second: the queue grows, and the times with it"
+    return f"the system cannot bear {rate:g} requests per second: the queue grows, and the times with it"
 
 
 def _measured(group: Sequence[Score]) -> list[Score]:
@@ -108,14 +109,14 @@ def _utilisation(groups: Groups, rate: float) -> replays.ReplayEstimate | None:
 
 
 def _no_steady_state(groups: Groups, load: replays.ReplayEstimate | None, overloaded: bool | None) -> str | None:
-    """Return why times have no interval, empty if the overload says it; None if the server is in a steady state.
+    """Return why times have no interval, empty if the overload says it; None if the system is in a steady state.
 
     A long queue takes long to fill and to empty, so replays can be too short for their load.
     """
     if overloaded:
         return ""
     if overloaded is None:
-        return "it is not shown that the server bears the rate"
+        return "it is not shown that the system bears the rate"
     if load is None:
         return None
     needed = math.ceil(RELAXATIONS / max(1 - load.value, 1e-3) ** 2)
@@ -171,7 +172,7 @@ def _others(groups: Groups) -> dict[str, Metric]:
     answered = [score.values for group in groups for score in group if "new-tokens" in score.values]
     early = sum(values.get(ENDED_EARLY, 0) > 0 for values in answered)
     for name in ("prompt-tokens", "new-tokens"):
-        median = sorted(values[name] for values in answered)[len(answered) // 2]
+        median = statistics.median(values[name] for values in answered)
         note = f"{early:,} of {len(answered):,} answers ended early, so their times are those of shorter answers"
         metrics[name] = Metric(
             median, None, None, len(answered), "count", note=note if early and name == "new-tokens" else None,

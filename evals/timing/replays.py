@@ -122,8 +122,17 @@ def independent(replays: Sequence[Sequence[float]]) -> float:
 
 
 def _order_statistic(values: Floats, level: float) -> float:
-    """Return the smallest value that at least this share of the values does not exceed."""
-    return float(np.sort(values)[max(0, math.ceil(level * len(values) - 1e-9) - 1)])
+    """Return the smallest value that at least this share of the values does not exceed; the usual median of times.
+
+    Example:
+        >>> _order_statistic(np.array([1.0, 2.0, 4.0, 9.0]), 0.5), _order_statistic(np.array([1.0, math.inf]), 0.5)
+        (3.0, 1.0)
+    """
+    ordered = np.sort(values)
+    value = float(ordered[max(0, math.ceil(level * len(values) - 1e-9) - 1)])
+    if level == LEVELS["median"] and math.isfinite(above := float(ordered[len(values) // 2])):
+        return (value + above) / 2
+    return value
 
 
 def mean(units: Sequence[float], least: float = -math.inf, most: float = math.inf) -> ReplayEstimate:

@@ -83,7 +83,7 @@ def test_the_metrics_are_those_of_the_queue():
 
 def test_an_overloaded_server_is_said_to_be():
     metrics = metrics_at(13.0)
-    assert "the server cannot bear 13 requests per second: the queue grows" in metrics["queue-growth"].note
+    assert "the system cannot bear 13 requests per second: the queue grows" in metrics["queue-growth"].note
     assert metrics["queue-growth"].value == pytest.approx(1 - 10 / 13, abs=0.1)
     assert metrics["request-rate"].value == pytest.approx(10, rel=0.05)
     assert metrics["latency"].low is None  # it depends on how long the replay is
@@ -193,7 +193,7 @@ def test_no_interval_where_it_is_open_whether_the_rate_is_borne():
     metrics = metrics_at(10.0, service=lambda waiting, size: rng.expovariate(1 / SERVICE))
     assert metrics["utilisation"].low < 1 < metrics["utilisation"].high
     assert "do not show" in metrics["queue-growth"].note
-    assert (metrics["latency"].low, metrics["latency"].note) == (None, "it is not shown that the server bears the rate")
+    assert (metrics["latency"].low, metrics["latency"].note) == (None, "it is not shown that the system bears the rate")
 
 
 def test_answers_that_end_early_are_counted():
@@ -236,7 +236,7 @@ def test_a_claim_of_a_tail_at_a_rate_is_judged_by_the_replays():
     assert metrics["latency/p99"].low is not None
     assert judged(metrics, "latency/p99", 0.6)[0] == "supported"
     decision, why = judged(metrics, "latency/p99", 0.15)
-    assert (decision, "3 requests per second, which the server bears" in why) == ("refuted", True)
+    assert (decision, "3 requests per second, which the system bears" in why) == ("refuted", True)
     few = metrics_at(3.0, repetitions=60)
     decision, why = judged(few, "latency/p99", 0.6)
     assert (decision, "independent ones" in why) == ("inconclusive", True)

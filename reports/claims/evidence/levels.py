@@ -65,7 +65,7 @@ def _in_unit(hypothesis: Hypothesis, factor: float) -> Hypothesis:
 
 
 def _judge_at_a_rate(hypothesis: Hypothesis, record: Record) -> tuple[Decision, str] | None:
-    """Judge a time under a request rate by its interval over the replays, if the server bears the rate.
+    """Judge a time under a request rate by its interval over the replays, if the system bears the rate.
 
     Requests that wait for each other are not independent, so exceedances are not counted as if they were.
     """
@@ -82,13 +82,13 @@ def _judge_at_a_rate(hypothesis: Hypothesis, record: Record) -> tuple[Decision, 
     )
     if overloaded:
         within = hypothesis.low is None and hypothesis.high is not None
-        return "refuted" if within else "inconclusive", f"the server cannot bear {rate}: its queue grows without end"
+        return "refuted" if within else "inconclusive", f"the system cannot bear {rate}: its queue grows without end"
     if overloaded is None:
-        return "inconclusive", f"the run does not show whether the server bears {rate}"
+        return "inconclusive", f"the run does not show whether the system bears {rate}"
     if metric.low is None:
         return "inconclusive", f"at {rate} the value has no interval: {metric.note or 'one replay'}"
     decision = _decide(metric.value, metric.low, metric.high, hypothesis, 0.0)
-    return decision, f"at {rate}, which the server bears; the interval rests on independent replays"
+    return decision, f"at {rate}, which the system bears; the interval rests on independent replays"
 
 
 def _judge_tail(hypothesis: Hypothesis, record: Record) -> tuple[Decision, str] | None:
