@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 from evals.errors import InputError, UnknownName
 from evals.schema import Family, SampleMetric, Task, Variant
-from evals.schema.contracts import check_family, check_task
+from evals.schema.contracts import check_family, check_task, check_variant
 
 __all__ = ["FAMILIES", "METRICS", "TASKS", "VARIANTS", "Registry", "discover"]
 
@@ -152,7 +152,7 @@ def discover() -> None:
 
 TASKS: Registry[Task] = Registry("task", discover, check_task)
 FAMILIES: Registry[Family] = Registry("family", discover, check_family)
-VARIANTS: Registry[Variant] = Registry("model", discover)
+VARIANTS: Registry[Variant] = Registry("model", discover, check_variant)
 METRICS: Registry[SampleMetric] = Registry("metric", discover)
 _state = {"filled": False}
 

@@ -23,7 +23,9 @@ def read(path: Path) -> list[Variant]:
     return [_variant(path, name, row) for name, row in table.items()]
 
 
-def _variant(path: Path, name: str, row: object) -> Variant:
+def _variant(path: Path, name: object, row: object) -> Variant:
+    if not isinstance(name, str):
+        raise InputError(f"{path}: a row is named {shorten(name)} ({type(name).__name__}), expected a text: quote it")
     if not isinstance(row, dict):
         raise InputError(f"{path}: {name} is {type(row).__name__}, expected columns {', '.join(sorted(_COLUMNS))}")
     if "compose" in row:

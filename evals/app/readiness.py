@@ -52,7 +52,7 @@ def ready(config: RunConfig) -> ReadyRun:
     method = validation.method(task, source, config.options.method)
     config = replace(config, options=replace(config.options, method=method))
     generation_options.check_used(task, validation.ability(task, method), config.options)
-    generation_options.check_heeded(source.family.name, source.name, config.options)
+    generation_options.check_heeded(source, config.options)
     split = checked_samples(task, task.samples(config.options))
     samples = selected(config, split)
     validation.check_distinct(task, samples.ids)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from evals.errors import InputError
+from evals.errors import InputError, UnknownName
+from evals.registry import TASKS, VARIANTS
 from evals.schema import (
     MODALITIES,
     Batch,
@@ -27,12 +29,15 @@ from evals.schema import (
     Prompt,
     Request,
     Samples,
+    Variant,
 )
 
 FAMILY = "composed"
 """Name of the family of composed models."""
 _RICHEST_FIRST = ("audio", "image", "text")
 _LOCATIONS = ("checkpoint", "folder")
+_OF_PLACES = ("/", ":", "~", "\\")
+"""Characters of paths and addresses, which no name of a model has."""
 
 
 def part_of_task(routes: Mapping[str, str], task: str) -> str | None:
@@ -73,6 +78,41 @@ def part_of_modalities(routes: Mapping[str, str], modalities: Sequence[str], nam
             f"model {name!r} has two parts for what has {' and '.join(rich)}: {' and '.join(sorted(parts))}"
         )
     return parts.pop()
+
+
+def checked_routes(variant: Variant, settings: Sequence[str]) -> dict[str, str]:
+    """Return the routes of a composed model, in the order of their names.
+
+    Args:
+        variant: its row, with `compose`.
+        settings: columns that set options of a run, which all parts of a run share.
+
+    Raises:
+        InputError: a route leads from something else than a modality or a task, or to something else than a registered
+            model with checkpoints of its own; or a part sets options that its row leaves open.
+    """
+    where, routes = f"model {variant.name!r}: compose", variant.details["compose"]
+    known = {*MODALITIES.values(), *(task.name for task in TASKS)}
+    for kind, part in sorted(routes.items()):
+        if kind not in known:
+            raise InputError(f"{where}: {UnknownName('modality or task', kind, known)}")
+        if part in VARIANTS and "compose" in VARIANTS.get(part).details:
+            raise InputError(
+                f"{where}: its part {part!r} for {kind} is composed itself; name a model with a checkpoint"
+            )
+        if part not in VARIANTS and (any(mark in part for mark in _OF_PLACES) or Path(part).is_dir()):
+            raise InputError(
+                f"{where}: its part {part!r} for {kind} is a folder or an address, expected the name of a registered "
+                f"model: give the place to a row of its own (family and checkpoints), and name that row"
+            )
+        if part not in VARIANTS:
+            raise InputError(f"{where}: {UnknownName('model', part, (entry.name for entry in VARIANTS))}")
+        if own := [name for name in settings if name in VARIANTS.get(part).details and name not in variant.details]:
+            raise InputError(
+                f"{where}: its part {part!r} sets {', '.join(own)} for its own runs, and a run has one setting for all "
+                f"parts: give {own[0]} in the row of {variant.name!r} too"
+            )
+    return dict(sorted(routes.items()))
 
 
 def modalities_of(samples: Samples) -> list[str]:
@@ -167,14 +207,14 @@ class ComposedModel:
 
     @property
     def facts(self) -> Mapping[str, Json]:
-        """The facts of all parts, and the routes; a digest of their digests."""
-        facts = {name: dict(part.facts) for name, part in self.parts.items()}
+        """The facts of all parts, and the routes, in the order of their names; a digest of their digests."""
+        facts = {name: dict(self.parts[name].facts) for name in sorted(self.parts)}
         digests = "\n".join(f"{name} {stated.get('digest')}" for name, stated in facts.items())
         joint: dict[str, Json] = {
             "family": FAMILY,
             "checkpoint": ", ".join(f"{name}: {stated.get('checkpoint')}" for name, stated in facts.items()),
             "digest": hashlib.sha256(digests.encode()).hexdigest()[:16],
-            "routes": dict(self.routes),
+            "routes": dict(sorted(self.routes.items())),
             "parts": {
                 name: {key: value for key, value in stated.items() if key not in _LOCATIONS}
                 for name, stated in facts.items()

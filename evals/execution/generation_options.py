@@ -88,14 +88,19 @@ def check_used(task: Task, ability: str, options: Options) -> None:
         _refuse(names if arrives else (*SAMPLING, *TEXT), options, f"task {task.name!r}")
 
 
-def check_heeded(family: str, model: str, options: Options) -> None:
-    """Refuse options for texts that a family's models do not heed: they read no chat, or their texts are recorded.
+def check_heeded(source: Resolved, options: Options) -> None:
+    """Refuse options for texts that a model does not heed: it reads no chat, or its texts are recorded.
 
     Recorded outputs may be several per problem, which are then sampled ones: `--temperature` says how.
 
     Raises:
-        InputError: an option has no effect on the model.
+        InputError: an option has no effect on the model, or on a part of it that may answer.
     """
+    for part in source.answering:
+        _check_heeded(part.family.name, part.name, options)
+
+
+def _check_heeded(family: str, model: str, options: Options) -> None:
     if family in WITHOUT_CHATS:
         _refuse(("system_prompt", "chat_template", "thinking"), options, f"{model!r}, which reads no chat")
     if family == "replay":

@@ -19,10 +19,10 @@ from evals import garbage
 from evals.data.checkpoints import Adapter, is_replica, read_adapter, read_config
 from evals.data.hub import local_copy
 from evals.data.json_files import read_json
-from evals.errors import InputError, UnknownName
+from evals.errors import InputError
 from evals.execution import composition
 from evals.paths import PACKAGE
-from evals.registry import FAMILIES, TASKS, VARIANTS
+from evals.registry import FAMILIES, VARIANTS
 from evals.schema import (
     MODALITIES,
     ExpertSchedule,
@@ -84,11 +84,27 @@ class Resolved:
         if self.parts:
             if self.samples_have is None:
                 return frozenset().union(*(part.abilities for part in self.parts.values()))
-            names = composition.answering(self.routes, self.task_part, self.samples_have, self.name)
-            able = [self.parts[name].abilities for name in names]
+            able = [part.abilities for part in self.answering]
             return composition.abilities_of(able[0], able)
         folder = self._folder
         return self.family.abilities if folder is None else self.family.abilities_of(folder) or self.family.abilities
+
+    @property
+    def answering(self) -> list[Resolved]:
+        """The model, or the parts of a composed one that may answer its samples, the one that embeds first."""
+        if not self.parts:
+            return [self]
+        if self.samples_have is None:
+            return list(self.parts.values())
+        names = composition.answering(self.routes, self.task_part, self.samples_have, self.name)
+        return [self.parts[name] for name in names]
+
+    @property
+    def computes_elsewhere(self) -> bool:
+        """Whether no weights are loaded here: the model is behind a server, or its outputs are recorded."""
+        if self.parts:
+            return all(part.computes_elsewhere for part in self.parts.values())
+        return self.family.prefix is not None
 
     @property
     def _folder(self) -> Path | None:
@@ -121,7 +137,9 @@ class Resolved:
     def load(self, placement: Placement) -> Model:
         """Download the checkpoint if it is on the hub, and load it. Raises `InputError`."""
         if self.parts:
-            parts = {name: part.load(placement) for name, part in self.parts.items()}
+            here = replace(placement, device=None, dtype=None) if not self.computes_elsewhere else placement
+            placed = ((part, here if part.computes_elsewhere else placement) for part in self.parts.values())
+            parts = {part.name: part.load(chosen) for part, chosen in placed}
             return composition.ComposedModel(self.name, self.routes, parts)
         placement = self._placed(placement)
         local = self.checkpoint if self.family.prefix else str(local_copy(self.checkpoint))
@@ -177,29 +195,16 @@ def resolve(name: str, *, scale: str, checkpoint: str | None = None, task: str |
 
 def _resolve_composed(variant: Variant, scale: str, checkpoint: str | None, task: str | None) -> Resolved:
     """Find the parts of a composed model, and check its routes."""
-    where, routes = f"model {variant.name!r}: compose", variant.details["compose"]
     if checkpoint is not None:
         raise InputError(f"--checkpoint {checkpoint} is for one model; {variant.name!r} is composed of several")
-    if not isinstance(routes, dict) or not routes or not all(isinstance(part, str) for part in routes.values()):
-        raise InputError(f"{where} is {routes!r}, expected names of models by modality or task")
-    known = {*MODALITIES.values(), *(task.name for task in TASKS)}
-    parts: dict[str, Resolved] = {}
+    routes = composition.checked_routes(variant, GENERATION_COLUMNS)
+    parts = {part: _resolve_part(variant, part, scale) for part in sorted({*routes.values()})}
     for kind, part in routes.items():
-        if kind not in known:
-            raise InputError(f"{where}: {UnknownName('modality or task', str(kind), known)}")
-        if part not in VARIANTS:
-            raise InputError(f"{where}: {UnknownName('model', part, (entry.name for entry in VARIANTS))}")
-        if "compose" in VARIANTS.get(part).details:
-            raise InputError(
-                f"{where}: its part {part!r} for {kind} is composed itself; name a model with a checkpoint"
-            )
-        try:
-            parts[part] = parts.get(part) or _resolve_variant(VARIANTS.get(part), scale, None)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
         reads = parts[part].modalities
         if kind in MODALITIES.values() and reads is not None and kind not in reads:
-            raise InputError(f"{where}: its part {part!r} for {kind} reads {', '.join(sorted(reads))} only")
+            raise InputError(
+                f"model {variant.name!r}: compose: its part {part!r} for {kind} reads {', '.join(sorted(reads))} only"
+            )
     chosen = composition.part_of_task(routes, task or "")
     names = [chosen] if chosen else [part for kind, part in routes.items() if kind in MODALITIES.values()]
     if not names:
@@ -216,6 +221,14 @@ def _resolve_composed(variant: Variant, scale: str, checkpoint: str | None, task
         task_part=chosen,
         generation={name: variant.details[name] for name in GENERATION_COLUMNS if name in variant.details},
     )
+
+
+def _resolve_part(variant: Variant, name: str, scale: str) -> Resolved:
+    """Find a part of a composed model."""
+    try:
+        return _resolve_variant(VARIANTS.get(name), scale, None)
+    except InputError as error:
+        raise InputError(f"model {variant.name!r}: compose: {error}") from error
 
 
 def _resolve_variant(variant: Variant, scale: str, checkpoint: str | None) -> Resolved:

@@ -259,7 +259,7 @@ class _WorkerSetup:
         task = registry.TASKS.get(config.task)
         split = task.samples(config.options)
         samples = selected(config, split)
-        model = self._load(config, number) if loaded is None else loaded.model
+        model = self._load(config, number, locate) if loaded is None else loaded.model
         model = composition.for_run(model, config.task, split)
         _check(config, task, split, samples, model)
         # The budget is that of a single process, so it is read before the worker is limited to its part of the cores.
@@ -271,9 +271,9 @@ class _WorkerSetup:
         origin = agreement.origin(samples, concurrent=isinstance(model, Concurrent))
         return LoadedRun(samples, model, description, origin)
 
-    def _load(self, config: RunConfig, number: int) -> Model:
+    def _load(self, config: RunConfig, number: int, locate: Locate) -> Model:
         placement = self.placements[number] if self.placements else config.placement
-        return replace(resolved(config), name=self.files.model_name).load(placement)
+        return self.files.placed(resolved(config), locate).load(placement)
 
 
 def _check(config: RunConfig, task: Task, split: Samples, samples: Samples, model: Model) -> None:
@@ -291,7 +291,7 @@ def _needs_probe(config: RunConfig, task: Task) -> bool:
 
 def _placements(config: RunConfig) -> tuple[Placement, ...]:
     """Place each worker on a device; a model that computes elsewhere (a server, recorded outputs) needs none."""
-    if resolved(config).family.prefix is not None or config.placement.device == "cpu":
+    if resolved(config).computes_elsewhere or config.placement.device == "cpu":
         return (config.placement,) * config.workers
     import torch
 

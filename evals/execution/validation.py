@@ -209,9 +209,10 @@ def check_modalities(task: Task, model: Resolved, samples: Samples, force: bool)
 
 def check_long_prompts(config: RunConfig, source: Resolved) -> None:
     """Refuse `--long-prompts` for recorded outputs, for which no prompt is read."""
-    if config.placement.long_prompts is not None and source.family.name == "replay":
+    recorded = [part.name for part in source.answering if part.family.name == "replay"]
+    if config.placement.long_prompts is not None and recorded:
         raise InputError(
-            f"--long-prompts has no effect on model {source.name!r}, which reads no prompt here; leave it out"
+            f"--long-prompts has no effect on model {recorded[0]!r}, which reads no prompt here; leave it out"
         )
 
 
@@ -245,7 +246,8 @@ def ability(task: Task, method: str | None) -> str:
 def check_able(task: Task, options: Options, model: Model) -> None:
     """Refuse a loaded model that lacks an ability of its family."""
     needed = ability(task, options.method)
-    if options.max_new_tokens is not None and model.facts.get("max_tokens") is not None:
+    facts = [model.facts, *(model.facts.get("parts") or {}).values()]
+    if options.max_new_tokens is not None and any(stated.get("max_tokens") is not None for stated in facts):
         raise InputError("--max-new-tokens and the address's max_tokens both set the limit: give one of them")
     if needed not in model.abilities:
         can = ", ".join(sorted(model.abilities)) or "nothing"

@@ -13,7 +13,7 @@ from typing import Any
 
 from evals.errors import InputError, UnknownName, counted
 from evals.schema.config import Options
-from evals.schema.models import Batch, Family, Prompt
+from evals.schema.models import Batch, Family, Prompt, Variant
 from evals.schema.requests import ABILITIES
 from evals.schema.tasks import Metric, Prediction, Sample, Samples, Score, Task
 
@@ -53,6 +53,30 @@ def check_family(family: Family) -> None:
         if ability not in ABILITIES:
             raise UnknownName(f"ability of {where}", str(ability), ABILITIES)
     _check_functions(family, where, ("load", "accepts"))
+
+
+def check_variant(variant: Variant) -> None:
+    """Check the fields of a model that is registered.
+
+    Raises:
+        InputError: it has no name, or its `compose` is no mapping of names.
+
+    Example:
+        >>> check_variant(Variant("pair", "composed", "", {}, details={"compose": ["r1", "vl"]}))
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: model 'pair': compose is ['r1', 'vl'] (list), expected names of models by modality or task (text: r1, image: vl)
+    """  # noqa: E501
+    if not isinstance(variant.name, str) or not variant.name.strip():
+        raise InputError(f"a model has the name {_shown(variant.name)}, expected a text that is not empty")
+    if "compose" not in variant.details:
+        return
+    where, routes = f"model {variant.name!r}", variant.details["compose"]
+    pairs = routes.items() if isinstance(routes, Mapping) else ()
+    if not pairs or not all(isinstance(name, str) and name.strip() for pair in pairs for name in pair):
+        raise InputError(
+            f"{where}: compose is {_shown(routes)}, expected names of models by modality or task (text: r1, image: vl)"
+        )
 
 
 def checked_samples(task: Task, samples: Any) -> Samples:

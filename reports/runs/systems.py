@@ -64,6 +64,7 @@ def row(variant: Variant) -> ModelFields:
         ("replica", _replica(variant)),
         ("public", _public(variant)),
         ("proxy", _text(details.get("proxy"))),
+        ("composed of", _composed(details.get("compose"))),
         ("tasks", " ".join(variant.tasks)),
         ("reads", _reads(variant)),
         ("memory", _memory(variant)),
@@ -104,6 +105,10 @@ def decimal(count: float) -> str:
     while count >= 1000 and step < len(_UNITS) - 1:
         count, step = count / 1000, step + 1
     return f"{count:.4g} {_UNITS[step]}"
+
+
+def _composed(routes: Json) -> str:
+    return ", ".join(f"{kind}: {part}" for kind, part in sorted((routes or {}).items()))
 
 
 def _replica(variant: Variant) -> str:

@@ -8,6 +8,7 @@ import json
 import pickle
 from pathlib import Path
 
+import msgspec
 import pytest
 from commands import evals, refused
 from PIL import Image as PillowImage
@@ -15,9 +16,11 @@ from PIL import Image as PillowImage
 from evals import Image, load, registry
 from evals.errors import InputError
 from evals.execution.composition import ComposedModel, part_of_modalities, part_of_task
+from evals.execution.extending.server_extension import is_partly_served
 from evals.execution.resolve import resolve
 from evals.execution.run import _WorkerSetup
-from evals.execution.workers.cluster.shipping import LocalFiles
+from evals.execution.workers.cluster import nodes
+from evals.execution.workers.cluster.shipping import LocalFiles, local_files
 from evals.models.variants import read
 from evals.records.folder import RunFolder
 from evals.schema import (
@@ -33,6 +36,7 @@ from evals.schema import (
     Samples,
     Variant,
 )
+from evals.schema.contracts import check_variant
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +99,14 @@ def test_the_signature_has_both_parts(rows, reference, tmp_path, monkeypatch):
     assert facts["parts"]["r1"]["digest"] != facts["parts"]["vl"]["digest"]
     assert "checkpoint" not in facts["parts"]["r1"]  # where a file is, is not signed
     assert facts["replica"] is True
+    assert not is_partly_served(load(reference).manifest)
+    parts = {"r1": {"family": "endpoint"}}
+    served = msgspec.structs.replace(load(reference).manifest, model={**facts, "parts": parts})
+    assert is_partly_served(served)
+    other_order = Variant("r1+vl", "composed", "", {}, details={"compose": {"image": "vl", "text": "r1"}})
+    monkeypatch.setitem(registry.VARIANTS._entries, "r1+vl", other_order)
+    again = run(rows, reference)
+    assert again.returncode == 0, again.stderr  # the folder holds a run of the same signature
     monkeypatch.setitem(
         registry.VARIANTS._entries,
         "r1+vl",
@@ -137,6 +149,29 @@ def test_a_worker_leads_requests_as_the_driver_would(rows, reference):
     assert pickle.loads(pickle.dumps(Prediction("1", answered_by="vl"))).answered_by == "vl"
 
 
+def test_parts_outside_the_package_are_sent_to_a_cluster_and_servers_are_not(tmp_path, monkeypatch):
+    registry.discover()
+    (tmp_path / "config.json").write_text("{}")
+    routes = {"text": "mine", "image": "vl"}
+    for name, family, place, details in (
+        ("mine", "causal", str(tmp_path), {}),
+        ("served", "endpoint", "http://127.0.0.1:1/v1#m", {}),
+        ("pair", "composed", None, {"compose": routes}),
+        ("half", "composed", None, {"compose": {"text": "served", "image": "vl"}}),
+    ):
+        variant = Variant(name, family, "", {} if place is None else {"mini": place}, details=details)
+        monkeypatch.setitem(registry.VARIANTS._entries, name, variant)
+    config = RunConfig.of("pair", "custom", cluster="auto")
+    source = resolve("pair", scale="mini", task="custom")
+    files = local_files(config, source)
+    assert files.parts == {"mine": str(tmp_path)}
+    placed = files.placed(source, lambda path: Path("/elsewhere"))
+    assert (placed.parts["mine"].checkpoint, placed.parts["vl"]) == ("/elsewhere", source.parts["vl"])
+    nodes.check(config, source)
+    with pytest.raises(InputError, match="no effect on the part 'served' of 'half'"):
+        nodes.check(config, resolve("half", scale="mini"))
+
+
 @pytest.mark.slow
 def test_several_tasks_in_one_command_have_their_own_parts(tmp_path):
     done = evals("run", "--model", "r1+vl", "--task", "vqa,glue/rte,retrieval", "--limit", "3", "--out", tmp_path)
@@ -151,8 +186,9 @@ WRONG = {
     "nested": ({"text": "r1+vl"}, "is composed itself"),
     "blind": ({"text": "vl", "image": "r1"}, "its part 'r1' for image reads text only"),
     "modality": ({"text": "r1", "video": "vl"}, "no modality or task is named 'video'"),
-    "empty": ({}, "expected names of models by modality or task"),
-    "list": (["r1", "vl"], "expected names of models by modality or task"),
+    "folder": ({"text": "./r1"}, "its part './r1' for text is a folder or an address", "a row of its own"),
+    "address": ({"text": "endpoint:http://host/v1#m"}, "is a folder or an address", "name that row"),
+    "settings": ({"text": "warm"}, "its part 'warm' sets temperature for its own runs"),
     "nothing for images": ({"text": "r1"}, "model 'wrong' has no part for image; its routes: text"),
     "nothing for the task": ({"math": "r1"}, "has no part for vqa; its routes: math"),
     "no checkpoint": ({"text": "r1", "image": "vl-7b"}, "model 'vl-7b' has no checkpoint at scale 'mini'"),
@@ -161,11 +197,12 @@ WRONG = {
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_wrong_row_is_refused_in_one_line(kind, tmp_path, monkeypatch):
-    routes, words = WRONG[kind]
+    routes, *words = WRONG[kind]
     registry.discover()
-    variant = Variant("wrong", "composed", "", {}, details={"compose": routes})
-    monkeypatch.setitem(registry.VARIANTS._entries, "wrong", variant)
-    assert refused(evals("run", "--model", "wrong", "--task", "vqa", "--out", tmp_path / "run"), words)
+    warm = Variant("warm", "causal", "", {"mini": "models/replicas/checkpoints/r1"}, details={"temperature": 0.5})
+    for variant in (warm, Variant("wrong", "composed", "", {}, details={"compose": routes})):
+        monkeypatch.setitem(registry.VARIANTS._entries, variant.name, variant)
+    assert refused(evals("run", "--model", "wrong", "--task", "vqa", "--out", tmp_path / "run"), *words)
 
 
 def test_other_mistakes_are_refused_in_one_line(tmp_path):
@@ -180,6 +217,11 @@ def test_other_mistakes_are_refused_in_one_line(tmp_path):
     path.write_text("a:\n  compose: {text: r1}\n  family: causal\n  summary: both\n")
     with pytest.raises(InputError, match="a has compose and family"):
         read(path)
+    for routes in ({}, ["r1", "vl"], None, {"text": 5}, {"text": ""}):
+        with pytest.raises(InputError, match="expected names of models by modality or task"):
+            check_variant(Variant("wrong", "composed", "", {}, details={"compose": routes}))
+    with pytest.raises(InputError, match="a model has the name ' '"):
+        check_variant(Variant(" ", "causal", "", {}))
 
 
 def test_listed_with_what_it_can_do():

@@ -48,6 +48,10 @@ def extended_manifest(record: Record, manifest: Manifest, samples: Samples, limi
     present, folder = record.manifest, record.folder
     if base_signature(present.to_dict()) != manifest.signature:
         raise InputError(f"{folder} holds another run than this command's: --extend needs the command of the run")
+    if server_extension.is_partly_served(present):
+        raise InputError(
+            f"{folder} is of a composed model with a part behind a server: --extend is for its parts alone"
+        )
     before = _limit(present)
     if record.result is None and before is None:
         raise InputError(f"{folder} is not finished: run it without --extend first")

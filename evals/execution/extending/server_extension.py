@@ -12,13 +12,13 @@ An output that the server cannot continue stays as it was recorded, and is still
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evals.execution.loop import AnsweredRequest
 from evals.records.result import recorded_predictions
 from evals.records.types import Manifest, SampleRecord
-from evals.schema import Generate, Prediction, RecordedBeginning, Request, Sample
+from evals.schema import Generate, Json, Prediction, RecordedBeginning, Request, Sample
 from evals.schema.requests import OUTPUTS_REPEATED
 
 OUTPUTS_CHANGED = "outputs_changed"
@@ -28,6 +28,12 @@ OUTPUTS_CHANGED = "outputs_changed"
 def applies(manifest: Manifest) -> bool:
     """Return whether a run's texts were written by a server."""
     return manifest.model.get("family") == "endpoint" and manifest.task.needs == "generate"
+
+
+def is_partly_served(manifest: Manifest) -> bool:
+    """Return whether a server is a part of a composed model: its outputs and those of weights are extended apart."""
+    parts: Mapping[str, Mapping[str, Json]] = manifest.model.get("parts") or {}
+    return any(part.get("family") == "endpoint" for part in parts.values())
 
 
 def first_limit(manifest: Manifest, sample: Sample) -> int:

@@ -53,11 +53,13 @@ def check(config: RunConfig, source: Resolved) -> None:
     """Refuse what cannot run on a cluster, before any connection. Raises `InputError`."""
     address, device = config.cluster or "", config.placement.device
     check_address(address)
-    if source.family.name == "endpoint":
-        raise InputError(
-            f"--cluster {address} has no effect on a model behind a server; name several servers of it as "
-            f"endpoint:URL1|URL2#NAME"
-        )
+    for part in source.parts.values() or (source,):
+        if part.family.name == "endpoint":
+            which = f"the part {part.name!r} of {source.name!r}, which is" if source.parts else "a model"
+            raise InputError(
+                f"--cluster {address} has no effect on {which} behind a server; name several servers of it as "
+                f"endpoint:URL1|URL2#NAME"
+            )
     if device is not None and ":" in device:
         raise InputError(f"--device {device} names one device of one machine; on a cluster give cuda or cpu")
 
@@ -70,7 +72,7 @@ def check_address(address: str) -> None:
 
 def gpus_per_worker(config: RunConfig, source: Resolved) -> int:
     """Return the number of GPUs that each worker needs if the cluster has any: none for recorded outputs."""
-    if config.placement.device == "cpu" or source.family.prefix is not None:
+    if config.placement.device == "cpu" or source.computes_elsewhere:
         return 0
     return config.placement.tensor_parallel or 1
 

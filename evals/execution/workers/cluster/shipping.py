@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evals.errors import InputError
@@ -40,6 +40,16 @@ class LocalFiles:
     data: str | None = None
     task: str | None = None
     """The file that defines the task."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Folders of the parts of a composed model, by the names of the parts."""
+
+    def placed(self, source: Resolved, locate: Locate) -> Resolved:
+        """Return a model with its name in the run, and its parts with the places that they have on this machine."""
+        moved = {name: str(locate(place)) for name, place in self.parts.items()}
+        parts = {
+            name: replace(part, checkpoint=moved.get(name, part.checkpoint)) for name, part in source.parts.items()
+        }
+        return replace(source, name=self.model_name, parts=parts)
 
     def located(self, config: RunConfig, locate: Locate) -> RunConfig:
         """Return the configuration with the places that the files have on this machine."""
@@ -67,17 +77,26 @@ def local_files(config: RunConfig, source: Resolved) -> LocalFiles:
         data=str(data.absolute()) if data is not None and data.exists() else None,
         task=None if definition is None else str(definition.absolute()),
     )
+    if source.parts:
+        places = {name: part.checkpoint for name, part in source.parts.items() if _is_sent(part.checkpoint)}
+        return replace(files, parts={name: str(Path(place).expanduser().absolute()) for name, place in places.items()})
     is_option = config.checkpoint is not None or (config.model in VARIANTS and not Path(config.model).is_dir())
     if not is_option and config.model.startswith("hf:"):
         return files  # each machine has its own copy
     prefix, colon, _ = (config.checkpoint or config.model).partition(":")
     path = Path(source.checkpoint).expanduser()
-    if not source.checkpoint or not path.exists() or path.is_relative_to(PACKAGE):
+    if not _is_sent(source.checkpoint):
         return files
     is_prefixed = bool(colon) and source.family.prefix == prefix
     return replace(
         files, checkpoint=str(path.absolute()), prefix=f"{prefix}:" if is_prefixed else "", is_option=is_option
     )
+
+
+def _is_sent(checkpoint: str) -> bool:
+    """Return whether a checkpoint is a file or folder of this machine, and no part of the package."""
+    path = Path(checkpoint).expanduser()
+    return bool(checkpoint) and path.exists() and not path.is_relative_to(PACKAGE)
 
 
 @dataclass(frozen=True)
