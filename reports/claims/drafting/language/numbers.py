@@ -206,7 +206,8 @@ def _ranged(text: str, number: PrintedNumber) -> PrintedNumber:
 
 
 def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
-    if shown := _unit_at(text, number.stop):
+    more = _AND_MORE.match(text, number.stop)
+    if shown := _unit_at(text, number.stop) or (_unit_at(text, more.end()) if more else None):
         unit, noun, stop, factor = shown
         if unit == "models" and number.times >= 1_000_000:
             unit = "parameters"
@@ -225,6 +226,8 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
     return _unit_around(text, number)
 
 
+_AND_MORE = re.compile(r"\s?(?:余|多(?=张|条|篇|名|位|次|家|天|(?:个)?小时|个(?!模|语|任)))")
+"""What stands between a number and its counter where the number is rounded down: 7万余张图片."""
 _EACH_SECOND = re.compile(r"每秒[可达能约到最高多生成处理输出了\s]{0,6}$")
 
 

@@ -16,6 +16,10 @@ _NOUNS_BEFORE: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], Decimal(row["least"])) for row in entries("nouns_before")
 )
 _NOUNS_AFTER = ((re.compile(r"\s?(?:上下文|context)"), "tokens"), (re.compile(r"[-\s]parameter"), "parameters"))
+_COUNTERS_AFTER = re.compile(
+    r"\s?[余多]?(?:首|部|段|行|件|例|组|款|本|支|场|用户|人(?![工形脸机民])|单词|词(?!元)|样本|对话|视频|歌曲)"
+)
+"""Words that count things in Chinese, read after large numbers only: 2 万行代码, 3千万用户."""
 DATA_AFTER = re.compile(r"\s?[\u4e00-\u9fff]{0,4}(?:数据|语料)(?![集点])")
 """Text that a large count is one of: `600B 代码数据`."""
 _NOUN_FAR = re.compile(
@@ -47,6 +51,8 @@ def unit_around(text: str, begin: int, end: int, *, times: Decimal, value: Decim
     for after, unit in _NOUNS_AFTER:
         if times >= 1000 and (match := after.match(text, end)):
             return unit, match[0]
+    if value >= 1000 and (match := _COUNTERS_AFTER.match(text, end)):
+        return "items", match[0].strip()
     if times >= 1_000_000 and (match := _NOUN_FAR.match(text, end)):
         return _FAR_UNITS[match["noun"].rstrip("s")], match["noun"]
     before = text[max(0, begin - 40) : begin]

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from html.parser import HTMLParser
 
 from evals.reports.claims.drafting.readers.html_rows import TableUnderWay, add_cell, count, fill_from_above
+from evals.reports.claims.drafting.readers.latex_commands import formulas
+from evals.reports.claims.drafting.readers.latex_text import symbols
 from evals.reports.claims.language.sources.articles import Article, Block, Text, TextBuilder
 
 _SKIPPED = frozenset(
@@ -247,7 +249,7 @@ class _PageParser(HTMLParser):
         self.builder.put(character, place, place)
 
     def _take(self) -> Text:
-        text = _without_runs(self.builder.build()).strip()
+        text = _with_formulas(_without_runs(self.builder.build())).strip()
         self.builder = TextBuilder()
         return text
 
@@ -279,6 +281,13 @@ def _moved(block: Block, offset: int) -> Block:
 
     rows = tuple(tuple(map(move, row)) for row in block.rows)
     return Block(block.kind, move(block.text), block.level, rows, block.headers)
+
+
+def _with_formulas(text: Text) -> Text:
+    """Read what a script of the page prints as formulas, such as `$2t$`; a lone dollar sign stays one."""
+    if "$" in text.text or "\\(" in text.text:
+        text = formulas(text, is_markdown=True)
+    return symbols(text, in_math=True) if "\\" in text.text else text
 
 
 def _without_runs(text: Text) -> Text:

@@ -36,6 +36,16 @@ _PRINTS = re.compile(
 )
 _NUMERIC = re.compile(r"(?:[\d.,:+\-−–/<>=~%×±^(){}\[\]\s|]|(?<=[\d\s])[kKMBTxs](?![A-Za-z]))*")
 _MARKDOWN_FORMULA = re.compile(r"(?<![\\\w$])\$(?![\s$])((?:[^$\\\n]|\\.){1,200}?)(?<![\s\\])\$(?![\d$])")
+_NO_WORD = r"(?:[^$\\\nA-Za-z]|\\[A-Za-z]+|\\[^A-Za-z()\n]|(?<![A-Za-z])[A-Za-z](?![A-Za-z])){1,200}?"
+_INLINE = (
+    _MARKDOWN_FORMULA,
+    re.compile(rf"(?<![\\\w$])\$ (?=\S)({_NO_WORD}) \$(?![\w$])"),
+    re.compile(rf"\\{{1,2}}\(\s?({_NO_WORD})\s?\\{{1,2}}\)"),
+)
+"""Formulas of Markdown and HTML: `$2t$`, `$ 2t $` and `\\(2t\\)`; with spaces or brackets only without a word inside,
+because `\\(5 GB\\)` is text with escaped brackets."""
+_WORDS = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,},?\s+[A-Za-z]{2,}")
+"""Two words: what stands between two dollar signs is text about prices."""
 _SCRIPT = re.compile(r"\s*(?P<kind>[_^])\s*(?:\{(?P<braced>[^{}]*)\}|(?P<bare>\w|\*|\\[a-z]+))\s*")
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z]{1,12})\s*_\s*(?:\{(?P<braced>[^{}]*)\}|(?P<bare>\w))\s*")
 _DEVIATION = re.compile(r"_\s*\{?\s*(?=\\pm)")
@@ -169,12 +179,27 @@ def formulas(text: Text, *, is_markdown: bool = False) -> Text:
         >>> formulas(plain(r"mAP$_{50}$ of $78.3$, $2\times$ less, $k=5$, $x$")).text
         'mAP50 of 78.3, 2\\times less, …, x'
     """
+    if is_markdown:
+        return _inline(text)
     builder, last = TextBuilder(), 0
-    for match in (_MARKDOWN_FORMULA if is_markdown else _FORMULA).finditer(text.text):
-        group = 1 if is_markdown or match[1] is not None else 2
+    for match in _FORMULA.finditer(text.text):
+        group = 1 if match[1] is not None else 2
         builder.copy(text, last, match.start())
         _formula(builder, text.part(*match.span(group)), text.span(*match.span()))
         last = match.end()
+    builder.copy(text, last, len(text.text))
+    return builder.build()
+
+
+def _inline(text: Text) -> Text:
+    """Read the formulas of a format in which a dollar sign may be one."""
+    builder, last = TextBuilder(), 0
+    matches = [match for words in _INLINE for match in words.finditer(text.text)]
+    for match in sorted(matches, key=lambda match: match.start()):
+        if match.start() >= last and not _WORDS.search(match[1]):
+            builder.copy(text, last, match.start())
+            _formula(builder, text.part(*match.span(1)), text.span(*match.span()))
+            last = match.end()
     builder.copy(text, last, len(text.text))
     return builder.build()
 

@@ -1,7 +1,7 @@
 """Read plain text and Markdown.
 
 One reader serves both: text copied from a page keeps some of its Markdown, such as bars of tables and asterisks, and
-lists may run on in one line. Code, links' addresses, comments and the header of YAML are left out.
+lists may run on in one line. Code, links' addresses, comments, display formulas and the header are left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.readers.front_matter import front_matter
 from evals.reports.claims.drafting.readers.html import html_tables
 from evals.reports.claims.drafting.readers.latex_commands import formulas
 from evals.reports.claims.drafting.readers.latex_text import symbols
@@ -25,8 +26,12 @@ _RUN_ON = re.compile(r"(?<=[。:;:;.!?*])(?=(?:-\s|\d{1,2}\.\s?\*\*|#{2,4}\s))|(
 _RULE = re.compile(r"^[\s|:+=—–-]*$")
 _BAR = re.compile(r"(?<!\\)\|")
 _CODE = pattern("markdown.code")
+_RUN = re.compile(r"\s*[\w-]+ \(.{0,80}?\bpretrained=")
+"""The line that an evaluation harness prints above its table: the model and the settings of the run."""
 _HTML_TABLE = re.compile(r"<table\b.*?</table\s*>", re.S | re.I)
 _HTML_BLOCK = re.compile(r"<(script|style|svg|pre|head)\b.*?</\1\s*>|<!--.*?-->", re.S | re.I)
+_DISPLAY = re.compile(r"(?<![\\$])\$\$(?!\$)(?:[^$`]|\$(?!\$)){1,2000}?(?<!\\)\$\$(?!\$)")
+"""A formula that stands apart from the text: `$$ L = 2t $$`."""
 _TAG = re.compile(
     r"</?[A-Za-z][A-Za-z0-9-]*(?:\s+[A-Za-z_:@.-][\w:@.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'=<>`]+))?){0,40}\s*/?>"
 )
@@ -55,12 +60,13 @@ def read_markdown(source: str) -> Article:
         >>> article.title, article.blocks[1].text.text, article.blocks[1].text.span(10, 14)
         ('Otter', 'It scores 78.3 %.', (21, 25))
     """
-    text, tables = _without_code(source), []
+    header = front_matter(source)
+    text, tables = _blank(source[: header.end]) + _without_code(source[header.end :]), []
     for match in _HTML_TABLE.finditer(text):
         tables += html_tables(source, *match.span())
     text = _HTML_TABLE.sub(lambda match: _blank(match[0]), text)
     blocks = tuple(sorted([*_blocks(list(_lines(text))), *tables], key=_begin))
-    return Article(source, blocks, _title(blocks, source))
+    return Article(source, blocks, _title(blocks, header.title))
 
 
 def _begin(block: Block) -> int:
@@ -70,10 +76,9 @@ def _begin(block: Block) -> int:
 
 
 def _without_code(source: str) -> str:
-    """Blank HTML that is not text, comments, and a YAML header; every character keeps its place."""
+    """Blank HTML that is not text, comments, and display formulas; every character keeps its place."""
     text = re.sub(_HTML_BLOCK, lambda match: _blank(match[0]), source)
-    header = re.match(r"\ufeff?---\r?\n.*?\n---[ \t]*(?:\r?\n|$)", text, re.S)
-    return _blank(header[0]) + text[header.end() :] if header else text
+    return _DISPLAY.sub(lambda match: _blank(match[0]), text) if "$$" in text else text
 
 
 def _blank(text: str) -> str:
@@ -94,7 +99,8 @@ def _lines(source: str) -> Iterator[Text]:
                 fence = ""
                 yield plain("", line.starts[0] if line.text else place)
                 continue
-            if fence == "closed" and line.text.count("|") >= 2 and _is_row(raw_lines, number):
+            is_row = line.text.count("|") >= 2 and _is_row(raw_lines, number)
+            if fence == "closed" and (is_row or _RUN.match(line.text)):
                 yield line
                 continue
             if fence == "closed" or (marker is None and _is_code(line.text, code_seen)):
@@ -236,7 +242,7 @@ def _paragraph(paragraph: list[Text]) -> Iterator[Block]:
 
 def _clean(text: Text) -> Text:
     """Remove the marks of Markdown and HTML."""
-    if "$" in text.text:
+    if "$" in text.text or "\\(" in text.text:
         text = formulas(text, is_markdown=True)
     if "\\" in text.text:
         text = symbols(text, in_math=True)
@@ -245,14 +251,10 @@ def _clean(text: Text) -> Text:
     return text.strip()
 
 
-def _title(blocks: tuple[Block, ...], source: str) -> str:
-    """The first heading of level 1, or the title in a YAML header; failing both, the first line of some length."""
+def _title(blocks: tuple[Block, ...], header: str) -> str:
+    """The first heading of level 1, or the title in the header; failing both, the first line of some length."""
     for block in blocks:
         if block.kind == "heading" and block.level == 1:
             return block.text.text
-    if match := re.match(
-        r"\ufeff?---\r?\n(?:(?!---)[^\n]*\n){0,40}?title:[ \t]*[\"']?([^\n]{3,200}?)[\"']?\s*\n", source
-    ):
-        return match[1]
     texts = (line.strip() for block in blocks for line in block.text.text.splitlines())
-    return next((text for text in texts if len(text) > 8), "")
+    return header or next((text for text in texts if len(text) > 8), "")

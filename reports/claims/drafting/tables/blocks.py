@@ -12,6 +12,7 @@ from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.tables.changes import changes_beside, is_change_name
 from evals.reports.claims.drafting.tables.columns import ColumnMeaning, column_meaning, is_condition
+from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
 from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number, layout
 from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.passages import read_passage
@@ -47,19 +48,33 @@ def read_table(
         place: the heading above, and its subject.
         vocabulary: the units that cells may name.
     """
+    if is_harness_table(block):
+        printed = harness_table(block)
+        grid = _Grid(printed.models, printed.measures, printed.values)
+        yield from _read_grid(article, block, grid, names, place=place, vocabulary=vocabulary)
+        return
     form = layout(block)
     if form.form in {"words", "properties"}:
         yield from _statements_of_cells(article, form, names, place)
         return
-    grid = _split(_grid(form))
     yield from _changes(article, form, names)
+    yield from _read_grid(article, block, _split(_grid(form)), names, place=place, vocabulary=vocabulary)
+
+
+def _read_grid(
+    article: Article, block: Block, grid: _Grid, names: Names, *, place: Surroundings, vocabulary: Vocabulary
+) -> Iterator[TableProposal | Proposal]:
+    """Yield the block of a table of results, and the statements of its columns of words."""
     caption = " ".join(block.text.text.split())
     meanings = [
         column_meaning(header, [row[n].text for row in grid.cells], caption, place.heading)
         for n, header in enumerate(grid.headers)
     ]
     kept = [n for n, meaning in enumerate(meanings) if meaning is not None]
-    if kept and (table := _table(article, grid, kept, meanings, caption, names=names, vocabulary=vocabulary)):
+    nameless = place.run_subject or place.heading_subject or names.main
+    if kept and (
+        table := _table(article, grid, kept, meanings, caption, names=names, vocabulary=vocabulary, nameless=nameless)
+    ):
         yield table
     for n, header in enumerate(grid.headers):
         if n in kept or is_condition(header):
@@ -167,8 +182,9 @@ def _table(
     *,
     names: Names,
     vocabulary: Vocabulary,
+    nameless: str | None,
 ) -> TableProposal | None:
-    """Build the block of a table of results; None if no cell has a number."""
+    """Build the block of a table of results; None if no cell has a number. A lone row without a name is `nameless`."""
     headers = _distinct([grid.headers[n] for n in kept])
     columns: list[dict[str, Any]] = []
     for header, n in zip(headers, kept, strict=True):
@@ -187,8 +203,9 @@ def _table(
         if not any(spans):
             group = bare_name(name.text) if not any(cell.text.strip() for cell in grid.cells[number]) else group
             continue
-        row: dict[str, Any] = {"name": row_names[number]}
-        subject = _subject(name.text, names) if name.text.strip() or len(grid.names) > 1 else names.main
+        is_lone = not name.text.strip() and len(grid.names) == 1
+        row: dict[str, Any] = {"name": names.names.get(nameless or "", "row") if is_lone else row_names[number]}
+        subject = nameless if is_lone else _subject(name.text, names)
         if subject:
             row["subject"] = subject
         if group:

@@ -9,6 +9,7 @@ from typing import Literal
 from evals.errors import InputError
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure
 from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
 from evals.reports.claims.language.sources.articles import Block, Text, TextBuilder
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
@@ -17,12 +18,13 @@ _SYSTEMS = pattern("table_layout.systems")
 _MEASURES = pattern("table_layout.measures")
 _PROPERTIES = pattern("table_layout.properties")
 _FOOTNOTE = re.compile(
-    r"\s*(?:\[\d+(?:,\s?\d+)*\]|[†‡*§¶↑↓]+|[\[((](?:ours|baseline|this work|本文|我们|model ?scope|hugging ?face|hf|"
+    r"\s*(?:\[\d+(?:,\s?\d+)*\]|(?:[†‡§¶↑↓]|\*(?![\d*]*\d)|(?<!\d)\*)+|"
+    r"[\[((](?:ours|baseline|this work|本文|我们|model ?scope|hugging ?face|hf|"
     r"git ?hub|wise ?model|link|paper|download|model|weights|ckpt|checkpoint|code|demo|card|config|log)"
     r"(?:,\s?(?:checkpoint|config|log|model|weights|paper|code))*[\]))])\s*",
     re.I,
 )
-_SIZE = re.compile(r"[~≈]?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?|\d+x\d+B")
+_SIZE = re.compile(r"[~≈]?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?|\d+[x×*✕]\d+B")
 _RANK = re.compile(r"\W*(?:#|no\.?|nr\.?|rank|index|排名|序号|编号)?\W*", re.I)
 _DIMENSION = re.compile(r"\bnumber of|\bdimension|\blength|\bvocab|\bheads\b|\bexperts\b|数量|维度|词表|长度", re.I)
 _METRIC_TAIL = re.compile(r"[\s_-]*(?:的)?(?:准确率|得分|分数|精度|accuracy|score|acc\.?)(?:\s?\(.*?\))?$", re.I)
@@ -243,7 +245,9 @@ def bare_name(text: str) -> str:
 def system_names(block: Block) -> list[str]:
     """Return the names of the systems of a table of results."""
     table = layout(block)
-    if table.form == "systems in rows":
+    if is_harness_table(block):
+        names = [cell.text for cell in harness_table(block).models]
+    elif table.form == "systems in rows":
         names = [row[0].text for row in table.body]
     elif table.form == "systems in columns":
         names = [cell.text for cell in table.header[1:]]

@@ -11,9 +11,10 @@ from evals.reports.claims.drafting.language.exclusions import Excluded, find_exc
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure, slug
 from evals.reports.claims.drafting.language.words import entries, pattern
 from evals.reports.claims.drafting.tables.layout import system_names
+from evals.reports.claims.drafting.text.chinese_names import chinese_names
 from evals.reports.claims.language.sources.articles import Article, Block
 
-_SIZE = r"(?:[ -]?(?:\d+(?:\.\d+)?x)?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?)"
+_SIZE = r"(?:[ -]?(?:\d+(?:\.\d+)?[x×*✕])?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?)"
 _TAIL = r"(?:-(?:[A-Za-z]+\d*(?:\.\d+)*|\d+(?:\.\d+)?[BMKk]?|v\d+(?:\.\d+)*))*"
 _TOKEN = pattern("names.token")
 _SUBJECT = pattern("names.subject")
@@ -107,7 +108,8 @@ class Names:
 
 def normal(name: str) -> str:
     """Return a name without case, spaces and hyphens."""
-    return re.sub(r"[^a-z0-9.\u4e00-\u9fff]", "", name.lower())
+    name = re.sub(r"(?<=\d)[×*✕](?=\d)", "x", name.lower())
+    return re.sub(r"[^a-z0-9.\u4e00-\u9fff]", "", name)
 
 
 def _free_id(id: str, taken: Mapping[str, str]) -> str:
@@ -178,10 +180,14 @@ def _title_name(article: Article) -> str | None:
 
 def _candidates(text: str) -> list[re.Match[str]]:
     excluded = [part for part in find_excluded(text) if part.kind in _NOT_SYSTEMS]
-    return [
+    chinese = [*chinese_names(text)]
+    spans = [match.span("name") for match in chinese]
+    return chinese + [
         match
         for match in _TOKEN.finditer(text)
-        if not _DATASET_AFTER.match(text, match.end("name")) and not any(_spoils(part, match) for part in excluded)
+        if not any(first < match.end("name") and match.start("name") < last for first, last in spans)
+        and not _DATASET_AFTER.match(text, match.end("name"))
+        and not any(_spoils(part, match) for part in excluded)
     ]
 
 

@@ -21,6 +21,7 @@ _RELATIVE_UNITS = {"percent", "points", "times"}
 _SPLIT = pattern("statements.split")
 _SPLITS = {"测试集": "test", "验证集": "dev", "开发集": "dev", "development": "dev", "validation": "dev", "val": "dev"}
 
+_RUN = re.compile(r"\bpretrained=[\"']?([\w./-]+)")
 _RELATIVES = re.compile(
     r"distill|student|draft model|smaller|variants?\b|versions\b|series|family|蒸馏|系列|变体", re.I
 )
@@ -38,6 +39,8 @@ class Surroundings:
     """The subject of the text that introduces a list: "Otter 2 is:"."""
     item_level: int = -1
     """The level of the list items that it introduces; deeper ones belong to them."""
+    run_subject: str | None = None
+    """The model of the run that an evaluation harness printed last: `hf (pretrained=otter/otter-7b)`."""
     quantity: QuantityWords | None = None
     """The benchmark that was named last in this paragraph."""
 
@@ -48,7 +51,10 @@ class Surroundings:
 
 
 def introduce(place: Surroundings, block: Block, passage: Passage) -> None:
-    """Note the subject of a text that ends with a colon: it stands for the list items below it."""
+    """Note the subject of a text that ends with a colon: it stands for the list items below. Note a run's model too."""
+    if run := _RUN.search(passage.text.text):
+        mentioned = [mention.subject for mention in passage.mentions if mention.start >= run.start(1)]
+        place.run_subject = next(iter(mentioned), None)
     if block.kind in {"paragraph", "item"} and re.search(r":\W*$", passage.text.text) and passage.sentences:
         place.item_subject = acting_subject(passage, passage.sentences[-1])
         place.item_level = block.level + 1 if block.kind == "item" else 0
@@ -61,7 +67,7 @@ def enter(place: Surroundings, block: Block, passage: Passage) -> None:
         place.heading_subject, place.heading_level = mentioned[0], block.level
     elif block.level <= place.heading_level or len(mentioned) > 1:
         place.heading_subject, place.heading_level = None, block.level
-    place.heading, place.item_subject, place.quantity = block.text.text, None, None
+    place.heading, place.item_subject, place.quantity, place.run_subject = block.text.text, None, None, None
 
 
 def read_block(article: Article, passage: Passage, names: Names, place: Surroundings) -> Iterator[Proposal]:
@@ -171,6 +177,8 @@ def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place:
             place.quantity = words
     elif number.unit in {"parameters", "experts", "tokens"}:
         words, where = wording.size_quantity(passage, number, place.heading)
+    elif number.unit == "items":
+        words, where = wording.cost_quantity("items", text[max(clause[0], number.begin - 20) : number.stop + 20])
     else:
         words, where = wording.cost_quantity(number.unit or "", inner, whole, place.heading)
     if words is None:
