@@ -1,43 +1,56 @@
-"""Merge results into YAML that others have written, by editing its text: comments, order and quotes of theirs stay.
+"""Merge results into YAML that others have written, by editing its text: everything but the results stays as it is.
 
 Two files hold results in a model repository: the front matter of README.md (`model-index`), and files of
-`.eval_results/`, which are lists. In both, results are items of a list. Ours are replaced, new ones are added after the
-last item, and no other line changes. A list that is not written one item after the other (`[{…}]`) is written anew.
+`.eval_results/`, which are lists. In both, results are items of a list: ours are replaced, and new ones are added after
+the last item. The edited text is read again, and must hold what was there with the results and nothing else.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import yaml
 
 from evals.errors import InputError, one_line
+from evals.reports.exports import yaml_edits
+from evals.reports.exports.yaml_edits import ParsedText, TextEdit, YamlPart
 from evals.schema import Json
 
-_FRONT_MATTER = re.compile(r"\A(\s*---[ \t]*\r?\n)((?:.*?\r?\n)??)(?=---[ \t]*(?:\r?\n|\Z))", re.S)
+_FRONT_MATTER = re.compile(
+    r"\A(\s*---[ \t]*(?:\r\n|\r|\n))((?:.*?(?:\r\n|\r|\n))??)(?=---[ \t]*(?:\r\n|\r|\n|\Z))", re.S
+)
 """As huggingface_hub finds it (`repocard.py`), also if it is empty; the second group is whole lines."""
+_MARK = "\ufeff"
+"""The byte order mark, with which some editors begin a file."""
+_INDEX, _RESULTS = "model-index", "results"
+_FRONT = "the front matter of README.md"
 
 Replaces = Callable[[Json, Json], bool]
 """Whether a new item takes the place of a present one."""
 
 
-def merge_card(text: str, results: Sequence[Json], name: str, replaces: Replaces) -> str:
+def merge_card(
+    text: str, results: Sequence[Json], names: Sequence[str], replaces: Replaces, chosen: str | None = None
+) -> str:
     r"""Merge results into the `model-index` of a model card.
 
     Args:
         text: the card, README.md; empty if there is none.
-        results: items of `model-index[0].results`.
-        name: the model's name, if the card has no `model-index` yet.
+        results: items of `results` of the model's entry in `model-index`.
+        names: names of the model, the likeliest first. They choose among several entries, and the last one names the
+            entry of a card that has none.
         replaces: whether a new result takes the place of a present one.
+        chosen: the name of the entry, if the user chose one.
 
     Raises:
-        InputError: the front matter cannot be read, or its `model-index` is none.
+        InputError: the front matter cannot be read, its `model-index` is none or cannot be edited without changing
+            something else, or it has several entries of which none is the model's.
 
     Example:
         >>> card = "---\nlicense: mit  # ours\n---\n# A\n"
-        >>> print(merge_card(card, [{"task": {"type": "x"}}], "a", lambda new, present: False))
+        >>> print(merge_card(card, [{"task": {"type": "x"}}], ["a"], lambda new, present: False))
         ---
         license: mit  # ours
         model-index:
@@ -49,71 +62,127 @@ def merge_card(text: str, results: Sequence[Json], name: str, replaces: Replaces
         # A
         <BLANKLINE>
     """
+    if not results:
+        return text
+    mark, text = text[: text.startswith(_MARK)], text.removeprefix(_MARK)
     match = _FRONT_MATTER.match(text)
-    newline = "\r\n" if "\r\n" in text else "\n"
     if match is None:
-        block = _dump([{"name": name, "results": list(results)}], "model-index", newline)
-        return f"---{newline}{block}---{newline}{text}"
-    return match[1] + _merge_front(match[2], results, name, replaces, newline) + text[match.end() :]
+        newline = yaml_edits.newline(text)
+        entry = {"model-index": [{"name": chosen or names[-1], "results": list(results)}]}
+        return f"{mark}---{newline}{yaml_edits.in_lines(entry, 0, newline)}---{newline}{text}"
+    front = _merge_front(match[2], results, names, replaces, chosen)
+    return mark + match[1] + front + text[match.end() :]
 
 
 def merge_list(text: str, items: Sequence[Json], replaces: Replaces) -> str:
-    """Merge items into a YAML file that is a list. Raises `InputError` if it is none."""
-    value, node = _read(text, "the file of results")
-    newline = "\r\n" if "\r\n" in text else "\n"
-    if value is None:
-        return text + _dump_items(items, 0, newline)
-    if not isinstance(value, list):
-        raise InputError(f"the file of results holds {type(value).__name__}, expected a list of results")
-    expected = _merged(value, items, replaces)
-    if expected == value:
+    """Merge items into a YAML file that is a list.
+
+    Raises:
+        InputError: it is none, or cannot be edited without changing something else.
+    """
+    if not items:
         return text
-    text += newline * (not text.endswith("\n"))
-    merged = _edited(text, node, value, items, replaces, newline)
-    return merged if merged is not None and _holds(merged, expected) else _dump_items(expected, 0, newline)
+    what = "the file of results"
+    mark, text = text[: text.startswith(_MARK)], text.removeprefix(_MARK)
+    present, parsed = _read(text, what)
+    root = parsed.root
+    if present is None and (root is None or root.start == root.end):
+        begun = parsed.newline * bool(text and not text.endswith(("\n", "\r")))
+        return mark + text + begun + yaml_edits.in_lines(list(items), 0, parsed.newline)
+    if not isinstance(present, list) or root is None:
+        raise InputError(f"{what} holds {type(present).__name__}, expected a list of results")
+    edits = _merging(parsed, root, present, items, replaces)
+    return mark + _edited(parsed, edits, _merged(present, items, replaces), what)
 
 
-def _merge_front(front: str, results: Sequence[Json], name: str, replaces: Replaces, newline: str) -> str:
-    value, node = _read(front, "the front matter of README.md")
-    if value is None:
-        return front + _dump([{"name": name, "results": list(results)}], "model-index", newline)
-    if not isinstance(value, dict):
-        raise InputError(f"the front matter of README.md is {type(value).__name__}, not names: correct it first")
-    index = value.get("model-index")
-    if index is None and "model-index" not in value:
-        added = front + _dump([{"name": name, "results": list(results)}], "model-index", newline)
-        return _checked(added, {**value, "model-index": [{"name": name, "results": list(results)}]})
-    if index is None:
-        index = [{"name": name, "results": []}]
-    if not isinstance(index, list) or not index or not isinstance(index[0], dict):
+def _merge_front(
+    front: str, results: Sequence[Json], names: Sequence[str], replaces: Replaces, chosen: str | None
+) -> str:
+    value, parsed = _read(front, _FRONT)
+    new = [{"name": chosen or names[-1], _RESULTS: list(results)}]
+    root = parsed.root
+    if value is None and (root is None or root.start == root.end):
+        return front + yaml_edits.in_lines({_INDEX: new}, 0, parsed.newline)
+    if not isinstance(value, dict) or root is None:
+        raise InputError(f"{_FRONT} is {type(value).__name__}, not names: correct it first")
+    if _INDEX not in value:
+        return _edited(parsed, yaml_edits.added_key(parsed, root, _INDEX, new), {**value, _INDEX: new})
+    key, part = _at(root, _INDEX)
+    entries = value[_INDEX]
+    if entries is None or entries == []:
+        return _edited(parsed, yaml_edits.filled(parsed, key, part, new), {**value, _INDEX: new})
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError("README.md: `model-index` is no list of models; correct it first")
-    present = index[0].get("results") or []
+    place = _chosen(entries, names, chosen)
+    entry = entries[place]
+    present = [] if (held := entry.get(_RESULTS)) is None else held
     if not isinstance(present, list):
         raise InputError("README.md: `results` of `model-index` is no list; correct it first")
-    expected = {**value, "model-index": [{**index[0], "results": _merged(present, results, replaces)}, *index[1:]]}
-    if expected == value:
-        return front
-    where = _at(_at(_at(node, "model-index"), 0), "results")
-    edited = _edited(front, where, present, results, replaces, newline) if where is not None else None
-    if edited is not None and _holds(edited, expected):
-        return edited
-    return _checked(_replaced_block(front, node, expected["model-index"], newline), expected)
-
-
-def _checked(front: str, expected: Json) -> str:
-    """Return a front matter that holds what is expected, or refuse the one that it was made from."""
-    if not _holds(front, expected):
-        raise InputError(
-            "README.md: the front matter is one {…}, uses anchors, or repeats a name; write a name per line first"
+    entries = [*entries[:place], {**entry, _RESULTS: _merged(present, results, replaces)}, *entries[place + 1 :]]
+    model = part.values[place] if part.kind == "list" else part
+    if _RESULTS not in entry:
+        edits = yaml_edits.added_key(parsed, _mapping(model), _RESULTS, list(results))
+    else:
+        key, part = _at(model, _RESULTS)
+        edits = (
+            _merging(parsed, part, present, results, replaces)
+            if present
+            else yaml_edits.filled(parsed, key, part, results)
         )
-    return front
+    return _edited(parsed, edits, {**value, _INDEX: entries})
 
 
-def _holds(text: str, expected: Json) -> bool:
-    try:
-        return bool(yaml.safe_load(text) == expected)
-    except yaml.YAMLError:
-        return False
+def _chosen(entries: Sequence[dict[str, Json]], names: Sequence[str], chosen: str | None) -> int:
+    """Return the place of the model's entry in `model-index`: the only one, or the one of its name."""
+    held = [str(entry.get("name")) for entry in entries]
+    if chosen is None and len(held) == 1:
+        return 0
+    wanted = next((name for name in names if name in held), None) if chosen is None else chosen
+    listed = ", ".join(repr(name) for name in held)
+    if held.count(str(wanted)) == 1:
+        return held.index(str(wanted))
+    if wanted in held:
+        raise InputError(f"README.md: several models of `model-index` are named {wanted!r}; correct it first")
+    if chosen is not None:
+        raise InputError(f"--entry {chosen!r}: `model-index` of README.md has no such model; it has {listed}")
+    raise InputError(
+        f"README.md: `model-index` has {len(held)} models, {listed}, and none is named "
+        f"{' or '.join(map(repr, names))}; name the one whose results these are: --entry NAME"
+    )
+
+
+def _at(part: YamlPart, name: str) -> tuple[YamlPart, YamlPart]:
+    """Return the key and the value of a name that a mapping has."""
+    pairs = [(key, value) for key, value in zip(part.keys, part.values, strict=True) if key.text == name]
+    if len(pairs) > 1:
+        raise InputError(f"README.md: `{name}` is written twice in one place; correct it first")
+    if not pairs or pairs[0][1].kind == "alias":
+        raise _elsewhere(f"`{name}`")
+    return pairs[0]
+
+
+def _mapping(part: YamlPart) -> YamlPart:
+    if part.kind != "mapping":
+        raise _elsewhere("an entry of `model-index`")
+    return part
+
+
+def _elsewhere(what: str) -> InputError:
+    return InputError(f"README.md: {what} stands at an anchor (&, *, <<), used in several places; write it out first")
+
+
+def _merging(
+    parsed: ParsedText, part: YamlPart, present: Sequence[Json], items: Sequence[Json], replaces: Replaces
+) -> list[TextEdit]:
+    """Return the edits that merge items into a list that is not empty."""
+    places = [_place(present, item, replaces) for item in items]
+    edits = [
+        yaml_edits.replaced_item(parsed, part, place, item)
+        for place, item in zip(places, items, strict=True)
+        if place is not None and not _is_same(present[place], item, set())
+    ]
+    new = [item for place, item in zip(places, items, strict=True) if place is None]
+    return [*edits, *(yaml_edits.added_items(parsed, part, new) if new else ())]
 
 
 def _merged(present: Sequence[Json], items: Sequence[Json], replaces: Replaces) -> list[Json]:
@@ -128,95 +197,46 @@ def _place(present: Sequence[Json], item: Json, replaces: Replaces) -> int | Non
     return next((index for index, earlier in enumerate(present) if replaces(item, earlier)), None)
 
 
-def _edited(
-    text: str, node: Any, present: Sequence[Json], items: Sequence[Json], replaces: Replaces, newline: str
-) -> str | None:
-    """Return the text with the items merged into a list that has one item after the other; None for other lists."""
-    if not isinstance(node, yaml.SequenceNode) or node.flow_style or not node.value or _has_alias(node):
-        return None
-    column = node.start_mark.column
-    edits: list[tuple[int, int, str]] = []
-    added = []
-    for item in items:
-        place = _place(present, item, replaces)
-        if place is None:
-            added.append(item)
-        elif present[place] != item:
-            child = node.value[place]
-            start = text.rfind("-", 0, child.start_mark.index)
-            edits.append((start - column, _line_end(text, child), _dump_items([item], column, newline)))
-    end = _line_end(text, node.value[-1])
-    if added:
-        edits.append((end, end, _dump_items(added, column, newline)))
-    for start, stop, new in sorted(edits, reverse=True):
-        if start < 0 or (stop > start and text[start : start + column].strip(" ")):
-            return None  # the item begins in the line of something else
-        text = text[:start] + new + text[stop:]
-    return text
-
-
-def _line_end(text: str, node: Any) -> int:
-    """Return where the last line of a node ends; a comment below it belongs to what follows."""
-    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        node = last[1] if isinstance(last, tuple) else last
-    end = node.end_mark.index
-    if end and text[end - 1] in "\r\n" and isinstance(node, yaml.ScalarNode) and node.style in {"|", ">"}:
-        return int(end)
-    rest = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)?").match(text, end)
-    assert rest is not None
-    return rest.end()
-
-
-def _replaced_block(front: str, node: Any, index: Json, newline: str) -> str:
-    """Write the `model-index` anew; the lines around it stay."""
-    for key, value in node.value:
-        if key.value == "model-index":
-            start, end = key.start_mark.index, _line_end(front, value)
-            return front[:start] + _dump(index, "model-index", newline) + front[end:]
-    raise AssertionError("the front matter has a model-index")
-
-
-def _at(node: Any, key: str | int) -> Any:
-    """Return the node at a key or an index, or None."""
-    if isinstance(node, yaml.MappingNode):
-        return next((value for name, value in node.value if name.value == key), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        return node.value[key]
-    return None
-
-
-def _has_alias(node: Any) -> bool:
-    """Whether a node is used in two places, so that its text stands elsewhere."""
-    seen: set[int] = set()
-
-    def walk(node: Any) -> bool:
-        if id(node) in seen:
-            return True
-        seen.add(id(node))
-        children = node.value if isinstance(node, yaml.CollectionNode) else []
-        return any(walk(part) for child in children for part in (child if isinstance(child, tuple) else (child,)))
-
-    return walk(node)
-
-
-def _read(text: str, what: str) -> tuple[Any, Any]:
-    """Return the value and the nodes of a YAML text."""
+def _edited(parsed: ParsedText, edits: Sequence[TextEdit], expected: Json, what: str = _FRONT) -> str:
+    """Return the edited text, which holds what is expected, or refuse."""
+    edited = yaml_edits.apply(parsed.text, edits)
     try:
-        return yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
+        holds = _is_same(yaml.safe_load(edited), expected, set())
+    except (yaml.YAMLError, ValueError):
+        holds = False
+    if not holds:
+        raise InputError(
+            f"{what} cannot take the results without another change: it has anchors, or a form that is not edited; "
+            f"write one name and one item per line first"
+        )
+    return edited
+
+
+def _is_same(a: Json, b: Json, compared: set[tuple[int, int]]) -> bool:
+    """Whether two values are of the same types, order and numbers; a NaN is the same as another.
+
+    Args:
+        a: a value.
+        b: another one.
+        compared: values that were compared already, which an anchor may repeat without end.
+    """
+    if type(a) is not type(b):
+        return False
+    if not isinstance(a, dict | list):
+        return bool(a == b) or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
+    if len(a) != len(b) or (id(a), id(b)) in compared:
+        return len(a) == len(b)
+    compared.add((id(a), id(b)))
+    if isinstance(a, dict):
+        return all(_is_same(x, y, compared) for x, y in zip(a, b, strict=True)) and all(
+            _is_same(x, y, compared) for x, y in zip(a.values(), b.values(), strict=True)
+        )
+    return all(_is_same(x, y, compared) for x, y in zip(a, b, strict=True))
+
+
+def _read(text: str, what: str) -> tuple[Json, ParsedText]:
+    """Return the value and the parts of a YAML text."""
+    try:
+        return yaml.safe_load(text), yaml_edits.parse(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError(f"{what} cannot be read: {one_line(error)}; correct it first") from error
-
-
-def _dump(value: Json, name: str, newline: str) -> str:
-    return _yaml({name: value}).replace("\n", newline)
-
-
-def _dump_items(items: Sequence[Json], column: int, newline: str) -> str:
-    lines = _yaml(list(items)).splitlines()
-    return "".join(" " * column * bool(line) + line + newline for line in lines)
-
-
-def _yaml(value: Json) -> str:
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
-    return text

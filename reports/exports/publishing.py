@@ -169,6 +169,18 @@ def evaluated_revision(run: Record) -> str | None:
     return revision or (snapshot.partition("/")[0] if inside else "") or None
 
 
+def model_names(run: Record, repository: str) -> list[str]:
+    """Return the names that a card may have for the model of a run, the likeliest first.
+
+    Args:
+        run: the run.
+        repository: ORG/NAME, whose model it is.
+    """
+    plain = run.manifest.model_name.partition("@")[0].removeprefix("hf:")
+    names = [hub.model_id(run), plain, plain.rstrip("/").rpartition("/")[2], repository, repository.partition("/")[2]]
+    return list(dict.fromkeys(name for name in names if name))
+
+
 def _cached_repository(run: Record) -> str | None:
     """Return the repository from whose copy in the hub's cache the model was loaded (`models--ORG--NAME/snapshots`)."""
     folder, inside, _ = str(run.manifest.model.get("checkpoint") or "").rpartition("/snapshots/")

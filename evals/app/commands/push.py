@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from evals.app import console
 from evals.app.console import BAD_INPUT, DONE
 from evals.errors import InputError, counted
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 SUMMARY = "put the results of runs into a model repository of the hub, after showing the changes"
 
 
@@ -24,6 +26,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--yes", action="store_true", help="send without asking")
     add("--pull-request", action="store_true", help="open a pull request, which everybody may, instead of committing")
     add("--revision", default="main", metavar="BRANCH", help="the branch; default: main")
+    add("--entry", metavar="NAME", help="the model's name in a card whose model-index has several models")
     add(
         "--same-model",
         action="store_true",
@@ -45,11 +48,11 @@ def run(options: argparse.Namespace) -> int:
     runs = [records.load(folder) for folder in options.runs]
     for record in runs:
         publishing.check_publishable(record, name, same_model=options.same_model)
-    publishing.results(runs)
+    results = publishing.results(runs)
     if not options.revision.strip():
         raise InputError("--revision '' names no branch")
     state = hub_repository.read_repository(name, options.revision)
-    files, notes = _changed(runs, state)
+    files, notes = _changed(runs, results, state, options.entry)
     changed = {path: text for path, text in files.items() if text != state.files.get(path, "")}
     console.write(_shown(state, changed, notes))
     if not changed or options.dry_run:
@@ -68,16 +71,25 @@ def run(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _changed(runs: list[Any], state: Any) -> tuple[dict[str, str], list[str]]:
-    """Return the files with the results of the runs, by path, and notes for the reader."""
+def _changed(
+    runs: list[Any], results: list[dict[str, Any]], state: Any, entry: str | None
+) -> tuple[dict[str, str], list[str]]:
+    """Return the files with the results of the runs, by path, and notes for the reader.
+
+    Args:
+        runs: the runs.
+        results: their results for the card.
+        state: the repository.
+        entry: the name of the model in the card, if the user chose one.
+    """
     from evals.data import hub_repository
     from evals.reports.exports import model_card, publishing
 
     card = state.files.get(hub_repository.CARD, "")
-    name = state.name.partition("/")[2]
-    files = {
-        hub_repository.CARD: model_card.merge_card(card, publishing.results(runs), name, publishing.replaces_result)
-    }
+    for record, result in zip(runs, results, strict=True):
+        names = publishing.model_names(record, state.name)
+        card = model_card.merge_card(card, [result], names, publishing.replaces_result, entry)
+    files = {hub_repository.CARD: card}
     notes = []
     for record in runs:
         evaluated = publishing.evaluated_revision(record)
@@ -93,9 +105,9 @@ def _changed(runs: list[Any], state: Any) -> tuple[dict[str, str], list[str]]:
             )
             continue
         path = publishing.board_file(record)
-        entry = publishing.board_entry(record, publishing.Leaderboard(dataset, task_id))
+        score = publishing.board_entry(record, publishing.Leaderboard(dataset, task_id))
         before = files.get(path, state.files.get(path, ""))
-        files[path] = model_card.merge_list(before, [entry], publishing.replaces_entry)
+        files[path] = model_card.merge_list(before, [score], publishing.replaces_entry)
     return files, notes
 
 
@@ -109,8 +121,17 @@ def _shown(state: Any, changed: Mapping[str, str], notes: list[str]) -> str:
     for path, text in changed.items():
         before = state.files.get(path)
         source = f"a/{path}" if before is not None else "/dev/null"
-        lines += difflib.unified_diff((before or "").splitlines(), text.splitlines(), source, f"b/{path}", lineterm="")
+        lines += _diff(before or "", text, source, f"b/{path}")
     return "".join(f"{console.printable(line)}\n" for line in lines)
+
+
+def _diff(before: str, after: str, source: str, target: str) -> Iterator[str]:
+    """Return the lines of a unified diff; line ends count, and are not shown."""
+    old, new = _LINE.findall(before), _LINE.findall(after)
+    for number, line in enumerate(difflib.unified_diff(old, new, source, target, lineterm="")):
+        yield line.rstrip("\r\n")
+        if number > 1 and line[0] in " +-" and line[-1] not in "\r\n":
+            yield "\\ No newline at end of file"
 
 
 def _message(runs: list[Any]) -> str:

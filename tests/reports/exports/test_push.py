@@ -154,6 +154,27 @@ def test_a_data_set_that_is_no_benchmark_gets_the_card_only(hub, command, tmp_pa
     assert front(hub.models["org/model"]["README.md"].decode())["model-index"][0]["name"] == "model"
 
 
+def test_a_card_of_several_models_takes_the_results_at_its_own_or_the_chosen_one(hub, command, tmp_path):
+    """As the Trainer writes an entry; comments, `no` and the quotes stay."""
+    entries = "- name: {}\n  results: []  # none yet\n- name: '{}'\n  results:\n  - {{task: no}}\n"
+    card = "---\nlicense: no\nmodel-index:\n" + entries + "---\n"
+    whole = run(tmp_path / "whole")
+    hub.models["org/model"]["README.md"] = card.format("small", "other").encode()
+    done = command("push", whole.folder, "hf:org/model", "--dry-run")
+    assert refused(done, "2 models, 'small', 'other'", "none is named 'org/model' or 'model'", "--entry NAME")
+    done = command("push", whole.folder, "hf:org/model", "--dry-run", "--entry", "smal")
+    assert refused(done, "--entry 'smal'", "it has 'small', 'other'")
+    done = command("push", whole.folder, "hf:org/model", "--dry-run", "--entry", "small")
+    assert "-  results: []  # none yet\n+  results:  # none yet\n+  - task:\n" in done.stdout
+    for name in ("model", "org/model"):
+        hub.models["org/model"]["README.md"] = card.format("small", name).encode()
+        done = command("push", whole.folder, "hf:org/model", "--dry-run")
+        assert "   - {task: no}\n+  - task:\n" in done.stdout
+        assert not [line for line in done.stdout.splitlines() if line.startswith("-") and line[:4] != "--- "]
+    hub.models["org/model"]["README.md"] = card.format("model", "model").encode()
+    assert refused(command("push", whole.folder, "hf:org/model", "--dry-run"), "several models", "'model'")
+
+
 @pytest.mark.parametrize(
     ("word", "status", "code", "words"),
     [
@@ -196,28 +217,93 @@ def same_id(new, present):
     return isinstance(present, dict) and present.get("id") == new["id"]
 
 
+def fronted(results, name="m"):
+    return {"model-index": [{"name": name, "results": results}]}
+
+
 @draws.examples(40, 2000)
 @given(
-    RESULTS, RESULTS, st.dictionaries(KEYS, VALUES, max_size=3), st.booleans(), st.sampled_from(["\n", "\r\n"]),
-    st.sampled_from([None, False]),
+    RESULTS, RESULTS, st.dictionaries(KEYS, VALUES, max_size=3), st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([None, False, True]),
 )  # fmt: skip
 def test_merging_changes_nothing_else(present, new, others, first, newline, flow):
-    index = {"model-index": [{"name": "m", "results": present}]}
+    index = fronted(present)
     value = {**others, **index} if first else {**index, **others}
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=flow)
     card = f"---\n# a comment\n{text}# at the end\n---\nbody\n".replace("\n", newline)
-    merged = model_card.merge_card(card, new, "x", same_id)
+    merged = model_card.merge_card(card, new, ["x"], same_id)
     expected = [next((item for item in new if same_id(item, old)), old) for old in present]
     expected += [item for item in new if not any(same_id(item, old) for old in present)]
     front = merged.partition(f"{newline}---{newline}")[0].removeprefix(f"---{newline}") + newline
-    assert yaml.safe_load(front) == {**value, "model-index": [{"name": "m", "results": expected}]}
+    assert yaml.safe_load(front) == {**value, **fronted(expected)}
     assert front.startswith(f"# a comment{newline}")
     assert front.endswith(f"# at the end{newline}")
     assert merged.endswith(f"---{newline}body{newline}")
     assert newline == "\n" or "\n" not in merged.replace("\r\n", "")
-    assert model_card.merge_card(merged, new, "x", same_id) == merged
+    assert model_card.merge_card(merged, new, ["x"], same_id) == merged
     if not new:
         assert merged == card
+
+
+BEFORE = [
+    "", "license: no  # not yes\n", "# a comment - with: marks\nx: &a [1, 0o7, 1e3]\ny: *a\n", "é: 🙂\n",
+    "text: |\n  a\n\n  # b\n\n", "t: 'a\n  b'\n", "\"quoted\": {a: 1,  b: ~}\n", "date: 2024-01-01\n\n\n",
+]  # fmt: skip
+EMPTY = ["model-index:{}\n", "model-index:{}  # none yet\n", "model-index: [ {} ]\n"]
+ENTRIES = [
+    "model-index:\n- name: {q}m{q}  # the model\n  results:{e}\n",
+    "model-index:\n  # c\n  -  results:{e}\n     name: {q}m{q}\n",
+    "model-index:\n- &b\n  name: {q}m{q}\n  more: no\n  results:{e}\n",
+    "model-index: [{{name: {q}m{q}, results:{e}}}]  # in a line\n",
+    "model-index: [\n  {{name: {q}m{q},   # c\n   results:{e}}}\n  ]\n",
+    "model-index:\n- {{ results:{e}, name: {q}m{q} }}\n",
+]
+HELD = ["", " ~", " []", " [ ]  ", " [{id: 1, b: no}]", " [ {id: 1},\n   {id: 2} ]", " [{id: 1, u: [*z]}]"]
+BLOCKS = [
+    "model-index:\n- name: m\n  results:\n  - id: 1  # - a dash\n    b: no\n  # below\n",
+    "model-index:\n- name: m\n  results:\n     - # - before\n       id: 1\n       b: |+\n        c\n\n     - id: 2\n\n",
+    "model-index:\n-\n  results:\n  - {id: 1, b: 1.0}   # c\n  - id: 2\n  name: m\n  more: *z\n",
+    "model-index:\n- name: m\n  results: &r\n  - &i\n    id: 1\n    b: [1,\n      2]\n    # inside\n",
+    "? model-index\n: - name: m\n    results:\n    - id: 1\n",
+]
+INDEXES = [
+    *[text.format(held) for text in EMPTY for held in ("", " ~", " []") if "[" not in text or not held],
+    *[text.format(e=held, q=quote) for text in ENTRIES for held in HELD for quote in ("", "'")],
+    *BLOCKS, "",
+]  # fmt: skip
+
+
+@draws.examples(150, 10_000)
+@given(
+    st.sampled_from(["", "\ufeff"]), st.sampled_from(BEFORE), st.sampled_from(INDEXES), st.sampled_from(BEFORE),
+    st.sampled_from(["\n", "\r\n"]), st.booleans(),
+)  # fmt: skip
+def test_no_other_character_changes(mark, before, index, after, newline, replacing):
+    front = f"z: &z yes\n{before}{index}{after.replace('a', 'z')}".replace("\n", newline)
+    card = f"{mark}---{newline}{front}---{newline}# Body --- \r\n\n"
+    try:
+        value = yaml.safe_load(front)
+    except yaml.YAMLError:
+        return  # a name twice, or text that is no YAML in brackets
+    new = {"id": 1 if replacing else 9, "more": "no", "texts": ["12e3", "a\nb"]}
+    entry = (value.get("model-index") or [{"name": "x"}])[0]
+    present = entry.get("results") or []
+    merged = model_card.merge_card(card, [new], ["org/x", "x"], same_id)
+    kept = [new if same_id(new, old) else old for old in present]
+    expected = kept if new in kept else [*kept, new]
+    start = len(mark) + 3 + len(newline)
+    assert merged.endswith(f"---{newline}# Body --- \r\n\n")
+    edited = merged[start : -len(f"---{newline}# Body --- \r\n\n")]
+    assert yaml.safe_load(edited) == {**value, "model-index": [{**entry, "results": expected}]}
+    if new not in kept:  # all characters are there still, in their order, but an empty list in whose place ours are
+        left = iter(edited)
+        assert all(character in left for character in front if character not in " []~")
+        return
+    alike = [next((n for n, (a, b) in enumerate(pairs) if a != b), len(front)) for pairs in (
+        list(zip(front, edited, strict=False)), list(zip(front[::-1], edited[::-1], strict=False))
+    )]  # fmt: skip
+    gone = front[alike[0] : max(alike[0], len(front) - alike[1])]
+    assert not any(word in gone for word in ("name", "more", "id: 2", "below", "in a line", "model-index"))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +322,7 @@ def test_merging_changes_nothing_else(present, new, others, first, newline, flow
     ],
 )
 def test_every_form_of_a_card_takes_a_result(text):
-    merged = model_card.merge_card(text, [{"id": 7, "b": [1]}], "x", same_id)
+    merged = model_card.merge_card(text, [{"id": 7, "b": [1]}], ["x"], same_id)
     results = yaml.safe_load(merged.split("---")[1])["model-index"][0]["results"]
     assert results[-1] == {"id": 7, "b": [1]}
     assert [result for result in results if result["id"] == 7] == results[-1:]
@@ -245,8 +331,29 @@ def test_every_form_of_a_card_takes_a_result(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["---\na: [\n---\n", "---\n- a\n---\n", "---\nmodel-index: 5\n---\n", "---\nmodel-index: [5]\n---\n"],
+    [
+        "---\na: [\n---\n",
+        "---\nmodel-index: []\nmodel-index: []\n---\n",
+        "---\n- a\n---\n",
+        "---\nmodel-index: 5\n---\n",
+        "---\nmodel-index: [5]\n---\n",
+    ],
 )
 def test_a_card_that_cannot_be_read_is_refused(text):
     with pytest.raises(InputError, match="correct it first"):
-        model_card.merge_card(text, [{"id": 7}], "x", same_id)
+        model_card.merge_card(text, [{"id": 7}], ["x"], same_id)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "a: &r [{id: 1}]\nmodel-index:\n- {name: m, results: *r}\n",
+        "model-index:\n- name: m\n  results: &r\n  - id: 1\nb: *r\n",
+        "a: &e {name: m, results: [{id: 1}]}\nmodel-index:\n- *e\n",
+        "a: &e {results: [{id: 1}]}\nmodel-index:\n- <<: *e\n  name: m\n",
+        "model-index:\n- name: m\n  results:\n  - &i {id: 7, b: 1}\n  - {id: 2, c: *i}\n",
+    ],
+)
+def test_results_that_stand_in_several_places_are_refused(index):
+    with pytest.raises(InputError, match="anchor"):
+        model_card.merge_card(f"---\n{index}---\n", [{"id": 7}], ["x"], same_id)
