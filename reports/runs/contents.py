@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from markupsafe import Markup
+from msgspec import UNSET
 
 from evals.errors import InputError, counted
 from evals.records.folder import Record
+from evals.records.sequential.entry import PairLooks
 from evals.records.types import Manifest, Result
 from evals.reports.rendering.forest import ForestPanel
 from evals.reports.rendering.formatting import amount, json_text
@@ -28,6 +30,9 @@ from evals.reports.runs.sections import MetricRow, Section
 from evals.reports.runs.verifying import verification
 from evals.reports.runs.worst_samples import WorstSample, describe_worst
 from evals.schema import Json, Metric
+
+if TYPE_CHECKING:
+    from evals.reports.runs.early.race_figure import DrawnRace
 
 Detail = Literal["metrics", "remarks", "samples", "page"]
 """How much of a run a report shows: its metrics; remarks too, which need its blind control; its worst samples too; and
@@ -134,6 +139,8 @@ class ReportContents:
     """The headlines of several runs, and their differences, for a forest plot; empty where they have no one unit."""
     merged: tuple[Section, ...]
     """All metrics of runs of one task, for a table with a column per run; empty for other runs."""
+    races: tuple[DrawnRace, ...] = ()
+    """The races that the runs took part in."""
 
     @property
     def mini(self) -> bool:
@@ -165,6 +172,7 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
         raise InputError("a report needs at least one run: none was given")
     controls = BlindControls()
     several_runs = len(records) > 1
+    raced = detail in {"samples", "page"} and any(_race_history(record) for record in records)
     runs = tuple(_gather_run(record, detail, controls) for record in records)
     same_task = several_runs and side_by_side.same_task(records)
     names = short_names(records)
@@ -181,6 +189,7 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
         conclusions=tuple(conclusions),
         forest=side_by_side.forest(records, pairs, set(refused)) if several_runs else (),
         merged=tuple(sections.merge([section for run in runs for section in run.sections])) if same_task else (),
+        races=_races(records) if raced else (),
     )
 
 
@@ -217,11 +226,23 @@ def _gather_run(record: Record, detail: Detail, controls: BlindControls) -> RunC
 
 
 def _looks(record: Record, headline: Metric) -> Markup | None:
-    if record.finished().stopped is None:
+    if record.finished().stopped is None or _race_history(record):
         return None
     from evals.reports.runs.early import figure  # the statistics, which other reports do not load
 
     return figure.draw(record, headline)
+
+
+def _race_history(record: Record) -> Sequence[PairLooks]:
+    """Return the looks of the race that a run took part in; none for other runs."""
+    entry = record.finished().sequential
+    return () if entry is UNSET else entry.history
+
+
+def _races(records: Sequence[Record]) -> tuple[DrawnRace, ...]:
+    from evals.reports.runs.early import race_figure  # the statistics, which other reports do not load
+
+    return race_figure.races(records)
 
 
 def _timing_note(record: Record) -> Iterator[str]:

@@ -8,7 +8,7 @@ Every format begins with the same line: which scale, checkpoint and data it is a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from evals.errors import InputError, UnknownName
@@ -57,18 +57,32 @@ def markdown(contents: ReportContents) -> str:
         parts += ["# Comparison", table_formats.markdown(contents.comparison)]
     if contents.ratios is not None:
         parts += [f"# {contents.ratios.title}", table_formats.markdown(contents.ratios)]
+    several = len(contents.runs) > 1
+    parts += _markdown_races(contents, "#") if several else []
     for run in contents.runs:
         parts.append(f"# {escape_markdown(run.title)}")
-        parts += [escape_markdown(run.about)] if len(contents.runs) > 1 else []
-        parts += _markdown_run(run)
+        parts += [escape_markdown(run.about)] if several else []
+        parts += _markdown_run(run, [] if several else _markdown_races(contents, "##"))
     return _end_line("\n\n".join(parts))
 
 
-def _markdown_run(run: RunContents) -> Iterator[str]:
+def _markdown_races(contents: ReportContents, head: str) -> Iterator[str]:
+    """Yield how each race went: the end of each pair, and some of its looks."""
+    for race in contents.races:
+        yield f"{head} {escape_markdown(race.title)}"
+        for panel in race.panels:
+            looks = panel.few_looks()
+            yield escape_markdown(panel.outcome)
+            yield f"{escape_markdown(looks.title)}\n\n{table_formats.markdown(looks)}"
+        yield escape_markdown(race.caption_of_tables)
+
+
+def _markdown_run(run: RunContents, races: Iterable[str]) -> Iterator[str]:
     value, spread, n = sections.numbers(run.headline.metric)
     yield f"**{value}** {escape_markdown(run.headline.name)}, 95 % interval {spread}, n = {n}"
     for remark in (run.counted, *run.notes):
         yield escape_markdown(remark)
+    yield from races
     for section in run.sections:
         yield f"## {escape_markdown(section.title)}"
         yield table_formats.markdown(sections.table(section))

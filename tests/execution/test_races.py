@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
@@ -14,6 +15,7 @@ from evals.app.commands.race import race
 from evals.errors import InputError
 from evals.records.folder import load
 from evals.registry import TASKS
+from evals.reports.runs import page as page_of_runs
 from evals.reports.runs import terminal
 from evals.reports.runs.early import race as outcome
 
@@ -68,6 +70,40 @@ def test_the_page_can_be_understood(decided):
     assert f"computes the other {COUNT - used}." in terminal.show(records[1])
 
 
+def test_the_page_of_a_race_draws_its_looks(decided):
+    pages = [(folder / "report.html").read_text() for folder in decided]
+    stated = entry(decided[0])
+    (looks,) = stated["history"]
+    assert (looks["samples"][-1], looks["low"][-1], looks["high"][-1]) == (
+        stated["used"], stated["low"], stated["high"],
+    )  # fmt: skip
+    assert len(looks["samples"]) == stated["looks"]
+    assert not any(low > 0 or high < 0 for low, high in zip(looks["low"][:-1], looks["high"][:-1], strict=True))
+    size = (
+        f"{-100 * looks['difference'][-1]:.1f} points ({-100 * looks['high'][-1]:.1f} to {-100 * looks['low'][-1]:.1f})"
+    )
+    for page in pages:
+        drawn, rows = re.findall(r'<section>\s*<h2 id="race-1">(.*?)</section>', page, re.DOTALL), stated["looks"]
+        assert len(drawn) == 1
+        assert f"samples: toy: is better than toy:counts by {size}." in drawn[0]
+        assert drawn[0].count('class="forest looks"') == 1
+        assert drawn[0].count(">not yet</td>") == rows - 1, "the table has all looks, for who cannot see the figure"
+        assert "In at most 5 of 100 races the band misses the true difference at any look." in drawn[0]
+        assert page.count('class="forest looks"') == 1
+    assert "toy: minus toy:counts" in (decided[1] / "report.md").read_text()
+    both = page_of_runs.render([load(folder) for folder in decided])
+    assert both.count('class="forest looks"') == 1, "two runs of one race"
+
+
+def test_scores_that_changed_draw_no_race(decided, tmp_path):
+    shutil.copytree(decided[0], folder := tmp_path / "run")
+    lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    lines[0]["values"]["accuracy"] = 1 - lines[0]["values"]["accuracy"]
+    (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    stated = evals.score(folder).finished().sequential
+    assert (stated.decision, stated.history) == ("undecided", [])
+
+
 def test_a_race_goes_on_where_a_kill_left_it(decided, tmp_path):
     """One model is a look ahead of the other, of which the last line is torn."""
     for number, folder in enumerate(decided):
@@ -118,6 +154,12 @@ def test_of_several_models_those_that_are_worse_leave_early(tmp_path):
     assert "toy:picky and toy: are the same within 18 points." in text
     assert "about any of the 3 pairs is wrong in at most 5 of 100 races" in text
     assert "out: toy:" in text
+    drawn = page_of_runs.render(records)
+    assert drawn.count('class="forest looks"') == 2, "a drawing for each model but the leader"
+    assert f"After {counts.n} of 800 samples: {counts.sequential.pair[0]} is better than toy:counts by " in drawn
+    assert "so toy:counts leaves the race." in drawn
+    assert "are the same within 18 points (" in drawn
+    assert "The dotted lines are 18 points above and below zero" in drawn
     assert text.startswith(f"Decided after {plain.n} of 800 samples")
     assert f"toy:counts left the race after {counts.n} of 800 samples: " in terminal.show(records[1])
     assert f"Decided after {plain.n} of 800 samples" in terminal.show(records[2])

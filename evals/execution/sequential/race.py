@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evals.execution.sequential.prefix import PrefixRun
-from evals.records.sequential.entry import SequentialEntry
+from evals.records.sequential.entry import PairLooks, SequentialEntry
 from evals.statistics.sequential.races import PairInterval, RaceStanding, decided, pair_level, standing
 
 FLAG = "--until-decided"
@@ -28,6 +28,8 @@ class RaceOutcome:
     """By model that is out: the pair that shows it, with the better model as the first."""
     margin: float | None
     """Differences up to this one count as none, a fraction."""
+    history: Sequence[PairInterval]
+    """All pairs at all looks, in their order."""
 
     @property
     def best(self) -> str | None:
@@ -57,7 +59,22 @@ class RaceOutcome:
             clusters=run.order.whole.clusters, largest=run.order.whole.largest, ids=run.digest(),
             models=[pair.first, pair.second] if len(self.models) == 2 else [*self.models],
             pair=[pair.first, pair.second], best=self.best, tied=[*self.tied],
+            history=[looks_of(shown, self.history) for shown in self._shown()],
         )  # fmt: skip
+
+    def _shown(self) -> list[PairInterval]:
+        """Return the pairs that say how the race went: for each model but the best of the remaining, one."""
+        if len(self.models) == 2:
+            return [*self.last.pairs]
+        remaining = self.last.remaining
+        ahead = {
+            name: sum(pair.seen_from(name).difference for pair in self.last.pairs if name in (pair.first, pair.second))
+            for name in remaining
+        }
+        leader = max(remaining, key=lambda name: ahead[name])
+        of_leader = [pair.seen_from(leader) for pair in self.last.pairs if leader in (pair.first, pair.second)]
+        by_model = {pair.second: pair for pair in of_leader if pair.second in remaining} | dict(self.out)
+        return [by_model[name] for name in self.models if name != leader]
 
     def _pair(self, model: str) -> PairInterval:
         """Return the pair that says most about a model: what put it out, or of the last look the closest one."""
@@ -68,6 +85,28 @@ class RaceOutcome:
             return self.out[model]
         pairs = [pair.seen_from(model) for pair in self.last.pairs if model in (pair.first, pair.second)]
         return min(pairs, key=lambda pair: pair.low)
+
+
+def looks_of(pair: PairInterval, history: Sequence[PairInterval]) -> PairLooks:
+    """Return a pair of models at all looks in which both took part.
+
+    Args:
+        pair: the pair, at any look.
+        history: all pairs at all looks, in their order.
+
+    Example:
+        >>> looks = [PairInterval("a", "b", 0.1, -0.2, 0.4, 16), PairInterval("a", "b", 0.2, 0.1, 0.3, 24)]
+        >>> shown = looks_of(looks[1].seen_from("b"), looks)
+        >>> shown.first, shown.samples, shown.difference, shown.low
+        ('b', [16, 24], [-0.1, -0.2], [-0.4, -0.3])
+    """
+    names = {pair.first, pair.second}
+    seen = [entry.seen_from(pair.first) for entry in history if {entry.first, entry.second} == names]
+    return PairLooks(
+        first=pair.first, second=pair.second, samples=[entry.samples for entry in seen],
+        difference=[entry.difference for entry in seen], low=[entry.low for entry in seen],
+        high=[entry.high for entry in seen],
+    )  # fmt: skip
 
 
 @dataclass
@@ -95,15 +134,17 @@ def run_race(runs: Mapping[str, PrefixRun], *, margin: float | None, progress: R
     """
     level = pair_level(len(runs))
     remaining = tuple(runs)
-    looks_of, used, out = dict[str, int](), dict[str, int](), dict[str, PairInterval]()
+    number_of, used, out = dict[str, int](), dict[str, int](), dict[str, PairInterval]()
+    history: list[PairInterval] = []
     order, counts = runs[remaining[0]].order, runs[remaining[0]].looks
     for number, clusters in enumerate(counts, start=1):
         for name in remaining:
             runs[name].advance(clusters)
-            looks_of[name], used[name] = number, order.end(clusters)
+            number_of[name], used[name] = number, order.end(clusters)
         values = {name: runs[name].values(clusters) for name in remaining}
         now = standing(values, order.starts[:clusters], order.whole, level=level, margin=margin)
         out |= now.out
+        history += now.pairs
         progress.text = _text(now)
         for name, pair in now.out.items():
             progress.show(
@@ -115,7 +156,7 @@ def run_race(runs: Mapping[str, PrefixRun], *, margin: float | None, progress: R
             break
     for run in runs.values():
         run.drop_unfinished()
-    return RaceOutcome(tuple(runs), now, looks_of, used, out, margin)
+    return RaceOutcome(tuple(runs), last=now, looks=number_of, used=used, out=out, margin=margin, history=history)
 
 
 def _text(now: RaceStanding) -> str:

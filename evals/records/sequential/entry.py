@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
 
 from evals.records.stored import Real, Size, Stored
 from evals.statistics.sequential.finite_set import FiniteSet
+
+
+class PairLooks(Stored, kw_only=True):
+    """Two models of a race at all looks in which both took part, so that a page can draw them."""
+
+    first: str
+    second: str
+    samples: list[Size]
+    """By look, the number of samples."""
+    difference: list[Real]
+    """By look, the mean of the first minus that of the second, on these samples."""
+    low: list[Real]
+    high: list[Real]
+    """By look, the interval of the confidence sequence."""
+
+    def __post_init__(self) -> None:
+        """Check that each look has a difference and an interval, and more samples than the one before."""
+        if not len(self.samples) == len(self.difference) == len(self.low) == len(self.high) >= 1:
+            raise ValueError(f"{self.first} and {self.second} have looks that are not complete")
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"{self.first} and {self.second} have an interval whose ends are exchanged")
+        if any(later <= earlier for earlier, later in pairwise(self.samples)):
+            raise ValueError(f"{self.first} and {self.second} have looks that are not in their order")
 
 
 class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
@@ -44,6 +68,8 @@ class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
     """The model of a race that is shown to be the best."""
     tied: list[str] = msgspec.field(default_factory=list)
     """The models of a race that remain and are shown to be the same within the margin."""
+    history: list[PairLooks] = msgspec.field(default_factory=list)
+    """How the race went: of two models their pair, of several one pair for each model but the best."""
 
     def __post_init__(self) -> None:
         """Check that there is such a set, and that the interval is one."""
