@@ -29,6 +29,7 @@ from evals.hooks import sources
 from evals.hooks.observer import RunObserver, observed
 from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, answers, load, result, signature
+from evals.records.sequential.predictors import keep_predictions
 from evals.records.sequential.stopped import is_stopped
 from evals.records.types import Manifest, PlanEntry
 from evals.schema import Model, Placement, RunConfig, Samples, Task
@@ -127,6 +128,8 @@ def _compute(
     with run_folder, observed_run(config, run_folder) as observer:
         run_folder.check_ids(samples.ids)
         if not run_folder.finished:
+            if early is not None:
+                keep_predictions(run_folder.folder, early.predictions, begun=bool(run_folder.finished_ids))
             completion.reopen(run_folder.folder)
             entry = None
             if early is None:

@@ -130,8 +130,8 @@ def _add_run_readers(commands: Any) -> None:
         action="append",
         default=[],
         metavar="RUN",
-        help="estimate the value of the whole split from a run of a part of it (run --limit) with this run of the "
-        "whole as prediction; repeat it for several",
+        help="estimate the value of the whole split from a run of a part of it (run --limit or --precision) with this "
+        "run of the whole as prediction; repeat it for several",
     )
     export = _add_command(commands, "export", "write the samples of a run as a table: Parquet, CSV or JSON lines")
     export.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")

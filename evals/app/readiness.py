@@ -14,6 +14,7 @@ from evals.execution import generation_options, selection, validation
 from evals.execution.resolve import Resolved
 from evals.execution.run import resolved, selected
 from evals.execution.sequential.eligible import EarlyStop
+from evals.records import load
 from evals.schema import RunConfig, Samples, Task
 from evals.schema.contracts import checked_samples
 from evals.timing import interleaving
@@ -67,7 +68,8 @@ def ready(config: RunConfig) -> ReadyRun:
 
 def early_stop(run: ReadyRun, flag: str) -> EarlyStop:
     """Find what a run needs to stop early. Raises `InputError` if its task cannot, before any model is loaded."""
-    return EarlyStop.of(run.task, run.samples, run.config.options.seed, flag)
+    early = EarlyStop.of(run.task, run.samples, run.config.options.seed, flag)
+    return early.predicted_by([load(folder) for folder in run.config.predictor], run.samples)
 
 
 def timed_model(config: RunConfig) -> interleaving.TimedModel:

@@ -116,6 +116,14 @@ def add_early_stop(run: argparse.ArgumentParser) -> None:
         help="compute samples in random order and stop as soon as the headline is known within P percentage points",
     )
     run.add_argument(
+        "--predictor",
+        action="append",
+        default=argparse.SUPPRESS,
+        metavar="RUN",
+        help="with --precision: the folder of a finished run of all samples, of a smaller model for example, whose "
+        "values predict which samples are right, so that fewer are needed; repeat it for several",
+    )
+    run.add_argument(
         "--until-decided",
         action="store_true",
         help="of several models: compute the same samples with all of them in turn, and stop as soon as it is shown "

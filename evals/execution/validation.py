@@ -82,6 +82,11 @@ def check_numbers(config: RunConfig) -> None:
         raise InputError(f"--top-p {options.top_p} limits sampling, but decoding is greedy: give --temperature too")
     if config.precision is not None:
         check_early("precision", config.precision, config)
+    elif config.predictor:
+        raise InputError(
+            f"--predictor {config.predictor[0]} makes a run with --precision shorter: give --precision too; a run with "
+            f"--limit uses it afterwards, with show RUN --predictor"
+        )
     if config.mixed and config.cluster is None:
         raise InputError("--mixed is about the GPUs of a cluster: give --cluster too")
     generation_options.check(options)

@@ -196,6 +196,8 @@ class RunConfig:
     """Trackers that log the run: `NAME` or `NAME:PROJECT`, with a name of `evals.hooks.sources.TRACKERS`."""
     precision: float | None = None
     """Stop as soon as the headline is known within this number of percentage points; None computes all samples."""
+    predictor: tuple[str, ...] = ()
+    """Folders of finished runs of all samples, whose values predict those of a run with a `precision`."""
     extend: int | None = None
     """Continue the outputs of a finished run that were cut at the token limit, up to this number of tokens."""
     command: str = ""

@@ -10,7 +10,7 @@ from evals.reports.choices.differences import CostRatio, QualityDifference
 from evals.reports.choices.requirements import COSTS, LATENCY, MEMORY, PRICE, measured
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.claims.evidence.chance import chance_level
-from evals.reports.rendering.formatting import amount, one_line
+from evals.reports.rendering.formatting import amount, one_line, shorten_path
 from evals.reports.runs import naming
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.conclusion import points
@@ -139,7 +139,7 @@ def _apart(selection: Selection) -> Iterator[str]:
         of_task = apart.task in selection.criteria.tasks and (apart.model, apart.task) not in measured_ones
         if of_task and apart.why.startswith(NOT_COMPARABLE):
             reason = apart.why.removeprefix(NOT_COMPARABLE)
-            by_reason.setdefault(reason, {})[naming.shorten(apart.model)] = None
+            by_reason.setdefault(reason, {})[shorten_path(apart.model)] = None
     for why, models in by_reason.items():
         yield f"Set apart and not compared: {listed(list(models), _SHOWN)} ({why})."
 

@@ -17,8 +17,7 @@ from evals.reports.choices import comparable
 from evals.reports.choices.amounts import ANSWERS, Money
 from evals.reports.choices.comparable import ComparableRuns, Identity
 from evals.reports.choices.requirements import LATENCY, MEMORY, PRICE
-from evals.reports.rendering.formatting import one_line
-from evals.reports.runs import naming
+from evals.reports.rendering.formatting import one_line, shorten_path
 from evals.reports.runs.sections import higher_is_better
 from evals.schema import Metric
 from evals.statistics import paired
@@ -117,7 +116,7 @@ def _names(identities: Sequence[Identity]) -> list[str]:
         >>> _names([Identity("a", "1", "float32"), Identity("a", "2", "float32"), Identity("b", "1", "float32")])
         ['a (1 float32)', 'a (2 float32)', 'b']
     """
-    names = [naming.shorten(identity.name) for identity in identities]
+    names = [shorten_path(identity.name) for identity in identities]
     full = [
         name if names.count(name) == 1 else f"{name} ({_details(identity, identities)})"
         for name, identity in zip(names, identities, strict=True)

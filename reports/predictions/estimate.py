@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
-from evals.errors import InputError, counted, shorten
+from evals.errors import InputError, counted
 from evals.records.folder import Record
+from evals.records.sequential.predictors import predictions_of
 from evals.records.sequential.random_order import order_key
 from evals.records.types import MetricEntry
 from evals.statistics.clusters import Floats
@@ -73,7 +73,7 @@ def estimate(record: Record, predictors: Sequence[Record]) -> PredictedSplit:
             f"{record.folder}: --predictor needs a headline that is the mean of values between 0 and 1 of all samples; "
             f"{name} is none"
         )
-    by_id = _means([_values(predictor, name, rows, total) for predictor in predictors])
+    by_id = predictions_of(predictors, name, rows, total).values
     _check_split(record, [*by_id], rows)
     predictions_N = np.array(list(by_id.values()))
     groups_N = strata(predictions_N, len(rows))
@@ -96,15 +96,10 @@ def estimate(record: Record, predictors: Sequence[Record]) -> PredictedSplit:
 def _part_of(record: Record) -> tuple[int, MetricEntry]:
     """Return the number of samples of the split of which the run has a random part, and the run's headline."""
     result, manifest = record.finished(), record.manifest
-    if result.sequential is not msgspec.UNSET:
-        raise InputError(
-            f"{record.folder} was stopped by its own results (run --precision, --until-decided): its interval holds at "
-            "every look, and --predictor is for a number of samples that was fixed before (run --limit N)"
-        )
     if manifest.subset != "random" or manifest.samples_in_split is None:
         raise InputError(
             f"{record.folder} has {'the first' if manifest.subset == 'first' else 'all'} samples of its split: "
-            "--predictor needs a random part of them (run --limit N)"
+            "--predictor needs a random part of them (run --limit N, or --precision P)"
         )
     return manifest.samples_in_split, result.metrics[result.headline]
 
@@ -112,24 +107,6 @@ def _part_of(record: Record) -> tuple[int, MetricEntry]:
 def _group(predictions: Floats, values: Floats) -> PredictedGroup:
     least, most = float(predictions.min()), float(predictions.max())
     return PredictedGroup(least, most, len(predictions), n=len(values), value=float(values.mean()))
-
-
-def _values(predictor: Record, name: str, rows: Collection[str], total: int) -> dict[str, float]:
-    """Read the predictor's value of each sample of the split."""
-    predictor.finished()
-    values = {row.id: row.values[name] for row in predictor.values() if name in row.values}
-    missing = [id for id in rows if id not in values]
-    if missing:
-        raise InputError(
-            f"{predictor.folder} cannot predict: it has no {name} of {counted(len(missing), 'sample')} of the run, the "
-            f"first is {shorten(missing[0])}"
-        )
-    if len(values) != total:
-        raise InputError(
-            f"{predictor.folder} cannot predict: it has {name} of {counted(len(values), 'sample')}, and the split has "
-            f"{total:,}; a predictor needs all of them (run it without --limit)"
-        )
-    return values
 
 
 def _check_split(record: Record, ids: Sequence[str], rows: Collection[str]) -> None:
@@ -141,14 +118,6 @@ def _check_split(record: Record, ids: Sequence[str], rows: Collection[str]) -> N
             f"{record.folder} has no random part of the samples of the predictors: they are of another split, or of "
             "other data under the same ids"
         )
-
-
-def _means(predictors: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Average the values of the predictors by sample."""
-    first, *others = predictors
-    if any(other.keys() != first.keys() for other in others):
-        raise InputError("the predictors have other samples than each other: they are not of one split")
-    return {id: sum(values[id] for values in predictors) / len(predictors) for id in first}
 
 
 def _correlation(predictions_n: Floats, values_n: Floats) -> float | None:

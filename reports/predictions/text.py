@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evals.reports.predictions.estimate import PredictedSplit
+from evals.reports.predictions.stopped import PredictedStop
 from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import interval, metric_value, one_line
 from evals.reports.rendering.table_formats import Table
@@ -22,6 +23,29 @@ def text(estimate: PredictedSplit) -> str:
         _gain(estimate),
         table_formats.text(_groups(estimate), terminal.width()),
     ]
+    return "\n\n".join(parts) + "\n"
+
+
+def text_of_stopped(estimate: PredictedStop) -> str:
+    """Write the same for a run that stopped early."""
+    names = " and ".join(naming.model(predictor) for predictor in estimate.predictors)
+    of = f"{estimate.metric} of all {estimate.of:,} samples, from the first {estimate.n:,} of them in random order"
+    powered, alone = estimate.powered, estimate.alone
+    parts = [
+        one_line(f"{naming.model(estimate.run)}: {of}", 300),
+        f"  {_range(powered.value, powered.low, powered.high)}  with the predictions of {names}\n"
+        f"  {_range(alone.value, alone.low, alone.high)}  without them",
+        "Both intervals hold at every look, the first one for predictions that were chosen without a view of this "
+        "run's values.",
+    ]
+    if estimate.target is not None:
+        goal = f"--precision {100 * estimate.target:g}"
+        parts.append(
+            f"With these predictions, {goal} would have stopped after {estimate.enough:,} samples; this run stopped "
+            f"after {estimate.n:,}."
+            if estimate.enough is not None
+            else f"With these predictions alone, {goal} would have needed more than these samples."
+        )
     return "\n\n".join(parts) + "\n"
 
 

@@ -18,6 +18,8 @@ MISSING = "–"
 """Printed in place of a missing number."""
 LIMIT = 2000
 """Maximum number of characters of one text that are shown."""
+_LONG_PATH = 40
+"""Characters of a path that are shown whole."""
 
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 _UNSEEN = re.compile(r"[^\n\t\u200c\u200d -~]")  # the joiners belong to emoji and to Persian
@@ -147,6 +149,19 @@ def one_line(text: str, limit: int = LIMIT) -> str:
         'two ↵ lines'
     """
     return visible(text, limit).replace("\n", " ↵ ").replace("\t", " ")
+
+
+def shorten_path(name: str) -> str:
+    """Shorten a long path, or a model's name that is one, to its end.
+
+    Example:
+        >>> shorten_path("replay:/home/somebody/downloads/outputs/vqa.json")
+        'replay:…/vqa.json'
+    """
+    if len(name) <= _LONG_PATH or "/" not in name:
+        return name
+    kind, colon, _ = name.partition(":")
+    return f"{kind}:…/{name.rpartition('/')[2]}" if colon else f"…/{name.rpartition('/')[2]}"
 
 
 def json_text(value: Json) -> str:

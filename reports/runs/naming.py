@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from evals.logs.matching import is_imported
 from evals.records.folder import Record
 from evals.records.types import ProbeEntry, SampleRecord
-from evals.reports.rendering.formatting import one_line
+from evals.reports.rendering.formatting import one_line, shorten_path
 from evals.reports.runs.early.sentences import subset
 
 _ITEMS = {
@@ -32,8 +32,6 @@ _LONG_PROMPTS = {
     "truncate-right": "cut at the end",
 }
 """What was done with prompts that are longer than a model reads, by its fact `long_prompts`."""
-_LONG = 40
-"""Characters of a model's name that are shown whole."""
 _MANY = 3
 """Maximum number of runs that a report's first line names one by one."""
 
@@ -62,20 +60,7 @@ def count(n: int, task: str) -> str:
 
 def model(record: Record) -> str:
     """Name a run's model, a long path by its end."""
-    return shorten(record.manifest.model_name)
-
-
-def shorten(name: str) -> str:
-    """Shorten a long path to its end.
-
-    Example:
-        >>> shorten("replay:/home/somebody/downloads/outputs/vqa.json")
-        'replay:…/vqa.json'
-    """
-    if len(name) <= _LONG or "/" not in name:
-        return name
-    kind, colon, _ = name.partition(":")
-    return f"{kind}:…/{name.rpartition('/')[2]}" if colon else f"…/{name.rpartition('/')[2]}"
+    return shorten_path(record.manifest.model_name)
 
 
 def title(record: Record) -> str:

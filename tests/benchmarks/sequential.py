@@ -12,7 +12,10 @@ population in which the first model is better by the stated points and both diff
     used        mean share of the set that is used
     fixed n     samples of a test that is made once, with 80 % power, in the set's shares; it must know the difference
 
-With `--gsm8k`, the outputs that were published with GSM8K race in 100 random orders.
+Then runs with a precision: without predictions, and with those of a model that is right on the same samples as the one
+that is run, or on others, or that an adversary chose who knows all values but the order.
+
+With `--gsm8k`, the outputs that were published with GSM8K race in 100 random orders, and each predicts the other's.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import argparse
 import math
 import tempfile
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +33,9 @@ from evals.records.sequential.random_order import random_order
 from evals.statistics.sequential.capital import wagers
 from evals.statistics.sequential.finite_set import FiniteSet
 from evals.statistics.sequential.looks import looks
-from evals.statistics.sequential.means import difference_sequence, mean_sequence, rescaled
+from evals.statistics.sequential.means import difference_sequence, mean_sequence, rescaled, sequence_estimate
 from evals.statistics.sequential.races import decided
-from evals.statistics.sequential.sampled import SampledClusters, sampled_clusters
+from evals.statistics.sequential.sampled import PredictedClusters, SampledClusters, sampled_clusters
 
 LIMIT = math.log(2 / 0.05)
 DIFFER = 0.2
@@ -174,8 +177,106 @@ def precision_table(races, seed=1):
               f"{100 * np.mean(used):.0f} % | {100 * needed / n:.0f} % |", flush=True)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class PredictedSetting:
+    """A kind of run with a precision and predictions."""
+
+    rate: float
+    samples: int
+    points: float
+    predictor: str
+    """`none`, `adversary`, or the share of the samples whose prediction is drawn anew."""
+    clusters: int | None = None
+
+    @property
+    def name(self) -> str:
+        grouped = "" if self.clusters is None else f" in {self.clusters:,} clusters"
+        return f"{100 * self.rate:g} %, {self.samples:,}{grouped}, {self.points:g} points | {self.described}"
+
+    @property
+    def described(self) -> str:
+        return self.predictor if self.predictor == "adversary" else f"{100 * float(self.predictor):g} % at random"
+
+    def draw(self, rng):
+        """Draw a set in random order, with the predictions of its clusters."""
+        count = self.clusters or self.samples
+        sizes = 1 + np.bincount(rng.integers(0, count, self.samples - count), minlength=count)
+        sizes = rng.permutation(np.sort(sizes)).astype(float)
+        alike = self.rate if self.clusters is None else rng.beta(2 * self.rate, 2 * (1 - self.rate), count)
+        sums = rng.binomial(sizes.astype(int), alike).astype(float)
+        if self.predictor == "adversary":  # right on one half, wrong on the other
+            predictions = np.where(np.argsort(rng.permutation(count)) % 2, sums, sizes - sums)
+        else:
+            anew = rng.random(count) < float(self.predictor)
+            predictions = np.where(anew, rng.permutation(sums / sizes) * sizes, sums)
+        whole = FiniteSet.of_sizes(sizes.astype(int).tolist())
+        return SampledClusters(sums, sizes, whole), PredictedClusters.of(predictions, sizes)
+
+
+def predicted_run(setting, rng, *, stops=True):
+    """One run: whether its sequence holds the mean at all looks, and how many samples it takes with and without."""
+    drawn, predicted = setting.draw(rng)
+    counts = np.array(looks(len(drawn.sums_C)))
+    truth, row = drawn.mean, {}
+    for name, known in (("with", predicted), ("without", None)):
+        bets = wagers(drawn, 0.05, finite=True, predicted=known)
+        row[f"holds {name}"] = all(
+            bets.log_capital(truth, higher=higher, at=counts - 1).max() < LIMIT for higher in (True, False)
+        )
+        if stops:
+            stop = next(count for count in counts if reach(drawn, known, count) <= setting.points / 100)
+            row[name] = drawn.first(stop).samples / setting.samples
+    row["correlation"] = float(np.corrcoef(drawn.sums_C / drawn.sizes_C, predicted.sums_C / drawn.sizes_C)[0, 1])
+    return row
+
+
+def reach(drawn, predicted, count):
+    return sequence_estimate(drawn.first(count), None if predicted is None else predicted.first(count)).reach
+
+
+PREDICTED = [
+    *(PredictedSetting(0.6, 1_319, 3, predictor) for predictor in ("0.1", "0.3", "0.6", "1", "adversary")),
+    PredictedSetting(0.9, 1_319, 2, "0.3"), PredictedSetting(0.98, 1_319, 1, "0.3"),
+    PredictedSetting(0.6, 500, 4, "0.3"), PredictedSetting(0.6, 5_000, 2, "0.3"), PredictedSetting(0.6, 5_000, 2, "1"),
+    *(PredictedSetting(0.6, 5_000, 3, predictor, clusters=1_000) for predictor in ("0.3", "1", "adversary")),
+]  # fmt: skip
+
+
+def predictor_table(runs, seed=2):
+    """Print how often sequences with predictions hold at all looks, and what a tenth of the runs saves."""
+    print("\n| accuracy, set, precision | predictor | correlation | holds at all looks | used with | used without |")
+    print("|---|---|---:|---:|---:|---:|", flush=True)
+    for number, setting in enumerate(PREDICTED):
+        rng = np.random.default_rng([seed, number])
+        rows = [predicted_run(setting, rng, stops=number < max(1, runs // 10)) for number in range(runs)]
+        mean = {name: float(np.mean([row[name] for row in rows if name in row])) for name in rows[0]}
+        print(f"| {setting.name} | {mean['correlation']:.2f} | {100 * mean['holds with']:.1f} % | "
+              f"{100 * mean['with']:.0f} % | {100 * mean['without']:.0f} % |", flush=True)  # fmt: skip
+
+
+def predict_each_other(values, ids, points=2, orders=100):
+    """Print how many samples a precision takes of each system, with the other's values as predictions and without."""
+    print("\n| GSM8K | predictor | correlation | held when it stopped | used with | used without |")
+    print("|---|---|---:|---:|---:|---:|", flush=True)
+    for run, predictor in permutations(values, 2):
+        f, g = (np.array([values[system][id] for id in ids]) for system in (run, predictor))
+        rows = []
+        for seed in range(orders):
+            order = random_order(ids, [""] * len(ids), seed)
+            positions = list(order.positions)
+            drawn = sampled_clusters(f[positions], order.starts, order.whole)
+            predicted = PredictedClusters.of(g[positions], np.ones(len(ids)))
+            stops = [next(count for count in looks(len(ids)) if reach(drawn, known, count) <= points / 100)
+                     for known in (predicted, None)]  # fmt: skip
+            low, high = mean_sequence(drawn.first(stops[0]), predicted=predicted.first(stops[0]))
+            rows.append((low - 1e-9 <= f.mean() <= high + 1e-9, *stops))
+        held, used, alone = np.mean(rows, axis=0)
+        print(f"| {run}, {points} points | {predictor} | {np.corrcoef(f, g)[0, 1]:.2f} | {100 * held:.0f} % | "
+              f"{used:,.0f} | {alone:,.0f} |", flush=True)  # fmt: skip
+
+
 def gsm8k(folder, orders=100):
-    """Race the outputs that were published with GSM8K, in random orders."""
+    """Race the outputs that were published with GSM8K, in random orders, and let each predict the other's."""
     import evals
 
     values = {}
@@ -205,6 +306,8 @@ def gsm8k(folder, orders=100):
         other = orders - same - outcomes.count("undecided")
         print(f"| {first_system} - {second_system} | {gap:+.1f} points | {same}, {other} of {orders} | "
               f"{np.mean(used):,.0f}, {np.quantile(used, 0.9):,.0f} |", flush=True)  # fmt: skip
+    for points in (3, 2):
+        predict_each_other(values, ids, points)
 
 
 def main():
@@ -214,6 +317,7 @@ def main():
     options = parser.parse_args()
     table(SETTINGS, options.races)
     precision_table(max(1, options.races // 10))
+    predictor_table(max(1, options.races // 2))
     if options.gsm8k:
         gsm8k(options.gsm8k)
 

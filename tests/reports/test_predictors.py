@@ -55,6 +55,40 @@ def test_a_part_with_predictions_of_the_whole(run, command):
 
 
 @pytest.mark.slow
+def test_a_run_stops_at_a_precision_earlier_with_predictions(run, command, tmp_path):
+    """The recorded values of one model predict those of the other; the interval of the table does without them."""
+    good = run("small", lambda n: n % 4 > 1 or n % 16 == 1)
+    plain = run("plain", lambda n: n % 4 > 1, "--precision", "8")
+    early = run("early", lambda n: n % 4 > 1, "--precision", "8", "--predictor", good)
+    alone, helped = (json.loads((tmp_path / name / "result.json").read_text()) for name in (plain, early))
+    entry = helped["sequential"]
+    assert helped["n"] < alone["n"] < 200
+    assert entry["predictors"] == ["replay:small.jsonl"]
+    assert max(entry["high"] - entry["estimate"], entry["estimate"] - entry["low"]) <= 0.08
+    assert entry["low"] <= 0.5 <= entry["high"]
+    table = helped["metrics"]["accuracy"]
+    assert table["high"] - table["low"] > entry["high"] - entry["low"]
+    shown = command("show", plain, "--predictor", good).stdout
+    assert f"With these predictions, --precision 8 would have stopped after {helped['n']} samples; this run" in shown
+    page = command("show", early).stdout
+    samples = f"{helped['n']} of 200 samples"
+    assert f"{samples} and the predictions of replay:small.jsonl show accuracy within 8 points" in page
+    assert f"accuracy is estimated as {100 * entry['estimate']:.1f} %" in page
+    assert "with the predictions of replay:small.jsonl" in command("show", early, "--predictor", good).stdout
+    # predictions stay as they were when the run began
+    more = ["run", "--model", "replay:early.jsonl", "--task", "custom", "--data", "rows.jsonl", "--out", early]
+    refused(command(*more, "--precision", "4"), "early was begun with --predictor of 'replay:small.jsonl'")
+    refused(command(*more, "--precision", "4", "--predictor", early), "early cannot predict: it has no accuracy of ")
+    assert json.loads((tmp_path / early / "result.json").read_text()) == helped
+    assert command(*more, "--precision", "4", "--predictor", good).returncode == 0
+    assert helped["n"] < json.loads((tmp_path / early / "result.json").read_text())["n"] < 200
+    refused(command(*more, "--predictor", good), "give --precision too")
+    two = ["--model", "replay:early.jsonl,replay:small.jsonl", "--task", "custom", "--data", "rows.jsonl"]
+    refused(command("run", *two, "--until-decided", "--predictor", good), "--predictor is for --precision")
+    refused(command("show", plain, "--predictor", run("other", bool, "--limit", "21")), "cannot predict")
+
+
+@pytest.mark.slow
 def test_what_cannot_be_predicted_is_one_line(run, command):
     whole, part, other = run("a", bool), run("b", bool, "--limit", "20"), run("c", bool, "--limit", "21")
     first = run("d", bool, "--first", "20")
@@ -62,8 +96,6 @@ def test_what_cannot_be_predicted_is_one_line(run, command):
     refused(command("show", first, "--predictor", whole), "d has the first samples of its split")
     refused(command("show", part, "--predictor", other), "c cannot predict: it has accuracy of 21 samples")
     refused(command("show", part, "--predictor", "nothing"), "nothing")
-    stopped = run("e", bool, "--precision", "20")
-    refused(command("show", stopped, "--predictor", whole), "e was stopped by its own results")
     refused(command("show", part, "--predictor", whole, "--where", "wrong"), "give one or the other")
 
 

@@ -48,6 +48,11 @@ def race(
     """
     if len(models) < 2:
         raise InputError(f"{FLAG} compares models: name two or more, --model A,B; --precision P stops a single one")
+    if options.get("predictor"):
+        raise InputError(
+            f"--predictor is for --precision: it predicts the values of one model, and {FLAG} decides a difference of "
+            f"two; leave it out"
+        )
     if options.get("track"):
         raise InputError(f"--track follows one run at a time, and {FLAG} computes {len(models)} in turn; leave it out")
     prepared: dict[str, list[tuple[ReadyRun, EarlyStop]]] = {task: [] for task in tasks}

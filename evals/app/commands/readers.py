@@ -44,8 +44,11 @@ def show(options: argparse.Namespace) -> int:
     if options.predictor:
         from evals.reports import predictions
 
-        predictors = [records.load(folder) for folder in options.predictor]
-        console.write(predictions.text(predictions.estimate(records.load(options.run), predictors)))
+        record, predictors = records.load(options.run), [records.load(folder) for folder in options.predictor]
+        if record.finished().stopped is None:
+            console.write(predictions.text(predictions.estimate(record, predictors)))
+        else:
+            console.write(predictions.text_of_stopped(predictions.estimate_stopped(record, predictors)))
         return DONE
     console.write(terminal.show(records.load(options.run)))
     return DONE

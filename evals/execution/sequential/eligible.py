@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from evals.errors import InputError
+from evals.records.folder import Record
+from evals.records.sequential.predictors import SetPredictions, predictions_of
 from evals.records.sequential.random_order import RandomOrder, random_order
 from evals.schema import Prediction, Samples, Task
 from evals.schema.contracts import checked_metrics, checked_scores
@@ -24,6 +27,8 @@ class EarlyStop:
     """The name of the samples' value whose mean decides."""
     flag: str
     """What the user typed, for errors."""
+    predictions: SetPredictions | None = None
+    """A prediction of every sample, if other runs of them help to estimate the mean."""
 
     @classmethod
     def of(cls, task: Task, samples: Samples, seed: int, flag: str) -> EarlyStop:
@@ -34,6 +39,17 @@ class EarlyStop:
         """
         order = random_order(samples.ids, [sample.cluster for sample in samples], seed)
         return cls(order, _headline(task, samples, order, flag), flag)
+
+    def predicted_by(self, predictors: Sequence[Record], samples: Samples) -> EarlyStop:
+        """Return this with the values of finished runs of all samples as predictions; none leave it as it is.
+
+        Raises:
+            InputError: a run lacks samples, or has others.
+        """
+        if not predictors:
+            return self
+        predictions = predictions_of(predictors, self.headline, samples.ids, len(samples))
+        return replace(self, predictions=predictions)
 
 
 def _headline(task: Task, samples: Samples, order: RandomOrder, flag: str) -> str:

@@ -12,7 +12,7 @@ from evals.records import answers
 from evals.records.folder import RunFolder
 from evals.records.sequential.entry import SequentialEntry
 from evals.schema import RunConfig, Samples, Task
-from evals.statistics.sequential.means import mean_sequence
+from evals.statistics.sequential.means import SequenceEstimate, sequence_estimate
 from evals.statistics.sequential.sampled import sampled_clusters
 
 FLAG = "--precision"
@@ -36,7 +36,7 @@ def compute_until_precise(
         samples: the run's samples.
         executor: answers the requests.
         folder: receives the records.
-        early: the random order of the samples, and the value whose mean is estimated.
+        early: the random order of the samples, the value whose mean is estimated, and any predictions of it.
         observer: tells hooks what is done.
 
     Returns:
@@ -48,6 +48,7 @@ def compute_until_precise(
     """
     assert config.precision is not None
     order = early.order
+    predicted = None if early.predictions is None else early.predictions.clusters(samples.ids, order)
     precision, shown = config.precision / 100, _Shown(early.headline, config.precision)
     with progress.bar(
         total=len(samples), initial=len(folder.finished_ids), unit=" samples", disable=not config.shows_bar,
@@ -55,7 +56,7 @@ def compute_until_precise(
     ) as bar:  # fmt: skip
         evaluation = Evaluation(config, task, samples, executor, folder, bar=bar, observer=observer, status=shown.text)
         run = PrefixRun(evaluation, early)
-        interval: tuple[float, float] | None = None
+        interval: SequenceEstimate | None = None
         number = max(0, run.complete_looks - 1)  # earlier looks need not be repeated: any may be the last
         while True:
             clusters = run.looks[number]
@@ -64,18 +65,28 @@ def compute_until_precise(
                 interval = None
                 break
             drawn = sampled_clusters(run.values(clusters), order.starts[:clusters], order.whole)
-            interval = low, high = mean_sequence(drawn)
-            shown.update(drawn.mean, low, high)
-            if max(high - drawn.mean, drawn.mean - low) <= precision:
+            interval = sequence_estimate(drawn, None if predicted is None else predicted.first(clusters))
+            shown.update(interval)
+            if interval.reach <= precision:
                 break
             number += 1
     run.drop_unfinished()
     answers.forget(folder.folder)
-    low_end, high_end = interval or (None, None)
+    return _entry(run, early, precision, looks=number + 1, clusters=clusters, reached=interval)
+
+
+def _entry(
+    run: PrefixRun, early: EarlyStop, precision: float, *, looks: int, clusters: int, reached: SequenceEstimate | None
+) -> SequentialEntry:
+    """Return how a run looked at its interval; `reached` is None if no look before the last sample was within it."""
+    whole, predictions = early.order.whole, early.predictions
     return SequentialEntry(
-        rule="precision", target=precision, looks=number + 1, used=order.end(clusters), of=order.whole.samples,
-        decision="undecided" if interval is None else "precise", low=low_end, high=high_end,
-        clusters=order.whole.clusters, largest=order.whole.largest, ids=run.digest(),
+        rule="precision", target=precision, looks=looks, used=early.order.end(clusters), of=whole.samples,
+        decision="undecided" if reached is None else "precise",
+        low=None if reached is None else reached.low, high=None if reached is None else reached.high,
+        clusters=whole.clusters, largest=whole.largest, ids=run.digest(),
+        predictors=[] if predictions is None else predictions.models,
+        estimate=None if reached is None or predictions is None else reached.value,
     )  # fmt: skip
 
 
@@ -85,8 +96,8 @@ class _Shown:
     def __init__(self, headline: str, precision: float) -> None:
         self._headline, self._precision, self._interval = headline, precision, ""
 
-    def update(self, value: float, low: float, high: float) -> None:
-        self._interval = f"{100 * value:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    def update(self, point: SequenceEstimate) -> None:
+        self._interval = f"{100 * point.value:.1f} % ({100 * point.low:.1f} to {100 * point.high:.1f})"
 
     def text(self) -> str:
         if not self._interval:

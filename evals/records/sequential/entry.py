@@ -64,6 +64,10 @@ class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
     """Digest of the IDs of the run's samples, in the order of the benchmark."""
     models: list[str] = msgspec.field(default_factory=list)
     """The models of a race, in the order of the command."""
+    predictors: list[str] = msgspec.field(default_factory=list)
+    """The models whose values predicted those of a run with a precision; then `low` and `high` rest on them."""
+    estimate: Real | None = None
+    """The value of the whole set, as the samples and the predictions estimate it."""
     best: str | None = None
     """The model of a race that is shown to be the best."""
     tied: list[str] = msgspec.field(default_factory=list)

@@ -156,5 +156,6 @@ def scored_entry(entry: SequentialEntry, old: Mapping[str, float], new: Mapping[
     if old == new:
         return entry
     return msgspec.structs.replace(
-        entry, decision="undecided", low=None, high=None, difference=None, best=None, tied=[], history=[]
-    )
+        entry, decision="undecided", low=None, high=None, difference=None, estimate=None, best=None, tied=[],
+        history=[],
+    )  # fmt: skip

@@ -35,7 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.statistics.clusters import Floats
-from evals.statistics.sequential.sampled import SampledClusters
+from evals.statistics.sequential.control import ControlVariate, control_variate
+from evals.statistics.sequential.sampled import PredictedClusters, SampledClusters
 
 MOST_LOST = 0.5
 """The largest share of the capital that one bet can lose, the constant c of the paper."""
@@ -61,6 +62,10 @@ class Wagers:
     """(C,) the sum of the values of the clusters before each."""
     sizes_before_C: Floats
     """(C,) the number of samples of the clusters before each."""
+    most_lost_C: Floats
+    """(C,) the largest share of the capital that each bet can lose."""
+    control: ControlVariate | None = None
+    """What predictions take away from the chance in each cluster, if there are any."""
 
     def log_capital(self, mean: float, *, higher: bool, at: NDArray[np.intp] | None = None) -> Floats:
         """Return the logarithm of the capital after each cluster, which begins with 1: that of all strategies.
@@ -91,9 +96,12 @@ class Wagers:
             expected_C = (mean * self.sizes_before_C - self.sums_before_C) / left_C
             excess_C -= expected_C
             reach_C = reach_C + expected_C if higher else reach_C - expected_C
-        bets_HC = np.minimum(self.stakes_HC, MOST_LOST / np.maximum(reach_C, _TINY))
+        if self.control is not None:
+            excess_C -= self.control.excess_C
+            reach_C = reach_C + (self.control.reach_above_C if higher else self.control.reach_below_C)
+        bets_HC = np.minimum(self.stakes_HC, self.most_lost_C / np.maximum(reach_C, _TINY))
         gains_HC = bets_HC * (excess_C if higher else -excess_C)
-        log_gains_HC: Floats = np.log1p(np.maximum(gains_HC, -MOST_LOST))
+        log_gains_HC: Floats = np.log1p(np.maximum(gains_HC, -self.most_lost_C))
         return log_gains_HC
 
 
@@ -120,7 +128,7 @@ def horizons(clusters: int) -> list[float]:
     return [clusters / HORIZON_RATIO**power for power in range(count)]
 
 
-def wagers(drawn: SampledClusters, alpha: float, *, finite: bool) -> Wagers:
+def wagers(drawn: SampledClusters, alpha: float, *, finite: bool, predicted: PredictedClusters | None = None) -> Wagers:
     """Choose the bets on some clusters, each from the clusters before it.
 
     They are large where the clusters vary little, and where the horizon is short.
@@ -129,17 +137,31 @@ def wagers(drawn: SampledClusters, alpha: float, *, finite: bool) -> Wagers:
         drawn: the clusters that were drawn.
         alpha: the probability with which both gamblers together may win `2 / alpha` by chance.
         finite: as in `Wagers`.
+        predicted: predictions of the clusters, if there are any; only for the mean of the finite set.
 
     Source: Waudby-Smith and Ramdas (2024), the plug-in bets for a fixed number of draws; see the module.
     """
     sums_C, sizes_C, whole = drawn.sums_C, drawn.sizes_C, drawn.drawn_from
-    number_C = np.arange(1, len(sums_C) + 1)
     size = whole.samples / whole.clusters
     sums_to_C, sizes_to_C = np.cumsum(sums_C), np.cumsum(sizes_C)
     means_C = (0.5 * size + sums_to_C) / (size + sizes_to_C)
-    squares_C = np.cumsum(np.square(sums_C - means_C * sizes_C))
-    variances_C = (0.25 * size**2 + np.append(0.0, squares_C[:-1])) / number_C
+    control = None if predicted is None else control_variate(drawn, predicted)
+    residuals_C, most_lost_C = sums_C - means_C * sizes_C, np.full(len(sums_C), MOST_LOST)
+    if control is not None and predicted is not None:
+        assert finite, "the mean of the predictions of a population is not known"
+        most_lost_C = control.most_lost(_variances(residuals_C, size), predicted.variance, MOST_LOST)
+        residuals_C = residuals_C - control.slopes_C * control.centred_C
+    variances_C = _variances(residuals_C, size)
     horizons_H = np.array(horizons(whole.clusters))
     log_threshold = math.log(2 * len(horizons_H) / alpha)
     stakes_HC = np.sqrt(2 * log_threshold / (variances_C * horizons_H[:, None]))
-    return Wagers(drawn, finite, stakes_HC, sums_to_C - sums_C, sizes_to_C - sizes_C)
+    return Wagers(
+        drawn, finite, stakes_HC, sums_to_C - sums_C, sizes_to_C - sizes_C,
+        most_lost_C=most_lost_C, control=control,
+    )  # fmt: skip
+
+
+def _variances(residuals_C: Floats, size: float) -> Floats:
+    """Return the variance of the clusters before each, drawn towards that of clusters half right."""
+    squares_C = np.cumsum(np.square(residuals_C))
+    return (0.25 * size**2 + np.append(0.0, squares_C[:-1])) / np.arange(1, len(residuals_C) + 1)

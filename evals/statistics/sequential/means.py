@@ -11,26 +11,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from evals.statistics.clusters import Floats
 from evals.statistics.intervals import LEVEL
 from evals.statistics.sequential.capital import wagers
-from evals.statistics.sequential.sampled import SampledClusters
+from evals.statistics.sequential.control import adjusted_mean, possible_means
+from evals.statistics.sequential.sampled import PredictedClusters, SampledClusters
 
 _EXACT = 1e-6
 """By how much an end may lie too far outside."""
 
 
-def mean_sequence(drawn: SampledClusters, level: float = LEVEL, *, finite: bool = True) -> tuple[float, float]:
+def mean_sequence(
+    drawn: SampledClusters, level: float = LEVEL, *, finite: bool = True, predicted: PredictedClusters | None = None
+) -> tuple[float, float]:
     """Compute the interval that a confidence sequence has for a mean after some clusters.
 
     Args:
         drawn: the clusters, drawn at random one after the other, without replacement.
         level: the probability with which all intervals of the sequence hold the true mean.
         finite: whether it is the mean of the finite set; if not, that of the population that the set was drawn from.
+        predicted: predictions of the clusters, for the mean of the finite set. Whatever they are worth, the interval is
+            valid; good ones make it narrower.
 
     Returns:
-        The lower and the upper end; the interval includes the mean of what was drawn. With `finite` it lies within what
+        The lower and the upper end; the interval includes the mean of what was drawn, or the estimate with
+        the predictions (`adjusted_mean`). With `finite` it lies within what
         is possible, and after the last cluster it is that mean alone.
 
     Source: Waudby-Smith and Ramdas (2024), Theorem 3 and section 5; see `capital`.
@@ -45,10 +52,11 @@ def mean_sequence(drawn: SampledClusters, level: float = LEVEL, *, finite: bool 
         >>> [round(end, 3) for end in mean_sequence(drawn, finite=False)]
         [0.606, 0.859]
     """
-    value, possible = drawn.mean, _possible(drawn) if finite else (0.0, 1.0)
+    value = drawn.mean if predicted is None else adjusted_mean(drawn, predicted)
+    possible = possible_means(drawn) if finite else (0.0, 1.0)
     if possible[0] >= possible[1]:
         return value, value
-    bets = wagers(drawn, 1 - level, finite=finite)
+    bets = wagers(drawn, 1 - level, finite=finite, predicted=predicted)
     limit = math.log(2 / (1 - level))
 
     def excess(higher: bool) -> Callable[[float], float]:
@@ -58,6 +66,32 @@ def mean_sequence(drawn: SampledClusters, level: float = LEVEL, *, finite: bool 
     if low > high:  # both gamblers have won: nothing is left but what is sure
         low, high = possible
     return min(low, value), max(high, value)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceEstimate:
+    """What a confidence sequence says of a mean after some clusters."""
+
+    value: float
+    """The mean of what was drawn; with predictions the estimate that rests on them."""
+    low: float
+    high: float
+
+    @property
+    def reach(self) -> float:
+        """How far the farther end is from the value."""
+        return max(self.high - self.value, self.value - self.low)
+
+
+def sequence_estimate(drawn: SampledClusters, predicted: PredictedClusters | None = None) -> SequenceEstimate:
+    """Return the estimate of a set's mean with its interval.
+
+    Args:
+        drawn: as in `mean_sequence`.
+        predicted: as in `mean_sequence`.
+    """
+    value = drawn.mean if predicted is None else adjusted_mean(drawn, predicted)
+    return SequenceEstimate(value, *mean_sequence(drawn, predicted=predicted))
 
 
 def difference_sequence(drawn: SampledClusters, level: float = LEVEL) -> tuple[float, float]:
@@ -96,12 +130,6 @@ def rescaled(a_N: Floats, b_N: Floats) -> Floats:
     """
     halves_N: Floats = (a_N - b_N + 1) / 2
     return halves_N
-
-
-def _possible(drawn: SampledClusters) -> tuple[float, float]:
-    """Return the means of the set that what was drawn leaves possible: the others are all wrong, or all right."""
-    total, whole = float(drawn.sums_C.sum()), drawn.drawn_from.samples
-    return total / whole, min(1.0, (total + whole - drawn.samples) / whole)
 
 
 def _end(excess: Callable[[float], float], outer: float, inner: float) -> float:

@@ -55,6 +55,45 @@ class SampledClusters:
         return SampledClusters(self.sums_C[:clusters], self.sizes_C[:clusters], self.drawn_from)
 
 
+@dataclass(frozen=True, slots=True)
+class PredictedClusters:
+    """Predictions of the clusters that were drawn, by a predictor that has a value of every sample of the set.
+
+    They must be fixed before the first cluster is drawn. They need not be good.
+    """
+
+    sums_C: Floats
+    """(C,) the sum of each drawn cluster's predictions, from 0 to its size, in the order in which they were drawn."""
+    mean: float
+    """The mean of the predictions of all samples of the set, between 0 and 1."""
+    variance: float
+    """Over all clusters of the set, the mean square of a cluster's sum less `mean` for each of its samples."""
+
+    @classmethod
+    def of(cls, all_sums: Floats, all_sizes: Floats) -> PredictedClusters:
+        """Return the predictions of all clusters of a set, in the order in which they are drawn.
+
+        Args:
+            all_sums: the sum of each cluster's predictions.
+            all_sizes: the number of its samples.
+
+        Raises:
+            ValueError: a prediction is not between 0 and 1.
+
+        Example:
+            >>> PredictedClusters.of(np.array([1.0, 0.0, 1.0]), np.ones(3)).first(2).sums_C.tolist()
+            [1.0, 0.0]
+        """
+        if len(all_sums) != len(all_sizes) or not ((all_sums >= 0) & (all_sums <= all_sizes)).all():
+            raise ValueError("a cluster has a sum that is no sum of predictions between 0 and 1")
+        mean = float(all_sums.sum() / all_sizes.sum())
+        return cls(all_sums, mean, float(np.square(all_sums - mean * all_sizes).mean()))
+
+    def first(self, clusters: int) -> PredictedClusters:
+        """Return the predictions of the clusters that were drawn first."""
+        return PredictedClusters(self.sums_C[:clusters], self.mean, self.variance)
+
+
 def sampled_clusters(values_N: Floats, starts: Sequence[int], drawn_from: FiniteSet) -> SampledClusters:
     """Sum values by cluster.
 

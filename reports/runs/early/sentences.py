@@ -9,7 +9,7 @@ import msgspec
 from evals.errors import counted
 from evals.records.folder import Record
 from evals.records.sequential.entry import SequentialEntry
-from evals.reports.rendering.formatting import one_line
+from evals.reports.rendering.formatting import one_line, shorten_path
 
 _WRONG = "such a statement is wrong in at most 5 of 100 runs, however often a run looks"
 
@@ -39,15 +39,28 @@ def sentences(record: Record) -> Iterator[str]:
         return
     metric = result.metrics[result.headline]
     if entry.rule == "precision":
+        helped = f" and the predictions of {_predictors(entry)}" if entry.predictors else ""
         yield (
-            f"Stopped early, as --precision asked: {result.n:,} of {entry.of:,} samples show {result.headline} within "
-            f"{_goal(entry)}."
+            f"Stopped early, as --precision asked: {result.n:,} of {entry.of:,} samples{helped} show "
+            f"{result.headline} within {_goal(entry)}."
         )
-    if metric.low is not None and metric.high is not None:
+    rest = f"The same command without --{entry.rule} computes the other {entry.of - result.n:,}."
+    if entry.estimate is not None and entry.low is not None and entry.high is not None:
+        yield (
+            f"On all {entry.of:,} samples, {result.headline} is estimated as {100 * entry.estimate:.1f} % and lies "
+            f"between {100 * entry.low:.1f} and {100 * entry.high:.1f} %; {_WRONG}, and whatever the predictions are "
+            f"worth. {rest}"
+        )
+        if metric.low is not None and metric.high is not None:
+            yield (
+                f"Without the predictions it would be known less well: of these samples alone it is "
+                f"{100 * metric.value:.1f} %, and lies between {100 * metric.low:.1f} and {100 * metric.high:.1f} % "
+                f"(as in the table)."
+            )
+    elif metric.low is not None and metric.high is not None:
         yield (
             f"On all {entry.of:,} samples, {result.headline} lies between {100 * metric.low:.1f} and "
-            f"{100 * metric.high:.1f} %; {_WRONG}. The same command without --{entry.rule} computes the other "
-            f"{entry.of - result.n:,}."
+            f"{100 * metric.high:.1f} %; {_WRONG}. {rest}"
         )
 
 
@@ -111,6 +124,10 @@ def left(entry: SequentialEntry, model: str) -> str:
     low, high, difference = (100 * (end or 0.0) for end in (entry.low, entry.high, entry.difference))
     start = f"{one_line(model, 60)} left the race after {entry.used:,} of {entry.of:,} samples"
     return f"{start}: {one_line(entry.pair[0], 60)} is better by {difference:.1f} points ({low:.1f} to {high:.1f})."
+
+
+def _predictors(entry: SequentialEntry) -> str:
+    return _listed([one_line(shorten_path(name), 60) for name in entry.predictors])
 
 
 def _goal(entry: SequentialEntry) -> str:
