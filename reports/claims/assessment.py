@@ -23,7 +23,7 @@ only if they are different documents.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,7 +83,7 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
     tables = [ValueTable(document, record, vocabulary) for document in documents]
     pairs = list(zip(documents, tables, strict=True))
     assertions = [assertion for document, table in pairs for assertion in assertions_of(document, table)]
-    assertions = without_inherited(assertions, documents)
+    assertions = _with_names(without_inherited(assertions, documents), documents)
     across = compare_all(assertions, quantities, within=False)
     within = compare_all(assertions, quantities, within=True)
     doubtful = of_other_tables(within, documents)
@@ -122,6 +122,12 @@ def assess(documents: Sequence[Document], record: PublicRecord, vocabulary: Voca
         differences=tuple(pair for pair in across if pair.result == DIFFERENCE),
         notes=tuple(pair for pair in across if pair.result == NOTE),
     )
+
+
+def _with_names(assertions: Sequence[Assertion], documents: Sequence[Document]) -> list[Assertion]:
+    """Mark the assertions whose ids several documents have, so that notes name the document too."""
+    counts = Counter(claim.id for document in documents for claim in document.claims)
+    return [replace(entry, is_shared=True) if counts[entry.by] > 1 else entry for entry in assertions]
 
 
 def add_measurements(
@@ -217,7 +223,8 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     key = id, _ = document.document.id, claim.id
     internal, across = evidence.internal.get(key, []), evidence.across.get(key, [])
     conflicts = [*internal, *(pair for pair in across if pair.result == CONFLICT)]
-    partners = {partner for pair in conflicts if (partner := _partner(pair, claim, id))}
+    sides = [partner for pair in conflicts if (partner := _partner(pair, claim, id))]
+    partners = {partner.by for partner in sides}
     computed = evidence.arithmetic[key]
     doubtful = [(pair, evidence.words[statement_id(pair)]) for pair in evidence.doubtful.get(key, [])]
     words = [computed.verdict, *(["internally_inconsistent"] if key in evidence.inconsistent else [])]
@@ -238,7 +245,14 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
         measured=study.rows,
         judgement=evidence.facts.judgement(claim),
         contradicts=tuple(sorted(partners | evidence.failing[key], key=_id_order)),
+        opponents=_opponents(sides, evidence.failing[key]),
     )
+
+
+def _opponents(sides: Iterable[Assertion], failing: Iterable[str]) -> tuple[str, ...]:
+    """The names of claims that contradict one, in the order of their ids."""
+    names = {**{id: id for id in failing}, **{side.name: side.by for side in sides}}
+    return tuple(sorted(names, key=lambda name: (_id_order(names[name]), name)))
 
 
 def _study(name: str | None) -> TrainingEvidence:
@@ -257,11 +271,11 @@ def _by_claim(pairs: Iterable[StatementPair]) -> dict[ClaimKey, list[StatementPa
     return by_claim
 
 
-def _partner(pair: StatementPair, claim: Claim, document: str) -> str | None:
-    """The id of the other claim of a pair that this claim belongs to, else None."""
+def _partner(pair: StatementPair, claim: Claim, document: str) -> Assertion | None:
+    """The other side of a pair that this claim belongs to, else None."""
     for first, second in ((pair.first, pair.second), (pair.second, pair.first)):
         if (first.by, first.where) == (claim.id, document):
-            return second.by
+            return second
     return None
 
 

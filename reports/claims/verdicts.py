@@ -83,6 +83,8 @@ class Assessment:
     """How the measured system relates to the described one: exact, same_name_different_spec, proxy, or none."""
     contradicts: tuple[str, ...] = ()
     """Ids of the claims, of any document, that cannot be true together with this one."""
+    opponents: tuple[str, ...] = ()
+    """The same claims as texts name them: with the document where several that are checked together have the id."""
     judgement: tuple[str, ...] = ()
     """The judgement by hand of the author of the claims file and what it rests on; it decides nothing."""
     inherits: str | None = None

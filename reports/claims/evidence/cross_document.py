@@ -50,6 +50,13 @@ class Assertion:
     """Whether the claim implies the statement rather than stating it."""
     drafted: bool = False
     """Whether rules read it from an article: a setting that they did not read may explain another value."""
+    is_shared: bool = False
+    """Whether several documents that are checked together have a claim of this id."""
+
+    @property
+    def name(self) -> str:
+        """How notes name the claim: its id, with the document where the id alone would not tell which is meant."""
+        return f"{self.by} of {self.where}" if self.is_shared else self.by
 
     @property
     def key(self) -> tuple[str, str]:
@@ -111,7 +118,7 @@ class StatementPair:
         attribution = self.rule == "attribution"
         subject = f"{self.first.subject} or {self.second.subject}" if attribution else self.first.subject
         first, second = (
-            f"{side.by} {f'({side.subject}) ' if attribution else ''}{side.show()}"
+            f"{side.name} {f'({side.subject}) ' if attribution else ''}{side.show()}"
             for side in (self.first, self.second)
         )
         joint = "and" if self.result == AGREEMENT else "against" if self.result == CONFLICT else "beside"

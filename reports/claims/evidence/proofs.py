@@ -21,7 +21,7 @@ def prove(pair: StatementPair) -> tuple[str, ...]:
         ValueError: the pair is no contradiction.
     """
     if pair.result != CONFLICT:
-        raise ValueError(f"{pair.first.by} and {pair.second.by} do not contradict each other")
+        raise ValueError(f"{pair.first.name} and {pair.second.name} do not contradict each other")
     sides = (pair.first, pair.second)
     return *(line for side in sides if (line := _implication(side))), _clash(pair.rule, *sides)
 
@@ -33,7 +33,7 @@ def _implication(side: Assertion) -> str | None:
     because = side.statement.because if isinstance(side.statement, ImpliedStatement) else None
     quantity = (side.statement.quantity or "").replace("-", " ")
     reason = f", because {because.rstrip('.')}" if because else ""
-    return f"{side.by} implies the {quantity} of {side.subject} “{side.show()}”{reason}."
+    return f"{side.name} implies the {quantity} of {side.subject} “{side.show()}”{reason}."
 
 
 def _clash(rule: str, first: Assertion, second: Assertion) -> str:
@@ -41,14 +41,14 @@ def _clash(rule: str, first: Assertion, second: Assertion) -> str:
     a, b = first.allowed, second.allowed
     if a is not None and b is not None:
         ranges = [format_range(ends, side.table.unit(side.statement)) for side, ends in ((first, a), (second, b))]
-        return f"{first.by} allows {ranges[0]} and {second.by} {ranges[1]}: no number is in both."
+        return f"{first.name} allows {ranges[0]} and {second.name} {ranges[1]}: no number is in both."
     if rule == "set":
         return _clash_of_sets(first, second)
     if rule == "ordering":
         words = [word for word in first.words if word in second.words]
         other = [word for word in second.words if word in words]
-        return f"{first.by} has the order {', '.join(words)}, and {second.by} {', '.join(other)}."
-    return f"It has one value: {first.by} says {', '.join(first.words)}, and {second.by} {', '.join(second.words)}."
+        return f"{first.name} has the order {', '.join(words)}, and {second.name} {', '.join(other)}."
+    return f"It has one value: {first.name} says {', '.join(first.words)}, and {second.name} {', '.join(second.words)}."
 
 
 def _clash_of_sets(first: Assertion, second: Assertion) -> str:
@@ -60,5 +60,5 @@ def _clash_of_sets(first: Assertion, second: Assertion) -> str:
         excluded = set(other.words) if bound == "without" else set[str]()
         if members := sorted((required - permitted) | (required & excluded)):
             allowed = f"allows only {', '.join(other.words)}" if bound in {"exactly", "at-most"} else "excludes it"
-            return f"{side.by} requires {', '.join(members)}, and {other.by} {allowed}."
+            return f"{side.name} requires {', '.join(members)}, and {other.name} {allowed}."
     raise AssertionError("contradicting sets have a member that one requires and the other excludes")

@@ -29,6 +29,10 @@ class Anchors:
         """
         return f"{key[0]}.{key[1]}" if key[1] in self._shared else key[1]
 
+    def name(self, key: ClaimKey) -> str:
+        """Return how texts name a claim: its ID, with its document where the ID alone would not tell which is meant."""
+        return f"{key[1]} of {key[0]}" if key[1] in self._shared else key[1]
+
     def partners(self, assessment: Assessment) -> list[ClaimKey]:
         """List the claims that cannot be true together with a claim, in the order of `contradicts`.
 

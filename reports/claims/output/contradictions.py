@@ -31,7 +31,7 @@ def _topic(pair: StatementPair) -> str:
 
 def _paragraph(pair: StatementPair, checked: CheckResult) -> str:
     sides = " against ".join(_side(side, checked) for side in (pair.first, pair.second))
-    return f"**{pair.first.by} and {pair.second.by}**: {sides}. {escape_markdown(' '.join(prove(pair)))}"
+    return f"**{pair.first.name} and {pair.second.name}**: {sides}. {escape_markdown(' '.join(prove(pair)))}"
 
 
 def _side(side: Assertion, checked: CheckResult) -> str:

@@ -107,8 +107,8 @@ def _context(assessment: Assessment, proofs: list[str]) -> Iterator[str]:
     words = [f"“{in_words(word)}”" for word in headline_words(assessment.vector)]
     if len(words) > 1:
         yield f"The headline is the first in the order of precedence: {', '.join(words)}."
-    if assessment.contradicts:
-        yield f"It cannot be true together with {', '.join(assessment.contradicts)}."
+    if assessment.opponents:
+        yield f"It cannot be true together with {', '.join(assessment.opponents)}."
         yield from (f"  - {visible(proof, limit=10_000)}" for proof in dict.fromkeys(proofs))
     if assessment.inherits:
         yield f"It is {assessment.inherits}."

@@ -131,7 +131,7 @@ def _table(assessments: Sequence[Assessment]) -> Table:
             assessment.claim.id,
             visible(assessment.claim.says, _TITLE_LENGTH),
             in_words(assessment.headline),
-            ", ".join(assessment.contradicts[:_MOST_CONTRADICTIONS]),
+            ", ".join(assessment.opponents[:_MOST_CONTRADICTIONS]),
         )
         for assessment in assessments
     )

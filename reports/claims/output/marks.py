@@ -123,7 +123,7 @@ class _Notes:
                 "ids": [(id, self.anchors.of((document, id))) for id in ids],
                 "word": in_words(headline),
                 "reason": why,
-                "against": [(key[1], self.target(key)) for key in opponents],
+                "against": [(self.anchors.name(key), self.target(key)) for key in opponents],
                 "more": self.more((document, ids[0])),
             }
             for (headline, why, opponents), ids in groups.items()

@@ -124,7 +124,7 @@ def _claim(assessment: Assessment, anchors: Anchors, is_marked: bool) -> dict[st
         "tone": tone(assessment.headline),
         "axes": [(in_words(axis), in_words(words[axis]), getattr(assessment, axis).working) for axis in AXES],
         "match": in_words(assessment.subject_match),
-        "contradicts": [(key[1], anchors.of(key)) for key in anchors.partners(assessment)],
+        "contradicts": [(anchors.name(key), anchors.of(key)) for key in anchors.partners(assessment)],
         "inherits": assessment.inherits,
         "note": claim.note,
         "bands": [drawn for row in assessment.measured if (drawn := figures.band(row)) is not None],

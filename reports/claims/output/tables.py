@@ -203,6 +203,11 @@ def _cell_entry(claim: CellClaim) -> dict[str, str]:
     }
 
 
+def _sides(pair: StatementPair) -> dict[str, object]:
+    """The two claims of a pair: their ids, and their documents."""
+    return {"ids": [pair.first.by, pair.second.by], "documents": [pair.first.where, pair.second.where]}
+
+
 def _json(checked: CheckResult) -> str:
     content = {
         "about": checked.about,
@@ -210,21 +215,20 @@ def _json(checked: CheckResult) -> str:
         "summary": dict(summary(checked.assessments)),
         "plain_summary": {row.word: len(row.assessments) for row in verdict_rows(checked.assessments) if row.is_plain},
         "contradictions": [
-            {"ids": [pair.first.by, pair.second.by], "subjects": [pair.first.subject, pair.second.subject],
+            {**_sides(pair), "subjects": [pair.first.subject, pair.second.subject],
              "quantity": pair.quantity, "rule": pair.rule, "says": pair.describe(), "proof": list(prove(pair))}
             for pair in checked.conflicts
         ],
         "agreements": [
-            {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "says": pair.describe()}
+            {**_sides(pair), "quantity": pair.quantity, "says": pair.describe()}
             for pair in checked.agreements
         ],
         "differences": [
-            {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "says": pair.describe()}
+            {**_sides(pair), "quantity": pair.quantity, "says": pair.describe()}
             for pair in checked.differences
         ],
         "notes": [
-            {"ids": [pair.first.by, pair.second.by], "quantity": pair.quantity, "rule": pair.rule,
-             "says": pair.describe()}
+            {**_sides(pair), "quantity": pair.quantity, "rule": pair.rule, "says": pair.describe()}
             for pair in checked.notes
         ],
     }  # fmt: skip
@@ -263,7 +267,7 @@ def _section(assessment: Assessment) -> str:
     lines = [f"### {claim.id} {escape_markdown(claim.says)}", ""]
     lines += [f"> {escape_markdown(claim.quote)}", ""] if claim.quote else []
     lines += [f"**{_verdict(assessment)}** ({vector}; subject match: {match})", ""]
-    lines += [f"Contradicts {', '.join(assessment.contradicts)}.", ""] if assessment.contradicts else []
+    lines += [f"Contradicts {', '.join(assessment.opponents)}.", ""] if assessment.opponents else []
     lines += [f"- {escape_markdown(line)}" for line in assessment.working]
     lines += ["", f"Note: {escape_markdown(claim.note)}"] if claim.note else []
     return "\n".join(lines).rstrip()

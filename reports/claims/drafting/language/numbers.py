@@ -127,8 +127,8 @@ def _from_words(text: str, match: re.Match[str]) -> PrintedNumber:
         place = text.index("成", match.end())
         number = replace(number, digits=f"{digits}0", unit="percent", noun="成", end=place + 1, stop=place + 1)
         return _bounded(text, number, match.start())
-    skipped = match.end() + (1 if text[match.end() :].startswith("余") else 0)
-    return _with_context(text, replace(number, end=skipped, stop=skipped), match.start())
+    end = match.end() + text.startswith("余", match.end())
+    return _with_context(text, replace(number, end=end, stop=end), match.start())
 
 
 def _chinese_number(word: str) -> int:
@@ -209,7 +209,9 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
     more = _AND_MORE.match(text, number.stop)
     if shown := _unit_at(text, number.stop) or (_unit_at(text, more.end()) if more else None):
         unit, noun, stop, factor = shown
-        if unit == "models" and number.times >= 1_000_000:
+        if unit == "models" and number.times >= 1000 and noun.startswith("context"):
+            unit = "tokens"
+        elif unit == "models" and number.times >= 1_000_000:
             unit = "parameters"
         if unit == "tokens" and _EACH_SECOND.search(text[max(0, number.begin - 12) : number.begin]):
             unit = "tokens-per-second"
@@ -226,8 +228,7 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
     return _unit_around(text, number)
 
 
-_AND_MORE = re.compile(r"\s?(?:余|多(?=张|条|篇|名|位|次|家|天|(?:个)?小时|个(?!模|语|任)))")
-"""What stands between a number and its counter where the number is rounded down: 7万余张图片."""
+_AND_MORE = re.compile(r"\s?(?:余|多(?=张|条|篇|名|位|次|家|天|(?:个)?小时|个(?!模|语|任)))")  # 7万余张图片
 _EACH_SECOND = re.compile(r"每秒[可达能约到最高多生成处理输出了\s]{0,6}$")
 
 
@@ -317,7 +318,7 @@ def _carried_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedN
                 and len(between) < 120
             )
             is_second = number.times == 1 and last.unit in _CARRIED and _AND_SYSTEM.fullmatch(between)
-            if (is_count and not re.search(r"[.。]\s", between)) or is_second:
+            if (is_count and not re.search(r"(?<!vs)[.。]\s", between)) or is_second:
                 number = replace(number, unit=last.unit, noun=last.noun)
         last = number
         yield number

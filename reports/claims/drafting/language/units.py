@@ -15,7 +15,7 @@ UNITS: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
 _NOUNS_BEFORE: tuple[tuple[re.Pattern[str], str, Decimal], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], Decimal(row["least"])) for row in entries("nouns_before")
 )
-_NOUNS_AFTER = ((re.compile(r"\s?(?:上下文|context)"), "tokens"), (re.compile(r"[-\s]parameter"), "parameters"))
+_NOUNS_AFTER = ((re.compile(r"[\s-]?(?:上下文|context)"), "tokens"), (re.compile(r"[-\s]parameter"), "parameters"))
 _COUNTERS_AFTER = re.compile(
     r"\s?[余多]?(?:首|部|段|行|件|例|组|款|本|支|场|用户|人(?![工形脸机民])|单词|词(?!元)|样本|对话|视频|歌曲)"
 )

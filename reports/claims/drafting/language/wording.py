@@ -14,6 +14,7 @@ from evals.reports.claims.drafting.language.lexicon import (
     METRICS,
     QuantityWords,
 )
+from evals.reports.claims.drafting.language.listed import listed_quantity
 from evals.reports.claims.drafting.language.numbers import PrintedNumber
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.text.passages import Passage
@@ -39,6 +40,14 @@ _TIMES_WORD = pattern("wording.times_word")
 _METRIC_EQUALS = re.compile(r"(?:F1|AUC|mAP|IoU|BLEU|WER|CER|[Aa]cc(?:uracy)?|score)\s?=\s?$")
 _MONEY = frozenset(("dollars", "euros", "pounds", "yuan"))
 _PRICED = re.compile(r"\bcosts?\s*(?:only|just|about|around|roughly|at most|up to|as little as)?\s*$", re.I)
+_PART_WORD = re.compile(r"(?:an?|one)[ -](?:third|quarter|fifth|tenth)", re.I)
+_PART_AFTER = re.compile(
+    r"\s*(?:$|[,.;:!?)(]|(?:of|the|as|less|fewer|more|lower|higher|smaller|larger|cheaper|faster|slower|to|in|on|at|and|"
+    r"for|when|with|over|compared)\b)"
+)
+"""What follows "a third" where it is a share, unlike "a third party"."""
+_FEW = {"layers": 4, "items": 1, "tokens": 1, "experts": 1}
+"""For each unit the number up to which words ("three layers") state nothing about a system."""
 _FACTOR_OF = re.compile(r"\s?(?:NVIDIA\s)?(?:[A-Z]{1,3}\d{2,4}|RTX|TPU|GPU|AMD|Intel|[a-z]+_[a-z])")
 """What is counted or scaled after a factor that compares nothing: "8x H100", "1x model_size"."""
 
@@ -91,6 +100,8 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
         return False
     if number.is_word and text[: number.start].rstrip().endswith("每"):
         return False  # per million
+    if number.is_word and text[number.start].isascii() and number.value <= _FEW.get(number.unit or "", 0):
+        return False  # "organized in three layers", "in one language"
     if number.unit == "models" and number.is_word and (number.value <= 3 or text[number.start].isascii()):
         return False
     if number.unit == "times":
@@ -100,6 +111,8 @@ def is_claim(passage: Passage, number: PrintedNumber) -> bool:
             return False
         if number.is_word and text[number.start : number.end].lower() == "third":
             return bool(re.match(r"\s+of\b", text[number.stop :]))
+        if number.is_word and _PART_WORD.fullmatch(text[number.start : number.end]):
+            return _PART_AFTER.match(text[number.stop :]) is not None
         if number.is_word and text[number.start : number.end].lower() in {"half", "double"}:
             return not re.match(r"[\s-](?:a|an|life|year|hour|day|precision|check)\b", text[number.stop :])
         return True
@@ -167,6 +180,8 @@ def score_quantity(passage: Passage, number: PrintedNumber) -> tuple[QuantityWor
     after = text[number.stop : min(last, following if following > number.stop else last)]
     if (bracket := _REST_OF_PAIR.match(text, number.stop)) and re.search(r"[((]\s?$", text[: number.begin][-3:]):
         after = text[bracket.end() : last][:_FAR]  # (41 %, +16.5 %) on B
+    if (listed := listed_quantity(passage, number)) is not None:
+        return listed, "named in the same order"
     if number.unit is None and (open_metric := _open_metric(text[first : number.begin])):
         benchmark = _last(text[first : number.begin])
         return _on_benchmark(open_metric, benchmark), "named in the sentence"

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from evals.reports.claims.language.sources.articles import Article, Block, Text
 
-_PLAIN = {wide: chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)}
+_PLAIN = {wide: chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)} | dict.fromkeys(map(ord, "\u2122\u00ae"), " ")
+"""Full-width forms, and the marks of registered names, which stand between a name and its number: RTX\u2122 4090."""
 _COMMA_BEFORE_DIGIT = re.compile(r"\uff0c(?=[+\-\uff0b\uff0d]?[\d\uff10-\uff19])")
 """A comma that separates two numbers; as a plain one it would be read as a separator of thousands."""
 

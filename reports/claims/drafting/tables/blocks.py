@@ -10,20 +10,22 @@ from typing import Any
 from evals.errors import InputError
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
+from evals.reports.claims.drafting.tables.cells import cell_statements, statements_of_cells, subject_of
 from evals.reports.claims.drafting.tables.changes import changes_beside, is_change_name
 from evals.reports.claims.drafting.tables.columns import ColumnMeaning, column_meaning, is_condition
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
-from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number, layout
+from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, layout
 from evals.reports.claims.drafting.text.names import Names
-from evals.reports.claims.drafting.text.passages import read_passage
-from evals.reports.claims.drafting.text.statements import Surroundings, read_block
+from evals.reports.claims.drafting.text.statements import Surroundings
 from evals.reports.claims.language.facts import Vocabulary
 from evals.reports.claims.language.files import vocabulary_units
-from evals.reports.claims.language.sources.articles import Article, Block, Text, TextBuilder
+from evals.reports.claims.language.sources.articles import Article, Block, Text
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
 _BOLD_MEANS_BEST = re.compile(r"bold|best|加粗|粗体|最[佳优好]", re.I)
 _BOLD = pattern("tables.bold")
+_WORDS_AFTER = re.compile(r"(?<=\d)\s+[A-Za-z][A-Za-z ]*$")
+"""Words after a value whose unit the column has: "1.5x faster"."""
 _FOOTNOTE = re.compile(r"\s*(?:\[\d{1,2}\]|[†‡*§¶]+)\s*$")
 
 
@@ -34,6 +36,8 @@ class _Grid:
     names: tuple[Text, ...]
     headers: tuple[str, ...]
     cells: tuple[tuple[Text, ...], ...]
+    groups: tuple[str, ...] = ()
+    """For each row its task, where a system has several rows."""
 
 
 def read_table(
@@ -55,7 +59,7 @@ def read_table(
         return
     form = layout(block)
     if form.form in {"words", "properties"}:
-        yield from _statements_of_cells(article, form, names, place)
+        yield from statements_of_cells(article, form, names, place)
         return
     yield from _changes(article, form, names)
     yield from _read_grid(article, block, _split(_grid(form)), names, place=place, vocabulary=vocabulary)
@@ -80,19 +84,22 @@ def _read_grid(
         if n in kept or is_condition(header):
             continue
         for number, row in enumerate(grid.cells):
-            subject = _subject(grid.names[number].text, names)
-            yield from _cell_statements(article, row[n], header, subject, names)
+            subject = subject_of(grid.names[number].text, names)
+            yield from cell_statements(article, row[n], header, subject, names)
 
 
 def _grid(form: Layout) -> _Grid:
     width = len(form.header)
     body = [row for row in form.body if len(row) == width]
     if form.form == "systems in rows":
-        body = [row for row in body if not is_change_name(row[0].text)]
+        kept = [n for n, row in enumerate(body) if not is_change_name(row[0].text)]
+        groups = tuple(form.groups[n] for n in kept) if len(form.groups) == len(body) else ()
+        body = [body[n] for n in kept]
         return _Grid(
             tuple(row[0] for row in body),
             tuple(_name(cell.text) for cell in form.header[1:]),
             tuple(row[1:] for row in body),
+            groups,
         )
     systems = _systems_above(form)
     columns = tuple(tuple(row[n] for row in body) for n in systems)
@@ -146,7 +153,7 @@ def _split(grid: _Grid) -> _Grid:
             headers.append(name.strip())
             columns.append([_half(cell, place) for cell in cells])
     rows = tuple(tuple(column[n] for column in columns) for n in range(len(grid.names)))
-    return _Grid(grid.names, tuple(headers), rows)
+    return _Grid(grid.names, tuple(headers), rows, grid.groups)
 
 
 def _half(cell: Text, place: int) -> Text:
@@ -162,15 +169,6 @@ _PAIR = re.compile(r"[^/\d]{0,3}\d+\.\d+[^/]{0,3}\s?/\s?(?:[^/\d]{0,3}\d+(?:\.\d
 
 def _name(text: str) -> str:
     return _FOOTNOTE.sub("", " ".join(text.split())).strip() or "column"
-
-
-def _subject(name: str, names: Names) -> str | None:
-    bare = bare_name(name)
-    exact = names.find(bare)
-    if exact is not None:
-        return exact
-    mentioned = {mention.subject for mention in names.mentions(name)}
-    return next(iter(mentioned)) if len(mentioned) == 1 else None
 
 
 def _table(
@@ -193,7 +191,8 @@ def _table(
         columns.append({"name": header, **meaning.keys()})
     rows: list[dict[str, Any]] = []
     group = ""
-    row_names = _distinct([bare_name(text.text) or "row" for text in grid.names])
+    bare_names = [bare_name(text.text) or "row" for text in grid.names]
+    row_names = bare_names if grid.groups else _distinct(bare_names)
     for number, name in enumerate(grid.names):
         cells, spans = [], []
         for n, column in zip(kept, columns, strict=True):
@@ -205,10 +204,12 @@ def _table(
             continue
         is_lone = not name.text.strip() and len(grid.names) == 1
         row: dict[str, Any] = {"name": names.names.get(nameless or "", "row") if is_lone else row_names[number]}
-        subject = nameless if is_lone else _subject(name.text, names)
+        subject = nameless if is_lone else subject_of(name.text, names)
         if subject:
             row["subject"] = subject
-        if group:
+        if grid.groups:
+            row |= {"group": grid.groups[number], "protocol": {"task": grid.groups[number]}}
+        elif group:
             row["group"] = group
         first = next(span for span in spans if span)
         rows.append({**row, "line": article.line(first[0]), "cells": cells, "spans": spans})
@@ -272,7 +273,7 @@ def _cell(
     if is_of_other_kind or (printed.value < 0 and (is_foreign or _is_never_negative(vocabulary, column))):
         return "-", None  # a change, or a value in another unit than the header says
     if is_foreign:
-        text = re.sub(re.escape(printed.unit or ""), "", text).strip()
+        text = _WORDS_AFTER.sub("", re.sub(re.escape(printed.unit or ""), "", text)).strip()
     digits = re.search(r"\d[\d,]*(?:\.\d+)?|\.\d+", cell.text)
     assert digits is not None
     span = cell.span(*digits.span())
@@ -285,61 +286,3 @@ def _is_never_negative(vocabulary: Vocabulary, column: dict[str, Any]) -> bool:
     """Whether values of a column are times, sizes or shares, so that one below zero is read wrong."""
     unit = str(column["unit"])
     return unit != "number" and not re.search(r"dollar|euro|yuan|pound", unit) and unit in vocabulary.units
-
-
-def _statements_of_cells(article: Article, form: Layout, names: Names, place: Surroundings) -> Iterator[Proposal]:
-    """Yield the statements of a table of words, or of properties with their values."""
-    if form.form == "properties":
-        subject = place.heading_subject or names.main
-        rows = (
-            form.body
-            if form.header[1].text.strip() and not re.search(r"\d", form.header[1].text)
-            else (form.header, *form.body)
-        )
-        for row in rows:
-            builder = TextBuilder()
-            builder.copy(row[0], 0, len(row[0].text))
-            builder.put(": ", *((row[1].starts[0], row[1].starts[0]) if row[1].text else (0, 0)))
-            builder.copy(row[1], 0, len(row[1].text))
-            yield from read_block(
-                article, read_passage(builder.build(), names), names, Surroundings(place.heading, subject)
-            )
-        return
-    in_columns = sum(_subject(cell.text, names) is not None for cell in form.header[1:])
-    in_rows = sum(_subject(row[0].text, names) is not None for row in form.body)
-    for row in form.body:
-        for header, cell in zip(form.header[1:], row[1:], strict=False):
-            subject = _subject((row[0] if in_rows >= in_columns else header).text, names)
-            topic = header.text if in_rows >= in_columns else row[0].text
-            yield from _cell_statements(article, cell, topic, subject, names)
-
-
-def _cell_statements(
-    article: Article, cell: Text, header: str, subject: str | None, names: Names
-) -> Iterator[Proposal]:
-    """Yield the statements of one cell of words, whose subject is that of its row."""
-    if not re.search(r"\d|[一二三四五六七八九十]", cell.text) or is_blank(cell.text):
-        return
-    for proposal in read_block(
-        article, read_passage(_with_header(cell, header), names), names, Surroundings(header, subject)
-    ):
-        if proposal.span[0] == proposal.span[1]:
-            continue  # a word of the header
-        proposal.is_cell = True
-        if subject is not None:
-            proposal.subject = subject
-            proposal.grounds.append("subject named in the row of the table")
-        elif is_number(cell.text):
-            continue
-        yield proposal
-
-
-def _with_header(cell: Text, header: str) -> Text:
-    """Put the header before a cell, so that its words say what the cell measures; the header's digits are no claims."""
-    words = re.sub(r"\d", "", header).strip()
-    if not words or not cell.text:
-        return cell
-    builder = TextBuilder()
-    builder.put(f"{words}: ", cell.starts[0], cell.starts[0])
-    builder.copy(cell, 0, len(cell.text))
-    return builder.build()

@@ -23,6 +23,9 @@ _BY_WORDS: tuple[tuple[re.Pattern[str], str, str | None, str | None], ...] = tup
 )
 _OPEN_SCORES = pattern("columns.open_scores")
 _PERCENT = pattern("columns.percent")
+_PRECISION = re.compile(r"\W*(?:weight |activation )?precision\W*", re.I)
+_BITS = frozenset((1, 2, 3, 4, 6, 8, 16, 32, 64))
+"""Numbers under "Precision" that are widths of number formats, and no shares."""
 _AVERAGE = re.compile(r"^\W*(?:avg\.?|average|mean|macro(?:[- ]avg)?|平均(?:分|值)?|均值|overall)\W*$", re.I)
 _SPLIT = re.compile(r"\b(dev|val(?:idation)?|test)\b|(测试集|验证集)", re.I)
 
@@ -63,6 +66,12 @@ def is_condition(header: str) -> bool:
     return _CONDITIONS.search(bare) is not None or _NO_VALUES.search(bare) is not None
 
 
+def _is_setting(header: str, numbers: Sequence[PrintedCell]) -> bool:
+    """Whether a column holds conditions; numbers of tokens with decimals, such as 26.9K, are measured."""
+    is_measured = re.search(r"tokens", header, re.I) is not None and any("." in cell.digits for cell in numbers)
+    return is_condition(header) and not is_measured
+
+
 def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str) -> ColumnMeaning | None:
     """Tell what a column holds; None for words, dates and conditions.
 
@@ -80,7 +89,9 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
     numbers = [cell for cell in printed if cell is not None and (cell.unit is None or _unit(cell.unit))]
     units = [cell for cell in numbers if cell.unit and _unit(cell.unit)]
     filled = [cell for cell in cells if cell.strip() and cell.strip() not in {"-", "–", "—", "--", "---"}]
-    if not numbers or len(numbers) * 2 < len(filled) or (is_condition(header) and not units):
+    if not numbers or len(numbers) * 2 < len(filled) or (_is_setting(header, numbers) and not units):
+        return None
+    if _PRECISION.match(header) and all(_value(cell) in _BITS and not cell.unit for cell in numbers):
         return None
     split = _split(header, caption)
     average = is_average(header)

@@ -40,6 +40,8 @@ class Layout:
     body: tuple[tuple[Text, ...], ...]
     corner: str
     """What stands above the first column."""
+    groups: tuple[str, ...] = ()
+    """For each row the task or group that stands beside its system; empty if each system has one row."""
 
 
 def layout(block: Block) -> Layout:
@@ -52,8 +54,10 @@ def layout(block: Block) -> Layout:
     body = tuple(row for row in block.rows[block.headers :] if any(cell.text.strip() for cell in row))
     if len(body) > 1 and len(body[0]) == len(header) and _goes_on(body[0]):
         header, body = tuple(map(_below, header, body[0])), body[1:]
-    header, body = _with_one_label(*_without_ranks(*_with_a_label(header, body)))
-    body = _with_sizes(header, body)
+    header, body = _without_ranks(*_with_a_label(header, body))
+    body, groups = _with_groups(header, body)
+    header, body = _with_one_label(header, body)
+    body = _with_parents(_with_sizes(header, body))
     corner = header[0].text.strip() if header else ""
     inner = [cell.text for row in body for cell in row[1:] if cell.text.strip()]
     numeric = sum(is_number(text) for text in inner)
@@ -63,7 +67,7 @@ def layout(block: Block) -> Layout:
         if len(header) == 2 and inner and any(re.search(r"\d", text) for text in inner):
             form = "properties"
         return Layout(form, header, body, corner)
-    return Layout(_form(header, body, corner), header, body, corner)
+    return Layout(_form(header, body, corner), header, body, corner, groups if len(groups) == len(body) else ())
 
 
 def _with_a_label(
@@ -110,10 +114,7 @@ def _with_one_label(
     header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
 ) -> tuple[tuple[Text, ...], tuple[tuple[Text, ...], ...]]:
     """Leave of several leading columns of words the one that names the rows: of a benchmark, not of its category."""
-    width = len(header)
-    labels = 0
-    while labels < width - 1 and _is_label(header[labels], [row[labels].text for row in body if len(row) > labels]):
-        labels += 1
+    width, labels = len(header), _count_labels(header, body)
     if labels < 2:
         return header, body
     different = [len({row[n].text.strip() for row in body if len(row) > n} - {""}) for n in range(labels)]
@@ -125,6 +126,43 @@ def _with_one_label(
         return header, body if names or distinct else _with_measures(body)
     kept = [label, *range(labels, width)]
     return tuple(header[n] for n in kept), tuple(tuple(row[n] for n in kept) for row in body if len(row) == width)
+
+
+def _with_groups(
+    header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
+) -> tuple[tuple[tuple[Text, ...], ...], tuple[str, ...]]:
+    """Repeat the names of systems that have several rows, and return what tells these apart: their task.
+
+    Both are printed once for the rows below: `Task | Framework | Minutes`, with an empty cell under a task.
+    """
+    labels = _count_labels(header, body)
+    systems = [n for n in range(labels) if _SYSTEMS.match(header[n].text)]
+    if labels < 2 or len(systems) != 1 or any(len(row) != len(header) for row in body):
+        return body, ()
+    system = systems[0]
+    other = system - 1 if system else 1
+    named = [(_above(body, number, system), _above(body, number, other)) for number in range(len(body))]
+    keys = [(name.text.strip(), group.text.strip()) for name, group in named]
+    names = [name for name, _ in keys]
+    if len({*names}) == len(names) or len({*keys}) < len(keys) or not all(map(all, keys)):
+        return body, ()
+    filled = tuple((*row[:system], name, *row[system + 1 :]) for row, (name, _) in zip(body, named, strict=True))
+    return filled, tuple(group for _, group in keys)
+
+
+def _above(body: tuple[tuple[Text, ...], ...], row: int, column: int) -> Text:
+    """The cell of a column in a row, or the last one above it that is not empty."""
+    return next((body[n][column] for n in range(row, -1, -1) if body[n][column].text.strip()), body[row][column])
+
+
+def _count_labels(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) -> int:
+    """The number of leading columns that name the rows."""
+    labels = 0
+    while labels < len(header) - 1 and _is_label(
+        header[labels], [row[labels].text for row in body if len(row) > labels]
+    ):
+        labels += 1
+    return labels
 
 
 def _with_measures(body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
@@ -140,7 +178,11 @@ def _is_label(header: Text, cells: list[str]) -> bool:
     """Whether a column names the rows: words, or under `Model` sizes alone."""
     if _SYSTEMS.match(header.text) and all(_SIZE.fullmatch(cell.strip()) for cell in cells if cell.strip()):
         return True
-    return not any(map(is_number, cells))
+    return not any(map(is_number, cells)) and not any(map(_VALUE.match, cells))
+
+
+_VALUE = re.compile(r"\W*[~≈<>约]?\s?\d[\d.,]*\s?(?:[x×%](?!\w)|倍|ms\b|GB\b|MB\b|分钟|秒|tok)|\s*[✅❌✓✗✔✘]")
+"""A value with words around it, or a tick: the column names no rows."""
 
 
 def _with_sizes(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
@@ -162,6 +204,22 @@ def _with_sizes(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) ->
     if len(pairs) == len({*names} - {""}):
         return body
     return tuple((_joined(row[0], row[size]), *row[1:]) if row[0].text.strip() else row for row in body)
+
+
+def _with_parents(body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
+    """Give rows that vary the one above them its name: `Otter 2`, below it `- int8`."""
+    named: list[tuple[Text, ...]] = []
+    parent: Text | None = None
+    for row in body:
+        is_child = bool(row) and _CHILD.match(row[0].text) is not None
+        if not is_child:
+            parent = row[0] if row and row[0].text.strip() else None
+        named.append((_joined(parent, row[0]), *row[1:]) if is_child and parent is not None else row)
+    return tuple(named)
+
+
+_CHILD = re.compile(r"\s*(?:[-–—•└↳+]\s*(?=[A-Za-z])|w/o?\s)")
+"""How the name of a row begins that varies the row above."""
 
 
 def _joined(name: Text, size: Text) -> Text:

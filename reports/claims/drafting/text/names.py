@@ -21,6 +21,9 @@ _SUBJECT = pattern("names.subject")
 _INTRODUCED = pattern("names.introduced")
 _COMMON = frozenset(" ".join(entries("common_words")).split())
 _TITLE_WORDS = frozenset(" ".join(entries("title_words")).split())
+_DEVICE_BEFORE = re.compile(r"\b(?:RTX|GTX|RX|Radeon|GeForce|TPU)\s{1,2}(?:[A-Z]*\d+\s{1,2})?$")
+"""What stands before a word that ends the name of a device: RX 7900 XTX."""
+_ORGANISATIONS = frozenset(map(str, entries("organisations")))
 _DEVICE = pattern("names.device")
 _NOT_SYSTEMS = frozenset(
     (
@@ -52,6 +55,8 @@ _DATASET_AFTER = re.compile(r"\s?(?:[a-z]+\s)?(?:datasets?|data sets?|corpus|ben
 _METRIC_NAME = re.compile(r"(?:m?AP|AR|AUC|Acc|IoU|mIoU|Hit|Hits|Recall|P|R|F)@?[-_]?\d[\d:.]*|m?AP\w?")
 _LABEL = re.compile(r"[A-Z]\.\d[\d.]*|(?:[A-Z]{4,}[ -]){1,3}[A-Z]{4,}|[A-Z]{1,4}0?-?\d\.0")
 """A number of an appendix, words of a heading in capitals, a licence."""
+_ACRONYM = re.compile(r"[A-Z]{2,4}s?")
+"""The name of a field, such as TTS, which does not stand for Orpheus-TTS."""
 _ADJECTIVES = frozenset(" ".join(entries("adjectives")).split())
 _LATIN_EDGE = r"(?<![A-Za-z0-9_./-])"
 
@@ -133,10 +138,20 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
     everything = "\n".join([article.title, *texts, *cells])
     _add_known(names, record, everything)
     counts = Counter(match["name"].strip() for text in [article.title, *texts, *cells] for match in _candidates(text))
-    repeated = Counter(match["name"] for text in texts for match in _SUBJECT.finditer(text))
+    repeated = Counter(
+        match["name"] or match["name2"]
+        for text in texts
+        for match in _SUBJECT.finditer(text)
+        if not _DEVICE_BEFORE.search(text[: match.start()][-24:])
+    )
     for name, count in repeated.items():
         in_title = re.search(rf"\b{re.escape(name)}\b", article.title) is not None
-        if (count > 1 or in_title) and name.split()[0] not in _COMMON | _TITLE_WORDS and not is_measure(name):
+        if (
+            (count > 1 or in_title)
+            and name not in _ORGANISATIONS
+            and name.split()[0] not in _COMMON | _TITLE_WORDS
+            and not is_measure(name)
+        ):
             counts[name] += count
     for text in [article.title, *texts]:
         counts.update(match["name"].strip(" .-") for match in _INTRODUCED.finditer(text))
@@ -170,6 +185,7 @@ def _title_name(article: Article) -> str | None:
         ).split()
         is_name = (
             0 < len(words) <= 3
+            and " ".join(words) not in _ORGANISATIONS
             and all(re.fullmatch(r"(?:[A-Z0-9]|[a-z]{1,3}[A-Z]{2})[\w.-]*", word, re.ASCII) for word in words)
             and all(word not in _COMMON and word not in _TITLE_WORDS for word in words)
         )
@@ -193,7 +209,7 @@ def _candidates(text: str) -> list[re.Match[str]]:
 
 def _spoils(part: Excluded, match: re.Match[str]) -> bool:
     """Whether what is no name overlaps a candidate; "V3.2" in "DeepSeek V3.2" is its version, and part of its name."""
-    is_version = part.kind == "version" and part.start > match.start("name") and part.end == match.end("name")
+    is_version = part.kind == "version" and match.start("name") < part.start and part.end <= match.end("name")
     return not is_version and part.start < match.end("name") and match.start("name") < part.end
 
 
@@ -263,7 +279,8 @@ def _add_short_forms(names: Names, text: str) -> None:
     for subject, name in names.names.items():
         parts = re.split(r"[- ]", name)
         for short in ("-".join(parts[1:]), " ".join(parts[1:])):
-            if len(parts) > 1 and re.match(r"[A-Z]", short) and len(short) > 1 and not re.fullmatch(_SIZE, short):
+            is_name = re.match(r"[A-Z]", short) and len(short) > 1 and not re.fullmatch(_SIZE, short)
+            if len(parts) > 1 and is_name and not _ACRONYM.fullmatch(short):
                 forms.setdefault(short, set()).add(subject)
         bare = re.sub(rf"{_SIZE}$", "", name)
         if bare != name and re.search(r"\d", bare):

@@ -60,10 +60,29 @@ def read_passage(text: Text, names: Names, *, is_heading: bool = False) -> Passa
         excluded = (*excluded, Excluded(0, match.end(), "reference", match[0].strip()))
     numbers = tuple(
         number
-        for number in find_numbers(content)
+        for number in _without_sizes(content, find_numbers(content), mentions)
         if not _inside(number, mentions, excluded) and not _is_part_of_word(content, number)
     )
     return Passage(text, numbers, mentions, excluded, _sentences(content))
+
+
+def _without_sizes(
+    text: str, numbers: Iterator[PrintedNumber], mentions: tuple[Mention, ...]
+) -> Iterator[PrintedNumber]:
+    """Leave out the further sizes after a name that ends with one: "Llama 2 7B and 13B"."""
+    ends = {mention.end for mention in mentions if _ENDS_WITH_SIZE.search(text[mention.start : mention.end])}
+    for number in numbers:
+        is_bare = _BARE_SIZE.fullmatch(text[number.start : number.end]) and not _OF_PARAMETERS.match(text[number.end :])
+        if is_bare and any(_AND.fullmatch(text[end : number.start]) for end in ends if 0 < number.start - end < 12):
+            ends.add(number.end)
+            continue
+        yield number
+
+
+_BARE_SIZE = re.compile(r"\d+(?:\.\d+)?[BM]")
+_ENDS_WITH_SIZE = re.compile(r"\d+(?:\.\d+)?[BbMm]$")
+_OF_PARAMETERS = re.compile(r"\s?-?\s?(?:param|token|activ|total|个|的?参数)")
+_AND = re.compile(r"\s?(?:,|/|、|和|与|&|,?\s(?:and|or))\s?(?:the\s)?")
 
 
 def _benchmarks(text: str) -> Iterator[Excluded]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evals.reports.claims.drafting.language import wording
 from evals.reports.claims.drafting.language.exclusions import conditions
 from evals.reports.claims.drafting.language.lexicon import QuantityWords
+from evals.reports.claims.drafting.language.listed import LIST_JOINT
 from evals.reports.claims.drafting.language.numbers import PrintedNumber
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal
@@ -76,17 +77,36 @@ def read_block(article: Article, passage: Passage, names: Names, place: Surround
     lead = names.find(path["name"]) if path else leading_subject(passage)
     context = lead or place.item_subject or place.heading_subject or names.main
     claims = [number for number in passage.numbers if wording.is_claim(passage, number)]
-    previous: tuple[int, int] | None = None
-    running: str | None = lead
+    listed: PrintedNumber | None = None
+    last = Attribution(None, None, "")
     for number in claims:
         sentence = passage.sentence(number.start)
-        if previous is not None and sentence != previous:
-            running = acting_subject(passage, previous) or running
-        previous = sentence
+        running = _running(passage, sentence, names) or lead
         attribution = attribute(passage, number, claims, running or context)
+        if _follows(passage, listed, number) and attribution.named != "named in the same order":
+            attribution = last
         if attribution.subject is None and attribution.named == "" and context is None:
             attribution = Attribution(names.main, attribution.baseline, "")
+        listed, last = number, attribution
         yield _proposal(article, passage, number, attribution, place)
+
+
+def _running(passage: Passage, sentence: tuple[int, int], names: Names) -> str | None:
+    """Whom a sentence without a name goes on with: the article's own system after "we", else the last that acted."""
+    if names.main is not None and _OWN.search(passage.text.text, *sentence):
+        return names.main
+    before = (acting_subject(passage, other) for other in reversed(passage.sentences) if other[1] <= sentence[0])
+    return next((subject for subject in before if subject is not None), None)
+
+
+_OWN = re.compile(r"\b(?:we|our|ours)\b|我们|本文", re.I)
+
+
+def _follows(passage: Passage, before: PrintedNumber | None, number: PrintedNumber) -> bool:
+    """Whether a list joins a number to the one before it: "A's 32.2, 69.2 and 80.2"."""
+    if before is None or before.unit != number.unit or before.is_word or number.is_word:
+        return False
+    return LIST_JOINT.fullmatch(passage.text.text[before.stop : number.begin]) is not None
 
 
 def _proposal(

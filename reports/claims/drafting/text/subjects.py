@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from evals.reports.claims.drafting.language.numbers import PrintedNumber
 from evals.reports.claims.drafting.language.words import pattern
@@ -21,6 +22,8 @@ _AND = re.compile(r"^\s*(?:,|,|、|and|和|与|及|, and)\s*$", re.I)
 _WORD_AND_BRACKET = re.compile(
     r"\s(?:attention|fusion|module|backbone|head|model|encoder|decoder|layer|method|variant|version|loss|baseline|pre-?training|quanti[sz]ation|fine-?tuning)s?\s[((]\s?$"
 )
+_PRONOUN = re.compile(r"[\s,;:，；]*(?:and |but |while )?(?:it|its|they|their)\b", re.I)
+"""A clause that goes on with what the sentence is about."""
 _POSSESSED = re.compile(r"^(?:'s|’s|的)")
 
 
@@ -67,6 +70,7 @@ def attribute(
         if mention not in baselines
         and re.search(r"\d\s?%\s?(?:以上)?(?:的)?\s*$", text[max(first, mention.start - 10) : mention.start])
     ]
+    baselines += _joined_to(text, mentions, baselines)
     paired = _paired(text, mentions, claims, number, (first, last))
     if paired:
         return Attribution(paired, None, "named in the same order")
@@ -77,13 +81,14 @@ def attribute(
         return Attribution(ahead if ahead != owner.subject else context, owner.subject, "")
     if owner is not None:
         return Attribution(owner.subject, baseline if baseline != owner.subject else None, "named beside the number")
-    if _at_start(text, number) and baselines:
-        # "compared with X, Y improves from a to b": a is X's
-        before = [mention for mention in baselines if mention.end <= number.start]
-        if before:
-            return Attribution(before[-1].subject, None, "is the one compared with")
+    if _at_start(text, number) and (before := [mention for mention in baselines if mention.end <= number.start]):
+        return Attribution(before[-1].subject, None, "is the one compared with")  # "compared with X, Y rises from a"
     weak = [mention for mention in mentions if mention not in baselines and _is_object(text, mention, first)]
     acting = [mention for mention in mentions if mention not in baselines and mention not in weak]
+    if _PRONOUN.match(text, clause[0]) and acting and acting[0].end <= clause[0]:
+        return Attribution(
+            acting[0].subject, baseline if baseline != acting[0].subject else None, "named in the sentence"
+        )
     in_clause = [mention for mention in acting if clause[0] <= mention.start and mention.end <= number.start]
     in_clause = [mention for mention in in_clause if not _is_owned(text, mention)] or in_clause
     before = in_clause or [mention for mention in acting if mention.end <= number.start]
@@ -102,6 +107,19 @@ def attribute(
     if after and context is None:
         return Attribution(after[0].subject, baseline if baseline != after[0].subject else None, "named in the clause")
     return Attribution(context, baseline if baseline != context else None, "")
+
+
+def _joined_to(text: str, mentions: Sequence[Mention], baselines: Sequence[Mention]) -> list[Mention]:
+    """The names that a list joins to what something is compared with: "outperforms A and B"."""
+    joined: list[Mention] = []
+    for before, mention in pairwise(mentions):
+        is_listed = _CONJUNCTION.fullmatch(text[before.end : mention.start]) is not None
+        if is_listed and mention not in baselines and (before in baselines or before in joined):
+            joined.append(mention)
+    return joined
+
+
+_CONJUNCTION = re.compile(r"\s*(?:、|和|与|及|以及|,?\s(?:and|or)\s(?:the\s|even\s)?)\s*")
 
 
 def _is_lead(text: str, number: PrintedNumber, owner: Mention, first: int) -> bool:
@@ -135,7 +153,16 @@ def _is_baseline(text: str, mention: Mention, first: int) -> bool:
 
 def _is_object(text: str, mention: Mention, first: int) -> bool:
     """Whether a name follows a preposition, so that it is not what the sentence is about."""
-    return _OBJECT_BEFORE.search(text[max(first, mention.start - 16) : mention.start]) is not None
+    before = text[max(first, mention.start - 40) : mention.start]
+    return _OBJECT_BEFORE.search(before[-16:]) is not None or _BASED_ON.search(before) is not None
+
+
+_BASED_ON = re.compile(
+    r"(?:基于|源自|初始化自|(?:based|built) (?:up)?on|derived from|(?:initiali[sz]ed|distilled|fine-?tuned) from)"
+    r"[^,，。.;;]{0,32}$",
+    re.I,
+)
+"""What a system is made from, perhaps in several parts: "基于 A 编码器 + B 解码器"."""
 
 
 def _is_owned(text: str, mention: Mention) -> bool:
@@ -147,10 +174,10 @@ def acting_subject(passage: Passage, sentence: tuple[int, int]) -> str | None:
     """Return the one subject that a sentence is about; None if it has none or several."""
     text, (first, last) = passage.text.text, sentence
     mentions = [mention for mention in passage.mentions if first <= mention.start < last]
+    baselines = [mention for mention in mentions if _is_baseline(text, mention, first)]
+    baselines += _joined_to(text, mentions, baselines)
     subjects = {
-        mention.subject
-        for mention in mentions
-        if not _is_baseline(text, mention, first) and not _is_object(text, mention, first)
+        mention.subject for mention in mentions if mention not in baselines and not _is_object(text, mention, first)
     }
     return next(iter(subjects)) if len(subjects) == 1 else None
 

@@ -6,10 +6,12 @@ from decimal import Decimal
 
 import pytest
 
+from evals.app.check import check
 from evals.reports.claims.drafting.drafter import draft
 from evals.reports.claims.drafting.language.numbers import find_numbers
 from evals.reports.claims.drafting.readers.select import read
 from evals.reports.claims.drafting.text.chinese_names import chinese_names
+from evals.reports.claims.output import contradictions, explanation, tables
 
 SENTENCE = "\nHeron 3 answers in 180 ms.\n"
 
@@ -124,3 +126,84 @@ def test_counters(text, expected):
     assert [(number.value, number.unit, number.bound) for number in find_numbers(text)] == [
         (Decimal(value), unit, bound)
     ]
+
+
+def test_notes_name_the_document_where_two_have_the_id(tmp_path):
+    paths = [tmp_path / f"{name}.md" for name in ("first", "second", "third")]
+    for path, layers in zip(paths, (12, 61, 61), strict=True):
+        path.write_text(f"# Otter 2\n\nOtter 2 has {layers} layers.\n", encoding="utf-8")
+    checked = check([str(path) for path in paths], paper=True)
+    assert [pair.describe() for pair in checked.conflicts] == [
+        "layers of otter-2: C-1 of first 12 layers against C-1 of second 61 layers (interval)",
+        "layers of otter-2: C-1 of first 12 layers against C-1 of third 61 layers (interval)",
+    ]
+    (agreement,) = [pair.describe() for pair in checked.agreements]
+    assert agreement.startswith("layers of otter-2: C-1 of second 61 layers and C-1 of third 61 layers")
+    assert checked.assessments[0].opponents == ("C-1 of second", "C-1 of third")
+    texts = [contradictions.pages(checked), explanation.explain(checked, "C-1"), tables.render(checked, "md")]
+    texts.append(tables.render(checked, "json"))
+    assert all("C-1 of second" in text for text in texts)
+    alone = check([str(paths[0])], paper=True)
+    assert "C-1 of first" not in tables.render(alone, "json") + tables.render(alone, "md")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Qwen2.5-72B在LiveCodeBench、MultiPL-E和MBPP中分别得分55.5、75.1和88.2，优于Qwen2-72B的32.2、69.2和80.2。",
+            "72B 55.5 livecodebench, 72B 75.1 multipl-e, 72B 88.2 mbpp, "
+            "Qwen2-72B 32.2 livecodebench, Qwen2-72B 69.2 multipl-e, Qwen2-72B 80.2 mbpp",
+        ),
+        ("Qwen2.5-32B 大幅领先其前身 Qwen1.5-32B，在 MATH 中获得 57.7分。", "Qwen2.5-32B 57.7 math"),
+        ("Otter-7B 优于竞争对手 Wren-9b-IT 和 Heron-8B，尤其是在 MMLU 上（MMLU: 75.5）。", "Otter-7B 75.5 mmlu"),
+        (
+            "Otter-7B outperforms Wren-7B and Heron-7B. On GSM8K and MATH it scores 78.0 and 45.1, respectively.",
+            "Otter-7B 78.0 gsm8k, Otter-7B 45.1 math",
+        ),
+        ("Otter-7B exceeded the CNN-LSTM baseline by 33 points in accuracy.", "Otter-7B 33 accuracy-change"),
+    ],
+)
+def test_numbers_in_lists_and_beside_baselines_have_their_own_subject(text, expected):
+    drafted = values(text)[1]
+    names = [drafted.names.names[claim.subject] for claim in drafted.claims]
+    shown = [f"{name} {claim.printed} {claim.quantity}" for name, claim in zip(names, drafted.claims, strict=True)]
+    assert len(shown) == len(expected.split(", "))
+    assert all(line.endswith(end) for line, end in zip(shown, expected.split(", "), strict=True)), shown
+
+
+def test_tables_of_variants_and_of_words_keep_their_rows():
+    table = """\
+| Model | Tokens per second | Memory | Precision | Speed |
+|---|---|---|---|---|
+| Otter 2.1 | 658.8 | 849MB | 0.48 | 1.5x faster |
+| - int8 | 860.2 | 529MB | 0.29 | 2x faster |
+| Marian 1.11 | 344.5 | 7605MB | 0.30 | - |
+| - int8 | 355.8 | 4763MB | 0.27 | - |
+"""
+    (read_table,) = values(f"# Otter 2.1\n\n{table}")[1].tables
+    assert [row["name"] for row in read_table.rows] == [
+        "Otter 2.1", "Otter 2.1 - int8", "Marian 1.11", "Marian 1.11 - int8"
+    ]  # fmt: skip
+    assert [(column["name"], column["unit"]) for column in read_table.columns] == [
+        ("Tokens per second", "tokens-per-second"), ("Memory", "megabytes"), ("Precision", "number"),
+        ("Speed", "times"),
+    ]  # fmt: skip
+    assert read_table.rows[1]["cells"][-1] == "2"
+    comparison = "| | Otter | Cloud API |\n|---|---|---|\n| Speed | ✅ 340 times real time (Otter-7B) | ❌ |\n"
+    assert "q-340" not in " ".join(values(f"# Otter-7B\n\n{comparison}")[1].names.names)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Both contact a third party. It takes a third of the memory.", "0.3333 times"),
+        ("A 7-day min-release-age, by default 1 hour; training took 3 GPU hours.", "7 days 3 hours"),
+        ("A 744B-parameter, 1M-context open model.", "744 parameters 1 tokens"),
+        ("We ran the Otter 2 7B and 13B on an NVIDIA® GeForce RTX™ 4090.", ""),
+        ("Weights in 16-bit integers (INT16) or 4bit-quantized.", ""),
+    ],
+)
+def test_what_only_looks_like_another_number(text, expected):
+    words = expected.split()
+    assert values(f"# Otter 2\n\n{text}")[0] == [*zip(words[::2], words[1::2], strict=True)]
