@@ -107,7 +107,8 @@ def checked_routes(variant: Variant, settings: Sequence[str]) -> dict[str, str]:
             )
         if part not in VARIANTS:
             raise InputError(f"{where}: {UnknownName('model', part, (entry.name for entry in VARIANTS))}")
-        if columns := [name for name in settings if name in VARIANTS.get(part).details and name not in variant.details]:
+        details = VARIANTS.get(part).details
+        if columns := [name for name in settings if name in details and name not in variant.details]:
             raise InputError(
                 f"{where}: its part {part!r} sets {', '.join(columns)} for its own runs, and a run has one setting for all "
                 f"parts: give {columns[0]} in the row of {variant.name!r} too"
