@@ -110,8 +110,8 @@ def checked_routes(variant: Variant, settings: Sequence[str]) -> dict[str, str]:
         details = VARIANTS.get(part).details
         if columns := [name for name in settings if name in details and name not in variant.details]:
             raise InputError(
-                f"{where}: its part {part!r} sets {', '.join(columns)} for its own runs, and a run has one setting for all "
-                f"parts: give {columns[0]} in the row of {variant.name!r} too"
+                f"{where}: its part {part!r} sets {', '.join(columns)} for its own runs, and a run has one setting for "
+                f"all parts: give {columns[0]} in the row of {variant.name!r} too"
             )
     return dict(sorted(routes.items()))
 

@@ -22,6 +22,11 @@ class ReportedMetric:
     higher_is_better: bool | None = None
     n: int | None = None
     """Number of samples, where the log states it for the metric."""
+    unit: str | None = None
+    """`score` where the log may hold percentages under a name that means a fraction elsewhere."""
+
+
+_OTHER_TEXT = "another text than the scored one"
 
 
 @dataclass(slots=True)
@@ -44,6 +49,8 @@ class HarnessSample:
     """The continuations that were scored."""
     log_likelihoods: tuple[float, ...] = ()
     """Their log-likelihoods in nats."""
+    taken: int | None = None
+    """Index of the choice that counts as the output, where it is not the likeliest one; -1 if it is none of them."""
     values: Mapping[str, float] = field(default_factory=dict)
     """The harness's own scores of the sample, by its names."""
     answers: Mapping[str, Json] = field(default_factory=dict)
@@ -60,6 +67,22 @@ class HarnessSample:
     """The output was cut at the token limit, as far as the log says."""
     cost: Mapping[str, float] = field(default_factory=dict)
     """Tokens and seconds, under the names of a run folder's `cost`."""
+
+    @property
+    def choice(self) -> str | None:
+        """The choice that counts as the output: the one that was taken, or the likeliest; None if none was scored.
+
+        Example:
+            >>> HarnessSample("0", 0, choices=("yes", "no"), log_likelihoods=(-2.0, -1.0)).choice
+            'no'
+            >>> HarnessSample("0", 0, choices=("yes", "no"), log_likelihoods=(-2.0, -1.0), taken=0).choice
+            'yes'
+        """
+        if self.taken is not None:
+            return _OTHER_TEXT if self.taken < 0 else self.choices[self.taken]
+        if not self.log_likelihoods:
+            return None
+        return self.choices[max(range(len(self.choices)), key=lambda index: self.log_likelihoods[index])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +110,8 @@ class HarnessRun:
     """Settings that determine the result: prompt template, generation settings, chat template, seeds, limit."""
     machine: Mapping[str, Json] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    """What the log does not say, in one sentence for the report."""
 
     def digests(self) -> dict[str, str]:
         """Return the first 16 hexadecimal digits of the SHA-256 of each file, by name."""

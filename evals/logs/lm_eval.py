@@ -1,6 +1,7 @@
 """Read the logs of lm-evaluation-harness and of lmms-eval, which writes the same with its own names of files.
 
     results_<date>.json                   one per command: metrics and settings of all its tasks
+    <name>_<date>.json                    the same, where `--output_path` is the name of a file
     samples_<task>_<date>.jsonl           one per task, with `--log_samples`: one line per sample and filter
     <date>_results.json, <date>_samples_<task>.jsonl      the same of lmms-eval
 
@@ -15,19 +16,21 @@ lm_eval/evaluator.py, `evaluate`; read at 0.4.13, older ones have no `filter` an
 
 from __future__ import annotations
 
-import math
+import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evals.errors import InputError, shorten
-from evals.logs import json_text
+from evals.logs import json_text, lm_eval_requests
 from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
 from evals.schema import Json
 
 _DATE = r"\d{4}-?\d{2}-?\d{2}[T_]\d{2}-?\d{2}-?\d{2}(?:\.\d+)?"
 _RESULTS = re.compile(rf"results(?:_(?P<date>{_DATE}))?\.json|(?P<other>{_DATE})_results\.json")
+_RESULTS_OF_A_NAME = re.compile(rf".+_(?P<date>{_DATE})\.json")
+"""`--output_path out/mine.json` writes `out/mine_<date>.json`."""
 _SAMPLES = re.compile(
     rf"samples_(?P<task>.+?)(?:_(?P<date>{_DATE}))?\.jsonl|(?P<other>{_DATE})_samples_(?P<of>.+)\.jsonl"
 )
@@ -38,9 +41,10 @@ _NOT_SCORES = frozenset(
 _PROTOCOL = ("doc_to_text", "doc_to_target", "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter",
              "generation_kwargs", "output_type", "repeats", "filter_list", "process_docs",
              "fewshot_config")  # fmt: skip
-_NO_NUMBERS = frozenset({"nan", "inf", "NaN", "Infinity"})
 _PLACEHOLDER = "bypass"
 """The metric of `--predict_only`, whose value says nothing."""
+_NO_VALUES = frozenset({_PLACEHOLDER, "perplexity"})
+"""What is no score of a sample: of perplexity, a line has the log-likelihood, which is kept as such."""
 _SETTINGS = ("gen_kwargs", "limit", "random_seed", "numpy_seed", "torch_seed", "fewshot_seed", "batch_size")
 _CHAT = ("system_instruction", "chat_template_sha", "fewshot_as_multiturn")
 
@@ -60,6 +64,8 @@ def _name(path: Path) -> _Name | None:
         return _Name("results", match["date"] or match["other"] or "")
     if match := _SAMPLES.fullmatch(path.name):
         return _Name("samples", match["date"] or match["other"] or "", match["task"] or match["of"])
+    if match := _RESULTS_OF_A_NAME.fullmatch(path.name):
+        return _Name("results", match["date"])
     return None
 
 
@@ -87,7 +93,7 @@ def has_name(path: Path) -> bool:
         >>> has_name(Path("samples_rte_2026-11-28T09-33-37.7.jsonl")), has_name(Path("notes.json"))
         (True, False)
     """
-    return _name(path) is not None
+    return _RESULTS.fullmatch(path.name) is not None or _SAMPLES.fullmatch(path.name) is not None
 
 
 def pieces(paths: Sequence[Path]) -> list[list[Path]]:
@@ -127,8 +133,9 @@ def read(paths: Sequence[Path]) -> list[HarnessRun]:
 def _beside(path: Path, name: _Name) -> Path | None:
     """Find results of the same date beside a file of samples, which were not named."""
     date = f"_{name.date}" if name.date else ""
-    both = (path.with_name(f"results{date}.json"), path.with_name(f"{name.date}_results.json"))
-    return next((candidate for candidate in both if candidate.is_file()), None)
+    named = [path.with_name(f"results{date}.json"), path.with_name(f"{name.date}_results.json")]
+    named += sorted(path.parent.glob(f"*{glob.escape(date)}.json")) if date else []
+    return next((candidate for candidate in named if candidate.is_file() and is_log(candidate)), None)
 
 
 def _run(path: Path, task: str, results_path: Path | None) -> HarnessRun:
@@ -258,78 +265,31 @@ def _sample(line: Mapping[str, Json], where: str) -> HarnessSample:
     position = line.get("doc_id")
     if not isinstance(position, int) or isinstance(position, bool) or position < 0:
         raise InputError(f"{where}: doc_id is {shorten(position)}, expected a whole number")
-    requests = _requests(line, where)
-    outputs, scored = _responses(line, where, is_scored=not requests or isinstance(requests[0][1], str))
     chosen = line.get("filter")
     names = line.get("metrics")
     listed = names if isinstance(names, list) else [name for name in line if name not in _NOT_SCORES]
     values = {
         _named(str(name), chosen): value
         for name in listed
-        if name != _PLACEHOLDER and (value := json_text.number(line.get(str(name)))) is not None
+        if name not in _NO_VALUES and (value := json_text.number(line.get(str(name)))) is not None
     }
-    prompt, more = requests[0] if requests else (json_text.text(line.get("input")) or "", None)
-    is_finite = all(map(math.isfinite, scored))
-    is_scored = bool(scored) and len(scored) == len(requests) and is_finite
+    asked = lm_eval_requests.read(line, where, [str(name) for name in listed])
     return HarnessSample(
         id=str(position),
         position=position,
-        outputs=() if scored else outputs,
-        question=_question(line, prompt),
-        prompt=prompt,
+        outputs=asked.outputs,
+        question=_question(line, asked.prompt),
+        prompt=asked.prompt,
         target=line.get("target"),
-        choices=tuple(str(ending) for _, ending in requests) if is_scored else (),
-        log_likelihoods=scored if is_scored else (),
+        choices=asked.choices,
+        log_likelihoods=asked.log_likelihoods,
+        taken=asked.taken,
         values=values,
-        answers={} if scored else {str(chosen or "none"): line.get("filtered_resps")},
+        answers={str(chosen or "none"): line.get("filtered_resps")} if asked.outputs else {},
         row=line["doc"] if isinstance(line.get("doc"), dict) else None,
-        failure=None if (outputs or scored) and is_finite else "the log has no output, or a score that is no number",
-        cost=_cost(line) if more is not None or "token_counts" in line else {},
+        failure=None if asked.is_complete else "the log has no output, or a score that is no number",
+        cost=_cost(line) if asked.further is not None or "token_counts" in line else {},
     )
-
-
-def _requests(line: Mapping[str, Json], where: str) -> list[tuple[str, Json]]:
-    """Return the prompt and the further argument of each request; older logs have lists in place of objects."""
-    stated = line.get("arguments")
-    entries = list(stated.values()) if isinstance(stated, dict) else stated or []
-    requests = []
-    for entry in entries:
-        parts = list(entry.values()) if isinstance(entry, dict) else entry
-        if not isinstance(parts, list) or not parts:
-            raise InputError(f"{where}: arguments are {shorten(stated)}, expected prompt and continuation, or settings")
-        requests.append(
-            (parts[0] if isinstance(parts[0], str) else str(parts[0]), parts[1] if len(parts) > 1 else None)
-        )
-    return requests
-
-
-def _responses(line: Mapping[str, Json], where: str, *, is_scored: bool) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return the texts, or the log-likelihoods, of a sample's requests; `is_scored` if the latter may be there."""
-    stated = line.get("resps", line.get("filtered_resps"))
-    texts: list[str] = []
-    scores: list[float] = []
-    for response in stated if isinstance(stated, list) else []:
-        repeats = response if isinstance(response, list) else [response]
-        if is_scored and _is_pair(repeats):
-            repeats = [repeats]
-        for repeat in repeats:
-            if isinstance(repeat, str | int | float):  # a number: the log-likelihood of a whole text
-                texts.append(str(repeat))
-            elif is_scored and isinstance(repeat, list) and _is_pair(repeat):
-                score = json_text.number(repeat[0])
-                scores.append(math.nan if score is None else score)
-            else:
-                raise InputError(f"{where}: a response is {shorten(repeat)}, expected a text, or a log-likelihood")
-    if texts and scores:
-        raise InputError(f"{where}: it has both texts and log-likelihoods")
-    return tuple(texts), tuple(scores)
-
-
-def _is_pair(entry: Sequence[Json]) -> bool:
-    """Return whether an entry is a log-likelihood and whether it is the greedy one, as texts or as they are."""
-    if len(entry) != 2 or str(entry[1]) not in {"True", "False"}:
-        return False
-    return json_text.number(entry[0]) is not None or str(entry[0]).strip("+-") in _NO_NUMBERS
 
 
 def _question(line: Mapping[str, Json], prompt: str) -> str:

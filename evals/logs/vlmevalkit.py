@@ -1,9 +1,10 @@
 """Read the outputs of VLMEvalKit: `<work folder>/<model>/<model>_<dataset>.xlsx`, also as `.tsv`, `.csv` or `.json`.
 
 A table with the columns `index`, `question`, `answer`, `prediction` and those of the data set (`category`, `split`, the
-choices `A`, `B`, …); after the evaluation a table `<model>_<dataset>_<judge>_result.xlsx` has a column `hit` too, and
-`<model>_<dataset>_acc.csv` the accuracies (vlmeval/inference.py, vlmeval/dataset/image_mcq.py). Excel files need the
-package openpyxl.
+choices `A`, `B`, …); after the evaluation a copy (`<model>_<dataset>_<judge>_result.xlsx`, or `…_<judge>.xlsx`) has a
+column `hit` or `score` too, and `<model>_<dataset>_acc.csv` or `…_<judge>_score.csv` the values by split or category
+(vlmeval/inference.py; vlmeval/dataset/image_mcq.py, utils/multiple_choice.py, mathvista.py). These are fractions for
+some data sets and percentages for others, so they are kept as they are written. Excel files need the package openpyxl.
 """
 
 from __future__ import annotations
@@ -19,13 +20,23 @@ from evals.logs import json_text
 from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
 
 _NEEDED = frozenset({"index", "prediction"})
+_QUESTION = frozenset({"question", "answer"})
+"""Columns of which a table has one at least: others with an index and a prediction are no benchmark's."""
 _TABLES = frozenset({".xlsx", ".tsv", ".csv", ".json"})
-_JUDGED = re.compile(
-    r"_(?:(?:exact_matching|openai|(?:chat)?gpt[a-z0-9.-]*|qwen[a-z0-9.-]*|llama[a-z0-9.-]*|deepseek[a-z0-9.-]*)_)?"
-    r"(?:result|judge)$",
+_JUDGE = (
+    r"exact_matching|openai|(?:chat)?gpt-?[0-9][a-z0-9.-]*|"
+    r"(?:chatgpt|qwen|llama|deepseek|gemini|claude)[a-z0-9.-]*"
+)
+_JUDGED = re.compile(rf"_(?:(?P<judge>{_JUDGE})(?:_(?:result|judge))?|result|judge)$", re.IGNORECASE)
+"""The end of a judged table's name: the judge, where one is named, and `result`."""
+_DATA_SET = re.compile(
+    r"(?:.*bench.*|.*vqa.*|.*qa(?:pro)?|math(?:verse|vision|vista)|ai2d|blink|charxiv|cmmmu|coco|crpe|dynamath|emma|hle|"
+    r"llavabench|logicvista|longvideo.*|mm(?:du|e|mu|mb|star|vet|vp|sci|math)(?:-.*)?|mlvu|pope|refcoco.*|screenspot|"
+    r"seedbench2?|tempcompass|vcr|video-?mm.*|visulogic|vizwiz|wemath|.*caption.*)",
     re.IGNORECASE,
 )
-"""The end of a judged table's name: the judge, where one is named, and `result`."""
+"""How the name of a data set begins, up to its first underscore (`supported_datasets` of vlmeval/dataset)."""
+_UNKNOWN = "unknown"
 _LABELS = ("category", "l2-category", "split", "type", "topic", "subfield")
 _HITS = ("hit", "score", "eval_score")
 
@@ -35,7 +46,7 @@ def is_log(path: Path) -> bool:
     if path.suffix not in _TABLES or not path.is_file():
         return False
     first = next(_rows(path, limit=1), None)
-    return first is not None and first.keys() >= _NEEDED
+    return first is not None and first.keys() >= _NEEDED and bool(first.keys() & _QUESTION)
 
 
 def pieces(paths: Sequence[Path]) -> list[list[Path]]:
@@ -51,6 +62,7 @@ def read(paths: Sequence[Path]) -> list[HarnessRun]:
 
 def _run(path: Path) -> HarnessRun:
     model, task = _names(path)
+    judge = match["judge"] if (match := _JUDGED.search(path.stem)) else None
     samples = unique(_samples(path), path)
     metrics, more = _metrics(path)
     return HarnessRun(
@@ -61,22 +73,35 @@ def _run(path: Path) -> HarnessRun:
         samples=samples,
         metrics=metrics,
         files=[path, *more],
+        protocol={"judge": judge} if judge else {},
+        note=_NO_MODEL if model == _UNKNOWN else "",
     )
+
+
+_NO_MODEL = (
+    "the name of the table does not say where the model's name ends: put the table into a folder of the model's name"
+)
 
 
 def _names(path: Path) -> tuple[str, str]:
     """Return model and data set: the folder's name is the model's, or one above it (`T20251224_G9f092656`).
 
+    Without such a folder the data set's name begins where one that is known does, or after the only underscore.
+
     Example:
         >>> _names(Path("outputs/GPT4o/T2025/GPT4o_MMBench_DEV_EN.xlsx"))
         ('GPT4o', 'MMBench_DEV_EN')
+        >>> _names(Path("logs/Qwen_VL_7B_MMBench_DEV_EN.xlsx")), _names(Path("logs/my_vl_colours.tsv"))
+        (('Qwen_VL_7B', 'MMBench_DEV_EN'), ('unknown', 'my_vl_colours'))
     """
     stem = _JUDGED.sub("", path.stem)
     for parent in path.parents:
         if parent.name and stem.startswith(f"{parent.name}_"):
             return parent.name, stem.removeprefix(f"{parent.name}_")
-    model, _, task = stem.partition("_")
-    return model, task or stem
+    parts = stem.split("_")
+    begins = [place for place in range(1, len(parts)) if _DATA_SET.fullmatch(parts[place])]
+    place = begins[0] if begins else 1 if len(parts) == 2 else 0
+    return ("_".join(parts[:place]), "_".join(parts[place:])) if place else (_UNKNOWN, stem)
 
 
 def _rows(path: Path, limit: int | None = None) -> Iterator[Mapping[str, Any]]:
@@ -143,19 +168,31 @@ def _hit(value: Any) -> float | None:
 
 
 def _metrics(path: Path) -> tuple[dict[str, ReportedMetric], list[Path]]:
-    """Read `<stem>_acc.csv` beside the table: an overall accuracy for each split, and those of the categories."""
-    stem = _JUDGED.sub("", path.stem)
-    for name in (f"{stem}_acc.csv", f"{stem}_score.csv"):
-        beside = path.with_name(name)
-        if beside.is_file():
-            rows = list(_rows(beside))
-            metrics = {}
-            for row in rows:
-                split = str(row.get("split") or "")
-                for column, entry in row.items():
-                    value = json_text.number(entry)
-                    if value is not None and column not in ("split", ""):
-                        named = column if len(rows) == 1 else f"{split}/{column}"
-                        metrics[named] = ReportedMetric(value)
-            return metrics, [beside]
+    """Read the table of values beside the samples: `<stem>_acc.csv`, or `_score.csv`, also after the judge's name."""
+    stems = dict.fromkeys([path.stem, _JUDGED.sub("", path.stem), re.sub("_(result|judge)$", "", path.stem)])
+    for stem in stems:
+        for kind in ("acc", "score"):
+            beside = path.with_name(f"{stem}_{kind}.csv")
+            if beside.is_file():
+                return _of_rows(list(_rows(beside)), beside), [beside]
     return {}, []
+
+
+def _of_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> dict[str, ReportedMetric]:
+    """Name each number by its column and, where there are several rows, by the texts of its row (split, category).
+
+    Raises:
+        InputError: two rows have one name.
+    """
+    metrics: dict[str, ReportedMetric] = {}
+    for row in rows:
+        cells = {column: json_text.number(entry) for column, entry in row.items() if column}
+        texts = [str(row[column]) for column, value in cells.items() if value is None and row[column] not in ("", None)]
+        for column, value in cells.items():
+            name = column if len(rows) == 1 else "/".join([*texts, column])
+            if value is None or column == "split":
+                continue
+            if name in metrics:
+                raise InputError(f"{path} has two values of {name}")
+            metrics[name] = ReportedMetric(value, unit="score")
+    return metrics

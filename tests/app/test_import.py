@@ -9,6 +9,7 @@ import pytest
 from commands import evals, refused
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import pearsonr
 
 import evals as suite
 from evals import logs
@@ -86,6 +87,47 @@ def test_lm_eval_choices_have_their_log_likelihoods(tmp_path):
     assert [row.answer for row in rows(record)] == ["not_entailment", "entailment"]
     assert record.finished().metrics["accuracy"].value == 1.0
     assert rows(record)[0].inputs[0].continuations[1].text == " False"
+
+
+MNLI = [("It rains.", "It is dry.", 2, (-1, -2, -3)), ("Sue sang.", "Sue sang well.", 1, (-3, -1, -2))]
+STSB = [
+    ("A cat sits.", "A cat is sitting.", 4.8, "5"),
+    ("A dog.", "A plane.", 0.2, "1.0"),
+    ("He runs.", "He.", 2.6, "?"),
+]
+
+
+@pytest.mark.parametrize(("task", "subset"), [("mnli", "matched"), ("mnli_mismatch", "mismatched")])
+def test_each_set_of_mnli_is_scored_again(tmp_path, task, subset):
+    path = tmp_path / f"samples_{task}.jsonl"
+    path.write_text("\n".join(json.dumps({
+        "doc_id": number, "doc": {"premise": premise, "hypothesis": hypothesis, "label": label}, "target": str(label),
+        "arguments": [[premise, ending] for ending in (" True", " Neither", " False")],
+        "resps": [[[score, False]] for score in scores], "acc": float(max(scores) == scores[label]),
+    }) for number, (premise, hypothesis, label, scores) in enumerate(MNLI)))  # fmt: skip
+    record = imported(path, tmp_path / "run")
+    assert (record.manifest.task.name, record.manifest.task.split) == ("glue/mnli", f"validation_{subset}")
+    assert {name: metric.value for name, metric in record.finished().metrics.items()} == {f"accuracy/{subset}": 0.5}
+    assert f"acc 0.5, accuracy/{subset} of the same outputs here is 0.5: the same on every" in sentences(record)
+
+
+def test_scores_of_stsb_are_read_again_and_points_of_another_scale_are_not(tmp_path):
+    path = tmp_path / "samples_stsb.jsonl"
+    lines = [{
+        "doc_id": number, "doc": {"sentence1": first, "sentence2": second, "label": label}, "target": f"{label:.2f}",
+        "arguments": [[first, {"until": []}]], "resps": [[output]], "exact_match": 0.0,
+    } for number, (first, second, label, output) in enumerate(STSB)]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, lines)))
+    record = imported(path, tmp_path / "run")
+    assert record.manifest.task.name == "glue/stsb"
+    assert [row.answer for row in rows(record)] == [5.0, 1.0, None]
+    assert record.finished().metrics["pearson"].value == pytest.approx(pearsonr([4.8, 0.2, 2.6], [5.0, 1.0, 0.0])[0])
+    for row in lines:
+        row |= {"arguments": [["a", f" {word}"] for word in "xyzuvw"], "resps": [[[-1.0, False]]] * 6}
+    path.write_text("\n".join(map(json.dumps, lines)))
+    record = imported(path, tmp_path / "other")
+    assert record.manifest.task.name == "lm-eval/stsb"
+    assert "not the points 0 to 5" in sentences(record)
 
 
 def test_choices_whose_targets_are_not_the_labels_keep_their_scores(tmp_path):

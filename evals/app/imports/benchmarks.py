@@ -18,7 +18,7 @@ from evals import registry
 from evals.errors import EvalsError, shorten
 from evals.logs import HarnessRun, HarnessSample
 from evals.schema import Choose, Json, Options, Sample, Task
-from evals.tasks.glue_tasks import TABLE
+from evals.tasks.glue_tasks import TABLE, metric_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def _with_samples(
 ) -> Recognised:
     task = registry.TASKS.get(name)
     with tempfile.TemporaryDirectory(prefix="evals-import-") as folder:
-        _write(Path(folder), name, rows)
-        read = task.samples(Options(scale="full", data=Path(folder)))
+        _write(Path(folder), name, rows, _SPLITS.get(_plain(run.task), "validation"))
+        read = task.samples(Options(scale="full", data=Path(folder), split=_SPLITS.get(_plain(run.task))))
         samples = list(read)
     if len(samples) != len(run.samples):
         raise _NoRowsError(f"{len(run.samples)} samples have {len(samples)} rows")
@@ -117,7 +117,10 @@ _SAME = {
     "final_number_exact_match": "accuracy", "math_equiv": "accuracy", "math_equiv_chain_of_thought": "accuracy",
 }  # fmt: skip
 """By a harness's name of a metric of math, ours that reads the answer by a like rule."""
-_OF_CHOICES = {"acc": "accuracy", "f1": "f1", "mcc": "matthews"}
+_OF_CHOICES = {
+    "acc": "accuracy", "f1": "f1", "mcc": "matthews", "pearson": "pearson", "pearsonr": "pearson",
+    "spearman": "spearman", "spearmanr": "spearman",
+}  # fmt: skip
 _OURS = frozenset(
     {"accuracy", "accuracy-strict", "accuracy-flexible", "run-on", "given-up", "majority", "f1", "matthews"}
 )
@@ -132,7 +135,10 @@ def _same_as(task: Task, run: HarnessRun) -> dict[str, str]:
         if name in _OURS or re.fullmatch(r"pass@\d+", name):
             pairs[name] = name
         elif task.needs != "generate":
-            pairs |= {name: _OF_CHOICES[name]} if name in _OF_CHOICES else {}
+            subset = _SPLITS.get(_plain(run.task), "").partition("_")[2]
+            pairs |= (
+                {name: metric_name(_OF_CHOICES[name], {"set": subset} if subset else {})} if name in _OF_CHOICES else {}
+            )
         elif several:
             pairs |= {name: "majority"} if re.fullmatch(r"exact_match,maj@\d+", name) else {}
         elif name in _SAME:
@@ -140,8 +146,8 @@ def _same_as(task: Task, run: HarnessRun) -> dict[str, str]:
     return pairs
 
 
-def _write(folder: Path, name: str, rows: Sequence[Mapping[str, Json]]) -> None:
-    """Write rows as the benchmark's own files."""
+def _write(folder: Path, name: str, rows: Sequence[Mapping[str, Json]], split: str) -> None:
+    """Write rows as the benchmark's own files; `split` is GLUE's."""
     if name.startswith("math"):
         file = "math500.jsonl" if name.endswith("math500") else "test.jsonl"
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -153,7 +159,7 @@ def _write(folder: Path, name: str, rows: Sequence[Mapping[str, Json]]) -> None:
     subtask = name.partition("/")[2]
     (folder / subtask).mkdir()
     table = arrow.Table.from_pylist([dict(row) for row in rows])
-    parquet.write_table(table, folder / subtask / "validation-00000-of-00001.parquet")
+    parquet.write_table(table, folder / subtask / f"{split}-00000-of-00001.parquet")
 
 
 def _gsm8k(run: HarnessRun) -> list[dict[str, Json]]:
@@ -229,10 +235,23 @@ def _glue(run: HarnessRun) -> list[dict[str, Json]]:
         row = sample.row
         if row is None or not isinstance(row.get("label"), int | float):
             raise _NoRowsError(f"sample {sample.id} has no row with its label")
-        if str(sample.target) != str(row["label"]):
+        if not _is_equal(sample.target, row["label"]):
             raise _NoRowsError(f"sample {sample.id} has target {sample.target!r}, its row the label {row['label']!r}")
         rows.append({key: value for key, value in row.items() if isinstance(value, str | int | float)})
     return rows
+
+
+def _is_equal(target: Json, label: Json) -> bool:
+    """Whether a target is a row's label; STS-B's are scores, which may be written as other texts.
+
+    Example:
+        >>> _is_equal("3.80", 3.8), _is_equal("1", 1), _is_equal("entailment", 0)
+        (True, True, False)
+    """
+    try:
+        return float(str(target)) == float(str(label))
+    except ValueError:
+        return str(target) == str(label)
 
 
 def output_of(sample: Sample, logged: HarnessSample) -> tuple[Json, tuple[float, ...]]:
@@ -248,12 +267,17 @@ def output_of(sample: Sample, logged: HarnessSample) -> tuple[Json, tuple[float,
                 f"sample {logged.id} has scores of {len(logged.log_likelihoods)} choices, the task has "
                 f"{len(request.choices)}"
             )
+        subtask = TABLE[sample.labels["task"]]
+        points = tuple(text.strip() for text in subtask.continuations)
+        if not subtask.labels and tuple(text.strip() for text in logged.choices) != points:
+            raise _NoRowsError(f"sample {logged.id} scored {', '.join(logged.choices)}, and not the points 0 to 5")
         best = max(range(len(logged.log_likelihoods)), key=lambda index: logged.log_likelihoods[index])
-        return TABLE[sample.labels["task"]].labels[best], logged.log_likelihoods
+        return (subtask.labels or points)[best], logged.log_likelihoods
     outputs: Sequence[str] = logged.outputs
     return (list(outputs) if len(outputs) > 1 else outputs[0] if outputs else None), ()
 
 
+_MISMATCHED = ("mnli_mismatch", "mnli_mismatched")
 _LOCAL = frozenset({"json", "parquet", "csv", "arrow", "text"})
 """Names of local files in place of a data set's: they say nothing of what it is."""
 _DATA: Mapping[str, tuple[frozenset[str], int | None]] = {
@@ -267,7 +291,9 @@ _SUBJECTS = (
     "algebra|counting_and_prob|counting_and_probability|geometry|intermediate_algebra|num_theory|number_theory|prealgebra|"
     "precalc|precalculus"
 )
-_SUBTASKS = "|".join(name for name in TABLE if name not in {"stsb", "mnli"})
+_SUBTASKS = "|".join(TABLE)
+_SPLITS = {"mnli": "validation_matched", **dict.fromkeys(_MISMATCHED, "validation_mismatched")}
+"""By a harness's name of a task, its split of GLUE, where that is not the whole validation split."""
 _BENCHMARKS: Sequence[tuple[re.Pattern[str], str, MakeRows]] = (
     (
         re.compile(r"gsm8k(?:_(?:cot|cot_zeroshot|cot_llama|cot_self_consistency|llama|fewshot))?|gsm8k-zero|gsm"),
@@ -276,7 +302,7 @@ _BENCHMARKS: Sequence[tuple[re.Pattern[str], str, MakeRows]] = (
     ),
     (re.compile(r"(?:hendrycks_|minerva_)?math[_-]?500(?:_(?:gpassk|pass_k))?"), "math/math500", _math),
     (re.compile(rf"(?:hendrycks_|minerva_)math_(?P<part>{_SUBJECTS})"), "math/math", _math),
-    (re.compile(rf"(?:glue_)?(?P<subtask>{_SUBTASKS})"), "glue/{subtask}", _glue),
+    (re.compile(rf"(?:glue_)?(?P<subtask>{_SUBTASKS})(?:(?<=mnli)_mismatch(?:ed)?)?"), "glue/{subtask}", _glue),
 )
-"""Names of tasks, without suite; ours; and what makes rows of their samples. Of MNLI, whose two sets are one task here
-and two there, and of STS-B the scores are kept."""
+"""Names of tasks, without suite; ours; and what makes rows of their samples. MNLI's two sets are one task here and two
+there: a log is of one set, and its metrics are named after it."""

@@ -65,14 +65,15 @@ def scored(run: HarnessRun) -> ScoredLog:
         InputError: its samples have no scores, and it is no task of this suite.
     """
     recognised = recognise(run)
-    note = recognised if isinstance(recognised, str) else ""
+    note = "; ".join(filter(None, [run.note, recognised if isinstance(recognised, str) else ""]))
     if isinstance(recognised, Recognised):
         try:
-            log = _scored_by(run, recognised.task, recognised.samples, recognised, "")
+            log = _scored_by(run, recognised.task, recognised.samples, recognised, run.note)
             _check_read(log)
             return log
         except EvalsError as error:
-            note = f"its outputs were not scored again as {recognised.task.name}: {error}"
+            why = f"its outputs were not scored again as {recognised.task.name}: {error}"
+            note = "; ".join(filter(None, [run.note, why]))
     if run.samples and not run.metrics and not any(sample.values for sample in run.samples):
         raise InputError(
             f"{run.files[0]}: {run.task} is no task of this suite, and its samples have no scores: evaluate them first"
@@ -132,8 +133,8 @@ def _predictions(sample: Sample, logged: HarnessSample, ours: Recognised | None)
 
 
 def _plain_output(logged: HarnessSample) -> Json:
-    if logged.log_likelihoods:
-        return logged.choices[max(range(len(logged.choices)), key=lambda index: logged.log_likelihoods[index])]
+    if logged.choice is not None:
+        return logged.choice
     return list(logged.outputs) if len(logged.outputs) > 1 else logged.outputs[0] if logged.outputs else None
 
 

@@ -50,9 +50,8 @@ def _score(sample: Sample, logged: HarnessSample, names: Sequence[str]) -> Score
     extracted = next(iter(logged.answers.values()), None)
     if isinstance(extracted, list) and len(extracted) == 1:
         extracted = extracted[0]
-    if logged.log_likelihoods:
-        best = max(range(len(logged.choices)), key=lambda index: logged.log_likelihoods[index])
-        extracted = logged.choices[best]
+    if logged.choice is not None:
+        extracted = logged.choice
     failed = logged.failure is not None
     answer = extracted if extracted is not None else (logged.outputs[0] if logged.outputs else None)
     values = {name: logged.values[name] for name in names if name in logged.values}
@@ -78,7 +77,7 @@ def _metrics(run: HarnessRun, scores: Sequence[Score], names: Sequence[str]) -> 
         if computed is None:
             why = "as reported: the log has no score of its own for each sample"
             metrics[name] = Metric(
-                stated.value, None, None, stated.n or len(scores), unit(name), why,
+                stated.value, None, None, stated.n or len(scores), stated.unit or unit(name), why,
                 higher_is_better=higher(run, name) is not False, statistic="reported",
             )  # fmt: skip
     first = [name for name in run.metrics if name in names]
