@@ -22,6 +22,7 @@ from evals.records.types import MetricEntry
 from evals.reports.exports import every_eval_ever_samples, hub
 from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
 from evals.reports.rendering.formatting import one_line
+from evals.reports.runs.early.parts import part, whole_size
 from evals.reports.runs.naming import about, model
 from evals.reports.runs.sections import higher_is_better
 from evals.schema import Json
@@ -109,7 +110,13 @@ def _evaluation(run: Record, name: str) -> dict[str, Json]:
             "dataset_name": dataset_title(run),
             "source_type": "other",
             "additional_details": _texts(
-                {"source": data.get("source"), "split": task.split, "samples": result.n, "ids": data.get("ids")}
+                {
+                    "source": data.get("source"),
+                    "split": task.split,
+                    "samples": result.n,
+                    "ids": data.get("ids") if result.stopped is None else result.stopped.ids,
+                    "part": part(run) or None,
+                }
             ),
         },
         "metric_config": _config(task.name, name, metric.unit, higher_is_better(run, name)),
@@ -118,7 +125,7 @@ def _evaluation(run: Record, name: str) -> dict[str, Json]:
             "details": _texts(
                 {**{key: result[key] for key in ("failed", "unparsed", "truncated")}, "note": metric.note}
             ),
-            "uncertainty": _uncertainty(metric),
+            "uncertainty": _uncertainty(metric, run),
         },
         "generation_config": _generation(run),
     }
@@ -138,10 +145,13 @@ def _config(task: str, metric: str, unit: str, higher: bool) -> dict[str, Json]:
     }
 
 
-def _uncertainty(metric: MetricEntry) -> dict[str, Json]:
+def _uncertainty(metric: MetricEntry, run: Record) -> dict[str, Json]:
     if metric.low is None or metric.high is None:
         return {"num_samples": metric.n}
-    interval = {"lower": metric.low, "upper": metric.high, "confidence_level": 0.95}
+    interval: dict[str, Json] = {"lower": metric.low, "upper": metric.high, "confidence_level": 0.95}
+    if (whole := whole_size(run)) is not None:
+        method = "confidence sequence by betting" if run.finished().stopped else "finite population"
+        interval["method"] = f"{method}, for the value of all {whole:,} samples"
     return {"num_samples": metric.n, "confidence_interval": interval}
 
 

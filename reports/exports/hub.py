@@ -24,6 +24,7 @@ from evals.records.folder import Record
 from evals.records.imported import ImportEntry
 from evals.records.types import MetricEntry
 from evals.reports.rendering.formatting import one_line
+from evals.reports.runs.early.parts import part
 from evals.reports.runs.naming import blind
 from evals.schema import Json
 
@@ -90,12 +91,13 @@ def card(run: Record) -> dict[str, Json]:
     return {
         "task": {"type": hub_benchmark.kind, "name": one_line(task.name)},
         "dataset": {**dataset, "split": task.split},
-        "metrics": [_metric(name, result.metrics[name]) for name in names],
+        "metrics": [_metric(name, result.metrics[name], part(run)) for name in names],
     }
 
 
-def _metric(name: str, metric: MetricEntry) -> dict[str, Json]:
-    args = {"n": metric.n, "interval_95": [metric.low, metric.high] if metric.low is not None else None}
+def _metric(name: str, metric: MetricEntry, part: str) -> dict[str, Json]:
+    interval = [metric.low, metric.high] if metric.low is not None else None
+    args = {"n": metric.n, "interval_95": interval, "samples": part or None}
     return {
         "type": kind(name),
         "name": name,
@@ -116,6 +118,7 @@ def _entry(run: Record) -> dict[str, Json]:
         "its data are bundled or your own and no public benchmark": not public(run),
         f"no data set of the hub is known for {task.name} {task.split}": not hub_benchmark.dataset or items is None,
         "it is a blind control": blind(run),
+        f"it stopped early, after {result.n:,} of {items or 0:,} samples": result.stopped is not None,
         f"{result.n:,} of {items or 0:,} samples were run": result.n != items,
     }
     if refused := [reason for reason, holds in reasons.items() if holds]:

@@ -49,6 +49,7 @@ def check_publishable(run: Record, repository: str, *, same_model: bool) -> None
         "it is a blind control": blind(run),
         "its values are timings of one machine": manifest.timed,
         f"it was imported from a log of {_harness(run)}: push the results of that harness": _harness(run) is not None,
+        f"it stopped early, after {counted(result.n, 'sample')}": result.stopped is not None,
         f"it has a part of the split, {counted(result.n, 'sample')}": manifest.subset is not None
         or (items is not None and result.n != items),
         f"no data set of the hub is known for {manifest.task.name}": hub.public(run) and _dataset(run) is None,

@@ -2,6 +2,7 @@
 
 One row per sample: what the model was asked and read, what it wrote and thought, what was read from it, and the score.
 Columns of a group have its name before them: `value: accuracy`, `label: answer type`, `cost: seconds`, `reported: acc`.
+The column `part` says which samples of its split a run has that has not all of them, or that it stopped early.
 Lists and objects (the ten answers of VQA) are JSON texts. The log is read twice, line by line: once for the columns.
 """
 
@@ -20,6 +21,7 @@ from evals.records.prefixes import PrefixReader
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import json_text
 from evals.reports.rendering.table_formats import inert
+from evals.reports.runs.early.parts import part
 from evals.reports.runs.naming import labels_of
 from evals.schema import Json
 from evals.temporaries import writing_atomically
@@ -67,7 +69,12 @@ def _columns(record: Record) -> dict[str, type]:
             groups[group].update(dict.fromkeys(entries))
     if not has_rows:
         return {}
-    columns: dict[str, type] = {"index": int, **dict.fromkeys(_TEXTS, str), **dict.fromkeys(_FLAGS, bool)}
+    columns: dict[str, type] = {
+        "index": int,
+        **({"part": str} if part(record) else {}),
+        **dict.fromkeys(_TEXTS, str),
+        **dict.fromkeys(_FLAGS, bool),
+    }
     for group, names in groups.items():
         columns |= {f"{group}: {name}": str if group == "label" else float for name in names}
     return columns
@@ -83,7 +90,8 @@ def _rows(record: Record) -> Iterator[Cells]:
         inputs = [entry for entry in row.inputs or () if entry is not None]
         read = [reader.whole(entry).text for entry in inputs]
         cells: Cells = {
-            "index": row.index, "task": manifest.task.name, "model": manifest.model_name, "id": row.id,
+            "index": row.index, "part": part(record) or None,
+            "task": manifest.task.name, "model": manifest.model_name, "id": row.id,
             "prompt": row.prompt, "read": _text(read[0] if len(read) == 1 else read or None),
             "output": _text(row.output), "thought": _text(row.thought), "answer": _text(row.answer),
             "target": _text(row.target), "failure": row.failure, "cluster": row.cluster or None,

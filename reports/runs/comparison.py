@@ -86,7 +86,9 @@ def _power(comparison: Comparison) -> str:
     headline = comparison.metrics[0]
     if headline.p is None and headline.low is not None:
         return (
-            f"{headline.name}: {headline.test}; a run stopped early, so no test of a fixed number of samples is valid"
+            f"{headline.name}: {headline.test}; a run stopped early, so no test of a fixed number of samples is valid. "
+            f"Values are those of the {headline.n:,} samples that both runs have. The interval of the difference is "
+            f"about all {comparison.a.manifest.sample_count:,}, and about others like them"
         )
     if headline.p is None:
         return f"{headline.name} has no test: {headline.test.removeprefix('none: ')}"

@@ -45,6 +45,8 @@ def is_same_run(comparison: Comparison) -> bool:
     a, b = comparison.a, comparison.b
     if a.folder.resolve() == b.folder.resolve():
         return True
+    if a.finished().n != b.finished().n:  # one of them stopped early
+        return False
     differ = comparison.differences or any(metric.difference for metric in comparison.metrics)
     return a.manifest.signature == b.manifest.signature and not differ
 
@@ -106,6 +108,13 @@ def _stopped_early(comparison: Comparison, metric: MetricComparison, a: str, b: 
     is_b = (metric.difference < 0) == _higher(comparison, metric)
     first, second, sign = (b, a, -1) if is_b else (a, b, 1)
     sign *= 1 if _higher(comparison, metric) else -1
+    if not metric.difference and not metric.wins and not metric.losses:
+        signature = comparison.a.manifest.signature
+        runs = f"{a} and {b}"
+        if signature == comparison.b.manifest.signature:
+            runs = f"Two runs of one signature ({signature}), of which one stopped early,"
+        same = f"{runs} have the same value on each of the first {metric.n:,} of {of} in random order"
+        return f"{same} {where}: no difference was found."
     size = points(abs(metric.difference), kind)
     details = f"{_spread(metric, sign, kind)}the first {metric.n:,} of {of} in random order"
     if not _contains(metric.low, metric.high, 0.0):

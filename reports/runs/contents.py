@@ -24,6 +24,7 @@ from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion, reported, sections, side_by_side
 from evals.reports.runs.blind_control import BlindControls
 from evals.reports.runs.early import sentences as early
+from evals.reports.runs.early.parts import interval_kinds
 from evals.reports.runs.naming import about, blind, short_names, title
 from evals.reports.runs.prompts import ShownPrefix
 from evals.reports.runs.sections import MetricRow, Section
@@ -181,7 +182,7 @@ def gather(records: Sequence[Record], detail: Detail = "samples") -> ReportConte
     if several_runs and not same_task:
         conclusions = ["The runs are of different benchmarks, so their values cannot be compared with each other."]
     return ReportContents(
-        about=about(records, controls.among(records)),
+        about=about(records, [*controls.among(records), *interval_kinds(records)]),
         title=f"Comparison of {len(records)} runs" if several_runs else title(records[0]),
         runs=runs,
         comparison=side_by_side.comparison(records) if several_runs else None,

@@ -9,7 +9,7 @@ from evals.logs.matching import is_imported
 from evals.records.folder import Record
 from evals.records.types import ProbeEntry, SampleRecord
 from evals.reports.rendering.formatting import one_line, shorten_path
-from evals.reports.runs.early.sentences import subset
+from evals.reports.runs.early.parts import part
 
 _ITEMS = {
     "vqa": "questions", "math": "problems", "retrieval": "images", "tones": "recordings", "efficiency": "repetitions",
@@ -203,25 +203,11 @@ def _tasks(*records: Record) -> str:
         if data.get("without"):
             details.append(f"without {', '.join(data['without'])}, whose files are missing")
         details += [f"part {data['part']}"] if data.get("part") else []
-        details += _subset(record) or subset(record)
+        details += [shown] if (shown := part(record)) else []
         tasks.setdefault(", ".join(details), []).append(f"{task.name} {task.split}")
     return "; ".join(
         ", ".join(dict.fromkeys(names)) + (f" ({details})" if details else "") for details, names in tasks.items()
     )
-
-
-def _subset(record: Record) -> list[str]:
-    """Say which samples of its split a run has: `200 of 1,500, at random`; nothing if it has all."""
-    manifest = record.manifest
-    n, total = manifest.sample_count, manifest.samples_in_split
-    if manifest.subset is None:
-        return []
-    if "selected_by" in manifest.data:
-        of = f" of {total:,}" if total is not None else ""
-        return [f"{n:,}{of}, chosen by {manifest.data['selected_by']}"]
-    if total is None:
-        return [f"first {manifest.task.limit or n:,} samples only"]
-    return [f"{n:,} of {total:,}, at random"] if manifest.subset == "random" else [f"the first {n:,} of {total:,}"]
 
 
 def _together(records: Sequence[Record]) -> str:

@@ -9,6 +9,7 @@ from evals.records.folder import Record
 from evals.reports.rendering.forest import ForestPanel, ForestRow
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion, sections
+from evals.reports.runs.early.parts import whole_size
 from evals.reports.runs.naming import short_names
 from evals.reports.runs.sections import NUMBERS, cell, headline, numbers, ordered_metrics
 from evals.schema import Metric
@@ -63,7 +64,8 @@ def forest(
     if len({(row.name, row.metric.unit) for row in rows}) > 1:
         return ()
     one_task = same_task(records)
-    labels = names if one_task else [f"{name}, {_benchmark(run)}" for name, run in zip(names, records, strict=True)]
+    labels = [_with_part(name, record) for name, record in zip(names, records, strict=True)]
+    labels = labels if one_task else [f"{name}, {_benchmark(run)}" for name, run in zip(labels, records, strict=True)]
     shown = tuple(
         ForestRow(f"{label} (not comparable)" if index in refused else label, row.metric)
         for index, (label, row) in enumerate(zip(labels, rows, strict=True))
@@ -73,6 +75,11 @@ def forest(
     panel = ForestPanel(f"{rows[0].name}{where}", shown, reference=first)
     differences = conclusion.difference_panel(pairs, names)
     return (panel,) if differences is None else (panel, differences)
+
+
+def _with_part(name: str, record: Record) -> str:
+    whole = whole_size(record)
+    return name if whole is None else f"{name} ({record.finished().n:,} of {whole:,})"
 
 
 def _benchmark(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from choice_runs import scored
@@ -62,6 +63,18 @@ def test_a_pilot_of_two_runs_gives_discordance_and_cost(tmp_path):
     assert alone["cost_per_sample"]["money"] == {"EUR": pytest.approx(0.02)}
     assert alone["cases"][0]["likely"]["discordance"] == pytest.approx(0.06)
     assert alone["cases"][0]["cautious"]["discordance"] == pytest.approx(2 / 3 * 0.3933 + 0.6067 / 3, abs=0.01)
+
+
+def test_a_run_that_is_given_twice_counts_once(tmp_path):
+    a = scored(tmp_path / "a", "a", [1.0] * 40 + [0.0] * 20)
+    (tmp_path / "link").symlink_to(a.folder)
+    for second in (a.folder, tmp_path / "link", tmp_path / "a" / ".." / "a"):
+        done = command("plan", "--task", "glue/rte", "--detect", "6", a.folder, second, "--format", "json")
+        assert "was given before" in done.stderr, done.stderr
+        assert done.returncode == 0
+        assert json.loads(done.stdout) == planned("--task", "glue/rte", "--detect", "6", a.folder)
+    shutil.copytree(a.folder, tmp_path / "copy")
+    refused(command("plan", "--task", "glue/rte", "--detect", "6", a.folder, tmp_path / "copy"), "of one signature")
 
 
 def test_what_cannot_be_planned_is_refused(tmp_path):

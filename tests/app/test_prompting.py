@@ -70,6 +70,7 @@ def test_a_template_changes_prompt_and_examples_and_nothing_else():
         ("b.txt", "{{ sentence1 }} {{ sentence2 }} {{ more }}\n", "b.txt:1"),
         ("c.yaml", "- '{{ sentence1 }} {{ sentence2 }}'\n- |\n  {{ sentence2 }}\n", "c.yaml:2"),
         ("d.txt", "{{ sentence1 }} {{ sentence2 }}\n---\n{{ sentence1 }} {{ sentence2 }}\n", "d.txt:3"),
+        ("d2.txt", "{{ sentence1 }} {{ sentence2 }}\n---\n{{ sentence1 }}\n\n{{ sentence2 }}\n", "d2.txt:3"),
         ("e.txt", "{% if 1 %}{{ sentence1 }} {{ sentence2 }}{% endif %}\n", "e.txt:1"),
         ("f.yaml", "- 5\n", "f.yaml:1"),
     ],

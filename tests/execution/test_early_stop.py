@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
 
+import msgspec
 import pytest
 from commands import process
 
@@ -16,8 +18,9 @@ from evals.records.folder import load
 from evals.records.sequential.random_order import random_order
 from evals.records.sequential.stopped import drawn_clusters
 from evals.registry import TASKS
+from evals.reports.exports import every_eval_ever, hub, publishing, samples
 from evals.reports.runs import comparison as comparison_text
-from evals.reports.runs import terminal
+from evals.reports.runs import tables, terminal
 from evals.schema import Options, Score
 from evals.statistics.sequential.means import difference_sequence, mean_sequence
 
@@ -88,6 +91,42 @@ def test_every_reader_says_that_it_stopped(stopped):
     assert f"computes the other {COUNT - n:,}." in shown
     for report in ("report.md", "report.html"):
         assert "stopped early" in (stopped / report).read_text()
+
+
+def test_every_export_says_that_it_stopped(stopped, whole, tmp_path):
+    record, n = load(stopped), load(stopped).finished().n
+    said = f"{n:,} of 800 in random order, stopped early"
+    for format in ("md", "csv", "tex", "json", "text"):
+        assert said in tables.render([record], format), format
+    assert f"({n:,} of 800)" in tables.render([record, load(whole)], "svg")
+    (result,) = every_eval_ever.log(record)["evaluation_results"]
+    assert result["source_data"]["additional_details"]["part"] == said
+    assert result["source_data"]["additional_details"]["ids"] == record.finished().stopped.ids
+    method = result["score_details"]["uncertainty"]["confidence_interval"]["method"]
+    assert method == "confidence sequence by betting, for the value of all 800 samples"
+    assert f"samples: {said}" in hub.model_index([record])
+    assert "samples:" not in hub.model_index([load(whole)])
+    assert samples.export(record, "jsonl", tmp_path / "samples.jsonl") == n
+    assert all(json.loads(line)["part"] == said for line in (tmp_path / "samples.jsonl").read_text().splitlines())
+    with pytest.raises(InputError, match="is not pushed: "):
+        publishing.check_publishable(record, "org/model", same_model=True)
+
+
+def test_reports_say_what_intervals_are_about_where_both_kinds_stand(stopped, whole):
+    both = "Intervals of runs that have a part of the samples (at random, or stopped early) are about the whole split"
+    record, result = load(whole), load(whole).finished()
+    metric = msgspec.structs.replace(result.metrics["accuracy"], low=0.4, high=0.6)
+    record = dataclasses.replace(record, result=msgspec.structs.replace(result, metrics={"accuracy": metric}))
+    assert both in tables.render([load(stopped), record], "csv") + tables.render([load(stopped), record], "text")
+    for alone in (load(stopped), record):
+        assert both not in tables.render([alone], "text")
+
+
+def test_a_stopped_run_and_the_whole_one_of_the_same_signature_do_not_differ(stopped, whole):
+    text, n = comparison_text.text(evals.compare(stopped, whole)), load(stopped).finished().n
+    assert text.startswith("Two runs of one signature (")
+    assert f"), of which one stopped early, have the same value on each of the first {n:,} of 800 samples in" in text
+    assert f"Values are those of the {n:,} samples that both runs have." in text
 
 
 def test_the_page_draws_the_looks(stopped, whole):

@@ -6,6 +6,7 @@ import math
 import os.path
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def read_pilots(
     else:
         return {}
     by_task: dict[str, list[Record]] = {}
-    for record in records:
+    for record in _once(records, complain):
         name = record.manifest.task.name
         if name not in settings.tasks:
             raise InputError(
@@ -79,6 +80,16 @@ def read_pilots(
             )
         by_task.setdefault(name, []).append(record)
     return {name: _checked(runs) for name, runs in by_task.items()}
+
+
+def _once(records: Sequence[Record], complain: Callable[[str], object]) -> list[Record]:
+    """Leave out a run that was given twice, also by two paths."""
+    by_folder: dict[Path, Record] = {}
+    for record in records:
+        first = by_folder.setdefault(record.folder.resolve(), record)
+        if first is not record:
+            complain(f"left out: {record.folder} was given before, as {first.folder}: a run counts once")
+    return [*by_folder.values()]
 
 
 def _checked(records: Sequence[Record]) -> TaskPilot:
@@ -90,7 +101,13 @@ def _checked(records: Sequence[Record]) -> TaskPilot:
             f"{len(records)} runs are of {records[0].manifest.task.name!r}: a plan is for two models; give one or two"
         )
     if len(records) == 2:
-        comparison.compare(*records)
+        a, b = records
+        if a.manifest.signature == b.manifest.signature:
+            raise InputError(
+                f"{a.folder} and {b.folder} are runs of one signature ({a.manifest.signature}): how two models differ "
+                f"is not seen from one; give the run of another model, or one run alone"
+            )
+        comparison.compare(a, b)
     return TaskPilot(tuple(records))
 
 

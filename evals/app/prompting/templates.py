@@ -63,8 +63,14 @@ def _of_file(task: Task, path: Path) -> list[str]:
             task.prompts.check(template.text)
         except InputError as error:
             raise InputError(f"{template.place}: the template is not for {task.name}: {error}") from None
-        if any(template.text == other.text for other in templates[:number]):
-            raise InputError(f"{template.place}: the template is there twice")
+        for other in templates[:number]:
+            if template.text == other.text:
+                raise InputError(f"{template.place}: the template is there twice")
+            if template.text.split() == other.text.split():
+                raise InputError(
+                    f"{template.place}: the template differs from that of {other.place} in white space only, which is "
+                    f"no other wording: the spread would be too small; remove one of them"
+                )
     if len(templates) < 2:
         raise InputError(f"{path}: it holds {len(templates)} template; a spread needs 2 or more, separated by ---")
     return [template.text for template in templates]

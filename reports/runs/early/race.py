@@ -14,6 +14,7 @@ from evals.reports.rendering import table_formats
 from evals.reports.rendering.formatting import one_line
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs import conclusion, sections
+from evals.reports.runs.early.parts import interval_kinds
 from evals.reports.runs.early.sentences import decision, left
 from evals.reports.runs.naming import about, short_names
 
@@ -32,7 +33,7 @@ def text(records: Sequence[Record]) -> str:
     )
     folders = ", ".join(one_line(str(record.folder)) for record in records)
     last = max((_entry(record) for record in records), key=lambda entry: entry.used)
-    parts = [decision(last), *_explained(records), about(records)]
+    parts = [decision(last), *_explained(records), about(records, interval_kinds(records))]
     return (
         "\n\n".join([*parts, table_formats.text(Table("", columns, "lrrrl", rows)), f"{folders} hold the runs"]) + "\n"
     )

@@ -14,14 +14,6 @@ from evals.reports.rendering.formatting import one_line, shorten_path
 _WRONG = "such a statement is wrong in at most 5 of 100 runs, however often a run looks"
 
 
-def subset(record: Record) -> list[str]:
-    """Say which part of its samples a run has that stopped early; nothing for other runs."""
-    stopped = None if record.result is None else record.result.stopped
-    if stopped is None:
-        return []
-    return [f"{record.finished().n:,} of {stopped.of:,} in random order, stopped early"]
-
-
 def sentences(record: Record) -> Iterator[str]:
     """Yield what a finished run says of its looks; nothing for a run that did not look."""
     result, entry = record.finished(), record.finished().sequential
