@@ -221,6 +221,7 @@ def _check(options: argparse.Namespace) -> int:
         scale=options.scale,
         systems=dict(options.system),
         data=options.data,
+        fast=options.fast,
         out=options.out,
         recorded=options.recorded,
         evidence=options.evidence,

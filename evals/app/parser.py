@@ -173,7 +173,7 @@ def _add_check(commands: Any) -> None:
     add("--scale", default="mini", metavar="S", help="mini: bundled replicas (default); full: public models")
     add(
         "--system",
-        type=_subject_and_model,
+        type=run_options.subject_and_model,
         action="append",
         default=[],
         metavar="SUBJECT=M",
@@ -181,6 +181,7 @@ def _add_check(commands: Any) -> None:
     )
     add("--data", metavar="DIR", help="a folder with a benchmark's official files")
     add("--out", type=Path, default=Path("runs/claims"), metavar="DIR", help="report folder; default runs/claims")
+    run_options.add_fast(check)
     add("--recorded", metavar="DIR", help="run no model; read the records in the --out folder of an earlier check")
     add(
         "--evidence",
@@ -337,13 +338,6 @@ def _add_run(commands: Any) -> None:
     run_options.add_querying(run)
     run_options.add_sampling(run)
     run_options.add_timing(run)
-
-
-def _subject_and_model(text: str) -> tuple[str, str]:
-    subject, equals, model = text.partition("=")
-    if not (subject and equals and model):
-        raise argparse.ArgumentTypeError(f"{text!r} is not SUBJECT=MODEL")
-    return subject, model
 
 
 def _integers(text: str) -> list[int]:

@@ -137,6 +137,16 @@ def add_early_stop(run: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fast(check: argparse.ArgumentParser) -> None:
+    """Add the option of `check` for runs that stop early."""
+    check.add_argument(
+        "--fast",
+        action="store_true",
+        help="stop runs that compare two systems as soon as they decide what the claims say, by intervals that are "
+        "valid at every look; all other runs are complete, and the report says why",
+    )
+
+
 def add_sampling(run: argparse.ArgumentParser) -> None:
     """Add the options for generated outputs; those that are not given are absent, so a variant's own stand in."""
     unset: Any = argparse.SUPPRESS
@@ -218,3 +228,11 @@ def real(text: str) -> float:
         return plain_numbers.real(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{shorten(text)} is not a number") from None
+
+
+def subject_and_model(text: str) -> tuple[str, str]:
+    """Read `SUBJECT=MODEL`."""
+    subject, equals, model = text.partition("=")
+    if not (subject and equals and model):
+        raise argparse.ArgumentTypeError(f"{text!r} is not SUBJECT=MODEL")
+    return subject, model

@@ -116,7 +116,8 @@ def _store_outcomes(checked: CheckResult, folder: Path) -> Iterator[dict[str, Js
             row[field] = f"{name}{suffix}" if record is not None else None
             if record is not None:
                 _copy(record, folder / f"{name}{suffix}", metrics)
-        yield {**row, "why": outcome.why, "failed": outcome.failed, "proxy": outcome.proxy}
+        note: dict[str, Json] = {"note": outcome.note} if outcome.note else {}
+        yield {**row, "why": outcome.why, "failed": outcome.failed, "proxy": outcome.proxy, **note}
 
 
 def _copy(record: Record, to: Path, metrics: set[str]) -> None:
@@ -176,4 +177,4 @@ def _required_run(row: Mapping[str, Json]) -> RequiredRun:
 
 def _outcome(row: Mapping[str, Json], folder: Path) -> RunOutcome:
     record, blind = (records.load(folder / row[field]) if row[field] else None for field in ("record", "blind"))
-    return RunOutcome(record, blind, row["why"], row["failed"], row["proxy"])
+    return RunOutcome(record, blind, row["why"], row["failed"], row["proxy"], row.get("note", ""))

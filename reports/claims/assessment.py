@@ -40,7 +40,13 @@ from evals.reports.claims.evidence.cross_document import (
     assertions_of,
     without_inherited,
 )
-from evals.reports.claims.evidence.measurement import ClaimMeasurement, correct_for_multiplicity, measure, unmeasured
+from evals.reports.claims.evidence.measurement import (
+    ClaimMeasurement,
+    correct_for_multiplicity,
+    count_comparisons,
+    measure,
+    unmeasured,
+)
 from evals.reports.claims.evidence.pairs import compare_all
 from evals.reports.claims.evidence.public_record import FactIndex
 from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome, required_runs
@@ -148,6 +154,7 @@ def add_measurements(
     for document, table in zip(checked.documents, tables, strict=True):
         assessments = [entry for entry in checked.assessments if entry.document is document]
         models = systems[document.document.id]
+        comparisons = count_comparisons(document.claims)
         measurements = [
             measure(
                 assessment.claim,
@@ -155,6 +162,7 @@ def add_measurements(
                 required_runs(assessment.claim, models),
                 outcomes,
                 other_spec=_is_other_spec(assessment.claim, assessments),
+                comparisons=comparisons,
             )
             for assessment in assessments
         ]

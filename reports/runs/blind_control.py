@@ -44,6 +44,8 @@ class ControlVerdict:
     """The name of the task."""
     inputs: str = "images"
     """What the blind control tests: `images`, `audio` or `images or audio`."""
+    of: int | None = None
+    """If a run stopped early, the number of samples of the whole set; the interval is then of a confidence sequence."""
 
     @property
     def demonstrated(self) -> bool:
@@ -60,9 +62,12 @@ without images it loses 50.0 points (95 % interval 40.0 to 60.0).
         """
         scores = f"{self.metric} {100 * self.value:.2f} % with {self.inputs} and {100 * self.blind_value:.2f} % blind"
         scores += f" on the same {count(self.n, self.task)}"
+        if self.of is not None:
+            scores += f", the first of {self.of:,} in random order"
         spread = "no interval can be given"
         if self.low is not None and self.high is not None:
-            spread = f"95 % interval {100 * self.low:.1f} to {100 * self.high:.1f}"
+            kind = "95 % interval" if self.of is None else "95 % confidence sequence, valid at every look,"
+            spread = f"{kind} {100 * self.low:.1f} to {100 * self.high:.1f}"
         if self.demonstrated:
             loss = f"without {self.inputs} it loses {100 * self.drop:.1f} points ({spread})"
             return f"The model uses the {self.inputs}: {scores}; {loss}."
@@ -122,15 +127,15 @@ def compare(run: Record, control: Record, metric: str | None = None) -> ControlV
         metric: the name of a sample value; None for the headline of the run.
 
     Returns:
-        The verdict; None if no sample has the value in both runs, or if one of them stopped early: the test is for a
-        fixed number of samples.
+        The verdict; None if no sample has the value in both runs. If one of them stopped early: that of the first look
+        at which a confidence sequence shows a drop, and None if no look does.
     """
     from evals.comparison import sample_clusters, sample_values
     from evals.statistics import paired
 
-    if run.finished().stopped or control.finished().stopped:
-        return None
     name = metric or run.finished().headline
+    if run.finished().stopped or control.finished().stopped:
+        return _compare_stopped(run, control, name)
     rows, blind_rows = ({row.id: row for row in record.values()} for record in (run, control))
     ids = [id for id in rows if id in blind_rows and name in rows[id].values and name in blind_rows[id].values]
     if not ids:
@@ -151,6 +156,34 @@ def compare(run: Record, control: Record, metric: str | None = None) -> ControlV
         task=run.manifest.task.name,
         inputs=blind_inputs(run),
     )
+
+
+def _compare_stopped(run: Record, control: Record, name: str) -> ControlVerdict | None:
+    """Compare the samples that both have, of which one stopped early."""
+    from evals.records.sequential.pairs import drawn_pair
+
+    try:
+        pair = drawn_pair(run, control, name)
+    except InputError:  # other samples, another order, or no mean of values between 0 and 1: nothing can be shown
+        return None
+    for clusters in pair.looks if higher_is_better(run, name) else ():
+        drawn = pair.first(clusters)
+        look = drawn.look()
+        if look.low > 0:
+            return ControlVerdict(
+                metric=name,
+                value=float(drawn.a_N.mean()),
+                blind_value=float(drawn.b_N.mean()),
+                drop=look.difference,
+                n=look.samples,
+                low=look.low,
+                high=look.high,
+                p=look.p,
+                task=run.manifest.task.name,
+                inputs=blind_inputs(run),
+                of=pair.drawn_from.samples,
+            )
+    return None
 
 
 def _pairs(candidates: Sequence[tuple[Record, Record]]) -> Iterator[tuple[Record, Record]]:

@@ -247,7 +247,7 @@ def test_systems_are_given_by_subject(tmp_path):
 
 
 def test_who_does_a_task_beside_a_timed_system_is_timed_too():
-    from evals.app.check import _timings_of_rivals
+    from evals.app.checking.claim_runs import timings_of_rivals
     from evals.registry import discover
     from evals.reports.claims.evidence.required_runs import RequiredRun
 
@@ -259,5 +259,5 @@ def test_who_does_a_task_beside_a_timed_system_is_timed_too():
         RequiredRun("vl", "vqa"),
         RequiredRun("r1", "math"),
     ]
-    assert _timings_of_rivals(jobs) == [RequiredRun("vl", "efficiency", "short")]
-    assert _timings_of_rivals(jobs[1:]) == []
+    assert timings_of_rivals(jobs) == [RequiredRun("vl", "efficiency", "short")]
+    assert timings_of_rivals(jobs[1:]) == []

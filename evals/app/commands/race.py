@@ -11,16 +11,14 @@ from contextlib import ExitStack
 from typing import Any
 
 from evals import registry
-from evals.app import api, completion, readiness, several
+from evals.app import completion, readiness, several
+from evals.app.early.open_runs import open_runs
 from evals.app.readiness import ReadyRun
 from evals.errors import InputError
 from evals.execution import progress, validation
-from evals.execution.resolve import Resolved
-from evals.execution.run import Evaluation, open_executor
 from evals.execution.sequential.eligible import EarlyStop
-from evals.execution.sequential.prefix import PrefixRun
 from evals.execution.sequential.race import FLAG, RaceProgress, run_race
-from evals.records import Record, RunFolder, answers, load
+from evals.records import Record
 
 
 def race(
@@ -79,37 +77,11 @@ def race(
 
 def _race(runs: Sequence[tuple[ReadyRun, EarlyStop]], margin: float | None) -> list[Record]:
     """Run the models of one task until it is decided which is better."""
-    task, config = runs[0][0].task, runs[0][0].config
-    state = RaceProgress(progress.note if config.shows_bar else lambda text: None)
+    state = RaceProgress(progress.note if runs[0][0].config.shows_bar else lambda text: None)
+    named = {run.config.model: (run, early) for run, early in runs}
     with ExitStack() as stack:
-        executors, folders, prefixes, observers = {}, dict[str, RunFolder](), dict[str, PrefixRun](), {}
-        for run, _ in runs:
-            executor = open_executor(run.config, task, run.split, load_model=Resolved.load)
-            executors[run.config.model] = stack.enter_context(executor)
-        for run, _ in runs:
-            name = run.config.model
-            folders[name] = stack.enter_context(RunFolder(*api.prepared(run, executors[name])))
-            folders[name].check_ids(run.samples.ids)
-        total, on_disk = sum(len(run.samples) for run, _ in runs), sum(len(f.finished_ids) for f in folders.values())
-        bar = stack.enter_context(
-            progress.bar(total=total, initial=on_disk, unit=" samples", disable=not config.shows_bar, desc=task.name)
-        )
-        for run, early in runs:
-            name = run.config.model
-            observers[name] = stack.enter_context(api.observed_run(run.config, folders[name]))
-            evaluation = Evaluation(
-                run.config, task, run.samples, executors[name], folders[name],
-                bar=bar, observer=observers[name], status=lambda: state.text,
-            )  # fmt: skip
-            prefixes[name] = PrefixRun(evaluation, early)
-        for folder in folders.values():
-            completion.reopen(folder.folder)
-        outcome = run_race(prefixes, margin=margin, progress=state)
-        for run, _ in runs:
-            name, folder = run.config.model, folders[run.config.model]
-            answers.forget(folder.folder)
-            executors[name].close()
-            completion.finish(task, run.samples, executors[name], folder, outcome.entry(name, prefixes[name]))
-            completion.write_report(folder)
-            observers[name].finish(load(folder.folder).finished())
-    return [load(folder.folder) for folder in folders.values()]
+        opened = open_runs(stack, named, status=lambda: state.text)
+        for run in opened.values():
+            completion.reopen(run.folder.folder)
+        outcome = run_race({name: run.prefix for name, run in opened.items()}, margin=margin, progress=state)
+        return [run.finish(outcome.entry(name, run.prefix)) for name, run in opened.items()]

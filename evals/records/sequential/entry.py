@@ -35,10 +35,11 @@ class PairLooks(Stored, kw_only=True):
 
 
 class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
-    """How a run looked at its interval, and what was decided (`--precision`, `--until-decided`)."""
+    """How a run looked at its interval, and what was decided (`--precision`, `--until-decided`, `check --fast`)."""
 
-    rule: Literal["precision", "until-decided"]
-    """When it stops: when its own interval is narrow enough, or when a race between models is decided."""
+    rule: Literal["precision", "until-decided", "fast"]
+    """When it stops: when its own interval is narrow enough, when a race between models is decided, or when the claims
+    of a document are."""
     target: Real | None = None
     """The precision (half of the width of the interval) or the margin that was asked for, as a fraction."""
     looks: Size

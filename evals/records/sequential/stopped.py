@@ -79,6 +79,24 @@ def of_stopped(
     return {name: corrected(name, metric) for name, metric in metrics.items()}
 
 
+def of_set_and_population(record: Record, name: str) -> Interval:
+    """Return the interval of a mean of a run that stopped early, for the whole set and for its population.
+
+    The interval of the metric is about the whole set only.
+
+    Returns:
+        The range of both intervals of the sequence; None for what is no mean of all samples' values between 0 and 1.
+    """
+    rows, entry = list(record.values()), record.finished().stopped
+    values = [float(row.values.get(name, math.nan)) for row in rows]
+    if entry is None or not is_mean_of(record.finished().metrics[name].metric(), values):
+        return None
+    ids, clusters = [row.id for row in rows], [row.cluster for row in rows]
+    drawn = drawn_clusters(ids, clusters, values, record.manifest.task.seed, entry.whole)
+    intervals = [mean_sequence(drawn, finite=finite) for finite in (True, False)]
+    return min(low for low, _ in intervals), max(high for _, high in intervals)
+
+
 def is_mean_of(metric: Metric, values: Sequence[float]) -> bool:
     """Return whether a metric is the mean of all samples' values, and these lie between 0 and 1.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from evals.errors import counted
 from evals.records.folder import Record
+from evals.records.sequential.stopped import of_set_and_population
 from evals.reports.claims.evidence.cross_document import PROTOCOL_MARGIN
 from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow, band_text, detectable_text
 from evals.reports.claims.language.values import ValueTable
@@ -33,9 +34,11 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
     if metric.unit in {"seconds", "bytes"}:
         hypothesis = _in_unit(hypothesis, float(table.units[metric.unit].factor))
     value, low, high = metric.value, metric.low, metric.high
+    stopped = record.finished().stopped
+    if stopped is not None and low is not None:
+        low, high = of_set_and_population(record, name) or (None, None)
     percent = metric.unit == "fraction"
-    declared = hypothesis.measure.margin
-    margin = (float(declared) / 100 if declared else float(PROTOCOL_MARGIN)) if percent else 0.0
+    margin = protocol_margin(hypothesis) if percent else 0.0
     decision, explanation = _judge_at_a_rate(hypothesis, record) or _judge_tail(hypothesis, record) or (None, "")
     row = MeasuredRow(
         task=hypothesis.measure.task,
@@ -47,15 +50,26 @@ def judge_level(hypothesis: Hypothesis, record: Record, table: ValueTable) -> tu
         n=metric.n,
         claimed_low=hypothesis.low,
         claimed_high=hypothesis.high,
-        decision=decision or _decide(value, low, high, hypothesis, margin),
+        decision=decision or decide_level(value, low, high, hypothesis, margin, sequential=stopped is not None),
         unit=metric.unit,
     )
     tolerance = f", and {margin * 100:g} points for the protocol" if margin else ""
     lines = [f"claimed {band_text(hypothesis.low, hypothesis.high, percent, metric.unit)}{tolerance}"]
-    if row.decision == "inconclusive" and low is not None and high is not None:
+    if stopped is not None:
+        lines.append(
+            f"on the first {row.n:,} of {stopped.of:,} samples in random order; its interval is a 95 % confidence "
+            "sequence, valid at every look"
+        )
+    elif row.decision == "inconclusive" and low is not None and high is not None:
         row = replace(row, detectable=minimum_detectable((high - low) / (2 * _TWO_SIDED)))
         lines.append(detectable_text(row.detectable, "level", row.n, percent))
     return row, [*lines, *([explanation] if explanation else [])]
+
+
+def protocol_margin(hypothesis: Hypothesis) -> float:
+    """Return by how much a share may differ from the claim, since the protocols may differ, as a fraction."""
+    declared = hypothesis.measure.margin
+    return float(declared) / 100 if declared else float(PROTOCOL_MARGIN)
 
 
 def _in_unit(hypothesis: Hypothesis, factor: float) -> Hypothesis:
@@ -87,7 +101,7 @@ def _judge_at_a_rate(hypothesis: Hypothesis, record: Record) -> tuple[Decision, 
         return "inconclusive", f"the run does not show whether the system bears {rate}"
     if metric.low is None:
         return "inconclusive", f"at {rate} the value has no interval: {metric.note or 'one replay'}"
-    decision = _decide(metric.value, metric.low, metric.high, hypothesis, 0.0)
+    decision = decide_level(metric.value, metric.low, metric.high, hypothesis, 0.0)
     return decision, f"at {rate}, which the system bears; the interval rests on independent replays"
 
 
@@ -112,12 +126,30 @@ def _judge_tail(hypothesis: Hypothesis, record: Record) -> tuple[Decision, str] 
     )
 
 
-def _decide(value: float, low: float | None, high: float | None, hypothesis: Hypothesis, margin: float) -> Decision:
-    """Compare a 95 % interval with a claimed band, or a one-sided 95 % bound with a claim that has one end only."""
+def decide_level(
+    value: float,
+    low: float | None,
+    high: float | None,
+    hypothesis: Hypothesis,
+    margin: float,
+    *,
+    sequential: bool = False,
+) -> Decision:
+    """Compare a 95 % interval with a claimed band, or a one-sided 95 % bound with a claim that has one end only.
+
+    Args:
+        value: the measured value.
+        low: the low end of its 95 % interval, or None.
+        high: the high end.
+        hypothesis: what is claimed.
+        margin: by how much the claimed band is widened.
+        sequential: whether the interval is that of a confidence sequence, which has no narrower one-sided bounds.
+    """
     if low is None or high is None or (hypothesis.low is None and hypothesis.high is None):
         return "inconclusive"
     if hypothesis.low is not None and hypothesis.high is not None:
         return against_band((low, high), (hypothesis.low - margin, hypothesis.high + margin))
-    lower, upper = (value - (value - end) * _ONE_SIDED / _TWO_SIDED for end in (low, high))
+    scale = 1.0 if sequential else _ONE_SIDED / _TWO_SIDED
+    lower, upper = (value - (value - end) * scale for end in (low, high))
     bound = hypothesis.low - margin if hypothesis.low is not None else (hypothesis.high or 0.0) + margin
     return against_bound(lower, upper, bound, least=hypothesis.low is not None)

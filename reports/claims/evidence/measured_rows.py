@@ -57,6 +57,8 @@ class MeasuredRow:
     """The p-value after Holm's correction for all comparisons of the document."""
     decided_by_p: bool = False
     """Whether `decision` follows from the test of `p`; an interval against a band or a bound decides otherwise."""
+    shared_level: bool = False
+    """Whether the interval holds together with those of all comparisons of the document (`early`)."""
     subject_match: str = "none"
     """How the measured system relates to the described one."""
     replica: bool = False
@@ -67,7 +69,7 @@ class MeasuredRow:
         row = asdict(self)
         compared = self.relation != "level" and self.value is not None
         omitted = () if compared else ("p", "detectable", "direction")
-        del row["decided_by_p"]
+        del row["decided_by_p"], row["shared_level"]
         return {key: value for key, value in row.items() if value is not None or key not in (*omitted, "p_holm")}
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from evals.records.folder import Record
 from evals.reports.claims.evidence.arithmetic import Finding, claimed
 from evals.reports.claims.evidence.chance import chance_level
+from evals.reports.claims.evidence.early import judge_early
 from evals.reports.claims.evidence.levels import judge_level
 from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow, value_text
 from evals.reports.claims.evidence.relations import SIGNIFICANCE, judge_relation
@@ -93,6 +94,7 @@ def measure(
     outcomes: Mapping[RequiredRun, RunOutcome],
     *,
     other_spec: bool,
+    comparisons: int = 1,
 ) -> ClaimMeasurement | None:
     """Compare a claim with its runs.
 
@@ -102,6 +104,7 @@ def measure(
         runs: the runs that the claim needs, as `required_runs` lists them.
         outcomes: the outcome of each run.
         other_spec: whether the public record contradicts the document's description of the subject.
+        comparisons: number of comparisons of the document (`count_comparisons`), for runs that stopped early.
 
     Returns:
         The measurement; None for a claim that needs no run.
@@ -116,9 +119,12 @@ def measure(
         return ClaimMeasurement(claim, tuple(f"{run.model} on {run.task}: {why}" for run, why in missing), word)
     records = [outcome.record for outcome in results if outcome.record is not None]
     lines = [_heading(record, outcome, metric) for record, outcome in zip(records, results, strict=True)]
+    lines += [
+        f"{run.model} on {run.task} {outcome.note}" for run, outcome in zip(runs, results, strict=True) if outcome.note
+    ]
     rows = []
     for reading in claim.readings or (None,):
-        row, explanation = _judge(claim, reading, table, records)
+        row, explanation = _judge(claim, reading, table, records, comparisons)
         rows.append(row)
         lines += [f"read as “{reading.says}”: {line}" if reading else line for line in explanation]
     blind_lines = [line for outcome in results for line in _blind_control(outcome, metric)]
@@ -130,6 +136,27 @@ def measure(
         replica=_any_replica(records),
         rows=tuple(rows),
     )
+
+
+def count_comparisons(claims: Sequence[Claim]) -> int:
+    """Count the comparisons of a document that may be tested, which share its 5 % (`correct_for_multiplicity`)."""
+    return len(
+        {
+            (claim.id, claim.measure.metric, relation)
+            for claim in claims
+            if claim.measure is not None and claim.untestable is None
+            for relation in (
+                reading.relation or claim.measure.relation if reading else claim.measure.relation
+                for reading in claim.readings or (None,)
+            )
+            if relation != "level"
+        }
+    )
+
+
+def hypotheses(claim: Claim, table: ValueTable) -> list[Hypothesis]:
+    """Return what a claim with a measurement claims, in each of its readings."""
+    return [_hypothesis(claim, reading, table) for reading in claim.readings or (None,)]
 
 
 def correct_for_multiplicity(measurements: Sequence[ClaimMeasurement]) -> list[ClaimMeasurement]:
@@ -165,7 +192,9 @@ def _corrected(measurement: ClaimMeasurement, adjusted: Mapping[_TestedHypothesi
             continue
         p = adjusted[_tested_hypothesis(measurement, row)]
         line = f"{p_value(row.p)}; corrected for {len(adjusted)} comparisons of the document (Holm): {probability(p)}"
-        if not row.decided_by_p:
+        if row.shared_level:
+            line += "; its interval holds together with those of all of them"
+        elif not row.decided_by_p:
             line += "; the claim is decided by its interval, which is not corrected"
         lines.append(line)
         rows.append(_without_significance(row, p) if row.p < SIGNIFICANCE <= p else replace(row, p_holm=p))
@@ -182,24 +211,30 @@ def _without_significance(row: MeasuredRow, p: float) -> MeasuredRow:
     )
 
 
-def _judge(
-    claim: Claim, reading: ClaimReading | None, table: ValueTable, records: Sequence[Record]
-) -> tuple[MeasuredRow, list[str]]:
-    """Compare the runs with one reading of a claim."""
+def _hypothesis(claim: Claim, reading: ClaimReading | None, table: ValueTable) -> Hypothesis:
     assert claim.measure is not None
     interval = claimed(claim, reading, table)
-    metric = claim.measure.metric
-    hypothesis = Hypothesis(
+    return Hypothesis(
         measure=claim.measure,
         relation=(reading.relation if reading else None) or claim.measure.relation,
         bound=claim.bound,
         low=None if interval.low is None else float(interval.low),
         high=None if interval.high is None else float(interval.high),
     )
+
+
+def _judge(
+    claim: Claim, reading: ClaimReading | None, table: ValueTable, records: Sequence[Record], comparisons: int
+) -> tuple[MeasuredRow, list[str]]:
+    """Compare the runs with one reading of a claim."""
+    hypothesis = _hypothesis(claim, reading, table)
     if hypothesis.relation == "level":
         return judge_level(hypothesis, records[0], table)
-    row, lines = judge_relation(hypothesis, records)
-    levels = [chance_level(record, metric) for record in records]
+    if any(record.finished().stopped for record in records):
+        row, lines = judge_early(hypothesis, records, comparisons)
+    else:
+        row, lines = judge_relation(hypothesis, records)
+    levels = [chance_level(record, hypothesis.measure.metric) for record in records]
     if None in levels:
         return row, lines
     why = f"both systems are at the level of guessing ({value_text(levels[0], True)}), so their relation shows nothing"

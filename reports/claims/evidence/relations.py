@@ -14,6 +14,7 @@ from evals.reports.claims.evidence.measured_rows import (
     detectable_text,
     value_text,
 )
+from evals.reports.claims.language.schema import Relation
 from evals.reports.runs.sections import higher_is_better
 from evals.statistics import paired
 from evals.statistics.decisions import (
@@ -57,7 +58,7 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
 
     Args:
         hypothesis: a reading of a claim with a relation other than `level`.
-        records: the finished runs of the subject and of the baseline.
+        records: the finished runs of the subject and of the baseline, with all of their samples.
 
     Returns:
         The row, with a decision as if the described systems had been run, and lines that explain it.
@@ -65,11 +66,36 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
     relation = hypothesis.relation
     timed = any(record.timed for record in records)
     estimated = (_estimate_timed if timed else estimate_relation)(hypothesis.measure.metric, relation, records)
-    percent = relation in {"difference", "error-reduction", "retention", "order"} and not timed
+    percent = in_percent(relation) and not timed
+    row = related_row(hypothesis, estimated, percent=percent)
+    estimate = estimated.estimate
+    if estimate is None:
+        reason = "the runs share no sample with this metric, or the baseline's value may be zero"
+        return row, [f"no {relation}: {statistics.not_in_turn(*records) if timed else reason}"]
+    basis = "repetitions that were timed in turn" if timed else "shared samples"
+    lines = [f"{relation_text(row, percent)} on {estimate.n:,} {basis}; {claimed_text(hypothesis, percent)}"]
+    if row.decision == "inconclusive" or row.direction == "undecided":
+        lines.append(detectable_text(row.detectable, relation, row.n, percent))
+    return row, lines
+
+
+def in_percent(relation: Relation) -> bool:
+    """Whether a relation of two shares is itself a share, and printed in percent."""
+    return relation in {"difference", "error-reduction", "retention", "order"}
+
+
+def related_row(hypothesis: Hypothesis, estimated: RelationEstimate, *, percent: bool) -> MeasuredRow:
+    """Return the row of an estimated relation, with a decision as if the described systems had been run.
+
+    Args:
+        hypothesis: a reading of a claim.
+        estimated: the relation; without an estimate, the row has no value.
+        percent: whether the value is a share.
+    """
     row = MeasuredRow(
         task=hypothesis.measure.task,
         metric=hypothesis.measure.metric,
-        relation=relation,
+        relation=hypothesis.relation,
         value=None,
         low=None,
         high=None,
@@ -81,12 +107,9 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
     )
     estimate = estimated.estimate
     if estimate is None:
-        reason = "the runs share no sample with this metric, or the baseline's value may be zero"
-        if any(record.finished().stopped for record in records):
-            reason = "a run stopped early, and the test of a relation needs all samples"
-        return row, [f"no {relation}: {statistics.not_in_turn(*records) if timed else reason}"]
+        return row
     low, high = estimate.interval() or (None, None)
-    row = replace(
+    return replace(
         row,
         value=estimate.value,
         low=low,
@@ -98,19 +121,21 @@ def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[M
         detectable=estimate.minimum_detectable,
         direction=_direction(hypothesis, estimate, estimated),
     )
-    spread = f" ({value_text(low, percent)} to {value_text(high, percent)})" if low is not None else ""
-    basis = "repetitions that were timed in turn" if timed else "shared samples"
-    measured = f"{relation} {value_text(estimate.value, percent)}{spread} on {estimate.n:,} {basis}"
-    lines = [f"{measured}; claimed {band_text(hypothesis.low, hypothesis.high, percent)}"]
-    if row.decision == "inconclusive" or row.direction == "undecided":
-        lines.append(detectable_text(row.detectable, relation, row.n, percent))
-    return row, lines
+
+
+def relation_text(row: MeasuredRow, percent: bool) -> str:
+    """Write a measured relation with its interval, if it has one."""
+    spread = f" ({value_text(row.low, percent)} to {value_text(row.high, percent)})" if row.low is not None else ""
+    return f"{row.relation} {value_text(row.value, percent)}{spread}"
+
+
+def claimed_text(hypothesis: Hypothesis, percent: bool) -> str:
+    """Write what a hypothesis claims."""
+    return f"claimed {band_text(hypothesis.low, hypothesis.high, percent)}"
 
 
 def estimate_relation(metric: str, relation: str, records: Sequence[Record]) -> RelationEstimate:
-    """Estimate a relation over the samples for which both runs have a value; none if a run stopped early."""
-    if any(record.finished().stopped for record in records):
-        return RelationEstimate(None, 0.0, None)
+    """Estimate a relation over the samples for which both runs have a value; see `early` for runs that stopped."""
     first, second = ({row.id: row for row in record.values()} for record in records)
     shared = [id for id in first if id in second]
     ids = [id for id in shared if metric in first[id].values and metric in second[id].values]

@@ -38,6 +38,8 @@ class RunOutcome:
     """Whether the run was started and failed."""
     proxy: str = ""
     """Why the model that was run is not the system of that name; empty if it is."""
+    note: str = ""
+    """How a run of `check --fast` was made: why it computed all samples; empty otherwise."""
 
 
 def required_runs(claim: Claim, models: Mapping[str, str]) -> list[RequiredRun]:

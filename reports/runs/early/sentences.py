@@ -21,6 +21,8 @@ def sentences(record: Record) -> Iterator[str]:
         return
     if entry.rule == "until-decided":
         yield left(entry, record.manifest.model_name) or decision(entry)
+    elif entry.rule == "fast" and entry.decision != "undecided":
+        yield decision(entry)
     if result.stopped is None:
         if entry.rule == "precision":
             value = 100 * result.metrics[result.headline].value
