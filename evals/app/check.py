@@ -22,6 +22,7 @@ from evals.execution import validation
 
 if TYPE_CHECKING:
     from evals.comparison import Comparison
+    from evals.reports.claims.archive import CheckArchive
     from evals.reports.claims.evidence.required_runs import RequiredRun
     from evals.reports.claims.language.schema import Document
     from evals.reports.claims.language.values import ValueTable
@@ -83,10 +84,9 @@ def check(
     if not paper:
         tables = [ValueTable(document, record, vocabulary) for document in documents]
         runs = ClaimRuns(scale, Path(data).expanduser() if data is not None else None, progress, command)
-        archived = None if recorded is None else archive.load(Path(recorded).expanduser())
-        archived = archived or _made(runs, documents, models, tables if fast else None)
-        measured = assessment.add_measurements(checked, archived.outcomes, models, tables)
-        checked = replace(measured, curves=archived.curves)
+        made = None if recorded is None else archive.load(Path(recorded).expanduser())
+        made = made or _made(runs, documents, models, tables if fast else None)
+        checked = replace(assessment.add_measurements(checked, made.outcomes, models, tables), curves=made.curves)
     checked = read.shown_by(_resting_on(checked, len(scores), fast=fast))
     if out is not None:
         write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
