@@ -12,6 +12,7 @@ from commands import ROOT
 
 from evals import records
 from evals.reports.runs import tables
+from evals.start_folder import shown as as_shown
 
 DOCS, BASELINE = ROOT / "docs", ROOT / "reports" / "baseline" / "records"
 _TERM = re.compile(r"^\| .+ \| (?P<names>(?:`evals[\w.]*`(?:, )?)+) \|$", re.M)
@@ -92,6 +93,6 @@ def test_the_front_page_shows_what_its_command_prints():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"^```text\n(Mini scale: vl .*?)^```", text, re.S | re.M)[1]
     printed = tables.render([records.load(BASELINE / "vl-vqa")], "text").replace(
-        str(BASELINE / "vl-vqa"), "runs/vl-vqa-…"
+        str(as_shown(BASELINE / "vl-vqa")), "runs/vl-vqa-…"
     )
     assert [line for line in shown.splitlines() if line != "…" and line not in printed.splitlines()] == []

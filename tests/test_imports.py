@@ -21,6 +21,7 @@ LEVELS = [
         "plain_numbers",
         "regular_files",
         "repeated_keys",
+        "start_folder",
         "temporaries",
         "ties",
         "yaml_files",
@@ -44,8 +45,8 @@ SEEN_BY = {
         "yaml_files", "schema", "registry", "data", "records.embeddings", "timing.roofline",
     },
     "reports": {
-        "comparison", "errors", "logs", "paths", "plain_numbers", "records", "schema", "statistics", "temporaries",
-        "timing.replays", "timing.statistics", "yaml_files",
+        "comparison", "errors", "logs", "paths", "plain_numbers", "records", "schema", "start_folder", "statistics",
+        "temporaries", "timing.replays", "timing.statistics", "yaml_files",
     },
 }  # fmt: skip
 """What the three packages import of the rest of `evals`."""

@@ -19,6 +19,7 @@ from evals.app.checking.claim_runs import ClaimRuns
 from evals.app.checking.fast import FastRuns
 from evals.errors import InputError, UnknownName, counted
 from evals.execution import validation
+from evals.start_folder import absolute
 
 if TYPE_CHECKING:
     from evals.comparison import Comparison
@@ -89,7 +90,7 @@ def check(
         checked = replace(assessment.add_measurements(checked, made.outcomes, models, tables), curves=made.curves)
     checked = read.shown_by(_resting_on(checked, len(scores), fast=fast))
     if out is not None:
-        write(checked, Path(out).expanduser(), keep=not paper and recorded is None)
+        write(checked, absolute(Path(out).expanduser()), keep=not paper and recorded is None)
     return checked
 
 
@@ -190,9 +191,8 @@ def write(checked: CheckResult, out: Path, *, keep: bool = False) -> None:
         text = writers[format](checked) if format in writers else tables.render(checked, format)
         write_atomically(out / f"claims.{format}", text.encode())
     logs = {out / claim_review.log_path(record.manifest.signature): record for record in checked.runs}
-    for path in claim_review.logs_of_earlier_checks(out):
-        if path not in logs:
-            path.unlink()
+    for path in set(claim_review.logs_of_earlier_checks(out)).difference(logs):
+        path.unlink()
     for path, record in logs.items():
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, (json.dumps(every_eval_ever.log(record), indent=1, ensure_ascii=False) + "\n").encode())

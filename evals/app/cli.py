@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from evals.app import console, parser
 from evals.app.commands import ab, plan, push, quantise, readers, verify, view
 from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
+from evals.start_folder import shown, starting_here
 
 _OF_COMMAND = frozenset({"command_name", "models_file", "prompts", "until_decided", "margin"})
 """Options of `run` that are not options of a single run."""
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command = shlex.join(["python", "-m", "evals", *arguments])
         if getattr(options, "scale", None) == "mini" and not any("hf:" in argument for argument in arguments):
             os.environ["HF_HUB_OFFLINE"] = "1"  # bundled files only: make no attempt at a network
-        with progress.counting(), console.lines_of("evals.data"):
+        with starting_here(), _messages(options), progress.counting(), console.lines_of("evals.data"):
             return COMMANDS[options.command_name](options)
     except InputError as error:
         console.complain(error)
@@ -52,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         console.complain(str(error) or "interrupted; what was finished is kept, the same command continues")
         return INTERRUPTED
+
+
+def _messages(options: argparse.Namespace) -> AbstractContextManager[None]:
+    """Write messages in whole lines where a stream of events is among them."""
+    if getattr(options, "progress", None) != "json":
+        return nullcontext()
+    from evals.hooks.printing import whole_lines
+
+    return whole_lines()
 
 
 def _check_home(argument: str) -> None:
@@ -106,7 +117,9 @@ def _run(options: argparse.Namespace) -> int:
             console.complain(f"{record.manifest.model['name']} reads its prompts {batching}")
     failed = [record for record in records if record.finished().failed]
     for record in failed:
-        console.complain(f"{counted(record.finished().failed, 'sample')} failed; remove {record.folder} to try again")
+        console.complain(
+            f"{counted(record.finished().failed, 'sample')} failed; remove {shown(record.folder)} to try again"
+        )
     return BAD_INPUT if refused else FAILED if failed or broken else DONE
 
 
@@ -118,7 +131,7 @@ def _run_prompts(models: Sequence[str], tasks: Sequence[str], prompts: str, choi
     options = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
     prompted = prompting.run(models, tasks, prompts, data=choices["data"], options=options)
     for run in prompted:
-        console.write(text.text(run.summary, run.folder))
+        console.write(text.text(run.summary, shown(run.folder)))
     failed = sum(record.finished().failed for run in prompted for record in run.records)
     if failed:
         console.complain(f"{counted(failed, 'sample')} failed")

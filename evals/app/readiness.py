@@ -17,6 +17,7 @@ from evals.execution.sequential.eligible import EarlyStop
 from evals.records import load
 from evals.schema import RunConfig, Samples, Task
 from evals.schema.contracts import checked_samples
+from evals.start_folder import absolute
 from evals.timing import interleaving
 from evals.timing.stopwatch import ModelSource
 
@@ -36,6 +37,14 @@ class ReadyRun:
     """The samples of the run."""
 
 
+def _with_absolute_data(config: RunConfig) -> RunConfig:
+    """Return a configuration whose data are found wherever the working folder is later: they are read as needed."""
+    data = config.options.data
+    if data is None or not (place := absolute(data)).exists():
+        return config
+    return replace(config, options=replace(config.options, data=place))
+
+
 def ready(config: RunConfig) -> ReadyRun:
     """Check a configuration of a task that is not timed.
 
@@ -43,6 +52,7 @@ def ready(config: RunConfig) -> ReadyRun:
         InputError: for anything that the user can correct.
     """
     validation.check_numbers(config)
+    config = _with_absolute_data(config)
     task = registry.TASKS.get(config.task)
     source = resolved(config)
     if source.parts:  # which part answers, and so what it can, depends on the samples

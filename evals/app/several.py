@@ -30,6 +30,7 @@ from evals.execution.workers.sharing.shared import SharedWorkers
 from evals.hooks import sources
 from evals.records import Record, check_place
 from evals.schema import Model, Placement, RunConfig
+from evals.start_folder import shown
 
 _SINGLE_ONLY = ("checkpoint", "force")
 """Options that are about one model."""
@@ -260,7 +261,9 @@ def table(outcome: CompletedPairs) -> str:
         for record in outcome.records
         for sentence in early.sentences(record)
     ]
-    return "\n\n".join([about, printed, *looks, f"{outcome.records[0].folder.parent} holds the run folders"]) + "\n"
+    return (
+        "\n\n".join([about, printed, *looks, f"{shown(outcome.records[0].folder).parent} holds the run folders"]) + "\n"
+    )
 
 
 @dataclass

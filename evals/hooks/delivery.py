@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from evals.errors import one_line
 from evals.hooks.events import BatchDone, RunEvent, RunStarted
 from evals.hooks.printing import to_standard_error
+from evals.hooks.working_folder import keep_working_folder
 
 MOST_WAITING = 1_000
 """Number of batches that wait for a hook."""
@@ -32,6 +33,8 @@ class HookSource:
     """Maximum number of batches that wait for it; 1 for a hook that wants the newest state only."""
     ends_at_error: bool = False
     """Whether its first error is its last event."""
+    is_stream: bool = False
+    """Whether it writes events to standard error, between what else is written there."""
     is_counted: bool = True
     """Whether the manifest names it and counts its errors."""
 
@@ -88,6 +91,7 @@ class Delivery:
             self._fail("has not taken its events in time, and is left behind")
 
     def _work(self) -> None:
+        keep_working_folder()
         with to_standard_error():
             try:
                 self._deliver()

@@ -16,8 +16,9 @@ import msgspec
 
 from evals.errors import InputError
 from evals.hooks.events import BatchDone, RunEvent, RunFinished, RunStarted, RunStopped
+from evals.start_folder import absolute
 
-PREFIX = "json:"
+STANDARD_ERROR, PREFIX = "json", "json:"
 _BEGINNING = b'{"event":'
 
 
@@ -58,11 +59,11 @@ def check(place: str) -> None:
             ...
         evals.errors.InputError: --progress 'jsno' is none of bar, none, json, json:FILE
     """
-    if place == "json":
+    if place == STANDARD_ERROR:
         return
     if not place.startswith(PREFIX) or not place.removeprefix(PREFIX):
         raise InputError(f"--progress {place!r} is none of bar, none, json, json:FILE")
-    path = Path(place.removeprefix(PREFIX))
+    path = _path(place)
     if path.is_file() and not _holds_events(path):
         raise InputError(f"--progress {place}: the file holds other things than events, and is not appended to")
     os.close(_opened(place))
@@ -81,7 +82,7 @@ def stream(place: str) -> JsonLines:
     Raises:
         InputError: the file cannot be written.
     """
-    if place == "json":
+    if place == STANDARD_ERROR:
         target = sys.stderr
 
         def to_standard_error(line: str) -> None:
@@ -123,8 +124,13 @@ def _ends_inside_a_line(place: str) -> bool:
         return file.read() != b"\n"
 
 
+def absolute_place(place: str) -> str:
+    """Return a value of `--progress` that names the same file wherever the working folder is later."""
+    return place if place == STANDARD_ERROR else f"{PREFIX}{_path(place)}"
+
+
 def _path(place: str) -> Path:
-    return Path(place.removeprefix(PREFIX)).expanduser()
+    return absolute(Path(place.removeprefix(PREFIX)).expanduser())
 
 
 def _opened(place: str) -> int:

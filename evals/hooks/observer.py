@@ -25,6 +25,7 @@ import msgspec
 from evals.errors import EvalsError, one_line
 from evals.hooks.delivery import Delivery, HookSource
 from evals.hooks.events import BatchDone, MetricValue, RunFinished, RunStarted, RunStopped, Setting
+from evals.hooks.printing import whole_lines
 from evals.records.folder import RunFolder
 from evals.records.imported import TrackingEntry
 from evals.records.types import Manifest, Result, SampleRecord
@@ -51,13 +52,14 @@ def observed(
         report: writes one line for the user.
     """
     observer = RunObserver(run_folder, hooks, report)
-    try:
-        observer.start()
-        yield observer
-    except BaseException as error:
-        observer.stop("interrupted" if isinstance(error, KeyboardInterrupt) else one_line(error))
-        raise
-    observer.close(PATIENCE)
+    with whole_lines(wanted=any(source.is_stream for source in hooks)):
+        try:
+            observer.start()
+            yield observer
+        except BaseException as error:
+            observer.stop("interrupted" if isinstance(error, KeyboardInterrupt) else one_line(error))
+            raise
+        observer.close(PATIENCE)
 
 
 class RunObserver:
@@ -193,7 +195,7 @@ class RunObserver:
         manifest = self._folder.manifest
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         return {
-            "time": now, "run": str(self._folder.folder), "model": manifest.model_name, "task": manifest.task.name,
+            "time": now, "run": str(self._folder.named), "model": manifest.model_name, "task": manifest.task.name,
         }  # fmt: skip
 
     def _batch(self, done: int, headline: str | None) -> BatchDone:

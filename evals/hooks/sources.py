@@ -77,9 +77,10 @@ def sources(track: Sequence[str], stream: str | None) -> list[HookSource]:
         name, _, project = value.partition(":")
         hooks.append(HookSource(name, partial(_of_tracker, name, project or None), waiting=1))
     if stream is not None:
-        hooks.append(
-            HookSource(f"--progress {stream}", partial(json_lines.stream, stream), ends_at_error=True, is_counted=False)
-        )
+        make = partial(json_lines.stream, json_lines.absolute_place(stream))
+        is_stream = stream == json_lines.STANDARD_ERROR
+        name = f"--progress {stream}"
+        hooks.append(HookSource(name, make, ends_at_error=True, is_stream=is_stream, is_counted=False))
     return hooks
 
 

@@ -34,6 +34,7 @@ from evals.records.inputs import SharedPrefix
 from evals.records.prefixes import PREFIXES, PrefixWriter
 from evals.records.types import Manifest, ProbeEntry, Result, SampleRecord, SampleValues
 from evals.schema import Json
+from evals.start_folder import absolute
 from evals.temporaries import remove_abandoned, write_atomically
 
 MANIFEST, SAMPLES, RESULT, WORST = "manifest.json", "samples.jsonl", "result.json", "worst"
@@ -204,8 +205,7 @@ class RunFolder:
             folder: created if it is missing.
             manifest: everything that determines the result.
         """
-        self.folder = folder
-        self.manifest = manifest
+        self.folder, self.named, self.manifest = absolute(folder), folder, manifest
         self.finished_ids: set[str] = set()
         """Ids of the samples that are on disk."""
 

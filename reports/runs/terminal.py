@@ -15,6 +15,7 @@ from evals.reports.rendering.table_formats import Table
 from evals.reports.runs.contents import ReportContents, RunContents, gather
 from evals.reports.runs.sections import cells_of, headings
 from evals.reports.runs.worst_samples import WorstSample
+from evals.start_folder import shown
 
 _MAX_WIDTH, _MIN_WIDTH, _BARS_FROM = 100, 40, 80
 
@@ -104,4 +105,5 @@ def _read(sample: WorstSample) -> str | None:
 
 
 def _folder(run: RunContents) -> str:
-    return one_line(f"{run.folder} holds the run; {run.folder / 'report.html'} shows it with images")
+    folder = shown(run.folder)
+    return one_line(f"{folder} holds the run; {folder / 'report.html'} shows it with images")

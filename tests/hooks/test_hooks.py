@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import types
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -152,6 +153,67 @@ def test_a_hook_that_hangs_is_left_behind(package, command, tmp_path, monkeypatc
     assert "hello" not in done.stdout
     assert "hook noisy has not taken its events in time" in done.stderr
     assert load(tmp_path / "run").manifest.tracking.errors == {"noisy": 1}
+
+
+PRINTING = """
+    def run_started(self, event):
+        print("to standard output, without an end", end="")
+        sys.stderr.write("to standard error, without an end")
+    def batch_done(self, event):
+        sys.stdout.buffer.write(b"bytes"); sys.stderr.buffer.write(b"more {")
+        print("a line", event.done)
+    def run_finished(self, event):
+        print('{"no end', end="", flush=True)
+"""
+
+
+def test_each_event_is_a_line_whatever_hooks_and_the_code_of_users_print(package, command, tmp_path, monkeypatch):
+    package(PRINTING)
+    append = RunFolder.append
+
+    def printing(*arguments):
+        sys.stderr.write("the main thread, without an end")
+        return append(*arguments)
+
+    monkeypatch.setattr(RunFolder, "append", printing)
+    options = ("--model", "toy:,toy:picky", "--task", "toy", "--limit", "20", "--out", tmp_path / "run")
+    done = command("run", *options, "--progress", "json")  # the threads of the second run may have those' numbers
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    events = [msgspec.json.decode(line, type=EVENT) for line in lines if line.startswith('{"event"')]
+    kinds = [type(event) for event in events if not isinstance(event, hooks.BatchDone)]
+    assert kinds == 2 * [hooks.RunStarted, hooks.RunFinished]
+    assert not [line for line in lines if '"event"' in line and not line.startswith('{"event"')]
+    assert all(text in done.stderr for text in ("to standard output", "to standard error", "main thread", "more {"))
+    assert done.stderr.endswith("\n")
+    assert "without an end" not in done.stdout
+
+
+@pytest.mark.parametrize("who", ["hook", "code"])
+def test_a_working_folder_that_is_changed_moves_nothing(who, package, command, tmp_path, monkeypatch):
+    """Of two runs of one command, by relative names: both go where the command was started."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    if who == "hook":
+        package(f"    def run_started(self, event): __import__('os').chdir({str(there)!r})")
+    else:
+        append = RunFolder.append
+        monkeypatch.setattr(RunFolder, "append", lambda *arguments: (os.chdir(there), append(*arguments))[1])
+    options = ("--model", "toy:,toy:picky", "--task", "toy", "--limit", "20", "--out", "runs")
+    done = command("run", *options, "--progress", "json:events", cwd=here)
+    assert done.returncode == 1, done.stderr  # samples of one of them failed
+    assert "runs holds the run folders" in done.stdout
+    assert not list(there.iterdir())
+    assert sorted(path.name for path in here.iterdir()) == ["events", "runs"]
+    for folder in sorted((here / "runs").iterdir()):
+        written = {path.name for path in folder.iterdir()}
+        assert {"manifest.json", "samples.jsonl", "result.json", "report.html"} <= written
+        assert who == "code" or load(folder).manifest.tracking.errors == {}
+    assert {event.run for event in read(here / "events")} == {"runs/toy--toy", "runs/toy-picky-toy"}
+    if who == "hook" and sys.platform == "linux":
+        assert Path.cwd() == here
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

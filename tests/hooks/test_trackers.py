@@ -11,6 +11,7 @@ import json
 import re
 import sqlite3
 import sys
+import time
 import types
 from collections import defaultdict
 
@@ -136,13 +137,19 @@ def test_the_real_package_stores_one_run(name, command, tmp_path, monkeypatch):
 
 
 def stored_by_wandb(folder, record):
-    """The summary by the id of the run; offline, each session has a log, which are joined when they are sent."""
+    """The summary by the id of the run; offline, each session has a log, which are joined when they are sent.
+
+    A process of the package writes the logs, and writes their ends after the run has ended.
+    """
     id = record.manifest.tracking.run_id
     first, second = sorted((folder / "wandb").glob(f"offline-run-*-{id}/run-{id}.wandb"))
+    pairs, deadline = {}, time.monotonic() + 30
+    while (b"interrupted" not in first.read_bytes() or len(pairs) < 2) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        # A log is a sequence of protobuf messages: a key, a few bytes, and the value as JSON.
+        pairs = dict(re.findall(rb"[^\w/](accuracy|result/n)[^\w.]{1,6}([\d.]+)", second.read_bytes()))
     assert b"interrupted" in first.read_bytes()
-    # A log is a sequence of protobuf messages: a key, a few bytes, and the value as JSON.
-    pairs = re.findall(rb"[^\w/](accuracy|result/n)[^\w.]{1,6}([\d.]+)", second.read_bytes())
-    return {id: {name.decode(): float(value) for name, value in pairs}}
+    return {id: {name.decode(): float(value) for name, value in pairs.items()}}
 
 
 def stored_by_trackio(folder, record):

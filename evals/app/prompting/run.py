@@ -20,6 +20,7 @@ from evals.execution.run import resolved
 from evals.records import Record, check_place, write_atomically
 from evals.records.prompting.summary import PromptEntry, PromptsSummary, write_summary
 from evals.schema import Model, Placement, RunConfig
+from evals.start_folder import absolute
 from evals.statistics.crossed import crossed_mean
 from evals.statistics.intervals import mean_intervals
 
@@ -74,10 +75,10 @@ def _folder(model: str, task: str, chosen: Sequence[str], options: Mapping[str, 
     """Return the folder of a summary; by default its name has a digest of what is run."""
     name = several.folder_name(model, task)
     if options.get("out") is not None:
-        return Path(options["out"]).expanduser() / ("" if is_only else name)
+        return absolute(Path(options["out"]).expanduser()) / ("" if is_only else name)
     stated = {key: str(value) for key, value in sorted(options.items()) if key not in _NOT_PART and value}
     digest = hashlib.sha256(json.dumps([model, task, list(chosen), stated]).encode()).hexdigest()[:12]
-    return Path("runs") / f"{name}-prompts-{digest}"
+    return absolute(Path("runs")) / f"{name}-prompts-{digest}"
 
 
 def _run_one(

@@ -17,6 +17,7 @@ from evals.reports.runs import conclusion, sections
 from evals.reports.runs.early.parts import interval_kinds
 from evals.reports.runs.early.sentences import decision, left
 from evals.reports.runs.naming import about, short_names
+from evals.start_folder import shown
 
 
 def text(records: Sequence[Record]) -> str:
@@ -31,7 +32,7 @@ def text(records: Sequence[Record]) -> str:
         (name, *sections.numbers(sections.headline(record).metric), _outcome(record))
         for name, record in zip(names, records, strict=True)
     )
-    folders = ", ".join(one_line(str(record.folder)) for record in records)
+    folders = ", ".join(one_line(str(shown(record.folder))) for record in records)
     last = max((_entry(record) for record in records), key=lambda entry: entry.used)
     parts = [decision(last), *_explained(records), about(records, interval_kinds(records))]
     return (
