@@ -70,7 +70,7 @@ def open_executor(
         model = composition.for_run(load_model(resolved(config), config.placement), config.task, split)
         _check(config, task, split, samples, model)
         return InProcess(model, samples)
-    setup = _worker_setup(config)
+    setup = _worker_setup(config, split)
     kinds = workers.kinds if workers is not None else agreement.DeviceKinds(mixed=config.mixed)
     agreed = WorkerAgreement(agreement.origin(samples), kinds=kinds)
     on_event = progress.note if config.shows_bar else lambda text: None
@@ -79,13 +79,13 @@ def open_executor(
     return Pool(connect([config]), setup, samples, agreed, on_event=on_event)
 
 
-def _worker_setup(config: RunConfig) -> Setup:
+def _worker_setup(config: RunConfig, split: Samples | None = None) -> Setup:
     """Return what loads a run in its workers. Raises `InputError` if the workers could not compute it."""
     source = resolved(config)
     if config.cluster is None:
         return _WorkerSetup(config, shipping.LocalFiles(source.name), _placements(config))
     nodes.check(config, source)
-    return _WorkerSetup(config, shipping.local_files(config, source))
+    return _WorkerSetup(config, shipping.local_files(config, source, split))
 
 
 def connect(configs: Sequence[RunConfig]) -> Transport:

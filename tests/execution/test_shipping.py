@@ -9,9 +9,12 @@ import json
 import os
 import shutil
 
+from PIL import Image
+
 from evals.execution.run import _worker_setup, resolved
 from evals.execution.workers.cluster import nodes
 from evals.execution.workers.cluster.shipping import local_files, pack, unpack
+from evals.registry import TASKS
 from evals.schema import RunConfig
 
 TASK = "data: rows/r.jsonl\nsplit: r\nprompt: '{{ q }}'\ntarget: a\n"
@@ -40,3 +43,29 @@ def test_a_task_file_and_its_data_are_sent_by_content(tmp_path, monkeypatch):
     (sample,) = loaded.samples
     assert (sample.requests[0].parts, sample.target) == (("1 + 1?",), ["2"])
     assert loaded.samples.facts["definition"] == TASK
+
+
+def test_a_table_is_sent_with_the_images_that_its_rows_name_and_no_others(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    (here / "photos").mkdir(parents=True)
+    for name in ("photos/a.png", "b.png", "photos/unused.png"):
+        Image.new("RGB", (8, 8), "red").save(here / name)
+    (here / "rows.csv").write_text("image,text,target\nphotos/a.png,Color?,red\nb.png,Color?,red\nb.png,Shade?,red\n")
+    (here / "answers.jsonl").write_text("".join(json.dumps({"id": str(n), "output": "red"}) + "\n" for n in (1, 2, 3)))
+    monkeypatch.setenv("EVALS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(nodes, "check", lambda config, source: None)
+    config = RunConfig.of(f"replay:{here}/answers.jsonl", "custom", cluster="auto", data=here / "rows.csv")
+    split = TASKS.get("custom").samples(config.options)
+    setup = _worker_setup(config, split)
+    assert setup.files.media == ("photos/a.png", "b.png")
+    parcels = {
+        path: pack(path, beside)
+        for path, beside in ((setup.files.data, setup.files.media), (setup.files.checkpoint, ()))
+    }
+    assert [name for name, _ in parcels[setup.files.data].files] == ["", "photos/a.png", "b.png"]
+    shutil.rmtree(here)
+    loaded = setup(0, lambda path, beside=(): unpack(parcels[path]))
+    places = [sample.requests[0].parts[0].path for sample in loaded.samples]
+    assert all(place.is_file() and place.is_relative_to(tmp_path / "cache") for place in places)
+    assert loaded.samples.facts["media"] == split.facts["media"]
+    assert not list((tmp_path / "cache").rglob("unused.png"))

@@ -66,6 +66,8 @@ class Missing:
     """The worker lacks a file or folder of the driver's machine; the driver answers with its contents."""
 
     path: str
+    beside: tuple[str, ...] = ()
+    """Further files that it needs, relative to the folder of the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,7 +261,7 @@ class Pool:
             case Started() | Loaded():
                 self._accept(worker, message)
             case Missing():
-                send(worker.number, self._transport.supply(worker.number, message.path))
+                send(worker.number, self._transport.supply(worker.number, message.path, message.beside))
             case Stopped():
                 self._stop(worker, message)
             case Idle():

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -86,7 +87,7 @@ class LocalProcesses:
         except (BrokenPipeError, ConnectionResetError):
             return
 
-    def supply(self, worker: int, path: str) -> object:
+    def supply(self, worker: int, path: str, beside: Sequence[str] = ()) -> object:
         """Refuse: all workers see the files of this machine."""
         raise InputError(f"{path} was removed while worker {worker} loaded it")
 

@@ -47,8 +47,9 @@ class LoadedRun(NamedTuple):
     origin: Origin
 
 
-Locate = Callable[[str], Path]
-"""Returns where a file or folder of the driver's machine is on this one; called with its absolute path."""
+Locate = Callable[..., Path]
+"""Returns where a file or folder of the driver's machine is on this one; called with its absolute path and, if it needs
+files beside it, their names relative to its folder."""
 
 Setup = Callable[[int, Locate, LoadedRun | None], LoadedRun]
 """Loads what a worker needs, called with its place, with what finds files, and with what it has loaded for an earlier
@@ -65,7 +66,7 @@ class Channel(Protocol):
         """Wait for a message. Raises `EOFError` if the driver has gone."""
 
 
-def serve(place: int, channel: Channel, locate: Locate = Path) -> None:
+def serve(place: int, channel: Channel, locate: Locate = lambda path, beside=(): Path(path)) -> None:
     """Run a worker until the driver ends it.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,8 +74,12 @@ class Transport(Protocol):
     def send(self, worker: int, message: object) -> None:
         """Send to a worker; one that has died is noticed by `receive`."""
 
-    def supply(self, worker: int, path: str) -> object:
-        """Return what a worker needs to make a file or folder of this machine on its own. Raises `InputError`."""
+    def supply(self, worker: int, path: str, beside: Sequence[str] = ()) -> object:
+        """Return what a worker needs to make a file or folder of this machine on its own, with files beside it.
+
+        Raises:
+            InputError: a file cannot be read, or all are too large.
+        """
 
     def end(self, worker: int) -> None:
         """End a worker at once; nothing of it is received any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,12 @@ class WorkerActor:
             self._failure = f"{type(error).__name__}: {one_line(error)}"
             raise
 
-    def _locate(self, path: str) -> Path:
-        """Find a file of the driver's machine on this one, or ask for its contents."""
-        if Path(path).exists():
-            return Path(path)
-        self._channel.send(Missing(path))
+    def _locate(self, path: str, beside: Sequence[str] = ()) -> Path:
+        """Find a file of the driver's machine on this one, with the files beside it, or ask for their contents."""
+        place = Path(path)
+        if place.exists() and all((place.parent / name).exists() for name in beside):
+            return place
+        self._channel.send(Missing(path, tuple(beside)))
         parcel: Parcel = self._channel.receive()
         return unpack(parcel)
 

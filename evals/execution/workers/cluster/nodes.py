@@ -15,7 +15,7 @@ import socket
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -185,7 +185,7 @@ class Cluster:
         """The node of every worker that was ever started."""
         self._started = Counter[str]()
         """Number of workers that were ever started, by node: one that died is not started again."""
-        self._parcels: dict[str, Any] = {}
+        self._parcels: dict[tuple[str, tuple[str, ...]], Any] = {}
         self._remote = self._ray.remote(WorkerActor)
 
     def start(self) -> list[int]:
@@ -239,14 +239,14 @@ class Cluster:
         else:
             actor.handle.deliver.remote(encode(message))
 
-    def supply(self, worker: int, path: str) -> object:
+    def supply(self, worker: int, path: str, beside: Sequence[str] = ()) -> object:
         """Put a file or folder into the cluster's object store, once for all workers."""
-        if path not in self._parcels:
+        if (key := (path, tuple(beside))) not in self._parcels:
             try:
-                self._parcels[path] = self._ray.put(shipping.pack(path))
+                self._parcels[key] = self._ray.put(shipping.pack(path, beside))
             except InputError as error:
                 raise InputError(f"{named(worker, self.machine(worker))} lacks a file: {error}") from None
-        return _Shipment(self._parcels[path])
+        return _Shipment(self._parcels[key])
 
     def end(self, worker: int) -> None:
         """See `Transport.end`."""

@@ -2,24 +2,27 @@
 
 A name of the hub, and what belongs to the package, are found by every machine itself. A file or folder of the driver's
 machine is used on another one if it is there under the same absolute path; else the driver sends it, unless it is too
-large. What was sent is kept in `$EVALS_CACHE/shipped` (by default `~/.cache/evals/shipped`), by the digest of its
-contents. Whether it is the same file on all machines is checked by its digest afterwards (`agreement`).
+large. A table is sent with the images and clips beside it that its rows name.
+
+What was sent is kept in `$EVALS_CACHE/shipped` (by default `~/.cache/evals/shipped`), by the digest of its contents.
+Whether it is the same file on all machines is checked by its digest afterwards (`agreement`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evals.errors import InputError
+from evals.execution.composition import modalities_of
 from evals.execution.resolve import Resolved
 from evals.execution.workers.serving import Locate
 from evals.paths import PACKAGE
 from evals.registry import TASKS, VARIANTS
-from evals.schema import RunConfig
+from evals.schema import RunConfig, Samples
 from evals.temporaries import scratch_folder
 
 LIMIT = 1 << 30
@@ -38,6 +41,8 @@ class LocalFiles:
     is_option: bool = False
     """Whether the checkpoint was given by `--checkpoint`, and not as the model."""
     data: str | None = None
+    media: tuple[str, ...] = ()
+    """Files that the rows of a table name, relative to the table's folder."""
     task: str | None = None
     """The file that defines the task."""
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -54,19 +59,25 @@ class LocalFiles:
     def located(self, config: RunConfig, locate: Locate) -> RunConfig:
         """Return the configuration with the places that the files have on this machine."""
         if self.checkpoint is not None:
-            place = f"{self.prefix}{locate(self.checkpoint)}"
-            config = replace(config, checkpoint=place) if self.is_option else replace(config, model=place)
+            model = f"{self.prefix}{locate(self.checkpoint)}"
+            config = replace(config, checkpoint=model) if self.is_option else replace(config, model=model)
         if self.task is not None:
             config = replace(config, task=str(locate(self.task)))
         if self.data is not None:
-            config = replace(config, options=replace(config.options, data=locate(self.data)))
+            place = locate(self.data, self.media) if self.media else locate(self.data)
+            config = replace(config, options=replace(config.options, data=place))
         return config
 
 
-def local_files(config: RunConfig, source: Resolved) -> LocalFiles:
+def local_files(config: RunConfig, source: Resolved, split: Samples | None = None) -> LocalFiles:
     """Find the files of this machine that a configuration names; those of the package are on every machine.
 
     The data of a task in a file are those that the file names, unless the configuration names others.
+
+    Args:
+        config: the configuration.
+        source: its model.
+        split: all samples, which name images and clips beside the table that they are read from; None for none.
     """
     data, definition = config.options.data, None
     if config.task.endswith((".yaml", ".yml")):
@@ -75,6 +86,7 @@ def local_files(config: RunConfig, source: Resolved) -> LocalFiles:
     files = LocalFiles(
         source.name,
         data=str(data.absolute()) if data is not None and data.exists() else None,
+        media=_media(data, split) if data is not None and data.is_file() and split is not None else (),
         task=None if definition is None else str(definition.absolute()),
     )
     if source.parts:
@@ -93,6 +105,19 @@ def local_files(config: RunConfig, source: Resolved) -> LocalFiles:
     )
 
 
+def _media(table: Path, split: Samples) -> tuple[str, ...]:
+    """Return the files beside a table that its rows name, if they have any, relative to its folder."""
+    if set(modalities_of(split)) <= {"text"}:
+        return ()
+    folder, names = table.absolute().parent, dict[str, None]()
+    for sample in split:
+        for part in (part for request in sample.requests for part in request.parts if not isinstance(part, str)):
+            path = None if part.path is None else Path(part.path).absolute()
+            if path is not None and path.is_relative_to(folder) and path.is_file():
+                names[str(path.relative_to(folder))] = None
+    return tuple(names)
+
+
 def _is_sent(checkpoint: str) -> bool:
     """Return whether a checkpoint is a file or folder of this machine, and no part of the package."""
     path = Path(checkpoint).expanduser()
@@ -107,12 +132,22 @@ class Parcel:
     digest: str
     files: tuple[tuple[str, bytes], ...]
     """Relative path, or "" for a file itself, and contents of each file."""
+    beside: int = 0
+    """Number of files at the end that lie beside the file itself, and not in it."""
 
 
-def pack(path: str) -> Parcel:
-    """Read a file or folder. Raises `InputError` if it is too large, or cannot be read."""
+def pack(path: str, beside: Sequence[str] = ()) -> Parcel:
+    """Read a file or folder.
+
+    Args:
+        path: where it is on this machine.
+        beside: further files, relative to the folder of `path`.
+
+    Raises:
+        InputError: it is too large, or cannot be read.
+    """
     root = Path(path)
-    members = list(_members(root))
+    members = [*_members(root), *(root.parent / name for name in beside)]
     size = sum(member.stat().st_size for member in members)
     if size > LIMIT:
         raise InputError(
@@ -121,11 +156,13 @@ def pack(path: str) -> Parcel:
         )
     digest = hashlib.sha256()
     files = []
-    for member in members:
-        name = "" if member == root else str(member.relative_to(root))
+    start = len(members) - len(beside)
+    for number, member in enumerate(members):
+        folder = root if number < start else root.parent
+        name = "" if member == root else str(member.relative_to(folder))
         files.append((name, member.read_bytes()))
         digest.update(f"{name}\0{len(files[-1][1])}\0".encode() + files[-1][1])
-    return Parcel(root.name, digest.hexdigest()[:16], tuple(files))
+    return Parcel(root.name, digest.hexdigest()[:16], tuple(files), len(beside))
 
 
 def unpack(parcel: Parcel) -> Path:
@@ -135,8 +172,10 @@ def unpack(parcel: Parcel) -> Path:
     folder = cache / parcel.digest
     if not folder.exists():
         with scratch_folder(parcel.digest, cache) as scratch:
-            for name, content in parcel.files:
-                place = scratch / parcel.name / name if name else scratch / parcel.name
+            start = len(parcel.files) - parcel.beside
+            for number, (name, content) in enumerate(parcel.files):
+                root = scratch / parcel.name if number < start else scratch
+                place = root / name if name else root
                 if not place.resolve().is_relative_to(scratch.resolve()):
                     raise InputError(f"{name} would be written outside {scratch}")
                 place.parent.mkdir(parents=True, exist_ok=True)

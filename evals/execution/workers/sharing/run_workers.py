@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -188,9 +188,9 @@ class RunWorkers:
         """See `Transport.send`."""
         self._shared.transport.send(worker, message)
 
-    def supply(self, worker: int, path: str) -> object:
+    def supply(self, worker: int, path: str, beside: Sequence[str] = ()) -> object:
         """See `Transport.supply`."""
-        return self._shared.transport.supply(worker, path)
+        return self._shared.transport.supply(worker, path, beside)
 
     def end(self, worker: int) -> None:
         """See `Transport.end`."""
