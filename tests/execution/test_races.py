@@ -41,7 +41,7 @@ def ids(folder):
 @pytest.fixture(scope="module")
 def decided(tmp_path_factory):
     out = tmp_path_factory.mktemp("decided")
-    (records,) = race(["toy:counts", "toy:"], ["toy"], out=out)
+    (records,) = race(["toy:counts", "toy:"], ["toy"], out=out, progress=f"json:{out / 'events.jsonl'}")
     return [record.folder for record in records]
 
 
@@ -57,6 +57,18 @@ def test_the_better_model_is_found_on_the_same_samples(decided):
         (stated["low"], stated["high"], stated["difference"])
     )
     assert compared.high < 0
+
+
+def test_hooks_get_the_events_of_each_run(decided):
+    events = [json.loads(line) for line in (decided[0].parent / "events.jsonl").read_text().splitlines()]
+    for folder in decided:
+        own = [event for event in events if event["run"] == str(folder)]
+        used = load(folder).finished().n
+        assert [own[0]["event"], own[-1]["event"]] == ["run_started", "run_finished"]
+        assert {event["event"] for event in own[1:-1]} == {"batch_done"}
+        assert (own[-2]["done"], own[-1]["n"], own[-2]["total"]) == (used, used, COUNT)
+    batches = [event["run"] for event in events if event["event"] == "batch_done"]
+    assert sum(before != after for before, after in zip(batches, batches[1:], strict=False)) > 4, "in turn"
 
 
 def test_the_page_can_be_understood(decided):
@@ -188,8 +200,9 @@ def test_what_does_not_fit_is_refused_before_a_model_is_loaded(command, tmp_path
         (two, "toy", "--margin", "0"): "--margin 0: give percentage points",
         (two, "toy", "--precision", "2"): "--precision cannot be given with --until-decided",
         (two, "toy", "--limit", "20"): "--limit 20 cannot be given",
-        (two, "toy", "--cluster", "auto"): "--cluster cannot be given with --until-decided",
-        (two, "toy", "--track", "trackio"): "--track follows one run at a time",
+        (two, "toy", "--cluster", "auto"): "--cluster cannot be given with --until-decided: the models compute in turn",
+        (two, "toy", "--track", "trackioo"): "no tracker is named 'trackioo'",
+        (two, "toy", "--predictor", "run"): "--predictor is for --precision",
         ("r1,v2", "glue/sst2,glue/cola"): "matthews of task 'glue/cola' is no mean of its samples' values",
         ("r1,v2", "efficiency"): "cannot stop early",
         ("r1,v2", "vqa"): "shows image",

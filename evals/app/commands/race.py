@@ -51,8 +51,6 @@ def race(
             f"--predictor is for --precision: it predicts the values of one model, and {FLAG} decides a difference of "
             f"two; leave it out"
         )
-    if options.get("track"):
-        raise InputError(f"--track follows one run at a time, and {FLAG} computes {len(models)} in turn; leave it out")
     prepared: dict[str, list[tuple[ReadyRun, EarlyStop]]] = {task: [] for task in tasks}
     for pair in several.pairs(models, tasks, data, options):
         if registry.TASKS.get(pair.task).timed:
@@ -60,9 +58,13 @@ def race(
         if pair.refused:
             raise InputError(f"{pair.model} cannot be run on {pair.task}: {pair.refused}")
         validation.check_early("margin", margin, pair.config)
-        if pair.config.cluster is not None or pair.config.precision is not None:
-            other = "--cluster" if pair.config.cluster is not None else "--precision"
-            raise InputError(f"{other} cannot be given with {FLAG}; leave one of them out")
+        if pair.config.cluster is not None:
+            raise InputError(
+                f"--cluster cannot be given with {FLAG}: the models compute in turn and are all loaded, and the workers of "
+                f"the first would hold the cluster; leave it out, or give --workers N on one machine"
+            )
+        if pair.config.precision is not None:
+            raise InputError(f"--precision cannot be given with {FLAG}; leave one of them out")
         run = readiness.ready(pair.config)
         prepared[pair.task].append((run, readiness.early_stop(run, FLAG)))
     for runs in prepared.values():
