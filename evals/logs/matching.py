@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from evals.errors import InputError
 from evals.records.folder import Record
@@ -130,6 +130,27 @@ def prompt_notes(a: Record, b: Record) -> Iterator[str]:
         yield "prompts of two harnesses are not the same text: a difference may be that of the prompts"
     elif is_across(a, b):
         yield "two tasks ask and read answers in their own ways: a difference may be theirs"
+
+
+def are_of_one_benchmark(a: Record, b: Record) -> bool:
+    """Return whether two runs may have samples in common, as far as their tasks say."""
+    return a.manifest.task.name == b.manifest.task.name or is_across_tasks(a, b)
+
+
+def sample_pairs(
+    a: Record, b: Record, keys_of: Callable[[Record], Mapping[str, str]] = question_keys
+) -> dict[str, str] | None:
+    """Pair the samples of two runs as `compare` does.
+
+    Args:
+        a: a run.
+        b: another one.
+        keys_of: returns `question_keys` of a run, which a caller may have already.
+
+    Returns:
+        For each id of b its id in a; None for two runs whose samples are matched by ids alone (`is_matched`).
+    """
+    return pairs_of(keys_of(a), keys_of(b))[0] if is_matched(a, b) else None
 
 
 def common_samples(

@@ -1,7 +1,8 @@
 """An index of the samples of some runs: what is filtered and sorted by is in a database, the rest stays in the logs.
 
 A row of the index has a sample's place in its log, its score, what became of it, its labels, and the beginnings of its
-texts. A search for a text reads the log once, and its result is remembered. 200,000 samples take about 100 MB of a
+texts. A search for a text reads the log once, and its result is remembered; so are the pairs of two runs (`pairing`).
+200,000 samples take about 100 MB of a
 temporary file and no memory to speak of.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from evals.errors import InputError, UnknownName
+from evals.logs.matching import are_of_one_benchmark
 from evals.records import files
 from evals.records.digests import base_signature
 from evals.records.folder import SAMPLES, Record
@@ -27,7 +29,7 @@ from evals.reports.rendering.formatting import json_text, visible
 from evals.reports.runs.naming import labels_of
 from evals.reports.runs.worst_samples import sample_value
 from evals.reports.samples.choosing import STATES
-from evals.reports.viewer import contents
+from evals.reports.viewer import contents, pairing
 from evals.schema import Json
 
 _SHOWN = 240
@@ -41,6 +43,10 @@ SORTS = {
     "length": "a.length",
     "-length": "a.length DESC",
 }
+_COLUMNS = (
+    "position", "id", "score", "states", "question", "answer", "expected", "other_id", "other_answer", "other_score",
+)  # fmt: skip
+"""What a list says of a sample, and of the one of another run that is shown beside it."""
 _TABLE = """
 CREATE TABLE sample (
     run INTEGER, position INTEGER, id TEXT, place INTEGER, score REAL, states TEXT, length INTEGER,
@@ -85,6 +91,7 @@ class RunIndex:
         self._file = tempfile.NamedTemporaryFile(prefix="evals-view-", suffix=".sqlite")  # noqa: SIM115
         self._database = sqlite3.connect(self._file.name, check_same_thread=False)
         self._database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLE)
+        self._pairs = pairing.PairIndex(self._database, self.records)
         self._labels: list[dict[str, list[str]]] = []
         for number, record in enumerate(self.records):
             self._add(number, record)
@@ -118,11 +125,31 @@ class RunIndex:
         self._labels.append({name: sorted(texts)[:200] for name, texts in sorted(labels.items())})
 
     def runs(self) -> list[Json]:
-        """Describe the runs: titles, metrics, counts, and the labels that samples have."""
+        """Describe the runs: titles, metrics, counts, the labels that samples have, and the runs to show beside."""
         return [
-            {"number": number, **contents.describe_run(record), "labels": labels}
+            {"number": number, **contents.describe_run(record), "labels": labels, "others": self._others(number)}
             for number, (record, labels) in enumerate(zip(self.records, self._labels, strict=True))
         ]
+
+    def _others(self, run: int) -> list[int]:
+        records = self.records
+        return [
+            other
+            for other in range(len(records))
+            if other != run and are_of_one_benchmark(records[run], records[other])
+        ]
+
+    def pairs(self) -> dict[int, dict[int, dict[int, tuple[int, float | None]]]]:
+        """Return the pairs of samples by run, other run and position, where ids and scores alone do not tell them."""
+        with self._lock:
+            return {
+                run: {
+                    other: self._pairs.of(run, other)
+                    for other in self._others(run)
+                    if not pairing.is_by_ids(self.records[run], self.records[other])
+                }
+                for run in range(len(self.records))
+            }
 
     def samples(self, query: SampleQuery) -> dict[str, Json]:
         """Return a page of the samples that a query asks for, and how many there are.
@@ -134,13 +161,15 @@ class RunIndex:
         joined = ""
         if query.other is not None:
             self._check_run(query.other)
-            joined = "LEFT JOIN sample b ON b.run = ? AND b.id = a.id AND b.question = a.question"
+            joined = pairing.JOIN
             values = [query.other, *values]
             if query.flips:
-                where.append("b.score IS NOT NULL AND a.score IS NOT b.score")
+                where.append(pairing.FLIPPED)
         condition = " AND ".join(where)
-        beside = "b.answer, b.score" if joined else "NULL, NULL"
+        beside = "b.id, b.answer, p.score" if joined else "NULL, NULL, NULL"
         with self._lock:
+            if query.other is not None:
+                self._pairs.add(query.run, query.other)
             (matching,) = self._database.execute(
                 f"SELECT COUNT(*) FROM sample a {joined} WHERE {condition}", values
             ).fetchone()
@@ -149,8 +178,7 @@ class RunIndex:
                 f"{joined} WHERE {condition} ORDER BY {SORTS[query.sort]}, a.position LIMIT ? OFFSET ?",
                 [*values, query.count, query.offset],
             ).fetchall()
-        names = ("position", "id", "score", "states", "question", "answer", "expected", "other_answer", "other_score")
-        rows: list[Json] = [dict(zip(names, row, strict=True)) for row in listed]
+        rows: list[Json] = [dict(zip(_COLUMNS, row, strict=True)) for row in listed]
         return {"matching": matching, "total": len_of(self, query.run), "rows": rows}
 
     def _conditions(self, query: SampleQuery) -> tuple[list[str], list[Json]]:
@@ -188,13 +216,22 @@ class RunIndex:
             if any(text in json_text(part).casefold() for part in _texts(row) if part is not None)
         ]
 
-    def sample(self, run: int, id: str) -> dict[str, Json]:
-        """Return all of one sample.
+    def sample(self, run: int, id: str, other: int | None = None) -> dict[str, Json]:
+        """Return all of one sample, and under `beside` all of that of another run, or None.
 
         Raises:
             InputError: there is no such run or sample.
         """
         self._check_run(run)
+        beside = None
+        if other is not None:
+            self._check_run(other)
+            with self._lock:
+                self._pairs.add(run, other)
+                pair = self._database.execute(
+                    f"SELECT b.id FROM sample a {pairing.JOIN} WHERE a.run = ? AND a.id = ?", (other, run, id)
+                ).fetchone()
+            beside = self.sample(other, pair[0]) if pair is not None and pair[0] is not None else None
         with self._lock:
             place = self._database.execute("SELECT place FROM sample WHERE run = ? AND id = ?", (run, id)).fetchone()
         if place is None:
@@ -202,7 +239,7 @@ class RunIndex:
         with (self.records[run].folder / SAMPLES).open("rb") as file:
             file.seek(place[0])
             row = msgspec.json.decode(file.readline(), type=SampleRecord)
-        return contents.describe_sample(self.records[run], row)
+        return {**contents.describe_sample(self.records[run], row), "beside": beside}
 
 
 def len_of(index: RunIndex, run: int) -> int:

@@ -78,5 +78,11 @@ def write_file(index: RunIndex, path: Path, samples: int = _MOST) -> int:
         ]
         count += len(rows)
         listed.append({"total": page["total"], "rows": rows})
-    write_atomically(path, render({"runs": runs, "samples": listed}).encode(errors="backslashreplace"))
+    held = [{row["position"] for row in part["rows"]} for part in listed]
+    pairs = {
+        run: {other: {a: pair for a, pair in of.items() if a in held[run]} for other, of in others.items()}
+        for run, others in index.pairs().items()
+    }
+    data = {"runs": runs, "samples": listed, "pairs": pairs}
+    write_atomically(path, render(data).encode(errors="backslashreplace"))
     return count

@@ -3,7 +3,7 @@
     /                the page
     /api/runs        the runs
     /api/samples     a page of samples: run, state, label, text, sort, other, flips, offset
-    /api/sample      one sample: run, id
+    /api/sample      one sample: run, id, other
 
 Only requests to the server's own address are answered, so that no web page can read runs by a name that it points here.
 """
@@ -101,7 +101,7 @@ def _answer(index: RunIndex, path: str, query: Mapping[str, str]) -> Any:
     if path == "/api/runs":
         return index.runs()
     if path == "/api/sample":
-        return index.sample(_number(query, "run", 0), query.get("id", ""))
+        return index.sample(_number(query, "run", 0), query.get("id", ""), _other(query))
     if path == "/api/samples":
         return index.samples(
             SampleQuery(
@@ -110,13 +110,17 @@ def _answer(index: RunIndex, path: str, query: Mapping[str, str]) -> Any:
                 label=query.get("label", ""),
                 text=query.get("text", ""),
                 sort=query.get("sort", "id"),
-                other=_number(query, "other", 0) if query.get("other") else None,
+                other=_other(query),
                 flips=query.get("flips") == "1",
                 offset=_number(query, "offset", 0),
                 count=min(PAGE, _number(query, "count", PAGE)),
             )
         )
     return None
+
+
+def _other(query: Mapping[str, str]) -> int | None:
+    return _number(query, "other", 0) if query.get("other") else None
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:

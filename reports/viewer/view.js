@@ -46,7 +46,22 @@ async function ask(path, query) {
 function wholeSample(query) {
   const row = embedded.samples[query.run].rows.find((candidate) => candidate.id === query.id);
   if (!row) throw new Error(`this file does not hold sample ${query.id}`);
-  return row.whole;
+  const other = query.other ? pairing(query)(row) : undefined;
+  return { ...row.whole, beside: other && other.whole ? other.whole : null };
+}
+
+/** Return what finds the other run's sample of a row, with the score that is compared; the file has the pairs that ids do not tell. */
+function pairing(query) {
+  const rows = embedded.samples[query.other].rows, pairs = embedded.pairs[query.run][query.other];
+  if (!pairs) {
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return (row) => byId.get(row.id);
+  }
+  const byPosition = new Map(rows.map((row) => [row.position, row]));
+  return (row) => {
+    const pair = pairs[row.position];
+    return pair && { ...(byPosition.get(pair[0]) ?? {}), score: pair[1] };
+  };
 }
 
 function searched(row) {
@@ -56,21 +71,21 @@ function searched(row) {
 
 function chosen(query) {
   const { rows, total } = embedded.samples[query.run];
-  const others = query.other ? new Map(embedded.samples[query.other].rows.map((row) => [row.id, row])) : new Map();
-  const beside = (row) => (others.get(row.id)?.question === row.question ? others.get(row.id) : undefined);
+  const beside = query.other ? pairing(query) : () => undefined;
+  const flipped = (row, other) => other && row.score !== null && (other.score ?? null) !== null && other.score !== row.score;
   const [name, ...label] = (query.label || "").split("=");
   const kept = rows.filter((row) =>
     (!query.state || row.states.includes(` ${query.state} `)) &&
     (!query.label || row.labels[name] === label.join("=")) &&
     (!query.text || searched(row).includes(query.text.toLowerCase())) &&
-    (!query.flips || (beside(row) && beside(row).score !== row.score)));
+    (!query.flips || flipped(row, beside(row))));
   const keys = { score: (row) => row.score ?? -1, length: (row) => (row.whole.output || "").length, id: (row) => row.position };
   const sort = query.sort || "id", key = keys[sort.replace("-", "")], sign = sort.startsWith("-") ? -1 : 1;
   kept.sort((a, b) => sign * (key(a) - key(b)) || a.position - b.position);
   const offset = Number(query.offset || 0);
   const page = kept.slice(offset, offset + PAGE).map((row) => {
     const other = beside(row);
-    return { ...row, other_answer: other ? other.answer : null, other_score: other ? other.score : null };
+    return { ...row, other_id: other?.id ?? null, other_answer: other?.answer ?? null, other_score: other?.score ?? null };
   });
   return { matching: kept.length, total, rows: page };
 }
@@ -114,7 +129,7 @@ function filters(run, query) {
   const labels = Object.entries(run.labels).flatMap(([name, texts]) => texts.map((text) => [`${name}=${text}`, `${name}: ${text}`]));
   options(at("label"), [["", "all"], ...labels], query.label);
   options(at("sort"), Object.entries(SORTS), query.sort);
-  const others = runs.filter((other) => other.number !== run.number && other.task === run.task);
+  const others = runs.filter((other) => run.others.includes(other.number));
   options(at("other"), [["", "no other run"], ...others.map((other) => [String(other.number), other.model])], query.other);
   at("flips").checked = query.flips === "1";
   at("flips").disabled = !query.other;
@@ -128,7 +143,9 @@ function verdict(score) {
 }
 
 function entry(row, query) {
-  const beside = query.other ? [" · beside: ", row.other_score === null ? "not in that run" : verdict(row.other_score), ` ${row.other_answer ?? ""}`] : [];
+  const missing = embedded ? "not in this file" : "not in that run";
+  const other = row.other_id === null && row.other_score === null ? missing : verdict(row.other_score);
+  const beside = query.other ? [" · beside: ", other, ` ${row.other_answer ?? ""}`] : [];
   return make("li", {}, make("a", { href: address({ id: row.id }), "aria-current": row.id === query.id ? "true" : null },
     make("span", { class: "id" }, `${row.id} `), verdict(row.score),
     make("span", { class: "question" }, row.question),
@@ -179,12 +196,8 @@ function outcome(sample, title) {
 
 async function sample(query) {
   if (!query.id) { at("sample").hidden = true; return; }
-  const one = await ask("sample", { run: query.run, id: query.id });
-  let beside = null;
-  if (query.other) {
-    try { beside = await ask("sample", { run: query.other, id: query.id }); } catch { beside = null; }
-    if (beside && beside.question !== one.question) beside = null;
-  }
+  const one = await ask("sample", { run: query.run, id: query.id, other: query.other ?? "" });
+  const beside = one.beside;
   if (read().id !== query.id) return;
   const title = runs[query.run].model;
   const outcomes = beside ? make("div", { class: "pair" }, outcome(one, title), outcome(beside, runs[query.other].model)) : outcome(one, title);

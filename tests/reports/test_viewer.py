@@ -7,12 +7,19 @@ import json
 import re
 import threading
 from itertools import product
+from statistics import fmean
 
+import harness_logs
 import pytest
 import run_folders
 from chromium import axe, browser, dumped, screenshot
 from commands import evals, refused
+from draws import examples
+from hypothesis import given
+from hypothesis import strategies as st
 
+from evals import records
+from evals.comparison import compare
 from evals.errors import InputError
 from evals.reports.samples import choose
 from evals.reports.samples.choosing import STATES
@@ -63,6 +70,67 @@ def test_flips_are_the_samples_whose_scores_differ(index):
     expected = [row["id"] for row in ROWS if row["index"] % 2 and row["values"]["accuracy"] != 1.0]
     assert [row["id"] for row in page["rows"]] == expected
     assert all(row["other_score"] == 1.0 for row in page["rows"])
+
+
+def flips(index, run, other):
+    """The ids of the samples that the list calls flips; one sample's page shows the same pair."""
+    page = index.samples(SampleQuery(run, other=other, flips=True, count=1000))
+    assert page["matching"] == len(page["rows"])
+    for row in page["rows"][:3]:
+        assert index.sample(run, row["id"], other)["beside"]["id"] == row["other_id"]
+    return [row["id"] for row in page["rows"]]
+
+
+def compared(a, b):
+    """The number of samples on which one of two runs is better."""
+    headline = compare(a, b).metrics[0]
+    return headline.wins + headline.losses
+
+
+@examples(5, 300)
+@given(st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=len(ROWS), max_size=len(ROWS)))
+def test_flips_are_as_many_as_compare_counts(tmp_path_factory, scores):
+    folder = tmp_path_factory.mktemp("runs")
+    changed = [{**row, "values": {"accuracy": score}} for row, score in zip(ROWS, scores, strict=True)]
+    runs = []
+    for name, rows in (("a", ROWS), ("b", changed)):
+        mean = fmean(row["values"]["accuracy"] for row in rows)
+        runs.append(run_folders.make(folder / name, rows, {"accuracy": run_folders.metric(mean, len(rows))}))
+    index = RunIndex(runs)
+    assert len(flips(index, 0, 1)) == len(flips(index, 1, 0)) == compared(*runs)
+    index.close()
+
+
+def test_runs_of_other_harnesses_are_paired_by_their_questions(tmp_path):
+    """The first log names the problems 0, 1, 2, the second 500, 501, 502, in another order, and one answer is wrong."""
+    runs = []
+    for name, first in {"plain": 0, "other": 500}.items():
+        outputs = ["#### 0", *harness_logs.OUTPUTS[1:]] if first else harness_logs.OUTPUTS
+        log = harness_logs.lm_eval_math(tmp_path / name, outputs=outputs)
+        (path,) = log.glob("samples*.jsonl")
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            row["doc_id"] += first
+        path.write_text("".join(json.dumps(row) + "\n" for row in (rows[::-1] if first else rows)))
+        done = evals("import", log, "--out", tmp_path / f"run-{name}")
+        assert done.returncode == 0, done.stderr
+        runs.append(records.load(tmp_path / f"run-{name}"))
+    index = RunIndex(runs)
+    assert [run["others"] for run in index.runs()] == [[1], [0]]
+    page = index.samples(SampleQuery(0, other=1))
+    questions = [index.sample(0, row["id"], 1) for row in page["rows"]]
+    assert [whole["question"] for whole in questions] == [whole["beside"]["question"] for whole in questions]
+    assert len(questions) == 3
+    assert not {row["id"] for row in page["rows"]} & {row["other_id"] for row in page["rows"]}
+    assert len(flips(index, 0, 1)) == len(flips(index, 1, 0)) == compared(*runs) == 1
+    pairs = index.pairs()
+    for row in page["rows"]:
+        assert pairs[0][1][row["position"]] == (position(index, 1, row["other_id"]), row["other_score"])
+    index.close()
+
+
+def position(index, run, id):
+    return next(row["position"] for row in index.samples(SampleQuery(run))["rows"] if row["id"] == id)
 
 
 def test_a_sample_has_all_that_was_recorded(index):
