@@ -17,7 +17,7 @@ from evals.app import documents as documents_of_check
 from evals.app import evidence as published_evidence
 from evals.app.checking.claim_runs import ClaimRuns
 from evals.app.checking.fast import FastRuns
-from evals.errors import InputError, UnknownName, counted
+from evals.errors import InputError, UnknownName
 from evals.execution import validation
 from evals.start_folder import absolute
 
@@ -71,7 +71,7 @@ def check(
         evals.errors.InputError: no.yaml: no such file
     """
     from evals.reports.claims import archive, assessment
-    from evals.reports.claims.evidence.published.facts import with_scores
+    from evals.reports.claims.evidence.published.facts import count_compared, with_scores
     from evals.reports.claims.language import files as claim_files
     from evals.reports.claims.language.values import ValueTable
 
@@ -79,8 +79,9 @@ def check(
     read = documents_of_check.read(files, out)
     documents, models = read.documents, _models(read.documents, systems or {})
     validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
-    vocabulary, scores = claim_files.load_vocabulary(), published_evidence.read(evidence)
-    record = with_scores(claim_files.load_record(), scores, documents, vocabulary)
+    vocabulary, scores = claim_files.load_vocabulary(), published_evidence.read_each(evidence)
+    published = [score for path in scores.values() for score in path]
+    record = with_scores(claim_files.load_record(), published, documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
         tables = [ValueTable(document, record, vocabulary) for document in documents]
@@ -88,7 +89,8 @@ def check(
         made = None if recorded is None else archive.load(Path(recorded).expanduser())
         made = made or _made(runs, documents, models, tables if fast else None)
         checked = replace(assessment.add_measurements(checked, made.outcomes, models, tables), curves=made.curves)
-    checked = read.shown_by(_resting_on(checked, len(scores), fast=fast))
+    said = published_evidence.describe(scores, count_compared(record, documents))
+    checked = read.shown_by(_resting_on(checked, said, fast=fast))
     if out is not None:
         write(checked, absolute(Path(out).expanduser()), keep=not paper and recorded is None)
     return checked
@@ -104,9 +106,9 @@ def _without_runs(*, paper: bool, recorded: bool, fast: bool) -> str | None:
     return option
 
 
-def _resting_on(checked: CheckResult, scores: int, *, fast: bool) -> CheckResult:
-    """Add to the line of what the verdicts rest on how many scores came from `--evidence`, and what `--fast` saved."""
-    more = f" The public record has {counted(scores, 'score')} more, from --evidence." if scores else ""
+def _resting_on(checked: CheckResult, evidence: str, *, fast: bool) -> CheckResult:
+    """Add to the line of what the verdicts rest on what came from `--evidence`, and what `--fast` saved."""
+    more = f" {evidence}" if evidence else ""
     if fast:
         results = {run.manifest.signature: run.finished() for run in checked.runs if not run.timed}.values()
         of = sum(result.n if result.stopped is None else result.stopped.of for result in results)

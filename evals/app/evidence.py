@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from evals import regular_files, yaml_files
-from evals.errors import InputError
+from evals.errors import InputError, counted
 
 if TYPE_CHECKING:
     from evals.reports.claims.evidence.published.scores import PublishedScore
@@ -19,6 +19,40 @@ _MOST_FILES = 10_000
 """Limit on the files of a folder that are looked at."""
 _FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
 _HUB_CACHE = re.compile(r"models--([^/]+?)--([^/]+)")
+
+
+def read_each(paths: Sequence[Path | str]) -> dict[str, list[PublishedScore]]:
+    """Read published scores, by the path that they come from; a path may have none that is a share of a whole.
+
+    Raises:
+        InputError: as `read`.
+
+    Example:
+        >>> read_each([])
+        {}
+    """
+    return {str(path): read([path]) for path in paths}
+
+
+def describe(by_path: Mapping[str, Sequence[PublishedScore]], used: int) -> str:
+    """Say how many scores were read, how many are about the documents, and which paths gave none.
+
+    Args:
+        by_path: the scores of each path.
+        used: number of scores about a model and a benchmark of the documents.
+
+    Example:
+        >>> describe({"card": []}, 0)
+        'No score was read from --evidence card.'
+    """
+    number = sum(map(len, by_path.values()))
+    empty = [path for path, scores in by_path.items() if not scores]
+    verb = "is" if used == 1 else "are"
+    said = f"{counted(number, 'score')} read from --evidence; {used:,} {verb} about what a claim is about."
+    sentences = [said] if number else []
+    if empty:
+        sentences.append(f"No score was read from --evidence {', '.join(empty)}.")
+    return " ".join(sentences)
 
 
 def read(paths: Sequence[Path | str]) -> list[PublishedScore]:

@@ -85,7 +85,7 @@ def _measured(group: Sequence[Score]) -> list[Score]:
 
 def _grows(groups: Groups) -> replays.ReplayEstimate:
     """Estimate the growth of the queue. Replays that agree exactly (at even arrivals no request waits) agree on it."""
-    spread = replays.mean([_growth(group) for group in groups])
+    spread = replays.mean([_growth(group) for group in groups], most=1)
     if spread.low is None and len(groups) > 1:
         return replays.ReplayEstimate(spread.value, spread.value, spread.value)
     return spread
@@ -105,7 +105,7 @@ def _utilisation(groups: Groups, rate: float) -> replays.ReplayEstimate | None:
     if any(of_request.get("batch-size") != 1 for of_request in values):
         return None
     times = [[s.values["service"] for s in _measured(group) if "service" in s.values] for group in groups]
-    return replays.mean([rate * _mean(of_replay) for of_replay in times if of_replay])
+    return replays.mean([rate * _mean(of_replay) for of_replay in times if of_replay], 0)
 
 
 def _no_steady_state(groups: Groups, load: replays.ReplayEstimate | None, overloaded: bool | None) -> str | None:

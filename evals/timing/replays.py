@@ -189,10 +189,21 @@ def is_overloaded(grows: ReplayEstimate | None, load: ReplayEstimate | None) -> 
 
     Returns:
         True if the interval of the growth lies above `GROWTH`, or that of the utilisation above 1; False if the growth
-        lies below `GROWTH`, or the utilisation below 1; None if more requests or replays are needed to tell.
+        lies below `GROWTH`, or the utilisation below 1; None if more requests or replays are needed to tell. Where the
+        utilisation is known, it decides. An interval of it that reaches both sides of 1 is wide if the machine was
+        busier during some replays than during others: above 1, the growth decides then.
+
+    Example:
+        >>> is_overloaded(ReplayEstimate(0.9, 0.7, 1.0), ReplayEstimate(12.0, 0.0, 29.0))
+        True
+        >>> is_overloaded(ReplayEstimate(0.9, 0.7, 1.0), ReplayEstimate(0.9, 0.7, 1.1)) is None
+        True
     """
+    is_growing = grows is not None and grows.low is not None and grows.low > GROWTH
     if load is not None and load.low is not None and load.high is not None:
-        return True if load.low > 1 else False if load.high < 1 else None
+        if load.low > 1 or (load.value > 1 and is_growing):
+            return True
+        return False if load.high < 1 else None
     if grows is None or grows.low is None or grows.high is None:
         return None
-    return True if grows.low > GROWTH else False if grows.high < GROWTH else None
+    return True if is_growing else False if grows.high < GROWTH else None

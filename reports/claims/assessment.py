@@ -239,13 +239,15 @@ def _assess(claim: Claim, document: Document, evidence: _Evidence) -> Assessment
     words += [word for _, word in doubtful]
     lines = dict.fromkeys(f"within the document: {pair.describe()}" for pair in internal)
     lines |= dict.fromkeys(f"within the document: {pair.describe()}; {OTHER_TABLE}" for pair, _ in doubtful)
+    word = arithmetic.most_severe(words)
+    working = (*computed.working, *lines) if word == computed.verdict else (*lines, *computed.working)
     public_record = evidence.facts.check(claim, evidence.assertions.get(key, []))
     study = _study(claim.study)
     not_run = unmeasured(claim)
     return Assessment(
         claim=claim,
         document=document,
-        arithmetic=Finding(arithmetic.most_severe(words), (*computed.working, *lines)),
+        arithmetic=Finding(word, tuple(working)),
         cross_document=_cross_document(across, public_record),
         public_record=public_record,
         measurement=Finding(not_run.verdict, (*not_run.working, *study.lines)),

@@ -131,6 +131,14 @@ def test_one_replay_or_too_few_requests_show_no_overload():
     assert replays.is_overloaded(replays.ReplayEstimate(0.05, -0.1, 0.2), None) is None
 
 
+def test_a_machine_that_is_busy_during_some_replays_does_not_hide_the_overload():
+    load = replays.mean([3.8, 15.6, 16.3], 0)  # each far above 1; Student's t of the three reaches 0
+    assert load.low == 0
+    assert replays.is_overloaded(replays.mean([0.87, 0.95, 0.9], most=1), load) is True
+    assert replays.is_overloaded(replays.mean([0.87, 0.95, 0.9], most=1), load._replace(value=0.97)) is None
+    assert replays.is_overloaded(replays.mean([0.0, 0.9, 0.5], most=1), load) is None
+
+
 def test_a_percentile_covers_the_true_one():
     """Of a queue at 30 % load the simulated 90th percentile is inside 95 % of the intervals, give or take."""
     long = [request.end - request.arrival for request in md1(0.3, 60_000, "long")[100:]]
@@ -165,7 +173,7 @@ def test_requests_that_wait_for_each_other_count_as_fewer():
 
 def test_requests_that_failed_are_the_slowest():
     groups = [[1.0, 2.0, 3.0, math.inf]] * 3
-    assert replays.percentile(0.5, groups).value == 2.0
+    assert replays.percentile(0.5, groups).value == 2.5  # between the two in the middle
     assert replays.percentile(0.9, groups) is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from evals.reports.claims.language.tables.expansion import CellClaim
 from evals.reports.claims.output.explanation import MEANINGS
 from evals.reports.claims.verdicts import AXES, Assessment, headline_words
 from evals.reports.rendering.formatting import visible
@@ -47,6 +48,8 @@ def reason(assessment: Assessment) -> str:
     pattern = re.compile(_DECISIVE.get(headline, ""))
     number = next((number for number, line in enumerate(working) if pattern.search(line)), 0)
     if axis == "arithmetic":
+        if isinstance(assessment.claim, CellClaim):  # its most severe line comes first
+            return _sentence(working[0])
         return _sentence(_computed(working, number, headline))
     return _sentence(_compared(working[number]) if axis != "measurement" else _unmeasured(working[0], headline))
 

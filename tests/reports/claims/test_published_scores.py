@@ -165,6 +165,12 @@ def test_eval_results_and_run_folders_are_read_and_what_cannot_be_is_refused(tmp
     assert words(path, results) == ["supported", "no_public_record"]
     make(tmp_path / "runs" / "vl", [row("1", 1.0)], {"accuracy": metric(0.8)}, manifest(), headline="accuracy")
     assert evidence.read([tmp_path / "runs"]) == [], "a replica's run is no score of the public model"
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card" / "README.md").write_text(CARD.replace("value: 61.2", "value: '66.2%'"))
+    checked = evals.check([path], paper=True, evidence=[tmp_path / "card", tmp_path / "runs"])
+    said = "2 scores read from --evidence; 1 is about what a claim is about. No score was read from --evidence"
+    assert f"{said} {tmp_path / 'runs'}." in checked.about
+    assert [entry.public_record.verdict for entry in checked.assessments] == ["differs", "supported"]
     for name, text in {"a.json": "[" * 99_999, "b.json": '{"a": 1}', "README.md": "# no front matter"}.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=name):

@@ -17,6 +17,8 @@ from evals.reports.claims.language.schema import Document
 from evals.reports.claims.language.statements import Statement
 
 NOT_STATED = "not stated"
+_EVIDENCE = "evidence-"
+"""What the IDs of published scores begin with."""
 _SPLITS = dict.fromkeys(("dev", "development", "validation", "val"), "dev")
 _SAYS = re.compile(r"(?P<metric>\S+) on .*")
 
@@ -46,7 +48,7 @@ def with_scores(
         measured = quantities.get(_key(score.benchmark), {})
         if not about or not measured:
             continue
-        source = f"evidence-{len(sources) + 1}"
+        source = f"{_EVIDENCE}{len(sources) + 1}"
         dated = f", {score.date}" if score.date else ""
         sources[source] = FactSource(title=f"{score.origin}: {score.model}{dated}", read_again=today)
         for id, quantity in measured.items():
@@ -55,7 +57,7 @@ def with_scores(
             is_release = len(owners[name]) > 1 or any(claim.release for claim in topic)
             facts.append(
                 Fact(
-                    id=f"evidence-{len(sources)}-{len(facts) + 1}",
+                    id=f"{_EVIDENCE}{len(sources)}-{len(facts) + 1}",
                     subject=tuple(sorted(about)),
                     quantity=id,
                     release=score.model if is_release else None,
@@ -66,6 +68,20 @@ def with_scores(
                 )
             )
     return PublicRecord(sources={**record.sources, **sources}, subjects=record.subjects, facts=(*record.facts, *facts))
+
+
+def count_compared(record: PublicRecord, documents: Sequence[Document]) -> int:
+    """Count the published scores of a record with which a statement of the documents is compared.
+
+    Args:
+        record: the public record, as `with_scores` returns it.
+        documents: the documents whose claims are compared.
+    """
+    topics = _statements(documents).keys()
+    return len({
+        source for fact in record.facts for source in fact.source
+        if source.startswith(_EVIDENCE) and any((subject, fact.quantity) in topics for subject in fact.subject)
+    })  # fmt: skip
 
 
 def _statements(documents: Sequence[Document]) -> Mapping[tuple[str, str | None], list[Statement]]:

@@ -29,6 +29,7 @@ _METRICS = {
 _PASS = re.compile(r"(?:pass|recall)@\d+")
 _SHOTS = re.compile(r"\(?\b(\d{1,3})[- ]shot\b\)?", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\(\s*(?:accuracy|exact match|pass@\d+)\s*\)", re.IGNORECASE)
+_PERCENTAGE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(%)?\s*", re.ASCII)
 _RESCALED = frozenset(("mmlu-pro", "bbh", "gpqa", "musr", "math lvl 5", "ifeval"))
 """Benchmarks of the second Open LLM Leaderboard, which wrote scores into cards from which the score of guessing was
 taken: such a value is no plain accuracy."""
@@ -173,22 +174,36 @@ def _score(
         if not _PASS.fullmatch(metric.lower()):
             return
         name = metric.lower()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100 or not model:
+    number, is_percent = _number(value)
+    if number is None or not 0 <= number <= 100 or not model:
         return
-    number = Decimal(str(value))
-    percent = number.scaleb(2) if is_fraction or number <= 1 else number
+    is_fraction = is_fraction and not is_percent
+    percent = number.scaleb(2) if is_fraction or (number <= 1 and not is_percent) else number
     shortest = percent.quantize(Decimal(1).scaleb(-_MOST_DECIMALS))
     yield PublishedScore(
         model=model,
         benchmark=benchmark.rpartition("/")[2],
         metric=name,
         percent=min(percent, shortest, key=lambda value: len(value.as_tuple().digits)),
-        is_scaled=(is_fraction or number > 1) and not is_rescaled,
+        is_scaled=(is_fraction or is_percent or number > 1) and not is_rescaled,
         split=None if split is None else str(split),
         shots=None if shots is None else str(shots),
         date=None if date is None else str(date)[:10],
         origin=origin,
     )
+
+
+def _number(value: object) -> tuple[Decimal | None, bool]:
+    """Return a value as a number, None if it is none, and whether it is a percentage (`"71.3"`, `71.3 %`).
+
+    Example:
+        >>> _number("71.3"), _number("0.5 %"), _number(True), _number("n/a"), _number("nan")
+        ((Decimal('71.3'), False), (Decimal('0.5'), True), (None, False), (None, False), (None, False))
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None, False
+    text = _PERCENTAGE.fullmatch(str(value))
+    return (Decimal(text[1]), text[2] is not None) if text else (None, False)
 
 
 def _part(benchmark: str, part: str) -> str:

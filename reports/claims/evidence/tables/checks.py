@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from evals.reports.claims.evidence.arithmetic import Finding, most_severe
+from evals.reports.claims.evidence.arithmetic import SEVERITY, Finding, most_severe
 from evals.reports.claims.evidence.tables import text
 from evals.reports.claims.evidence.tables.grid import Grid, GridValue, TableFinding, grid_of
 from evals.reports.claims.evidence.tables.level_pairs import check_levels, is_comparable
@@ -65,17 +65,20 @@ def join(first: Finding, second: Finding) -> Finding:
 
 
 def _of_cells(cells: Sequence[CellClaim], grid: Grid) -> dict[str, Checked]:
+    """Check the cells of one table; the line of the most severe finding about a cell comes first."""
     ids = {(claim.cell.row, claim.cell.column): claim.id for claim in cells}
-    words: dict[str, list[str]] = {id: [] for id in ids.values()}
-    lines: dict[str, list[str]] = {id: [] for id in ids.values()}
+    findings: dict[str, list[tuple[str, str]]] = {id: [] for id in ids.values()}
     partners: dict[str, set[str]] = {id: set() for id in ids.values()}
     for name, check in CHECKS.items():
         for finding in check(grid):
             id = ids[finding.place]
-            words[id].append(finding.verdict)
-            lines[id].append(f"{name}: {finding.line}")
+            findings[id].append((finding.verdict, f"{name}: {finding.line}"))
             partners[id] |= set() if finding.verdict in _PASSING else {*finding.others}
-    return {id: (Finding(most_severe(words[id]), tuple(lines[id])), frozenset(partners[id])) for id in words}
+    results: dict[str, Checked] = {}
+    for id, found in findings.items():
+        lines = tuple(line for _, line in sorted(found, key=lambda entry: SEVERITY.index(entry[0]), reverse=True))
+        results[id] = Finding(most_severe([word for word, _ in found]), lines), frozenset(partners[id])
+    return results
 
 
 def _of_text(claim: Claim, cells: Sequence[CellClaim], grid: Grid, table: ValueTable) -> Checked:

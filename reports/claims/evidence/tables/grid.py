@@ -111,6 +111,7 @@ class Grid:
     same_level: Fraction = Fraction(0)
     """The gap up to which the document calls two values equal."""
     spread: Spread | None = None
+    caption: str = ""
 
     def column(self, index: int) -> Iterator[tuple[int, GridValue]]:
         """Yield the rows of values that have a number in a column, with it."""
@@ -168,6 +169,7 @@ def grid_of(cells: Sequence[CellClaim], units: Units) -> Grid:
         bold_is_best=table.bold == "best",
         same_level=Fraction(table.same_level or 0),
         spread=table.spread,
+        caption=table.caption or "",
     )
 
 

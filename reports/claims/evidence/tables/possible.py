@@ -17,6 +17,17 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 """Headers of changes, which may be negative or above 100 %."""
+_RELATIVE = re.compile(
+    r"\b(relative|relatively|normali[sz]ed|efficiency|utili[sz]ation|usage|recover(y|ed|s)?|retention|retained|"
+    r"(versus|against|over|of|to|vs\.?) (the )?"
+    r"(baseline|base|teacher|human|reference|original|full model|fp16|bf16|fp32))\b|= ?100 ?%|"
+    r"相对|归一化|标准化|利用率|占用率|使用率|加速|效率|提升|变化|差值|差异|增幅|降幅|增长|保持率|恢复率|"
+    r"(较|比)(基线|基准|上|前|原)",
+    re.IGNORECASE,
+)
+"""Words of a header, a row or a caption for shares of another value than the whole, which may exceed 100 %."""
+_WHOLE = 100
+"""A whole, in percent."""
 _Z = 1.959964
 _NARROW, _WIDE = 0.5, 4.0
 """The factors of the binomial width within which a 95 % interval of right-or-wrong items must lie: clusters of items
@@ -30,6 +41,10 @@ _UNIT_JUMP = 400
 def check_ranges(grid: Grid) -> Iterator[TableFinding]:
     """Find shares above a whole, counts above their total, and times, sizes and shares below zero.
 
+    A share above 100 % is inconsistent only if it can be no share of another value: its column is known to be of right
+    answers or a benchmark, it is the only one of its table, no row or column is the 100 % of the others, and no word
+    says that values are relative. Where only the words are missing it is open, and where they are there, no finding.
+
     Example:
         >>> from evals.reports.claims.evidence.tables.grid import GridRow, GridValue
         >>> from evals.reports.claims.language.units import Unit
@@ -38,14 +53,43 @@ def check_ranges(grid: Grid) -> Iterator[TableFinding]:
         >>> [finding.line for finding in check_ranges(Grid((column,), (GridRow("x"),), values))]
         ['101.5 % is more than a whole']
     """
+    above = {place for place, value in grid.values.items() if _is_above_whole(grid, place, value)}
+    references = _references(grid)
     for (row, index), value in grid.values.items():
         column = grid.columns[index]
-        line = _out_of_range(value, column, is_total=grid.rows[row].role == "sum" or column.role == "sum")
+        line = _out_of_range(value, column)
         if line is not None:
             yield TableFinding((row, index), "internally_inconsistent", line)
+        elif (row, index) in above and not references:
+            line = f"{column.show(value)} is more than a whole"
+            is_alone = len(above) == 1 and all(other.value != _WHOLE for _, other in grid.column(index))
+            if column.is_direction_sure and is_alone:
+                yield TableFinding((row, index), "internally_inconsistent", line)
+            else:
+                yield TableFinding((row, index), "open", f"{line}, unless it is a share of another value")
 
 
-def _out_of_range(value: GridValue, column: GridColumn, *, is_total: bool) -> str | None:
+def _references(grid: Grid) -> list[str]:
+    """Return the rows and columns whose shares all are 100 %: what the others are relative to."""
+    shares = {place: value.value == _WHOLE for place, value in grid.values.items() if grid.columns[place[1]].is_percent}
+    lines = [(row.name, [is_whole for place, is_whole in shares.items() if place[0] == number])
+             for number, row in enumerate(grid.rows)]  # fmt: skip
+    lines += [(column.name, [is_whole for place, is_whole in shares.items() if place[1] == number])
+              for number, column in enumerate(grid.columns)]  # fmt: skip
+    return [name for name, wholes in lines if len(wholes) >= 2 and all(wholes)]
+
+
+def _is_above_whole(grid: Grid, place: tuple[int, int], value: GridValue) -> bool:
+    """Return whether a cell is a share above 100 % of which nothing says that it is relative to another value."""
+    row, column = grid.rows[place[0]], grid.columns[place[1]]
+    if not column.is_percent or column.direction == "lower" or "sum" in (row.role, column.role):
+        return False
+    if value.total is not None or not value.fits or value.ends[0] <= _WHOLE or _CHANGE.search(column.name):
+        return False
+    return not any(_RELATIVE.search(text) for text in (column.name, row.name, row.group or "", grid.caption))
+
+
+def _out_of_range(value: GridValue, column: GridColumn) -> str | None:
     low, high = value.ends
     shown = column.show(value)
     if value.total is not None:
@@ -56,12 +100,7 @@ def _out_of_range(value: GridValue, column: GridColumn, *, is_total: bool) -> st
         return f"{value.value} of {column.items} items: a part is more than the whole"
     if value.deviation is not None and value.deviation < 0:
         return f"a deviation of {column.show(value.deviation)} is below zero"
-    is_share = column.is_percent and column.direction != "lower" and not is_total
-    if is_share and low > 100:
-        return f"{shown} is more than a whole"
-    if high < 0 and (
-        is_share or column.is_percent or (column.unit.dimension and "dollar" not in column.unit.dimension)
-    ):
+    if high < 0 and (column.is_percent or (column.unit.dimension and "dollar" not in column.unit.dimension)):
         return f"{shown} is below zero"
     return None
 

@@ -379,3 +379,32 @@ def test_ranks_and_orders_of_the_text():
         "consistent", "consistent", "internally_inconsistent"
     ]  # fmt: skip
     assert [f.verdict for f in text.check_better(values[0], values[1:2], ACCURACY, worse=True)] == ["consistent"]
+
+
+def shares(cells, *, columns=("MMLU", "GSM8K"), rows=None, sure=True, caption=""):
+    """A table of percentages, each row a system."""
+    values = {(r, c): GridValue(f"T1r{r + 1}-{c + 1}", Fraction(text), Fraction(1, 20))
+              for r, row in enumerate(cells) for c, text in enumerate(row)}  # fmt: skip
+    heads = tuple(GridColumn(name, PERCENT, direction="higher", is_direction_sure=sure) for name in columns)
+    names = rows or [f"x{number}" for number in range(len(cells))]
+    return Grid(heads, tuple(GridRow(name) for name in names), values, caption=caption)
+
+
+@pytest.mark.parametrize(
+    ("grid", "verdicts"),
+    [
+        (shares([("71", "102.2"), ("80", "60")]), ["internally_inconsistent"]),
+        (shares([("101.3", "104.9"), ("84.1", "71.2")]), ["open", "open"]),  # a slip seldom happens twice
+        (shares([("71", "102.2"), ("80", "60")], sure=False), ["open"]),
+        (shares([("97.5",), ("101.2",), ("100",)], columns=("MMLU",)), ["open"]),
+        (shares([("102.2", "101.3"), ("100", "100"), ("87.2", "93.3")]), []),  # they are relative to the second row
+        (shares([("71", "102.2")], columns=("MMLU", "MMLU relative to the teacher")), []),
+        (shares([("71", "102.2")], rows=["Small (of the baseline)"]), []),
+        (shares([("71", "1327")], caption="Human = 100 %"), []),
+        (shares([("71", "102.5")], columns=("MMLU", "Scaling efficiency")), []),
+        (shares([("71", "101.2")], columns=("MMLU", "相对效果")), []),
+        (shares([("71", "-3")]), ["internally_inconsistent"]),
+    ],
+)  # fmt: skip
+def test_a_share_above_a_whole_is_wrong_only_where_it_can_be_relative_to_nothing(grid, verdicts):
+    assert [finding.verdict for finding in check_ranges(grid)] == verdicts
