@@ -80,8 +80,7 @@ def check(
     documents, models = read.documents, _models(read.documents, systems or {})
     validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
     vocabulary, scores = claim_files.load_vocabulary(), published_evidence.read_each(evidence)
-    published = [score for path in scores.values() for score in path]
-    record = with_scores(claim_files.load_record(), published, documents, vocabulary)
+    record = with_scores(claim_files.load_record(), sum(scores.values(), []), documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
         tables = [ValueTable(document, record, vocabulary) for document in documents]
