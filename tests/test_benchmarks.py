@@ -26,6 +26,7 @@ SMALL = {
     "math_hostile": (["--count", "24"], "hostile answers"),
     "predictions": (["--draws", "1"], "| 5,000 | 500 | 98% |"),
     "retrieval": (["--images", "40", "--part", "0.001"], "MiB"),
+    "selections": (["--selections", "2"], "| 2 near, 4 far | 5,000 |"),
     "sequential": (["--races", "2"], "| 60 %, 20,000, 2 points |"),
     "start": (["--repeat", "1", "--models"], "list tasks"),
     "vision_architectures": (["--only", "llava", "blip"], "| llava | shared |"),
@@ -36,7 +37,7 @@ SMALL = {
     "workers": (["--limit", "4", "--workers", "2"], "parent MiB"),
 }
 """By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
-WITHIN = {"ab", "coverage", "draft", "math_answers", "math_hostile", "math_solutions", "predictions", "vqa_attention"}
+WITHIN = {"ab", "coverage", "draft", "math_answers", "math_hostile", "math_solutions", "predictions", "selections", "vqa_attention"}
 """Benchmarks that run in the tests' own process: they measure neither its memory nor its start, and set nothing."""
 
 

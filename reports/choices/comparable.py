@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from evals.reports.choices.conditions import Conditions, QuestionSets, canonical
 from evals.reports.runs import naming
 
 BLIND_CONTROL = "a blind control is no candidate"
-STOPPED_EARLY = "it stopped early; the same command without --precision or --until-decided computes all samples"
+STOPPED_EARLY = "it stopped early; the same command without the option that stopped it computes all samples"
 DEFAULT_SETTINGS = "default settings"
 _ADVANTAGES = (
     "they have full-scale runs of a public model", "more of their models have runs of every task",
@@ -160,16 +160,17 @@ def ordered(records: Iterable[Record]) -> list[Record]:
     )  # fmt: skip
 
 
-def sort(records: Sequence[Record], tasks: Sequence[str]) -> ComparableRuns:
+def sort(records: Sequence[Record], tasks: Sequence[str], stopped: Collection[str] = ()) -> ComparableRuns:
     """Find the comparable runs of some tasks, and the timings of their models.
 
     Args:
         records: finished runs, in any order; a run that is there twice counts once.
         tasks: the tasks that count; runs of other tasks are set apart, except timings.
+        stopped: models whose runs count though they stopped early.
     """
     models = [{record.manifest.model_name for record in records if record.manifest.task.name == task} for task in tasks]
     sorting = _Sorting(frozenset.intersection(*map(frozenset, models)) if len(tasks) > 1 else frozenset())
-    relevant = list(_relevant(ordered(records), tasks, sorting))
+    relevant = list(_relevant(ordered(records), tasks, stopped, sorting))
     scored = [record for record in relevant if not record.timed]
     scored = sorting.largest(scored, lambda record: {"task.scale": record.manifest.task.scale})
     quality = {}
@@ -239,10 +240,17 @@ def _peak(record: Record) -> float:
 def shows_images(record: Record) -> bool:
     """Whether the samples of a run show images."""
     modalities = record.manifest.data.get("modalities") or []
-    return "image" in modalities or record.manifest.task.name.partition("/")[0] in IMAGE_TASKS
+    return "image" in modalities or names_images(record.manifest.task.name)
 
 
-def _relevant(records: Sequence[Record], tasks: Sequence[str], sorting: _Sorting) -> Iterator[Record]:
+def names_images(task: str) -> bool:
+    """Whether a task shows images by its name."""
+    return task.partition("/")[0] in IMAGE_TASKS
+
+
+def _relevant(
+    records: Sequence[Record], tasks: Sequence[str], stopped: Collection[str], sorting: _Sorting
+) -> Iterator[Record]:
     """Yield each run once, without blind controls and runs of other tasks."""
     signatures: set[str] = set()
     for record in records:
@@ -254,7 +262,7 @@ def _relevant(records: Sequence[Record], tasks: Sequence[str], sorting: _Sorting
             sorting.leave_out(record, BLIND_CONTROL)
         elif not record.timed and manifest.task.name not in tasks:
             sorting.leave_out(record, f"{manifest.task.name} is none of the tasks")
-        elif record.finished().stopped is not None:
+        elif record.finished().stopped is not None and manifest.model_name not in stopped:
             sorting.leave_out(record, STOPPED_EARLY)
         else:
             yield record

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from evals.errors import counted
 from evals.reports.choices.conditions import NOT_COMPARABLE
 from evals.reports.choices.differences import CostRatio, QualityDifference
+from evals.reports.choices.pruning import stops
 from evals.reports.choices.requirements import COSTS, LATENCY, MEMORY, PRICE, measured
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.claims.evidence.chance import chance_level
@@ -237,7 +238,12 @@ def _nothing(selection: Selection) -> Iterator[str]:
         if fewest < total:
             yield f"{listed(hit)}: kept by {fewest} of {total}."
     if selection.nearest is not None:
-        yield f"The nearest is {selection.nearest.name}: {'; '.join(selection.nearest.excluded)}."
+        among = (
+            " of those that were run in full" if any(stops(judged.candidate) for judged in selection.candidates) else ""
+        )
+        yield f"The nearest{among} is {selection.nearest.name}: {'; '.join(selection.nearest.excluded)}."
+    elif selection.candidates:
+        yield "All candidates stopped early; without --fast, the one that comes nearest is named."
 
 
 def reasons_left_out(selection: Selection) -> list[str]:

@@ -109,6 +109,34 @@ def candidates(
     return (*measured, *(_candidate(Identity(name, "", ""), name, runs, hourly, absent) for name in unmeasured))
 
 
+def timed_only(
+    models: Sequence[str], records: Sequence[Record], tasks: Sequence[str], kind: str, hourly: Money | None
+) -> list[ModelCandidate]:
+    """Measure models before all of their tasks are run: their timings, and the tasks that are.
+
+    Args:
+        models: their names.
+        records: one timing of each model that has one, of one session; and runs of tasks.
+        tasks: the tasks whose runs count.
+        kind: the kind of request whose times count.
+        hourly: the price of the device for an hour, or None.
+    """
+    timings = {record.manifest.model_name: record for record in records if record.timed}
+    in_turn = frozenset(map(Identity.of, timings.values())) if len(timings) > 1 else frozenset()
+    measured = []
+    for model in models:
+        timing = timings.get(model)
+        identity = Identity(model, "", "") if timing is None else Identity.of(timing)
+        quality = {task: dict[Identity, Record]() for task in tasks}
+        for run in records:
+            if run.manifest.model_name == model and run.manifest.task.name in quality:
+                quality[run.manifest.task.name][identity] = run
+        timed = {} if timing is None else {identity: timing}
+        runs = ComparableRuns(quality, timed, timed, in_turn, kind)
+        measured.append(_candidate(identity, model, runs, hourly, {}))
+    return measured
+
+
 def _names(identities: Sequence[Identity]) -> list[str]:
     """Name candidates by their model, by weights and number format where several have one name, else by number.
 

@@ -17,6 +17,7 @@ from evals.records.folder import Record
 from evals.reports.choices import conclusions, figure, tables
 from evals.reports.choices.advice import HeldAdvice, advice_notes, advice_table
 from evals.reports.choices.measurements import ModelCandidate
+from evals.reports.choices.pruning import stops
 from evals.reports.choices.requirements import COSTS, PRICE
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.rendering import table_formats
@@ -231,6 +232,12 @@ def _candidate_json(selection: Selection, judged: JudgedCandidate) -> dict[str, 
             limit.name: standing for limit, standing in zip(selection.requirements, judged.standings, strict=True)
         },
         "excluded": list(judged.excluded),
+        "stopped": {
+            task: {
+                "samples": entry.used, "of": entry.of, "decision": entry.decision, "low": entry.low, "high": entry.high,
+            }
+            for task, entry in stops(candidate).items()
+        },
         "on_front": None if judged.dominated_by is None else judged.on_front,
         "dominated_by": list(judged.dominated_by or ()),
         "ties_with_chosen": judged.ties,

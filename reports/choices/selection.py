@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from evals.comparison import check_means
 from evals.errors import InputError
@@ -21,6 +21,7 @@ from evals.reports.choices import comparable, front
 from evals.reports.choices.comparable import SetApart
 from evals.reports.choices.differences import CostRatio, QualityDifference, in_costs, in_quality
 from evals.reports.choices.measurements import ModelCandidate, candidates
+from evals.reports.choices.pruning import FastRuns, reason, stops
 from evals.reports.choices.requirements import (
     COSTS,
     PRICE,
@@ -98,6 +99,8 @@ class Selection:
     apart: tuple[SetApart, ...]
     kind: str
     """The kind of request whose times count: `short`, or `caption` for tasks that show images."""
+    fast: FastRuns = field(default_factory=FastRuns)
+    """Which candidates stopped early, and which tasks were run in full nevertheless."""
 
     @property
     def chosen(self) -> JudgedCandidate | None:
@@ -112,7 +115,10 @@ class Selection:
 
 
 def select(
-    records: Sequence[Record], criteria: Criteria, absent: Mapping[tuple[str, str], str] | None = None
+    records: Sequence[Record],
+    criteria: Criteria,
+    absent: Mapping[tuple[str, str], str] | None = None,
+    fast: FastRuns = FastRuns(),
 ) -> Selection:
     """Choose among the models of some runs.
 
@@ -120,13 +126,14 @@ def select(
         records: finished runs of the tasks, and timings of their models.
         criteria: what is asked for.
         absent: by model and task, why a run could not be made.
+        fast: the models whose runs stopped early, because that has excluded them; other such runs are set apart.
 
     Raises:
         InputError: no run is of the tasks, a minimum is outside the range of its metric, or the headlines of the tasks
             have no mean.
         RecordError: a run is not finished, or does not agree with itself.
     """
-    runs = comparable.sort(records, criteria.tasks)
+    runs = comparable.sort(records, criteria.tasks, fast.stopped)
     for run in (run for by_model in runs.quality.values() for run in by_model.values()):
         check_means(run)
     for task in criteria.tasks:
@@ -160,6 +167,7 @@ def select(
         headlines=names,
         apart=runs.apart,
         kind=runs.kind,
+        fast=fast,
     )
 
 
@@ -208,6 +216,12 @@ def _judge(
 ) -> JudgedCandidate:
     """Hold a candidate against the limits, and say why it cannot be chosen."""
     standings: list[Standing] = []
+    if stopped := stops(candidate):
+        below = {task for task, entry in stopped.items() if entry.decision == "below_minimum"}
+        for limit in limits:
+            unknown = limit.name in criteria.tasks and limit.name not in below
+            standings.append("not measured" if unknown else limit.standing(candidate.measured(limit.name)))
+        return JudgedCandidate(candidate, tuple(standings), (reason(candidate, headlines),), None, None)
     excluded = [
         " ".join(f"{task} {headlines[task]} is not measured: {candidate.missing[task]}".split())
         for task in criteria.tasks
@@ -279,7 +293,7 @@ def _dominated(eligible: Sequence[JudgedCandidate], objectives: Sequence[str]) -
 
 
 def _nearest(judged: Sequence[JudgedCandidate], limits: Sequence[Requirement]) -> JudgedCandidate | None:
-    """Return the candidate that misses the fewest requirements, by the smallest factor."""
+    """Return the candidate that misses the fewest requirements, by the smallest factor; of those with complete runs."""
 
     def miss(entry: JudgedCandidate) -> tuple[float, ...]:
         factors = [
@@ -291,4 +305,4 @@ def _nearest(judged: Sequence[JudgedCandidate], limits: Sequence[Requirement]) -
         missing_tasks = entry.mean is None
         return missing_tasks, unmeasured, entry.standings.count("violated"), max(factors, default=math.inf)
 
-    return min(judged, key=miss, default=None)
+    return min((entry for entry in judged if not stops(entry.candidate)), key=miss, default=None)

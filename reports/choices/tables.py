@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from evals.reports.choices import conclusions
+from evals.reports.choices import conclusions, pruning
 from evals.reports.choices.amounts import ANSWERS
 from evals.reports.choices.requirements import LATENCY, MEMORY, PRICE, measured, printed
 from evals.reports.choices.selection import JudgedCandidate, Selection
@@ -102,7 +102,7 @@ def notes(selection: Selection) -> list[str]:
         timing, peak = judged.candidate.timing, judged.candidate.peak
         if timing is not None and peak is not None and peak.folder != timing.folder:
             lines.append(f"The peak memory of {judged.name} is that of another timing, {peak.folder}.")
-    lines += _price_notes(selection)
+    lines += [*_price_notes(selection), *pruning.notes(selection)]
     if any(judged.differences for judged in selection.candidates):
         lines.append(
             "A tie is a difference that is not shown: p of at least 0.05 after Holm's correction, or an interval of "

@@ -7,7 +7,7 @@ from choice_runs import scored, share, timed
 from commands import evals as command
 
 from evals.app import several
-from evals.app.commands.select import _common_method
+from evals.app.commands.candidate_runs import common_method
 from evals.app.several import CompletedPairs
 from evals.errors import InputError
 
@@ -69,7 +69,7 @@ def test_a_guide_makes_the_runs_of_its_rows(made):
 
 
 def test_models_are_queried_by_a_method_that_all_support():
-    assert _common_method(["vl", "v3"], "glue/rte") == "probe", "by default one is probed and the other chooses"
-    assert _common_method(["v3", "v2"], "glue/rte") is None, "their default is the same"
-    assert _common_method(["vl", "v2"], "glue/rte") is None, "they have none in common"
-    assert _common_method(["vl", "v3"], "vqa") is None
+    assert common_method(["vl", "v3"], "glue/rte") == "probe", "by default one is probed and the other chooses"
+    assert common_method(["v3", "v2"], "glue/rte") is None, "their default is the same"
+    assert common_method(["vl", "v2"], "glue/rte") is None, "they have none in common"
+    assert common_method(["vl", "v3"], "vqa") is None

@@ -7,12 +7,12 @@ scale, or read where they are finished.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evals.errors import EvalsError, InputError
+from evals.app.commands.candidate_runs import HINT, SCALE, CandidateRuns, make
+from evals.errors import InputError
 
 if TYPE_CHECKING:
     from evals.records import Record
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from evals.reports.choices.requirements import Criteria
 
 SUMMARY = "choose a model from measured runs: what keeps the requirements, what is best, what ties"
-_SCALE = "mini"
-_TIMING = "efficiency"
-_HINT = " (--force"
-"""Beginning of advice about an option of `run`, which is left out of a reason."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -32,6 +28,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("runs", nargs="*", type=Path, metavar="RUN", help="folders of finished runs; nothing else is run")
     add("--model", metavar="A,B", help="instead of runs: models, whose missing runs are made at mini scale")
+    add(
+        "--fast",
+        action="store_true",
+        help="with --model: stop models early that are shown to be below a --min, or worse than another that costs no "
+        "more; the choice is that of complete runs in at least 95 of 100 selections",
+    )
     add("--task", metavar="T,U", help="the tasks whose headline metrics are the quality")
     add("--min", action="append", default=[], metavar="T=V", help="least value of a task's headline, in percent")
     add("--memory", metavar="4GB", help="most memory at the peak, as 4GB, 512MiB")
@@ -49,32 +51,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass
-class _Runs:
-    """Makes the runs that a selection needs, each once."""
-
-    options: Mapping[str, Any]
-    """Of `evals.run`."""
-    records: list[Record] = field(default_factory=list)
-    absent: dict[tuple[str, str], str] = field(default_factory=dict)
-    """By model and task, why there is no run."""
-
-    def make(self, models: Sequence[str], tasks: Sequence[str]) -> None:
-        """Run models on tasks; what cannot be run is noted with the reason."""
-        from evals.app import several
-
-        for task in tasks:
-            method = {"method": chosen} if (chosen := _common_method(models, task)) else {}
-            try:
-                outcome = several.run(models, [task], scale=_SCALE, **method, **self.options)
-            except EvalsError as error:
-                self.absent |= {(model, task): _reason(model, task, models, error) for model in models}
-                continue
-            self.records += outcome.records
-            reasons = {**outcome.refused, **outcome.broken}
-            self.absent |= {pair: why.partition(_HINT)[0] for pair, why in reasons.items()}
-
-
 def select(
     options: argparse.Namespace, *, progress: bool = False, complain: Callable[[str], object] = lambda text: None
 ) -> SelectionReport:
@@ -90,7 +66,7 @@ def select(
     """
     from evals.app import several
     from evals.records import load_finished
-    from evals.reports.choices import guides, selection
+    from evals.reports.choices import guides
     from evals.reports.choices.advice import check_hourly, hold, testable
     from evals.reports.choices.report import SelectionReport
 
@@ -98,7 +74,8 @@ def select(
     guide = guides.load(options.guide) if options.guide is not None else None
     _check(options, tasks, guide)
     criteria = _criteria(options, tasks)
-    runs = _Runs({"progress": progress, "command": options.command})
+    runs = CandidateRuns({"progress": progress, "command": options.command})
+    models: Sequence[str] = ()
     if options.runs:
         records, skipped = load_finished(options.runs)
         runs.records += records
@@ -108,10 +85,10 @@ def select(
         for reason in skipped:
             complain(f"left out: {reason}")
     else:
-        _make(runs, options.model, tasks, guide, progress)
+        models = make(runs, options.model, criteria, guide, progress=progress, fast=options.fast)
     if options.runs:
         _check_tasks(tasks, runs.records)
-    chosen = selection.select(runs.records, criteria, runs.absent) if tasks else None
+    chosen = runs.choose(criteria, models) if tasks else None
     shown = [guide] if guide is not None else list(map(guides.load, guides.bundled()))
     held = [
         row
@@ -175,6 +152,10 @@ def _check(options: argparse.Namespace, tasks: Sequence[str], guide: Guide | Non
         raise InputError(f"--{limits[0]} limits a selection: name its tasks with --task")
     if options.runs and options.model:
         raise InputError("--model and RUN: give only one, models to be run or the folders of finished runs")
+    if options.fast and (options.runs or guide is not None or not options.model):
+        raise InputError(
+            "--fast stops models that this command runs: give --model A,B, without run folders and --guide"
+        )
     if not options.runs and not options.model and guide is None:
         raise InputError("no candidates: give run folders, or --model A,B")
     for task in tasks:
@@ -195,74 +176,6 @@ def _check_tasks(tasks: Sequence[str], records: Sequence[Record]) -> None:
             raise InputError(
                 f"no run is of task {task!r}: the runs are of {', '.join(names) or 'no task with a score'}"
             )
-
-
-def _make(runs: _Runs, model: str | None, tasks: Sequence[str], guide: Guide | None, progress: bool) -> None:
-    """Make the runs of a selection, and those that the rows of a guide need; then time all models in turn."""
-    from evals.app import several
-    from evals.execution import progress as bars
-    from evals.execution.run import resolved
-    from evals.schema import RunConfig
-
-    models = several.names(model) if model is not None else guide.models if guide is not None else []
-    for name in models:
-        if models.count(name) > 1:
-            raise InputError(f"model {name!r} is named twice")
-        resolved(RunConfig.of(name, _TIMING, scale=_SCALE))  # an unknown name is an error before anything is run
-    timed = list(models)
-    if progress:
-        bars.announce(f"evals: measuring {', '.join(models)} at mini scale; finished runs are read")
-    if tasks:
-        runs.make(models, tasks)
-    for names, task in _of_guide(guide):
-        runs.make([name for name in names if not (name in models and task in tasks)], [task])
-        timed += [name for name in names if name not in timed]
-    runs.make(timed, [_TIMING])
-
-
-def _of_guide(guide: Guide | None) -> Iterator[tuple[list[str], str]]:
-    """Yield the models that the rows of a guide need, by task."""
-    if guide is None:
-        return
-    for task in guide.tasks:
-        rows = [row for row in guide.advice if task in row.tasks]
-        yield list(dict.fromkeys(m for row in rows for m in (guide.model(row.choose), *guide.alternatives(row)))), task
-
-
-def _common_method(models: Iterable[str], task: str) -> str | None:
-    """Return the first method by which all models can be queried, if their own defaults differ."""
-    from evals import registry
-    from evals.execution import validation
-    from evals.execution.run import resolved
-    from evals.schema import RunConfig
-
-    adapter = registry.TASKS.get(task)
-    if not adapter.methods:
-        return None
-    sources = [resolved(RunConfig.of(model, task, scale=_SCALE)) for model in models]
-
-    def able(source: Any, method: str | None) -> str | None:
-        try:
-            return validation.method(adapter, source, method)
-        except InputError:
-            return None
-
-    defaults = {able(source, None) for source in sources} - {None}
-    if len(defaults) < 2:
-        return None
-    capable = [source for source in sources if able(source, None)]
-    return next((name for name in adapter.methods if all(able(source, name) for source in capable)), None)
-
-
-def _reason(model: str, task: str, models: Sequence[str], error: EvalsError) -> str:
-    """Return why a model was not run on a task, of an error that gives the reasons of several models."""
-    text, start = str(error), f"{model} on {task}: "
-    if start not in text:
-        return text
-    reason = text.partition(start)[2]
-    for other in models:
-        reason = reason.partition(f"; {other} on {task}: ")[0]
-    return reason.partition(_HINT)[0]
 
 
 def _of_guides(records: Sequence[Record], shown: Sequence[Guide]) -> tuple[Record, ...]:
@@ -286,9 +199,9 @@ def _unable(guide: Guide) -> dict[tuple[str, str], str]:
 
     reasons = {}
     for name in guide.models:
-        has_checkpoint = name in registry.VARIANTS and registry.VARIANTS.get(name).checkpoints.get(_SCALE)
+        has_checkpoint = name in registry.VARIANTS and registry.VARIANTS.get(name).checkpoints.get(SCALE)
         for task in guide.tasks if has_checkpoint else []:
-            why = refusal(RunConfig.of(name, task, scale=_SCALE)) if task in registry.TASKS else None
+            why = refusal(RunConfig.of(name, task, scale=SCALE)) if task in registry.TASKS else None
             if why is not None:
-                reasons[name, task] = why.partition(_HINT)[0]
+                reasons[name, task] = why.partition(HINT)[0]
     return reasons

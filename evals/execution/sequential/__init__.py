@@ -6,5 +6,6 @@ It may import the rest of the execution, the records, the statistics and the sch
     eligible     which tasks can stop early, and why others cannot
     prefix       the samples of a run in random order, up to the next look
     precision    one model: stop when the interval is narrow enough
+    pruning      candidates of a selection: stop those that are shown to be excluded
     race         several models on the same samples: stop when it is decided which is better
 """

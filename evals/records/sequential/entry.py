@@ -35,20 +35,21 @@ class PairLooks(Stored, kw_only=True):
 
 
 class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
-    """How a run looked at its interval, and what was decided (`--precision`, `--until-decided`, `check --fast`)."""
+    """How a run looked at its interval, and what was decided (`--precision`, `--until-decided`, `check --fast`,
+    `select --fast`)."""
 
     rule: Literal["precision", "until-decided", "fast"]
     """When it stops: when its own interval is narrow enough, when a race between models is decided, or when the claims
-    of a document are."""
+    of a document are, or a selection excludes its model."""
     target: Real | None = None
-    """The precision (half of the width of the interval) or the margin that was asked for, as a fraction."""
+    """The precision (half of the width of the interval), the margin or the minimum that was asked for: a fraction."""
     looks: Size
     """Number of looks."""
     used: Size
     """Number of samples at the last look."""
     of: Size
     """Number of samples of the whole set."""
-    decision: Literal["first_better", "second_better", "within_margin", "precise", "undecided"]
+    decision: Literal["first_better", "second_better", "within_margin", "precise", "undecided", "below_minimum"]
     """Of a race, which model of the `pair` is better."""
     low: Real | None = None
     high: Real | None = None

@@ -9,5 +9,6 @@ It may import the errors, the schema and the other statistics. Start with `means
     means        the confidence sequence of a mean, and of the difference of two models on the same samples
     looks        when to look
     differences  the difference of two models with an interval and a p-value, also of several comparisons
+    pruning      the candidates of a selection that the whole set would exclude, too
     races        the decision between two models or several, and which of them are out
 """

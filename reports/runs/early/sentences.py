@@ -21,6 +21,12 @@ def sentences(record: Record) -> Iterator[str]:
         return
     if entry.rule == "until-decided":
         yield left(entry, record.manifest.model_name) or decision(entry)
+    elif entry.decision == "below_minimum":
+        low, high = (100 * (end or 0.0) for end in (entry.low, entry.high))
+        yield (
+            f"Stopped as a candidate of a selection: {result.headline} is below {100 * (entry.target or 0.0):g} %, "
+            f"after {entry.used:,} of {entry.of:,} samples ({low:.1f} to {high:.1f} %)."
+        )
     elif entry.rule == "fast" and entry.decision != "undecided":
         yield decision(entry)
     if result.stopped is None:
