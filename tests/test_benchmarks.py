@@ -37,7 +37,17 @@ SMALL = {
     "workers": (["--limit", "4", "--workers", "2"], "parent MiB"),
 }
 """By benchmark: the size, and what it prints. `against_lm_eval` has a test of its own."""
-WITHIN = {"ab", "coverage", "draft", "math_answers", "math_hostile", "math_solutions", "predictions", "selections", "vqa_attention"}
+WITHIN = {
+    "ab",
+    "coverage",
+    "draft",
+    "math_answers",
+    "math_hostile",
+    "math_solutions",
+    "predictions",
+    "selections",
+    "vqa_attention",
+}
 """Benchmarks that run in the tests' own process: they measure neither its memory nor its start, and set nothing."""
 
 

@@ -8,7 +8,7 @@ records; `tables`, `figure` and `page` show it.
     comparable      which runs can be compared; the others are set apart, each with the reason
     measurements    quality, latency, memory and price of a candidate
     requirements    whether a measured value keeps a limit: kept, violated, not shown, not measured
-    pruning         candidates that stop early: which may exclude which, and why one has stopped
+    early           candidates that stop early: which may exclude which, and why one has stopped
     front           the Pareto front
     differences     how each candidate differs from the chosen one, by paired tests
     selection       all of it together, and the sentence

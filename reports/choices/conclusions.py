@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from evals.errors import counted
 from evals.reports.choices.conditions import NOT_COMPARABLE
 from evals.reports.choices.differences import CostRatio, QualityDifference
-from evals.reports.choices.pruning import stops
+from evals.reports.choices.early.pruning import stops
 from evals.reports.choices.requirements import COSTS, LATENCY, MEMORY, PRICE, measured
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.claims.evidence.chance import chance_level

@@ -16,8 +16,8 @@ from evals.errors import InputError, UnknownName, counted
 from evals.records.folder import Record
 from evals.reports.choices import conclusions, figure, tables
 from evals.reports.choices.advice import HeldAdvice, advice_notes, advice_table
+from evals.reports.choices.early.pruning import stops
 from evals.reports.choices.measurements import ModelCandidate
-from evals.reports.choices.pruning import stops
 from evals.reports.choices.requirements import COSTS, PRICE
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.rendering import table_formats

@@ -20,8 +20,8 @@ from evals.records.folder import Record
 from evals.reports.choices import comparable, front
 from evals.reports.choices.comparable import SetApart
 from evals.reports.choices.differences import CostRatio, QualityDifference, in_costs, in_quality
+from evals.reports.choices.early.pruning import StoppedCandidates, reason, stops
 from evals.reports.choices.measurements import ModelCandidate, candidates
-from evals.reports.choices.pruning import FastRuns, reason, stops
 from evals.reports.choices.requirements import (
     COSTS,
     PRICE,
@@ -99,7 +99,7 @@ class Selection:
     apart: tuple[SetApart, ...]
     kind: str
     """The kind of request whose times count: `short`, or `caption` for tasks that show images."""
-    fast: FastRuns = field(default_factory=FastRuns)
+    fast: StoppedCandidates = field(default_factory=StoppedCandidates)
     """Which candidates stopped early, and which tasks were run in full nevertheless."""
 
     @property
@@ -118,7 +118,7 @@ def select(
     records: Sequence[Record],
     criteria: Criteria,
     absent: Mapping[tuple[str, str], str] | None = None,
-    fast: FastRuns = FastRuns(),
+    fast: StoppedCandidates = StoppedCandidates(),
 ) -> Selection:
     """Choose among the models of some runs.
 

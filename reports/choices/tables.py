@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from evals.reports.choices import conclusions, pruning
+from evals.reports.choices import conclusions
 from evals.reports.choices.amounts import ANSWERS
+from evals.reports.choices.early import pruning
 from evals.reports.choices.requirements import LATENCY, MEMORY, PRICE, measured, printed
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.rendering.formatting import MISSING, probability

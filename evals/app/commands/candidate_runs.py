@@ -10,8 +10,8 @@ from evals.errors import EvalsError, InputError
 
 if TYPE_CHECKING:
     from evals.records import Record
+    from evals.reports.choices.early.pruning import StoppedCandidates
     from evals.reports.choices.guides import Guide
-    from evals.reports.choices.pruning import FastRuns
     from evals.reports.choices.requirements import Criteria
     from evals.reports.choices.selection import Selection
 
@@ -32,7 +32,7 @@ class CandidateRuns:
     absent: dict[tuple[str, str], str] = field(default_factory=dict)
     """By model and task, why there is no run."""
 
-    fast: FastRuns | None = None
+    fast: StoppedCandidates | None = None
     """With `--fast`: what was stopped early."""
     stopped: list[Record] = field(default_factory=list)
     """The runs that stopped early."""
@@ -66,7 +66,8 @@ class CandidateRuns:
         """Time models, then run them on the tasks and stop those that are shown to be excluded."""
         from evals.app import several
         from evals.app.early import pruning as early
-        from evals.reports.choices import comparable, measurements, pruning
+        from evals.reports.choices import comparable, measurements
+        from evals.reports.choices.early import pruning
         from evals.reports.choices.requirements import requirements
 
         self.make(models, [_TIMING])
@@ -79,7 +80,7 @@ class CandidateRuns:
         minimums = {task: least / 100 for task, least in criteria.minimums.items()}
         pruned = early.prune_tasks(raced, minimums, pruning.rivals(candidates, limits, list(refused)))
         self.stopped = [record for (model, _), record in pruned.records.items() if model in pruned.excluded]
-        self.fast = pruning.FastRuns(frozenset(pruned.excluded), {**refused, **pruned.whole})
+        self.fast = pruning.StoppedCandidates(frozenset(pruned.excluded), {**refused, **pruned.whole})
         for model in pruned.below:
             others = {(model, task): _NOT_NEEDED for task in raced if (model, task) not in pruned.records}
             self.absent |= others
@@ -87,16 +88,17 @@ class CandidateRuns:
 
     def choose(self, criteria: Criteria, models: Sequence[str]) -> Selection:
         """Choose, and run in full what stopped early because of a model that, in the end, does not exclude it."""
-        from evals.reports.choices import pruning, selection
+        from evals.reports.choices import selection
+        from evals.reports.choices.early import pruning
 
         while True:
-            fast = self.fast or pruning.FastRuns()
+            fast = self.fast or pruning.StoppedCandidates()
             chosen = selection.select([*self.records, *self.stopped], criteria, self.absent, fast)
             if not (again := pruning.unjustified(chosen)):
                 return chosen
             raced = [task for task in criteria.tasks if task not in fast.whole]
             self.stopped = [record for record in self.stopped if record.manifest.model_name not in again]
-            self.fast = pruning.FastRuns(fast.stopped.difference(again), fast.whole)
+            self.fast = pruning.StoppedCandidates(fast.stopped.difference(again), fast.whole)
             self.make(again, raced, among=models)
 
 

@@ -35,8 +35,7 @@ class PairLooks(Stored, kw_only=True):
 
 
 class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
-    """How a run looked at its interval, and what was decided (`--precision`, `--until-decided`, `check --fast`,
-    `select --fast`)."""
+    """How a run looked at its interval, and what was decided (`--precision`, `--until-decided`, `--fast`)."""
 
     rule: Literal["precision", "until-decided", "fast"]
     """When it stops: when its own interval is narrow enough, when a race between models is decided, or when the claims

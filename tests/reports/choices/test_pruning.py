@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from choice_runs import scored, share, timed
 
-from evals.reports.choices import front, pruning
+from evals.reports.choices import front
+from evals.reports.choices.early import pruning
 from evals.reports.choices.requirements import COSTS, Criteria, requirements
 from evals.reports.choices.selection import select
 
@@ -101,7 +102,8 @@ def test_a_rival_that_is_excluded_in_the_end_excludes_nothing(monkeypatch):
     everyone = [
         judged("best"), judged("violates", excluded=("too slow",)), judged("dear"), judged("low", low, ("why",)),
         judged("b", worse("best"), ("why",)), judged("c", worse("b"), ("why",)),
-        judged("d", worse("violates"), ("why",)), judged("e", worse("d"), ("why",)), judged("f", worse("low"), ("why",)), judged("g", worse("dear"), ("why",)),
+        judged("d", worse("violates"), ("why",)), judged("e", worse("d"), ("why",)),
+        judged("f", worse("low"), ("why",)), judged("g", worse("dear"), ("why",)),
         judged("h", worse("gone"), ("why",)),
     ]  # fmt: skip
     selection = SimpleNamespace(candidates=everyone, criteria=SimpleNamespace(tasks=("t",)))

@@ -30,7 +30,7 @@ NAMES = {"price": "price", "latency": "latency", "memory": "peak memory"}
 
 
 @dataclass(frozen=True)
-class FastRuns:
+class StoppedCandidates:
     """What was stopped early for a selection, and what was not."""
 
     stopped: frozenset[str] = frozenset()
