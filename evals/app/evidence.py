@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -111,12 +112,15 @@ def _scores(path: Path, *, is_named: bool) -> Iterator[PublishedScore]:
         from evals import records
         from evals.reports.exports import every_eval_ever
         from evals.reports.runs import reported
+        from evals.reports.runs.verifying import verification
 
         record = records.load(path.parent)
         if record.manifest.model_name == "unknown":  # a log that does not say of which model it is
             return
         log = f" ({reported.origin(record)})" if reported.entry(record) else ""
-        yield from scores.of_every_eval_ever(every_eval_ever.log(record), f"run {path.parent.name}{log}")
+        mark = verification.mark(record).strip()
+        for score in scores.of_every_eval_ever(every_eval_ever.log(record), f"run {path.parent.name}{log}"):
+            yield replace(score, mark=mark)
     elif path.suffix == ".json":
         content = _json(path)
         if is_named or (isinstance(content, dict) and "evaluation_results" in content):

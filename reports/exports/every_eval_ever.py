@@ -27,6 +27,9 @@ from evals.reports.runs.naming import about, model
 from evals.reports.runs.sections import higher_is_better
 from evals.schema import Json
 
+PART = "part_of_split"
+"""Detail of a log whose run has not all samples of its split: which ones it has."""
+
 _RANGES: Mapping[str, tuple[float, float | str]] = {"fraction": (0.0, 1.0), "coefficient": (-1.0, 1.0)}
 _UNITS = {"fraction": "proportion"}
 
@@ -115,7 +118,7 @@ def _evaluation(run: Record, name: str) -> dict[str, Json]:
                     "split": task.split,
                     "samples": result.n,
                     "ids": data.get("ids") if result.stopped is None else result.stopped.ids,
-                    "part": part(run) or None,
+                    PART: part(run) or None,
                 }
             ),
         },

@@ -100,7 +100,7 @@ def test_every_export_says_that_it_stopped(stopped, whole, tmp_path):
         assert said in tables.render([record], format), format
     assert f"({n:,} of 800)" in tables.render([record, load(whole)], "svg")
     (result,) = every_eval_ever.log(record)["evaluation_results"]
-    assert result["source_data"]["additional_details"]["part"] == said
+    assert result["source_data"]["additional_details"]["part_of_split"] == said
     assert result["source_data"]["additional_details"]["ids"] == record.finished().stopped.ids
     method = result["score_details"]["uncertainty"]["confidence_interval"]["method"]
     assert method == "confidence sequence by betting, for the value of all 800 samples"

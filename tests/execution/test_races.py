@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -68,7 +69,7 @@ def test_hooks_get_the_events_of_each_run(decided):
         assert {event["event"] for event in own[1:-1]} == {"batch_done"}
         assert (own[-2]["done"], own[-1]["n"], own[-2]["total"]) == (used, used, COUNT)
     batches = [event["run"] for event in events if event["event"] == "batch_done"]
-    assert sum(before != after for before, after in zip(batches, batches[1:], strict=False)) > 4, "in turn"
+    assert sum(before != after for before, after in itertools.pairwise(batches)) > 4, "in turn"
 
 
 def test_the_page_can_be_understood(decided):

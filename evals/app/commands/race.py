@@ -60,8 +60,8 @@ def race(
         validation.check_early("margin", margin, pair.config)
         if pair.config.cluster is not None:
             raise InputError(
-                f"--cluster cannot be given with {FLAG}: the models compute in turn and are all loaded, and the workers of "
-                f"the first would hold the cluster; leave it out, or give --workers N on one machine"
+                f"--cluster cannot be given with {FLAG}: the models compute in turn and are all loaded, and the "
+                f"workers of the first would hold the cluster; leave it out, or give --workers N on one machine"
             )
         if pair.config.precision is not None:
             raise InputError(f"--precision cannot be given with {FLAG}; leave one of them out")

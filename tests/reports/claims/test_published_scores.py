@@ -11,6 +11,7 @@ from run_folders import make, manifest, metric, row
 import evals
 from evals.app import evidence
 from evals.errors import InputError
+from evals.reports.runs.verifying import verification
 
 CARD = """\
 ---
@@ -153,6 +154,29 @@ def test_two_models_of_one_name_convict_nobody(tmp_path):
         (tmp_path / f"{owner}.json").write_text(json.dumps(log(score, model=f"{owner}/otter-2")))
     path = claims(tmp_path, ("mmlu", "70.0", SAME))
     assert words(path, tmp_path / "acme.json", tmp_path / "else.json") == ["differs"]
+
+
+def test_a_part_of_a_split_is_no_score_of_the_whole(tmp_path):
+    """A run that stopped early, as its exports say."""
+    part = log(0.5)
+    part["evaluation_results"][0]["source_data"]["additional_details"] = {"part_of_split": "9 of 90, stopped early"}
+    (tmp_path / "part.json").write_text(json.dumps(part))
+    (tmp_path / "README.md").write_text(
+        CARD.replace("value: 61.2,", "value: 61.2, args: {n: 9, samples: '9 of 90 in random order, stopped early'},")
+    )
+    assert evidence.read([tmp_path / "part.json"]) == []
+    assert [score.benchmark for score in evidence.read([tmp_path / "README.md"])] == ["GSM8k"]
+
+
+def test_a_verified_run_is_marked_beside_the_evidence(tmp_path, monkeypatch):
+    monkeypatch.setattr(verification, "mark", lambda record: " Verified on 2026-11-29: none differs.")
+    signed = manifest(name="glue/mmlu", split="test", scale="full")
+    signed["model"] |= {"name": "acme/otter-2", "replica": False}
+    make(tmp_path / "run", [row("1", 1.0)], {"accuracy": metric(0.612)}, signed, task="glue/mmlu", headline="accuracy")
+    (score,) = evidence.read([tmp_path / "run"])
+    assert (score.model, score.mark) == ("claim-evals/otter-2", "Verified on 2026-11-29: none differs.")
+    checked = evals.check([claims(tmp_path, ("mmlu", "61.2", {}))], paper=True, evidence=[tmp_path / "run"])
+    assert "Verified on 2026-11-29: none differs" in str(checked.assessments[0].public_record)
 
 
 def test_eval_results_and_run_folders_are_read_and_what_cannot_be_is_refused(tmp_path):

@@ -50,7 +50,8 @@ def with_scores(
             continue
         source = f"{_EVIDENCE}{len(sources) + 1}"
         dated = f", {score.date}" if score.date else ""
-        sources[source] = FactSource(title=f"{score.origin}: {score.model}{dated}", read_again=today)
+        mark = f". {score.mark.removesuffix('.')}" if score.mark else ""
+        sources[source] = FactSource(title=f"{score.origin}: {score.model}{dated}{mark}", read_again=today)
         for id, quantity in measured.items():
             topic = [claim for subject in about for claim in statements.get((subject, id), ())]
             stated = {key for claim in topic for key in claim.protocol}

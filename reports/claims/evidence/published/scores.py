@@ -59,6 +59,8 @@ class PublishedScore:
     date: str | None
     origin: str
     """The source, for readers."""
+    mark: str = ""
+    """What is known of its truth: that samples of the run were executed again."""
 
 
 def of_model_index(index: object, origin: str) -> Iterator[PublishedScore]:
@@ -85,6 +87,8 @@ def of_model_index(index: object, origin: str) -> Iterator[PublishedScore]:
             shots, named = _of(_of(dataset, "args"), "num_few_shot"), _SHOTS.search(name)
             benchmark = _IN_BRACKETS.sub("", _SHOTS.sub("", name)).strip()
             for metric in _list(_of(result, "metrics"), "metrics", origin):
+                if " of " in str(_of(_of(metric, "args"), "samples") or ""):  # a part of the split
+                    continue
                 yield from _score(
                     model=str(_of(model, "name") or ""),
                     benchmark=_part(benchmark, str(_of(dataset, "config") or "")),
@@ -139,6 +143,8 @@ def of_every_eval_ever(log: object, origin: str) -> Iterator[PublishedScore]:
         data, config, generation = (_of(result, key) for key in ("source_data", "metric_config", "generation_config"))
         details, more = _of(data, "additional_details"), _of(generation, "additional_details")
         if _of(more, "limit") or _of(more, "first") or str(_of(more, "blind")).lower() == "true" or _is_part(data):
+            continue
+        if _of(details, "part_of_split"):  # a run that stopped early, for example
             continue
         metric = _of(config, "metric_name") or _of(config, "metric_kind") or _of(config, "evaluation_description")
         shots = _of(more, "shots")
