@@ -72,6 +72,28 @@ def read_benchmark(dataset: str) -> str | None:
             return None
 
 
+def read_leaderboard(dataset: str) -> list[float]:
+    """Return the values of the leaderboard of a data set; none if it has no leaderboard, or one that cannot be read.
+
+    Raises:
+        InputError: the hub cannot be reached.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    with _hub_errors(dataset, "read"):
+        try:
+            entries = api.get_dataset_leaderboard(dataset, base_model_only=False)
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500:
+                return []
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError):  # other fields than this version of the library knows
+            return []
+    return [float(entry.value) for entry in entries if isinstance(entry.value, int | float)]
+
+
 def commit_files(state: RepositoryState, files: Mapping[str, str], *, message: str, pull_request: bool) -> str:
     """Commit files to a repository whose state was read; all or none. Returns the address of the commit or request.
 

@@ -31,6 +31,8 @@ class Leaderboard:
     """The data set."""
     task_id: str
     """The task's id in the `eval.yaml` of the data set."""
+    unit: str = "fraction"
+    """`fraction` or `percent`: the unit in which a fraction is written."""
 
 
 def check_publishable(run: Record, repository: str, *, same_model: bool) -> None:
@@ -90,18 +92,41 @@ def replaces_result(new: Json, present: Json) -> bool:
     )
 
 
+def leaderboard_unit(values: Sequence[float]) -> str | None:
+    """Return in which unit most values of a leaderboard are: `percent` or `fraction`; None if that is not known.
+
+    The hub states no unit: its guide shows 20.90 and 0.412 side by side. A value above 1 is no fraction.
+
+    Example:
+        >>> leaderboard_unit([88.0, 74.2, 0.41]), leaderboard_unit([0.27, 0.89]), leaderboard_unit([])
+        ('percent', 'fraction', None)
+    """
+    percents, fractions = sum(value > 1 for value in values), sum(0 < value <= 1 for value in values)
+    if percents == fractions:
+        return None
+    return "percent" if percents > fractions else "fraction"
+
+
 def board_entry(run: Record, board: Leaderboard) -> dict[str, Json]:
     """Return the item of a file of `.eval_results/` for the headline of a run."""
     result = run.finished()
+    value = result.metrics[result.headline].value
+    in_percent = board.unit == "percent" and is_fraction(run)
     dataset = {"id": board.dataset, "task_id": board.task_id}
     if revision := _data_revision(run):
         dataset["revision"] = revision
     return {
         "dataset": dataset,
-        "value": result.metrics[result.headline].value,
+        "value": float(f"{100 * value:.12g}") if in_percent else value,
         "date": hub.finished(run).date().isoformat(),
-        "notes": f"{_notes(run)}, signature {run.manifest.signature}",
+        "notes": f"{_notes(run)}, signature {run.manifest.signature}{', in percent' if in_percent else ''}",
     }
+
+
+def is_fraction(run: Record) -> bool:
+    """Return whether the headline of a run is a fraction, which a leaderboard may hold in percent."""
+    result = run.finished()
+    return result.metrics[result.headline].unit == "fraction"
 
 
 def replaces_entry(new: Json, present: Json) -> bool:

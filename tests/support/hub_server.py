@@ -23,6 +23,8 @@ class HubServer:
         self.url = ""
         self.models: dict[str, dict[str, bytes]] = {}
         """Model repositories by name."""
+        self.leaderboards: dict[str, list[float]] = {}
+        """Values of the leaderboards of data sets."""
         self.commits: list[dict] = []
         """Header of every commit, with the query of its address."""
         self.fails: dict[str, int | str] = {}
@@ -40,6 +42,8 @@ class HubServer:
             name = "/".join(parts[2:4])
             if name not in self.repositories:
                 return 404, b'{"error": "Repository not found"}', {"X-Error-Code": "RepoNotFound"}
+            if parts[4:] == ["leaderboard"]:
+                return self.leaderboard(name)
             siblings = [{"rfilename": file, "size": len(data)} for file, data in self.repositories[name].items()]
             return 200, json.dumps({"id": name, "sha": self.revision(name), "siblings": siblings}).encode(), {}
         if parts[:2] == ["api", "models"]:
@@ -54,6 +58,16 @@ class HubServer:
         if content is None:
             return 404, b"", {"X-Error-Code": "EntryNotFound" if name in files else "RepoNotFound"}
         return 200, content, {"X-Repo-Commit": parts[3], "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
+
+    def leaderboard(self, name: str) -> tuple[int, bytes, Mapping[str, str]]:
+        if name not in self.leaderboards:
+            return 404, b'{"error": "no leaderboard"}', {}
+        author = {"type": "org", "name": "org", "fullname": "Org", "avatarUrl": ""}
+        entries = [
+            {"rank": rank, "modelId": "a/b", "value": value, "filename": "x.yaml", "verified": False, "author": author}
+            for rank, value in enumerate(self.leaderboards[name], start=1)
+        ]
+        return 200, json.dumps(entries).encode(), {}
 
     def posted(self, path: str, body: bytes) -> tuple[int, bytes, Mapping[str, str]]:
         """Answer what precedes a commit, and make the commit if its parent is the present state."""

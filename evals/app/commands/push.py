@@ -28,6 +28,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add("--revision", default="main", metavar="BRANCH", help="the branch; default: main")
     add("--entry", metavar="NAME", help="the model's name in a card whose model-index has several models")
     add(
+        "--unit",
+        choices=("percent", "fraction"),
+        help="the unit of the entry for the leaderboard; default: that of the values which the leaderboard has",
+    )
+    add(
         "--same-model",
         action="store_true",
         help="state that the model of the runs, which has another name, is the one of the repository",
@@ -52,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.revision.strip():
         raise InputError("--revision '' names no branch")
     state = hub_repository.read_repository(name, options.revision)
-    files, notes = _changed(runs, results, state, options.entry)
+    files, notes = _changed(runs, results, state, entry=options.entry, unit=options.unit)
     changed = {path: text for path, text in files.items() if text != state.files.get(path, "")}
     console.write(_shown(state, changed, notes))
     if not changed or options.dry_run:
@@ -72,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _changed(
-    runs: list[Any], results: list[dict[str, Any]], state: Any, entry: str | None
+    runs: list[Any], results: list[dict[str, Any]], state: Any, *, entry: str | None, unit: str | None
 ) -> tuple[dict[str, str], list[str]]:
     """Return the files with the results of the runs, by path, and notes for the reader.
 
@@ -81,6 +86,7 @@ def _changed(
         results: their results for the card.
         state: the repository.
         entry: the name of the model in the card, if the user chose one.
+        unit: the unit of entries for leaderboards, if the user chose one.
     """
     from evals.data import hub_repository
     from evals.reports.exports import model_card, publishing
@@ -105,10 +111,29 @@ def _changed(
             )
             continue
         path = publishing.board_file(record)
-        score = publishing.board_entry(record, publishing.Leaderboard(dataset, task_id))
+        board = publishing.Leaderboard(dataset, task_id)
+        if publishing.is_fraction(record):
+            written, why = _unit(dataset, unit)
+            board = publishing.Leaderboard(dataset, task_id, written)
+            how = "in percent" if written == "percent" else "as a fraction"
+            notes.append(f"the leaderboard of {dataset} gets the value {how}: {why}")
+        score = publishing.board_entry(record, board)
         before = files.get(path, state.files.get(path, ""))
         files[path] = model_card.merge_list(before, [score], publishing.replaces_entry)
     return files, notes
+
+
+def _unit(dataset: str, chosen: str | None) -> tuple[str, str]:
+    """Return the unit of an entry for a leaderboard, and why."""
+    from evals.data import hub_repository
+    from evals.reports.exports import publishing
+
+    if chosen is not None:
+        return chosen, "--unit says so"
+    values = hub_repository.read_leaderboard(dataset)
+    if (unit := publishing.leaderboard_unit(values)) is not None:
+        return unit, f"most of its {counted(len(values), 'value')} are"
+    return "fraction", "its values show no unit; --unit percent writes percent"
 
 
 def _shown(state: Any, changed: Mapping[str, str], notes: list[str]) -> str:

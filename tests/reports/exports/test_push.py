@@ -120,6 +120,36 @@ def test_results_are_shown_sent_and_replaced_and_those_of_others_stay(hub, comma
     assert len([path for path in hub.models["org/model"] if path.startswith(".eval_results/")]) == 2
 
 
+@pytest.mark.parametrize(
+    ("values", "options", "written", "words"),
+    [
+        (None, (), 0.9, "as a fraction: its values show no unit"),
+        ([0.3, 0.9, 71], (), 0.9, "as a fraction: most of its 3 values are"),
+        ([88, 74.2, 0.41], (), 90.0, "in percent: most of its 3 values are"),
+        ([88], ("--unit", "fraction"), 0.9, "--unit says so"),
+        (None, ("--unit", "percent"), 90.0, "--unit says so"),
+    ],
+)
+def test_an_entry_is_in_the_unit_of_its_leaderboard(values, options, written, words, hub, command, tmp_path):
+    if values is not None:
+        hub.leaderboards["nyu-mll/glue"] = values
+    whole = run(tmp_path / "whole")
+    done = command("push", whole.folder, "hf:org/model", "--yes", *options)
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
+    (path,) = (path for path in hub.models["org/model"] if path.startswith(".eval_results/"))
+    (entry,) = yaml.safe_load(hub.models["org/model"][path])
+    assert entry["value"] == written
+    assert ("in percent" in entry["notes"]) == (written == 90.0)
+    assert (
+        front(hub.models["org/model"]["README.md"].decode())["model-index"][0]["results"][1]["metrics"][0]["value"]
+        == 0.9
+    )
+    command("push", whole.folder, "hf:org/model", "--yes", "--unit", "percent")  # takes the earlier one's place
+    (entry,) = yaml.safe_load(hub.models["org/model"][path])
+    assert entry["value"] == 90.0
+
+
 def test_what_is_no_result_of_the_public_model_is_refused(hub, command, tmp_path):
     mini = make(tmp_path / "mini")
     assert refused(command("push", mini.folder, "hf:org/model", "--yes"), "bundled replica")
@@ -221,7 +251,7 @@ def fronted(results, name="m"):
     return {"model-index": [{"name": name, "results": results}]}
 
 
-@draws.examples(40, 2000)
+@draws.examples(25, 2000)
 @given(
     RESULTS, RESULTS, st.dictionaries(KEYS, VALUES, max_size=3), st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]),
     st.sampled_from([None, False, True]),
@@ -273,7 +303,7 @@ INDEXES = [
 ]  # fmt: skip
 
 
-@draws.examples(150, 10_000)
+@draws.examples(60, 10_000)
 @given(
     st.sampled_from(["", "\ufeff"]), st.sampled_from(BEFORE), st.sampled_from(INDEXES), st.sampled_from(BEFORE),
     st.sampled_from(["\n", "\r\n"]), st.booleans(),
