@@ -88,8 +88,8 @@ def check(
         made = None if recorded is None else archive.load(Path(recorded).expanduser())
         made = made or _made(runs, documents, models, tables if fast else None)
         checked = replace(assessment.add_measurements(checked, made.outcomes, models, tables), curves=made.curves)
-    said = published_evidence.describe(scores, count_compared(record, documents))
-    checked = read.shown_by(_resting_on(checked, said, fast=fast))
+    evidence_line = published_evidence.describe(scores, count_compared(record, documents))
+    checked = read.shown_by(_resting_on(checked, evidence_line, fast=fast))
     if out is not None:
         write(checked, absolute(Path(out).expanduser()), keep=not paper and recorded is None)
     return checked

@@ -49,8 +49,8 @@ def describe(by_path: Mapping[str, Sequence[PublishedScore]], used: int) -> str:
     number = sum(map(len, by_path.values()))
     empty = [path for path, scores in by_path.items() if not scores]
     verb = "is" if used == 1 else "are"
-    said = f"{counted(number, 'score')} read from --evidence; {used:,} {verb} about what a claim is about."
-    sentences = [said] if number else []
+    count = f"{counted(number, 'score')} read from --evidence; {used:,} {verb} about what a claim is about."
+    sentences = [count] if number else []
     if empty:
         sentences.append(f"No score was read from --evidence {', '.join(empty)}.")
     return " ".join(sentences)

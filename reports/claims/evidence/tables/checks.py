@@ -75,9 +75,9 @@ def _of_cells(cells: Sequence[CellClaim], grid: Grid) -> dict[str, Checked]:
             findings[id].append((finding.verdict, f"{name}: {finding.line}"))
             partners[id] |= set() if finding.verdict in _PASSING else {*finding.others}
     results: dict[str, Checked] = {}
-    for id, found in findings.items():
-        lines = tuple(line for _, line in sorted(found, key=lambda entry: SEVERITY.index(entry[0]), reverse=True))
-        results[id] = Finding(most_severe([word for word, _ in found]), lines), frozenset(partners[id])
+    for id, entries in findings.items():
+        lines = tuple(line for _, line in sorted(entries, key=lambda entry: SEVERITY.index(entry[0]), reverse=True))
+        results[id] = Finding(most_severe([word for word, _ in entries]), lines), frozenset(partners[id])
     return results
 
 
