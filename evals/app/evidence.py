@@ -124,7 +124,10 @@ def _scores(path: Path, *, is_named: bool) -> Iterator[PublishedScore]:
     elif path.suffix == ".json":
         content = _json(path)
         if is_named or (isinstance(content, dict) and "evaluation_results" in content):
-            yield from scores.of_every_eval_ever(content, path.name)
+            try:
+                yield from scores.of_every_eval_ever(content, path.name)
+            except InputError as error:
+                raise InputError(f"--evidence {path}{str(error).removeprefix(path.name)}") from None
     elif path.suffix in {".yaml", ".yml"}:
         yield from scores.of_eval_results(yaml_files.load(path), _model(path), f".eval_results/{path.name}")
     else:

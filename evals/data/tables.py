@@ -97,6 +97,8 @@ def _header(path: Path, start: bytes, columns: Sequence[str]) -> tuple[list[str]
     names = rows[best]
     if not any(names):
         raise InputError(f"{path} has no line with the names of its columns")
+    if "\N{REPLACEMENT CHARACTER}" in "".join(names) and not set(columns) <= set(names):
+        raise InputError(f"{path} is not in UTF-8, as its line of column names shows; save it as UTF-8")
     _check_columns(path, names, columns)
     return names, best, lines
 

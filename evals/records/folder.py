@@ -27,7 +27,7 @@ import msgspec
 import orjson
 
 from evals.errors import InputError, RecordError, counted
-from evals.records import files
+from evals.records import files, places
 from evals.records.digests import base_signature, differences, digest_of_result
 from evals.records.imported import TrackingEntry
 from evals.records.inputs import SharedPrefix
@@ -151,8 +151,7 @@ def load(folder: Path | str, *, changed: bool = False) -> Record:
         raise RecordError(f"{folder!r} ({type(folder).__name__}) is not a run folder: expected a path")
     folder = Path(folder).expanduser()
     if not (folder / MANIFEST).exists():
-        several = "; it holds one per prompt: name one, such as prompt-1" if (folder / "prompts.json").exists() else ""
-        raise RecordError(f"{folder} is not a run folder: it has no {MANIFEST}{several}")
+        raise RecordError(f"{folder} is not a run folder: it has no {MANIFEST}{places.runs_inside(folder)}")
     manifest = files.read_manifest(folder / MANIFEST)
     result = files.read_result(folder / RESULT, changed=changed) if (folder / RESULT).exists() else None
     if result is not None and not changed:

@@ -3,6 +3,7 @@
     check_place(folder)          not the root of the file system, not a person's home folder
     check_run_folder(folder)     and one that can be written: a run folder, an empty folder, or a new one
     check_two_folders(a, b)      not one folder under two names
+    runs_inside(folder)          the run folders in a folder that is none itself, for an error
 
 A path is compared after links and `..` are followed.
 """
@@ -65,6 +66,20 @@ def check_two_folders(a: Path | str, b: Path | str) -> None:
     """
     if Path(a).expanduser().resolve() == Path(b).expanduser().resolve():
         raise InputError(f"{a} and {b} are one folder; give two runs")
+
+
+def runs_inside(folder: Path) -> str:
+    """Say which run folders a folder holds that is none itself; empty if it holds none.
+
+    Example:
+        >>> runs_inside(Path("/nowhere"))
+        ''
+    """
+    if (folder / "prompts.json").exists():
+        return "; it holds one per prompt: name one, such as prompt-1"
+    names = sorted(path.parent.name for path in folder.glob(f"*/{_MANIFEST}")) if folder.is_dir() else []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"; it holds {', '.join(names[:3])}{more}: name them, as {folder}/*" if names else ""
 
 
 def _check_writable(folder: Path) -> None:

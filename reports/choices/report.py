@@ -40,13 +40,21 @@ class SelectionReport:
     advice: tuple[HeldAdvice, ...] = ()
     records: tuple[Record, ...] = ()
     """The runs that the advice was held against."""
+    runs_read: int = 0
+    """Number of runs that were read; those of no model or task of the guides are not in `records`."""
 
     @property
     def about(self) -> str:
         """The first line: which scale, checkpoints and data it is about."""
         if self.selection is not None:
             return conclusions.about(self.selection)
-        return naming.about(self.records) if self.records else "No run: nothing is measured."
+        if self.records:
+            return naming.about(self.records)
+        if not self.runs_read:
+            return "No run: nothing is measured."
+        which = "The run is" if self.runs_read == 1 else f"None of the {self.runs_read:,} runs is"
+        none = "no" if self.runs_read == 1 else "a"
+        return f"{which} of {none} model and task that the advice names: nothing is measured."
 
     @property
     def title(self) -> str:

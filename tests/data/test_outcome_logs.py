@@ -106,6 +106,7 @@ def test_rows_without_a_value_are_counted(tmp_path):
         ("v,y\nA,1\nB,0\n", {"baseline": "C"}, "--baseline C: column 'v' of .* has 'A', 'B'"),
         ("v,y\n" + "".join(f"{n},1\n" for n in range(21)), {}, "column 'v' has over 20 values"),
         ("\ufeffv,y\nA,1\nB,0\n".encode("utf-16-le"), {}, "is in UTF-16"),
+        ("版本,y\nA,1\nB,0\n".encode("gbk"), {}, "is not in UTF-8, as its line of column names shows"),
         (b"\x1f\x8b\x08\x00", {}, r"is compressed: give it as <\(zcat"),
         (b"v,y\nA,1\n\xff,0\n", {}, "cannot be read as a table: .*UTF8"),
     ],

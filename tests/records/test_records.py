@@ -512,6 +512,11 @@ def test_a_damaged_file_is_read_rightly_or_refused_in_one_line(tmp_path, name):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RecordError, match="is not a run folder"):
         load(tmp_path)
+    for name in "dbca":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").touch()
+    with pytest.raises(RecordError, match=r"it holds a, b, c and 1 more: name them, as .*/[*]"):
+        load(tmp_path)
 
 
 @given(st.text())

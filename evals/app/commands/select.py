@@ -97,7 +97,7 @@ def select(
         for row in hold(entry, runs.records, _unable(entry), criteria.hourly)
         if guide is not None or row.is_tested
     ]
-    return SelectionReport(chosen, tuple(held), _of_guides(runs.records, shown))
+    return SelectionReport(chosen, tuple(held), _of_guides(runs.records, shown), len(runs.records))
 
 
 def written(report: SelectionReport, format: str, out: Path | None) -> str:

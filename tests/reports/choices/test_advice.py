@@ -206,3 +206,5 @@ def test_the_command_shows_a_guide_without_a_selection(tmp_path):
     assert "B-83           cannot be tested here: For high accuracy of visual localisation, choose VL." in done.stdout
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".json", ".md", ".html"}
     refused(command("select", "--guide", "b", "--format", "svg", run.folder), "--task")
+    done = command("select", "--guide", "a", run.folder)
+    assert done.stdout.startswith("The run is of no model and task that the advice names: nothing is measured.")

@@ -8,6 +8,7 @@ for those of the sentence before.
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,7 @@ def extract(content: bytes, name: str) -> str:
         from pypdf.errors import PyPdfError
     except ModuleNotFoundError:
         raise InputError(f"{name}: reading PDF needs pypdf: pip install 'claim-evals[pdf]'") from None
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns of each font that it reads in part
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
         pages = [page.extract_text() for page in reader.pages[:_MOST_PAGES]]
