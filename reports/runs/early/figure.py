@@ -37,7 +37,8 @@ def draw(record: Record, metric: Metric) -> Markup | None:
     if len(points) < 2:
         return None
     axes = SequenceAxes("{:,.0f} samples".format, " %", limits=(0.0, 100.0))
-    return draw_sequence(points, f"{result.headline} while the run went on", axes, result.headline)
+    alone = ", without the predictions" if entry.predictors else ""
+    return draw_sequence(points, f"{result.headline} while the run went on{alone}", axes, result.headline)
 
 
 def _point(drawn: SampledClusters) -> SequencePoint:

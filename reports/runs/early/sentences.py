@@ -11,6 +11,8 @@ from evals.records.folder import Record
 from evals.records.sequential.entry import SequentialEntry
 from evals.reports.rendering.formatting import one_line, shorten_path
 
+_NO_GAIN = 0.98
+"""Share of the width of an interval from which on predictions are said to gain nothing."""
 _WRONG = "such a statement is wrong in at most 5 of 100 runs, however often a run looks"
 
 
@@ -52,10 +54,11 @@ def sentences(record: Record) -> Iterator[str]:
             f"worth. {rest}"
         )
         if metric.low is not None and metric.high is not None:
+            gains = entry.high - entry.low < _NO_GAIN * (metric.high - metric.low)
             yield (
-                f"Without the predictions it would be known less well: of these samples alone it is "
-                f"{100 * metric.value:.1f} %, and lies between {100 * metric.low:.1f} and {100 * metric.high:.1f} % "
-                f"(as in the table)."
+                f"Of these samples alone, without the predictions, it is {100 * metric.value:.1f} % and lies between "
+                f"{100 * metric.low:.1f} and {100 * metric.high:.1f} % (as in the table)"
+                f"{'' if gains else ': the predictions gain nothing here'}."
             )
     elif metric.low is not None and metric.high is not None:
         yield (
