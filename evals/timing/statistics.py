@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -225,8 +226,22 @@ def in_turn(a: Record, b: Record, value: str) -> list[list[TimedPair]]:
 def not_in_turn(a: Record, b: Record) -> str:
     """Explain why the timings of two runs cannot be compared, and how to time them together."""
     names = [record.manifest.model["name"] for record in (a, b)]
-    together = f"time them in one run, --model {','.join(names)} --task {a.manifest['task']['name']}"
+    together = f"time them in one run, {model_option(names)} --task {a.manifest['task']['name']}"
     return f"{a.folder} and {b.folder} were not timed in turn, so their ratio would include machine drift: {together}"
+
+
+def model_option(names: Sequence[str]) -> str:
+    """Return the option of `run` that names several models, as it is typed in a shell.
+
+    Example:
+        >>> model_option(["r1", "v2"]), model_option(["my model", "v2"])
+        ('--model r1,v2', "--model 'my model,v2'")
+        >>> model_option(["replay:a,b.jsonl", "v2"])
+        "--models-file FILE (one name per line: 'replay:a,b.jsonl' v2)"
+    """
+    if any("," in name for name in names):
+        return f"--models-file FILE (one name per line: {shlex.join(names)})"
+    return f"--model {shlex.quote(','.join(names))}"
 
 
 def interval(estimated: TimingEstimate) -> tuple[float | None, float | None]:

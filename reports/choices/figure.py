@@ -6,7 +6,6 @@ classes, so that it follows light and dark mode. It is as wide as a phone, and s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from evals.reports.choices.requirements import COSTS, LATENCY, MEMORY, measured
 from evals.reports.choices.selection import JudgedCandidate, Selection
 from evals.reports.rendering.forest import FONT
 from evals.reports.rendering.formatting import one_line
-from evals.reports.rendering.svg import label, line
+from evals.reports.rendering.svg import label, line, round_ticks
 from evals.schema import Metric
 
 CAPTION = (
@@ -50,11 +49,7 @@ class _Axis:
 
     def ticks(self) -> Iterator[float]:
         """Yield round values between the ends."""
-        rough = (self.high - self.low) / _TICKS
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-        for multiple in range(math.ceil(self.low / step), math.floor(self.high / step) + 1):
-            yield multiple * step
+        yield from round_ticks(self.low, self.high, _TICKS)
 
     def label(self, value: float) -> str:
         """Print a tick without its unit."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from evals.reports.choices import comparable
 from evals.reports.choices.measurements import DEVICE_TIME, TIMING, ModelCandidate
 from evals.reports.choices.requirements import COSTS, LATENCY, PRICE, Criteria
+from evals.timing.statistics import model_option
 
 ObjectiveValues = Sequence[float]
 """The values of a candidate, one per objective; higher is better."""
@@ -70,10 +70,10 @@ def _timed_apart(name: str, eligible: Sequence[ModelCandidate]) -> bool:
 
 def _advice(eligible: Sequence[ModelCandidate]) -> str:
     """Return the command that times models in turn."""
-    models = ",".join(dict.fromkeys(candidate.model for candidate in eligible))
+    models = list(dict.fromkeys(candidate.model for candidate in eligible))
     scale = next(run.manifest.task.scale for candidate in eligible for run in candidate.runs.values())
     options = f" --scale {scale}" if scale == comparable.FULL else ""
-    return f"python -m evals run --model {shlex.quote(models)} --task {TIMING}{options}"
+    return f"python -m evals run {model_option(models)} --task {TIMING}{options}"
 
 
 def point(candidate: ModelCandidate, objectives: Sequence[str]) -> list[float]:

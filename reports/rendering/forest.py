@@ -6,14 +6,13 @@ by its classes, so that it follows light and dark mode.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from evals.reports.rendering.formatting import interval, metric_value, one_line
-from evals.reports.rendering.svg import label, line
+from evals.reports.rendering.svg import label, line, round_ticks
 from evals.reports.rendering.table_formats import cells
 from evals.schema import Metric
 
@@ -61,12 +60,8 @@ class _Axis:
         return self.left + _PLOT * (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> Iterator[float]:
-        """Yield round values between the ends: multiples of 1, 2 or 5 times a power of ten."""
-        rough = (self.high - self.low) / _TICKS
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-        for multiple in range(math.ceil(self.low / step), math.floor(self.high / step) + 1):
-            yield multiple * step
+        """Yield round values between the ends."""
+        yield from round_ticks(self.low, self.high, _TICKS)
 
     def label(self, value: float) -> str:
         """Print a tick: a fraction as percent, anything else with as many digits as it needs."""

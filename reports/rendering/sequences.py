@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from evals.reports.rendering.forest import FONT
 from evals.reports.rendering.formatting import one_line
+from evals.reports.rendering.svg import round_ticks
 
 WIDE, PANEL = (720.0, 300.0), (400.0, 270.0)
 """Width and height of a drawing: alone on a page, or one of several, which a phone shows whole."""
@@ -106,7 +107,7 @@ class _Plot:
         low, high = _range(points, axes)
         first = points[0].place
         last = max(points[-1].place if axes.last is None else axes.last, first + 1)
-        labels = [_tick_label(tick, axes) for tick in _ticks(low, high)]
+        labels = [_tick_label(tick, axes) for tick in round_ticks(low, high, _TICKS)]
         left = 14.0 + _LETTER * max(map(len, labels), default=0)
         return cls(low, high, first, last, left, *axes.size)
 
@@ -121,7 +122,7 @@ class _Plot:
 def _frame(plot: _Plot, axes: SequenceAxes) -> Iterator[Markup]:
     """Draw the grid with its labels, the reference and the bounds."""
     across = Markup('<line x1="{0:.1f}" x2="{1:.1f}" y1="{2:.1f}" y2="{2:.1f}" {3}/>')
-    ticks = _ticks(plot.low, plot.high)
+    ticks = round_ticks(plot.low, plot.high, _TICKS)
     for tick in ticks:
         kind = _REFERENCE if tick == axes.reference else _GRID
         yield across.format(plot.left, plot.width - _RIGHT, plot.y(tick), kind)
@@ -153,13 +154,6 @@ def _range(points: Sequence[SequencePoint], axes: SequenceAxes) -> tuple[float, 
     low, high = min([*always, *(point.low for point in shown)]), max([*always, *(point.high for point in shown)])
     margin = (high - low) * 0.05 or 1.0
     return max(low - margin, axes.limits[0]), min(high + margin, axes.limits[1])
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    rough = (high - low) / _TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
-    return [multiple * step for multiple in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _tick_label(tick: float, axes: SequenceAxes) -> str:

@@ -8,6 +8,7 @@ style sheet (`--accent`, `--ink`, `--rule`), so they follow light and dark mode.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -157,6 +158,29 @@ def _tick(value: float, scale: Scale) -> str:
     if scale.unit == "fraction":
         return f"{value * 100:z.0f}" + (" %" if value == scale.high else "")
     return f"{value:z.3g}" if scale.unit in {"coefficient", "rank"} else amount(value, scale.unit)
+
+
+def round_ticks(low: float, high: float, wanted: int) -> list[float]:
+    """Return round values of an axis, at least three: multiples of 1, 2, 2.5 or 5 times a power of ten.
+
+    Args:
+        low: the lower end of the axis.
+        high: its upper end, above the lower one.
+        wanted: about how many there are to be.
+
+    Example:
+        >>> round_ticks(0.0, 100.0, 5), round_ticks(3.1, 11.2, 4)
+        ([0.0, 20.0, 40.0, 60.0, 80.0, 100.0], [5.0, 7.5, 10.0])
+    """
+    rough = (high - low) / wanted
+    power = 10.0 ** math.floor(math.log10(rough))
+    steps = [factor * shift * power for shift in (0.1, 1) for factor in (1, 2, 2.5, 5, 10)]
+    ticks: list[float] = []
+    for step in reversed([step for step in steps if step < rough] + [next(step for step in steps if step >= rough)]):
+        ticks = [multiple * step for multiple in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(ticks) > 2:
+            break
+    return ticks
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str, colour: str, *, dashed: bool = False) -> Markup:

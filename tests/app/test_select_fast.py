@@ -7,6 +7,7 @@ import json
 import pytest
 
 from evals.app import several
+from evals.app.early import pruning
 from evals.errors import InputError
 from evals.records import load
 from evals.registry import TASKS
@@ -100,8 +101,27 @@ def test_a_model_below_a_minimum_stops_on_one_task_and_is_not_run_on_the_next(se
     assert "The nearest of those that were run in full is toy:: " in " ".join(fast["sentences"])
 
 
+def test_what_a_rival_excluded_is_run_in_full_if_the_rival_cannot_be_chosen(selected, monkeypatch):
+    """Without the test of the minimum, as for one that no sequence shows: in the end the rival does not keep it."""
+    prune = pruning.prune_tasks
+    monkeypatch.setattr(pruning, "prune_tasks", lambda pairs, minimums, rivals: prune(pairs, {}, rivals))
+    report = selected("--fast", "--min", "toy=40", models="toy:counts,toy:", code=1)
+    assert {candidate["name"]: candidate["stopped"] for candidate in report["candidates"]} == {
+        "toy:counts": {},
+        "toy:": {},
+    }
+    assert by_name(report)["toy:counts"]["quality"]["toy"]["n"] == COUNT
+    assert not [note for note in report["notes"] if note.startswith("--fast")]
+
+
 def test_what_cannot_stop_early_is_said(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for arguments in (["--fast", tmp_path], ["--guide", "a", "--fast"], ["--fast", "--model", "r1", "--guide", "a"]):
         done = command("select", "--task", "toy", *arguments)
         assert (done.returncode, "--fast stops models that this command runs" in done.stderr) == (2, True)
+    pairs = several.pairs(["r1", "v2"], ["glue/cola"], None, {"scale": "mini"})
+    assert "is no mean of its samples' values" in pruning.refusals({"glue/cola": pairs})["glue/cola"]
+    pairs = several.pairs(["r1", "v2"], ["glue"], None, {"scale": "mini"})
+    assert pruning.refusals({"glue": pairs}) == {
+        "glue": "average of task 'glue' is an average of several tasks' metrics"
+    }

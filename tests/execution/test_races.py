@@ -180,6 +180,16 @@ def test_of_several_models_those_that_are_worse_leave_early(tmp_path):
     assert alone[0].finished().n <= counts.n, "of three pairs, each needs more evidence than one pair alone"
 
 
+def test_a_race_of_two_models_in_the_folders_of_a_race_of_three(decided, tmp_path):
+    (three,) = race(["toy:picky", "toy:counts", "toy:"], ["toy"], out=tmp_path, margin=18)
+    used = [record.finished().n for record in three]
+    (two,) = race(["toy:counts", "toy:"], ["toy"], out=tmp_path)
+    assert [record.finished().n for record in two] == used[1:], "no sample is lost"
+    assert [entry(record.folder) | {"ids": ""} for record in two] == [entry(decided[0]) | {"ids": ""}] * 2
+    assert f"Decided after {entry(decided[0])['used']} of 800 samples" in outcome.text(two)
+    assert "The runs have more samples than that, of earlier commands; the table uses them." in outcome.text(two)
+
+
 @pytest.mark.slow
 def test_workers_decide_the_same(tmp_path):
     stated = []

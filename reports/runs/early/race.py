@@ -65,6 +65,8 @@ def _explained(records: Sequence[Record]) -> Iterator[str]:
             better, (near, far) = first.models[0 if low > 0 else 1], sorted((abs(low), abs(high)))
             ends = f"{near:.1f} to {far:.1f} points in favour of {one_line(better, 60)}"
         yield f"In brackets: on other samples like these, and on all {first.of:,}, the difference is {ends}."
+    if all(record.finished().n > entry.used for record, entry in zip(records, entries, strict=True)):
+        yield "The runs have more samples than that, of earlier commands; the table uses them."
     needed = f"{saved:,} {'answer was' if saved == 1 else 'answers were'} not needed"
     rest = (
         f"{needed}; the same command without --until-decided computes them." if saved else "All were computed before."
