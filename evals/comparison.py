@@ -132,7 +132,7 @@ def compare(a: Record, b: Record) -> Comparison:
     """
     for record in (a, b):
         record.finished()
-    _check_protocol(a, b)
+    check_protocol(a, b)
     explained = tuple(explain_differences(_explaining(a), _explaining(b)))
     if a.timed:
         return Comparison(a, b, tuple(_timed(a, b)), explained)
@@ -217,7 +217,8 @@ def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Ma
     return [difference for _, difference in sorted(ranked, key=lambda pair: (pair[0], pair[1].field))]
 
 
-def _check_protocol(a: Record, b: Record) -> None:
+def check_protocol(a: Record, b: Record) -> None:
+    """Raise `InputError` if two runs, finished or not, have protocols that cannot be compared."""
     for field in compared_fields(a, b, PROTOCOL):
         a_value, b_value = (_at(record.manifest.to_dict(), field) for record in (a, b))
         if field in _SUBSETS and a.manifest.subset == b.manifest.subset is None:

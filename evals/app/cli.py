@@ -23,7 +23,7 @@ from evals.app.console import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from evals.errors import EvalsError, InputError, counted, one_line
 from evals.start_folder import shown, starting_here
 
-_OF_COMMAND = frozenset({"command_name", "models_file", "prompts", "until_decided", "margin"})
+_OF_COMMAND = frozenset({"command_name", "models_file", "prompts", "until_decided", "margin", "against", "strict"})
 """Options of `run` that are not options of a single run."""
 
 
@@ -96,6 +96,8 @@ def _run(options: argparse.Namespace) -> int:
     broken: Mapping[tuple[str, str], str] = {}
     if options.margin is not None and not options.until_decided:
         raise InputError("--margin is for --until-decided: give both, or neither")
+    if options.against is not None or options.strict:
+        return _against(models, tasks, data, choices, options)
     timed_in_turn = len(models) > 1 and len(tasks) == 1 and api.is_timed(tasks[0])
     if options.until_decided:
         records = _race(models, tasks, data, choices, options.margin)
@@ -164,6 +166,29 @@ def _race(
     races = race.race(models, tasks, margin=margin, data=data, **more)
     console.write("\n".join(outcome.text(records) for records in races))
     return [record for records in races for record in records]
+
+
+def _against(
+    models: Sequence[str],
+    tasks: Sequence[str],
+    data: Mapping[str, str] | str | None,
+    choices: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> int:
+    """Run each model on each task until it is decided whether it is worse than in an earlier run."""
+    if options.against is None or not options.until_decided:
+        lacking = "--strict is for --against RUN" if options.against is None else "--against is for --until-decided"
+        raise InputError(f"{lacking}: give both, or neither")
+    from evals.app.early.against import race_against
+    from evals.reports.runs.early import against
+
+    more = {name: value for name, value in choices.items() if name not in {"model", "task", "data"}}
+    races = race_against(models, tasks, options.against, margin=options.margin, data=data, **more)
+    console.write(against.text(races))
+    failed = [record for record, _ in races if record.finished().failed]
+    for record in failed:
+        console.complain(f"{counted(record.finished().failed, 'sample')} failed; remove {record.folder} to try again")
+    return FAILED if failed or (options.strict and against.worse(races)) else DONE
 
 
 def _interleave(models: Sequence[str], choices: Mapping[str, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from evals import plain_numbers
@@ -135,6 +136,18 @@ def add_early_stop(run: argparse.ArgumentParser) -> None:
         metavar="M",
         help="with --until-decided: models whose difference is shown to be at most M percentage points are the same",
     )
+
+
+def add_against(run: argparse.ArgumentParser) -> None:
+    """Add the options for a race against an earlier run."""
+    run.add_argument(
+        "--against",
+        type=Path,
+        metavar="RUN",
+        help="with --until-decided: stop as soon as it is shown whether the model is better or worse than in this "
+        "earlier run, or in that of the same model and task in this folder; nothing of it is computed again",
+    )
+    run.add_argument("--strict", action="store_true", help="with --against: exit with 1 if a model has become worse")
 
 
 def add_fast(check: argparse.ArgumentParser) -> None:

@@ -14,8 +14,10 @@ from evals.reports.claims.language.schema import Measure
 from evals.schema import Metric
 from evals.statistics import paired
 from evals.statistics.intervals import wilson
-from evals.statistics.sequential.differences import DrawnPair
+from evals.statistics.sequential.differences import DrawnPair, equality_p
 from evals.statistics.sequential.finite_set import FiniteSet
+from evals.statistics.sequential.means import rescaled
+from evals.statistics.sequential.sampled import sampled_clusters
 
 COUNT = 500
 DOCUMENT = """\
@@ -121,13 +123,24 @@ def test_a_relation_of_all_samples_has_the_value_of_the_complete_test(relation):
     assert estimated.null == complete.equality
 
 
-def test_the_p_value_and_the_interval_agree():
+def test_the_p_value_the_interval_and_the_decision_agree():
     rng = np.random.default_rng(4)
     for _ in range(8):
         pair = drawn(rng, 0.5 + 0.4 * rng.random(), 0.5)
         for clusters in pair.looks[::4]:
             look = pair.first(clusters).look(level=0.99)
             assert (look.p < 0.01) == (look.low > 0 or look.high < 0)
+            rule = EarlyRule(hypothesis("order"), 5, replica=True)  # 1 % each
+            assert rule.is_decided(pair.first(clusters)) == (look.low > 0 or look.high < 0)
+
+
+def test_equal_systems_are_seldom_called_different():
+    rng, decided = np.random.default_rng(5), 0
+    for _ in range(150):
+        pair = drawn(rng, 0.5, 0.5, 120)
+        whole = sampled_clusters(rescaled(pair.a_N, pair.b_N), pair.starts, pair.drawn_from)
+        decided += any(equality_p(whole.first(clusters)) < 0.05 for clusters in pair.looks)
+    assert decided <= 16  # 7.5 are expected at most; 17 or more have a probability of 0.1 %
 
 
 def test_what_does_not_fit_is_refused(command, tmp_path):

@@ -26,6 +26,7 @@ import tempfile
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class Setting:
         return SampledClusters((differences + sizes) / 2, sizes, FiniteSet.of_sizes(sizes.astype(int).tolist()))
 
 
-def excluded(both_bets, value, at):
+def excluded(both_bets, value, at, limit=LIMIT):
     """Whether a difference is excluded at each look: from below (too low to be true), and from above."""
     drawn, mean, outcomes = both_bets[0].drawn, (value + 1) / 2, []
     for higher in (True, False):
@@ -83,7 +84,7 @@ def excluded(both_bets, value, at):
         for bets in both_bets:
             if not both.any():
                 break
-            won = bets.log_capital(mean, higher=higher, at=at) >= LIMIT
+            won = bets.log_capital(mean, higher=higher, at=at) >= limit
             if bets.finite:  # values that are impossible
                 sums, sizes = np.cumsum(drawn.sums_C)[at], np.cumsum(drawn.sizes_C)[at]
                 total = drawn.drawn_from.samples
@@ -146,6 +147,54 @@ def table(settings, races, seed=0):
             f"| {setting.name} | {100 * mean['early']:.0f} % | {100 * mean['wrong']:.1f} % | "
             f"{100 * mean['peeking']:.1f} % | {100 * mean['population']:.1f} %, {100 * mean['set']:.1f} % | "
             f"{100 * mean['used']:.0f} % | {fixed} |", flush=True,
+        )  # fmt: skip
+
+
+def shared_race(drawn, comparisons):
+    """A race, of several that share the 5 %: the sign that it decides early or 0, its look, and the sign of the set."""
+    alpha, counts = 0.05 / comparisons, np.array(looks(len(drawn.sums_C)))
+    bets = [wagers(drawn, alpha, finite=finite) for finite in (True, False)]
+    below, above = (first(hits) for hits in excluded(bets, 0.0, counts - 1, math.log(2 / alpha)))
+    reached = {1: below, -1: above}
+    reached = {sign: look for sign, look in reached.items() if look is not None and look < len(counts) - 1}
+    sign = min(reached, key=reached.get) if reached else 0
+    look = reached[sign] if reached else len(counts) - 1
+    gaps = 2 * drawn.sums_C - drawn.sizes_C
+    z = gaps.sum() / np.sqrt(max(float((gaps**2).sum() - gaps.sum() ** 2 / len(gaps)), 1e-9))
+    whole = 0 if 2 * NormalDist().cdf(-abs(z)) >= alpha else int(np.sign(z))
+    return sign, counts[look] / len(gaps), whole
+
+
+def suite_table(races, seed=2):
+    """Print what `check --fast` and `--against` decide of several comparisons, of which one may differ.
+
+    early: share of the suites with a wrong early decision; with the end: the same if what is not decided early gets the
+    test of the whole set, as `check --fast` does; contradicts: share in which an early decision has the other sign than
+    a significant whole set; finds, whole: how often the difference is shown, and how often the whole set shows it.
+    """
+    print("\n| comparisons, difference of one, set | early | with the end | contradicts | finds | whole | used |")
+    print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
+    for number, (comparisons, points, n) in enumerate(
+        [(1, 0, 500), (1, 0, 5_000), (5, 0, 500), (5, 0, 5_000), (5, 2, 5_000), (5, 5, 500), (5, 5, 5_000)]
+    ):
+        rng, rows = np.random.default_rng([seed, number]), []
+        for _ in range(races // comparisons):
+            truths = [1 if points else 0] + [0] * (comparisons - 1)
+            runs = [shared_race(Setting(n, points if truth else 0).draw(rng), comparisons) for truth in truths]
+            rows.append((
+                any(sign not in (0, truth) for (sign, _, _), truth in zip(runs, truths, strict=True)),
+                any((sign or whole) not in (0, truth) for (sign, _, whole), truth in zip(runs, truths, strict=True)),
+                any(sign * whole < 0 for sign, _, whole in runs),
+                runs[0][0] == 1 or (runs[0][0] == 0 and runs[0][2] == 1), runs[0][2] == 1,
+                float(np.mean([used for _, used, _ in runs])),
+            ))  # fmt: skip
+        early, end, contradicts, finds, whole, used = (
+            100 * float(np.mean(column)) for column in zip(*rows, strict=True)
+        )
+        shown = (f"{finds:.0f} %", f"{whole:.0f} %") if points else ("-", "-")
+        print(
+            f"| {comparisons}, {points:g} points, {n:,} | {early:.1f} % | {end:.1f} % | {contradicts:.1f} % | "
+            f"{shown[0]} | {shown[1]} | {used:.0f} % |", flush=True,
         )  # fmt: skip
 
 
@@ -317,6 +366,7 @@ def main():
     options = parser.parse_args()
     table(SETTINGS, options.races)
     precision_table(max(1, options.races // 10))
+    suite_table(options.races)
     predictor_table(max(1, options.races // 2))
     if options.gsm8k:
         gsm8k(options.gsm8k)

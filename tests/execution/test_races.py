@@ -7,9 +7,10 @@ import itertools
 import json
 import re
 import shutil
+from functools import partial
 
 import pytest
-from commands import process
+from commands import process, refused
 
 import evals
 from evals.app.commands.race import race
@@ -19,6 +20,7 @@ from evals.registry import TASKS
 from evals.reports.runs import page as page_of_runs
 from evals.reports.runs import terminal
 from evals.reports.runs.early import race as outcome
+from evals.schema import Metric
 
 COUNT = 800
 
@@ -239,3 +241,60 @@ def test_models_with_seeds_of_their_own_have_no_common_order(tmp_path, monkeypat
     monkeypatch.setattr(readiness, "ready", seeded)
     with pytest.raises(InputError, match=r"needs one random order, .*toy: 4, toy:slow 8"):
         race(["toy:", "toy:slow"], ["toy"], out=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """A complete run of the better model, as of an earlier day."""
+    return evals.run("toy:", "toy", out=tmp_path_factory.mktemp("earlier") / "toy--toy").folder
+
+
+def test_a_model_that_has_become_worse_is_found_without_computing_the_earlier_run_again(command, earlier, tmp_path):
+    before = {path.name: path.read_bytes() for path in earlier.iterdir() if path.is_file()}
+    arguments = ["run", "--model", "toy:counts", "--task", "toy", "--until-decided", "--against", earlier]
+    done = command(*arguments, "--strict", "--out", tmp_path / "runs")
+    assert done.returncode == 1, done.stderr
+    folder = tmp_path / "runs"
+    stated = entry(folder)
+    assert (stated["decision"], stated["models"]) == ("second_better", ["toy:counts", "recorded toy:"])
+    assert stated["against"] == load(earlier).manifest.signature
+    assert stated["used"] == len(ids(folder)) < COUNT
+    row = f"toy:counts toy worse {100 * stated['difference']:.1f} points "
+    assert row in " ".join(done.stdout.split())
+    assert f" {stated['used']} of 800\n" in done.stdout
+    assert "toy:counts on toy is worse. What differs: " in done.stdout
+    assert before == {path.name: path.read_bytes() for path in earlier.iterdir() if path.is_file()}
+    lines = (folder / "samples.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "samples.jsonl").write_bytes(b"".join(lines[:-9]))
+    (folder / "result.json").unlink()
+    assert command(*arguments, "--out", folder).returncode == 0, "without --strict nothing fails"
+    assert entry(folder) == stated, "the race goes on where it was killed, and decides the same"
+
+
+def test_a_model_that_is_the_same_is_compared_with_its_own_run_in_a_folder(command, earlier, tmp_path):
+    arguments = ["run", "--model", "toy:", "--task", "toy", "--until-decided", "--margin", 6, "--out", tmp_path / "run"]
+    done = command(*arguments, "--against", earlier.parent, "--strict")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Compared with the earlier run: 1 the same within 6 points. ")
+    assert entry(tmp_path / "run")["used"] < COUNT
+
+
+def test_a_headline_of_which_lower_values_are_better_is_no_race(monkeypatch):
+    lower = partial(Metric, higher_is_better=False)
+    monkeypatch.setitem(TASKS.get("toy").summarise.__globals__, "Metric", lower)
+    with pytest.raises(InputError, match="lower values of accuracy of task 'toy' are better"):
+        race(["toy:counts", "toy:"], ["toy"])
+
+
+def test_what_cannot_be_an_earlier_run_is_refused(command, decided, earlier, tmp_path):
+    def refuses(text, *arguments, model="toy:", task="toy", out=tmp_path / "out"):
+        refused(command("run", "--model", model, "--task", task, "--out", out, *arguments), text)
+
+    refuses("--against is for --until-decided", "--against", earlier)
+    refuses("--strict is for --against RUN", "--until-decided", "--strict")
+    race_with = ("--until-decided", "--against")
+    refuses("has no run of toy:slow on toy; it has toy: on toy", *race_with, earlier.parent, model="toy:slow")
+    refuses("has no run of toy: on toy/numbers", *race_with, earlier, task="toy/numbers")
+    refuses("stopped early", *race_with, decided[1])
+    refuses("is the folder of this run itself", *race_with, earlier, out=earlier)
+    assert load(earlier).finished().n == COUNT

@@ -9,7 +9,7 @@ outcome has a note that says why.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from evals.app.checking.claim_runs import ClaimRuns
     from evals.app.early.open_runs import OpenRun
     from evals.app.readiness import ReadyRun
-    from evals.execution.resolve import Resolved
     from evals.execution.sequential.eligible import EarlyStop
     from evals.execution.sequential.questions import Answers, RunQuestion
     from evals.records.folder import Record
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from evals.reports.claims.evidence.required_runs import RequiredRun, RunOutcome
     from evals.reports.claims.language.schema import Claim, Document
     from evals.reports.claims.language.values import ValueTable
-    from evals.schema import Model, Placement
     from evals.statistics.clusters import Floats
 
 FLAG = "--fast"
@@ -186,14 +184,16 @@ class FastRuns:
     def _computed(self, parts: Sequence[_Part], asked: Sequence[_Asked]) -> dict[RequiredRun, RunOutcome]:
         """Compute the runs of connected questions until these are answered."""
         from evals.app import completion
-        from evals.app.early.open_runs import open_runs
+        from evals.app.early.open_runs import loaded_once, open_runs
         from evals.execution.sequential import questions
 
         runs = list(dict.fromkeys(part.run for part in parts))
         try:
             with ExitStack() as stack:
                 named = {part.name: self._parts[part] for part in parts}
-                opened = open_runs(stack, named, status=lambda: "until the claims are decided", load_model=_loader())
+                opened = open_runs(
+                    stack, named, status=lambda: "until the claims are decided", load_model=loaded_once()
+                )
                 for run in opened.values():
                     if not run.was_complete:
                         completion.reopen(run.folder.folder)
@@ -276,19 +276,6 @@ def _connected(asked: Sequence[_Asked]) -> list[list[_Asked]]:
         groups = [group for group in groups if group not in sharing]
         groups.append([*(other for group in sharing for other in group), entry])
     return groups
-
-
-def _loader() -> Callable[[Resolved, Placement], Model]:
-    """Return what loads a model once, for its run and its blind control."""
-    loaded: dict[tuple[str, str, Placement], Model] = {}
-
-    def load(source: Resolved, placement: Placement) -> Model:
-        key = source.name, source.checkpoint, placement
-        if key not in loaded:
-            loaded[key] = source.load(placement)
-        return loaded[key]
-
-    return load
 
 
 def _relation(rule: EarlyRule, values: Sequence[Floats], order: RandomOrder, clusters: int) -> bool:

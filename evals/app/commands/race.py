@@ -46,12 +46,44 @@ def race(
     """
     if len(models) < 2:
         raise InputError(f"{FLAG} compares models: name two or more, --model A,B; --precision P stops a single one")
+    prepared: dict[str, list[tuple[ReadyRun, EarlyStop]]] = {task: [] for task in tasks}
+    for run, early in prepared_runs(models, tasks, data, margin, options):
+        prepared[run.config.task].append((run, early))
+    for runs in prepared.values():
+        seeds = {run.config.model: run.config.options.seed for run, _ in runs}
+        if len(set(seeds.values())) > 1:
+            listed = ", ".join(f"{model} {seed}" for model, seed in seeds.items())
+            raise InputError(
+                f"{FLAG} needs one random order, and the models have seeds of their own ({listed}): --seed"
+            )
+    return [_race(runs, None if margin is None else margin / 100) for runs in prepared.values()]
+
+
+def prepared_runs(
+    models: Sequence[str],
+    tasks: Sequence[str],
+    data: Mapping[str, str] | str | None,
+    margin: float | None,
+    options: Mapping[str, Any],
+) -> list[tuple[ReadyRun, EarlyStop]]:
+    """Check all that can be checked of some races before a model is loaded; return the runs, model by model.
+
+    Args:
+        models: as in `race`.
+        tasks: as in `race`.
+        data: as in `race`.
+        margin: as in `race`.
+        options: as in `race`.
+
+    Raises:
+        InputError: an option does not fit, or a task cannot stop early.
+    """
     if options.get("predictor"):
         raise InputError(
             f"--predictor is for --precision: it predicts the values of one model, and {FLAG} decides a difference of "
             f"two; leave it out"
         )
-    prepared: dict[str, list[tuple[ReadyRun, EarlyStop]]] = {task: [] for task in tasks}
+    prepared = []
     for pair in several.pairs(models, tasks, data, options):
         if registry.TASKS.get(pair.task).timed:
             raise InputError(f"{FLAG}: task {pair.task!r} times its models, so its runs cannot stop early")
@@ -66,15 +98,8 @@ def race(
         if pair.config.precision is not None:
             raise InputError(f"--precision cannot be given with {FLAG}; leave one of them out")
         run = readiness.ready(pair.config)
-        prepared[pair.task].append((run, readiness.early_stop(run, FLAG)))
-    for runs in prepared.values():
-        seeds = {run.config.model: run.config.options.seed for run, _ in runs}
-        if len(set(seeds.values())) > 1:
-            listed = ", ".join(f"{model} {seed}" for model, seed in seeds.items())
-            raise InputError(
-                f"{FLAG} needs one random order, and the models have seeds of their own ({listed}): --seed"
-            )
-    return [_race(runs, None if margin is None else margin / 100) for runs in prepared.values()]
+        prepared.append((run, readiness.early_stop(run, FLAG)))
+    return prepared
 
 
 def _race(runs: Sequence[tuple[ReadyRun, EarlyStop]], margin: float | None) -> list[Record]:

@@ -91,3 +91,16 @@ def open_runs(
         prefix, was_complete = PrefixRun(evaluation, early), folder.finished
         opened[name] = OpenRun(run, executor, folder, observer, prefix, was_complete)
     return opened
+
+
+def loaded_once() -> Callable[[Resolved, Placement], Model]:
+    """Return what loads each model once, for several runs of it."""
+    loaded: dict[tuple[str, str, Placement], Model] = {}
+
+    def load_model(source: Resolved, placement: Placement) -> Model:
+        key = source.name, source.checkpoint, placement
+        if key not in loaded:
+            loaded[key] = source.load(placement)
+        return loaded[key]
+
+    return load_model

@@ -8,4 +8,6 @@ It may import the rest of the execution, the records, the statistics and the sch
     precision    one model: stop when the interval is narrow enough
     pruning      candidates of a selection: stop those that are shown to be excluded
     race         several models on the same samples: stop when it is decided which is better
+    recorded     the records of an earlier run as one side of a race
+    questions    several runs and questions: compute each run until its questions are answered
 """

@@ -13,6 +13,8 @@ from evals.records.sequential.random_order import RandomOrder, random_order
 from evals.schema import Prediction, Samples, Task
 from evals.schema.contracts import checked_metrics, checked_scores
 
+PRECISION = "--precision"
+"""The option of a run whose own interval decides, so that it does not matter which direction is better."""
 _SCORED = 64
 """Number of samples that are scored without a model, to see which metrics a task computes."""
 
@@ -85,6 +87,11 @@ def _headline(task: Task, samples: Samples, order: RandomOrder, flag: str) -> st
         raise InputError(
             f"{flag}: {name} of task {task.name!r} is no mean of its samples' values ({metric.statistic}), and no "
             f"interval of it is known that holds at every look; {instead}"
+        )
+    if not metric.higher_is_better and flag != PRECISION:
+        raise InputError(
+            f"{flag}: lower values of {name} of task {task.name!r} are better, and a comparison that stops early takes "
+            f"the higher one for better; {instead}"
         )
     if any(math.isnan(value) for value in values):
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evals.execution import progress
 from evals.execution.executor import Executor
 from evals.execution.run import Evaluation
-from evals.execution.sequential.eligible import EarlyStop
+from evals.execution.sequential.eligible import PRECISION, EarlyStop
 from evals.execution.sequential.prefix import PrefixRun
 from evals.hooks.observer import RunObserver
 from evals.records import answers
@@ -15,7 +15,7 @@ from evals.schema import RunConfig, Samples, Task
 from evals.statistics.sequential.means import SequenceEstimate, sequence_estimate
 from evals.statistics.sequential.sampled import sampled_clusters
 
-FLAG = "--precision"
+FLAG = PRECISION
 
 
 def compute_until_precise(

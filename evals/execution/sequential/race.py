@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from evals.execution.sequential.prefix import PrefixRun
 from evals.records.sequential.entry import PairLooks, SequentialEntry
+from evals.records.sequential.random_order import RandomOrder
+from evals.statistics.clusters import Floats
+from evals.statistics.sequential.differences import shared_level
 from evals.statistics.sequential.races import PairInterval, RaceStanding, decided, pair_level, standing
 
 FLAG = "--until-decided"
@@ -119,7 +123,30 @@ class RaceProgress:
     """The interval of the closest pair at the last look."""
 
 
-def run_race(runs: Mapping[str, PrefixRun], *, margin: float | None, progress: RaceProgress) -> RaceOutcome:
+class RaceEntrant(Protocol):
+    """One side of a race: a run that is computed, or the records of an earlier one."""
+
+    @property
+    def order(self) -> RandomOrder:
+        """The random order of its samples."""
+
+    @property
+    def looks(self) -> Sequence[int]:
+        """Numbers of clusters after which the race looks."""
+
+    def advance(self, clusters: int) -> None:
+        """Compute what is missing of the first clusters."""
+
+    def values(self, clusters: int) -> Floats:
+        """Return the values of the samples of the first clusters, in their order."""
+
+    def drop_unfinished(self) -> None:
+        """Remove the samples after the last look that is complete."""
+
+
+def run_race(
+    runs: Mapping[str, RaceEntrant], *, margin: float | None, progress: RaceProgress, races: int = 1
+) -> RaceOutcome:
     """Compute the models in turn from look to look, until the race is decided or the set is finished.
 
     Looks that were made before an interruption are made again: their samples are on disk.
@@ -128,11 +155,12 @@ def run_race(runs: Mapping[str, PrefixRun], *, margin: float | None, progress: R
         runs: two models or more, by name; all have the same samples in the same order.
         margin: differences up to this one count as none, a fraction; None decides only which model is better.
         progress: what is shown meanwhile.
+        races: number of races that share the 5 %, so that all decisions hold together.
 
     Returns:
         How the race ended. Each run holds the samples of whole looks.
     """
-    level = pair_level(len(runs))
+    level = shared_level(races, pair_level(len(runs)))
     remaining = tuple(runs)
     number_of, used, out = dict[str, int](), dict[str, int](), dict[str, PairInterval]()
     history: list[PairInterval] = []

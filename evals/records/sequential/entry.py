@@ -71,6 +71,8 @@ class SequentialEntry(Stored, kw_only=True, omit_defaults=True):
     """The value of the whole set, as the samples and the predictions estimate it."""
     best: str | None = None
     """The model of a race that is shown to be the best."""
+    against: str | None = None
+    """The signature of the earlier run that was one side of the race (`--against`)."""
     tied: list[str] = msgspec.field(default_factory=list)
     """The models of a race that remain and are shown to be the same within the margin."""
     history: list[PairLooks] = msgspec.field(default_factory=list)

@@ -20,6 +20,7 @@ from evals.reports.claims.evidence.chance import guessing
 from evals.reports.claims.evidence.levels import decide_level, protocol_margin
 from evals.reports.claims.evidence.measured_rows import Hypothesis, MeasuredRow
 from evals.reports.claims.evidence.relations import (
+    SIGNIFICANCE,
     RelationEstimate,
     claimed_text,
     in_percent,
@@ -91,7 +92,8 @@ class EarlyRule:
         if value is None:
             return RelationEstimate(None, null, None)
         has_interval = relation in {"difference", "order"}
-        return RelationEstimate(SequentialEstimate(value, look, has_interval), null, look.p)
+        significance = SIGNIFICANCE / max(1, self.comparisons)
+        return RelationEstimate(SequentialEstimate(value, look, has_interval), null, look.p, significance)
 
     def row(self, pair: DrawnPair) -> MeasuredRow:
         """Judge the claim by what was drawn until a look."""

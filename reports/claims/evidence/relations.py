@@ -46,11 +46,13 @@ class RelationEstimate:
     """The value that means no difference: 0 for differences, 1 for ratios."""
     p: float | None
     """Two-sided p-value against `null`."""
+    significance: float = SIGNIFICANCE
+    """The p-value below which the relation differs from `null`; less if several comparisons share the 5 %."""
 
     @property
     def significant(self) -> bool:
-        """Whether the relation differs from `null` at the 5 % level."""
-        return self.p is not None and self.p < SIGNIFICANCE
+        """Whether the relation differs from `null`."""
+        return self.p is not None and self.p < self.significance
 
 
 def judge_relation(hypothesis: Hypothesis, records: Sequence[Record]) -> tuple[MeasuredRow, list[str]]:
