@@ -332,7 +332,6 @@ def _add_run(commands: Any) -> None:
     add("--dtype", metavar="T", help="float32, bfloat16, float16; default: float32 on a CPU, bfloat16 on a GPU")
     add("--token-budget", type=integer, metavar="N", help="token positions in a batch; default: by the device")
     run_options.add_early_stop(run)
-    run_options.add_against(run)
     run_options.add_engine(run)
     run_options.add_workers(run)
     run_options.add_watching(run)

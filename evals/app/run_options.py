@@ -136,9 +136,10 @@ def add_early_stop(run: argparse.ArgumentParser) -> None:
         metavar="M",
         help="with --until-decided: models whose difference is shown to be at most M percentage points are the same",
     )
+    _add_against(run)
 
 
-def add_against(run: argparse.ArgumentParser) -> None:
+def _add_against(run: argparse.ArgumentParser) -> None:
     """Add the options for a race against an earlier run."""
     run.add_argument(
         "--against",
