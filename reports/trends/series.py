@@ -1,8 +1,8 @@
 """Follow metrics over several days: the same runs each day, which values left their intervals, and a paired test.
 
 A day is a folder: the report of `check --out`, or run folders side by side. Days are in the order given. A value that
-lies outside its own 95 % interval of the day before has changed. Times depend on the machine, so they are shown but
-never counted as changed.
+lies outside its own 95 % interval of the day before has changed; that of a run that stopped early, if the confidence
+sequence of the difference excludes zero. Times depend on the machine, so they are shown but never counted as changed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evals import comparison
+from evals.comparison import MetricComparison
 from evals.errors import InputError
 from evals.records.folder import SAMPLES, Record
+from evals.records.sequential.stopped import is_stopped
 from evals.reports.claims import archive
 from evals.reports.rendering.formatting import interval, metric_value, p_value
 from evals.reports.runs.naming import blind, model
@@ -100,12 +102,17 @@ def _trend(name: str, days: Sequence[Day]) -> Trend:
     headline = next(day.runs[name].finished().headline for day in days if name in day.runs)
     points: list[Point] = []
     before: Metric | None = None
+    earlier: Record | None = None
     for day in days:
         record = day.runs.get(name)
         metric = _metric(record, headline) if record is not None else None
         rate = record.finished().efficiency.get("samples_per_second") if record is not None else None
-        changed = metric is not None and before is not None and _left_interval(metric, before)
+        if record is not None and earlier is not None and (is_stopped(record) or is_stopped(earlier)):
+            changed = any(tested.name == headline for tested in _differing(earlier, record))
+        else:
+            changed = metric is not None and before is not None and _left_interval(metric, before)
         points.append(Point(day.name, metric, rate, changed))
+        earlier = record or earlier
         before = metric or before
     return Trend(name, headline, tuple(points))
 
@@ -129,6 +136,14 @@ def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
         return
     if record.timed:
         return
+    if is_stopped(record) or is_stopped(now.runs[name]):
+        for tested in _differing(record, now.runs[name]):
+            spread = f"{(tested.low or 0) * 100:+.2f} to {(tested.high or 0) * 100:+.2f}"
+            yield (
+                f"{name}: {tested.name} differs by {tested.difference * 100:+.2f} points ({spread}) from {before.name} "
+                f"on {tested.n:,} shared samples; a run stopped early, and the interval is valid at every look"
+            )
+        return
     for metric in record.finished().metrics:
         if metric.count("/") > 1 or (old := _metric(record, metric)) is None:
             continue  # a slice of a slice: too few samples to mean anything
@@ -140,6 +155,19 @@ def _changed(name: str, record: Record, before: Day, now: Day) -> Iterator[str]:
                 f"{metric_value(new)} lies outside {interval(old)}, its interval of {before.name} ({metric_value(old)})"
             )
             yield f"{name}: {metric} {outside}; {_compared(now.runs[name], record, metric)}"
+
+
+def _differing(before: Record, now: Record) -> list[MetricComparison]:
+    """Return the metrics of two runs, of which one stopped early, whose sequence shows a difference."""
+    try:
+        compared = comparison.compare(now, before)
+    except InputError:  # other samples or another protocol: no difference can be shown
+        return []
+    return [
+        tested
+        for tested in compared.metrics
+        if tested.low is not None and tested.high is not None and not tested.low <= 0 <= tested.high
+    ]
 
 
 def _compared(now: Record, before: Record, metric: str) -> str:

@@ -62,7 +62,8 @@ def checked(tmp_path_factory):
         states = {run.manifest.model_name + " " + run.manifest.task.name: run.finished() for run in fast.runs}
         whole = check(["mine.yaml"])
         again = check(["mine.yaml"], recorded="fast")
-        yield fast, whole, again, states
+        reused = check(["mine.yaml"], fast=True)
+        yield fast, whole, again, reused, states
 
 
 def measured(result):
@@ -70,17 +71,20 @@ def measured(result):
 
 
 def test_verdicts_are_those_of_complete_runs(checked):
-    fast, whole, again, _ = checked
+    fast, whole, again, reused, _ = checked
     words = {id: finding.verdict for id, finding in measured(fast).items()}
     assert words == {id: finding.verdict for id, finding in measured(whole).items()}
     assert (words["M-1"], words["M-2"], words["M-3"], words["M-4"]) == (
         "supported", "refuted", "refuted", "inconclusive"
     )  # fmt: skip
     assert measured(again) == measured(fast), "the verdicts follow from the records alone"
+    for id, finding in measured(reused).items():
+        lines = [line for line in finding.working if " computed all samples: " not in line]
+        assert lines == [*measured(whole)[id].working], "runs that are complete already count as they are"
 
 
 def test_the_working_says_after_how_many_samples_or_why_all(checked):
-    fast, _, _, states = checked
+    fast, _, _, _, states = checked
     working = measured(fast)["M-1"].working
     (of_claim,) = (line for line in working if line.startswith("decided after "))
     assert (

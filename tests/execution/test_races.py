@@ -20,6 +20,7 @@ from evals.registry import TASKS
 from evals.reports.runs import page as page_of_runs
 from evals.reports.runs import terminal
 from evals.reports.runs.early import race as outcome
+from evals.reports.trends import series
 from evals.schema import Metric
 
 COUNT = 800
@@ -284,6 +285,16 @@ def test_a_headline_of_which_lower_values_are_better_is_no_race(monkeypatch):
     monkeypatch.setitem(TASKS.get("toy").summarise.__globals__, "Metric", lower)
     with pytest.raises(InputError, match="lower values of accuracy of task 'toy' are better"):
         race(["toy:counts", "toy:"], ["toy"])
+
+
+def test_a_day_whose_run_stopped_early_is_compared_on_the_shared_samples(earlier, decided):
+    worse, same = (series.Day("now", {"a run": load(folder)}) for folder in decided)
+    before = series.Day("before", {"a run": load(earlier)})
+    assert series.changes([before, same]) == []
+    (line,) = series.changes([before, worse])
+    assert line.startswith("a run: accuracy differs by -")
+    assert f" from before on {entry(decided[0])['used']} shared samples; a run stopped early" in line
+    assert [trend.points[1].changed for day in (same, worse) for trend in series.trends([before, day])] == [False, True]
 
 
 def test_what_cannot_be_an_earlier_run_is_refused(command, decided, earlier, tmp_path):
