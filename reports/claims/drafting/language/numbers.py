@@ -317,15 +317,15 @@ def _carried_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedN
                 and last.unit in {"parameters", "tokens"}
                 and len(between) < 120
             )
-            is_second = number.times == 1 and last.unit in _CARRIED and _AND_SYSTEM.fullmatch(between)
+            is_second = number.times == 1 and last.unit in _CARRIED and _AND_SYSTEM.fullmatch(between) is not None
+            is_second |= between.strip() == "to" and text[: last.begin].rstrip().endswith("from")
             if (is_count and not re.search(r"(?<!vs)[.。]\s", between)) or is_second:
                 number = replace(number, unit=last.unit, noun=last.noun)
         last = number
         yield number
 
 
-_IN_NAME = re.compile(r"\w-$|[A-Za-z]$")
-"""What stands before digits that belong to a name: `ChatGLM-6B`."""
+_IN_NAME = re.compile(r"\w-$|[A-Za-z]$")  # before digits of a name: ChatGLM-6B
 _AND_SYSTEM = re.compile(
     r"(?:\s*,)?\s*(?:and|while|whereas|versus|vs\.?|but|against)\s+[A-Z][\w. -]{1,24}\s"
     r"(?:only |just |needs |takes |has |gets )?"

@@ -70,10 +70,10 @@ def _read_grid(
 ) -> Iterator[TableProposal | Proposal]:
     """Yield the block of a table of results, and the statements of its columns of words."""
     caption = " ".join(block.text.text.split())
-    meanings = [
-        column_meaning(header, [row[n].text for row in grid.cells], caption, place.heading)
-        for n, header in enumerate(grid.headers)
-    ]
+    columns = [(header, [row[n].text for row in grid.cells]) for n, header in enumerate(grid.headers)]
+    meanings = [column_meaning(*column, caption, place.heading) for column in columns]
+    if not any(meanings):
+        meanings = [column_meaning(*column, caption, place.heading, is_alone=True) for column in columns]
     kept = [n for n, meaning in enumerate(meanings) if meaning is not None]
     nameless = place.run_subject or place.heading_subject or names.main
     if kept and (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from evals.reports.claims.drafting.proposals import Proposal
 from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number
@@ -14,13 +15,14 @@ from evals.reports.claims.language.sources.articles import Article, Text, TextBu
 
 
 def subject_of(name: str, names: Names) -> str | None:
-    """Return the subject that a row or column names, or the only one that it mentions."""
+    """Return the subject that a row or column names or mentions: of "FunASR Paraformer-Large" the last."""
     bare = bare_name(name)
     exact = names.find(bare)
     if exact is not None:
         return exact
-    mentioned = {mention.subject for mention in names.mentions(name)}
-    return next(iter(mentioned)) if len(mentioned) == 1 else None
+    mentions = names.mentions(name)
+    is_one = all(name[first.end : second.start].isspace() for first, second in pairwise(mentions))
+    return mentions[-1].subject if mentions and is_one else None
 
 
 def statements_of_cells(article: Article, form: Layout, names: Names, place: Surroundings) -> Iterator[Proposal]:

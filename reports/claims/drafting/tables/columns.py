@@ -66,13 +66,15 @@ def is_condition(header: str) -> bool:
     return _CONDITIONS.search(bare) is not None or _NO_VALUES.search(bare) is not None
 
 
-def _is_setting(header: str, numbers: Sequence[PrintedCell]) -> bool:
-    """Whether a column holds conditions; numbers of tokens with decimals, such as 26.9K, are measured."""
-    is_measured = re.search(r"tokens", header, re.I) is not None and any("." in cell.digits for cell in numbers)
-    return is_condition(header) and not is_measured
+def _is_setting(header: str, numbers: Sequence[PrintedCell], *, is_alone: bool) -> bool:
+    """Whether a column holds conditions; tokens and shots with decimals are measured, and so are lengths alone."""
+    is_measured = re.search(r"tokens|shot", header, re.I) is not None and any("." in cell.digits for cell in numbers)
+    return is_condition(header) and not is_measured and not (is_alone and _LENGTH.search(header))
 
 
-def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str) -> ColumnMeaning | None:
+def column_meaning(
+    header: str, cells: Sequence[str], caption: str, heading: str, *, is_alone: bool = False
+) -> ColumnMeaning | None:
     """Tell what a column holds; None for words, dates and conditions.
 
     Args:
@@ -80,6 +82,7 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
         cells: its cells as printed.
         caption: the caption of the table.
         heading: the heading above it.
+        is_alone: whether no other column holds values, so that the length of a sequence is what the table states.
 
     Example:
         >>> column_meaning("Latency (ms)", ["3.1", "9.6"], "", ""), column_meaning("Released", ["2024"], "", "")
@@ -89,7 +92,7 @@ def column_meaning(header: str, cells: Sequence[str], caption: str, heading: str
     numbers = [cell for cell in printed if cell is not None and (cell.unit is None or _unit(cell.unit))]
     units = [cell for cell in numbers if cell.unit and _unit(cell.unit)]
     filled = [cell for cell in cells if cell.strip() and cell.strip() not in {"-", "–", "—", "--", "---"}]
-    if not numbers or len(numbers) * 2 < len(filled) or (_is_setting(header, numbers) and not units):
+    if not numbers or len(numbers) * 2 < len(filled) or (_is_setting(header, numbers, is_alone=is_alone) and not units):
         return None
     if _PRECISION.match(header) and all(_value(cell) in _BITS and not cell.unit for cell in numbers):
         return None

@@ -213,7 +213,8 @@ def _with_parents(body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...],
     for row in body:
         is_child = bool(row) and _CHILD.match(row[0].text) is not None
         if not is_child:
-            parent = row[0] if row and row[0].text.strip() else None
+            has_values = any(is_number(cell.text) for cell in row[1:])
+            parent = row[0] if has_values and row[0].text.strip() else None
         named.append((_joined(parent, row[0]), *row[1:]) if is_child and parent is not None else row)
     return tuple(named)
 

@@ -23,6 +23,13 @@ _COMMON = frozenset(" ".join(entries("common_words")).split())
 _TITLE_WORDS = frozenset(" ".join(entries("title_words")).split())
 _DEVICE_BEFORE = re.compile(r"\b(?:RTX|GTX|RX|Radeon|GeForce|TPU)\s{1,2}(?:[A-Z]*\d+\s{1,2})?$")
 """What stands before a word that ends the name of a device: RX 7900 XTX."""
+_LATIN_BEFORE_CHINESE = re.compile(r"\s*([A-Z][a-z]*[A-Z][A-Za-z]+)\s?(?=[\u4e00-\u9fff])")
+"""A name such as FunASR that a Chinese title begins with."""
+_CUSTOMER = re.compile(
+    r"(?<![\w-])((?:[A-Z][A-Za-z]+ ){1,2}(?:Corp|Inc|Ltd|GmbH|Labs|Bank|Group|University|Hospital))\.?"
+    r"(?=\s(?:cut|saved|reduced|saw|improved|boosted|increased|lowered|grew|doubled|handles|resolves|now|has)\b)"
+)
+"""A customer of whom a page tells what it gained: "Acme Corp. cut its costs by 30 %"."""
 _ORGANISATIONS = frozenset(map(str, entries("organisations")))
 _DEVICE = pattern("names.device")
 _NOT_SYSTEMS = frozenset(
@@ -155,6 +162,7 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
             counts[name] += count
     for text in [article.title, *texts]:
         counts.update(match["name"].strip(" .-") for match in _INTRODUCED.finditer(text))
+        counts.update(match[1] for match in _CUSTOMER.finditer(text))
     for name in [name for name in counts if " " in name and counts[name] == 1]:
         if name.split()[0] in repeated and re.fullmatch(r"[\d.]+", name.split()[-1]):
             del counts[name]  # "Tern makes 11 and Wren 5.2": a value, no version
@@ -179,6 +187,12 @@ def _title_name(article: Article) -> str | None:
     first_blocks = [block for block in article.blocks if block.text.text.strip()][:1]
     headings = [block.text.text for block in first_blocks if block.kind in {"title", "heading"}]
     for title in [*headings, article.title]:
+        if (
+            (latin := _LATIN_BEFORE_CHINESE.match(title))
+            and not is_measure(latin[1])
+            and latin[1] not in _ORGANISATIONS
+        ):
+            return latin[1]
         first = re.split(r"\s*[|::–—]\s*|\s-\s", " ".join(title.split()))[0]
         words = re.sub(
             r"^(?:Introducing|Announcing|Meet|Model [Cc]ard (?:for|of)|About|Welcome to)\s+", "", first
@@ -224,6 +238,7 @@ def _is_system(name: str) -> bool:
         or _LABEL.fullmatch(name)
         or _is_adjective(name)
         or _DEVICE.match(name)
+        or re.search(r"-(?:specific|like|style|class|compatible|based|powered|optimi[sz]ed)$", name)
         or len(name) < 2
         or (re.fullmatch(r"[A-Z]?\d.*", name) and len(name) < 2)
     )

@@ -24,7 +24,9 @@ _WORD_AND_BRACKET = re.compile(
 )
 _PRONOUN = re.compile(r"[\s,;:，；]*(?:and |but |while )?(?:it|its|they|their)\b", re.I)
 """A clause that goes on with what the sentence is about."""
-_POSSESSED = re.compile(r"^(?:'s|’s|的)")
+_ADVERBIAL = re.compile(r"\s*(?:On|In|For|With|At|Among|Of|After|By)\b")
+"""How a sentence begins whose first names are not what it is about: "On the hardest one, X, it takes …"."""
+_POSSESSED = re.compile(r"^(?:'s|’s|\s?的)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,8 @@ def attribute(
     weak = [mention for mention in mentions if mention not in baselines and _is_object(text, mention, first)]
     acting = [mention for mention in mentions if mention not in baselines and mention not in weak]
     if _PRONOUN.match(text, clause[0]) and acting and acting[0].end <= clause[0]:
-        return Attribution(
-            acting[0].subject, baseline if baseline != acting[0].subject else None, "named in the sentence"
-        )
+        subject = _continued(text, first, acting[0], context)
+        return Attribution(subject, baseline if baseline != subject else None, "named in the sentence")
     in_clause = [mention for mention in acting if clause[0] <= mention.start and mention.end <= number.start]
     in_clause = [mention for mention in in_clause if not _is_owned(text, mention)] or in_clause
     before = in_clause or [mention for mention in acting if mention.end <= number.start]
@@ -99,7 +100,8 @@ def attribute(
             baseline if baseline != subject else None,
             "named in the clause" if in_clause else "named in the sentence",
         )
-    if context is None and (before := [mention for mention in weak if mention.end <= number.start]):
+    is_origin = len(mentions) == 1 and _BASED_ON.search(text[first : mentions[0].start]) is not None
+    if (context is None or is_origin) and (before := [mention for mention in weak if mention.end <= number.start]):
         return Attribution(
             before[-1].subject, baseline if baseline != before[-1].subject else None, "named in the sentence"
         )
@@ -107,6 +109,11 @@ def attribute(
     if after and context is None:
         return Attribution(after[0].subject, baseline if baseline != after[0].subject else None, "named in the clause")
     return Attribution(context, baseline if baseline != context else None, "")
+
+
+def _continued(text: str, first: int, mention: Mention, context: str | None) -> str:
+    """Whom "it" means in a later clause of a sentence: not the example with which an adverbial begins it."""
+    return context if context is not None and _ADVERBIAL.match(text, first) else mention.subject
 
 
 def _joined_to(text: str, mentions: Sequence[Mention], baselines: Sequence[Mention]) -> list[Mention]:

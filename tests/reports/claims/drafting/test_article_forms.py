@@ -207,3 +207,43 @@ def test_tables_of_variants_and_of_words_keep_their_rows():
 def test_what_only_looks_like_another_number(text, expected):
     words = expected.split()
     assert values(f"# Otter 2\n\n{text}")[0] == [*zip(words[::2], words[1::2], strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# Models\n\n- `gpt-oss-20b` — for lower latency (21B parameters), in MXFP4", "gpt-oss-20b 21 parameters"),
+        ("# Otter 2\n\nOutput tokens rose, from 2,054 to 2,224.", "Otter-2 2054 tokens Otter-2 2224 tokens"),
+        ("# FunASR 实测：比 Whisper-large-v3 快 30 倍的语音识别", "FunASR 30 times"),
+        ("# Otter 2\n\nIt shows the first 50 lines of 11K lines of Python.", "Otter-2 11 items"),
+        ("# PithTrain\n\nPithTrain uses little (up to 44% less). On one, DynMoE-2, it takes 62% fewer turns.",
+         "PithTrain 44 percent PithTrain 62 percent"),
+        ("# WebLLM\n\nWebGPU can preserve up to 85% of the native speed. WebGPU is a standard.", "WebGPU 85 percent"),
+    ],
+)  # fmt: skip
+def test_names_and_counts_of_posts(text, expected):
+    drafted = values(text)[1]
+    shown = [
+        (drafted.names.names[claim.subject].replace(" ", "-"), claim.printed, claim.unit) for claim in drafted.claims
+    ]
+    words = expected.split()
+    assert shown == [*zip(words[::3], words[1::3], words[2::3], strict=True)]
+
+
+def test_tables_of_tasks_and_lengths_keep_their_systems():
+    table = """\
+| Task | Framework | GPU Time (min) | Agent Turns | Output Tokens |
+|---|---|---:|---:|---:|
+| **Start** | Megatron-LM | 5.4 | 88 | 26.9K |
+| | **PithTrain** | **3.1** | **26** | **5.8K** |
+| **Extend** | Megatron-LM | 33.7 | 125 | 57.1K |
+| | **PithTrain** | **27.6** | **47** | **25.4K** |
+"""
+    (by_task,) = values(f"# PithTrain\n\n{table}")[1].tables
+    assert [(row["name"], row["group"]) for row in by_task.rows] == [
+        ("Megatron-LM", "Start"), ("PithTrain", "Start"), ("Megatron-LM", "Extend"), ("PithTrain", "Extend")
+    ]  # fmt: skip
+    assert [column["unit"] for column in by_task.columns][::2] == ["minutes", "tokens"]
+    lengths = "| Model | Seq Length |\n|---|---|\n| Otter-6B | 8k |\n| Otter-6B-32K | 32k |\n"
+    (of_lengths,) = values(f"# Otter-6B\n\n{lengths}")[1].tables
+    assert [column["unit"] for column in of_lengths.columns] == ["tokens"]
