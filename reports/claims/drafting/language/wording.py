@@ -48,6 +48,8 @@ _PART_AFTER = re.compile(
 """What follows "a third" where it is a share, unlike "a third party"."""
 _FEW = {"layers": 4, "items": 1, "tokens": 1, "experts": 1}
 """For each unit the number up to which words ("three layers") state nothing about a system."""
+REAL_TIME = re.compile(r"\s?(?:倍)?\s?(?:实时|real[- ]?time\b)", re.I)
+"""What follows a speed that is stated as a multiple of real time: 13x 实时."""
 _FACTOR_OF = re.compile(r"\s?(?:NVIDIA\s)?(?:[A-Z]{1,3}\d{2,4}|RTX|TPU|GPU|AMD|Intel|[a-z]+_[a-z])")
 """What is counted or scaled after a factor that compares nothing: "8x H100", "1x model_size"."""
 
@@ -62,6 +64,8 @@ def is_change(text: str, number: PrintedNumber, clause: tuple[int, int]) -> bool
         [True, False]
     """
     before, after = text[clause[0] : number.begin], text[number.stop : clause[1]]
+    if number.unit == "times" and REAL_TIME.match(text, number.stop):
+        return False
     if number.unit in {"points", "times"}:
         return not (number.unit == "points" and re.search(r"scor\w*\s(?:of\s)?$", before, re.I))
     if re.search(r"[-+−]", text[number.begin : number.start]) and number.unit == "percent":

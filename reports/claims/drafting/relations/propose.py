@@ -111,7 +111,7 @@ def _propose_only_pair(
             (pair := _only_pair(pairs))
             and _can_fail(claim, pair)
             and (pairs is not tiers[2] or _is_near(claim, pair))
-            and (pairs is tiers[0] or _is_named_alone(claim, pair, draft))
+            and (pairs is tiers[0] or (_is_named_alone(claim, pair, draft) and _are_named(pair, draft)))
             and not _is_apart(claim, pair, draft, is_explained=frozenset((pair[0].id, pair[1].id)) in explained)
         ):
             _propose_failing(claim, *[(new, old) for new, old in pairs if {new.id, old.id} == {pair[0].id, pair[1].id}])
@@ -129,6 +129,16 @@ def _is_named_alone(claim: Proposal, pair: tuple[Level, Level], draft: ArticleDr
         return True
     names = ([*(c["name"] for c in table.columns), *(row["name"] for row in table.rows)] for table in draft.tables)
     return sum(any(words.pattern.search(str(name)) for name in group) for group in names) < 2
+
+
+def _are_named(pair: tuple[Level, Level], draft: ArticleDraft) -> bool:
+    """Whether both values of a pair name whom they are about; of a guessed subject, another value may be meant."""
+    claims = {claim.id: claim for claim in draft.claims}
+    return all(
+        level.table is not None
+        or (level.id in claims and any(ground.startswith("subject named") for ground in claims[level.id].grounds))
+        for level in pair
+    )
 
 
 def _is_apart(claim: Proposal, pair: tuple[Level, Level], draft: ArticleDraft, *, is_explained: bool) -> bool:

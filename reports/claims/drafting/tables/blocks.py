@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evals.errors import InputError
@@ -14,7 +14,7 @@ from evals.reports.claims.drafting.tables.cells import cell_statements, statemen
 from evals.reports.claims.drafting.tables.changes import changes_beside, is_change_name
 from evals.reports.claims.drafting.tables.columns import ColumnMeaning, column_meaning, is_condition
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
-from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, layout
+from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number, layout
 from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.statements import Surroundings
 from evals.reports.claims.language.facts import Vocabulary
@@ -37,7 +37,9 @@ class _Grid:
     headers: tuple[str, ...]
     cells: tuple[tuple[Text, ...], ...]
     groups: tuple[str, ...] = ()
-    """For each row its task, where a system has several rows."""
+    """For each row its task or its setting, where a system has several rows."""
+    is_nameless: bool = False
+    """Whether the rows are settings of one system, which the table does not name."""
 
 
 def read_table(
@@ -95,6 +97,8 @@ def _grid(form: Layout) -> _Grid:
         kept = [n for n, row in enumerate(body) if not is_change_name(row[0].text)]
         groups = tuple(form.groups[n] for n in kept) if len(form.groups) == len(body) else ()
         body = [body[n] for n in kept]
+        if settings := _count_settings(form.header, body):
+            return _settings_grid(form.header, body, settings)
         return _Grid(
             tuple(row[0] for row in body),
             tuple(_name(cell.text) for cell in form.header[1:]),
@@ -106,6 +110,33 @@ def _grid(form: Layout) -> _Grid:
     shots = next((n for n in range(1, width) if _SHOTS.fullmatch(form.header[n].text.strip())), None)
     measures = [_name(row[0].text) + _shots(row, shots) for row in body]
     return _Grid(tuple(form.header[n] for n in systems), tuple(measures), columns)
+
+
+def _count_settings(header: tuple[Text, ...], body: Sequence[tuple[Text, ...]]) -> int:
+    """The number of leading columns that are settings with numbers: `batch | tp | throughput`."""
+    count = 0
+    while (
+        count < len(header) - 1 and is_condition(header[count].text) and all(is_number(row[count].text) for row in body)
+    ):
+        count += 1
+    return count
+
+
+def _settings_grid(header: tuple[Text, ...], body: Sequence[tuple[Text, ...]], count: int) -> _Grid:
+    """The values of one system in several settings, which tell the rows apart."""
+    names = [cell.text.strip() for cell in header[:count]]
+    groups = [
+        ", ".join(f"{name} {cell.text.strip()}" for name, cell in zip(names, row[:count], strict=True)) for row in body
+    ]
+    if len({*groups}) < len(groups):
+        groups = [f"{group} ({number})" for number, group in enumerate(groups, 1)]
+    return _Grid(
+        tuple(row[0].part(0, 0) for row in body),
+        tuple(_name(cell.text) for cell in header[count:]),
+        tuple(row[count:] for row in body),
+        tuple(groups),
+        is_nameless=True,
+    )
 
 
 _SHOTS = re.compile(r"\W*(?:(?:n|k|num(?:ber)? of)[ -])?(?:few-?)?shots?\W*", re.I)
@@ -153,7 +184,7 @@ def _split(grid: _Grid) -> _Grid:
             headers.append(name.strip())
             columns.append([_half(cell, place) for cell in cells])
     rows = tuple(tuple(column[n] for column in columns) for n in range(len(grid.names)))
-    return _Grid(grid.names, tuple(headers), rows, grid.groups)
+    return replace(grid, headers=tuple(headers), cells=rows)
 
 
 def _half(cell: Text, place: int) -> Text:
@@ -202,13 +233,14 @@ def _table(
         if not any(spans):
             group = bare_name(name.text) if not any(cell.text.strip() for cell in grid.cells[number]) else group
             continue
-        is_lone = not name.text.strip() and len(grid.names) == 1
+        is_lone = grid.is_nameless or (not name.text.strip() and len(grid.names) == 1)
         row: dict[str, Any] = {"name": names.names.get(nameless or "", "row") if is_lone else row_names[number]}
         subject = nameless if is_lone else subject_of(name.text, names)
         if subject:
             row["subject"] = subject
         if grid.groups:
-            row |= {"group": grid.groups[number], "protocol": {"task": grid.groups[number]}}
+            key = "setting" if grid.is_nameless else "task"
+            row |= {"group": grid.groups[number], "protocol": {key: grid.groups[number]}}
         elif group:
             row["group"] = group
         first = next(span for span in spans if span)

@@ -238,7 +238,7 @@ def _is_system(name: str) -> bool:
         or _LABEL.fullmatch(name)
         or _is_adjective(name)
         or _DEVICE.match(name)
-        or re.search(r"-(?:specific|like|style|class|compatible|based|powered|optimi[sz]ed)$", name)
+        or re.search(r"-(?:specific|like|style|class|compatible|based|powered|optimi[sz]ed|[CG]PUs?)$", name, re.I)
         or len(name) < 2
         or (re.fullmatch(r"[A-Z]?\d.*", name) and len(name) < 2)
     )

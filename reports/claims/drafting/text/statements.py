@@ -188,6 +188,9 @@ def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place:
     words, where = None, ""
     if proposal.is_change and number.unit in _RELATIVE_UNITS:
         words, where = _change(passage, number)
+    elif number.unit == "times" and wording.REAL_TIME.match(text, number.stop):
+        words = QuantityWords("real-time-speed", "speed as a multiple of real time", "latency")
+        where = "named after the number"
     elif number.unit in {*_RELATIVE_UNITS, None}:
         words, where = wording.score_quantity(passage, number)
         if words is None and place.quantity is not None:

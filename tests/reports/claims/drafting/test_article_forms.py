@@ -247,3 +247,38 @@ def test_tables_of_tasks_and_lengths_keep_their_systems():
     lengths = "| Model | Seq Length |\n|---|---|\n| Otter-6B | 8k |\n| Otter-6B-32K | 32k |\n"
     (of_lengths,) = values(f"# Otter-6B\n\n{lengths}")[1].tables
     assert [column["unit"] for column in of_lengths.columns] == ["tokens"]
+
+
+def test_tables_of_settings_are_about_the_system_of_the_heading(tmp_path):
+    table = """\
+| batch | tp | prompt_tokens | output_tokens | throughput(out tok/s) | mem(GB) |
+|---|---|---|---|---|---|
+| 1 | 1 | 128 | 128 | 102.21 | 76.59 |
+| 16 | 1 | 128 | 128 | 1272.47 | 76.77 |
+"""
+    text = f"# Benchmark\n\nWe time otter-7b and wren-13b.\n\n### FP16 otter-7b\n\n{table}"
+    (settings,) = values(text)[1].tables
+    assert [(row["subject"], row["group"]) for row in settings.rows] == [
+        ("otter-7b", "batch 1, tp 1, prompt_tokens 128, output_tokens 128"),
+        ("otter-7b", "batch 16, tp 1, prompt_tokens 128, output_tokens 128"),
+    ]
+    assert [column["name"] for column in settings.columns] == ["throughput(out tok/s)", "mem(GB)"]
+    path = tmp_path / "post.md"
+    path.write_text(text, encoding="utf-8")
+    assert all(entry.plain == "not_enough_evidence" for entry in check([str(path)], paper=True).assessments)
+
+
+def test_speeds_over_real_time_and_guessed_subjects_convict_nothing(tmp_path):
+    text = """\
+# FunASR 实测：比 Whisper-large-v3 快 30 倍的开源语音识别
+
+Whisper-large-v3 在 A100 上只有 13x 实时，处理 1 小时音频需要 ~5 分钟。
+
+测试条件：184 个中文会议录音，总计 192 分钟。
+"""
+    path = tmp_path / "post.md"
+    path.write_text(text, encoding="utf-8")
+    checked = check([str(path)], paper=True)
+    assert [entry.claim.id for entry in checked.assessments if entry.plain != "not_enough_evidence"] == []
+    kinds = {claim.printed: claim.quantity for claim in values(text)[1].claims}
+    assert (kinds["13"], kinds["192"]) == ("real-time-speed", "audio-length")
