@@ -1,7 +1,7 @@
 """Read CSV, TSV, JSON and JSON Lines exactly: a cell is the text that stands there, a JSON value is that value.
 
-Only the place of each row is kept in memory (24 bytes); a row is read again when it is needed. Files are UTF-8, with or
-without a byte order mark, with line ends of any system that ends lines with a line feed.
+Only the place of each row is kept, on the disk if there are many; a row is read again when it is needed. Files are
+UTF-8, with or without a byte order mark, with line ends of any system that ends lines with a line feed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import csv
 import io
 import os
 import weakref
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import msgspec
 from evals import regular_files, repeated_keys
 from evals.data.files import digest
 from evals.data.json_files import MAX_BYTES, MAX_LINE, UNREADABLE, contents, explain
+from evals.data.row_tables.row_places import RowPlaces
 from evals.data.row_tables.separators import separator_of, split_line, stated_separator
 from evals.data.row_tables.table import RowValues
 from evals.errors import InputError, shorten
@@ -44,13 +44,11 @@ class TextTable:
     columns: tuple[str, ...] = ()
     word: str = "row"
     """What the numbers of rows count: `line` or `row`."""
-    starts: array[int] = field(default_factory=lambda: array("q"))
-    ends: array[int] = field(default_factory=lambda: array("q"))
-    numbers: array[int] = field(default_factory=lambda: array("q"))
+    places: RowPlaces = field(default_factory=RowPlaces)
 
     def __len__(self) -> int:
         """Count the rows."""
-        return len(self.starts)
+        return len(self.places)
 
     def place(self, index: int) -> str:
         """Name a row for messages."""
@@ -58,11 +56,12 @@ class TextTable:
 
     def number(self, index: int) -> int:
         """Return the number of a row."""
-        return self.numbers[index]
+        return self.places.number(index)
 
     def read(self, index: int, columns: Sequence[str]) -> RowValues:
         """Return the values of some columns of a row."""
-        row = self.decode(self.read_at(self.starts[index], self.ends[index] - self.starts[index]))
+        start, end = self.places.bounds(index)
+        row = self.decode(self.read_at(start, end - start))
         return {column: row.get(column) for column in columns}
 
     def rows(self, columns: Sequence[str]) -> Iterator[RowValues]:
@@ -74,9 +73,7 @@ class TextTable:
 
     def add(self, start: int, end: int, number: int) -> None:
         """Append the place of a row."""
-        self.starts.append(start)
-        self.ends.append(end)
-        self.numbers.append(number)
+        self.places.append(start, end, number)
 
 
 def read_text_table(path: Path, split: str) -> TextTable:
