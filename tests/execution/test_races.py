@@ -278,6 +278,10 @@ def test_a_model_that_is_the_same_is_compared_with_its_own_run_in_a_folder(comma
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Compared with the earlier run: 1 the same within 6 points. ")
     assert entry(tmp_path / "run")["used"] < COUNT
+    arguments.remove("--margin")
+    arguments.remove(6)
+    done = command(*arguments, "--against", earlier)
+    assert done.stdout.startswith("Compared with the earlier run: 1 no value differs. 800 of 800 samples were needed.")
 
 
 def test_a_headline_of_which_lower_values_are_better_is_no_race(monkeypatch):

@@ -15,7 +15,9 @@ from evals.reports.rendering.formatting import one_line, p_value
 from evals.reports.rendering.table_formats import Table
 from evals.reports.runs.naming import about
 
-WORSE, BETTER, OPEN = "worse", "better", "not decided"
+WORSE, BETTER, OPEN, UNCHANGED = "worse", "better", "not decided", "no value differs"
+_FIRST = (WORSE, OPEN)
+"""What needs attention first."""
 
 
 def text(races: Sequence[tuple[Record, Record]]) -> str:
@@ -25,7 +27,7 @@ def text(races: Sequence[tuple[Record, Record]]) -> str:
         races: each run with the earlier run that it was compared with.
     """
     columns = ("model", "task", "outcome", "difference", "95 % interval", "samples")
-    table = Table("", columns, "lllrrr", tuple(_row(record) for record, _ in races))
+    table = Table("", columns, "lllrrr", tuple(_row(*race) for race in races))
     folders = ", ".join(one_line(str(record.folder)) for record, _ in races)
     lines = [line for record, earlier in races for line in _explained(record, earlier)]
     return (
@@ -45,21 +47,25 @@ def text(races: Sequence[tuple[Record, Record]]) -> str:
 
 def worse(races: Sequence[tuple[Record, Record]]) -> list[Record]:
     """Return the runs that are shown to be worse than the earlier ones."""
-    return [record for record, _ in races if outcome(record) == WORSE]
+    return [record for record, earlier in races if outcome(record, earlier) == WORSE]
 
 
-def outcome(record: Record) -> str:
-    """Say in a word or two how a run compares with the earlier one."""
+def outcome(record: Record, earlier: Record) -> str:
+    """Say in a few words how a run compares with the earlier one."""
     entry = _entry(record)
     if entry.decision == "within_margin":
         return f"the same within {100 * (entry.target or 0):g} points"
+    if entry.decision == "undecided" and not entry.difference:
+        headline = compare(record, earlier).metrics[0]
+        if headline.n == entry.of and not headline.wins and not headline.losses:
+            return UNCHANGED
     return {"first_better": BETTER, "second_better": WORSE}.get(entry.decision, OPEN)
 
 
 def _summary(races: Sequence[tuple[Record, Record]]) -> str:
     """Count the outcomes, what needs attention first."""
-    outcomes = [outcome(record) for record, _ in races]
-    kinds = sorted(dict.fromkeys(outcomes), key=lambda kind: [WORSE, OPEN].index(kind) if kind in {WORSE, OPEN} else 2)
+    outcomes = [outcome(*race) for race in races]
+    kinds = sorted(dict.fromkeys(outcomes), key=lambda kind: (*_FIRST, kind).index(kind))
     parts = [f"{outcomes.count(kind)} {kind}" for kind in kinds]
     used = sum(_entry(record).used for record, _ in races)
     of = sum(_entry(record).of for record, _ in races)
@@ -69,13 +75,13 @@ def _summary(races: Sequence[tuple[Record, Record]]) -> str:
     return f"{than}: {', '.join(parts)}. {used:,} of {of:,} samples were needed."
 
 
-def _row(record: Record) -> tuple[str, ...]:
+def _row(record: Record, earlier: Record) -> tuple[str, ...]:
     entry = _entry(record)
     difference, low, high = (100 * (value or 0.0) for value in (entry.difference, entry.low, entry.high))
     return (
         record.manifest.model_name,
         record.manifest.task.name,
-        outcome(record),
+        outcome(record, earlier),
         f"{difference:+z.1f} points",
         f"{low:+z.1f} to {high:+z.1f}",
         f"{entry.used:,} of {entry.of:,}",
@@ -85,7 +91,7 @@ def _row(record: Record) -> tuple[str, ...]:
 def _explained(record: Record, earlier: Record) -> Iterator[str]:
     """Yield what a reader needs beside the table: what may explain a change, and the test of what is not decided."""
     name = f"{record.manifest.model_name} on {record.manifest.task.name}"
-    word = outcome(record)
+    word = outcome(record, earlier)
     if word not in {WORSE, BETTER, OPEN}:
         return
     compared = compare(record, earlier)
