@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def check(
     documents, models = read.documents, _models(read.documents, systems or {})
     validation.check_documents(without_runs, scale=scale, systems=systems or {}, data=data)
     vocabulary, scores = claim_files.load_vocabulary(), published_evidence.read_each(evidence)
-    record = with_scores(claim_files.load_record(), sum(scores.values(), []), documents, vocabulary)
+    record = with_scores(claim_files.load_record(), [*chain(*scores.values())], documents, vocabulary)
     checked = assessment.assess(documents, record, vocabulary)
     if not paper:
         tables = [ValueTable(document, record, vocabulary) for document in documents]

@@ -33,6 +33,8 @@ from evals.reports.claims.language.schema import Claim
 from evals.reports.claims.language.statements import Statement
 from evals.reports.claims.language.values import ValueTable
 
+SETTING = "setting"
+"""The key of a protocol for how a score came about, in the words of the document: "majority voting"."""
 _OTHER_KEY = "other key"
 """The result of a disagreement with a fact about another release, protocol or condition than the claim states."""
 _VERBS = {CONFLICT: "against", DIFFERENCE: "beside", _OTHER_KEY: "beside"}
@@ -167,9 +169,13 @@ def _title(source: FactSource) -> str:
 
 
 def _is_comparable(statement: Statement, fact: Fact) -> bool:
-    """Whether a fact may be about the same thing: releases and protocols that are both stated agree."""
+    """Whether a fact may be about the same thing: releases and protocols that are both stated agree.
+
+    A `setting`, which a drafted claim has where its text says that the score is of no plain run, must be the fact's.
+    """
     releases = {statement.release, fact.release} - {None}
-    return len(releases) < 2 and not have_clash(statement.protocol, fact.protocol)
+    is_plain = statement.protocol.get(SETTING) in {None, fact.protocol.get(SETTING)}
+    return len(releases) < 2 and is_plain and not have_clash(statement.protocol, fact.protocol)
 
 
 def _has_same_key(statement: Statement, fact: Fact, quantity: Quantity) -> bool:

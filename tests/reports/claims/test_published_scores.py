@@ -11,6 +11,7 @@ from run_folders import make, manifest, metric, row
 import evals
 from evals.app import evidence
 from evals.errors import InputError
+from evals.reports.claims.drafting.language import settings
 from evals.reports.runs.verifying import verification
 
 CARD = """\
@@ -202,3 +203,39 @@ def test_eval_results_and_run_folders_are_read_and_what_cannot_be_is_refused(tmp
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no results"):
         evidence.read([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Otter 2 reaches 75.0 % accuracy on the MMLU test split (5-shot, chain-of-thought).",
+        "Otter 2 reaches 75.0 % accuracy (maj@8) on the MMLU test split (5-shot).",
+        "Quantized to 4 bits, Otter 2 reaches 60.0 % accuracy on the MMLU test split (5-shot).",
+        "After fine-tuning on FLAN, Otter 2 reaches 75.0 % accuracy on the MMLU test split (5-shot).",
+        "On the STEM subset of the MMLU test split, Otter 2 reaches 60.0 % accuracy (5-shot).",
+        "After 100B tokens, Otter 2 reaches 45.0 % accuracy on the MMLU test split (5-shot).",
+        "In German, Otter 2 reaches 60.0 % accuracy on the MMLU test split (5-shot).",
+        "When it thinks first, Otter 2 reaches 85.0 % on the MMLU test split (5-shot).",
+        "使用多数投票，Otter 2在MMLU测试集（5-shot）上的准确率为75.0%。",
+        "在低温条件下，Otter 2的MMLU测试集（5-shot）准确率为75.0%。",
+    ],
+)
+def test_a_score_of_no_plain_run_has_a_setting(sentence):
+    assert settings.setting(sentence, ("MMLU", "Otter 2"))
+
+
+def test_a_published_score_convicts_only_a_plain_run(tmp_path):
+    plain = "Otter 2 reaches 75.0 % accuracy on the MMLU test split (5-shot).\n\n"
+    assert settings.setting(plain, ("MMLU", "Otter 2")) is None
+    assert settings.setting("Otter 2在MMLU测试集（5-shot）上的准确率为75.0%。", ("MMLU", "Otter 2")) is None
+    voted = "With majority voting, Otter 2 reaches 70.0 % accuracy on the GSM8K test split (5-shot).\n\n"
+    table = "## After quantization\n\n| Model | MMLU (5-shot, test) | ARC |\n|--|--|--|\n| Otter 2 | 40.0 | 9.5 |\n"
+    (tmp_path / "post.md").write_text(f"# Otter 2\n\n{plain}{voted}")
+    (tmp_path / "tables.md").write_text(f"# Otter 2\n\n{table}")
+    result = log(0.612)
+    result["evaluation_results"] += [
+        log(0.612)["evaluation_results"][0] | {"evaluation_name": name} for name in ("gsm8k", "arc")
+    ]
+    (tmp_path / "log.json").write_text(json.dumps(result))
+    assert words(tmp_path / "post.md", tmp_path / "log.json") == ["contradicted", "no_public_record"]
+    assert words(tmp_path / "tables.md", tmp_path / "log.json")[0] == "no_public_record"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evals.errors import InputError
+from evals.reports.claims.drafting.language import settings
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.tables.cells import cell_statements, statements_of_cells, subject_of
@@ -79,7 +80,17 @@ def _read_grid(
     kept = [n for n, meaning in enumerate(meanings) if meaning is not None]
     nameless = place.run_subject or place.heading_subject or names.main
     if kept and (
-        table := _table(article, grid, kept, meanings, caption, names=names, vocabulary=vocabulary, nameless=nameless)
+        table := _table(
+            article,
+            grid,
+            kept,
+            meanings,
+            caption,
+            heading=place.heading,
+            names=names,
+            vocabulary=vocabulary,
+            nameless=nameless,
+        )
     ):
         yield table
     for n, header in enumerate(grid.headers):
@@ -209,6 +220,7 @@ def _table(
     meanings: Sequence[ColumnMeaning | None],
     caption: str,
     *,
+    heading: str,
     names: Names,
     vocabulary: Vocabulary,
     nameless: str | None,
@@ -244,11 +256,13 @@ def _table(
         elif group:
             row["group"] = group
         first = next(span for span in spans if span)
+        row["rest"] = name.text.replace(names.names.get(subject or "", ""), " ")
         rows.append({**row, "line": article.line(first[0]), "cells": cells, "spans": spans})
     _leave_out_counts(columns, rows)
     rows = [row for row in rows if any(row["spans"])]
     if not rows:
         return None
+    settings.mark(columns, rows, texts=(caption, heading))
     places = [span for row in rows for span in row["spans"] if span]
     bold = "best" if _BOLD_MEANS_BEST.search(caption) else "none"
     return TableProposal(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evals.reports.claims.drafting.language import wording
+from evals.reports.claims.drafting.language import settings, wording
 from evals.reports.claims.drafting.language.exclusions import conditions
 from evals.reports.claims.drafting.language.lexicon import QuantityWords
 from evals.reports.claims.drafting.language.listed import LIST_JOINT
@@ -227,6 +227,10 @@ def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place:
             proposal.protocol["shots"] = {"zero": "0", "one": "1", "three": "3", "five": "5", "eight": "8"}.get(
                 digits[0].lower(), digits[0].lower()
             )
+    if words.is_score:
+        known = (*words.says.split(" on "), *(text[mention.start : mention.end] for mention in passage.mentions))
+        if how := settings.setting(whole, known) or settings.qualifier(place.heading):
+            proposal.protocol["setting"] = how
 
 
 def _shape(proposal: Proposal, passage: Passage, number: PrintedNumber) -> None:

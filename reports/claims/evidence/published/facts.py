@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from evals.reports.claims.evidence.public_record import SETTING
 from evals.reports.claims.evidence.published.scores import PublishedScore
 from evals.reports.claims.language.facts import Fact, FactSource, PublicRecord, Quantity, Vocabulary
 from evals.reports.claims.language.schema import Document
@@ -54,7 +55,7 @@ def with_scores(
         sources[source] = FactSource(title=f"{score.origin}: {score.model}{dated}{mark}", read_again=today)
         for id, quantity in measured.items():
             topic = [claim for subject in about for claim in statements.get((subject, id), ())]
-            stated = {key for claim in topic for key in claim.protocol}
+            stated = {key for claim in topic for key in claim.protocol} - {SETTING}
             is_release = len(owners[name]) > 1 or any(claim.release for claim in topic)
             facts.append(
                 Fact(
