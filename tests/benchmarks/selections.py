@@ -133,6 +133,8 @@ SELECTIONS = [
     Selections("5, each 5 points apart, the better the dearer", 1_000, (0.8, 0.75, 0.7, 0.65, 0.6), (5, 4, 3, 2, 1)),
     Selections("5, each 5 points apart, minimum 73 %", 1_000, (0.8, 0.75, 0.7, 0.65, 0.6), (5, 4, 3, 2, 1), 0.73),
     Selections("2 near, 4 far", 5_000, (0.8, 0.79, 0.6, 0.6, 0.5, 0.4), (2, 1, 2, 2, 2, 2)),
+    Selections("2 equal", 1_000, (0.7,) * 2, (1, 1)),
+    Selections("2 equal, minimum at their accuracy", 300, (0.7,) * 2, (1, 1), minimum=0.7),
 ]  # fmt: skip
 
 

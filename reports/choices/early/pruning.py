@@ -143,7 +143,7 @@ def reason(candidate: ModelCandidate, headlines: Mapping[str, str]) -> str:
     costs = [NAMES[name] for name in COSTS if candidate.measured(name) is not None]
     whole = [f"{task} {headlines[task]}" for task in candidate.quality if task not in entries]
     no_better = " and ".join([*whole, *costs])
-    return "; ".join([*shown, *([f"and it is no better in {no_better}"] if no_better else [])])
+    return "; ".join([*shown, *([f"and {candidate.name} is no better in {no_better}"] if no_better else [])])
 
 
 def _after(entry: SequentialEntry) -> str:

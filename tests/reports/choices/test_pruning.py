@@ -87,6 +87,18 @@ def test_costs_decide_who_may_exclude_whom(tmp_path):
     assert {name for candidate in three for name in COSTS if candidate.measured(name)} == {"latency", "memory"}
 
 
+def test_the_reason_names_who_is_no_better_in_what(monkeypatch):
+    stopped = SimpleNamespace(
+        decision="first_better", pair=["a", "b"], low=0.01, high=0.2, difference=0.1, used=16, of=300, target=None
+    )
+    candidate = SimpleNamespace(name="b", quality={}, measured=lambda name: None if name == "price" else 1)
+    monkeypatch.setattr(pruning, "stops", lambda candidate: {"glue/rte": stopped})
+    assert pruning.reason(candidate, {"glue/rte": "accuracy"}) == (
+        "after 16 of 300 samples: a is shown to be better in glue/rte accuracy by 10.0 points (1.0 to 20.0); and b is "
+        "no better in latency and peak memory"
+    )
+
+
 def test_a_rival_that_is_excluded_in_the_end_excludes_nothing(monkeypatch):
     def judged(name, entry=None, excluded=()):
         return SimpleNamespace(
