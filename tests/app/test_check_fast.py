@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from commands import refused
 
 from evals.app.check import check
+from evals.app.checking.claim_runs import ClaimRuns
 from evals.registry import TASKS
 from evals.reports.claims.evidence.early import EarlyRule
 from evals.reports.claims.evidence.measured_rows import Hypothesis
@@ -102,6 +105,26 @@ def test_the_working_says_after_how_many_samples_or_why_all(checked):
     )
     used = sum(state.n for state in states.values())
     assert f" --fast: {used:,} of {500 * 3 + 1200 * 2:,} samples decided them" in fast.about
+
+
+def test_models_with_two_random_orders_are_compared_on_all_samples(monkeypatch, tmp_path):
+    config = ClaimRuns.config
+    seeds = {"toy:": 1}
+
+    def with_own_seed(self, run, *, blind):
+        made = config(self, run, blind=blind)
+        return replace(made, options=replace(made.options, seed=seeds.get(run.model, 0)))
+
+    monkeypatch.setattr(ClaimRuns, "config", with_own_seed)
+    monkeypatch.setitem(TASKS.get("toy").samples.__globals__, "COUNT", 60)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(DOCUMENT[: DOCUMENT.index("- {id: M-2")])
+    result = check(["mine.yaml"], fast=True)
+    assert [run.finished().stopped for run in result.runs] == [None, None]
+    why = (
+        "toy:counts on toy computed all samples: M-1 compares models with seeds of their own, so with two random orders"
+    )
+    assert why in measured(result)["M-1"].working
 
 
 def drawn(rng, a_rate, b_rate, n=300):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evals.errors import EvalsError, InputError
+from evals.errors import EvalsError
 
 if TYPE_CHECKING:
     from evals.app.checking.claim_runs import ClaimRuns
@@ -76,6 +76,9 @@ class FastRuns:
     _notes: defaultdict[RequiredRun, dict[str, None]] = field(default_factory=lambda: defaultdict(dict), init=False)
     """Why a run computes all samples."""
 
+    _excluded: dict[RequiredRun, str] = field(default_factory=dict, init=False)
+    """Why a run and those that it is compared with are made without this."""
+
     def make(self) -> dict[RequiredRun, RunOutcome]:
         """Make the runs that can stop early.
 
@@ -90,7 +93,10 @@ class FastRuns:
         outcomes: dict[RequiredRun, RunOutcome] = {}
         for group in _connected(asked):
             parts = dict.fromkeys(part for entry in group for part in entry.parts)
-            if not {*parts} <= forced:  # else nothing could be saved
+            if excluded := [self._excluded[part.run] for part in parts if part.run in self._excluded]:
+                for part in parts:
+                    self._note(part.run, excluded[0])
+            elif not {*parts} <= forced:  # else nothing could be saved
                 outcomes |= self._computed([*parts], group)
         notes = {run: f"computed all samples: {'; '.join(reasons)}" for run, reasons in self._notes.items()}
         return {run: RunOutcome(note=note) for run, note in notes.items()} | outcomes
@@ -126,7 +132,7 @@ class FastRuns:
         try:
             ready = readiness.ready(self.runs.config(run, blind=False))
             self._parts[_Part(run)] = ready, readiness.early_stop(ready, FLAG)
-        except InputError as error:
+        except EvalsError as error:
             return str(error).removeprefix(f"{FLAG}: ").partition("; ")[0]
         return ""
 
@@ -142,8 +148,11 @@ class FastRuns:
         parts = tuple(map(_Part, required))
         if not why:
             headlines = {self._parts[part][1].headline for part in parts}
+            seeds = {self._parts[part][0].config.options.seed for part in parts}
             if headlines != {claim.measure.metric}:
                 why = f"{claim.id} is about {claim.measure.metric}, and a run stops by its headline"
+            elif len(seeds) > 1:
+                why = f"{claim.id} compares models with seeds of their own, so with two random orders"
         for hypothesis in hypotheses(claim, table):
             replica = not why and any(self._parts[part][0].source.replica for part in parts)
             rule = EarlyRule(hypothesis, comparisons, replica)
@@ -174,8 +183,12 @@ class FastRuns:
             reads = "image" in modalities_of(ready.samples) or part.run.task == "vqa"
             if reads and not part.run.model.startswith("replay:"):
                 blind = _Part(part.run, blind=True)
-                control = readiness.ready(self.runs.config(part.run, blind=True))
-                self._parts[blind] = control, readiness.early_stop(control, FLAG)
+                try:
+                    control = readiness.ready(self.runs.config(part.run, blind=True))
+                    self._parts[blind] = control, readiness.early_stop(control, FLAG)
+                except EvalsError as error:
+                    self._excluded[part.run] = f"its blind control cannot stop early: {error}"
+                    continue
                 about = f"whether {part.run.model} uses its images"
                 yield _Asked(about, (part, blind), RunQuestion((name, blind.name), _uses_inputs))
             if self._notes.get(part.run):

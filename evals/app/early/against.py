@@ -117,8 +117,12 @@ def race_against(
     for run, early in prepared:
         record = earlier.of(run)
         races.append((run, early, record, RecordedRun(record, run.samples, early)))
-    load_model = loaded_once()
-    return [(_Race(*race, margin, len(races)).run(load_model), race[2]) for race in races]
+    finished, load_model, last = [], loaded_once(), models[0]
+    for run, early, record, recorded in races:
+        if run.config.model != last:  # the models are not needed again
+            load_model, last = loaded_once(), run.config.model
+        finished.append((_Race(run, early, record, recorded, margin, len(races)).run(load_model), record))
+    return finished
 
 
 @dataclass(frozen=True)
