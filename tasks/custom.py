@@ -31,7 +31,7 @@ from evals import data
 from evals.data.row_tables import ColumnMatch, DataTable, RowField, match_columns, open_table
 from evals.data.row_tables.cells import answers_of, audio_of, images_of, text_of, value_of
 from evals.data.row_tables.row_ids import RowNumbers
-from evals.data.row_tables.table import RowValues
+from evals.data.row_tables.table import RowValues, folder_fact
 from evals.errors import InputError, shorten
 from evals.registry import TASKS
 from evals.schema import (
@@ -120,7 +120,7 @@ def samples(options: Options) -> Samples:
     match.announce(table)
     facts: dict[str, Json] = {
         "source": "own file",
-        "folder": str(table.folder),
+        "folder": folder_fact(table),
         "split": table.split,
         **table.facts,
         "columns": dict(match.columns),

@@ -18,6 +18,7 @@ from evals.data.row_tables.cells import audio_of, images_of, text_of, value_of
 from evals.data.row_tables.columns import shown
 from evals.data.row_tables.row_ids import RowNumbers
 from evals.data.row_tables.sources import HUB
+from evals.data.row_tables.table import folder_fact
 from evals.data.templates.renderer import RowRenderer
 from evals.errors import InputError, shorten
 from evals.registry import METRICS
@@ -196,7 +197,7 @@ def samples(file: TaskFile, renderer: RowRenderer, options: Options) -> Samples:
 
     plugins = [metric.name for metric in plugin_metrics(file.spec)]
     facts: dict[str, Json] = {
-        "source": "own file", "folder": str(table.folder), "split": table.split, **table.facts,
+        "source": "own file", "folder": folder_fact(table), "split": table.split, **table.facts,
         "definition": file.text, "definition_digest": file.digest, "modalities": sorted({"text", *modalities}),
         **({"metrics": {name: _source_digest(name) for name in plugins}} if plugins else {}),
         **({"shots": shots.count, "examples": shots.facts} if shots.count else {}),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evals.data.row_tables import ColumnMatch, DataTable, RowField, is_table, match_columns, open_table
 from evals.data.row_tables.cells import text_of, value_of
+from evals.data.row_tables.table import folder_fact
 from evals.errors import InputError, shorten
 from evals.schema import Json, Options
 
@@ -75,7 +76,7 @@ class OwnTable:
     def facts(self) -> dict[str, Json]:
         """What identifies the rows: source, folder, split, digests and columns."""
         return {
-            "source": "own file", "folder": str(self.table.folder), "split": self.table.split, **self.table.facts,
+            "source": "own file", "folder": folder_fact(self.table), "split": self.table.split, **self.table.facts,
             "columns": dict(self.match.columns),
         }  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from evals.schema import Json
+from evals.start_folder import shown
 
 LOG = logging.getLogger("evals.data")
 """Lines for a person: which columns were guessed, how much is downloaded. The command line prints them."""
@@ -51,3 +52,8 @@ class DataTable(Protocol):
         Raises:
             InputError: the archive has no such file, or it cannot be read.
         """
+
+
+def folder_fact(table: DataTable) -> str:
+    """Return the folder of a table for the manifest, as the user named it; `None` as text if there is none."""
+    return str(None if table.folder is None else shown(table.folder))
