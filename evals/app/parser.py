@@ -104,7 +104,7 @@ def _add_lists(commands: Any) -> None:
 def _add_run_readers(commands: Any) -> None:
     """Add the commands that read finished runs."""
     compare = _add_command(commands, "compare", "compare two runs: paired tests, and how their set-ups differ")
-    compare.add_argument("runs", type=Path, nargs=2, metavar="RUN", help="the folder of a finished run")
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the folders of two finished runs")
     show = _add_command(commands, "show", "show one run: result, set-up, worst samples")
     show.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     show.add_argument(

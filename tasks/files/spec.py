@@ -231,10 +231,16 @@ def _typed(hint: Any, value: Any, place: _Place, name: str) -> Any:
             return value
     wanted = {str: "text", int: "a whole number", bool: "true or false"}
     names = [
-        "a list of texts" if get_origin(kind) is list else wanted.get(kind, "a mapping")
+        "a list of texts" if get_origin(kind) is list else wanted.get(kind) or _mapping(kind)
         for kind in kinds if kind is not NoneType
     ]  # fmt: skip
     raise InputError(f"{place}: {name} is {shorten(value)}, expected {' or '.join(names)}")
+
+
+def _mapping(kind: Any) -> str:
+    """Say which keys a mapping may have."""
+    keys = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    return f"a mapping ({keys[0]}: …) with keys of {', '.join(keys)}" if keys else "a mapping"
 
 
 def _check(spec: TaskSpec, place: _Place) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import ROOT, environ
+from commands import ROOT, environ, evals, refused
 
 from evals.app import cli, several
 from evals.errors import InputError, UnknownName
@@ -150,3 +150,7 @@ def test_closed_and_full_outputs_end_no_command_in_a_traceback(tmp_path):
         assert "Traceback" not in done.stdout + done.stderr
         codes.append(done.returncode)
     assert codes == [0, 0, 2, 2, 1]
+
+
+def test_compare_says_how_many_runs_it_takes():
+    assert refused(evals("compare", "a", "b", "c"), "two runs, 3 folders came", "report puts any number into one table")

@@ -59,6 +59,9 @@ def compare(options: argparse.Namespace) -> int:
     from evals.app import check
     from evals.reports.runs import comparison
 
+    if len(options.runs) != 2:
+        count = counted(len(options.runs), "folder")
+        raise InputError(f"compare takes the folders of two runs, {count} came; report puts any number into one table")
     console.write(comparison.text(check.compare(*options.runs)))
     return DONE
 

@@ -202,7 +202,8 @@ def _reached(what: str, call: Callable[[], Any]) -> Any:
         raise
     except Exception as error:  # of a network, many types of exceptions
         reason = one_line(error) if str(error).strip() else type(error).__name__
-        raise InputError(f"{what} is not on this machine, and the hub does not provide it: {reason[:300]}") from error
+        reason = f"{reason[:300].removesuffix('.')}; name your own copy with --data"
+        raise InputError(f"{what} is not on this machine, and the hub does not provide it: {reason}") from error
 
 
 def _endpoint() -> str | None:

@@ -193,6 +193,10 @@ def test_shipped_files_have_no_bundled_data(tmp_path):
         ("prompt: a\n", r"own\.yaml:1: the key target is missing"),
         ("prompt: a\ntarget: b\nask: chose\n", r":3: ask is 'chose'; allowed are generate, choose"),
         ("prompt: [a]\ntarget: b\n", r":1: prompt is \['a'\], expected text"),
+        (
+            "prompt: a\ntarget: b\nanswer: number\n",
+            r":3: answer is 'number', expected a mapping \(read: …\) with keys of read",
+        ),
         ("prompt: a\ntarget: b\nmax_new_tokens: ten\n", ":3: max_new_tokens is 'ten', expected a whole number"),
         ("prompt: a\ntarget: b\nmetrics: [bleu]\n", ":3: no metric 'bleu'; the metrics are accuracy"),
         ("prompt: a\ntarget: b\nask: choose\n", ":3: the key choices is missing"),
