@@ -40,6 +40,13 @@ def text(records: Sequence[Record]) -> str:
     )
 
 
+SECOND_CHANCE = (
+    "It is wrong in at most 5 of 100 cases by itself; who believes whichever speaks first, a race or its test, is wrong in "
+    "at most 10."
+)
+"""What is said beside an ordinary test that follows a race without a decision: two errors add up."""
+
+
 def _explained(records: Sequence[Record]) -> Iterator[str]:
     """Yield what the decision is about, how far it can be trusted, and what it has saved."""
     entries = [_entry(record) for record in records]
@@ -51,7 +58,7 @@ def _explained(records: Sequence[Record]) -> Iterator[str]:
         remaining = [record for record in records if not left(_entry(record), record.manifest.model_name)]
         if len(remaining) == 2:
             sentence = conclusion.sentence(compare(*remaining), *short_names(remaining))
-            yield f"The ordinary test of all samples, made once: {sentence}"
+            yield f"The ordinary test of all samples, made once: {sentence} {SECOND_CHANCE}"
         if len(remaining) < len(records):
             yield (
                 f"That a model is out is wrong in at most 5 of 100 races, about any of the {pairs} pairs, although "
