@@ -216,11 +216,8 @@ def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place:
         proposal.grounds.append(f"{words.says} {where}")
     else:
         proposal.doubt(f"{words.says} follows from the unit alone", 0.9)
-    if words.is_score and (
-        split := _SPLIT.search(text, max(sentence[0], number.start - 60), min(sentence[1], number.stop + 40))
-    ):
-        name = next(group for group in split.groups() if group).lower()
-        proposal.protocol["split"] = _SPLITS.get(name, name)
+    if words.is_score and (split := _split_beside(text, number, sentence)):
+        proposal.protocol["split"] = split
     if words.is_score and (shots := proposal.conditions.pop("shots", None)):
         digits = re.match(r"\d+|zero|one|few|five|three|eight", shots, re.I)
         if digits and "," not in shots:
@@ -231,6 +228,16 @@ def _measure(passage: Passage, number: PrintedNumber, proposal: Proposal, place:
         known = (*words.says.split(" on "), *(text[mention.start : mention.end] for mention in passage.mentions))
         if how := settings.setting(whole, known) or settings.qualifier(place.heading):
             proposal.protocol["setting"] = how
+
+
+def _split_beside(text: str, number: PrintedNumber, sentence: tuple[int, int]) -> str | None:
+    """The split that stands nearest to a score: of "84.1 % on the dev set and 82.9 % on the test set" each its own."""
+    matches = _SPLIT.finditer(text, max(sentence[0], number.start - 60), min(sentence[1], number.stop + 40))
+    nearest = min(matches, key=lambda match: max(match.start() - number.stop, number.start - match.end()), default=None)
+    if nearest is None:
+        return None
+    name = next(group for group in nearest.groups() if group).lower()
+    return _SPLITS.get(name, name)
 
 
 def _shape(proposal: Proposal, passage: Passage, number: PrintedNumber) -> None:

@@ -282,3 +282,19 @@ Whisper-large-v3 在 A100 上只有 13x 实时，处理 1 小时音频需要 ~5 
     assert [entry.claim.id for entry in checked.assessments if entry.plain != "not_enough_evidence"] == []
     kinds = {claim.printed: claim.quantity for claim in values(text)[1].claims}
     assert (kinds["13"], kinds["192"]) == ("real-time-speed", "audio-length")
+
+
+def test_two_splits_in_a_sentence_stay_apart(tmp_path):
+    text = """\
+# Otter 2
+
+Otter 2 reaches 84.1 % on the dev set of BoolQ and 82.9 % on the test set.
+
+| Model | BoolQ (dev) | BoolQ (test) |
+|---|---|---|
+| Otter 2 | 84.1 | 82.9 |
+"""
+    assert [claim.protocol for claim in values(text)[1].claims] == [{"split": "dev"}, {"split": "test"}]
+    path = tmp_path / "post.md"
+    path.write_text(text, encoding="utf-8")
+    assert not [entry for entry in check([str(path)], paper=True).assessments if entry.headline == "open"]
