@@ -164,7 +164,7 @@ def sort(records: Sequence[Record], tasks: Sequence[str], stopped: Collection[st
     """Find the comparable runs of some tasks, and the timings of their models.
 
     Args:
-        records: finished runs, in any order; a run that is there twice counts once.
+        records: finished runs, in any order; of a run that is there twice, the folder with more samples counts.
         tasks: the tasks that count; runs of other tasks are set apart, except timings.
         stopped: models whose runs count though they stopped early.
     """
@@ -251,13 +251,16 @@ def names_images(task: str) -> bool:
 def _relevant(
     records: Sequence[Record], tasks: Sequence[str], stopped: Collection[str], sorting: _Sorting
 ) -> Iterator[Record]:
-    """Yield each run once, without blind controls and runs of other tasks."""
-    signatures: set[str] = set()
+    """Yield each run once, without blind controls and runs of other tasks; of those of one signature the fullest."""
+    fullest: dict[str, Record] = {}
+    for record in records:
+        kept = fullest.setdefault(record.manifest.signature, record)
+        if kept.finished().n < record.finished().n:  # one that stopped early has the signature of the complete one
+            fullest[record.manifest.signature] = record
     for record in records:
         manifest = record.manifest
-        if manifest.signature in signatures and not record.timed:
+        if record is not fullest[manifest.signature] and not record.timed:
             continue
-        signatures.add(manifest.signature)
         if naming.blind(record):
             sorting.leave_out(record, BLIND_CONTROL)
         elif not record.timed and manifest.task.name not in tasks:

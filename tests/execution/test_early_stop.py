@@ -9,6 +9,7 @@ import shutil
 
 import msgspec
 import pytest
+from commands import evals as command
 from commands import process
 
 import evals
@@ -18,6 +19,7 @@ from evals.records.folder import load
 from evals.records.sequential.random_order import random_order
 from evals.records.sequential.stopped import drawn_clusters
 from evals.registry import TASKS
+from evals.reports.choices import comparable
 from evals.reports.exports import every_eval_ever, hub, publishing, samples
 from evals.reports.runs import comparison as comparison_text
 from evals.reports.runs import tables, terminal
@@ -127,6 +129,24 @@ def test_a_stopped_run_and_the_whole_one_of_the_same_signature_do_not_differ(sto
     assert text.startswith("Two runs of one signature (")
     assert f"), of which one stopped early, have the same value on each of the first {n:,} of 800 samples in" in text
     assert f"Values are those of the {n:,} samples that both runs have." in text
+
+
+def test_a_stopped_run_hides_no_complete_one_of_its_signature(stopped, whole):
+    part, complete = load(stopped), load(whole)
+    first = msgspec.structs.replace(part.manifest, started="2020-01-01T00:00:00")
+    for runs in ([part, complete], [complete, part], [dataclasses.replace(part, manifest=first), complete]):
+        (kept,) = comparable.sort(runs, ["toy"]).quality["toy"].values()
+        assert kept.folder == whole
+    assert [entry.why for entry in comparable.sort([part], ["toy"]).apart] == [comparable.STOPPED_EARLY]
+
+
+def test_a_plan_counts_the_samples_that_its_pilot_has(stopped, whole):
+    for folder, samples_of_pilot in {
+        stopped: f"{load(stopped).finished().n:,} samples (stopped early)",
+        whole: "800 samples",
+    }.items():
+        done = command("plan", "--task", "toy", "--detect", "5", folder)
+        assert f"Pilot of toy: toy:, {samples_of_pilot} at mini scale." in done.stdout, done
 
 
 def test_the_page_draws_the_looks(stopped, whole):

@@ -123,8 +123,14 @@ def _notes(
 ) -> Iterator[str]:
     for name, pilot in pilots.items():
         models = " and ".join(record.manifest.model_name for record in pilot.records)
-        count, scale = pilot.records[0].manifest.sample_count, pilot.records[0].manifest.task.scale
-        yield f"Pilot of {name}: {models}, {count:,} samples at {scale} scale."
+        count, scale = min(record.finished().n for record in pilot.records), pilot.records[0].manifest.task.scale
+        rules = {entry.rule for record in pilot.records if (entry := record.finished().stopped) is not None}
+        yield f"Pilot of {name}: {models}, {count:,} samples{' (stopped early)' if rules else ''} at {scale} scale."
+        if rules - {"precision"}:
+            yield (
+                f"The pilot of {name} stopped when it had decided, which happens sooner where models happen to differ "
+                "more: one of a size that is chosen before (--pilot N) has no such bias."
+            )
         if len(pilot.records) == 1:
             yield (
                 f"Only one model was run on {name}: the range is from models that err on the same samples to models "
