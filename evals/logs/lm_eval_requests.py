@@ -21,6 +21,8 @@ from evals.logs import json_text
 from evals.schema import Json
 
 MUTUAL_INFORMATION = "acc_mutual_info"
+_UNTOLD = "(the log does not say which texts were scored)"
+"""Stands for the output where lmms-eval leaves the requests out."""
 _NO_NUMBERS = frozenset({"nan", "inf", "NaN", "Infinity"})
 
 
@@ -64,6 +66,8 @@ def read(line: Mapping[str, Json], where: str, metrics: Sequence[str]) -> Asked:
     texts, scores, is_greedy = _responses(line, where, is_scored=not requests or isinstance(requests[0][1], str))
     prompt, further = requests[0] if requests else (json_text.text(line.get("input")) or "", None)
     is_finite = all(map(math.isfinite, scores))
+    if scores and not requests and is_finite:
+        return Asked(prompt, further, (_UNTOLD,), is_complete=True)
     if not scores or len(scores) != len(requests) or not is_finite:
         outputs = () if scores else texts
         return Asked(prompt, further, outputs, is_complete=bool(outputs or scores) and is_finite)
@@ -115,6 +119,7 @@ def _responses(
 ) -> tuple[tuple[str, ...], tuple[float, ...], tuple[bool, ...]]:
     """Return the texts, or the log-likelihoods and whether each is of the greedy text; `is_scored` if these may be."""
     stated = line.get("resps", line.get("filtered_resps"))
+    stated = [stated] if isinstance(stated, str) else stated  # lmms-eval writes a single answer without a list
     texts: list[str] = []
     scores: list[float] = []
     greedy: list[bool] = []

@@ -35,6 +35,22 @@ def test_choices_without_a_prompt_serve_mutual_information_only():
     assert filtered.choices == (" a", " b")
 
 
+@pytest.mark.parametrize(
+    ("answers", "outputs"),
+    [
+        ({"filtered_resps": "red"}, ("red",)),
+        ({"resps": [" red", "blue"], "filtered_resps": ["red", "blue"]}, (" red", "blue")),
+        (
+            {"filtered_resps": [["-2.0", "False"], ["-1.0", "True"]]},
+            ("(the log does not say which texts were scored)",),
+        ),
+    ],
+)
+def test_lmms_eval_leaves_out_lists_and_requests(answers, outputs):
+    asked = lm_eval_requests.read({"doc_id": 0, "input": "Color?", **answers}, "line 1", ["acc"])
+    assert (asked.prompt, asked.outputs, asked.is_complete) == ("Color?", outputs, True)
+
+
 def test_choices_that_are_in_the_prompt_differ():
     asked = read([("Ann beat Sue, so Ann", " won."), ("Ann beat Sue, so Sue", " won.")], [-2, -1])
     assert (asked.prompt, asked.choices) == ("Ann beat Sue, so", (" Ann won.", " Sue won."))
