@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from evals.errors import counted
+from evals.logs.matching import is_imported
+from evals.records import Record
 from evals.reports.choices.conditions import NOT_COMPARABLE
 from evals.reports.choices.differences import CostRatio, QualityDifference
 from evals.reports.choices.early.pruning import stops
@@ -22,6 +25,8 @@ _FITS = {True: "that keep every requirement", False: "that are measured"}
 """What the candidates that can be chosen have in common, by whether there are requirements."""
 _SHOWN = 4
 """Maximum number of models that a sentence names."""
+_PROMPTS = 20
+"""Number of samples of which the prompts of imported runs are compared."""
 _LEAST_GAIN = 1.05
 """Smallest factor by which a cost is lower that the sentences mention."""
 
@@ -49,7 +54,28 @@ def cautions(selection: Selection) -> list[str]:
     if len(set(settings.values())) > 1:
         by_name = "; ".join(f"{name}: {one_line(text, 120)}" for name, text in settings.items())
         texts.append(f"The settings for generated texts differ, and with them what is compared ({by_name}).")
-    return texts
+    return [*texts, *_other_prompts(selection)]
+
+
+def _other_prompts(selection: Selection) -> Iterator[str]:
+    """Say of which imported runs the models read other prompts for the same questions: their harness allows that."""
+    for task in selection.criteria.tasks:
+        runs = {judged.name: judged.candidate.runs[task] for judged in selection.candidates
+                if task in judged.candidate.runs and is_imported(judged.candidate.runs[task])}  # fmt: skip
+        prompts = [(name, _first_prompts(run)) for name, run in runs.items()]
+        for name, read in prompts[1:]:
+            first, reference = prompts[0]
+            same = [id for id, (question, _) in read.items() if id in reference and reference[id][0] == question]
+            if any(read[id] != reference[id] for id in same if read[id][1] and reference[id][1]):
+                yield f"{name} did not read the prompts of {first} on {task}: a difference may be that of the prompts."
+
+
+def _first_prompts(run: Record) -> dict[str, tuple[str, str]]:
+    """The question of the first samples of a run, and all that the model read, by their ids."""
+    return {
+        row.id: (row.prompt, "\n".join(f"{entry.prefix or ''}{entry.text}" for entry in row.inputs or () if entry))
+        for row in islice(run.samples(), _PROMPTS)
+    }
 
 
 def about(selection: Selection) -> str:

@@ -13,6 +13,7 @@ from commands import ROOT, refused
 from commands import evals as command
 from run_folders import HOSTILE, Outline
 
+import evals
 from evals import records
 from evals.errors import InputError
 from evals.reports.choices import amounts, front
@@ -516,3 +517,30 @@ def test_a_table_of_models_timed_in_turn_has_those_that_read_no_images():
     names = [row[0] for row in side_by_side.ratios(runs).rows]
     assert "latency" in names
     assert "caption-latency" not in names
+
+
+def test_imported_runs_with_other_prompts_are_compared_with_a_caution(tmp_path):
+    folders = []
+    for name, prompt in (("a", "Q: {}"), ("b", "Q: {}"), ("c", "Please answer: {}")):
+        rows = [
+            {
+                **{"doc_id": n, "doc": {"question": f"q{n}"}, "target": "a", "resps": [["a"]], "filtered_resps": ["a"]},
+                **{"arguments": {"gen_args_0": {"arg_0": prompt.format(f"q{n}"), "arg_1": {"until": []}}}},
+                **{"filter": "none", "metrics": ["exact_match"], "exact_match": float(n < 9)},
+            }
+            for n in range(10)
+        ]
+        (tmp_path / name).mkdir()
+        log = tmp_path / name / "samples_mine_2026-01-01T00-00-00.000000.jsonl"
+        log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        values = {
+            "results": {"mine": {"exact_match,none": 0.9}},
+            "configs": {"mine": {"task": "mine", "num_fewshot": 0}},
+            "config": {"model": "hf", "model_args": f"pretrained=acme/{name}"},
+            **{"model_name": f"acme/{name}", "n-shot": {"mine": 0}},
+        }
+        (tmp_path / name / "results_2026-01-01T00-00-00.000000.json").write_text(json.dumps(values))
+        folders.append(evals.import_logs([tmp_path / name], tmp_path / f"run-{name}").records[0].folder)
+    done = command("select", "--task", "lm-eval/mine", *folders)
+    cautions = [sentence for sentence in " ".join(done.stdout.split()).split(". ") if "did not read" in sentence]
+    assert ["acme/c did not read the prompts of acme/a" in sentence for sentence in cautions] == [True], done.stdout
