@@ -112,7 +112,7 @@ def _resting_on(checked: CheckResult, evidence: str, *, fast: bool) -> CheckResu
     if fast:
         results = {run.manifest.signature: run.finished() for run in checked.runs if not run.timed}.values()
         of = sum(result.n if result.stopped is None else result.stopped.of for result in results)
-        more += f" --fast: {sum(result.n for result in results):,} of {of:,} samples decided them; times are whole."
+        more += f" --fast: {sum(result.n for result in results):,} of {of:,} samples were computed; times are whole."
     return replace(checked, about=f"{checked.about}{more}")
 
 

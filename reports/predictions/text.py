@@ -55,7 +55,7 @@ def _gain(estimate: PredictedSplit) -> str:
         return "The predictions divide the samples into no groups that are large enough: nothing is gained."
     if gain < 1.05:
         related = "" if estimate.correlation is None else f", correlation with its values {estimate.correlation:.2f}"
-        return f"The predictions gain nothing here (a gain of {gain:.2f}{related})."
+        return f"The predictions gain next to nothing here (a gain of {gain:.2f}{related})."
     alike = 1 / ((1 / n - 1 / total) / gain + 1 / total)
     return f"The interval is as narrow as that of {alike:,.0f} samples without predictions (a gain of {gain:.2f})."
 

@@ -106,7 +106,7 @@ def test_the_working_says_after_how_many_samples_or_why_all(checked):
         "toy:x on toy computed all samples: no claim compares it with another system" in measured(fast)["M-6"].working
     )
     used = sum(state.n for state in states.values())
-    assert f" --fast: {used:,} of {500 * 3 + 200 * 2:,} samples decided them" in fast.about
+    assert f" --fast: {used:,} of {500 * 3 + 200 * 2:,} samples were computed" in fast.about
 
 
 def test_models_with_two_random_orders_are_compared_on_all_samples(monkeypatch, tmp_path):

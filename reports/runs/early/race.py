@@ -41,8 +41,8 @@ def text(records: Sequence[Record]) -> str:
 
 
 SECOND_CHANCE = (
-    "It is wrong in at most 5 of 100 cases by itself; who believes whichever speaks first, a race or its test, is wrong in "
-    "at most 10."
+    "By itself it is wrong in at most 5 of 100 cases; who believes whichever speaks first, a race or its test, is "
+    "wrong in at most 10."
 )
 """What is said beside an ordinary test that follows a race without a decision: two errors add up."""
 

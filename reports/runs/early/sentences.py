@@ -22,7 +22,9 @@ def sentences(record: Record) -> Iterator[str]:
     if entry is msgspec.UNSET:
         return
     if entry.rule == "until-decided":
-        yield left(entry, record.manifest.model_name) or decision(entry)
+        outcome = left(entry, record.manifest.model_name) or decision(entry)
+        is_whole = result.stopped is None and entry.used < entry.of
+        yield f"Of the race that this run took part in: {outcome}" if is_whole else outcome
     elif entry.decision == "below_minimum":
         low, high = (100 * (end or 0.0) for end in (entry.low, entry.high))
         yield (
@@ -34,8 +36,9 @@ def sentences(record: Record) -> Iterator[str]:
     if result.stopped is None:
         if entry.rule == "precision":
             value = 100 * result.metrics[result.headline].value
+            were = "was" if entry.of == 1 else "were"
             yield (
-                f"All {counted(entry.of, 'sample')} were computed: no look before showed {result.headline} within "
+                f"All {counted(entry.of, 'sample')} {were} computed: no look before showed {result.headline} within "
                 f"{_goal(entry)}. Of these samples it is {value:.2f} %; the interval is about samples like these."
             )
         return
@@ -95,7 +98,7 @@ def decision(entry: SequentialEntry, out: Collection[str] = ()) -> str:
             )
         remaining = [name for name in names if name not in out]
         gone = f" ({_listed([name for name in names if name in out])} left the race before)" if out else ""
-        return f"Not decided: all {entry.of:,} samples do not show which of {', '.join(remaining)} is the best{gone}."
+        return f"Not decided: {_all(entry)} not show which of {', '.join(remaining)} is the best{gone}."
     first, second = names
     low, high, difference = (100 * (end or 0.0) for end in (entry.low, entry.high, entry.difference))
     match entry.decision:
@@ -108,7 +111,7 @@ def decision(entry: SequentialEntry, out: Collection[str] = ()) -> str:
             size = f"difference {difference:.1f} points, {low:.1f} to {high:.1f}"
             return f"{start}: {first} and {second} are the same within {_goal(entry)} ({size})."
     spread = f"difference {difference:.1f} points, {low:.1f} to {high:.1f}"
-    return f"Not decided: all {entry.of:,} samples do not show whether {first} or {second} is better ({spread})."
+    return f"Not decided: {_all(entry)} not show whether {first} or {second} is better ({spread})."
 
 
 def left(entry: SequentialEntry, model: str) -> str:
@@ -131,6 +134,10 @@ def left(entry: SequentialEntry, model: str) -> str:
 
 def _predictors(entry: SequentialEntry) -> str:
     return _listed([one_line(shorten_path(name), 60) for name in entry.predictors])
+
+
+def _all(entry: SequentialEntry) -> str:
+    return "the only sample does" if entry.of == 1 else f"all {entry.of:,} samples do"
 
 
 def _goal(entry: SequentialEntry) -> str:
