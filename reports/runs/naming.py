@@ -70,12 +70,16 @@ def title(record: Record) -> str:
 
 
 def short_names(records: Sequence[Record]) -> list[str]:
-    """Name runs as columns: by model, and by signature too where that is not enough."""
+    """Name runs as columns: by model; where that is not enough, also by signature, number of samples, and place."""
     names = [model(record) + (" (blind)" if blind(record) else "") for record in records]
-    return [
-        one_line(name if names.count(name) == 1 else f"{name} {record.manifest.signature[:6]}", limit=40)
-        for name, record in zip(names, records, strict=True)
-    ]
+    marks = (
+        [f" {record.manifest.signature[:6]}" for record in records],
+        ["" if record.result is None else f" n={record.result.n:,}" for record in records],
+        [f" #{place}" for place in range(1, len(records) + 1)],
+    )
+    for of_runs in marks:
+        names = [name + mark if names.count(name) > 1 else name for name, mark in zip(names, of_runs, strict=True)]
+    return [one_line(name, limit=40) for name in names]
 
 
 def about(records: Sequence[Record], controls: Sequence[str] = ()) -> str:

@@ -22,7 +22,7 @@ from evals.registry import TASKS
 from evals.reports.choices import comparable
 from evals.reports.exports import every_eval_ever, hub, publishing, samples
 from evals.reports.runs import comparison as comparison_text
-from evals.reports.runs import tables, terminal
+from evals.reports.runs import naming, tables, terminal
 from evals.schema import Options, Score
 from evals.statistics.sequential.means import difference_sequence, mean_sequence
 
@@ -138,6 +138,16 @@ def test_a_stopped_run_hides_no_complete_one_of_its_signature(stopped, whole):
         (kept,) = comparable.sort(runs, ["toy"]).quality["toy"].values()
         assert kept.folder == whole
     assert [entry.why for entry in comparable.sort([part], ["toy"]).apart] == [comparable.STOPPED_EARLY]
+
+
+def test_names_tell_a_stopped_run_from_the_complete_one_of_its_signature(stopped, whole):
+    part, complete = load(stopped), load(whole)
+    signature = part.manifest.signature[:6]
+    assert naming.short_names([part, complete]) == [
+        f"toy: {signature} n={part.finished().n}",
+        f"toy: {signature} n=800",
+    ]
+    assert len({*naming.short_names([part, complete, complete])}) == 3
 
 
 def test_a_plan_counts_the_samples_that_its_pilot_has(stopped, whole):
