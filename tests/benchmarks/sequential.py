@@ -178,7 +178,7 @@ def suite_table(races, seed=2):
         [(1, 0, 500), (1, 0, 5_000), (5, 0, 500), (5, 0, 5_000), (5, 2, 5_000), (5, 5, 500), (5, 5, 5_000)]
     ):
         rng, rows = np.random.default_rng([seed, number]), []
-        for _ in range(races // comparisons):
+        for _ in range(max(1, races // comparisons)):
             truths = [1 if points else 0] + [0] * (comparisons - 1)
             runs = [shared_race(Setting(n, points if truth else 0).draw(rng), comparisons) for truth in truths]
             rows.append((
