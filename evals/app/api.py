@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evals import records, registry
 from evals.app import completion
 from evals.app.readiness import ReadyRun, early_stop, ready, timed_model
@@ -127,7 +129,8 @@ def _compute(
     """Compute what is missing in a run folder, or what is needed of it, and finish it."""
     with run_folder, observed_run(config, run_folder) as observer:
         run_folder.check_ids(samples.ids)
-        if not run_folder.finished:
+        was_finished = run_folder.finished
+        if not was_finished:
             if early is not None:
                 keep_predictions(run_folder.folder, early.predictions, begun=bool(run_folder.finished_ids))
             completion.reopen(run_folder.folder)
@@ -142,6 +145,8 @@ def _compute(
             completion.finish(task, samples, executor, run_folder, entry)
         completion.write_report(run_folder)
         record = load(run_folder.folder)
+        if was_finished and early is not None and record.finished().sequential is msgspec.UNSET:
+            note(f"{record.folder} holds all samples already, so {precision.FLAG} has nothing to stop")
         observer.finish(record.finished())
     return record
 

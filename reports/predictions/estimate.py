@@ -9,7 +9,7 @@ import numpy as np
 
 from evals.errors import InputError, counted
 from evals.records.folder import Record
-from evals.records.sequential.predictors import predictions_of
+from evals.records.sequential.predictors import distinct, predictions_of
 from evals.records.sequential.random_order import order_key
 from evals.records.types import MetricEntry
 from evals.statistics.clusters import Floats
@@ -73,6 +73,7 @@ def estimate(record: Record, predictors: Sequence[Record]) -> PredictedSplit:
             f"{record.folder}: --predictor needs a headline that is the mean of values between 0 and 1 of all samples; "
             f"{name} is none"
         )
+    predictors = distinct(predictors)
     by_id = predictions_of(predictors, name, rows, total).values
     _check_split(record, [*by_id], rows)
     predictions_N = np.array(list(by_id.values()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evals.errors import InputError
 from evals.records.folder import Record
-from evals.records.sequential.predictors import SetPredictions, predictions_of
+from evals.records.sequential.predictors import SetPredictions, distinct, predictions_of
 from evals.records.sequential.random_order import random_order
 from evals.records.sequential.stopped import drawn_clusters, is_mean_of
 from evals.schema import Metric
@@ -64,6 +64,7 @@ def estimate_stopped(record: Record, predictors: Sequence[Record]) -> PredictedS
             f"{name} is none"
         )
     ids, seed = [row.id for row in rows], record.manifest.task.seed
+    predictors = distinct(predictors)
     predictions = predictions_of(predictors, name, ids, entry.of)
     drawn = drawn_clusters(ids, [row.cluster for row in rows], values, seed, entry.whole)
     predicted = _in_order(record, predictors[0], predictions)

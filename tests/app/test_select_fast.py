@@ -82,6 +82,7 @@ def test_a_model_that_is_worse_than_another_stops_and_the_choice_is_the_same(sel
     ]  # fmt: skip
     complete = selected("--fast", models="toy:counts,toy:")
     assert by_name(complete)["toy:counts"]["stopped"] == {}, "nothing is thrown away"
+    assert "--fast saved nothing: in the end all candidates have all samples." in complete["notes"]
 
 
 def test_a_model_below_a_minimum_stops_on_one_task_and_is_not_run_on_the_next(selected, tmp_path):
@@ -109,7 +110,8 @@ def test_what_a_rival_excluded_is_run_in_full_if_the_rival_cannot_be_chosen(sele
         "toy:": {},
     }
     assert by_name(report)["toy:counts"]["quality"]["toy"]["n"] == COUNT
-    assert not [note for note in report["notes"] if note.startswith("--fast")]
+    (note,) = [note for note in report["notes"] if note.startswith("--fast")]
+    assert note.startswith("--fast saved nothing")
 
 
 def test_what_cannot_stop_early_is_said(command, tmp_path, monkeypatch):

@@ -191,7 +191,7 @@ def test_samples_of_a_look_that_was_not_reached_are_removed(stopped, whole, tmp_
     assert rows(folder) == rows(stopped)
 
 
-def test_without_the_option_the_set_is_finished(stopped, whole, tmp_path):
+def test_without_the_option_the_set_is_finished(stopped, whole, tmp_path, capsys):
     shutil.copytree(stopped, folder := tmp_path / "run")
     evals.run("toy:", "toy", out=folder)
     assert read(folder) == read(whole)
@@ -199,6 +199,7 @@ def test_without_the_option_the_set_is_finished(stopped, whole, tmp_path):
     assert "stopped early" not in (folder / "report.html").read_text()
     evals.run("toy:", "toy", precision=PRECISION, out=folder)
     assert read(folder) == read(whole), "a complete run is more than was asked"
+    assert "run holds all samples already, so --precision has nothing to stop" in capsys.readouterr().err
 
 
 def test_a_precision_that_the_set_does_not_reach_computes_all(tmp_path):

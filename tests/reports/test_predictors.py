@@ -74,7 +74,8 @@ def test_a_run_stops_at_a_precision_earlier_with_predictions(run, command, tmp_p
     samples = f"{helped['n']} of 200 samples"
     assert f"{samples} and the predictions of replay:small.jsonl show accuracy within 8 points" in page
     assert f"accuracy is estimated as {100 * entry['estimate']:.1f} %" in page
-    assert "with the predictions of replay:small.jsonl" in command("show", early, "--predictor", good).stdout
+    twice = command("show", early, "--predictor", good, "--predictor", good).stdout
+    assert "with the predictions of replay:small.jsonl\n" in twice, "a run that is given twice counts once"
     # predictions stay as they were when the run began
     more = ["run", "--model", "replay:early.jsonl", "--task", "custom", "--data", "rows.jsonl", "--out", early]
     refused(command(*more, "--precision", "4"), "early was begun with --predictor of 'replay:small.jsonl'")

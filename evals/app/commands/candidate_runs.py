@@ -80,7 +80,7 @@ class CandidateRuns:
         minimums = {task: least / 100 for task, least in criteria.minimums.items()}
         pruned = early.prune_tasks(raced, minimums, pruning.rivals(candidates, limits, list(refused)))
         self.stopped = [record for (model, _), record in pruned.records.items() if model in pruned.excluded]
-        self.fast = pruning.StoppedCandidates(frozenset(pruned.excluded), {**refused, **pruned.whole})
+        self.fast = pruning.StoppedCandidates(frozenset(pruned.excluded), {**refused, **pruned.whole}, asked=True)
         for model in pruned.below:
             others = {(model, task): _NOT_NEEDED for task in raced if (model, task) not in pruned.records}
             self.absent |= others
@@ -98,7 +98,7 @@ class CandidateRuns:
                 return chosen
             raced = [task for task in criteria.tasks if task not in fast.whole]
             self.stopped = [record for record in self.stopped if record.manifest.model_name not in again]
-            self.fast = pruning.StoppedCandidates(fast.stopped.difference(again), fast.whole)
+            self.fast = pruning.StoppedCandidates(fast.stopped.difference(again), fast.whole, fast.asked)
             self.make(again, raced, among=models)
 
 

@@ -47,6 +47,11 @@ class SetPredictions(Stored, kw_only=True):
         return PredictedClusters.of(sums_C, sizes_C)
 
 
+def distinct(predictors: Sequence[Record]) -> list[Record]:
+    """Return some runs without those that were given before, also by another path."""
+    return list({predictor.folder.resolve(): predictor for predictor in reversed(predictors)}.values())[::-1]
+
+
 def predictions_of(predictors: Sequence[Record], metric: str, ids: Collection[str], total: int) -> SetPredictions:
     """Average the values of some finished runs of all samples of a split, by sample.
 
@@ -60,6 +65,7 @@ def predictions_of(predictors: Sequence[Record], metric: str, ids: Collection[st
         InputError: a run lacks samples, or a value is not between 0 and 1.
         RecordError: a run is not finished, or damaged.
     """
+    predictors = distinct(predictors)
     values = _means([_values(predictor, metric, ids, total) for predictor in predictors])
     for id, value in values.items():
         if not 0 <= value <= 1:

@@ -37,6 +37,8 @@ class StoppedCandidates:
     """The models whose runs stopped early."""
     whole: Mapping[str, str] = field(default_factory=dict)
     """By task that was run in full, why nothing could stop early on it."""
+    asked: bool = False
+    """Whether models were to stop early."""
 
 
 def stops(candidate: ModelCandidate) -> dict[str, SequentialEntry]:
@@ -173,5 +175,7 @@ def notes(selection: Selection) -> Iterator[str]:
             "complete runs would choose otherwise, or leave one of them on the Pareto front, happens in at most 5 of "
             "100 selections. Values of candidates that stopped are of the samples that they computed."
         )
+    elif selection.fast.asked and len(selection.fast.whole) < len(selection.criteria.tasks):
+        yield "--fast saved nothing: in the end all candidates have all samples."
     for task, why in selection.fast.whole.items():
         yield f"--fast stopped nothing early on {task}: {why}."
