@@ -151,7 +151,11 @@ def _stream_json(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
         yield [pyarrow.array(column, pyarrow.string()) for column in zip(*rows, strict=True)]
     missing = [name for name, was_seen in zip(columns, seen, strict=True) if not was_seen]
     if missing:
-        raise InputError(f"{path} has no line with a value of {', '.join(map(repr, missing))}")
+        known = next((row for _, row in stream_jsonl(path, dict[str, Any])), {})
+        shown = ", ".join(shorten(name, 40) for name in list(known)[:30])
+        raise InputError(
+            f"{path} has no line with a value of {', '.join(map(repr, missing))}; its first line has {shown}"
+        )
 
 
 def _as_text(value: str | float | bool | None) -> str | None:

@@ -108,11 +108,12 @@ def test_rows_without_a_value_are_counted(tmp_path):
         ("\ufeffv,y\nA,1\nB,0\n".encode("utf-16-le"), {}, "is in UTF-16"),
         ("版本,y\nA,1\nB,0\n".encode("gbk"), {}, "is not in UTF-8, as its line of column names shows"),
         (b"\x1f\x8b\x08\x00", {}, r"is compressed: give it as <\(zcat"),
+        ('{"v": "A", "z": 1}\n', {}, "has no line with a value of 'y'; its first line has 'v', 'z'"),
         (b"v,y\nA,1\n\xff,0\n", {}, "cannot be read as a table: .*UTF8"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, text, options, message):
-    path = tmp_path / "log.csv"
+    path = tmp_path / ("log.jsonl" if text[:1] == "{" else "log.csv")
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=message) as refusal:
         read_outcomes(path, OutcomeColumns("v", "y"), **options)
