@@ -237,7 +237,7 @@ def model_option(names: Sequence[str]) -> str:
         >>> model_option(["r1", "v2"]), model_option(["my model", "v2"])
         ('--model r1,v2', "--model 'my model,v2'")
         >>> model_option(["replay:a,b.jsonl", "v2"])
-        "--models-file FILE (one name per line: 'replay:a,b.jsonl' v2)"
+        '--models-file FILE (one name per line: replay:a,b.jsonl v2)'
     """
     if any("," in name for name in names):
         return f"--models-file FILE (one name per line: {shlex.join(names)})"

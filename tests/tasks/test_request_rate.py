@@ -223,7 +223,7 @@ def test_what_makes_no_sense_is_refused(command):
 
 def judged(metrics, metric, high):
     record = SimpleNamespace(
-        timed=True, at_a_rate=True, finished=lambda: SimpleNamespace(metrics=metrics), values=lambda: []
+        timed=True, at_a_rate=True, values=lambda: [], finished=lambda: SimpleNamespace(metrics=metrics, stopped=None)
     )
     measure = Measure(task="efficiency", metric=metric, rate=metrics["request-rate/asked"].value)
     hypothesis = Hypothesis(measure=measure, relation="level", bound="at-most", low=None, high=high)

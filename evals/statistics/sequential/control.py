@@ -110,7 +110,7 @@ def adjusted_mean(drawn: SampledClusters, predicted: PredictedClusters) -> float
         >>> whole = PredictedClusters.of(np.append(right, np.zeros(100)), np.ones(200))
         >>> drawn = SampledClusters(right, np.ones(100), FiniteSet(samples=200, clusters=200, largest=1))
         >>> drawn.mean, round(adjusted_mean(drawn, whole.first(100)), 2)
-        (0.6, 0.33)
+        (0.6, 0.39)
     """
     centred_C = predicted.sums_C - predicted.mean * drawn.sizes_C
     slope = float(_slopes(drawn, centred_C, predicted.variance)[-1])

@@ -36,7 +36,7 @@ def front_matter(source: str) -> FrontMatter:
 
     Example:
         >>> front_matter('+++\ntitle = "Otter 2"\nweight = 42\n+++\nIt is fast.')
-        FrontMatter(end=40, title='Otter 2')
+        FrontMatter(end=38, title='Otter 2')
         >>> front_matter("---\nA sentence below a rule.\n---\n").end
         0
     """

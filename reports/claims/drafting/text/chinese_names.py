@@ -5,6 +5,7 @@ Chinese has no spaces, so a name begins where a family that is known begins, or 
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ _LONG = "|".join(re.escape(name) for name in _FAMILIES if len(name) > 1)
 _SHORT = "".join(name for name in _FAMILIES if len(name) == 1)
 """Families of one character, which is part of other words too: 开源."""
 _KNOWN = re.compile(
-    rf"(?P<name>(?:(?:{_LONG})|(?:(?<!{_CHINESE})|(?<=[与和比为的是用在对及或了让、]))[{_SHORT}])(?:大语言模型|大模型)?"
+    rf"(?P<name>(?:(?:{_LONG})|(?:(?<!{_CHINESE})|(?<=[与和比较为的是用在对及或了让、]))[{_SHORT}])(?:大语言模型|大模型)?"
     rf" ?-?[vV]?(?:\d{{1,2}}\.\d{{1,2}}|(?<! )\d{{1,2}}(?!\.\d))(?:[Kk](?!\w))?{_TAIL}){_NO_COUNT}"
 )
 _OTHER = re.compile(
@@ -35,9 +36,12 @@ def chinese_names(text: str) -> Iterator[re.Match[str]]:
         >>> [match["name"] for match in chinese_names("我们比较源2.0-M32与文心4.0，它在开源2.0的任务上达到2.5-7B。")]
         ['源2.0-M32', '文心4.0']
     """
-    taken = 0
-    matches = [*_KNOWN.finditer(text), *_OTHER.finditer(text)]
-    for match in sorted(matches, key=lambda match: (match.start(), -match.end())):
-        if match.start() >= taken:
-            taken = match.end()
-            yield match
+    known = list(_KNOWN.finditer(text))
+    starts = [match.start() for match in known]
+
+    def holds_known(other: re.Match[str]) -> bool:
+        before = bisect.bisect_left(starts, other.end())
+        return before > 0 and known[before - 1].end() > other.start()
+
+    others = [other for other in _OTHER.finditer(text) if not holds_known(other)]
+    yield from sorted([*known, *others], key=lambda match: match.start())
