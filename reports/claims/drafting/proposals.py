@@ -37,6 +37,8 @@ class Proposal:
     """Whether it is a difference, a ratio or a relative change of two values."""
     direction: int = 0
     """Of a change: 1 upwards, -1 downwards, 0 if the words do not say."""
+    is_negative: bool = False
+    """Of a change: whether a minus is printed. It is written unless a formula says which value is the lower one."""
     between: tuple[SourcePlace, SourcePlace] | None = None
     """Of a change in a table: the places of the old and the new value."""
     is_cell: bool = False

@@ -166,7 +166,7 @@ def _claim_lines(claim: Proposal, draft: ArticleDraft) -> list[str]:
     )
     lines += [f"  {key}: {_flow(value)}" for key, value in fields if value is not None]
     if claim.printed:
-        lines.append(f'  {"implied" if claim.is_implied and not claim.upto else "printed"}: "{claim.printed}"')
+        lines.append(f'  {"implied" if claim.is_implied and not claim.upto else "printed"}: "{_signed(claim)}"')
     lines += [
         f'  {key}: "{value}"'
         for key, value in (("upto", claim.upto), ("plus_minus", claim.plus_minus))
@@ -244,7 +244,7 @@ def sentence(claim: Proposal, draft: ArticleDraft) -> str:
         return draft.names.names.get(id) or (record[id].name if id in record else id)
 
     symbol = vocabulary_units()[claim.unit or "number"].symbol
-    value = claim.printed if claim.upto is None else f"{claim.printed} to {claim.upto}"
+    value = _signed(claim) if claim.upto is None else f"{claim.printed} to {claim.upto}"
     factor = {
         Decimal(10) ** 3: " thousand",
         Decimal(10) ** 6: " million",
@@ -255,6 +255,11 @@ def sentence(claim: Proposal, draft: ArticleDraft) -> str:
     amount = f"{_BOUND_WORDS.get(claim.bound, '')}{value} {symbol}".strip()
     against = f" compared with {name(claim.baseline)}" if claim.baseline else ""
     return f"{name(claim.subject)}: {claim.quantity_says or 'a value'}{against}, {amount}."
+
+
+def _signed(claim: Proposal) -> str:
+    """The digits with their minus; a formula is of the size of a change, and itself says which value is lower."""
+    return f"-{claim.printed}" if claim.is_negative and not claim.derive else claim.printed
 
 
 def _margin(claim: Proposal) -> str:

@@ -13,9 +13,16 @@ from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.tables.cells import cell_statements, statements_of_cells, subject_of
 from evals.reports.claims.drafting.tables.changes import changes_beside, is_change_name
-from evals.reports.claims.drafting.tables.columns import ColumnMeaning, column_meaning, is_condition
+from evals.reports.claims.drafting.tables.columns import (
+    ColumnMeaning,
+    column_meaning,
+    is_condition,
+    plain_cell,
+    printed_unit,
+)
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
-from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number, layout
+from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_number, layout
+from evals.reports.claims.drafting.tables.pairs import parts
 from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.statements import Surroundings
 from evals.reports.claims.language.facts import Vocabulary
@@ -178,35 +185,11 @@ def _changes(article: Article, form: Layout, names: Names) -> Iterator[Proposal]
 
 
 def _split(grid: _Grid) -> _Grid:
-    """Make two columns of one that prints two metrics in each cell: "F1/EM" over "93.4/86.7"."""
-    headers: list[str] = []
-    columns: list[list[Text]] = []
-    for n, header in enumerate(grid.headers):
-        cells = [row[n] for row in grid.cells]
-        filled = [cell.text.strip() for cell in cells if not is_blank(cell.text)]
-        if sum(_PAIR.fullmatch(text) is not None for text in filled) * 2 <= len(filled):
-            headers.append(header)
-            columns.append(cells)
-            continue
-        first, slash, second = header.rpartition(" ")[2].partition("/")
-        base = header.removesuffix(f"{first}{slash}{second}").strip()
-        names = (f"{base} {first}", f"{base} {second}") if slash and second else (f"{header} 1", f"{header} 2")
-        for place, name in enumerate(names):
-            headers.append(name.strip())
-            columns.append([_half(cell, place) for cell in cells])
-    rows = tuple(tuple(column[n] for column in columns) for n in range(len(grid.names)))
-    return replace(grid, headers=tuple(headers), cells=rows)
-
-
-def _half(cell: Text, place: int) -> Text:
-    """The part of a cell before or after its slash."""
-    cut = cell.text.find("/")
-    if cut < 0:
-        return cell if place == 0 else cell.part(0, 0)
-    return (cell.part(0, cut) if place == 0 else cell.part(cut + 1, len(cell.text))).strip()
-
-
-_PAIR = re.compile(r"[^/\d]{0,3}\d+\.\d+[^/]{0,3}\s?/\s?(?:[^/\d]{0,3}\d+(?:\.\d+)?[^/]{0,3}|[-–—])")
+    """Make two columns of one that prints two values in each cell."""
+    columns = [(header, [row[n] for row in grid.cells]) for n, header in enumerate(grid.headers)]
+    parted = [part for header, cells in columns for part in parts(header, cells)]
+    rows = tuple(tuple(cells[n] for _, cells in parted) for n in range(len(grid.names)))
+    return replace(grid, headers=tuple(header for header, _ in parted), cells=rows)
 
 
 def _name(text: str) -> str:
@@ -302,8 +285,7 @@ def _cell(
     article: Article, cell: Text, vocabulary: Vocabulary, column: dict[str, Any]
 ) -> tuple[str, tuple[int, int] | None]:
     """Return a cell as printed, with the place of its number; `-` where it prints none."""
-    text = " ".join(cell.text.split())
-    text = re.sub(r"^(?:US)?[$€£¥]\s?", "", re.sub(r"\$|\\,|~(?=\S)(?!\d)", "", text)).strip()
+    text = re.sub(r"^(?:US)?[$€£¥]\s?", "", re.sub(r"~(?=\S)(?!\d)", "", plain_cell(cell.text))).strip()
     text = re.sub(r"\s*(?:±|\\pm|\+/-)\s*", " ± ", text)
     try:
         printed = read_cell(text)
@@ -312,6 +294,10 @@ def _cell(
     if printed is None or (printed.total is not None and printed.value > printed.total):
         return "-", None
     units = vocabulary_units()
+    named = printed_unit(printed.unit) if printed.unit and printed.unit not in vocabulary.units else None
+    if printed.unit and named and named != column["unit"]:  # KB below MB: kB
+        text = text.replace(printed.unit, units[named].symbol, 1)
+        printed = replace(printed, unit=units[named].symbol)
     is_foreign = printed.unit is not None and (
         printed.unit not in vocabulary.units or units[printed.unit].dimension != units[column["unit"]].dimension
     )
@@ -320,7 +306,7 @@ def _cell(
         return "-", None  # a change, or a value in another unit than the header says
     if is_foreign:
         text = _WORDS_AFTER.sub("", re.sub(re.escape(printed.unit or ""), "", text)).strip()
-    digits = re.search(r"\d[\d,]*(?:\.\d+)?|\.\d+", cell.text)
+    digits = re.search(r"\d(?:[\d,]|['’](?=\d{3}))*(?:\.\d+)?|\.\d+", cell.text)
     assert digits is not None
     span = cell.span(*digits.span())
     if _BOLD.search(article.source[max(0, span[0] - 24) : span[0]]):

@@ -16,7 +16,9 @@ from evals.reports.claims.language.tables.printed_cells import PrintedCell, read
 
 _NO_VALUES = pattern("columns.no_values")
 _CONDITIONS = pattern("columns.conditions")
-_PARAMETERS = re.compile(r"\bparam(?:eter)?s?(?:_count|_m)?\b|#\s?params?|参数|^\W*(?:model )?size\s?\([MB]\)", re.I)
+_PARAMETERS = re.compile(
+    r"(?<!\d-)(?<!zero-)\bparam(?:eter)?s?(?:_count|_m)?\b|#\s?params?|参数|^\W*(?:model )?size\s?\([MB]\)", re.I
+)
 _BY_WORDS: tuple[tuple[re.Pattern[str], str, str | None, str | None], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], row.get("factor"), row.get("quantity"))
     for row in entries("column_units")
@@ -89,8 +91,8 @@ def column_meaning(
         (ColumnMeaning(unit='milliseconds', quantity=None, times=None, split=None, better=None, is_average=False), None)
     """
     printed = [_read(cell) for cell in cells]
-    numbers = [cell for cell in printed if cell is not None and (cell.unit is None or _unit(cell.unit))]
-    units = [cell for cell in numbers if cell.unit and _unit(cell.unit)]
+    numbers = [cell for cell in printed if cell is not None and (cell.unit is None or printed_unit(cell.unit))]
+    units = [cell for cell in numbers if cell.unit and printed_unit(cell.unit)]
     filled = [cell for cell in cells if cell.strip() and cell.strip() not in {"-", "–", "—", "--", "---"}]
     if not numbers or len(numbers) * 2 < len(filled) or (_is_setting(header, numbers, is_alone=is_alone) and not units):
         return None
@@ -108,13 +110,18 @@ def column_meaning(
         )
         return ColumnMeaning("parameters", "parameters", times)
     if any(cell.count > 1 for cell in numbers):
-        return _counts(header, split)
+        return _counts(header, numbers, split)
     for cell in numbers:
-        if cell.unit and (unit := _unit(cell.unit)):
+        if cell.unit and (unit := printed_unit(cell.unit)):
+            below = [other.unit for other in numbers if _value(other) < 0]
+            if unit in {"percent", "points"} and below and all(below):
+                unit = "number"  # differences, which are no shares of a whole
             return ColumnMeaning(unit, None, split=split, is_average=average)
     for words, unit, factor, quantity in _BY_WORDS:
         if words.search(header):
-            return ColumnMeaning(unit, quantity, float(factor) if factor else None, split)
+            return ColumnMeaning(
+                unit, quantity, float(factor) if factor else _header_factor(header, unit, numbers), split
+            )
     if named := _named_unit(header):
         return ColumnMeaning(named, None, split=split, is_average=average)
     if all("$" in cell for cell in filled):
@@ -124,8 +131,31 @@ def column_meaning(
     )
 
 
-def _counts(header: str, split: str | None) -> ColumnMeaning:
-    """The meaning of a column of numbers such as `7B` or `32K`, by its header."""
+_FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_FACTOR = re.compile(
+    r"[\[((]\s?(?:in\s)?(?P<letter>[KkMBT]|(?:thousand|million|billion|trillion)s?)\s?[\]))]", re.ASCII
+)
+"""The factor that a header gives the counts below it: "Samples (B)"."""
+_COUNTED = frozenset(("tokens", "items", "images", "pairs", "documents", "sequences"))
+_MOST_COUNTED = 10**15
+
+
+def _header_factor(header: str, unit: str, numbers: Sequence[PrintedCell]) -> float | None:
+    """The factor that a header gives counts; None if it gives none, or the cells are too large for it."""
+    match = _FACTOR.search(header) if unit in _COUNTED else None
+    factor = _FACTORS[match["letter"][0].lower()] if match else None
+    return factor if factor and float(max(map(_value, numbers))) * factor < _MOST_COUNTED else None
+
+
+def _counts(header: str, numbers: Sequence[PrintedCell], split: str | None) -> ColumnMeaning:
+    """The meaning of a column of numbers such as `7B`, `650B tokens` or `32K`, by their unit, else by its header."""
+    units = {printed_unit(cell.unit) for cell in numbers if cell.count > 1 and cell.unit} - {
+        None,
+        "times",
+        "percent",
+    }
+    if len(units) == 1:
+        return ColumnMeaning(str(units.pop()), None, split=split)
     if _LENGTH.search(header):
         return ColumnMeaning("tokens", None, split=split)
     for words, unit, factor, quantity in _BY_WORDS:
@@ -138,9 +168,22 @@ _LENGTH = re.compile(r"length|context|window|token|长度|上下文|词元|数�
 _SIZE = re.compile(r"size|model|\bpara|backbone|参数|规模|大小", re.I)
 
 
+def plain_cell(cell: str) -> str:
+    """Return a cell without the marks around its number that the reader of cells does not know.
+
+    Example:
+        >>> plain_cell("x 1.96"), plain_cell("约30B Token"), plain_cell("$-3.4$")
+        ('1.96×', '~30B Token', '-3.4')
+    """
+    text = re.sub(r"\$|\\,", "", " ".join(cell.split()))
+    return re.sub(
+        r"^[x×]\s?(?P<digits>\d[\d,]*(?:\.\d+)?)$", r"\g<digits>×", re.sub(r"^(?:约|大约|ca\.)\s?(?=\d)", "~", text)
+    )
+
+
 def _read(cell: str) -> PrintedCell | None:
     try:
-        return read_cell(re.sub(r"\$|\\,", "", " ".join(cell.split())))
+        return read_cell(plain_cell(cell))
     except InputError:
         return None
 
@@ -152,7 +195,13 @@ def _value(cell: PrintedCell) -> Decimal:
         return Decimal(0)
 
 
-def _unit(printed: str) -> str | None:
+def printed_unit(printed: str) -> str | None:
+    """Return the vocabulary's name of a unit as articles print it; None if it has none or another factor.
+
+    Example:
+        >>> printed_unit("KB"), printed_unit("sequences/second"), printed_unit("faster")
+        ('kilobytes', 'items-per-second', None)
+    """
     return next(
         (
             name
@@ -166,7 +215,7 @@ def _unit(printed: str) -> str | None:
 def _named_unit(header: str) -> str | None:
     """The unit that a header ends with in brackets: "Power (W)"."""
     if match := re.search(r"[\[((]\s?(?P<unit>[^\[\]()()]{1,16}?)\s?[\]))]\W*$", header):
-        unit = _unit(match["unit"])
+        unit = printed_unit(match["unit"])
         return unit if unit not in {"percent", "times", "points"} else None
     return None
 

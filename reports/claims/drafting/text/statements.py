@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evals.reports.claims.drafting.language import settings, wording
 from evals.reports.claims.drafting.language.exclusions import conditions
+from evals.reports.claims.drafting.language.labels import is_label
 from evals.reports.claims.drafting.language.lexicon import QuantityWords
 from evals.reports.claims.drafting.language.listed import LIST_JOINT
 from evals.reports.claims.drafting.language.numbers import PrintedNumber
@@ -77,6 +78,7 @@ def read_block(article: Article, passage: Passage, names: Names, place: Surround
     lead = names.find(path["name"]) if path else leading_subject(passage)
     context = lead or place.item_subject or place.heading_subject or names.main
     claims = [number for number in passage.numbers if wording.is_claim(passage, number)]
+    claims = [number for number in claims if not is_label(passage.text.text, number)]
     listed: PrintedNumber | None = None
     last = Attribution(None, None, "")
     for number in claims:
@@ -144,9 +146,17 @@ def _proposal(
     if not proposal.is_change:
         proposal.baseline = None
     else:
-        proposal.direction = wording.direction(text, number, clause)
+        is_below = _is_below_zero(text, number)
+        proposal.is_negative = is_below and number.unit in {"percent", "points"}
+        proposal.direction = -1 if proposal.is_negative else wording.direction(text, number, clause)
     _shape(proposal, passage, number)
     return proposal
+
+
+def _is_below_zero(text: str, number: PrintedNumber) -> bool:
+    """Whether a minus stands at the digits themselves: "−2.4 %", unlike the dash of "faster - 5 %"."""
+    is_minus = number.is_negative and re.search(r"(?<![-−])[-−]$", text[max(0, number.start - 2) : number.start])
+    return bool(is_minus) and number.upto is None and number.bound in {"exactly", "about"}
 
 
 def _quote(article: Article, text: Text, clause: tuple[int, int], number: PrintedNumber) -> tuple[str, int]:

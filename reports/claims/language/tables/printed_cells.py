@@ -11,8 +11,10 @@ from evals.reports.claims.language.statements import Bound
 
 _MAX_DIGITS = 50
 """Limit on the digits of a number, as in other claims."""
-_NOTHING = re.compile(r"[^0-9A-Za-z]*|:[a-z_]+:|n/?a|nan|none|tbd|oom|yes|no|x", re.IGNORECASE)
-"""A cell without a number: empty, a dash, a tick, `n/a`, `OOM`."""
+_NOTHING = re.compile(r"[^0-9A-Za-z]*|:[a-z_]+:|n/?a|nan|none|tb[da]\s?\\\\?%?|oom|yes|no|x", re.IGNORECASE)
+"""A cell without a number: empty, a dash, a tick, `n/a`, `OOM`, `TBD%`."""
+_APOSTROPHES = re.compile(r"(?<=[0-9])['’](?=[0-9]{3}(?![0-9]))")
+"""Thousands apart by apostrophes, as in Switzerland: `1'612`."""
 _NUMBER = r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
 _DASH = r"\s*(?:,|;|–|—|to|-)\s*"
 _CELL = re.compile(
@@ -86,8 +88,8 @@ def read_cell(text: str) -> PrintedCell | None:
         ('92.0', True, '0.3')
         >>> read_cell("87/100").total, read_cell("1,024 ms").digits, read_cell("78.3 [77.1, 79.5]").high
         (100, '1024', '79.5')
-        >>> read_cell("28 388").digits
-        '28388'
+        >>> read_cell("28 388").digits, read_cell("1'612 items/s").digits
+        ('28388', '1612')
         >>> read_cell("2m23s").digits, read_cell("2m23s").unit, read_cell("4k").count
         ('143', 's', 1000)
         >>> read_cell("–"), read_cell("OOM")
@@ -97,6 +99,7 @@ def read_cell(text: str) -> PrintedCell | None:
     """
     plain = _UNDERLINED.sub(_content, _BOLD.sub(_content, text)).strip()
     plain = _MARKS.sub("", plain.replace("−", "-").replace("\u00a0", " ")).strip()
+    plain = _APOSTROPHES.sub("", plain)
     if _SPACED.fullmatch(plain):
         plain = re.sub(r"\s", "", plain)
     if _NOTHING.fullmatch(plain):
