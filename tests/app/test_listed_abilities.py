@@ -19,7 +19,7 @@ registry.discover()
 TASKS = [task for task in registry.TASKS if not task.name.startswith("toy")]
 """Without those of the tests' plug-in, whose requests are not what it says that it needs."""
 VARIANTS = [variant.name for variant in registry.VARIANTS if "@" not in variant.name and variant.name != "r1-zero"]
-"""Without those that do the tasks of another: other weights or numbers of experts, and r1-zero with its long outputs."""
+"""Without those that do what another does: other weights or numbers of experts, and r1-zero with its long outputs."""
 LISTED = re.compile(r"^  (\S+)\s+(runs|does not run: (.*))$")
 
 FOLDERS = {
