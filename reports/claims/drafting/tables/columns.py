@@ -114,8 +114,10 @@ def column_meaning(
     for cell in numbers:
         if cell.unit and (unit := printed_unit(cell.unit)):
             below = [other.unit for other in numbers if _value(other) < 0]
-            if unit in {"percent", "points"} and below and all(below):
-                unit = "number"  # differences, which are no shares of a whole
+            bare = [_value(other) for other in numbers if not other.unit]
+            is_of_shares = unit == "percent" and len(bare) * 2 > len(numbers) and max(map(abs, bare)) <= 1
+            if is_of_shares or (unit in {"percent", "points"} and below and all(below)):
+                unit = "number"  # shares such as 0.62 beside "16 %", or differences, which are no shares of a whole
             return ColumnMeaning(unit, None, split=split, is_average=average)
     for words, unit, factor, quantity in _BY_WORDS:
         if words.search(header):

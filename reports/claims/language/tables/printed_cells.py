@@ -11,7 +11,7 @@ from evals.reports.claims.language.statements import Bound
 
 _MAX_DIGITS = 50
 """Limit on the digits of a number, as in other claims."""
-_NOTHING = re.compile(r"[^0-9A-Za-z]*|:[a-z_]+:|n/?a|nan|none|tb[da]\s?\\\\?%?|oom|yes|no|x", re.IGNORECASE)
+_NOTHING = re.compile(r"[^0-9A-Za-z]*|:[a-z_]+:|n/?a|nan|none|tb[da]\s?\\?%?|oom|yes|no|x", re.IGNORECASE)
 """A cell without a number: empty, a dash, a tick, `n/a`, `OOM`, `TBD%`."""
 _APOSTROPHES = re.compile(r"(?<=[0-9])['’](?=[0-9]{3}(?![0-9]))")
 """Thousands apart by apostrophes, as in Switzerland: `1'612`."""
@@ -92,8 +92,8 @@ def read_cell(text: str) -> PrintedCell | None:
         ('28388', '1612')
         >>> read_cell("2m23s").digits, read_cell("2m23s").unit, read_cell("4k").count
         ('143', 's', 1000)
-        >>> read_cell("–"), read_cell("OOM")
-        (None, None)
+        >>> read_cell("–"), read_cell("OOM"), read_cell("TBD"), read_cell("TBD %")
+        (None, None, None, None)
         >>> read_cell(">80 GB").bound, read_cell("47.2 (+12.6)").digits
         ('above', '47.2')
     """
