@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from evals.errors import InputError
@@ -12,7 +12,7 @@ from evals.reports.claims.drafting.language import settings
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.tables.cells import cell_statements, statements_of_cells, subject_of
-from evals.reports.claims.drafting.tables.changes import changes_beside, is_change_name
+from evals.reports.claims.drafting.tables.changes import changes_beside
 from evals.reports.claims.drafting.tables.columns import (
     ColumnMeaning,
     column_meaning,
@@ -20,8 +20,10 @@ from evals.reports.claims.drafting.tables.columns import (
     plain_cell,
     printed_unit,
 )
+from evals.reports.claims.drafting.tables.grids import SystemGrid, grid_of, systems_above
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
-from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_number, layout
+from evals.reports.claims.drafting.tables.layout import Layout, bare_name, layout
+from evals.reports.claims.drafting.tables.orientation import is_certain_turn, is_change_name
 from evals.reports.claims.drafting.tables.pairs import parts
 from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.statements import Surroundings
@@ -34,20 +36,6 @@ _BOLD_MEANS_BEST = re.compile(r"bold|best|加粗|粗体|最[佳优好]", re.I)
 _BOLD = pattern("tables.bold")
 _WORDS_AFTER = re.compile(r"(?<=\d)\s+[A-Za-z][A-Za-z ]*$")
 """Words after a value whose unit the column has: "1.5x faster"."""
-_FOOTNOTE = re.compile(r"\s*(?:\[\d{1,2}\]|[†‡*§¶]+)\s*$")
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """A table with its systems in rows."""
-
-    names: tuple[Text, ...]
-    headers: tuple[str, ...]
-    cells: tuple[tuple[Text, ...], ...]
-    groups: tuple[str, ...] = ()
-    """For each row its task or its setting, where a system has several rows."""
-    is_nameless: bool = False
-    """Whether the rows are settings of one system, which the table does not name."""
 
 
 def read_table(
@@ -64,7 +52,7 @@ def read_table(
     """
     if is_harness_table(block):
         printed = harness_table(block)
-        grid = _Grid(printed.models, printed.measures, printed.values)
+        grid = SystemGrid(printed.models, printed.measures, printed.values)
         yield from _read_grid(article, block, grid, names, place=place, vocabulary=vocabulary)
         return
     form = layout(block)
@@ -72,11 +60,11 @@ def read_table(
         yield from statements_of_cells(article, form, names, place)
         return
     yield from _changes(article, form, names)
-    yield from _read_grid(article, block, _split(_grid(form)), names, place=place, vocabulary=vocabulary)
+    yield from _read_grid(article, block, _split(grid_of(form)), names, place=place, vocabulary=vocabulary)
 
 
 def _read_grid(
-    article: Article, block: Block, grid: _Grid, names: Names, *, place: Surroundings, vocabulary: Vocabulary
+    article: Article, block: Block, grid: SystemGrid, names: Names, *, place: Surroundings, vocabulary: Vocabulary
 ) -> Iterator[TableProposal | Proposal]:
     """Yield the block of a table of results, and the statements of its columns of words."""
     caption = " ".join(block.text.text.split())
@@ -85,7 +73,7 @@ def _read_grid(
     if not any(meanings):
         meanings = [column_meaning(*column, caption, place.heading, is_alone=True) for column in columns]
     kept = [n for n, meaning in enumerate(meanings) if meaning is not None]
-    nameless = place.run_subject or place.heading_subject or names.main
+    nameless = (grid.corner and subject_of(grid.corner, names)) or _subject(place, names)
     if kept and (
         table := _table(
             article,
@@ -108,83 +96,25 @@ def _read_grid(
             yield from cell_statements(article, row[n], header, subject, names)
 
 
-def _grid(form: Layout) -> _Grid:
-    width = len(form.header)
-    body = [row for row in form.body if len(row) == width]
-    if form.form == "systems in rows":
-        kept = [n for n, row in enumerate(body) if not is_change_name(row[0].text)]
-        groups = tuple(form.groups[n] for n in kept) if len(form.groups) == len(body) else ()
-        body = [body[n] for n in kept]
-        if settings := _count_settings(form.header, body):
-            return _settings_grid(form.header, body, settings)
-        return _Grid(
-            tuple(row[0] for row in body),
-            tuple(_name(cell.text) for cell in form.header[1:]),
-            tuple(row[1:] for row in body),
-            groups,
-        )
-    systems = _systems_above(form)
-    columns = tuple(tuple(row[n] for row in body) for n in systems)
-    shots = next((n for n in range(1, width) if _SHOTS.fullmatch(form.header[n].text.strip())), None)
-    measures = [_name(row[0].text) + _shots(row, shots) for row in body]
-    return _Grid(tuple(form.header[n] for n in systems), tuple(measures), columns)
-
-
-def _count_settings(header: tuple[Text, ...], body: Sequence[tuple[Text, ...]]) -> int:
-    """The number of leading columns that are settings with numbers: `batch | tp | throughput`."""
-    count = 0
-    while (
-        count < len(header) - 1 and is_condition(header[count].text) and all(is_number(row[count].text) for row in body)
-    ):
-        count += 1
-    return count
-
-
-def _settings_grid(header: tuple[Text, ...], body: Sequence[tuple[Text, ...]], count: int) -> _Grid:
-    """The values of one system in several settings, which tell the rows apart."""
-    names = [cell.text.strip() for cell in header[:count]]
-    groups = [
-        ", ".join(f"{name} {cell.text.strip()}" for name, cell in zip(names, row[:count], strict=True)) for row in body
-    ]
-    if len({*groups}) < len(groups):
-        groups = [f"{group} ({number})" for number, group in enumerate(groups, 1)]
-    return _Grid(
-        tuple(row[0].part(0, 0) for row in body),
-        tuple(_name(cell.text) for cell in header[count:]),
-        tuple(row[count:] for row in body),
-        tuple(groups),
-        is_nameless=True,
-    )
-
-
-_SHOTS = re.compile(r"\W*(?:(?:n|k|num(?:ber)? of)[ -])?(?:few-?)?shots?\W*", re.I)
-
-
-def _shots(row: tuple[Text, ...], column: int | None) -> str:
-    """The number of shots of a row whose table has a column of them, as headers print it: " (5-shot)"."""
-    if column is None or "shot" in row[0].text or not re.fullmatch(r"\d{1,3}", row[column].text.strip()):
-        return ""
-    return f" ({row[column].text.strip()}-shot)"
-
-
-def _systems_above(form: Layout) -> list[int]:
-    """The columns that are systems, where rows are measures: neither conditions nor changes."""
-    headers = [cell.text for cell in form.header]
-    return [n for n in range(1, len(headers)) if not is_condition(headers[n]) and not is_change_name(headers[n])]
+def _subject(place: Surroundings, names: Names) -> str | None:
+    """The system that a table without names of systems is of."""
+    return place.run_subject or place.heading_subject or names.main
 
 
 def _changes(article: Article, form: Layout, names: Names) -> Iterator[Proposal]:
     """Yield the changes that stand beside two systems: "Before | After | Change"."""
-    systems = _systems_above(form) if form.form == "systems in columns" else []
+    systems = systems_above(form) if form.form == "systems in columns" else []
     changes = [n for n in range(1, len(form.header)) if is_change_name(form.header[n].text)]
     if len(systems) != 2 or len(changes) != 1 or changes[0] < systems[1]:
+        return
+    if not is_certain_turn(form.corner, [form.header[n].text for n in systems], [row[0].text for row in form.body]):
         return
     body = [row for row in form.body if len(row) == len(form.header)]
     cells = [(row[0], row[changes[0]]) for row in body]
     yield from changes_beside(article, cells, [tuple(row[n] for row in body) for n in systems], names)
 
 
-def _split(grid: _Grid) -> _Grid:
+def _split(grid: SystemGrid) -> SystemGrid:
     """Make two columns of one that prints two values in each cell."""
     columns = [(header, [row[n] for row in grid.cells]) for n, header in enumerate(grid.headers)]
     parted = [part for header, cells in columns for part in parts(header, cells)]
@@ -192,13 +122,9 @@ def _split(grid: _Grid) -> _Grid:
     return replace(grid, headers=tuple(header for header, _ in parted), cells=rows)
 
 
-def _name(text: str) -> str:
-    return _FOOTNOTE.sub("", " ".join(text.split())).strip() or "column"
-
-
 def _table(
     article: Article,
-    grid: _Grid,
+    grid: SystemGrid,
     kept: Sequence[int],
     meanings: Sequence[ColumnMeaning | None],
     caption: str,

@@ -1,6 +1,6 @@
 """Columns of changes beside two systems: "Before | After | Change". They are no third system.
 
-Each cell becomes a claim that is held against the two values beside it.
+Each cell becomes a claim that is held against the two values beside it, where the numbers show that it is their change.
 """
 
 from __future__ import annotations
@@ -14,23 +14,6 @@ from evals.reports.claims.drafting.text.passages import read_passage
 from evals.reports.claims.drafting.text.statements import Surroundings, read_block
 from evals.reports.claims.language.sources.articles import Article, SourcePlace, Text
 
-_CHANGE = re.compile(
-    r"\W*(?:(?:relative|absolute|total|avg\.?|%|percent(?:age)?)\s)?(?:changes?|diff(?:erence)?s?|delta|Δ|improvements?|"
-    r"gains?|speed-?ups?|increases?|decreases?|reductions?|savings?|变化|变化率|差异|差值|提升|提升幅度|降幅|增幅|加速比)"
-    r"(?:\s?(?:\(.{1,12}\)|%))?\W*",
-    re.I,
-)
-
-
-def is_change_name(name: str) -> bool:
-    """Whether the header of a column or row says that it holds changes.
-
-    Example:
-        >>> is_change_name("Change"), is_change_name("Δ (%)"), is_change_name("DeltaNet")
-        (True, True, False)
-    """
-    return _CHANGE.fullmatch(" ".join(name.split())) is not None
-
 
 def changes_beside(
     article: Article, cells: Sequence[tuple[Text, Text]], columns: Sequence[tuple[Text, ...]], names: Names
@@ -43,6 +26,8 @@ def changes_beside(
         columns: the two columns of values, the older first.
         names: the systems of the article.
     """
+    if not _are_changes([(cell.text, *(column[n].text for column in columns)) for n, (_, cell) in enumerate(cells)]):
+        return
     for number, (measure, cell) in enumerate(cells):
         pair = [_place(column[number]) for column in columns]
         if pair[0] is None or pair[1] is None or not re.search(r"\d", cell.text):
@@ -55,6 +40,40 @@ def changes_beside(
                 yield proposal
 
 
+def _are_changes(rows: Sequence[tuple[str, ...]]) -> bool:
+    """Whether at least half of the changes, and one of them, fit the two values beside them.
+
+    Changes may be those from a baseline in another row; then they say nothing of the values beside them.
+    """
+    read = [(row[0], [number for cell in row if (number := _number(cell)) is not None]) for row in rows]
+    fits = [_fits(*numbers, is_ratio=_RATIO.search(cell) is not None) for cell, numbers in read if len(numbers) == 3]
+    return any(fits) and sum(fits) * 2 >= len(fits)
+
+
+def _fits(change: float, old: float, new: float, *, is_ratio: bool) -> bool:
+    """Whether a change, its sign aside, is the difference, the relative change or the ratio of two values."""
+    values = [abs(new - old)]
+    if old and new:
+        ratios = [new / old, old / new]
+        values = ratios if is_ratio else [*values, *(100 * abs(ratio - 1) for ratio in ratios)]
+    return any(abs(change - value) <= max(_LEAST_SLACK, _SLACK * value) for value in values)
+
+
+_RATIO = re.compile(r"\d\s?(?:[x×✕]|倍|times)|\\times|[x×]\s?\d", re.I)
+_LEAST_SLACK = 0.11
+"""How far a change may be off where both values and it are rounded to one decimal."""
+_SLACK = 0.05
+"""The same as a share of the change, for values with few digits."""
+
+
+def _number(text: str) -> float | None:
+    digits = _DIGITS.search(text)
+    return None if digits is None else float(re.sub(r"[,'’]", "", digits[0]))
+
+
+_DIGITS = re.compile(r"\d(?:[\d,]|['’](?=\d{3}))*(?:\.\d+)?|\.\d+")
+
+
 def _place(cell: Text) -> SourcePlace | None:
-    digits = re.search(r"\d[\d,]*(?:\.\d+)?|\.\d+", cell.text)
+    digits = _DIGITS.search(cell.text)
     return None if digits is None else cell.span(*digits.span())

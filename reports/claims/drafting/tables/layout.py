@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from evals.errors import InputError
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure
-from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
+from evals.reports.claims.drafting.tables.orientation import (
+    AT_RANK,
+    MEASURES,
+    NO_SYSTEM,
+    SYSTEMS,
+    TableForm,
+    is_model_like,
+    is_table_of_properties,
+    table_form,
+)
 from evals.reports.claims.language.sources.articles import Block, Text, TextBuilder
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
-TableForm = Literal["systems in rows", "systems in columns", "properties", "words"]
-_SYSTEMS = pattern("table_layout.systems")
-_MEASURES = pattern("table_layout.measures")
-_PROPERTIES = pattern("table_layout.properties")
 _FOOTNOTE = re.compile(
     r"\s*(?:\[\d+(?:,\s?\d+)*\]|(?:[†‡§¶↑↓]|\*(?![\d*]*\d)|(?<!\d)\*)+|"
     r"[\[((](?:ours|baseline|this work|本文|我们|model ?scope|hugging ?face|hf|"
@@ -26,7 +30,6 @@ _FOOTNOTE = re.compile(
 )
 _SIZE = re.compile(r"[~≈]?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?|\d+[x×*✕]\d+B")
 _RANK = re.compile(r"\W*(?:#|no\.?|nr\.?|rank|index|排名|序号|编号)?\W*", re.I)
-_DIMENSION = re.compile(r"\bnumber of|\bdimension|\blength|\bvocab|\bheads\b|\bexperts\b|数量|维度|词表|长度", re.I)
 _METRIC_TAIL = re.compile(r"[\s_-]*(?:的)?(?:准确率|得分|分数|精度|accuracy|score|acc\.?)(?:\s?\(.*?\))?$", re.I)
 
 
@@ -118,8 +121,8 @@ def _with_one_label(
     if labels < 2:
         return header, body
     different = [len({row[n].text.strip() for row in body if len(row) > n} - {""}) for n in range(labels)]
-    systems = [n for n in range(labels) if _SYSTEMS.match(header[n].text)]
-    names = systems or [n for n in range(labels) if _MEASURES.match(header[n].text)]
+    systems = [n for n in range(labels) if SYSTEMS.match(header[n].text)]
+    names = systems or [n for n in range(labels) if MEASURES.match(header[n].text)]
     distinct = [n for n in range(labels) if different[n] == len(body)]
     label = max(names, key=lambda n: (different[n], -n)) if names else (distinct or [0])[-1]
     if label == 0:
@@ -136,7 +139,7 @@ def _with_groups(
     Both are printed once for the rows below: `Task | Framework | Minutes`, with an empty cell under a task.
     """
     labels = _count_labels(header, body)
-    systems = [n for n in range(labels) if _SYSTEMS.match(header[n].text)]
+    systems = [n for n in range(labels) if SYSTEMS.match(header[n].text)]
     if labels < 2 or len(systems) != 1 or any(len(row) != len(header) for row in body):
         return body, ()
     system = systems[0]
@@ -176,7 +179,7 @@ def _with_measures(body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...]
 
 def _is_label(header: Text, cells: list[str]) -> bool:
     """Whether a column names the rows: words, or under `Model` sizes alone."""
-    if _SYSTEMS.match(header.text) and all(_SIZE.fullmatch(cell.strip()) for cell in cells if cell.strip()):
+    if SYSTEMS.match(header.text) and all(_SIZE.fullmatch(cell.strip()) for cell in cells if cell.strip()):
         return True
     return not any(map(is_number, cells)) and not any(map(_VALUE.match, cells))
 
@@ -235,26 +238,9 @@ def _joined(name: Text, size: Text) -> Text:
 def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: str) -> TableForm:
     columns = [cell.text for cell in header[1:]]
     rows = [row[0].text for row in body]
-    if (
-        len(header) == 2
-        and not _SYSTEMS.match(corner)
-        and (
-            not is_measure(columns[0])
-            or _PROPERTIES.match(corner)
-            or columns[0].lower() in {"score", "value", "accuracy"}
-        )
-    ):
-        measures = sum(is_measure(row) or _DIMENSION.search(row) is not None for row in rows)
-        if _PROPERTIES.match(corner) or _MEASURES.match(corner) or measures * 2 >= len(rows):
-            return "properties"
-    measures_above = sum(map(is_measure, columns)) / max(1, len(columns))
-    if _SYSTEMS.match(corner):
-        is_turned = len(rows) > 2 and all(map(is_measure, rows)) and measures_above == 0
-        return "systems in columns" if is_turned else "systems in rows"
-    if _MEASURES.match(corner):
-        return "systems in rows" if measures_above >= 0.5 and not any(map(is_measure, rows)) else "systems in columns"
-    measures_left = sum(map(is_measure, rows)) / max(1, len(rows))
-    return "systems in columns" if measures_left > measures_above else "systems in rows"
+    if len(header) == 2 and is_table_of_properties(corner, columns[0], rows):
+        return "properties"
+    return table_form(corner, columns, rows)
 
 
 def _joined_header(block: Block) -> tuple[Text, ...]:
@@ -291,13 +277,13 @@ def is_blank(text: str) -> bool:
 
 
 def bare_name(text: str) -> str:
-    """Return the name of a row or column without marks of footnotes and the metric.
+    """Return the name of a row or column without marks of footnotes and the metric ("UForm @ 1" is UForm).
 
     Example:
         >>> bare_name("Ibis (ours)"), bare_name("V3准确率"), bare_name("Conformer-L [12]")
         ('Ibis', 'V3', 'Conformer-L')
     """
-    name = _FOOTNOTE.sub(" ", " ".join(text.split())).strip()
+    name = AT_RANK.sub("", _FOOTNOTE.sub(" ", " ".join(text.split())).strip())
     return _METRIC_TAIL.sub("", name).strip() or name
 
 
@@ -309,7 +295,9 @@ def system_names(block: Block) -> list[str]:
     elif table.form == "systems in rows":
         names = [row[0].text for row in table.body]
     elif table.form == "systems in columns":
-        names = [cell.text for cell in table.header[1:]]
+        names = [cell.text for cell in table.header[1:] if not NO_SYSTEM.fullmatch(cell.text)]
+    elif table.form == "settings in columns" and is_model_like(table.corner):
+        names = [table.corner]
     else:
         return []
     return [
