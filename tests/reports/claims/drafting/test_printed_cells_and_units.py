@@ -59,13 +59,30 @@ def test_headers_give_rates_and_factors_and_unclear_sums_are_left_out():
     ]  # fmt: skip
 
 
+MIXED = """\
+# Otter 2
+
+| | 1T tokens | 2T tokens |
+|---|---|---|
+| Progress | 16% | 31% |
+| copa | 0.71 | 0.78 |
+| boolq | 0.65 | 0.66 |
+"""
+TO_DO = """\
+# Otter 2
+
+| Model | Params | Score | New |
+|---|---|---|---|
+| Otter 2 | 22,411 | TBD% | TBD |
+| Wren 1 | 65K | TBD% | TBD |
+"""
+
+
 def test_shares_beside_a_percentage_and_cells_to_be_done():
-    read = table("# Otter 2\n\n| | 1T tokens | 2T tokens |\n|---|---|---|\n| Progress | 16% | 31% |\n| copa | 0.71 | 0.78 |\n"
-                 "| boolq | 0.65 | 0.66 |\n")  # fmt: skip
+    read = table(MIXED)
     assert {column["unit"] for column in read.columns} == {"number"}
     assert any("16%" in row["cells"] for row in read.rows)
-    todo = "| Model | Params | Score | New |\n|---|---|---|---|\n| Otter 2 | 22,411 | TBD% | TBD |\n| Wren 1 | 65K | TBD% | TBD |\n"
-    read = table(f"# Otter 2\n\n{todo}")
+    read = table(TO_DO)
     assert [column["name"] for column in read.columns] == ["Params"]
     assert [row["cells"] for row in read.rows] == [["22,411"], ["65K"]]
 
