@@ -5,6 +5,7 @@ import pytest
 from evals.app.check import check
 from evals.reports.claims.drafting.drafter import draft
 from evals.reports.claims.drafting.readers.markdown import read_markdown
+from evals.reports.claims.drafting.tables.columns import column_meaning
 
 CELLS = """\
 # Otter 2
@@ -59,15 +60,6 @@ def test_headers_give_rates_and_factors_and_unclear_sums_are_left_out():
     ]  # fmt: skip
 
 
-MIXED = """\
-# Otter 2
-
-| | 1T tokens | 2T tokens |
-|---|---|---|
-| Progress | 16% | 31% |
-| copa | 0.71 | 0.78 |
-| boolq | 0.65 | 0.66 |
-"""
 TO_DO = """\
 # Otter 2
 
@@ -79,9 +71,10 @@ TO_DO = """\
 
 
 def test_shares_beside_a_percentage_and_cells_to_be_done():
-    read = table(MIXED)
-    assert {column["unit"] for column in read.columns} == {"number"}
-    assert any("16%" in row["cells"] for row in read.rows)
+    mixed, shares = column_meaning("Seen", ["16%", "0.71", "0.65"], "", ""), ["16%", "71", "65"]
+    assert mixed is not None
+    assert mixed.unit == "number"
+    assert "unit='percent'" in repr(column_meaning("Seen", shares, "", ""))
     read = table(TO_DO)
     assert [column["name"] for column in read.columns] == ["Params"]
     assert [row["cells"] for row in read.rows] == [["22,411"], ["65K"]]
