@@ -178,6 +178,8 @@ def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[Table
         and level.quantity == claim.quantity
         and same_split(claim, level)
     ]
+    if not all(_names_one_row(level, tables) for level in same):
+        return  # of several settings of one system the text does not say which it means
     equal = [level for level in same if level.low < high and low < level.high]
     if len(equal) == 1 and claim.bound == "exactly" and claim.upto is None and not claim.conditions.get("place"):
         cell = equal[0]
@@ -192,3 +194,9 @@ def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[Table
         if claim.bound == "exactly" and claim.upto is None and same[0].is_plain and same[0].unit == own_unit:
             claim.derive = same[0].id
             claim.escapes = ["the table may be of another protocol, split or release"]
+
+
+def _names_one_row(cell: Level, tables: Sequence[TableProposal]) -> bool:
+    """Whether a table has one row with the name of a cell's row, which is no setting or task among others."""
+    rows = [row for table in tables if table.id == cell.table for row in table.rows if row["name"] == cell.row]
+    return len(rows) == 1 and not ("group" in rows[0] and "protocol" in rows[0])

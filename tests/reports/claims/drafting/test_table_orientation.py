@@ -150,3 +150,9 @@ def test_a_table_of_data_has_its_data_sets_in_rows():
     )
     assert [cells for _, _, cells in rows] == [["1157.3B", "72.6%"], ["48.9B", "3.1%"], ["1594.5B", "100%"]]
     assert [column["unit"] for column in table.columns] == ["tokens", "percent"]
+
+
+@pytest.mark.parametrize("rows", ["| Flickr | 72.7 | 60.1 |\n", "| Flickr | 72.7 | 60.1 |\n| Ours | 80.0 | 70.0 |\n"])
+def test_a_value_of_the_text_is_held_against_no_setting_that_it_does_not_name(tmp_path, rows):
+    text = "# Otter-2\n\nOtter-2 reaches an accuracy of 80.0 % and an F1 of 70.0 %.\n\n"
+    assert convicted(tmp_path, f"{text}| Dataset | Accuracy | F1 |\n|---|---|---|\n{rows}") == []
