@@ -10,6 +10,7 @@ The driver alone has an observer; it costs nothing where there is no hook.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import hashlib
 import json
@@ -188,7 +189,7 @@ class RunObserver:
     def _put(self, event: RunStarted | BatchDone | RunFinished | RunStopped) -> None:
         self._note_hooks()
         for delivery in self._deliveries:
-            delivery.put(event)
+            delivery.put(copy.deepcopy(event))  # a hook may change the mappings of its event
 
     def _run(self) -> dict[str, Any]:
         """Return what every event says of the run."""

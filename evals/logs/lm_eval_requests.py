@@ -66,14 +66,18 @@ def read(line: Mapping[str, Json], where: str, metrics: Sequence[str]) -> Asked:
     texts, scores, is_greedy = _responses(line, where, is_scored=not requests or isinstance(requests[0][1], str))
     prompt, further = requests[0] if requests else (json_text.text(line.get("input")) or "", None)
     is_finite = all(map(math.isfinite, scores))
+    is_ranked = is_finite or (max(scores) > -math.inf and all(score < math.inf for score in scores))
     if scores and not requests and is_finite:
         return Asked(prompt, further, (_UNTOLD,), is_complete=True)
-    if not scores or len(scores) != len(requests) or not is_finite:
+    if not scores or len(scores) != len(requests) or not is_ranked:
         outputs = () if scores else texts
         return Asked(prompt, further, outputs, is_complete=bool(outputs or scores) and is_finite)
     count = len(requests) // 2 if _has_unconditional(requests, metrics) else len(requests)
     prompt, choices = _choices(requests[:count])
     taken = -1 if count == 1 and not is_greedy[0] else None
+    if not is_finite and taken is None:  # a choice of probability 0 has no number, and is not the likeliest
+        likeliest = max(range(count), key=scores.__getitem__)
+        return Asked(prompt, further, (), choices, (), likeliest, is_complete=scores[likeliest] > -math.inf)
     return Asked(prompt, further, (), choices, scores[:count], taken, is_complete=True)
 
 
@@ -132,7 +136,8 @@ def _responses(
                 texts.append(str(repeat))
             elif is_scored and isinstance(repeat, list) and _is_pair(repeat):
                 score = json_text.number(repeat[0])
-                scores.append(math.nan if score is None else score)
+                impossible = str(repeat[0]) in {"-inf", "-Infinity"}  # lm-eval writes it of a probability of 0
+                scores.append(-math.inf if impossible else math.nan if score is None else score)
                 greedy.append(str(repeat[1]) == "True")
             else:
                 raise InputError(f"{where}: a response is {shorten(repeat)}, expected a text, or a log-likelihood")

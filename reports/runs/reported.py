@@ -10,7 +10,7 @@ import msgspec
 from evals.errors import counted
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
-from evals.records.types import SampleRecord
+from evals.records.types import Result, SampleRecord
 from evals.reports.rendering.formatting import json_text
 from evals.schema import Json
 
@@ -92,6 +92,7 @@ def sentences(record: Record) -> Iterator[str]:
         yield f"the log's status is {status}"
     if not imported.scored_again:
         yield f"the values are those of {imported.harness}: {_listed(imported)}"
+        yield from _other_means(imported, result)
         if imported.note:
             yield imported.note
         return
@@ -108,6 +109,20 @@ def sentences(record: Record) -> Iterator[str]:
         yield (
             f"{imported.harness} reports {name} {_number(metric.value)}, {metric.same_as} of the same outputs here is "
             f"{_number(ours.value)}{_agreement(metric.value, theirs, len(rows), ids_by_metric.get(name, []))}"
+        )
+
+
+def _other_means(imported: ImportEntry, result: Result) -> Iterator[str]:
+    """Say which reported values are not the means of the samples' values, which the table shows."""
+    for name, metric in imported.metrics.items():
+        shown = result.metrics.get(name)
+        if shown is None or any(
+            math.isclose(metric.value, factor * shown.value, rel_tol=1e-3, abs_tol=1e-6) for factor in (1, 100)
+        ):
+            continue
+        yield (
+            f"{name}: {imported.harness} reports {_number(metric.value)}, but the mean of its "
+            f"{counted(shown.n, 'sample')} in the log is {_number(shown.value)}, which the table shows"
         )
 
 

@@ -6,6 +6,7 @@ pytest tests/logs/test_readers.py
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_choices_without_a_prompt_serve_mutual_information_only():
 def test_lmms_eval_leaves_out_lists_and_requests(answers, outputs):
     asked = lm_eval_requests.read({"doc_id": 0, "input": "Color?", **answers}, "line 1", ["acc"])
     assert (asked.prompt, asked.outputs, asked.is_complete) == ("Color?", outputs, True)
+
+
+def test_a_choice_of_probability_zero_is_not_taken():
+    requests = [("Q?", " a"), ("Q?", " b"), ("Q?", " c")]
+    asked = read(requests, [-3.0, -math.inf, -1.0], "acc")
+    assert (asked.choices[asked.taken], asked.log_likelihoods, asked.is_complete) == (" c", (), True)
+    for scores in ([math.nan, -1.0, -2.0], [math.inf, -1.0, -2.0], [-math.inf] * 3):
+        assert not read(requests, scores, "acc").is_complete
 
 
 def test_choices_that_are_in_the_prompt_differ():
