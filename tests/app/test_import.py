@@ -144,6 +144,11 @@ def test_tasks_that_this_suite_lacks_keep_their_scores_with_intervals(tmp_path):
     assert (record.manifest.task.name, metric.value, metric.n) == ("lm-eval/arc_easy", 1.0, 2)
     assert metric.low is not None
     assert "the values are those of lm-eval" in sentences(record)
+    assert "which the table shows" not in sentences(record)
+    results = {"results": {"arc_easy": {"acc,none": 0.9}}, "configs": {"arc_easy": {}}, "model_name": "org/model"}
+    (tmp_path / "log" / f"results_{harness_logs.DATE}.json").write_text(json.dumps(results))
+    other = imported(tmp_path / "log", tmp_path / "other")
+    assert "acc: lm-eval reports 0.9, but the mean of its 2 samples in the log is 1, which the" in sentences(other)
     refused(evals("score", record.folder), "lm-eval/arc_easy")
 
 
