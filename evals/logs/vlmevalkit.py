@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evals.errors import InputError, one_line
+from evals.errors import InputError, counted, one_line
 from evals.logs import json_text
 from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
 
@@ -39,6 +39,11 @@ _DATA_SET = re.compile(
 _UNKNOWN = "unknown"
 _LABELS = ("category", "l2-category", "split", "type", "topic", "subfield")
 _HITS = ("hit", "score", "eval_score")
+_TRUTH = {"true": 1.0, "false": 0.0}
+_NOTHING = frozenset({"", "nan", "none"})
+"""Cells that hold nothing, in lower case."""
+_ROTATION = 1_000_000
+"""What VLMEvalKit adds to the index of a question for each rotation of its choices."""
 
 
 def is_log(path: Path) -> bool:
@@ -63,8 +68,13 @@ def read(paths: Sequence[Path]) -> list[HarnessRun]:
 def _run(path: Path) -> HarnessRun:
     model, task = _names(path)
     judge = match["judge"] if (match := _JUDGED.search(path.stem)) else None
-    samples = unique(_samples(path), path)
+    judged, predictions = unique(_samples(path), path), _predictions_beside(path)
+    unjudged = [] if predictions is None else _unjudged(judged, path, predictions)
+    samples = [*judged, *unjudged]
     metrics, more = _metrics(path)
+    if predictions is not None and unjudged:
+        more = [predictions, *more]
+    notes = [_NO_MODEL if model == _UNKNOWN else "", _without_score(samples, len(unjudged), path), _unreadable(samples)]
     return HarnessRun(
         harness="VLMEvalKit",
         version=None,
@@ -74,7 +84,7 @@ def _run(path: Path) -> HarnessRun:
         metrics=metrics,
         files=[path, *more],
         protocol={"judge": judge} if judge else {},
-        note=_NO_MODEL if model == _UNKNOWN else "",
+        note="; ".join(filter(None, notes)),
     )
 
 
@@ -164,7 +174,97 @@ def _samples(path: Path) -> Iterator[HarnessSample]:
 
 
 def _hit(value: Any) -> float | None:
-    return None if value in (None, "") else json_text.number(value)
+    """Return a score, also a truth value as pandas writes it into a table of text.
+
+    Example:
+        >>> _hit("True"), _hit("FALSE"), _hit("0.5"), _hit("maybe")
+        (1.0, 0.0, 0.5, None)
+    """
+    written = value.strip().lower() if isinstance(value, str) else None
+    return json_text.number(value) if written is None else _TRUTH.get(written, json_text.number(written))
+
+
+def _predictions_beside(path: Path) -> Path | None:
+    """Return the table of predictions that a judged one is a copy of; None where none that can be read is beside it."""
+    stem = _JUDGED.sub("", path.stem)
+    for suffix in () if stem == path.stem else (path.suffix, *sorted(_TABLES - {path.suffix})):
+        beside = path.with_name(f"{stem}{suffix}")
+        try:
+            if is_log(beside):
+                return beside
+        except InputError:
+            if suffix == path.suffix:
+                raise
+    return None
+
+
+def _unjudged(judged: Sequence[HarnessSample], path: Path, predictions: Path) -> list[HarnessSample]:
+    """Return the samples of the predictions that their judged copy lacks.
+
+    A question that was asked with its choices rotated (index + 1,000,000, …) is judged in one row for all rotations.
+
+    Raises:
+        InputError: the copy has another question or prediction under an index.
+    """
+    copies = {sample.id: sample for sample in judged}
+    asked = unique(_samples(predictions), predictions)
+    for sample in asked:
+        name = _differing(sample.row or {}, copies.get(sample.id, sample).row or {})
+        if name is not None:
+            raise InputError(f"{path} has another {name} of index {sample.id} than {predictions.name}: judge it again")
+    known = copies.keys() | {sample.id for sample in asked}
+    one_per_question = not any(_first_rotation(sample.id) in known for sample in judged)
+    lacking = [
+        sample
+        for sample in asked
+        if sample.id not in copies and not (one_per_question and _first_rotation(sample.id) in known)
+    ]
+    for place, sample in enumerate(lacking, len(judged)):
+        sample.position = place
+    return lacking
+
+
+def _differing(row: Mapping[str, Any], copy: Mapping[str, Any]) -> str | None:
+    """Return the column in which a row and its judged copy differ, though they are to be the same; None for none."""
+    both = [name for name in ("question", "prediction") if name in row and name in copy]
+    return next((name for name in both if _plain(row[name]) != _plain(copy[name])), None)
+
+
+def _first_rotation(id: str) -> str | None:
+    return str(int(id) % _ROTATION) if id.isdecimal() and int(id) >= _ROTATION else None
+
+
+def _plain(cell: Any) -> str | float:
+    """Return a cell as tables of two kinds have it in common: Excel shortens texts, pandas writes `nan` for none."""
+    text = " ".join(str(cell).split())
+    number = json_text.number(text)
+    return number if number is not None else "" if text.lower() in _NOTHING else text[:30_000]
+
+
+def _without_score(samples: Sequence[HarnessSample], unjudged: int, path: Path) -> str:
+    """Count and name the samples of a judged table that have no score."""
+    ids = [sample.id for sample in samples if not sample.values and not _texts(sample)]
+    if not ids or len(ids) == len(samples):
+        return ""
+    lacking = f", {unjudged:,} of them for lack of a row in {path.name}" if unjudged else ""
+    return f"{len(ids):,} of {counted(len(samples), 'sample')} without a score{lacking}: {_named(ids)}"
+
+
+def _unreadable(samples: Sequence[HarnessSample]) -> str:
+    """Count and name the samples with a score that is no number and no truth value."""
+    texts = [f"{sample.id} ({written[0]!r})" for sample in samples if (written := _texts(sample))]
+    count = f"{len(texts):,} of {counted(len(samples), 'sample')}"
+    return f"{count} with a score that is neither a number nor True or False: {_named(texts)}" if texts else ""
+
+
+def _texts(sample: HarnessSample) -> list[str]:
+    """Return what is written for scores and is none."""
+    cells = {name: str((sample.row or {}).get(name, "")).strip() for name in _HITS}
+    return [cell for name, cell in cells.items() if name not in sample.values and cell.lower() not in _NOTHING]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def _metrics(path: Path) -> tuple[dict[str, ReportedMetric], list[Path]]:

@@ -169,3 +169,46 @@ def test_values_of_vlmevalkit_are_named_by_their_rows_and_kept_as_written(tmp_pa
         vlmevalkit.read([path])
     (tmp_path / "stray.tsv").write_text("index\tprediction\n1\t2\n")
     assert not vlmevalkit.is_log(tmp_path / "stray.tsv")
+
+
+HEAD = "index\tquestion\tanswer\tprediction"
+ASKED = {"0": "0\tRed?\tA\tA", "1": "1\tBlue?\tB\tA", "2": "2\tGreen?\tB\t"}
+
+
+def judged(folder, rows, predictions=ASKED.values()):
+    """Read a judged table, beside its predictions."""
+    folder.joinpath("m_MMStar.tsv").write_text("\n".join([HEAD, *predictions]))
+    path = folder / "m_MMStar_openai_result.tsv"
+    path.write_text("\n".join([f"{HEAD}\thit", *rows]))
+    (run,) = vlmevalkit.read([path])
+    return run
+
+
+def test_truth_values_of_vlmevalkit_are_scores_and_other_texts_are_named(tmp_path):
+    hits = ["True", "FALSE", "1.0", "true", "maybe", ""]
+    rows = [f"{index}\tRed?\tA\tA\t{hit}" for index, hit in enumerate(hits)]
+    run = judged(tmp_path, rows, [row.rpartition("\t")[0] for row in rows])
+    assert [sample.values.get("hit") for sample in run.samples] == [1, 0, 1, 1, None, None]
+    assert run.note == (
+        "1 of 6 samples without a score: 5; "
+        "1 of 6 samples with a score that is neither a number nor True or False: 4 ('maybe')"
+    )
+
+
+def test_predictions_of_vlmevalkit_without_a_judgement_are_samples_without_a_score(tmp_path):
+    run = judged(tmp_path, [f"{ASKED['0']}\tTrue", f"{ASKED['2']}nan\tFalse"])  # pandas writes nan for an empty cell
+    assert {sample.id: sample.values for sample in run.samples} == {"0": {"hit": 1}, "2": {"hit": 0}, "1": {}}
+    assert run.note == "1 of 3 samples without a score, 1 of them for lack of a row in m_MMStar_openai_result.tsv: 1"
+    assert [path.name for path in run.files] == ["m_MMStar_openai_result.tsv", "m_MMStar.tsv"]
+    rotated = [*ASKED.values(), "1000001\tBlue?\tA\tB", "1000000\tRed?\tB\tB"]
+    run = judged(tmp_path, [f"{row}\t1" for row in ASKED.values()], rotated)
+    assert (len(run.samples), run.note, len(run.files)) == (3, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [("1\tPink?\tB\tA\t1", "another question of index 1"), ("1\tBlue?\tB\tB\t1", "another prediction of index 1")],
+)
+def test_a_judged_copy_of_other_predictions_of_vlmevalkit_is_refused(tmp_path, row, named):
+    with pytest.raises(InputError, match=f"{named} than m_MMStar.tsv"):
+        judged(tmp_path, [row])
