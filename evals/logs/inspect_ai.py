@@ -10,28 +10,18 @@ become numbers as `value_to_float` of src/inspect_ai/scorer/_metric.py says.) A 
 
 from __future__ import annotations
 
-import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evals.errors import InputError, shorten
-from evals.logs import json_text
+from evals.errors import InputError, counted, shorten
+from evals.logs import inspect_ai_archive, json_text
 from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
 from evals.schema import Json
 
 _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 _WORDS = {"yes": 1.0, "true": 1.0, "correct": 1.0, "no": 0.0, "false": 0.0, "incorrect": 0.0}
 _ATTACHMENT = "attachment://"
-_ZSTANDARD = 93
-_HEADER_BYTES = 30
-_LARGEST_ENTRY = 1 << 30
-"""Most bytes of one file of an archive after decompression."""
 _SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "system_message", "num_choices")
-_LARGEST_ARCHIVE = 2 << 30
-"""Most bytes of all samples of an archive after decompression: all are read."""
 _MEANS = frozenset({"accuracy", "mean"})
 
 
@@ -52,7 +42,7 @@ def read(paths: Sequence[Path]) -> list[HarnessRun]:
 
 def _run(path: Path) -> HarnessRun:
     if path.suffix == ".eval":
-        header, samples = _archive(path)
+        header, samples = inspect_ai_archive.read(path)
     else:
         header = json_text.read_object(path)
         stated = header.get("samples")
@@ -67,6 +57,7 @@ def _run(path: Path) -> HarnessRun:
     }
     arguments = json_text.mapping(spec.get("task_args"))
     shots, status = arguments.get("fewshot"), header.get("status")
+    lacking = _lacking(header, len(samples))
     packages = {name: str(version) for name, version in json_text.mapping(spec.get("packages")).items()}
     return HarnessRun(
         harness="inspect_ai",
@@ -80,7 +71,7 @@ def _run(path: Path) -> HarnessRun:
         date=json_text.text(spec.get("created")),
         data={
             **{key: data[key] for key in ("name", "location", "shuffled") if data.get(key) is not None},
-            **({"samples_in_split": data["samples"]} if isinstance(data.get("samples"), int) else {}),
+            **({"samples_in_split": data["samples"]} if isinstance(data.get("samples"), int) and not lacking else {}),
         },
         protocol={
             **{key: generation[key] for key in _SETTINGS if generation.get(key) is not None},
@@ -91,57 +82,37 @@ def _run(path: Path) -> HarnessRun:
             **({"status": status} if status != "success" else {}),
         },
         packages={name: version for name, version in packages.items() if name != "inspect_ai"},
+        note=lacking,
     )
+
+
+def _lacking(header: Mapping[str, Json], held: int) -> str:
+    """Say how many samples a log without a limit lacks; empty if it has all, or if a limit chose some."""
+    spec = json_text.mapping(header.get("eval"))
+    data, config = json_text.mapping(spec.get("dataset")), json_text.mapping(spec.get("config"))
+    results = json_text.mapping(header.get("results"))
+    chosen_by = (config.get("limit"), config.get("sample_id"), results.get("early_stopping"))
+    if any(choice is not None for choice in chosen_by):
+        return ""
+    ids = data.get("sample_ids")
+    rows = len(set(map(repr, ids))) if isinstance(ids, list) else _count(data.get("samples"))
+    epochs = max(_count(config.get("epochs")), 1)
+    # Inspect's `total_samples` counts each epoch
+    stated = max(rows * epochs, _count(results.get("total_samples")))
+    if held >= stated:
+        return ""
+    epochwise = ", each epoch counted" if epochs > 1 else ""
+    lost = "1 is missing" if stated - held == 1 else f"{stated - held:,} are missing"
+    return f"the log holds {held:,} of its {counted(stated, 'sample')}{epochwise}: {lost}, and no limit says why"
+
+
+def _count(value: Json) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _solvers(header: Mapping[str, Json]) -> list[Json]:
     steps = json_text.mapping(header.get("plan")).get("steps")
     return [json_text.mapping(step).get("solver") for step in steps] if isinstance(steps, list) else []
-
-
-def _archive(path: Path) -> tuple[dict[str, Json], list[Mapping[str, Json]]]:
-    """Read the header and the samples of an archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if len(set(names)) < len(names):
-                raise InputError(f"{path} holds a file of one name twice")
-            header = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
-            if header is None:
-                raise InputError(f"{path} is no log of Inspect: it has neither header.json nor _journal/start.json")
-            entries = sorted(name for name in names if name.startswith("samples/") and name.endswith(".json"))
-            total = sum(archive.getinfo(name).file_size for name in entries)
-            if total > _LARGEST_ARCHIVE:
-                raise InputError(f"{path}: its samples have {total:,} bytes, at most {_LARGEST_ARCHIVE:,} are read")
-            samples = [json_text.mapping(_entry(path, archive, name)) for name in entries]
-            return dict(json_text.mapping(_entry(path, archive, header))), samples
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be read as a zip archive: {error}") from error
-
-
-def _entry(path: Path, archive: zipfile.ZipFile, name: str) -> Json:
-    if archive.getinfo(name).file_size > _LARGEST_ENTRY:
-        raise InputError(f"{path}: {name} has {archive.getinfo(name).file_size:,} bytes, at most {_LARGEST_ENTRY:,}")
-    return json_text.parse(_content(archive, archive.getinfo(name)), f"{name} of {path}")
-
-
-def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Return a file of an archive; Inspect compresses with Zstandard, which Python's `zipfile` has from 3.14 on."""
-    if entry.compress_type != _ZSTANDARD or archive.fp is None:
-        return archive.read(entry)
-    import pyarrow as arrow
-
-    archive.fp.seek(entry.header_offset)
-    header = archive.fp.read(_HEADER_BYTES)
-    if header[:4] != b"PK\x03\x04":
-        raise zipfile.BadZipFile(f"{entry.filename} has no header")
-    name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-    archive.fp.seek(name_bytes + extra_bytes, os.SEEK_CUR)
-    packed = archive.fp.read(entry.compress_size)
-    content: bytes = arrow.Codec("zstd").decompress(packed, decompressed_size=entry.file_size, asbytes=True)
-    if zlib.crc32(content) != entry.CRC:
-        raise zipfile.BadZipFile(f"{entry.filename} is damaged")
-    return content
 
 
 def _metrics(header: Mapping[str, Json]) -> dict[str, ReportedMetric]:
@@ -180,8 +151,16 @@ def _samples(path: Path, entries: Sequence[Mapping[str, Json]]) -> Iterator[Harn
     for place, (key, epochs) in enumerate(sorted(by_id.items(), key=lambda item: _order(*item[0]))):
         if key[1] and key[0] in texts:
             raise InputError(f"{path} has samples with the id {key[0]} as a number and as a text")
-        ordered = sorted(epochs, key=lambda epoch: json_text.number(epoch.get("epoch")) or 0)
+        ordered = sorted(epochs, key=_epoch)
+        if len(set(map(_epoch, epochs))) < len(epochs):
+            raise InputError(
+                f"{path}: sample {key[0]!r} comes twice in one epoch; each sample of an epoch has one entry"
+            )
         yield _sample(path, key[0], place, ordered)
+
+
+def _epoch(entry: Mapping[str, Json]) -> float:
+    return json_text.number(entry.get("epoch")) or 0
 
 
 def _order(id: str, is_number: bool) -> tuple[bool, int, str]:
@@ -192,8 +171,9 @@ def _order(id: str, is_number: bool) -> tuple[bool, int, str]:
 def _sample(path: Path, id: str, position: int, epochs: Sequence[Mapping[str, Json]]) -> HarnessSample:
     first = epochs[0]
     texts = [_completion(epoch) for epoch in epochs]
-    written = [text for text, _ in texts if text is not None]
-    failures = [_failure(epoch) for epoch in epochs]
+    stopped = next((_failure(epoch) for epoch in epochs if _is_stopped(epoch)), None)
+    written = [text for text, _ in texts if text is not None] if stopped is None else []
+    failures = [stopped, *map(_failure, epochs)]
     if written and len(written) < len(epochs):
         raise InputError(f"{path}, sample {id}: {len(epochs) - len(written)} of {len(epochs)} epochs have no output")
     values = [_values(epoch) for epoch in epochs]
@@ -213,7 +193,7 @@ def _sample(path: Path, id: str, position: int, epochs: Sequence[Mapping[str, Js
         },
         row=metadata or None,
         thought=texts[0][1] if len(texts) == 1 else None,
-        failure=None if written else (failures[0] or "the log has no output"),
+        failure=None if written else next(filter(None, failures), "the log has no output"),
         truncated=any(_stop_reason(epoch) in {"max_tokens", "model_length"} for epoch in epochs),
         cost=_cost(epochs),
     )
@@ -299,9 +279,20 @@ def _prompt(epoch: Mapping[str, Json]) -> str:
     return "\n\n".join(f"{role}: {text}" for role, text in texts) or _question(epoch)
 
 
+def _is_stopped(epoch: Mapping[str, Json]) -> bool:
+    """Return whether an error ended an epoch before it was scored: what the model wrote until then is no answer."""
+    return epoch.get("error") is not None and not json_text.mapping(epoch.get("scores"))
+
+
 def _failure(epoch: Mapping[str, Json]) -> str | None:
-    error = json_text.mapping(epoch.get("error")).get("message")
-    return shorten(error) if isinstance(error, str) else None
+    """Return the message of the error that ended an epoch; None if there was none."""
+    error = epoch.get("error")
+    if error is None:
+        return None
+    message = error if isinstance(error, str) else json_text.mapping(error).get("message")
+    return (
+        shorten(message) if isinstance(message, str) and message.strip() else "the log has an error without a message"
+    )
 
 
 def _stop_reason(epoch: Mapping[str, Json]) -> Json:

@@ -93,8 +93,9 @@ def sentences(record: Record) -> Iterator[str]:
     if not imported.scored_again:
         yield f"the values are those of {imported.harness}: {_listed(imported)}"
         yield from _other_means(imported, result)
-        if imported.note:
-            yield imported.note
+    if imported.note:
+        yield imported.note
+    if not imported.scored_again:
         return
     rows = list(record.samples()) if imported.metrics else []
     ids_by_metric: dict[str, list[str]] = {}

@@ -438,6 +438,16 @@ def test_samples_of_inspect_that_failed_are_counted(tmp_path):
     assert "the log's status is error" in sentences(record)
 
 
+def test_what_a_log_of_inspect_lacks_is_said_where_it_is_scored_again_too(tmp_path):
+    path = harness_logs.inspect_ai(tmp_path / "log", archive=False)
+    log = json.loads(path.read_text())
+    path.write_text(json.dumps({**log, "samples": log["samples"][:2]}))
+    record = imported(path, tmp_path / "run")
+    assert record.manifest.imported.scored_again
+    assert "the log holds 2 of its 3 samples: 1 is missing" in sentences(record)
+    assert "chosen by" not in evals("show", record.folder).stdout
+
+
 def test_scores_of_inspect_with_one_key_and_several_reducers_are_kept_apart(tmp_path):
     path = harness_logs.inspect_ai(tmp_path / "log", archive=False)
     log = json.loads(path.read_text())

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import math
 
+import harness_logs
 import pytest
 
 from evals.errors import InputError
-from evals.logs import helm, lm_eval, lm_eval_requests, vlmevalkit
+from evals.logs import helm, inspect_ai, lm_eval, lm_eval_requests, vlmevalkit
 
 DATE = "2026-11-28T09-34-15.759025"
 
@@ -212,3 +213,61 @@ def test_predictions_of_vlmevalkit_without_a_judgement_are_samples_without_a_sco
 def test_a_judged_copy_of_other_predictions_of_vlmevalkit_is_refused(tmp_path, row, named):
     with pytest.raises(InputError, match=f"{named} than m_MMStar.tsv"):
         judged(tmp_path, [row])
+
+
+def inspect_run(folder, samples, *, held, **config):
+    """A run of Inspect whose header states a number of samples, of which the log holds these."""
+    header = harness_logs.inspect_header([], task="mine", samples=held)
+    header["eval"]["config"] |= config
+    path = folder / "log.json"
+    path.write_text(json.dumps({**header, "samples": samples}))
+    return inspect_ai.read([path])[0]
+
+
+def inspect_sample(id, *, epoch=1, **more):
+    return harness_logs.inspect_sample(id, "Q?", "4", "4", "C") | {"epoch": epoch, **more}
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [({"message": "boom"}, "'boom'"), ("boom", "'boom'"), ({"message": ""}, "the log has an error without a message")],
+)
+def test_a_sample_of_inspect_that_an_error_ended_has_no_output(tmp_path, error, failure):
+    scored = {"error": {"message": "late"}}
+    ended = {"error": error, "scores": {}}
+    run = inspect_run(tmp_path, [inspect_sample(1), inspect_sample(2, **scored), inspect_sample(3, **ended)], held=3)
+    assert [sample.failure for sample in run.samples] == [None, None, failure]
+    assert [len(sample.outputs) for sample in run.samples] == [1, 1, 0]
+
+
+def test_an_error_in_one_epoch_of_inspect_fails_the_sample(tmp_path):
+    ended = inspect_sample(1, epoch=2, error={"message": "boom"}, scores=None)
+    (sample,) = inspect_run(tmp_path, [inspect_sample(1), ended], held=1, epochs=2).samples
+    assert (sample.failure, sample.outputs, sample.values) == ("'boom'", (), {})
+
+
+def test_a_sample_of_inspect_comes_once_in_an_epoch(tmp_path):
+    run = inspect_run(tmp_path, [inspect_sample(1), inspect_sample(1, epoch=2)], held=1, epochs=2)
+    assert [sample.outputs for sample in run.samples] == [("4", "4")]
+    with pytest.raises(InputError, match="sample '1' comes twice in one epoch"):
+        inspect_run(tmp_path, [inspect_sample(1), inspect_sample(1), inspect_sample(2)], held=3)
+
+
+@pytest.mark.parametrize(
+    ("held", "config", "note"),
+    [
+        (2, {}, ""),
+        (3, {}, "the log holds 2 of its 3 samples: 1 is missing, and no limit says why"),
+        (
+            2,
+            {"epochs": 2},
+            "the log holds 2 of its 4 samples, each epoch counted: 2 are missing, and no limit says why",
+        ),
+        (9, {"limit": 2}, ""),
+        (9, {"sample_id": [1, 2]}, ""),
+    ],
+)
+def test_samples_that_a_log_of_inspect_lacks_are_no_choice(tmp_path, held, config, note):
+    run = inspect_run(tmp_path, [inspect_sample(1), inspect_sample(2)], held=held, **config)
+    assert run.note == note
+    assert run.data.get("samples_in_split") == (None if note else held)
