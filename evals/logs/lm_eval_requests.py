@@ -65,20 +65,21 @@ def read(line: Mapping[str, Json], where: str, metrics: Sequence[str]) -> Asked:
     requests = _requests(line, where)
     texts, scores, is_greedy = _responses(line, where, is_scored=not requests or isinstance(requests[0][1], str))
     prompt, further = requests[0] if requests else (json_text.text(line.get("input")) or "", None)
-    is_finite = all(map(math.isfinite, scores))
-    is_ranked = is_finite or (max(scores) > -math.inf and all(score < math.inf for score in scores))
-    if scores and not requests and is_finite:
+    if scores and not requests and all(map(math.isfinite, scores)):
         return Asked(prompt, further, (_UNTOLD,), is_complete=True)
-    if not scores or len(scores) != len(requests) or not is_ranked:
+    if not scores or len(scores) != len(requests):
         outputs = () if scores else texts
-        return Asked(prompt, further, outputs, is_complete=bool(outputs or scores) and is_finite)
+        return Asked(prompt, further, outputs, is_complete=bool(outputs or scores) and all(map(math.isfinite, scores)))
     count = len(requests) // 2 if _has_unconditional(requests, metrics) else len(requests)
+    scores = scores[:count]
+    if max(scores) == -math.inf or not all(score < math.inf for score in scores):  # not a number is not below it
+        return Asked(prompt, further)
     prompt, choices = _choices(requests[:count])
-    taken = -1 if count == 1 and not is_greedy[0] else None
-    if not is_finite and taken is None:  # a choice of probability 0 has no number, and is not the likeliest
+    if not all(map(math.isfinite, scores)):  # a choice of probability 0 has no number, and is not the likeliest
         likeliest = max(range(count), key=scores.__getitem__)
-        return Asked(prompt, further, (), choices, (), likeliest, is_complete=scores[likeliest] > -math.inf)
-    return Asked(prompt, further, (), choices, scores[:count], taken, is_complete=True)
+        return Asked(prompt, further, (), choices, (), likeliest, is_complete=True)
+    taken = -1 if count == 1 and not is_greedy[0] else None
+    return Asked(prompt, further, (), choices, scores, taken, is_complete=True)
 
 
 def _has_unconditional(requests: Sequence[tuple[str, Json]], metrics: Sequence[str]) -> bool:

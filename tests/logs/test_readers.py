@@ -59,6 +59,11 @@ def test_a_choice_of_probability_zero_is_not_taken():
     assert (asked.choices[asked.taken], asked.log_likelihoods, asked.is_complete) == (" c", (), True)
     for scores in ([math.nan, -1.0, -2.0], [math.inf, -1.0, -2.0], [-math.inf] * 3):
         assert not read(requests, scores, "acc").is_complete
+    halves = [*requests, *(("", ending) for _, ending in requests)]  # the second half is not kept
+    asked = read(halves, [-3.0, -2.0, -1.0, -math.inf, -1.0, -1.0], "acc_mutual_info")
+    assert (asked.log_likelihoods, asked.is_complete) == ((-3.0, -2.0, -1.0), True)
+    alone = read([("Q?", " a"), ("", " a")], [-math.inf, -1.0], "acc_mutual_info")
+    assert (alone.log_likelihoods, alone.is_complete) == ((), False)
 
 
 def test_choices_that_are_in_the_prompt_differ():
