@@ -27,8 +27,8 @@ _JUDGE = (
     r"exact_matching|openai|(?:chat)?gpt-?[0-9][a-z0-9.-]*|"
     r"(?:chatgpt|qwen|llama|deepseek|gemini|claude)[a-z0-9.-]*"
 )
-_JUDGED = re.compile(rf"_(?:(?P<judge>{_JUDGE})(?:_(?:result|judge))?|result|judge)$", re.IGNORECASE)
-"""The end of a judged table's name: the judge, where one is named, and `result`."""
+_JUDGED = re.compile(rf"_(?:(?P<judge>{_JUDGE})(?:_(?:result|judge))?|result|judge|auxmatch)$", re.IGNORECASE)
+"""The end of a judged table's name: the judge, where one is named, and `result`; of yes and no questions `auxmatch`."""
 _DATA_SET = re.compile(
     r"(?:.*bench.*|.*vqa.*|.*qa(?:pro)?|math(?:verse|vision|vista)|ai2d|blink|charxiv|cmmmu|coco|crpe|dynamath|emma|hle|"
     r"llavabench|logicvista|longvideo.*|mm(?:du|e|mu|mb|star|vet|vp|sci|math)(?:-.*)?|mlvu|pope|refcoco.*|screenspot|"

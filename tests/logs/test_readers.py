@@ -145,6 +145,7 @@ TABLE = "index\tquestion\tanswer\tprediction\n1\tRed?\tA\tA\n"
     ("name", "model", "task"),
     [
         ("Qwen_VL_7B_MMBench_DEV_EN_openai_result", "Qwen_VL_7B", "MMBench_DEV_EN"),
+        ("mymodel_POPE_auxmatch", "mymodel", "POPE"),
         ("GPT4o_20240806_MathVista_MINI_gpt-4-turbo", "GPT4o_20240806", "MathVista_MINI"),
         ("InternVL2_8B_MME-RealWorld-Lite", "InternVL2_8B", "MME-RealWorld-Lite"),
         ("mine_colours", "mine", "colours"),
