@@ -16,7 +16,7 @@ _QUALIFIERS = re.compile(
     r"fine[- ]?tun\w+|sft|lora|distill\w*|continued|pre-?train\w* (?:on|for)|checkpoints?|steps|epochs?|"
     r"subsets?|portion|categor(?:y|ies)|filtered|decontaminated|translated|"
     r"tools?|calculator|interpreter|rag|retrieval|search|browsing|agentic|system prompt|templates?|"
-    r"temperature|greedy|beam|seeds?|runs|average of|"
+    r"temperature|greedy|beam|seeds?|runs|avg|averaged?|averages|strict|loose|(?:prompt|instruction|inst)[- ]level|"
     r"in (?:english|german|french|spanish|chinese|japanese|korean|arabic|hindi|italian|portuguese|russian))\b|"
     r"思维链|逐步|思考|推理模式|投票|自洽|量化|剪枝|稀疏|微调|蒸馏|继续训练|续训|检查点|步后|轮后|子集|类别|学科|工具|检索|搜索|"
     r"联网|模板|提示词|温度|采样|平均|英文|中文|德语|法语|日语|韩语|阿拉伯语",
@@ -48,6 +48,8 @@ def qualifier(text: str) -> str | None:
     Example:
         >>> qualifier("Table 1: results after 4-bit quantization"), qualifier("Table 1: results (5-shot)")
         ('4-bit', None)
+        >>> qualifier("IFEval (avg)"), qualifier("IFEval")
+        ('avg', None)
     """
     match = _QUALIFIERS.search(text)
     return match[0] if match else None
