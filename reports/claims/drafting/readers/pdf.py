@@ -1,8 +1,8 @@
 """Read a PDF: spans count the text that pypdf extracts from it.
 
-The text has no marks: paragraphs, headings and items are told by their lines. A row of numbers is part of a table; a
-table is read where its header has a word for each column, and left out otherwise, because its numbers would be taken
-for those of the sentence before.
+The text has no marks: paragraphs, headings and items are told by their lines. Tables are found by where their words
+stand on the page (`pdf_tables`), else as rows of numbers below a header with a word for each column. Other rows of
+numbers are left out, because they would be taken for those of the sentence before.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import io
 import logging
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from evals.errors import InputError
+from evals.reports.claims.drafting.readers.pdf_tables import PlacedTable, has_rows, page_tables, placed
 from evals.reports.claims.language.sources.articles import Article, Block, Text, joined, plain
 
 _MOST_PAGES = 300
@@ -34,8 +36,8 @@ _DEVIATION = re.compile(r"\s?±\s?")
 _FEWEST_NUMBERS, _FEWEST_REPEATS = 3, 3
 
 
-def extract(content: bytes, name: str) -> str:
-    """Return the text of a PDF, its pages separated by form feeds.
+def extract(content: bytes, name: str) -> tuple[str, list[PlacedTable]]:
+    """Return the text of a PDF, its pages separated by form feeds, and the tables that stand in it.
 
     Raises:
         InputError: pypdf is not installed, the file is damaged or locked, or it has no text (a scan).
@@ -49,12 +51,20 @@ def extract(content: bytes, name: str) -> str:
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
         pages = [page.extract_text() for page in reader.pages[:_MOST_PAGES]]
+        laid = {
+            number: page.extract_text(extraction_mode="layout")
+            for number, page in enumerate(reader.pages[:_MOST_PAGES])
+            if has_rows(pages[number])
+        }
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError) as error:
         raise InputError(f"{name}: cannot be read as PDF: {' '.join(str(error).split())[:200]}") from error
-    text = "\f".join(pages).encode("utf-8", "replace").decode("utf-8")
+    pages = [page.encode("utf-8", "replace").decode("utf-8") for page in pages]
+    text = "\f".join(pages)
     if not text.strip():
         raise InputError(f"{name}: has no text to read; a scan needs text recognition first")
-    return text
+    starts = [0, *accumulate(len(page) + 1 for page in pages)]
+    candidates = (placed(table, pages[n], starts[n]) for n, layout in laid.items() for table in page_tables(layout))
+    return text, sorted((table for table in candidates if table), key=lambda table: table.span)
 
 
 def read_pdf(content: bytes, name: str) -> Article:
@@ -63,14 +73,18 @@ def read_pdf(content: bytes, name: str) -> Article:
     Raises:
         InputError: it cannot be read.
     """
-    source = extract(content, name)
-    blocks = tuple(blocks_of(source))
+    source, tables = extract(content, name)
+    blocks = tuple(blocks_of(source, tables))
     title = next((block.text.text for block in blocks if len(block.text.text) > 8), "")
     return Article(source, blocks, " ".join(title.split())[:300], is_extracted=True)
 
 
-def blocks_of(source: str) -> Iterator[Block]:
+def blocks_of(source: str, tables: Sequence[PlacedTable] = ()) -> Iterator[Block]:
     r"""Yield the parts of extracted text, each with its places.
+
+    Args:
+        source: the text.
+        tables: those that are found already, in the order of the text.
 
     Example:
         >>> text = "1 Results\nOtter 2 reaches 78.3 %.\nModel MMLU RTE BoolQ\nOtter 70.1 65.0 71.2\nTern 6.0 5.1 7.3\n"
@@ -81,9 +95,14 @@ def blocks_of(source: str) -> Iterator[Block]:
     wide = sorted(len(line.text) for line in lines)[len(lines) * 3 // 4] if lines else 0
     paragraph: list[Text] = []
     caption = plain("")
-    for is_row, group in groupby(lines, key=lambda line: _cells(line) is not None):
+    for kind, group in groupby(lines, key=lambda line: _table_at(tables, line) or _cells(line) is not None):
         run = list(group)
-        if is_row:
+        if isinstance(kind, PlacedTable):
+            yield from _paragraph(paragraph)
+            paragraph = []
+            yield kind.block
+            continue
+        if kind:
             header = paragraph.pop() if paragraph else None
             table = _table(header, run, caption)
             if table is None and header is not None:
@@ -108,6 +127,12 @@ def blocks_of(source: str) -> Iterator[Block]:
             else:
                 paragraph.append(line)
     yield from _paragraph(paragraph)
+
+
+def _table_at(tables: Sequence[PlacedTable], line: Text) -> PlacedTable | None:
+    """The table that a line is of."""
+    number = bisect_right(tables, line.starts[0], key=lambda table: table.span[0]) - 1
+    return tables[number] if number >= 0 and line.starts[0] < tables[number].span[1] else None
 
 
 def _lines(source: str) -> Iterator[Text]:
