@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from evals.reports.claims.drafting.language.number_words import SpelledNumber, find_words
 from evals.reports.claims.drafting.language.units import DATA_AFTER, UNITS, unit_around
 from evals.reports.claims.drafting.language.words import entries, joined, pattern
 from evals.reports.claims.language.statements import Bound
@@ -35,18 +36,6 @@ _BOUNDS_BEFORE: tuple[tuple[re.Pattern[str], Bound], ...] = tuple(
 _BOUNDS_AFTER: tuple[tuple[re.Pattern[str], Bound], ...] = tuple(
     (re.compile(joined(row["any"])), row["bound"]) for row in entries("bounds_after")
 )
-_WORDS: dict[str, str] = {word: row["digits"] for row in entries("number_words") for word in row["words"]}
-_SMALL = {
-    **{
-        word: n
-        for n, word in enumerate(
-            ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 1
-        )
-    },
-    **{"fifteen": 15, "sixteen": 16, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100},
-}
-_CHINESE_DIGITS = {**{digit: n for n, digit in enumerate("一二三四五六七八九", 1)}, "两": 2, "零": 0, "〇": 0}
-_WORD = pattern("numbers.word")
 _HYPHEN_NAME = re.compile(r"[A-Za-z]$")
 
 
@@ -93,12 +82,13 @@ def find_numbers(text: str) -> Iterator[PrintedNumber]:
         [('2', '64', 'experts')]
     """
     taken, numbers = 0, []
-    matches = sorted([*_NUMBER.finditer(text), *_WORD.finditer(text)], key=lambda match: match.start())
-    for match in matches:
-        if match.start() < taken:
+    printed = [(match.start(), 1, match) for match in _NUMBER.finditer(text)]
+    spelled = [(word.start, 0, word) for word in find_words(text)]
+    for start, _, found in sorted([*printed, *spelled], key=lambda entry: entry[:2]):
+        if start < taken:
             continue
-        number = _from_digits(text, match) if match.re is _NUMBER else _from_words(text, match)
-        taken = number.stop if number.upto or number.plus_minus else max(number.end, match.end())
+        number = _from_words(text, found) if isinstance(found, SpelledNumber) else _from_digits(text, found)
+        taken = number.stop if number.upto or number.plus_minus else number.end
         numbers.append(number)
     yield from _shared_units(text, numbers)
 
@@ -113,32 +103,9 @@ def _from_digits(text: str, match: re.Match[str]) -> PrintedNumber:
     return _with_context(text, number, match.start())
 
 
-def _from_words(text: str, match: re.Match[str]) -> PrintedNumber:
-    word = match[0].lower()
-    digits, unit = _WORDS.get(word, ""), "times" if word in _WORDS else ""
-    if not digits:
-        digits = str(_SMALL[word]) if word in _SMALL else str(_chinese_number(word))
-    number = PrintedNumber(
-        match.start(), match.end(), match.end(), digits, unit=unit or None, is_word=True, begin=match.start()
-    )
-    if unit:
-        return _bounded(text, number, match.start())
-    if text[match.end() :].lstrip().startswith("成") and not match[0].isascii():
-        place = text.index("成", match.end())
-        number = replace(number, digits=f"{digits}0", unit="percent", noun="成", end=place + 1, stop=place + 1)
-        return _bounded(text, number, match.start())
-    end = match.end() + text.startswith("余", match.end())
-    return _with_context(text, replace(number, end=end, stop=end), match.start())
-
-
-def _chinese_number(word: str) -> int:
-    total, digit = 0, 0
-    for character in word:
-        if character in {"十", "百"}:
-            total, digit = total + max(digit, 1) * (10 if character == "十" else 100), 0
-        else:
-            digit = _CHINESE_DIGITS[character]
-    return total + digit
+def _from_words(text: str, word: SpelledNumber) -> PrintedNumber:
+    number = PrintedNumber(word.start, word.end, word.end, word.digits, unit=word.unit, is_word=True, begin=word.start)
+    return _with_context(text, number, word.start) if word.unit is None else _bounded(text, number, word.start)
 
 
 def _with_context(text: str, number: PrintedNumber, left: int) -> PrintedNumber:

@@ -40,7 +40,9 @@ _TIMES_WORD = pattern("wording.times_word")
 _METRIC_EQUALS = re.compile(r"(?:F1|AUC|mAP|IoU|BLEU|WER|CER|[Aa]cc(?:uracy)?|score)\s?=\s?$")
 _MONEY = frozenset(("dollars", "euros", "pounds", "yuan"))
 _PRICED = re.compile(r"\bcosts?\s*(?:only|just|about|around|roughly|at most|up to|as little as)?\s*$", re.I)
-_PART_WORD = re.compile(r"(?:an?|one)[ -](?:third|quarter|fifth|tenth)", re.I)
+_PART_WORD = re.compile(
+    r"(?:an?|one)[\s-](?:half|third|quarter|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|hundred)th)", re.I
+)
 _PART_AFTER = re.compile(
     r"\s*(?:$|[,.;:!?)(]|(?:of|the|as|less|fewer|more|lower|higher|smaller|larger|cheaper|faster|slower|to|in|on|at|and|"
     r"for|when|with|over|compared)\b)"

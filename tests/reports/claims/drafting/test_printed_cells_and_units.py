@@ -1,11 +1,15 @@
 """Units, factors, signs and marks that cells and headers of tables print, and numbers that are labels."""
 
+import re
+
 import pytest
 
 from evals.app.check import check
 from evals.reports.claims.drafting.drafter import draft
+from evals.reports.claims.drafting.language.numbers import find_numbers
 from evals.reports.claims.drafting.readers.markdown import read_markdown
 from evals.reports.claims.drafting.tables.columns import column_meaning
+from evals.reports.claims.language.files import load_vocabulary
 
 CELLS = """\
 # Otter 2
@@ -108,3 +112,13 @@ def test_a_minus_convicts_nothing_and_is_written_unless_a_formula_gives_the_dire
     assert "-7.5" in printed
     assert {"20", "-20"} & {*printed}
     assert [entry.claim.says for entry in assessments if entry.plain == "refuted"] == []
+
+
+@pytest.mark.parametrize("rate", [" per second", " a second", "/s"])
+def test_every_unit_is_read_from_its_name(rate):
+    names = [unit for unit in load_vocabulary().units if re.fullmatch(r"[a-z-]{4,}", unit)]  # and no symbol
+    for unit in {*names} - {"number", "operations"}:  # a number has no name; "operations" alone may be any steps
+        words = unit.replace("-per-second", rate)
+        for printed in (words, words.replace("-", " ")):
+            number = next(find_numbers(f"It takes 12 {printed}."))
+            assert (number.unit, number.value) == (unit, 12), printed
