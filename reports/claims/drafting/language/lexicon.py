@@ -36,7 +36,7 @@ def slug(name: str) -> str:
 
 
 def _benchmark(id: str, name: str, words: str, says: str = "accuracy on") -> QuantityWords:
-    edges = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])")
+    edges = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?=(?:val|dev|test)?(?![A-Za-z0-9]))")
     return QuantityWords(id, f"{says} {name}", "quality", edges, True)
 
 

@@ -24,9 +24,9 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _SMALL = {
     **{word: n for n, word in enumerate((*_ONES, *_TEENS), 1)},
     **{word: 10 * n for n, word in enumerate(_TENS, 2)},
-    **{f"{ten} {one}": 10 * n + m for n, ten in enumerate(_TENS, 2) for m, one in enumerate(_ONES, 1)},
+    **{f"{tens} {ones}": 10 * n + m for n, tens in enumerate(_TENS, 2) for m, ones in enumerate(_ONES, 1)},
     **{"a": 1, "an": 1, "hundred": 100, "a hundred": 100, "thousand": 1000, "a thousand": 1000},
-    **{f"{one} hundred": 100 * n for n, one in enumerate(_ONES, 1)},
+    **{f"{ones} hundred": 100 * n for n, ones in enumerate(_ONES, 1)},
 }
 _PARTS = {
     **{

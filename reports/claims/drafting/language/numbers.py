@@ -82,12 +82,14 @@ def find_numbers(text: str) -> Iterator[PrintedNumber]:
         [('2', '64', 'experts')]
     """
     taken, numbers = 0, []
-    printed = [(match.start(), 1, match) for match in _NUMBER.finditer(text)]
-    spelled = [(word.start, 0, word) for word in find_words(text)]
-    for start, _, found in sorted([*printed, *spelled], key=lambda entry: entry[:2]):
+    matches: list[tuple[int, int, SpelledNumber | re.Match[str]]] = [
+        *((word.start, 0, word) for word in find_words(text)),
+        *((match.start(), 1, match) for match in _NUMBER.finditer(text)),
+    ]
+    for start, _, entry in sorted(matches, key=lambda entry: entry[:2]):
         if start < taken:
             continue
-        number = _from_words(text, found) if isinstance(found, SpelledNumber) else _from_digits(text, found)
+        number = _from_words(text, entry) if isinstance(entry, SpelledNumber) else _from_digits(text, entry)
         taken = number.stop if number.upto or number.plus_minus else number.end
         numbers.append(number)
     yield from _shared_units(text, numbers)
