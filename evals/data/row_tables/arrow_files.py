@@ -20,6 +20,7 @@ from evals import regular_files
 from evals.data.files import digest, inside
 from evals.data.json_files import read_json
 from evals.data.row_tables.table import RowValues
+from evals.data.row_tables.written_fractions import with_written_fractions
 from evals.errors import InputError, UnknownName, one_line, shorten
 from evals.schema import Json
 
@@ -82,7 +83,7 @@ class ArrowTable:
         if selection is None:
             selection = self._selections[tuple(columns)] = self._dataset.select_columns(list(columns))
         try:
-            rows: list[dict[str, Any]] = selection[start:end].to_pylist()
+            rows: list[dict[str, Any]] = with_written_fractions(selection[start:end]).to_pylist()
         except Exception as error:  # texts that are no UTF-8, dates out of range
             raise InputError(f"{self.name}, row {start + 1} and following: {one_line(error)}") from error
         for column in columns:
