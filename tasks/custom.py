@@ -151,8 +151,7 @@ class _CheckedRows:
             self.modalities |= {MODALITIES[type(part)] for part in parts}
             self.paths |= {part.path for part in parts if not isinstance(part, str) and part.path is not None}
             if id_column is not None:
-                value = value_of(row, id_column)
-                ids.append(str(table.number(index)) if value is None else _text(value, "id", table, index) or "")
+                ids.append(_text(value_of(row, id_column), "id", table, index) or str(table.number(index)))
         if id_column is not None and ("id" not in match.guessed or len(set(ids)) == len(ids)):
             data.unique(ids, table.name)  # guessed ids that repeat are ids of something else
             self.ids = ids
@@ -173,7 +172,9 @@ def _targets(row: RowValues, match: ColumnMatch, table: DataTable, index: int) -
     except InputError as error:
         raise InputError(f"{where}: target is {error}") from error
     if not targets or not all(map(normalised, targets)):
-        shown = "is missing" if value is None else f"{shorten(value, 40)} is empty once it is normalised"
+        shown = (
+            "is missing" if value is None or value != value else f"{shorten(value, 40)} is empty once it is normalised"
+        )
         raise InputError(f"{where}: target {shown}: no answer could be right")
     return targets
 

@@ -312,7 +312,8 @@ def _layout(where: str, listing: _Listing, card: Path | None, config: str) -> Hu
         except InputError:
             raise
         except Exception as error:  # for a repository without data files, or with a card of another form
-            raise InputError(f"{where} has no files that can be read: {one_line(error)[:300]}") from error
+            reason = one_line(error).replace(str(folder), where)[:300]
+            raise InputError(f"{where} has no files that can be read: {reason}") from error
         splits = {
             str(split): [Path(path).resolve().relative_to(folder).as_posix() for path in paths]
             for split, paths in files.items()

@@ -24,7 +24,8 @@ HUB = "hf:"
 TEXTS = frozenset({".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson"})
 _ARROW, _PARQUET, _ZIP = frozenset({".arrow", ".feather"}), frozenset({".parquet"}), ".zip"
 FORMATS = "CSV, TSV, JSON, JSON Lines, Parquet, Arrow, a zip of images, a folder of save_to_disk, hf:ORG/NAME"
-_SHARD = re.compile(r"[-_.]\d{5}-of-\d{5}(?:-[0-9a-f]{16})?$")
+_PACKED = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz4", ".tar", ".tgz", ".7z", ".rar"})
+_SHARD = re.compile(r"[-_.](\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?$")
 _KEYWORD = re.compile(r"(?:^|[-_. ])(train|test|validation|val|dev)(?:[-_. ]|$)")
 
 
@@ -58,6 +59,7 @@ def open_table(source: Path, split: str | None = None) -> DataTable:
         from evals.data.row_tables.hub_files import fetch
 
         files = fetch(str(source).removeprefix(HUB), split)
+        _check_shards(files.paths, f"{source} {files.split}")
         table = read_files(files.paths, f"{source} {files.split}", files.split, files.features)
         files.verify([*table.facts["files"].values()])
         table.facts = {**table.facts, **files.facts}
@@ -83,6 +85,7 @@ def open_table(source: Path, split: str | None = None) -> DataTable:
             f"{', '.join(files_by_split)}"
         )
     chosen = choose_split(str(source), list(files_by_split), split)
+    _check_shards(files_by_split[chosen], f"{source} {chosen}")
     return read_files(files_by_split[chosen], str(source), chosen)
 
 
@@ -109,6 +112,30 @@ def splits_of(paths: Sequence[Path]) -> dict[str, list[Path]]:
     return by_split
 
 
+def _check_shards(paths: Sequence[Path], name: str) -> None:
+    """Refuse shards of which some are missing or of another set: half of a split would be measured as the split.
+
+    Example:
+        >>> _check_shards([Path("test-00000-of-00002.parquet")], "d test")
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: d test lacks the shard 00001 of 00002; get it, or name the files to read with --data
+    """
+    shards = [shard for path in paths if (shard := _SHARD.search(path.stem)) is not None]
+    counts = sorted({shard[2] for shard in shards})
+    if not shards:
+        return
+    if len(counts) > 1 or len(shards) < len(paths):
+        named = ", ".join(path.name for path in paths[:6])
+        raise InputError(f"{name} has shards of several sets: {named}; leave those of one")
+    present = [int(shard[1]) for shard in shards]
+    missing = [number for number in range(int(counts[0])) if number not in present]
+    if missing:
+        raise InputError(
+            f"{name} lacks the shard {missing[0]:05} of {counts[0]}; get it, or name the files to read with --data"
+        )
+
+
 def _split_name(path: Path) -> str:
     stem = _SHARD.sub("", path.stem)
     keyword = _KEYWORD.search(stem.lower())
@@ -132,7 +159,8 @@ def read_files(paths: Sequence[Path], name: str, split: str, features: Json = No
     if suffix == _ZIP and len(paths) == 1:
         return read_archive(paths[0], None)
     if suffix not in TEXTS:
-        raise InputError(f"{paths[0]} has the suffix {suffix}; --data takes {FORMATS}")
+        hint = "unpack it first; " if suffix in _PACKED else ""
+        raise InputError(f"{paths[0]} has the suffix {suffix}; {hint}--data takes {FORMATS}")
     if len(paths) > 1:
         raise InputError(f"{name} has {len(paths)} files of texts for one split; join them, or name one")
     return read_text_table(paths[0], split)

@@ -28,6 +28,10 @@ from evals.errors import InputError, shorten
 from evals.schema import Json
 
 _ESCAPE = b"\\u"
+_CELL_ERRORS = {
+    "new-line": "its lines end with a carriage return alone; save it anew",
+    "unexpected end of data": "a quotation mark that opens a cell is not closed",
+}
 _OTHER_ENCODINGS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
 
@@ -261,7 +265,7 @@ def _index_cells(table: TextTable, stream: IO[bytes], *, by_lines: bool) -> None
                 table.add(start, positions.end, len(table) + 1)
             start, first_line = positions.end, positions.line + 1
     except csv.Error as error:
-        reason = "its lines end with a carriage return alone; save it anew" if "new-line" in str(error) else error
+        reason = next((reason for word, reason in _CELL_ERRORS.items() if word in str(error)), error)
         raise InputError(f"{table.name}, line {first_line if names else 1}: {reason}") from error
     table.columns = tuple(names)
     table.decode = _CellDecoder(tuple(names), separator, by_lines)
@@ -291,6 +295,9 @@ class _Positions:
         return self._decoded(self.line, line)
 
     def _decoded(self, number: int, line: bytes) -> str:
+        if b"\0" in line:
+            place = f"{self._name}, line {number}"
+            raise InputError(f"{place}: a NUL character, which no text has; is it UTF-16? then save it as UTF-8")
         try:
             return line.decode()
         except UnicodeDecodeError as error:

@@ -30,6 +30,7 @@ from evals import InputError, Options
 from evals.data.audio import Waveform, decode, to_wav
 from evals.data.row_tables import arrow_files, open_table
 from evals.data.row_tables.row_ids import RowNumbers
+from evals.data.row_tables.written_fractions import with_written_fractions
 from evals.execution import validation
 from evals.registry import TASKS
 from evals.tasks import custom
@@ -116,10 +117,12 @@ def test_what_the_csv_module_writes_is_what_is_read(tmp_path_factory, cells):
     [
         ("a.csv", "question,answer\na,\nb,c\n", "row 1: target is missing"),
         ("a.csv", "question,answer\na,b\nc,d,e\n", r"line 3: 3 columns, expected 2 \(question, answer\)"),
-        ("a.csv", 'question,answer\n"a,b\nc,d\n', "line 2: unexpected end of data"),
+        ("a.csv", 'question,answer\n"a,b\nc,d\n', "line 2: a quotation mark that opens a cell is not closed"),
         ("a.csv", "question,question,answer\na,b,c\n", "two columns named 'question'"),
         ("a.csv", "Question,question ,answer\na,b,c\n", "'Question' and 'question', and each could be text"),
         ("a.csv", "question,answer\nä,b\n".encode("latin-1"), "line 2: not UTF-8"),
+        ("a.csv", "question,answer\na,b\n".encode("utf-16-le"), "line 1: a NUL character.* UTF-16"),
+        ("a.tsv", "question\tanswer\na\tb\0\n", "line 2: a NUL character"),
         ("a.csv", "question,answer\nä,b\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
         ("a.csv", "question,answer\n", "has no rows"),
         ("a.csv", "id,question,answer\n1,a,b\n1,c,d\n", "id 1 comes twice"),
@@ -130,6 +133,7 @@ def test_what_the_csv_module_writes_is_what_is_read(tmp_path_factory, cells):
         ("a.json", '{"question": ["a"], "answer": ["b"]}', "expected a list of rows, an object that holds one"),
         ("a.jsonl", '{"text": "a", "target": "b", "image": "c"}\n{"text": "a", "target": "b", "imgae": "c"}',
          "line 2: 'imgae' is no field; did you mean image"),
+        ("a.csv.gz", b"", r"suffix \.gz; unpack it first"),
         ("a.xlsx", b"PK", r"suffix \.xlsx; --data takes CSV"),
         ("a.parquet", b"PAR1", "cannot be read"),
         ("a.arrow", b"ARROW1", "cannot be read"),
@@ -140,6 +144,41 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, words):
     with pytest.raises(InputError, match=words) as refusal:
         read(written(tmp_path, name, content))
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("test-00000-of-00002", "test-00001-of-00002"), None),
+        (("test-00001-of-00002",), "lacks the shard 00000 of 00002"),
+        (("test-00000-of-00003", "test-00002-of-00003"), "lacks the shard 00001 of 00003"),
+        (("test-00000-of-00001", "test-00000-of-00002", "test-00001-of-00002"), "shards of several sets"),
+        (("test", "test-00000-of-00001"), "shards of several sets"),
+    ],
+)
+def test_a_split_is_all_of_its_shards(tmp_path, names, words):
+    for name in names:
+        parquet.write_table(pa.table({"question": [name], "answer": ["a"]}), tmp_path / f"{name}.parquet")
+    if words is None:
+        assert [texts for texts, _ in rows(tmp_path)] == [[name] for name in names]
+    else:
+        with pytest.raises(InputError, match=words):
+            read(tmp_path)
+
+
+def test_a_missing_id_is_the_number_of_the_row(tmp_path):
+    table = pa.table({"id": [7.0, None, float("nan")], "question": ["a", "b", "c"], "answer": ["x", "y", "z"]})
+    parquet.write_table(table, tmp_path / "q.parquet")
+    assert list(read(tmp_path / "q.parquet").ids) == ["7", "2", "3"]
+    assert list(read(written(tmp_path, "q.jsonl", '{"id": "", "question": "a", "answer": "b"}')).ids) == ["1"]
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+def test_a_short_fraction_is_the_one_that_was_written(values):
+    table = with_written_fractions(pa.table({"a": pa.array([values], pa.list_(pa.float32()))}))
+    (read,) = table["a"].to_pylist()
+    assert [np.float32(value) for value in read] == values
+    assert [float(str(np.float32(value))) for value in values] == read
 
 
 def test_guessed_columns_are_printed_and_chosen_ones_are_not(tmp_path):
