@@ -34,7 +34,9 @@ def listed(value: Json, name: str, place: str) -> tuple[str, ...]:
         if isinstance(value, str) and value.lstrip().startswith(("[", "(")):
             hint = f": write {name}: COLUMN | literal for a list that is stored as a text"
         elif isinstance(value, dict):
-            hint = f": write {name}: COLUMN.values() | list for a mapping"
+            lists = [key for key, part in value.items() if isinstance(part, list)]
+            part = f".{lists[0]}" if lists else ".values() | list"
+            hint = f": write {name}: COLUMN{part} for a mapping"
         raise InputError(f"{place}: {name} is {shorten(value, 60)}, expected a list of texts{hint}")
     return tuple(text_of(entry) or "" for entry in value)
 

@@ -62,10 +62,12 @@ class TaskRows:
         spec, place = self.spec, f"{self.table.name}, {self.table.place(index)}"
         values = self._variables(row)
         first = self._renderer.render(self._expressions, values, place)
-        if "where" in first and not first["where"]:
+        if not _is_sample(first, place):
             return None
-        stated_id = text_of(first.get("id"))
-        id = stated_id if stated_id is not None else str(self.table.number(index))
+        id = text_of(first.get("id")) or ""
+        if not id and spec.id is not None:
+            raise InputError(f"{place}: id is empty; without the key id, rows have their numbers")
+        id = id or str(self.table.number(index))
         read = str(first.get("answer.read_by") or spec.answer.read)
         if read not in READERS:
             raise InputError(f"{place}: answer.read_by gives {shorten(read)}; the readers are {', '.join(READERS)}")
@@ -152,7 +154,15 @@ class TaskRows:
         first = self._renderer.render(
             [name for name in ("where", "subset") if name in self._expressions], values, place
         )
-        return None if not first.get("where", True) else text_of(first.get("subset")) or ""
+        return (text_of(first.get("subset")) or "") if _is_sample(first, place) else None
+
+
+def _is_sample(first: Mapping[str, Any], place: str) -> bool:
+    """Return whether `where` holds. Raises `InputError` for a text, such as `false` in a CSV, which would be true."""
+    holds = first.get("where", True)
+    if isinstance(holds, str):
+        raise InputError(f"{place}: where gives the text {shorten(holds)}; compare it: where: COLUMN == 'yes'")
+    return bool(holds)
 
 
 def _shuffled(choices: RowChoices, seed: str) -> RowChoices:

@@ -206,6 +206,8 @@ def _built(kind: Any, values: Mapping[str, Any], place: _Place) -> Any:
             raise InputError(
                 f"{place.within(key)}: no key {shorten(inside + key)}{hint}; the keys are {', '.join(hints)}"
             )
+        if value is None:
+            raise InputError(f"{place.within(key)}: the key {inside}{key} has no value; give one, or leave it out")
         built[key] = _typed(hints[key], value, place.within(key), inside + key)
     for entry in dataclasses.fields(kind):
         is_required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
@@ -267,6 +269,8 @@ def _check(spec: TaskSpec, place: _Place) -> None:
         raise InputError(f"{place.within('examples')}: examples.same_subset needs the key subset")
     if spec.examples and spec.ask == "generate" and spec.examples.answer is None:
         raise InputError(f"{place.within('examples')}: the key examples.answer is missing, which generate needs")
+    if spec.examples and spec.examples.count < 0:
+        raise InputError(f"{place.within('examples')}: examples.count is {spec.examples.count}, expected 0 or more")
     if spec.max_new_tokens < 1:
         raise InputError(
             f"{place.within('max_new_tokens')}: max_new_tokens is {spec.max_new_tokens}, expected 1 or more"

@@ -57,12 +57,19 @@ def main() -> None:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_present
     )
     environment.globals = {"range": environment.globals["range"], "dict": dict, "zip": zip}
     environment.filters["literal"] = ast.literal_eval
     environment.filters["regex_replace"] = lambda text, pattern, by: re.sub(pattern, by, text)
     return environment
+
+
+def _present(value: Any) -> Any:
+    """Return a value that a template prints. Raises `ValueError` for a missing one, which would be the word None."""
+    if value is None or value != value:
+        raise ValueError("a value that it prints is missing (null); {{ COLUMN or '' }} leaves it out")
+    return value
 
 
 def _compiled(environment: ImmutableSandboxedEnvironment, kind: str, source: str) -> Any:

@@ -12,8 +12,10 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from commands import ROOT, evals, refused
+from pyarrow import parquet
 
 from evals import InputError, Options, Prediction
 from evals.data.templates import renderer
@@ -202,6 +204,11 @@ def test_shipped_files_have_no_bundled_data(tmp_path):
         ("prompt: a\ntarget: b\nask: choose\n", ":3: the key choices is missing"),
         ("prompt: a\ntarget: b\naverage: subsets\n", ":3: average: subsets needs the key subset"),
         ("prompt: a\ntarget: b\nanswer: {read: regex}\n", r":3: the key answer\.pattern is missing"),
+        ("prompt: a\ntarget: b\nid:\n", ":3: the key id has no value; give one, or leave it out"),
+        (
+            "prompt: a\ntarget: b\nexamples: {split: c, answer: d, count: -1}\n",
+            r":3: examples\.count is -1, expected 0 or more",
+        ),
         ("prompt: a\nprompt: b\ntarget: c", "'prompt' is given twice"),
         ("- prompt", ":1: a task file holds keys and values"),
         ("prompt: a\ntarget: b\nname: ../x\n", ":3: name is '../x'; allowed are letters"),
@@ -240,6 +247,24 @@ def test_a_template_cannot_do_harm(tmp_path, monkeypatch, prompt, words):
     with pytest.raises(InputError, match=words) as refusal:
         load(path).samples(Options(data=rows))
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prompt: 'Q: {{ hint }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
+        ("prompt: 'Q: {{ score }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
+        ("prompt: a\nid: hint\n", "row 1: id is empty"),
+        ("prompt: a\nid: empty\n", "row 1: id is empty"),
+        ("prompt: a\nwhere: flag\n", "row 1: where gives the text 'false'; compare it"),
+    ],
+)
+def test_a_missing_value_is_no_text_and_a_text_is_no_truth(tmp_path, text, words):
+    missing = {"hint": pa.array([None], pa.string()), "score": [float("nan")], "empty": [""]}
+    table = pa.table({**missing, "flag": ["false"], "answer": ["b"]})
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(InputError, match=words):
+        load(file(tmp_path, f"{text}target: answer\n")).samples(Options(data=tmp_path / "rows.parquet"))
 
 
 # Answers
