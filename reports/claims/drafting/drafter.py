@@ -62,7 +62,7 @@ def draft(article: Article) -> ArticleDraft:
     drafted.claims.sort(key=lambda claim: claim.span)
     for number, claim in enumerate(drafted.claims, 1):
         claim.id = f"C-{number}"
-    propose_relations(drafted)
+    propose_relations(drafted, passages)
     return drafted
 
 

@@ -41,6 +41,8 @@ class Proposal:
     """Of a change: whether a minus is printed. It is written unless a formula says which value is the lower one."""
     between: tuple[SourcePlace, SourcePlace] | None = None
     """Of a change in a table: the places of the old and the new value."""
+    is_settled: bool = False
+    """Of a change: whether its sentence gives it though no formula can say so; no other pair is looked for."""
     is_cell: bool = False
     """Whether it is the cell of a table of words: what it compares stands in its table."""
     conditions: dict[str, str] = field(default_factory=dict)

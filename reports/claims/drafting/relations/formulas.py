@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,6 +45,7 @@ _FASTER = Formula("the gain in speed", "{old} / {new} - 1", lambda new, old: old
 _SLOWER = Formula("the gain in speed", "{new} / {old} - 1", lambda new, old: new / old - 1)
 _TIMES_MORE = Formula("so many times on top", "{new} / {old}", lambda new, old: new / old - 1, adds_one=True)
 _TIMES_LESS = Formula("so many times on top", "{old} / {new}", lambda new, old: old / new - 1, adds_one=True)
+_KEEPS = re.compile(r"\b(?:keep|retain|recover|preserv|maintain)\w*|保持|保留", re.I)
 _ERROR_RATES = frozenset(("word-error-rate", "character-error-rate", "error-rate", "perplexity"))
 
 
@@ -61,14 +63,16 @@ def formulas(claim: Proposal, new: Level, old: Level) -> list[Formula]:
         return _ratios(claim, new, old)
     if claim.unit == "points" or claim.unit not in {"percent", "times"}:
         return [_DROP, _DIFFERENCE] if claim.direction < 0 or _middle(new) < _middle(old) else [_DIFFERENCE, _DROP]
-    if claim.quantity == "retention":
+    if claim.quantity == "retention" or _KEEPS.search(claim.words):
         return [_RATIO]
     if claim.quantity == "error-reduction" and new.quantity not in _ERROR_RATES and new.unit.dimension == {}:
         return [_ERRORS, _SAVING] if _middle(new) >= _middle(old) else [_SAVING]
     is_score = new.unit.dimension == {}
     if _middle(new) < _middle(old):
-        return [_SAVING, *([_DROP] if is_score else [_FASTER])]
-    return [_GAIN, *([_DIFFERENCE, _ERRORS] if is_score else [_SLOWER])]
+        is_speed = claim.quantity not in {"cost-saving", "size-change", "memory-saving", "token-saving"}
+        return [_SAVING, *([_DROP] if is_score else [_FASTER] if is_speed else [])]
+    gain = _LESS if claim.direction < 0 else _GAIN
+    return [gain, *([_DIFFERENCE, _ERRORS] if is_score else [_SLOWER])]
 
 
 def _ratios(claim: Proposal, new: Level, old: Level) -> list[Formula]:
@@ -81,6 +85,69 @@ def _ratios(claim: Proposal, new: Level, old: Level) -> list[Formula]:
         word in claim.words for word in ("提升", "提高", "增加", "快", "more", "faster", "higher", "larger", "增长")
     )
     return [first, *([more] if says_more and not claim.is_implied else [])]
+
+
+def stated_formulas(
+    claim: Proposal, new: Level, old: Level, before: str, after: str, *, is_share: bool
+) -> list[Formula]:
+    """Return the meanings of a change of the two values that its sentence gives for it: those that its words allow.
+
+    Args:
+        claim: the change.
+        new: the new value.
+        old: the old one.
+        before: the words before the change.
+        after: the words behind it.
+        is_share: whether the values are percentages, so that a change in percent may be their difference.
+
+    Returns:
+        The formulas, the most natural first; none if the words say the opposite of what the values do.
+    """
+    is_lower, words = _middle(new) < _middle(old), f"{before} {after}"
+    remains = _is_what_remains(claim, before, after)
+    if claim.unit == "points":
+        return [_DROP] if is_lower else [_DIFFERENCE]
+    if claim.unit == "times":
+        if claim.value < 1:
+            return [_RATIO] if remains else [_RATIO, _SAVING] if is_lower else [_INVERSE, _GAIN]
+        first, more = (_INVERSE, _TIMES_LESS) if is_lower else (_RATIO, _TIMES_MORE)
+        return [first, *([more] if _MORE.search(words) and not claim.is_implied else [])]
+    if remains:
+        return [_RATIO]
+    if is_lower:
+        return [_SAVING, *([_DROP] if is_share else []), *([_FASTER] if _SPEED.search(words) else [])]
+    if claim.direction < 0:
+        return [_LESS]
+    less = [_LESS] if _DECREASE.search(words) else []
+    return [_GAIN, *([_DIFFERENCE, _ERRORS] if is_share else []), *less]
+
+
+_LESS = Formula("the relative saving", "({new} - {old}) / {new}", lambda new, old: (new - old) / new)
+_REMAINS_BEFORE = re.compile(
+    r"(?:\b(?:keeps?|retains?|pays?|needs?|takes?)|原来的|相当于|保留了?|保持了?)\s*(?:an?|one|just|only|about)?\s*$",
+    re.I,
+)
+_PART_BEFORE = re.compile(r"(?:\bto|\bis|\bare|到|至|为|是)\s*(?:an?|one|just|only|about|约)?\s*$", re.I)
+_REMAINS_AFTER = re.compile(r"^\s*(?:of\b|as (?:much|many|large|big|fast|long)\b)", re.I)
+
+
+def _is_what_remains(claim: Proposal, before: str, after: str) -> bool:
+    """Whether a part is what one value is of the other, not what it lost: "to a third", "60 % of the 4.2 GB"."""
+    is_of = _REMAINS_AFTER.match(after) is not None and not _DECREASE.search(before)
+    is_part = (
+        claim.unit == "times"
+        and _PART_BEFORE.search(before) is not None
+        and not re.match(r"\s*(?:less|fewer|smaller)", after)
+    )
+    return is_of or is_part or _REMAINS_BEFORE.search(before) is not None
+
+
+_MORE = re.compile(
+    r"提升|提高|增加|快|增长|\b(?:more|faster|higher|larger|bigger|longer|increase|improve\w*|gain)\b", re.I
+)
+_SPEED = re.compile(r"\b(?:fast|speed|quick|throughput|more\b|increas|gain)|快|速|提升|提高|吞吐", re.I)
+"""Words by which less time may be meant as more speed."""
+_DECREASE = re.compile(r"\b(?:less|fewer|lower|reduc|sav|short|down\b|cut)|少|降|减|省|短|[−-]\s?$", re.I)
 
 
 def _middle(level: Level) -> Fraction:

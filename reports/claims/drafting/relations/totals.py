@@ -156,10 +156,16 @@ def _are_added(claim: Proposal, parts: Sequence[Level]) -> bool:
     )
 
 
-def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[TableProposal]) -> None:
+def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[TableProposal], sentence: str) -> None:
     """Let a value of the text be checked by the cell that prints it too; one that differs is noted only.
 
     Another protocol is as likely as a mistake where they differ: the claim is then open.
+
+    Args:
+        claim: a value of the text.
+        known: the values of the article.
+        tables: its tables.
+        sentence: the source of the sentence of the value.
     """
     if claim.quantity is None or claim.subject is None or claim.unit is None or "at" in claim.conditions:
         return
@@ -188,12 +194,28 @@ def propose_cell(claim: Proposal, known: Sequence[Level], tables: Sequence[Table
         if unit == claim.unit:
             claim.compares = {"table": cell.table, "column": cell.column, "row": cell.row, "relation": "level"}
             claim.grounds.append(f"{cell.id} prints it too")
-    elif len(same) == 1 and not equal:
+    elif len(same) == 1 and not equal and _is_plain_run(claim, str(same[0].column), sentence):
         claim.doubt(f"{same[0].id} prints another value: another protocol, or one of them is wrong", 0.9)
         own_unit = vocabulary_units()[claim.unit]
         if claim.bound == "exactly" and claim.upto is None and same[0].is_plain and same[0].unit == own_unit:
             claim.derive = same[0].id
             claim.escapes = ["the table may be of another protocol, split or release"]
+
+
+def _is_plain_run(claim: Proposal, column: str, sentence: str) -> bool:
+    """Whether a score names its benchmark and neither split, shots, part nor another way to measure."""
+    if re.search(rf"{re.escape(column)}[-+_]\w", sentence):
+        return False
+    is_named = not any("taken from the text before" in doubt for doubt in claim.doubts)
+    return is_named and not claim.protocol and not _ANOTHER_RUN.search(sentence)
+
+
+_ANOTHER_RUN = re.compile(
+    r"\b(?:authors?|report(?:s|ed)|earlier|previous|preview|older|original|checkpoint|paper|their|own|internal|harness|"
+    r"without|with|using|set|split|subset|strict|loose|version|variant|chat|instruct|experiments?|reproduc\w*|"
+    r"compar\w+|win|won|wins)\b|报告|早期|此前|复现|自测|版本|集",
+    re.I,
+)
 
 
 def _names_one_row(cell: Level, tables: Sequence[TableProposal]) -> bool:
