@@ -21,6 +21,7 @@ _RULES = re.compile(
 )
 _MULTICOLUMN = re.compile(r"\s*\\multicolumn\s*\{(\d+)\}")
 _MULTIROW = re.compile(r"\s*\\multirow(?:\s*\[[^\]]*\])?\s*\{\s*(-?\d+)\s*\}")
+_DECIMAL = re.compile(r"[-+−]?\d*\.\d+(?:\s?±.*)?")
 _LONGEST_SPAN = 200
 
 
@@ -80,7 +81,7 @@ def _rows(body: Text) -> tuple[list[tuple[Text, ...]], int]:
     ):
         line = body.part(start, end)
         rule = _RULES.match(line.text)
-        if rule and re.search(r"midrule|hline", rule[0]) and rows and not headers:
+        if rule and re.search(r"midrule|hline|toprule", rule[0]) and rows and not headers:
             headers = len(rows)
         line = line.part(rule.end() if rule else 0, len(line.text))
         if not line.text.strip():
@@ -94,7 +95,16 @@ def _rows(body: Text) -> tuple[list[tuple[Text, ...]], int]:
         row += [Text(" ", place[:1], place[1:])] * (last - len(row))
     for row_number, column, height in spans:
         _fill(rows, row_number, column, height)
-    return [tuple(row) for row in rows], min(max(headers, 1), max(1, len(rows) - 1))
+    return [tuple(row) for row in rows], min(max(headers, 1), max(1, len(rows) - 1), _first_values(rows))
+
+
+def _first_values(rows: list[list[Text]]) -> int:
+    """The number of rows before the first one below the top of values with decimals, which is no row of a header."""
+    for number, row in enumerate(rows[1:], 1):
+        filled = [cell.text.strip() for cell in row[1:] if cell.text.strip()]
+        if sum(_DECIMAL.fullmatch(text) is not None for text in filled) * 2 > len(filled):
+            return number
+    return len(rows)
 
 
 def _fill(rows: list[list[Text]], number: int, column: int, height: int) -> None:

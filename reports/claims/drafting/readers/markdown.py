@@ -6,6 +6,7 @@ lists may run on in one line. Code, links' addresses, comments, display formulas
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,7 +16,7 @@ from evals.reports.claims.drafting.readers.front_matter import front_matter
 from evals.reports.claims.drafting.readers.html import html_tables
 from evals.reports.claims.drafting.readers.latex_commands import formulas
 from evals.reports.claims.drafting.readers.latex_text import symbols
-from evals.reports.claims.language.sources.articles import Article, Block, Text, joined, plain
+from evals.reports.claims.language.sources.articles import Article, Block, Text, TextBuilder, joined, plain
 
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s*(?=\S)")
@@ -36,6 +37,7 @@ _TAG = re.compile(
     r"</?[A-Za-z][A-Za-z0-9-]*(?:\s+[A-Za-z_:@.-][\w:@.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'=<>`]+))?){0,40}\s*/?>"
 )
 """A tag of HTML; what only stands between < and > may be text: `y<t`."""
+_ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}\d{0,2}|#\d{1,6}|#[xX][0-9a-fA-F]{1,5});")
 _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"```.*$"), None, " "),
     (re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])"), None, " "),
@@ -248,7 +250,19 @@ def _clean(text: Text) -> Text:
         text = symbols(text, in_math=True)
     for words, group, fill in _MARKS:
         text = text.edited(words, group, fill)
-    return text.strip()
+    return (_with_entities(text) if "&" in text.text else text).strip()
+
+
+def _with_entities(text: Text) -> Text:
+    """Print the characters that entities stand for: `&nbsp;`, `&times;`, `&#43;`."""
+    builder, last = TextBuilder(), 0
+    for match in _ENTITY.finditer(text.text):
+        builder.copy(text, last, match.start())
+        printed = html.unescape(match[0])
+        builder.put(printed if len(printed) == 1 else match[0], *text.span(*match.span()))
+        last = match.end()
+    builder.copy(text, last, len(text.text))
+    return builder.build()
 
 
 def _title(blocks: tuple[Block, ...], header: str) -> str:

@@ -17,7 +17,7 @@ from evals.reports.claims.language.tables.printed_cells import read_cell
 
 _SEGMENT = re.compile(r"\S+(?: \S+)*")
 _CAPTION = re.compile(r"\s*(?:Table|Tab\.|Figure|Fig\.|表|图)\s?[\dIVX]+")
-_ENDS_WITH_A_NUMBER = re.compile(r"(?m)^[^\n\d]{0,60}[^\W\d][^\n]{0,300}\d[%)\]BKMx×*†‡]{0,3}[ \t]*$")
+_ENDS_WITH_A_NUMBER = re.compile(r"(?m)^(?=[^\n]{0,200}[^\W\d])[^\n]{1,300}\d[%)\]BKMx×*†‡]{0,3}[ \t]*$")
 _MEASURED = re.compile(r"\W*\d+\.\d")
 """A value, which no header begins with."""
 _MOST_HEADER_LINES, _WIDEST_TITLE = 5, 60

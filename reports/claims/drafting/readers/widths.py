@@ -1,4 +1,4 @@
-"""Read the full-width forms of Chinese typography as the plain ones, so that one pattern serves both.
+"""Read full-width forms of Chinese typography, and decimal commas in tables, as the plain ones: one pattern serves all.
 
 Each character is replaced by one, so the places in the source stay as they are.
 """
@@ -14,6 +14,10 @@ _PLAIN = {wide: chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)} | dict.fro
 """Full-width forms, and the marks of registered names, which stand between a name and its number: RTX\u2122 4090."""
 _COMMA_BEFORE_DIGIT = re.compile(r"\uff0c(?=[+\-\uff0b\uff0d]?[\d\uff10-\uff19])")
 """A comma that separates two numbers; as a plain one it would be read as a separator of thousands."""
+
+_WITH_COMMA = re.compile(r"[^\d\w]{0,3}\d{1,3},(?P<decimals>\d+)(?:\s?[^\d\s,.;]{1,8}|[^\d\w]{0,3})?")
+_WITH_POINT = re.compile(r"[^\d\w]{0,3}(?:\d+|\d{1,3}(?:,\d{3})+)?\.\d+\D{0,4}")
+_FEWEST_WITH_COMMA = 2
 
 
 def plain_width(text: str) -> str:
@@ -33,7 +37,23 @@ def with_plain_widths(article: Article) -> Article:
 
 def _block(block: Block) -> Block:
     rows = tuple(tuple(map(_text, row)) for row in block.rows)
-    return replace(block, text=_text(block.text), rows=rows)
+    return replace(block, text=_text(block.text), rows=_with_decimal_points(rows))
+
+
+def _with_decimal_points(rows: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
+    """Read `4,31` as 4.31 in a table with such cells and none with a point; `4,310` alone has thousands."""
+    texts = [cell.text.strip() for row in rows for cell in row]
+    tails = [match["decimals"] for match in map(_WITH_COMMA.fullmatch, texts) if match]
+    decimals = sum(len(tail) != 3 for tail in tails)
+    if decimals < _FEWEST_WITH_COMMA or any(map(_WITH_POINT.fullmatch, texts)):
+        return rows
+    return tuple(
+        tuple(
+            replace(cell, text=cell.text.replace(",", ".")) if _WITH_COMMA.fullmatch(cell.text.strip()) else cell
+            for cell in row
+        )
+        for row in rows
+    )
 
 
 def _text(text: Text) -> Text:

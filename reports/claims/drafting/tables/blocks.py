@@ -19,6 +19,7 @@ from evals.reports.claims.drafting.tables.columns import (
     is_condition,
     plain_cell,
     printed_unit,
+    with_units_of_averages,
 )
 from evals.reports.claims.drafting.tables.grids import SystemGrid, grid_of, systems_above
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
@@ -72,6 +73,7 @@ def _read_grid(
     meanings = [column_meaning(*column, caption, place.heading) for column in columns]
     if not any(meanings):
         meanings = [column_meaning(*column, caption, place.heading, is_alone=True) for column in columns]
+    meanings = with_units_of_averages(meanings)
     kept = [n for n, meaning in enumerate(meanings) if meaning is not None]
     nameless = (grid.corner and subject_of(grid.corner, names)) or _subject(place, names)
     if kept and (

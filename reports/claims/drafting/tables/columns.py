@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -17,7 +17,9 @@ from evals.reports.claims.language.tables.printed_cells import PrintedCell, read
 _NO_VALUES = pattern("columns.no_values")
 _CONDITIONS = pattern("columns.conditions")
 _PARAMETERS = re.compile(
-    r"(?<!\d-)(?<!zero-)\bparam(?:eter)?s?(?:_count|_m)?\b|#\s?params?|参数|^\W*(?:model )?size\s?\([MB]\)", re.I
+    r"(?<!\d-)(?<!zero-)\bparam(?:eter)?s?(?:_count|_m)?\b|#\s?params?|(?<![全缺超])参数(?:量|数|规模|大小|$|(?![\u4e00-\u9fff]))"
+    r"|^\W*(?:model )?size\s?\([MB]\)",
+    re.I,
 )
 _BY_WORDS: tuple[tuple[re.Pattern[str], str, str | None, str | None], ...] = tuple(
     (re.compile(joined(row["any"])), row["unit"], row.get("factor"), row.get("quantity"))
@@ -93,7 +95,7 @@ def column_meaning(
     printed = [_read(cell) for cell in cells]
     numbers = [cell for cell in printed if cell is not None and (cell.unit is None or printed_unit(cell.unit))]
     units = [cell for cell in numbers if cell.unit and printed_unit(cell.unit)]
-    filled = [cell for cell in cells if cell.strip() and cell.strip() not in {"-", "–", "—", "--", "---"}]
+    filled = [cell for cell in cells if not _is_empty(cell)]
     if not numbers or len(numbers) * 2 < len(filled) or (_is_setting(header, numbers, is_alone=is_alone) and not units):
         return None
     if _PRECISION.match(header) and all(_value(cell) in _BITS and not cell.unit for cell in numbers):
@@ -131,6 +133,14 @@ def column_meaning(
     return ColumnMeaning(
         _score_unit(header, numbers, f"{caption} {heading}"), None, None, split, _better(header, caption), average
     )
+
+
+def with_units_of_averages(meanings: Sequence[ColumnMeaning | None]) -> list[ColumnMeaning | None]:
+    """Give a column of averages the unit of the scores beside it, if they have one: averages of marks are marks."""
+    scores = {m.unit for m in meanings if m and not m.is_average and m.unit in {"percent", "number"} and not m.quantity}
+    if scores != {"number"}:
+        return list(meanings)
+    return [replace(m, unit="number") if m and m.is_average and m.unit == "percent" else m for m in meanings]
 
 
 _FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -190,6 +200,14 @@ def _read(cell: str) -> PrintedCell | None:
         return None
 
 
+def _is_empty(cell: str) -> bool:
+    """Whether a cell prints nothing: blank, a dash, an asterisk, `N/A`."""
+    try:
+        return read_cell(plain_cell(cell)) is None
+    except InputError:
+        return False
+
+
 def _value(cell: PrintedCell) -> Decimal:
     try:
         return Decimal(cell.digits)
@@ -227,10 +245,16 @@ def _score_unit(header: str, numbers: Sequence[PrintedCell], around: str) -> str
     largest = max(map(_value, numbers))
     if any(_value(cell) < 0 for cell in numbers) or largest > 100 or _OPEN_SCORES.search(header):
         return "number"
+    if _AMOUNTS.search(header):
+        return "number"
     known = any(words.pattern is not None and words.pattern.search(header) for words in (*BENCHMARKS, *METRICS))
     if _PERCENT.search(header) or _PERCENT.search(around):
         return "percent" if largest > 1 else "number"
     return "percent" if largest > 1 and (known or largest > 10 or _AVERAGE.match(header)) else "number"
+
+
+_AMOUNTS = re.compile(r"\b(?:time|latency|duration|memory|v?ram|delay)\b|(?:时间|耗时|延迟|显存|内存)", re.I)
+"""Words for times and amounts of memory, whose unit is elsewhere: they are no shares."""
 
 
 def _better(header: str, caption: str) -> str | None:

@@ -222,9 +222,17 @@ def _candidates(text: str) -> list[re.Match[str]]:
 
 
 def _spoils(part: Excluded, match: re.Match[str]) -> bool:
-    """Whether what is no name overlaps a candidate; "V3.2" in "DeepSeek V3.2" is its version, and part of its name."""
-    is_version = part.kind == "version" and match.start("name") < part.start and part.end <= match.end("name")
-    return not is_version and part.start < match.end("name") and match.start("name") < part.end
+    """Whether what is no name overlaps a candidate.
+
+    "V3.2" in "DeepSeek V3.2" is its version, and "Int4" in "Otter-7B-Int4" what it was made to: parts of the names.
+    """
+    is_inside = match.start("name") < part.start and part.end <= match.end("name")
+    is_joined = part.kind == "format" and match.string[part.start - 1] == "-" and part.end == match.end("name")
+    return (
+        not (is_inside and (part.kind == "version" or is_joined))
+        and part.start < match.end("name")
+        and match.start("name") < part.end
+    )
 
 
 def _is_system(name: str) -> bool:

@@ -22,6 +22,8 @@ _AND = re.compile(r"^\s*(?:,|,|、|and|和|与|及|, and)\s*$", re.I)
 _WORD_AND_BRACKET = re.compile(
     r"\s(?:attention|fusion|module|backbone|head|model|encoder|decoder|layer|method|variant|version|loss|baseline|pre-?training|quanti[sz]ation|fine-?tuning)s?\s[((]\s?$"
 )
+_VERSUS = re.compile(r"\d\s?(?:%|[a-z]{1,3})?\s(?:vs\.?|versus|against|compared (?:to|with))\s[$€]?$", re.I)
+"""The second of two values that are compared: "31.2 vs 31.1"."""
 _PRONOUN = re.compile(r"[\s,;:，；]*(?:and |but |while )?(?:it|its|they|their)\b", re.I)
 """A clause that goes on with what the sentence is about."""
 _ADVERBIAL = re.compile(r"\s*(?:On|In|For|With|At|Among|Of|After|By)\b")
@@ -76,6 +78,8 @@ def attribute(
     paired = _paired(text, mentions, claims, number, (first, last))
     if paired:
         return Attribution(paired, None, "named in the same order")
+    if compared := _compared_with(text, number, baselines, first):
+        return Attribution(compared, None, "is the one compared with")
     owner = _owner(passage, number, mentions, claims)
     baseline = _baseline(number, baselines, clause, owner)
     if owner is not None and _is_lead(text, number, owner, first):
@@ -109,6 +113,13 @@ def attribute(
     if after and context is None:
         return Attribution(after[0].subject, baseline if baseline != after[0].subject else None, "named in the clause")
     return Attribution(context, baseline if baseline != context else None, "")
+
+
+def _compared_with(text: str, number: PrintedNumber, baselines: Sequence[Mention], first: int) -> str | None:
+    """Whom the second of two values is about, if one name is compared: "X outperforms Y on A (31.2 vs 31.1)"."""
+    subjects = {mention.subject for mention in baselines if mention.end <= number.start}
+    is_second = _VERSUS.search(text[max(first, number.begin - 24) : number.begin]) is not None
+    return subjects.pop() if is_second and len(subjects) == 1 else None
 
 
 def _continued(text: str, first: int, mention: Mention, context: str | None) -> str:
