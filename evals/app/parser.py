@@ -136,9 +136,7 @@ def _add_run_readers(commands: Any) -> None:
     export = _add_command(commands, "export", "write the samples of a run as a table: Parquet, CSV or JSON lines")
     export.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     export.add_argument("--format", choices=("parquet", "csv", "jsonl"), required=True, help="of the file")
-    export.add_argument(
-        "--out", type=Path, metavar="FILE", help="the file; default: samples.FORMAT in the run's folder"
-    )
+    export.add_argument("--out", type=Path, metavar="FILE", help="the file; default: export.FORMAT in the run's folder")
     gap = _add_command(commands, "gap", "say why two runs of one benchmark disagree, in points")
     gap.add_argument(
         "runs", type=Path, nargs=2, metavar="RUN", help="the folder of a finished run, also an imported one"

@@ -20,7 +20,7 @@ from evals.records.folder import (
     load_finished,
     rewrite,
 )
-from evals.records.places import check_place, check_run_folder, check_two_folders
+from evals.records.places import check_output, check_place, check_run_folder, check_two_folders
 from evals.temporaries import write_atomically
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "WORST",
     "Record",
     "RunFolder",
+    "check_output",
     "check_place",
     "check_run_folder",
     "check_two_folders",

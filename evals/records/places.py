@@ -3,6 +3,7 @@
     check_place(folder)          not the root of the file system, not a person's home folder
     check_run_folder(folder)     and one that can be written: a run folder, an empty folder, or a new one
     check_two_folders(a, b)      not one folder under two names
+    check_output(file)           not a file that holds a run
     runs_inside(folder)          the run folders in a folder that is none itself, for an error
 
 A path is compared after links and `..` are followed.
@@ -17,6 +18,10 @@ from pathlib import Path
 from evals.errors import InputError, shorten
 
 _MANIFEST = "manifest.json"
+_OF_A_RUN = frozenset(
+    {_MANIFEST, "samples.jsonl", "prefixes.jsonl", "result.json", "predictions.json", "verified.json", "prompts.json"}
+)
+"""Files that reports and exports are made from, and that no report or export may replace."""
 
 
 def check_place(folder: Path | str | None) -> None:
@@ -66,6 +71,19 @@ def check_two_folders(a: Path | str, b: Path | str) -> None:
     """
     if Path(a).expanduser().resolve() == Path(b).expanduser().resolve():
         raise InputError(f"{a} and {b} are one folder; give two runs")
+
+
+def check_output(path: Path | None) -> None:
+    """Raise `InputError` if a table or a report would replace a file that holds a run; None is the standard output.
+
+    Example:
+        >>> check_output(Path("sums.csv"))
+    """
+    if path is None:
+        return
+    place = path.expanduser().resolve()
+    if place.name in _OF_A_RUN and any((place.parent / name).is_file() for name in (_MANIFEST, "prompts.json")):
+        raise InputError(f"--out {path} is a file of the run in {place.parent}: name another one")
 
 
 def runs_inside(folder: Path) -> str:

@@ -107,3 +107,24 @@ def test_an_export_that_fails_leaves_the_old_file(record, tmp_path):
     assert evals("export", record.folder, "--format", "csv", "--out", path).returncode == 2
     assert path.read_text() == "old"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["run", "samples.csv"]
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_an_export_needs_no_name_and_leaves_the_run_as_it_is(record, format):
+    before = {path.name: path.read_bytes() for path in record.folder.iterdir() if path.is_file()}
+    assert evals("export", record.folder, "--format", format).returncode == 0
+    after = {path.name: path.read_bytes() for path in record.folder.iterdir() if path.is_file()}
+    assert after.pop(f"export.{format}")
+    assert after == before
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "samples.jsonl", "result.json"])
+@pytest.mark.parametrize("arguments", [("export", "--format", "jsonl"), ("report", "--format", "json"), ("view",)])
+def test_no_table_and_no_report_replaces_a_file_of_a_run(record, tmp_path, name, arguments):
+    before = (record.folder / name).read_bytes()
+    link = tmp_path / "link"
+    link.symlink_to(record.folder)
+    command, *more = arguments
+    for folder in (record.folder, link):
+        assert refused(evals(command, record.folder, *more, "--out", folder / name), "is a file of the run")
+    assert (record.folder / name).read_bytes() == before

@@ -81,7 +81,8 @@ def export(options: argparse.Namespace) -> int:
     from evals import records
     from evals.reports.exports import samples
 
-    path = options.out or options.run / f"samples.{options.format}"
+    path = options.out or options.run / f"export.{options.format}"
+    records.check_output(path)
     count = samples.export(records.load(options.run), options.format, path)
     console.write(f"{counted(count, 'sample')} in {path}\n")
     return DONE
@@ -120,8 +121,10 @@ def _finished_runs(folders: Sequence[Path]) -> list[Any]:
 
 def report(options: argparse.Namespace) -> int:
     """Print a report or an export of runs."""
+    from evals import records
     from evals.reports.runs import page, tables
 
+    records.check_output(options.out)
     runs = _finished_runs(options.runs)
     if options.format == "png":
         console.write_bytes(tables.forest_png(runs), options.out)

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--samples says how many samples a file holds: give --out FILE too")
     if not 0 <= options.port < 1 << 16:
         raise InputError(f"--port {options.port}: expected 0 to 65535")
+    records.check_output(options.out)
     folders = options.runs or default_records(Path("runs"))
     runs, skipped = ([records.load(folders[0])], []) if len(folders) == 1 else records.load_finished(folders)
     for reason in skipped:
