@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _MOST_FILES = 10_000
 """Limit on the files of a folder that are looked at."""
 _FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|$)", re.DOTALL)
-_HUB_CACHE = re.compile(r"models--([^/]+?)--([^/]+)")
+_HUB_FOLDER = re.compile(r"(?:models--)?([^/]+?)--([^/]+)")
+"""A folder of a repository, as the hub's cache and people name it: no name of the hub has two hyphens in a row."""
 
 
 def read_each(paths: Sequence[Path | str]) -> dict[str, list[PublishedScore]]:
@@ -165,11 +166,14 @@ def _model_index(path: Path) -> object:
 
 
 def _model(path: Path) -> str:
-    """The model of a file of `.eval_results`: what the model card beside it says, else the repository's folder."""
-    folder = path.resolve().parent
+    """The model of a file of `.eval_results`: that of the repository's folder."""
+    folder = path.parent.resolve()  # not the file's own: in the hub's cache it is a link into a folder of blobs
     if folder.name != ".eval_results":
         raise InputError(
             f"--evidence {path}: lies in no '.eval_results' folder, so it is not known whose results it has"
         )
-    in_cache = _HUB_CACHE.search(folder.as_posix())
-    return f"{in_cache[1]}/{in_cache[2]}" if in_cache else folder.parent.name
+    repository = folder.parent
+    if repository.parent.name == "snapshots":
+        repository = repository.parent.parent
+    in_hub = _HUB_FOLDER.fullmatch(repository.name)
+    return f"{in_hub[1]}/{in_hub[2]}" if in_hub else repository.name

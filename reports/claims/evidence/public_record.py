@@ -15,6 +15,7 @@ na                   the record has no fact about it
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -28,6 +29,7 @@ from evals.reports.claims.evidence.cross_document import (
     compare,
     have_clash,
 )
+from evals.reports.claims.evidence.published.benchmark_names import named_benchmark
 from evals.reports.claims.language.facts import Fact, FactSource, PublicRecord, Quantity
 from evals.reports.claims.language.schema import Claim
 from evals.reports.claims.language.statements import Statement
@@ -38,6 +40,7 @@ SETTING = "setting"
 _OTHER_KEY = "other key"
 """The result of a disagreement with a fact about another release, protocol or condition than the claim states."""
 _VERBS = {CONFLICT: "against", DIFFERENCE: "beside", _OTHER_KEY: "beside"}
+_COLUMN = re.compile(r"column (.+) of its tables")
 _UNCERTAIN = ("differs", "no_public_record", "source_unreadable")
 
 
@@ -148,7 +151,7 @@ class FactIndex:
 
     def _cite(self, fact: Fact) -> str:
         """Describe a fact and its sources on one line."""
-        name = f"{' and '.join(fact.subject)} {(fact.quantity or '').replace('-', ' ')}".strip()
+        name = f"{' and '.join(fact.subject)} {self._name(fact.quantity)}".strip()
         key = [*([fact.release] if fact.release else []), *(f"{key} {value}" for key, value in fact.protocol.items())]
         variant = f" ({', '.join(key)})" if key else ""
         table = self._table
@@ -160,6 +163,12 @@ class FactIndex:
         place = ", ".join(part for part in (fact.where, f"line {fact.line}" if fact.line else None) if part)
         titles = "; ".join(map(_title, sources))
         return f"{name}{variant}:{value} [{titles}{', ' + place if place else ''}]"
+
+    def _name(self, quantity: str | None) -> str:
+        """Name a quantity in words; one that a document declares for a column of its tables by its header."""
+        declared = self._quantities.get(quantity or "")
+        header = _COLUMN.fullmatch(declared.says) if declared is not None else None
+        return named_benchmark(header[1]).name if header else (quantity or "").replace("-", " ")
 
 
 def _title(source: FactSource) -> str:

@@ -58,7 +58,7 @@ def _review(checked: CheckResult, assessment: Assessment, anchors: Anchors) -> d
         },
         "reviewRating": rating,
         "reviewBody": reason(assessment),
-        "author": {"@type": "SoftwareApplication", "name": "claim-evals"},
+        "author": {"@type": "Organization", "name": "claim-evals"},
         **({"citation": evidence} if evidence else {}),
     }
 

@@ -27,11 +27,21 @@ _DECISIVE: Mapping[str, str] = {
 }
 """For each headline, what the line of the working that decides has in it."""
 _RECORD = re.compile(
-    r"(?P<stated>.+?) (?P<word>against|as) (?P<fact>.+): (?P<topic>[^:]+): (?P=fact) \[(?P<source>.*)\]"
+    r"(?P<stated>.+?) (?P<word>against|as|beside) (?P<fact>.+): (?P<topic>[^:]+): (?P=fact) \[(?P<source>.*)\]"
+)
+_OF_ANOTHER = re.compile(
+    r"no record of this release or protocol; of another: (?P<topic>[^:]+): (?P<fact>.+?) \[(?P<source>.*)\]"
 )
 _NOT_STATED = re.compile(r".*: (?P<word>absent|unreadable) \[(?P<source>.*)\]")
 _UNTESTABLE = re.compile(r"(?P<why>[a-z]+): (?P<needs>.*)")
 _NOTHING_NAMED = "no measurement is named that would show it"
+_NOTHING_GIVEN = "no run, published score or public record here shows it"
+"""Why nothing is said of a claim for which nobody named a test; a reader can give what would (`--evidence`)."""
+_VERBS = {
+    "against": "stated {stated}, on record {fact}",
+    "beside": "stated {stated}, elsewhere {fact}",
+    "as": "on record too: {fact}",
+}
 
 
 def reason(assessment: Assessment) -> str:
@@ -43,7 +53,9 @@ def reason(assessment: Assessment) -> str:
     headline, vector = assessment.headline, assessment.vector
     axis = next((axis for axis in AXES if headline in headline_words({axis: vector[axis]})), None)
     working: Sequence[str] = getattr(assessment, axis).working if axis else ()
-    if axis is None or not working or working[0] == _NOTHING_NAMED:
+    if working and working[0] == _NOTHING_NAMED:
+        return _sentence(_NOTHING_GIVEN)
+    if axis is None or not working:
         return _sentence(MEANINGS[headline])
     pattern = re.compile(_DECISIVE.get(headline, ""))
     number = next((number for number, line in enumerate(working) if pattern.search(line)), 0)
@@ -77,8 +89,10 @@ def _compared(line: str) -> str:
         'not stated in what was read: the index'
     """
     if record := _RECORD.fullmatch(line):
-        verb = "stated {stated}, on record {fact}" if record["word"] == "against" else "on record too: {fact}"
-        return f"{verb.format(**record.groupdict())} ({record['topic']}) [{record['source']}]"
+        comparison = _VERBS[record["word"]].format(**record.groupdict())
+        return f"{comparison} ({record['topic']}) [{record['source']}]"
+    if other := _OF_ANOTHER.fullmatch(line):
+        return f"the record has another release or protocol: {other['fact']} ({other['topic']}) [{other['source']}]"
     if missing := _NOT_STATED.fullmatch(line):
         is_absent = missing["word"] == "absent"
         return (

@@ -12,6 +12,7 @@ import evals
 from evals.app import evidence
 from evals.errors import InputError
 from evals.reports.claims.drafting.language import settings
+from evals.reports.claims.evidence.published.benchmark_names import named_benchmark
 from evals.reports.runs.verifying import verification
 
 CARD = """\
@@ -178,6 +179,49 @@ def test_a_verified_run_is_marked_beside_the_evidence(tmp_path, monkeypatch):
     assert (score.model, score.mark) == ("claim-evals/otter-2", "Verified on 2026-11-29: none differs.")
     checked = evals.check([claims(tmp_path, ("mmlu", "61.2", {}))], paper=True, evidence=[tmp_path / "run"])
     assert "Verified on 2026-11-29: none differs" in str(checked.assessments[0].public_record)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("MMLU (5-shot, test)", ("MMLU", "5", "test", None)),
+        ("MMLU [test] (Five shots)", ("MMLU [test] (Five shots)", None, None, None)),
+        ("MMLU（0-shot）", ("MMLU", "0", None, None)),
+        ("5-shot MMLU (acc_norm; dev set)", ("MMLU", "5", "dev", "normalised accuracy")),
+        ("MMLU (zero-shot)", ("MMLU", "0", None, None)),
+        ("MMLU (5-shot, CoT)", ("MMLU (5-shot, CoT)", None, None, None)),
+        ("MMLU (5-shot) (0-shot)", ("MMLU (5-shot) (0-shot)", None, None, None)),
+        ("(5-shot)", ("(5-shot)", None, None, None)),
+    ],
+)
+def test_the_name_of_a_benchmark_says_the_protocol_if_its_brackets_say_nothing_else(name, key):
+    named = named_benchmark(name)
+    assert (named.name, named.shots, named.split, named.metric) == key
+
+
+def test_a_setting_in_a_name_counts_as_one_in_a_field_and_two_that_disagree_count_as_none(tmp_path):
+    path = claims(tmp_path, ("mmlu", "66.2", SAME))
+    for name, fields, word in [
+        ("MMLU (5-shot, test)", {"split": None, "shots": None}, "contradicted"),
+        ("MMLU (5-shot, test)", {}, "contradicted"),
+        ("MMLU (test)", {"split": None}, "contradicted"),
+        ("MMLU (0-shot)", {}, "no_public_record"),
+        ("MMLU (5-shot, CoT)", {}, "na"),
+    ]:
+        published = log(0.612, **fields)
+        published["evaluation_results"][0]["evaluation_name"] = name
+        (tmp_path / "log.json").write_text(json.dumps(published))
+        assert words(path, tmp_path / "log.json") == [word], (name, fields)
+
+
+@pytest.mark.parametrize("folder", ["acme--otter-2", "models--acme--otter-2/snapshots/1"])
+def test_a_folder_of_the_hub_names_its_model_also_where_its_files_are_links(tmp_path, folder):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "0a1b").write_text("- {dataset: {id: cais/mmlu}, value: 61.2}\n")
+    results = tmp_path / folder / ".eval_results" / "mmlu.yaml"
+    results.parent.mkdir(parents=True)
+    results.symlink_to(tmp_path / "blobs" / "0a1b")
+    assert [score.model for score in evidence.read([tmp_path])] == ["acme/otter-2"]
 
 
 def test_eval_results_and_run_folders_are_read_and_what_cannot_be_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from evals.reports.claims.evidence.public_record import SETTING
+from evals.reports.claims.evidence.published.benchmark_names import named_benchmark
 from evals.reports.claims.evidence.published.scores import PublishedScore
 from evals.reports.claims.language.facts import Fact, FactSource, PublicRecord, Quantity, Vocabulary
 from evals.reports.claims.language.schema import Document
@@ -127,7 +128,7 @@ def _quantities(documents: Sequence[Document], vocabulary: Vocabulary) -> Mappin
     for id, quantity in _every(documents, vocabulary):
         if quantity.unit == "percent" and quantity.is_score:
             column = re.fullmatch(r"column (.+) of its tables", quantity.says)
-            by_name[_key(column[1] if column else id)][id] = quantity
+            by_name[_key(named_benchmark(column[1]).name if column else id)][id] = quantity
     return by_name
 
 

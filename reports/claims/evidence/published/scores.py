@@ -17,18 +17,8 @@ from decimal import Decimal
 from typing import Any
 
 from evals.errors import InputError
+from evals.reports.claims.evidence.published.benchmark_names import METRICS, PASS, named_benchmark
 
-_METRICS = {
-    **dict.fromkeys(("accuracy", "acc", "acc,none"), "accuracy"),
-    **dict.fromkeys(("exact_match", "exact match", "em"), "exact match"),
-    **dict.fromkeys(("acc_norm", "normalized accuracy"), "normalised accuracy"),
-    "f1": "f1",
-    "recall": "recall",
-    "precision": "precision",
-}
-_PASS = re.compile(r"(?:pass|recall)@\d+")
-_SHOTS = re.compile(r"\(?\b(\d{1,3})[- ]shot\b\)?", re.IGNORECASE)
-_IN_BRACKETS = re.compile(r"\(\s*(?:accuracy|exact match|pass@\d+)\s*\)", re.IGNORECASE)
 _PERCENTAGE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(%)?\s*", re.ASCII)
 _RESCALED = frozenset(("mmlu-pro", "bbh", "gpqa", "musr", "math lvl 5", "ifeval"))
 """Benchmarks of the second Open LLM Leaderboard, which wrote scores into cards from which the score of guessing was
@@ -84,19 +74,18 @@ def of_model_index(index: object, origin: str) -> Iterator[PublishedScore]:
         for result in _list(_of(model, "results"), "results", origin):
             dataset = _of(result, "dataset")
             name = str(_of(dataset, "name") or _of(dataset, "type") or "")
-            shots, named = _of(_of(dataset, "args"), "num_few_shot"), _SHOTS.search(name)
-            benchmark = _IN_BRACKETS.sub("", _SHOTS.sub("", name)).strip()
             for metric in _list(_of(result, "metrics"), "metrics", origin):
                 if " of " in str(_of(_of(metric, "args"), "samples") or ""):  # a part of the split
                     continue
                 yield from _score(
                     model=str(_of(model, "name") or ""),
-                    benchmark=_part(benchmark, str(_of(dataset, "config") or "")),
+                    benchmark=name,
+                    part=str(_of(dataset, "config") or ""),
                     metric=str(_of(metric, "type") or ""),
                     value=_of(metric, "value"),
-                    is_rescaled=benchmark.lower() in _RESCALED,
+                    is_card=True,
                     split=_of(dataset, "split"),
-                    shots=shots if shots is not None else named and named[1],
+                    shots=_of(_of(dataset, "args"), "num_few_shot"),
                     origin=origin,
                 )
 
@@ -116,7 +105,8 @@ def of_eval_results(entries: object, model: str, origin: str) -> Iterator[Publis
         dataset = _of(entry, "dataset")
         yield from _score(
             model=model,
-            benchmark=_part(str(_of(dataset, "id") or ""), str(_of(dataset, "task_id") or "")),
+            benchmark=str(_of(dataset, "id") or ""),
+            part=str(_of(dataset, "task_id") or ""),
             metric=None,
             value=_of(entry, "value"),
             date=_of(entry, "date"),
@@ -151,7 +141,7 @@ def of_every_eval_ever(log: object, origin: str) -> Iterator[PublishedScore]:
         yield from _score(
             model=str(_of(model, "id")),
             benchmark=str(_of(result, "evaluation_name") or ""),
-            metric=str(metric) if _of(config, "metric_name") or str(metric).lower() in _METRICS else None,
+            metric=str(metric) if _of(config, "metric_name") or str(metric).lower() in METRICS else None,
             value=_of(_of(result, "score_details"), "score"),
             is_fraction=_of(config, "max_score") in {1},
             split=_of(data, "hf_split") or _of(details, "split"),
@@ -168,18 +158,20 @@ def _score(
     metric: str | None,
     value: object,
     origin: str,
+    part: str = "",
     is_fraction: bool = False,
-    is_rescaled: bool = False,
+    is_card: bool = False,
     split: object = None,
     shots: object = None,
     date: object = None,
 ) -> Iterator[PublishedScore]:
     """Yield a score, if its metric is a share and its value a number."""
-    name = None if metric is None else _METRICS.get(metric.lower())
+    name = None if metric is None else METRICS.get(metric.lower())
     if metric is not None and name is None:
-        if not _PASS.fullmatch(metric.lower()):
+        if not PASS.fullmatch(metric.lower()):
             return
         name = metric.lower()
+    named = named_benchmark(benchmark)
     number, is_percent = _number(value)
     if number is None or not 0 <= number <= 100 or not model:
         return
@@ -188,15 +180,27 @@ def _score(
     shortest = percent.quantize(Decimal(1).scaleb(-_MOST_DECIMALS))
     yield PublishedScore(
         model=model,
-        benchmark=benchmark.rpartition("/")[2],
-        metric=name,
+        benchmark=_part(named.name, part).rpartition("/")[2],
+        metric=name if name is not None else named.metric,
         percent=min(percent, shortest, key=lambda value: len(value.as_tuple().digits)),
-        is_scaled=(is_fraction or is_percent or number > 1) and not is_rescaled,
-        split=None if split is None else str(split),
-        shots=None if shots is None else str(shots),
+        is_scaled=(is_fraction or is_percent or number > 1) and not (is_card and named.name.lower() in _RESCALED),
+        split=_agreed(split, named.split),
+        shots=_agreed(shots, named.shots),
         date=None if date is None else str(date)[:10],
         origin=origin,
     )
+
+
+def _agreed(stated: object, in_name: str | None) -> str | None:
+    """What a field and the name of a benchmark say of the protocol; None where they disagree.
+
+    Example:
+        >>> _agreed(5, "5"), _agreed(None, "5"), _agreed(25, "5")
+        ('5', '5', None)
+    """
+    if stated is None or in_name is None:
+        return in_name if stated is None else str(stated)
+    return in_name if str(stated).lower() == in_name else None
 
 
 def _number(value: object) -> tuple[Decimal | None, bool]:
