@@ -38,6 +38,14 @@ _TAG = re.compile(
 )
 """A tag of HTML; what only stands between < and > may be text: `y<t`."""
 _ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}\d{0,2}|#\d{1,6}|#[xX][0-9a-fA-F]{1,5});")
+_LINK = re.compile(r"\]\(|</?a\b", re.I)
+_DATED = re.compile(r"\W*(?:19|20)\d{2}\s?[./年-]|\W*(?:News|Updates?|Changelog|更新|新闻)\b", re.I)
+_SECTION = re.compile(
+    r"\d|(?:Model |Project )?(?:Introduction|Overview|Summary|Abstract|Contents|About)\b|Table of|简介|目录", re.I
+)
+"""What the heading of a section begins with, which is no title."""
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+_LONGEST_TITLE = 150
 _MARKS: tuple[tuple[re.Pattern[str], int | None, str], ...] = (
     (re.compile(r"```.*$"), None, " "),
     (re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])"), None, " "),
@@ -68,7 +76,7 @@ def read_markdown(source: str) -> Article:
         tables += html_tables(source, *match.span())
     text = _HTML_TABLE.sub(lambda match: _blank(match[0]), text)
     blocks = tuple(sorted([*_blocks(list(_lines(text))), *tables], key=_begin))
-    return Article(source, blocks, _title(blocks, header.title))
+    return Article(source, blocks, _title(source, blocks, header.title))
 
 
 def _begin(block: Block) -> int:
@@ -265,10 +273,24 @@ def _with_entities(text: Text) -> Text:
     return builder.build()
 
 
-def _title(blocks: tuple[Block, ...], header: str) -> str:
-    """The first heading of level 1, or the title in the header; failing both, the first line of some length."""
+def _title(source: str, blocks: tuple[Block, ...], header: str) -> str:
+    """The first heading of level 1, or the title in the header; failing both, the first line that may be one."""
     for block in blocks:
         if block.kind == "heading" and block.level == 1:
             return block.text.text
-    texts = (line.strip() for block in blocks for line in block.text.text.splitlines())
-    return header or next((text for text in texts if len(text) > 8), "")
+    for block in blocks if not header else ():
+        for line in _title_lines(source, block):
+            return "" if block.kind == "heading" and _SECTION.match(line) else line
+    return header
+
+
+def _title_lines(source: str, block: Block) -> Iterator[str]:
+    """Yield the lines of a block that may be a title: no item, row of links, rule, item of news or long sentence."""
+    text = block.text
+    if block.kind in {"item", "table"} or not text.text:
+        return
+    if _LINK.search(source[text.starts[0] : text.span(0, len(text.text))[1]]):
+        return
+    for line in map(str.strip, text.text.splitlines()):
+        if 8 < len(line) <= _LONGEST_TITLE and _LETTERS.search(line) and not _DATED.match(line):
+            yield line

@@ -9,6 +9,7 @@ import pytest
 from evals.app.check import check
 from evals.reports.claims.drafting.drafter import draft
 from evals.reports.claims.drafting.language.numbers import find_numbers
+from evals.reports.claims.drafting.readers.markdown import read_markdown
 from evals.reports.claims.drafting.readers.select import read
 from evals.reports.claims.drafting.text.chinese_names import chinese_names
 from evals.reports.claims.output import contradictions, explanation, tables
@@ -298,3 +299,17 @@ Otter 2 reaches 84.1 % on the dev set of BoolQ and 82.9 % on the test set.
     path = tmp_path / "post.md"
     path.write_text(text, encoding="utf-8")
     assert not [entry for entry in check([str(path)], paper=True).assessments if entry.headline == "open"]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ('<p>\n<a href="zh.md">中文</a>&nbsp; | English\n</p>\n\n## 1. Introduction\n\nOtter 2 is fast.\n', ""),
+        ("━━━━━━━━━━━━━━━━\n\nUnlocking the reasoning of otters\n", "Unlocking the reasoning of otters"),
+        ("[2026.05.30] We released Otter 2.\n\n## Overview\n", ""),
+        ("**Otter 2, a small model**\n\nIt is fast.\n", "Otter 2, a small model"),
+        ("Otter Assist | The support bot\n\nIt is fast.\n", "Otter Assist | The support bot"),
+    ],
+)
+def test_rows_of_links_rules_and_news_are_no_titles(text, title):
+    assert read_markdown(text).title == title
