@@ -126,6 +126,28 @@ def requirements(criteria: Criteria, headlines: Mapping[str, tuple[str, Metric]]
     return limits
 
 
+def check_minimum(task: str, limit: float, headline: str, unit: str) -> None:
+    """Refuse a minimum that no value of a headline has, before anything is run.
+
+    Args:
+        task: the name of the task.
+        limit: what was given, in percent or, of a correlation, as it is printed.
+        headline: the name of the metric.
+        unit: its unit, as in `evals.schema.Metric`.
+
+    Raises:
+        InputError: the minimum is outside the range of the metric.
+
+    Example:
+        >>> check_minimum("glue/cola", 0.4, "matthews", "coefficient")
+        >>> check_minimum("glue/cola", 40, "matthews", "coefficient")
+        Traceback (most recent call last):
+            ...
+        evals.errors.InputError: --min glue/cola=40: matthews lies between -1 and 1; give it as it is printed
+    """
+    _minimum(task, limit, headline, Metric(0.0, None, None, 1, unit))
+
+
 def printed(value: float, unit: str) -> str:
     """Print a value in its unit; sizes in decimal units, as model cards print them.
 

@@ -59,6 +59,21 @@ def test_a_model_that_cannot_be_run_is_excluded_with_the_reason(made):
     assert "no run of task 'vqa' can be compared (r1: it reads text only)" in none.stderr
 
 
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("vqa=180", "accuracy lies between 0 and 100"),
+        ("glue/rte=0.8", "write 80 for a share of 0.8"),
+        ("glue/cola=40", "matthews lies between -1 and 1"),
+    ],
+)
+def test_a_minimum_that_no_run_can_have_is_refused_before_any_is_made(made, limit, message):
+    done = command("select", "--task", "vqa,glue/rte,glue/cola", "--model", "vl,v3", "--min", limit)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert made == []
+
+
 def test_a_guide_makes_the_runs_of_its_rows(made):
     done = command("select", "--guide", "a")
     assert done.returncode == 0, done.stderr

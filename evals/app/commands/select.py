@@ -85,6 +85,7 @@ def select(
         for reason in skipped:
             complain(f"left out: {reason}")
     else:
+        _check_minimums(criteria)
         models = make(runs, options.model, criteria, guide, progress=progress, fast=options.fast)
     if options.runs:
         _check_tasks(tasks, runs.records)
@@ -163,6 +164,20 @@ def _check(options: argparse.Namespace, tasks: Sequence[str], guide: Guide | Non
             raise InputError(f"task {task!r} is named twice")
         if (not options.runs or task in registry.TASKS) and registry.TASKS.get(task).timed:
             raise InputError(f"task {task!r} is measured for every candidate: name only tasks with a score")
+
+
+def _check_minimums(criteria: Criteria) -> None:
+    """Refuse minimums that no run can have before it is made; of a headline whose unit is not known, none."""
+    from evals import registry
+    from evals.metrics.classification import STATISTICS
+    from evals.reports.choices.requirements import check_minimum
+
+    units = {"average": "fraction", **{name: statistic.unit for name, statistic in STATISTICS.items()}}
+    for task, limit in criteria.minimums.items():
+        headline = registry.TASKS.get(task).headline
+        unit = "fraction" if "recall@" in headline else units.get(headline.partition("/")[0])
+        if unit is not None:
+            check_minimum(task, limit, headline, unit)
 
 
 def _check_tasks(tasks: Sequence[str], records: Sequence[Record]) -> None:
