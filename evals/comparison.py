@@ -22,7 +22,7 @@ import numpy as np
 
 from evals.errors import InputError, RecordError, shorten
 from evals.logs.matching import common_samples, compared_fields, is_matched, prompt_notes
-from evals.records.digests import differences
+from evals.records.digests import PROTOCOL, differences, protocol_value, value_at
 from evals.records.folder import Record
 from evals.records.sequential.stopped import TESTS, common_samples_of_stopped, difference_of_stopped, is_stopped
 from evals.records.types import SampleValues
@@ -32,11 +32,6 @@ from evals.statistics.clusters import Floats
 from evals.statistics.intervals import Interval
 from evals.timing import statistics
 
-PROTOCOL = (
-    "task.name", "task.version", "task.split", "task.limit", "task.first", "task.shots", "task.same_shots",
-    "task.method", "task.temperature", "task.top_p", "task.samples", "data.protocol",
-)  # fmt: skip
-"""Manifest fields that must be equal for two runs to be comparable, besides the ids of their samples."""
 _OF_LOGS = frozenset({"harness", "version", "task", "protocol"})
 _SUBSETS = ("task.limit", "task.first")
 _LIKELY = (
@@ -168,8 +163,9 @@ def _explaining(record: Record) -> Mapping[str, Json]:
 def _protocol_notes(a: Record, b: Record) -> Iterator[str]:
     """Say in which fields the protocols of imported runs differ, or may differ."""
     for field in PROTOCOL:
-        a_value, b_value = (_at(record.manifest.to_dict(), field) for record in (a, b))
-        if a_value != b_value and field not in _SUBSETS:
+        a_value, b_value = (protocol_value(record.manifest, field) for record in (a, b))
+        unknown = field == "task.shots" and None in (a_value, b_value)  # a log that does not state it
+        if a_value != b_value and field not in _SUBSETS and not unknown:
             values = f"{shorten(a_value)} in the first run, {shorten(b_value)} in the second"
             yield f"the protocols differ: {field} is {values}"
     yield from prompt_notes(a, b)
@@ -213,14 +209,14 @@ def explain_differences(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[Ma
     for field in differences(a, b):
         rank = next((n for n, (start, _) in enumerate(_LIKELY) if f"{field}.".startswith(start)), len(_LIKELY))
         why = _LIKELY[rank][1] if rank < len(_LIKELY) else "recorded, with no known effect"
-        ranked.append((rank, ManifestDifference(field, _at(a, field), _at(b, field), why)))
+        ranked.append((rank, ManifestDifference(field, value_at(a, field), value_at(b, field), why)))
     return [difference for _, difference in sorted(ranked, key=lambda pair: (pair[0], pair[1].field))]
 
 
 def check_protocol(a: Record, b: Record) -> None:
     """Raise `InputError` if two runs, finished or not, have protocols that cannot be compared."""
     for field in compared_fields(a, b, PROTOCOL):
-        a_value, b_value = (_at(record.manifest.to_dict(), field) for record in (a, b))
+        a_value, b_value = (protocol_value(record.manifest, field) for record in (a, b))
         if field in _SUBSETS and a.manifest.subset == b.manifest.subset is None:
             continue  # a limit that is not smaller than the split leaves nothing out
         if a_value != b_value:
@@ -337,14 +333,3 @@ def sample_values(rows: Mapping[str, SampleValues], ids: Sequence[str], name: st
 def sample_clusters(rows: Mapping[str, SampleValues], ids: Sequence[str]) -> list[str]:
     """Return the samples' clusters, in the order of the ids; a sample without a cluster is a cluster of its own."""
     return [rows[id].cluster or f"sample {id}" for id in ids]
-
-
-def _at(manifest: Mapping[str, Json], field: str) -> Json:
-    """Return the value at a dotted path, or None if there is none. Keys may contain dots."""
-    value: Json = manifest
-    while field and isinstance(value, Mapping):
-        key = next((key for key in sorted(value, key=len, reverse=True) if f"{field}.".startswith(f"{key}.")), None)
-        if key is None:
-            return None
-        value, field = value[key], field[len(key) + 1 :]
-    return None if field else value

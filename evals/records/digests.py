@@ -1,6 +1,6 @@
 """What identifies a run: the digest of its sample ids, the signature of its manifest, the digest of its result.
 
-`differences` names what makes two signatures differ.
+`differences` names what makes two signatures differ, `PROTOCOL` what no two runs that are compared may differ in.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from evals.records.types import Manifest
 from evals.schema import Json
 
 _IDS_AT_ONCE = 1 << 14
+PROTOCOL = (
+    "task.name", "task.version", "task.split", "task.limit", "task.first", "task.shots", "task.same_shots",
+    "task.method", "task.temperature", "task.top_p", "task.samples", "data.protocol",
+)  # fmt: skip
+"""Manifest fields that must be equal for two runs to be comparable, besides the ids of their samples."""
 
 
 def digest_of_ids(ids: Sequence[str]) -> str:
@@ -95,3 +101,31 @@ def differences(a: Mapping[str, Json], b: Mapping[str, Json], path: str = "") ->
         elif left != right:
             paths.append(path + key)
     return paths
+
+
+def protocol_value(manifest: Manifest, field: str) -> Json:
+    """Return the value of a field of `PROTOCOL`; None if the manifest has none.
+
+    `task.shots` is the number of examples that were shown: without `--shots` a run of this suite has the task's own
+    number, or none. A log that does not state it has None.
+    """
+    if field != "task.shots" or manifest.task.shots is not None:
+        return value_at(manifest.to_dict(), field)
+    shown: Json = manifest.data.get("shots")
+    return 0 if shown is None and not manifest.imported else shown
+
+
+def value_at(manifest: Mapping[str, Json], field: str) -> Json:
+    """Return the value at a dotted path, or None if there is none. Keys may contain dots.
+
+    Example:
+        >>> value_at({"data": {"files": {"q.csv": "5c2e"}}}, "data.files.q.csv")
+        '5c2e'
+    """
+    value: Json = manifest
+    while field and isinstance(value, Mapping):
+        key = next((key for key in sorted(value, key=len, reverse=True) if f"{field}.".startswith(f"{key}.")), None)
+        if key is None:
+            return None
+        value, field = value[key], field[len(key) + 1 :]
+    return None if field else value

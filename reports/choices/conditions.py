@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from evals.comparison import PROTOCOL
 from evals.errors import shorten
 from evals.logs.matching import are_the_same, is_imported, question_keys
+from evals.records.digests import PROTOCOL, protocol_value
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
 from evals.schema import Json
 
-_TASK_FIELDS = tuple(name.removeprefix("task.") for name in PROTOCOL if name.startswith("task."))
+_TASK_FIELDS = tuple(name for name in PROTOCOL if name.startswith("task."))
 _OF_LOGS = frozenset({"samples", "part", "samples_in_split", "dataset_path", "dataset_name"})
 """What an imported log says of its data."""
 _NO_EFFECT = frozenset({"batch_size", "limit", "max_samples", "status"})
@@ -57,7 +57,7 @@ def protocol(record: Record, questions: QuestionSets) -> Conditions:
     if isinstance(manifest.imported, ImportEntry):
         data = {name: value for name, value in data.items() if name in _OF_LOGS}  # the rest is of the log's files
         data[_QUESTIONS] = questions.number(record)
-    task = {f"task.{name}": getattr(manifest.task, name) for name in _TASK_FIELDS}
+    task = {name: protocol_value(manifest, name) for name in _TASK_FIELDS}
     headline = record.finished().headline
     task |= {"the headline metric": headline, "its unit": record.finished().metrics[headline].unit}
     return {**task, **{f"data.{name}": value for name, value in data.items()}, **_of_harness(record)}

@@ -345,7 +345,7 @@ def test_prices_of_tokens_and_of_a_device_are_not_compared(tmp_path):
             {"split": "test"},
             "task.split is 'test', not 'validation'; the others count, because they are of more models",
         ),
-        ({"shots": 5}, "task.shots is 5, not None"),
+        ({"shots": 5}, "task.shots is 5, not 0"),
         ({"method": "probe"}, "task.method is 'probe', not None"),
         ({"data": {"files": {"v": "2"}}}, "data.files differs"),
         ({"blind": True}, "a blind control is no candidate"),
