@@ -137,8 +137,8 @@ def compare(a: Record, b: Record) -> Comparison:
     notes: tuple[str, ...] = ()
     if is_matched(a, b):
         counts = len(a_rows), len(b_rows)
-        a_rows, b_rows, note = common_samples(a, b, a_rows, b_rows)
-        notes = (note, *_protocol_notes(a, b))
+        a_rows, b_rows, matched = common_samples(a, b).of_one_target(a_rows, b_rows)
+        notes = (*matched, *_protocol_notes(a, b))
     if stopped := is_stopped(a) or is_stopped(b):
         a_rows, b_rows = common_samples_of_stopped(a, b, a_rows, b_rows)
     _check_ids(a, b, a_rows, b_rows)

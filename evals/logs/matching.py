@@ -12,12 +12,17 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from evals.errors import InputError
+from evals.logs import json_text
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
 from evals.records.types import SampleValues
+from evals.schema import Json
 
+_NAMED = 5
+"""Number of samples that a note names."""
 _MARKS = re.compile(r"^\W*(?:question|problem|q)\s*:|(?:answer|a|solution)\s*:\W*$", re.IGNORECASE)
 
 
@@ -35,6 +40,42 @@ def question_key(text: str) -> str:
 def question_keys(record: Record) -> dict[str, str]:
     """Return the hash of the question of each sample of a run, by its id; empty where there is no text."""
     return {row.id: question_key(row.prompt) for row in record.samples()}
+
+
+def target_key(target: Json) -> tuple[str, str]:
+    """Return the form of a right answer (`number`, `letter`, `text`; empty for none), and its plain text.
+
+    Example:
+        >>> target_key("B"), target_key([" 18.0"]) == target_key(18), target_key(["an ox", "Cow"])
+        (('letter', 'b'), True, ('text', 'an ox | cow'))
+    """
+    listed = target if isinstance(target, list) else [target]
+    plain = sorted(" ".join(str(entry).casefold().split()) for entry in listed if entry not in (None, ""))
+    if len(plain) == 1 and (number := json_text.number(plain[0])) is not None:
+        return "number", repr(number)
+    form = "letter" if len(plain) == 1 and len(plain[0]) == 1 else "text"
+    return form if plain else "", " | ".join(plain)
+
+
+def other_targets(
+    a: Mapping[str, tuple[str, str]], b: Mapping[str, tuple[str, str]], pairs: Mapping[str, str], *, is_one_form: bool
+) -> list[str]:
+    """Return the ids in b of the pairs whose right answers differ, as far as that can be told.
+
+    Args:
+        a: `target_key` of each sample by its id.
+        b: the same of the other run.
+        pairs: for each id of b its id in a.
+        is_one_form: whether both runs write right answers alike. Where that is not known, they do if most are equal.
+
+    Example:
+        >>> a, b = {"1": ("text", "ox"), "2": ("text", "cow")}, {"1": ("text", "ox"), "2": ("text", "calf")}
+        >>> other_targets(a, b, {"1": "1", "2": "2"}, is_one_form=True)
+        ['2']
+    """
+    alike = {id: other for id, other in pairs.items() if b[id][0] and b[id][0] == a[other][0]}
+    differing = [id for id, other in alike.items() if b[id] != a[other]]
+    return differing if is_one_form or 2 * len(differing) < len(alike) else []
 
 
 def pairs_of(a: Mapping[str, str], b: Mapping[str, str]) -> tuple[dict[str, str], str]:
@@ -80,9 +121,37 @@ def are_the_same(a: Mapping[str, str], b: Mapping[str, str]) -> bool:
     return a == b or len(a) == len(b) == len(pairs_of(a, b)[0])
 
 
+@dataclass(frozen=True, slots=True)
+class SampleKeys:
+    """What the samples of a run are matched by."""
+
+    questions: Mapping[str, str]
+    """`question_key` of each sample by its id."""
+    targets: Mapping[str, tuple[str, str]]
+    """`target_key` of each sample by its id."""
+
+    def are_those_of(self, other: SampleKeys) -> bool:
+        """Whether two runs of one harness have the same questions with the same right answers."""
+        if not are_the_same(self.questions, other.questions):
+            return False
+        pairs = pairs_of(self.questions, other.questions)[0]
+        return not other_targets(self.targets, other.targets, pairs, is_one_form=True)
+
+
+def sample_keys(record: Record) -> SampleKeys:
+    """Return what the samples of a run are matched by."""
+    rows = [(row.id, question_key(row.prompt), target_key(row.target)) for row in record.samples()]
+    return SampleKeys({id: question for id, question, _ in rows}, {id: target for id, _, target in rows})
+
+
 def is_imported(record: Record) -> bool:
     """Whether a run was made from the log of another harness."""
     return isinstance(record.manifest.imported, ImportEntry)
+
+
+def _harness(record: Record) -> str | None:
+    imported = record.manifest.imported
+    return imported.harness if isinstance(imported, ImportEntry) else None
 
 
 def _is_own_task(record: Record) -> bool:
@@ -101,9 +170,12 @@ def is_across(a: Record, b: Record) -> bool:
 
 
 def are_other_tables(a: Record, b: Record) -> bool:
-    """Return whether the runs read tables of the user of other names: the split of a file is called as the file is."""
-    are_tables = all(record.manifest.data.get("source") == "own file" for record in (a, b))
-    return are_tables and a.manifest.task.split != b.manifest.task.split
+    """Return whether the runs read two tables of the user: the split of a file is called as the file is."""
+    data = [record.manifest.data for record in (a, b)]
+    are_tables = all(facts.get("source") == "own file" for facts in data)
+    return are_tables and (
+        a.manifest.task.split != b.manifest.task.split or data[0].get("files") != data[1].get("files")
+    )
 
 
 def is_matched(a: Record, b: Record) -> bool:
@@ -127,7 +199,8 @@ def compared_fields(a: Record, b: Record, protocol: Sequence[str]) -> list[str]:
 def prompt_notes(a: Record, b: Record) -> Iterator[str]:
     """Say that a difference may be that of the prompts."""
     if is_imported(a) or is_imported(b):
-        yield "prompts of two harnesses are not the same text: a difference may be that of the prompts"
+        which = "two runs of one harness need not be" if _harness(a) == _harness(b) else "two harnesses are not"
+        yield f"prompts of {which} the same text: a difference may be that of the prompts"
     elif is_across(a, b):
         yield "two tasks ask and read answers in their own ways: a difference may be theirs"
 
@@ -153,21 +226,56 @@ def sample_pairs(
     return pairs_of(keys_of(a), keys_of(b))[0] if is_matched(a, b) else None
 
 
-def common_samples(
-    a: Record, b: Record, a_rows: Mapping[str, SampleValues], b_rows: Mapping[str, SampleValues]
-) -> tuple[dict[str, SampleValues], dict[str, SampleValues], str]:
-    """Return the samples that both runs have: by ids whose questions agree, else by their questions.
+@dataclass(frozen=True, slots=True)
+class CommonSamples:
+    """The samples that two runs share."""
+
+    pairs: Mapping[str, str]
+    """For each id of b its id in a."""
+    other_targets: frozenset[str]
+    """The ids in b of those whose right answers differ."""
+    note: str
+    """How they were matched, and how many there are."""
+    target_note: str
+    """How many have other right answers; empty for none."""
+
+    def of_one_target(
+        self, a_rows: Mapping[str, SampleValues], b_rows: Mapping[str, SampleValues]
+    ) -> tuple[dict[str, SampleValues], dict[str, SampleValues], tuple[str, ...]]:
+        """Return the rows of the samples whose right answers are not known to differ, by the ids in a; and notes.
+
+        Args:
+            a_rows: the rows of a run by their ids.
+            b_rows: the same of the other run.
+
+        Raises:
+            InputError: there are none.
+        """
+        pairs = {b_id: a_id for b_id, a_id in self.pairs.items() if b_id not in self.other_targets}
+        if not pairs:
+            raise InputError(f"the runs cannot be compared: {self.target_note}")
+        notes = (self.note, *([f"{self.target_note}; they are left out"] if self.other_targets else []))
+        return {id: a_rows[id] for id in pairs.values()}, {a_id: b_rows[b_id] for b_id, a_id in pairs.items()}, notes
+
+
+def common_samples(a: Record, b: Record) -> CommonSamples:
+    """Match the samples that both runs have: by ids whose questions agree, else by their questions.
 
     Raises:
         InputError: they have none in common.
     """
-    a_keys, b_keys = question_keys(a), question_keys(b)
-    pairs, how = pairs_of(a_keys, b_keys)
+    a_keys, b_keys = sample_keys(a), sample_keys(b)
+    pairs, how = pairs_of(a_keys.questions, b_keys.questions)
     if not pairs:
-        shared = sum(id in a_keys for id in b_keys)
+        shared = sum(id in a_keys.questions for id in b_keys.questions)
         why = f"their {shared:,} common ids have other questions" if shared else "they have no sample in common"
         raise InputError(f"{a.folder} and {b.folder} cannot be compared: {why}, and no question is in both")
     note = f"{len(pairs):,} samples are in both runs, matched by their {how}"
-    if len(pairs) < max(len(a_rows), len(b_rows)):
-        note += f" ({len(a_rows):,} and {len(b_rows):,} in all)"
-    return {a_id: a_rows[a_id] for a_id in pairs.values()}, {a_id: b_rows[b_id] for b_id, a_id in pairs.items()}, note
+    counts = len(a_keys.questions), len(b_keys.questions)
+    if len(pairs) < max(counts):
+        note += f" ({counts[0]:,} and {counts[1]:,} in all)"
+    is_one_form = _harness(a) == _harness(b) and not is_across_tasks(a, b)
+    differing = other_targets(a_keys.targets, b_keys.targets, pairs, is_one_form=is_one_form)
+    named = ", ".join(differing[:_NAMED]) + (f" and {len(differing) - _NAMED:,} more" if differing[_NAMED:] else "")
+    text = f"{len(differing):,} of {len(pairs):,} common questions have other right answers in the two runs: {named}"
+    return CommonSamples(pairs, frozenset(differing), note, text if differing else "")

@@ -27,8 +27,11 @@ _JUDGE = (
     r"exact_matching|openai|(?:chat)?gpt-?[0-9][a-z0-9.-]*|"
     r"(?:chatgpt|qwen|llama|deepseek|gemini|claude)[a-z0-9.-]*"
 )
-_JUDGED = re.compile(rf"_(?:(?P<judge>{_JUDGE})(?:_(?:result|judge))?|result|judge|auxmatch)$", re.IGNORECASE)
-"""The end of a judged table's name: the judge, where one is named, and `result`; of yes and no questions `auxmatch`."""
+_JUDGED = re.compile(
+    rf"_(?:(?P<judge>{_JUDGE})(?:_(?:result|judge|score))?|result|judge|score|auxmatch)$", re.IGNORECASE
+)
+"""The end of a judged table's name: the judge, where one is named, and `result`, or of videos `score`; of yes and no
+questions `auxmatch`."""
 _DATA_SET = re.compile(
     r"(?:.*bench.*|.*vqa.*|.*qa(?:pro)?|math(?:verse|vision|vista)|ai2d|blink|charxiv|cmmmu|coco|crpe|dynamath|emma|hle|"
     r"llavabench|logicvista|longvideo.*|mm(?:du|e|mu|mb|star|vet|vp|sci|math)(?:-.*)?|mlvu|pope|refcoco.*|screenspot|"
@@ -40,7 +43,9 @@ _UNKNOWN = "unknown"
 _LABELS = ("category", "l2-category", "split", "type", "topic", "subfield")
 _HITS = ("hit", "score", "eval_score")
 _TRUTH = {"true": 1.0, "false": 0.0}
-_NOTHING = frozenset({"", "nan", "none"})
+_NO_SCORE = -1
+"""What VLMEvalKit writes where the judge gave no score (vlmeval/dataset/videomme.py)."""
+_NOTHING = frozenset({"", "nan", "none", "-1", "-1.0"})
 """Cells that hold nothing, in lower case."""
 _ROTATION = 1_000_000
 """What VLMEvalKit adds to the index of a question for each rotation of its choices."""
@@ -174,14 +179,15 @@ def _samples(path: Path) -> Iterator[HarnessSample]:
 
 
 def _hit(value: Any) -> float | None:
-    """Return a score, also a truth value as pandas writes it into a table of text.
+    """Return a score, also a truth value as pandas writes it into a table of text; None for what is no score.
 
     Example:
-        >>> _hit("True"), _hit("FALSE"), _hit("0.5"), _hit("maybe")
-        (1.0, 0.0, 0.5, None)
+        >>> _hit("True"), _hit("FALSE"), _hit("0.5"), _hit("maybe"), _hit(-1)
+        (1.0, 0.0, 0.5, None, None)
     """
     written = value.strip().lower() if isinstance(value, str) else None
-    return json_text.number(value) if written is None else _TRUTH.get(written, json_text.number(written))
+    score = json_text.number(value) if written is None else _TRUTH.get(written, json_text.number(written))
+    return None if score == _NO_SCORE else score
 
 
 def _predictions_beside(path: Path) -> Path | None:
@@ -269,7 +275,7 @@ def _named(names: Sequence[str]) -> str:
 
 def _metrics(path: Path) -> tuple[dict[str, ReportedMetric], list[Path]]:
     """Read the table of values beside the samples: `<stem>_acc.csv`, or `_score.csv`, also after the judge's name."""
-    stems = dict.fromkeys([path.stem, _JUDGED.sub("", path.stem), re.sub("_(result|judge)$", "", path.stem)])
+    stems = dict.fromkeys([path.stem, _JUDGED.sub("", path.stem), re.sub("_(result|judge|score)$", "", path.stem)])
     for stem in stems:
         for kind in ("acc", "score"):
             beside = path.with_name(f"{stem}_{kind}.csv")

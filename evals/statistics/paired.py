@@ -134,14 +134,16 @@ class PairedEstimate:
         """The smallest true difference from equality that is found significant with 80 % power.
 
         It is that of McNemar's exact test with as many discordant items, and of Student's t otherwise. None if no
-        difference can be significant: with one cluster, or where the exact test has less than six.
+        difference can be significant: with one cluster, where the exact test has less than six, or where the
+        difference would be greater than is possible.
         """
         if self.clusters < 2 or (self.exact_p is not None and self.clusters < _FEWEST_EXACT):
             return None
         if self.exact_p is not None and self.clusters == self.n:
             gap = detectable_by_mcnemar(self._discordant, self.n)
             return None if gap is None else gap * self.n / abs(float(self.denominator_C.sum()))
-        return minimum_detectable(self.standard_error, self._freedom)
+        least = minimum_detectable(self.standard_error, self._freedom)
+        return least if least <= self.limits[1] - self.equality else None
 
     @property
     def _discordant(self) -> int:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from evals.errors import shorten
-from evals.logs.matching import are_the_same, is_imported, question_keys
+from evals.logs.matching import SampleKeys, is_imported, sample_keys
 from evals.records.digests import PROTOCOL, protocol_value
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
@@ -27,15 +27,15 @@ Conditions = Mapping[str, Json]
 
 
 class QuestionSets:
-    """Which imported runs of a task have the same questions: `compare` then pairs all their samples."""
+    """Which imported runs of a task have the same questions and right answers: `compare` then pairs all samples."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         """Read the questions of the imported runs among some records, in whose order the sets are numbered."""
         self._numbers: dict[int, int] = {}
-        sets: list[list[Mapping[str, str]]] = []
+        sets: list[list[SampleKeys]] = []
         for record in filter(is_imported, records):
-            keys = question_keys(record)
-            number = next((n for n, members in enumerate(sets) if all(are_the_same(keys, k) for k in members)), None)
+            keys = sample_keys(record)
+            number = next((n for n, members in enumerate(sets) if all(map(keys.are_those_of, members))), None)
             if number is None:
                 number = len(sets)
                 sets.append([])
@@ -103,7 +103,7 @@ def differing(conditions: Conditions, wanted: Conditions) -> str:
 
 def _difference(name: str, value: Json, wanted: Json) -> str:
     if name == f"data.{_QUESTIONS}":
-        return "its questions cannot all be paired with theirs"
+        return "its questions and right answers cannot all be paired with theirs"
     if isinstance(value, dict | list) or isinstance(wanted, dict | list):
         return f"{name} differs"
     return f"{name} is {shorten(value, 60)}, not {shorten(wanted, 60)}"

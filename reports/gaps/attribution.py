@@ -10,8 +10,9 @@ that have an r, and C those that are in both runs:
     outputs                        mean of R over C of the first run - that of the second
 
 The first four are of each run. The last is divided by what is wrong with the output that lost: it is missing, was cut,
-ended inside a thought, has no readable answer, is the same with another score, or has another answer. Nothing is
-estimated: each part is a mean of recorded values.
+ended inside a thought, has no readable answer, is the same with another score, or has another answer. Questions whose
+right answers differ between the runs are a part of their own. Nothing is estimated: each part is a mean of recorded
+values.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 
 from evals.comparison import ManifestDifference, explain_differences
 from evals.errors import InputError
-from evals.logs.matching import common_samples
+from evals.logs.matching import CommonSamples, common_samples
 from evals.records.folder import Record
 from evals.records.imported import ImportEntry
 from evals.records.types import SampleRecord
@@ -96,15 +97,13 @@ def attribute(a: Record, b: Record) -> Gap:
     a_rows, b_rows = ({row.id: row for row in record.samples()} for record in (a, b))
     a_reported, b_reported = _reported(a, a_rows), _reported(b, b_rows)
     reading = _common_reading(a, b, a_rows, b_rows)
-    values = ({row.id: row for row in record.values()} for record in (a, b))
-    a_common, b_common, note = common_samples(a, b, *values)
-    pairs = [
-        (a_rows[a_row.id], b_rows[b_row.id]) for a_row, b_row in zip(a_common.values(), b_common.values(), strict=True)
-    ]
+    common = common_samples(a, b)
+    pairs = [(a_rows[a_id], b_rows[b_id]) for b_id, a_id in common.pairs.items()]
     parts = [
         *_own_parts(a_reported, [first for first, _ in pairs], reading, "first", 1),
         *_own_parts(b_reported, [second for _, second in pairs], reading, "second", -1),
-        *_output_parts(pairs, reading),
+        *_output_parts([pair for pair in pairs if pair[1].id not in common.other_targets], reading, len(pairs)),
+        _target_part([pair for pair in pairs if pair[1].id in common.other_targets], reading, len(pairs), common),
     ]
     return Gap(
         a=a,
@@ -115,7 +114,7 @@ def attribute(a: Record, b: Record) -> Gap:
         b_value=b_reported.value,
         unit=a.finished().metrics[reading].unit if reading in a.finished().metrics else "fraction",
         reading=reading,
-        note=note,
+        note=common.note,
         parts=tuple(part for part in parts if part.samples),
         same_outputs=sum(first.output == second.output for first, second in pairs),
         common=len(pairs),
@@ -200,8 +199,16 @@ def _own_parts(
     ]  # fmt: skip
 
 
-def _output_parts(pairs: Sequence[tuple[SampleRecord, SampleRecord]], reading: str) -> list[GapPart]:
-    """Divide the difference of the outputs by what is wrong with the output that lost."""
+def _target_part(
+    pairs: Sequence[tuple[SampleRecord, SampleRecord]], reading: str, count: int, common: CommonSamples
+) -> GapPart:
+    """Return the difference on the questions whose right answers differ."""
+    points = math.fsum(float(first.values[reading]) - float(second.values[reading]) for first, second in pairs) / count
+    return GapPart("other right answers", points, len(pairs), common.target_note)
+
+
+def _output_parts(pairs: Sequence[tuple[SampleRecord, SampleRecord]], reading: str, count: int) -> list[GapPart]:
+    """Divide the difference of the outputs by what is wrong with the output that lost, in shares of `count` samples."""
     sums: dict[str, list[float]] = {}
     for first, second in pairs:
         difference = float(first.values[reading]) - float(second.values[reading])
@@ -210,7 +217,7 @@ def _output_parts(pairs: Sequence[tuple[SampleRecord, SampleRecord]], reading: s
             is_same = first.output is not None and first.output == second.output
             name = "the same output, another score" if is_same else f"{_fault(loser)} in the {place} run"
             sums.setdefault(name, []).append(difference)
-    parts = [GapPart(f"outputs: {name}", math.fsum(listed) / len(pairs), len(listed)) for name, listed in sums.items()]
+    parts = [GapPart(f"outputs: {name}", math.fsum(listed) / count, len(listed)) for name, listed in sums.items()]
     return sorted(parts, key=lambda part: -abs(part.points))
 
 

@@ -476,3 +476,16 @@ def test_a_stray_file_does_not_keep_a_folder_from_being_imported(tmp_path):
     (log / "notes.json").write_text("{bad")
     (log / "table.csv").write_bytes("index\tprediction".encode("utf-16"))
     assert len(import_logs([log], tmp_path / "run").records) == 1
+
+
+def test_scored_copies_of_vlmevalkit_are_no_runs_of_their_own(tmp_path):
+    folder = tmp_path / "GPT4o"
+    folder.mkdir()
+    table = "index\tquestion\tanswer\tprediction{}\n1\tWhat?\tA\tA{}\n2\tWho?\tB\tC{}\n3\tWhy?\tD\tE{}\n"
+    (folder / "GPT4o_VideoMME_8frame.tsv").write_text(table.format("", "", "", ""))
+    scored = folder / "GPT4o_VideoMME_8frame_gpt-4o-mini_score.tsv"
+    scored.write_text(table.format("\tscore", "\t1", "\t0", "\t-1"))
+    record = imported(folder, tmp_path / "run")
+    assert record.manifest.imported.task == "VideoMME_8frame"
+    assert (record.finished().metrics["score"].value, record.finished().metrics["score"].n) == (0.5, 2)
+    assert "1 of 3 samples without a score: 3" in sentences(record)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 
 import harness_logs
+import pytest
 from commands import evals as command
 from draws import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evals import records
+from evals.app.imports import import_logs
 from evals.comparison import compare
-from evals.logs.matching import are_the_same, pairs_of
+from evals.errors import InputError
+from evals.logs.matching import are_the_same, other_targets, pairs_of, target_key
+from evals.reports.gaps import attribute
 
 KEYS = st.dictionaries(st.sampled_from("012345"), st.sampled_from(["7f", "a1", "c3", "d4", ""]), max_size=5)
 
@@ -79,4 +83,46 @@ def test_logs_are_chosen_among_if_all_their_questions_are_paired(tmp_path):
     assert {entry["name"] for entry in chosen["candidates"]} == {"org/plain", "org/other-ids"}
     (apart,) = chosen["set_apart"]
     assert apart["model"] == "org/other-question"
-    assert "its questions cannot all be paired with theirs" in apart["why"]
+    assert "its questions and right answers cannot all be paired with theirs" in apart["why"]
+
+
+def inspect_run(folder, targets, model="openai/gpt-x"):
+    """Import a log of three questions."""
+    scores = [{"name": "match", "scorer": "match", "metrics": {"accuracy": {"value": 2 / 3}}}]
+    header = harness_logs.inspect_header(scores, task="sums", samples=len(targets))
+    header["eval"]["model"] = model
+    samples = [
+        harness_logs.inspect_sample(number, f"How much is {number} + 1?", target, "2", "I" if number == 2 else "C")
+        for number, target in enumerate(targets)
+    ]
+    folder.mkdir()
+    (folder / "log.json").write_text(json.dumps({**header, "samples": samples}))
+    return import_logs([folder], folder / "run").records[0]
+
+
+def test_questions_with_other_right_answers_are_left_out_and_named(tmp_path):
+    """In `gap` they are a part of their own, and `select` does not choose between runs that were scored by them."""
+    a, b = inspect_run(tmp_path / "a", "123"), inspect_run(tmp_path / "b", "129", model="openai/gpt-y")
+    compared = compare(a, b)
+    assert "1 of 3 common questions have other right answers in the two runs: 2; they are left out" in compared.notes
+    assert compared.metrics[0].n == 2
+    (part,) = [part for part in attribute(a, b).parts if part.name == "other right answers"]
+    assert part.samples == 1
+    done = command("select", "--task", a.manifest.task.name, "--format", "json", a.folder, b.folder)
+    assert "right answers cannot all be paired" in done.stdout + done.stderr
+    with pytest.raises(InputError, match="3 of 3 common questions have other right answers"):
+        compare(a, inspect_run(tmp_path / "c", "567"))
+
+
+TARGETS = st.dictionaries(st.sampled_from("012345"), st.sampled_from(["ox", " OX ", "a", 1, "1.0", [1], None]))
+
+
+@given(TARGETS, TARGETS)
+@examples(100, 2000)
+def test_right_answers_of_unlike_forms_are_never_held_against_each_other(a, b):
+    a_keys, b_keys = ({id: target_key(target) for id, target in targets.items()} for targets in (a, b))
+    pairs = {id: id for id in a if id in b}
+    differing = other_targets(a_keys, b_keys, pairs, is_one_form=True)
+    assert all(a_keys[id][0] == b_keys[id][0] != "" for id in differing)
+    assert set(other_targets(a_keys, b_keys, pairs, is_one_form=False)) <= set(differing)
+    assert not other_targets(a_keys, a_keys, {id: id for id in a}, is_one_form=True)

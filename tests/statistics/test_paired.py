@@ -217,3 +217,10 @@ def test_equivalence_is_two_one_sided_t_tests():
         above = scipy.stats.ttest_1samp(gaps, -0.05, alternative="greater").pvalue
         below = scipy.stats.ttest_1samp(gaps, 0.05, alternative="less").pvalue
         assert (equivalent(interval, (-0.05, 0.05)) == "supported") == (max(above, below) < 0.05)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]), min_size=2, max_size=6))
+def test_no_difference_of_shares_over_one_is_said_to_be_detectable(values):
+    a_N = np.array(values)
+    least = paired.difference(a_N, a_N[::-1], [str(number) for number in range(len(a_N))]).minimum_detectable
+    assert least is None or 0 <= least <= 1
