@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.readers.widths import with_plain_widths
 from evals.reports.claims.drafting.tables.blocks import read_table
+from evals.reports.claims.drafting.tables.derived import lift_derived_columns
 from evals.reports.claims.drafting.text.names import Names, find_names
 from evals.reports.claims.drafting.text.passages import Passage, read_passage
 from evals.reports.claims.drafting.text.statements import Surroundings, enter, introduce, read_block
@@ -55,6 +56,7 @@ def draft(article: Article) -> ArticleDraft:
         elif proposal.span not in seen:
             seen.add(proposal.span)
             drafted.claims.append(proposal)
+    drafted.claims += lift_derived_columns(article, drafted.tables)
     for number, table in enumerate(drafted.tables, 1):
         table.id = f"T-{number}"
     for passage in passages if drafted.tables else ():

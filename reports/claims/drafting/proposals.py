@@ -41,6 +41,10 @@ class Proposal:
     """Of a change: whether a minus is printed. It is written unless a formula says which value is the lower one."""
     between: tuple[SourcePlace, SourcePlace] | None = None
     """Of a change in a table: the places of the old and the new value."""
+    formula: str | None = None
+    """Of a cell that is computed from others: its expression, with `{0}` and `{1}` for its operands."""
+    operands: tuple[SourcePlace, ...] = ()
+    """The places of the values that the formula is of."""
     is_settled: bool = False
     """Of a change: whether its sentence gives it though no formula can say so; no other pair is looked for."""
     is_cell: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.proposals import Proposal
@@ -39,6 +40,10 @@ def propose_relations(draft: ArticleDraft, passages: Sequence[Passage]) -> None:
         propose_means(table)
     known = levels(draft)
     places, named = {claim.span: claim for claim in draft.claims}, {level.id: level for level in known}
+    ids = {level.span: level.id for level in known}
+    for claim in draft.claims:
+        if claim.formula is not None and all(place in ids for place in claim.operands):
+            claim.derive = claim.formula.format(*(ids[place] for place in claim.operands))
     for passage in passages:
         propose_stated(passage, places, named)
     for claim in draft.claims:
@@ -109,6 +114,8 @@ def _propose_between(claim: Proposal, known: Sequence[Level]) -> None:
     """Hold the change of a table against the two values beside it."""
     pair = [level for place in claim.between or () for level in known if level.span == place and level.is_plain]
     if len(pair) != 2 or pair[0].unit.dimension != pair[1].unit.dimension:
+        return
+    if claim.unit == "points" and any(level.unit.factor != Fraction(1, 100) for level in pair):
         return
     old, new = pair
     matching = [formula for formula in formulas(claim, new, old) if fits(Target.of(claim), formula, new, old)]

@@ -28,16 +28,49 @@ def changes_beside(
     """
     if not _are_changes([(cell.text, *(column[n].text for column in columns)) for n, (_, cell) in enumerate(cells)]):
         return
+    unit = _bare_unit([(cell.text, *(column[n].text for column in columns)) for n, (_, cell) in enumerate(cells)])
     for number, (measure, cell) in enumerate(cells):
         pair = [_place(column[number]) for column in columns]
         if pair[0] is None or pair[1] is None or not re.search(r"\d", cell.text):
             continue
-        for proposal in read_block(article, read_passage(cell, names), names, Surroundings(measure.text, names.main)):
+        proposals = list(read_block(article, read_passage(cell, names), names, Surroundings(measure.text, names.main)))
+        if not proposals and (bare := _BARE.fullmatch(cell.text)) is not None:
+            proposals = [_bare_change(article, cell, bare, unit=unit)]
+        for proposal in proposals:
             if proposal.unit in {"percent", "points", "times"}:
                 proposal.is_change, proposal.between = True, (pair[0], pair[1])
                 proposal.bound = "exactly" if proposal.bound in {"above", "at-least"} else proposal.bound
                 proposal.quantity, proposal.quantity_says = None, f"change of {measure.text.strip()}"
                 yield proposal
+
+
+_BARE = re.compile(r"\s*[+−-]?\s?(?P<digits>\d+(?:\.\d+)?)\s*")
+
+
+def _bare_unit(rows: Sequence[tuple[str, ...]]) -> str:
+    """The unit of changes without one: points if more of them are differences than are shares of the old value."""
+    differences = shares = 0
+    for row in rows:
+        numbers = [number for cell in row if (number := _number(cell)) is not None]
+        if len(numbers) == 3 and numbers[1]:
+            change, old, new = numbers
+            differences += abs(change - abs(new - old)) <= _LEAST_SLACK
+            shares += abs(change - 100 * abs(new - old) / old) <= _LEAST_SLACK
+    return "points" if differences > shares else "percent" if shares > differences else ""
+
+
+def _bare_change(article: Article, cell: Text, match: re.Match[str], *, unit: str) -> Proposal:
+    span = cell.span(*match.span("digits"))
+    return Proposal(
+        span=span,
+        quote=article.source[slice(*span)],
+        line=article.line(span[0]),
+        printed=match["digits"],
+        unit=unit,
+        is_negative=re.search(r"[-−]", cell.text) is not None,
+        sentence=span,
+        words=cell.text,
+    )
 
 
 def _are_changes(rows: Sequence[tuple[str, ...]]) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from evals.reports.claims.assessment import assess
 from evals.reports.claims.drafting.drafter import draft
 from evals.reports.claims.drafting.readers.markdown import read_markdown
+from evals.reports.claims.drafting.settling import settled_yaml
+from evals.reports.claims.language.files import load, load_record, load_vocabulary
 
 FRAMES = [
     ("Start-up time goes from 40 s to 28 s (−{} %).", "30", "55"),
@@ -55,3 +58,38 @@ def test_a_change_is_held_against_the_two_values_of_its_sentence(frame, right, w
 @pytest.mark.parametrize("text", HONEST)
 def test_a_change_of_something_else_is_held_against_nothing(text):
     assert _state(text) != "fails"
+
+
+COLUMNS = [
+    "| Model | A (ms) | B (ms) | Speedup |\n|-|-|-|-|\n| a1 | 90 | 45 | 2.0x |\n| b1 | 84 | 28 | 3.0x |\n"
+    "| c1 | 75 | 50 | {} |\n| d1 | 80 | 32 | 2.5x |\n",
+    "| Benchmark | Otter 1 | Otter 2 | Change |\n|-|-|-|-|\n| MMLU | 71.4 | 78.9 | +7.5 |\n"
+    "| GSM8K | 55.3 | 70.8 | {} |\n| BoolQ | 80.2 | 84.1 | +3.9 |\n",
+    "| Variant | F1 | Δ |\n|-|-|-|\n| Full | 82.1 | - |\n| w/o adapter | 80.6 | -1.5 |\n| w/o data | 75.0 | {} |\n"
+    "| w/o both | 71.4 | -10.7 |\n| w/o all | 70.0 | -12.1 |\n",
+    "| Format | Otter (GB) | Heron (GB) | Total (GB) |\n|-|-|-|-|\n| FP16 | 18.2 | 93.0 | 111.2 |\n"
+    "| FP8 | 10.4 | 48.5 | 58.9 |\n| FP4 | 6.1 | 26.2 | {} |\n| FP2 | 4.0 | 14.0 | 18.0 |\n",
+]
+
+
+@pytest.mark.parametrize(
+    ("table", "right", "wrong"),
+    [*zip(COLUMNS, ("1.5x", "+15.5", "-7.1", "32.3"), ("2.6x", "+21.5", "-11.7", "41.3"), strict=True)],
+)
+def test_a_computed_column_is_held_against_what_its_other_rows_show(table, right, wrong, tmp_path):
+    assert (_convicted(table.format(right), tmp_path), _convicted(table.format(wrong), tmp_path)) == (0, 1)
+
+
+@pytest.mark.parametrize("change", ["+0.4", "+9.9", "2.6x", "12 %"])
+def test_a_column_of_changes_from_elsewhere_convicts_nothing(change, tmp_path):
+    rows = "".join(f"| w{n} | {70 + n}.3 | {change} |\n" for n in range(3))
+    assert _convicted(f"| Variant | F1 | Gain |\n|-|-|-|\n{rows}", tmp_path) == 0
+
+
+def _convicted(text: str, folder) -> int:
+    path = folder / "article.yaml"
+    drafted = draft(read_markdown(f"# Notes\n\n{text}\n"))
+    path.write_text(settled_yaml(drafted, id="q-1", source="article.md"), encoding="utf-8")
+    document = load(path)
+    checked = assess([document], load_record(), load_vocabulary())
+    return sum(entry.arithmetic.verdict == "internally_inconsistent" for entry in checked.assessments)
