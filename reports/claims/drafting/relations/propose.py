@@ -15,12 +15,13 @@ from fractions import Fraction
 from evals.reports.claims.drafting.drafter import ArticleDraft
 from evals.reports.claims.drafting.proposals import Proposal
 from evals.reports.claims.drafting.relations.candidates import tiers
+from evals.reports.claims.drafting.relations.counts import propose_counted
 from evals.reports.claims.drafting.relations.failing import propose_failing, propose_only_pair
 from evals.reports.claims.drafting.relations.formulas import Target, fits, formulas
 from evals.reports.claims.drafting.relations.levels import Level, levels
 from evals.reports.claims.drafting.relations.products import propose_product
 from evals.reports.claims.drafting.relations.stated import propose_stated
-from evals.reports.claims.drafting.relations.totals import propose_cell, propose_share, propose_total
+from evals.reports.claims.drafting.relations.totals import propose_cell, propose_total
 from evals.reports.claims.drafting.tables.means import propose_means
 from evals.reports.claims.drafting.text.passages import Passage
 from evals.reports.claims.language.expressions import referenced_claims
@@ -46,6 +47,7 @@ def propose_relations(draft: ArticleDraft, passages: Sequence[Passage]) -> None:
             claim.derive = claim.formula.format(*(ids[place] for place in claim.operands))
     for passage in passages:
         propose_stated(passage, places, named)
+        propose_counted(passage, places)
     for claim in draft.claims:
         if claim.unit == "points" and claim.baseline is None:
             _read_between(claim, draft)
@@ -59,8 +61,6 @@ def propose_relations(draft: ArticleDraft, passages: Sequence[Passage]) -> None:
             propose_total(claim, known, draft.article.source)
             propose_product(claim, known, draft.article.source)
             sentence = draft.article.source[claim.sentence[0] : claim.sentence[1]]
-            if claim.unit == "percent" and claim.derive is None:
-                propose_share(claim, sentence)
             if claim.derive is None:
                 propose_cell(claim, known, draft.tables, sentence)
 

@@ -10,7 +10,9 @@ from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.relations.levels import Level, interval, same_split
 from evals.reports.claims.language.files import vocabulary_units
 
-_TOTAL = re.compile(r"\btotal|in all|altogether|\bsum\b|合计|共计|总计|总共|一共|together", re.I)
+_TOTAL = re.compile(
+    r"\btotal|\b(?:amounting|adding up|summing) to\b|in all|altogether|\bsum\b|合计|共计|总计|总共|一共|together", re.I
+)
 _PART = re.compile(r"of which|including|其中|包括", re.I)
 _MEAN = re.compile(r"\baverage|\bmean\b|平均", re.I)
 
@@ -51,7 +53,10 @@ def propose_total(claim: Proposal, known: Sequence[Level], source: str = "") -> 
         )
     elif total and not _PART.search(claim.words) and _are_added(claim, parts):
         claim.derive = " + ".join(part.id for part in parts)
-    elif total and not mean and _is_called_their_sum(claim, parts, source):
+    elif total and not mean and not _leaves_out(parts, claim, source) and _is_broken_down(claim, parts, source):
+        claim.derive = " + ".join(part.id for part in parts)
+        claim.grounds.append("is called the total of the values behind it")
+    elif total and not mean and not _leaves_out(parts, claim, source) and _is_called_their_sum(claim, parts, source):
         claim.derive = " + ".join(part.id for part in parts)
         is_less = high < sum(part.low for part in parts)
         if not (is_less and {*parts[0].unit.dimension} <= _ADDITIVE and parts[0].unit.dimension):
@@ -62,6 +67,32 @@ def propose_total(claim: Proposal, known: Sequence[Level], source: str = "") -> 
         claim.quantity, claim.quantity_says = "average-score", "average score"
         claim.escapes = ["a weighted mean, or one of values that are not shown"]
         claim.grounds.append("is called the average of the values beside it")
+
+
+def _leaves_out(parts: Sequence[Level], claim: Proposal, source: str) -> bool:
+    """Whether the sentence has a further number that was not read: it may be a part too."""
+    spans = [*(part.span for part in parts), claim.span]
+    first, last = min(spans)[0], max(span[1] for span in spans)
+    return any(
+        not any(low <= first + match.start() < high for low, high in spans)
+        for match in re.finditer(r"(?<![\w.,-])\d[\d.,]*", source[first:last])
+    )
+
+
+def _is_broken_down(claim: Proposal, parts: Sequence[Level], source: str) -> bool:
+    """Whether a total is broken down behind a colon: "96 minutes in total: 41 for a, 35 for b and 20 for c"."""
+    between, last = source[claim.span[1] : parts[0].span[0]], source[parts[-1].span[1] : claim.sentence[1]]
+    joints = [source[a.span[1] : b.span[0]] for a, b in pairwise(parts)]
+    return (
+        claim.bound == "exactly"
+        and claim.upto is None
+        and bool(parts[0].unit.dimension)
+        and {*parts[0].unit.dimension} <= _ADDITIVE
+        and re.fullmatch(r"[^\d:：.;。]{0,40}[:：]\s?[$€£]?", between) is not None
+        and re.search(r"\band\b|和|以及|,|、", joints[-1]) is not None
+        and not _NO_SUM.search(source[claim.span[1] : claim.sentence[1]])
+        and re.search(r"\bincluding|\be\.g\.|such as|etc|other|其他|等", between + last, re.I) is None
+    )
 
 
 def _is_called_their_sum(claim: Proposal, parts: Sequence[Level], source: str) -> bool:
@@ -98,7 +129,8 @@ _VERB = re.compile(
 )
 _TOTAL_BEFORE = re.compile(
     r"[,:;(\u2013\u2014\uff0c\uff1a\uff1b\uff08\s](?:or |for |giving |making |which (?:gives|makes|adds up to) )?"
-    r"(?:a|the)? ?(?:grand )?(?:total of|sum of)\s*\W{0,2}$|(?:合计|共计|总计|总共|一共)\s*\W{0,2}$",
+    r"(?:a|the)? ?(?:grand )?(?:total of|sum of|amounting to|adding up to|summing to)\s*\W{0,2}$|"
+    r"(?:合计|共计|总计|总共|一共)\s*\W{0,2}$",
     re.I,
 )
 _TOTAL_AFTER = re.compile(r"\W{0,3}(?:[A-Za-z]+ ){0,3}?(?:in all|in total|altogether)\b", re.I)
@@ -117,36 +149,6 @@ def _is_mean_of(claim: Proposal, parts: Sequence[Level]) -> bool:
 
 
 _AVERAGE_OF_THESE = re.compile(r"\b(?:an|the|for an) average of\s*$|\ban average of\b|平均(?:为|得分|分)?\s?\d", re.I)
-
-
-def propose_share(claim: Proposal, text: str) -> None:
-    """Propose that a percentage is the share of a count in a whole: "of the 12,000 samples, 3,000 (25 %) are images".
-
-    Args:
-        claim: a percentage.
-        text: the source of its sentence.
-    """
-    digits = re.escape(claim.printed)
-    pattern = _SHARE_OF if text.isascii() or "of" in text else _SHARE_ZH
-    for match in pattern.finditer(text):
-        if re.fullmatch(digits, match["share"]) is None or claim.bound != "exactly" or claim.upto is not None:
-            continue
-        part, whole = (int(re.sub(r"\D", "", match[name])) for name in ("part", "whole"))
-        if 0 < part <= whole and claim.unit == "percent":
-            claim.derive = f"{part} / {whole}"
-            claim.grounds.append(f"is called the share of {part:,} in {whole:,}")
-        return
-
-
-_COUNT = r"(?:\d{1,3}(?:,\d{3})+|\d{2,12})"
-_SHARE_OF = re.compile(
-    rf"\b[Oo]f (?:the|these|all|its|our) (?P<whole>{_COUNT}) [a-z][a-z -]{{2,30}}, (?P<part>{_COUNT}) "
-    rf"(?:[a-z][a-z -]{{2,24}} )?\((?P<share>\d+(?:\.\d+)?)\s?%\)"
-)
-_SHARE_ZH = re.compile(
-    rf"(?P<whole>{_COUNT})\s?[个条张份篇][^,。,;;\d]{{0,10}}中,?[,,]?[^,。,;;\d]{{0,4}}(?P<part>{_COUNT})\s?[个条张份篇]"
-    rf"[^。;;\d]{{0,16}}占(?:比)?(?P<share>\d+(?:\.\d+)?)\s?%"
-)
 
 
 def _are_added(claim: Proposal, parts: Sequence[Level]) -> bool:

@@ -93,3 +93,36 @@ def _convicted(text: str, folder) -> int:
     document = load(path)
     checked = assess([document], load_record(), load_vocabulary())
     return sum(entry.arithmetic.verdict == "internally_inconsistent" for entry in checked.assessments)
+
+
+COUNTED = [
+    ("Raters preferred Otter 2 in 540 of 900 conversations, or {} %.", "60", "71"),
+    ("Of the 5,000 utterances, 4,850 were correct ({} %).", "97", "88"),
+    ("Otter has 4.8B parameters, of which 1.2B are active, that is, {} %.", "25", "33"),
+    ("在 500 个样本中，Otter 答对 430 个，准确率{}%。", "86", "78"),
+    ("Training used 256 GPUs for 500 hours, {} GPU hours in all.", "128,000", "98,000"),
+    ("Each of our 8 nodes serves 150 requests per second, {} requests per second in total.", "1,200", "1,600"),
+    ("1,000 hours of audio at $0.24 per hour cost ${}.", "240", "340"),
+    ("The plan costs $250 a month, that is ${} a year.", "3,000", "2,500"),
+    (
+        "The run takes {} minutes in total: 41 minutes for units, 35 minutes for models and 20 minutes for docs.",
+        "96",
+        "120",
+    ),
+]
+NOT_COUNTED = [
+    "Of the 1,600 items, 400 are hard; on those Otter reaches 41 %.",
+    "Of the 1,600 items, 400 were labelled twice (95 % agreement).",
+    "Of 900 users, about 540, or 71 %, by another estimate, stayed.",
+    "The plan costs $250 a month, or $2,500 a year.",
+]
+
+
+@pytest.mark.parametrize(("frame", "right", "wrong"), COUNTED)
+def test_shares_and_products_are_held_against_the_numbers_of_their_sentence(frame, right, wrong, tmp_path):
+    assert (_convicted(frame.format(right), tmp_path), _convicted(frame.format(wrong), tmp_path)) == (0, 1)
+
+
+@pytest.mark.parametrize("text", NOT_COUNTED)
+def test_a_number_of_something_else_is_no_share(text, tmp_path):
+    assert _convicted(text, tmp_path) == 0
