@@ -27,6 +27,11 @@ _OTHER = re.compile(
     rf"(?:-[A-Z](?=\w)[A-Za-z]*\d*| [A-Z]\d+)(?![A-Za-z0-9.])){_NO_COUNT}"
 )
 """A name of an unknown family: a version and a further part tell it from a value."""
+_SIZED = re.compile(
+    rf"(?<![\w\u4e00-\u9fff])(?P<name>(?!模型|参数|基于|使用|对比|相比|采用|支持|发布|开源|其中|以及|包括|例如){_CHINESE}{{2,4}}-\d{{1,3}}(?:\.\d+)?[BbMm]"
+    rf"(?:-[A-Z][A-Za-z]+\d*)*)(?![A-Za-z0-9.])"
+)
+"""A name of an unknown family with a hyphen and a size."""
 
 
 def chinese_names(text: str) -> Iterator[re.Match[str]]:
@@ -43,5 +48,5 @@ def chinese_names(text: str) -> Iterator[re.Match[str]]:
         before = bisect.bisect_left(starts, other.end())
         return before > 0 and known[before - 1].end() > other.start()
 
-    others = [other for other in _OTHER.finditer(text) if not holds_known(other)]
+    others = [other for words in (_OTHER, _SIZED) for other in words.finditer(text) if not holds_known(other)]
     yield from sorted([*known, *others], key=lambda match: match.start())

@@ -12,6 +12,8 @@ from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_meas
 from evals.reports.claims.drafting.language.words import entries, pattern
 from evals.reports.claims.drafting.tables.layout import system_names
 from evals.reports.claims.drafting.text.chinese_names import chinese_names
+from evals.reports.claims.drafting.text.relatives import tier_names
+from evals.reports.claims.drafting.text.titles import COMMON, ORGANISATIONS, TITLE_WORDS, title_name
 from evals.reports.claims.language.sources.articles import Article, Block
 
 _SIZE = r"(?:[ -]?(?:\d+(?:\.\d+)?[x×*✕])?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?)"
@@ -19,18 +21,15 @@ _TAIL = r"(?:-(?:[A-Za-z]+\d*(?:\.\d+)*|\d+(?:\.\d+)?[BMKk]?|v\d+(?:\.\d+)*))*"
 _TOKEN = pattern("names.token")
 _SUBJECT = pattern("names.subject")
 _INTRODUCED = pattern("names.introduced")
-_COMMON = frozenset(" ".join(entries("common_words")).split())
-_TITLE_WORDS = frozenset(" ".join(entries("title_words")).split())
+_APPOSED = pattern("names.apposed")
+"""A name that the text explains: "Tern, a rival of the same size"."""
 _DEVICE_BEFORE = re.compile(r"\b(?:RTX|GTX|RX|Radeon|GeForce|TPU)\s{1,2}(?:[A-Z]*\d+\s{1,2})?$")
 """What stands before a word that ends the name of a device: RX 7900 XTX."""
-_LATIN_BEFORE_CHINESE = re.compile(r"\s*([A-Z][a-z]*[A-Z][A-Za-z]+)\s?(?=[\u4e00-\u9fff])")
-"""A name such as FunASR that a Chinese title begins with."""
 _CUSTOMER = re.compile(
     r"(?<![\w-])((?:[A-Z][A-Za-z]+ ){1,2}(?:Corp|Inc|Ltd|GmbH|Labs|Bank|Group|University|Hospital))\.?"
     r"(?=\s(?:cut|saved|reduced|saw|improved|boosted|increased|lowered|grew|doubled|handles|resolves|now|has)\b)"
 )
 """A customer of whom a page tells what it gained: "Acme Corp. cut its costs by 30 %"."""
-_ORGANISATIONS = frozenset(map(str, entries("organisations")))
 _DEVICE = pattern("names.device")
 _NOT_SYSTEMS = frozenset(
     (
@@ -155,19 +154,21 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
         in_title = re.search(rf"\b{re.escape(name)}\b", article.title) is not None
         if (
             (count > 1 or in_title)
-            and name not in _ORGANISATIONS
-            and name.split()[0] not in _COMMON | _TITLE_WORDS
+            and name not in ORGANISATIONS
+            and name.split()[0] not in COMMON | TITLE_WORDS
             and not is_measure(name)
+            and (article.title.startswith(name) or not (_is_word(name, everything) or name.endswith("ing")))
         ):
             counts[name] += count
     for text in [article.title, *texts]:
         counts.update(match["name"].strip(" .-") for match in _INTRODUCED.finditer(text))
+        counts.update(match["name"] for match in _APPOSED.finditer(text) if not _is_word(match["name"], everything))
         counts.update(match[1] for match in _CUSTOMER.finditer(text))
     for name in [name for name in counts if " " in name and counts[name] == 1]:
         if name.split()[0] in repeated and re.fullmatch(r"[\d.]+", name.split()[-1]):
             del counts[name]  # "Tern makes 11 and Wren 5.2": a value, no version
-    if name := _title_name(article):
-        counts[name] += 2
+    if title := title_name(article):
+        counts[title] += 2
     for block in article.blocks:
         if block.kind == "item" and (path := LISTED_PATH.match(block.text.text)) and not is_measure(path["name"]):
             names.add(path["name"])
@@ -176,36 +177,19 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
     for name in sorted(counts, key=lambda name: (-len(name), name)):
         if (_is_system(name) and names.find(name) is None) or names.find(name) is not None:
             names.add(name)
+    for name in tier_names([*names.spellings], everything):
+        names.add(name)
     _add_hub_ids(names, everything)
     _add_short_forms(names, everything)
+    if title and (bare := re.sub(r" v?\d+(?:\.\d+)+\w*$", "", title)) and names.find(bare) is None:
+        names.add(bare, names.find(title))  # "Otter" in the notes on "Otter v0.9.0"
     names.main = _main_subject(names, article, counts)
     return names
 
 
-def _title_name(article: Article) -> str | None:
-    """The name in a title of a few words: "Falcon Assist | The support bot", "# Otter 2"."""
-    first_blocks = [block for block in article.blocks if block.text.text.strip()][:1]
-    headings = [block.text.text for block in first_blocks if block.kind in {"title", "heading"}]
-    for title in [*headings, article.title]:
-        if (
-            (latin := _LATIN_BEFORE_CHINESE.match(title))
-            and not is_measure(latin[1])
-            and latin[1] not in _ORGANISATIONS
-        ):
-            return latin[1]
-        first = re.split(r"\s*[|::–—]\s*|\s-\s", " ".join(title.split()))[0]
-        words = re.sub(
-            r"^(?:Introducing|Announcing|Meet|Model [Cc]ard (?:for|of)|About|Welcome to)\s+", "", first
-        ).split()
-        is_name = (
-            0 < len(words) <= 3
-            and " ".join(words) not in _ORGANISATIONS
-            and all(re.fullmatch(r"(?:[A-Z0-9]|[a-z]{1,3}[A-Z]{2})[\w.-]*", word, re.ASCII) for word in words)
-            and all(word not in _COMMON and word not in _TITLE_WORDS for word in words)
-        )
-        if is_name and re.search(r"[A-Za-z]{2}", words[0]):
-            return " ".join(words)
-    return None
+def _is_word(name: str, text: str) -> bool:
+    """Whether a capital alone makes a name of a word that the text has in small letters too: "Routing takes 2 ms"."""
+    return re.search(rf"(?<![\w./-]){re.escape(name.lower())}(?![\w/-]|\.\w)", text) is not None
 
 
 def _candidates(text: str) -> list[re.Match[str]]:
@@ -237,7 +221,7 @@ def _spoils(part: Excluded, match: re.Match[str]) -> bool:
 
 def _is_system(name: str) -> bool:
     first = re.split(r"[ \-]", name)[0]
-    is_known_word = (first in _COMMON and not re.search(r"[a-z]\d|\d[a-z]", name)) or name in _COMMON
+    is_known_word = (first in COMMON and not re.search(r"[a-z]\d|\d[a-z]", name)) or name in COMMON
     return not (
         is_known_word
         or "CO2" in name
@@ -314,7 +298,7 @@ def _add_short_forms(names: Names, text: str) -> None:
             len(subjects) == 1
             and is_used
             and names.find(form) is None
-            and form not in _COMMON
+            and form not in COMMON
             and not is_benchmark(form)
         ):
             names.add(form, next(iter(subjects)))
@@ -328,8 +312,24 @@ def _main_subject(names: Names, article: Article, counts: Mapping[str, int]) -> 
             return mentioned[0]
     if mentioned := [mention.subject for mention in names.mentions(article.title)]:
         return mentioned[0]
+    if first := _defined_first(names, article):
+        return first
     totals: Counter[str] = Counter()
     for block in article.blocks:
         totals.update(mention.subject for mention in names.mentions(block.text.text))
     common = totals.most_common(2)
     return common[0][0] if common and (len(common) == 1 or common[0][1] > common[1][1]) else None
+
+
+def _defined_first(names: Names, article: Article) -> str | None:
+    """The first subject with which a paragraph begins that says what it is: "Otter 2 is", "Otter 2, which"."""
+    for block in article.blocks[:_BEGINNING]:
+        mentions = names.mentions(block.text.text[:80]) if block.kind == "paragraph" else []
+        if mentions and mentions[0].start <= 1 and _DEFINED.match(block.text.text, mentions[0].end):
+            return mentions[0].subject
+    return None
+
+
+_BEGINNING = 24
+"""Number of parts of an article in which it says what it is about."""
+_DEFINED = re.compile(r"\s(?:is|are)\s|,\s(?:which|our|the|an?)\s|\s?(?:是|作为|为|,是)")

@@ -12,6 +12,7 @@ from evals.reports.claims.drafting.language.lexicon import BENCHMARKS
 from evals.reports.claims.drafting.language.numbers import PrintedNumber, find_numbers
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.text.names import Mention, Names
+from evals.reports.claims.drafting.text.relatives import relatives
 from evals.reports.claims.language.sources.articles import Text
 
 _SENTENCE = re.compile(r"[。!?;;!?]+|\.(?=\s+[A-Z\u4e00-\u9fff*(\"“]|\s*$)|\n(?=\s*\n)")
@@ -54,7 +55,7 @@ class Passage:
 def read_passage(text: Text, names: Names, *, is_heading: bool = False) -> Passage:
     """Find the numbers, names and sentences of a text; numbers inside names and exclusions are left out."""
     content = text.text
-    mentions = tuple(names.mentions(content))
+    mentions = tuple(_mentions(content, names))
     excluded = (*find_excluded(content), *_benchmarks(content))
     if is_heading and (match := _SECTION_NUMBER.match(content)):
         excluded = (*excluded, Excluded(0, match.end(), "reference", match[0].strip()))
@@ -64,6 +65,16 @@ def read_passage(text: Text, names: Names, *, is_heading: bool = False) -> Passa
         if not _inside(number, mentions, excluded) and not _is_part_of_word(content, number)
     )
     return Passage(text, numbers, mentions, excluded, _sentences(content))
+
+
+def _mentions(text: str, names: Names) -> list[Mention]:
+    """The names in a text, and the words that stand for a system."""
+    named = names.mentions(text)
+    places = [(mention.start, mention.end, mention.subject) for mention in named]
+    standing = (
+        Mention(words.start, words.end, words.subject) for words in relatives(text, places, names.names, names.main)
+    )
+    return sorted([*named, *standing], key=lambda mention: mention.start)
 
 
 def _without_sizes(

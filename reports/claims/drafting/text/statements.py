@@ -57,7 +57,12 @@ def introduce(place: Surroundings, block: Block, passage: Passage) -> None:
     if run := _RUN.search(passage.text.text):
         mentioned = [mention.subject for mention in passage.mentions if mention.start >= run.start(1)]
         place.run_subject = next(iter(mentioned), None)
-    if block.kind in {"paragraph", "item"} and re.search(r":\W*$", passage.text.text) and passage.sentences:
+    alone = [
+        mention for mention in passage.mentions if mention.end - mention.start >= len(passage.text.text.strip()) - 1
+    ]
+    if block.kind == "paragraph" and alone:  # a name above its description
+        place.item_subject, place.item_level = alone[0].subject, 0
+    elif block.kind in {"paragraph", "item"} and re.search(r":\W*$", passage.text.text) and passage.sentences:
         place.item_subject = acting_subject(passage, passage.sentences[-1])
         place.item_level = block.level + 1 if block.kind == "item" else 0
 

@@ -11,6 +11,7 @@ from evals.reports.claims.drafting.language.numbers import PrintedNumber
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.text.names import Mention
 from evals.reports.claims.drafting.text.passages import Passage
+from evals.reports.claims.drafting.text.relatives import is_older
 
 _BASELINE_BEFORE = pattern("subjects.baseline_before")
 _BASELINE_CLAUSE = re.compile(r"(?:相比|相较|对比|compared (?:to|with)|relative to|versus|against|unlike)", re.I)
@@ -67,16 +68,9 @@ def attribute(
     first, last = passage.sentence(number.start)
     clause = passage.clause(number.start)
     mentions = [mention for mention in passage.mentions if first <= mention.start < last]
-    baselines = [mention for mention in mentions if _is_baseline(text, mention, first)]
-    baselines += [
-        mention
-        for mention in mentions
-        if mention not in baselines
-        and re.search(r"\d\s?%\s?(?:以上)?(?:的)?\s*$", text[max(first, mention.start - 10) : mention.start])
-    ]
-    baselines += _joined_to(text, mentions, baselines)
-    paired = _paired(text, mentions, claims, number, (first, last))
-    if paired:
+    baselines = _compared(text, mentions, first)
+    owners = [mention for mention in mentions if _owns_another(text, mention, claims, number)]
+    if paired := _paired(text, mentions, claims, number, (first, last)):
         return Attribution(paired, None, "named in the same order")
     if compared := _compared_with(text, number, baselines, first):
         return Attribution(compared, None, "is the one compared with")
@@ -87,10 +81,15 @@ def attribute(
         return Attribution(ahead if ahead != owner.subject else context, owner.subject, "")
     if owner is not None:
         return Attribution(owner.subject, baseline if baseline != owner.subject else None, "named beside the number")
-    if _at_start(text, number) and (before := [mention for mention in baselines if mention.end <= number.start]):
-        return Attribution(before[-1].subject, None, "is the one compared with")  # "compared with X, Y rises from a"
-    weak = [mention for mention in mentions if mention not in baselines and _is_object(text, mention, first)]
-    acting = [mention for mention in mentions if mention not in baselines and mention not in weak]
+    if start := _at_start_of(text, number, baselines):
+        return Attribution(start.subject, None, "is the one compared with")
+    weak = [
+        mention
+        for mention in mentions
+        if mention not in (*baselines, *owners)
+        and (_is_object(text, mention, first) or _is_bracketed(text, mention, number.start))
+    ]
+    acting = [mention for mention in mentions if mention not in (*baselines, *owners, *weak)]
     if _PRONOUN.match(text, clause[0]) and acting and acting[0].end <= clause[0]:
         subject = _continued(text, first, acting[0], context)
         return Attribution(subject, baseline if baseline != subject else None, "named in the sentence")
@@ -99,12 +98,13 @@ def attribute(
     before = in_clause or [mention for mention in acting if mention.end <= number.start]
     if before:
         subject = before[-1].subject
-        return Attribution(
-            subject,
-            baseline if baseline != subject else None,
-            "named in the clause" if in_clause else "named in the sentence",
-        )
-    is_origin = len(mentions) == 1 and _BASED_ON.search(text[first : mentions[0].start]) is not None
+        where = "named in the clause" if in_clause else "named in the sentence"
+        return Attribution(subject, baseline if baseline != subject else None, where)
+    is_origin = (
+        len(mentions) == 1
+        and not _PRONOUN.match(text, first)
+        and _BASED_ON.search(text[first : mentions[0].start]) is not None
+    )
     if (context is None or is_origin) and (before := [mention for mention in weak if mention.end <= number.start]):
         return Attribution(
             before[-1].subject, baseline if baseline != before[-1].subject else None, "named in the sentence"
@@ -120,6 +120,28 @@ def _compared_with(text: str, number: PrintedNumber, baselines: Sequence[Mention
     subjects = {mention.subject for mention in baselines if mention.end <= number.start}
     is_second = _VERSUS.search(text[max(first, number.begin - 24) : number.begin]) is not None
     return subjects.pop() if is_second and len(subjects) == 1 else None
+
+
+def _compared(text: str, mentions: Sequence[Mention], first: int) -> list[Mention]:
+    """The names with which something is compared."""
+    baselines = [mention for mention in mentions if _is_baseline(text, mention, first)]
+    baselines += [
+        mention
+        for mention in mentions
+        if mention not in baselines
+        and re.search(r"\d\s?%\s?(?:以上)?(?:的)?\s*$", text[max(first, mention.start - 10) : mention.start])
+    ]
+    return baselines + _joined_to(text, mentions, baselines)
+
+
+def _at_start_of(text: str, number: PrintedNumber, baselines: Sequence[Mention]) -> Mention | None:
+    """Whose value a change starts from: "compared with X, Y rises from a to b", "from a to b relative to X"."""
+    if not _at_start(text, number):
+        return None
+    if before := [mention for mention in baselines if mention.end <= number.start]:
+        return before[-1]
+    named = _START_OF.match(text, number.stop)
+    return next((mention for mention in baselines if named and mention.start == named.end()), None)
 
 
 def _continued(text: str, first: int, mention: Mention, context: str | None) -> str:
@@ -194,10 +216,40 @@ def acting_subject(passage: Passage, sentence: tuple[int, int]) -> str | None:
     mentions = [mention for mention in passage.mentions if first <= mention.start < last]
     baselines = [mention for mention in mentions if _is_baseline(text, mention, first)]
     baselines += _joined_to(text, mentions, baselines)
-    subjects = {
-        mention.subject for mention in mentions if mention not in baselines and not _is_object(text, mention, first)
-    }
+    acting = [
+        mention
+        for mention in mentions
+        if mention not in baselines
+        and not _is_object(text, mention, first)
+        and not _is_bracketed(text, mention, last)
+        and not _owns_another(text, mention, passage.numbers, None)
+        and not is_older(text[mention.start : mention.end])
+    ]
+    if acting and _PRONOUN_FIRST.match(text[first : acting[0].start]):
+        return None  # "So it answers in 0.9 s where Otter 1 took 1.4 s" goes on with what was before
+    subjects = {mention.subject for mention in acting}
     return next(iter(subjects)) if len(subjects) == 1 else None
+
+
+def _is_bracketed(text: str, mention: Mention, place: int) -> bool:
+    """Whether a name stands in brackets that do not hold a place: "throughput (8 GPUs, Otter 2) rises to …"."""
+    opened = max(text.rfind("(", 0, mention.start), text.rfind("（", 0, mention.start))
+    closed = next((n for n in range(mention.end, min(len(text), mention.end + 160)) if text[n] in ")）"), None)
+    if opened < 0 or closed is None or re.search(r"[)）]", text[opened : mention.start]):
+        return False
+    return "(" not in text[mention.end : closed] and not opened < place <= closed
+
+
+def _owns_another(text: str, mention: Mention, claims: Sequence[PrintedNumber], number: PrintedNumber | None) -> bool:
+    """Whether another number is the name's own, as in "less than half the 720 ms of Otter 1"."""
+    before = [other for other in claims if other is not number and 0 <= mention.start - other.stop <= 12]
+    return any(_VALUE_OF.fullmatch(text, other.stop, mention.start) for other in before)
+
+
+_VALUE_OF = re.compile(r"\s?(?:(?:of|for|by|from|that)\s(?:the\s|our\s)?|[((])")
+_PRONOUN_FIRST = re.compile(
+    r"\W*(?:(?:So|And|But|Yet|Still|Here|Then|Also|Thus|Today),?\s)?(?:[Ii]t|[Ii]ts|[Tt]hey|[Tt]heir)\b"
+)
 
 
 def _owner(
@@ -227,8 +279,14 @@ def _owner(
             return mention
         if len(between) <= 40 and _FOR_AFTER.match(between) and not _is_after_verb(text, number):
             return mention
+        if _OF_AFTER.fullmatch(between) and re.search(r"\bthe\s[$€£]?$", text[: number.begin]):
+            return mention
         break
     return None
+
+
+_OF_AFTER = re.compile(r"\s(?:of|that|which)\s(?:the\s|our\s)?")
+"""What stands between a value and its owner: "the 720 ms of Otter 1", "the 2T tokens that Otter 1 saw"."""
 
 
 def _is_after_verb(text: str, number: PrintedNumber) -> bool:
@@ -247,6 +305,11 @@ def _baseline(
     inside = [mention for mention in candidates if clause[0] <= mention.start < clause[1]]
     nearest = min(inside or candidates, key=lambda mention: abs(mention.start - number.start), default=None)
     return nearest.subject if nearest is not None else None
+
+
+_START_OF = re.compile(
+    r"\s?(?:to|至|到)\s[$€]?[\d.,]+\s?\S{0,12}\s(?:relative to|compared (?:to|with)|over|versus|against)\s(?:the\s)?"
+)
 
 
 def _at_start(text: str, number: PrintedNumber) -> bool:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from evals.reports.claims.drafting.drafter import draft
 from evals.reports.claims.drafting.language.numbers import find_numbers
+from evals.reports.claims.drafting.readers.html import read_html
+from evals.reports.claims.drafting.readers.markdown import read_markdown
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,31 @@ def test_numbers_in_words_and_rates(text, expected):
 )
 def test_what_is_no_share(text):
     assert "percent" not in {number.unit for number in find_numbers(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# Otter v0.9.0\n\n- Start-up takes 3.2 s.", ["Otter v0.9.0"]),
+        ("# Small models\n\nOtter 2, which is new, has 80 layers. Otter 1 has 32 layers.", ["Otter 2", "Otter 1"]),
+        ("# Otter 2\n\nTern, a rival of the same size, scores 74 percent on MMLU.", ["Tern"]),
+        ("# Otter 2\n\nRoughly 18 % of the text is code.", ["Otter 2"]),
+        ("# Otter 2\n\nOtter 2 Mini is new. Mini is quicker and takes 40 ms.", ["Otter 2 Mini"]),
+        ("# Otter 2\n\nOtter 1 is old. Its predecessor took 90 ms.", ["Otter 1"]),
+        ("# Otter 2\n\nThe median is 310 ms, less than the 720 ms of Tern 1, and the maximum stays under 900 ms.",
+         ["Otter 2", "Tern 1", "Otter 2"]),
+        ("# Otter 2\n\nOn chats (8×H100, Tern 7B), throughput is 4,720 tokens/s.", ["Otter 2"]),
+        ("# Otter 2\n\nIt answers in 0.9 s where Tern 7B is slower. In memory it needs 22 GB.", ["Otter 2", "Otter 2"]),
+        ("# Otter 2\n\nOtter 2 and Tern 7B were compared. The latter needs 8 GB.", ["Tern 7B"]),
+        ("# 青鸾\n\n- 青鸾-7B 与 青鸾-7B\n\n青鸾-14B 是新模型。\n\n1. 首字延迟为 180毫秒。", ["青鸾-14B"]),
+    ],
+)  # fmt: skip
+def test_who_a_sentence_is_about(text, expected):
+    drafted = draft(read_markdown(text + "\n"))
+    assert [drafted.names.names[claim.subject] for claim in drafted.claims] == expected
+
+
+def test_a_name_above_its_description_is_its_subject():
+    page = "<h1>Otter</h1><dl><dt>Otter Lite</dt><dd>80 MB on disk</dd><dt>Otter Pro</dt><dd>3 GB on disk</dd></dl>"
+    drafted = draft(read_html(page))
+    assert [drafted.names.names[claim.subject] for claim in drafted.claims] == ["Otter Lite", "Otter Pro"]
