@@ -125,10 +125,10 @@ def _check_shards(paths: Sequence[Path], name: str) -> None:
     counts = sorted({shard[2] for shard in shards})
     if not shards:
         return
-    if len(counts) > 1 or len(shards) < len(paths):
+    present = {int(shard[1]) for shard in shards}
+    if len(counts) > 1 or len(present) < len(paths):
         named = ", ".join(path.name for path in paths[:6])
         raise InputError(f"{name} has shards of several sets: {named}; leave those of one")
-    present = [int(shard[1]) for shard in shards]
     missing = [number for number in range(int(counts[0])) if number not in present]
     if missing:
         raise InputError(

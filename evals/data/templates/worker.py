@@ -50,6 +50,8 @@ def main() -> None:
     _write(answer)
     for line in sys.stdin:
         request = json.loads(line)
+        if "values" in request and ("null" in line or "NaN" in line):
+            request["values"] = _marked(request["values"])
         signal.setitimer(signal.ITIMER_PROF, first["seconds"])
         _write(_matches(programs, request) if "pattern" in request else _rendered(programs, request, first))
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -57,19 +59,49 @@ def main() -> None:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_present
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: _Missing() if value is None else value,
     )
     environment.globals = {"range": environment.globals["range"], "dict": dict, "zip": zip}
+    environment.tests["none"] = lambda value: value is None or isinstance(value, _Missing)
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _plain}
     environment.filters["literal"] = ast.literal_eval
     environment.filters["regex_replace"] = lambda text, pattern, by: re.sub(pattern, by, text)
     return environment
 
 
-def _present(value: Any) -> Any:
-    """Return a value that a template prints. Raises `ValueError` for a missing one, which would be the word None."""
-    if value is None or value != value:
+class _Missing:
+    """Stands for a missing value: false, equal to none, and no text, which would be the word None."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, _Missing)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __repr__(self) -> str:
         raise ValueError("a value that it prints is missing (null); {{ COLUMN or '' }} leaves it out")
-    return value
+
+
+def _marked(value: Any) -> Any:
+    """Put `_Missing` in the places of null and NaN."""
+    if isinstance(value, dict):
+        return {key: _marked(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_marked(part) for part in value]
+    return _Missing() if value is None or value != value else value
+
+
+def _plain(value: Any) -> None:
+    """Return null for a missing value. Raises `TypeError` for what JSON cannot hold."""
+    if not isinstance(value, _Missing):
+        raise TypeError(f"it gives a value of type {type(value).__name__}")
 
 
 def _compiled(environment: ImmutableSandboxedEnvironment, kind: str, source: str) -> Any:
@@ -86,7 +118,7 @@ def _rendered(programs: dict[str, Any], request: dict[str, Any], limits: dict[st
             result = programs[name]({**values, "row": values})
             if isinstance(result, StrictUndefined):
                 str(result)  # raises what is undefined
-            text = json.dumps(result)
+            text = json.dumps(result, default=_plain)
             if len(text) > limits["characters"]:
                 return {"exceeded": "characters", "name": name}
             results[name] = result
@@ -117,7 +149,7 @@ def _reason(error: Exception) -> str:
 
 
 def _write(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(json.dumps(answer, default=_plain) + "\n")
     sys.stdout.flush()
 
 

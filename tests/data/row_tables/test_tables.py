@@ -154,6 +154,7 @@ def test_what_cannot_be_read_is_named(tmp_path, name, content, words):
         (("test-00000-of-00003", "test-00002-of-00003"), "lacks the shard 00001 of 00003"),
         (("test-00000-of-00001", "test-00000-of-00002", "test-00001-of-00002"), "shards of several sets"),
         (("test", "test-00000-of-00001"), "shards of several sets"),
+        (("test-00000-of-00001", f"test-00000-of-00001-{'a' * 16}"), "shards of several sets"),
     ],
 )
 def test_a_split_is_all_of_its_shards(tmp_path, names, words):

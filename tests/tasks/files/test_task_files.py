@@ -254,6 +254,8 @@ def test_a_template_cannot_do_harm(tmp_path, monkeypatch, prompt, words):
     [
         ("prompt: 'Q: {{ hint }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
         ("prompt: 'Q: {{ score }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
+        ("prompt: 'Q: {{ hint | trim ~ 1 }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
+        ("prompt: '{{ [hint, flag] | join }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
         ("prompt: a\nid: hint\n", "row 1: id is empty"),
         ("prompt: a\nid: empty\n", "row 1: id is empty"),
         ("prompt: a\nwhere: flag\n", "row 1: where gives the text 'false'; compare it"),
@@ -265,6 +267,14 @@ def test_a_missing_value_is_no_text_and_a_text_is_no_truth(tmp_path, text, words
     parquet.write_table(table, tmp_path / "rows.parquet")
     with pytest.raises(InputError, match=words):
         load(file(tmp_path, f"{text}target: answer\n")).samples(Options(data=tmp_path / "rows.parquet"))
+
+
+def test_a_missing_value_is_none_false_and_can_be_left_out(tmp_path):
+    prompt = "{{ hint or '-' }}{{ hint is none }}{{ hint == none }}{% if hint %}!{% endif %}{{ [hint, 1] | tojson }}"
+    row = {"hint": None, "answer": ["b", None]}
+    path = lines(tmp_path / "rows.jsonl", row)
+    (sample,) = load(file(tmp_path, f'prompt: "{prompt}"\ntarget: answer\nsubset: hint\n')).samples(Options(data=path))
+    assert (sample.requests[0].parts, sample.target, sample.labels) == (("-TrueTrue[null, 1]",), ["b"], {})
 
 
 # Answers
