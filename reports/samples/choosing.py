@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evals.errors import InputError, UnknownName
-from evals.plain_numbers import is_real, real
+from evals.plain_numbers import real
 from evals.records.folder import Record
 from evals.records.types import SampleRecord
 from evals.reports.rendering.formatting import json_text
@@ -135,16 +135,25 @@ def _condition(text: str, record: Record) -> Condition:
         return lambda row: state(row, record)
     if match := _COMPARISON.fullmatch(text):
         name, number = match["name"].strip(), match["number"].strip()
-        if not is_real(number):
+        limit, compare = _finite(number), _COMPARISONS[match["sign"]]
+        if math.isnan(limit):
             raise InputError(f"--where {text}: {number!r} is not a number")
-        limit, compare = real(number), _COMPARISONS[match["sign"]]
         return lambda row: (value := _number(row, name, record)) is not None and compare(value, limit)
     name, equals, wanted = text.partition("=")
     if not equals:
         known = ", ".join(STATES)
         raise InputError(f"--where {text}: expected {known}, NAME=TEXT, NAME<NUMBER or any~TEXT")
-    exact = real(wanted.strip()) if is_real(wanted.strip()) else math.nan
-    return lambda row: _text(row, name.strip()) == wanted.strip() or _number(row, name.strip(), record) == exact
+    name, wanted = name.strip(), wanted.strip()
+    exact = _finite(wanted.removeprefix("="))
+    return lambda row: wanted in _texts(row, name) or _number(row, name, record) == exact
+
+
+def _finite(text: str) -> float:
+    """Read a number; NaN if the text is none."""
+    try:
+        return real(text)
+    except ValueError:
+        return math.nan
 
 
 def _check_graded(record: Record, text: str) -> None:
@@ -160,11 +169,13 @@ def _searched(row: SampleRecord, name: str) -> str:
     return "\n".join(json_text(row[part]) for part in names if row[part] is not None).casefold()
 
 
-def _text(row: SampleRecord, name: str) -> str | None:
+def _texts(row: SampleRecord, name: str) -> list[str]:
+    """Return what a name means for a sample: of a list (the right answers of a question) also each entry."""
     if name in labels_of(row):
-        return labels_of(row)[name]
-    plain = {"id": row.id, "answer": row.answer, "target": row.target}
-    return json_text(plain[name]) if name in plain and plain[name] is not None else None
+        return [labels_of(row)[name]]
+    value = {"id": row.id, "answer": row.answer, "target": row.target}.get(name)
+    entries = value if isinstance(value, list) else []
+    return [json_text(entry) for entry in (value, *entries) if entry is not None]
 
 
 def _number(row: SampleRecord, name: str, record: Record) -> float | None:

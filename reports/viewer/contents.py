@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
+from evals.comparison import check_protocol
+from evals.errors import InputError
 from evals.records.folder import Record
 from evals.records.prefixes import PrefixReader
 from evals.records.types import SampleRecord
@@ -15,6 +20,35 @@ from evals.schema import Json
 
 _LONGEST = 200_000
 """Characters of a text on the page."""
+
+
+def names(folders: Sequence[Path]) -> list[str]:
+    """Name run folders by the ends of their paths, as long as it takes to tell them apart.
+
+    Example:
+        >>> names([Path("runs/a/vl"), Path("runs/b/vl"), Path("runs/b/r1")])
+        ['a/vl', 'b/vl', 'r1']
+    """
+    paths = [folder.resolve().parts for folder in folders]
+    lengths = [1] * len(paths)
+    while True:
+        ends = ["/".join(parts[-length:]) for parts, length in zip(paths, lengths, strict=True)]
+        counts = Counter(ends)
+        longer = [
+            min(length + (counts[end] > 1), len(parts)) for parts, length, end in zip(paths, lengths, ends, strict=True)
+        ]
+        if longer == lengths:
+            return [visible(end, 200) for end in ends]
+        lengths = longer
+
+
+def protocols(record: Record, other: Record) -> str:
+    """Say in which field the protocols of two runs differ, so that `compare` refuses them; empty if in none."""
+    try:
+        check_protocol(record, other)
+    except InputError as error:
+        return str(error).partition(" have ")[2]
+    return ""
 
 
 def describe_run(record: Record) -> dict[str, Json]:
@@ -80,6 +114,7 @@ def describe_sample(record: Record, row: SampleRecord) -> dict[str, Json]:
         "failure": visible(row.failure, 2000) if row.failure else None,
         "truncated": row.truncated,
         "unfinished": row.truncated_thinking,
+        "media": dict(Counter(media.kind for entry in row.inputs or () if entry for media in entry.media or ())),
         "image": f"data:image/png;base64,{base64.b64encode(image).decode()}" if image is not None else None,
     }
 

@@ -126,9 +126,18 @@ class RunIndex:
 
     def runs(self) -> list[Json]:
         """Describe the runs: titles, metrics, counts, the labels that samples have, and the runs to show beside."""
+        names = contents.names([record.folder for record in self.records])
         return [
-            {"number": number, **contents.describe_run(record), "labels": labels, "others": self._others(number)}
-            for number, (record, labels) in enumerate(zip(self.records, self._labels, strict=True))
+            {
+                "number": number,
+                "name": name,
+                **contents.describe_run(record),
+                "labels": labels,
+                "others": {
+                    str(other): contents.protocols(record, self.records[other]) for other in self._others(number)
+                },
+            }
+            for number, (name, record, labels) in enumerate(zip(names, self.records, self._labels, strict=True))
         ]
 
     def _others(self, run: int) -> list[int]:
@@ -152,7 +161,7 @@ class RunIndex:
             }
 
     def samples(self, query: SampleQuery) -> dict[str, Json]:
-        """Return a page of the samples that a query asks for, and how many there are.
+        """Return a page of the samples that a query asks for, how many there are, and how many are in the other run.
 
         Raises:
             InputError: the query names a run, state, label or order that there is not.
@@ -167,9 +176,11 @@ class RunIndex:
                 where.append(pairing.FLIPPED)
         condition = " AND ".join(where)
         beside = "b.id, b.answer, p.score" if joined else "NULL, NULL, NULL"
+        paired = None
         with self._lock:
             if query.other is not None:
                 self._pairs.add(query.run, query.other)
+                (paired,) = self._database.execute(pairing.COUNT, (query.run, query.other)).fetchone()
             (matching,) = self._database.execute(
                 f"SELECT COUNT(*) FROM sample a {joined} WHERE {condition}", values
             ).fetchone()
@@ -179,7 +190,7 @@ class RunIndex:
                 [*values, query.count, query.offset],
             ).fetchall()
         rows: list[Json] = [dict(zip(_COLUMNS, row, strict=True)) for row in listed]
-        return {"matching": matching, "total": len_of(self, query.run), "rows": rows}
+        return {"matching": matching, "total": len_of(self, query.run), "paired": paired, "rows": rows}
 
     def _conditions(self, query: SampleQuery) -> tuple[list[str], list[Json]]:
         self._check_run(query.run)
@@ -236,10 +247,16 @@ class RunIndex:
             place = self._database.execute("SELECT place FROM sample WHERE run = ? AND id = ?", (run, id)).fetchone()
         if place is None:
             raise InputError(f"run {run} has no sample {id!r}")
-        with (self.records[run].folder / SAMPLES).open("rb") as file:
-            file.seek(place[0])
-            row = msgspec.json.decode(file.readline(), type=SampleRecord)
-        return {**contents.describe_sample(self.records[run], row), "beside": beside}
+        return {**contents.describe_sample(self.records[run], self._row(run, place[0])), "beside": beside}
+
+    def _row(self, run: int, place: int) -> SampleRecord:
+        path = self.records[run].folder / SAMPLES
+        try:
+            with path.open("rb") as file:
+                file.seek(place)
+                return msgspec.json.decode(file.readline(), type=SampleRecord)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} has changed since it was read ({error}): start view again") from error
 
 
 def len_of(index: RunIndex, run: int) -> int:

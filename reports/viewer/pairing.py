@@ -25,6 +25,8 @@ JOIN = (
     "LEFT JOIN sample b ON b.run = p.other AND b.position = p.other_position"
 )
 """Joins each sample `a` with that of another run, `b`; `p.score` is what is compared with `a.score`."""
+COUNT = "SELECT COUNT(*) FROM pair WHERE run = ? AND other = ?"
+"""Counts the samples of a run that are in another run too."""
 FLIPPED = "a.score IS NOT NULL AND p.score IS NOT NULL AND a.score <> p.score"
 """The condition for samples whose scores differ: as many as `compare` counts as better and worse."""
 _BY_IDS = """

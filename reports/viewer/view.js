@@ -23,13 +23,25 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** What the address says: run, other, state, label, text, sort, flips, id. */
+/** What the address says: run, other, state, label, text, sort, flips, id. Runs are named there, and numbered here. */
 function read() {
-  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  const query = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  for (const key of ["run", "other"]) {
+    if (query[key] === undefined) continue;
+    const run = runs.find((candidate) => candidate.name === query[key]);
+    if (!run) throw new Error(`no run here is named ${query[key]}`);
+    query[key] = String(run.number);
+  }
+  return query;
+}
+
+function titled(run) {
+  return `${run.model}${run.blind ? " (blind)" : ""}`;
 }
 
 function address(changes) {
-  const kept = Object.entries({ ...read(), ...changes }).filter(([, value]) => value !== "" && value !== null);
+  const query = { ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))), ...changes };
+  const kept = Object.entries(query).filter(([, value]) => value !== "" && value !== null);
   return "#" + new URLSearchParams(Object.fromEntries(kept));
 }
 
@@ -87,20 +99,21 @@ function chosen(query) {
     const other = beside(row);
     return { ...row, other_id: other?.id ?? null, other_answer: other?.answer ?? null, other_score: other?.score ?? null };
   });
-  return { matching: kept.length, total, rows: page };
+  const paired = query.other ? rows.filter((row) => beside(row)).length : null;
+  return { matching: kept.length, total, paired, rows: page };
 }
 
 // All runs.
 
 function overview() {
-  const head = ["run", "task", "headline", "value", "95 % interval", "samples", "failed"];
+  const head = ["run", "model", "task", "headline", "value", "95 % interval", "samples", "failed"];
   const rows = runs.map((run) => make("tr", {},
-    make("th", { scope: "row" }, make("a", { href: `#run=${run.number}` }, run.model + (run.blind ? " (blind)" : ""))),
-    make("td", {}, `${run.task} ${run.split}`), make("td", {}, run.headline.name),
+    make("th", { scope: "row" }, make("a", { href: "#" + new URLSearchParams({ run: run.name }) }, run.name)),
+    make("td", {}, titled(run)), make("td", {}, `${run.task} ${run.split}`), make("td", {}, run.headline.name),
     ...[run.headline.value, run.headline.interval, run.n.toLocaleString("en"), run.counts.failed.toLocaleString("en")]
       .map((value) => make("td", { class: "number" }, value))));
-  const cells = head.map((text, place) => make("th", { scope: "col", class: place > 2 ? "number" : null }, text));
-  at("overview").replaceChildren(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All runs" },
+  const cells = head.map((text, place) => make("th", { scope: "col", class: place > 3 ? "number" : null }, text));
+  at("overview").replaceChildren(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of runs" },
     make("table", {}, make("thead", {}, make("tr", {}, ...cells)), make("tbody", {}, ...rows))));
 }
 
@@ -113,7 +126,8 @@ function metrics(run) {
       ...["value", "95 % interval", "n"].map((text) => make("th", { scope: "col", class: "number" }, text)))),
     make("tbody", {}, ...section.rows.map((row) => make("tr", {}, make("th", { scope: "row" }, row.label),
       ...[row.value, row.interval, row.n.toLocaleString("en")].map((value) => make("td", { class: "number" }, value)))))));
-  at("metrics").replaceChildren(make("h2", {}, `${run.model} on ${run.task}`), make("p", {}, run.about),
+  at("metrics").replaceChildren(make("h2", {}, `${titled(run)} on ${run.task}`),
+    make("p", {}, make("strong", {}, run.name), ` ${run.about}`),
     ...run.notes.map((note) => make("p", {}, note)),
     make("div", { class: "scroll tables", tabindex: "0", role: "region", "aria-label": "Metrics" }, ...tables));
 }
@@ -129,8 +143,9 @@ function filters(run, query) {
   const labels = Object.entries(run.labels).flatMap(([name, texts]) => texts.map((text) => [`${name}=${text}`, `${name}: ${text}`]));
   options(at("label"), [["", "all"], ...labels], query.label);
   options(at("sort"), Object.entries(SORTS), query.sort);
-  const others = runs.filter((other) => run.others.includes(other.number));
-  options(at("other"), [["", "no other run"], ...others.map((other) => [String(other.number), other.model])], query.other);
+  const others = runs.filter((other) => other.number in run.others);
+  const other = query.other && runs[query.other].name;
+  options(at("other"), [["", "no other run"], ...others.map((each) => [each.name, `${titled(each)}: ${each.name}`])], other);
   at("flips").checked = query.flips === "1";
   at("flips").disabled = !query.other;
   if (document.activeElement !== at("text")) at("text").value = query.text || "";
@@ -162,7 +177,10 @@ async function list(query, offset) {
   matching = page.matching;
   const held = embedded ? embedded.samples[query.run].rows.length : page.total;
   const part = held < page.total ? `; this file holds the first ${held.toLocaleString("en")}` : "";
-  at("count").textContent = `${matching.toLocaleString("en")} of ${page.total.toLocaleString("en")} samples${part}`;
+  const protocol = query.other && runs[query.run].others[query.other];
+  const paired = query.other ? `; the other run has ${page.paired.toLocaleString("en")} of the ${page.total.toLocaleString("en")}` : "";
+  const differ = protocol ? `. The two have ${protocol}: compare refuses them` : "";
+  at("count").textContent = `${matching.toLocaleString("en")} of ${page.total.toLocaleString("en")} samples${part}${paired}${differ}`;
   const entries = page.rows.map((row) => entry(row, query));
   if (offset) at("list").append(...entries); else at("list").replaceChildren(...entries);
   at("more").hidden = shown.length >= matching;
@@ -175,15 +193,17 @@ function block(title, text) {
 }
 
 function pairs(title, values) {
-  const rows = Object.entries(values).map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "number" }, String(value))));
+  const entries = Array.isArray(values) ? values : Object.entries(values);
+  const rows = entries.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "number" }, String(value))));
   return rows.length ? make("div", {}, make("h3", {}, title), make("table", {}, make("tbody", {}, ...rows))) : null;
 }
 
 function likelihoods(sample) {
   if (!sample.scores.length) return null;
+  const several = sample.scores.length > 1;
   const named = sample.scores.flatMap((scores, request) => scores.map((score, place) =>
-    [sample.continuations[place] ?? `${request + 1}.${place + 1}`, score.toFixed(4)]));
-  return pairs("log-likelihoods", Object.fromEntries(named));
+    [(!several && sample.continuations[place]) || `${request + 1}.${place + 1}`, score.toFixed(4)]));
+  return pairs("log-likelihoods", named);
 }
 
 function outcome(sample, title) {
@@ -199,11 +219,13 @@ async function sample(query) {
   const one = await ask("sample", { run: query.run, id: query.id, other: query.other ?? "" });
   const beside = one.beside;
   if (read().id !== query.id) return;
-  const title = runs[query.run].model;
-  const outcomes = beside ? make("div", { class: "pair" }, outcome(one, title), outcome(beside, runs[query.other].model)) : outcome(one, title);
+  const [title, other] = [query.run, query.other].map((run) => run && `${titled(runs[run])}: ${runs[run].name}`);
+  const outcomes = beside ? make("div", { class: "pair" }, outcome(one, title), outcome(beside, other)) : outcome(one, title);
   const full = one.read.length ? make("details", {}, make("summary", {}, "all that the model read"), ...one.read.map((text) => make("pre", {}, text))) : null;
   const image = one.image ? make("img", { src: one.image, alt: `the image of sample ${one.id}` }) : null;
-  const parts = [make("h2", {}, `Sample ${one.id}`), image, block("question", one.question), block("expected", one.target),
+  const media = Object.entries(one.media).map(([kind, count]) => `${count} ${kind}`).join(", ");
+  const missing = image || !media ? null : make("p", {}, `The model was shown: ${media}. A run keeps the images of its worst samples only.`);
+  const parts = [make("h2", {}, `Sample ${one.id}`), image, missing, block("question", one.question), block("expected", one.target),
     outcomes, pairs("labels", one.labels), full];
   at("sample").replaceChildren(...parts.filter(Boolean));
   at("sample").hidden = false;
@@ -216,23 +238,26 @@ async function sample(query) {
     }
   }
   // In one column the sample stands below the list: go there, unless the keys move through the list.
-  if (clicked && matchMedia("(max-width: 61.99rem)").matches) at("sample").focus();
+  if (clicked && matchMedia("(max-width: 61.99rem)").matches) {
+    at("sample").focus({ preventScroll: true });
+    at("sample").scrollIntoView({ block: "start" });
+  }
   moved = clicked = false;
 }
 
 // What happens.
 
-let before = "", moved = false, clicked = false;
+let before = "", moved = false, clicked = true; // an address that names a sample leads to it
 
 async function update() {
-  const query = read();
   try {
+    const query = read();
     const run = query.run === undefined ? undefined : runs[query.run];
     at("problem").hidden = true;
     at("overview").hidden = Boolean(run);
     at("run").hidden = !run;
     if (!run) { document.title = "Runs"; before = ""; return; }
-    document.title = `${run.model} on ${run.task}`;
+    document.title = `${titled(run)} on ${run.task}`;
     const same = JSON.stringify({ ...query, id: "" });
     if (same !== before) {
       before = same;

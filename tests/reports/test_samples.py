@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import harness_logs
 import pyarrow.parquet as parquet
@@ -33,7 +34,8 @@ def ids(record, *where, **options):
         ("unfinished", []), ("long", []), ("disputed", []), ("answer type=yes/no", ["10", "11"]), ("id=12", ["12"]),
         ("accuracy<0.3", ["11", "13"]), ("accuracy <= 0.3", ["11", "12", "13"]), ("score>0.3", ["10"]),
         ("accuracy>=1", ["10"]), ("length>5", ["11"]), ("any~COLOR", ["12"]), ("output~maybe", ["11"]),
-        ("target~red", ["10", "11", "12", "13"]),
+        ("target~red", ["10", "11", "12", "13"]), ("target=red", ["10", "11", "12", "13"]), ("target=re", []),
+        ("accuracy=1", ["10"]), ("accuracy==1", ["10"]), ("accuracy=1e999", []),
     ],
 )  # fmt: skip
 def test_conditions(record, condition, expected):
@@ -49,11 +51,13 @@ def test_several_conditions_must_all_be_met_and_the_order_is_chosen(record):
     assert choose(record, ["wrong"], count=1).matching == 3
 
 
-@pytest.mark.parametrize("where", ["wrng", "acuracy<1", "answer typ=other", "accuracy<x"])
+@pytest.mark.parametrize(
+    "where", ["wrng", "acuracy<1", "answer typ=other", "accuracy<x", "accuracy<1e999", "accuracy>nan"]
+)
 def test_what_no_sample_has_is_refused_by_name(record, where):
     with pytest.raises(InputError) as error:
         choose(record, [where])
-    assert where.split("<")[0].split("=")[0] in str(error.value)
+    assert re.split("[<>=]", where)[0] in str(error.value)
     with pytest.raises(UnknownName, match="known: accuracy, answer"):
         choose(record, sort="seconds")
 

@@ -72,6 +72,33 @@ def test_flips_are_the_samples_whose_scores_differ(index):
     assert all(row["other_score"] == 1.0 for row in page["rows"])
 
 
+def test_a_list_says_how_many_samples_are_in_the_other_run_and_why_compare_refuses_it(tmp_path):
+    metrics = {"accuracy": run_folders.metric(0.4, len(ROWS))}
+    part = run_folders.make(tmp_path / "b", ROWS[:3], {"accuracy": run_folders.metric(0.4, 3)})
+    warm = run_folders.manifest(temperature=0.7)
+    runs = [
+        run_folders.make(tmp_path / "a", ROWS, metrics),
+        part,
+        run_folders.make(tmp_path / "c", ROWS, metrics, warm),
+    ]
+    index = RunIndex(runs)
+    assert [index.samples(SampleQuery(0, other=other))["paired"] for other in (1, 2)] == [3, len(ROWS)]
+    assert index.samples(SampleQuery(0))["paired"] is None
+    assert index.runs()[0]["others"]["1"] == ""
+    assert "task.temperature" in index.runs()[0]["others"]["2"]
+    index.close()
+
+
+def test_a_log_that_changed_is_an_error_of_one_line(index):
+    for content in (b"", b'{"id": 7}\n', b"\xff" * 5000):
+        (index.records[0].folder / "samples.jsonl").write_bytes(content)
+        with pytest.raises(InputError, match="has changed since it was read"):
+            index.sample(0, "3")
+    (index.records[0].folder / "samples.jsonl").unlink()
+    with pytest.raises(InputError, match="has changed since it was read"):
+        index.sample(0, "3")
+
+
 def flips(index, run, other):
     """The ids of the samples that the list calls flips; one sample's page shows the same pair."""
     page = index.samples(SampleQuery(run, other=other, flips=True, count=1000))
@@ -116,7 +143,7 @@ def test_runs_of_other_harnesses_are_paired_by_their_questions(tmp_path):
         assert done.returncode == 0, done.stderr
         runs.append(records.load(tmp_path / f"run-{name}"))
     index = RunIndex(runs)
-    assert [run["others"] for run in index.runs()] == [[1], [0]]
+    assert [run["others"] for run in index.runs()] == [{"1": ""}, {"0": ""}]
     page = index.samples(SampleQuery(0, other=1))
     questions = [index.sample(0, row["id"], 1) for row in page["rows"]]
     assert [whole["question"] for whole in questions] == [whole["beside"]["question"] for whole in questions]
@@ -213,13 +240,19 @@ def test_the_command_writes_a_file_and_refuses_what_it_cannot_do(index, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("width", "dark", "query"), [(1280, False, "run=0&other=1&id=4"), (390, True, "run=0&state=wrong")]
+    ("width", "dark", "query"),
+    [(1280, False, "run=a&other=b&id=4"), (390, True, "run=a&state=wrong"), (390, False, "")],
 )
 def test_the_page_in_a_browser(index, tmp_path, width, dark, query):
     browser()
     write_file(index, tmp_path / "view.html")
     page = tmp_path / "view.html"
     wrong = index.samples(SampleQuery(0, state="wrong"))["matching"]
+    if not query:
+        text = dumped(page, tmp_path, width, dark=dark)
+        assert {">a</a>", ">b</a>"} == {name for name in (">a</a>", ">b</a>") if name in text}, "two runs of one model"
+        assert axe(page.read_text(), tmp_path, width, dark=dark)["violations"] == []
+        return
     counted = f"{wrong if 'wrong' in query else len(ROWS)} of {len(ROWS)} samples"
     text = dumped(page, tmp_path, width, dark=dark, query=query)
     assert counted in text, "the script of the page finds what the index finds"
