@@ -193,11 +193,15 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
         and text[number.end - 1 : number.end] == "B"
         and number.end - number.start > 1
     ):
-        return replace(number, unit="parameters", noun="B")
+        is_of_text = _TOKENS_BEFORE.search(text[max(0, number.begin - 20) : number.begin]) is not None
+        return replace(number, unit="tokens" if is_of_text else "parameters", noun="B")
     return _unit_around(text, number)
 
 
 _AND_MORE = re.compile(r"\s?(?:余|多(?=张|条|篇|名|位|次|家|天|(?:个)?小时|个(?!模|语|任)))")  # 7万余张图片
+_TOKENS_BEFORE = re.compile(
+    r"(?:token|词元)(?:总?数量?|总?量)?(?:高?达到?|为|是|约|共|超过?|[::]){0,3}\s*$", re.I
+)  # token数达到5.4B
 _EACH_SECOND = re.compile(r"每秒[可达能约到最高多生成处理输出了\s]{0,6}$")
 
 

@@ -33,7 +33,7 @@ _CORNER = re.compile(r"(?:models?|methods?|systems?|name|approach|variant|模型
 _TWO_WORDS = re.compile(r"^\(|\.$")
 """A word of a header that belongs to the one before or after it: `(ms)`, `Avg.`."""
 _DEVIATION = re.compile(r"\s?±\s?")
-_FEWEST_NUMBERS, _FEWEST_REPEATS = 3, 3
+_FEWEST_NUMBERS, _FEWEST_REPEATS, _FEWEST_ROWS, _WIDEST_GROUP = 3, 3, 2, 40
 
 
 def extract(content: bytes, name: str) -> tuple[str, list[PlacedTable]]:
@@ -94,24 +94,24 @@ def blocks_of(source: str, tables: Sequence[PlacedTable] = ()) -> Iterator[Block
     lines = list(_lines(source))
     wide = sorted(len(line.text) for line in lines)[len(lines) * 3 // 4] if lines else 0
     paragraph: list[Text] = []
-    caption = plain("")
+    caption, top = plain(""), None
     for kind, group in groupby(lines, key=lambda line: _table_at(tables, line) or _cells(line) is not None):
         run = list(group)
         if isinstance(kind, PlacedTable):
             yield from _paragraph(paragraph)
             paragraph = []
             yield kind.block
+            top = None
             continue
         if kind:
-            header = paragraph.pop() if paragraph else None
-            table = _table(header, run, caption)
-            if table is None and header is not None:
-                paragraph.append(header)
+            top = _continued(top, paragraph, run) or _top(paragraph, run)
+            table = _table(top, run, caption) if top else None
             yield from _paragraph(paragraph)
             paragraph = []
             if table is not None:
                 yield table
             continue
+        top = top if len(run) == 1 else None
         for line in run:
             if paragraph and _begins(line, paragraph[-1], wide):
                 yield from _paragraph(paragraph)
@@ -179,29 +179,49 @@ def _cells(line: Text) -> list[tuple[int, int]] | None:
     return words[len(words) - numbers :]
 
 
-def _table(header: Text | None, lines: Sequence[Text], caption: Text) -> Block | None:
-    """Build a table of rows under a header with a word for each column; None if the columns cannot be told."""
-    words = [match.span() for match in re.finditer(r"\S+", header.text)] if header is not None else []
-    numbers = [_cells(line) or [] for line in lines]
-    least = min(map(len, numbers))
-    if (
-        header is None
-        or len(rows := list(zip(lines, numbers, strict=True))) < 2
-        or len(words) not in {least, least + 1}
-    ):
+def _columns(line: Text) -> list[tuple[int, int]]:
+    return [match.span() for match in re.finditer(r"\S+", line.text)]
+
+
+def _top(paragraph: list[Text], lines: Sequence[Text]) -> tuple[Text, ...] | None:
+    """Take the header of rows from the lines above: a word for each column, and one for the names if there is one.
+
+    A line that has a word twice is a row of words below the header: "Architecture MoE Dense MoE".
+    """
+    least = min(len(_cells(line) or []) for line in lines)
+    number = len(paragraph) - 1
+    while number >= 0 and len(_columns(paragraph[number])) in {least, least + 1}:
+        line = paragraph[number]
+        words = _columns(line)
+        printed = [line.text[slice(*word)] for word in words]
+        if any(_TWO_WORDS.search(word) or _NUMBER.fullmatch(word) or word == "&" for word in printed):
+            return None
+        has_corner = len(words) == least + 1 or _CORNER.match(line.text) is not None
+        values = printed[1:] if has_corner else printed
+        if len({*values}) == len(values):
+            del paragraph[number:]
+            corner = line.part(*words[0]) if has_corner else Text(" ", line.starts[:1], line.starts[:1])
+            return corner, *(line.part(*word) for word in words[has_corner:])
+        number -= 1
+    return None
+
+
+def _continued(top: tuple[Text, ...] | None, between: list[Text], lines: Sequence[Text]) -> tuple[Text, ...] | None:
+    """Return the header of the table before, if at most the name of a group of rows stands between: "Coding Tasks"."""
+    least = min(len(_cells(line) or []) for line in lines)
+    is_group = not between or (len(between) == 1 and len(between[0].text) < _WIDEST_GROUP)
+    if top is None or not is_group or least != len(top) - 1 or any(re.search(r"\d", line.text) for line in between):
         return None
-    has_corner = len(words) == least + 1 or _CORNER.match(header.text) is not None
-    count = len(words) - has_corner
-    if any(
-        _TWO_WORDS.search(header.text[slice(*word)]) or _NUMBER.fullmatch(header.text[slice(*word)]) for word in words
-    ):
+    between.clear()
+    return top
+
+
+def _table(top: tuple[Text, ...], lines: Sequence[Text], caption: Text) -> Block | None:
+    """Build a table of rows under a header; None if a row has no name."""
+    count = len(top) - 1
+    rows = [(line, (_cells(line) or [])[-count:]) for line in lines]
+    names = [line.part(0, cells[0][0]).strip() for line, cells in rows]
+    if len(rows) < _FEWEST_ROWS or not all(name.text for name in names):
         return None
-    names = [line.part(0, cells[-count][0]).strip() for line, cells in rows]
-    if not all(name.text for name in names):
-        return None
-    first = header.part(*words[0]) if has_corner else Text(" ", header.starts[:1], header.starts[:1])
-    top = (first, *(header.part(*word) for word in words[-count:]))
-    body = (
-        (name, *(line.part(*cell) for cell in cells[-count:])) for name, (line, cells) in zip(names, rows, strict=True)
-    )
+    body = ((name, *(line.part(*cell) for cell in cells)) for name, (line, cells) in zip(names, rows, strict=True))
     return Block("table", caption, rows=(top, *body), headers=1)

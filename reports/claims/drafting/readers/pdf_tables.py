@@ -209,7 +209,7 @@ def _table(above: Sequence[Sequence[WordGroup]], rows: Sequence[Sequence[WordGro
     full = [row for row in rows if len(row) == width and _is_row(row)]
     columns = [(min(row[n][0] for row in full), max(row[n][1] for row in full)) for n in range(width)]
     names = _headers(above, columns)
-    if names is None or not all(names[1:]) or any(map(_MEASURED.match, names[1:])):
+    if names is None or not all(names[1:]) or len({*names[1:]}) < width - 1 or any(map(_MEASURED.match, names[1:])):
         return None
     body: list[list[str]] = []
     for row in rows:

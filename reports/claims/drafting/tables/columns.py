@@ -122,7 +122,7 @@ def column_meaning(
                 unit = "number"  # shares such as 0.62 beside "16 %", or differences, which are no shares of a whole
             return ColumnMeaning(unit, None, split=split, is_average=average)
     for words, unit, factor, quantity in _BY_WORDS:
-        if words.search(header):
+        if words.search(header) and not _RATIO.search(header):
             return ColumnMeaning(
                 unit, quantity, float(factor) if factor else _header_factor(header, unit, numbers), split
             )
@@ -141,6 +141,23 @@ def with_units_of_averages(meanings: Sequence[ColumnMeaning | None]) -> list[Col
     if scores != {"number"}:
         return list(meanings)
     return [replace(m, unit="number") if m and m.is_average and m.unit == "percent" else m for m in meanings]
+
+
+_REMARK = r"(?:\s?\([^()/]{1,12}\))?"
+_PAIR = re.compile(
+    rf"[^/\d]{{0,3}}\d+\.\d+[^/(]{{0,3}}{_REMARK}[^/(]{{0,2}}\s?/\s?"
+    rf"(?:[^/\d]{{0,3}}\d+(?:\.\d+)?[^/(]{{0,3}}{_REMARK}[^/(]{{0,2}}|[-–—])"
+)
+
+
+def is_pair(cell: str) -> bool:
+    """Whether a cell prints two values, perhaps each with a remark.
+
+    Example:
+        >>> is_pair("93.4/86.7"), is_pair("65.5 (64.4) / 84.5 (84.0)"), is_pair("1/2")
+        (True, True, False)
+    """
+    return _PAIR.fullmatch(cell) is not None
 
 
 _FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -253,6 +270,8 @@ def _score_unit(header: str, numbers: Sequence[PrintedCell], around: str) -> str
     return "percent" if largest > 1 and (known or largest > 10 or _AVERAGE.match(header)) else "number"
 
 
+_RATIO = re.compile(r"(?:accuracy|acc\.?|scores?|准确率|得分)\s*(?:/|per)?\s*(?:[KMGTP]?FLOPs?|param)", re.I)
+"""A score for a cost: "Accuracy/GFLOPs"."""
 _AMOUNTS = re.compile(r"\b(?:time|latency|duration|memory|v?ram|delay)\b|(?:时间|耗时|延迟|显存|内存)", re.I)
 """Words for times and amounts of memory, whose unit is elsewhere: they are no shares."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from evals.errors import InputError
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure
+from evals.reports.claims.drafting.tables.columns import is_pair
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
 from evals.reports.claims.drafting.tables.orientation import (
     AT_RANK,
@@ -63,7 +64,7 @@ def layout(block: Block) -> Layout:
     body = _with_parents(_with_sizes(header, body))
     corner = header[0].text.strip() if header else ""
     inner = [cell.text for row in body for cell in row[1:] if cell.text.strip()]
-    numeric = sum(is_number(text) for text in inner)
+    numeric = sum(is_number(text) or is_pair(text.strip()) for text in inner)
     values = numeric + sum(is_blank(text) for text in inner)
     if not inner or numeric == 0 or (numeric * 2 < len(inner) and values * 2 < len(inner) + 1):
         form: TableForm = "words"

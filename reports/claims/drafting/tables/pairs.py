@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from evals.reports.claims.drafting.tables.columns import is_pair
 from evals.reports.claims.drafting.tables.layout import is_blank
 from evals.reports.claims.language.sources.articles import Text
 
-_PAIR = re.compile(r"[^/\d]{0,3}\d+\.\d+[^/]{0,3}\s?/\s?(?:[^/\d]{0,3}\d+(?:\.\d+)?[^/]{0,3}|[-–—])")
 _SUM = re.compile(r"\d[\d,]*(?:\.\d+)?\s?\+\s?\d[\d,]*(?:\.\d+)?")
 _SUMMANDS = re.compile(
     r"^(?P<base>.*\S)\s*[\[((]\s*(?P<first>[\w .-]{1,20}?)\s*\+\s*(?P<second>[\w .-]{1,20}?)\s*[\]))]\W*$"
@@ -33,7 +33,7 @@ def parts(header: str, cells: Sequence[Text]) -> list[tuple[str, list[Text]]]:
     if summands and sum(_SUM.fullmatch(text) is not None for text in filled) * 2 > len(filled):
         names = [f"{summands['base']} ({summands[part].strip()})" for part in ("first", "second")]
         return [(name, [_half(cell, place, "+") for cell in cells]) for place, name in enumerate(names)]
-    if sum(_PAIR.fullmatch(text) is not None for text in filled) * 2 <= len(filled):
+    if sum(map(is_pair, filled)) * 2 <= len(filled):
         return [(header, list(cells))]
     first, slash, second = header.rpartition(" ")[2].partition("/")
     base = header.removesuffix(f"{first}{slash}{second}").strip()

@@ -1,5 +1,7 @@
 """How tables and languages print numbers and names: decimal commas, entities, headers of LaTeX, Chinese words."""
 
+import re
+
 import pytest
 
 from evals.reports.claims.drafting.drafter import draft
@@ -29,6 +31,7 @@ def cells(text, name="post.md"):
         ("4,30752", "15,37", ["4.30752", "15.37"]),
         ("4,3 %", "1,765", None),  # one cell alone does not make commas decimal
         ("12,5", "9,75", ["12.5", "9.75"]),
+        ("41,8%", "50.25", ["41.8%", "50.25"]),  # a slip
         ("1,234", "5,678", ["1,234", "5,678"]),
         ("1,234.5", "56.25", ["1,234.5", "56.25"]),
     ],
@@ -39,7 +42,7 @@ def test_commas_are_decimal_where_they_cannot_part_thousands(first, second, read
     if read_as is None:
         assert (second, second) in found
     else:
-        assert found[:2] == [*zip(read_as, (first, second), strict=True)]
+        assert found[:2] == [*zip(read_as, (first.rstrip("%"), second), strict=True)]
 
 
 @pytest.mark.parametrize("entity", ["&nbsp;", "&#160;", "&#xA0;", " "])
@@ -73,7 +76,8 @@ Ours & 0.053 & 0.179 \\
         ("参数量", "parameters"), ("参数", "parameters"), ("模型参数 (B)", "parameters"),
         ("全参数意图识别", "percent"), ("缺参数意图识别", "percent"), ("超参数得分", "percent"),
         ("推理速度(令牌数/秒)", "tokens-per-second"), ("Tokens/second", "tokens-per-second"),
-        ("上下文长度", "tokens"), ("Evaluation time (800 tokens)", "number"), ("显存占用", "number"),
+        ("上下文长度", "tokens"), ("Mean Accuracy GFLOPs per token", "percent"), ("Average Accuracy/GFLOPs", "percent"),
+        ("Evaluation time (800 tokens)", "number"), ("显存占用", "number"),
     ],
 )  # fmt: skip
 def test_headers_say_what_stands_below_them(header, unit):
@@ -112,3 +116,29 @@ def test_what_a_model_was_made_to_is_part_of_its_name(form):
     text = f"# Otter-14B\n\n- **Otter-14B-Chat-{form}:** 量化模型的大小减小了70%。\n"
     (claim,) = drafted(text).claims
     assert claim.subject == f"otter-14b-chat-{form.lower()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("总token数达到5.4B。", [("5.4", "tokens")]),
+        ("参数规模为5.4B。", [("5.4", "parameters")]),
+        ("它在2000B tokens上训练。", [("2000", "tokens")]),
+        ("它于2000年发布。", []),
+        ("激活专家数：2", [("2", "experts")]),
+        ("专家数量：32", [("32", "experts")]),
+        ("隐层1024，训练2M步", [("1024", "dimensions"), ("2", "steps")]),
+    ],
+)
+def test_chinese_counts_say_before_or_behind_what_they_count(text, expected):
+    claims = drafted(f"# Otter-2\n\n- Otter-2：{text}\n").claims
+    assert [(claim.printed, claim.unit) for claim in claims] == expected
+
+
+def test_pairs_of_values_with_remarks_become_two_columns():
+    text = "| 模型简称 | 下载 | 开发集 | 测试集 |\n|---|---|---|---|\n"
+    text += "| Otter 2 | [link](a) | 65.5 (64.4) / 84.5 (84.0) | 57.0 / 79.0 |\n"
+    text += "| Tern 1.5 | [链接](b) | 66.3 (65.0) / 85.6 (84.7) | 62.2 / 81.8 |\n"
+    (table,) = drafted(text).tables
+    assert [row["name"] for row in table.rows] == ["Otter 2", "Tern 1.5"]
+    assert [re.match(r"[\d.]+", cell)[0] for cell in table.rows[0]["cells"]] == ["65.5", "84.5", "57.0", "79.0"]

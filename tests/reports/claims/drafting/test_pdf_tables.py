@@ -3,6 +3,7 @@
 import pytest
 
 from evals.reports.claims.drafting.drafter import draft
+from evals.reports.claims.drafting.readers.pdf import blocks_of
 from evals.reports.claims.drafting.readers.pdf_tables import page_tables, placed
 from evals.reports.claims.drafting.readers.select import read
 
@@ -108,3 +109,34 @@ def test_two_columns_of_text_are_read_one_after_the_other():
     right = ["words of the other column stand here, beside the table"] * len(left)
     page = "\n".join(f"{a:<62}{b}" for a, b in zip(left, right, strict=True))
     assert [found.header[1:] for found in page_tables(page)] == [("MMLU", "MATH")]
+
+
+IN_GROUPS = """\
+It is compared with two others.
+7Model Otter-2 Tern-7B Wren-13B
+Architecture MoE Dense MoE
+# Params 52B 7B 13B
+Context 256K 128K 128K
+Coding Tasks
+MBPP 72.6 76.0 83.8
+CRUX 57.0 - 70.1
+{between}
+MATH 69.8 62.1 72.3
+CMATH 91.3 84.8 91.1
+Table 2: Scores.
+"""
+
+
+@pytest.mark.parametrize(
+    ("between", "tables"),
+    [
+        ("Math & STEM Tasks", 3),
+        ("It is best at code, as the table says.\nMath is another matter.", 2),
+        ("Top 3 Tasks", 2),
+    ],
+)
+def test_rows_in_groups_keep_the_header_above_all(between, tables):
+    blocks = [block for block in blocks_of(IN_GROUPS.format(between=between)) if block.kind == "table"]
+    assert len(blocks) == tables
+    for block in blocks:
+        assert [cell.text for cell in block.rows[0]] == ["Model", "Otter-2", "Tern-7B", "Wren-13B"]
