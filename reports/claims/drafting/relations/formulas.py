@@ -71,7 +71,7 @@ def formulas(claim: Proposal, new: Level, old: Level) -> list[Formula]:
     if _middle(new) < _middle(old):
         is_speed = claim.quantity not in {"cost-saving", "size-change", "memory-saving", "token-saving"}
         return [_SAVING, *([_DROP] if is_score else [_FASTER] if is_speed else [])]
-    gain = _LESS if claim.direction < 0 else _GAIN
+    gain = _LESS if claim.direction < 0 and not _SLOW.search(claim.words) else _GAIN
     return [gain, *([_DIFFERENCE, _ERRORS] if is_score else [_SLOWER])]
 
 
@@ -117,7 +117,7 @@ def stated_formulas(
     if is_lower:
         return [_SAVING, *([_DROP] if is_share else []), *([_FASTER] if _SPEED.search(words) else [])]
     if claim.direction < 0:
-        return [_LESS]
+        return [_GAIN, _LESS] if _SLOW.search(words) else [_LESS]
     less = [_LESS] if _DECREASE.search(words) else []
     return [_GAIN, *([_DIFFERENCE, _ERRORS] if is_share else []), *less]
 
@@ -147,6 +147,8 @@ _MORE = re.compile(
 )
 _SPEED = re.compile(r"\b(?:fast|speed|quick|throughput|more\b|increas|gain)|快|速|提升|提高|吞吐", re.I)
 """Words by which less time may be meant as more speed."""
+_SLOW = re.compile(r"\bslow(?:er|s|ed)?\b|慢", re.I)
+"""Words by which more time is meant, although they say less: "60 % slower"."""
 _DECREASE = re.compile(r"\b(?:less|fewer|lower|reduc|sav|short|down\b|cut)|少|降|减|省|短|[−-]\s?$", re.I)
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from evals.reports.claims.drafting.language.numbers import PrintedNumber
 from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.text.baselines import (
+    compared_names,
+    compared_with,
+    is_baseline,
+    start_of_change,
+    still_compared,
+)
 from evals.reports.claims.drafting.text.names import Mention
 from evals.reports.claims.drafting.text.passages import Passage
 from evals.reports.claims.drafting.text.relatives import is_older
 
-_BASELINE_BEFORE = pattern("subjects.baseline_before")
 _BASELINE_CLAUSE = re.compile(r"(?:相比|相较|对比|compared (?:to|with)|relative to|versus|against|unlike)", re.I)
 _OBJECT_BEFORE = pattern("subjects.object_before")
 _OWNER_BETWEEN = pattern("subjects.owner_between")
@@ -23,8 +28,6 @@ _AND = re.compile(r"^\s*(?:,|,|、|and|和|与|及|, and)\s*$", re.I)
 _WORD_AND_BRACKET = re.compile(
     r"\s(?:attention|fusion|module|backbone|head|model|encoder|decoder|layer|method|variant|version|loss|baseline|pre-?training|quanti[sz]ation|fine-?tuning)s?\s[((]\s?$"
 )
-_VERSUS = re.compile(r"\d\s?(?:%|[a-z]{1,3})?\s(?:vs\.?|versus|against|compared (?:to|with))\s[$€]?$", re.I)
-"""The second of two values that are compared: "31.2 vs 31.1"."""
 _PRONOUN = re.compile(r"[\s,;:，；]*(?:and |but |while )?(?:it|its|they|their)\b", re.I)
 """A clause that goes on with what the sentence is about."""
 _ADVERBIAL = re.compile(r"\s*(?:On|In|For|With|At|Among|Of|After|By)\b")
@@ -68,20 +71,20 @@ def attribute(
     first, last = passage.sentence(number.start)
     clause = passage.clause(number.start)
     mentions = [mention for mention in passage.mentions if first <= mention.start < last]
-    baselines = _compared(text, mentions, first)
+    baselines = compared_names(text, mentions, first)
     owners = [mention for mention in mentions if _owns_another(text, mention, claims, number)]
     if paired := _paired(text, mentions, claims, number, (first, last)):
         return Attribution(paired, None, "named in the same order")
-    if compared := _compared_with(text, number, baselines, first):
+    if compared := compared_with(text, number, baselines, first):
         return Attribution(compared, None, "is the one compared with")
     owner = _owner(passage, number, mentions, claims)
-    baseline = _baseline(number, baselines, clause, owner)
+    baseline = _baseline(number, still_compared(text, number, baselines, claims), clause, owner)
     if owner is not None and _is_lead(text, number, owner, first):
-        ahead = next((mention.subject for mention in mentions if not _is_baseline(text, mention, first)), context)
+        ahead = next((mention.subject for mention in mentions if not is_baseline(text, mention, first)), context)
         return Attribution(ahead if ahead != owner.subject else context, owner.subject, "")
     if owner is not None:
         return Attribution(owner.subject, baseline if baseline != owner.subject else None, "named beside the number")
-    if start := _at_start_of(text, number, baselines):
+    if start := start_of_change(text, number, baselines):
         return Attribution(start.subject, None, "is the one compared with")
     weak = [
         mention
@@ -115,51 +118,9 @@ def attribute(
     return Attribution(context, baseline if baseline != context else None, "")
 
 
-def _compared_with(text: str, number: PrintedNumber, baselines: Sequence[Mention], first: int) -> str | None:
-    """Whom the second of two values is about, if one name is compared: "X outperforms Y on A (31.2 vs 31.1)"."""
-    subjects = {mention.subject for mention in baselines if mention.end <= number.start}
-    is_second = _VERSUS.search(text[max(first, number.begin - 24) : number.begin]) is not None
-    return subjects.pop() if is_second and len(subjects) == 1 else None
-
-
-def _compared(text: str, mentions: Sequence[Mention], first: int) -> list[Mention]:
-    """The names with which something is compared."""
-    baselines = [mention for mention in mentions if _is_baseline(text, mention, first)]
-    baselines += [
-        mention
-        for mention in mentions
-        if mention not in baselines
-        and re.search(r"\d\s?%\s?(?:以上)?(?:的)?\s*$", text[max(first, mention.start - 10) : mention.start])
-    ]
-    return baselines + _joined_to(text, mentions, baselines)
-
-
-def _at_start_of(text: str, number: PrintedNumber, baselines: Sequence[Mention]) -> Mention | None:
-    """Whose value a change starts from: "compared with X, Y rises from a to b", "from a to b relative to X"."""
-    if not _at_start(text, number):
-        return None
-    if before := [mention for mention in baselines if mention.end <= number.start]:
-        return before[-1]
-    named = _START_OF.match(text, number.stop)
-    return next((mention for mention in baselines if named and mention.start == named.end()), None)
-
-
 def _continued(text: str, first: int, mention: Mention, context: str | None) -> str:
     """Whom "it" means in a later clause of a sentence: not the example with which an adverbial begins it."""
     return context if context is not None and _ADVERBIAL.match(text, first) else mention.subject
-
-
-def _joined_to(text: str, mentions: Sequence[Mention], baselines: Sequence[Mention]) -> list[Mention]:
-    """The names that a list joins to what something is compared with: "outperforms A and B"."""
-    joined: list[Mention] = []
-    for before, mention in pairwise(mentions):
-        is_listed = _CONJUNCTION.fullmatch(text[before.end : mention.start]) is not None
-        if is_listed and mention not in baselines and (before in baselines or before in joined):
-            joined.append(mention)
-    return joined
-
-
-_CONJUNCTION = re.compile(r"\s*(?:、|和|与|及|以及|,?\s(?:and|or)\s(?:the\s|even\s)?)\s*")
 
 
 def _is_lead(text: str, number: PrintedNumber, owner: Mention, first: int) -> bool:
@@ -171,24 +132,6 @@ def _is_lead(text: str, number: PrintedNumber, owner: Mention, first: int) -> bo
 _AHEAD = re.compile(
     r"\b(?:better|more|higher|faster) than\b|\b(?:outperform|surpass|exceed|beat)\w*|优于|超过|高于|领先", re.I
 )
-
-
-def _is_baseline(text: str, mention: Mention, first: int) -> bool:
-    """Whether a name is what something is compared with."""
-    before = text[max(first, mention.start - 40) : mention.start]
-    if re.search(r"(?:相比|相较)[于与]\s?$", before):
-        return True
-    if re.search(r"(?:与|和|同|是|from|over)\s*$", before) and not re.match(
-        r".{0,14}?(?:相比|相较|相当|相近)", text[mention.end : mention.end + 20]
-    ):
-        return bool(
-            re.search(
-                r"(?:更|improv\w+|gains?|lead|advantage|points?|%|比)[^,,。]{0,20}(?:over|from)\s*$|是[上前]一代\s*$",
-                before,
-                re.I,
-            )
-        )
-    return _BASELINE_BEFORE.search(before) is not None
 
 
 def _is_object(text: str, mention: Mention, first: int) -> bool:
@@ -214,8 +157,7 @@ def acting_subject(passage: Passage, sentence: tuple[int, int]) -> str | None:
     """Return the one subject that a sentence is about; None if it has none or several."""
     text, (first, last) = passage.text.text, sentence
     mentions = [mention for mention in passage.mentions if first <= mention.start < last]
-    baselines = [mention for mention in mentions if _is_baseline(text, mention, first)]
-    baselines += _joined_to(text, mentions, baselines)
+    baselines = compared_names(text, mentions, first)
     acting = [
         mention
         for mention in mentions
@@ -305,17 +247,6 @@ def _baseline(
     inside = [mention for mention in candidates if clause[0] <= mention.start < clause[1]]
     nearest = min(inside or candidates, key=lambda mention: abs(mention.start - number.start), default=None)
     return nearest.subject if nearest is not None else None
-
-
-_START_OF = re.compile(
-    r"\s?(?:to|至|到)\s[$€]?[\d.,]+\s?\S{0,12}\s(?:relative to|compared (?:to|with)|over|versus|against)\s(?:the\s)?"
-)
-
-
-def _at_start(text: str, number: PrintedNumber) -> bool:
-    return (
-        re.search(r"(?:from|由|从)\s*(?:about\s|约)?[$€]?$", text[max(0, number.begin - 14) : number.begin]) is not None
-    )
 
 
 def _paired(
