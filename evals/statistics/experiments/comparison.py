@@ -13,6 +13,7 @@ import numpy as np
 from evals.statistics.clusters import Floats, Mask
 from evals.statistics.experiments.arms import PairSums, RowSums, arm_of_rows, pair_of_units
 from evals.statistics.experiments.cells import OutcomeCells
+from evals.statistics.experiments.exact_shares import exact_quantile, exact_shares
 from evals.statistics.experiments.means import MeanPair
 from evals.statistics.experiments.proportions import ProportionPair
 from evals.statistics.experiments.sequences import LEAST_NUMBER_EVENTS, anytime_p, boundary
@@ -155,6 +156,13 @@ class ArmPair:
         return test if test is not None and test.matters else None
 
     @property
+    def trials(self) -> tuple[int, int] | None:
+        """The trials of two samples of independent successes and failures; None of other outcomes."""
+        if self.clustered or not self.cells.is_share:
+            return None
+        return int(self.sums.baseline.rows), int(self.sums.variant.rows)
+
+    @property
     def has_test(self) -> bool:
         """Whether the difference has an interval: the outcomes vary, and not all rows of a variant are of one unit."""
         fewest = min(float(self.sums.baseline.units), float(self.sums.variant.units))
@@ -170,6 +178,8 @@ class ArmPair:
     def quantiles(self) -> tuple[float, float]:
         """Return how many standard errors below and above the difference its interval ends, at least."""
         quantile = t_quantile(LEVEL, self.freedom)
+        if self.trials is not None:
+            quantile = max(quantile, exact_quantile(*self.trials, 1 - LEVEL))
         if self.permutations is None or self.means.standard_error == 0:
             return quantile, quantile
         low, high = self.permutations.ends(LEVEL)
@@ -240,6 +250,8 @@ def compare(pair: ArmPair, alpha: float) -> VariantComparison:
 
 def _p(pair: ArmPair, arms: ProportionPair | MeanPair) -> float:
     p = two_sided_p(arms.z(), pair.freedom)
+    if pair.trials is not None and (outcomes := exact_shares(*pair.trials)) is not None:
+        return max(p, outcomes.p(arms.z()))
     return p if pair.permutations is None else max(p, pair.permutations.p(pair.means.variant - pair.means.baseline))
 
 

@@ -40,14 +40,17 @@ def with_plans(
             planned.append(row)
             continue
         # The level for which p is small enough exactly if the adjusted one is: between 5 % and 5 % over their number.
-        level = equal if growing or row.adjusted_p >= 1 else (1 - LEVEL) * row.p / row.adjusted_p
-        deciding = DecidingTest(pair, level if row.p > 0 else equal, growing)
+        is_between = not growing and row.p > 0 and row.adjusted_p < 1
+        deciding = DecidingTest(pair, (1 - LEVEL) * row.p / row.adjusted_p if is_between else equal, growing)
+        significant, powerful = deciding.rows_needed(None), deciding.rows_needed(POWER)
+        if significant is not None and not growing and row.adjusted_p > 1 - LEVEL:  # small samples: an exact test
+            significant = max(significant, row.baseline_rows + row.variant_rows + 1)
         planned.append(
             replace(
                 row,
                 detectable=DecidingTest(pair, equal, growing).detectable(),
-                rows_for_significance=deciding.rows_needed(None),
-                rows_for_power=deciding.rows_needed(POWER),
+                rows_for_significance=significant,
+                rows_for_power=powerful if powerful is None or significant is None else max(powerful, significant),
             )
         )
     return tuple(planned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from evals.statistics.experiments import arms
 from evals.statistics.experiments.analysis import analyse
 from evals.statistics.experiments.comparison import ArmPair, compare
+from evals.statistics.experiments.exact_shares import exact_quantile, exact_shares
 from evals.statistics.experiments.looks import sequence_over_time
 from evals.statistics.experiments.means import MeanPair
 from evals.statistics.experiments.proportions import ProportionPair
@@ -98,6 +100,36 @@ def test_exact_coverage_of_the_difference():
             pair = ProportionPair(x / n, y / m, n, m)
             inside += weights[x, y] * (abs(pair._z_of_difference(second - first)) <= Z)
         assert 0.94 <= inside <= 0.965
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 3), (5, 5), (12, 12), (3, 16), (60, 2)])
+def test_small_samples_of_equal_shares_differ_in_at_most_one_of_twenty_logs(sizes):
+    """The sum over all tables of their probability, where the p-value is small; and p and both intervals agree."""
+    baseline, variant = sizes
+    small = np.zeros((baseline + 1, variant + 1))
+    quantile = max(Z, exact_quantile(baseline, variant, 0.05))
+    for x, y in np.ndindex(*small.shape):
+        cells = cells_of(
+            np.array([1.0] * x + [0.0] * (baseline - x) + [1.0] * y + [0.0] * (variant - y)),
+            np.array([0] * baseline + [1] * variant),
+        )
+        row = compare(ArmPair(replace(cells, is_share=True, shift=0.0), 1, None, False), 0.05)
+        small[x, y] = row.p <= 0.05
+        low, high = row.difference.low, row.difference.high
+        assert small[x, y] == (not low <= 0 <= high), (x, y)
+        least, most = ProportionPair(x / baseline, y / variant, baseline, variant).ratio_interval(quantile)
+        assert small[x, y] == (not least <= 1 <= most), (x, y)
+    for share in np.linspace(0.003, 0.997, 143):
+        chances = [scipy.stats.binom.pmf(np.arange(size + 1), size, share) for size in sizes]
+        assert chances[0] @ small @ chances[1] <= 0.0501
+
+
+def test_the_exact_p_is_that_of_scipy():
+    for x, n, y, m in ((9, 12, 3, 12), (3, 3, 0, 3), (12, 12, 9, 12), (1, 30, 6, 25)):
+        pair = ProportionPair(x / n, y / m, n, m)
+        expected = scipy.stats.barnard_exact([[x, y], [n - x, m - y]], pooled=True, n=64).pvalue
+        assert exact_shares(n, m).p(pair.z()) == pytest.approx(expected, abs=2e-4)
+    assert exact_shares(300, 300) is None
 
 
 def test_numbers_are_compared_as_welch_does():

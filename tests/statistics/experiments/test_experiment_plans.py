@@ -193,6 +193,16 @@ def test_equal_outcomes_far_from_the_shift_do_not_vary(shift, rows, value):
     assert not arm.events.any()
 
 
+@pytest.mark.parametrize("growing", [False, True])
+def test_a_difference_whose_p_is_too_small_for_a_float_is_decided(growing):
+    analysis = analyse(
+        shares((6_000, 30_000), (12_000, 30_000), (6_000, 30_000)), [1, 1, 1], growing=growing, looks=False
+    )
+    row = analysis.comparisons[0]
+    assert (row.p, analysis.decision(row)) == (0.0, "better")
+    assert row.rows_for_significance < 60_000
+
+
 def test_outcomes_that_do_not_vary_have_no_test():
     for growing in (False, True):
         analysis = analyse(cells_of([0.1] * 50 + [0.4] * 50, [0] * 50 + [1] * 50), [1, 1], growing=growing)
