@@ -28,6 +28,8 @@ _UNSEEN = re.compile(
     re.S | re.M,
 )
 """Comments, tags, images, links, the end of one whose words are a block, and the marks of code in Markdown."""
+_RULE_AT_END = re.compile(r"\n[ \t]*(?:-{3,}|\+{3,})\s*$")
+"""The line that closes the header of a document, whose first line is not shown either."""
 _WORD = re.compile(r"[A-Za-z%°×]{1,12}(?![A-Za-z0-9])")
 _CODE = "code"
 _LONGEST_LABEL = 12
@@ -131,7 +133,7 @@ def _between(source: str, start: int, end: int) -> tuple[list[Block], str]:
     first_line = source.find("\n", start, cut)
     if first_line >= 0 and not re.search(r"\w", _UNSEEN.sub("", source[start:first_line])):
         start = first_line
-    lines = source[start:cut].strip("\r\n")
+    lines = _RULE_AT_END.sub("", source[start:cut]).strip("\r\n")
     if not re.search(r"\w", _UNSEEN.sub("", lines)):
         return [], label
     begin = source.index(lines, start)

@@ -13,6 +13,7 @@ from commands import ROOT
 from run_folders import Outline
 
 import evals
+from evals.reports.claims.drafting.readers.markdown import read_markdown
 from evals.reports.claims.drafting.readers.select import read
 from evals.reports.claims.language import files
 from evals.reports.claims.language.sources.articles import Article, Block, plain
@@ -240,6 +241,13 @@ def test_marks_are_those_of_the_worst_claim_at_each_character():
             covering = {tones[id] for id, (start, end) in places.items() if start <= at < end}
             assert mark == next((tone for tone in TONES if tone in covering), None)
         assert sorted(id for part in parts for id in part.ends) == sorted(places)
+
+
+def test_the_header_of_a_document_is_shown_without_its_rules():
+    source = "---\ntitle: Otter\n---\n\n# Otter\n\nIt scores 78.3 %.\n"
+    blocks = annotated(PlacedArticle(read_markdown(source), {}, {}), {}).blocks
+    shown = [(block.kind, "".join(segment.text for segment in block.segments)) for block in blocks]
+    assert shown == [("code", "title: Otter"), ("heading", "Otter"), ("paragraph", "It scores 78.3 %.")]
 
 
 def test_time_grows_with_the_claims_and_not_with_their_pairs():

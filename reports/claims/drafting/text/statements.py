@@ -164,10 +164,23 @@ def _is_below_zero(text: str, number: PrintedNumber) -> bool:
     return bool(is_minus) and number.upto is None and number.bound in {"exactly", "about"}
 
 
+def _with_whole_brackets(text: str, start: int, end: int, number: PrintedNumber) -> tuple[int, int]:
+    """Begin after a bracket that closes without having been opened, and end with one that was opened."""
+    depth = 0
+    for place in range(start, end):
+        if text[place] in "()（）":
+            depth += 1 if text[place] in "(（" else -1
+            if depth < 0:
+                start, depth = (place + 1 if place < number.begin else start), 0
+    closed = re.match(r"[^()（）\n]{0,60}[)）]", text[end:]) if depth == 1 else None
+    return start, end + (closed.end() if closed else 0)
+
+
 def _quote(article: Article, text: Text, clause: tuple[int, int], number: PrintedNumber) -> tuple[str, int]:
     """The words of the clause, and their place: as the file prints them, of a file with marks as a reader sees them."""
     start, end = clause
     end = max(end, min(number.stop, len(text.text)))
+    start, end = _with_whole_brackets(text.text, start, end, number)
     while start < number.start and text.text[start] in " \n,,::、。;;-–—":
         start += 1
     if end - start > 160:

@@ -313,3 +313,9 @@ Otter 2 reaches 84.1 % on the dev set of BoolQ and 82.9 % on the test set.
 )
 def test_rows_of_links_rules_and_news_are_no_titles(text, title):
     assert read_markdown(text).title == title
+
+
+def test_a_quote_does_not_begin_or_end_within_a_bracket():
+    text = "# Otter 2\n\nOtter 2 reaches 83.2 % on HellaSwag (5-shot, test) and 71.0 % on MMLU (5-shot, test).\n"
+    quotes = [claim.quote for claim in draft(read_markdown(text)).claims]
+    assert quotes == ["Otter 2 reaches 83.2 % on HellaSwag (5-shot, test)", "and 71.0 % on MMLU (5-shot, test)"]
