@@ -23,7 +23,8 @@ from evals.reports.claims.language.files import vocabulary_units
 from evals.reports.claims.language.sources.articles import SourcePlace
 from evals.reports.claims.language.units import last_place
 
-_COUNTED = frozenset((None, "items", "images", "tokens", "parameters", "hours", "documents", "pairs", "experts"))
+_MEASURED = frozenset(("percent", "points", "times", "milliseconds", "seconds", "dollars", "euros", "yuan", "pounds"))
+"""Units of values that are no counts, so that one is no part of another."""
 _BEFORE_WHOLE = re.compile(r"(?:^|\W)(?:out of|of|on|among)\s(?:the|these|all|our|its)?\s*$|在\s?$", re.I)
 _PART_OF = re.compile(r"\s(?:[a-z-]+\s){0,2}?(?:out )?of\s(?:the|all|our|its|these)?\s?(?:about\s)?", re.I)
 _OF_WHICH = re.compile(r"[^\d.;。]{0,30}[,,]\s?(?:of which|其中)[^\d.;。]{0,12}", re.I)
@@ -94,7 +95,7 @@ def _parts(
 
 def _share(claim: Proposal, part: PrintedNumber, whole: PrintedNumber) -> bool:
     """Hold a share against its part and whole; returns whether they can be meant."""
-    if not {part.unit, whole.unit} <= _COUNTED or len({part.unit, whole.unit} - {None, "items"}) > 1:
+    if {part.unit, whole.unit} & _MEASURED or len({part.unit, whole.unit} - {None, "items"}) > 1:
         return False
     if any(number.upto or number.bound not in {"exactly"} for number in (part, whole)):
         return False

@@ -62,7 +62,14 @@ def propose_relations(draft: ArticleDraft, passages: Sequence[Passage]) -> None:
             propose_product(claim, known, draft.article.source)
             sentence = draft.article.source[claim.sentence[0] : claim.sentence[1]]
             if claim.derive is None:
-                propose_cell(claim, known, draft.tables, sentence)
+                propose_cell(claim, known, draft.tables, _without_names(sentence, draft))
+
+
+def _without_names(text: str, draft: ArticleDraft) -> str:
+    """A sentence without the names of systems, whose words say nothing of how a value came about."""
+    for mention in reversed(list(draft.names.mentions(text))):
+        text = f"{text[: mention.start]} {text[mention.end :]}"
+    return text
 
 
 def _read_between(claim: Proposal, draft: ArticleDraft) -> None:

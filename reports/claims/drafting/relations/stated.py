@@ -24,9 +24,11 @@ from evals.reports.claims.drafting.relations.phrases import (
     AFTER_NAME,
     CHANGED_TO,
     CHANGES_BY,
+    COMPARED,
     FROM,
     INSTEAD,
     JOINT,
+    LEFT_BEHIND,
     NAME_END,
     OF_TWO,
     ON_AVERAGE,
@@ -130,10 +132,16 @@ def _linked(
     link = text[first.stop : second.begin]
     if len(link) > _LONGEST_LINK or re.search(r"\d", link):
         return
-    is_from = FROM.search(text[start : first.begin]) is not None and TO.fullmatch(link) is not None
-    if is_from or re.fullmatch(r"\s*(?:→|->|=>)\s*", link) or CHANGED_TO.fullmatch(link):
+    head = text[start : first.begin]
+    is_first_old = (
+        (FROM.search(head) is not None and TO.fullmatch(link) is not None)
+        or (COMPARED.search(head) is not None and ", " in link)
+        or re.fullmatch(r"\s*(?:→|->|=>)\s*", link) is not None
+        or CHANGED_TO.fullmatch(link) is not None
+    )
+    if is_first_old:
         yield second, first
-    elif INSTEAD.fullmatch(link):
+    elif INSTEAD.fullmatch(link) or LEFT_BEHIND.fullmatch(link):
         yield first, second
 
 
@@ -147,7 +155,7 @@ def _are_of_two(text: str, first: tuple[int, int], second: tuple[int, int]) -> b
     match = OF_TWO.search(marked)
     if match is None:
         return False
-    pairs = (("first", "second"), ("of", "other"), ("eins", "zwei"))
+    pairs = (("first", "second"), ("this", "that"), ("of", "other"), ("eins", "zwei"))
     return any(match[a] != match[b] or "XX" in (match[a] or "") for a, b in pairs if match[a])
 
 
@@ -161,7 +169,7 @@ def _joins(between: str) -> bool:
     is_open = tail is None or len(between) > 2 * _LONGEST_LINK or re.search(r"(?<![\w-])\d", between[: tail.start()])
     if tail is None or is_open or _OTHER.search(between[: tail.start()]):
         return False
-    return re.search(r"[\w=≈~/+-]", tail[0]) is not None and JOINT.fullmatch(tail[0]) is not None
+    return re.search(r"[\w=≈~/+((-]", tail[0]) is not None and JOINT.fullmatch(tail[0]) is not None
 
 
 _OTHER = re.compile(r"\b(?:and|or|but|while|whereas|with|which|as|plus)\b|而|并|且|同时|以及|但", re.I)
@@ -205,14 +213,15 @@ def _operands(
     if first is not None and second is not None:
         is_one_kind = first.unit.dimension == second.unit.dimension and first.quantity == second.quantity
         return (first, second) if is_one_kind else None
-    if {number.unit for number in pair} & {"times", "points"} or len({number.unit for number in pair}) != 1:
+    units = {number.unit for number in pair}
+    if units & {"times", "points"} or (len(units) != 1 and units != {None, "items"}):
         return None
     return _literal(passage, pair[0]), _literal(passage, pair[1])
 
 
 def _literal(passage: Passage, number: PrintedNumber) -> Level:
     """A number that is no claim, as a value whose name is its digits."""
-    unit = vocabulary_units()[number.unit or "number"]
+    unit = vocabulary_units()["number" if number.unit in {None, "items"} else number.unit]
     factor = Fraction(number.times) * unit.factor
     value, half = Fraction(number.digits) * factor, last_place(number.digits) / 2 * factor
     text = f"{float(value):.12g}"

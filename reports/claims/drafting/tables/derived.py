@@ -20,7 +20,11 @@ from evals.reports.claims.language.sources.articles import Article
 from evals.reports.claims.language.tables.printed_cells import PrintedCell, read_cell
 from evals.reports.claims.language.units import last_place
 
-_DERIVED = re.compile(r"\W*(?:speed-?ups?|ratio|recovery|retention|relative|加速比?|比值|倍数|恢复率|保留率)\W*", re.I)
+_DERIVED = re.compile(
+    r"\W*(?:speed-?ups?|ratio|recovery|retention|relative|(?:[a-z]+\s){1,2}(?:reduction|savings?|improvement|change|gain|"
+    r"decrease|increase|speed-?up)|加速比?|比值|倍数|恢复率|保留率|(?:错误|误差|时延|延迟)(?:降低|下降|降幅))\W*",
+    re.I,
+)
 _CLEAR = 3
 """How many times its rounding a value must be off to be held against a relation that two rows alone show."""
 
