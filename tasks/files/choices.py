@@ -58,13 +58,16 @@ def choices_of(spec: TaskSpec, texts: Json, labels: Json, target: Json, *, read:
     """
     choices = listed(texts, "choices", place)
     names = listed(labels, "labels", place) or tuple(LETTERS[: len(choices)])
+    named = ", ".join(map(shorten, names[:6]))
     is_chosen_from = spec.ask == "choose" or read in {"letter", "label"}
     if is_chosen_from and len(choices) < 2:
         raise InputError(f"{place}: {counted(len(choices), 'choice')}, expected two or more")
     if choices and len(names) != len(choices):
         raise InputError(f"{place}: {counted(len(choices), 'choice')} and {counted(len(names), 'label')}")
+    if len({*names}) < len(names) or "" in names:
+        raise InputError(f"{place}: the labels are {named}; expected another one for each choice")
     if spec.ask == "generate" and read == "letter" and not all(name in LETTERS for name in names):
-        raise InputError(f"{place}: the labels are {', '.join(map(shorten, names[:6]))}; read: letter reads A to Z")
+        raise InputError(f"{place}: the labels are {named}; read: letter reads A to Z")
     if not choices:
         return RowChoices()
     return RowChoices(choices, names, _right(spec.target_is, target, texts, names, place))

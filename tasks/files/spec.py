@@ -271,6 +271,9 @@ def _check(spec: TaskSpec, place: _Place) -> None:
         raise InputError(f"{place.within('examples')}: the key examples.answer is missing, which generate needs")
     if spec.examples and spec.examples.count < 0:
         raise InputError(f"{place.within('examples')}: examples.count is {spec.examples.count}, expected 0 or more")
+    empty = next((key for key in ("stop", "images", "prompts") if "" in getattr(spec, key)), None)
+    if empty is not None:
+        raise InputError(f"{place.within(empty)}: {empty} has an empty text; leave it out")
     if spec.max_new_tokens < 1:
         raise InputError(
             f"{place.within('max_new_tokens')}: max_new_tokens is {spec.max_new_tokens}, expected 1 or more"

@@ -204,6 +204,7 @@ def test_shipped_files_have_no_bundled_data(tmp_path):
         ("prompt: a\ntarget: b\nask: choose\n", ":3: the key choices is missing"),
         ("prompt: a\ntarget: b\naverage: subsets\n", ":3: average: subsets needs the key subset"),
         ("prompt: a\ntarget: b\nanswer: {read: regex}\n", r":3: the key answer\.pattern is missing"),
+        ("prompt: a\ntarget: b\nstop: ['']\n", ":3: stop has an empty text; leave it out"),
         ("prompt: a\ntarget: b\nid:\n", ":3: the key id has no value; give one, or leave it out"),
         (
             "prompt: a\ntarget: b\nexamples: {split: c, answer: d, count: -1}\n",
@@ -257,6 +258,8 @@ def test_a_template_cannot_do_harm(tmp_path, monkeypatch, prompt, words):
         ("prompt: 'Q: {{ hint | trim ~ 1 }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
         ("prompt: '{{ [hint, flag] | join }}'\n", "prompt fails for .*, row 1: a value that it prints is missing"),
         ("prompt: a\nid: hint\n", "row 1: id is empty"),
+        ("prompt: a\nchoices: [b, c]\nlabels: [A, A]\n", "row 1: the labels are 'A', 'A'; expected another one"),
+        ("prompt: a\nchoices: [b, c]\nlabels: [A, '']\n", "row 1: the labels are 'A', ''; expected another one"),
         ("prompt: a\nid: empty\n", "row 1: id is empty"),
         ("prompt: a\nwhere: flag\n", "row 1: where gives the text 'false'; compare it"),
     ],
