@@ -32,6 +32,8 @@ from evals.statistics.clusters import Floats
 from evals.statistics.intervals import Interval
 from evals.timing import statistics
 
+_SHOWN = 3
+"""Maximum number of metrics that an error names."""
 _OF_LOGS = frozenset({"harness", "version", "task", "protocol"})
 _SUBSETS = ("task.limit", "task.first")
 _LIKELY = (
@@ -143,6 +145,9 @@ def compare(a: Record, b: Record) -> Comparison:
         a_rows, b_rows = common_samples_of_stopped(a, b, a_rows, b_rows)
     _check_ids(a, b, a_rows, b_rows)
     metrics = tuple(_metrics(a, b, a_rows, b_rows))
+    if not metrics:
+        names = (", ".join(list(record.finished().metrics)[:_SHOWN]) for record in (a, b))
+        raise InputError(f"{a.folder} and {b.folder} have no metric in common: {' in one, '.join(names)} in the other")
     if stopped:
         shown = {metric.name: difference_of_stopped(metric.name, a, b, a_rows, b_rows) for metric in metrics}
         metrics = tuple(_without_test(m, TESTS[not shown[m.name]], shown[m.name]) for m in metrics if m.p is not None)

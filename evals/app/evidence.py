@@ -111,12 +111,13 @@ def _scores(path: Path, *, is_named: bool) -> Iterator[PublishedScore]:
 
     if path.name == "manifest.json":
         from evals import records
+        from evals.logs.harness_run import is_unnamed
         from evals.reports.exports import every_eval_ever
         from evals.reports.runs import reported
         from evals.reports.runs.verifying import verification
 
         record = records.load(path.parent)
-        if record.manifest.model_name == "unknown":  # a log that does not say of which model it is
+        if is_unnamed(record.manifest.model_name):  # a log that does not say of which model it is
             return
         log = f" ({reported.origin(record)})" if reported.entry(record) else ""
         mark = verification.mark(record).strip()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evals.errors import InputError
 from evals.logs import json_text
-from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.logs.harness_run import UNKNOWN, HarnessRun, HarnessSample, ReportedMetric, unique
 from evals.schema import Json
 
 
@@ -79,7 +79,7 @@ def _runs(
                 harness="Every Eval Ever",
                 version=json_text.text(content.get("schema_version")),
                 task=name,
-                model=json_text.text(model.get("id")) or json_text.text(model.get("name")) or "unknown",
+                model=json_text.text(model.get("id")) or json_text.text(model.get("name")) or UNKNOWN,
                 samples=samples,
                 metrics=_first(metrics, samples),
                 files=[path, *dict.fromkeys(line[0] for line in lines_of_run)],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from evals.data import digest
-from evals.errors import InputError
+from evals.errors import InputError, counted
 from evals.schema import Json
 
 
@@ -26,6 +27,8 @@ class ReportedMetric:
     """`score` where the log may hold percentages under a name that means a fraction elsewhere."""
 
 
+UNKNOWN = "unknown"
+"""The name of a model that a log does not name."""
 _OTHER_TEXT = "another text than the scored one"
 
 
@@ -112,10 +115,48 @@ class HarnessRun:
     packages: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     """What the log does not say, in one sentence for the report."""
+    lacks: str = ""
+    """How many samples are missing (`lacking`); those that are left are no random choice of all."""
 
     def digests(self) -> dict[str, str]:
         """Return the first 16 hexadecimal digits of the SHA-256 of each file, by name."""
         return {path.name: digest(path) for path in self.files}
+
+
+def model_of(name: str, digests: Mapping[str, str]) -> str:
+    """Return the name of a log's model; logs that do not say it are told apart by their digests.
+
+    Example:
+        >>> model_of("org/model", {}), model_of("unknown", {"samples_rte.jsonl": "f267d3aa90"})
+        ('org/model', 'unknown-f267d3')
+    """
+    return f"{UNKNOWN}-{next(iter(digests.values()))[:6]}" if name == UNKNOWN else name
+
+
+def is_unnamed(model: str) -> bool:
+    """Return whether a name is that of a model that its log does not name.
+
+    Example:
+        >>> is_unnamed("unknown-f267d3"), is_unnamed("org/unknown-model")
+        (True, False)
+    """
+    return re.fullmatch(rf"{UNKNOWN}(?:-[0-9a-f]{{6}})?", model) is not None
+
+
+def lacking(held: int, stated: int, more: str = "") -> str:
+    """Say how many samples a log lacks; empty if it has as many as it says.
+
+    Args:
+        held: the number of its samples.
+        stated: the number that it says it has; 0 if it says none.
+        more: what is to be said of these numbers.
+
+    Example:
+        >>> lacking(2, 3), lacking(3, 3)
+        ('the log holds 2 of its 3 samples: 1 is missing', '')
+    """
+    lost = "1 is missing" if stated - held == 1 else f"{stated - held:,} are missing"
+    return f"the log holds {held:,} of its {counted(stated, 'sample')}{more}: {lost}" if held < stated else ""
 
 
 def unique(samples: Iterable[HarnessSample], path: Path) -> list[HarnessSample]:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from evals.errors import InputError
 from evals.logs import json_text
-from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.logs.harness_run import UNKNOWN, HarnessRun, HarnessSample, ReportedMetric, lacking, unique
 from evals.schema import Json
 
 _FILES = ("run_spec.json", "scenario_state.json", "per_instance_stats.json", "stats.json")
@@ -76,9 +76,10 @@ def _run(folder: Path) -> HarnessRun:
         harness="HELM",
         version=None,
         task=(json_text.text(spec.get("name")) or folder.name).partition(":")[0],
-        model=json_text.text(adapter.get("model")) or "unknown",
+        model=json_text.text(adapter.get("model")) or UNKNOWN,
         samples=samples,
         metrics=_metrics(folder, samples),
+        lacks=lacking(len(samples), _stated(folder, samples[0].labels.get("split"))),
         files=[folder / name for name in _FILES],
         split=samples[0].labels.get("split"),
         shots=shots if isinstance(shots, int) else None,
@@ -256,6 +257,16 @@ def _is_count(name: str) -> bool:
     )
 
 
+def _stated(folder: Path, split: str | None) -> int:
+    """Return the number of instances of the split that were evaluated; 0 where the statistics do not say it."""
+    for stat in _objects(folder, "stats.json"):
+        named, count = json_text.mapping(stat.get("name")), json_text.number(stat.get("mean"))
+        is_whole = named.get("perturbation") is None and named.get("split") in (None, split)
+        if named.get("name") == "num_instances" and is_whole and count is not None:
+            return round(count)
+    return 0
+
+
 def _metrics(folder: Path, samples: Sequence[HarnessSample]) -> dict[str, ReportedMetric]:
     """Read the metrics of the split that was evaluated, without perturbations; the main one first."""
     split = samples[0].labels.get("split")
@@ -266,7 +277,7 @@ def _metrics(folder: Path, samples: Sequence[HarnessSample]) -> dict[str, Report
         is_whole = named.get("perturbation") is None and named.get("sub_split") is None
         if isinstance(name, str) and value is not None and is_whole and named.get("split") in (None, split):
             count = stat.get("count")
-            if name in samples[0].values:
+            if any(name in sample.values for sample in samples):
                 metrics[name] = ReportedMetric(value, n=len(samples) if isinstance(count, int) else None)
     order = {name: place for place, name in enumerate(_HEADLINES)}
     return dict(sorted(metrics.items(), key=lambda item: order.get(item[0], len(order))))

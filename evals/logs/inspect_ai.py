@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evals.errors import InputError, counted, shorten
+from evals.errors import InputError, shorten
 from evals.logs import inspect_ai_archive, json_text
-from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.logs.harness_run import UNKNOWN, HarnessRun, HarnessSample, ReportedMetric, lacking, unique
 from evals.schema import Json
 
 _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
@@ -57,13 +57,13 @@ def _run(path: Path) -> HarnessRun:
     }
     arguments = json_text.mapping(spec.get("task_args"))
     shots, status = arguments.get("fewshot"), header.get("status")
-    lacking = _lacking(header, len(samples))
+    lacks, whole = _lacking(header, len(samples)), data.get("samples")
     packages = {name: str(version) for name, version in json_text.mapping(spec.get("packages")).items()}
     return HarnessRun(
         harness="inspect_ai",
         version=packages.get("inspect_ai"),
         task=json_text.text(spec.get("task")) or "unknown",
-        model=json_text.text(spec.get("model")) or "unknown",
+        model=json_text.text(spec.get("model")) or UNKNOWN,
         samples=unique(_samples(path, samples), path),
         metrics=_metrics(header),
         files=[path],
@@ -71,7 +71,7 @@ def _run(path: Path) -> HarnessRun:
         date=json_text.text(spec.get("created")),
         data={
             **{key: data[key] for key in ("name", "location", "shuffled") if data.get(key) is not None},
-            **({"samples_in_split": data["samples"]} if isinstance(data.get("samples"), int) and not lacking else {}),
+            **({"samples_in_split": whole} if isinstance(whole, int) else {}),
         },
         protocol={
             **{key: generation[key] for key in _SETTINGS if generation.get(key) is not None},
@@ -82,28 +82,31 @@ def _run(path: Path) -> HarnessRun:
             **({"status": status} if status != "success" else {}),
         },
         packages={name: version for name, version in packages.items() if name != "inspect_ai"},
-        note=lacking,
+        lacks=lacks,
     )
 
 
 def _lacking(header: Mapping[str, Json], held: int) -> str:
-    """Say how many samples a log without a limit lacks; empty if it has all, or if a limit chose some."""
-    spec = json_text.mapping(header.get("eval"))
+    """Say how many of its samples a log lacks: of all, or of those that its limit or its ids chose."""
+    spec, results = json_text.mapping(header.get("eval")), json_text.mapping(header.get("results"))
     data, config = json_text.mapping(spec.get("dataset")), json_text.mapping(spec.get("config"))
-    results = json_text.mapping(header.get("results"))
-    chosen_by = (config.get("limit"), config.get("sample_id"), results.get("early_stopping"))
-    if any(choice is not None for choice in chosen_by):
+    if results.get("early_stopping") is not None:
         return ""
-    ids = data.get("sample_ids")
-    rows = len(set(map(repr, ids))) if isinstance(ids, list) else _count(data.get("samples"))
     epochs = max(_count(config.get("epochs")), 1)
     # Inspect's `total_samples` counts each epoch
-    stated = max(rows * epochs, _count(results.get("total_samples")))
-    if held >= stated:
-        return ""
-    epochwise = ", each epoch counted" if epochs > 1 else ""
-    lost = "1 is missing" if stated - held == 1 else f"{stated - held:,} are missing"
-    return f"the log holds {held:,} of its {counted(stated, 'sample')}{epochwise}: {lost}, and no limit says why"
+    stated = max(_chosen(data, config) * epochs, _count(results.get("total_samples")))
+    return lacking(held, stated, ", each epoch counted" if epochs > 1 else "")
+
+
+def _chosen(data: Mapping[str, Json], config: Mapping[str, Json]) -> int:
+    """Return how many samples of the data were to be evaluated; 0 where ids may be patterns."""
+    ids, limit = data.get("sample_ids"), config.get("limit")
+    rows = len(set(map(repr, ids))) if isinstance(ids, list) else _count(data.get("samples"))
+    if config.get("sample_id") is not None:
+        return 0
+    if isinstance(limit, list) and len(limit) == 2:
+        return max(min(_count(limit[1]), rows) - _count(limit[0]), 0)
+    return rows if limit is None else min(_count(limit), rows)
 
 
 def _count(value: Json) -> int:

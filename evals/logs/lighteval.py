@@ -18,7 +18,7 @@ from typing import Any
 
 from evals.errors import InputError, one_line, shorten
 from evals.logs import json_text
-from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.logs.harness_run import UNKNOWN, HarnessRun, HarnessSample, ReportedMetric, unique
 from evals.schema import Json
 
 _DATE = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?"
@@ -90,7 +90,7 @@ def _run(path: Path, named: str, date: str, results_path: Path | None) -> Harnes
         harness="lighteval",
         version=None if sha in (None, "?") else sha,
         task=f"{suite}|{task}" if suite else task,
-        model=json_text.text(general.get("model_name")) or path.parent.parent.name or "unknown",
+        model=json_text.text(general.get("model_name")) or path.parent.parent.name or UNKNOWN,
         samples=samples,
         metrics=_metrics(stated, samples[0].values),
         files=[path, *([results_path] if results_path else [])],

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from evals.errors import InputError, shorten
 from evals.logs import json_text, lm_eval_requests
-from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.logs.harness_run import UNKNOWN, HarnessRun, HarnessSample, ReportedMetric, lacking, unique
 from evals.schema import Json
 
 _DATE = r"\d{4}-?\d{2}-?\d{2}[T_]\d{2}-?\d{2}-?\d{2}(?:\.\d+)?"
@@ -146,7 +146,7 @@ def _run(path: Path, task: str, results_path: Path | None) -> HarnessRun:
     counts = json_text.mapping(json_text.mapping(results.get("n-samples")).get(task))
     is_lmms = "lmms_eval_version" in results or (results_path or path).name.endswith("_results.json")
     version = results.get("lmms_eval_version" if is_lmms else "lm_eval_version")
-    whole = counts.get("original")
+    whole, stated = counts.get("original"), counts.get("effective")
     return HarnessRun(
         harness="lmms-eval" if is_lmms else "lm-eval",
         version=json_text.text(version),
@@ -170,6 +170,7 @@ def _run(path: Path, task: str, results_path: Path | None) -> HarnessRun:
         },
         machine={"device": settings["device"]} if settings.get("device") else {},
         packages=_packages(results),
+        lacks=lacking(len(samples), stated if isinstance(stated, int) else 0),
     )
 
 
@@ -182,7 +183,7 @@ def _model(results: Mapping[str, Json], settings: Mapping[str, Json]) -> str:
         named = json_text.text(arguments.get("pretrained")) or json_text.text(arguments.get("model"))
     elif isinstance(arguments, str) and (match := re.search(r"(?:^|,)(?:pretrained|model)=([^,]+)", arguments)):
         named = match[1]
-    return named or json_text.text(settings.get("model")) or "unknown"
+    return named or json_text.text(settings.get("model")) or UNKNOWN
 
 
 def _shots(results: Mapping[str, Json], config: Mapping[str, Json], task: str) -> int | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evals.errors import InputError
 from evals.logs import json_text
-from evals.logs.harness_run import HarnessRun, ReportedMetric
+from evals.logs.harness_run import UNKNOWN, HarnessRun, ReportedMetric
 from evals.schema import Json
 
 
@@ -44,7 +44,7 @@ def _runs(path: Path) -> list[HarnessRun]:
                 harness="mteb",
                 version=json_text.text(content.get("mteb_version")),
                 task=str(content["task_name"]),
-                model=json_text.text(meta.get("name")) or path.parent.parent.name.replace("__", "/") or "unknown",
+                model=json_text.text(meta.get("name")) or path.parent.parent.name.replace("__", "/") or UNKNOWN,
                 samples=[],
                 metrics=_metrics(path, split, subsets),
                 files=[path, *([meta_path] if meta else [])],

@@ -17,7 +17,7 @@ from typing import Any
 
 from evals.errors import InputError, counted, one_line
 from evals.logs import json_text
-from evals.logs.harness_run import HarnessRun, HarnessSample, ReportedMetric, unique
+from evals.logs.harness_run import UNKNOWN, HarnessRun, HarnessSample, ReportedMetric, unique
 
 _NEEDED = frozenset({"index", "prediction"})
 _QUESTION = frozenset({"question", "answer"})
@@ -39,7 +39,6 @@ _DATA_SET = re.compile(
     re.IGNORECASE,
 )
 """How the name of a data set begins, up to its first underscore (`supported_datasets` of vlmeval/dataset)."""
-_UNKNOWN = "unknown"
 _LABELS = ("category", "l2-category", "split", "type", "topic", "subfield")
 _HITS = ("hit", "score", "eval_score")
 _TRUTH = {"true": 1.0, "false": 0.0}
@@ -79,7 +78,7 @@ def _run(path: Path) -> HarnessRun:
     metrics, more = _metrics(path)
     if predictions is not None and unjudged:
         more = [predictions, *more]
-    notes = [_NO_MODEL if model == _UNKNOWN else "", _without_score(samples, len(unjudged), path), _unreadable(samples)]
+    notes = [_NO_MODEL if model == UNKNOWN else "", _without_score(samples, len(unjudged), path), _unreadable(samples)]
     return HarnessRun(
         harness="VLMEvalKit",
         version=None,
@@ -116,7 +115,7 @@ def _names(path: Path) -> tuple[str, str]:
     parts = stem.split("_")
     begins = [place for place in range(1, len(parts)) if _DATA_SET.fullmatch(parts[place])]
     place = begins[0] if begins else 1 if len(parts) == 2 else 0
-    return ("_".join(parts[:place]), "_".join(parts[place:])) if place else (_UNKNOWN, stem)
+    return ("_".join(parts[:place]), "_".join(parts[place:])) if place else (UNKNOWN, stem)
 
 
 def _rows(path: Path, limit: int | None = None) -> Iterator[Mapping[str, Any]]:

@@ -37,7 +37,8 @@ def of_subset(
     if manifest.subset is None:
         return dict(metrics)
     if manifest.subset == "first" or total is None:
-        why = "no interval: the first samples of a split are not chosen at random"
+        which = "samples that are left in the log" if "incomplete" in manifest.data else "first samples of a split"
+        why = f"no interval: the {which} are not chosen at random"
         return {name: _without_interval(metric, why) for name, metric in metrics.items()}
     if not per_sample:
         why = f"no interval: {n:,} of {total:,} samples, scored together, do not estimate the value of all"

@@ -93,6 +93,7 @@ def sentences(record: Record) -> Iterator[str]:
     if not imported.scored_again:
         yield f"the values are those of {imported.harness}: {_listed(imported)}"
         yield from _other_means(imported, result)
+        yield from _without_scores(imported, result)
     if imported.note:
         yield imported.note
     if not imported.scored_again:
@@ -125,6 +126,14 @@ def _other_means(imported: ImportEntry, result: Result) -> Iterator[str]:
             f"{name}: {imported.harness} reports {_number(metric.value)}, but the mean of its "
             f"{counted(shown.n, 'sample')} in the log is {_number(shown.value)}, which the table shows"
         )
+
+
+def _without_scores(imported: ImportEntry, result: Result) -> Iterator[str]:
+    """Say how many samples that did not fail have no score, where the log's own note does not say it."""
+    headline = result.metrics.get(result.headline)
+    lost = 0 if headline is None or headline.statistic != "mean" else result.n - result.failed - headline.n
+    if lost > 0 and "without a score" not in imported.note:
+        yield f"{lost:,} of {counted(result.n, 'sample')} without a score {result.headline} in the log"
 
 
 def _agreement(value: float, theirs: Sequence[float], count: int, ids: Sequence[str]) -> str:

@@ -353,7 +353,7 @@ def test_results_of_another_folder_or_date_are_not_those_of_samples(tmp_path):
     path = next(bad.glob("samples*"))
     path.rename(path.with_name("samples_gsm8k_2020-01-01T00-00-00.1.jsonl"))
     records = import_logs([good, bad], tmp_path / "runs").records
-    assert sorted(record.manifest.model_name for record in records) == ["org/model", "unknown"]
+    assert sorted(record.manifest.model_name for record in records)[1].startswith("unknown-")
 
 
 def test_one_id_of_other_questions_is_no_common_sample(tmp_path):
@@ -445,6 +445,9 @@ def test_what_a_log_of_inspect_lacks_is_said_where_it_is_scored_again_too(tmp_pa
     record = imported(path, tmp_path / "run")
     assert record.manifest.imported.scored_again
     assert "the log holds 2 of its 3 samples: 1 is missing" in sentences(record)
+    metric = record.finished().metrics["accuracy"]
+    assert metric.low is None, "what is left is no random choice"
+    assert "samples that are left in the log" in metric.note
     assert "chosen by" not in evals("show", record.folder).stdout
 
 
@@ -489,3 +492,32 @@ def test_scored_copies_of_vlmevalkit_are_no_runs_of_their_own(tmp_path):
     assert record.manifest.imported.task == "VideoMME_8frame"
     assert (record.finished().metrics["score"].value, record.finished().metrics["score"].n) == (0.5, 2)
     assert "1 of 3 samples without a score: 3" in sentences(record)
+
+
+def test_a_part_of_a_log_is_named_and_has_no_interval(tmp_path):
+    """Of lm-eval and HELM as of Inspect: what is left is no random choice, also where its mean is the reported one."""
+    (path,) = harness_logs.lm_eval_math(tmp_path / "log", strict=[1.0] * 3, flexible=[1.0] * 3).glob("samples*")
+    lines = [line for line in path.read_text().splitlines() if json.loads(line)["doc_id"] != 1]
+    path.write_text("\n".join(lines) + "\n")
+    helm = harness_logs.helm(tmp_path / "helm")
+    (stats,) = helm.rglob("stats.json")
+    count = {"name": {"name": "num_instances", "split": "test"}, "count": 1, "sum": 9, "mean": 9}
+    stats.write_text(json.dumps([*json.loads(stats.read_text()), count]))
+    for log, words in (
+        (tmp_path / "log", "the log holds 2 of its 3 samples: 1 is missing"),
+        (helm, "of its 9 samples"),
+    ):
+        record = imported(log, tmp_path / f"run-{log.name}")
+        assert words in sentences(record)
+        assert all(metric.low is None for metric in record.finished().metrics.values())
+        assert "the others missing in the log" in evals("show", record.folder).stdout
+
+
+def test_two_logs_without_a_models_name_are_not_of_one_model(tmp_path):
+    a, b = (
+        harness_logs.lm_eval_choices(tmp_path / name, likelihoods=scores)
+        for name, scores in (("a", ((-3.0, -1.0), (-1.0, -2.0))), ("b", ((-1.0, -3.0), (-1.0, -2.0))))
+    )
+    first, second = (imported(log, tmp_path / f"run-{log.parent.name}") for log in (a, b))
+    assert first.manifest.model_name != second.manifest.model_name
+    assert evidence.read([first.folder, second.folder]) == []

@@ -225,6 +225,8 @@ def inspect_run(folder, samples, *, held, **config):
     """A run of Inspect whose header states a number of samples, of which the log holds these."""
     header = harness_logs.inspect_header([], task="mine", samples=held)
     header["eval"]["config"] |= config
+    if config.keys() & {"limit", "sample_id"}:  # Inspect counts the chosen samples only
+        del header["results"]["total_samples"]
     path = folder / "log.json"
     path.write_text(json.dumps({**header, "samples": samples}))
     return inspect_ai.read([path])[0]
@@ -263,17 +265,19 @@ def test_a_sample_of_inspect_comes_once_in_an_epoch(tmp_path):
     ("held", "config", "note"),
     [
         (2, {}, ""),
-        (3, {}, "the log holds 2 of its 3 samples: 1 is missing, and no limit says why"),
+        (3, {}, "the log holds 2 of its 3 samples: 1 is missing"),
         (
             2,
             {"epochs": 2},
-            "the log holds 2 of its 4 samples, each epoch counted: 2 are missing, and no limit says why",
+            "the log holds 2 of its 4 samples, each epoch counted: 2 are missing",
         ),
         (9, {"limit": 2}, ""),
+        (9, {"limit": 5}, "the log holds 2 of its 5 samples: 3 are missing"),
+        (9, {"limit": [7, 12]}, ""),
+        (9, {"limit": [2, 6]}, "the log holds 2 of its 4 samples: 2 are missing"),
         (9, {"sample_id": [1, 2]}, ""),
     ],
 )
 def test_samples_that_a_log_of_inspect_lacks_are_no_choice(tmp_path, held, config, note):
     run = inspect_run(tmp_path, [inspect_sample(1), inspect_sample(2)], held=held, **config)
-    assert run.note == note
-    assert run.data.get("samples_in_split") == (None if note else held)
+    assert (run.lacks, run.data.get("samples_in_split")) == (note, held)

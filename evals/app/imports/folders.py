@@ -15,6 +15,7 @@ from evals.app.imports.benchmarks import Recognised, output_of, recognise
 from evals.errors import EvalsError, InputError
 from evals.execution.collector import question
 from evals.logs import HarnessRun, HarnessSample, ReportedMetric
+from evals.logs.harness_run import model_of
 from evals.models.decoding.thoughts import split_text
 from evals.records import Record, RunFolder, load, result, signature
 from evals.records.digests import signature_of
@@ -65,6 +66,7 @@ def scored(run: HarnessRun) -> ScoredLog:
         InputError: its samples have no scores, and it is no task of this suite.
     """
     recognised = recognise(run)
+    run = replace(run, note="; ".join(filter(None, [run.note, run.lacks])))
     note = "; ".join(filter(None, [run.note, recognised if isinstance(recognised, str) else ""]))
     if isinstance(recognised, Recognised):
         try:
@@ -173,15 +175,17 @@ def _row(
 
 def _manifest(run: HarnessRun, task: Task, samples: Sequence[Sample], ours: Recognised | None, note: str) -> Manifest:
     count, whole = len(samples), run.data.get("samples_in_split")
-    is_part = (isinstance(whole, int) and whole > count) or "selected_by" in run.data
+    is_smaller = isinstance(whole, int) and whole > count
+    is_part = is_smaller or "selected_by" in run.data
     is_first = run.harness in _FIRST and [sample.position for sample in run.samples] == list(range(count))
     split = run.split or (ours.facts.get("split") if ours is not None else None) or "unknown"
     facts = {
         "source": f"the log of {run.harness}{f' {run.version}' if run.version else ''}",
         "split": split,
         **{key: value for key, value in run.data.items() if key != "samples_in_split"},
-        **({"samples_in_split": whole} if is_part and isinstance(whole, int) else {}),
-        **({"selected_by": run.harness} if is_part and not is_first else {}),
+        **({"samples_in_split": whole} if is_smaller else {}),
+        **({"selected_by": run.harness} if is_part and not is_first and not run.lacks else {}),
+        **({"incomplete": True} if run.lacks else {}),
         **({"part": ours.facts["part"]} if ours is not None and "part" in ours.facts else {}),
         "files": run.digests(),
     }
@@ -195,11 +199,13 @@ def _manifest(run: HarnessRun, task: Task, samples: Sequence[Sample], ours: Reco
             samples_per_problem=max((len(sample.outputs) for sample in run.samples), default=1) or 1,
         ),
         Samples([sample.id for sample in samples], lambda index: samples[index], facts),
-        _LoggedModel(run.model, model),
+        _LoggedModel(model_of(run.model, run.digests()), model),
         replica=False,
         plan=PlanEntry(budget=None, share=False, window=1),
         command="",
     )
+    if run.lacks:  # also where the log does not say how many there are in all
+        manifest.task.first = count
     manifest.packages = dict(run.packages)
     manifest.machine, manifest.started = dict(run.machine), ""
     same_as = ours.same_as if ours is not None else {}

@@ -20,6 +20,8 @@ def part(record: Record) -> str:
         return f"{record.finished().n:,} of {stopped.of:,} in random order, stopped early"
     if manifest.subset is None:
         return ""
+    if "incomplete" in manifest.data:
+        return f"{n:,}{f' of {total:,}' if total is not None else ''}, the others missing in the log"
     if "selected_by" in manifest.data:
         of = f" of {total:,}" if total is not None else ""
         return f"{n:,}{of}, chosen by {manifest.data['selected_by']}"
