@@ -189,6 +189,8 @@ def test_a_verified_run_is_marked_beside_the_evidence(tmp_path, monkeypatch):
         ("MMLU（0-shot）", ("MMLU", "0", None, None)),
         ("5-shot MMLU (acc_norm; dev set)", ("MMLU", "5", "dev", "normalised accuracy")),
         ("MMLU (zero-shot)", ("MMLU", "0", None, None)),
+        ("MMLU, 5-shot", ("MMLU", "5", None, None)),
+        pytest.param("M" + "(5-shot)" * 99_999, ("M" + "(5-shot)" * 99_999, None, None, None), id="long"),
         ("MMLU (5-shot, CoT)", ("MMLU (5-shot, CoT)", None, None, None)),
         ("MMLU (5-shot) (0-shot)", ("MMLU (5-shot) (0-shot)", None, None, None)),
         ("(5-shot)", ("(5-shot)", None, None, None)),

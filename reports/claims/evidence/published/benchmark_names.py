@@ -20,6 +20,8 @@ _SPLITS = frozenset(("test", "dev", "development", "validation", "val", "train")
 _SHOTS = re.compile(r"(?P<number>\d{1,3}|zero|one|few)[- ]?shots?", re.IGNORECASE)
 _WORDS = {"zero": "0", "one": "1"}
 _BRACKETS = re.compile(r"\s*(?:\((?P<round>[^()]*)\)|\[(?P<square>[^\[\]]*)\]|（(?P<full>[^（）]*)）)\s*$")
+_LONGEST = 200
+"""A longer text is no name of a benchmark."""
 _PLAIN_SHOTS = re.compile(r"\b\d{1,3}[- ]shot\b", re.IGNORECASE)
 
 
@@ -50,6 +52,8 @@ def named_benchmark(text: str) -> NamedBenchmark:
         >>> named_benchmark("GSM8K (8-shot, CoT)").name
         'GSM8K (8-shot, CoT)'
     """
+    if len(text) > _LONGEST:
+        return NamedBenchmark(text)
     name, stated = text.strip(), {"shots": set[str](), "split": set[str](), "metric": set[str]()}
     while bracket := _BRACKETS.search(name):
         parts = [_setting(part) for part in re.split(r"[,;，；]", next(filter(None, bracket.groups()), ""))]
@@ -61,7 +65,7 @@ def named_benchmark(text: str) -> NamedBenchmark:
         name = name[: bracket.start()].strip()
     if plain := _PLAIN_SHOTS.search(name):
         stated["shots"].add(re.split(r"[- ]", plain[0])[0])
-        name = " ".join(f"{name[: plain.start()]} {name[plain.end() :]}".split())
+        name = " ".join(f"{name[: plain.start()]} {name[plain.end() :]}".split()).strip(" ,:-–")
     if not name or any(len(values) > 1 for values in stated.values()):
         return NamedBenchmark(text.strip())
     return NamedBenchmark(name, **{key: next(iter(values), None) for key, values in stated.items()})
