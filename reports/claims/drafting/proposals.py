@@ -24,6 +24,8 @@ class Proposal:
     unit: str | None = None
     is_implied: bool = False
     """Whether the value is given in words ("twice")."""
+    is_hedged: bool = False
+    """Whether it is, and the text itself says that it is about that ("around half")."""
     upto: str | None = None
     plus_minus: str | None = None
     bound: Bound = "exactly"

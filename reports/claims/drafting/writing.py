@@ -263,8 +263,8 @@ def _signed(claim: Proposal) -> str:
 
 
 def _margin(claim: Proposal) -> str:
-    """A tenth of the value: what "about" allows unless the text says more."""
-    margin = abs(Decimal(claim.printed)) / 10
+    """A tenth of the value, of "around half" a fifth: what "about" allows unless the text says more."""
+    margin = abs(Decimal(claim.printed)) / (5 if claim.is_hedged else 10)
     return f"{margin.normalize():f}" if margin else "0"
 
 

@@ -170,7 +170,8 @@ class Target:
         value = (low + high) / 2
         tenth = abs(value) / 10
         if claim.bound == "about" or (claim.is_implied and claim.bound == "exactly"):
-            low, high = min(low, value - tenth), max(high, value + tenth)
+            margin = (2 if claim.is_hedged else 1) * tenth
+            low, high = min(low, value - margin), max(high, value + margin)
         if claim.bound in {"at-least", "above"}:
             high = max(high, value + 3 * tenth)
         if claim.bound in {"at-most", "below"}:

@@ -20,7 +20,12 @@ _ENOUGH = 3
 
 _CLEAR, _FAR = 10, Fraction(1, 2)
 """How many times its rounding, and by how much, a value must be off to be held against a mean that two rows show."""
-_NO_PART = re.compile(r"recover|retention|retain|relative|ratio|win|rank|恢复|保留|比", re.I)
+_NO_PART = re.compile(
+    r"(?<![a-z])(?:recover(?:y|ed)?|retention|retain(?:ed|s)?|relative|ratio|wins?|win[ _-]?rate|rank(?:s|ing)?)"
+    r"(?![a-z])|恢复|保留|比",
+    re.I,
+)
+"""What a column that is no part of an average is called: whole words, as "winogrande" and "generation" are none."""
 _TOTAL = re.compile(r"\W*(?:total|sum|overall total|合计|总计|总和|共计)\b.*", re.I)
 
 

@@ -131,6 +131,7 @@ def _proposal(
         times=number.times,
         unit=number.unit,
         is_implied=number.is_word,
+        is_hedged=number.is_word and number.bound == "about",
         upto=number.upto,
         plus_minus=number.plus_minus,
         bound=number.bound,

@@ -43,6 +43,8 @@ HONEST = [
     "Otter 4 needs 350 ms and Otter 3 500 ms. With speculative decoding, it is 2.2 times faster.",
     "Otter 4 needs 350 ms and Otter 3 500 ms. Under load, it is more than twice as fast.",
     "Otter 4 keeps 97 % of the accuracy.",
+    "Otter 4 was trained with around half the time of Heron 6 (2800 vs 6300 hours).",
+    "Cold starts take 9 s instead of 16 s, nearly twice as fast.",
 ]
 
 
@@ -130,3 +132,11 @@ def test_shares_and_products_are_held_against_the_numbers_of_their_sentence(fram
 @pytest.mark.parametrize("text", NOT_COUNTED)
 def test_a_number_of_something_else_is_no_share(text, tmp_path):
     assert _convicted(text, tmp_path) == 0
+
+
+@pytest.mark.parametrize("name", ["WinoGrande", "Generation", "Twin-2K"])
+def test_a_benchmark_whose_name_holds_another_word_is_a_part_of_the_average(name):
+    rows = "| O 1 | 10.0 | 30.0 | 20.0 |\n| O 2 | 20.0 | 60.0 | 40.0 |\n"
+    table = f"| Model | A | {name} | Average |\n|---|---|---|---|\n{rows}"
+    (proposal,) = draft(read_markdown(f"# Results\n\n{table}")).tables
+    assert proposal.columns[-1].get("mean_of") == ["A", name]
