@@ -37,11 +37,6 @@ def question_key(text: str) -> str:
     return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()[:16] if plain else ""
 
 
-def question_keys(record: Record) -> dict[str, str]:
-    """Return the hash of the question of each sample of a run, by its id; empty where there is no text."""
-    return {row.id: question_key(row.prompt) for row in record.samples()}
-
-
 def target_key(target: Json) -> tuple[str, str]:
     """Return the form of a right answer (`number`, `letter`, `text`; empty for none), and its plain text.
 
@@ -210,20 +205,28 @@ def are_of_one_benchmark(a: Record, b: Record) -> bool:
     return a.manifest.task.name == b.manifest.task.name or is_across_tasks(a, b)
 
 
-def sample_pairs(
-    a: Record, b: Record, keys_of: Callable[[Record], Mapping[str, str]] = question_keys
-) -> dict[str, str] | None:
+def sample_pairs(a: Record, b: Record, keys_of: Callable[[Record], SampleKeys] = sample_keys) -> dict[str, str] | None:
     """Pair the samples of two runs as `compare` does.
 
     Args:
         a: a run.
         b: another one.
-        keys_of: returns `question_keys` of a run, which a caller may have already.
+        keys_of: returns `sample_keys` of a run, which a caller may have already.
 
     Returns:
         For each id of b its id in a; None for two runs whose samples are matched by ids alone (`is_matched`).
     """
-    return pairs_of(keys_of(a), keys_of(b))[0] if is_matched(a, b) else None
+    if not is_matched(a, b):
+        return None
+    a_keys, b_keys = keys_of(a), keys_of(b)
+    pairs = pairs_of(a_keys.questions, b_keys.questions)[0]
+    differing = frozenset(_other_targets(a, b, a_keys, b_keys, pairs))
+    return {id: other for id, other in pairs.items() if id not in differing}
+
+
+def _other_targets(a: Record, b: Record, a_keys: SampleKeys, b_keys: SampleKeys, pairs: Mapping[str, str]) -> list[str]:
+    is_one_form = _harness(a) == _harness(b) and not is_across_tasks(a, b)
+    return other_targets(a_keys.targets, b_keys.targets, pairs, is_one_form=is_one_form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +277,7 @@ def common_samples(a: Record, b: Record) -> CommonSamples:
     counts = len(a_keys.questions), len(b_keys.questions)
     if len(pairs) < max(counts):
         note += f" ({counts[0]:,} and {counts[1]:,} in all)"
-    is_one_form = _harness(a) == _harness(b) and not is_across_tasks(a, b)
-    differing = other_targets(a_keys.targets, b_keys.targets, pairs, is_one_form=is_one_form)
+    differing = _other_targets(a, b, a_keys, b_keys, pairs)
     named = ", ".join(differing[:_NAMED]) + (f" and {len(differing) - _NAMED:,} more" if differing[_NAMED:] else "")
     text = f"{len(differing):,} of {len(pairs):,} common questions have other right answers in the two runs: {named}"
     return CommonSamples(pairs, frozenset(differing), note, text if differing else "")

@@ -7,10 +7,10 @@ no more than without them. They are kept by positions, since two logs may give o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from evals.logs.matching import is_matched, question_keys, sample_pairs
+from evals.logs.matching import SampleKeys, is_matched, sample_keys, sample_pairs
 from evals.records.folder import Record
 
 _KEPT = 20
@@ -49,7 +49,7 @@ class PairIndex:
         self._database = database
         self._records = records
         self._made: set[tuple[int, int]] = set()
-        self._keys: dict[Path, Mapping[str, str]] = {}
+        self._keys: dict[Path, SampleKeys] = {}
 
     def add(self, run: int, other: int) -> None:
         """Make the pairs of two runs, unless they have been made."""
@@ -79,11 +79,11 @@ class PairIndex:
         for other_id, id in pairs.items():
             yield run, other, positions[0][id], positions[1][other_id], scores.get(other_id)
 
-    def _keys_of(self, record: Record) -> Mapping[str, str]:
-        """Return the questions of a run; those of the last runs are kept."""
+    def _keys_of(self, record: Record) -> SampleKeys:
+        """Return the questions and right answers of a run; those of the last runs are kept."""
         if record.folder not in self._keys:
             self._keys = dict(list(self._keys.items())[-_KEPT:])
-            self._keys[record.folder] = question_keys(record)
+            self._keys[record.folder] = sample_keys(record)
         return self._keys[record.folder]
 
     def of(self, run: int, other: int) -> dict[int, tuple[int, float | None]]:

@@ -15,7 +15,7 @@ from evals import records
 from evals.app.imports import import_logs
 from evals.comparison import compare
 from evals.errors import InputError
-from evals.logs.matching import are_the_same, other_targets, pairs_of, target_key
+from evals.logs.matching import are_the_same, other_targets, pairs_of, sample_pairs, target_key
 from evals.reports.gaps import attribute
 
 KEYS = st.dictionaries(st.sampled_from("012345"), st.sampled_from(["7f", "a1", "c3", "d4", ""]), max_size=5)
@@ -106,6 +106,7 @@ def test_questions_with_other_right_answers_are_left_out_and_named(tmp_path):
     compared = compare(a, b)
     assert "1 of 3 common questions have other right answers in the two runs: 2; they are left out" in compared.notes
     assert compared.metrics[0].n == 2
+    assert sample_pairs(a, b) == {"0": "0", "1": "1"}, "as `view` pairs them"
     (part,) = [part for part in attribute(a, b).parts if part.name == "other right answers"]
     assert part.samples == 1
     done = command("select", "--task", a.manifest.task.name, "--format", "json", a.folder, b.folder)
