@@ -210,6 +210,7 @@ def test_a_card_of_several_models_takes_the_results_at_its_own_or_the_chosen_one
     [
         ("api/models", 401, 2, "or it is private: log in"),
         ("preupload", 403, 2, "--pull-request"),
+        ("/commit/", 400, 2, "Bad request for commit endpoint: no"),
         ("/commit/", 412, 2, "has changed since it was read"),
         ("/commit/", "cut", 1, "whether it was made is not known"),
         ("/commit/", "cut afterwards", 1, "whether it was made is not known"),
