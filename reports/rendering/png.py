@@ -10,6 +10,8 @@ from evals.errors import InputError
 
 _ZOOM = 3
 """Pixels of the image per pixel of the drawing: 300 dots per inch where the drawing has 100."""
+_FAMILIES = ("Arial", "DejaVu Sans", "Liberation Sans", "Noto Sans", "Helvetica", "Segoe UI", "Roboto", "Open Sans")
+"""What a machine may have for the generic `sans-serif`, which resvg takes for the first of them alone."""
 _LETTER = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20" font-family="{}"><text y="15">M</text></svg>'
 
 
@@ -35,7 +37,15 @@ def png(drawing: str, font: str) -> bytes:
         import resvg_py
     except ImportError:
         raise InputError("--format png needs the package resvg-py: pip install -e '.[png]'; svg needs none") from None
-    letter = Image.open(io.BytesIO(resvg_py.svg_to_bytes(svg_string=_LETTER.format(font))))
-    if letter.getbbox() is None:
+    family = next((family for family in _FAMILIES if _draws(font, family)), None)
+    if family is None:
         raise InputError("--format png finds no font on this machine for the texts of the plot; svg needs none")
-    return bytes(resvg_py.svg_to_bytes(svg_string=drawing, background="#ffffff", zoom=_ZOOM))
+    return bytes(resvg_py.svg_to_bytes(svg_string=drawing, background="#ffffff", zoom=_ZOOM, sans_serif_family=family))
+
+
+def _draws(font: str, family: str) -> bool:
+    """Whether a letter of a font is visible where the generic `sans-serif` stands for a family."""
+    import resvg_py
+
+    letter = resvg_py.svg_to_bytes(svg_string=_LETTER.format(font), sans_serif_family=family)
+    return Image.open(io.BytesIO(letter)).getbbox() is not None
