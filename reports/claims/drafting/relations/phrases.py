@@ -91,7 +91,7 @@ THAN = re.compile(
 )
 """Words between a change and the value that it is compared with."""
 _PHRASE_END = re.compile(
-    r"\s*(?:$|[.,;:)!?,。;:)!?、\n–—|]|(?:than|over|compared|relative to|against|versus|vs|and|while|but|from|on)\b)"
+    r"\s*(?:$|[.,;:)!?,。;:)!?、\n–—|]|(?:than|over|compared|relative to|against|versus|vs|and|while|but)\b)"
 )
 _TAIL = re.compile(
     rf"(?:\s|-|\b(?:{_NOUNS}|{_COMPARATIVES}|{_ADJECTIVES})\b|\bin (?:relative|absolute) terms\b|"
@@ -100,7 +100,7 @@ _TAIL = re.compile(
     r"以上|左右|的|提升|降幅|加速|收益|增长|下降|更?[快慢])*",
     re.I,
 )
-_NAMED_AGAIN = re.compile(r"\s*(?:in|of|the|its|all|old|original|\s)+(?P<noun>[A-Za-z-]{4,})(?=\W|$)")
+_NAMED_AGAIN = re.compile(r"\s*(?:in|of|on|the|its|all|old|original|\s)+(?P<noun>[A-Za-z-]{4,})(?=\W|$)")
 ON_AVERAGE = re.compile(r"\baverage|on average|across|overall|平均|总体|up to|最高|最多|at most", re.I)
 """Words after which the values shown may not be those that are meant."""
 

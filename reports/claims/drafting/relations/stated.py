@@ -163,6 +163,8 @@ def _joins(between: str) -> bool:
     """Whether the words between a pair and a change say that it is theirs, if need be after a comma or bracket."""
     if name := AFTER_NAME.match(between):
         between = between[name.end() :]
+    if _OF_ANOTHER.search(between):
+        return False
     if JOINT.fullmatch(between):
         return True
     tail = re.search(r"(?:[,;:(,;:(]|\s[–—-]\s)[^,;:(,;:(]*$", between)
@@ -172,6 +174,7 @@ def _joins(between: str) -> bool:
     return re.search(r"[\w=≈~/+((-]", tail[0]) is not None and JOINT.fullmatch(tail[0]) is not None
 
 
+_OF_ANOTHER = re.compile(r"[是为]\s?X+\s?的\s*$")
 _OTHER = re.compile(r"\b(?:and|or|but|while|whereas|with|which|as|plus)\b|而|并|且|同时|以及|但", re.I)
 """Words before a comma after which another thing may change."""
 

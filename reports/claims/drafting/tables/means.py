@@ -56,6 +56,8 @@ def _propose(table: TableProposal, index: int, parts: Sequence[int], *, is_sum: 
     off = [_off(row, is_sum=is_sum) for row in complete]
     fitting, failing = sum(gap <= slack for gap, slack in off), [pair for pair in off if pair[0] > pair[1]]
     is_clear = all(gap > max(_FAR, _CLEAR * slack) for gap, slack in failing)
+    if is_sum:  # a larger total may have parts that are not shown
+        is_clear = is_clear and all(row[0][0] <= sum(value for value, _ in row[1:]) for row in complete)
     is_shown = fitting > 0 and (
         not failing or (len(failing) == 1 and (fitting >= _ENOUGH or (fitting == 2 and is_clear)))
     )

@@ -45,6 +45,11 @@ HONEST = [
     "Otter 4 keeps 97 % of the accuracy.",
     "Otter 4 was trained with around half the time of Heron 6 (2800 vs 6300 hours).",
     "Cold starts take 9 s instead of 16 s, nearly twice as fast.",
+    "Prices went from $10 to $8 per seat, and with the annual discount 40 % less.",
+    "The context grew from 8K to 32K tokens, 10 times that of Otter 0.",
+    "Otter 2 scores 71.0 on MMLU and Otter 1 scores 65.0 on MMLU, 8 points better on code.",
+    "价格从 10 元降到 8 元,叠加年付优惠后便宜 40%。",
+    "上下文从 8K 扩展到 32K,是云雀 0 的 10 倍。",
 ]
 
 
