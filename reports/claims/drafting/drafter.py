@@ -70,9 +70,11 @@ def draft(article: Article) -> ArticleDraft:
 
 def _proposals(drafted: ArticleDraft, passages: list[Passage]) -> Iterator[Proposal | TableProposal]:
     place, vocabulary = Surroundings(), load_vocabulary()
-    for block in drafted.article.blocks:
+    blocks = drafted.article.blocks
+    for number, block in enumerate(blocks):
         if block.kind == "table":
             place.item_subject = None
+            place.lead = place.lead if number and blocks[number - 1].kind != "table" else ""
             yield from read_table(drafted.article, block, drafted.names, place, vocabulary)
             if block.text.text.strip():
                 yield from read_block(drafted.article, read_passage(block.text, drafted.names), drafted.names, place)

@@ -9,6 +9,7 @@ from typing import Any
 
 from evals.errors import InputError
 from evals.reports.claims.drafting.language import settings
+from evals.reports.claims.drafting.language.header_units import printed_unit
 from evals.reports.claims.drafting.language.words import pattern
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
 from evals.reports.claims.drafting.tables.cells import cell_statements, statements_of_cells, subject_of
@@ -18,13 +19,13 @@ from evals.reports.claims.drafting.tables.columns import (
     column_meaning,
     is_condition,
     plain_cell,
-    printed_unit,
     with_units_of_averages,
 )
 from evals.reports.claims.drafting.tables.grids import SystemGrid, grid_of, systems_above
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
+from evals.reports.claims.drafting.tables.labels import is_change_name, names_measure
 from evals.reports.claims.drafting.tables.layout import Layout, bare_name, layout
-from evals.reports.claims.drafting.tables.orientation import is_certain_turn, is_change_name
+from evals.reports.claims.drafting.tables.orientation import is_certain_turn
 from evals.reports.claims.drafting.tables.pairs import parts
 from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.statements import Surroundings
@@ -34,6 +35,7 @@ from evals.reports.claims.language.sources.articles import Article, Block, Text
 from evals.reports.claims.language.tables.printed_cells import read_cell
 
 _BOLD_MEANS_BEST = re.compile(r"bold|best|加粗|粗体|最[佳优好]", re.I)
+_UNIT_OF_ALL = re.compile(r"\bunits?\s?[::]\s?\S+|单位\s?[::]\s?\S+", re.I)
 _BOLD = pattern("tables.bold")
 _WORDS_AFTER = re.compile(r"(?<=\d)\s+[A-Za-z][A-Za-z ]*$")
 """Words after a value whose unit the column has: "1.5x faster"."""
@@ -56,7 +58,7 @@ def read_table(
         grid = SystemGrid(printed.models, printed.measures, printed.values)
         yield from _read_grid(article, block, grid, names, place=place, vocabulary=vocabulary)
         return
-    form = layout(block)
+    form = layout(block, names.stated)
     if form.form in {"words", "properties"}:
         yield from statements_of_cells(article, form, names, place)
         return
@@ -68,14 +70,19 @@ def _read_grid(
     article: Article, block: Block, grid: SystemGrid, names: Names, *, place: Surroundings, vocabulary: Vocabulary
 ) -> Iterator[TableProposal | Proposal]:
     """Yield the block of a table of results, and the statements of its columns of words."""
-    caption = " ".join(block.text.text.split())
+    caption = " ".join(block.text.text.split()) or place.lead
+    corner = block.rows[0][0].text + " " + block.rows[min(1, len(block.rows) - 1)][0].text
     columns = [(header, [row[n].text for row in grid.cells]) for n, header in enumerate(grid.headers)]
-    meanings = [column_meaning(*column, caption, place.heading) for column in columns]
+    unit = next((match[0] for text in (corner, *grid.headers, caption) if (match := _UNIT_OF_ALL.search(text))), "")
+    if not unit and not any(map(names_measure, grid.headers)):
+        unit = place.heading  # no column says what it measures: hardware, sizes of batches
+    meanings = [column_meaning(*column, caption, place.heading, unit_of_all=unit) for column in columns]
     if not any(meanings):
         meanings = [column_meaning(*column, caption, place.heading, is_alone=True) for column in columns]
     meanings = with_units_of_averages(meanings)
     kept = [n for n, meaning in enumerate(meanings) if meaning is not None]
     nameless = (grid.corner and subject_of(grid.corner, names)) or _subject(place, names)
+    grid = grid.of(nameless)
     if kept and (
         table := _table(
             article,
@@ -100,7 +107,7 @@ def _read_grid(
 
 def _subject(place: Surroundings, names: Names) -> str | None:
     """The system that a table without names of systems is of."""
-    return place.run_subject or place.heading_subject or names.main
+    return place.run_subject or place.label_subject or place.heading_subject or place.text_subject or names.main
 
 
 def _changes(article: Article, form: Layout, names: Names) -> Iterator[Proposal]:
@@ -161,13 +168,13 @@ def _table(
         subject = nameless if is_lone else subject_of(name.text, names)
         if subject:
             row["subject"] = subject
-        if grid.groups:
+        if grid.groups and grid.groups[number]:
             key = "setting" if grid.is_nameless else "task"
             row |= {"group": grid.groups[number], "protocol": {key: grid.groups[number]}}
         elif group:
             row["group"] = group
         first = next(span for span in spans if span)
-        row["rest"] = name.text.replace(names.names.get(subject or "", ""), " ")
+        row["rest"] = "" if is_lone else name.text.replace(names.names.get(subject or "", ""), " ")
         rows.append({**row, "line": article.line(first[0]), "cells": cells, "spans": spans})
     _leave_out_counts(columns, rows)
     rows = [row for row in rows if any(row["spans"])]
@@ -213,7 +220,9 @@ def _cell(
     article: Article, cell: Text, vocabulary: Vocabulary, column: dict[str, Any]
 ) -> tuple[str, tuple[int, int] | None]:
     """Return a cell as printed, with the place of its number; `-` where it prints none."""
-    text = re.sub(r"^(?:US)?[$€£¥]\s?", "", re.sub(r"~(?=\S)(?!\d)", "", plain_cell(cell.text))).strip()
+    text = re.sub(
+        r"^(?:US)?[$€£¥]\s?", "", re.sub(r"~(?=\S)(?!\d)", "", plain_cell(cell.text, str(column["name"])))
+    ).strip()
     text = re.sub(r"\s*(?:±|\\pm|\+/-)\s*", " ± ", text)
     try:
         printed = read_cell(text)

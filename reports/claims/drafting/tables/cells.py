@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from evals.reports.claims.drafting.proposals import Proposal
-from evals.reports.claims.drafting.tables.layout import Layout, bare_name, is_blank, is_number
+from evals.reports.claims.drafting.tables.headers import is_blank, is_number
+from evals.reports.claims.drafting.tables.layout import Layout, bare_name
 from evals.reports.claims.drafting.text.names import Names
 from evals.reports.claims.drafting.text.passages import read_passage
 from evals.reports.claims.drafting.text.statements import Surroundings, read_block

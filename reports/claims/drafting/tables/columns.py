@@ -9,8 +9,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from evals.errors import InputError
+from evals.reports.claims.drafting.language.header_units import header_unit, printed_unit
 from evals.reports.claims.drafting.language.lexicon import BENCHMARKS, METRICS
-from evals.reports.claims.drafting.language.units import UNITS
 from evals.reports.claims.drafting.language.words import entries, joined, pattern
 from evals.reports.claims.language.tables.printed_cells import PrintedCell, read_cell
 
@@ -77,7 +77,13 @@ def _is_setting(header: str, numbers: Sequence[PrintedCell], *, is_alone: bool) 
 
 
 def column_meaning(
-    header: str, cells: Sequence[str], caption: str, heading: str, *, is_alone: bool = False
+    header: str,
+    cells: Sequence[str],
+    caption: str,
+    heading: str,
+    *,
+    is_alone: bool = False,
+    unit_of_all: str = "",
 ) -> ColumnMeaning | None:
     """Tell what a column holds; None for words, dates and conditions.
 
@@ -87,12 +93,13 @@ def column_meaning(
         caption: the caption of the table.
         heading: the heading above it.
         is_alone: whether no other column holds values, so that the length of a sequence is what the table states.
+        unit_of_all: "Unit: ms" of the table, if it prints that.
 
     Example:
         >>> column_meaning("Latency (ms)", ["3.1", "9.6"], "", ""), column_meaning("Released", ["2024"], "", "")
         (ColumnMeaning(unit='milliseconds', quantity=None, times=None, split=None, better=None, is_average=False), None)
     """
-    printed = [_read(cell) for cell in cells]
+    printed = [_read(cell, header) for cell in cells]
     numbers = [cell for cell in printed if cell is not None and (cell.unit is None or printed_unit(cell.unit))]
     units = [cell for cell in numbers if cell.unit and printed_unit(cell.unit)]
     filled = [cell for cell in cells if not _is_empty(cell)]
@@ -102,31 +109,25 @@ def column_meaning(
         return None
     split = _split(header, caption)
     average = is_average(header)
-    if _PARAMETERS.search(header) and not any(cell.unit for cell in numbers):
-        times = (
-            None
-            if any(cell.count > 1 for cell in numbers) or max(map(_value, numbers)) > 10_000
-            else 1e6
-            if re.search(r"\bM\b|param_count|_m$", header) or max(map(_value, numbers)) > 2000
-            else 1e9
-        )
-        return ColumnMeaning("parameters", "parameters", times)
+    is_size = _PARAMETERS.search(header) and not re.search(r"\b(?:with|without|missing)\b", header, re.I)
+    if is_size and not any(cell.unit for cell in numbers):
+        return ColumnMeaning("parameters", "parameters", _factor_of_parameters(header, numbers))
     if any(cell.count > 1 for cell in numbers):
         return _counts(header, numbers, split)
-    for cell in numbers:
-        if cell.unit and (unit := printed_unit(cell.unit)):
-            below = [other.unit for other in numbers if _value(other) < 0]
-            bare = [_value(other) for other in numbers if not other.unit]
-            is_of_shares = unit == "percent" and len(bare) * 2 > len(numbers) and max(map(abs, bare)) <= 1
-            if is_of_shares or (unit in {"percent", "points"} and below and all(below)):
-                unit = "number"  # shares such as 0.62 beside "16 %", or differences, which are no shares of a whole
-            return ColumnMeaning(unit, None, split=split, is_average=average)
+    if unit := _unit_in_cells(numbers):
+        return ColumnMeaning(unit, None, split=split, is_average=average)
+    named = header_unit(header)
+    are_whole = not any("." in cell.digits for cell in numbers)
     for words, unit, factor, quantity in _BY_WORDS:
-        if words.search(header) and not _RATIO.search(header):
-            return ColumnMeaning(
-                unit, quantity, float(factor) if factor else _header_factor(header, unit, numbers), split
-            )
-    if named := _named_unit(header):
+        if (
+            words.search(header)
+            and named in {None, unit}
+            and (are_whole or unit != "items")
+            and not _RATIO.search(header)
+        ):
+            times = float(factor) if factor else _header_factor(header, unit, numbers)
+            return ColumnMeaning(unit, quantity, times, split)
+    if named or (named := header_unit(unit_of_all) or _unit_by_words(unit_of_all)):
         return ColumnMeaning(named, None, split=split, is_average=average)
     if all("$" in cell for cell in filled):
         return ColumnMeaning("dollars", "price")
@@ -135,29 +136,40 @@ def column_meaning(
     )
 
 
+def _unit_by_words(words_of_all: str) -> str | None:
+    """The rate that the words above a table name: "Decoding throughput (Token/sec)"."""
+    return next(
+        (unit for words, unit, *_ in _BY_WORDS if unit.endswith("-per-second") and words.search(words_of_all)), None
+    )
+
+
+def _factor_of_parameters(header: str, numbers: Sequence[PrintedCell]) -> float | None:
+    """The factor of numbers of parameters: millions or billions where the cells print none."""
+    largest = max(map(_value, numbers))
+    if any(cell.count > 1 for cell in numbers) or largest > 10_000:
+        return None
+    return 1e6 if re.search(r"\bM\b|param_count|_m$", header) or largest > 2000 else 1e9
+
+
+def _unit_in_cells(numbers: Sequence[PrintedCell]) -> str | None:
+    """The unit that the cells print."""
+    units = [unit for cell in numbers if cell.unit and (unit := printed_unit(cell.unit))]
+    if not units:
+        return None
+    below = [other.unit for other in numbers if _value(other) < 0]
+    bare = [_value(other) for other in numbers if not other.unit]
+    is_of_shares = units[0] == "percent" and len(bare) * 2 > len(numbers) and max(map(abs, bare)) <= 1
+    if is_of_shares or (units[0] in {"percent", "points"} and below and all(below)):
+        return "number"  # shares such as 0.62 beside "16 %", or differences, which are no shares of a whole
+    return units[0]
+
+
 def with_units_of_averages(meanings: Sequence[ColumnMeaning | None]) -> list[ColumnMeaning | None]:
     """Give a column of averages the unit of the scores beside it, if they have one: averages of marks are marks."""
     scores = {m.unit for m in meanings if m and not m.is_average and m.unit in {"percent", "number"} and not m.quantity}
     if scores != {"number"}:
         return list(meanings)
     return [replace(m, unit="number") if m and m.is_average and m.unit == "percent" else m for m in meanings]
-
-
-_REMARK = r"(?:\s?\([^()/]{1,12}\))?"
-_PAIR = re.compile(
-    rf"[^/\d]{{0,3}}\d+\.\d+[^/(]{{0,3}}{_REMARK}[^/(]{{0,2}}\s?/\s?"
-    rf"(?:[^/\d]{{0,3}}\d+(?:\.\d+)?[^/(]{{0,3}}{_REMARK}[^/(]{{0,2}}|[-–—])"
-)
-
-
-def is_pair(cell: str) -> bool:
-    """Whether a cell prints two values, perhaps each with a remark.
-
-    Example:
-        >>> is_pair("93.4/86.7"), is_pair("65.5 (64.4) / 84.5 (84.0)"), is_pair("1/2")
-        (True, True, False)
-    """
-    return _PAIR.fullmatch(cell) is not None
 
 
 _FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -187,32 +199,54 @@ def _counts(header: str, numbers: Sequence[PrintedCell], split: str | None) -> C
         return ColumnMeaning(str(units.pop()), None, split=split)
     if _LENGTH.search(header):
         return ColumnMeaning("tokens", None, split=split)
+    if _DATA.search(header) and max(_value(cell) * cell.count for cell in numbers) >= _MANY:
+        return ColumnMeaning("tokens", None, split=split)
+    if (named := header_unit(header)) in {"hours", "days"}:
+        return ColumnMeaning(str(named), None, split=split)
     for words, unit, factor, quantity in _BY_WORDS:
         if factor is None and unit in {"hours", "days", "documents"} and words.search(header):
             return ColumnMeaning(unit, quantity, split=split)
+    if _OPERATIONS.search(header):
+        return ColumnMeaning("operations", None, split=split)
     return ColumnMeaning("parameters" if _SIZE.search(header) else "number", None, split=split)
 
 
+_DATA = re.compile(r"\b(?:pre-?)?(?:train(?:ing)?\s)?data\b|corpus", re.I)
+_MANY = 10**9
+"""From this count on, data are counted in tokens."""
+_OPERATIONS = re.compile(r"(?<![A-Za-z])(?:FLOPs?|MACs?|MAdds)(?![A-Za-z/])", re.I)
 _LENGTH = re.compile(r"length|context|window|token|长度|上下文|词元|数据", re.I)
-_SIZE = re.compile(r"size|model|\bpara|backbone|参数|规模|大小", re.I)
+_SIZE = re.compile(r"size|model|weights|\bpara|\bpram|backbone|参数|规模|大小", re.I)
 
 
-def plain_cell(cell: str) -> str:
+_BYTES = re.compile(r"size|mem(?:ory)?\b|disk|storage|download|space|显存|内存|体积|大小", re.I)
+
+
+def plain_cell(cell: str, header: str = "") -> str:
     """Return a cell without the marks around its number that the reader of cells does not know.
 
+    Args:
+        cell: the cell.
+        header: the name of its column, which tells a G of bytes from one of operations.
+
     Example:
+        >>> plain_cell("8.4G", "MACs"), plain_cell("295G", "Size")
+        ('8.4B', '295GB')
         >>> plain_cell("x 1.96"), plain_cell("约30B Token"), plain_cell("$-3.4$")
         ('1.96×', '~30B Token', '-3.4')
     """
     text = re.sub(r"\$|\\,", "", " ".join(cell.split()))
+    text = re.sub(r"(?<=\d)\s?[Bb](?:illio)n$", "B", re.sub(r"(?<=\d)\s?[Mm]illion$", "M", text))
+    letter = "B" if _OPERATIONS.search(header) else "GB" if _BYTES.search(header) else "G"
+    text = re.sub(r"^([\d.,]+)\s?G$", rf"\1{letter}", text)
     return re.sub(
         r"^[x×]\s?(?P<digits>\d[\d,]*(?:\.\d+)?)$", r"\g<digits>×", re.sub(r"^(?:约|大约|ca\.)\s?(?=\d)", "~", text)
     )
 
 
-def _read(cell: str) -> PrintedCell | None:
+def _read(cell: str, header: str = "") -> PrintedCell | None:
     try:
-        return read_cell(plain_cell(cell))
+        return read_cell(plain_cell(cell, header))
     except InputError:
         return None
 
@@ -232,39 +266,18 @@ def _value(cell: PrintedCell) -> Decimal:
         return Decimal(0)
 
 
-def printed_unit(printed: str) -> str | None:
-    """Return the vocabulary's name of a unit as articles print it; None if it has none or another factor.
-
-    Example:
-        >>> printed_unit("KB"), printed_unit("sequences/second"), printed_unit("faster")
-        ('kilobytes', 'items-per-second', None)
-    """
-    return next(
-        (
-            name
-            for pattern, name, factor in UNITS
-            if factor == 1 and (match := pattern.match(printed)) and match.end() == len(printed)
-        ),
-        None,
-    )
-
-
-def _named_unit(header: str) -> str | None:
-    """The unit that a header ends with in brackets: "Power (W)"."""
-    if match := re.search(r"[\[((]\s?(?P<unit>[^\[\]()()]{1,16}?)\s?[\]))]\W*$", header):
-        unit = printed_unit(match["unit"])
-        return unit if unit not in {"percent", "times", "points"} else None
-    return None
-
-
 def _score_unit(header: str, numbers: Sequence[PrintedCell], around: str) -> str:
     """Percent for shares between 1 and 100, else a plain number."""
     largest = max(map(_value, numbers))
     if any(_value(cell) < 0 for cell in numbers) or largest > 100 or _OPEN_SCORES.search(header):
         return "number"
-    if _AMOUNTS.search(header):
+    if _COST.search(header) and not _PERCENT.search(header):
+        return "number"
+    if "↓" in header and not _ERRORS.search(header):
         return "number"
     known = any(words.pattern is not None and words.pattern.search(header) for words in (*BENCHMARKS, *METRICS))
+    if not known and _OPEN_SCORES.search(around) and not _PERCENT.search(f"{header} {around}"):
+        return "number"
     if _PERCENT.search(header) or _PERCENT.search(around):
         return "percent" if largest > 1 else "number"
     return "percent" if largest > 1 and (known or largest > 10 or _AVERAGE.match(header)) else "number"
@@ -272,8 +285,14 @@ def _score_unit(header: str, numbers: Sequence[PrintedCell], around: str) -> str
 
 _RATIO = re.compile(r"(?:accuracy|acc\.?|scores?|准确率|得分)\s*(?:/|per)?\s*(?:[KMGTP]?FLOPs?|param)", re.I)
 """A score for a cost: "Accuracy/GFLOPs"."""
-_AMOUNTS = re.compile(r"\b(?:time|latency|duration|memory|v?ram|delay)\b|(?:时间|耗时|延迟|显存|内存)", re.I)
-"""Words for times and amounts of memory, whose unit is elsewhere: they are no shares."""
+_ERRORS = re.compile(r"\b[WCSP]?ER\b|error|错误率|字错率|词错率|hallucinat|fail|\brate\b", re.I)
+"""What is a share although less of it is better."""
+_COST = re.compile(
+    r"\b(?:time|latency|memory|V?RAM|speed|throughput|cost|size|power|energy|duration|length|hours|minutes|seconds|steps|"
+    r"epochs|count|number of|total|delay)\b(?!.*\b(?:accuracy|score|acc)\b)|时间|延迟|显存|内存|速度|耗时|功耗",
+    re.I,
+)
+"""What is no share of a whole, so that its numbers without a unit are no percentages."""
 
 
 def _better(header: str, caption: str) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from evals.errors import InputError
 from evals.reports.claims.drafting.proposals import Proposal, TableProposal
-from evals.reports.claims.drafting.tables.orientation import is_change_name
+from evals.reports.claims.drafting.tables.labels import is_change_name
 from evals.reports.claims.language.sources.articles import Article
 from evals.reports.claims.language.tables.printed_cells import PrintedCell, read_cell
 from evals.reports.claims.language.units import last_place

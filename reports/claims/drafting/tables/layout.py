@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from evals.errors import InputError
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure
-from evals.reports.claims.drafting.tables.columns import is_pair
 from evals.reports.claims.drafting.tables.harness import harness_table, is_harness_table
+from evals.reports.claims.drafting.tables.headers import header_and_body, is_blank, is_number
+from evals.reports.claims.drafting.tables.labels import AT_RANK, METRIC_TAIL, is_aggregate, is_model_like, names_measure
 from evals.reports.claims.drafting.tables.orientation import (
-    AT_RANK,
     MEASURES,
     NO_SYSTEM,
     SYSTEMS,
     TableForm,
-    is_model_like,
+    is_of_data,
     is_table_of_properties,
     table_form,
 )
+from evals.reports.claims.drafting.tables.pairs import are_several
 from evals.reports.claims.language.sources.articles import Block, Text, TextBuilder
-from evals.reports.claims.language.tables.printed_cells import read_cell
 
 _FOOTNOTE = re.compile(
     r"\s*(?:\[\d+(?:,\s?\d+)*\]|(?:[†‡§¶↑↓]|\*(?![\d*]*\d)|(?<!\d)\*)+|"
@@ -29,9 +28,8 @@ _FOOTNOTE = re.compile(
     r"(?:,\s?(?:checkpoint|config|log|model|weights|paper|code))*[\]))])\s*",
     re.I,
 )
-_SIZE = re.compile(r"[~≈]?\d+(?:\.\d+)?[BMbm](?:-A\d+B)?|\d+[x×*✕]\d+B")
+_SIZE = re.compile(r"[~≈]?\d+(?:\.\d+)?\s?[BMbm](?:-A\d+B)?|\d+[x×*✕]\d+B")
 _RANK = re.compile(r"\W*(?:#|no\.?|nr\.?|rank|index|排名|序号|编号)?\W*", re.I)
-_METRIC_TAIL = re.compile(r"[\s_-]*(?:的)?(?:准确率|得分|分数|精度|accuracy|score|acc\.?)(?:\s?\(.*?\))?$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +46,35 @@ class Layout:
     """For each row the task or group that stands beside its system; empty if each system has one row."""
 
 
-def layout(block: Block) -> Layout:
+def layout(block: Block, known: frozenset[str] = frozenset()) -> Layout:
     """Tell what a table is.
 
     Args:
         block: a block of kind `table`.
+        known: names of systems that the text has, in small letters and digits.
     """
-    header = _joined_header(block)
-    body = tuple(row for row in block.rows[block.headers :] if any(cell.text.strip() for cell in row))
-    if len(body) > 1 and len(body[0]) == len(header) and _goes_on(body[0]):
-        header, body = tuple(map(_below, header, body[0])), body[1:]
-    header, body = _without_ranks(*_with_a_label(header, body))
+    header, body = header_and_body(block)
+    header, body = _with_name_first(*_without_ranks(*_with_a_label(header, _repeated(body))))
     body, groups = _with_groups(header, body)
     header, body = _with_one_label(header, body)
-    body = _with_parents(_with_sizes(header, body))
+    body = _with_sizes(header, _with_parents(body), known)
     corner = header[0].text.strip() if header else ""
     inner = [cell.text for row in body for cell in row[1:] if cell.text.strip()]
-    numeric = sum(is_number(text) or is_pair(text.strip()) for text in inner)
+    numeric = sum(is_number(text) or are_several(text) for text in inner)
     values = numeric + sum(is_blank(text) for text in inner)
-    if not inner or numeric == 0 or (numeric * 2 < len(inner) and values * 2 < len(inner) + 1):
+    is_mixed = numeric * 2 < len(inner) and values * 2 < len(inner) + 1
+    if not inner or numeric == 0 or (is_mixed and not _has_numbers_below(header, body)):
         form: TableForm = "words"
         if len(header) == 2 and inner and any(re.search(r"\d", text) for text in inner):
             form = "properties"
         return Layout(form, header, body, corner)
-    return Layout(_form(header, body, corner), header, body, corner, groups if len(groups) == len(body) else ())
+    return Layout(_form(header, body, corner, known), header, body, corner, groups if len(groups) == len(body) else ())
+
+
+def _has_numbers_below(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) -> bool:
+    """Whether a column of a table of words holds numbers alone."""
+    rows = [row for row in body if len(row) == len(header)]
+    return len(rows) > 1 and any(all(is_number(row[n].text) for row in rows) for n in range(1, len(header)))
 
 
 def _with_a_label(
@@ -85,22 +88,6 @@ def _with_a_label(
     return (header[0].part(0, 0), *header), tuple((row[0].part(0, 0), *row) for row in body)
 
 
-def _goes_on(row: tuple[Text, ...]) -> bool:
-    """Whether a first row goes on with the header: it names no system and has no number."""
-    words = [cell.text for cell in row[1:] if cell.text.strip()]
-    is_full = len(words) == len(row) - 1 > 1 and not any(map(is_blank, words))
-    return not row[0].text.strip() and is_full and not any(map(is_number, words))
-
-
-def _below(top: Text, low: Text) -> Text:
-    """Join a header with what stands below it."""
-    if not low.text.strip() or not top.text.strip():
-        return low if low.text.strip() else top
-    below = f"({low.text.strip()})" if "shot" in low.text else low.text.strip()
-    name = f"{top.text.strip()} {below}"
-    return Text(name, [top.starts[0]] * len(name), [low.ends[-1]] * len(name))
-
-
 def _without_ranks(
     header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
 ) -> tuple[tuple[Text, ...], tuple[tuple[Text, ...], ...]]:
@@ -112,6 +99,40 @@ def _without_ranks(
     if any(re.search(r"[A-Za-z\u4e00-\u9fff]", row[1].text) for row in body if len(row) > 1):
         return header[1:], tuple(row[1:] for row in body)
     return header, body
+
+
+_DITTO = re.compile(r"\s*(?:[-–—]{1,3}|[\"〃″”]{1,2}|(?:ditto|same|同上))\s*", re.I)
+
+
+def _repeated(body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
+    """Write the name above where a row prints a mark for it: `Otter 2`, below it `--`."""
+    rows: list[tuple[Text, ...]] = []
+    for row in body:
+        is_ditto = bool(row) and _DITTO.fullmatch(row[0].text) is not None
+        rows.append((rows[-1][0], *row[1:]) if is_ditto and rows and len(row) > 1 else row)
+    return tuple(rows)
+
+
+def _with_name_first(
+    header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]
+) -> tuple[tuple[Text, ...], tuple[tuple[Text, ...], ...]]:
+    """Move the column that names the systems to the front, where numbers or settings stand before it."""
+    if not header or not body or SYSTEMS.match(header[0].text):
+        return header, body
+    first = [row[0].text.strip() for row in body]
+    if sum(is_number(text) or not text for text in first) * 2 <= len(first):
+        return header, body
+    rows = [row for row in body if len(row) == len(header)]
+    named = [
+        n
+        for n in range(1, len(header))
+        if SYSTEMS.match(header[n].text) and all(row[n].text.strip() and not is_number(row[n].text) for row in rows)
+    ]
+    if not named or not rows:
+        return header, body
+    name = max(named, key=lambda n: (len({row[n].text for row in rows}), -n))
+    order = [name, *(n for n in range(len(header)) if n != name)]
+    return tuple(header[n] for n in order), tuple(tuple(row[n] for n in order) for row in rows)
 
 
 def _with_one_label(
@@ -189,8 +210,10 @@ _VALUE = re.compile(r"\W*[~≈<>约]?\s?\d[\d.,]*\s?(?:[x×%](?!\w)|倍|ms\b|GB\
 """A value with words around it, or a tick: the column names no rows."""
 
 
-def _with_sizes(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
-    """Tell rows of one family apart by their size: `Llama 2 | 7B` is Llama 2 7B."""
+def _with_sizes(
+    header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], known: frozenset[str]
+) -> tuple[tuple[Text, ...], ...]:
+    """Tell rows of one family apart by their size: `Llama 2 | 7B` is Llama 2 7B, also if the text calls it so."""
     names = [row[0].text.strip() for row in body]
     if len(header) < 3 or len({*names}) == len(names):
         return body
@@ -205,9 +228,11 @@ def _with_sizes(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...]) ->
     if size is None:
         return body
     pairs = {(row[0].text.strip(), row[size].text.strip()) for row in body if row[0].text.strip()}
-    if len(pairs) == len({*names} - {""}):
+    are_known = any(re.sub(r"[^a-z0-9]", "", "".join(pair).lower()) in known for pair in pairs)
+    if len(pairs) == len({*names} - {""}) and not are_known:
         return body
-    return tuple((_joined(row[0], row[size]), *row[1:]) if row[0].text.strip() else row for row in body)
+    again = {name for name in names if names.count(name) > 1 or are_known}
+    return tuple((_joined(row[0], row[size]), *row[1:]) if row[0].text.strip() in again - {""} else row for row in body)
 
 
 def _with_parents(body: tuple[tuple[Text, ...], ...]) -> tuple[tuple[Text, ...], ...]:
@@ -236,45 +261,15 @@ def _joined(name: Text, size: Text) -> Text:
     return builder.build()
 
 
-def _form(header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: str) -> TableForm:
+def _form(
+    header: tuple[Text, ...], body: tuple[tuple[Text, ...], ...], corner: str, known: frozenset[str]
+) -> TableForm:
     columns = [cell.text for cell in header[1:]]
     rows = [row[0].text for row in body]
     if len(header) == 2 and is_table_of_properties(corner, columns[0], rows):
         return "properties"
-    return table_form(corner, columns, rows)
-
-
-def _joined_header(block: Block) -> tuple[Text, ...]:
-    """Join the rows of a header: what stands above a group of columns comes before each of their names."""
-    if block.headers <= 1 or len(block.rows) < 2:
-        return block.rows[0] if block.rows else ()
-    lowest = block.rows[block.headers - 1]
-    above = block.rows[block.headers - 2]
-    joined, group = [], ""
-    for top, low in zip(above, lowest, strict=True):
-        group = top.text.strip() or group
-        if low.text.strip() and group and top.text.strip() != low.text.strip():
-            name = f"{group} {low.text.strip()}"
-            joined.append(Text(name, [low.starts[0]] * len(name), [low.ends[-1]] * len(name)))
-        else:
-            joined.append(low if low.text.strip() else top)
-    return tuple(joined)
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell prints a number."""
-    try:
-        return read_cell(text) is not None
-    except InputError:
-        return False
-
-
-def is_blank(text: str) -> bool:
-    """Whether a cell prints nothing: empty, a dash, `OOM`."""
-    try:
-        return read_cell(text) is None
-    except InputError:
-        return False
+    cells = [[cell.text for cell in row[1:]] for row in body if len(row) == len(header)]
+    return table_form(corner, columns, rows, cells, known)
 
 
 def bare_name(text: str) -> str:
@@ -285,16 +280,24 @@ def bare_name(text: str) -> str:
         ('Ibis', 'V3', 'Conformer-L')
     """
     name = AT_RANK.sub("", _FOOTNOTE.sub(" ", " ".join(text.split())).strip())
-    return _METRIC_TAIL.sub("", name).strip() or name
+    return METRIC_TAIL.sub("", name).strip() or name
 
 
-def system_names(block: Block) -> list[str]:
-    """Return the names of the systems of a table of results."""
-    table = layout(block)
+def system_names(block: Block, known: frozenset[str] = frozenset()) -> list[str]:
+    """Return the names of the systems of a table of results.
+
+    Args:
+        block: a block of kind `table`.
+        known: names of systems that the text has, in small letters and digits.
+    """
+    table = layout(block, known)
     if is_harness_table(block):
         names = [cell.text for cell in harness_table(block).models]
+    elif is_of_data(table.corner):
+        return []
     elif table.form == "systems in rows":
         names = [row[0].text for row in table.body]
+        names = [] if any(map(is_aggregate, names)) else names
     elif table.form == "systems in columns":
         names = [cell.text for cell in table.header[1:] if not NO_SYSTEM.fullmatch(cell.text)]
     elif table.form == "settings in columns" and is_model_like(table.corner):
@@ -306,3 +309,16 @@ def system_names(block: Block) -> list[str]:
         for name in map(bare_name, names)
         if name and re.search(r"[A-Za-z\u4e00-\u9fff]", name) and not is_measure(name) and len(name) < 60
     ]
+
+
+def certain_names(block: Block) -> list[str]:
+    """Return the names of the rows of a table whose corner and whose header say that its rows are systems.
+
+    Args:
+        block: a block of kind `table`.
+    """
+    table = layout(block)
+    columns = [cell.text for cell in table.header[1:]]
+    is_certain = table.form == "systems in rows" and SYSTEMS.match(table.corner) and any(map(names_measure, columns))
+    names = [bare_name(row[0].text) for row in table.body] if is_certain else []
+    return [name for name in names if is_model_like(name) and len(name) > 3]

@@ -10,7 +10,7 @@ from typing import Any
 from evals.errors import InputError
 from evals.reports.claims.drafting.proposals import TableProposal
 from evals.reports.claims.drafting.tables.columns import is_average
-from evals.reports.claims.drafting.tables.orientation import is_change_name
+from evals.reports.claims.drafting.tables.labels import is_change_name
 from evals.reports.claims.language.tables.printed_cells import read_cell
 from evals.reports.claims.language.units import last_place
 

@@ -1,5 +1,10 @@
 """Which way a table of results lies: whether its systems stand on the left, above, or nowhere in it.
 
+All evidence is weighed at once: what the label in the corner announces, what the labels of the rows and of the columns
+may name (`labels.weight`, of which the middle one counts, so that no single label decides), names that the text has
+elsewhere, variants of one name, a sum among the labels, and whether the values are of one kind in each column or in
+each row (`formats.lean`).
+
 Invariants, which tests/reports/claims/drafting/test_table_orientation.py shows by property:
 
 - a further row, whatever words its label has, does not turn a table whose header has metrics or benchmarks;
@@ -9,13 +14,24 @@ Invariants, which tests/reports/claims/drafting/test_table_orientation.py shows 
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
+from statistics import median
 from typing import Literal
 
 from evals.reports.claims.drafting.language.lexicon import is_measure
-from evals.reports.claims.drafting.language.words import entries, pattern
+from evals.reports.claims.drafting.language.words import pattern
+from evals.reports.claims.drafting.tables.formats import lean
+from evals.reports.claims.drafting.tables.labels import (
+    have_one_stem,
+    is_aggregate,
+    is_change_name,
+    is_known,
+    is_model_like,
+    is_setting,
+    names_measure,
+    weight,
+)
 
 TableForm = Literal[
     "systems in rows", "systems in columns", "settings in rows", "settings in columns", "properties", "words"
@@ -24,8 +40,15 @@ TableForm = Literal[
 SYSTEMS = pattern("table_layout.systems")
 MEASURES = pattern("table_layout.measures")
 _PROPERTIES = pattern("table_layout.properties")
-_DATA = re.compile(r"^\W*(?:data\s?sets?|corpus|corpora|data source|数据集|语料)", re.I)
-_CONDITIONS = re.compile(r"^\W*(?:severity|corruptions?|degradation|languages?|conditions?|语言|语种)\W*$", re.I)
+_DATA = re.compile(
+    r"^\W*(?:(?:training|evaluation|test|train|dev)\s)?"
+    r"(?:data\s?sets?|(?:sub)?sets?\b|splits?\b|corpus|corpora|data source|数据集|语料)",
+    re.I,
+)
+_CONDITIONS = re.compile(
+    r"^\W*(?:severity|corruptions?|degradation|languages?|conditions?|hardware|devices?|gpus?|platforms?|precision|语言|语种|硬件|设备)\W*$",
+    re.I,
+)
 _COUNTS = re.compile(
     r"^\W*(?:#\s?)?(?:num(?:ber)? of )?(?:tokens|percentage|percent|share|proportion|ratio|weight|samples|examples|"
     r"documents|hours|size|epochs|sampling \w+|languages?|license|数据集?语言|语言|使用数据量|数据量|占比|比例|备注|"
@@ -33,111 +56,102 @@ _COUNTS = re.compile(
     re.I,
 )
 _STAGE = re.compile(r"\W*(?:after |at )?\d[\d.,]*\s*[KMBT]?\s*(?:tokens|steps|iterations|iters|epochs)\W*", re.I)
-_VARIATION = re.compile(
-    r"^\W*(?:w/|with\b|using\b|no\b(?!\.)|ours\b|\+)|w/o\b|"
-    r"\b(?:without|only|longer|shorter|larger|smaller|bigger|fewer|more|less|higher|lower|wider|deeper|double|half|"
-    r"twice|reduced|extended|frozen|removed?|disabled?|full|ablat\w+|extra|additional|different|same)\b",
-    re.I,
-)
-_NUMBER_FORMAT = re.compile(r"\b(?:FP|INT|BF)\d{1,2}\b", re.I)
-_BRACKETS = re.compile(r"[\[((][^\[\]()()]*[\]))]")
-_MODEL_LIKE = re.compile(r"[A-Z].*[A-Z\d]|\b[Oo]urs\b")
-_CHANGE = re.compile(
-    r"\W*(?:(?:relative|absolute|total|avg\.?|%|percent(?:age)?)\s)?(?:changes?|diff(?:erence)?s?|delta|Δ|improvements?|"
-    r"gains?|speed-?ups?|increases?|decreases?|reductions?|savings?|变化|变化率|差异|差值|提升|提升幅度|降幅|增幅|加速比)"
-    r"(?:\s?(?:\(.{1,12}\)|%))?\W*",
-    re.I,
-)
-AT_RANK = re.compile(r"\s@\s?\d+\s*$")
-"""The rank of a metric behind the name of a system: "OpenCLIP @ 1"."""
 NO_SYSTEM = re.compile(r"\W*(?:#\s?)?(?:speakers|samples|examples|hours|tokens|size|count|n)\W*", re.I)
 """Headers of columns that count something beside columns of systems."""
+_HALF = 0.5
+_LEFT = 0.5
+"""How much more usual it is that systems stand on the left."""
+_CORNER, _STEM, _SUM = 2.0, 1.0, 1.5
 
 
-def names_measure(label: str) -> bool:
-    """Whether a row or column is named for a measure, and for no variation of a system.
-
-    Example:
-        >>> names_measure("Latency (ms)"), names_measure("arc_challenge"), names_measure("longer context")
-        (True, True, False)
-    """
-    bare = _NUMBER_FORMAT.sub("", _BRACKETS.sub(" ", label)).strip()
-    if not bare or _VARIATION.search(bare):
-        return False
-    return is_measure(bare) or _plain(bare) in _benchmarks()
-
-
-def is_change_name(name: str) -> bool:
-    """Whether the header of a column or row says that it holds changes.
-
-    Example:
-        >>> is_change_name("Change"), is_change_name("Δ (%)"), is_change_name("DeltaNet")
-        (True, True, False)
-    """
-    return _CHANGE.fullmatch(" ".join(name.split())) is not None
-
-
-@functools.cache
-def _benchmarks() -> frozenset[str]:
-    """The names of benchmarks in small letters and digits alone, as harnesses print them: `arc_challenge`."""
-    return frozenset(
-        _plain(name)
-        for name in (*(row["name"] for row in entries("benchmarks")), *map(str, entries("other_benchmarks")))
-        if len(_plain(name)) > 3
-    )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def is_model_like(name: str) -> bool:
-    """Whether a name may be that of a system: it has a capital and another capital or a digit, and is no measure.
-
-    Example:
-        >>> is_model_like("NC-Conv"), is_model_like("Clean"), is_model_like("Recall @ 1")
-        (True, False, False)
-    """
-    return _MODEL_LIKE.search(AT_RANK.sub("", name)) is not None and not names_measure(name)
-
-
-def table_form(corner: str, columns: Sequence[str], rows: Sequence[str]) -> TableForm:
+def table_form(
+    corner: str,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    cells: Sequence[Sequence[str]] = (),
+    known: frozenset[str] = frozenset(),
+) -> TableForm:
     """Tell which way a table of numbers with several columns lies.
 
     Args:
         corner: what stands above the labels of the rows.
         columns: the headers beside the corner.
         rows: the labels of the rows.
+        cells: the cells of each row beside its label.
+        known: names of systems that the text has, in small letters and digits.
 
     Example:
         >>> table_form("Configuration", ["Clean", "C10-C", "Δ"], ["Otter 2", "longer context"])
         'systems in rows'
+        >>> table_form("Model", ["B16B_2", "L16L"], ["Size", "Latency"], [["474 MB", "2.4 GB"], ["10 ms", "12 ms"]])
+        'systems in columns'
     """
     if len(columns) > 1 and all(map(_STAGE.fullmatch, filter(str.strip, columns))) and any(map(str.strip, columns)):
         return "settings in columns"
-    if _DATA.match(corner) and all(map(_COUNTS.match, columns)):
+    counts = [name for name in columns if _COUNTS.match(name)]
+    if _DATA.match(corner) and counts and not any(map(names_measure, {*columns} - {*counts})):
         return "systems in rows"
-    values = [name for name in columns if name.strip() and not is_change_name(name)]
-    above = sum(map(names_measure, values)) / max(1, len(values))
+    values = [name for name in columns if name.strip() and not is_change_name(name) and not NO_SYSTEM.fullmatch(name)]
     labels = [name for name in rows if name.strip()]
-    left = sum(map(names_measure, labels)) / max(1, len(labels))
+    if labels and values and all(map(names_measure, [*labels, *values])) and not SYSTEMS.match(corner):
+        return "settings in rows"  # benchmarks and their metrics
+    if _measures_stand_above(corner, values, labels, lean(cells), known):
+        return "settings in rows" if _are_settings(labels, corner, known) else "systems in rows"
+    if not _are_settings(values, "", known):
+        return "systems in columns"
+    if sum(map(names_measure, labels)) * 2 >= len(labels):
+        return "settings in columns"
+    return "systems in rows" if any(map(is_aggregate, labels)) else "settings in rows"  # parts and their sum
+
+
+def is_of_data(corner: str) -> bool:
+    """Whether the corner says that the labels below it are sets of data, which are no systems.
+
+    Example:
+        >>> is_of_data("Training Subsets"), is_of_data("Setup")
+        (True, False)
+    """
+    return _DATA.match(corner) is not None
+
+
+def _measures_stand_above(
+    corner: str, values: Sequence[str], labels: Sequence[str], formats: float, known: frozenset[str]
+) -> bool:
+    """Whether the columns are what is measured, and the rows of what, by all evidence."""
+    above = sum(map(names_measure, values))
+    is_left = bool(labels) and all(map(names_measure, labels))
+    if above and not is_left and not MEASURES.match(corner):
+        return True  # headers are chosen with care, labels of rows are loose
+    if is_left and not above and values and len(labels) > 1 and not SYSTEMS.match(corner):
+        return False
+    return _side(labels, known) - _side(values, known) + _announced(corner) + formats + _LEFT >= 0
+
+
+def _announced(corner: str) -> float:
+    """What the corner says of the labels below it."""
     if SYSTEMS.match(corner):
-        is_turned = len(rows) > 2 and all(map(is_measure, rows)) and not any(map(is_measure, columns))
-        return "systems in columns" if is_turned else "systems in rows"
-    if _CONDITIONS.match(corner):
-        systems = [name for name in values if not NO_SYSTEM.fullmatch(name)]
-        if systems and all(map(is_model_like, systems)):
-            return "systems in columns"
-    if MEASURES.match(corner):
-        if _DATA.match(corner) and above == 1:
-            return "settings in rows"
-        return "systems in rows" if above >= _HALF and left < 1 else "systems in columns"
-    if above > 0:
-        return "systems in columns" if left == 1 and above < _HALF else "systems in rows"
-    return "systems in columns" if left > _HALF else "systems in rows"
+        return _CORNER
+    return -_CORNER if MEASURES.match(corner) else -_CORNER / 2 if _CONDITIONS.match(corner) else 0.0
 
 
-_HALF = 0.5
+def _side(labels: Sequence[str], known: frozenset[str]) -> float:
+    """How far the labels of one side speak for systems."""
+    if not labels:
+        return 0.0
+    weights = [weight(label, known) for label in labels]
+    is_summed = any(map(is_aggregate, labels)) and max(weights) <= 0
+    return median(weights) + _STEM * have_one_stem(labels) - _SUM * is_summed
+
+
+def _are_settings(labels: Sequence[str], corner: str, known: frozenset[str]) -> bool:
+    """Whether the labels that measures stand beside are settings or parts of one system, which has another name."""
+    if not labels or any(is_known(label, known) for label in labels) or SYSTEMS.match(corner):
+        return False
+    if _DATA.match(corner):
+        return True
+    is_named = any(is_model_like(label) and not is_setting(label) and weight(label) > _HALF for label in labels)
+    is_of_parts = any(map(is_aggregate, labels)) or sum(map(is_setting, labels)) * 2 > len(labels)
+    return is_of_parts and not is_named
 
 
 def is_certain_turn(corner: str, columns: Sequence[str], rows: Sequence[str]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evals.reports.claims.drafting.language.exclusions import Excluded, find_excluded
 from evals.reports.claims.drafting.language.lexicon import is_benchmark, is_measure, slug
 from evals.reports.claims.drafting.language.words import entries, pattern
-from evals.reports.claims.drafting.tables.layout import system_names
+from evals.reports.claims.drafting.tables.labels import is_named_benchmark
+from evals.reports.claims.drafting.tables.layout import certain_names, system_names
 from evals.reports.claims.drafting.text.chinese_names import chinese_names
 from evals.reports.claims.drafting.text.relatives import tier_names
 from evals.reports.claims.drafting.text.titles import COMMON, ORGANISATIONS, TITLE_WORDS, title_name
@@ -89,6 +90,8 @@ class Names:
     """The subject that the article is about, if there is one."""
     known: frozenset[str] = frozenset()
     """Subjects of the public record."""
+    stated: frozenset[str] = frozenset()
+    """Names, in small letters and digits, that the text has outside its tables or that tables leave no doubt of."""
     _pattern: re.Pattern[str] | None = None
 
     def add(self, name: str, id: str | None = None) -> str:
@@ -172,7 +175,8 @@ def find_names(article: Article, record: Mapping[str, str]) -> Names:
     for block in article.blocks:
         if block.kind == "item" and (path := LISTED_PATH.match(block.text.text)) and not is_measure(path["name"]):
             names.add(path["name"])
-    for name in _table_names(article.blocks):
+    names.stated = _stated(names, article, counts, texts)
+    for name in _table_names(article.blocks, names.stated):
         counts[name] += 2
     for name in sorted(counts, key=lambda name: (-len(name), name)):
         if (_is_system(name) and names.find(name) is None) or names.find(name) is not None:
@@ -275,9 +279,17 @@ def _add_hub_ids(names: Names, text: str) -> None:
             names.add(match[0], names.add(name))
 
 
-def _table_names(blocks: Iterable[Block]) -> list[str]:
+def _stated(names: Names, article: Article, counts: Mapping[str, int], texts: Sequence[str]) -> frozenset[str]:
+    """The names of systems that the text states, and those of tables whose header says which side they stand on."""
+    text = "\n".join([article.title, *texts])
+    stated = [n for n in {*counts, *names.spellings} if len(n) > 2 and n in text and not is_named_benchmark(n)]
+    tables = [name for block in article.blocks if block.kind == "table" for name in certain_names(block)]
+    return frozenset(re.sub(r"[^a-z0-9]", "", name.lower()) for name in (*filter(_is_system, stated), *tables)) - {""}
+
+
+def _table_names(blocks: Iterable[Block], stated: frozenset[str]) -> list[str]:
     """The names in the first column or the header of tables whose other cells are numbers."""
-    return [name for block in blocks if block.kind == "table" for name in system_names(block)]
+    return [name for block in blocks if block.kind == "table" for name in system_names(block, stated)]
 
 
 def _add_short_forms(names: Names, text: str) -> None:

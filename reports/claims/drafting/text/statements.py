@@ -30,6 +30,12 @@ _RELATIVES = re.compile(
 """Words for the relatives of a model, whose number of parameters is not its own."""
 
 
+_LEAD = 160
+"""Number of characters before a table that may say what it holds."""
+_LABEL = 60
+"""A text shorter than this may be the label of the table below it."""
+
+
 @dataclass(slots=True)
 class Surroundings:
     """What the parts of an article before a text say about it."""
@@ -43,6 +49,12 @@ class Surroundings:
     """The level of the list items that it introduces; deeper ones belong to them."""
     run_subject: str | None = None
     """The model of the run that an evaluation harness printed last: `hf (pretrained=otter/otter-7b)`."""
+    label_subject: str | None = None
+    """The one system that the short text just before names, such as the label of a table."""
+    text_subject: str | None = None
+    """The one system that the last text below this heading names, if it names one alone."""
+    lead: str = ""
+    """The end of the text just before, which may announce a table: "The CERs are:"."""
     quantity: QuantityWords | None = None
     """The benchmark that was named last in this paragraph."""
 
@@ -57,6 +69,12 @@ def introduce(place: Surroundings, block: Block, passage: Passage) -> None:
     if run := _RUN.search(passage.text.text):
         mentioned = [mention.subject for mention in passage.mentions if mention.start >= run.start(1)]
         place.run_subject = next(iter(mentioned), None)
+    if block.kind in {"paragraph", "item"}:
+        subjects = {mention.subject for mention in passage.mentions}
+        only = next(iter(subjects)) if len(subjects) == 1 else None
+        place.label_subject = only if len(block.text.text) < _LABEL else None
+        place.text_subject = only or place.text_subject
+        place.lead = re.split(r"(?<=[.!?])\s", " ".join(block.text.text.split()))[-1][-_LEAD:]
     alone = [
         mention for mention in passage.mentions if mention.end - mention.start >= len(passage.text.text.strip()) - 1
     ]
@@ -75,6 +93,8 @@ def enter(place: Surroundings, block: Block, passage: Passage) -> None:
     elif block.level <= place.heading_level or len(mentioned) > 1:
         place.heading_subject, place.heading_level = None, block.level
     place.heading, place.item_subject, place.quantity, place.run_subject = block.text.text, None, None, None
+    place.label_subject = place.text_subject = None
+    place.lead = ""
 
 
 def read_block(article: Article, passage: Passage, names: Names, place: Surroundings) -> Iterator[Proposal]:

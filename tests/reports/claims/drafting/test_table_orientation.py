@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from evals.app.check import check
 from evals.reports.claims.drafting.drafter import draft
 from evals.reports.claims.drafting.readers.select import read
-from evals.reports.claims.drafting.tables.orientation import is_certain_turn, names_measure, table_form
+from evals.reports.claims.drafting.tables.labels import names_measure
+from evals.reports.claims.drafting.tables.orientation import is_certain_turn, table_form
 
 CORNERS = ["", "Configuration", "Setting", "Variant", "Model", "Setup", "Ablation", "Run", "Backbone", "1B Baselines"]
 WORDS = [
