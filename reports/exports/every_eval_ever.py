@@ -18,6 +18,7 @@ from pathlib import Path
 
 from evals.errors import InputError, RecordError
 from evals.records.folder import Record
+from evals.records.imported import ImportEntry
 from evals.records.types import MetricEntry
 from evals.reports.exports import every_eval_ever_samples, hub
 from evals.reports.exports.hub import LIBRARY, dataset_title, finished, kind, model_id
@@ -159,9 +160,16 @@ def _uncertainty(metric: MetricEntry, run: Record) -> dict[str, Json]:
 
 
 def _generation(run: Record) -> dict[str, Json]:
-    task = run.manifest.task.to_dict()
-    command = _texts({"execution_command": run.manifest.command})
-    sampling = {key: task[key] for key in ("temperature", "top_p") if task.get(key) is not None}
+    task, imported = run.manifest.task.to_dict(), run.manifest.imported
+    if isinstance(imported, ImportEntry):  # the log's settings: those of the task are this suite's defaults
+        asked = imported.protocol.get("generation_kwargs")
+        task = {
+            **{key: task.get(key) for key in ("shots", "first")},
+            **imported.protocol,
+            **(asked if isinstance(asked, Mapping) else {}),
+        }
+    command = _texts({"execution_command": run.manifest.command} if run.manifest.command else {})
+    sampling = {key: task[key] for key in ("temperature", "top_p") if isinstance(task.get(key), int | float)}
     details = ("shots", "method", "seed", "samples", "limit", "first", "blind")
     return {
         "generation_args": {**sampling, **command},

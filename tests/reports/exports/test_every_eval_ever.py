@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import golden
@@ -18,10 +19,12 @@ import jsonschema
 import pytest
 import yaml
 from commands import evals, refused
+from msgspec import structs
 from run_folders import HOSTILE, METRICS, make, manifest, metric
 
 from evals.errors import InputError, RecordError
 from evals.records.folder import Record
+from evals.records.imported import ImportEntry
 from evals.reports.exports import every_eval_ever
 
 GOLDEN = golden.FOLDER / "exports"
@@ -117,6 +120,21 @@ def test_every_eval_ever_has_the_direction_of_a_metric(tmp_path, entry, lower):
     record = run(tmp_path / "run", metrics={"run-on": metric(0.1) | entry})
     (result,) = every_eval_ever.log(record)["evaluation_results"]
     assert result["metric_config"]["lower_is_better"] is lower
+
+
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [({}, {}), ({"temperature": 0.7}, {"temperature": 0.7}), ({"generation_kwargs": {"top_p": 0.9}}, {"top_p": 0.9})],
+)
+def test_every_eval_ever_has_only_the_settings_that_a_log_states(tmp_path, stated, shown):
+    record = run(tmp_path / "run")
+    log = ImportEntry(harness="lm-eval", task="gsm8k", files={}, metrics={}, protocol=stated)
+    (result, *_) = every_eval_ever.log(replace(record, manifest=structs.replace(record.manifest, imported=log)))[
+        "evaluation_results"
+    ]
+    told = result["generation_config"]["generation_args"]
+    assert {key: value for key, value in told.items() if key != "execution_command"} == shown
+    assert not {"seed", "method", "samples"} & result["generation_config"]["additional_details"].keys()
 
 
 def test_the_hub_reads_the_card(replica, whole):
