@@ -89,14 +89,11 @@ def _read(text: str, match: re.Match[str]) -> SpelledNumber | None:
         return SpelledNumber(start, end, str(_count(match["fold"])), "times")
     if match["odds"]:
         chosen, among = _count(match["chosen"]), _count(match["among"])
-        is_mark = (
-            _NAME.search(text[:start]) if match["odds"].lower() == "in" else _RATED.search(text[:start])
-        ) is not None
-        return (
-            None
-            if chosen >= among or is_mark
-            else SpelledNumber(start, end, _decimal(Fraction(100 * chosen, among)), "percent")
-        )
+        before = text[:start]
+        is_name = match["chosen"].isdecimal() and _NAME.search(before) is not None
+        if chosen >= among or is_name or (match["odds"].lower() != "in" and _RATED.search(before)):
+            return None
+        return SpelledNumber(start, end, _decimal(Fraction(100 * chosen, among)), "percent")
     if match["single"]:
         return SpelledNumber(match.start("single"), match.end("single"), "1")
     if match["bits"]:
@@ -109,11 +106,14 @@ def _read(text: str, match: re.Match[str]) -> SpelledNumber | None:
 
 
 def _chinese_share(match: re.Match[str]) -> SpelledNumber | None:
-    whole, part = _chinese_number(match["over"]), _chinese_number(match["under"])
+    whole, (under, _, decimals) = _chinese_number(match["over"]), match["under"].partition("点")
+    part = Fraction(
+        "".join((str(_chinese_number(under)), ".", *(str(_CHINESE_DIGITS[digit]) for digit in decimals or "零")))
+    )
     if not 0 < part < whole:
         return None
     if whole == 100:
-        return SpelledNumber(*match.span(), str(part), "percent")
+        return SpelledNumber(*match.span(), _decimal(part), "percent")
     return SpelledNumber(*match.span(), _decimal(Fraction(part, whole)), "times")
 
 

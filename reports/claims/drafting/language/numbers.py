@@ -184,6 +184,8 @@ def _with_unit(text: str, number: PrintedNumber) -> PrintedNumber:
             unit = "parameters"
         if unit == "tokens" and _EACH_SECOND.search(text[max(0, number.begin - 12) : number.begin]):
             unit = "tokens-per-second"
+        if unit == "images" and _EACH_SECOND.search(text[max(0, number.begin - 12) : number.begin]):
+            unit = "images-per-second"
         if noun in {"个", "名", "位"} and "专家" in text[max(0, number.begin - 16) : number.begin]:
             unit = "experts"
         return replace(number, unit=unit, noun=noun, stop=stop, times=number.times * factor)
@@ -280,6 +282,9 @@ def _carried_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedN
     last: PrintedNumber | None = None
     for number in numbers:
         is_bare = number.unit is None and not number.is_word
+        if is_bare and last is not None and _is_elliptic(text, last, number):
+            number = replace(number, unit=last.unit, noun=last.noun, times=last.times)
+            is_bare = False
         if is_bare and last is not None and last.unit is not None and "\n\n" not in text[last.stop : number.start]:
             between = text[last.stop : number.begin]
             is_count = (
@@ -294,10 +299,32 @@ def _carried_units(text: str, numbers: list[PrintedNumber]) -> Iterator[PrintedN
             is_second |= between.strip() == "to" and text[: last.begin].rstrip().endswith("from")
             if (is_count and not re.search(r"(?<!vs)[.。]\s", between)) or is_second:
                 number = replace(number, unit=last.unit, noun=last.noun)
-        last = number
+        is_factor = number.unit == "times" and number.is_word
+        is_digit = number.unit is None and len(number.digits) < 3 and number.times == 1
+        if not (is_factor or is_digit):  # "half the size of Otter 1, which had 12 billion"
+            last = number
         yield number
 
 
+def _is_elliptic(text: str, last: PrintedNumber, number: PrintedNumber) -> bool:
+    """Whether a bare number is a second value of the unit before it: "185 tokens/s, compared with 74 for Otter 1"."""
+    between = text[last.stop : number.begin]
+    is_alike = Decimal("0.03") < number.value * last.times / last.value < 30 if last.value else False
+    return (
+        is_alike
+        and number.times == 1
+        and last.unit in _CARRIED | ({"dollars"} if last.times < 1 else set())
+        and len(between) < 100
+        and not re.search(r"(?<!vs)[.。](?:\s|$)", between)
+        and _SECOND_BEFORE.search(between) is not None
+        and _SECOND_AFTER.match(text, number.end) is not None
+    )
+
+
+_SECOND_BEFORE = pattern("numbers.second_before")
+
+
+_SECOND_AFTER = re.compile(r"\s*(?:[,.;:)](?!\d)|$|\s(?:for|on|in|of|with|before|at)\b)")
 _IN_NAME = re.compile(r"\w-$|[A-Za-z]$")  # before digits of a name: ChatGLM-6B
 _AND_SYSTEM = re.compile(
     r"(?:\s*,)?\s*(?:and|while|whereas|versus|vs\.?|but|against)\s+[A-Z][\w. -]{1,24}\s"

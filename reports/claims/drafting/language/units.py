@@ -32,6 +32,10 @@ _FAR_UNITS = {
 }
 
 
+_FACTOR = re.compile(r"\bfactor of\s*(?:about|around|almost|nearly|over|more than|up to)?\s*$", re.I)
+"""What stands before a bare number that is a ratio."""
+
+
 def unit_around(text: str, begin: int, end: int, *, times: Decimal, value: Decimal) -> tuple[str, str] | None:
     """Return what a number without a unit counts, by the words around it, and these words.
 
@@ -56,6 +60,8 @@ def unit_around(text: str, begin: int, end: int, *, times: Decimal, value: Decim
     if times >= 1_000_000 and (match := _NOUN_FAR.match(text, end)):
         return _FAR_UNITS[match["noun"].rstrip("s")], match["noun"]
     before = text[max(0, begin - 40) : begin]
+    if match := _FACTOR.search(before):
+        return "times", match[0]
     for words, unit, least in _NOUNS_BEFORE:
         if (match := words.search(before)) and value >= least:
             return unit, match[0]

@@ -28,7 +28,7 @@ _FAR = 400
 """Number of characters within which "the latter" has its names."""
 _NAME = re.compile(
     r"(?P<family>[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff ]*?)"
-    r"(?:[ -]?v?(?P<version>\d+(?:\.\d+)*)(?![\w.]))?(?P<rest>(?:[ -][\w.]+)*)"
+    r"(?:[ -]?[vV]?(?P<version>\d+(?:\.\d+)*)(?![\w.]))?(?P<rest>(?:[ -][\w.]+)*)"
 )
 
 

@@ -167,7 +167,7 @@ def acting_subject(passage: Passage, sentence: tuple[int, int]) -> str | None:
         and not _owns_another(text, mention, passage.numbers, None)
         and not is_older(text[mention.start : mention.end])
     ]
-    if acting and _PRONOUN_FIRST.match(text[first : acting[0].start]):
+    if acting and _PRONOUN_FIRST.search(text[first : acting[0].start]):
         return None  # "So it answers in 0.9 s where Otter 1 took 1.4 s" goes on with what was before
     subjects = {mention.subject for mention in acting}
     return next(iter(subjects)) if len(subjects) == 1 else None
@@ -189,9 +189,7 @@ def _owns_another(text: str, mention: Mention, claims: Sequence[PrintedNumber], 
 
 
 _VALUE_OF = re.compile(r"\s?(?:(?:of|for|by|from|that)\s(?:the\s|our\s)?|[((])")
-_PRONOUN_FIRST = re.compile(
-    r"\W*(?:(?:So|And|But|Yet|Still|Here|Then|Also|Thus|Today),?\s)?(?:[Ii]t|[Ii]ts|[Tt]hey|[Tt]heir)\b"
-)
+_PRONOUN_FIRST = re.compile(r"\b(?:[Ii]t|[Ii]ts|[Tt]hey)\b")
 
 
 def _owner(
@@ -219,6 +217,9 @@ def _owner(
             break
         if number.unit == "parameters" and re.fullmatch(r"\s?的\s?", between):
             return mention
+        is_heading_values = between.rstrip()[-1:] in {"(", "（"} and text[mention.end :].lstrip()[:1] in {":", "："}
+        if is_heading_values:  # "63.2 (Otter 1: 29.8)"
+            break
         if len(between) <= 40 and _FOR_AFTER.match(between) and not _is_after_verb(text, number):
             return mention
         if _OF_AFTER.fullmatch(between) and re.search(r"\bthe\s[$€£]?$", text[: number.begin]):

@@ -31,11 +31,34 @@ from evals.reports.claims.drafting.readers.markdown import read_markdown
         ("310 megawatt-hours a year", ("310", "megawatt-hours")),
         ("6.5万亿高质量 token", ("6.5", "tokens")),
         ("3 个 epoch", ("3", "epochs")),
+        ("百分之三十七点五", ("37.5", "percent")),
+        ("nine out of ten subscribers renew", ("90", "percent")),
+        ("a factor of 2.8", ("2.8", "times")),
+        ("312,000 H100 hours", ("312000", "hours")),
     ],
 )
 def test_numbers_in_words_and_rates(text, expected):
     number = next(find_numbers(text))
     assert (number.digits, number.unit) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("It streams 185 tokens per second, compared with 74 for the larger model.", "tokens-per-second"),
+        ("It answers in 0.9 seconds where Otter 1 took 1.4, although it is larger.", "seconds"),
+        ("With 6 billion parameters it is half the size of Otter 1, which had 12 billion.", "parameters"),
+        ("A million tokens come to 18 cents, whereas the rival charges 60.", "dollars"),
+    ],
+)
+def test_a_second_value_has_the_unit_of_the_first(text, unit):
+    assert [number.unit for number in find_numbers(text)].count(unit) == 2
+
+
+@pytest.mark.parametrize("text", ["It took 3 s and had 2 attempts.", "It serves 40 requests/s, and had 12 users."])
+def test_a_count_of_something_else_has_another_unit(text):
+    first, second = find_numbers(text)
+    assert first.unit != second.unit
 
 
 @pytest.mark.parametrize(
