@@ -32,7 +32,7 @@ _FAR_UNITS = {
 }
 
 
-_FACTOR = re.compile(r"\bfactor of\s*(?:about|around|almost|nearly|over|more than|up to)?\s*$", re.I)
+_FACTOR = re.compile(r"(?<!time )\bfactor of\s*(?:about|around|almost|nearly|over|more than|up to)?\s*$", re.I)
 """What stands before a bare number that is a ratio."""
 
 
