@@ -14,7 +14,8 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
 
     Beside a bold best, another bold value marks something else (the best of a family, a pair in one cell) and is open.
     So is a bold worst value where nothing but the unit says which direction is better, and any in a table whose bold
-    values are the best of their rows.
+    values are the best of their rows. Where the bold values of three columns and more are all the lowest, lower is
+    better (perplexities whose name the table lacks).
     Values within `same_level`, or within the printed deviation of the bold one, count as equal. A row that is bold
     throughout is an emphasised row; its values are then a note.
 
@@ -27,7 +28,7 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
     """
     if not grid.bold_is_best:
         return
-    turned = _is_turned(grid)
+    turned, marks_lowest = _is_turned(grid), _marks_lowest(grid)
     emphasised = {number for number in range(len(grid.rows)) if _is_bold_throughout(grid, number)}
     for index, column in enumerate(grid.columns):
         entries = [(number, value) for number, value in grid.column(index) if value.fits and value.total is None]
@@ -45,6 +46,11 @@ def check_bold(grid: Grid) -> Iterator[TableFinding]:
                 continue
             is_worst = best_of([value, *rivals], replace(column, direction=None), value) is value
             is_reversed = is_worst and not column.is_direction_sure
+            if is_reversed and marks_lowest:
+                yield TableFinding(
+                    (number, index), "consistent", "bold, and the lowest, as in each column with a bold value"
+                )
+                continue
             is_open = best.bold or is_reversed or turned
             verdict = "na" if number in emphasised else "open" if is_open else "internally_inconsistent"
             line = f"bold, but {best.id} has {column.show(best)}, which is better than {column.show(value)}"
@@ -64,6 +70,19 @@ def _is_turned(grid: Grid) -> bool:
         if len(peers) < 2 or value.value not in {max(peers), min(peers)}:
             return False
     return len({row for (row, _), _ in bold}) > 1
+
+
+def _marks_lowest(grid: Grid) -> bool:
+    """Whether the bold values of at least three columns are the lowest of their groups, and none is anything else."""
+    columns = set()
+    for (row, index), value in grid.values.items():
+        if not value.bold or not value.fits or value.total is not None or grid.columns[index].is_direction_sure:
+            continue
+        rivals = [v.value for n, v in grid.column(index) if v.fits and grid.rows[n].group == grid.rows[row].group]
+        if value.value > min(rivals) or len(set(rivals)) == 1:
+            return False
+        columns.add(index)
+    return len(columns) > 2
 
 
 def best_of(values: Sequence[GridValue], column: GridColumn, preferred: GridValue | None = None) -> GridValue:

@@ -29,6 +29,24 @@ def alarms(grid: Grid) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "sure", "verdict"), [(3, False, "consistent"), (2, False, "open"), (3, True, None)]
+)
+def test_bold_values_that_are_all_the_lowest_say_that_lower_is_better(columns, sure, verdict):
+    """The table of perplexities whose columns are named by what the text is about."""
+    values = {
+        (row, column): GridValue(f"T1r{row + 1}-{column + 1}", Fraction(value + column), bold=value == 10)
+        for row, value in enumerate((20, 10, 12))
+        for column in range(columns)
+    } | {(3, column): GridValue(f"T1r4-{column + 1}", Fraction(30)) for column in range(columns)}
+    values[1, 0] = replace(values[1, 0], value=Fraction(13), bold=False)  # the best of a column is another row's
+    values[2, 0] = replace(values[2, 0], bold=True)
+    heads = tuple(GridColumn(f"c{n}", direction="higher", is_direction_sure=sure) for n in range(columns))
+    grid = Grid(heads, tuple(GridRow(name) for name in "wxyz"), values)
+    expected = verdict or "internally_inconsistent"
+    assert {finding.verdict for finding in check_bold(grid)} == {expected}
+
+
 @pytest.mark.slow
 @pytest.mark.draws(1_000, 10_000)
 def test_honest_tables_give_no_alarm(draws):
