@@ -97,37 +97,58 @@ def has_name(path: Path) -> bool:
 
 
 def pieces(paths: Sequence[Path]) -> list[list[Path]]:
-    """Divide files into the samples of one task with the results of their folder and date."""
+    """Divide files into the samples of one task with the results of their folder and date.
+
+    Results alone stand for the samples beside them. Results that name a task whose samples are missing are a piece too.
+    """
     named = [(path, name) for path in paths if (name := _name(path)) is not None]
     results = {(path.parent, name.date): path for path, name in named if name.kind == "results"}
+    samples = {path: name for path, name in named if name.kind == "samples"}
+    alone = results.keys() - {(path.parent, name.date) for path, name in samples.items()}
+    samples |= {path: name for place in sorted(alone) for path, name in _samples_beside(*place).items()}
     parts: list[list[Path]] = []
-    used: set[Path] = set()
-    for path, name in named:
-        if name.kind == "samples":
-            beside = results.get((path.parent, name.date)) or _beside(path, name)
-            parts.append([path, *([beside] if beside else [])])
-            used.update(parts[-1])
-    return parts + [[path] for path in results.values() if path not in used]
+    for path, name in samples.items():
+        beside = results.get((path.parent, name.date)) or _beside(path, name)
+        parts.append([path, *([beside] if beside else [])])
+    return parts + [[path] for (_, date), path in results.items() if _without_samples(path, date)]
+
+
+def _samples_beside(folder: Path, date: str) -> dict[Path, _Name]:
+    """Return the files of samples of one date in a folder."""
+    named = {path: _name(path) for path in sorted(folder.iterdir())}
+    return {path: name for path, name in named.items() if name and name.kind == "samples" and name.date == date}
+
+
+def _without_samples(results_path: Path, date: str) -> list[str]:
+    """Return the tasks of some results that have no file of samples; a group has none, as its tasks have them."""
+    there = {name.task for name in _samples_beside(results_path.parent, date).values()}
+    try:
+        content = json_text.mapping(json_text.read(results_path))
+    except InputError:
+        return [] if there else ["any task"]  # what is wrong with it is said where it is read with its samples
+    members = json_text.mapping(content.get("group_subtasks"))
+    groups = {*json_text.mapping(content.get("groups")), *(name for name, tasks in members.items() if tasks)}
+    tasks = {*json_text.mapping(content.get("results"))} - groups
+    missing = sorted(tasks - there) if len(tasks) > len(there) else []  # a file may be named after its own task
+    return missing or ([] if there else ["any task"])
 
 
 def read(paths: Sequence[Path]) -> list[HarnessRun]:
-    """Read the runs of some files: one for each file of samples, with the results of its folder and date.
+    """Read the run of one piece: a file of samples, with the results of its folder and date where there are some.
 
     Raises:
-        InputError: a file is malformed, or results have no samples.
+        InputError: a file is malformed, or results name a task that has no samples.
     """
-    runs = []
-    for piece in pieces(paths):
-        samples, *results = piece
-        name = _name(samples)
-        assert name is not None
-        if name.kind == "results":
-            raise InputError(
-                f"{samples} has no samples beside it (samples_<task>_{name.date}.jsonl): lm-eval writes them with "
-                f"--log_samples; without them there is nothing to score or to compare"
-            )
-        runs.append(_run(samples, name.task, results[0] if results else None))
-    return runs
+    samples, *results = paths
+    name = _name(samples)
+    assert name is not None
+    if name.kind == "results":
+        raise InputError(
+            f"{samples} has no samples of {', '.join(_without_samples(samples, name.date))} beside it "
+            f"(samples_<task>_{name.date}.jsonl): lm-eval writes them with --log_samples; without them there is "
+            f"nothing to score or to compare"
+        )
+    return [_run(samples, name.task, results[0] if results else None)]
 
 
 def _beside(path: Path, name: _Name) -> Path | None:

@@ -23,16 +23,25 @@ def is_log(path: Path) -> bool:
     if path.suffix != ".json" or not path.is_file() or path.name == "model_meta.json":
         return False
     content = json_text.read(path)
-    return isinstance(content, dict) and {"task_name", "mteb_version", "scores"} <= content.keys()
+    return isinstance(content, dict) and ({"task_name", "mteb_version", "scores"} <= content.keys() or _is_old(content))
+
+
+def _is_old(content: Mapping[str, Json]) -> bool:
+    return {"mteb_dataset_name", "mteb_version"} <= content.keys() and "scores" not in content
 
 
 def read(paths: Sequence[Path]) -> list[HarnessRun]:
-    """Read one run from each file and split. Raises `InputError` if a file has no scores."""
+    """Read one run from each file and split. Raises `InputError` if a file has no scores, or those of an old format."""
     return [run for path in paths for run in _runs(path)]
 
 
 def _runs(path: Path) -> list[HarnessRun]:
     content = json_text.read_object(path)
+    if _is_old(content):
+        raise InputError(
+            f"{path} has the format of mteb before 1.11, whose main score depends on the task: mteb's own "
+            f"`TaskResult.from_disk` reads it, and `to_disk` writes the format that is read here"
+        )
     meta_path = path.with_name("model_meta.json")
     meta = json_text.read_object(meta_path) if meta_path.is_file() else {}
     splits = json_text.mapping(content.get("scores"))

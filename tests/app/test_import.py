@@ -182,6 +182,16 @@ def test_helm(tmp_path):
     assert "reports final_number_exact_match 0.6667" in sentences(record)
 
 
+def test_results_of_an_old_mteb_are_named(tmp_path):
+    log = harness_logs.mteb(tmp_path / "log")
+    old = {"mteb_version": "0.0.2", "mteb_dataset_name": "STS12", "test": {"cos_sim": {"spearman": 0.7}}}
+    (log / "STS12-old.json").write_text(json.dumps(old))
+    finished = evals("import", log, "--out", tmp_path / "run")
+    assert finished.returncode == 2
+    assert "STS12-old.json has the format of mteb before 1.11" in finished.stderr
+    assert (tmp_path / "run" / "manifest.json").is_file()
+
+
 def test_mteb_has_metrics_and_no_samples(tmp_path):
     record = imported(harness_logs.mteb(tmp_path / "log"), tmp_path / "run")
     assert (record.manifest.model_name, record.finished().n) == ("intfloat/e5", 0)
@@ -258,7 +268,7 @@ def test_only_the_samples_that_both_runs_have_are_compared(tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("samples", None, ["no samples beside it", "--log_samples"]),
+        ("samples", None, ["no samples of gsm8k beside it", "--log_samples"]),
         ("samples", lambda text: text + "{", ["line 7", "is no JSON"]),
         ("samples", lambda text: text + text, ["doc_id 0 comes a second time"]),
         ("samples", lambda text: text.replace('"doc_id": 1', '"doc_id": -1'), ["doc_id is -1"]),
@@ -283,6 +293,24 @@ def test_a_log_that_cannot_be_imported_does_not_keep_the_others_from_it(tmp_path
     assert finished.returncode == 2
     assert "other is no task of this suite, and its samples have no scores" in finished.stderr
     assert (tmp_path / "runs" / "manifest.json").is_file()
+
+
+def test_results_that_name_a_task_without_samples_say_so(tmp_path):
+    """As lmms-eval leaves them for a task whose samples were not logged; the rows of groups are no tasks."""
+    log = harness_logs.lm_eval_math(tmp_path / "logs")
+    path = next(log.glob("results*"))
+    content = json.loads(path.read_text())
+    content |= {"group_subtasks": {"all": ["gsm8k"], "gsm8k": []}}
+    content["results"] |= {"all": {"acc,none": 0.5}}
+    path.write_text(json.dumps(content))
+    assert evals("import", log, "--out", tmp_path / "runs").returncode == 0
+    content["results"] |= {"pope": {"acc,none": 0.5}}
+    path.write_text(json.dumps(content))
+    for number, named in enumerate(([log], [path], sorted(log.iterdir()))):
+        finished = evals("import", *named, "--out", tmp_path / f"runs-{number}")
+        assert finished.returncode == 2
+        assert "has no samples of pope beside it" in finished.stderr
+        assert (tmp_path / f"runs-{number}" / "manifest.json").is_file()
 
 
 def test_what_is_no_log_is_named(tmp_path):

@@ -90,7 +90,8 @@ def test_results_of_lm_eval_under_a_name_of_the_users(tmp_path):
     (tmp_path / f"notes_{DATE}.json").write_text("[]")
     assert lm_eval.is_log(tmp_path / f"out_{DATE}.json")
     assert not lm_eval.is_log(tmp_path / f"notes_{DATE}.json")
-    (run,) = lm_eval.read([tmp_path / f"samples_mine_{DATE}.jsonl"])
+    (piece,) = lm_eval.pieces([tmp_path / f"samples_mine_{DATE}.jsonl"])
+    (run,) = lm_eval.read(piece)
     assert (run.model, run.metrics["acc"].value, len(run.files)) == ("o/m", 1.0, 2)
 
 
