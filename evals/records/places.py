@@ -74,14 +74,20 @@ def check_two_folders(a: Path | str, b: Path | str) -> None:
 
 
 def check_output(path: Path | None) -> None:
-    """Raise `InputError` if a table or a report would replace a file that holds a run; None is the standard output.
+    """Raise `InputError` if a table would replace a file that holds a run, or its name is that of no file.
+
+    Args:
+        path: where the table or the report goes; None for the standard output.
 
     Example:
         >>> check_output(Path("sums.csv"))
     """
     if path is None:
         return
-    place = path.expanduser().resolve()
+    try:
+        place = path.expanduser().resolve()
+    except ValueError as error:  # a NUL, or half of a pair that stands for one character
+        raise InputError(f"--out {path} is no name of a file: {error}") from error
     if place.name in _OF_A_RUN and any((place.parent / name).is_file() for name in (_MANIFEST, "prompts.json")):
         raise InputError(f"--out {path} is a file of the run in {place.parent}: name another one")
 
