@@ -76,6 +76,8 @@ def _metrics(run: HarnessRun, scores: Sequence[Score], names: Sequence[str]) -> 
         computed = metrics.get(name)
         if computed is None:
             why = "as reported: the log has no score of its own for each sample"
+            if stated.n is None and scores:  # it may be of a group of them
+                why += ", and does not say over how many the value is"
             metrics[name] = Metric(
                 stated.value, None, None, stated.n or len(scores), stated.unit or unit(name), why,
                 higher_is_better=higher(run, name) is not False, statistic="reported",
